@@ -1,0 +1,161 @@
+"""Files that are whole or absent, and the JSON beside them that says what made them.
+
+Write to a temporary name, fsync, rename; the JSON last. A step killed anywhere leaves either the old artefact,
+the new one, or one without its JSON, which counts as absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kit.errors import KitError
+
+SIDECAR_SCHEMA = 1
+_BLOCK = 1 << 20
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no float surprises (NaN is refused), newline at the end."""
+    return json.dumps(value, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hex sha256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_json(value: Any) -> str:
+    """Hex sha256 of a value's canonical JSON: the identity of a config."""
+    return sha256_bytes(canonical_json(value).encode())
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file, read in blocks of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at `path` atomically: readers see the old file or the new one, never half of it.
+
+    Raises:
+        KitError: the folder cannot be written or the disk is full; the old file is untouched.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise KitError(
+            f"cannot write {path.name}: {error.strerror or error}",
+            where=path.parent,
+            fix="free space on that disk or choose a writable folder; what was there before is unchanged",
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` for UTF-8 text."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """`write_bytes` for canonical JSON."""
+    write_text(path, canonical_json(value))
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        KitError: the file is missing or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise KitError("file is missing", where=path, fix="run the step that writes it") from error
+    except (OSError, ValueError) as error:
+        raise KitError(f"not a readable JSON file: {error}", where=path, fix="delete it and run its step again") from error
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where the JSON beside an artefact lives: `weights.safetensors` -> `weights.safetensors.json`."""
+    return path.with_name(path.name + ".json")
+
+
+def write_sidecar(
+    path: Path,
+    *,
+    kind: str,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    metrics: Mapping[str, float] | None = None,
+    code_version: str,
+    **more: Any,
+) -> dict[str, Any]:
+    """Write the JSON that completes an artefact; call it last.
+
+    Args:
+        path: the finished artefact (a file).
+        kind: what it is, e.g. "weights".
+        config: the resolved config that made it.
+        inputs: name -> sha256 of what it was made from.
+        metrics: named numbers, larger or smaller is better as the name says.
+        code_version: version of the code that made it.
+        more: further fields of the kind's own.
+
+    Returns:
+        What was written.
+    """
+    record = {
+        "schema": SIDECAR_SCHEMA,
+        "kind": kind,
+        "file": path.name,
+        "size": path.stat().st_size,
+        "sha256": sha256_file(path),
+        "config": dict(config),
+        "config_sha256": sha256_json(dict(config)),
+        "inputs": dict(inputs),
+        "metrics": dict(metrics or {}),
+        "code_version": code_version,
+        **more,
+    }
+    write_json(sidecar_path(path), record)
+    return record
+
+
+def read_sidecar(path: Path, *, kind: str) -> dict[str, Any]:
+    """The JSON beside an artefact, checked against it.
+
+    Raises:
+        KitError: either is missing, of another kind, or they do not belong together.
+    """
+    record: dict[str, Any] = read_json(sidecar_path(path))
+    if record.get("kind") != kind:
+        raise KitError(f"expected {kind}, found {record.get('kind')!r}", where=sidecar_path(path))
+    if not path.is_file():
+        raise KitError(f"{kind} file is missing", where=path, fix="run the step that writes it")
+    if path.stat().st_size != record["size"] or sha256_file(path) != record["sha256"]:
+        raise KitError(
+            f"{kind} file differs from what its JSON describes",
+            where=path,
+            fix="it was changed or damaged after it was written: delete both and run the step again",
+        )
+    return record

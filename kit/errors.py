@@ -1,0 +1,59 @@
+"""Errors for a tired person at 2 a.m.: what is wrong, which file, what to do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+BAD_INPUT = 2
+"""Exit code of every command that was given something it cannot work with."""
+
+
+class KitError(Exception):
+    """Bad input, told so that it can be mended.
+
+    Args:
+        problem: what is wrong, one sentence.
+        where: the file, folder or option it was found in.
+        fix: what to do about it, one sentence.
+    """
+
+    def __init__(self, problem: str, *, where: str | Path | None = None, fix: str | None = None) -> None:
+        self.problem = problem
+        self.where = None if where is None else str(where)
+        self.fix = fix
+        super().__init__(problem)
+
+    def __reduce__(self) -> tuple[Callable[..., KitError], tuple[str, str | None, str | None]]:
+        """Errors cross process borders (data loaders), where keyword arguments are lost by default."""
+        return _rebuild, (self.problem, self.where, self.fix)
+
+    def __str__(self) -> str:
+        lines = [self.problem]
+        if self.where is not None:
+            lines.append(f"  where: {self.where}")
+        if self.fix is not None:
+            lines.append(f"  fix:   {self.fix}")
+        return "\n".join(lines)
+
+
+def _rebuild(problem: str, where: str | None, fix: str | None) -> KitError:
+    return KitError(problem, where=where, fix=fix)
+
+
+def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> int:
+    """Run a command line; a `KitError` becomes its message on stderr and exit code 2.
+
+    Args:
+        command: takes the arguments without the program's name, returns the exit code.
+        argv: the arguments; those of this process when None.
+    """
+    try:
+        return command(sys.argv[1:] if argv is None else argv)
+    except KitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        return 130
