@@ -1,7 +1,7 @@
 """Files that are whole or absent, and the JSON beside them that says what made them.
 
-Write to a temporary name, fsync, rename; the JSON last. A step killed anywhere leaves either the old artefact,
-the new one, or one without its JSON, which counts as absent.
+Write to a temporary name, fsync, rename; the JSON last. A step killed anywhere leaves either the old
+artefact, the new one, or one without its JSON, which counts as absent.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise KitError("file is missing", where=path, fix="run the step that writes it") from error
     except (OSError, ValueError) as error:
-        raise KitError(f"not a readable JSON file: {error}", where=path, fix="delete it and run its step again") from error
+        raise KitError(
+            f"not a readable JSON file: {error}", where=path, fix="delete it and run its step again"
+        ) from error
 
 
 def sidecar_path(path: Path) -> Path:

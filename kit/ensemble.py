@@ -1,4 +1,4 @@
-"""`ensemble.json`: members, nested rungs, thresholds and costs; written by training, read by bundle and Kaggle."""
+"""`ensemble.json`: members, rungs, thresholds, costs; written by training, read by bundle and Kaggle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Member:
 
     Attributes:
         name: unique in the ensemble, e.g. "unet-regnety16-tiny.fold0".
-        weights: file name of its safetensors; beside ensemble.json in `weights_dir` while local, found by sha256 on Kaggle.
+        weights: file name of its safetensors; in the folder `weights` beside ensemble.json while local,
+            found by sha256 on Kaggle.
         sha256: of that file.
         size: bytes of that file.
         network: plain dict that `kit.models.build` takes.
@@ -43,7 +44,7 @@ class Pass:
     Attributes:
         member: index into `Ensemble.members`.
         view: name of an invertible transform in `kit.inference.views`, e.g. "identity", "hflip".
-        seconds_per_megapixel: measured on the machine that wrote the ensemble; a prior, measured again on Kaggle.
+        seconds_per_megapixel: measured where the ensemble was written; a prior, measured again on Kaggle.
     """
 
     member: int
@@ -99,7 +100,9 @@ class Ensemble:
             raise KitError(f"two members share a name: {sorted(names)}", fix="give each member its own name")
         hashes = [member.sha256 for member in self.members]
         if len(set(hashes)) != len(hashes):
-            raise KitError("two members share the same weights", fix="one checkpoint was listed twice; list each once")
+            raise KitError(
+                "two members share the same weights", fix="one checkpoint was listed twice; list each once"
+            )
         if not self.rungs or not self.passes or not self.members:
             raise KitError("an ensemble needs at least one member, pass and rung", fix="train a recipe first")
         lengths = [rung.passes for rung in self.rungs]
@@ -122,7 +125,11 @@ def from_dict(value: dict[str, Any], *, where: str | Path | None = None) -> Ense
         KitError: wrong schema, missing or unknown fields.
     """
     if value.get("schema") != SCHEMA:
-        raise KitError(f"ensemble schema {value.get('schema')!r}, expected {SCHEMA}", where=where, fix="run `ensemble` again")
+        raise KitError(
+            f"ensemble schema {value.get('schema')!r}, expected {SCHEMA}",
+            where=where,
+            fix="run `ensemble` again",
+        )
     fields = {key: item for key, item in value.items() if key != "schema"}
     try:
         fields["members"] = [Member(**item) for item in fields["members"]]

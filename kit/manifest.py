@@ -23,8 +23,8 @@ class Wheel:
         version: exact version in the wheel.
         tags: its compatibility tags, e.g. ["cp313-cp313-manylinux_2_28_x86_64"].
         licence: SPDX expression or the text its metadata gives.
-        accepts: version specifier an already installed copy must meet to be kept ("==1.7.2", ">=1.0", "" = any).
-        requires: for each target's Python tag ("cp313"), normalised names of the distributions it needs there.
+        accepts: version specifier an installed copy must meet to be kept ("==1.7.2", ">=1.0", "" = any).
+        requires: for each target's Python tag ("cp313"), normalised names of what it needs there.
     """
 
     name: str
@@ -46,7 +46,8 @@ class Entry:
         role: what it is for.
         wheel: for wheels.
         run: for weights: what trained them (recipe, fold, seed, config_sha256, metrics).
-        members: for files that are zip archives inside: member name -> [size, sha256], so that an unpacked folder is recognised.
+        members: for files that are zip archives inside: member name -> [size, sha256], so that a folder
+            it was unpacked into is recognised.
     """
 
     file: str
@@ -87,10 +88,15 @@ def from_dict(value: dict[str, Any], *, where: str | Path | None = None) -> Mani
         KitError: wrong schema or fields.
     """
     if value.get("schema") != SCHEMA:
-        raise KitError(f"manifest schema {value.get('schema')!r}, expected {SCHEMA}", where=where, fix="run `bundle` again")
+        raise KitError(
+            f"manifest schema {value.get('schema')!r}, expected {SCHEMA}",
+            where=where,
+            fix="run `bundle` again",
+        )
     try:
         files = [
-            Entry(**{**item, "wheel": Wheel(**item["wheel"]) if item.get("wheel") else None}) for item in value["files"]
+            Entry(**{**item, "wheel": Wheel(**item["wheel"]) if item.get("wheel") else None})
+            for item in value["files"]
         ]
         return Manifest(dataset=value["dataset"], files=files, targets=value["targets"])
     except (KeyError, TypeError) as error:

@@ -1,6 +1,7 @@
 """What every competition module provides, and the two kinds of prediction.
 
-Importing this needs only the standard library and numpy: the supervisor on Kaggle writes its fallback before anything is installed.
+Importing this needs only the standard library and numpy: the supervisor on Kaggle writes its fallback before
+anything is installed.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ class Score:
 
 
 class Competition(ABC):
-    """One competition: layout, ids, truth, metric, submission rows, validator. Stateless; every path is an argument."""
+    """One competition: layout, ids, truth, metric, rows, validator. Stateless; every path is an argument."""
 
     name: str
     """Short name used on command lines, e.g. "kidney"."""
@@ -189,7 +190,9 @@ class Competition(ABC):
         """One submission row, keyed by `columns`."""
 
     @abstractmethod
-    def parse(self, submission: Path, sizes: Mapping[str, tuple[int, int]] | None = None) -> dict[str, Prediction]:
+    def parse(
+        self, submission: Path, sizes: Mapping[str, tuple[int, int]] | None = None
+    ) -> dict[str, Prediction]:
         """Predictions of somebody's submission file.
 
         Args:
@@ -202,7 +205,11 @@ class Competition(ABC):
 
     @abstractmethod
     def validate(self, submission: Path, ids: Sequence[str], sizes: Mapping[str, tuple[int, int]]) -> Report:
-        """Columns, ids once each, run lengths sorted/positive/non-overlapping/in bounds, decodable masks; alarms for the absurd."""
+        """Check a submission file; never raises for bad content.
+
+        Errors: columns, ids missing or twice, run lengths unsorted, non-positive, overlapping or out of
+        bounds, masks that do not decode. Alarms: what is valid but absurd, such as all masks empty.
+        """
 
     @abstractmethod
     def score(self, truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]) -> Score:

@@ -1,0 +1,105 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit import artefacts
+from kit.errors import KitError
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(json_values)
+def test_json_round_trips_and_has_one_text(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("json") / "value.json"
+    artefacts.write_json(path, value)
+    again = artefacts.read_json(path)
+    assert again == value
+    assert artefacts.canonical_json(again) == path.read_text(encoding="utf-8")
+
+
+@given(st.dictionaries(st.text(), st.integers(), min_size=2))
+def test_hash_ignores_the_order_of_keys(value):
+    assert artefacts.sha256_json(value) == artefacts.sha256_json(dict(reversed(value.items())))
+
+
+def test_nan_is_refused():
+    with pytest.raises(ValueError, match="Out of range"):
+        artefacts.canonical_json({"dice": float("nan")})
+
+
+def test_missing_and_damaged_json_name_the_file(tmp_path):
+    with pytest.raises(KitError, match=r"missing[\s\S]*a.json"):
+        artefacts.read_json(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text('{"cut":')
+    with pytest.raises(KitError, match=r"not a readable JSON[\s\S]*b.json"):
+        artefacts.read_json(tmp_path / "b.json")
+
+
+def test_failed_write_keeps_the_old_file(tmp_path):
+    script = textwrap.dedent("""
+        import resource, signal, sys
+        from pathlib import Path
+        from kit import artefacts
+        from kit.errors import run_cli
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        sys.exit(run_cli(lambda argv: artefacts.write_bytes(Path(argv[0]), b"x" * 100_000) or 0))
+    """)
+    target = tmp_path / "submission.csv"
+    target.write_text("old")
+    run = subprocess.run([sys.executable, "-c", script, target], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "cannot write submission.csv: File too large" in run.stderr
+    assert "what was there before is unchanged" in run.stderr
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["submission.csv"]
+
+
+def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path):
+    script = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        from kit import artefacts
+        target = Path(sys.argv[1])
+        print("ready", flush=True)
+        for number in range(10**9):
+            artefacts.write_bytes(target, bytes([number % 256]) * 50_000)
+    """)
+    target = tmp_path / "weights.bin"
+    process = subprocess.Popen([sys.executable, "-c", script, target], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    while not target.exists():
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    data = target.read_bytes()
+    assert len(data) == 50_000
+    assert len(set(data)) == 1
+
+
+def test_sidecar_completes_an_artefact_and_notices_damage(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"weights")
+    written = artefacts.write_sidecar(
+        path, kind="weights", config={"lr": 1}, inputs={"prepared": "00"}, code_version="1", fold=3
+    )
+    assert artefacts.read_sidecar(path, kind="weights") == written
+    assert written["fold"] == 3
+    with pytest.raises(KitError, match="expected oof, found 'weights'"):
+        artefacts.read_sidecar(path, kind="oof")
+    path.write_bytes(b"w3ights")
+    with pytest.raises(KitError, match=r"differs from what its JSON describes[\s\S]*delete both"):
+        artefacts.read_sidecar(path, kind="weights")
+    path.unlink()
+    with pytest.raises(KitError, match="weights file is missing"):
+        artefacts.read_sidecar(path, kind="weights")

@@ -1,0 +1,35 @@
+import pickle
+import sys
+
+from kit.errors import KitError, run_cli
+
+
+def test_message_says_what_where_and_what_to_do():
+    error = KitError("weights are truncated", where="a/b.safetensors", fix="upload the dataset again")
+    assert str(error) == "weights are truncated\n  where: a/b.safetensors\n  fix:   upload the dataset again"
+
+
+def test_error_survives_a_process_border():
+    error = pickle.loads(pickle.dumps(KitError("p", where="w", fix="f")))
+    assert (error.problem, error.where, error.fix) == ("p", "w", "f")
+
+
+def test_bad_input_is_a_message_and_exit_code_2(capsys):
+    def command(argv):
+        raise KitError(f"no such file: {argv[0]}")
+
+    assert run_cli(command, ["x.csv"]) == 2
+    assert capsys.readouterr().err == "error: no such file: x.csv\n"
+
+
+def test_arguments_come_from_the_process_when_not_given(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["prog", "a", "b"])
+    assert run_cli(len) == 2
+
+
+def test_interruption_tells_how_to_go_on(capsys):
+    def command(argv):
+        raise KeyboardInterrupt
+
+    assert run_cli(command, []) == 130
+    assert "run the same command again" in capsys.readouterr().err

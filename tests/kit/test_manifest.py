@@ -1,0 +1,43 @@
+import pytest
+
+from kit import manifest
+from kit.artefacts import sha256_file
+from kit.errors import KitError
+
+WHEEL = manifest.Wheel(
+    name="timm",
+    version="1.0",
+    tags=["py3-none-any"],
+    licence="Apache-2.0",
+    accepts="==1.0",
+    requires={"cp313": ["torch"]},
+)
+
+
+def entries():
+    return [
+        manifest.Entry(file="b.whl", size=2, sha256="11", role="wheel", wheel=WHEEL),
+        manifest.Entry(file="a.safetensors", size=1, sha256="00", role="weights", run={"fold": 0}),
+    ]
+
+
+def test_file_round_trips_and_is_its_own_identity(tmp_path):
+    written = manifest.Manifest(dataset="d", files=entries(), targets=["cp313"])
+    path = manifest.save(tmp_path, written)
+    read = manifest.load(path)
+    assert {entry.file: entry for entry in read.files} == {entry.file: entry for entry in entries()}
+    assert read.sha256() == written.sha256() == sha256_file(path)
+
+
+def test_order_of_files_does_not_matter():
+    one = manifest.Manifest(dataset="d", files=entries())
+    two = manifest.Manifest(dataset="d", files=entries()[::-1])
+    assert one.sha256() == two.sha256()
+
+
+@pytest.mark.parametrize(
+    "value", [{"schema": 0}, {"schema": 1}, {"schema": 1, "files": [{"x": 1}], "dataset": "d", "targets": []}]
+)
+def test_foreign_json_is_refused(value):
+    with pytest.raises(KitError, match="manifest"):
+        manifest.from_dict(value)

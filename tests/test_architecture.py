@@ -1,0 +1,89 @@
+"""The rules of the house that a reviewer should not have to check by eye."""
+
+import ast
+import statistics
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("kit", "bundle", "submission", "train_local")
+ALLOWED = {
+    "kit": {"kit"},
+    "bundle": {"bundle", "kit"},
+    "submission": {"submission", "kit"},
+    "train_local": {"train_local", "kit"},
+}
+
+
+def tracked(pattern):
+    out = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", pattern],
+                         cwd=ROOT, capture_output=True, check=True, text=True).stdout  # fmt: skip
+    return [ROOT / name for name in out.split("\0") if name and (ROOT / name).is_file()]
+
+
+def sources(package):
+    return [path for path in tracked(f"{package}/**.py") if path.parts[-1].endswith(".py")]
+
+
+def imported_packages(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name.split(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_kit_and_themselves_only(package):
+    found = sources(package)
+    assert found
+    for path in found:
+        foreign = (set(imported_packages(path)) & set(PACKAGES)) - ALLOWED[package]
+        assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+def test_files_stay_small_enough_to_read():
+    lengths = {path: len(path.read_text().splitlines()) for path in tracked("*.py")}
+    too_long = {str(path.relative_to(ROOT)): count for path, count in lengths.items() if count > 500}
+    assert not too_long
+    assert statistics.median(count for count in lengths.values() if count) < 200
+
+
+def test_what_reaches_kaggle_can_be_embedded():
+    for path in [*sources("kit"), *sources("submission/runtime")]:
+        text = path.read_text()
+        assert "'" * 3 not in text, (
+            f"{path.relative_to(ROOT)}: the renderer quotes sources with three single quotes"
+        )
+        assert "__file__" not in text or path.name == "__main__.py", (
+            f"{path.relative_to(ROOT)} depends on its own place"
+        )
+
+
+def test_no_module_reads_the_environment_when_imported():
+    for package in PACKAGES:
+        for path in sources(package):
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.If):
+                    continue
+                assert "environ" not in ast.dump(node), f"{path.relative_to(ROOT)}:{node.lineno}"
+
+
+def test_no_machine_path_or_registry_host_is_committed():
+    for path in tracked("*"):
+        if (
+            path.suffix not in {".py", ".md", ".toml", ".txt", ".json", ".in", ".lock", ""}
+            or path.name == "LICENSE"
+        ):
+            continue
+        text = path.read_text(errors="ignore")
+        for forbidden in (
+            "/ro" + "ot/",
+            "/wo" + "rk/main",
+            "/opt/" + "dev",
+            "pypi." + "org/simple",
+            "files.python" + "hosted",
+        ):
+            assert forbidden not in text, f"{path.relative_to(ROOT)} holds {forbidden!r}"
