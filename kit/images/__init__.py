@@ -1,0 +1,1 @@
+"""TIFF headers and slides, read in full-width bands."""

@@ -1,0 +1,1 @@
+"""Run lengths, COCO counts, polygons and overlaps of masks."""

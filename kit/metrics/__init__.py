@@ -1,0 +1,1 @@
+"""The competition metrics, computed on coded masks."""
