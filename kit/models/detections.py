@@ -1,0 +1,37 @@
+"""What an instance network found in one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from torch import Tensor
+
+
+class InstanceTarget(TypedDict):
+    """The annotated instances of one training image.
+
+    boxes: float32 (n, 4), x0 y0 x1 y1 in pixels, the far edge exclusive.
+    masks: bool (n, H, W).
+    """
+
+    boxes: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Instances of one image, best score first, in pixels of the network's input.
+
+    Attributes:
+        boxes: float32 (n, 4), x0 y0 x1 y1.
+        scores: float32 (n,), in [0, 1].
+        masks: bool (n, H, W).
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    masks: Tensor
+
+    def __len__(self) -> int:
+        return int(self.scores.shape[0])
