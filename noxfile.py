@@ -1,0 +1,256 @@
+"""The table of contents: everything a user can do is a session here (`nox -l` lists them).
+
+Read it from top to bottom: data -> training -> ensemble -> bundle -> predict.py -> rehearsal. Each session is
+a few typed commands (`python -m train_local ...`, `python -m bundle ...`, `python -m submission ...`) with
+this repository's folders filled in; what follows `--` goes to that command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import nox
+from uv import find_uv_bin
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["tests", "lint"]
+
+ROOT = Path(__file__).parent
+WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "build"))
+SAMPLE = ROOT / "sample"
+RECIPES = ("detectors-r50", "unet-regnety16")
+COMPETITIONS = ("kidney", "vasculature")
+
+
+# --- the one environment --------------------------------------------------------------------------
+
+
+def environment(session: nox.Session) -> str:
+    """Python of the environment all sessions share; made again only when what it is made from changes."""
+    folder = ROOT / ".nox" / f"kit-{sys.implementation.cache_tag}"
+    python = folder / "bin" / "python"
+    stamp = folder / "made-from"
+    made_from = _environment_identity()
+    if stamp.is_file() and stamp.read_text() == made_from:
+        return str(python)
+    shutil.rmtree(folder, ignore_errors=True)
+    _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
+    into = ("pip", "install", "--quiet", "--python", str(python))
+    _uv(session, *into, "--require-hashes", "-r", "requirements.lock")
+    wheels = BUILD / "local-wheels"
+    session.run(
+        str(python), "-m", "bundle", "wheel", "mmcv", "--out", str(wheels), external=True, silent=True
+    )
+    _uv(session, *into, "--no-deps", *map(str, wheels.glob("mmcv_full-*.whl")))
+    stamp.write_text(made_from)
+    return str(python)
+
+
+def _environment_identity() -> str:
+    digest = hashlib.sha256()
+    for path in [
+        ROOT / "requirements.lock",
+        *sorted((ROOT / "bundle" / "packages" / "mmcv_portable").rglob("*.*")),
+    ]:
+        if path.suffix != ".pyc":
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _uv(session: nox.Session, *arguments: str) -> None:
+    # VIRTUAL_ENV of the shell that started nox is none of uv's business here.
+    session.run(find_uv_bin(), *arguments, external=True, env={"VIRTUAL_ENV": None, "UV_NO_PROGRESS": "1"})
+
+
+def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
+    """`python ARGUMENTS` in the shared environment."""
+    session.run(environment(session), *map(str, arguments), external=True, env=env)
+
+
+def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
+    """Arguments plus `--name value` for every default whose option the user did not give."""
+    given = {argument.split("=")[0] for argument in arguments}
+    missing = {f"--{name.replace('_', '-')}": str(value) for name, value in defaults.items()}
+    return [
+        *arguments,
+        *(part for name, value in missing.items() if name not in given for part in (name, value)),
+    ]
+
+
+def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
+    """Competitions named first after `--` (all prepared ones when none is), and the other arguments."""
+    names = [argument for argument in session.posargs if argument in COMPETITIONS]
+    others = [argument for argument in session.posargs if argument not in COMPETITIONS]
+    names = names or [name for name in COMPETITIONS if (WORK / name / "prepared.json").is_file()]
+    if not names:
+        session.error("no competition is prepared yet: run `nox -s prepare -- COMPETITION --data DIR` first")
+    return names, others
+
+
+# --- see it work ----------------------------------------------------------------------------------
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The whole chain on real sample images with tiny networks on CPU; ends with scores and a report."""
+    began = time.monotonic()
+    chapters: list[str | Path] = []
+    for name in COMPETITIONS:
+        data, work, runs, dist = SAMPLE / name, WORK / "demo" / name, RUNS / "demo" / name, DIST / name
+        plan, datasets, script = dist / "ensemble.json", dist / "bundle", dist / "predict.py"
+        run(session, "-m", "train_local", "prepare", name, "--data", data, "--out", work)
+        run(session, "-m", "train_local", "train-all", "--prepared", work, "--out", runs, "--tiny")
+        run(session, "-m", "train_local", "ensemble", "--prepared", work, "--runs", runs, "--out", plan)
+        run(session, "-m", "bundle", "build", "--ensemble", plan, "--out", datasets)
+        run(session, "-m", "submission", "render", "--ensemble", plan, "--bundle", datasets, "--out", script)
+        offline = ("--predict", script, "--bundle", datasets, "--data", data, "--budget", "300")
+        run(session, "-m", "submission", "rehearse", *offline, "--out", dist / "rehearsal")
+        score(session, name)
+        chapters += ["--chapter", name, data, dist, runs]
+    run(session, "-m", "submission", "report", "--out", DIST / "report.html", *chapters)
+    for name in COMPETITIONS:
+        scores = json.loads((DIST / name / "scores.json").read_text())
+        session.log(f"{name}: " + ", ".join(f"{kind} {value:.4f}" for kind, value in scores.items()))
+        session.log(f"{name}: {DIST / name / 'predict.py'}")
+    session.log(f"report: {DIST / 'report.html'} ({time.monotonic() - began:.0f} s for all of it)")
+
+
+def score(session: nox.Session, name: str) -> None:
+    """Score the rehearsed submission and the baselines with the same code -> `scores.json`."""
+    dist, data = DIST / name, SAMPLE / name
+    submissions = {"submission": dist / "rehearsal" / "submission.csv"}
+    for kind in ("otsu", "all-foreground"):
+        submissions[kind] = dist / "baselines" / f"{kind}.csv"
+        rule = ("--competition", name, "--data", data, "--kind", kind)
+        run(session, "-m", "train_local", "baseline", *rule, "--out", submissions[kind])
+    scores = {}
+    for kind, path in submissions.items():
+        command = (
+            "-m",
+            "kit",
+            "score",
+            "--competition",
+            name,
+            "--data",
+            str(data),
+            "--submission",
+            str(path),
+        )
+        out = session.run(environment(session), *command, "--json", external=True, silent=True)
+        scores[kind] = json.loads(out)["value"]
+    (dist / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+
+
+# --- from competition data to a submission, step by step ------------------------------------------
+
+
+@nox.session
+def prepare(session: nox.Session) -> None:
+    """`-- COMPETITION --data DIR`: check the competition's files, build folds, training images, COCO."""
+    if not session.posargs or session.posargs[0] not in COMPETITIONS:
+        session.error(f"say which competition: nox -s prepare -- {{{'|'.join(COMPETITIONS)}}} --data DIR")
+    name = session.posargs[0]
+    run(session, "-m", "train_local", "prepare", *with_defaults(session.posargs, out=WORK / name))
+
+
+@nox.session(name="train-all")
+def train_all(session: nox.Session) -> None:
+    """`-- [COMPETITION] [--only PATTERN] [--dry-run]`: every recipe and fold that is not finished yet."""
+    names, others = chosen(session)
+    for name in names:
+        arguments = with_defaults(others, prepared=WORK / name, out=RUNS / name)
+        run(session, "-m", "train_local", "train-all", *arguments)
+
+
+def _train_session(recipe: str) -> None:
+    @nox.session(name=f"train-{recipe}")
+    def train(session: nox.Session) -> None:
+        names, others = chosen(session)
+        for name in names:
+            arguments = with_defaults(others, prepared=WORK / name, out=RUNS / name)
+            run(session, "-m", "train_local", "train", recipe, *arguments)
+
+    train.__doc__ = f"`-- [--fold K] [--tiny]`: the recipe {recipe} alone."
+
+
+for _recipe in RECIPES:
+    _train_session(_recipe)
+
+
+@nox.session
+def ensemble(session: nox.Session) -> None:
+    """`-- [COMPETITION]`: members, weights and thresholds from out-of-fold predictions -> `ensemble.json`."""
+    names, others = chosen(session)
+    for name in names:
+        arguments = with_defaults(
+            others, prepared=WORK / name, runs=RUNS / name, out=DIST / name / "ensemble.json"
+        )
+        run(session, "-m", "train_local", "ensemble", *arguments)
+
+
+@nox.session
+def bundle(session: nox.Session) -> None:
+    """`-- [COMPETITION]`: pinned wheels and weights -> dataset folders ready for Kaggle."""
+    names, others = chosen(session)
+    for name in names:
+        arguments = with_defaults(others, ensemble=DIST / name / "ensemble.json", out=DIST / name / "bundle")
+        run(session, "-m", "bundle", "build", *arguments)
+
+
+@nox.session
+def render(session: nox.Session) -> None:
+    """`-- [COMPETITION]`: the single self-contained `dist/COMPETITION/predict.py` (and predict.ipynb)."""
+    names, others = chosen(session)
+    for name in names:
+        dist = DIST / name
+        arguments = with_defaults(
+            others, ensemble=dist / "ensemble.json", bundle=dist / "bundle", out=dist / "predict.py"
+        )
+        run(session, "-m", "submission", "render", *arguments)
+
+
+@nox.session
+def rehearse(session: nox.Session) -> None:
+    """`-- [COMPETITION] --data DIR [--budget SECONDS]`: run predict.py offline against a Kaggle-shaped mount."""
+    names, others = chosen(session)
+    for name in names:
+        dist = DIST / name
+        arguments = with_defaults(
+            others, predict=dist / "predict.py", bundle=dist / "bundle", budget="3600", out=dist / "rehearsal"
+        )
+        run(session, "-m", "submission", "rehearse", *arguments)
+
+
+# --- is it right ----------------------------------------------------------------------------------
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite; `-- tests/kit -k rle` runs a part of it."""
+    arguments = session.posargs or ["-n", "2", "--dist", "worksteal"]
+    run(session, "-m", "pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def golden(session: nox.Session) -> None:
+    """The golden-output test alone: the rendered predict.py against an independent slow path's CSVs."""
+    run(session, "-m", "submission", "golden", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Rules and format (ruff), types (mypy)."""
+    run(session, "-m", "ruff", "check", ".")
+    run(session, "-m", "ruff", "format", "--check", ".")
+    run(session, "-m", "mypy")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Pin requirements.in again: requirements.lock with hashes for Python 3.11, 3.12 and 3.13 (some minutes)."""
+    run(session, "-m", "bundle", "lock", *session.posargs)
