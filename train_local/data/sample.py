@@ -1,0 +1,94 @@
+"""Makes `sample/`: two small data sets of real tissue in the layouts of two competitions."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from kit.artefacts import sha256_bytes, sha256_file, write_bytes, write_text
+from kit.errors import KitError
+from train_local.data import sample_kidney, sample_vasculature
+
+SUMS = "SHA256SUMS"
+_MAKERS = {
+    "kidney": ("bcss-tumour-regions", sample_kidney.make),
+    "vasculature": ("bbbc038-histology-nuclei", sample_vasculature.make),
+}
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """File name -> sha256 as listed in a folder's SHA256SUMS.
+
+    Raises:
+        KitError: there is no such list.
+    """
+    try:
+        lines = (folder / SUMS).read_text(encoding="ascii").splitlines()
+    except OSError as error:
+        raise KitError(f"{SUMS} is missing", where=folder, fix="point to the folder that holds it") from error
+    return {name.strip(): digest for digest, name in (line.split(maxsplit=1) for line in lines)}
+
+
+def check_sums(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Compare files with their folder's SHA256SUMS.
+
+    Args:
+        folder: holds the files and the list.
+        names: which of the listed files; all when None.
+
+    Raises:
+        KitError: a file is missing or differs.
+    """
+    listed = read_sums(folder)
+    for name in listed if names is None else names:
+        path = folder / name
+        if not path.is_file():
+            raise KitError("file is missing", where=path, fix=f"fetch the folder again; {SUMS} lists it")
+        if sha256_file(path) != listed[name]:
+            raise KitError(
+                f"file differs from {SUMS}", where=path, fix="fetch it again, it was changed or damaged"
+            )
+
+
+def make_sample(source: Path, out: Path) -> None:
+    """Write both sample data sets; the same source gives the same bytes (with the same codec libraries).
+
+    Args:
+        source: holds `bcss-tumour-regions/` and `bbbc038-histology-nuclei/` with their SHA256SUMS.
+        out: gets `kidney/` and `vasculature/`, each with a SHA256SUMS; other files there are left alone.
+
+    Raises:
+        KitError: a source folder is missing or its files differ from their checksums.
+    """
+    for name, (folder, make) in _MAKERS.items():
+        if not (source / folder).is_dir():
+            raise KitError(
+                f"source folder {folder}/ is missing",
+                where=source,
+                fix="give --source the folder that holds bcss-tumour-regions and bbbc038-histology-nuclei",
+            )
+        check_sums(source / folder)
+        _write_all(out / name, make(source / folder))
+
+
+def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in sorted(files.items()):
+        write_bytes(folder / name, data)
+    write_text(
+        folder / SUMS, "".join(f"{sha256_bytes(data)}  {name}\n" for name, data in sorted(files.items()))
+    )
+
+
+def add_sample_command(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb `sample`; its parser's default `run` takes the arguments and returns the exit code."""
+    parser = subparsers.add_parser("sample", help="make the sample data sets from the labelled source images")
+    parser.add_argument("--source", type=Path, required=True, help="folder with the labelled source images")
+    parser.add_argument("--out", type=Path, default=Path("sample"), help="folder to fill (default: sample)")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    make_sample(arguments.source, arguments.out)
+    print(arguments.out)
+    return 0
