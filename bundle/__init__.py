@@ -1,0 +1,1 @@
+"""Locks and weights in, verified Kaggle datasets out."""
