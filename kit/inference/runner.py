@@ -1,0 +1,132 @@
+"""One place that runs a pass, used by the worker on Kaggle and by training's out-of-fold predictions alike.
+
+The life of a prediction:
+
+    configure(device)                                          once a process
+    module = open_member(member, weights_path, device)         once a member
+    path = run_pass(module, member, pass_, image_id, image_path, out, device=device, on_batch=...)
+    prediction = fuse(ensemble, rung_index, image_id, {pass_index: path, ...}, (height, width))
+
+`run_pass` leaves one file a (member, view, image): a uint16 probability map or run-length coded detections. A
+finished file is never made again, so any process may be killed and started again; its name holds a hash of
+weights, network and settings, so a file of other weights is never mistaken for it. `fuse`
+(kit.inference.fusion, no torch needed) reads those files only.
+
+On the CPU every process computes with one thread: sums then have one order, and results do not depend on how
+many processes or cores there are. Float32 on the CPU; float16 autocast on CUDA where a member's settings say
+so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from kit.ensemble import Member, Pass
+from kit.errors import KitError
+from kit.images.slide import open_slide
+from kit.inference.fusion import fuse
+from kit.inference.instance import predict_instances
+from kit.inference.semantic import Progress, predict_map
+from kit.inference.settings import InstanceSettings, SemanticSettings
+from kit.inference.store import pass_file, save_detections
+from kit.models import InstanceNetwork, Network, build, load_weights, spec
+
+__all__ = ["configure", "fuse", "open_member", "result_file", "run_pass"]
+
+
+def configure(device: torch.device) -> None:
+    """Prepare this process: one CPU thread each for torch and OpenCV, fixed algorithms on CUDA."""
+    import cv2  # only who predicts needs it
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+
+
+def open_member(member: Member, weights: Path, device: torch.device) -> Network:
+    """The member's own module with its weights, in eval mode on the device.
+
+    Raises:
+        KitError: unknown network, missing library, weights that are missing, damaged or of another network.
+    """
+    module = build(member.network)
+    load_weights(module, weights)
+    module.eval()
+    module.to(device)
+    if device.type == "cuda" and module.spec.kind == "semantic":
+        for parameter in module.parameters():
+            if parameter.ndim == 4:  # what convolutions on tensor cores want
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
+
+
+def result_file(out: Path, member: Member, pass_: Pass, image_id: str) -> Path:
+    """Where `run_pass` leaves its result; it exists only when it is whole."""
+    return pass_file(out, member, pass_.view, image_id, kind=spec(str(member.network.get("network"))).kind)
+
+
+def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and training call it in this order
+    module: Network,
+    member: Member,
+    pass_: Pass,
+    image_id: str,
+    image: Path,
+    out: Path,
+    *,
+    device: torch.device,
+    batch_size: int | None = None,
+    on_batch: Progress | None = None,
+) -> Path:
+    """Run one member under one view over one image, or find that this was done before.
+
+    Args:
+        module: of `open_member`, or of training in eval mode on `device`.
+        member: settings and identity; for training's out-of-fold predictions with the sha256 of the weights
+            just written.
+        pass_: its view.
+        image_id: used in the file's name and in messages.
+        image: the image file.
+        out: root folder of all passes.
+        device: where the module is.
+        batch_size: semantic only: instead of the settings'.
+        on_batch: called with (done, total) after every forward pass, in tiles; an instance network's image is
+            one tile.
+
+    Returns:
+        `result_file(out, member, pass_, image_id)`.
+
+    Raises:
+        KitError: unreadable image, numbers that are none, memory out with a batch of one, disk full; names
+        member and image.
+    """
+    target = result_file(out, member, pass_, image_id)
+    if target.is_file():
+        return target
+    where = f"member {member.name}, view {pass_.view}, image {image_id}"
+    with open_slide(image) as slide:
+        if isinstance(module, InstanceNetwork):
+            settings = InstanceSettings.from_dict(member.inference, where=member.name)
+            found = predict_instances(module, settings, slide, pass_.view, device=device, where=where)
+            save_detections(target, found)
+            if on_batch is not None:
+                on_batch(1, 1)
+            return target
+        output = module.spec.output
+        if output == "detections":
+            raise KitError(f"{module.spec.name} declares detections but cannot detect", where=where)
+        return predict_map(
+            module,
+            output,
+            SemanticSettings.from_dict(member.inference, where=member.name),
+            slide,
+            view=pass_.view,
+            target=target,
+            device=device,
+            where=where,
+            batch_size=batch_size,
+            on_batch=on_batch,
+        )

@@ -1,0 +1,187 @@
+"""What the engine needs to know about a member and about a rung, as plain dicts in `ensemble.json`.
+
+`Member.inference` holds `SemanticSettings` or `InstanceSettings`, `Rung.settings` holds `SemanticFusion` or
+`InstanceFusion`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from kit.errors import KitError
+
+Morphology = Literal["none", "closing", "opening"]
+Overlap = Literal["keep", "exclusive"]
+
+
+class _Settings:
+    """Plain dict out, checked dict in; unknown or missing names are errors, so a typo is never a default."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON value."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]  # every subclass is a dataclass
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any], *, where: str | Path | None = None) -> Self:
+        """The settings of a plain JSON value.
+
+        Raises:
+            KitError: unknown, missing or impossible values.
+        """
+        known = {item.name for item in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
+        if unknown := sorted(set(value) - known):
+            raise KitError(
+                f"{cls.__name__} knows no {', '.join(unknown)}",
+                where=where,
+                fix=f"known names: {', '.join(sorted(known))}",
+            )
+        try:
+            return cls(**value)
+        except TypeError as error:
+            raise KitError(f"not {cls.__name__}: {error}", where=where, fix="run `ensemble` again") from error
+
+
+def _require(ok: bool, problem: str) -> None:
+    if not ok:
+        raise KitError(problem, fix="correct the recipe's inference settings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemanticSettings(_Settings):
+    """How one semantic network walks over a slide.
+
+    The image is cut into square cores; each is predicted from a window with `context` more pixels on every
+    side, read at full resolution (reflected outside the image) and resized by `scale` to the network's input.
+    Only the core of a prediction is kept.
+
+    Published: kidney 2nd place core 1536, context 384, scale 1/3; 1024-px windows seen at 320: core 512,
+    context 256, scale 0.3125.
+
+    Attributes:
+        core: pixels a side, full resolution.
+        context: pixels on each side of the core, full resolution.
+        scale: network input pixels per full-resolution pixel.
+        batch_size: windows in one forward pass; halved when memory runs out.
+        blend: "halo" keeps cores only: no sums, no count map.
+        autocast: float16 autocast on CUDA; the CPU always computes in float32.
+    """
+
+    core: int
+    context: int
+    scale: float
+    batch_size: int = 8
+    blend: Literal["halo"] = "halo"
+    autocast: bool = True
+
+    def __post_init__(self) -> None:
+        _require(self.core >= 1, f"core must be at least 1 pixel, not {self.core}")
+        _require(self.context >= 0, f"context cannot be negative: {self.context}")
+        _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
+        _require(self.blend == "halo", f"blend {self.blend!r} is unknown; known: halo")
+        _require(
+            self.input_size >= 1, f"scale {self.scale} leaves nothing of a window of {self.window} pixels"
+        )
+
+    @property
+    def window(self) -> int:
+        """Pixels a side read at full resolution."""
+        return self.core + 2 * self.context
+
+    @property
+    def input_size(self) -> int:
+        """Pixels a side the network sees."""
+        return int(self.window * self.scale + 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceSettings(_Settings):
+    """How one instance network sees a tile.
+
+    Attributes:
+        size: the tile's longer side at the network's input, pixels; the ratio is kept.
+        score_threshold: detections below are dropped (published .001: low-scored extras cost AP almost
+            nothing).
+        nms_iou: detections of several views of one member that overlap more are the same instance.
+        max_per_image: best detections kept of each view and of the merged views.
+        mask_threshold: of the network's mask probability; masks leave the network as bool, so this also
+            decides a pixel when a mask is resized back.
+        autocast: float16 autocast on CUDA; the CPU always computes in float32.
+    """
+
+    size: int
+    score_threshold: float = 0.001
+    nms_iou: float = 0.5
+    max_per_image: int = 100
+    mask_threshold: float = 0.5
+    autocast: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.size >= 1, f"size must be at least 1 pixel, not {self.size}")
+        _require(0 <= self.score_threshold < 1, f"score_threshold {self.score_threshold} is outside [0, 1)")
+        _require(0 < self.nms_iou <= 1, f"nms_iou {self.nms_iou} is outside (0, 1]")
+        _require(self.max_per_image >= 1, f"max_per_image must be at least 1, not {self.max_per_image}")
+        _require(0 < self.mask_threshold < 1, f"mask_threshold {self.mask_threshold} is outside (0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemanticFusion(_Settings):
+    """How probability maps become a mask.
+
+    Attributes:
+        threshold: a pixel whose weighted mean probability reaches it is foreground; belongs to probabilities,
+            never to logits.
+    """
+
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require(0 < self.threshold < 1, f"threshold {self.threshold} is outside (0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceFusion(_Settings):
+    """How the members' detections become instances: weighted boxes fusion with tracked masks.
+
+    The defaults are the published pseudo-label settings of the vasculature 3rd place.
+
+    Attributes:
+        iou: boxes that overlap a cluster's fused box by more than this join it.
+        skip_score: detections below are left out of the fusion.
+        vote_fraction: a pixel belongs to the fused mask if at least max(1, int(vote_fraction * n)) of the n
+            masks hold it.
+        morphology: of fused masks: "closing" = erosion(dilation), "opening" = dilation(erosion), or "none".
+        morphology_size: side of its square kernel, odd.
+        overlap: "keep" lets instances overlap; "exclusive" gives each pixel to the best-scored instance that
+            holds it.
+        min_area: pixels; smaller instances are dropped at the very end.
+        min_score: instances with a lower fused score are dropped.
+    """
+
+    iou: float = 0.6
+    skip_score: float = 0.01
+    vote_fraction: float = 0.2
+    morphology: Morphology = "closing"
+    morphology_size: int = 3
+    overlap: Overlap = "keep"
+    min_area: int = 1
+    min_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(0 < self.iou <= 1, f"iou {self.iou} is outside (0, 1]")
+        _require(0 <= self.vote_fraction <= 1, f"vote_fraction {self.vote_fraction} is outside [0, 1]")
+        _require(
+            self.morphology in ("none", "closing", "opening"),
+            f"morphology {self.morphology!r} is unknown; known: none, closing, opening",
+        )
+        _require(
+            self.morphology_size >= 1 and self.morphology_size % 2 == 1,
+            f"morphology_size must be odd, not {self.morphology_size}",
+        )
+        _require(
+            self.overlap in ("keep", "exclusive"),
+            f"overlap {self.overlap!r} is unknown; known: keep, exclusive",
+        )
+        _require(self.min_area >= 1, f"min_area must be at least 1 pixel, not {self.min_area}")
