@@ -1,0 +1,180 @@
+"""The tags of a TIFF's pages, read with the standard library alone.
+
+Classic TIFF and BigTIFF, both byte orders (TIFF 6.0; BigTIFF design, 2007).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from kit.errors import KitError
+
+COPY_AGAIN = "copy or download the file again and compare its size with the original"
+
+_MAX_PAGES = 10_000
+_SIZES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}
+"""Bytes of an integer field type."""
+_LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+"""The same types for `struct`."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One image file directory; names as in TIFF 6.0.
+
+    Attributes:
+        index: place in the file's chain, from 0.
+        height: rows.
+        width: columns.
+        bits: bits a sample (the largest of them).
+        samples: samples a pixel, alpha included.
+        extra_samples: how many of them are alpha or unspecified.
+        sample_format: 1 unsigned, 2 signed, 3 floating point.
+        compression: TIFF's number.
+        photometric: TIFF's number.
+        planar: each sample lies in a plane of its own.
+        predictor: 1 none, 2 horizontal differences, 3 floating point.
+        fill_order: 1 unless the bits of each byte are reversed.
+        reduced: a smaller copy of another page, as the file says.
+        segment: (rows, columns) of a strip or tile.
+        tiled: segments are tiles.
+        offsets: where each segment starts, bytes; 0 where it was never written.
+        byte_counts: stored size of each segment.
+    """
+
+    index: int
+    height: int
+    width: int
+    bits: int
+    samples: int
+    extra_samples: int
+    sample_format: int
+    compression: int
+    photometric: int
+    planar: bool
+    predictor: int
+    fill_order: int
+    reduced: bool
+    segment: tuple[int, int]
+    tiled: bool
+    offsets: tuple[int, ...]
+    byte_counts: tuple[int, ...]
+
+
+class Directory:
+    """Walks the chain of image file directories of an open file."""
+
+    def __init__(self, path: Path, stream: BinaryIO, size: int) -> None:
+        self.path, self.stream, self.size = path, stream, size
+        start = stream.read(16)
+        if size == 0:
+            raise KitError("image is empty (0 bytes)", where=path, fix=COPY_AGAIN)
+        order = {b"II": "<", b"MM": ">"}.get(start[:2])
+        version = struct.unpack(order + "H", start[2:4])[0] if order and len(start) >= 8 else None
+        if version not in (42, 43):
+            raise KitError("not a TIFF (its first bytes are of another kind of file)", where=path)
+        self.order: str = order or "<"
+        self.big = version == 43
+        if self.big and len(start) < 16:
+            raise self._cut("its header")
+        self.first = int.from_bytes(start[8:16] if self.big else start[4:8], self._byteorder)
+
+    def pages(self) -> list[Page]:
+        """Every page of the chain.
+
+        Raises:
+            KitError: the tags are cut short or nonsense.
+        """
+        pages: list[Page] = []
+        seen: set[int] = set()
+        offset = self.first
+        while offset and len(pages) < _MAX_PAGES:
+            if offset in seen:
+                raise KitError("TIFF's list of pages runs in a circle", where=self.path, fix=COPY_AGAIN)
+            seen.add(offset)
+            tags, offset = self._tags(offset)
+            pages.append(self._page(len(pages), tags))
+        if not pages:
+            raise KitError("TIFF holds no image", where=self.path, fix=COPY_AGAIN)
+        return pages
+
+    def _tags(self, offset: int) -> tuple[dict[int, tuple[int, int, bytes]], int]:
+        """Tag number -> (type, count, its value or where that is), and the next directory's offset."""
+        count_size, entry, field = (8, 20, 8) if self.big else (2, 12, 4)
+        count = int.from_bytes(self._at(offset, count_size), self._byteorder)
+        body = self._at(offset + count_size, count * entry + field)
+        tags = {}
+        for start in range(0, count * entry, entry):
+            number, kind = struct.unpack_from(self.order + "HH", body, start)
+            values = int.from_bytes(body[start + 4 : start + 4 + field], self._byteorder)
+            tags[number] = (kind, values, body[start + 4 + field : start + entry])
+        return tags, int.from_bytes(body[count * entry :], self._byteorder)
+
+    def _page(self, index: int, tags: dict[int, tuple[int, int, bytes]]) -> Page:
+        def values(number: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
+            return self._values(tags[number]) if number in tags else default
+
+        def value(number: int, default: int) -> int:
+            return (values(number) or (default,))[0]
+
+        height, width, samples = value(257, 0), value(256, 0), value(277, 1)
+        tiled = 324 in tags
+        segment = (value(323, 0), value(322, 0)) if tiled else (min(value(278, height), height), width)
+        if min(height, width, samples, *segment) < 1:
+            raise KitError(f"page {index} of the TIFF has no size", where=self.path, fix=COPY_AGAIN)
+        page = Page(
+            index=index,
+            height=height,
+            width=width,
+            bits=max(values(258, (1,))),
+            samples=samples,
+            extra_samples=len(values(338)),
+            sample_format=max(values(339, (1,))),
+            compression=value(259, 1),
+            photometric=value(262, 1),
+            planar=value(284, 1) == 2 and samples > 1,
+            predictor=value(317, 1),
+            fill_order=value(266, 1),
+            reduced=bool(value(254, 0) & 1) or value(255, 1) == 2,
+            segment=segment,
+            tiled=tiled,
+            offsets=values(324 if tiled else 273),
+            byte_counts=values(325 if tiled else 279),
+        )
+        segments = -(-height // segment[0]) * -(-width // segment[1]) * (samples if page.planar else 1)
+        if len(page.offsets) < segments or len(page.byte_counts) < segments:
+            raise KitError(
+                f"page {index} lists {len(page.offsets)} pieces of pixels, its size needs {segments}",
+                where=self.path,
+                fix=COPY_AGAIN,
+            )
+        return page
+
+    def _values(self, tag: tuple[int, int, bytes]) -> tuple[int, ...]:
+        """A tag's integers; empty for other types."""
+        kind, count, inline = tag
+        if kind not in _LETTERS:
+            return ()
+        length = _SIZES[kind] * count
+        data = inline
+        if length > len(inline):
+            data = self._at(int.from_bytes(inline, self._byteorder), length)
+        return struct.unpack(f"{self.order}{count}{_LETTERS[kind]}", data[:length])
+
+    def _at(self, offset: int, length: int) -> bytes:
+        if offset + length > self.size:
+            raise self._cut("its tags")
+        self.stream.seek(offset)
+        return self.stream.read(length)
+
+    @property
+    def _byteorder(self) -> Literal["little", "big"]:
+        return "little" if self.order == "<" else "big"
+
+    def _cut(self, what: str) -> KitError:
+        return KitError(
+            f"TIFF is cut short: {what} should lie beyond its end", where=self.path, fix=COPY_AGAIN
+        )

@@ -1,0 +1,176 @@
+"""Which image a TIFF holds, whether it is whole, and whether it can be used; standard library only.
+
+The supervisor on Kaggle needs image sizes before anything is installed, and a reader wants to know what is
+wrong with a file before it decodes the first pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kit.errors import KitError
+from kit.images.directory import COPY_AGAIN, Directory, Page
+
+Layout = Literal["chunky", "planar", "pages"]
+
+COMPRESSIONS = {
+    1: "none",
+    5: "lzw",
+    7: "jpeg",
+    8: "deflate",
+    32773: "packbits",
+    32946: "deflate",
+    50000: "zstd",
+}
+PHOTOMETRICS = {
+    0: "white is zero",
+    1: "black is zero",
+    2: "RGB",
+    3: "palette",
+    5: "CMYK",
+    6: "YCbCr",
+    8: "CIELab",
+}
+
+
+@dataclass(frozen=True)
+class TiffHeader:
+    """The full-resolution image of a TIFF.
+
+    Attributes:
+        path: the file.
+        height: rows.
+        width: columns.
+        channels: samples a pixel over all its pages, alpha included.
+        alpha: the last channel (of 4) is no colour.
+        bits: bits a channel.
+        sample_format: "uint", "int" or "float".
+        layout: "chunky" RGBRGB..., "planar" one plane a channel in one page, "pages" one page a channel.
+        compression: its name, or TIFF's number.
+        photometric: its name, or TIFF's number.
+        tile: (rows, columns) of a tile, None for strips.
+        pages: indices of the pages that make up this image.
+        page_count: pages in the file, pyramid levels and labels included.
+        bigtiff: 64-bit offsets.
+        byteorder: "little" or "big".
+        parts: those pages' directories.
+    """
+
+    path: Path
+    height: int
+    width: int
+    channels: int
+    alpha: bool
+    bits: int
+    sample_format: str
+    layout: Layout
+    compression: str
+    photometric: str
+    tile: tuple[int, int] | None
+    pages: tuple[int, ...]
+    page_count: int
+    bigtiff: bool
+    byteorder: Literal["little", "big"]
+    parts: tuple[Page, ...]
+
+
+def read_header(path: Path) -> TiffHeader:
+    """Read the tags of a TIFF and find its full-resolution image.
+
+    That is the largest page not marked as a reduced copy; or, where single-channel pages of that size follow
+    each other, all of them, one a channel. Whether the pixels can be used as 8-bit RGB `require_rgb8` tells.
+
+    Raises:
+        KitError: missing, empty, not a TIFF, or cut short (tags or pixels).
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            return _image_of(path, Directory(path, stream, size))
+    except FileNotFoundError as error:
+        raise KitError("image is missing", where=path, fix="check the folder and the id") from error
+    except OSError as error:
+        raise KitError(f"image cannot be read: {error.strerror or error}", where=path) from error
+
+
+def require_rgb8(header: TiffHeader) -> list[str]:
+    """Make sure that the pixels can be used as 8-bit RGB.
+
+    Returns:
+        What will be left out or assumed, a sentence each.
+
+    Raises:
+        KitError: other depth, sample format, channel count or colour space; says how to convert.
+    """
+    shape = f"{header.height} x {header.width}"
+    convert = "convert it to 8-bit RGB first (and the same way for every image, training and test)"
+    if header.bits != 8 or header.sample_format != "uint":
+        raise KitError(
+            f"image holds {header.bits}-bit {header.sample_format} samples, needed are 8-bit unsigned ones",
+            where=header.path,
+            fix=convert + "; which range maps to 0..255 is yours to decide",
+        )
+    if header.channels not in (3, 4) or (header.channels == 4 and header.photometric == "CMYK"):
+        held = {1: "grayscale or palette"}.get(header.channels, f"{header.channels} channels")
+        held = "CMYK" if header.photometric == "CMYK" else held
+        raise KitError(
+            f"image of {shape} pixels is {held}, needed are 3 colour channels", where=header.path, fix=convert
+        )
+    usable = {"RGB", "black is zero"} | ({"YCbCr"} if header.compression == "jpeg" else set())
+    if header.photometric not in usable:
+        raise KitError(
+            f"image's colour space is {header.photometric} ({header.compression} compression), needed is RGB",
+            where=header.path,
+            fix=convert,
+        )
+    if header.channels == 4:
+        return ["the fourth channel (alpha) is left out"]
+    return []
+
+
+def _image_of(path: Path, directory: Directory) -> TiffHeader:
+    """The full-resolution image among a file's pages, its pixels checked to lie within the file."""
+    pages = directory.pages()
+    full = [page for page in pages if not page.reduced] or pages
+    largest = max(full, key=lambda page: page.height * page.width)
+    parts = [largest]
+    if largest.samples == 1:
+        # One channel a page: every such page of this size belongs to the image.
+        kind = (largest.height, largest.width, largest.bits, 1, largest.sample_format)
+        parts = [p for p in full if (p.height, p.width, p.bits, p.samples, p.sample_format) == kind]
+    for page in parts:
+        _check_pixels(path, page, directory.size)
+    channels = sum(page.samples for page in parts)
+    layout: Layout = "pages" if len(parts) > 1 else "planar" if largest.planar else "chunky"
+    return TiffHeader(
+        path=path,
+        height=largest.height,
+        width=largest.width,
+        channels=channels,
+        alpha=channels == 4 and largest.photometric != 5,
+        bits=largest.bits,
+        sample_format={1: "uint", 2: "int", 3: "float"}.get(largest.sample_format, "unknown"),
+        layout=layout,
+        compression=COMPRESSIONS.get(largest.compression, f"number {largest.compression}"),
+        photometric=PHOTOMETRICS.get(largest.photometric, f"number {largest.photometric}"),
+        tile=largest.segment if largest.tiled else None,
+        pages=tuple(page.index for page in parts),
+        page_count=len(pages),
+        bigtiff=directory.big,
+        byteorder="little" if directory.order == "<" else "big",
+        parts=tuple(parts),
+    )
+
+
+def _check_pixels(path: Path, page: Page, size: int) -> None:
+    """Raise a `KitError` if a strip or tile lies beyond the end of the file."""
+    end, piece = max((o + n, i) for i, (o, n) in enumerate(zip(page.offsets, page.byte_counts, strict=False)))
+    if end > size:
+        kind = "tile" if page.tiled else "strip"
+        raise KitError(
+            f"TIFF is cut short: it has {size} bytes, {kind} {piece} of its pixels should end at byte {end}",
+            where=path,
+            fix=COPY_AGAIN,
+        )
