@@ -113,6 +113,11 @@ def _runs_between(changes: NDArray[np.int64], size: int) -> Runs:
     return np.stack([starts, ends - starts], axis=1).astype(np.int64, copy=False)
 
 
+def empty() -> Runs:
+    """The runs of a mask without foreground."""
+    return np.zeros((0, 2), np.int64)
+
+
 def encode(mask_HW: NDArray[np.bool_] | NDArray[np.uint8]) -> Runs:
     """Runs of a whole mask; anything but zero is foreground."""
     if mask_HW.flags.f_contiguous and not mask_HW.flags.c_contiguous:
