@@ -1,0 +1,235 @@
+"""`requirements.lock` as a value: read it, merge those of several Pythons, write it, ask for one Python's pins.
+
+The file is what pip calls a hash-checked requirements file: one pin a line, with a `python_version` marker
+only where the Pythons disagree. Nothing here touches the network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.markers import InvalidMarker, Marker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from kit.errors import KitError
+
+PYTHONS = ("3.11", "3.12", "3.13")
+"""The Pythons one lock serves, oldest first."""
+
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Pin:
+    """One exact version, the hashes any file of it may have, and where it holds.
+
+    Attributes:
+        name: normalised distribution name.
+        version: exact version.
+        marker: environment in which the pin holds, "" = everywhere.
+        hashes: sha256 of every file of that release, hex, sorted.
+        via: what asked for it, sorted; for readers only.
+    """
+
+    name: str
+    version: str
+    marker: str = ""
+    hashes: tuple[str, ...] = ()
+    via: tuple[str, ...] = ()
+
+
+def parse(text: str, *, where: str | Path | None = None) -> list[Pin]:
+    """The pins of a requirements file as pip-compile or `render` writes it.
+
+    Raises:
+        KitError: a line that is no exact pin with at least one sha256.
+    """
+    pins: list[Pin] = []
+    lines = iter(text.splitlines())
+    for line in lines:
+        statement = line.strip()
+        if not statement or statement.startswith("#"):
+            if statement.startswith("# via ") and pins:
+                pins[-1] = _with_via(pins[-1], statement.removeprefix("# via "))
+            continue
+        while statement.endswith("\\"):
+            statement = statement[:-1] + next(lines, "").strip()
+        pins.append(_pin(statement, where))
+    return pins
+
+
+def _pin(statement: str, where: str | Path | None) -> Pin:
+    fix = "run `python -m bundle lock`; the lock is generated, not written by hand"
+    try:
+        requirement = Requirement(statement.split("--hash", maxsplit=1)[0].strip())
+    except InvalidRequirement as error:
+        raise KitError(f"not a pin: {statement.split(maxsplit=1)[0]!r}", where=where, fix=fix) from error
+    exact = [spec.version for spec in requirement.specifier if spec.operator == "=="]
+    hashes = tuple(sorted(_HASH.findall(statement)))
+    if len(exact) != 1 or len(requirement.specifier) != 1 or exact[0].endswith(".*"):
+        raise KitError(f"{requirement.name} is not pinned to one exact version", where=where, fix=fix)
+    if not hashes:
+        raise KitError(f"{requirement.name}=={exact[0]} has no sha256", where=where, fix=fix)
+    marker = "" if requirement.marker is None else str(requirement.marker)
+    return Pin(name=canonicalize_name(requirement.name), version=exact[0], marker=marker, hashes=hashes)
+
+
+def _with_via(pin: Pin, text: str) -> Pin:
+    """Add pip-compile's "# via" line; file names lose their flags, constraints are no reason."""
+    reasons = (reason.strip() for reason in text.split(","))
+    via = {reason.removeprefix("-r ") for reason in reasons if reason and not reason.startswith("-c ")}
+    return Pin(
+        name=pin.name,
+        version=pin.version,
+        marker=pin.marker,
+        hashes=pin.hashes,
+        via=tuple(sorted(via.union(pin.via))),
+    )
+
+
+def merge(locks: Mapping[str, Sequence[Pin]]) -> list[Pin]:
+    """One list for several Pythons: equal pins once, differing ones with a marker each.
+
+    A pin that holds on every Python carries no `python_version` marker. Markers that came with a pin are kept
+    beside it. Hashes and reasons of equal pins are united.
+
+    Args:
+        locks: Python version ("3.11") -> its pins; all of `PYTHONS` that the result is to serve.
+
+    Returns:
+        Pins sorted by name, then version, then marker.
+    """
+    pythons = sorted(locks, key=_minor)
+    holders: dict[tuple[str, str, str], dict[str, Pin]] = {}
+    for python in pythons:
+        for pin in locks[python]:
+            holders.setdefault((pin.name, pin.version, pin.marker), {})[python] = pin
+    merged = []
+    for (name, version, own), found in holders.items():
+        parts = [part for part in (_marker_of(list(found), pythons), own) if part]
+        marker = parts[0] if len(parts) == 1 else " and ".join(f"({part})" for part in parts)
+        hashes = {digest for pin in found.values() for digest in pin.hashes}
+        via = {reason for pin in found.values() for reason in pin.via}
+        merged.append(
+            Pin(
+                name=name,
+                version=version,
+                marker=marker,
+                hashes=tuple(sorted(hashes)),
+                via=tuple(sorted(via)),
+            )
+        )
+    return sorted(merged)
+
+
+def _marker_of(chosen: Sequence[str], pythons: Sequence[str]) -> str:
+    """The shortest marker that is true for `chosen` out of `pythons` (both oldest first)."""
+    if len(chosen) == len(pythons):
+        return ""
+    if len(chosen) == 1:
+        return f'python_version == "{chosen[0]}"'
+    if list(chosen) == list(pythons[-len(chosen) :]):
+        return f'python_version >= "{chosen[0]}"'
+    if list(chosen) == list(pythons[: len(chosen)]):
+        return f'python_version < "{pythons[len(chosen)]}"'
+    return " or ".join(f'python_version == "{python}"' for python in chosen)
+
+
+def select(
+    pins: Sequence[Pin], environment: Mapping[str, str], *, where: str | Path | None = None
+) -> dict[str, Pin]:
+    """The pins that hold in one environment, by name.
+
+    Args:
+        pins: of a lock.
+        environment: marker variables, e.g. `{"python_version": "3.13", ...}`; what is missing is taken from
+            the running Python.
+        where: the lock's path, for messages.
+
+    Raises:
+        KitError: two pins of one name hold, or a marker cannot be read.
+    """
+    chosen: dict[str, Pin] = {}
+    for pin in pins:
+        try:
+            holds = not pin.marker or Marker(pin.marker).evaluate(dict(environment))
+        except InvalidMarker as error:
+            raise KitError(f"{pin.name}: unreadable marker {pin.marker!r}", where=where) from error
+        if not holds:
+            continue
+        if pin.name in chosen:
+            versions = f"{chosen[pin.name].version} and {pin.version}"
+            python = environment.get("python_version", "this one")
+            raise KitError(
+                f"{pin.name} is pinned twice for Python {python}: {versions}",
+                where=where,
+                fix="run `python -m bundle lock`",
+            )
+        chosen[pin.name] = pin
+    return chosen
+
+
+def render(pins: Sequence[Pin], *, command: str, pythons: Sequence[str] = PYTHONS) -> str:
+    """The text of a lock: header, then each pin with its hashes and reasons.
+
+    Args:
+        pins: sorted as `merge` returns them.
+        command: what makes the file again, for the header.
+        pythons: what it serves, for the header.
+    """
+    lines = [
+        f"# Made by: {command}",
+        f"# Holds for Python {', '.join(pythons)} on Linux x86_64; install with --require-hashes.",
+    ]
+    for pin in pins:
+        marker = f" ; {pin.marker}" if pin.marker else ""
+        hashes = [f"    --hash=sha256:{digest}" for digest in pin.hashes]
+        lines.append(" \\\n".join([f"{pin.name}=={pin.version}{marker}", *hashes]))
+        if pin.via:
+            lines.append(f"    # via {', '.join(pin.via)}")
+    return "\n".join(lines) + "\n"
+
+
+def load(path: Path) -> list[Pin]:
+    """Read a lock.
+
+    Raises:
+        KitError: missing, or a line that is no hashed pin.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise KitError(
+            f"cannot read the lock: {error.strerror}",
+            where=path,
+            fix="run `python -m bundle lock` or pass --lock FILE",
+        ) from error
+    return parse(text, where=path)
+
+
+def unmet(requirements_text: str, pins: Sequence[Pin], environment: Mapping[str, str]) -> list[str]:
+    """Requirements of a `requirements.in` that a lock does not fulfil in one environment; empty when all are.
+
+    Compares names and versions only: what the pins need in turn was pip-compile's business.
+    """
+    chosen = select(pins, environment)
+    missing = []
+    for line in requirements_text.splitlines():
+        statement = line.split("#")[0].strip()
+        if not statement:
+            continue
+        requirement = Requirement(statement)
+        if requirement.marker is not None and not requirement.marker.evaluate(dict(environment)):
+            continue
+        pin = chosen.get(canonicalize_name(requirement.name))
+        if pin is None or not requirement.specifier.contains(pin.version, prereleases=True):
+            missing.append(statement)
+    return missing
+
+
+def _minor(python: str) -> int:
+    return int(python.split(".")[1])

@@ -1,0 +1,177 @@
+"""The Kaggle images we know, one JSON each, and what follows from them: markers, tags, what is never shipped.
+
+Facts about an image age; each file says in `notes` where its figures come from and what is not known.
+An unknown version is null, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import canonicalize_name
+
+from kit.artefacts import read_json
+from kit.errors import KitError
+
+_OLDEST_GLIBC_MINOR = 5
+"""manylinux_2_5 is manylinux1: no older platform tag exists for x86_64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """An accelerator of a session: its name, how many at once, and its compute capability, e.g. "7.5"."""
+
+    name: str
+    count: int
+    compute_capability: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One image a bundle must install on.
+
+    Attributes:
+        name: unique, e.g. "kaggle-2026-10".
+        python: version as far as known, "3.12.13" or "3.13".
+        tag: wheel tag of that Python, "cp312".
+        machine: "x86_64".
+        glibc: newest manylinux glibc whose wheels we accept, e.g. "2.28"; the image's own may be newer.
+        since: first month seen as default image, "" if it never was Kaggle's.
+        until: last month seen as default image, "" if still.
+        torch: version without the local build tag; null if unknown.
+        torchvision: the same.
+        numpy: the same.
+        cuda: CUDA that torch was built for, null if unknown or none.
+        gpus: accelerators sessions of this image ran on.
+        image: full container reference with digest; null if not captured.
+        freeze: every distribution of the image -> version; null if no freeze was captured.
+        never_ship: name patterns that are the image's business, whatever our wheels require.
+        image_has: distributions the image surely has -> version, null where the version is unknown.
+        notes: sources and unknowns, for readers.
+    """
+
+    name: str
+    python: str
+    tag: str
+    machine: str
+    glibc: str
+    since: str
+    until: str
+    torch: str | None
+    torchvision: str | None
+    numpy: str | None
+    cuda: str | None
+    gpus: list[Gpu]
+    image: str | None
+    freeze: dict[str, str] | None
+    never_ship: list[str]
+    image_has: dict[str, str | None]
+    notes: list[str]
+
+    @property
+    def minor(self) -> str:
+        """Version without the patch level: "3.13"."""
+        return ".".join(self.python.split(".")[:2])
+
+    def leaves_to_image(self, name: str) -> bool:
+        """Whether a distribution is never shipped to this target."""
+        return any(fnmatchcase(canonicalize_name(name), pattern) for pattern in self.never_ship)
+
+    def environment(self) -> dict[str, str]:
+        """Variables for environment markers as they are on the target, whatever Python runs us."""
+        return marker_environment(self.python, machine=self.machine)
+
+    def platforms(self) -> list[str]:
+        """Platform tags the target installs, newest first, old spellings included."""
+        major, minor = (int(part) for part in self.glibc.split("."))
+        legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+        tags = []
+        for number in range(minor, _OLDEST_GLIBC_MINOR - 1, -1):
+            tags.append(f"manylinux_{major}_{number}_{self.machine}")
+            if number in legacy:
+                tags.append(f"{legacy[number]}_{self.machine}")
+        return tags
+
+    def supported_tags(self) -> list[Tag]:
+        """Wheel tags the target installs, best first."""
+        version = tuple(int(part) for part in self.minor.split("."))
+        return [
+            *cpython_tags(version, [self.tag], self.platforms()),
+            *compatible_tags(version, self.tag, self.platforms()),
+        ]
+
+
+def marker_environment(python: str, *, machine: str = "x86_64") -> dict[str, str]:
+    """Marker variables of CPython on Linux.
+
+    Args:
+        python: "3.13" or "3.13.1"; an unknown patch level counts as .0.
+        machine: hardware name.
+
+    Raises:
+        KitError: not a version of that form.
+    """
+    parts = python.split(".")
+    if len(parts) not in {2, 3} or not all(part.isdigit() for part in parts):
+        raise KitError(f"not a Python version: {python!r}", fix='write it as "3.13" or "3.13.1"')
+    full = python if len(parts) == 3 else f"{python}.0"
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": full,
+        "os_name": "posix",
+        "platform_machine": machine,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": full,
+        "python_version": ".".join(parts[:2]),
+        "sys_platform": "linux",
+    }
+
+
+def load(path: Path) -> Target:
+    """Read one target.
+
+    Raises:
+        KitError: missing, no JSON, or fields missing or unknown.
+    """
+    return _from_dict(read_json(path), where=path)
+
+
+def _from_dict(value: dict[str, Any], *, where: Path) -> Target:
+    known = {item.name for item in fields(Target)}
+    if odd := known.symmetric_difference(value):
+        raise KitError(f"target with missing or unknown fields: {', '.join(sorted(odd))}", where=where)
+    target = Target(**{**value, "gpus": [Gpu(**gpu) for gpu in value["gpus"]]})
+    if target.tag != "cp" + target.minor.replace(".", ""):
+        raise KitError(f"tag {target.tag} is not that of Python {target.python}", where=where)
+    marker_environment(target.python)
+    return target
+
+
+def known() -> list[Target]:
+    """All targets shipped with the kit, sorted by name."""
+    # Package data is on disk here: this package runs from the source tree, never from a zip.
+    folder = Path(str(files(__package__)))
+    return [load(path) for path in sorted(folder.glob("*.json"))]
+
+
+def choose(wanted: Sequence[str], targets: Sequence[Target]) -> list[Target]:
+    """Targets by name or by Python tag; all when nothing is wanted.
+
+    Raises:
+        KitError: an unknown name, listing the known ones.
+    """
+    chosen = [target for target in targets if not wanted or {target.name, target.tag} & set(wanted)]
+    for item in wanted:
+        if not any(item in {target.name, target.tag} for target in targets):
+            names = ", ".join(f"{target.name} ({target.tag})" for target in targets)
+            raise KitError(f"unknown target {item!r}", fix=f"known are: {names}")
+    return chosen
