@@ -101,6 +101,10 @@ class Report:
         """Add a note."""
         self.findings.append(Finding("note", message, where))
 
+    def take(self, error: KitError, where: str = "") -> None:
+        """Add an error that was raised; `where` is used if it names no place itself."""
+        self.error(error.problem, error.where or where, error.fix or "")
+
     def require_ok(self) -> None:
         """Raise the first error as a `KitError` that also counts the others.
 
@@ -168,6 +172,14 @@ class Competition(ABC):
     @abstractmethod
     def image_path(self, data: Path, image_id: str, split: Split) -> Path:
         """Where an image lies; it need not exist."""
+
+    @abstractmethod
+    def size_of(self, data: Path, image_id: str) -> tuple[int, int]:
+        """Height and width of a training or test image, from its file's header.
+
+        Raises:
+            KitError: the image is missing, damaged or no TIFF.
+        """
 
     @abstractmethod
     def group_of(self, data: Path, image_id: str) -> str:

@@ -1,0 +1,146 @@
+"""`python -m kit score|validate`: what a submission file is worth, and whether Kaggle would take it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from kit import competitions
+from kit.artefacts import canonical_json
+from kit.competitions.base import Competition, Prediction, Report, Score
+from kit.competitions.layout import check_folder
+from kit.competitions.tables import read_table
+from kit.errors import BAD_INPUT, KitError, run_cli
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the arguments and run the verb; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m kit", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb, purpose in (
+        ("score", "the competition's metric on images with truth"),
+        ("validate", "errors Kaggle would refuse, alarms for what is valid but absurd"),
+    ):
+        command = verbs.add_parser(verb, help=purpose, description=purpose)
+        command.add_argument(
+            "--competition", required=True, metavar="NAME", help="|".join(competitions.names())
+        )
+        command.add_argument(
+            "--data", type=Path, required=True, metavar="DIR", help="the competition's folder"
+        )
+        command.add_argument(
+            "--submission", type=Path, required=True, metavar="FILE", help="the CSV to look at"
+        )
+        command.add_argument(
+            "--split",
+            choices=("auto", "test", "train"),
+            default="auto",
+            help="images it has to cover: test, train (those with truth, for out-of-fold predictions), "
+            "or whichever its first id belongs to (default)",
+        )
+        command.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args(argv)
+    competition = competitions.get(arguments.competition)
+    ids = _ids(competition, arguments.data, arguments.submission, arguments.split)
+    run = _score if arguments.verb == "score" else _validate
+    return run(competition, arguments.data, arguments.submission, ids, arguments.json)
+
+
+def _ids(competition: Competition, data: Path, submission: Path, split: str) -> list[str]:
+    """Ids the submission has to hold."""
+    report = Report(str(data))
+    check_folder(report, data, competition.slug)
+    report.require_ok()
+    if split == "auto":
+        first = _first_id(submission)
+        in_train = competition.image_path(data, first, "train").is_file()
+        in_test = competition.image_path(data, first, "test").is_file()
+        split = "train" if in_train and not in_test else "test"
+    return competition.test_ids(data) if split == "test" else competition.train_ids(data)
+
+
+def _first_id(submission: Path) -> str:
+    """Empty if the file is of no use; what is wrong with it the validator tells."""
+    try:
+        return read_table(submission, ("id",), more=True)[0].id
+    except KitError:
+        return ""
+
+
+def _validate(competition: Competition, data: Path, submission: Path, ids: list[str], as_json: bool) -> int:
+    report = competition.validate(submission, ids, _sizes(competition, data, ids))
+    if as_json:
+        content = {
+            "ok": report.ok,
+            "findings": [asdict(item) for item in report.findings],
+            "facts": report.facts,
+        }
+        print(
+            canonical_json({"competition": competition.name, "submission": str(submission), **content}),
+            end="",
+        )
+    else:
+        _print_report(report)
+    return 0 if report.ok else BAD_INPUT
+
+
+def _score(competition: Competition, data: Path, submission: Path, ids: list[str], as_json: bool) -> int:
+    report = competition.validate(submission, ids, _sizes(competition, data, ids))
+    report.require_ok()
+    truth = competition.truth(data, ids)
+    predictions = competition.parse(
+        submission, {key: (true.height, true.width) for key, true in truth.items()}
+    )
+    score = competition.score(truth, predictions)
+    if as_json:
+        content = {"images": len(truth), **asdict(score), "alarms": _alarms(report)}
+        print(
+            canonical_json({"competition": competition.name, "submission": str(submission), **content}),
+            end="",
+        )
+    else:
+        print(*_alarms(report), sep="\n", end="\n" if _alarms(report) else "")
+        _print_score(score, truth)
+    return 0
+
+
+def _sizes(competition: Competition, data: Path, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Sizes of the images whose headers can be read; a warning for each of the others."""
+    sizes = {}
+    for image_id in ids:
+        try:
+            sizes[image_id] = competition.size_of(data, image_id)
+        except KitError as error:
+            print(f"warning: {error}", file=sys.stderr)
+    return sizes
+
+
+def _alarms(report: Report) -> list[str]:
+    return [str(finding) for finding in report.findings if finding.level == "alarm"]
+
+
+def _print_report(report: Report) -> None:
+    for finding in report.findings:
+        print(finding)
+    for fact, value in report.facts.items():
+        print(f"{fact}: {value:g}")
+    count = len([finding for finding in report.findings if finding.level == "error"])
+    alarms = len(_alarms(report))
+    verdict = "valid" if report.ok else f"not valid: {count} error{'s' if count > 1 else ''}"
+    print(f"{report.subject}: {verdict}" + (f", {alarms} alarm{'s' if alarms > 1 else ''}" if alarms else ""))
+
+
+def _print_score(score: Score, truth: dict[str, Prediction]) -> None:
+    if score.per_image:
+        width = max(len("image"), *map(len, score.per_image))
+        print(f"{'image':<{width}}  {score.metric.removeprefix('mean ')}")
+        for image_id, value in score.per_image.items():
+            print(f"{image_id:<{width}}  {value:.6f}")
+    print(f"{score.metric} over {len(truth)} image{'s' if len(truth) > 1 else ''}: {score.value:.6f}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_cli(main))

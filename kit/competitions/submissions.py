@@ -1,0 +1,132 @@
+"""Submission files: every row decoded, every fault named; alarms for what Kaggle accepts but nobody wants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from kit.competitions.base import Instances, Prediction, Report, SemanticMask
+from kit.competitions.tables import Row
+from kit.errors import KitError
+from kit.masks import coco, rle
+
+Decoder = Callable[[Row, tuple[int, int] | None], Prediction]
+_LISTED = 5
+"""Ids named in one message."""
+
+
+def repeated(ids: Iterable[str]) -> list[str]:
+    """Ids that occur more than once, in order of first occurrence."""
+    return [key for key, count in Counter(ids).items() if count > 1]
+
+
+def check_ids(report: Report, rows: Sequence[Row], ids: Sequence[str]) -> None:
+    """Every id once and no other.
+
+    Args:
+        report: gets the errors.
+        rows: of the submission.
+        ids: those to predict.
+    """
+    given = [row.id for row in rows]
+    missing = [key for key in dict.fromkeys(ids) if key not in set(given)]
+    unknown = [key for key in dict.fromkeys(given) if key not in set(ids)]
+    for faults, what, fix in (
+        (
+            missing,
+            "missing",
+            "write a row for every id of sample_submission.csv, with an empty mask if need be",
+        ),
+        (unknown, "not among the images to predict", "leave them out; is this the file of another data set?"),
+        (repeated(given), "there twice", "write one row an id"),
+    ):
+        if faults:
+            more = f" and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
+            plural = "ids are" if len(faults) > 1 else "id is"
+            report.error(
+                f"{len(faults)} {plural} {what}: {', '.join(faults[:_LISTED])}{more}", report.subject, fix
+            )
+
+
+def decode(
+    report: Report, rows: Iterable[Row], decoder: Decoder, sizes: Mapping[str, tuple[int, int]]
+) -> dict[str, Prediction]:
+    """Predictions of all rows that can be decoded; errors of the others go to the report.
+
+    Args:
+        report: gets the errors.
+        rows: of the submission.
+        decoder: `TiffCompetition.decode_row`.
+        sizes: id -> height and width, as far as known.
+    """
+    predictions: dict[str, Prediction] = {}
+    for row in rows:
+        if row.id in predictions:
+            report.error(f"id {row.id} is there twice", row.where, "write one row an id")
+            continue
+        try:
+            predictions[row.id] = decoder(row, sizes.get(row.id))
+        except KitError as error:
+            report.take(error, row.where)
+    return predictions
+
+
+def check_sizes(truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]) -> None:
+    """Make sure that there is something to score and that masks have the size of the truth.
+
+    Raises:
+        KitError: no truth, or a prediction of another size (empty ones may have none).
+    """
+    if not truth:
+        raise KitError("there are no images to score", fix="give truth for at least one image")
+    for key, true in truth.items():
+        found = predictions.get(key)
+        if found is not None and (found.height, found.width) not in {(true.height, true.width), (0, 0)}:
+            raise KitError(
+                f"prediction of image {key} is {found.height} x {found.width} pixels, "
+                f"its truth {true.height} x {true.width}",
+                fix="predict at the size of the original image",
+            )
+
+
+def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:
+    """Alarms for all masks empty, a mask over everything, all rows or all scores alike; facts on the way."""
+    areas = {key: _areas(prediction) for key, prediction in predictions.items()}
+    masks = sum(len(found) for found in areas.values())
+    report.facts["rows"] = float(len(predictions))
+    report.facts["rows without a mask"] = float(sum(not any(found) for found in areas.values()))
+    report.facts["masks"] = float(masks)
+    if predictions and not any(any(found) for found in areas.values()):
+        report.alarm(
+            "all masks are empty", report.subject, "is this the fallback file, or is the threshold too high?"
+        )
+        return
+    for key, prediction in predictions.items():
+        if prediction.height * prediction.width in areas[key] and areas[key] != [0]:
+            text = f"a mask of image {key} covers everything"
+            report.alarm(
+                text, report.subject, "check the threshold, and whether mask and background are swapped"
+            )
+    _alarm_if_alike(report, predictions)
+    scores = [p.scores for p in predictions.values() if isinstance(p, Instances)]
+    ranked = np.concatenate(scores) if scores else np.zeros(0)
+    if len(ranked) > 1 and np.all(ranked == ranked[0]):
+        text = f"all {len(ranked)} detections have the score {ranked[0]:g}"
+        report.alarm(text, report.subject, "the metric ranks by score; were the scores lost?")
+
+
+def _areas(prediction: Prediction) -> list[int]:
+    if isinstance(prediction, SemanticMask):
+        return [rle.area(prediction.runs)] if len(prediction.runs) else []
+    return [coco.area(counts) for counts in prediction.masks]
+
+
+def _alarm_if_alike(report: Report, predictions: Mapping[str, Prediction]) -> None:
+    content = {
+        p.runs.tobytes() if isinstance(p, SemanticMask) else b"\n".join(p.masks) for p in predictions.values()
+    }
+    if len(predictions) > 1 and len(content) == 1:
+        text = f"all {len(predictions)} rows hold the same masks"
+        report.alarm(text, report.subject, "was one image's prediction written for all of them?")

@@ -1,0 +1,120 @@
+"""CSV files of competitions: read with every fault named by line, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.artefacts import write_text
+from kit.competitions.base import Competition
+from kit.errors import KitError
+
+_FIELD_LIMIT = 2**31 - 1
+"""The most every platform allows (C long); a slide's run lengths take many MB, csv's default is 128 KiB."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        path: the file.
+        line: number of the line on which the row ends, from 1.
+        cells: column -> text.
+    """
+
+    path: Path
+    line: int
+    cells: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        """The cell of the column `id`, without blanks around it."""
+        return self.cells["id"].strip()
+
+    @property
+    def where(self) -> str:
+        """File, line and id, for messages."""
+        return f"{self.path}:{self.line} (id {self.id})" if "id" in self.cells else f"{self.path}:{self.line}"
+
+
+def read_table(path: Path, columns: Sequence[str], *, more: bool = False) -> list[Row]:
+    """All rows of a CSV file.
+
+    Args:
+        path: the file, UTF-8 with or without a byte order mark.
+        columns: those it must have, in any order.
+        more: whether it may have others too.
+
+    Raises:
+        KitError: missing, empty, no CSV, other columns, no rows, or a row of another length (names the line).
+    """
+    rows = list(_rows(path, columns, more=more))
+    if not rows:
+        raise KitError("table has a header but no rows", where=path, fix="write one row for every image")
+    return rows
+
+
+def header_of(path: Path) -> list[str]:
+    """Columns named in a CSV file's first line; empty if there is no such file or it cannot be read."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            return next(csv.reader([stream.readline(1 << 16)]), [])
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+def write_submission(path: Path, competition: Competition, rows: Iterable[Mapping[str, str]]) -> None:
+    """Write a submission file atomically: the competition's columns in their order, newline at line ends.
+
+    Args:
+        path: the file to write or replace.
+        competition: gives the columns.
+        rows: as `competition.row` makes them.
+
+    Raises:
+        KitError: the folder cannot be written or the disk is full; an older file is untouched.
+        ValueError: a row has other columns.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(competition.columns)
+    for row in rows:
+        if set(row) != set(competition.columns):
+            raise ValueError(f"row has columns {sorted(row)}, {competition.name} needs {competition.columns}")
+        writer.writerow([row[column] for column in competition.columns])
+    write_text(path, stream.getvalue())
+
+
+def _rows(path: Path, columns: Sequence[str], *, more: bool) -> Iterator[Row]:
+    expected = f"the first line has to be: {','.join(columns)}"
+    # A setting of the whole process, only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = next(reader, None)
+            if not header:
+                raise KitError("file is empty", where=path, fix=expected)
+            fits = set(columns) <= set(header) if more else sorted(columns) == sorted(header)
+            if not fits or len(set(header)) != len(header):
+                raise KitError(f"columns are {','.join(header)[:120]!r}", where=path, fix=expected)
+            for fields in reader:
+                if not fields:
+                    continue
+                if len(fields) != len(header):
+                    raise KitError(
+                        f"row has {len(fields)} fields, the header has {len(header)}",
+                        where=f"{path}:{reader.line_num}",
+                        fix="the file may be cut short, or a field with a comma is not quoted",
+                    )
+                yield Row(path, reader.line_num, dict(zip(header, fields, strict=True)))
+    except FileNotFoundError as error:
+        raise KitError("file is missing", where=path, fix="check the folder and the file's name") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise KitError(
+            f"not a readable CSV file: {error}", where=path, fix="write it again as UTF-8 CSV"
+        ) from error

@@ -1,0 +1,222 @@
+"""What the HuBMAP competitions share: TIFFs in train/ and test/, a truth file, ids in a sample."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.competitions import submissions
+from kit.competitions.base import Competition, Prediction, Report, Split
+from kit.competitions.layout import check_folder
+from kit.competitions.tables import Row, read_table
+from kit.errors import KitError
+from kit.images.header import read_header, require_rgb8
+
+SAMPLE_SUBMISSION = "sample_submission.csv"
+
+
+@dataclass(frozen=True)
+class TruthEntry:
+    """The truth of one image, as its file holds it.
+
+    Attributes:
+        id: of the image.
+        where: file, line and id, for messages.
+        value: what `decode_truth` takes.
+    """
+
+    id: str
+    where: str
+    value: Any
+
+
+class TiffCompetition(Competition):
+    """A competition with one TIFF an image; subclasses say how truth and submission rows are coded."""
+
+    suffix: str
+    """Of the images' file names."""
+    truth_files: tuple[str, str]
+    """Training truth; truth of held-out images where a folder has it (the competition keeps it to itself)."""
+
+    @abstractmethod
+    def truth_entries(self, path: Path) -> Iterator[TruthEntry]:
+        """The entries of a truth file, not yet decoded.
+
+        Raises:
+            KitError: the file is missing or not of the right form.
+        """
+
+    @abstractmethod
+    def decode_truth(self, entry: TruthEntry, height: int, width: int) -> Prediction:
+        """The truth of one image.
+
+        Raises:
+            KitError: it is invalid; names file, line and reason.
+        """
+
+    @abstractmethod
+    def decode_row(self, row: Row, size: tuple[int, int] | None) -> Prediction:
+        """The prediction of one submission row.
+
+        Args:
+            row: with the competition's columns.
+            size: height and width of the image, None if not known.
+
+        Raises:
+            KitError: it is invalid; names file, line and reason.
+        """
+
+    def image_path(self, data: Path, image_id: str, split: Split) -> Path:
+        """`<split>/<id><suffix>`; it need not exist."""
+        return data / split / f"{image_id}{self.suffix}"
+
+    def size_of(self, data: Path, image_id: str) -> tuple[int, int]:
+        """Height and width of a training or test image, from its TIFF header."""
+        train = self.image_path(data, image_id, "train")
+        header = read_header(train if train.is_file() else self.image_path(data, image_id, "test"))
+        return header.height, header.width
+
+    def train_ids(self, data: Path) -> list[str]:
+        """Ids in the training truth, sorted."""
+        return sorted({entry.id for entry in self.truth_entries(data / self.truth_files[0])})
+
+    def test_ids(self, data: Path) -> list[str]:
+        """Ids of sample_submission.csv in its order, else of the sorted files in test/."""
+        listed = data / SAMPLE_SUBMISSION
+        if listed.is_file():
+            return [row.id for row in read_table(listed, self.columns)]
+        found = self._images_in(data, "test")
+        if not found:
+            raise KitError(
+                f"neither {SAMPLE_SUBMISSION} nor images in test/", where=data, fix="unpack the data again"
+            )
+        return found
+
+    def truth(self, data: Path, ids: Iterable[str]) -> dict[str, Prediction]:
+        """Truth of the given ids, from the training truth or a solution file."""
+        wanted = list(dict.fromkeys(ids))
+        entries: dict[str, TruthEntry] = {}
+        for name in self.truth_files:
+            if (data / name).is_file():
+                missing = set(wanted) - set(entries)
+                found = [entry for entry in self.truth_entries(data / name) if entry.id in missing]
+                entries |= {entry.id: entry for entry in found}
+        absent = [image_id for image_id in wanted if image_id not in entries]
+        if absent:
+            raise KitError(
+                f"no truth for {len(absent)} image{'s' if len(absent) > 1 else ''}, the first is {absent[0]}",
+                where=data,
+                fix=f"truth is looked for in {' and '.join(self.truth_files)}",
+            )
+        return {key: self.decode_truth(entries[key], *self.size_of(data, key)) for key in wanted}
+
+    def check(self, data: Path, *, need_train: bool = True) -> Report:
+        """Folder, tables, image headers and training truth.
+
+        A broken test image is an error, but an alarm on Kaggle (`need_train` False) while others can be read:
+        there it gets an empty row.
+        """
+        report = Report(str(data))
+        if not check_folder(report, data, self.slug):
+            return report
+        self._check_test(report, data, on_kaggle=not need_train)
+        if need_train:
+            self._check_train(report, data)
+        return report
+
+    def parse(
+        self, submission: Path, sizes: Mapping[str, tuple[int, int]] | None = None
+    ) -> dict[str, Prediction]:
+        """Predictions of a submission file, ids in its order."""
+        report = Report(str(submission))
+        rows = read_table(submission, self.columns)
+        predictions = submissions.decode(report, rows, self.decode_row, sizes or {})
+        report.require_ok()
+        return predictions
+
+    def validate(self, submission: Path, ids: Sequence[str], sizes: Mapping[str, tuple[int, int]]) -> Report:
+        """Everything Kaggle would refuse as errors, what is valid but absurd as alarms."""
+        report = Report(str(submission))
+        try:
+            rows = read_table(submission, self.columns)
+        except KitError as error:
+            report.take(error)
+            return report
+        submissions.check_ids(report, rows, ids)
+        predictions = submissions.decode(report, rows, self.decode_row, sizes)
+        submissions.raise_alarms(report, predictions)
+        return report
+
+    def note_truth(self, report: Report, entries: Sequence[TruthEntry]) -> None:
+        """Add notes and facts about the training truth as a whole; nothing unless overridden."""
+
+    def _images_in(self, data: Path, split: Split) -> list[str]:
+        folder = data / split
+        return sorted(path.name.removesuffix(self.suffix) for path in folder.glob(f"*{self.suffix}"))
+
+    def _check_test(self, report: Report, data: Path, *, on_kaggle: bool) -> None:
+        try:
+            ids = self.test_ids(data)
+        except KitError as error:
+            report.take(error)
+            return
+        listed = data / SAMPLE_SUBMISSION
+        for image_id in submissions.repeated(ids):
+            report.error(f"id {image_id} is there twice", str(listed), "download the table again")
+        sizes, faults = self._headers(report, data, dict.fromkeys(ids), "test")
+        report.facts["test images"] = float(len(sizes))
+        for fault in faults:
+            if on_kaggle and sizes:
+                report.alarm(fault.problem, fault.where or "", "its row of the submission stays empty")
+            else:
+                report.take(fault)
+        unlisted = sorted(set(self._images_in(data, "test")) - set(ids))
+        if unlisted:
+            more = f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
+            text = f"image {unlisted[0]}{self.suffix}{more} in test/ is not in {SAMPLE_SUBMISSION}"
+            report.alarm(text, str(listed), "only listed images are predicted")
+
+    def _check_train(self, report: Report, data: Path) -> None:
+        path = data / self.truth_files[0]
+        try:
+            entries = list(self.truth_entries(path))
+        except KitError as error:
+            report.take(error)
+            return
+        for image_id in submissions.repeated(entry.id for entry in entries):
+            report.error(f"id {image_id} is there twice", str(path), "keep one of the two")
+        sizes, faults = self._headers(report, data, [entry.id for entry in entries], "train")
+        for fault in faults:
+            report.take(fault)
+        for entry in entries:
+            if entry.id in sizes:
+                try:
+                    self.decode_truth(entry, *sizes[entry.id])
+                except KitError as error:
+                    report.take(error, entry.where)
+        report.facts["training images with truth"] = float(len(sizes))
+        self.note_truth(report, entries)
+
+    def _headers(
+        self, report: Report, data: Path, ids: Iterable[str], split: Split
+    ) -> tuple[dict[str, tuple[int, int]], list[KitError]]:
+        """Sizes of the images that can be used and what is wrong with the others; notes go to the report."""
+        sizes: dict[str, tuple[int, int]] = {}
+        faults: list[KitError] = []
+        for image_id in ids:
+            path = self.image_path(data, image_id, split)
+            try:
+                header = read_header(path)
+                for note in require_rgb8(header):
+                    report.note(note, str(path))
+            except KitError as error:
+                faults.append(error)
+                continue
+            if header.layout != "chunky":
+                planes = "separate planes" if header.layout == "planar" else "one page a channel"
+                report.note(f"channels come first ({planes}); read as RGB", str(path))
+            sizes[image_id] = (header.height, header.width)
+        return sizes, faults
