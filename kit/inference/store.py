@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +100,9 @@ class MapWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.close()
+        # A full disk was reported when it was met; closing would meet it again.
+        with contextlib.suppress(OSError):
+            self._stream.close()
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
 
@@ -154,7 +158,7 @@ def open_map(path: Path) -> NDArray[np.uint16]:
     """
 
     def read() -> NDArray[np.uint16]:
-        levels_HW: NDArray[np.uint16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        levels_HW: NDArray[np.uint16] = np.lib.format.open_memmap(path, mode="r")
         return levels_HW
 
     return _load(path, read)
@@ -183,7 +187,7 @@ def load_detections(path: Path) -> CodedDetections:
     """
 
     def read() -> CodedDetections:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             counts, offsets = stored["counts"].tobytes(), stored["offsets"]
             masks = [counts[start:stop] for start, stop in itertools.pairwise(offsets)]
             height, width = (int(side) for side in stored["size"])
@@ -199,7 +203,7 @@ def _load(path: Path, read: Callable[[], T]) -> T:
         raise KitError(
             "this pass has no result for the image", where=path, fix="run the pass first"
         ) from error
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise KitError(
             f"the result of a pass is damaged: {error}", where=path, fix="delete it and run again"
         ) from error

@@ -1,0 +1,209 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kit.ensemble import Ensemble, Member, Pass, Rung
+from kit.errors import KitError
+from kit.inference import fusion
+from kit.inference.settings import InstanceFusion, InstanceSettings
+from kit.inference.store import CodedDetections, save_detections
+from kit.masks import coco, rle
+
+SIZE = (24, 30)
+
+
+def rectangle(y1, x1, y2, x2):
+    mask_HW = np.zeros(SIZE, bool)
+    mask_HW[y1:y2, x1:x2] = True
+    return mask_HW
+
+
+def detections(*found):
+    """Of (score, mask); each box is its mask's."""
+    boxes = [rle.bounding_box(rle.encode(mask_HW), SIZE[0]) for _, mask_HW in found]
+    scores = np.array([score for score, _ in found], np.float64)
+    masks = [coco.encode(mask_HW) for _, mask_HW in found]
+    return CodedDetections(*SIZE, np.array(boxes, np.float64).reshape(-1, 4), scores, masks)
+
+
+def fused(members, weights=None, **options):
+    plain = {"morphology": "none", **options}
+    found = fusion.fuse_instances(members, weights or [1.0] * len(members), InstanceFusion(**plain), SIZE)
+    return found, [coco.decode(counts, *SIZE) for counts in found.masks]
+
+
+@pytest.mark.parametrize(("fraction", "needed"), [(0.0, 1), (0.2, 1), (0.5, 1), (0.67, 2), (1.0, 3)])
+def test_a_pixel_needs_the_published_number_of_votes(fraction, needed):
+    masks = [rectangle(4, 4, 14, 14), rectangle(4, 4, 14, 15), rectangle(5, 4, 15, 14)]
+    _, (mask_HW,) = fused([detections((0.9, mask)) for mask in masks], vote_fraction=fraction)
+    votes_HW = np.sum(masks, axis=0)
+    box = rectangle(4, 4, 15, 15)  # the fused box, rounded outwards
+    assert np.array_equal(mask_HW, (votes_HW >= needed) & box)
+
+
+def test_a_fused_mask_never_leaves_its_fused_box():
+    wide, narrow = rectangle(4, 4, 14, 16), rectangle(4, 4, 14, 14)
+    found, (mask_HW,) = fused([detections((0.2, wide)), detections((1.0, narrow))])
+    assert np.array_equal(mask_HW, rectangle(4, 4, 14, 15))
+    assert found.scores.tolist() == pytest.approx([0.6])
+
+
+def test_masks_follow_their_boxes_even_when_boxes_are_equal():
+    left, right = rectangle(2, 2, 12, 12), rectangle(2, 2, 12, 12)
+    left[:, 7:] = False
+    right[:, :7] = False
+    left[2, 11] = right[11, 2] = True  # both masks span the same box
+    _, (mask_HW,) = fused([detections((0.9, left)), detections((0.9, right))], vote_fraction=1.0)
+    assert np.array_equal(mask_HW, left & right)
+
+
+def slow_morphology(mask_HW, morphology, size):
+    """Plain loops; outside the image nothing changes anything."""
+
+    def step(source_HW, take):
+        out, reach = np.zeros_like(source_HW), size // 2
+        for y in range(SIZE[0]):
+            for x in range(SIZE[1]):
+                part = source_HW[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1]
+                out[y, x] = take(part)
+        return out
+
+    first, second = (np.any, np.all) if morphology == "closing" else (np.all, np.any)
+    return step(step(mask_HW, first), second)
+
+
+@pytest.mark.parametrize("morphology", ["closing", "opening"])
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("corner", [(0, 0), (7, 9), (12, 16)])
+def test_morphology_of_the_window_equals_that_of_the_whole_image(morphology, size, corner):
+    rng, (y, x) = np.random.default_rng(3), corner
+    mask_HW = np.zeros(SIZE, bool)
+    mask_HW[y : y + 12, x : x + 14] = rng.random((12, 14)) < 0.6
+    _, masks = fused([detections((0.9, mask_HW))], morphology=morphology, morphology_size=size)
+    expected = slow_morphology(mask_HW, morphology, size)
+    assert len(masks) == int(expected.any())
+    for found_HW in masks:
+        assert np.array_equal(found_HW, expected)
+
+
+def test_overlaps_are_kept_or_given_to_the_better_instance_as_named():
+    better, worse = rectangle(2, 2, 12, 12), rectangle(8, 8, 20, 20)
+    member = detections((0.9, better), (0.5, worse))
+    assert all(np.array_equal(*pair) for pair in zip(fused([member])[1], [better, worse], strict=True))
+    _, masks = fused([member], overlap="exclusive")
+    assert np.array_equal(masks[0], better)
+    assert np.array_equal(masks[1], worse & ~better)
+
+
+def test_small_and_unlikely_instances_are_dropped():
+    member = detections(
+        (0.9, rectangle(0, 0, 4, 4)), (0.5, rectangle(8, 8, 20, 20)), (0.1, rectangle(0, 20, 9, 29))
+    )
+    found, _ = fused([member], min_area=17)
+    assert found.scores.tolist() == [0.5, 0.1]
+    found, _ = fused([member], min_score=0.2)
+    assert found.scores.tolist() == [0.9, 0.5]
+    found, _ = fused([member], skip_score=0.2)
+    assert found.scores.tolist() == [0.9, 0.5]
+
+
+def test_scores_never_pass_one():
+    twice = detections((0.9, rectangle(2, 2, 12, 12)), (0.9, rectangle(2, 2, 12, 12)))
+    found, _ = fused([twice, detections()], weights=[3.0, 1.0])
+    assert found.scores.tolist() == [1.0]
+
+
+def test_nothing_found_anywhere_is_an_empty_prediction():
+    found, masks = fused([detections(), detections()])
+    assert (found.height, found.width, len(found.scores), masks) == (*SIZE, 0, [])
+
+
+def test_views_of_a_member_are_merged_by_nms():
+    one = detections((0.9, rectangle(2, 2, 12, 12)), (0.4, rectangle(2, 18, 12, 28)))
+    other = detections((0.8, rectangle(2, 2, 12, 13)), (0.7, rectangle(14, 2, 22, 12)))
+    merged = fusion.merge_views([one, other], InstanceSettings(size=30))
+    assert merged.scores.tolist() == [0.9, 0.7, 0.4]
+    assert merged.masks == [one.masks[0], other.masks[1], one.masks[1]]
+    best = fusion.merge_views([one, other], InstanceSettings(size=30, max_per_image=2))
+    assert best.scores.tolist() == [0.9, 0.7]
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(1, 3),
+    height=st.integers(1, 12),
+    width=st.integers(1, 12),
+    threshold=st.floats(0.05, 0.95),
+)
+def test_streamed_means_are_thresholded_like_whole_ones(seed, count, height, width, threshold):
+    rng = np.random.default_rng(seed)
+    maps = [rng.integers(0, 65536, (height, width), np.uint16) for _ in range(count)]
+    weights = rng.uniform(0.2, 2, count).tolist()
+    mean_HW = np.average(np.array(maps) / 65535, axis=0, weights=weights)
+    found_HW = rle.decode(fusion.fuse_semantic(maps, weights, threshold), height, width)
+    clear = np.abs(mean_HW - threshold) > 1e-6
+    assert np.array_equal(found_HW[clear], (mean_HW >= threshold)[clear])
+
+
+def test_bands_of_rows_give_the_same_mask_as_one_band(monkeypatch):
+    maps = [np.random.default_rng(0).integers(0, 65536, (37, 20), np.uint16)]
+    whole = fusion.fuse_semantic(maps, [1.0], 0.5)
+    monkeypatch.setattr(fusion, "_BAND_VALUES", 60)
+    assert [y0 for y0, _ in fusion.mean_bands(maps, [1.0])] == list(range(0, 37, 3))
+    assert np.array_equal(fusion.fuse_semantic(maps, [1.0], 0.5), whole)
+
+
+def plan(kind, passes, rung):
+    members = [
+        Member(
+            name=f"m{index}",
+            weights=f"{index}.safetensors",
+            sha256=str(index),
+            size=1,
+            network={},
+            inference={"size": 30} if kind == "instance" else {},
+            requires=[],
+        )
+        for index in range(2)
+    ]
+    steps = [Pass(member=member, view=view, seconds_per_megapixel=1) for member, view in passes]
+    return Ensemble(competition="c", kind=kind, members=members, passes=steps, rungs=[rung])
+
+
+def test_a_rung_uses_the_passes_that_are_there(tmp_path):
+    rung = Rung(passes=2, weights=[1.0, 3.0], settings={"threshold": 0.5}, cv=0)
+    ensemble = plan("semantic", [(0, "identity"), (1, "identity")], rung)
+    low, high = np.full(SIZE, 20000, np.uint16), np.full(SIZE, 40000, np.uint16)
+    files = {}
+    for index, levels_HW in enumerate([low, high]):
+        files[index] = tmp_path / f"{index}.npy"
+        np.save(files[index], levels_HW)
+    assert rle.area(fusion.fuse(ensemble, 0, "i", files, SIZE).runs) == SIZE[0] * SIZE[1]
+    del files[1]
+    assert rle.area(fusion.fuse(ensemble, 0, "i", files, SIZE).runs) == 0
+    with pytest.raises(KitError, match="no pass of this rung has a result") as caught:
+        fusion.fuse(ensemble, 0, "slide 7", {}, SIZE)
+    assert "slide 7" in str(caught.value)
+
+
+def test_views_are_merged_within_and_fused_across_members(tmp_path):
+    rung = Rung(passes=3, weights=[1.0, 1.0, 1.0], settings={"morphology": "none"}, cv=0)
+    ensemble = plan("instance", [(0, "identity"), (1, "identity"), (0, "hflip")], rung)
+    same = rectangle(2, 2, 12, 12)
+    files = {}
+    for index, score in enumerate([0.9, 0.6, 0.8]):
+        files[index] = tmp_path / f"{index}.npz"
+        save_detections(files[index], detections((score, same)))
+    found = fusion.fuse(ensemble, 0, "i", files, SIZE)
+    # NMS leaves .9 of the first member; the mean of .9 and .6 over two members.
+    assert found.scores.tolist() == pytest.approx([0.75])
+    assert np.array_equal(coco.decode(found.masks[0], *SIZE), same)
+
+
+def test_a_result_of_another_size_is_not_taken_for_this_image(tmp_path):
+    rung = Rung(passes=1, weights=[1.0], settings={"threshold": 0.5}, cv=0)
+    np.save(tmp_path / "a.npy", np.zeros((3, 4), np.uint16))
+    with pytest.raises(KitError, match="a pass over slide is 3 x 4, the image 24 x 30"):
+        fusion.fuse(plan("semantic", [(0, "identity")], rung), 0, "slide", {0: tmp_path / "a.npy"}, SIZE)

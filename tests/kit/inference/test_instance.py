@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+
+from kit.errors import KitError
+from kit.inference import views
+from kit.inference.instance import predict_instances
+from kit.inference.reader import ArraySource
+from kit.inference.settings import InstanceSettings
+from kit.masks import coco
+from kit.models import Detections
+
+CPU = torch.device("cpu")
+RECTANGLES = [(2, 3, 12, 9), (20, 4, 31, 30), (5, 18, 15, 36)]  # y1, x1, y2, x2
+
+
+def tile(height=32, width=40):
+    image_HWC = np.zeros((height, width, 3), np.uint8)
+    for y1, x1, y2, x2 in RECTANGLES:
+        image_HWC[y1:y2, x1:x2] = 255
+    return image_HWC
+
+
+def detect(module, image_HWC, *, view="identity", size=None, **settings):
+    return predict_instances(
+        module,
+        InstanceSettings(size=size or max(image_HWC.shape), **settings),
+        ArraySource(image_HWC),
+        view,
+        device=CPU,
+        where="member m, image i",
+    )
+
+
+@pytest.mark.parametrize("size", [40, 80, 160])
+@pytest.mark.parametrize("view", views.names())
+def test_every_view_and_size_finds_the_same_instances_in_the_images_pixels(blobs, view, size):
+    found = detect(blobs, tile(), view=view, size=size)
+    expected = sorted(RECTANGLES, key=lambda r: -(r[2] - r[0]) * (r[3] - r[1]))
+    for (y1, x1, y2, x2), box, counts in zip(expected, found.boxes, found.masks, strict=True):
+        assert np.abs(box - [x1, y1, x2, y2]).max() <= 0.5
+        mask_HW = np.zeros((32, 40), bool)
+        mask_HW[y1:y2, x1:x2] = True
+        assert np.array_equal(coco.decode(counts, 32, 40), mask_HW)
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def test_best_detections_are_kept_and_low_scores_dropped(blobs):
+    everything = detect(blobs, tile())
+    assert detect(blobs, tile(), max_per_image=2).masks == everything.masks[:2]
+    threshold = float(everything.scores[1])
+    assert detect(blobs, tile(), score_threshold=threshold).masks == everything.masks[:2]
+
+
+def test_an_empty_tile_has_no_instances(blobs):
+    found = detect(blobs, np.zeros((8, 9, 3), np.uint8))
+    assert found.boxes.shape == (0, 4)
+    assert found.masks == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 90), (90, 1)])
+def test_tiles_of_one_pixel_or_one_row_work(blobs, size):
+    found = detect(blobs, np.full((*size, 3), 255, np.uint8), size=64)
+    assert [coco.area(counts) for counts in found.masks] == [size[0] * size[1]]
+    assert found.boxes.tolist() == [[0, 0, size[1], size[0]]]
+
+
+def answering(blobs, boxes, scores, masks):
+    found = Detections(torch.tensor(boxes), torch.tensor(scores), torch.tensor(masks))
+    blobs.detect = lambda _: [found]
+    return blobs
+
+
+def test_boxes_are_clipped_and_those_outside_or_without_mask_dropped(blobs):
+    full, empty = np.ones((4, 4), bool), np.zeros((4, 4), bool)
+    module = answering(
+        blobs,
+        [[-3.0, -1, 2, 9], [5, 5, 9, 9], [0, 0, 2, 2], [1, 1, 1, 3]],
+        [0.9, 0.8, 0.7, 0.6],
+        np.stack([full, full, empty, full]),
+    )
+    found = detect(module, np.zeros((4, 4, 3), np.uint8))
+    assert found.boxes.tolist() == [[0, 0, 2, 4]]
+
+
+def test_equal_scores_keep_the_networks_order(blobs):
+    masks = np.zeros((3, 4, 4), bool)
+    masks[[0, 1, 2], [0, 1, 2]] = True
+    module = answering(blobs, [[0.0, 0, 4, 4]] * 3, [0.5, 0.5, 0.5], masks)
+    found = detect(module, np.zeros((4, 4, 3), np.uint8))
+    assert [int(coco.decode(counts, 4, 4).argmax(0)[0]) for counts in found.masks] == [0, 1, 2]
+
+
+def test_scores_that_are_not_numbers_name_member_and_image(blobs):
+    module = answering(blobs, [[0.0, 0, 4, 4]], [float("nan")], np.ones((1, 4, 4), bool))
+    with pytest.raises(KitError, match="boxes or scores that are not numbers") as caught:
+        detect(module, np.zeros((4, 4, 3), np.uint8))
+    assert "member m, image i" in str(caught.value)
+
+
+def test_an_image_without_pixels_is_refused(blobs):
+    with pytest.raises(KitError, match="image has no pixels"):
+        detect(blobs, np.zeros((5, 0, 3), np.uint8), size=8)

@@ -1,0 +1,28 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit.inference import tiles
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), core=st.integers(1, 17))
+def test_cores_are_every_pixel_exactly_once_in_rows(height, width, core):
+    plan = list(tiles.plan(height, width, core))
+    seen = np.zeros((height, width), int)
+    for tile in plan:
+        assert 1 <= tile.height <= core
+        assert 1 <= tile.width <= core
+        seen[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width] += 1
+    assert (seen == 1).all()
+    assert len(plan) == tiles.count(height, width, core)
+    assert plan == sorted(plan, key=lambda tile: (tile.y0, tile.x0))
+
+
+def test_a_side_that_is_a_multiple_of_the_core_gets_no_empty_tile():
+    assert tiles.count(512, 1024, 512) == 2
+
+
+@given(size=st.integers(1, 9), before=st.integers(0, 40), after=st.integers(0, 40))
+def test_reflection_is_numpy_reflection_however_small_the_image(size, before, after):
+    expected = np.pad(np.arange(size), (before, after), mode="reflect")
+    assert tiles.reflect(-before, size + after, size).tolist() == expected.tolist()
