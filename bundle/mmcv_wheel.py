@@ -1,4 +1,4 @@
-"""Repack mmcv-full 1.7.2 as a pure Python wheel: its own files untouched, our operators for the compiled ones.
+"""Repack mmcv-full 1.7.2 as a pure Python wheel: its own Python files, our operators for the compiled ones.
 
 mmcv's setup.py is not run (it needs a compiler, and fails on Python 3.13); the files come out of the archive.
 """

@@ -68,19 +68,19 @@ def ms_deform_attn_backward(
         value, sampling_locations, attention_weights, grad_output
     )
     n, _, heads, channels = full_value.shape
-    queries = locations.shape[1]
+    queries, points = locations.shape[1], locations.shape[4]
     grad = grad.view(n, queries, heads, channels).permute(0, 2, 3, 1).reshape(n * heads, channels, queries, 1)
     for level, rows, size in _levels(value_spatial_shapes, value_level_start_index):
         maps = _as_maps(full_value[:, rows], size)
         grid = _as_grid(locations[:, :, :, level])
         of_weights = (_sample(maps, grid) * grad).sum(dim=1)
-        grad_attn_weight[:, :, :, level] = of_weights.view(n, heads, queries, -1).transpose(1, 2)
+        grad_attn_weight[:, :, :, level] = of_weights.view(n, heads, queries, points).transpose(1, 2)
         of_maps, of_grid = torch.ops.aten.grid_sampler_2d_backward(
             grad * _by_head(weights[:, :, :, level]), maps, grid, _BILINEAR, _ZEROS, False, [True, True]
         )
-        grad_value[:, rows] = of_maps.view(n, heads, channels, -1).permute(0, 3, 1, 2)
+        grad_value[:, rows] = of_maps.view(n, heads, channels, size[0] * size[1]).permute(0, 3, 1, 2)
         # The grid runs over -1..1, locations over 0..1.
-        grad_sampling_loc[:, :, :, level] = 2 * of_grid.view(n, heads, queries, -1, 2).transpose(1, 2)
+        grad_sampling_loc[:, :, :, level] = 2 * of_grid.view(n, heads, queries, points, 2).transpose(1, 2)
 
 
 def _levels(shapes: Tensor, starts: Tensor) -> list[tuple[int, slice, tuple[int, int]]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 def full_precision(*tensors: Tensor) -> list[Tensor]:
     """The tensors in one computing type, contiguous: the first one's, float32 if that is of half precision.
 
-    Box coordinates and sampling positions do not fit in the 8 or 11 bits of a half; torchvision, too, computes
+    Box coordinates and sampling positions do not fit in the 8 or 11 bits of a half; torchvision too computes
     these operators in float32 under autocast.
     """
     first = tensors[0].dtype

@@ -1,0 +1,53 @@
+"""The built wheel, and mmcv as it is installed from that wheel."""
+
+import importlib.metadata
+import warnings
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from bundle.mmcv_wheel import SOURCE, build_wheel
+from bundle.sdist import fetch, read_pin
+
+ROOT = Path(__file__).parents[2]
+CACHE = ROOT / "build" / "wheels"
+
+
+@pytest.fixture(scope="session")
+def mmcv_sdist():
+    return fetch(read_pin(SOURCE / "sdist.json"), CACHE)
+
+
+@pytest.fixture(scope="session")
+def mmcv_wheel(mmcv_sdist, tmp_path_factory):
+    return build_wheel(tmp_path_factory.mktemp("wheel"), cache=CACHE, sdist=mmcv_sdist)
+
+
+@pytest.fixture(scope="session")
+def ops(mmcv_wheel):
+    """mmcv.ops of this environment, once it is known to be what the wheel holds."""
+    installed = importlib.metadata.distribution("mmcv-full")
+    with zipfile.ZipFile(mmcv_wheel) as wheel:
+        for name in wheel.namelist():
+            file = Path(installed.locate_file(name))
+            if name.startswith("mmcv/") and (not file.is_file() or file.read_bytes() != wheel.read(name)):
+                pytest.fail(
+                    f"the installed mmcv-full is not what the sources build ({name} differs): build it with "
+                    "`python -m bundle wheel mmcv --out DIR`, then `uv pip install --reinstall --no-deps` it"
+                )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mmcv announces its successor at every import
+        import mmcv.ops
+    return mmcv.ops
+
+
+@pytest.fixture(params=["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def device(request):
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
