@@ -125,9 +125,12 @@ def require_rgb8(header: TiffHeader) -> list[str]:
             where=header.path,
             fix=convert,
         )
+    notes = []
+    if header.layout == "pages":
+        notes.append("its single-channel pages are taken as red, green and blue")
     if header.channels == 4:
-        return ["the fourth channel (alpha) is left out"]
-    return []
+        notes.append("its fourth channel (alpha) is left out")
+    return notes
 
 
 def _image_of(path: Path, directory: Directory) -> TiffHeader:

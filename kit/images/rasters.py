@@ -60,16 +60,16 @@ class SegmentCache:
 
     def __init__(self, budget: int) -> None:
         self._budget, self._held = budget, 0
-        self._segments: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
+        self._segments: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
 
-    def get(self, key: tuple[int, int], decode: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        """The segment of that key, decoded if it is not at hand."""
-        segment = self._segments.get(key)
+    def get(self, number: int, decode: Callable[[int], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """The segment of that number, decoded if it is not at hand."""
+        segment = self._segments.get(number)
         if segment is not None:
-            self._segments.move_to_end(key)
+            self._segments.move_to_end(number)
             return segment
-        segment = decode()
-        self._segments[key] = segment
+        segment = decode(number)
+        self._segments[number] = segment
         self._held += segment.nbytes
         while self._held > self._budget and len(self._segments) > 1:
             self._held -= self._segments.popitem(last=False)[1].nbytes
@@ -92,7 +92,6 @@ class Segments:
         self.rows, self.columns = page.segment
         self.down, self.across = -(-page.height // self.rows), -(-page.width // self.columns)
         self.channels = 1 if page.planar else page.samples
-        self.key = (page.index << 8) + plane
         self._first = plane * self.down * self.across
         self._descriptor = descriptor
         # Looked up now: tifffile reads from its own open file while it makes this function.
@@ -123,25 +122,28 @@ class Segments:
         except Exception as error:  # codecs raise classes of their own besides RuntimeError, ValueError, ...
             raise self._damaged(number, error) from error
 
-    def stream(self) -> Iterator[NDArray[np.uint8]]:
-        """All pixels from top to bottom as row bands (rows, width, channels); for strips only.
+    def pieces(self) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+        """All pixels, piece by piece: top, left, (rows, columns, channels).
 
         Raises:
-            KitError: a strip cannot be decoded.
+            KitError: a segment cannot be decoded.
         """
-        for number in range(self.down):
-            rows = min(self.rows, self.page.height - number * self.rows)
-            if self.page.compression in _DEFLATE and self.page.predictor in (1, 2) and self.stored(number)[1]:
-                yield from self._inflate(number, rows)
+        deflated = self.page.compression in _DEFLATE and self.page.predictor in (1, 2)
+        for number in range(self.down * self.across):
+            top, left = number // self.across * self.rows, number % self.across * self.columns
+            if deflated and not self.page.tiled and self.stored(number)[1]:
+                for band in self._inflate(number, min(self.rows, self.page.height - top)):
+                    yield top, left, band
+                    top += len(band)
             else:
-                yield self.decode(number)
+                yield top, left, self.decode(number)
 
     def _inflate(self, number: int, rows: int) -> Iterator[NDArray[np.uint8]]:
         """A deflated strip in pieces: it need not fit into memory."""
         row_bytes = self.page.width * self.channels
         offset, left = self.stored(number)
         inflater, rest, done = zlib.decompressobj(), b"", 0
-        while left and done < rows:
+        while left:  # to the very end, where the checksum is
             data = os.pread(self._descriptor, min(_CHUNK, left), offset)
             offset, left = offset + len(data), left - len(data)
             try:
@@ -149,8 +151,9 @@ class Segments:
             except zlib.error as error:
                 raise self._damaged(number, error) from error
             whole = min(len(rest) // row_bytes, rows - done)
-            band = np.frombuffer(rest, np.uint8, whole * row_bytes).reshape(whole, -1, self.channels)
-            yield np.cumsum(band, axis=1, dtype=np.uint8) if self.page.predictor == 2 else band
+            if whole:
+                band = np.frombuffer(rest, np.uint8, whole * row_bytes).reshape(whole, -1, self.channels)
+                yield np.cumsum(band, axis=1, dtype=np.uint8) if self.page.predictor == 2 else band
             rest, done = rest[whole * row_bytes :], done + whole
         if done < rows:
             raise self._damaged(number, ValueError(f"{done} rows instead of {rows}"))
@@ -167,11 +170,11 @@ class SegmentRaster:
 
     Args:
         segments: decodes one.
-        cache: where decoded ones are kept.
+        keep: bytes of decoded ones kept for the next window.
     """
 
-    def __init__(self, segments: Segments, cache: SegmentCache) -> None:
-        self._segments, self._cache = segments, cache
+    def __init__(self, segments: Segments, keep: int) -> None:
+        self._segments, self._cache = segments, SegmentCache(keep)
 
     def read_into(self, out_HWC: NDArray[np.uint8], top: int, left: int) -> None:
         """See `Raster`."""
@@ -179,14 +182,11 @@ class SegmentRaster:
         rows, columns, channels = out_HWC.shape
         for down in range(top // s.rows, -(-(top + rows) // s.rows)):
             for across in range(left // s.columns, -(-(left + columns) // s.columns)):
-                pixels = self._segment(down * s.across + across)
+                pixels = self._cache.get(down * s.across + across, s.decode)
                 y, x = down * s.rows - top, across * s.columns - left
                 inside = pixels[max(0, -y) : rows - y, max(0, -x) : columns - x, :channels]
                 y, x = max(0, y), max(0, x)
                 out_HWC[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
-
-    def _segment(self, number: int) -> NDArray[np.uint8]:
-        return self._cache.get((self._segments.key, number), lambda: self._segments.decode(number))
 
 
 class ScratchRaster:
@@ -222,23 +222,27 @@ class ScratchRaster:
                 where=self._folder or tempfile.gettempdir(),
                 fix=f"free {size / 2**30:.1f} GiB there or set TMPDIR to a larger disk",
             ) from error
-        top = 0
-        for band in self._segments.stream():
-            pixels[top : top + len(band)] = band
-            top += len(band)
+        for top, left, piece in self._segments.pieces():
+            pixels[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
         return pixels
 
 
-def open_raster(segments: Segments, cache: SegmentCache, scratch: Path | None) -> Raster:
-    """The cheapest way to the pixels of one plane."""
+def open_raster(segments: Segments, keep: int, scratch: Path | None) -> Raster:
+    """The cheapest way to the pixels of one plane.
+
+    Args:
+        segments: decodes the plane.
+        keep: bytes of decoded pixels to keep for the next window.
+        scratch: folder for a plane that is stored in one piece; the system's temporary one when None.
+    """
     page = segments.page
     start = _contiguous_from(segments)
     if start is not None:
         shape = (page.height, page.width, segments.channels)
         return MappedRaster(np.memmap(segments.path, np.uint8, "r", start, shape))
-    if not page.tiled and segments.rows * segments.columns * segments.channels >= GIANT_BYTES:
+    if segments.rows * segments.columns * segments.channels >= GIANT_BYTES:
         return ScratchRaster(segments, scratch)
-    return SegmentRaster(segments, cache)
+    return SegmentRaster(segments, keep)
 
 
 def _contiguous_from(segments: Segments) -> int | None:

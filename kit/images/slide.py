@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kit.errors import KitError
 from kit.images.header import TiffHeader, read_header, require_rgb8
-from kit.images.rasters import Raster, SegmentCache, Segments, open_raster
+from kit.images.rasters import Raster, Segments, open_raster
 
 CACHE_BYTES = 192 << 20
 """Decoded pixels kept for the next band: 2000 rows of a slide 30,000 wide."""
@@ -129,13 +129,13 @@ def open_slide(path: Path, *, scratch: Path | None = None) -> Slide:
 
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        cache = SegmentCache(CACHE_BYTES)
         with TiffFile(path) as tiff:
-            rasters = [
-                open_raster(Segments(path, descriptor, page, tiff.pages[page.index], plane), cache, scratch)
+            segments = [
+                Segments(path, descriptor, page, tiff.pages[page.index], plane)
                 for page in header.parts[:3]
                 for plane in range(3 if page.planar else 1)
             ]
+        rasters = [open_raster(plane, CACHE_BYTES // len(segments), scratch) for plane in segments]
     except BaseException:
         os.close(descriptor)
         raise
