@@ -216,7 +216,7 @@ def render(session: nox.Session) -> None:
 
 @nox.session
 def rehearse(session: nox.Session) -> None:
-    """`-- [COMPETITION] --data DIR [--budget SECONDS]`: run predict.py offline against a Kaggle-shaped mount."""
+    """`-- [COMPETITION] --data DIR [--budget SECONDS]`: run predict.py offline, mounted as on Kaggle."""
     names, others = chosen(session)
     for name in names:
         dist = DIST / name
@@ -252,5 +252,5 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def lock(session: nox.Session) -> None:
-    """Pin requirements.in again: requirements.lock with hashes for Python 3.11, 3.12 and 3.13 (some minutes)."""
+    """Pin requirements.in again: requirements.lock with hashes for Python 3.11-3.13 (some minutes)."""
     run(session, "-m", "bundle", "lock", *session.posargs)

@@ -1,0 +1,1 @@
+"""One self-contained HTML page about a run: tissue, masks, curves, timeline, installation, scores."""

@@ -1,0 +1,222 @@
+"""What the page says about one competition, gathered from the files the steps left on disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.artefacts import read_json
+from kit.competitions import get
+from kit.competitions.base import Competition, Instances, Prediction, SemanticMask
+from kit.masks import rle
+from kit.metrics.average_precision import average_precision
+from kit.metrics.dice import dice
+from submission.report.charts import Bar, curves, timeline
+from submission.report.overlays import Overlay, make_overlay
+
+_MOMENTS = {
+    "fallback": "fallback written",
+    "datasets": "datasets found",
+    "installed": "installed",
+    "verified": "bundle verified",
+    "first_forward": "first forward pass",
+    "deadline": "deadline",
+    "stopped": "stopped",
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where one competition's files lie.
+
+    Attributes:
+        name: of the competition.
+        data: its folder, with truth for the images that were predicted.
+        dist: folder with ensemble.json, predict.py, bundle/, rehearsal/ and scores.json.
+        runs: folder of the training runs.
+    """
+
+    name: str
+    data: Path
+    dist: Path
+    runs: Path
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One competition's part of the page."""
+
+    name: str
+    slug: str
+    metric: str
+    scores: dict[str, float]
+    overlays: list[Overlay]
+    loss_chart: str
+    metric_chart: str
+    timeline_chart: str
+    run: dict[str, Any]
+    ensemble: dict[str, Any]
+    datasets: list[dict[str, Any]]
+    script_kilobytes: float
+    first_forward: float | None
+
+
+def gather(sources: Sources, *, pictures: int) -> Chapter:
+    """Read everything and draw the charts and overlays.
+
+    Args:
+        sources: where the files lie.
+        pictures: at most so many overlays.
+
+    Raises:
+        KitError: a file of the chain is missing or damaged.
+    """
+    competition = get(sources.name)
+    run = read_json(sources.dist / "rehearsal" / "report.json")
+    logs = training_logs(sources.runs)
+    events = {event["name"]: event["seconds"] for event in reversed(run["events"])}
+    return Chapter(
+        name=sources.name,
+        slug=competition.slug,
+        metric=competition.metric,
+        scores=read_json(sources.dist / "scores.json"),
+        overlays=_overlays(competition, sources, pictures),
+        loss_chart=_loss_chart(logs),
+        metric_chart=_metric_chart(logs),
+        timeline_chart=_timeline(run),
+        run=run,
+        ensemble=read_json(sources.dist / "ensemble.json"),
+        datasets=_datasets(sources.dist / "bundle"),
+        script_kilobytes=(sources.dist / "predict.py").stat().st_size / 1000,
+        first_forward=events.get("first_forward"),
+    )
+
+
+def training_logs(runs: Path) -> dict[str, list[dict[str, Any]]]:
+    """Name of a run -> the whole lines of its log; a line cut off by a kill is left out."""
+    logs = {}
+    for path in sorted(runs.glob("*/fold*/log.jsonl")):
+        entries = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                entries.append(json.loads(line))
+            except ValueError:
+                continue
+        logs[f"{path.parent.parent.name} {path.parent.name}"] = entries
+    return logs
+
+
+def _loss_chart(logs: dict[str, list[dict[str, Any]]]) -> str:
+    series = {}
+    for name, entries in logs.items():
+        points = [(entry["step"], entry["loss"]) for entry in entries if "loss" in entry]
+        # A running mean over 5 % of the run: single-batch losses hide the trend.
+        width = max(1, len(points) // 20)
+        smooth = [
+            sum(loss for _, loss in points[max(0, index - width + 1) : index + 1]) / min(width, index + 1)
+            for index in range(len(points))
+        ]
+        series[name] = ([step for step, _ in points], smooth)
+    return curves(series, x_label="optimiser step", y_label="training loss (running mean)", log=True)
+
+
+def _metric_chart(logs: dict[str, list[dict[str, Any]]]) -> str:
+    series, names = {}, set()
+    for name, entries in logs.items():
+        measured = [entry for entry in entries if "metric" in entry]
+        series[name] = ([entry["step"] for entry in measured], [entry["metric"] for entry in measured])
+        names |= {entry["metric_name"] for entry in measured if "metric_name" in entry}
+    return curves(series, x_label="optimiser step", y_label=" / ".join(sorted(names)) + ", validation fold")
+
+
+def _timeline(run: dict[str, Any]) -> str:
+    seconds = {event["name"]: event["seconds"] for event in reversed(run["events"])}
+    bars = [Bar("supervisor", "start", 0.0, seconds["fallback"])] if "fallback" in seconds else []
+    if "installed" in seconds:
+        bars.append(Bar("supervisor", "find and install", seconds.get("fallback", 0.0), seconds["installed"]))
+    if "verified" in seconds and "installed" in seconds:
+        bars.append(Bar("supervisor", "verify weights", seconds["installed"], seconds["verified"]))
+    for task in sorted(run.get("tasks", []), key=lambda task: (task["worker"], task["begin"])):
+        label = {"pass": f"pass {task['index'] + 1}", "fuse": "fuse", "validate": "validate"}[task["kind"]]
+        bars.append(
+            Bar(
+                f"worker {task['worker']}",
+                "failed" if "failed" in task else label,
+                task["begin"],
+                task["end"],
+            )
+        )
+    marks = [
+        (event["seconds"], _MOMENTS[event["name"]]) for event in run["events"] if event["name"] in _MOMENTS
+    ]
+    marks += [
+        (event["seconds"], f"rung {event['rung'] + 1} written")
+        for event in run["events"]
+        if event["name"] == "rung"
+    ]
+    return timeline(bars, sorted(marks), budget=run.get("budget"))
+
+
+def _datasets(bundle: Path) -> list[dict[str, Any]]:
+    result = []
+    for path in sorted(bundle.glob("*/manifest.json")):
+        manifest = read_json(path)
+        by_role: dict[str, dict[str, float]] = {}
+        for entry in manifest["files"]:
+            role = by_role.setdefault(entry["role"], {"files": 0, "megabytes": 0.0})
+            role["files"] += 1
+            role["megabytes"] += entry["size"] / 1e6
+        result.append({"name": manifest["dataset"], "targets": manifest["targets"], "roles": by_role})
+    return result
+
+
+def _overlays(competition: Competition, sources: Sources, pictures: int) -> list[Overlay]:
+    ids = competition.test_ids(sources.data)
+    truth = competition.truth(sources.data, ids)
+    sizes = {image_id: (truth[image_id].height, truth[image_id].width) for image_id in ids}
+    predictions = competition.parse(sources.dist / "rehearsal" / "submission.csv", sizes)
+    chosen = _spread(ids, pictures)
+    longest = 1100 if len(chosen) == 1 else 520
+    return [
+        make_overlay(
+            image_id,
+            competition.image_path(sources.data, image_id, "test"),
+            truth[image_id],
+            confident(predictions[image_id], truth[image_id]),
+            longest=longest,
+            caption=_caption(truth[image_id], predictions[image_id]),
+        )
+        for image_id in chosen
+    ]
+
+
+def _spread(ids: list[str], count: int) -> list[str]:
+    """`count` ids evenly spread over the list: chosen without looking at their scores."""
+    count = min(count, len(ids))
+    return [ids[round(index * (len(ids) - 1) / max(1, count - 1))] for index in range(count)]
+
+
+def confident(prediction: Prediction, truth: Prediction) -> Prediction:
+    """The best-scored instances, as many as the truth has: a hundred low-scored extras would hide it."""
+    if isinstance(prediction, SemanticMask):
+        return prediction
+    assert isinstance(truth, Instances)
+    kept = len(truth.masks)
+    return Instances(prediction.height, prediction.width, prediction.scores[:kept], prediction.masks[:kept])
+
+
+def _caption(truth: Prediction, prediction: Prediction) -> str:
+    if isinstance(truth, SemanticMask):
+        assert isinstance(prediction, SemanticMask)
+        percent = 100 / (truth.height * truth.width)
+        true, predicted = rle.area(truth.runs) * percent, rle.area(prediction.runs) * percent
+        value = dice(truth.runs, prediction.runs)
+        return f"Dice {value:.3f}; foreground: truth {true:.1f} %, prediction {predicted:.1f} %"
+    assert isinstance(prediction, Instances)
+    value = average_precision({"image": truth}, {"image": prediction})
+    return (
+        f"AP@0.6 {value:.3f}; {len(truth.masks)} true instances, {len(prediction.masks)} predicted, "
+        f"the {min(len(truth.masks), len(prediction.masks))} best-scored drawn"
+    )
