@@ -175,6 +175,4 @@ class Directory:
         return "little" if self.order == "<" else "big"
 
     def _cut(self, what: str) -> KitError:
-        return KitError(
-            f"TIFF is cut short: {what} should lie beyond its end", where=self.path, fix=COPY_AGAIN
-        )
+        return KitError(f"TIFF is cut short: it ends within {what}", where=self.path, fix=COPY_AGAIN)

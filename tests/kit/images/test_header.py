@@ -1,0 +1,164 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+
+from kit.errors import KitError
+from kit.images.header import read_header, require_rgb8
+
+
+def message_of(path):
+    with pytest.raises(KitError) as caught:
+        require_rgb8(read_header(path))
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("bigtiff", [False, True], ids=["classic", "bigtiff"])
+@pytest.mark.parametrize("byteorder", ["<", ">"], ids=["little", "big"])
+@pytest.mark.parametrize("tile", [None, (32, 48)], ids=["strips", "tiles"])
+def test_facts_of_both_kinds_and_byte_orders(write, image_HWC, bigtiff, byteorder, tile):
+    header = read_header(write(image_HWC, bigtiff=bigtiff, byteorder=byteorder, tile=tile, compression="lzw"))
+    assert (header.height, header.width, header.channels, header.bits) == (131, 97, 3, 8)
+    assert (header.layout, header.sample_format, header.compression) == ("chunky", "uint", "lzw")
+    assert (header.photometric, header.tile, header.pages, header.page_count) == ("RGB", tile, (0,), 1)
+    assert header.bigtiff == bigtiff
+    assert header.byteorder == {"<": "little", ">": "big"}[byteorder]
+    assert require_rgb8(header) == []
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected", "pages"),
+    [
+        ("planar", "planar", (0,)),
+        ("planar, singleton axes", "planar", (0,)),
+        ("three pages", "pages", (0, 1, 2)),
+        ("three pages, singleton axes", "pages", (0, 1, 2)),
+    ],
+)
+def test_channel_first_layouts_are_told_apart(write, image_HWC, layout, expected, pages):
+    header = read_header(write(image_HWC, layout))
+    assert (header.layout, header.pages) == (expected, pages)
+    assert (header.height, header.width, header.channels) == (131, 97, 3)
+
+
+def test_single_channel_pages_are_announced_as_the_colours_they_are_taken_for(write, image_HWC):
+    header = read_header(write(image_HWC, "three pages"))
+    assert require_rgb8(header) == ["its single-channel pages are taken as red, green and blue"]
+
+
+@pytest.mark.parametrize("subifds", [True, False], ids=["SubIFDs", "reduced pages"])
+@pytest.mark.parametrize("layout", ["chunky", "three pages"])
+def test_of_a_pyramid_the_full_level_counts(tmp_path, image_HWC, subifds, layout):
+    path = tmp_path / "pyramid.tif"
+    planes = [image_HWC] if layout == "chunky" else list(np.moveaxis(image_HWC, 2, 0))
+    with tifffile.TiffWriter(path) as writer:
+        photometric = "rgb" if layout == "chunky" else "minisblack"
+        for plane in planes:
+            writer.write(plane, photometric=photometric, subifds=1 if subifds else None)
+            writer.write(plane[::2, ::2], photometric=photometric, subfiletype=1)
+    header = read_header(path)
+    assert (header.height, header.width, header.channels) == (131, 97, 3)
+    assert len(header.pages) == len(planes)
+
+
+def test_alpha_is_announced(tmp_path):
+    path = tmp_path / "alpha.tif"
+    tifffile.imwrite(path, np.zeros((8, 9, 4), np.uint8), photometric="rgb", extrasamples=["unassalpha"])
+    header = read_header(path)
+    assert header.alpha
+    assert require_rgb8(header) == ["its fourth channel (alpha) is left out"]
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "problem"),
+    [
+        (np.zeros((8, 9, 3), np.uint16), {"photometric": "rgb"}, "16-bit uint samples, needed are 8-bit"),
+        (np.zeros((8, 9, 3), np.float32), {"photometric": "rgb"}, "32-bit float samples"),
+        (np.zeros((8, 9, 3), np.int8), {"photometric": "rgb"}, "8-bit int samples"),
+        (np.zeros((8, 9), np.uint8), {"photometric": "minisblack"}, "8 x 9 pixels is grayscale or palette"),
+        (np.zeros((5, 8, 9), np.uint8), {"photometric": "minisblack"}, "is 5 channels"),
+        (np.zeros((8, 9, 4), np.uint8), {"photometric": "separated"}, "is CMYK"),
+        (np.zeros((3, 8, 9), np.uint8), {"photometric": "miniswhite"}, "colour space is white is zero"),
+    ],
+)
+def test_what_is_not_8_bit_rgb_is_refused_with_a_remedy(tmp_path, image, options, problem):
+    path = tmp_path / "other.tif"
+    tifffile.imwrite(path, image, **options)
+    text = message_of(path)
+    assert problem in text
+    assert "convert it to 8-bit RGB first" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"", "image is empty (0 bytes)"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "not a TIFF"),
+        (b"II*", "not a TIFF"),
+        (b"II*\0\0\0\0\0", "TIFF holds no image"),
+        (b"II*\0\x08\0\0\0", "TIFF is cut short: it ends within its tags"),
+        (b"II+\0\x08\0\0\0", "TIFF is cut short: it ends within its header"),
+        (b"II*\0\x08\0\0\0\x01\0" + bytes(12) + b"\x08\0\0\0", "page 0 of the TIFF has no size"),
+    ],
+    ids=["empty", "png", "three bytes", "no page", "no tags", "half a header", "nonsense"],
+)
+def test_what_is_no_tiff_is_refused(tmp_path, data, problem):
+    path = tmp_path / "broken.tif"
+    path.write_bytes(data)
+    assert problem in message_of(path)
+
+
+def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
+    assert "image is missing" in message_of(tmp_path / "none.tif")
+    assert "image cannot be read: Is a directory" in message_of(tmp_path)
+
+
+@pytest.mark.parametrize("tile", [None, (32, 48)], ids=["strips", "tiles"])
+def test_every_truncation_is_noticed(write, image_HWC, tile):
+    path = write(image_HWC, tile=tile, rowsperstrip=10, compression="deflate")
+    whole = path.read_bytes()
+    for length in [*range(0, len(whole) - 1, 997), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        message_of(path)
+    path.write_bytes(whole[:-1])
+    text = message_of(path)
+    assert f"TIFF is cut short: it has {len(whole) - 1} bytes" in text
+    assert f"should end at byte {len(whole)}" in text
+    assert "copy or download the file again" in text
+
+
+def test_pages_in_a_circle_are_refused(write, image_HWC):
+    path = write(image_HWC)
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages.first
+        entries = len(page.tags)
+        offset = page.offset
+    data = bytearray(path.read_bytes())
+    end = offset + 2 + entries * 12
+    data[end : end + 4] = offset.to_bytes(4, "little")
+    path.write_bytes(data)
+    assert "list of pages runs in a circle" in message_of(path)
+
+
+def test_fewer_strips_listed_than_the_size_needs_are_refused(write, image_HWC):
+    path = write(image_HWC, rowsperstrip=10)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages.first.tags["ImageLength"].overwrite(1000)
+    assert "page 0 lists 14 pieces of pixels, its size needs 100" in message_of(path)
+
+
+def test_only_the_standard_library_is_needed(write, image_HWC):
+    path = write(image_HWC)
+    code = (
+        "import sys\n"
+        "for name in ('numpy', 'tifffile', 'imagecodecs'): sys.modules[name] = None\n"
+        "from pathlib import Path\n"
+        "from kit.images.header import read_header\n"
+        "header = read_header(Path(sys.argv[1]))\n"
+        "print(header.height, header.width)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["131", "97"]
