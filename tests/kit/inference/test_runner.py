@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from kit import models
+from kit.artefacts import sha256_file
+from kit.competitions.base import Instances, SemanticMask
+from kit.ensemble import Ensemble, Member, Pass, Rung
+from kit.errors import KitError
+from kit.inference import runner, views
+from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
+from kit.masks import coco
+
+CPU = torch.device("cpu")
+SIZE = (75, 90)
+NETWORKS = {
+    "semantic": {
+        "network": "unet-regnety16",
+        "encoder": "tu-regnety_002",
+        "encoder_depth": 3,
+        "decoder_channels": [16, 8, 8],
+    },
+    "instance": {
+        "network": "detectors-r50",
+        "base_channels": 8,
+        "neck_channels": 16,
+        "fc_channels": 32,
+        "mask_convs": 1,
+        "mask_channels": 16,
+        "norm": "group",
+    },
+}
+INFERENCE = {
+    "semantic": SemanticSettings(core=32, context=8, scale=1.0, batch_size=4).as_dict(),
+    "instance": InstanceSettings(size=128, max_per_image=20).as_dict(),
+}
+FUSION = {"semantic": SemanticFusion().as_dict(), "instance": InstanceFusion().as_dict()}
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory):
+    path = tmp_path_factory.mktemp("slide") / "s.tiff"
+    image_HWC = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+    tifffile.imwrite(path, image_HWC, photometric="rgb", compression="deflate")
+    return path
+
+
+def make_member(folder, kind, seed=0, spoil=False):
+    torch.manual_seed(seed)
+    module = models.build(NETWORKS[kind])
+    if spoil:
+        for parameter in module.parameters():
+            torch.nn.init.constant_(parameter, float("nan"))
+    path = folder / f"{kind}{seed}.safetensors"
+    models.save_weights(module, path)
+    return path, Member(
+        name=f"{kind}{seed}",
+        weights=path.name,
+        sha256=sha256_file(path),
+        size=path.stat().st_size,
+        network=NETWORKS[kind],
+        inference=INFERENCE[kind],
+        requires=[],
+    )
+
+
+def passes(*names):
+    return [Pass(member=0, view=name, seconds_per_megapixel=1.0) for name in names]
+
+
+@pytest.mark.parametrize(("kind", "prediction"), [("semantic", SemanticMask), ("instance", Instances)])
+def test_a_member_goes_from_weights_to_a_prediction(tmp_path, slide, kind, prediction):
+    weights, member = make_member(tmp_path, kind)
+    runner.configure(CPU)
+    module = runner.open_member(member, weights, CPU)
+    steps, progress = passes("identity", "hflip"), []
+    files = {
+        index: runner.run_pass(
+            module,
+            member,
+            step,
+            "s",
+            slide,
+            tmp_path / "out",
+            device=CPU,
+            on_batch=lambda *at: progress.append(at),
+        )
+        for index, step in enumerate(steps)
+    }
+    ensemble = Ensemble(
+        competition="any",
+        kind=kind,
+        members=[member],
+        passes=steps,
+        rungs=[Rung(passes=2, weights=[1.0, 1.0], settings=FUSION[kind], cv=0.0)],
+    )
+    found = runner.fuse(ensemble, 0, "s", files, SIZE)
+    assert isinstance(found, prediction)
+    assert (found.height, found.width) == SIZE
+    if kind == "semantic":
+        assert progress == [(4, 9), (8, 9), (9, 9)] * 2
+        assert 0 < found.runs[:, 1].sum() < SIZE[0] * SIZE[1]
+    else:
+        assert progress == [(1, 1)] * 2
+        assert 0 < len(found.scores) <= 40
+        assert all(coco.decode(counts, *SIZE).any() for counts in found.masks)
+
+
+@pytest.mark.parametrize("kind", ["semantic", "instance"])
+def test_a_finished_pass_is_not_run_again_and_gives_the_same_bytes_when_it_is(tmp_path, slide, kind):
+    weights, member = make_member(tmp_path, kind)
+    runner.configure(CPU)
+    module, (step,) = runner.open_member(member, weights, CPU), passes("rot90")
+    path = runner.run_pass(module, member, step, "s", slide, tmp_path / "out", device=CPU)
+    assert path == runner.result_file(tmp_path / "out", member, step, "s")
+    made, content = path.stat().st_mtime_ns, path.read_bytes()
+    runner.run_pass(module, member, step, "s", tmp_path / "not there", tmp_path / "out", device=CPU)
+    assert path.stat().st_mtime_ns == made
+    path.unlink()
+    runner.run_pass(module, member, step, "s", slide, tmp_path / "out", device=CPU)
+    if kind == "semantic":
+        assert path.read_bytes() == content
+    else:
+        with np.load(path) as again, np.load(path.parent / path.name) as first:
+            assert all(np.array_equal(first[name], again[name]) for name in first.files)
+
+
+@pytest.mark.parametrize("kind", ["semantic", "instance"])
+def test_weights_that_are_not_numbers_name_member_view_and_image(tmp_path, slide, kind):
+    weights, member = make_member(tmp_path, kind, spoil=True)
+    module = runner.open_member(member, weights, CPU)
+    with pytest.raises(KitError, match="not numbers") as caught:
+        runner.run_pass(module, member, passes("vflip")[0], "s", slide, tmp_path / "out", device=CPU)
+    assert f"member {member.name}, view vflip, image s" in str(caught.value)
+
+
+def test_other_weights_never_reuse_a_file(tmp_path, slide):
+    found = []
+    for seed in (0, 1):
+        weights, member = make_member(tmp_path, "semantic", seed)
+        module = runner.open_member(member, weights, CPU)
+        found.append(
+            runner.run_pass(module, member, passes("identity")[0], "s", slide, tmp_path / "out", device=CPU)
+        )
+    assert not np.array_equal(np.load(found[0]), np.load(found[1]))
+
+
+def test_an_unknown_view_is_told_before_the_network_runs(tmp_path, slide):
+    weights, member = make_member(tmp_path, "semantic")
+    module = runner.open_member(member, weights, CPU)
+    assert "tilt" not in views.names()
+    with pytest.raises(KitError, match="unknown view 'tilt'"):
+        runner.run_pass(module, member, passes("tilt")[0], "s", slide, tmp_path / "out", device=CPU)
