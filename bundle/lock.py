@@ -2,8 +2,8 @@
 
 pip-compile resolves for the Python it runs under and nothing else, so it runs once under each, oldest first.
 Each result is handed to the next as its starting point: pip-compile keeps a given pin wherever it can, so the
-Pythons differ only where they must (and the later ones take half a minute instead of six). Each result is kept
-under `build/lock` with a JSON of what it was made from; a killed run goes on where it stopped.
+Pythons differ only where they must, and the later ones take half a minute instead of six. Each result is
+kept under `build/lock` with a JSON of what it was made from; a killed run goes on where it stopped.
 """
 
 from __future__ import annotations

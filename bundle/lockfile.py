@@ -1,4 +1,4 @@
-"""`requirements.lock` as a value: read it, merge those of several Pythons, write it, ask for one Python's pins.
+"""`requirements.lock` as a value: read it, merge several Pythons', write it, ask for one Python's pins.
 
 The file is what pip calls a hash-checked requirements file: one pin a line, with a `python_version` marker
 only where the Pythons disagree. Nothing here touches the network.

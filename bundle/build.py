@@ -1,0 +1,244 @@
+"""`python -m bundle build`: ensemble + lock -> a dataset of wheels and one of weights for each ensemble.
+
+What can be wrong with the input is found before the first download, and everything is downloaded and verified
+before the first file is written into a dataset.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+from rich.table import Table
+
+from bundle import dataset, lockfile, mmcv_wheel, targets, weights
+from bundle.closure import Closure
+from bundle.dataset import Content, Written, entry_of
+from bundle.pip_download import WheelCache
+from bundle.roots import ROOTS, Root
+from bundle.targets import Target
+from bundle.wheels import closure_for, combine
+from kit import ensemble as ensembles
+from kit.artefacts import canonical_json
+from kit.console import console, progress
+from kit.ensemble import Ensemble
+from kit.errors import KitError
+
+OWN_WHEELS: Mapping[str, Callable[[Path], Path]] = {
+    "mmcv-full": lambda cache: mmcv_wheel.build_wheel(cache / "own", cache=cache),
+}
+"""Distributions we build ourselves: name -> cache folder -> wheel."""
+
+ENSEMBLE = "ensemble.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `build` is asked for.
+
+    Attributes:
+        ensembles: `ensemble.json` files, one a competition, each with its `weights` folder beside it.
+        out: folder for the datasets.
+        owner: Kaggle account that will own them.
+        prefix: start of the datasets' names.
+        licence: of the weights; the wheels' dataset is "other", since each wheel has its own.
+        cache: folder of downloaded wheels.
+        lock: `requirements.lock`.
+        targets: images the wheels must install on.
+        roots: distributions to ship with all they need.
+    """
+
+    ensembles: Sequence[Path]
+    out: Path
+    owner: str = dataset.OWNER_PLACEHOLDER
+    prefix: str = "hubmap-kit"
+    licence: str = "other"
+    cache: Path = Path("build/wheels")
+    lock: Path = Path("requirements.lock")
+    targets: Sequence[Target]
+    roots: Sequence[Root] = ROOTS
+
+
+def build(options: Options) -> list[tuple[Path, Written]]:
+    """Make the datasets: `<prefix>-wheels` and `<prefix>-<competition>-weights` for each ensemble.
+
+    The same inputs give the same bytes; killed anywhere and run again it ends the same.
+
+    Returns:
+        Each dataset's folder with what was written.
+
+    Raises:
+        KitError: an input that cannot be bundled, see the modules that check it.
+    """
+    plans = {path: ensembles.load(path) for path in options.ensembles}
+    competitions = [plan.competition for plan in plans.values()]
+    if len(set(competitions)) < len(competitions):
+        raise KitError(
+            "two ensembles of one competition", where="--ensemble", fix="give one for each competition"
+        )
+    wheels_name, wheels_metadata = _describe_wheels(options)
+    described = {path: _describe_weights(plan, options) for path, plan in plans.items()}
+    contents = {path: _weights_contents(plan, path) for path, plan in plans.items()}
+    closures = _closures(options)
+    for plan in plans.values():
+        _check_requires(plan, closures)
+    shipped = combine(closures, options.roots)
+    wheels = [
+        Content(
+            entry=entry_of(item.path, item.path.name, role="wheel", wheel=item.wheel),
+            source=item.path,
+            link=True,
+        )
+        for item in shipped
+    ]
+    tags = [target.tag for target in options.targets]
+    results = []
+    with progress() as display:
+        task = display.add_task("datasets", total=1 + len(plans), note=wheels_name)
+        folder = options.out / wheels_name
+        results.append((folder, dataset.write(folder, wheels, wheels_metadata, targets=tags)))
+        display.advance(task)
+        for path, (name, metadata) in described.items():
+            display.update(task, note=name)
+            folder = options.out / name
+            results.append((folder, dataset.write(folder, contents[path], metadata)))
+            display.advance(task)
+    console().print(_table(results, closures))
+    return results
+
+
+def _describe_wheels(options: Options) -> tuple[str, dict[str, object]]:
+    name = f"{options.prefix}-wheels"
+    pythons = ", ".join(sorted({target.minor for target in options.targets}))
+    metadata = dataset.describe(
+        name,
+        owner=options.owner,
+        title=name.replace("-", " "),
+        subtitle="Offline wheels with hashes, installed by predict.py",
+        licence="other",
+        description=f"Binary wheels for Python {pythons}. Each has its own licence: see manifest.json.",
+    )
+    return name, metadata
+
+
+def _describe_weights(plan: Ensemble, options: Options) -> tuple[str, dict[str, object]]:
+    name = f"{options.prefix}-{plan.competition}-weights"
+    metadata = dataset.describe(
+        name,
+        owner=options.owner,
+        title=name.replace("-", " "),
+        subtitle="Trained networks and their ensemble, run by predict.py",
+        licence=options.licence,
+        description=f"Trained networks for {plan.competition}: {len(plan.members)}, as safetensors.",
+    )
+    return name, metadata
+
+
+def _weights_contents(plan: Ensemble, path: Path) -> list[Content]:
+    """Verified weights and the effective ensemble.json."""
+    with progress(transient=True) as display:
+        task = display.add_task(f"verify {plan.competition}", total=len(plan.members), note="")
+        checked = weights.check_all(plan, path, on_checked=lambda _: display.advance(task))
+    config = canonical_json(weights.effective(plan, checked).as_dict()).encode()
+    return [
+        Content(entry=entry_of(config, ENSEMBLE, role="config"), source=config),
+        *(
+            Content(entry=entry_of(item.path, item.name, role="weights", run=item.run), source=item.path)
+            for item in checked
+        ),
+    ]
+
+
+def _closures(options: Options) -> list[Closure]:
+    """All wheels of all targets, fetched and verified."""
+    pins = lockfile.load(options.lock)
+    cache = WheelCache(options.cache)
+    names = [root.name for root in options.roots]
+    own = {name: make(options.cache) for name, make in OWN_WHEELS.items() if name in names}
+    closures = []
+    with progress() as display:
+        task = display.add_task("wheels", total=len(options.targets), note="")
+        for target in options.targets:
+            display.update(task, note=target.name)
+            closures.append(closure_for(names, pins, target, cache, own))
+            display.advance(task)
+        display.update(task, note="")
+    return closures
+
+
+def _check_requires(plan: Ensemble, closures: Sequence[Closure]) -> None:
+    """Refuse a member whose network needs what the bundle does not carry."""
+    for member in plan.members:
+        for closure in closures:
+            needed = map(canonicalize_name, member.requires)
+            if absent := [name for name in needed if name not in closure.wheels and name not in closure.left]:
+                raise KitError(
+                    f"{member.name} needs {', '.join(absent)}, not in the bundle for {closure.target.tag}",
+                    where="bundle/roots.py",
+                    fix="add it to the roots and to requirements.in, then lock again",
+                )
+
+
+def _table(results: Sequence[tuple[Path, Written]], closures: Sequence[Closure]) -> Table:
+    """What was made: a row a dataset, and what is left to the image below."""
+    left = sorted({name for closure in closures for name in closure.left})
+    table = Table(caption=f"left to the image: {', '.join(left) or 'nothing'}")
+    tags = sorted({closure.target.tag for closure in closures})
+    table.add_column("dataset", no_wrap=True)
+    for column in ("files", "MB", *tags, "removed", "not ours"):
+        table.add_column(column, justify="right", overflow="fold")
+    for folder, written in results:
+        entries = written.manifest.files
+        counts = [sum(bool(entry.wheel and tag in entry.wheel.requires) for entry in entries) for tag in tags]
+        megabytes = sum(entry.size for entry in entries) / 1e6
+        row = (folder.name, str(len(entries)), f"{megabytes:.1f}", *(str(count or "") for count in counts))
+        table.add_row(*row, str(len(written.removed) or ""), ", ".join(written.foreign))
+    return table
+
+
+def add_build_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `build --ensemble FILE --out DIR ...` to a command line."""
+    parser = verbs.add_parser("build", help="dataset folders ready for Kaggle")
+    parser.add_argument(
+        "--ensemble", type=Path, required=True, action="append", metavar="FILE", help="may be repeated"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the datasets")
+    parser.add_argument(
+        "--owner",
+        default=dataset.OWNER_PLACEHOLDER,
+        metavar="NAME",
+        help="your Kaggle user name; without it the bundle can be rehearsed but not uploaded",
+    )
+    parser.add_argument("--prefix", default="hubmap-kit", metavar="TEXT", help="start of the datasets' names")
+    parser.add_argument(
+        "--licence", default="other", metavar="NAME", help="of the weights, a name Kaggle knows"
+    )
+    parser.add_argument("--cache", type=Path, default=Path("build/wheels"), metavar="DIR", help="downloads")
+    parser.add_argument("--lock", type=Path, default=Path("requirements.lock"), metavar="FILE")
+    parser.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="image or Python tag (cp313); all if absent",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    options = Options(
+        ensembles=arguments.ensemble,
+        out=arguments.out,
+        owner=arguments.owner,
+        prefix=arguments.prefix,
+        licence=arguments.licence,
+        cache=arguments.cache,
+        lock=arguments.lock,
+        targets=targets.choose(arguments.target, targets.known()),
+    )
+    for folder, _ in build(options):
+        print(folder)
+    return 0

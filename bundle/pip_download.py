@@ -1,0 +1,151 @@
+"""Wheels for another Python, fetched by pip: pinned, hash-checked, binary only, kept in a cache.
+
+pip picks the best wheel for the target's tags; which file that was is remembered per target, so that a cache
+filled for one target never changes what another one gets. Every file is hashed against the lock each time it
+is used.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bundle.lockfile import Pin, render
+from bundle.targets import Target
+from kit.artefacts import read_json, sha256_file, sha256_json, write_json
+from kit.errors import KitError
+
+_OFFLINE = re.compile(
+    r"NewConnectionError|Failed to establish|name resolution|Network is unreachable|ProxyError|timed out"
+)
+_UNMATCHED = re.compile(r"No matching distribution found for ([A-Za-z0-9._-]+)==(\S+)")
+_OTHER_HASH = re.compile(r"(?:\s|^)([A-Za-z0-9._-]+)==(\S+) from .*\n\s+Expected", re.MULTILINE)
+
+
+class WheelCache:
+    """A folder of downloaded wheels, shared by all targets.
+
+    Args:
+        folder: created when the first wheel arrives.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fetch(self, pins: Sequence[Pin], target: Target) -> dict[str, Path]:
+        """Wheels of the given pins for a target, in one pip call for all that are not there yet.
+
+        Returns:
+            Name -> path, for every pin.
+
+        Raises:
+            KitError: a pin has no wheel for the target, a hash differs, or the index is out of reach.
+        """
+        index = self._index(target)
+        found = {pin.name: path for pin in pins if (path := self._kept(pin, index))}
+        missing = [pin for pin in pins if pin.name not in found]
+        if missing:
+            found |= self._download(missing, target)
+            index |= {_key(pin): found[pin.name].name for pin in missing}
+            write_json(self._index_path(target), index)
+        return found
+
+    def _index_path(self, target: Target) -> Path:
+        return self.folder / f"index-{target.tag}-glibc{target.glibc}.json"
+
+    def _index(self, target: Target) -> dict[str, str]:
+        path = self._index_path(target)
+        return dict(read_json(path)) if path.exists() else {}
+
+    def _kept(self, pin: Pin, index: Mapping[str, str]) -> Path | None:
+        """The wheel a former call chose, if it is still what the lock says; a damaged one is removed."""
+        name = index.get(_key(pin))
+        if name is None:
+            return None
+        path = self.folder / name
+        if path.is_file() and sha256_file(path) in pin.hashes:
+            return path
+        path.unlink(missing_ok=True)
+        return None
+
+    def _download(self, pins: Sequence[Pin], target: Target) -> dict[str, Path]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".download-") as name:
+            scratch = Path(name)
+            requirements = scratch / "wanted.txt"
+            requirements.write_text(
+                render([_anywhere(pin) for pin in pins], command="bundle"), encoding="utf-8"
+            )
+            done = subprocess.run(
+                _pip_command(requirements, scratch / "wheels", target),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise _complaint(done.stdout + done.stderr, pins, target)
+            found: dict[str, Path] = {}
+            for wheel in (scratch / "wheels").glob("*.whl"):
+                digest = sha256_file(wheel)
+                pin = next((pin for pin in pins if digest in pin.hashes), None)
+                if pin is None:
+                    raise KitError("pip fetched a file whose sha256 is not in the lock", where=wheel.name)
+                found[pin.name] = wheel.replace(self.folder / wheel.name)
+            if lost := [pin.name for pin in pins if pin.name not in found]:
+                raise KitError(f"pip reported success but did not fetch {', '.join(lost)}", where=self.folder)
+            return found
+
+
+def _key(pin: Pin) -> str:
+    """The choice of a wheel holds for one release: a new hash may mean a better wheel was added."""
+    return f"{pin.name}=={pin.version} {sha256_json(list(pin.hashes))[:16]}"
+
+
+def _anywhere(pin: Pin) -> Pin:
+    """The pin without its marker: it was evaluated for the target, pip would evaluate it for itself."""
+    return Pin(name=pin.name, version=pin.version, hashes=pin.hashes)
+
+
+def _pip_command(requirements: Path, out: Path, target: Target) -> list[str]:
+    platforms = [argument for tag in target.platforms() for argument in ("--platform", tag)]
+    return [
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
+        *("--only-binary", ":all:", "--implementation", "cp", "--python-version", target.minor),
+        *("--abi", target.tag, *platforms, "--disable-pip-version-check", "--no-input", "--retries", "2"),
+        *("--dest", str(out), "-r", str(requirements)),
+    ]
+
+
+def _complaint(output: str, pins: Sequence[Pin], target: Target) -> KitError:
+    """Pip's failure in our words: which pin, which target, what to do."""
+    by_hash = _OTHER_HASH.search(output)
+    if by_hash or "DO NOT MATCH THE HASHES" in output:
+        found = re.search(r"Got\s+([0-9a-f]{64})", output)
+        what = f"{by_hash[1]}=={by_hash[2]}" if by_hash else "a wheel"
+        return KitError(
+            f"{what}: the sha256 of the downloaded wheel is not in the lock"
+            + (f" (it is {found[1]})" if found else ""),
+            fix="do not use it; check the package index or mirror, or pin anew with `python -m bundle lock`",
+        )
+    if _OFFLINE.search(output):
+        names = ", ".join(f"{pin.name}=={pin.version}" for pin in pins[:4])
+        more = f" and {len(pins) - 4} more" if len(pins) > 4 else ""
+        return KitError(
+            f"cannot reach the package index to download {names}{more}",
+            fix="check the network, or pass --cache with a folder filled where there is one",
+        )
+    if unmatched := _UNMATCHED.search(output):
+        name, version = unmatched[1], unmatched[2]
+        return KitError(
+            f"{name}=={version} has no wheel for {target.tag} on {target.platforms()[0]} ({target.name})",
+            fix=f"pin a release of {name} that has one in requirements.in and run `python -m bundle lock`",
+        )
+    return KitError(
+        f"pip could not download the wheels for {target.name}:\n"
+        + "\n".join(output.strip().splitlines()[-8:]),
+        fix="run the command again; wheels already fetched are kept",
+    )

@@ -1,0 +1,45 @@
+"""Distributions that code on Kaggle imports directly; everything else follows from their metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Root:
+    """One distribution we import ourselves.
+
+    Attributes:
+        name: normalised.
+        exact: whether only the bundled version will do; else an image's own copy is kept.
+        why: who imports it.
+    """
+
+    name: str
+    exact: bool
+    why: str
+
+
+ROOTS = (
+    Root("mmcv-full", exact=True, why="our portable build; mmdet and mmsegmentation stand on it"),
+    Root("mmdet", exact=True, why="HTC and DetectoRS; configs and weights are of this version"),
+    Root("mmsegmentation", exact=True, why="SegFormer; configs and weights are of this version"),
+    Root("segmentation-models-pytorch", exact=True, why="names of weights change between releases"),
+    Root("timm", exact=True, why="encoders; names of weights change between releases"),
+    Root("safetensors", exact=False, why="weights"),
+    Root("tifffile", exact=False, why="reads slides"),
+    Root("imagecodecs", exact=False, why="decompresses slides"),
+    Root(
+        "opencv-python-headless",
+        exact=False,
+        why="polygons, resizing; mmcv imports cv2 without asking for it",
+    ),
+    Root("scipy", exact=False, why="morphology; mmdet"),
+    Root("pycocotools", exact=False, why="mmdet"),
+    Root("terminaltables", exact=False, why="mmdet"),
+    Root("addict", exact=False, why="mmcv"),
+    Root("yapf", exact=False, why="mmcv; its metadata says which versions"),
+    Root("pyyaml", exact=False, why="mmcv, timm"),
+    Root("packaging", exact=False, why="mmcv, mmsegmentation"),
+    Root("pillow", exact=False, why="mmcv, segmentation-models-pytorch"),
+)

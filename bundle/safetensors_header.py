@@ -1,0 +1,89 @@
+"""Is a file whole safetensors? Read from its header alone, without torch.
+
+Layout: 8 bytes little-endian length N, N bytes of JSON, then the tensors' bytes. Whoever loads it trusts the
+offsets, so they are checked here: no gap, no overlap, nothing past the end, sizes as dtype and shape say.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from kit.errors import KitError
+
+_LENGTH_BYTES = 8
+_LARGEST_HEADER = 100_000_000
+"""The format's own limit."""
+_DTYPES = {
+    8: ("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"),
+    16: ("U16", "I16", "F16", "BF16"),
+    32: ("U32", "I32", "F32"),
+    64: ("U64", "I64", "F64", "C64"),
+}
+_BITS = {dtype: bits for bits, dtypes in _DTYPES.items() for dtype in dtypes}
+
+
+def check(path: Path) -> dict[str, str]:
+    """Check a safetensors file's structure.
+
+    Returns:
+        The free-text metadata of its header.
+
+    Raises:
+        KitError: what is wrong, with the tensor it was found at.
+    """
+    header, size = _read(path)
+    metadata = header.pop("__metadata__", {})
+    if not header:
+        raise _broken("it holds no tensors", path)
+    spans = sorted((*_span(name, entry, path), name) for name, entry in header.items())
+    position = 0
+    for start, end, name in spans:
+        if start != position:
+            raise _broken(f"tensor {name} starts at {start}, expected {position}", path)
+        position = end
+    if position != size:
+        raise _broken(f"its tensors fill {position} bytes, the file holds {size}", path)
+    return {str(key): str(value) for key, value in metadata.items()}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], int]:
+    """The header and the number of bytes after it."""
+    try:
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+            if length > _LARGEST_HEADER:
+                raise _broken(f"its header claims {length} bytes", path)
+            text = stream.read(length)
+        rest = path.stat().st_size - _LENGTH_BYTES - length
+        header = json.loads(text)
+    except OSError as error:
+        raise KitError(f"cannot read weights: {error.strerror}", where=path) from error
+    except ValueError as error:
+        raise _broken("its header is no JSON", path) from error
+    if rest < 0 or not isinstance(header, dict):
+        raise _broken("it ends inside its header", path)
+    return header, rest
+
+
+def _span(name: str, entry: Any, path: Path) -> tuple[int, int]:
+    """First byte and one past the last of a tensor, after checking them against dtype and shape."""
+    try:
+        start, end = entry["data_offsets"]
+        bits = math.prod(entry["shape"]) * _BITS[entry["dtype"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _broken(f"tensor {name} is described by {entry!r}", path) from error
+    if (end - start) * 8 != bits:
+        shape = "x".join(map(str, entry["shape"]))
+        raise _broken(f"tensor {name} ({entry['dtype']} {shape}) has {end - start} bytes", path)
+    return start, end
+
+
+def _broken(what: str, path: Path) -> KitError:
+    return KitError(
+        f"not a whole safetensors file: {what}",
+        where=path,
+        fix="write the weights again (`train`, `ensemble`)",
+    )

@@ -1,0 +1,99 @@
+"""What a wheel says about itself: version and tags in its file name, needs and licence in its METADATA."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from kit.errors import KitError
+
+_LICENCE_CHARACTERS = 80
+"""Some distributions put the whole licence text into the field that names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelInfo:
+    """One wheel file.
+
+    Attributes:
+        path: where it is.
+        name: normalised.
+        version: as in its file name.
+        tags: its compatibility tags, expanded.
+        licence: SPDX expression where given, else the first line of what is.
+        requires: its Requires-Dist lines, markers unevaluated.
+    """
+
+    path: Path
+    name: str
+    version: str
+    tags: frozenset[Tag]
+    licence: str
+    requires: tuple[Requirement, ...]
+
+    def tag_names(self) -> list[str]:
+        """Tags as text, sorted."""
+        return sorted(map(str, self.tags))
+
+    def needs(self, environment: Mapping[str, str], extras: Sequence[str] = ()) -> list[Requirement]:
+        """Requirements that hold in an environment (not the running one) with some extras asked for."""
+        return [item for item in self.requires if holds(item, environment, extras)]
+
+
+def holds(requirement: Requirement, environment: Mapping[str, str], extras: Sequence[str] = ()) -> bool:
+    """Whether a requirement applies: its marker is true without an extra or with one of those given."""
+    if requirement.marker is None:
+        return True
+    return any(requirement.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras))
+
+
+def read(path: Path) -> WheelInfo:
+    """Read a wheel's name and METADATA.
+
+    Raises:
+        KitError: not a wheel, or one whose METADATA is missing or malformed.
+    """
+    fix = "delete the file and run the command again; it is downloaded anew"
+    try:
+        name, version, _, tags = parse_wheel_filename(path.name)
+        with zipfile.ZipFile(path) as archive:
+            inside = next(item for item in archive.namelist() if _is_metadata(item))
+            headers = HeaderParser().parsestr(archive.read(inside).decode(errors="replace"))
+        requires = tuple(Requirement(line) for line in headers.get_all("Requires-Dist") or ())
+    except StopIteration as error:
+        raise KitError("wheel without METADATA", where=path, fix=fix) from error
+    except (InvalidWheelFilename, InvalidRequirement, zipfile.BadZipFile, OSError) as error:
+        raise KitError(f"not a usable wheel: {error}", where=path, fix=fix) from error
+    return WheelInfo(
+        path=path,
+        name=canonicalize_name(name),
+        version=str(version),
+        tags=tags,
+        licence=_licence(
+            headers.get("License-Expression"), headers.get("License"), headers.get_all("Classifier")
+        ),
+        requires=requires,
+    )
+
+
+def _is_metadata(name: str) -> bool:
+    parts = name.split("/")
+    return len(parts) == 2 and parts[0].endswith(".dist-info") and parts[1] == "METADATA"
+
+
+def _licence(expression: str | None, text: str | None, classifiers: Sequence[str] | None) -> str:
+    """The shortest honest name: SPDX, else the licence classifier, else the first line of the text."""
+    if expression:
+        return expression.strip()
+    named = [item.split("::")[-1].strip() for item in classifiers or () if item.startswith("License ::")]
+    if named:
+        return ", ".join(named)
+    first = (text or "").strip().split("\n")[0].strip()
+    return first[:_LICENCE_CHARACTERS] if first and first != "UNKNOWN" else "not stated"

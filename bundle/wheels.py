@@ -1,0 +1,109 @@
+"""From roots, lock and targets to the wheels of the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
+
+from bundle import wheelinfo
+from bundle.closure import Closure, walk
+from bundle.lockfile import Pin, select
+from bundle.pip_download import WheelCache
+from bundle.roots import Root
+from bundle.targets import Target
+from bundle.wheelinfo import WheelInfo
+from kit.errors import KitError
+from kit.manifest import Wheel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """One wheel of the bundle and what the manifest says of it."""
+
+    path: Path
+    wheel: Wheel
+
+
+def closure_for(
+    roots: Sequence[str], pins: Sequence[Pin], target: Target, cache: WheelCache, own: Mapping[str, Path]
+) -> Closure:
+    """Fetch everything some distributions need on one target.
+
+    Args:
+        roots: normalised names.
+        pins: of the lock; the only source of versions and hashes.
+        target: for whom.
+        cache: of downloads.
+        own: name -> wheel we built ourselves; needs no pin.
+
+    Raises:
+        KitError: a name is not in the lock, or whatever `WheelCache.fetch` and `walk` raise.
+    """
+    chosen = select(pins, target.environment())
+    # One pip call for what the lock's reasons lead to; the metadata then says what was really needed.
+    # A wheel that cannot be had is an error only if the walk asks for it, and is told there.
+    with suppress(KitError):
+        cache.fetch([chosen[name] for name in _likely(roots, chosen, target)], target)
+
+    def fetch(names: Sequence[str]) -> dict[str, WheelInfo]:
+        unknown = [name for name in names if name not in chosen and name not in own]
+        if unknown:
+            raise KitError(
+                f"not pinned for Python {target.minor}: {', '.join(unknown)}",
+                fix="add it to requirements.in and run `python -m bundle lock`",
+            )
+        paths = cache.fetch([chosen[name] for name in names if name not in own], target)
+        paths |= {name: own[name] for name in names if name in own}
+        return {name: wheelinfo.read(path) for name, path in paths.items()}
+
+    return walk(roots, target, fetch)
+
+
+def _likely(roots: Sequence[str], pins: Mapping[str, Pin], target: Target) -> list[str]:
+    """What the roots lead to by the lock's "via" notes (made for readers): a guess that saves pip calls."""
+    needs: dict[str, set[str]] = {}
+    for pin in pins.values():
+        for reason in pin.via:
+            needs.setdefault(reason, set()).add(pin.name)
+    reached: set[str] = set()
+    waiting = set(roots)
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        waiting |= {item for item in needs.get(name, ()) if not target.leaves_to_image(item)} - reached
+    return sorted(reached & pins.keys())
+
+
+def combine(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Shipped]:
+    """One list of wheels for all targets; a wheel that serves several is listed once.
+
+    A root that must be exact accepts its own version only; any other distribution accepts what all its
+    dependents on all targets agree on.
+    """
+    exact = {root.name for root in roots if root.exact}
+    wheels: dict[str, WheelInfo] = {}
+    requires: dict[str, dict[str, list[str]]] = {}
+    accepted: dict[str, SpecifierSet] = {}
+    for closure in closures:
+        for name, info in closure.wheels.items():
+            wheels[info.path.name] = info
+            requires.setdefault(info.path.name, {})[closure.target.tag] = closure.requires[name]
+            accepted[name] = accepted.get(name, SpecifierSet()) & closure.accepted[name]
+    return [
+        Shipped(
+            path=info.path,
+            wheel=Wheel(
+                name=info.name,
+                version=info.version,
+                tags=info.tag_names(),
+                licence=info.licence,
+                accepts=f"=={info.version}" if info.name in exact else str(accepted[info.name]),
+                requires=requires[file],
+            ),
+        )
+        for file, info in sorted(wheels.items())
+    ]
