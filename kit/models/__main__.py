@@ -16,7 +16,7 @@ def describe(name: str) -> dict[str, Any]:
 
     Built on the meta device, so it takes no memory.
     """
-    import torch  # noqa: PLC0415 - `--help` should not wait for it
+    import torch
 
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in build({"network": name}).parameters())
@@ -38,9 +38,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     print(f"{'name':<18} {'system':<18} {'parameters':>12}  {'output':<12} divisor")
     for row in rows:
-        print(
-            f"{row['name']:<18} {row['system']:<18} {row['parameters']:>12,}  {row['output']:<12} {row['size_divisor']}"
-        )
+        print("{name:<18} {system:<18} {parameters:>12,}  {output:<12} {size_divisor}".format_map(row))
     return 0
 
 

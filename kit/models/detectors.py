@@ -1,4 +1,4 @@
-"""DetectoRS with a Hybrid Task Cascade, from mmdet: a member of the 3rd place of Hacking the Human Vasculature."""
+"""DetectoRS with a Hybrid Task Cascade, from mmdet: as in the 3rd place of Hacking the Human Vasculature."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def build(**size: Any) -> DetectoRS:
     """
     chosen = DetectorSize(**size)
     # Not at the top: a semantic ensemble has no use for it and Kaggle would have to install it.
-    from mmcv import ConfigDict  # noqa: PLC0415 - see above
-    from mmdet.models import build_detector  # noqa: PLC0415 - see above
+    from mmcv import ConfigDict
+    from mmdet.models import build_detector
 
     logging.getLogger("mmcv").setLevel(logging.WARNING)  # it lists every parameter's initialisation
     logging.getLogger("mmdet").setLevel(logging.WARNING)
@@ -58,6 +58,8 @@ def build(**size: Any) -> DetectoRS:
 class DetectoRS(InstanceNetwork):
     """mmdet's `HybridTaskCascade` without its data containers, image metas and class lists."""
 
+    network: Any
+
     def losses(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget]) -> dict[str, Tensor]:
         """Losses of the region proposals and of the three stages' boxes, classes and masks.
 
@@ -68,7 +70,7 @@ class DetectoRS(InstanceNetwork):
         Returns:
             mmdet's loss name, e.g. "loss_rpn_cls" or "s0.loss_mask", -> scalar.
         """
-        from mmdet.core import BitmapMasks  # noqa: PLC0415 - as in `build`
+        from mmdet.core import BitmapMasks
 
         padded, metas = self._prepare(x_NCHW)
         height, width = padded.shape[-2:]
@@ -87,7 +89,7 @@ class DetectoRS(InstanceNetwork):
             gt_masks=masks,
         )
         return {
-            name: sum(value) if isinstance(value, list) else value
+            name: torch.stack(value).sum() if isinstance(value, list) else value
             for name, value in named.items()
             if "loss" in name  # the rest is accuracy
         }
@@ -105,7 +107,7 @@ class DetectoRS(InstanceNetwork):
         return [_detections(boxes[0], masks[0], height, width, x_NCHW.device) for boxes, masks in found]
 
     def _prepare(self, x_NCHW: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
-        """The normalised batch, padded with zeros as published, and what mmdet wants to know about each image."""
+        """The normalised batch, padded with zeros as published, and what mmdet asks about each image."""
         height, width = x_NCHW.shape[-2:]
         padded = F.pad(self.normalise(x_NCHW), self.padding(height, width, _LEAST_SIDE))
         meta = {

@@ -80,8 +80,9 @@ class DetectorSize:
 def config(size: DetectorSize) -> dict[str, Any]:
     """What `mmdet.models.build_detector` takes.
 
-    The architecture is the published one: ConvAWS convolutions, deformable switchable atrous convolution in the
-    last three stages, a feature pyramid that is run twice, three interleaved stages with mask information flow.
+    The architecture is the published one: ConvAWS convolutions, deformable switchable atrous convolution in
+    the last three stages, a feature pyramid that is run twice, three interleaved stages with mask information
+    flow, no semantic branch.
     """
     return {
         "type": "HybridTaskCascade",

@@ -20,23 +20,25 @@ class Network(nn.Module):
 
     Attributes:
         spec: what it declares.
+        mean: (3, 1, 1), what `normalise` subtracts.
+        std: (3, 1, 1), what it divides by.
         network: the library's module; weight files carry its state-dict names, without a prefix.
         size_divisor: of this build; smaller than the declared one when the encoder is shallower.
     """
 
-    mean_C11: Tensor
-    std_C11: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, spec: NetworkSpec, network: nn.Module, *, size_divisor: int | None = None) -> None:
         super().__init__()
         self.spec = spec
         self.network = network
         self.size_divisor = size_divisor or spec.size_divisor
-        self.register_buffer("mean_C11", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std_C11", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
 
     def normalise(self, x_NCHW: Tensor) -> Tensor:
-        """Subtract the declared mean and divide by the declared deviation, in float32. The only place that does.
+        """Subtract the declared mean, divide by the declared deviation, in float32. The only place that does.
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255.
@@ -49,7 +51,7 @@ class Network(nn.Module):
                 f"{self.spec.name} takes RGB images (N, 3, H, W), got {tuple(x_NCHW.shape)}",
                 fix="drop alpha and put the channel axis second",
             )
-        return (x_NCHW.to(self.mean_C11.dtype) - self.mean_C11) / self.std_C11
+        return (x_NCHW.to(self.mean.dtype) - self.mean) / self.std
 
     def padding(self, height: int, width: int, least: int = 0) -> tuple[int, int, int, int]:
         """Columns and rows to add at the right and bottom, in the order `torch.nn.functional.pad` takes them.

@@ -16,7 +16,7 @@ class NetworkSpec:
         name: in the registry.
         system: the published system it comes from.
         kind: of what it predicts.
-        output: what the numbers of the output mean; instance networks return detections with scores in [0, 1].
+        output: what the numbers of the output mean; "detections" have scores in [0, 1].
         colour: channel order of the input, 0..255.
         mean: subtracted from each channel, on the 0..255 scale.
         std: each channel is divided by it, on the 0..255 scale.

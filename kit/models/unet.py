@@ -46,7 +46,7 @@ def build(
             fix=f"give {encoder_depth} of them, deepest first",
         )
     # Not at the top: an instance ensemble has no use for it and Kaggle would have to install it.
-    import segmentation_models_pytorch as smp  # noqa: PLC0415 - see above
+    import segmentation_models_pytorch as smp
 
     network = smp.Unet(
         encoder,

@@ -36,7 +36,7 @@ def save_weights(
     Raises:
         KitError: the file cannot be written, or a value is too large for fp16.
     """
-    from safetensors.torch import save  # noqa: PLC0415 - Kaggle may have to install it first
+    from safetensors.torch import save
 
     tensors = {}
     for name, tensor in module.network.state_dict().items():
@@ -61,8 +61,8 @@ def load_weights(module: Network, path: Path) -> None:
     Raises:
         KitError: the file is missing, damaged, or of another network.
     """
-    from safetensors import SafetensorError  # noqa: PLC0415 - Kaggle may have to install it first
-    from safetensors.torch import load_file  # noqa: PLC0415 - the same
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
     if not path.is_file():
         raise KitError(

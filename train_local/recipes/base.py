@@ -102,8 +102,8 @@ class Data:
         scale: network pixels per source pixel, e.g. 1/3: a tile of 3072 becomes 1024.
         crop: side, in network pixels, of the square cut from the resized tile; None takes all of it.
         crop_centre: probability that this square is the tile's centre, not a random place.
-        object_tiles: share of examples that are centred on an annotated object; the others come from the grid.
-        sampling: "tiles" walks once an epoch over object and grid tiles; "random" draws places anew each time.
+        object_tiles: share of examples centred on an annotated object; the others come from the grid.
+        sampling: "tiles" walks once an epoch over object and grid tiles; "random" draws places anew.
         datasets: of the vasculature tables, which `dataset` numbers are used; None takes all labelled images.
         examples_per_image: examples that one image stands for in an epoch (of "random", and of whole images).
         workers: data loader processes.
@@ -139,12 +139,13 @@ class Recipe(ABC):
         iterations: optimiser steps; None when `epochs` says it.
         batch_size: examples in a forward pass.
         accumulate: forward passes in an optimiser step.
-        ema_decay: of the running mean of parameters and buffers, a step; 0 keeps none. With one, the mean is what
-            is evaluated and saved.
+        ema_decay: of the running mean of parameters and buffers, a step; 0 keeps none. With one, the mean is
+            what is evaluated and saved.
         grad_clip: largest total L2 norm of the gradient; 0 does not clip.
         precision: as Lightning Fabric names it; "16-mixed" and "bf16-mixed" fall back to "32-true" on CPU.
-        losses: semantic: name in `train_local.losses` -> weight. Instance: prefix of the detector's own loss
-            names -> weight, 1 for those not named.
+        half: save the weights as fp16, half the size.
+        losses: semantic: name in `train_local.losses` -> weight. Instance: end of the detector's own loss
+            names -> weight; those not named keep the detector's.
         eval_every: epochs or iterations (the unit the length is given in) between evaluations.
         fold_count: folds the published split has; `prepare` makes as many unless told otherwise.
         folds: those trained when all are asked for.
@@ -171,6 +172,7 @@ class Recipe(ABC):
     ema_decay: float = 0.0
     grad_clip: float = 0.0
     precision: Precision = "32-true"
+    half: bool = False
     losses: Mapping[str, float]
     eval_every: int = 1
     fold_count: int

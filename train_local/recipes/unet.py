@@ -1,0 +1,124 @@
+"""Hacking the Kidney, 2nd place: its best single model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from train_local.recipes.base import Data, Optimiser, Recipe, Schedule, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnetRecipe(Recipe):
+    """A U-Net on tiles of a slide."""
+
+    def tiny(self) -> UnetRecipe:
+        """A small encoder at low resolution, trained from random weights on squares drawn anywhere.
+
+        Tumour regions are larger and vary more in colour than glomeruli; hence the coarse scale and the stain
+        jitter. The sample's slides are at half resolution already.
+        """
+        return replace(
+            self,
+            name=f"{self.name}-tiny",
+            network={
+                **self.network,
+                "encoder": "tu-regnety_002",
+                "encoder_depth": 4,
+                "decoder_channels": [64, 32, 16, 16],
+            },
+            inference={"core": 512, "context": 128, "scale": 0.25, "batch_size": 4},
+            views=("identity", "hflip"),
+            data=Data(
+                tile=None,
+                scale=0.25,
+                crop=128,
+                object_tiles=0.3,
+                sampling="random",
+                examples_per_image=64,
+                workers=0,
+            ),
+            augment=(
+                Step(name="flip", p=0.5, options={"directions": ["horizontal"]}),
+                Step(name="rot90"),
+                Step(
+                    name="affine", p=0.5, options={"scale": [0.8, 1.25], "rotate": 15.0, "border": "reflect"}
+                ),
+                Step(name="contrast", options={"low": 0.8, "high": 1.2}),
+                Step(name="stain", options={"gain": 0.2, "offset": 0.08}),
+            ),
+            optimiser=replace(self.optimiser, lr=2e-3, weight_decay=1e-2),
+            schedule=Schedule(warmup_fraction=0.1, start_factor=0.05, final_factor=0.02),
+            epochs=None,
+            iterations=240,
+            batch_size=8,
+            ema_decay=0.98,
+            grad_clip=10.0,
+            half=True,
+            eval_every=80,
+            fold_count=2,
+            folds=(0, 1),
+            start=None,
+        )
+
+
+def unet_regnety16() -> UnetRecipe:
+    """U-Net on RegNetY-16, one logit.
+
+    Published: 3072-px tiles at a third of the resolution, one a glomerulus and those of a grid that hold tissue;
+    crops of 512; AdamW with AMSGrad; 20 % of the epochs up from 2e-5 to 8e-4, then down to 3e-5; EMA 0.995 of
+    parameters and buffers; BCE + Dice; float32 (the published config's AMP switch is never read); four folds of
+    slide pairs, batch 16 on each of 4 GPUs, 50 to 80 epochs. One GPU here, so four batches are accumulated.
+    """
+    return UnetRecipe(
+        name="unet-regnety16",
+        system="unet-regnety16",
+        competition="kidney",
+        network={"network": "unet-regnety16"},
+        inference={"core": 1536, "context": 384, "scale": 1 / 3, "batch_size": 8},
+        views=("identity", "hflip", "rot90", "transpose"),
+        data=Data(tile=3072, scale=1 / 3, crop=512, crop_centre=0.2, object_tiles=0.5),
+        augment=(
+            Step(name="flip"),
+            Step(name="rot90"),
+            Step(
+                name="all_of",
+                p=0.4,
+                choices=(
+                    Step(name="affine", p=0.2, options={"shift": 0.1, "scale": 0.2, "rotate": 45.0}),
+                    Step(name="gamma", p=0.1, options={"low": 0.8, "high": 1.2}),
+                    Step(name="one_of", p=0.3, choices=_COLOURS),
+                    Step(name="cutout", p=0.1, options={"holes": [8, 8], "sides": [8, 64]}),
+                    Step(name="blur", p=0.2, options={"low": 3, "high": 9}),
+                ),
+            ),
+        ),
+        optimiser=Optimiser(name="adamw", lr=8e-4, weight_decay=1e-3, amsgrad=True, no_decay_1d=True),
+        schedule=Schedule(
+            warmup_fraction=0.2, warmup_kind="cosine", start_factor=2e-5 / 8e-4, final_factor=3e-5 / 8e-4
+        ),
+        epochs=50,
+        batch_size=16,
+        accumulate=4,
+        ema_decay=0.995,
+        precision="32-true",
+        losses={"bce": 1.0, "dice": 1.0},
+        fold_count=4,
+        folds=(0, 1, 2, 3),
+        start="timm",
+    )
+
+
+_COLOURS = (
+    Step(
+        name="all_of",
+        choices=(
+            Step(name="hue", options={"degrees": 20.0}),
+            Step(name="saturation", options={"low": 0.94, "high": 1.06}),
+            Step(name="brightness", options={"low": 0.96, "high": 1.04}),
+        ),
+    ),
+    Step(name="clahe", options={"limit": 4.0}),
+    Step(name="brightness", options={"low": 0.6, "high": 1.4}),
+    Step(name="channel_shuffle"),
+)
+"""HSV by 10 (hue in half degrees), 15 and 10 of 255; CLAHE; brightness by 0.4; any order of the channels."""
