@@ -23,7 +23,7 @@ def repeated(ids: Iterable[str]) -> list[str]:
 
 
 def check_ids(report: Report, rows: Sequence[Row], ids: Sequence[str]) -> None:
-    """Every id once and no other.
+    """Every id and no other; repeated ones `decode` reports.
 
     Args:
         report: gets the errors.
@@ -40,7 +40,6 @@ def check_ids(report: Report, rows: Sequence[Row], ids: Sequence[str]) -> None:
             "write a row for every id of sample_submission.csv, with an empty mask if need be",
         ),
         (unknown, "not among the images to predict", "leave them out; is this the file of another data set?"),
-        (repeated(given), "there twice", "write one row an id"),
     ):
         if faults:
             more = f" and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""

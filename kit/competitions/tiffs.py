@@ -147,7 +147,8 @@ class TiffCompetition(Competition):
             return report
         submissions.check_ids(report, rows, ids)
         predictions = submissions.decode(report, rows, self.decode_row, sizes)
-        submissions.raise_alarms(report, predictions)
+        if report.ok:
+            submissions.raise_alarms(report, predictions)
         return report
 
     def note_truth(self, report: Report, entries: Sequence[TruthEntry]) -> None:
@@ -215,8 +216,7 @@ class TiffCompetition(Competition):
             except KitError as error:
                 faults.append(error)
                 continue
-            if header.layout != "chunky":
-                planes = "separate planes" if header.layout == "planar" else "one page a channel"
-                report.note(f"channels come first ({planes}); read as RGB", str(path))
+            if header.layout == "planar":
+                report.note("its channels come first (separate planes); they are read as RGB", str(path))
             sizes[image_id] = (header.height, header.width)
         return sizes, faults

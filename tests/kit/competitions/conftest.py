@@ -1,0 +1,94 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from kit import competitions
+from kit.masks import rle
+
+
+class Folder:
+    """A competition's folder with tiny images, whose parts a test can spoil."""
+
+    def __init__(self, root, name):
+        self.root = root
+        self.competition = competitions.get(name)
+
+    def image(self, split, image_id, array, **options):
+        path = self.competition.image_path(self.root, image_id, split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, array, **{"photometric": "rgb", "metadata": None, **options})
+        return path
+
+    def table(self, name, *rows):
+        with (self.root / name).open("w", newline="") as stream:
+            csv.writer(stream, lineterminator="\n").writerows(rows)
+        return self.root / name
+
+    def lines(self, name, *values):
+        path = self.root / name
+        path.write_text("".join(json.dumps(value) + "\n" for value in values))
+        return path
+
+    def check(self, **options):
+        return self.competition.check(self.root, **options)
+
+    def submission(self, *rows):
+        return self.table("submission.csv", self.competition.columns, *rows)
+
+    def validate(self, path, sizes=None):
+        ids = self.competition.test_ids(self.root)
+        known = {key: self.competition.size_of(self.root, key) for key in ids} if sizes is None else sizes
+        return self.competition.validate(path, ids, known)
+
+
+def picture(seed, height=10, width=12, channels=3, dtype=np.uint8):
+    return np.random.default_rng(seed).integers(0, 255, (height, width, channels)).astype(dtype)
+
+
+@pytest.fixture
+def kidney(tmp_path):
+    folder = Folder(tmp_path / "hubmap", "kidney")
+    for seed, (split, name) in enumerate((("train", "aa"), ("train", "bb"), ("test", "cc"), ("test", "dd"))):
+        folder.image(split, name, picture(seed))
+    mask_HW = np.zeros((10, 12), bool)
+    mask_HW[2:5, 3:9] = True
+    text = rle.to_kaggle(rle.encode(mask_HW))
+    folder.table("train.csv", ("id", "encoding"), ("bb", ""), ("aa", text))
+    folder.table("solution.csv", ("id", "encoding"), ("cc", text), ("dd", ""))
+    folder.table("sample_submission.csv", ("id", "predicted"), ("dd", ""), ("cc", ""))
+    return folder
+
+
+SQUARE = [[2, 3], [7, 3], [7, 8], [2, 8]]
+
+
+def annotation(ring=SQUARE, kind="blood_vessel"):
+    return {"type": kind, "coordinates": [ring]}
+
+
+@pytest.fixture
+def vasculature(tmp_path):
+    folder = Folder(tmp_path / "vessels", "vasculature")
+    for seed, (split, name) in enumerate((("train", "aa"), ("train", "bb"), ("test", "cc"), ("test", "dd"))):
+        folder.image(split, name, picture(seed))
+    folder.lines(
+        "polygons.jsonl",
+        {"id": "bb", "annotations": [annotation(), annotation(kind="glomerulus")]},
+        {"id": "aa", "annotations": [annotation(), annotation([[0, 0], [3, 0], [0, 3]]), annotation()]},
+    )
+    folder.lines(
+        "solution.jsonl", {"id": "cc", "annotations": [annotation()]}, {"id": "dd", "annotations": []}
+    )
+    folder.table(
+        "tile_meta.csv", ("id", "source_wsi", "dataset", "i", "j"), ("aa", 1, 1, 0, 0), ("bb", 2, 1, 0, 0)
+    )
+    folder.table("sample_submission.csv", folder.competition.columns, ("cc", 10, 12, ""), ("dd", 10, 12, ""))
+    return folder
+
+
+@pytest.fixture(params=["kidney", "vasculature"])
+def either(request):
+    return request.getfixturevalue(request.param)

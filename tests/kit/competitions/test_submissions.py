@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from kit.competitions.base import Instances, SemanticMask
+from kit.masks import coco, rle
+
+FULL = np.ones((10, 12), bool)
+PART = np.zeros((10, 12), bool)
+PART[2:5, 3:9] = True
+OTHER = np.zeros((10, 12), bool)
+OTHER[6:, 1:] = True
+
+
+def prediction(competition, *masks_HW, scores=None):
+    if competition.kind == "semantic":
+        (mask_HW,) = masks_HW
+        return SemanticMask(10, 12, rle.encode(mask_HW))
+    given = np.linspace(0.9, 0.5, len(masks_HW)) if scores is None else np.array(scores)
+    return Instances(10, 12, given, [coco.encode(mask_HW) for mask_HW in masks_HW])
+
+
+def validated(folder, **predictions):
+    rows = [folder.competition.row(key, found) for key, found in predictions.items()]
+    path = folder.submission(*[[row[column] for column in folder.competition.columns] for row in rows])
+    return folder.validate(path)
+
+
+def alarms(report):
+    assert report.ok
+    return [finding.message for finding in report.findings if finding.level == "alarm"]
+
+
+def test_a_sound_file_raises_no_alarm(either):
+    one, two = (prediction(either.competition, mask_HW) for mask_HW in (PART, OTHER))
+    if either.competition.kind == "instance":
+        two.scores[:] = 0.3
+    report = validated(either, cc=one, dd=two)
+    assert report.findings == []
+    assert report.facts == {"rows": 2.0, "rows without a mask": 0.0, "masks": 2.0}
+
+
+def test_all_masks_empty(either):
+    nothing = either.competition.empty(10, 12)
+    assert alarms(validated(either, cc=nothing, dd=nothing)) == ["all masks are empty"]
+
+
+def test_instances_without_pixels_are_empty_too(vasculature):
+    hollow = prediction(vasculature.competition, np.zeros_like(PART))
+    assert alarms(validated(vasculature, cc=hollow, dd=hollow)) == ["all masks are empty"]
+
+
+def test_one_mask_covering_everything(either):
+    one, all_of_it = (prediction(either.competition, mask_HW) for mask_HW in (PART, FULL))
+    if either.competition.kind == "instance":
+        one.scores[:] = 0.3
+    assert alarms(validated(either, cc=one, dd=all_of_it)) == ["a mask of image dd covers everything"]
+
+
+def test_all_rows_alike(either):
+    one = prediction(either.competition, PART)
+    assert "all 2 rows hold the same masks" in alarms(validated(either, cc=one, dd=one))
+
+
+def test_all_scores_alike(vasculature):
+    flat = prediction(vasculature.competition, PART, OTHER, scores=[0.7, 0.7])
+    empty = vasculature.competition.empty(10, 12)
+    assert alarms(validated(vasculature, cc=flat, dd=empty)) == ["all 2 detections have the score 0.7"]
+
+
+def test_missing_unknown_and_repeated_ids_are_all_reported(either):
+    empty = either.competition.row("cc", either.competition.empty(10, 12))
+    rest = [empty[column] for column in either.competition.columns[1:]]
+    report = either.validate(either.submission(("cc", *rest), ("xx", *rest), ("cc", *rest)))
+    messages = [finding.message for finding in report.findings if finding.level == "error"]
+    assert messages == [
+        "1 id is missing: dd",
+        "1 id is not among the images to predict: xx",
+        "id cc is there twice",
+    ]
+
+
+def test_many_missing_ids_are_counted_not_listed(either):
+    row = either.competition.row("x", either.competition.empty(10, 12))
+    path = either.submission([row[column] for column in either.competition.columns])
+    report = either.competition.validate(path, ["x", *map(str, range(9))], {})
+    assert "9 ids are missing: 0, 1, 2, 3, 4 and 4 more" in [finding.message for finding in report.findings]
+
+
+@pytest.mark.parametrize(
+    ("content", "shown"),
+    [
+        ("", "file is empty"),
+        ("id,wrong\ncc,\n", "columns are 'id,wrong'"),
+        ("{columns}\n", "table has a header but no rows"),
+    ],
+)
+def test_a_file_that_is_no_submission_is_one_error(either, content, shown):
+    path = either.root / "submission.csv"
+    path.write_text(content.format(columns=",".join(either.competition.columns)))
+    (finding,) = either.validate(path).findings
+    assert finding.level == "error"
+    assert shown in finding.message
+    assert ",".join(either.competition.columns) in finding.fix or "row for every image" in finding.fix
+
+
+def test_the_first_error_is_raised_with_the_count_of_the_others(kidney):
+    report = kidney.validate(kidney.submission(("cc", "1 x"), ("xx", "")))
+    with pytest.raises(Exception, match=r"1 id is missing: dd \(and 2 more errors\)"):
+        report.require_ok()

@@ -1,0 +1,177 @@
+import base64
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from kit import competitions
+from kit.competitions.base import Instances, SemanticMask
+from kit.competitions.tables import write_submission
+from kit.errors import KitError
+from kit.masks import coco
+
+VESSELS = competitions.get("vasculature")
+SQUARE = [[2, 3], [7, 3], [7, 8], [2, 8]]
+
+
+def square(height=10, width=12):
+    mask_HW = np.zeros((height, width), bool)
+    mask_HW[3:9, 2:8] = True
+    return coco.encode(mask_HW)
+
+
+GOOD = coco.pack(square())
+
+
+@given(
+    st.lists(
+        st.tuples(arrays(bool, (5, 7)), st.integers(0, 10**6).map(lambda score: score / 10**6)), max_size=4
+    )
+)
+def test_a_row_parses_back_to_the_same_instances_best_first(tmp_path_factory, found):
+    path = tmp_path_factory.mktemp("rows") / "submission.csv"
+    masks = [coco.encode(mask_HW) for mask_HW, _ in found]
+    written = Instances(5, 7, np.array([score for _, score in found]), masks)
+    write_submission(path, VESSELS, [VESSELS.row("a", written)])
+    assert VESSELS.validate(path, ["a"], {"a": (5, 7)}).ok
+    parsed = VESSELS.parse(path)["a"]
+    order = sorted(range(len(found)), key=lambda index: -found[index][1])
+    assert (parsed.height, parsed.width) == (5, 7)
+    assert parsed.scores.tolist() == [found[index][1] for index in order]
+    assert parsed.masks == [masks[index] for index in order]
+
+
+def test_the_empty_row_carries_the_size():
+    row = VESSELS.row("a", VESSELS.empty(10, 12))
+    assert row == {"id": "a", "height": "10", "width": "12", "prediction_string": ""}
+
+
+def test_a_row_takes_instances_only():
+    with pytest.raises(TypeError, match="not SemanticMask"):
+        VESSELS.row("a", SemanticMask(1, 1, np.zeros((0, 2), np.int64)))
+
+
+def test_truth_holds_vessels_only_and_each_polygon_once(vasculature):
+    truth = VESSELS.truth(vasculature.root, ["aa", "bb"])
+    assert truth["bb"].masks == [square()]
+    assert len(truth["aa"].masks) == 2
+    assert truth["aa"].scores.tolist() == [1.0, 1.0]
+    report = vasculature.check()
+    assert report.facts["training vessels"] == 3
+    notes = [finding.message for finding in report.findings if finding.level == "note"]
+    assert notes == ["1 repeated polygons are taken once", "1 annotations of type glomerulus are left out"]
+
+
+def test_a_tile_belongs_to_its_slide(vasculature):
+    assert VESSELS.group_of(vasculature.root, "bb") == "2"
+    with pytest.raises(KitError, match="tile cc has no row"):
+        VESSELS.group_of(vasculature.root, "cc")
+    (vasculature.root / "tile_meta.csv").unlink()
+    with pytest.raises(KitError, match="file is missing"):
+        VESSELS.group_of(vasculature.root, "bb")
+
+
+@pytest.mark.parametrize(
+    ("ring", "shown"),
+    [
+        ([*SQUARE, [13, 4]], "vertex 4 of ring 0 (13, 4) lies outside the tile (12 x 10)"),
+        ([*SQUARE[:2], [-1, 4]], "vertex 2 of ring 0 (-1, 4) lies outside the tile"),
+        (SQUARE[:2], "ring 0 has 2 vertices, needed are 3"),
+        (["ab", "cd", "ef"], "ring 0 is no list of (x, y)"),
+    ],
+)
+def test_a_wrong_polygon_names_file_line_tile_and_annotation(vasculature, ring, shown):
+    good = {"type": "blood_vessel", "coordinates": [SQUARE]}
+    wrong = {"type": "blood_vessel", "coordinates": [ring]}
+    path = vasculature.lines("polygons.jsonl", {"id": "aa", "annotations": [good, wrong]})
+    (finding,) = [item for item in vasculature.check().findings if item.level == "error"]
+    assert shown in finding.message
+    assert finding.where == f"{path}:1 (id aa), annotation 2"
+    with pytest.raises(KitError) as caught:
+        VESSELS.truth(vasculature.root, ["aa"])
+    assert shown in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", '{"id": "aa"}', '{"id": "aa", "annotations": [{"type": 3, "coordinates": []}]}', '"text"'],
+)
+def test_a_wrong_line_of_polygons_is_named(vasculature, line):
+    path = vasculature.root / "polygons.jsonl"
+    path.write_text(f'{{"id": "bb", "annotations": []}}\n{line}\n')
+    (finding,) = [item for item in vasculature.check().findings if item.level == "error"]
+    assert finding.where == f"{path}:2"
+    assert 'a line is {"id": ..., "annotations": [' in finding.fix
+
+
+def test_a_polygon_file_that_is_missing_or_no_text_is_named(vasculature):
+    path = vasculature.root / "polygons.jsonl"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(KitError, match="not a readable JSON lines file") as caught:
+        VESSELS.train_ids(vasculature.root)
+    assert caught.value.where == str(path)
+    path.unlink()
+    with pytest.raises(KitError, match="file is missing"):
+        VESSELS.train_ids(vasculature.root)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"0 0.5 {GOOD} 0", "prediction string has 7 parts, no multiple of 3"),
+        (f"1 0.5 {GOOD}", "label is '1', the only one is 0"),
+        (f"0 nan {GOOD}", "score is 'nan', no number in [0, 1]"),
+        (f"0 1.5 {GOOD}", "score is '1.5', no number in [0, 1]"),
+        (f"0 -0.1 {GOOD}", "score is '-0.1', no number in [0, 1]"),
+        (f"0 inf {GOOD}", "score is 'inf', no number in [0, 1]"),
+        (f"0 high {GOOD}", "score is 'high', no number in [0, 1]"),
+        ("0 0.5 ???", "mask is no base64"),
+        ("0 0.5 AAAA", "mask is no zlib data"),
+        (f"0 0.5 {base64.b64encode(zlib.compress(square())[:-3]).decode()}", "mask's zlib data is cut short"),
+        (f"0 0.5 {coco.pack(bytes([10, 20]))}", "mask holds no COCO compressed counts"),
+        (f"0 0.5 {GOOD[:-4]}", "mask's zlib data is cut short"),
+        (f"0 0.5 {coco.pack(square(20, 20))}", "mask covers 400 pixels, the image has 10 x 12 = 120"),
+    ],
+)
+def test_a_wrong_prediction_names_file_line_and_prediction(vasculature, text, shown):
+    path = vasculature.submission(("dd", 10, 12, f"0 0.9 {GOOD} {text}"), ("cc", 10, 12, ""))
+    (finding,) = vasculature.validate(path).findings
+    assert finding.level == "error"
+    assert shown in finding.message
+    assert finding.where in (f"{path}:2 (id dd), prediction 2", f"{path}:2 (id dd)")
+    with pytest.raises(KitError) as caught:
+        VESSELS.parse(path)
+    assert shown in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "shown"),
+    [
+        (512, 512, "height and width are 512 and 512, those of the image 10 and 12"),
+        ("", 12, "height is '', no count of pixels"),
+        (10, "-12", "width is '-12', no count of pixels"),
+        (0, 12, "height is '0', no count of pixels"),
+    ],
+)
+def test_a_wrong_size_is_said(vasculature, height, width, shown):
+    path = vasculature.submission(("cc", height, width, ""), ("dd", 10, 12, f"0 0.5 {GOOD}"))
+    (finding,) = vasculature.validate(path).findings
+    assert shown in finding.message
+    assert finding.where == f"{path}:2 (id cc)"
+
+
+def test_the_score_ranks_all_tiles_together_and_counts_missing_ones():
+    truth = {key: Instances(10, 12, np.ones(1), [square()]) for key in ("a", "b")}
+    nothing = coco.encode(np.zeros((10, 12), bool))
+    found = {
+        "a": Instances(10, 12, np.array([0.9, 0.2]), [square(), nothing]),
+        "unknown": Instances(10, 12, np.ones(1), [square()]),
+    }
+    score = VESSELS.score(truth, found)
+    assert (score.metric, score.per_image) == ("AP@0.6", {})
+    assert score.value == pytest.approx(0.5)
+    with pytest.raises(KitError, match="prediction of image a is 12 x 10 pixels"):
+        VESSELS.score(truth, {"a": VESSELS.empty(12, 10)})
