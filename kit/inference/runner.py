@@ -51,10 +51,19 @@ def open_member(member: Member, weights: Path, device: torch.device) -> Network:
     """The member's own module with its weights, in eval mode on the device.
 
     Raises:
-        KitError: unknown network, missing library, weights that are missing, damaged or of another network.
+        KitError: unknown network, missing library, weights that are missing, damaged, of another network
+            or not numbers.
     """
     module = build(member.network)
     load_weights(module, weights)
+    for name, tensor in module.network.state_dict().items():
+        # Detectors' compiled operators crash the whole process on boxes that are not numbers.
+        if not bool(torch.isfinite(tensor).all()):
+            raise KitError(
+                f"member {member.name}: {name} holds values that are not numbers",
+                where=weights,
+                fix="that training run diverged: see its log, lower the learning rate and train again",
+            )
     module.eval()
     module.to(device)
     if device.type == "cuda" and module.spec.kind == "semantic":

@@ -46,12 +46,12 @@ def slide(tmp_path_factory):
     return path
 
 
-def make_member(folder, kind, seed=0, spoil=False):
+def make_member(folder, kind, seed=0, fill=None):
     torch.manual_seed(seed)
     module = models.build(NETWORKS[kind])
-    if spoil:
+    if fill is not None:
         for parameter in module.parameters():
-            torch.nn.init.constant_(parameter, float("nan"))
+            torch.nn.init.constant_(parameter, fill)
     path = folder / f"{kind}{seed}.safetensors"
     models.save_weights(module, path)
     return path, Member(
@@ -127,10 +127,19 @@ def test_a_finished_pass_is_not_run_again_and_gives_the_same_bytes_when_it_is(tm
 
 
 @pytest.mark.parametrize("kind", ["semantic", "instance"])
-def test_weights_that_are_not_numbers_name_member_view_and_image(tmp_path, slide, kind):
-    weights, member = make_member(tmp_path, kind, spoil=True)
+def test_weights_that_are_not_numbers_are_refused_by_name(tmp_path, kind):
+    weights, member = make_member(tmp_path, kind, fill=float("nan"))
+    with pytest.raises(
+        KitError, match=f"member {member.name}: .* holds values that are not numbers"
+    ) as caught:
+        runner.open_member(member, weights, CPU)
+    assert str(weights) in str(caught.value)
+
+
+def test_probabilities_that_overflow_name_member_view_and_image(tmp_path, slide):
+    weights, member = make_member(tmp_path, "semantic", fill=1e38)
     module = runner.open_member(member, weights, CPU)
-    with pytest.raises(KitError, match="not numbers") as caught:
+    with pytest.raises(KitError, match="probabilities that are not numbers") as caught:
         runner.run_pass(module, member, passes("vflip")[0], "s", slide, tmp_path / "out", device=CPU)
     assert f"member {member.name}, view vflip, image s" in str(caught.value)
 
