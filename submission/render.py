@@ -1,0 +1,205 @@
+"""Ensemble + bundle -> predict.py and predict.ipynb: one file of readable code that needs nothing beside it.
+
+The same inputs give the same bytes, whatever the working directory, the clock or the hash seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from kit import ensemble as ensembles
+from kit import manifest as datasets
+from kit.artefacts import canonical_json, sha256_bytes, write_text
+from kit.competitions import get
+from kit.ensemble import Ensemble
+from kit.errors import KitError
+from kit.manifest import Manifest
+from submission.modules import collect
+from submission.runtime.embed import QUOTES, script_text
+from submission.runtime.setup import ENSEMBLE, MANIFESTS
+
+LARGEST = 1_000_000
+"""Bytes; Kaggle refuses kernel sources of 1 MB and more."""
+ENTRY = "submission.runtime.main"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What `render` wrote.
+
+    Attributes:
+        script: predict.py.
+        notebook: predict.ipynb beside it.
+        size: bytes of the script.
+        sha256: of the script.
+        modules: how many are embedded.
+    """
+
+    script: Path
+    notebook: Path
+    size: int
+    sha256: str
+    modules: int
+
+
+def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
+    """Write predict.py and, beside it, predict.ipynb.
+
+    Args:
+        ensemble_file: ensemble.json.
+        bundle: folder with the dataset folders that `bundle build` made for it.
+        out: path of predict.py.
+
+    Raises:
+        KitError: the bundle lacks a member's weights, or the script would be too large for Kaggle.
+    """
+    ensemble = ensembles.load(ensemble_file)
+    manifests = relevant_manifests(ensemble, bundle)
+    modules = collect(_source_root(), ENTRY)
+    parts = {ENSEMBLE: _json_part(ensemble.as_dict())}
+    parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict()) for item in manifests}
+    parts |= {module.path: module.text for module in modules}
+    text = script_text(_header(ensemble, manifests, len(modules)), parts)
+    compile(text, out.name, "exec", dont_inherit=True)
+    notebook = canonical_json(_notebook(text, get(ensemble.competition).slug))
+    size = len(text.encode())
+    for name, length in ((out.name, size), (out.with_suffix(".ipynb").name, len(notebook.encode()))):
+        if length >= LARGEST:
+            raise KitError(
+                f"{name} would have {length} bytes, Kaggle takes fewer than {LARGEST}",
+                where=out,
+                fix="fewer members or wheels make the embedded manifests smaller",
+            )
+    write_text(out, text)
+    write_text(out.with_suffix(".ipynb"), notebook)
+    return Rendered(out, out.with_suffix(".ipynb"), size, sha256_bytes(text.encode()), len(modules))
+
+
+def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
+    """Manifests of the dataset folders an ensemble needs: all with wheels, and those with its members' weights.
+
+    Args:
+        ensemble: whose weights are looked for.
+        bundle: folder with dataset folders.
+
+    Raises:
+        KitError: no manifest there, or a member's weights are in none.
+    """
+    paths = sorted([*bundle.glob("*/manifest.json"), *bundle.glob("manifest.json")])
+    if not paths:
+        raise KitError(
+            "no manifest.json in this folder or one below", where=bundle, fix="run `bundle build` first"
+        )
+    wanted = {member.sha256: member.name for member in ensemble.members}
+    chosen: list[Manifest] = []
+    held: set[str] = set()
+    for path in paths:
+        manifest = datasets.load(path)
+        weights = {entry.sha256 for entry in manifest.files if entry.role == "weights"}
+        if weights & set(wanted) or any(entry.role == "wheel" for entry in manifest.files):
+            chosen.append(manifest)
+            held |= weights
+    missing = sorted(name for sha256, name in wanted.items() if sha256 not in held)
+    if missing:
+        raise KitError(
+            f"the bundle has no weights of {', '.join(missing)}",
+            where=bundle,
+            fix="run `bundle build` with this ensemble.json",
+        )
+    return sorted(chosen, key=lambda manifest: manifest.dataset)
+
+
+def _source_root() -> Path:
+    return Path(str(files("kit"))).parent
+
+
+def _json_part(value: Any) -> str:
+    # An apostrophe occurs inside JSON strings only, where its escape means the same.
+    text = canonical_json(value)
+    return text.replace("'", "\\u0027") if QUOTES in text else text
+
+
+def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> str:
+    slug = get(ensemble.competition).slug
+    lines = [
+        f"Submission to {slug}. Rendered; change the ensemble or the kit and render again instead of editing.",
+        "",
+        "On Kaggle: attach the competition and the datasets below, switch the internet off, run this file without",
+        "arguments. A valid submission.csv is there after seconds and is replaced by better ones until time is up.",
+        "Elsewhere: python predict.py --input DIR --output DIR --budget SECONDS --device cpu|cuda",
+        "To see what it would do: python predict.py --explain",
+        "",
+        "Datasets and the sha256 of their manifest.json:",
+        *(f"  {manifest.dataset}  {manifest.sha256()}" for manifest in manifests),
+        "",
+        "Members and the sha256 of their weights:",
+        *(
+            f"  {member.name} ({member.network.get('network')})  {member.sha256}"
+            for member in ensemble.members
+        ),
+        "",
+        f"Ladder, {len(ensemble.rungs)} rungs:",
+        *(
+            f"  rung {number}: first {rung.passes} of {len(ensemble.passes)} passes, cross-validation {rung.cv:.4f}"
+            for number, rung in enumerate(ensemble.rungs, 1)
+        ),
+        "",
+        f"Below follow ensemble.json, the manifests and {modules} modules as they are in the kit's repository; tracebacks",
+        "name those files and their lines. The last lines start the program.",
+    ]
+    header = "\n" + "\n".join(lines) + "\n"
+    assert QUOTES not in header
+    return header
+
+
+def _notebook(script: str, slug: str) -> dict[str, Any]:
+    """A notebook that writes the script and runs it as its own process, so that no state of the kernel matters."""
+    run = "!python /tmp/predict.py\nassert _exit_code == 0, 'predict.py found nothing to predict: see its last lines'\n"
+    cells = [
+        ("markdown", f"# {slug}\n\nThe next cell writes `predict.py`, the last one runs it.\n"),
+        ("code", "%%writefile /tmp/predict.py\n" + script),
+        ("code", run),
+    ]
+    return {
+        "cells": [
+            {
+                "cell_type": kind,
+                "id": f"cell-{number}",
+                "metadata": {},
+                "source": text.splitlines(keepends=True),
+                **({"execution_count": None, "outputs": []} if kind == "code" else {}),
+            }
+            for number, (kind, text) in enumerate(cells)
+        ],
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def add_render_command(verbs: Any) -> None:
+    """Add `render` to a command line."""
+    parser = verbs.add_parser("render", help="ensemble + bundle -> predict.py, predict.ipynb")
+    parser.add_argument("--ensemble", type=Path, required=True, help="ensemble.json")
+    parser.add_argument("--bundle", type=Path, required=True, help="folder with the dataset folders")
+    parser.add_argument("--out", type=Path, required=True, help="path of predict.py")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    done = render(args.ensemble, args.bundle, args.out)
+    print(
+        json.dumps(
+            {"script": str(done.script), "bytes": done.size, "sha256": done.sha256, "modules": done.modules}
+        )
+    )
+    return 0

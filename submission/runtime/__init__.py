@@ -1,0 +1,1 @@
+"""What runs on Kaggle: mounts, restore, install, budget, workers, supervisor. Embedded as source in predict.py."""

@@ -1,0 +1,106 @@
+"""Which devices there are, and whether they compute: a GPU can be listed by torch and fail on its first kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kit.errors import KitError
+
+_TOLERANCE = 1e-2
+GIB = 1 << 30
+
+
+def gpu_slots(environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[str]:
+    """What CUDA_VISIBLE_DEVICES has to be for each GPU, without importing torch.
+
+    Args:
+        environment: a CUDA_VISIBLE_DEVICES in it limits the choice.
+        devices: where the driver shows one file a GPU.
+    """
+    chosen = environment.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [item.strip() for item in chosen.split(",") if item.strip() not in {"", "-1"}]
+    shown = [entry.name for entry in devices.iterdir()] if devices.is_dir() else []
+    count = sum(re.fullmatch(r"nvidia\d+", name) is not None for name in shown)
+    return [str(index) for index in range(count)]
+
+
+def cpu_count() -> int:
+    """Cores this process may use: its affinity and the container's quota, at least one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _first_numbers(Path("/sys/fs/cgroup/cpu.max"))
+    if len(quota) == 2 and quota[1] > 0:
+        cores = min(cores, max(1, quota[0] // quota[1]))
+    return max(1, cores)
+
+
+def available_memory() -> int | None:
+    """Bytes that new processes may use: of the machine and of the container; None if neither says."""
+    limits = []
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("MemAvailable:"):
+                limits.append(int(line.split()[1]) * 1024)
+    except OSError:
+        pass
+    limit, used = (_first_numbers(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
+    if limit and used:
+        limits.append(limit[0] - used[0])
+    return min(limits) if limits else None
+
+
+def _first_numbers(path: Path) -> list[int]:
+    try:
+        words = path.read_text(encoding="utf-8").split()
+    except OSError:
+        return []
+    return [int(word) for word in words] if all(word.isdigit() for word in words) else []
+
+
+def check(device: str) -> dict[str, Any]:
+    """Compute something on a device and compare it with the CPU.
+
+    Args:
+        device: "cpu" or "cuda:0".
+
+    Returns:
+        Name, memory and torch's version, for the report.
+
+    Raises:
+        KitError: the device is not there, or does not compute, or computes something else.
+    """
+    import torch
+
+    facts: dict[str, Any] = {"device": device, "torch": torch.__version__}
+    generator = torch.Generator().manual_seed(0)
+    x_NCHW = torch.rand(2, 8, 32, 32, generator=generator)
+    kernel = torch.rand(8, 8, 3, 3, generator=generator) / 72
+    expected = torch.nn.functional.conv2d(x_NCHW, kernel)
+    if device == "cpu":
+        finite = bool(torch.isfinite(expected).all())
+        if not finite:
+            raise KitError("the CPU computed values that are not numbers", where=device)
+        return facts | {"model": "CPU", "threads": torch.get_num_threads()}
+    try:
+        properties = torch.cuda.get_device_properties(device)
+        facts |= {
+            "model": properties.name,
+            "capability": f"{properties.major}.{properties.minor}",
+            "memory_gib": round(properties.total_memory / GIB, 1),
+        }
+        result = torch.nn.functional.conv2d(x_NCHW.to(device).half(), kernel.to(device).half()).float().cpu()
+    except (RuntimeError, AssertionError) as error:
+        raise KitError(
+            f"{facts.get('model', device)} cannot be used: {str(error).splitlines()[0]}",
+            where=device,
+            fix="choose an accelerator this image's torch was built for",
+        ) from error
+    if not torch.allclose(result, expected, atol=_TOLERANCE):
+        raise KitError(
+            f"{facts['model']} computes wrong values", where=device, fix="choose another accelerator"
+        )
+    return facts

@@ -1,0 +1,117 @@
+"""The form of predict.py: its parts as readable text, and the importer that makes modules of them.
+
+The renderer writes with `script_text`; the running script uses the same function to write itself anew when it came
+through a pipe or a notebook cell and its workers need a file to start from.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import linecache
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from types import CodeType, ModuleType, TracebackType
+
+QUOTES = "'" * 3
+"""What encloses every part, so no part may contain it."""
+
+_TAIL = """\
+if __name__ == "__main__":
+    boot = {"__name__": "submission.runtime.embed"}
+    exec(compile(PARTS["submission/runtime/embed.py"][1:], "submission/runtime/embed.py", "exec"), boot)
+    boot["run"](__doc__, PARTS, globals().get("__file__"))
+"""
+
+
+def script_text(header: str, parts: Mapping[str, str]) -> str:
+    """The text of predict.py.
+
+    Args:
+        header: for people, the script's docstring.
+        parts: path -> text, e.g. "kit/errors.py"; each text ends with a newline and holds no triple single quotes.
+
+    Returns:
+        The script; the same arguments give the same text.
+    """
+    lines = ["#!/usr/bin/env python3\n", f"r{QUOTES}{header}{QUOTES}\n\nPARTS = {{}}\n"]
+    # A newline after the opening quotes keeps a part's first line in column 0; `part_text` takes it off again.
+    lines += [f'\nPARTS["{path}"] = r{QUOTES}\n{text}{QUOTES}\n' for path, text in parts.items()]
+    return "".join(lines) + "\n\n" + _TAIL
+
+
+def part_text(part: str) -> str:
+    """A part as its file had it: without the newline that follows the opening quotes."""
+    return part[1:]
+
+
+class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    """Imports the modules among `parts`.
+
+    Tracebacks show the original file name, line number and source line. The lines are put where `linecache` looks first,
+    because a file of that name below the working directory would win otherwise.
+    """
+
+    def __init__(self, parts: Mapping[str, str]) -> None:
+        self.parts = parts
+        self.paths: dict[str, str] = {}
+        for path in parts:
+            if path.endswith(".py"):
+                name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+                self.paths[name] = path
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Spec of an embedded module, None for all others."""
+        del path, target
+        if fullname not in self.paths:
+            return None
+        origin = self.paths[fullname]
+        spec = importlib.machinery.ModuleSpec(
+            fullname, self, origin=origin, is_package=self.is_package(fullname)
+        )
+        spec.has_location = True
+        return spec
+
+    def is_package(self, fullname: str) -> bool:
+        """Whether the module is a package."""
+        return self.paths[fullname].endswith("/__init__.py")
+
+    def get_source(self, fullname: str) -> str:
+        """The module's original text."""
+        return part_text(self.parts[self.paths[fullname]])
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The compiled module; as a side effect its lines are known to tracebacks."""
+        path, source = self.paths[fullname], self.get_source(fullname)
+        linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+        return compile(source, path, "exec", dont_inherit=True)
+
+
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    # Python before 3.13 prints an uncaught error from C, which reads lines from files only.
+    traceback.print_exception(kind, error, trace)
+
+
+def run(header: str, parts: Mapping[str, str], file: str | None) -> None:
+    """Start the embedded program; called by predict.py's last line.
+
+    Args:
+        header: the script's docstring.
+        parts: as in the script.
+        file: the script's own path, None when it was piped or pasted.
+
+    Raises:
+        SystemExit: always, with the program's exit code.
+    """
+    sys.meta_path.insert(0, EmbeddedFinder(parts))
+    sys.excepthook = _show
+    # These exist only once the finder does.
+    from submission.runtime.main import main
+    from submission.runtime.script import Script
+
+    notebook_cell = file is None and "ipykernel" in sys.modules
+    texts = {path: part_text(part) for path, part in parts.items()}
+    sys.exit(main(Script(header, texts, file), [] if notebook_cell else sys.argv[1:]))

@@ -1,0 +1,89 @@
+"""`--explain`: what would be done, in the order it would be done. Nothing is written, installed or started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from kit.competitions import get
+from kit.ensemble import Ensemble
+from kit.errors import KitError
+from kit.manifest import Manifest
+from submission.runtime.budget import Costs, reserve_seconds
+from submission.runtime.device import cpu_count, gpu_slots
+from submission.runtime.mounts import find_datasets
+from submission.runtime.preparation import Plan, make_plan
+from submission.runtime.script import Script
+from submission.runtime.setup import Data, Options, embedded, find_data
+
+
+def explain(script: Script, options: Options) -> str:
+    """The plan of a run, a line for every thing decided.
+
+    Args:
+        script: the running predict.py.
+        options: of the command line.
+    """
+    ensemble, manifests = embedded(script)
+    data, problem = _data(ensemble, options)
+    lines = [f"competition  {ensemble.competition}, {ensemble.kind} masks", *_about_data(data, problem)]
+    lines += _datasets(options.input, manifests, data)
+    plan = make_plan(ensemble, manifests)
+    lines += _packages(ensemble, plan)
+    lines += _ladder(ensemble, options, data)
+    return "\n".join(lines)
+
+
+def _data(ensemble: Ensemble, options: Options) -> tuple[Data | None, KitError | None]:
+    try:
+        return find_data(get(ensemble.competition), options), None
+    except KitError as error:
+        return None, error
+
+
+def _about_data(data: Data | None, problem: KitError | None) -> Iterator[str]:
+    if data is None:
+        yield f"data         {problem}"
+        return
+    total = sum(data.megapixels.values())
+    yield f"data         {data.folder}: {len(data.submission.ids)} test images, {total:.1f} megapixels"
+    for image, reason in data.unreadable.items():
+        yield f"             image {image} would get the fallback row: {reason}"
+
+
+def _datasets(root: Path, manifests: Sequence[Manifest], data: Data | None) -> Iterator[str]:
+    datasets = find_datasets(root, manifests, data.folder if data is not None else None)
+    for manifest in manifests:
+        place = datasets.roots.get(manifest.dataset)
+        size = sum(entry.size for entry in manifest.files)
+        where = place or "not mounted with its manifest: its files would be looked for by content"
+        yield f"dataset      {manifest.dataset} ({len(manifest.files)} files, {size / 1e6:.1f} MB): {where}"
+
+
+def _packages(ensemble: Ensemble, plan: Plan) -> Iterator[str]:
+    for choice in plan.choices:
+        what = f"install {choice.entry.file}" if choice.entry is not None else "keep the image's"
+        yield f"package      {choice.name}: {what} ({choice.reason})"
+    for member, error in plan.errors.items():
+        yield f"dropped      {ensemble.members[member].name}: {error}"
+
+
+def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator[str]:
+    gpus = [] if options.device == "cpu" else gpu_slots(os.environ)
+    workers = options.workers or len(gpus) or cpu_count()
+    device = f"{len(gpus)} GPU" if gpus else "CPU"
+    reserve = reserve_seconds(options.budget, ensemble.reserve_seconds)
+    yield f"device       {device}, {workers} workers"
+    yield f"budget       {options.budget:.0f} s, of which {reserve:.0f} s are kept free at the end"
+    costs, done = Costs(ensemble), 0
+    for index, item in enumerate(ensemble.passes):
+        name = ensemble.members[item.member].name
+        yield f"pass {index + 1:<7} {name}, {item.view}: {item.seconds_per_megapixel:.3g} s a megapixel expected"
+    for index, rung in enumerate(ensemble.rungs):
+        text = f"rung {index + 1:<7} passes 1-{rung.passes}, cross-validation {rung.cv:.4f}"
+        if data is not None:
+            seconds = costs.seconds(range(done, rung.passes), data.megapixels, workers)
+            text += f", {seconds:.0f} s more expected (times {ensemble.slowdown:g} as margin)"
+        done = rung.passes
+        yield text

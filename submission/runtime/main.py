@@ -1,0 +1,140 @@
+"""predict.py's command line: the supervisor, one of its workers, or an explanation."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from kit.errors import BAD_INPUT, KitError
+from submission.runtime.explain import explain
+from submission.runtime.journal import Journal, process_start
+from submission.runtime.script import Script
+from submission.runtime.setup import Options, embedded
+from submission.runtime.summary import conclude, environment_facts
+from submission.runtime.supervisor import Supervisor
+from submission.runtime.worker import serve
+
+DEFAULT_BUDGET = 8.5 * 3600
+"""Half an hour below the usual limit of nine hours."""
+_CRASHED = 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """predict.py's options; on Kaggle none is needed."""
+    result = argparse.ArgumentParser(
+        prog="predict.py",
+        description="Predict a Kaggle competition's test images offline, within a time budget.",
+    )
+    result.add_argument("--input", type=Path, default=Path("/kaggle/input"), help="folder with the mounts")
+    result.add_argument(
+        "--output", type=Path, default=Path("/kaggle/working"), help="for submission.csv, report.json"
+    )
+    result.add_argument("--budget", type=_positive, default=DEFAULT_BUDGET, help="seconds from start to end")
+    result.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    result.add_argument("--workers", type=int, help="processes; default: one a GPU, else one a core")
+    result.add_argument("--batch-size", type=int, help="instead of what the ensemble was tuned with")
+    result.add_argument("--stall", type=_positive, help="seconds of silence after which a worker is replaced")
+    result.add_argument("--explain", action="store_true", help="print the plan, run nothing")
+    result.add_argument("--worker", type=int, help=argparse.SUPPRESS)
+    return result
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return value
+
+
+def main(script: Script, argv: Sequence[str]) -> int:
+    """Run predict.py.
+
+    Args:
+        script: itself.
+        argv: its arguments.
+
+    Returns:
+        0: valid file with predictions; 1: a fault of this program; 2: bad input, nothing could be predicted.
+    """
+    start = process_start()
+    args = parser().parse_args(argv)
+    if args.worker is not None:
+        ensemble, _ = embedded(script)
+        return serve(ensemble, args.device, args.worker)
+    if args.device not in {"auto", "cpu", "cuda"}:
+        parser().error(f"--device {args.device}: choose auto, cpu or cuda")
+    options = Options(
+        input=args.input,
+        output=args.output,
+        budget=args.budget,
+        device=args.device,
+        workers=args.workers,
+        batch_size=args.batch_size,
+        stall=args.stall or max(20.0, min(300.0, args.budget / 4)),
+    )
+    if args.explain:
+        print(explain(script, options))
+        return 0
+    return supervise(script, options, Journal(start))
+
+
+def supervise(script: Script, options: Options, journal: Journal) -> int:
+    """Run the supervisor and end its workers however it ends.
+
+    Args:
+        script: the running predict.py.
+        options: of the command line.
+        journal: with the clock of the process.
+    """
+    journal.event("start")
+    supervisor = Supervisor(script, options, journal)
+    ensemble = supervisor.ensemble
+    journal.report.update(
+        competition=ensemble.competition,
+        ensemble=ensemble.as_dict(),
+        budget=options.budget,
+        deadline=round(supervisor.deadline - journal.start, 3),
+        **environment_facts(),
+    )
+    journal.say(
+        f"{ensemble.competition}: {len(ensemble.members)} members, {len(ensemble.passes)} passes, "
+        f"{len(ensemble.rungs)} rungs; budget {options.budget:.0f} s"
+    )
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        supervisor.stopped = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    code = _CRASHED
+    try:
+        supervisor.begin()
+        try:
+            supervisor.work()
+        except Exception as error:  # noqa: BLE001 - what is complete is written even when this program is at fault
+            journal.problem(
+                f"the supervisor failed: {type(error).__name__}: {error}", trace=traceback.format_exc()
+            )
+            traceback.print_exc()
+        supervisor.finish()
+        code = conclude(supervisor)
+    except KitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = BAD_INPUT
+    except Exception:  # noqa: BLE001 - the traceback is printed, the workers still have to end
+        traceback.print_exc()
+    finally:
+        supervisor.crew.pool.kill_all()
+        shutil.rmtree(supervisor.scratch, ignore_errors=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # A thread that hangs in a read of a dead mount must not keep the process.
+    os._exit(code)

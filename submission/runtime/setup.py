@@ -1,0 +1,91 @@
+"""What a run is made of before anything runs: the embedded plan, the competition's data, the fallback file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.competitions.base import Competition
+from kit.ensemble import Ensemble
+from kit.ensemble import from_dict as ensemble_from
+from kit.manifest import Manifest
+from kit.manifest import from_dict as manifest_from
+from submission.runtime.mounts import find_competition
+from submission.runtime.output import NAME, Submission, guess_sizes, image_sizes
+from submission.runtime.script import Script
+
+ENSEMBLE = "ensemble.json"
+MANIFESTS = "manifests/"
+MEGA = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command line.
+
+    Attributes:
+        input: folder like /kaggle/input.
+        output: folder for submission.csv and report.json.
+        budget: seconds from process start until the process has ended.
+        device: "auto", "cpu" or "cuda".
+        workers: processes, None: one a GPU or core.
+        batch_size: instead of the ensemble's, None: as tuned.
+        stall: seconds without a sign of life after which a worker counts as stuck.
+    """
+
+    input: Path
+    output: Path
+    budget: float
+    device: str
+    workers: int | None
+    batch_size: int | None
+    stall: float
+
+
+def embedded(script: Script) -> tuple[Ensemble, list[Manifest]]:
+    """The ensemble and the manifests that a script was rendered with.
+
+    Raises:
+        KitError: the script was edited by hand and holds neither.
+    """
+    ensemble = ensemble_from(json.loads(script.parts[ENSEMBLE]), where=ENSEMBLE)
+    paths = sorted(path for path in script.parts if path.startswith(MANIFESTS))
+    return ensemble, [manifest_from(json.loads(script.parts[path]), where=path) for path in paths]
+
+
+@dataclass(frozen=True)
+class Data:
+    """The competition's test part.
+
+    Attributes:
+        folder: of the competition.
+        paths: image -> its file, for images whose header can be read.
+        unreadable: image -> why not.
+        submission: knows ids and sizes.
+    """
+
+    folder: Path
+    paths: dict[str, Path]
+    unreadable: dict[str, str]
+    submission: Submission
+
+    @property
+    def megapixels(self) -> dict[str, float]:
+        """Size of every image whose header can be read."""
+        sizes = self.submission.sizes
+        return {image: sizes[image][0] * sizes[image][1] / MEGA for image in self.paths}
+
+
+def find_data(competition: Competition, options: Options) -> Data:
+    """Find the competition and measure its test images.
+
+    Raises:
+        KitError: not among the inputs, or of another competition.
+    """
+    folder = find_competition(options.input, competition)
+    ids = competition.test_ids(folder)
+    sizes, unreadable = image_sizes(competition, folder, ids)
+    paths = {image: competition.image_path(folder, image, "test") for image in sizes}
+    submission = Submission(competition, ids, guess_sizes(ids, sizes), options.output / NAME)
+    return Data(folder, paths, unreadable, submission)

@@ -1,0 +1,129 @@
+"""The last lines of a run, the rest of report.json, and the exit code."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from typing import Any
+
+from kit.errors import BAD_INPUT
+from submission.runtime.supervisor import Supervisor
+
+
+def conclude(supervisor: Supervisor) -> int:
+    """Complete the report and print what was reached.
+
+    Returns:
+        0 with a valid file that holds at least one predicted row, 2 with the fallback only.
+    """
+    journal, schedule, submission = supervisor.journal, supervisor.schedule, supervisor.data.submission
+    wall = journal.elapsed()
+    workers = max(1, schedule.workers)
+    journal.report.update(
+        finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        state=submission.state,
+        rungs=_rungs(supervisor),
+        passes=_passes(supervisor),
+        images=_images(supervisor),
+        wall_seconds=round(wall, 3),
+        forward_seconds=round(supervisor.forward_seconds, 3),
+        workers=workers,
+        utilisation=round(supervisor.forward_seconds / (wall * workers), 4),
+    )
+    journal.event("end")
+    predicted = sum(origin != "fallback" for origin in submission.origins.values())
+    code = 0 if predicted else BAD_INPUT
+    journal.report["exit_code"] = code
+    journal.save()
+    lines = [
+        "",
+        f"submission  {submission.path} ({submission.state}; {predicted} of {len(submission.ids)} rows predicted)",
+        f"rungs       {supervisor.published + 1} of {len(supervisor.ensemble.rungs)} done",
+        f"time        {wall:.1f} s of {supervisor.options.budget:.0f} s; forward passes "
+        f"{supervisor.forward_seconds:.1f} s on {workers} worker{'s' if workers > 1 else ''} = "
+        f"{100 * supervisor.forward_seconds / (wall * workers):.0f} % of what the devices could do",
+    ]
+    if schedule.refused:
+        rung, seconds = next(iter(schedule.refused.items()))
+        slow = supervisor.ensemble.slowdown
+        lines.append(
+            f"not begun   rung {rung + 1}: would take {seconds:.0f} s, with a margin of {slow:g} too long"
+        )
+    for member, reason in schedule.lost_members.items():
+        lines.append(f"dropped     {supervisor.ensemble.members[member].name}: {reason}")
+    for image, reason in {**supervisor.data.unreadable, **schedule.lost_images}.items():
+        lines.append(f"fallback    image {image}: {reason}")
+    if not predicted:
+        reason = supervisor.failure or "the time was too short for a single image: raise --budget"
+        lines.append(f"error: nothing was predicted; {submission.path.name} holds the fallback: {reason}")
+    journal.say("\n".join(lines))
+    return code
+
+
+def environment_facts() -> dict[str, Any]:
+    """What the report says about where it ran."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "image": os.environ.get("KAGGLE_DOCKER_IMAGE"),
+        "run_type": os.environ.get("KAGGLE_KERNEL_RUN_TYPE"),
+        "rerun": bool(os.environ.get("KAGGLE_IS_COMPETITION_RERUN")),
+    }
+
+
+def _rungs(supervisor: Supervisor) -> list[dict[str, Any]]:
+    schedule, result = supervisor.schedule, []
+    for index, rung in enumerate(supervisor.ensemble.rungs):
+        if index <= supervisor.published and schedule.settled(index):
+            state = "done"
+        elif index in schedule.refused:
+            state = "too long"
+        elif index < schedule.admitted:
+            state = "incomplete"
+        else:
+            state = "not begun"
+        result.append(
+            {"index": index, "passes": rung.passes, "cv": rung.cv, "state": state}
+            | ({"predicted_seconds": round(schedule.refused[index], 1)} if index in schedule.refused else {})
+        )
+    return result
+
+
+def _passes(supervisor: Supervisor) -> list[dict[str, Any]]:
+    tasks = supervisor.journal.report.get("tasks", [])
+    result = []
+    for index, item in enumerate(supervisor.ensemble.passes):
+        own = [
+            task
+            for task in tasks
+            if task["kind"] == "pass" and task["index"] == index and "failed" not in task
+        ]
+        result.append(
+            {
+                "index": index,
+                "member": supervisor.ensemble.members[item.member].name,
+                "view": item.view,
+                "images": len(own),
+                "seconds": round(sum(task["end"] - task["begin"] for task in own), 3),
+                "forward_seconds": round(sum(task["forward"] for task in own), 3),
+                "expected_seconds_per_megapixel": item.seconds_per_megapixel,
+                "seconds_per_megapixel": supervisor.costs.measured(index),
+            }
+        )
+    return result
+
+
+def _images(supervisor: Supervisor) -> list[dict[str, Any]]:
+    submission = supervisor.data.submission
+    reasons = {**supervisor.data.unreadable, **supervisor.schedule.lost_images}
+    return [
+        {
+            "id": image,
+            "height": submission.sizes[image][0],
+            "width": submission.sizes[image][1],
+            "row": submission.origins.get(image, "fallback"),
+            "reason": reasons.get(image),
+        }
+        for image in submission.ids
+    ]

@@ -1,0 +1,345 @@
+"""Owns the clock and the file: starts workers, hands out tasks, replaces the submission rung by rung, ends in time.
+
+It imports neither torch nor the bundle's libraries, reads no image beyond its header, and waits for nothing
+without a limit.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from kit.artefacts import write_json
+from kit.competitions import get
+from kit.errors import KitError
+from submission.runtime.budget import Costs, reserve_seconds
+from submission.runtime.crew import Crew
+from submission.runtime.install import offline_environment
+from submission.runtime.journal import Journal
+from submission.runtime.pool import Message, Pool, Worker, worker_command
+from submission.runtime.preparation import Event, Preparation, make_plan
+from submission.runtime.schedule import FuseTask, PassTask, Schedule, Stage
+from submission.runtime.script import Script
+from submission.runtime.setup import Data, Options, embedded, find_data
+
+_TICK = 0.25
+_TICK_WHILE_PREPARING = 0.02
+
+
+@dataclass(frozen=True)
+class ValidateTask:
+    """A complete rung's file, looked at before it replaces the old one."""
+
+    rung: int
+    file: Path
+
+
+Job = PassTask | FuseTask | ValidateTask
+
+
+class Supervisor:
+    """One run.
+
+    Args:
+        script: the running predict.py.
+        options: of the command line.
+        journal: with the clock of the process.
+
+    Attributes:
+        stopped: set from outside (a signal) to end the run as if the time were up.
+    """
+
+    def __init__(self, script: Script, options: Options, journal: Journal) -> None:
+        self.options, self.journal = options, journal
+        self.ensemble, self.manifests = embedded(script)
+        self.scratch = Path(tempfile.mkdtemp(prefix="predict-"))
+        self.site = self.scratch / "site"
+        self.deadline = (
+            journal.start + options.budget - reserve_seconds(options.budget, self.ensemble.reserve_seconds)
+        )
+        self.plan = make_plan(self.ensemble, self.manifests)
+        environment = offline_environment(os.environ, self.scratch, self.site)
+        self.crew = Crew(
+            Pool(worker_command(script.as_file(self.scratch)), environment, self.scratch),
+            journal,
+            device=options.device,
+            count=options.workers,
+            largest_weights=max(member.size for member in self.ensemble.members),
+            environment=os.environ,
+        )
+        self.stopped = self.installed = self.prepared = False
+        self.weights: dict[int, str] = {}
+        self.validations: deque[ValidateTask] = deque()
+        self.composed = self.published = -1
+        self.forward_seconds = 0.0
+        self.failure: KitError | None = None
+
+    # Beginning
+
+    def begin(self) -> None:
+        """Write the fallback and set everything going.
+
+        Raises:
+            KitError: no data, or no output folder to write to.
+        """
+        if not self.plan.replaces:
+            self.crew.start()  # torch is the image's: workers import it while the bundle is still looked for
+        data = find_data(get(self.ensemble.competition), self.options)
+        data.submission.write_fallback()
+        self.data: Data = data
+        self.journal.path = self.options.output / "report.json"
+        self.journal.event("fallback", images=len(data.submission.ids))
+        self.journal.say(
+            f"{len(data.submission.ids)} images, {sum(data.megapixels.values()):.1f} megapixels, "
+            f"in {data.folder}; fallback written to {data.submission.path}"
+        )
+        for image, reason in data.unreadable.items():
+            self.journal.problem(f"image {image} gets the fallback row: {reason}", image=image)
+        write_json(self.scratch / "sizes.json", dict(data.submission.sizes))
+        self.costs = Costs(self.ensemble)
+        self.schedule = Schedule(
+            self.ensemble, data.megapixels, self.costs, workers=max(1, self.crew.size), fits=self._fits
+        )
+        self.preparation = Preparation(
+            self.ensemble,
+            self.manifests,
+            self.plan,
+            root=self.options.input,
+            site=self.site,
+            scratch=self.scratch,
+            timeout=max(1.0, self.options.budget / 4),
+        )
+        self.preparation.start(data.folder)
+
+    def _fits(self, seconds: float) -> bool:
+        return time.monotonic() + seconds * self.ensemble.slowdown <= self.deadline
+
+    # Middle
+
+    def work(self) -> None:
+        """Hand out tasks until all is done or the time is up."""
+        while not self.stopped and (left := self.deadline - time.monotonic()) > 0:
+            tick = _TICK if self.prepared else _TICK_WHILE_PREPARING
+            for message in self.crew.poll(min(tick, left)):
+                self._on_message(message)
+            self._on_events()
+            for worker in self.crew.stalled(self.options.stall):
+                self._lose(worker, "stall", f"no sign of life for {self.options.stall:.0f} s")
+                self.crew.replace(worker)
+            self._compose()
+            self._assign()
+            if self._over():
+                return
+        self.journal.event("stopped" if self.stopped else "deadline")
+        self.journal.say("stopped by a signal" if self.stopped else "time is up")
+
+    def _over(self) -> bool:
+        if self.crew.broken is not None:
+            self.failure = self.crew.broken
+            return True
+        lost, members = self.schedule.lost_members, self.ensemble.members
+        if len(lost) == len(members) or not self.schedule.live_images():
+            return True
+        busy = any(worker.job is not None for worker in self.crew.pool.workers)
+        return self.prepared and self.schedule.exhausted and not self.validations and not busy
+
+    def _on_events(self) -> None:
+        while True:
+            try:
+                event = self.preparation.events.get_nowait()
+            except Empty:
+                return
+            self._on_event(event)
+
+    def _on_event(self, event: Event) -> None:
+        facts = event.facts
+        if event.name == "member":
+            self.weights[facts["member"]] = facts["path"]
+            self.schedule.member_ready(facts["member"])
+            self.journal.report.setdefault("weights", []).append(
+                {**facts, "member": self.ensemble.members[facts["member"]].name}
+            )
+        elif event.name in {"lost", "broken"}:
+            error: KitError = facts["error"]
+            lost = [facts["member"]] if event.name == "lost" else range(len(self.ensemble.members))
+            self.failure = self.failure or error
+            for member in lost:
+                follows = self.schedule.drop_member(member, error.problem)
+                self.journal.problem(f"{error}\n  so:    {follows}", trace=facts.get("trace"))
+        elif event.name == "done":
+            self.prepared = True
+            self.journal.event("verified", at=event.at)
+        else:
+            self.journal.event(event.name, at=event.at, **facts)
+            if event.name == "datasets" and facts["missing"]:
+                names = ", ".join(facts["missing"])
+                self.journal.say(
+                    f"no folder carries the manifest of {names}: looking for its files by content"
+                )
+            if event.name == "installed":
+                self._on_installed(facts)
+
+    def _on_installed(self, facts: dict[str, Any]) -> None:
+        self.installed = True
+        self.journal.report["install"] = {
+            **facts,
+            "choices": [choice.as_dict() for choice in self.plan.choices],
+        }
+        for note in facts["notes"]:
+            self.journal.problem(f"installer skipped: {note}")
+        self.journal.say(f"{len(self.plan.wheels)} wheels installed with {facts['tool']}")
+        if self.plan.replaces:
+            self.crew.start()
+
+    def _assign(self) -> None:
+        if not self.installed:
+            return
+        self.schedule.workers = max(1, self.crew.size)
+        for worker in self.crew.pool.idle():
+            job: Job | None = self.validations.popleft() if self.validations else self.schedule.next()
+            if job is None:
+                break
+            self.crew.pool.send(worker, job, self._message(job))
+
+    def _message(self, job: Job) -> dict[str, Any]:
+        if isinstance(job, ValidateTask):
+            return {"op": "validate", "file": str(job.file), "sizes": str(self.scratch / "sizes.json")}
+        if isinstance(job, FuseTask):
+            folder = self.scratch / "rows" / str(job.rung)
+            ensemble = folder / f"ensemble-{len(self.schedule.live_passes(job.rung))}.json"
+            if not ensemble.is_file():
+                write_json(ensemble, self.schedule.reduced(job.rung).as_dict())
+            return {
+                "op": "fuse",
+                "image": job.image,
+                "ensemble": str(ensemble),
+                "files": self.schedule.files(job.rung, job.image),
+                "size": self.data.submission.sizes[job.image],
+                "row": str(folder / f"{job.image}.row.json"),
+            }
+        member = self.ensemble.passes[job.index].member
+        return {
+            "op": "pass",
+            "index": job.index,
+            "image": job.image,
+            "path": str(self.data.paths[job.image]),
+            "weights": self.weights[member],
+            "out": str(self.scratch / "passes"),
+            "batch_size": 1 if job.attempt else self.options.batch_size,
+        }
+
+    def _on_message(self, message: Message) -> None:
+        worker, facts = message.worker, message.facts
+        if message.event == "first_forward":
+            if not any(event["name"] == "first_forward" for event in self.journal.report["events"]):
+                self.journal.event("first_forward", at=facts["at"])
+                self.journal.say(f"first forward pass after {self.journal.elapsed(facts['at']):.1f} s")
+        elif message.event == "done":
+            job, worker.job = worker.job, None
+            self._on_done(worker, job, dict(facts))
+        elif message.event == "failed":
+            self._lose(worker, facts["stage"], facts["problem"], facts.get("trace"))
+        elif message.event == "exit" and worker.job is not None:
+            self._lose(worker, "crash", f"worker ended with code {facts['code']}: {worker.tail()[-300:]}")
+
+    def _on_done(self, worker: Worker, job: Job, facts: dict[str, Any]) -> None:
+        self._note_task(worker, job, facts["begin"], facts["end"], forward=facts.get("forward"))
+        if isinstance(job, PassTask):
+            self.forward_seconds += facts["forward"]
+            self.schedule.finished_pass(job, facts["file"], facts["end"] - facts["begin"] - facts["load"])
+        elif isinstance(job, FuseTask):
+            self.schedule.finished_row(job, facts["file"])
+        else:
+            for finding in facts["findings"]:
+                if finding["level"] != "note":
+                    self.journal.problem(f"rung {job.rung + 1}: {finding['text']}")
+            if facts["ok"]:
+                self._publish(job.rung, job.file.read_text(encoding="utf-8"))
+
+    def _note_task(self, worker: Worker, job: Job, begin: float, end: float, **facts: Any) -> None:
+        what = {PassTask: "pass", FuseTask: "fuse", ValidateTask: "validate"}[type(job)]
+        index = job.index if isinstance(job, PassTask) else job.rung
+        self.journal.report.setdefault("tasks", []).append(
+            {
+                "worker": worker.number,
+                "kind": what,
+                "index": index,
+                "image": getattr(job, "image", None),
+                "begin": round(self.journal.elapsed(begin), 3),
+                "end": round(self.journal.elapsed(end), 3),
+                **facts,
+            }
+        )
+
+    def _lose(self, worker: Worker, stage: Stage, problem: str, trace: str | None = None) -> None:
+        """A worker's job failed, with the worker or without."""
+        job, worker.job = worker.job, None
+        if job is None:
+            self.journal.problem(f"worker {worker.number}: {problem}")
+            return
+        self._note_task(worker, job, worker.started, time.monotonic(), failed=stage)
+        if isinstance(job, ValidateTask):
+            self.journal.problem(f"rung {job.rung + 1} could not be validated: {problem}", trace=trace)
+            return
+        follows = self.schedule.failed(job, stage, problem)
+        what = f"pass {job.index + 1}" if isinstance(job, PassTask) else f"row of rung {job.rung + 1}"
+        self.journal.problem(f"{what}, image {job.image}: {problem}; {follows}", stage=stage, trace=trace)
+
+    # The file
+
+    def _compose(self) -> None:
+        """Put every newly settled rung together and have it validated."""
+        for rung in range(self.composed + 1, self.schedule.admitted):
+            if self.schedule.settled(rung) and self._rows(rung):
+                file = self.scratch / f"rung{rung}.csv"
+                file.write_text(self.data.submission.text(self._rows(rung)), encoding="utf-8")
+                self.composed = rung
+                self.validations.append(ValidateTask(rung, file))
+
+    def _rows(self, rung: int) -> dict[str, Path]:
+        rows = {image: self.schedule.best_row(rung, image) for image in self.data.submission.ids}
+        return {image: Path(row[1]) for image, row in rows.items() if row is not None}
+
+    def _publish(self, rung: int, text: str, *, part: bool = False) -> None:
+        if rung <= self.published:
+            return
+        rows = {image: self.schedule.best_row(rung, image) for image in self.data.submission.ids}
+        origins = {image: f"rung {row[0] + 1}" for image, row in rows.items() if row is not None}
+        state = f"part of rung {rung + 1}" if part else f"rung {rung + 1}"
+        try:
+            self.data.submission.replace(text, state, origins)
+        except KitError as error:
+            self.failure = error
+            self.journal.problem(str(error))
+            return
+        self.published = rung
+        self.journal.event("rung", rung=rung, part=part, rows=len(origins))
+        self.journal.say(f"{state} of {len(self.ensemble.rungs)} written: {len(origins)} predicted rows")
+        self.journal.save()
+
+    def finish(self) -> None:
+        """End the workers and write what is complete; the first rung even where it is not."""
+        self.crew.pool.kill_all()
+        settled = [rung for rung in range(self.schedule.admitted) if self.schedule.settled(rung)]
+        best = max(settled, default=-1)
+        if best > self.published and self._rows(best):
+            self._publish_late(best, part=False)
+        elif self.published < 0 and self._rows(0):
+            self._publish_late(0, part=True)
+
+    def _publish_late(self, rung: int, *, part: bool) -> None:
+        text = self.data.submission.text(self._rows(rung))
+        candidate = self.scratch / "last.csv"
+        candidate.write_text(text, encoding="utf-8")
+        left = self.journal.start + self.options.budget - time.monotonic()
+        report = self.data.submission.validate_within(candidate, left / 2)
+        if report is not None and not report.ok:
+            self.journal.problem(f"the last file is not valid and was not used: {report.findings[0]}")
+        else:
+            self._publish(rung, text, part=part)

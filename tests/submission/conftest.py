@@ -1,0 +1,163 @@
+"""A tiny competition, an ensemble of tiny random networks and its dataset, as the real tools would lay them out."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from kit import ensemble as ensembles
+from kit import manifest as manifests
+from kit.artefacts import sha256_file
+from kit.ensemble import Ensemble, Member, Pass, Rung
+from kit.manifest import Entry, Manifest
+from kit.models import build, save_weights
+from submission.render import render
+
+SLUG = "hubmap-kidney-segmentation"
+TINY = {
+    "network": "unet-regnety16",
+    "encoder": "tu-regnety_002",
+    "encoder_depth": 3,
+    "decoder_channels": [16, 8, 8],
+}
+WEIGHTS = "hubmap-kit-kidney-weights"
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a user has before going to Kaggle.
+
+    Attributes:
+        ensemble: ensemble.json.
+        bundle: folder with the dataset folders.
+        script: the rendered predict.py.
+    """
+
+    ensemble: Path
+    bundle: Path
+    script: Path
+
+    @property
+    def weights(self) -> Path:
+        return self.bundle / WEIGHTS
+
+
+def slide_HWC(seed: int, height: int, width: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    coarse = random.integers(90, 230, (height // 16 + 1, width // 16 + 1, 3))
+    return np.kron(coarse, np.ones((16, 16, 1)))[:height, :width].astype(np.uint8)
+
+
+def write_kidney(folder: Path, sizes: dict[str, tuple[int, int]]) -> Path:
+    """Test part of the kidney competition with made-up tissue."""
+    (folder / "test").mkdir(parents=True)
+    for seed, (name, (height, width)) in enumerate(sizes.items()):
+        tifffile.imwrite(folder / "test" / f"{name}.tiff", slide_HWC(seed, height, width), photometric="rgb")
+    rows = "".join(f"{name},\n" for name in sizes)
+    (folder / "sample_submission.csv").write_text("id,predicted\n" + rows)
+    (folder / "HuBMAP-20-dataset_information.csv").write_text("image_file,width_pixels,height_pixels\n")
+    return folder
+
+
+def make_kit(folder: Path, *, members: int = 2, slow: float = 0.0) -> Kit:
+    """Random networks, their ladder, their dataset and predict.py."""
+    weights = folder / "bundle" / WEIGHTS
+    weights.mkdir(parents=True)
+    listed = []
+    for index in range(members):
+        torch.manual_seed(index)
+        path = weights / f"member{index}.safetensors"
+        save_weights(build(TINY), path, {"seed": str(index)}, half=True)
+        listed.append(
+            Member(
+                name=f"member{index}",
+                weights=path.name,
+                sha256=sha256_file(path),
+                size=path.stat().st_size,
+                network=TINY,
+                inference={"core": 96, "context": 16, "scale": 0.5, "batch_size": 2},
+                requires=["segmentation-models-pytorch", "timm"],
+            )
+        )
+    ensemble = Ensemble(
+        competition="kidney",
+        kind="semantic",
+        members=listed,
+        passes=[Pass(member=index, view="identity", seconds_per_megapixel=1.0 + slow) for index in range(members)],
+        rungs=[
+            Rung(passes=n + 1, weights=[1.0] * (n + 1), settings={"threshold": 0.5}, cv=0.5 + n / 100)
+            for n in range(members)
+        ],
+        reserve_seconds=3.0,
+        slowdown=1.2,
+    )
+    ensembles.save(folder / "ensemble.json", ensemble)
+    entries = [
+        Entry(file=path.name, size=path.stat().st_size, sha256=sha256_file(path), role="weights")
+        for path in sorted(weights.glob("*.safetensors"))
+    ]
+    manifests.save(weights, Manifest(dataset=WEIGHTS, files=entries, targets=["cp311", "cp312", "cp313"]))
+    script = folder / "dist" / "predict.py"
+    render(folder / "ensemble.json", folder / "bundle", script)
+    return Kit(folder / "ensemble.json", folder / "bundle", script)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    text: str
+    output: Path
+
+    @property
+    def report(self) -> dict:
+        return json.loads((self.output / "report.json").read_text())
+
+    @property
+    def csv(self) -> str:
+        return (self.output / "submission.csv").read_text()
+
+
+def run_script(script: Path, root: Path, output: Path, *more: str, budget: float = 120, **options) -> Outcome:
+    """Run predict.py in a process of its own."""
+    output.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, str(script), "--input", str(root), "--output", str(output), "--device", "cpu"]
+    done = subprocess.run(
+        [*command, "--budget", str(budget), *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd=options.pop("cwd", output),
+        **options,
+    )
+    return Outcome(done.returncode, done.stdout, output)
+
+
+@pytest.fixture(scope="session")
+def kit_of_two(tmp_path_factory) -> Kit:
+    """Two members, two rungs; read only, please."""
+    return make_kit(tmp_path_factory.mktemp("kit"))
+
+
+@pytest.fixture(scope="session")
+def competition(tmp_path_factory) -> Path:
+    """Two small slides; read only, please."""
+    return write_kidney(tmp_path_factory.mktemp("data") / SLUG, {"aaa": (200, 280), "bbb": (150, 170)})
+
+
+@pytest.fixture
+def mount(tmp_path, kit_of_two, competition):
+    """/kaggle/input with the competition and the weights dataset, in the present layout; yours to damage."""
+    import shutil
+
+    root = tmp_path / "input"
+    shutil.copytree(competition, root / "competitions" / SLUG)
+    shutil.copytree(kit_of_two.weights, root / "datasets" / "someone" / WEIGHTS)
+    return root
