@@ -1,0 +1,1 @@
+"""Competition data to weights and out-of-fold predictions."""

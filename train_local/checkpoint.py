@@ -1,0 +1,136 @@
+"""Checkpoints a run is resumed from: written whole or not at all, the last two kept, never unpickled freely."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import kit
+from kit.artefacts import read_sidecar, sidecar_path, write_sidecar
+from kit.console import console
+from kit.errors import KitError
+
+KEPT = 2
+_NAME = re.compile(r"step-(\d{8})\.pt")
+
+
+def random_state() -> dict[str, Any]:
+    """The state of Python's, numpy's and torch's global generators, in types `torch.load(weights_only=True)` takes."""
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": (
+            str(kind),
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            position,
+            has_gauss,
+            cached,
+        ),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put the global generators where they were."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([item.cpu() for item in state["cuda"]])
+
+
+def _found(folder: Path) -> list[tuple[int, Path]]:
+    """Completed checkpoints, newest first; a file whose JSON was never written does not count."""
+    names = (
+        ((_NAME.fullmatch(path.name), path) for path in folder.glob("step-*.pt")) if folder.is_dir() else ()
+    )
+    steps = [(int(match[1]), path) for match, path in names if match and sidecar_path(path).is_file()]
+    return sorted(steps, reverse=True)
+
+
+def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> None:
+    """Write the state after `step` optimiser steps, then drop all but the last two.
+
+    Args:
+        folder: of the run's checkpoints.
+        step: optimiser steps taken.
+        state: tensors and plain values.
+        identity: of the run; another run's checkpoint is never resumed from.
+
+    Raises:
+        KitError: the disk is full or the folder cannot be written.
+    """
+    path = folder / f"step-{step:08d}.pt"
+    temporary = folder / f".{path.name}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        sidecar_path(path).unlink(missing_ok=True)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise KitError(
+            f"cannot write a checkpoint: {error.strerror or error}",
+            where=folder,
+            fix="free space on that disk and run the same command again; it goes on from the checkpoint before",
+        ) from error
+    write_sidecar(
+        path,
+        kind="checkpoint",
+        config={},
+        inputs={"run": identity},
+        code_version=kit.__version__,
+        step=step,
+    )
+    for _, old in _found(folder)[KEPT:]:
+        sidecar_path(old).unlink(missing_ok=True)
+        old.unlink(missing_ok=True)
+
+
+def load(folder: Path, *, identity: str) -> dict[str, Any] | None:
+    """The newest undamaged state, or None if there never was a checkpoint.
+
+    Raises:
+        KitError: there are checkpoints, but all are damaged or belong to another run.
+    """
+    found = _found(folder)
+    problems = []
+    for step, path in found:
+        try:
+            record = read_sidecar(path, kind="checkpoint")
+            if record["inputs"].get("run") != identity:
+                raise KitError("checkpoint belongs to another run", where=path, fix="choose another --out")
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except KitError as error:
+            problems.append(error)
+            console().print(
+                f"checkpoint of step {step} is unusable: {error.problem}", style="yellow", markup=False
+            )
+        else:
+            return state
+    if problems:
+        raise KitError(
+            f"none of the {len(problems)} checkpoints can be used; the newest: {problems[0].problem}",
+            where=folder,
+            fix="restore the folder from a backup, or delete it to train from the start",
+        )
+    return None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process left half-written."""
+    if folder.is_dir():
+        for path in folder.glob(".step-*.tmp"):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Competition data to what training reads."""

@@ -1,0 +1,92 @@
+"""COCO annotations of one part of the images, with the conventions the published pipelines trained on.
+
+One category, `blood_vessel`, id 0. Image ids are the tile ids themselves. Annotation ids count from 1. Boxes
+are [left, top, width, height] with both border pixels counted (width = x2 - x1 + 1). `area` is the number of
+pixels. Masks are uncompressed run lengths (counts down the columns, background first). `iscrowd` is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.competitions.base import Instances
+from kit.errors import KitError
+from kit.masks import coco, rle
+
+CATEGORY = {"id": 0, "name": "blood_vessel", "supercategory": "none"}
+
+
+def counts_of(runs: rle.Runs, height: int, width: int) -> list[int]:
+    """Alternating lengths of background and foreground; together they are height * width."""
+    edges = np.concatenate(
+        [[0], np.stack([runs[:, 0], runs[:, 0] + runs[:, 1]], axis=1).ravel(), [height * width]]
+    )
+    lengths: list[int] = np.diff(edges).tolist()
+    return lengths[:-1] if len(lengths) > 1 and lengths[-1] == 0 else lengths
+
+
+def runs_of(counts: Iterable[int]) -> rle.Runs:
+    """The runs of alternating lengths: the way back."""
+    lengths = np.asarray(list(counts), np.int64)
+    ends = lengths.cumsum()
+    starts = ends - lengths
+    return np.stack([starts[1::2], lengths[1::2]], axis=1)
+
+
+def mask_of(annotation: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """The mask of an annotation, bool (H, W)."""
+    height, width = annotation["segmentation"]["size"]
+    return rle.decode(runs_of(annotation["segmentation"]["counts"]), height, width)
+
+
+def part_of(
+    tiles: Mapping[str, Instances], file_names: Mapping[str, str], *, description: str
+) -> dict[str, Any]:
+    """The JSON value of one part.
+
+    Args:
+        tiles: id -> its instances; tiles without any stay listed as images.
+        file_names: id -> path of the image below the competition's folder.
+        description: goes into `info`.
+
+    Raises:
+        KitError: an instance has no pixels.
+    """
+    entries: list[dict[str, Any]] = []
+    for tile_id, truth in tiles.items():
+        for number, counts in enumerate(truth.masks):
+            runs = coco.runs_of(counts, truth.height, truth.width)
+            if not len(runs):
+                raise KitError(
+                    f"instance {number} of tile {tile_id} has no pixels",
+                    fix="remove this polygon from the truth",
+                )
+            x0, y0, x1, y1 = rle.bounding_box(runs, truth.height)
+            entries.append(
+                {
+                    "id": len(entries) + 1,
+                    "image_id": tile_id,
+                    "category_id": CATEGORY["id"],
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": rle.area(runs),
+                    "iscrowd": 0,
+                    "segmentation": {
+                        "size": [truth.height, truth.width],
+                        "counts": counts_of(runs, truth.height, truth.width),
+                    },
+                }
+            )
+    images = [
+        {"id": tile_id, "file_name": file_names[tile_id], "height": truth.height, "width": truth.width}
+        for tile_id, truth in tiles.items()
+    ]
+    return {
+        "info": {"description": description},
+        "images": images,
+        "categories": [dict(CATEGORY)],
+        "annotations": entries,
+    }

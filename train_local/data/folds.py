@@ -1,0 +1,150 @@
+"""Which images validate which fold, and what about a split deserves a warning."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from kit.errors import KitError
+
+Split = Literal["group", "stratified"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of the labelled images.
+
+    Attributes:
+        index: from 0.
+        train: ids trained on, sorted.
+        valid: ids held out, sorted; over all folds every id is held out once.
+    """
+
+    index: int
+    train: tuple[str, ...]
+    valid: tuple[str, ...]
+
+
+def _folds(ids: Sequence[str], fold_of: Mapping[str, int], count: int) -> list[Fold]:
+    return [
+        Fold(
+            index,
+            tuple(sorted(item for item in ids if fold_of[item] != index)),
+            tuple(sorted(item for item in ids if fold_of[item] == index)),
+        )
+        for index in range(count)
+    ]
+
+
+def _check(ids: Sequence[str], count: int) -> None:
+    if len(set(ids)) != len(ids):
+        twice = next(item for item, times in Counter(ids).items() if times > 1)
+        raise KitError(f"id {twice!r} is listed twice", fix="list every training image once")
+    if count < 2:
+        raise KitError(f"{count} folds leave nothing to validate on", fix="ask for 2 or more: --folds 2")
+
+
+def by_group(groups: Mapping[str, str], count: int, *, seed: int = 42) -> list[Fold]:
+    """Folds that never part a group (slide, WSI): the honest estimate for images from elsewhere.
+
+    Large groups are dealt first, each to the fold that holds the fewest images so far; the seed breaks ties.
+
+    Args:
+        groups: id -> group.
+        count: number of folds.
+        seed: of the ties.
+
+    Raises:
+        KitError: fewer groups than folds, fewer than two folds.
+    """
+    ids = list(groups)
+    _check(ids, count)
+    members: dict[str, list[str]] = defaultdict(list)
+    for item in ids:
+        members[groups[item]].append(item)
+    if len(members) < count:
+        raise KitError(
+            f"{len(members)} group{'s' if len(members) != 1 else ''} cannot make {count} folds "
+            "without parting a group",
+            fix=f"ask for --folds {len(members)} or fewer"
+            if len(members) > 1
+            else "add images of another group",
+        )
+    names = sorted(members)
+    shuffled = [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
+    sizes = [0] * count
+    fold_of: dict[str, int] = {}
+    for name in sorted(shuffled, key=lambda name: -len(members[name])):
+        fold = sizes.index(min(sizes))
+        sizes[fold] += len(members[name])
+        fold_of.update(dict.fromkeys(members[name], fold))
+    return _folds(ids, fold_of, count)
+
+
+def stratified(strata: Mapping[str, str], count: int, *, seed: int = 42) -> list[Fold]:
+    """Folds with the same share of every stratum, images dealt singly: the published split of the vasculature.
+
+    Neighbouring tiles of one WSI fall on both sides, so its score flatters. The dealing follows scikit-learn's
+    shuffled `StratifiedKFold` (its documented allocation, numpy's legacy generator), so that the published seed
+    gives the published folds when ids come in the order of the competition's table.
+
+    Args:
+        strata: id -> stratum, in the order of the table.
+        count: number of folds.
+        seed: of the shuffle; 42 was published.
+
+    Raises:
+        KitError: fewer images than folds, fewer than two folds.
+    """
+    ids = list(strata)
+    _check(ids, count)
+    names = list(dict.fromkeys(strata.values()))
+    sizes = Counter(strata.values())
+    if len(ids) < count:
+        raise KitError(
+            f"{len(ids)} images cannot make {count} folds", fix=f"ask for --folds {len(ids)} or fewer"
+        )
+    # The images in order of stratum are dealt round the folds; that says how many of each stratum a fold gets.
+    in_order = np.repeat(np.arange(len(names)), [sizes[name] for name in names])
+    random = np.random.RandomState(seed)
+    fold_of: dict[str, int] = {}
+    for place, name in enumerate(names):
+        quota = [int((in_order[fold::count] == place).sum()) for fold in range(count)]
+        dealt = np.repeat(np.arange(count), quota)
+        random.shuffle(dealt)
+        fold_of.update(zip((item for item in ids if strata[item] == name), dealt.tolist(), strict=True))
+    return _folds(ids, fold_of, count)
+
+
+def make(split: Split, groups: Mapping[str, str], count: int | None, *, seed: int = 42) -> list[Fold]:
+    """Folds by the named split; without a count, as many as published (5 stratified, else 4) or groups allow."""
+    if split == "stratified":
+        return stratified(groups, count or 5, seed=seed)
+    return by_group(groups, count or max(2, min(4, len(set(groups.values())))), seed=seed)
+
+
+def hygiene(folds: Sequence[Fold], groups: Mapping[str, str]) -> list[str]:
+    """Warnings about a split: shared images, groups on both sides, empty or very uneven parts."""
+    warnings = []
+    for fold in folds:
+        both = set(fold.train) & set(fold.valid)
+        if both:
+            warnings.append(f"fold {fold.index}: {len(both)} images are both trained on and validated")
+        shared = sorted({groups[item] for item in fold.train} & {groups[item] for item in fold.valid})
+        if shared:
+            warnings.append(
+                f"fold {fold.index}: group{'s' if len(shared) > 1 else ''} {', '.join(shared[:4])}"
+                f"{' ...' if len(shared) > 4 else ''} on both sides; the score will flatter (--split group avoids it)"
+            )
+        if not fold.train or not fold.valid:
+            warnings.append(
+                f"fold {fold.index}: {'nothing to train on' if not fold.train else 'nothing held out'}"
+            )
+    sizes = [len(fold.valid) for fold in folds]
+    if sizes and min(sizes) and max(sizes) > 3 * min(sizes):
+        warnings.append(f"folds are uneven: they hold out {min(sizes)} to {max(sizes)} images")
+    return warnings

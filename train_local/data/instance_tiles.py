@@ -1,0 +1,131 @@
+"""Training examples of tiles with instances: read, resized, cut and augmented as the recipe says."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from kit.artefacts import read_json
+from kit.errors import KitError
+from kit.images.slide import open_slide
+from kit.inference.resize import resize_image, resize_mask
+from kit.models.detections import InstanceTarget
+from train_local.data import coco
+from train_local.data.order import Position, generator, shuffled
+from train_local.data.prepared import Prepared
+from train_local.recipes.base import Data
+
+Augment = Callable[
+    [NDArray[np.uint8], NDArray[np.bool_], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.bool_]]
+]
+"""(image_HWC, masks_NHW, generator) -> the same, changed; instances may come out empty."""
+
+_LEAST_PIXELS = 4
+"""Instances that augmentation leaves with fewer pixels are dropped."""
+
+
+def target_of(masks_NHW: NDArray[np.bool_]) -> InstanceTarget:
+    """Boxes and masks of the instances that still have pixels."""
+    masks_NHW = masks_NHW[masks_NHW.sum(axis=(1, 2)) >= _LEAST_PIXELS]
+    boxes = np.zeros((len(masks_NHW), 4), np.float32)
+    for number, mask_HW in enumerate(masks_NHW):
+        rows, columns = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
+        boxes[number] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    return InstanceTarget(
+        boxes=torch.from_numpy(boxes), masks=torch.from_numpy(np.ascontiguousarray(masks_NHW))
+    )
+
+
+class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
+    """Examples of a fold's training tiles, each a pure function of (seed, step, item).
+
+    Args:
+        prepared: the prepared folder.
+        fold: whose training part is used.
+        data: what an example is.
+        augment: done to each.
+        seed: of the run.
+        per_step: examples of one step; orders the walk through the tiles.
+
+    Raises:
+        KitError: no tile of the training part has an instance.
+    """
+
+    def __init__(
+        self, prepared: Prepared, fold: int, data: Data, *, augment: Augment, seed: int, per_step: int
+    ) -> None:
+        value: dict[str, Any] = read_json(prepared.coco_path(fold, "train"))
+        grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for entry in value["annotations"]:
+            grouped[entry["image_id"]].append(entry)
+        chosen = None if data.datasets is None else set(data.datasets)
+        self._tiles = [
+            (prepared.image_path(image["id"]), grouped[image["id"]])
+            for image in value["images"]
+            if grouped[image["id"]] and (chosen is None or prepared.images[image["id"]].dataset in chosen)
+        ]
+        if not self._tiles:
+            raise KitError(
+                f"no training tile of fold {fold} has an instance"
+                + (f" and belongs to dataset {', '.join(map(str, sorted(chosen)))}" if chosen else ""),
+                where=prepared.coco_path(fold, "train"),
+                fix="check the annotations and tile_meta.csv, or the recipe's data.datasets",
+            )
+        self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
+
+    def __len__(self) -> int:
+        """Examples of an epoch."""
+        return len(self._tiles) * self._data.examples_per_image
+
+    def __getitem__(self, position: Position) -> tuple[Tensor, InstanceTarget]:
+        """Image uint8 (3, h, w) and its instances."""
+        step, item = position
+        random = generator(self._seed, step, item)
+        path, entries = self._tiles[shuffled(self._seed, 0, step * self._per_step + item, len(self._tiles))]
+        with open_slide(path) as slide:
+            image_HWC = slide.read_band(0, slide.height)
+        masks_NHW = np.stack([coco.mask_of(entry) for entry in entries])
+        image_HWC, masks_NHW = self._cut(*self._resize(image_HWC, masks_NHW), random)
+        image_HWC, masks_NHW = self._augment(image_HWC, masks_NHW, random)
+        return torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1))), target_of(masks_NHW)
+
+    def _resize(
+        self, image_HWC: NDArray[np.uint8], masks_NHW: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        height, width = (max(round(side * self._data.scale), 1) for side in image_HWC.shape[:2])
+        resized = [resize_mask(mask_HW, height, width, 0.5) for mask_HW in masks_NHW]
+        return resize_image(image_HWC, height, width), np.stack(resized)
+
+    def _cut(
+        self, image_HWC: NDArray[np.uint8], masks_NHW: NDArray[np.bool_], random: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """A random or central square; sides shorter than it stay whole."""
+        if self._data.crop is None:
+            return image_HWC, masks_NHW
+        slack = [max(side - self._data.crop, 0) for side in image_HWC.shape[:2]]
+        centred = random.random() < self._data.crop_centre
+        top, left = (free // 2 if centred else int(random.integers(0, free + 1)) for free in slack)
+        rows, columns = slice(top, top + self._data.crop), slice(left, left + self._data.crop)
+        return image_HWC[rows, columns], masks_NHW[:, rows, columns]
+
+
+def collate(examples: Sequence[tuple[Tensor, InstanceTarget]]) -> tuple[Tensor, list[InstanceTarget]]:
+    """One batch; images of different sizes get black pixels at their right and bottom, their masks likewise."""
+    height = max(x_CHW.shape[1] for x_CHW, _ in examples)
+    width = max(x_CHW.shape[2] for x_CHW, _ in examples)
+    x_NCHW = torch.zeros((len(examples), 3, height, width), dtype=torch.uint8)
+    targets = []
+    for number, (x_CHW, target) in enumerate(examples):
+        rows, columns = x_CHW.shape[1:]
+        x_NCHW[number, :, :rows, :columns] = x_CHW
+        padding = (0, width - columns, 0, height - rows)
+        targets.append(InstanceTarget(boxes=target["boxes"], masks=F.pad(target["masks"], padding)))
+    return x_NCHW, targets

@@ -1,0 +1,223 @@
+"""Competition data -> checked, divided into folds, laid out for training; killed anywhere, it goes on there."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+import kit
+from kit import competitions
+from kit.artefacts import sha256_bytes, sha256_file, sha256_json, write_json, write_text
+from kit.competitions.base import Competition, Instances, Prediction, SemanticMask
+from kit.console import console, progress, track
+from kit.errors import KitError
+from train_local.data import coco, folds, prepared, slides
+from train_local.data.prepared import Image, Prepared
+
+
+def prepare(
+    competition: str,
+    data: Path,
+    out: Path,
+    *,
+    reductions: Sequence[int] = (1,),
+    fold_count: int | None = None,
+    split: folds.Split = "group",
+    seed: int = 42,
+) -> Prepared:
+    """Check a competition's folder and write everything training reads.
+
+    Args:
+        competition: name in `kit.competitions`.
+        data: the competition's folder.
+        out: the prepared folder; `prepared.json` appears in it last.
+        reductions: for slides: source pixels, along one side, in one training pixel; one array set each.
+        fold_count: number of folds; None takes the published number or as many as there are groups.
+        split: "group" never parts a slide or WSI; "stratified" is the published vasculature split.
+        seed: of the split.
+
+    Returns:
+        What `prepared.json` says.
+
+    Raises:
+        KitError: the folder, a table or an image is unusable, the folds cannot be made, the disk is too small.
+    """
+    source = competitions.get(competition)
+    if not data.is_dir():
+        raise KitError(
+            "data folder is missing", where=data, fix="point --data at the competition's unpacked folder"
+        )
+    report = source.check(data)
+    report.require_ok()
+    ids = source.train_ids(data)
+    groups = {image_id: source.group_of(data, image_id) for image_id in ids}
+    made = folds.make(split, groups, fold_count, seed=seed)
+    findings = [str(finding) for finding in report.findings] + [
+        f"alarm: {text}" for text in folds.hygiene(made, groups)
+    ]
+    truth = source.truth(data, ids)
+    (out / prepared.NAME).unlink(missing_ok=True)
+
+    numbers = _dataset_numbers(data)
+    images = {
+        image_id: _describe(source, data, image_id, groups[image_id], truth[image_id], numbers.get(image_id))
+        for image_id in track(ids, total=len(ids), description="hash images")
+    }
+    inputs = {f"image:{image_id}": images[image_id].sha256 for image_id in ids}
+    inputs |= {f"truth:{image_id}": _truth_hash(truth[image_id]) for image_id in ids}
+    result = Prepared(
+        root=out,
+        competition=competition,
+        kind=source.kind,
+        data=data.resolve(),
+        images=images,
+        folds=made,
+        split=split,
+        seed=seed,
+        reductions=sorted(set(reductions)) if source.kind == "semantic" else [],
+        inputs=inputs,
+        findings=findings,
+        code_version=kit.__version__,
+    )
+    if source.kind == "semantic":
+        _write_slides(result, truth)
+    else:
+        _write_coco(result, truth)
+    write_text(out / "report.md", report_text(result))
+    prepared.save(result)
+    return result
+
+
+def _dataset_numbers(data: Path) -> dict[str, int]:
+    """Dataset of each tile where the competition has a tile_meta.csv; recipes of early stages choose by it."""
+    path = data / "tile_meta.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8-sig") as stream:
+        rows = list(csv.DictReader(stream))
+    try:
+        return {row["id"]: int(row["dataset"]) for row in rows if row["dataset"]}
+    except (KeyError, ValueError) as error:
+        raise KitError(
+            f"column id or dataset is missing or not a number: {error}",
+            where=path,
+            fix="download the competition's table again",
+        ) from error
+
+
+def _describe(
+    source: Competition, data: Path, image_id: str, group: str, truth: Prediction, dataset: int | None
+) -> Image:
+    path = source.image_path(data, image_id, "train")
+    return Image(
+        id=image_id,
+        path=path.relative_to(data).as_posix(),
+        sha256=sha256_file(path),
+        height=truth.height,
+        width=truth.width,
+        group=group,
+        dataset=dataset,
+    )
+
+
+def _truth_hash(truth: Prediction) -> str:
+    if isinstance(truth, SemanticMask):
+        return sha256_bytes(f"{truth.height}x{truth.width}:".encode() + truth.runs.astype("<i8").tobytes())
+    return sha256_json([truth.height, truth.width, [counts.decode() for counts in truth.masks]])
+
+
+def _write_slides(made: Prepared, truth: dict[str, Prediction]) -> None:
+    """Arrays of every slide at every resolution that are not there yet."""
+    todo = []
+    for reduction in made.reductions:
+        for image_id in made.images:
+            inputs = {name: made.inputs[f"{name}:{image_id}"] for name in ("image", "truth")}
+            files = slides.files_of(made.root, reduction, image_id)
+            if not slides.is_current(files, inputs):
+                todo.append((reduction, image_id, files, inputs))
+    pixels = sum(
+        made.images[image_id].height * made.images[image_id].width // reduction**2
+        for reduction, image_id, *_ in todo
+    )
+    made.root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(made.root).free
+    if pixels * 4 > free:
+        raise KitError(
+            f"the arrays need {pixels * 4 / 2**30:.1f} GiB, the disk has {free / 2**30:.1f} GiB free",
+            where=made.root,
+            fix="choose an --out on a larger disk, or prepare fewer resolutions with --scale",
+        )
+    with progress() as display:
+        for reduction, image_id, files, inputs in todo:
+            mask = truth[image_id]
+            assert isinstance(mask, SemanticMask)
+            task = display.add_task(f"slide {image_id} at 1/{reduction}", total=mask.height, note="rows")
+            slides.write(
+                files,
+                made.image_path(image_id),
+                mask,
+                reduction,
+                inputs=inputs,
+                code_version=kit.__version__,
+                on_rows=lambda rows, task=task: display.advance(task, rows),  # type: ignore[misc]  # a default binds this loop's task
+            )
+
+
+def _write_coco(made: Prepared, truth: dict[str, Prediction]) -> None:
+    """Annotations of both parts of every fold."""
+    names = {image_id: image.path for image_id, image in made.images.items()}
+    for fold in track(made.folds, total=len(made.folds), description="COCO annotations"):
+        for part, ids in (("train", fold.train), ("valid", fold.valid)):
+            tiles = {}
+            for image_id in ids:
+                instances = truth[image_id]
+                assert isinstance(instances, Instances)
+                tiles[image_id] = instances
+            value = coco.part_of(
+                tiles,
+                names,
+                description=f"{made.competition}, fold {fold.index}, {part}; conventions in coco.py",
+            )
+            write_json(made.coco_path(fold.index, part), value)
+
+
+def report_text(made: Prepared) -> str:
+    """What a person wants to see of a prepared folder, as Markdown."""
+    lines = [
+        f"# {made.competition}: prepared data",
+        "",
+        f"{len(made.images)} labelled images, {len({image.group for image in made.images.values()})} groups, "
+        f"{sum(image.height * image.width for image in made.images.values()) / 1e6:.1f} megapixels; "
+        f"split: {made.split}, seed {made.seed}.",
+        "",
+        "| fold | train | valid | groups held out |",
+        "|---|---|---|---|",
+    ]
+    for fold in made.folds:
+        held = sorted({made.images[image_id].group for image_id in fold.valid})
+        shown = ", ".join(held[:6]) + (" ..." if len(held) > 6 else "")
+        lines.append(f"| {fold.index} | {len(fold.train)} | {len(fold.valid)} | {shown} |")
+    lines += ["", "## Findings", ""]
+    lines += [f"- {text}" for text in made.findings] or ["- none"]
+    return "\n".join(lines) + "\n"
+
+
+def show(made: Prepared) -> None:
+    """Print the folds and what was found."""
+    table = Table(
+        title=f"{made.competition}: {len(made.images)} labelled images in {len(made.folds)} folds ({made.split})"
+    )
+    for heading in ("fold", "train", "valid", "groups held out"):
+        table.add_column(heading)
+    for fold in made.folds:
+        held = sorted({made.images[image_id].group for image_id in fold.valid})
+        table.add_row(str(fold.index), str(len(fold.train)), str(len(fold.valid)), ", ".join(held[:6]))
+    screen = console()
+    screen.print(table)
+    for text in made.findings:
+        screen.print(text, style="yellow" if not text.startswith("note") else "", markup=False)
+    screen.print(f"prepared data: {made.root}", markup=False)

@@ -1,0 +1,149 @@
+"""`prepared.json`: what `prepare` made, read by everything that trains."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from kit.artefacts import read_json, sha256_json, write_json
+from kit.errors import KitError
+from train_local.data.folds import Fold
+
+SCHEMA = 1
+NAME = "prepared.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """One labelled image.
+
+    Attributes:
+        id: of the competition.
+        path: below the competition's folder.
+        sha256: of the file.
+        height: rows.
+        width: columns.
+        group: what the group split keeps together.
+        dataset: number in the competition's tile_meta.csv; None where there is none.
+    """
+
+    id: str
+    path: str
+    sha256: str
+    height: int
+    width: int
+    group: str
+    dataset: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """The prepared folder.
+
+    Attributes:
+        root: the folder itself.
+        competition: name in `kit.competitions`.
+        kind: of the truth.
+        data: the competition's folder, absolute.
+        images: all labelled images, by id.
+        folds: of the labelled images.
+        split: how the folds were made.
+        seed: of the split.
+        reductions: of the slide arrays there are; empty for tiles.
+        inputs: name -> sha256 of the competition's tables and images.
+        findings: notes and warnings for the report.
+        code_version: that made it.
+    """
+
+    root: Path
+    competition: str
+    kind: Literal["semantic", "instance"]
+    data: Path
+    images: dict[str, Image]
+    folds: list[Fold]
+    split: str
+    seed: int
+    reductions: list[int]
+    inputs: dict[str, str]
+    findings: list[str] = field(default_factory=list)
+    code_version: str
+
+    @property
+    def identity(self) -> str:
+        """Hash of all that training sees of it: images, truth and folds, wherever the folder lies."""
+        return sha256_json(
+            {
+                "competition": self.competition,
+                "folds": [asdict(fold) for fold in self.folds],
+                "inputs": self.inputs,
+            }
+        )
+
+    def fold(self, index: int) -> Fold:
+        """The fold of an index.
+
+        Raises:
+            KitError: there is no such fold.
+        """
+        if not 0 <= index < len(self.folds):
+            raise KitError(
+                f"there is no fold {index}: the prepared data has {len(self.folds)}",
+                where=self.root / NAME,
+                fix=f"use --fold 0 to {len(self.folds) - 1}, or prepare with more folds",
+            )
+        return self.folds[index]
+
+    def image_path(self, image_id: str) -> Path:
+        """Where an image's file lies."""
+        return self.data / self.images[image_id].path
+
+    def coco_path(self, fold: int, part: Literal["train", "valid"]) -> Path:
+        """Where the COCO annotations of a fold's part lie."""
+        return self.root / "coco" / f"fold{fold}_{part}.json"
+
+
+def save(prepared: Prepared) -> None:
+    """Write `prepared.json`; call it after everything it describes."""
+    value = {
+        "schema": SCHEMA,
+        **{key: item for key, item in asdict(prepared).items() if key != "root"},
+        "data": str(prepared.data),
+        "images": [asdict(prepared.images[image_id]) for image_id in sorted(prepared.images)],
+        "identity": prepared.identity,
+    }
+    write_json(prepared.root / NAME, value)
+
+
+def load(root: Path) -> Prepared:
+    """Read and check `prepared.json`.
+
+    Raises:
+        KitError: missing, of another schema, or the competition's images are no longer where they were.
+    """
+    path = root / NAME
+    if not path.is_file():
+        raise KitError(
+            "no prepared data here",
+            where=path,
+            fix="run: python -m train_local prepare COMPETITION --data DIR --out DIR",
+        )
+    value: dict[str, Any] = read_json(path)
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise KitError("prepared.json has another schema", where=path, fix="run `prepare` again")
+    fields = {key: item for key, item in value.items() if key not in ("schema", "identity")}
+    try:
+        fields["images"] = {item["id"]: Image(**item) for item in fields["images"]}
+        fields["folds"] = [
+            Fold(item["index"], tuple(item["train"]), tuple(item["valid"])) for item in fields["folds"]
+        ]
+        prepared = Prepared(**{**fields, "root": root, "data": Path(fields["data"])})
+    except (KeyError, TypeError) as error:
+        raise KitError(f"not a prepared.json: {error}", where=path, fix="run `prepare` again") from error
+    if not prepared.data.is_dir():
+        raise KitError(
+            "the competition's folder is no longer there",
+            where=prepared.data,
+            fix=f"run `prepare {prepared.competition}` again with --data where it lies now; finished parts are kept",
+        )
+    return prepared

@@ -1,0 +1,220 @@
+"""Training examples of slides: squares read straight from the prepared arrays, at any offset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from kit.errors import KitError
+from kit.inference.tiles import reflect
+from train_local.data import slides
+from train_local.data.order import Position, generator, share, shuffled
+from train_local.data.prepared import Prepared
+from train_local.recipes.base import Data
+
+Augment = Callable[
+    [NDArray[np.uint8], NDArray[np.uint8], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.uint8]]
+]
+"""(image_HWC, mask_HW, generator) -> the same, changed."""
+
+_KEPT_BLANK = 0.05
+"""Share of the blank grid tiles that stay in (published)."""
+_TRIES = 16
+"""Draws for a place with tissue, or inside a large object, before the last one is taken as it is."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Centre of a tile.
+
+    Attributes:
+        slide: number of the slide.
+        y: row, in training pixels.
+        x: column.
+    """
+
+    slide: int
+    y: float
+    x: float
+
+
+@dataclass
+class _Slide:
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    objects: NDArray[np.float32]
+    grey: NDArray[np.float64]
+
+
+def is_blank(sums: NDArray[np.float64]) -> bool:
+    """Glass or black: mean grey below 10, or above 205 with a deviation below 20, or > 10 % of pixels below 10.
+
+    Args:
+        sums: count, sum, sum of squares and number of pixels below 10. (Rule of the kidney 2nd place.)
+    """
+    count, total, squares, dark = sums
+    mean = total / count
+    deviation = max(squares / count - mean**2, 0.0) ** 0.5
+    return bool(mean < 10 or (mean > 205 and deviation < 20) or dark > 0.1 * count)
+
+
+class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
+    """Examples of a fold's slides, each a pure function of (seed, step, item).
+
+    Args:
+        prepared: the prepared folder.
+        ids: slides to take from.
+        data: what an example is.
+        augment: done to each.
+        seed: of the run.
+        per_step: examples of one step; orders the walk through tiles.
+
+    Raises:
+        KitError: the resolution was not prepared, the recipe sets neither tile nor crop.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        ids: Sequence[str],
+        data: Data,
+        *,
+        augment: Augment,
+        seed: int,
+        per_step: int,
+    ) -> None:
+        reduction = slides.reduction_of(data.scale)
+        if reduction not in prepared.reductions:
+            raise KitError(
+                f"slides were not prepared at 1/{reduction} of their resolution, which the recipe needs",
+                where=prepared.root,
+                fix=f"run `prepare` again with --scale {' '.join(f'1/{n}' for n in sorted({*prepared.reductions, reduction}))}",
+            )
+        if data.tile is None and data.crop is None:
+            raise KitError(
+                "a slide needs a tile or a crop size", where="recipe", fix="set data.tile or data.crop"
+            )
+        self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
+        self._files = [slides.files_of(prepared.root, reduction, image_id) for image_id in ids]
+        self._slides: list[_Slide] | None = None
+        self._tile = max(round(data.tile / reduction), 1) if data.tile is not None else data.crop or 0
+        self._crop = min(data.crop or self._tile, self._tile)
+        self._objects, self._grid = self._places(self._open())
+        self._boxes = np.concatenate([slide.objects[:, :4] for slide in self._open()])
+
+    def __len__(self) -> int:
+        """Examples of an epoch."""
+        if self._data.sampling == "random":
+            return max(len(self._files) * self._data.examples_per_image, 1)
+        return max(len(self._objects) + len(self._grid), 1)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Workers open the arrays themselves."""
+        return {**self.__dict__, "_slides": None}
+
+    def __getitem__(self, position: Position) -> tuple[Tensor, Tensor]:
+        """Image uint8 (3, h, w) and covered part of each pixel float32 (1, h, w) in [0, 1]."""
+        step, item = position
+        random = generator(self._seed, step, item)
+        number = step * self._per_step + item
+        place = self._random_place(random) if self._data.sampling == "random" else self._walk(number)
+        image_HWC, mask_HW = self._read(place, random)
+        image_HWC, mask_HW = self._augment(image_HWC, mask_HW, random)
+        x_CHW = torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1)))
+        return x_CHW, torch.from_numpy(np.ascontiguousarray(mask_HW))[None].float() / 255
+
+    def _open(self) -> list[_Slide]:
+        if self._slides is None:
+            opened = []
+            for files in self._files:
+                with np.load(files.places) as places:
+                    objects, grey = places["objects"], places["grey"]
+                opened.append(
+                    _Slide(
+                        np.load(files.image, mmap_mode="r"), np.load(files.mask, mmap_mode="r"), objects, grey
+                    )
+                )
+            self._slides = opened
+        return self._slides
+
+    def _places(self, opened: Sequence[_Slide]) -> tuple[list[Place], list[Place]]:
+        """All object centres, and the centres of the grid tiles that hold tissue (and a few that do not)."""
+        objects = [
+            Place(number, float(row[4]), float(row[5]))
+            for number, slide in enumerate(opened)
+            for row in slide.objects
+        ]
+        grid, random = [], np.random.default_rng(self._seed)
+        for number, slide in enumerate(opened):
+            height, width = slide.mask.shape
+            for top in range(0, height, self._tile):
+                for left in range(0, width, self._tile):
+                    kept = random.random() < _KEPT_BLANK
+                    if kept or not is_blank(self._grey(slide, top, left)):
+                        grid.append(Place(number, top + self._tile / 2, left + self._tile / 2))
+        return objects, grid
+
+    def _grey(self, slide: _Slide, top: int, left: int) -> NDArray[np.float64]:
+        """Grey sums of the blocks a tile touches inside the slide."""
+        first_row, first_column = max(top, 0) // slides.BLOCK, max(left, 0) // slides.BLOCK
+        last_row, last_column = (
+            -(-(top + self._tile) // slides.BLOCK),
+            -(-(left + self._tile) // slides.BLOCK),
+        )
+        part: NDArray[np.float64] = slide.grey[first_row:last_row, first_column:last_column].sum(axis=(0, 1))
+        return part
+
+    def _walk(self, number: int) -> Place:
+        """The place of the `number`-th example: objects and grid tiles in their shares, each shuffled anew every round."""
+        part = self._data.object_tiles if self._grid else 1.0
+        of_objects, before = share(number, part if self._objects else 0.0)
+        places = self._objects if of_objects else self._grid
+        return places[shuffled(self._seed, int(of_objects), before, len(places))]
+
+    def _random_place(self, random: np.random.Generator) -> Place:
+        opened = self._open()
+        if self._objects and random.random() < self._data.object_tiles:
+            return self._inside_object(int(random.integers(len(self._objects))), random)
+        areas = np.array([slide.mask.size for slide in opened], np.float64)
+        for _ in range(_TRIES):
+            number = int(random.choice(len(opened), p=areas / areas.sum()))
+            height, width = opened[number].mask.shape
+            place = Place(number, random.uniform(0, height), random.uniform(0, width))
+            half = self._tile / 2
+            if not is_blank(self._grey(opened[number], int(place.y - half), int(place.x - half))):
+                break
+        return place
+
+    def _inside_object(self, number: int, random: np.random.Generator) -> Place:
+        """The centre of an object that fits a tile, a random point inside one that does not."""
+        place, (y0, x0, y1, x1) = self._objects[number], self._boxes[number].tolist()
+        if max(y1 - y0, x1 - x0) <= self._tile:
+            return place
+        mask_HW = self._open()[place.slide].mask
+        for _ in range(_TRIES):
+            place = Place(place.slide, random.uniform(y0, y1), random.uniform(x0, x1))
+            if mask_HW[int(place.y), int(place.x)] > 127:
+                break
+        return place
+
+    def _read(self, place: Place, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The crop of the tile round a place; outside the slide its mirror image."""
+        slide = self._open()[place.slide]
+        slack = self._tile - self._crop
+        centred = random.random() < self._data.crop_centre
+        down, right = (slack // 2, slack // 2) if centred else random.integers(0, slack + 1, 2).tolist()
+        top = round(place.y - self._tile / 2) + down
+        left = round(place.x - self._tile / 2) + right
+        height, width = slide.mask.shape
+        if top >= 0 and left >= 0 and top + self._crop <= height and left + self._crop <= width:
+            area = (slice(top, top + self._crop), slice(left, left + self._crop))
+            return np.array(slide.image[area]), np.array(slide.mask[area])
+        rows, columns = reflect(top, top + self._crop, height), reflect(left, left + self._crop, width)
+        cross = np.ix_(rows, columns)
+        return slide.image[cross], slide.mask[cross]

@@ -1,0 +1,219 @@
+"""One uncompressed array a slide at training resolution, so that a crop at any offset is a short read.
+
+Written by bands: a slide of any size needs the memory of a few hundred of its rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.artefacts import read_sidecar, sidecar_path, write_bytes, write_sidecar
+from kit.competitions.base import SemanticMask
+from kit.errors import KitError
+from kit.images.slide import open_slide
+
+BAND = 128
+"""Rows of the small image that are made at a time."""
+BLOCK = 32
+"""Side, in pixels of the small image, of the squares whose grey values are summed up for finding blank tiles."""
+
+
+@dataclass(frozen=True)
+class SlideFiles:
+    """Where one slide's arrays lie.
+
+    Attributes:
+        image: uint8 (H, W, 3) RGB.
+        mask: uint8 (H, W): covered part of each pixel, 255 is all of it.
+        places: npz with `objects` float32 (N, 6) of y0, x0, y1, x1, centre y, centre x of each connected object, and
+            `grey` float64 (rows, columns, 4) of count, sum, sum of squares and number below 10 in each BLOCK square.
+    """
+
+    image: Path
+    mask: Path
+    places: Path
+
+
+def files_of(root: Path, reduction: int, image_id: str) -> SlideFiles:
+    """Where the arrays of a slide lie under the prepared folder."""
+    folder = root / "slides" / f"x{reduction}"
+    return SlideFiles(
+        folder / f"{image_id}.image.npy", folder / f"{image_id}.mask.npy", folder / f"{image_id}.places.npz"
+    )
+
+
+def reduction_of(scale: float) -> int:
+    """The whole number of source pixels, along one side, in one training pixel.
+
+    Raises:
+        KitError: the scale is not one over a whole number.
+    """
+    reduction = max(round(1 / scale), 1) if scale > 0 else 0
+    if not reduction or abs(1 / reduction - scale) > 1e-3 * scale:
+        raise KitError(
+            f"training resolution {scale:g} is not one over a whole number",
+            where="scale",
+            fix="use 1, 1/2, 1/3, ... so that every training pixel is the mean of whole source pixels",
+        )
+    return reduction
+
+
+class MaskBands:
+    """Row bands of a column-major run-length mask, without ever holding the whole mask."""
+
+    def __init__(self, mask: SemanticMask) -> None:
+        start, length = mask.runs[:, 0], mask.runs[:, 1]
+        # A run that goes on in the next columns becomes one piece a column.
+        first, last = start // mask.height, (start + length - 1) // mask.height
+        pieces = last - first + 1
+        column = (
+            np.repeat(first, pieces) + np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
+        )
+        top = np.maximum(np.repeat(start, pieces) - column * mask.height, 0)
+        bottom = np.minimum(np.repeat(start + length, pieces) - column * mask.height, mask.height)
+        self._column, self._top, self._bottom = column, top, bottom
+        self._width = mask.width
+
+    def band(self, y0: int, y1: int) -> NDArray[np.uint8]:
+        """Rows y0 to y1 as uint8 (y1 - y0, W) of 0 and 255."""
+        hit = (self._top < y1) & (self._bottom > y0)
+        column = self._column[hit]
+        edges_HW = np.zeros((y1 - y0 + 1, self._width), np.int8)
+        np.add.at(edges_HW, (np.maximum(self._top[hit] - y0, 0), column), 1)
+        np.add.at(edges_HW, (np.minimum(self._bottom[hit], y1) - y0, column), -1)
+        covered_HW: NDArray[np.uint8] = edges_HW[:-1].cumsum(axis=0, dtype=np.int8).astype(np.uint8) * 255
+        return covered_HW
+
+
+def _shrink(band: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
+    """Means of `reduction` x `reduction` squares; rows and columns that fill no square are mirrored first."""
+    height, width = band.shape[:2]
+    pad = (-height % reduction, -width % reduction)
+    if any(pad):
+        band = cv2.copyMakeBorder(band, 0, pad[0], 0, pad[1], cv2.BORDER_REFLECT)
+    size = (band.shape[1] // reduction, band.shape[0] // reduction)
+    return np.asarray(cv2.resize(band, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@contextlib.contextmanager
+def _whole_array(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
+    """A memory-mapped uint8 array that appears under its name only when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]  # numpy leaves it untyped
+        yield array
+        array.flush()
+        del array
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise KitError(
+            f"cannot write {path.name}: {error.strerror or error}",
+            where=path.parent,
+            fix=f"free {int(np.prod(shape)) >> 20} MiB on that disk or choose another --out",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _grey_sums(band_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Count, sum, sum of squares and dark pixels of each BLOCK square of a band, (rows, columns, 4)."""
+    grey_HW = band_HWC.mean(axis=2, dtype=np.float64)
+    layers = np.stack([np.ones_like(grey_HW), grey_HW, grey_HW**2, (grey_HW < 10).astype(np.float64)], axis=2)
+    rows = np.add.reduceat(layers, np.arange(0, grey_HW.shape[0], BLOCK), axis=0)
+    return np.asarray(np.add.reduceat(rows, np.arange(0, grey_HW.shape[1], BLOCK), axis=1))
+
+
+def _objects(mask_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Box and centre of each connected object of the mask."""
+    count, _, stats, centres = cv2.connectedComponentsWithStats(
+        (mask_HW > 127).astype(np.uint8), connectivity=8
+    )
+    if count < 2:
+        return np.zeros((0, 6), np.float32)
+    left, top, width, height = (stats[1:, place] for place in range(4))
+    boxes = np.stack([top, left, top + height, left + width, centres[1:, 1], centres[1:, 0]], axis=1)
+    return boxes.astype(np.float32)
+
+
+def is_current(files: SlideFiles, inputs: dict[str, str]) -> bool:
+    """Whether the arrays exist, are undamaged and were made from these inputs."""
+    try:
+        return all(
+            read_sidecar(path, kind="slide")["inputs"] == inputs
+            for path in (files.image, files.mask, files.places)
+        )
+    except KitError:
+        return False
+
+
+def write(
+    files: SlideFiles,
+    source: Path,
+    mask: SemanticMask,
+    reduction: int,
+    *,
+    inputs: dict[str, str],
+    code_version: str,
+    on_rows: Callable[[int], None],
+) -> None:
+    """Write the arrays of one slide.
+
+    Args:
+        files: where to.
+        source: the TIFF.
+        mask: its truth, of the TIFF's size.
+        reduction: source pixels, along one side, in one training pixel.
+        inputs: hashes the sidecars record.
+        code_version: likewise.
+        on_rows: told how many source rows were done.
+
+    Raises:
+        KitError: the image cannot be read, the truth is of another size, the disk is full.
+    """
+    for path in (files.image, files.mask, files.places):
+        sidecar_path(path).unlink(missing_ok=True)
+    with open_slide(source) as slide:
+        if (slide.height, slide.width) != (mask.height, mask.width):
+            raise KitError(
+                f"truth is for {mask.height} x {mask.width} pixels, the image has {slide.height} x {slide.width}",
+                where=source,
+                fix="put the image the table describes back in place",
+            )
+        bands = MaskBands(mask)
+        height, width = -(-slide.height // reduction), -(-slide.width // reduction)
+        grey = []
+        with (
+            _whole_array(files.image, (height, width, 3)) as image_HWC,
+            _whole_array(files.mask, (height, width)) as mask_HW,
+        ):
+            for row in range(0, height, BAND):
+                y0, y1 = row * reduction, min((row + BAND) * reduction, slide.height)
+                small_HWC = _shrink(slide.read_band(y0, y1), reduction)
+                image_HWC[row : row + BAND] = small_HWC
+                mask_HW[row : row + BAND] = _shrink(bands.band(y0, y1), reduction)
+                grey.append(_grey_sums(small_HWC))
+                on_rows(y1 - y0)
+            objects = _objects(mask_HW)
+    _write_places(files.places, objects, np.concatenate(grey))
+    for path in (files.image, files.mask, files.places):
+        write_sidecar(
+            path, kind="slide", config={"reduction": reduction}, inputs=inputs, code_version=code_version
+        )
+
+
+def _write_places(path: Path, objects: NDArray[np.float32], grey: NDArray[np.float64]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, objects=objects, grey=grey)
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,155 @@
+"""Predictions of validation images with the engine that runs on Kaggle, and their score by the competition's metric."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from kit import competitions
+from kit.competitions.base import Prediction
+from kit.ensemble import Ensemble, Member, Pass, Rung
+from kit.inference.runner import fuse, result_file, run_pass
+from kit.models import Network, spec
+from train_local.data.prepared import Prepared
+from train_local.runs import Run
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One pass over one image.
+
+    Attributes:
+        view: under which it was seen.
+        image_id: of the image.
+        path: of the stored map or detections.
+        seconds: it took, reading included; 0 when it was there already.
+    """
+
+    view: str
+    image_id: str
+    path: Path
+    seconds: float
+
+
+def member_of(run: Run, *, sha256: str, size: int) -> Member:
+    """The ensemble member a run's weights make.
+
+    Args:
+        run: that trained them.
+        sha256: of the weights, or any text that names this state of the network.
+        size: bytes of the weights file.
+    """
+    network = dict(run.recipe.network)
+    return Member(
+        name=run.name,
+        weights=f"{run.name}.safetensors",
+        sha256=sha256,
+        size=size,
+        network=network,
+        inference=dict(run.recipe.inference),
+        requires=list(spec(str(network["network"])).requires),
+    )
+
+
+def predict(
+    module: Network,
+    member: Member,
+    prepared: Prepared,
+    ids: Sequence[str],
+    views: Sequence[str],
+    out: Path,
+    *,
+    device: torch.device,
+    on_image: Callable[[Predicted], None] | None = None,
+) -> list[Predicted]:
+    """Run passes over images, best-known view order outside, images inside.
+
+    Args:
+        module: in eval mode on `device`.
+        member: its identity and settings.
+        prepared: where the images are.
+        ids: images.
+        views: names of `kit.inference.views`.
+        out: root of the stored passes; what is there already is kept.
+        device: where the module is.
+        on_image: told of each finished one.
+
+    Raises:
+        KitError: an image cannot be read, the disk is full, the network gives no numbers.
+    """
+    done = []
+    for view in views:
+        item = Pass(member=0, view=view, seconds_per_megapixel=0.0)
+        for image_id in ids:
+            fresh = not result_file(out, member, item, image_id).is_file()
+            began = time.perf_counter()
+            path = run_pass(module, member, item, image_id, prepared.image_path(image_id), out, device=device)
+            done.append(Predicted(view, image_id, path, (time.perf_counter() - began) * fresh))
+            if on_image is not None:
+                on_image(done[-1])
+    return done
+
+
+def alone(prepared: Prepared, member: Member, view: str) -> Ensemble:
+    """The ensemble of one member under one view with the default fusion."""
+    return Ensemble(
+        competition=prepared.competition,
+        kind=prepared.kind,
+        members=[member],
+        passes=[Pass(member=0, view=view, seconds_per_megapixel=0.0)],
+        rungs=[Rung(passes=1, weights=[1.0], settings={}, cv=0.0)],
+    )
+
+
+def score(
+    prepared: Prepared,
+    ensemble: Ensemble,
+    rung: int,
+    files: Mapping[str, Mapping[int, Path]],
+    truth: Mapping[str, Prediction],
+) -> float:
+    """The competition's metric of a rung, fused exactly as on Kaggle.
+
+    Args:
+        prepared: names the competition and the images' sizes.
+        ensemble: whose rung it is.
+        rung: its index.
+        files: image id -> index in `ensemble.passes` -> stored pass.
+        truth: image id -> truth, of the same images.
+    """
+    predictions = {}
+    for image_id, of_pass in files.items():
+        image = prepared.images[image_id]
+        predictions[image_id] = fuse(ensemble, rung, image_id, of_pass, (image.height, image.width))
+    wanted = {image_id: truth[image_id] for image_id in files}
+    return competitions.get(prepared.competition).score(wanted, predictions).value
+
+
+class Validation:
+    """The metric of a fold's held-out images, for a network in training."""
+
+    def __init__(self, run: Run, prepared: Prepared) -> None:
+        self._run, self._prepared = run, prepared
+        self._ids = prepared.fold(run.fold).valid
+        source = competitions.get(prepared.competition)
+        self._truth = source.truth(prepared.data, self._ids)
+        self.metric = source.metric
+
+    def __call__(self, module: Network, step: int, scratch: Path, *, device: torch.device) -> float:
+        """The metric under the recipe's first view.
+
+        Args:
+            module: in eval mode on `device`.
+            step: of the training; tells stored passes apart.
+            scratch: folder for them, emptied by the caller.
+            device: where the module is.
+        """
+        view = self._run.recipe.views[0]
+        member = member_of(self._run, sha256=f"step {step}", size=0)
+        done = predict(module, member, self._prepared, self._ids, [view], scratch, device=device)
+        files = {item.image_id: {0: item.path} for item in done}
+        return score(self._prepared, alone(self._prepared, member, view), 0, files, self._truth)

@@ -1,0 +1,131 @@
+"""Every run of the prepared data in the order their weights need each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from rich.table import Table
+
+from kit.console import console
+from kit.errors import KitError
+from train_local.data.prepared import Prepared
+from train_local.loop import Options
+from train_local.recipes.base import Recipe
+from train_local.runs import Run, plan
+from train_local.start import Start, resolve
+from train_local.train import train
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recipe on one fold, before its inputs exist.
+
+    Attributes:
+        recipe: resolved.
+        fold: index.
+    """
+
+    recipe: Recipe
+    fold: int
+
+    @property
+    def name(self) -> str:
+        """What `--only` matches."""
+        return f"{self.recipe.name}.fold{self.fold}"
+
+
+def in_order(recipes: Iterable[Recipe], prepared: Prepared, folds: Sequence[int] | None = None) -> list[Job]:
+    """Jobs of some recipes and of all earlier stages they start from, those first.
+
+    Args:
+        recipes: of the prepared competition; others are left out.
+        prepared: says which folds there are; a recipe's folds beyond them are left out.
+        folds: None takes each recipe's own.
+    """
+    jobs: dict[str, Job] = {}
+
+    def add(recipe: Recipe) -> None:
+        if recipe.before is not None:
+            add(recipe.before)
+        for fold in recipe.folds if folds is None else folds:
+            if fold < len(prepared.folds):
+                job = Job(recipe, fold)
+                jobs.setdefault(job.name, job)
+
+    for recipe in recipes:
+        if recipe.competition == prepared.competition:
+            add(recipe)
+    return list(jobs.values())
+
+
+def run_of(
+    job: Job, prepared: Prepared, root: Path, *, seed: int | None, given: Path | None
+) -> tuple[Run, Start]:
+    """The run of a job, and its first weights.
+
+    Raises:
+        KitError: the earlier stage is not trained yet, or a checkpoint has to be named.
+    """
+    start = resolve(job.recipe, job.fold, root, given)
+    return plan(job.recipe, prepared, job.fold, root, seed=seed, start=start.identity), start
+
+
+def show(jobs: Sequence[Job], prepared: Prepared, root: Path) -> None:
+    """Print what would be done."""
+    table = Table(title=f"{prepared.competition}: {len(jobs)} runs")
+    for heading in ("run", "status", "images", "starts from", "identity"):
+        table.add_column(heading)
+    for job in jobs:
+        before = (
+            job.recipe.before.name if job.recipe.before is not None else job.recipe.start or "random weights"
+        )
+        count = f"{len(prepared.fold(job.fold).train)} + {len(prepared.fold(job.fold).valid)}"
+        try:
+            run, _ = run_of(job, prepared, root, seed=None, given=None)
+        except KitError as error:
+            table.add_row(job.name, "waits", count, before, error.problem)
+        else:
+            table.add_row(job.name, run.status(), count, before, run.identity[:12])
+    console().print(table)
+
+
+def train_all(
+    jobs: Sequence[Job],
+    prepared: Prepared,
+    root: Path,
+    options: Options,
+    *,
+    only: str | None = None,
+    dry_run: bool = False,
+) -> None:
+    """Do every job that is not finished, in order.
+
+    Args:
+        jobs: of `in_order`.
+        prepared: the data.
+        root: folder of all runs.
+        options: of each run; the time budget counts for each alone.
+        only: pattern a job's name has to match ("unet*", "*.fold0").
+        dry_run: print the plan only.
+
+    Raises:
+        KitError: nothing matches, or a run fails (those finished before it are kept).
+    """
+    chosen = [
+        job for job in jobs if only is None or fnmatch(job.name, only) or fnmatch(job.recipe.name, only)
+    ]
+    if not chosen:
+        raise KitError(
+            f"no run matches {only!r}" if only else f"no recipe is for {prepared.competition}",
+            where="--only" if only else prepared.root,
+            fix=f"runs: {', '.join(job.name for job in jobs)}" if jobs else "`recipes` lists what there is",
+        )
+    show(chosen, prepared, root)
+    if dry_run:
+        return
+    for job in chosen:
+        run, start = run_of(job, prepared, root, seed=None, given=None)
+        train(run, prepared, options, start=start)

@@ -1,0 +1,67 @@
+"""What a run leaves for people: `log.jsonl`, one object a line, and TensorBoard events with the same numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+from kit.artefacts import write_text
+
+NAME = "log.jsonl"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a log; a line cut off by a kill is left out."""
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            entries.append(json.loads(line))
+        except ValueError:
+            continue
+    return entries
+
+
+class Log:
+    """Appends to both logs of a run.
+
+    Every line has `step` (optimiser steps taken) and `seconds` (of training so far, over all starts); training lines
+    add `loss`, its terms as `loss/NAME`, and `lr`; evaluations add `metric` and its name as `metric_name`.
+
+    Args:
+        folder: of the run.
+        step: the run goes on from here: what an interrupted start logged beyond it is taken back.
+    """
+
+    def __init__(self, folder: Path, *, step: int) -> None:
+        self._path = folder / NAME
+        kept = [entry for entry in read(self._path) if entry["step"] <= step]
+        write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in kept))
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def __enter__(self) -> Self:
+        self._stream = self._path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+        self._writer.close()
+
+    def write(self, step: int, **values: float | str) -> None:
+        """One line, and its numbers as TensorBoard scalars."""
+        self._stream.write(json.dumps({"step": step, **values}) + "\n")
+        self._stream.flush()
+        for name, value in values.items():
+            if not isinstance(value, str):
+                self._writer.add_scalar(name, value, step)
+
+    def sync(self) -> None:
+        """Bring the lines to disk; called before a checkpoint, which must not be ahead of its log."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())

@@ -1,0 +1,299 @@
+"""The training loop: Lightning Fabric for device and precision, the rest in plain sight.
+
+A run is a pure function of its config and data: examples depend on (seed, step, item) only, everything else that
+changes is in the checkpoint. Killed at any point and started again, it ends with the same weights (on one machine and
+thread count; on CUDA only as far as its kernels are deterministic).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from kit.console import console, progress
+from kit.errors import KitError
+from kit.models import Network
+from train_local import checkpoint
+from train_local.data.order import Steps, loader
+from train_local.data.prepared import Prepared
+from train_local.ema import MovingAverage
+from train_local.evaluate import Validation
+from train_local.logs import Log
+from train_local.optimise import make_optimiser, set_learning_rate
+from train_local.runs import Run
+from train_local.start import Start
+from train_local.start import apply as apply_start
+from train_local.tasks import Task, make_task
+
+LOG_EVERY = 10
+"""Steps between log lines; evaluations and the last step are always logged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What may differ between two starts of one run without changing its result.
+
+    Attributes:
+        device: "auto", "cpu" or "cuda".
+        max_seconds: end cleanly after this much time of this start; None trains to the end.
+        workers: data loader processes; None takes the recipe's.
+        checkpoint_seconds: time between checkpoints; every evaluation writes one as well.
+    """
+
+    device: str = "auto"
+    max_seconds: float | None = None
+    workers: int | None = None
+    checkpoint_seconds: float = 300.0
+
+
+@dataclass
+class Progress:
+    """How far a run is; in every checkpoint.
+
+    Attributes:
+        step: optimiser steps taken.
+        seconds: of training over all starts.
+        best: step, metric and averaged weights of the best evaluation so far.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best: dict[str, Any] | None = None
+
+    def offer(self, step: int, metric: float, state: dict[str, Tensor]) -> bool:
+        """Keep these weights if they are the best so far; the earlier of two equals stays."""
+        if self.best is not None and metric <= self.best["metric"]:
+            return False
+        self.best = {
+            "step": step,
+            "metric": metric,
+            "state": {name: value.detach().cpu().clone() for name, value in state.items()},
+        }
+        return True
+
+
+@dataclass
+class Clock:
+    """Where the time goes."""
+
+    spent: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "step": 0.0, "evaluation": 0.0})
+
+    @contextmanager
+    def count(self, what: str) -> Iterator[None]:
+        """Add the block's time to `what`."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[what] += time.perf_counter() - began
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """One device; 16-bit precisions fall back to float32 on the CPU.
+
+    Raises:
+        KitError: CUDA was asked for and is not there.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise KitError(f"unknown device {device!r}", where="--device", fix="use auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise KitError(
+            "no CUDA device is usable", where="--device", fix="use --device cpu, or check the driver"
+        )
+    on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    return Fabric(
+        accelerator="cuda" if on_gpu else "cpu", devices=1, precision=precision if on_gpu else "32-true"
+    )
+
+
+def seed_all(seed: int) -> None:
+    """Seed every global generator."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+class Trainer:
+    """One run in progress.
+
+    Args:
+        run: what to train.
+        prepared: on what.
+        options: how.
+        start: first weights.
+    """
+
+    def __init__(self, run: Run, prepared: Prepared, options: Options, start: Start) -> None:
+        self.run, self.options, self.recipe = run, options, run.recipe
+        self.fabric = make_fabric(options.device, run.recipe.precision)
+        seed_all(run.seed)
+        self.task: Task = make_task(run, prepared)
+        self.total = self.recipe.total_steps(self.task.epoch)
+        self.network: Network = self.task.network
+        apply_start(self.network, self.recipe, start)
+        optimiser = make_optimiser(self.network, self.recipe.optimiser)
+        self.module, self.optimiser = self.fabric.setup(self.network, optimiser)
+        self.average = MovingAverage(self.network, self.recipe.ema_decay)
+        self.validation = Validation(run, prepared)
+        self.progress, self.clock = Progress(), Clock()
+        self._began = self._saved = time.monotonic()
+
+    @property
+    def epoch_steps(self) -> int:
+        """Optimiser steps of an epoch."""
+        return max(self.task.epoch // (self.recipe.batch_size * self.recipe.accumulate), 1)
+
+    @property
+    def eval_steps(self) -> int:
+        """Optimiser steps between evaluations."""
+        return self.recipe.eval_every * (1 if self.recipe.epochs is None else self.epoch_steps)
+
+    def load(self) -> bool:
+        """Go on from the last checkpoint; False if there is none."""
+        checkpoint.remove_leftovers(self.run.checkpoints)
+        state = checkpoint.load(self.run.checkpoints, identity=self.run.identity)
+        if state is None:
+            return False
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        self.progress = Progress(state["step"], state["seconds"], state["best"])
+        checkpoint.set_random_state(state["random"])
+        return True
+
+    def save(self, log: Log) -> None:
+        """Write a checkpoint of the present step."""
+        log.sync()
+        state = {
+            "step": self.progress.step,
+            "seconds": self.progress.seconds,
+            "best": self.progress.best,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.fabric.strategy.precision.state_dict(),
+            "random": checkpoint.random_state(),
+        }
+        checkpoint.save(self.run.checkpoints, self.progress.step, state, identity=self.run.identity)
+        self._saved = time.monotonic()
+
+    def fit(self) -> bool:
+        """Train until the end or the budget; `progress.best` holds the result.
+
+        Returns:
+            Whether the end was reached.
+
+        Raises:
+            KitError: the loss is no longer a number, the disk is full.
+        """
+        resumed = self.load()
+        screen = console()
+        if resumed:
+            screen.print(
+                f"{self.run.name}: going on from step {self.progress.step} of {self.total}", markup=False
+            )
+        workers = self.recipe.data.workers if self.options.workers is None else self.options.workers
+        steps = Steps(self.progress.step, self.total, self.recipe.batch_size, self.recipe.accumulate)
+        on_gpu = self.fabric.device.type == "cuda"
+        batches = iter(
+            loader(self.task.examples, steps, collate=self.task.collate, workers=workers, pin=on_gpu)
+        )
+        self.network.train()
+        with Log(self.run.folder, step=self.progress.step) as log, progress() as display:
+            bar = display.add_task(self.run.name, total=self.total, completed=self.progress.step, note="")
+            while self.progress.step < self.total:
+                terms = self._step(batches)
+                step = self.progress.step
+                if step % LOG_EVERY == 0 or step == self.total or step == 1:
+                    self._log(log, terms)
+                display.update(bar, completed=step, note=self._note(terms))
+                if step % self.eval_steps == 0 or step == self.total:
+                    self._evaluate(log)
+                    self.save(log)
+                elif time.monotonic() - self._saved > self.options.checkpoint_seconds:
+                    self.save(log)
+                if self._out_of_time() and step < self.total:
+                    self.save(log)
+                    # Not in the checkpoint: a start that goes on must not know of an evaluation out of turn.
+                    if step % self.eval_steps:
+                        self._evaluate(log)
+                    return False
+        return True
+
+    def _step(self, batches: Iterator[Any]) -> dict[str, Tensor]:
+        """One optimiser step."""
+        began = time.perf_counter()
+        factor = self.recipe.schedule.factor(self.progress.step, self.total)
+        set_learning_rate(self.optimiser, self.recipe.optimiser.lr * factor)
+        summed: dict[str, Tensor] = {}
+        for _ in range(self.recipe.accumulate):
+            with self.clock.count("data"):
+                batch = self.fabric.to_device(next(batches))
+            with self.clock.count("step"):
+                terms = self.task.losses(self.module, batch)
+                loss = torch.stack(list(terms.values())).sum() / self.recipe.accumulate
+                self.fabric.backward(loss)
+                for name, value in terms.items():
+                    summed[name] = summed.get(name, 0) + value.detach() / self.recipe.accumulate
+        with self.clock.count("step"):
+            if self.recipe.grad_clip:
+                self.fabric.clip_gradients(
+                    self.module, self.optimiser, max_norm=self.recipe.grad_clip, error_if_nonfinite=False
+                )
+            self.optimiser.step()
+            self.optimiser.zero_grad()
+            self.average.update(self.network)
+        self.progress.step += 1
+        self.progress.seconds += time.perf_counter() - began
+        if not math.isfinite(float(sum(summed.values()))):
+            raise KitError(
+                f"the loss is not a number after step {self.progress.step}: "
+                + ", ".join(f"{name} {float(value):.3g}" for name, value in summed.items()),
+                where=self.run.folder,
+                fix="lower the learning rate, clip gradients or train in 32-true; the last checkpoint is from before",
+            )
+        return summed
+
+    def _evaluate(self, log: Log) -> None:
+        scratch = self.run.folder / "evaluation"
+        shutil.rmtree(scratch, ignore_errors=True)
+        with self.clock.count("evaluation"), self.average.applied(self.network) as averaged:
+            metric = self.validation(averaged, self.progress.step, scratch, device=self.fabric.device)
+        shutil.rmtree(scratch, ignore_errors=True)
+        self.progress.offer(self.progress.step, metric, self.average.state)
+        log.write(
+            self.progress.step,
+            seconds=round(self.progress.seconds, 3),
+            metric=metric,
+            metric_name=self.validation.metric,
+        )
+
+    def _log(self, log: Log, terms: dict[str, Tensor]) -> None:
+        values = {f"loss/{name}": float(value) for name, value in terms.items()}
+        log.write(
+            self.progress.step,
+            seconds=round(self.progress.seconds, 3),
+            loss=sum(values.values()),
+            lr=float(self.optimiser.param_groups[0]["lr"]),
+            **values,
+        )
+
+    def _note(self, terms: dict[str, Tensor]) -> str:
+        best = f" best {self.progress.best['metric']:.4f}" if self.progress.best is not None else ""
+        return f"loss {float(sum(terms.values())):.4f}{best}"
+
+    def _out_of_time(self) -> bool:
+        limit = self.options.max_seconds
+        return limit is not None and time.monotonic() - self._began >= limit

@@ -1,0 +1,34 @@
+"""Optimisers and their parameter groups, as recipes name them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from train_local.recipes.base import Optimiser
+
+
+def make_optimiser(module: nn.Module, settings: Optimiser) -> Optimizer:
+    """The optimiser of a recipe over all parameters that train.
+
+    Args:
+        module: the network; its frozen parameters are left out.
+        settings: of the recipe.
+    """
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in trained if parameter.ndim > 1 or not settings.no_decay_1d]
+    spared = [parameter for parameter in trained if parameter.ndim <= 1 and settings.no_decay_1d]
+    groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": settings.weight_decay}]
+    if spared:
+        groups.append({"params": spared, "weight_decay": 0.0})
+    if settings.name == "sgd":
+        return SGD(groups, lr=settings.lr, momentum=settings.momentum)
+    return AdamW(groups, lr=settings.lr, betas=settings.betas, amsgrad=settings.amsgrad)
+
+
+def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
+    """The same learning rate for every group."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate

@@ -1,0 +1,146 @@
+"""Where a run lies, what identifies it, and whether it is finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import kit
+from kit.artefacts import read_json, sha256_json, write_json
+from kit.console import console
+from kit.errors import KitError
+from train_local.data.prepared import Prepared
+from train_local.recipes.base import Recipe
+
+WEIGHTS = "weights.safetensors"
+Status = Literal["to do", "interrupted", "stopped early", "finished"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recipe on one fold.
+
+    Attributes:
+        recipe: the resolved recipe.
+        fold: index in the prepared data.
+        seed: of this run.
+        root: folder of all runs.
+        identity: hash of resolved config, inputs and code version.
+    """
+
+    recipe: Recipe
+    fold: int
+    seed: int
+    root: Path
+    identity: str
+
+    @property
+    def name(self) -> str:
+        """Short name, also the ensemble member's."""
+        return f"{self.recipe.name}.fold{self.fold}"
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of this run lies."""
+        return self.root / self.recipe.name / f"fold{self.fold}"
+
+    @property
+    def weights(self) -> Path:
+        """The exported weights."""
+        return self.folder / WEIGHTS
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def oof(self) -> Path:
+        """Folder of the out-of-fold predictions."""
+        return self.folder / "oof"
+
+    def config(self) -> dict[str, Any]:
+        """The resolved config."""
+        return {"recipe": self.recipe.as_dict(), "fold": self.fold, "seed": self.seed}
+
+    def record(self, name: str) -> dict[str, Any] | None:
+        """A JSON file of this run, or None if it is absent or another run's."""
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        value: dict[str, Any] = read_json(path)
+        return value if value.get("identity") == self.identity else None
+
+    def status(self) -> Status:
+        """How far it is."""
+        done = self.record("done.json")
+        if done is not None:
+            return "finished" if done["complete"] else "stopped early"
+        return "interrupted" if self.record("run.json") is not None else "to do"
+
+
+def plan(
+    recipe: Recipe,
+    prepared: Prepared,
+    fold: int,
+    root: Path,
+    *,
+    seed: int | None = None,
+    start: str | None = None,
+) -> Run:
+    """The run of a recipe on a fold.
+
+    Args:
+        recipe: resolved.
+        prepared: its data.
+        fold: index.
+        root: folder of all runs.
+        seed: None takes the recipe's.
+        start: sha256 of the weights it starts from, if any.
+
+    Raises:
+        KitError: the recipe is for another competition, the fold does not exist.
+    """
+    if recipe.competition != prepared.competition:
+        raise KitError(
+            f"recipe {recipe.name} is for {recipe.competition}, the prepared data is of {prepared.competition}",
+            where=prepared.root,
+            fix=f"prepare {recipe.competition}, or choose a recipe of {prepared.competition} (`recipes` lists them)",
+        )
+    prepared.fold(fold)
+    used = recipe.seed if seed is None else seed
+    identity = sha256_json(
+        {
+            "recipe": recipe.as_dict(),
+            "fold": fold,
+            "seed": used,
+            "prepared": prepared.identity,
+            "start": start,
+            "code": kit.__version__,
+        }
+    )
+    return Run(recipe, fold, used, root, identity)
+
+
+def claim(run: Run) -> None:
+    """Make the folder this run's; another run's results found there are kept under a name of their own.
+
+    Raises:
+        KitError: the folder cannot be written.
+    """
+    path = run.folder / "run.json"
+    if path.is_file() and run.record("run.json") is None:
+        other = str(read_json(path).get("identity", "unknown"))[:8]
+        aside = run.folder.with_name(f"{run.folder.name}.was-{other}")
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = run.folder.with_name(f"{run.folder.name}.was-{other}-{number}")
+        run.folder.rename(aside)
+        console().print(
+            f"{run.folder} held a run of another config, data or code version: kept as {aside.name}",
+            style="yellow",
+            markup=False,
+        )
+    write_json(path, {"identity": run.identity, **run.config()})

@@ -1,0 +1,77 @@
+"""What differs between training a semantic and an instance network: examples, batches and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset, default_collate
+
+from kit.models import Network, build
+from train_local import losses
+from train_local.data import augment
+from train_local.data.instance_tiles import InstanceTiles
+from train_local.data.instance_tiles import collate as collate_tiles
+from train_local.data.prepared import Prepared
+from train_local.data.slide_crops import SlideCrops
+from train_local.runs import Run
+
+
+@dataclass(frozen=True)
+class Task:
+    """One kind of training.
+
+    Attributes:
+        network: with its first weights.
+        examples: data set that takes (step, item).
+        epoch: examples of an epoch.
+        collate: list of examples -> batch.
+        losses: (wrapped network, batch) -> weighted terms, to be summed.
+    """
+
+    network: Network
+    examples: Dataset[Any]
+    epoch: int
+    collate: Callable[[list[Any]], Any]
+    losses: Callable[[nn.Module, Any], dict[str, Tensor]]
+
+
+def make_task(run: Run, prepared: Prepared) -> Task:
+    """The task of a run, its network with random weights.
+
+    Raises:
+        KitError: data and recipe do not fit together, the network cannot be built.
+    """
+    recipe = run.recipe
+    settings = {"seed": run.seed, "per_step": recipe.batch_size * recipe.accumulate}
+    network = build(recipe.network)
+    if prepared.kind == "semantic":
+        crops = SlideCrops(
+            prepared,
+            prepared.fold(run.fold).train,
+            recipe.data,
+            augment=partial(augment.semantic, recipe.augment),
+            **settings,
+        )
+
+        def semantic_losses(module: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+            x_NCHW, target_NCHW = batch
+            return losses.semantic(recipe.losses, module(x_NCHW), target_NCHW)
+
+        return Task(network, crops, len(crops), default_collate, semantic_losses)
+    tiles = InstanceTiles(
+        prepared,
+        run.fold,
+        recipe.data,
+        augment=partial(augment.instances, recipe.augment),
+        **settings,
+    )
+
+    def instance_losses(module: nn.Module, batch: tuple[Tensor, Any]) -> dict[str, Tensor]:
+        x_NCHW, targets = batch
+        return losses.weighted(recipe.losses, module(x_NCHW, targets))
+
+    return Task(network, tiles, len(tiles), collate_tiles, instance_losses)
