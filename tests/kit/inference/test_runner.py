@@ -51,7 +51,8 @@ def make_member(folder, kind, seed=0, fill=None):
     module = models.build(NETWORKS[kind])
     if fill is not None:
         for parameter in module.parameters():
-            torch.nn.init.constant_(parameter, fill)
+            signs = torch.arange(parameter.numel()).reshape(parameter.shape) % 2 * 2 - 1
+            parameter.data = signs * fill
     path = folder / f"{kind}{seed}.safetensors"
     models.save_weights(module, path)
     return path, Member(
