@@ -74,7 +74,8 @@ def _mask(path: Path) -> NDArray[np.bool_]:
 def _half(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Half resolution: foreground where at least two of the four pixels are."""
     height, width = mask_HW.shape
-    return mask_HW.reshape(height // 2, 2, width // 2, 2).sum(axis=(1, 3)) >= 2
+    foreground_HW: NDArray[np.intp] = mask_HW.reshape(height // 2, 2, width // 2, 2).sum(axis=(1, 3))
+    return foreground_HW >= 2
 
 
 def _tiff(array: NDArray[np.uint8], quality: int, **options: Any) -> bytes:
