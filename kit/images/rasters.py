@@ -128,28 +128,23 @@ class Segments:
         Raises:
             KitError: a segment cannot be decoded.
         """
-        deflated = self.page.compression in _DEFLATE and self.page.predictor in (1, 2)
+        page = self.page
+        streamable = page.compression in _DEFLATE and page.predictor in (1, 2) and page.fill_order == 1
         for number in range(self.down * self.across):
             top, left = number // self.across * self.rows, number % self.across * self.columns
-            if deflated and not self.page.tiled and self.stored(number)[1]:
-                for band in self._inflate(number, min(self.rows, self.page.height - top)):
+            if streamable and not page.tiled and self.stored(number)[1]:
+                for band in self._inflate(number, min(self.rows, page.height - top)):
                     yield top, left, band
                     top += len(band)
             else:
                 yield top, left, self.decode(number)
 
     def _inflate(self, number: int, rows: int) -> Iterator[NDArray[np.uint8]]:
-        """A deflated strip in pieces: it need not fit into memory."""
+        """A deflated strip as bands of rows: it need not fit into memory."""
         row_bytes = self.page.width * self.channels
-        offset, left = self.stored(number)
-        inflater, rest, done = zlib.decompressobj(), b"", 0
-        while left:  # to the very end, where the checksum is
-            data = os.pread(self._descriptor, min(_CHUNK, left), offset)
-            offset, left = offset + len(data), left - len(data)
-            try:
-                rest += inflater.decompress(data)
-            except zlib.error as error:
-                raise self._damaged(number, error) from error
+        rest, done = b"", 0
+        for data in self._inflated_bytes(number):
+            rest += data
             whole = min(len(rest) // row_bytes, rows - done)
             if whole:
                 band = np.frombuffer(rest, np.uint8, whole * row_bytes).reshape(whole, -1, self.channels)
@@ -158,9 +153,26 @@ class Segments:
         if done < rows:
             raise self._damaged(number, ValueError(f"{done} rows instead of {rows}"))
 
+    def _inflated_bytes(self, number: int) -> Iterator[bytes]:
+        """What a deflated strip holds, a few MiB at a time, to its very end, where the checksum is."""
+        offset, left = self.stored(number)
+        inflater = zlib.decompressobj()
+        while left and not inflater.eof:
+            data = os.pread(self._descriptor, min(_CHUNK, left), offset)
+            offset, left = offset + len(data), left - len(data) if data else 0
+            while data:
+                try:
+                    yield inflater.decompress(data, _CHUNK)
+                except zlib.error as error:
+                    raise self._damaged(number, error) from error
+                data = inflater.unconsumed_tail
+        yield inflater.flush()
+        if not inflater.eof:
+            raise self._damaged(number, ValueError("its data ends too early"))
+
     def _damaged(self, number: int, error: Exception) -> KitError:
         kind = "tile" if self.page.tiled else "strip"
-        if "imagecodecs" in str(error):
+        if "requires the 'imagecodecs' package" in str(error):
             return KitError(str(error), where=self.path, fix="install imagecodecs beside tifffile")
         return KitError(f"{kind} {number} cannot be decoded: {error}", where=self.path, fix=_DAMAGED)
 

@@ -25,6 +25,8 @@ _BLOCK = 1 << 20
 """Pixels compared at once: the difference stays in the processor's cache."""
 _DENSE = 4
 """From one changed word in four on, transposing a block is cheaper than sorting its change points."""
+_SHORT = 64
+"""Pixels a run from which on filling run by run beats writing all pixels in one go."""
 
 
 class RunLengthEncoder:
@@ -131,9 +133,14 @@ def encode(mask_HW: NDArray[np.bool_] | NDArray[np.uint8]) -> Runs:
 
 def decode(runs: Runs, height: int, width: int) -> NDArray[np.bool_]:
     """The mask of some runs, (height, width), Fortran-ordered: transposing takes longer than decoding."""
-    flat = np.zeros(height * width, bool)
-    for start, length in runs.tolist():
-        flat[start : start + length] = True
+    size = height * width
+    if len(runs) * _SHORT > size:
+        edges = np.concatenate([[0], np.stack([runs[:, 0], runs[:, 0] + runs[:, 1]], axis=1).ravel(), [size]])
+        flat = np.repeat(np.arange(len(edges) - 1) % 2 == 1, np.diff(edges))
+    else:
+        flat = np.zeros(size, bool)
+        for start, length in runs.tolist():
+            flat[start : start + length] = True
     return flat.reshape(width, height).T
 
 

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from itertools import pairwise, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from kit.errors import KitError
 from kit.images import rasters
 from kit.images.slide import open_slide, reflected
 
+SAMPLE = Path(__file__).parents[3] / "sample"
 LAYOUTS = ["chunky", "planar", "planar, singleton axes", "three pages", "three pages, singleton axes"]
 SEGMENTS = {
     "strips": {"rowsperstrip": 16},
@@ -54,6 +56,14 @@ def test_every_layout_gives_the_same_rgb_pixels(write, image_HWC, layout, segmen
         expected_HWC = image_HWC
     assert np.array_equal(bands_HWC, expected_HWC)
     assert np.array_equal(window_HWC, expected_HWC[30:80, 40:97])
+
+
+@pytest.mark.parametrize("path", sorted((SAMPLE / "kidney").glob("*/*.tif*")), ids=lambda path: path.stem)
+def test_the_sample_slides_are_read_as_tifffile_reads_them(path):
+    stored = tifffile.imread(path).squeeze()
+    with open_slide(path) as slide:
+        band_HWC = slide.read_band(0, slide.height)
+    assert np.array_equal(band_HWC, np.moveaxis(stored, 0, 2) if len(stored) == 3 else stored)
 
 
 @pytest.mark.parametrize(

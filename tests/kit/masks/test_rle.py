@@ -118,7 +118,9 @@ def test_masks_larger_than_one_block_and_noise_are_exact(density):
         encoder.push(mask_HW[top : top + 999])
     flat = np.concatenate([[False], mask_HW.ravel(order="F"), [False]])
     edges = np.flatnonzero(flat[1:] != flat[:-1])
-    assert np.array_equal(encoder.finish(), np.stack([edges[::2], edges[1::2] - edges[::2]], axis=1))
+    runs = encoder.finish()
+    assert np.array_equal(runs, np.stack([edges[::2], edges[1::2] - edges[::2]], axis=1))
+    assert np.array_equal(rle.decode(runs, 2500, 1111), mask_HW)
 
 
 def test_first_and_last_pixel_are_kept():
