@@ -39,12 +39,7 @@ def decode(counts: bytes, height: int, width: int) -> NDArray[np.bool_]:
 
 def from_runs(runs: rle.Runs, height: int, width: int) -> bytes:
     """Compressed counts of zero-based column-major runs."""
-    ends = runs[:, 0] + runs[:, 1]
-    edges = np.concatenate([[0], np.stack([runs[:, 0], ends], axis=1).ravel(), [height * width]])
-    lengths = np.diff(edges)
-    if len(runs) and lengths[-1] == 0:
-        lengths = lengths[:-1]
-    return _compress(lengths)
+    return _compress(rle.to_lengths(runs, height * width))
 
 
 def runs_of(counts: bytes, height: int, width: int, *, where: str | Path | None = None) -> rle.Runs:
@@ -67,15 +62,7 @@ def runs_of(counts: bytes, height: int, width: int, *, where: str | Path | None 
             where=where,
             fix="encode masks at the image's own size, column-major (Fortran order)",
         )
-    edges = np.cumsum(lengths)
-    starts, foreground = edges[0::2][: len(lengths) // 2], lengths[1::2]
-    keep = foreground > 0
-    starts, foreground = starts[keep], foreground[keep]
-    # Counts of zero inside are legal and split a run in two.
-    opens = np.concatenate([[True], starts[1:] != starts[:-1] + foreground[:-1]])[: len(starts)]
-    first = np.flatnonzero(opens)
-    merged = np.add.reduceat(foreground, first) if len(first) else foreground
-    return np.stack([starts[first], merged], axis=1)
+    return rle.from_lengths(lengths)
 
 
 def area(counts: bytes) -> int:

@@ -135,13 +135,28 @@ def decode(runs: Runs, height: int, width: int) -> NDArray[np.bool_]:
     """The mask of some runs, (height, width), Fortran-ordered: transposing takes longer than decoding."""
     size = height * width
     if len(runs) * _SHORT > size:
-        edges = np.concatenate([[0], np.stack([runs[:, 0], runs[:, 0] + runs[:, 1]], axis=1).ravel(), [size]])
-        flat = np.repeat(np.arange(len(edges) - 1) % 2 == 1, np.diff(edges))
+        lengths = to_lengths(runs, size)
+        flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     else:
         flat = np.zeros(size, bool)
         for start, length in runs.tolist():
             flat[start : start + length] = True
     return flat.reshape(width, height).T
+
+
+def to_lengths(runs: Runs, size: int) -> NDArray[np.int64]:
+    """Alternating lengths of background and foreground, background first (maybe 0), `size` in all."""
+    edges = np.concatenate([[0], np.stack([runs[:, 0], runs[:, 0] + runs[:, 1]], axis=1).ravel(), [size]])
+    lengths: NDArray[np.int64] = np.diff(edges)
+    return lengths[:-1] if len(runs) and lengths[-1] == 0 else lengths
+
+
+def from_lengths(lengths: NDArray[np.int64]) -> Runs:
+    """The way back from `to_lengths`; lengths of zero inside are legal and join their neighbours."""
+    ends = np.cumsum(lengths)[1::2]
+    foreground = lengths[1::2]
+    starts, ends = (ends - foreground)[foreground > 0], ends[foreground > 0]
+    return _joined(starts, ends)
 
 
 def decode_window(runs: Runs, height: int, window: tuple[int, int, int, int]) -> NDArray[np.bool_]:
@@ -238,6 +253,11 @@ def from_kaggle(text: str, height: int, width: int, *, where: str | Path) -> Run
     refuse((starts < 0) | (ends > height * width), f"leaves the image of {height} x {width} pixels")
     refuse(np.diff(starts, prepend=-1) < 0, "starts before the run in front of it")
     refuse(np.concatenate([[False], starts[1:] < ends[:-1]]), "overlaps the run in front of it")
-    opens = np.concatenate([[True], starts[1:] != ends[:-1]])[: len(runs)]
-    closes = np.concatenate([opens[1:], [True]])[: len(runs)]
+    return _joined(starts, ends)
+
+
+def _joined(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Runs:
+    """Runs from sorted starts and ends, those that touch made one."""
+    opens = np.concatenate([[True], starts[1:] != ends[:-1]])[: len(starts)]
+    closes = np.concatenate([opens[1:], [True]])[: len(starts)]
     return np.stack([starts[opens], ends[closes] - starts[opens]], axis=1)
