@@ -9,6 +9,9 @@ import torchvision  # noqa: F401  importing it registers torch.ops.torchvision
 from torch import Tensor
 
 from ._portable_common import full_precision
+from ._portable_sampling import Geometry
+from ._portable_sampling import backward as sampled_backward
+from ._portable_sampling import forward as sampled_forward
 
 _plain = itemgetter("dH", "dW", "padH", "padW", "dilationH", "dilationW", "group", "deformable_group")
 _modulated = itemgetter(
@@ -37,6 +40,9 @@ def deform_conv_forward(
             im2col_step bounds its buffer and has no bearing on the result.
     """
     features, kernel, shift = full_precision(x, weight, offset)
+    if _on_cpu(features):
+        output.copy_(sampled_forward(features, kernel, shift, _geometry(geometry)))
+        return
     no_mask, no_bias = _unmodulated(features, kernel)
     output.copy_(
         torch.ops.torchvision.deform_conv2d(
@@ -86,6 +92,16 @@ def deform_conv_backward_parameters(
     grad_weight.add_(of_weight.to(grad_weight.dtype), alpha=scale)
 
 
+def _on_cpu(features: Tensor) -> bool:
+    """Whether to sample and multiply; `grid_sample` takes no empty tensors."""
+    return features.device.type == "cpu" and features.numel() > 0
+
+
+def _geometry(named: dict[str, int]) -> Geometry:
+    down, right, pad_down, pad_right, dilate_down, dilate_right, groups, deformable = _plain(named)
+    return Geometry((down, right), (pad_down, pad_right), (dilate_down, dilate_right), groups, deformable)
+
+
 def _unmodulated(features: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
     """The mask and bias torchvision wants even where they play no part."""
     return features.new_zeros(len(features), 1), features.new_zeros(len(kernel))
@@ -96,6 +112,9 @@ def _unmodulated_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients for input, weight and offset."""
     features, kernel, shift, grad = full_precision(x, weight, offset, grad_output)
+    if _on_cpu(features):
+        of_input, of_weight, of_offset = sampled_backward(features, kernel, shift, grad, _geometry(geometry))
+        return of_input, of_weight, of_offset
     no_mask, no_bias = _unmodulated(features, kernel)
     gradients = torch.ops.torchvision._deform_conv2d_backward(  # noqa: SLF001  autograd's own way to it
         grad, features, kernel, shift, no_mask, no_bias, *_plain(geometry), False
