@@ -1,4 +1,4 @@
-"""Checkpoints a run is resumed from: written whole or not at all, the last two kept, never unpickled freely."""
+"""Checkpoints a run is resumed from: written whole or not at all, the last two kept, read back safely."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _NAME = re.compile(r"step-(\d{8})\.pt")
 
 
 def random_state() -> dict[str, Any]:
-    """The state of Python's, numpy's and torch's global generators, in types `torch.load(weights_only=True)` takes."""
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    """The state of Python's, numpy's and torch's global generators, in types a safe unpickler takes."""
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002 - the state of others
     return {
         "python": random.getstate(),
         "numpy": (
@@ -42,7 +42,8 @@ def set_random_state(state: dict[str, Any]) -> None:
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    words = keys.numpy().astype(np.uint32)
+    np.random.set_state((kind, words, position, has_gauss, cached))  # noqa: NPY002 - the state of others
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([item.cpu() for item in state["cuda"]])
@@ -84,7 +85,7 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
         raise KitError(
             f"cannot write a checkpoint: {error.strerror or error}",
             where=folder,
-            fix="free space on that disk and run the same command again; it goes on from the checkpoint before",
+            fix="free space on that disk and run the same command again; it goes on from the one before",
         ) from error
     write_sidecar(
         path,
@@ -105,21 +106,15 @@ def load(folder: Path, *, identity: str) -> dict[str, Any] | None:
     Raises:
         KitError: there are checkpoints, but all are damaged or belong to another run.
     """
-    found = _found(folder)
     problems = []
-    for step, path in found:
+    for step, path in _found(folder):
         try:
-            record = read_sidecar(path, kind="checkpoint")
-            if record["inputs"].get("run") != identity:
-                raise KitError("checkpoint belongs to another run", where=path, fix="choose another --out")
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return _read(path, identity)
         except KitError as error:
             problems.append(error)
             console().print(
                 f"checkpoint of step {step} is unusable: {error.problem}", style="yellow", markup=False
             )
-        else:
-            return state
     if problems:
         raise KitError(
             f"none of the {len(problems)} checkpoints can be used; the newest: {problems[0].problem}",
@@ -127,6 +122,14 @@ def load(folder: Path, *, identity: str) -> dict[str, Any] | None:
             fix="restore the folder from a backup, or delete it to train from the start",
         )
     return None
+
+
+def _read(path: Path, identity: str) -> dict[str, Any]:
+    record = read_sidecar(path, kind="checkpoint")
+    if record["inputs"].get("run") != identity:
+        raise KitError("checkpoint belongs to another run", where=path, fix="choose another --out")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
 
 
 def remove_leftovers(folder: Path) -> None:

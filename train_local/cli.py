@@ -53,7 +53,9 @@ def _prepare_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--folds", type=int, help="number of folds (default: published, or as many as groups allow)"
     )
-    parser.add_argument("--split", choices=("group", "stratified"), default="group", help="default: group")
+    parser.add_argument(
+        "--split", choices=("group", "strips", "stratified"), help="default: strips for tiles, else group"
+    )
     parser.add_argument("--seed", type=int, default=42, help="of the split (default: 42)")
     parser.add_argument(
         "--scale",
@@ -92,9 +94,22 @@ def _scale(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no resolution; write 1, 1/2, 1/3, ...") from error
 
 
+def _full_forms() -> dict[str, Recipe]:
+    """All recipes by name, earlier stages in front of those that start from them."""
+    forms: dict[str, Recipe] = {}
+
+    def add(recipe: Recipe) -> None:
+        if recipe.before is not None:
+            add(recipe.before)
+        forms.setdefault(recipe.name, recipe)
+
+    for name in recipes.names():
+        add(recipes.get(name))
+    return forms
+
+
 def _all_forms() -> list[Recipe]:
-    full = [recipes.get(name) for name in recipes.names()]
-    return [*full, *(recipe.tiny() for recipe in full)]
+    return [*_full_forms().values(), *(recipes.get(name).tiny() for name in recipes.names())]
 
 
 def _data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +120,7 @@ def _data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-seconds", type=float, help="end each run cleanly after this much time")
     parser.add_argument("--workers", type=int, help="data loader processes (default: the recipe's)")
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="default: 300")
+    parser.add_argument("--checkpoints", type=Path, help="folder of published checkpoints recipes start from")
 
 
 def _options(arguments: argparse.Namespace) -> Options:
@@ -124,11 +140,10 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 def _train_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser = verbs.add_parser("train", help="train one recipe; killed and run again, it goes on")
-    parser.add_argument("recipe", choices=recipes.names())
+    parser.add_argument("recipe", choices=sorted(_full_forms()))
     _data_arguments(parser)
     parser.add_argument("--fold", default="0", help="index, or all of the recipe's (default: 0)")
     parser.add_argument("--seed", type=int, help="default: the recipe's")
-    parser.add_argument("--start", type=Path, help="file of first weights")
     parser.set_defaults(run=_train)
 
 
@@ -146,15 +161,16 @@ def _train(arguments: argparse.Namespace) -> int:
     else:
         raise KitError(f"{arguments.fold!r} is no fold", where="--fold", fix="give a number from 0, or all")
     for fold in folds:
+        job = jobs.Job(recipe, fold)
         run, start = jobs.run_of(
-            jobs.Job(recipe, fold), data, arguments.out, seed=arguments.seed, given=arguments.start
+            job, data, arguments.out, seed=arguments.seed, published=arguments.checkpoints
         )
         print(json.dumps({"run": str(run.folder), **train(run, data, options, start=start)}))
     return 0
 
 
 def _form(name: str, *, tiny: bool) -> Recipe:
-    recipe = recipes.get(name)
+    recipe = _full_forms()[name]
     return recipe.tiny() if tiny else recipe
 
 
@@ -179,6 +195,7 @@ def _train_all(arguments: argparse.Namespace) -> int:
         data,
         arguments.out,
         _options(arguments),
+        published=arguments.checkpoints,
         only=arguments.only,
         dry_run=arguments.dry_run,
     )

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 class MovingAverage:
     """Exponential moving average of everything in a module's state dict.
 
-    The decay starts low and rises, min(decay, (1 + n) / (10 + n)) after n updates, so that short runs are not held
-    back by their random start (the rule of TensorFlow's `ExponentialMovingAverage`). Integers are copied.
+    The decay starts low and rises, min(decay, (1 + n) / (10 + n)) after n updates, so that short runs are not
+    held back by their random start (the rule of TensorFlow's `ExponentialMovingAverage`). Integers are
+    copied.
 
     Attributes:
         decay: its final value; 0 keeps the latest weights.
@@ -39,14 +40,14 @@ class MovingAverage:
                 mean.copy_(value)
 
     @contextmanager
-    def applied(self, module: nn.Module) -> Iterator[nn.Module]:
+    def applied(self, module: nn.Module) -> Iterator[None]:
         """The module with the means in it and in eval mode; its own values and mode come back afterwards."""
         own = {name: value.detach().clone() for name, value in module.state_dict().items()}
         training = module.training
         module.load_state_dict(self.state)
         module.eval()
         try:
-            yield module
+            yield
         finally:
             module.load_state_dict(own)
             module.train(training)

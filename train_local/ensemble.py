@@ -1,4 +1,4 @@
-"""From out-of-fold predictions to `ensemble.json`: members, passes by cost, nested rungs, all tuned by the metric."""
+"""From out-of-fold predictions to `ensemble.json`: members, passes by cost, nested tuned rungs."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _trained(folder: Path, weights: Path, record: dict[str, Any]) -> Trained:
 
 
 def order(trained: Sequence[Trained]) -> list[Stage]:
-    """Stages in the order they are added: first every recipe's first view, the cheapest recipe first, then further views."""
+    """Stages in the order they are added: first views of all recipes, cheapest in front, then others."""
     cost: dict[Stage, tuple[int, float, str]] = {}
     for run in trained:
         for rank, view in enumerate(run.files):
@@ -167,7 +167,7 @@ class Bench:
         )
 
     def files(self, stages: Sequence[Stage], count: int) -> dict[str, dict[int, Path]]:
-        """Stored predictions of the first `count` passes, by image and pass; images no pass covers are absent."""
+        """Stored predictions of the first `count` passes, by image and pass, for the images they cover."""
         used, found = self.used(stages), dict[str, dict[int, Path]]()
         for index, item in enumerate(passes_of(stages, used)[:count]):
             for image_id, path in used[item.member].files[item.view].items():
@@ -209,9 +209,9 @@ class Bench:
 def build(prepared: Prepared, trained: Sequence[Trained], *, keep_all: bool = False) -> Ensemble:
     """Tune every rung and keep those that gain.
 
-    Stages are tried in order. One that does not raise the metric is dropped, unless `keep_all`. With several folds
-    the very first pass is a rung of its own, so that something better than nothing exists as early as possible;
-    its metric is of the images that fold held out only.
+    Stages are tried in order. One that does not raise the metric is dropped, unless `keep_all`. With several
+    folds the very first pass is a rung of its own, so that something better than nothing exists as early as
+    possible; its metric is of the images that fold held out only.
 
     Args:
         prepared: what the runs were trained on.

@@ -1,4 +1,4 @@
-"""Predictions of validation images with the engine that runs on Kaggle, and their score by the competition's metric."""
+"""Validation images predicted with the engine that runs on Kaggle, scored by the competition's metric."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def predict(
     prepared: Prepared,
     ids: Sequence[str],
     views: Sequence[str],
-    out: Path,
     *,
+    out: Path,
     device: torch.device,
     on_image: Callable[[Predicted], None] | None = None,
 ) -> list[Predicted]:
@@ -150,6 +150,6 @@ class Validation:
         """
         view = self._run.recipe.views[0]
         member = member_of(self._run, sha256=f"step {step}", size=0)
-        done = predict(module, member, self._prepared, self._ids, [view], scratch, device=device)
+        done = predict(module, member, self._prepared, self._ids, [view], out=scratch, device=device)
         files = {item.image_id: {0: item.path} for item in done}
         return score(self._prepared, alone(self._prepared, member, view), 0, files, self._truth)

@@ -62,18 +62,25 @@ def in_order(recipes: Iterable[Recipe], prepared: Prepared, folds: Sequence[int]
 
 
 def run_of(
-    job: Job, prepared: Prepared, root: Path, *, seed: int | None, given: Path | None
+    job: Job, prepared: Prepared, root: Path, *, seed: int | None = None, published: Path | None = None
 ) -> tuple[Run, Start]:
     """The run of a job, and its first weights.
 
+    Args:
+        job: which.
+        prepared: the data.
+        root: folder of all runs.
+        seed: None takes the recipe's.
+        published: folder of downloaded checkpoints.
+
     Raises:
-        KitError: the earlier stage is not trained yet, or a checkpoint has to be named.
+        KitError: the earlier stage is not trained yet, or a checkpoint is missing.
     """
-    start = resolve(job.recipe, job.fold, root, given)
+    start = resolve(job.recipe, job.fold, root, published)
     return plan(job.recipe, prepared, job.fold, root, seed=seed, start=start.identity), start
 
 
-def show(jobs: Sequence[Job], prepared: Prepared, root: Path) -> None:
+def show(jobs: Sequence[Job], prepared: Prepared, root: Path, published: Path | None) -> None:
     """Print what would be done."""
     table = Table(title=f"{prepared.competition}: {len(jobs)} runs")
     for heading in ("run", "status", "images", "starts from", "identity"):
@@ -84,7 +91,7 @@ def show(jobs: Sequence[Job], prepared: Prepared, root: Path) -> None:
         )
         count = f"{len(prepared.fold(job.fold).train)} + {len(prepared.fold(job.fold).valid)}"
         try:
-            run, _ = run_of(job, prepared, root, seed=None, given=None)
+            run, _ = run_of(job, prepared, root, published=published)
         except KitError as error:
             table.add_row(job.name, "waits", count, before, error.problem)
         else:
@@ -98,6 +105,7 @@ def train_all(
     root: Path,
     options: Options,
     *,
+    published: Path | None = None,
     only: str | None = None,
     dry_run: bool = False,
 ) -> None:
@@ -108,6 +116,7 @@ def train_all(
         prepared: the data.
         root: folder of all runs.
         options: of each run; the time budget counts for each alone.
+        published: folder of downloaded checkpoints.
         only: pattern a job's name has to match ("unet*", "*.fold0").
         dry_run: print the plan only.
 
@@ -123,9 +132,9 @@ def train_all(
             where="--only" if only else prepared.root,
             fix=f"runs: {', '.join(job.name for job in jobs)}" if jobs else "`recipes` lists what there is",
         )
-    show(chosen, prepared, root)
+    show(chosen, prepared, root, published)
     if dry_run:
         return
     for job in chosen:
-        run, start = run_of(job, prepared, root, seed=None, given=None)
+        run, start = run_of(job, prepared, root, published=published)
         train(run, prepared, options, start=start)

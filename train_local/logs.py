@@ -1,4 +1,4 @@
-"""What a run leaves for people: `log.jsonl`, one object a line, and TensorBoard events with the same numbers."""
+"""What a run leaves for people: `log.jsonl`, one object a line, and the same numbers for TensorBoard."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def read(path: Path) -> list[dict[str, Any]]:
 class Log:
     """Appends to both logs of a run.
 
-    Every line has `step` (optimiser steps taken) and `seconds` (of training so far, over all starts); training lines
-    add `loss`, its terms as `loss/NAME`, and `lr`; evaluations add `metric` and its name as `metric_name`.
+    Every line has `step` (optimiser steps taken) and `seconds` (of training so far, over all starts);
+    training lines add `loss`, its terms as `loss/NAME`, and `lr`; evaluations add `metric` and its name as
+    `metric_name`.
 
     Args:
         folder: of the run.

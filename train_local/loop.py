@@ -1,8 +1,8 @@
 """The training loop: Lightning Fabric for device and precision, the rest in plain sight.
 
-A run is a pure function of its config and data: examples depend on (seed, step, item) only, everything else that
-changes is in the checkpoint. Killed at any point and started again, it ends with the same weights (on one machine and
-thread count; on CUDA only as far as its kernels are deterministic).
+A run is a pure function of its config and data: examples depend on (seed, step, item) only, everything else
+that changes is in the checkpoint. Killed at any point and started again, it ends with the same weights (on
+one machine and thread count; on CUDA only as far as its kernels are deterministic).
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
 def seed_all(seed: int) -> None:
     """Seed every global generator."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - mmdet's samplers draw from the global generator
     torch.manual_seed(seed)
 
 
@@ -216,7 +216,7 @@ class Trainer:
             while self.progress.step < self.total:
                 terms = self._step(batches)
                 step = self.progress.step
-                if step % LOG_EVERY == 0 or step == self.total or step == 1:
+                if step % LOG_EVERY == 0 or step in {1, self.total}:
                     self._log(log, terms)
                 display.update(bar, completed=step, note=self._note(terms))
                 if step % self.eval_steps == 0 or step == self.total:
@@ -262,15 +262,15 @@ class Trainer:
                 f"the loss is not a number after step {self.progress.step}: "
                 + ", ".join(f"{name} {float(value):.3g}" for name, value in summed.items()),
                 where=self.run.folder,
-                fix="lower the learning rate, clip gradients or train in 32-true; the last checkpoint is from before",
+                fix="lower the learning rate, clip gradients or use 32-true; the last checkpoint is older",
             )
         return summed
 
     def _evaluate(self, log: Log) -> None:
         scratch = self.run.folder / "evaluation"
         shutil.rmtree(scratch, ignore_errors=True)
-        with self.clock.count("evaluation"), self.average.applied(self.network) as averaged:
-            metric = self.validation(averaged, self.progress.step, scratch, device=self.fabric.device)
+        with self.clock.count("evaluation"), self.average.applied(self.network):
+            metric = self.validation(self.network, self.progress.step, scratch, device=self.fabric.device)
         shutil.rmtree(scratch, ignore_errors=True)
         self.progress.offer(self.progress.step, metric, self.average.state)
         log.write(

@@ -104,9 +104,9 @@ def plan(
     """
     if recipe.competition != prepared.competition:
         raise KitError(
-            f"recipe {recipe.name} is for {recipe.competition}, the prepared data is of {prepared.competition}",
+            f"recipe {recipe.name} is for {recipe.competition}, the data is of {prepared.competition}",
             where=prepared.root,
-            fix=f"prepare {recipe.competition}, or choose a recipe of {prepared.competition} (`recipes` lists them)",
+            fix=f"prepare {recipe.competition}, or take another recipe (`recipes` lists them)",
         )
     prepared.fold(fold)
     used = recipe.seed if seed is None else seed

@@ -1,4 +1,4 @@
-"""Where a network's first weights come from: an earlier stage, ImageNet, a published checkpoint, or chance."""
+"""Where first weights come from: an earlier stage, ImageNet, a published checkpoint, or chance."""
 
 from __future__ import annotations
 
@@ -33,24 +33,18 @@ class Start:
     path: Path | None = None
 
 
-def resolve(recipe: Recipe, fold: int, runs: Path, given: Path | None) -> Start:
+def resolve(recipe: Recipe, fold: int, runs: Path, published: Path | None) -> Start:
     """Find the first weights of a run.
 
     Args:
         recipe: whose `before` and `start` say what is needed.
         fold: of the run; an earlier stage's same fold is taken, or its first where it has no such fold.
         runs: folder of all runs.
-        given: file named on the command line.
+        published: folder of downloaded checkpoints, by the names recipes give them.
 
     Raises:
-        KitError: the earlier stage is not trained yet, or a file has to be named and was not, or is missing.
+        KitError: the earlier stage is not trained yet, or the checkpoint is not in the folder.
     """
-    if given is not None:
-        if not given.is_file():
-            raise KitError(
-                "file of first weights is missing", where=given, fix="check the path after --start"
-            )
-        return Start(sha256_file(given), given)
     if recipe.before is not None:
         earlier = recipe.before
         path = runs / earlier.name / f"fold{fold if fold in earlier.folds else earlier.folds[0]}" / WEIGHTS
@@ -62,11 +56,15 @@ def resolve(recipe: Recipe, fold: int, runs: Path, given: Path | None) -> Start:
             )
         return Start(str(read_sidecar(path, kind="weights")["sha256"]), path)
     if recipe.start is not None and recipe.start != "timm":
-        raise KitError(
-            f"{recipe.name} starts from {recipe.start}",
-            where="--start",
-            fix="download that checkpoint and give its file: --start FILE",
-        )
+        names = [f"{recipe.start}{suffix}" for suffix in (".safetensors", ".pth")]
+        found = [published / name for name in names if published is not None and (published / name).is_file()]
+        if not found:
+            raise KitError(
+                f"{recipe.name} starts from the published checkpoint {recipe.start}",
+                where=published,
+                fix=f"download it as {' or '.join(names)} into a folder and name that: --checkpoints DIR",
+            )
+        return Start(sha256_file(found[0]), found[0])
     return Start(recipe.start)
 
 
@@ -94,9 +92,9 @@ def _load_timm(network: Network, recipe: Recipe) -> None:
         raise KitError(
             f"ImageNet weights of the encoder could not be fetched: {error}",
             where=str(config.get("encoder", "")),
-            fix="go online once so that they are cached, or give a file: --start FILE",
+            fix="run once with a connection; timm then keeps them in its cache",
         ) from error
-    network.network.encoder.load_state_dict(encoder.state_dict())
+    network.network.get_submodule("encoder").load_state_dict(encoder.state_dict())
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -136,6 +134,6 @@ def _load_matching(network: Network, path: Path) -> None:
     left = sorted(set(own) - set(taken))
     if left:
         console().print(
-            f"{len(left)} entries stay random, the checkpoint has none of their shape: {', '.join(left[:4])} ...",
+            f"{len(left)} entries stay random, the checkpoint has none of their shape: {', '.join(left[:4])}",
             markup=False,
         )

@@ -1,4 +1,4 @@
-"""One run from its first step to stored out-of-fold predictions; every part is skipped if it is there already."""
+"""One run from its first step to stored out-of-fold predictions; parts that are there are skipped."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def out_of_fold(
                     seconds=item.seconds,
                 )
 
-        done = predict(network, member, prepared, ids, views, run.oof, device=device, on_image=stored)
+        done = predict(network, member, prepared, ids, views, out=run.oof, device=device, on_image=stored)
     seconds = {item.path: float(read_sidecar(item.path, kind="oof")["seconds"]) for item in done}
     timing = {}
     for view in views:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
 from kit.errors import KitError
 
-Split = Literal["group", "stratified"]
+Split = Literal["group", "strips", "stratified"]
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,11 @@ def by_group(groups: Mapping[str, str], count: int, *, seed: int = 42) -> list[F
 
 
 def stratified(strata: Mapping[str, str], count: int, *, seed: int = 42) -> list[Fold]:
-    """Folds with the same share of every stratum, images dealt singly: the published split of the vasculature.
+    """Folds with the same share of every stratum, images dealt singly: the published vasculature split.
 
-    Neighbouring tiles of one WSI fall on both sides, so its score flatters. The dealing follows scikit-learn's
-    shuffled `StratifiedKFold` (its documented allocation, numpy's legacy generator), so that the published seed
-    gives the published folds when ids come in the order of the competition's table.
+    Neighbouring tiles of one WSI fall on both sides, so its score flatters. The dealing follows
+    scikit-learn's shuffled `StratifiedKFold` (its allocation, numpy's legacy generator), so that the
+    published seed gives the published folds when ids come in the order of the competition's table.
 
     Args:
         strata: id -> stratum, in the order of the table.
@@ -108,7 +109,7 @@ def stratified(strata: Mapping[str, str], count: int, *, seed: int = 42) -> list
         raise KitError(
             f"{len(ids)} images cannot make {count} folds", fix=f"ask for --folds {len(ids)} or fewer"
         )
-    # The images in order of stratum are dealt round the folds; that says how many of each stratum a fold gets.
+    # The images, in order of stratum, are dealt round the folds: so many of each stratum a fold gets.
     in_order = np.repeat(np.arange(len(names)), [sizes[name] for name in names])
     random = np.random.RandomState(seed)
     fold_of: dict[str, int] = {}
@@ -120,31 +121,91 @@ def stratified(strata: Mapping[str, str], count: int, *, seed: int = 42) -> list
     return _folds(ids, fold_of, count)
 
 
-def make(split: Split, groups: Mapping[str, str], count: int | None, *, seed: int = 42) -> list[Fold]:
-    """Folds by the named split; without a count, as many as published (5 stratified, else 4) or groups allow."""
+def strips(groups: Mapping[str, str], positions: Mapping[str, tuple[int, int]], count: int) -> list[Fold]:
+    """Folds of neighbouring tiles: each group, in order of place, is cut into one strip a fold.
+
+    Every group is in every fold, yet few tiles have a neighbour on the other side: the cuts are made where
+    the largest gap lies near, so that tiles of one source image stay together where images lie apart.
+
+    Args:
+        groups: id -> group (WSI).
+        positions: id -> (row or column of the tile's corner in the WSI, the other one).
+        count: number of folds.
+
+    Raises:
+        KitError: fewer images than folds, fewer than two folds.
+    """
+    ids = list(groups)
+    _check(ids, count)
+    fold_of: dict[str, int] = {}
+    for place, name in enumerate(sorted(set(groups.values()))):
+        tiles = sorted(
+            (item for item in ids if groups[item] == name), key=lambda item: (*positions[item], item)
+        )
+        gaps = [abs(positions[a][0] - positions[b][0]) for a, b in pairwise(tiles)]
+        cuts = [_cut(gaps, len(tiles) * strip // count) for strip in range(1, count)]
+        for number, item in enumerate(tiles):
+            # Each group begins with another fold, or the small ones would all be held out by the first.
+            fold_of[item] = (sum(number >= cut for cut in cuts) + place) % count
+    return _folds(ids, fold_of, count)
+
+
+def _cut(gaps: Sequence[int], ideal: int) -> int:
+    """Tiles before the cut: the largest gap at most two tiles from the ideal place, else nearest to it."""
+    near = [cut for cut in range(ideal - 2, ideal + 3) if 1 <= cut <= len(gaps)]
+    return max(near, key=lambda cut: (gaps[cut - 1], -abs(cut - ideal)), default=ideal)
+
+
+def make(
+    split: Split | None,
+    groups: Mapping[str, str],
+    count: int | None,
+    *,
+    positions: Mapping[str, tuple[int, int]] | None = None,
+    seed: int = 42,
+) -> list[Fold]:
+    """Folds by the named split.
+
+    Args:
+        split: None takes strips where there are positions, else whole groups.
+        groups: id -> group, in the order of the competition's table.
+        count: None takes 5, the published number, or for whole groups up to 4 of them.
+        positions: id -> place in its group.
+        seed: of what is drawn.
+
+    Raises:
+        KitError: the split needs positions and there are none; see the single splits.
+    """
     if split == "stratified":
         return stratified(groups, count or 5, seed=seed)
+    if split == "strips" or (split is None and positions):
+        if not positions:
+            raise KitError("strips need the tiles' positions", where="--split", fix="use --split group")
+        return strips(groups, positions, count or 5)
     return by_group(groups, count or max(2, min(4, len(set(groups.values())))), seed=seed)
 
 
 def hygiene(folds: Sequence[Fold], groups: Mapping[str, str]) -> list[str]:
     """Warnings about a split: shared images, groups on both sides, empty or very uneven parts."""
     warnings = []
+    shared = {
+        group for fold in folds for group in {groups[i] for i in fold.train} & {groups[i] for i in fold.valid}
+    }
+    if shared:
+        warnings.append(
+            f"{len(shared)} of {len(set(groups.values()))} groups are on both sides of a fold; the "
+            "out-of-fold score will flatter on images from elsewhere (--split group avoids it)"
+        )
     for fold in folds:
         both = set(fold.train) & set(fold.valid)
         if both:
             warnings.append(f"fold {fold.index}: {len(both)} images are both trained on and validated")
-        shared = sorted({groups[item] for item in fold.train} & {groups[item] for item in fold.valid})
-        if shared:
-            warnings.append(
-                f"fold {fold.index}: group{'s' if len(shared) > 1 else ''} {', '.join(shared[:4])}"
-                f"{' ...' if len(shared) > 4 else ''} on both sides; the score will flatter (--split group avoids it)"
-            )
         if not fold.train or not fold.valid:
             warnings.append(
-                f"fold {fold.index}: {'nothing to train on' if not fold.train else 'nothing held out'}"
+                f"fold {fold.index}: nothing to {'train on' if not fold.train else 'validate on'}"
             )
     sizes = [len(fold.valid) for fold in folds]
-    if sizes and min(sizes) and max(sizes) > 3 * min(sizes):
-        warnings.append(f"folds are uneven: they hold out {min(sizes)} to {max(sizes)} images")
+    least, most = min(sizes, default=0), max(sizes, default=0)
+    if most > 3 * least > 0:
+        warnings.append(f"folds are uneven: they hold out {least} to {most} images")
     return warnings

@@ -118,7 +118,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
 
 
 def collate(examples: Sequence[tuple[Tensor, InstanceTarget]]) -> tuple[Tensor, list[InstanceTarget]]:
-    """One batch; images of different sizes get black pixels at their right and bottom, their masks likewise."""
+    """One batch; smaller images and their masks get black pixels at the right and bottom."""
     height = max(x_CHW.shape[1] for x_CHW, _ in examples)
     width = max(x_CHW.shape[2] for x_CHW, _ in examples)
     x_NCHW = torch.zeros((len(examples), 3, height, width), dtype=torch.uint8)

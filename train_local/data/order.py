@@ -1,4 +1,4 @@
-"""What example comes when, as a pure function of seed and position, so that a resumed run needs no loader state."""
+"""What example comes when: a pure function of seed and position, so that resuming needs no loader state."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _permutation(seed: int, stream: int, epoch: int, count: int) -> NDArray[np.i
 
 
 def shuffled(seed: int, stream: int, number: int, count: int) -> int:
-    """Where the `number`-th example comes from if `count` things are walked through, in a new order each time round.
+    """Which of `count` things the `number`-th example is, if walked through in a new order each round.
 
     Args:
         seed: of the run.

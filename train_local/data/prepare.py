@@ -1,10 +1,12 @@
-"""Competition data -> checked, divided into folds, laid out for training; killed anywhere, it goes on there."""
+"""Competition data -> checked, divided into folds, laid out for training. Killed, it goes on there."""
 
 from __future__ import annotations
 
 import csv
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -12,7 +14,7 @@ from rich.table import Table
 import kit
 from kit import competitions
 from kit.artefacts import sha256_bytes, sha256_file, sha256_json, write_json, write_text
-from kit.competitions.base import Competition, Instances, Prediction, SemanticMask
+from kit.competitions.base import Instances, Prediction, SemanticMask
 from kit.console import console, progress, track
 from kit.errors import KitError
 from train_local.data import coco, folds, prepared, slides
@@ -26,7 +28,7 @@ def prepare(
     *,
     reductions: Sequence[int] = (1,),
     fold_count: int | None = None,
-    split: folds.Split = "group",
+    split: folds.Split | None = None,
     seed: int = 42,
 ) -> Prepared:
     """Check a competition's folder and write everything training reads.
@@ -37,14 +39,15 @@ def prepare(
         out: the prepared folder; `prepared.json` appears in it last.
         reductions: for slides: source pixels, along one side, in one training pixel; one array set each.
         fold_count: number of folds; None takes the published number or as many as there are groups.
-        split: "group" never parts a slide or WSI; "stratified" is the published vasculature split.
+        split: "group" never parts a slide or WSI; "strips" cuts WSIs into neighbouring tiles; "stratified" is
+            the published split of the vasculature. None takes strips for tiles, groups for slides.
         seed: of the split.
 
     Returns:
         What `prepared.json` says.
 
     Raises:
-        KitError: the folder, a table or an image is unusable, the folds cannot be made, the disk is too small.
+        KitError: a table or an image is unusable, the folds cannot be made, the disk is too small.
     """
     source = competitions.get(competition)
     if not data.is_dir():
@@ -55,18 +58,26 @@ def prepare(
     report.require_ok()
     ids = source.train_ids(data)
     groups = {image_id: source.group_of(data, image_id) for image_id in ids}
-    made = folds.make(split, groups, fold_count, seed=seed)
-    findings = [str(finding) for finding in report.findings] + [
-        f"alarm: {text}" for text in folds.hygiene(made, groups)
-    ]
+    places = _places(data, ids)
+    positions = {image_id: place.position for image_id, place in places.items()}
+    made = folds.make(split, groups, fold_count, positions=positions, seed=seed)
+    findings = [str(finding) for finding in report.findings]
+    findings += [f"alarm: {text}" for text in folds.hygiene(made, groups)]
     truth = source.truth(data, ids)
     (out / prepared.NAME).unlink(missing_ok=True)
 
-    numbers = _dataset_numbers(data)
-    images = {
-        image_id: _describe(source, data, image_id, groups[image_id], truth[image_id], numbers.get(image_id))
-        for image_id in track(ids, total=len(ids), description="hash images")
-    }
+    images = {}
+    for image_id in track(ids, total=len(ids), description="hash images"):
+        path = source.image_path(data, image_id, "train")
+        images[image_id] = Image(
+            id=image_id,
+            path=path.relative_to(data).as_posix(),
+            sha256=sha256_file(path),
+            height=truth[image_id].height,
+            width=truth[image_id].width,
+            group=groups[image_id],
+            dataset=places[image_id].dataset if places else None,
+        )
     inputs = {f"image:{image_id}": images[image_id].sha256 for image_id in ids}
     inputs |= {f"truth:{image_id}": _truth_hash(truth[image_id]) for image_id in ids}
     result = Prepared(
@@ -76,7 +87,7 @@ def prepare(
         data=data.resolve(),
         images=images,
         folds=made,
-        split=split,
+        split=split or ("strips" if positions else "group"),
         seed=seed,
         reductions=sorted(set(reductions)) if source.kind == "semantic" else [],
         inputs=inputs,
@@ -92,36 +103,37 @@ def prepare(
     return result
 
 
-def _dataset_numbers(data: Path) -> dict[str, int]:
-    """Dataset of each tile where the competition has a tile_meta.csv; recipes of early stages choose by it."""
+@dataclass(frozen=True)
+class _Place:
+    """A tile's row in tile_meta.csv."""
+
+    dataset: int
+    position: tuple[int, int]
+
+
+def _places(data: Path, ids: Sequence[str]) -> dict[str, _Place]:
+    """Where tiles were cut, for competitions that say so in a tile_meta.csv; empty for others.
+
+    Raises:
+        KitError: the table lacks a column, holds no numbers or misses a tile.
+    """
     path = data / "tile_meta.csv"
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
-    try:
-        return {row["id"]: int(row["dataset"]) for row in rows if row["dataset"]}
-    except (KeyError, ValueError) as error:
-        raise KitError(
-            f"column id or dataset is missing or not a number: {error}",
-            where=path,
-            fix="download the competition's table again",
-        ) from error
-
-
-def _describe(
-    source: Competition, data: Path, image_id: str, group: str, truth: Prediction, dataset: int | None
-) -> Image:
-    path = source.image_path(data, image_id, "train")
-    return Image(
-        id=image_id,
-        path=path.relative_to(data).as_posix(),
-        sha256=sha256_file(path),
-        height=truth.height,
-        width=truth.width,
-        group=group,
-        dataset=dataset,
-    )
+        rows = {row.get("id"): row for row in csv.DictReader(stream)}
+    places = {}
+    for image_id in ids:
+        try:
+            row = rows[image_id]
+            places[image_id] = _Place(int(row["dataset"]), (int(row["i"]), int(row["j"])))
+        except (KeyError, ValueError, TypeError) as error:
+            raise KitError(
+                f"tile {image_id} has no dataset and position in numbers: {error}",
+                where=path,
+                fix="download the table again; it has the columns id, source_wsi, dataset, i, j",
+            ) from error
+    return places
 
 
 def _truth_hash(truth: Prediction) -> str:
@@ -163,7 +175,7 @@ def _write_slides(made: Prepared, truth: dict[str, Prediction]) -> None:
                 reduction,
                 inputs=inputs,
                 code_version=kit.__version__,
-                on_rows=lambda rows, task=task: display.advance(task, rows),  # type: ignore[misc]  # a default binds this loop's task
+                on_rows=partial(display.advance, task),
             )
 
 
@@ -171,7 +183,8 @@ def _write_coco(made: Prepared, truth: dict[str, Prediction]) -> None:
     """Annotations of both parts of every fold."""
     names = {image_id: image.path for image_id, image in made.images.items()}
     for fold in track(made.folds, total=len(made.folds), description="COCO annotations"):
-        for part, ids in (("train", fold.train), ("valid", fold.valid)):
+        parts: dict[prepared.Part, tuple[str, ...]] = {"train": fold.train, "valid": fold.valid}
+        for part, ids in parts.items():
             tiles = {}
             for image_id in ids:
                 instances = truth[image_id]
@@ -187,12 +200,13 @@ def _write_coco(made: Prepared, truth: dict[str, Prediction]) -> None:
 
 def report_text(made: Prepared) -> str:
     """What a person wants to see of a prepared folder, as Markdown."""
+    groups = {image.group for image in made.images.values()}
+    pixels = sum(image.height * image.width for image in made.images.values())
+    size = f"{len(made.images)} labelled images, {len(groups)} groups, {pixels / 1e6:.1f} megapixels"
     lines = [
         f"# {made.competition}: prepared data",
         "",
-        f"{len(made.images)} labelled images, {len({image.group for image in made.images.values()})} groups, "
-        f"{sum(image.height * image.width for image in made.images.values()) / 1e6:.1f} megapixels; "
-        f"split: {made.split}, seed {made.seed}.",
+        f"{size}; split: {made.split}, seed {made.seed}.",
         "",
         "| fold | train | valid | groups held out |",
         "|---|---|---|---|",
@@ -209,7 +223,7 @@ def report_text(made: Prepared) -> str:
 def show(made: Prepared) -> None:
     """Print the folds and what was found."""
     table = Table(
-        title=f"{made.competition}: {len(made.images)} labelled images in {len(made.folds)} folds ({made.split})"
+        title=f"{made.competition}: {len(made.images)} images in {len(made.folds)} folds ({made.split})"
     )
     for heading in ("fold", "train", "valid", "groups held out"):
         table.add_column(heading)

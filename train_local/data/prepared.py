@@ -12,6 +12,7 @@ from train_local.data.folds import Fold
 
 SCHEMA = 1
 NAME = "prepared.json"
+Part = Literal["train", "valid"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class Prepared:
         """Where an image's file lies."""
         return self.data / self.images[image_id].path
 
-    def coco_path(self, fold: int, part: Literal["train", "valid"]) -> Path:
+    def coco_path(self, fold: int, part: Part) -> Path:
         """Where the COCO annotations of a fold's part lie."""
         return self.root / "coco" / f"fold{fold}_{part}.json"
 
@@ -144,6 +145,6 @@ def load(root: Path) -> Prepared:
         raise KitError(
             "the competition's folder is no longer there",
             where=prepared.data,
-            fix=f"run `prepare {prepared.competition}` again with --data where it lies now; finished parts are kept",
+            fix=f"run `prepare {prepared.competition}` again, with --data where it lies now",
         )
     return prepared

@@ -53,7 +53,7 @@ class _Slide:
 
 
 def is_blank(sums: NDArray[np.float64]) -> bool:
-    """Glass or black: mean grey below 10, or above 205 with a deviation below 20, or > 10 % of pixels below 10.
+    """Glass or black: mean grey below 10, or above 205 and deviation below 20, or > 10 % of pixels below 10.
 
     Args:
         sums: count, sum, sum of squares and number of pixels below 10. (Rule of the kidney 2nd place.)
@@ -91,10 +91,11 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
     ) -> None:
         reduction = slides.reduction_of(data.scale)
         if reduction not in prepared.reductions:
+            wanted = sorted({*prepared.reductions, reduction})
             raise KitError(
                 f"slides were not prepared at 1/{reduction} of their resolution, which the recipe needs",
                 where=prepared.root,
-                fix=f"run `prepare` again with --scale {' '.join(f'1/{n}' for n in sorted({*prepared.reductions, reduction}))}",
+                fix=f"run `prepare` again with --scale {' '.join(f'1/{n}' for n in wanted)}",
             )
         if data.tile is None and data.crop is None:
             raise KitError(
@@ -171,7 +172,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         return part
 
     def _walk(self, number: int) -> Place:
-        """The place of the `number`-th example: objects and grid tiles in their shares, each shuffled anew every round."""
+        """The `number`-th place: objects and grid tiles in their shares, each shuffled anew every round."""
         part = self._data.object_tiles if self._grid else 1.0
         of_objects, before = share(number, part if self._objects else 0.0)
         places = self._objects if of_objects else self._grid

@@ -24,7 +24,7 @@ from kit.images.slide import open_slide
 BAND = 128
 """Rows of the small image that are made at a time."""
 BLOCK = 32
-"""Side, in pixels of the small image, of the squares whose grey values are summed up for finding blank tiles."""
+"""Side, in pixels of the small image, of the squares whose grey values are summed to find blank tiles."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ class SlideFiles:
     Attributes:
         image: uint8 (H, W, 3) RGB.
         mask: uint8 (H, W): covered part of each pixel, 255 is all of it.
-        places: npz with `objects` float32 (N, 6) of y0, x0, y1, x1, centre y, centre x of each connected object, and
-            `grey` float64 (rows, columns, 4) of count, sum, sum of squares and number below 10 in each BLOCK square.
+        places: npz with `objects` float32 (N, 6): y0, x0, y1, x1, centre y, centre x of each connected
+            object; and `grey` float64 (rows, columns, 4): count, sum, sum of squares and number below 10 of
+            the grey values in each BLOCK square.
     """
 
     image: Path
@@ -110,7 +111,7 @@ def _whole_array(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]  # numpy leaves it untyped
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         yield array
         array.flush()
         del array
@@ -187,7 +188,8 @@ def write(
     with open_slide(source) as slide:
         if (slide.height, slide.width) != (mask.height, mask.width):
             raise KitError(
-                f"truth is for {mask.height} x {mask.width} pixels, the image has {slide.height} x {slide.width}",
+                f"truth is for {mask.height} x {mask.width} pixels, "
+                f"the image has {slide.height} x {slide.width}",
                 where=source,
                 fix="put the image the table describes back in place",
             )
