@@ -1,0 +1,57 @@
+import base64
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from kit.competitions.base import Instances, SemanticMask
+from kit.masks import coco, rle
+from submission.report.overlays import PREDICTION_RGB, TRUTH_RGB, make_overlay, masks_of
+
+SQUARE_HW = np.zeros((60, 90), bool)
+SQUARE_HW[10:40, 20:70] = True
+
+
+@pytest.fixture
+def white_image(tmp_path):
+    path = tmp_path / "tile.tif"
+    tifffile.imwrite(path, np.full((60, 90, 3), 255, np.uint8), photometric="rgb")
+    return path
+
+
+def semantic(mask_HW):
+    return SemanticMask(*mask_HW.shape, rle.encode(mask_HW))
+
+
+def decoded(overlay):
+    prefix, _, data = overlay.uri.partition(",")
+    assert prefix == "data:image/jpeg;base64"
+    return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(
+        int
+    )
+
+
+@pytest.mark.parametrize("longest", [90, 360])
+def test_outlines_follow_the_masks_at_any_size(white_image, longest):
+    empty = semantic(np.zeros_like(SQUARE_HW))
+    for pair, colour in (
+        ((semantic(SQUARE_HW), empty), TRUTH_RGB),
+        ((empty, semantic(SQUARE_HW)), PREDICTION_RGB),
+    ):
+        overlay = make_overlay("tile", white_image, *pair, longest=longest, caption="")
+        picture_HWC = decoded(overlay)
+        assert picture_HWC.shape == (longest * 60 // 90, longest, 3)
+        factor = longest / 90
+        top, middle = round((10.5) * factor - 0.5), round(45 * factor)
+        assert np.abs(picture_HWC[top, middle] - colour).max() < 110, "the upper edge is drawn"
+        assert picture_HWC[round(25 * factor), middle].min() > 230, "the inside is left as tissue"
+        assert picture_HWC[round(55 * factor), middle].min() > 230, "the outside too"
+
+
+def test_every_instance_has_its_own_outline():
+    other_HW = ~SQUARE_HW
+    instances = Instances(60, 90, np.array([0.9, 0.1]), [coco.encode(SQUARE_HW), coco.encode(other_HW)])
+    first_HW, second_HW = masks_of(instances)
+    assert (first_HW.astype(bool) == SQUARE_HW).all()
+    assert (second_HW.astype(bool) == other_HW).all()
