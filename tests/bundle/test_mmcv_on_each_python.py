@@ -43,18 +43,16 @@ def environment_for(version, wheel):
         f"{pin.name}=={pin.version}" + (f" ; {pin.marker}" if pin.marker else "") + "\n"
         for pin in load(ROOT / "requirements.lock")
     )
-    made_from = hashlib.sha256(f"{python}\n{WANTED}\n{constraints}".encode() + wheel.read_bytes()).hexdigest()
-    folder = ROOT / "build" / "test-environments" / f"mmcv-{version}"
-    stamp, inside = folder / "made-from", folder / "bin" / "python"
-    if not stamp.is_file() or stamp.read_text() != made_from:
-        shutil.rmtree(folder, ignore_errors=True)
-        done = uv("venv", "--quiet", "--python", python, folder)
+    identity = hashlib.sha256(f"{python}\n{WANTED}\n{constraints}".encode()).hexdigest()
+    folder = ROOT / "build" / "test-environments" / f"mmcv-{version}-{identity[:12]}"
+    inside, limits = folder / "bin" / "python", folder / "constraints.txt"
+    if not limits.is_file():
+        done = uv("venv", "--quiet", "--clear", "--python", python, folder)
         assert done.returncode == 0, done.stderr
-        (folder / "constraints.txt").write_text(constraints)
-        into = ("pip", "install", "--quiet", "--python", inside, "-c", folder / "constraints.txt")
-        done = uv(*into, *WANTED, wheel)
-        assert done.returncode == 0, done.stderr
-        stamp.write_text(made_from)
+        limits.write_text(constraints)
+    install = ("pip", "install", "--quiet", "--python", inside, "-c", limits)
+    done = uv(*install, "--reinstall-package", "mmcv-full", *WANTED, wheel)
+    assert done.returncode == 0, done.stderr
     return inside
 
 

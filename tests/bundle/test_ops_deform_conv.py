@@ -1,3 +1,4 @@
+import importlib
 import itertools
 
 import pytest
@@ -13,6 +14,13 @@ SHAPES = [
     ((1, 3), (1, 2), (1, 0), (1, 1), 2, 1),
     ((2, 2), (1, 1), (2, 1), (2, 1), 2, 4),
 ]
+
+
+@pytest.fixture(params=["as the device asks", "torchvision's kernel"])
+def way(request, ops, monkeypatch):
+    """Version 1 is sampled and multiplied on the CPU; the kernel the GPU takes is held to the same."""
+    if request.param == "torchvision's kernel":
+        monkeypatch.setattr(importlib.import_module("mmcv._portable_deform_conv"), "_on_cpu", lambda _: False)
 
 
 def slow_deform_conv(x, offset, mask, weight, bias, *geometry):
@@ -69,7 +77,7 @@ def assert_same_with_gradients(got, expected, inputs):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_deform_conv_and_its_gradients_equal_plain_loops(ops, device, shape):
+def test_deform_conv_and_its_gradients_equal_plain_loops(ops, device, way, shape):
     geometry = shape[1:]
     made = tensors(shape, device=device)
     x, offset, weight = made["x"], made["offset"], made["weight"]
@@ -94,7 +102,7 @@ def test_modulated_deform_conv_and_its_gradients_equal_plain_loops(ops, device, 
 
 
 @pytest.mark.parametrize("shape", SHAPES[1:3], ids=str)
-def test_gradients_equal_finite_differences(ops, device, shape):
+def test_gradients_equal_finite_differences(ops, device, way, shape):
     geometry = shape[1:]
     made = tensors(shape, n=1, c_out=2, size=(3, 4), device=device)
     x, offset, mask, weight, bias = (made[name] for name in ("x", "offset", "mask", "weight", "bias"))
@@ -121,7 +129,7 @@ def test_the_step_of_the_native_buffer_does_not_change_the_result(ops):
         torch.testing.assert_close(one, other)
 
 
-def test_only_some_gradients_and_several_passes_over_one_graph(ops):
+def test_only_some_gradients_and_several_passes_over_one_graph(ops, way):
     made = tensors(SHAPES[0])
     x, offset, weight = made["x"], made["offset"], made["weight"]
     geometry = SHAPES[0][1:]
@@ -150,6 +158,16 @@ def test_half_precision_is_computed_in_full_and_rounded_once(ops, device, dtype)
     for gradient, reference in zip(one, other, strict=True):
         assert gradient.dtype == dtype
         torch.testing.assert_close(gradient, reference.to(dtype))
+
+
+def test_autocast_does_not_lower_the_precision_inside(ops, device, way):
+    made = {name: t.detach().float() for name, t in tensors(SHAPES[0], device=device).items()}
+    order = ("x", "offset", "weight")
+    expected = ops.deform_conv2d(*(made[name] for name in order), *SHAPES[0][1:])
+    with torch.autocast(device, dtype=torch.bfloat16):
+        got = ops.deform_conv2d(*(made[name] for name in order), *SHAPES[0][1:])
+    assert got.dtype == torch.float32
+    assert torch.equal(got, expected)
 
 
 @pytest.mark.parametrize("layer", ["DeformConv2dPack", "ModulatedDeformConv2dPack"])

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from ._portable_common import full_precision
-
-_BILINEAR = 0
-_ZEROS = 0
-"""ATen's codes of grid_sampler_2d's interpolation and padding modes."""
+from ._portable_common import full_precision, sample, sample_backward
 
 
 def ms_deform_attn_forward(
@@ -40,7 +34,7 @@ def ms_deform_attn_forward(
     queries = locations.shape[1]
     attended = full_value.new_zeros(n * heads, channels, queries)
     for level, rows, size in _levels(value_spatial_shapes, value_level_start_index):
-        sampled = _sample(_as_maps(full_value[:, rows], size), _as_grid(locations[:, :, :, level]))
+        sampled = sample(_as_maps(full_value[:, rows], size), _as_grid(locations[:, :, :, level]))
         attended += (sampled * _by_head(weights[:, :, :, level])).sum(dim=-1)
     output = attended.view(n, heads * channels, queries).transpose(1, 2).contiguous()
     return output.to(value.dtype)
@@ -73,11 +67,9 @@ def ms_deform_attn_backward(
     for level, rows, size in _levels(value_spatial_shapes, value_level_start_index):
         maps = _as_maps(full_value[:, rows], size)
         grid = _as_grid(locations[:, :, :, level])
-        of_weights = (_sample(maps, grid) * grad).sum(dim=1)
+        of_weights = (sample(maps, grid) * grad).sum(dim=1)
         grad_attn_weight[:, :, :, level] = of_weights.view(n, heads, queries, points).transpose(1, 2)
-        of_maps, of_grid = torch.ops.aten.grid_sampler_2d_backward(
-            grad * _by_head(weights[:, :, :, level]), maps, grid, _BILINEAR, _ZEROS, False, [True, True]
-        )
+        of_maps, of_grid = sample_backward(grad * _by_head(weights[:, :, :, level]), maps, grid)
         grad_value[:, rows] = of_maps.view(n, heads, channels, size[0] * size[1]).permute(0, 3, 1, 2)
         # The grid runs over -1..1, locations over 0..1.
         grad_sampling_loc[:, :, :, level] = 2 * of_grid.view(n, heads, queries, points, 2).transpose(1, 2)
@@ -106,8 +98,3 @@ def _as_grid(locations: Tensor) -> Tensor:
 def _by_head(weights: Tensor) -> Tensor:
     """(n, queries, heads, points) -> (n * heads, 1, queries, points)."""
     return weights.transpose(1, 2).flatten(0, 1).unsqueeze(1)
-
-
-def _sample(maps: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear samples (n * heads, channels, queries, points), zero outside the map."""
-    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

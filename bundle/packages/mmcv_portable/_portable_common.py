@@ -1,4 +1,4 @@
-"""What the portable operators share: their computing precision, and the refusal of what is not there."""
+"""What the portable operators share: precision, bilinear sampling, the refusal of what is not there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import NoReturn
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+_BILINEAR, _ZEROS = 0, 0
+"""ATen's codes of grid_sampler_2d's interpolation and padding modes."""
 
 
 def full_precision(*tensors: Tensor) -> list[Tensor]:
@@ -17,6 +21,22 @@ def full_precision(*tensors: Tensor) -> list[Tensor]:
     first = tensors[0].dtype
     dtype = torch.float32 if first in (torch.float16, torch.bfloat16) else first
     return [tensor.detach().to(dtype).contiguous() for tensor in tensors]
+
+
+def sample(maps: Tensor, grid: Tensor) -> Tensor:
+    """Bilinear samples (n, c, rows, columns) of (n, c, h, w) at a (n, rows, columns, 2) grid of x, y.
+
+    -1..1 spans a map from edge to edge; outside it is zero.
+    """
+    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def sample_backward(grad: Tensor, maps: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of `sample` for its maps and its grid."""
+    of_maps, of_grid = torch.ops.aten.grid_sampler_2d_backward(
+        grad, maps, grid, _BILINEAR, _ZEROS, False, [True, True]
+    )
+    return of_maps, of_grid
 
 
 def refuse(operator: str) -> NoReturn:

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
-_BILINEAR, _ZEROS = 0, 0
-"""Of `grid_sample`, as its backward takes them."""
+from ._portable_common import sample, sample_backward
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,9 @@ def forward(x: Tensor, weight: Tensor, offset: Tensor, geometry: Geometry) -> Te
     Returns:
         (n, c_out, h_out, w_out).
     """
-    columns = _grouped(_sample(x, _grid(x, weight, offset, geometry), geometry), offset, geometry)
-    output = torch.matmul(_kernel(weight, geometry), columns)
+    sampled = sample(_blocks(x, geometry), _grid(x, weight, offset, geometry))
+    with torch.autocast(x.device.type, enabled=False):
+        output = torch.matmul(_kernel(weight, geometry), _grouped(sampled, offset, geometry))
     return output.view(len(x), len(weight), *offset.shape[-2:])
 
 
@@ -58,14 +57,12 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of `forward` for input, weight and offset."""
     grid, kernel = _grid(x, weight, offset, geometry), _kernel(weight, geometry)
-    sampled = _sample(x, grid, geometry)
+    sampled = sample(_blocks(x, geometry), grid)
     columns = _grouped(sampled, offset, geometry)
     grad = grad_output.reshape(len(x), geometry.groups, kernel.shape[1], columns.shape[-1])
     of_kernel = torch.matmul(grad, columns.transpose(-1, -2)).sum(0)
     of_sampled = torch.matmul(kernel.transpose(-1, -2), grad).reshape(sampled.shape)
-    of_x, of_grid = torch.ops.aten.grid_sampler_2d_backward(
-        of_sampled, _blocks(x, geometry), grid, _BILINEAR, _ZEROS, False, [True, True]
-    )
+    of_x, of_grid = sample_backward(of_sampled, _blocks(x, geometry), grid)
     height, width = x.shape[-2:]
     taps = weight.shape[2] * weight.shape[3]
     of_grid = of_grid.view(len(grid), taps, *offset.shape[-2:], 2)
@@ -101,13 +98,8 @@ def _blocks(x: Tensor, geometry: Geometry) -> Tensor:
     return x.view(len(x) * parts, x.shape[1] // parts, *x.shape[-2:])
 
 
-def _sample(x: Tensor, grid: Tensor, geometry: Geometry) -> Tensor:
-    """(n * deformable_groups, c_in / deformable_groups, taps * h_out, w_out)."""
-    return grid_sample(_blocks(x, geometry), grid, "bilinear", "zeros", align_corners=False)
-
-
 def _grouped(sampled: Tensor, offset: Tensor, geometry: Geometry) -> Tensor:
-    """(n, groups, c_in / groups * taps, h_out * w_out), the order of the kernel's entries."""
+    """Samples in the order of the kernel's entries, (n, groups, c_in / groups * taps, h_out * w_out)."""
     return sampled.reshape(len(offset), geometry.groups, -1, offset.shape[-2] * offset.shape[-1])
 
 
