@@ -89,7 +89,7 @@ class DetectoRS(InstanceNetwork):
             gt_masks=masks,
         )
         return {
-            name: torch.stack(value).sum() if isinstance(value, list) else value
+            name: (torch.stack(value) if isinstance(value, list) else value).sum()
             for name, value in named.items()
             if "loss" in name  # the rest is accuracy
         }

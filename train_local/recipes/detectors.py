@@ -65,8 +65,8 @@ def detectors_r50_stage1() -> DetectorRecipe:
 
     Published: 2048-px input, batch 3 on each of 3 GPUs (three steps accumulated here), SGD 0.03 to 0.025 over
     8 epochs by a cosine after 250 linear warm-up steps, gradient norm 35, fp16; fold 1 of 5; light
-    augmentation: a flip, one of three policies, a small affine change, a quarter turn. Best epoch by COCO mask
-    mAP, here by the competition's metric. The published stage also saw 1200 pseudo-labelled tiles of dataset 3.
+    augmentation: a flip, one of three policies, a small affine change, a quarter turn. Best epoch by COCO
+    mask mAP, here by the competition's metric. It also saw 1200 pseudo-labelled tiles of dataset 3.
     """
     return DetectorRecipe(
         name="detectors-r50-stage1",

@@ -1,0 +1,41 @@
+import subprocess
+import sys
+
+import pytest
+
+from kit.errors import KitError
+from kit.models import build, names, spec
+from kit.models.__main__ import main
+
+
+def test_every_name_has_a_declaration():
+    assert names() == sorted(names())
+    assert all(spec(name).name == name for name in names())
+
+
+@pytest.mark.parametrize("config", [{"network": "unet-of-mars"}, {}])
+def test_an_unknown_network_is_told_with_the_known_ones(config):
+    with pytest.raises(KitError, match="no network is called") as caught:
+        build(config)
+    assert caught.value.fix == f"choose one of {', '.join(names())}"
+
+
+def test_a_library_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
+    with pytest.raises(KitError, match="cannot import segmentation_models_pytorch") as caught:
+        build({"network": "unet-regnety16"})
+    assert caught.value.fix == "install segmentation-models-pytorch and timm"
+
+
+def test_importing_the_registry_needs_none_of_the_networks_libraries():
+    code = (
+        "import sys, kit.models; print(sorted({'mmcv', 'mmdet', 'timm', 'safetensors'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_table_for_people_names_every_network(capsys):
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in names())

@@ -1,0 +1,72 @@
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kit.errors import KitError
+from kit.models import build, load_weights, save_weights
+
+CONFIG = {
+    "network": "unet-regnety16",
+    "encoder": "tu-regnety_002",
+    "encoder_depth": 3,
+    "decoder_channels": [16, 8, 8],
+}
+
+
+@pytest.fixture(scope="module")
+def module():
+    return build(CONFIG)
+
+
+@pytest.fixture
+def path(module, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_weights(module, path)
+    return path
+
+
+def message(module, path):
+    with pytest.raises(KitError) as caught:
+        load_weights(module, path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_missing_and_unexpected_names_are_listed(module, path):
+    tensors = load_file(path)
+    tensors["encoder.nowhere"] = tensors.pop("segmentation_head.0.bias")
+    save_file(tensors, path)
+    text = message(module, path)
+    assert "1 missing (segmentation_head.0.bias)" in text
+    assert "1 unexpected (encoder.nowhere)" in text
+    assert "config that is stored beside these weights" in text
+
+
+def test_a_long_list_is_cut_short(module, path):
+    save_file({"other": torch.zeros(1)}, path)
+    assert ", ...)" in message(module, path)
+
+
+def test_another_shape_is_told(module, path):
+    tensors = load_file(path)
+    tensors["segmentation_head.0.bias"] = torch.zeros(7)
+    save_file(tensors, path)
+    assert "segmentation_head.0.bias (7,) instead of (1,)" in message(module, path)
+
+
+def test_a_truncated_file_is_told(module, path):
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "not a readable safetensors file" in message(module, path)
+
+
+def test_a_missing_file_is_told(module, tmp_path):
+    assert "weights are missing" in message(module, tmp_path / "none.safetensors")
+
+
+def test_what_fp16_cannot_hold_is_refused_by_name(tmp_path):
+    module = build(CONFIG)
+    with torch.no_grad():
+        module.network.segmentation_head[0].bias.fill_(1e6)
+    with pytest.raises(KitError, match=r"segmentation_head.0.bias does not fit into fp16"):
+        save_weights(module, tmp_path / "weights.safetensors", half=True)
+    assert list(tmp_path.iterdir()) == []
