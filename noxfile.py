@@ -52,13 +52,11 @@ def environment(session: nox.Session) -> str:
 
 
 def _environment_identity() -> str:
-    digest = hashlib.sha256()
-    for path in [
-        ROOT / "requirements.lock",
-        *sorted((ROOT / "bundle" / "packages" / "mmcv_portable").rglob("*.*")),
-    ]:
-        if path.suffix != ".pyc":
-            digest.update(path.name.encode() + path.read_bytes())
+    ours = sorted((ROOT / "bundle" / "packages" / "mmcv_portable").glob("*.*"))
+    builders = [ROOT / "bundle" / name for name in ("mmcv_wheel.py", "sdist.py", "wheelfile.py")]
+    digest = hashlib.sha256(sys.version.encode())
+    for path in [ROOT / "requirements.lock", *ours, *builders]:
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
