@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kit import manifest
-from kit.artefacts import canonical_json, sha256_bytes, sha256_file, write_bytes, write_json
+from kit.artefacts import canonical_json, sha256_bytes, sha256_file, write_bytes
 from kit.errors import KitError
 from kit.kaggle_names import mangle
 from kit.manifest import Entry, Manifest
@@ -145,9 +145,10 @@ def write(
     removed = sorted(former - set(names))
     for name in removed:
         (folder / name).unlink(missing_ok=True)
-    write_json(folder / METADATA, dict(metadata))
-    if not _unchanged(folder, made):
-        manifest.save(folder, made)
+    # The manifest last: with it the dataset is complete.
+    for name, value in ((METADATA, dict(metadata)), (manifest.NAME, made.as_dict())):
+        data = canonical_json(value).encode()
+        _place(folder / name, Content(entry=entry_of(data, name, role="config"), source=data))
     ours = {*names, METADATA, manifest.NAME}
     present = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return Written(manifest=made, removed=removed, foreign=sorted(set(present) - ours))
@@ -161,11 +162,6 @@ def _former_files(folder: Path) -> set[str]:
         return set()
     # A manifest is input like any other: it must not reach outside its folder.
     return {name for name in listed if not name.startswith("/") and ".." not in name.split("/")}
-
-
-def _unchanged(folder: Path, made: Manifest) -> bool:
-    path = folder / manifest.NAME
-    return path.is_file() and path.read_text(encoding="utf-8") == canonical_json(made.as_dict())
 
 
 def _place(path: Path, content: Content) -> None:

@@ -109,7 +109,7 @@ def _compile(
     )
     if done.returncode:
         raise KitError(
-            f"no set of versions fits on Python {python}:\n{_tail(done.stderr)}",
+            f"no set of versions fits on Python {python}: {_reason(done.stderr)}",
             where=requirements,
             fix="loosen the requirement named above; parts already resolved are kept",
         )
@@ -163,13 +163,16 @@ def _prepare(command: list[str], problem: str) -> None:
     done = subprocess.run(command, env=registry_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise KitError(
-            f"{problem}:\n{_tail(done.stderr)}",
+            f"{problem}: {_reason(done.stderr)}",
             fix="install the Pythons (`uv python install 3.11 3.12 3.13`) and check the network",
         )
 
 
-def _tail(text: str, lines: int = 12) -> str:
-    return "\n".join(text.strip().splitlines()[-lines:])
+def _reason(output: str) -> str:
+    """What a tool said was wrong; pip-compile buries it in tracebacks of its own."""
+    lines = [line.strip() for line in output.strip().splitlines()]
+    said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return "\n".join(dict.fromkeys(said)) or "\n".join(lines[-4:])
 
 
 def check(requirements: Path, out: Path) -> None:

@@ -1,0 +1,186 @@
+"""The whole of `build`, on a shelf of small wheels."""
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundle import __main__ as cli
+from bundle import build, targets
+from bundle.roots import Root
+from kit import ensemble, manifest
+from kit.errors import KitError, run_cli
+
+ROOT = Path(__file__).parents[3]
+THIRTEEN = targets.choose(["cp313"], targets.known())
+PAIR = targets.choose(["cp311", "cp313"], targets.known())
+ROOTS = (Root("tool", exact=True, why="test"), Root("helper", exact=False, why="test"))
+
+
+@pytest.fixture
+def options(shelf, make_ensemble, tmp_path):
+    shelf.add("tool", requires=["numpy>=1.26", 'only-old ; python_version < "3.12"', "helper>=0.5"])
+    shelf.add("helper")
+    shelf.add("only-old", tag="cp311-cp311-manylinux_2_28_x86_64")
+    return build.Options(
+        ensembles=[make_ensemble(names=("a+1.safetensors", "b.safetensors"))],
+        out=tmp_path / "out",
+        cache=tmp_path / "cache",
+        lock=shelf.lock(tmp_path / "requirements.lock"),
+        targets=PAIR,
+        roots=ROOTS,
+    )
+
+
+def test_a_bundle_holds_wheels_for_every_target_and_the_weights(options, capfd):
+    (wheels_folder, wheels), (weights_folder, weights) = build.build(options)
+    assert wheels_folder.name == "hubmap-kit-wheels"
+    assert weights_folder.name == "hubmap-kit-kidney-weights"
+    assert wheels.manifest.targets == ["cp311", "cp313"]
+    by_name = {entry.wheel.name: entry.wheel for entry in wheels.manifest.files}
+    assert by_name["tool"].accepts == "==1.0"
+    assert by_name["helper"].accepts == ">=0.5"
+    assert by_name["tool"].requires["cp311"] == ["helper", "numpy", "only-old"]
+    assert by_name["tool"].requires["cp313"] == ["helper", "numpy"]
+    assert set(by_name["only-old"].requires) == {"cp311"}
+
+    roles = {entry.file: entry.role for entry in weights.manifest.files}
+    assert roles == {"ensemble.json": "config", "a-1.safetensors": "weights", "b.safetensors": "weights"}
+    shipped = ensemble.load(weights_folder / "ensemble.json")
+    assert [member.weights for member in shipped.members] == ["a-1.safetensors", "b.safetensors"]
+    said = capfd.readouterr().err
+    assert "left to the image: numpy" in said
+    assert "hubmap-kit-kidney-weights" in said
+
+
+def test_every_file_is_what_its_manifest_says(options):
+    for folder, written in build.build(options):
+        assert manifest.load(folder / "manifest.json").sha256() == written.manifest.sha256()
+        for entry in written.manifest.files:
+            path = folder / entry.file
+            assert (path.stat().st_size, build.dataset.sha256_file(path)) == (entry.size, entry.sha256)
+
+
+def test_the_same_inputs_give_the_same_bytes_from_another_folder_and_a_cold_cache(
+    options, read_tree, tmp_path
+):
+    build.build(options)
+    again = dataclasses.replace(options, out=tmp_path / "elsewhere", cache=tmp_path / "cold")
+    build.build(again)
+    assert read_tree(options.out) == read_tree(again.out)
+
+
+def test_a_target_that_is_no_longer_wanted_takes_its_wheels_along(options):
+    build.build(options)
+    fewer = dataclasses.replace(options, targets=THIRTEEN)
+    (folder, wheels), _ = build.build(fewer)
+    assert wheels.removed == ["only_old-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"]
+    assert not list(folder.glob("only_old*"))
+    assert wheels.manifest.targets == ["cp313"]
+
+
+def test_ensembles_of_two_competitions_share_the_wheels(options, make_ensemble):
+    second = make_ensemble("vasculature", names=("v.safetensors",), folder="second")
+    both = dataclasses.replace(options, ensembles=[*options.ensembles, second])
+    assert [folder.name for folder, _ in build.build(both)] == [
+        "hubmap-kit-wheels",
+        "hubmap-kit-kidney-weights",
+        "hubmap-kit-vasculature-weights",
+    ]
+
+
+def test_two_ensembles_of_one_competition_are_refused(options):
+    with pytest.raises(KitError, match="two ensembles of one competition"):
+        build.build(dataclasses.replace(options, ensembles=[*options.ensembles, copy_of(options)]))
+
+
+def copy_of(options):
+    source = options.ensembles[0].parent
+    return Path(shutil.copytree(source, source.with_name("copy"))) / "ensemble.json"
+
+
+def test_a_network_that_needs_more_than_the_bundle_has_is_refused(options, make_ensemble):
+    source = make_ensemble(requires=("tool", "Rare_Thing", "numpy"), folder="needy")
+    with pytest.raises(KitError, match=r"small\.fold0 needs rare-thing, not in the bundle for cp313"):
+        build.build(dataclasses.replace(options, ensembles=[source]))
+    assert not options.out.exists()
+
+
+def test_a_prefix_kaggle_would_refuse_stops_before_anything_is_downloaded(options):
+    with pytest.raises(KitError, match="not a dataset name for Kaggle"):
+        build.build(dataclasses.replace(options, prefix="a-prefix-so-long-that-the-whole-name-does-not-fit"))
+    assert not options.cache.exists()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from bundle import build, targets
+from bundle.roots import Root
+
+left = int(sys.argv[1])
+rename = Path.replace
+
+def replace(self, target):
+    global left
+    if left == 0:
+        os._exit(9)
+    left -= 1
+    return rename(self, target)
+
+Path.replace = replace
+folder = Path(sys.argv[2])
+build.build(build.Options(
+    ensembles=[Path(sys.argv[3])], out=folder / "out", cache=folder / "cache", lock=Path(sys.argv[4]),
+    targets=targets.choose(["cp313"], targets.known()),
+    roots=(Root("tool", exact=True, why=""), Root("helper", exact=False, why="")),
+))
+"""
+
+
+def test_killed_before_any_rename_and_run_again_it_ends_the_same(options, tmp_path, read_tree):
+    """Killed at its first rename, then a new run in the same folder at its second, and so on to the end."""
+    undisturbed = dataclasses.replace(options, out=tmp_path / "undisturbed", targets=THIRTEEN)
+    build.build(undisturbed)
+    victim = tmp_path / "victim"
+    arguments = [str(victim), str(options.ensembles[0]), str(options.lock)]
+    for allowed in range(100):
+        command = [sys.executable, "-c", KILLED, str(allowed), *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            break
+        assert done.returncode == 9, done.stderr
+    assert 3 < allowed < 99
+    assert read_tree(victim / "out") == read_tree(undisturbed.out)
+
+
+# --- the command line ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ensemble", "absent.json"], "absent.json"),
+        (["--target", "cp39"], "unknown target 'cp39'"),
+        (["--owner", "me/you"], "not a Kaggle user name"),
+        (["--licence", "MIT"], "Kaggle knows no licence 'MIT'"),
+    ],
+)
+def test_wrong_arguments_end_in_a_message_and_exit_code_2(
+    make_ensemble, tmp_path, capsys, arguments, message
+):
+    given = ["build", "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")]
+    if "--ensemble" not in arguments:
+        given += ["--ensemble", str(make_ensemble())]
+    assert run_cli(cli.main, [*given, *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_lock_can_be_checked_from_the_command_line():
+    files = ["--requirements", str(ROOT / "requirements.in"), "--out", str(ROOT / "requirements.lock")]
+    assert run_cli(cli.main, ["lock", "--check", *files]) == 0

@@ -1,0 +1,148 @@
+import dataclasses
+import sys
+
+import pytest
+
+from bundle import targets, wheelinfo
+from bundle.closure import walk
+from bundle.lockfile import Pin
+from bundle.pip_download import WheelCache
+from bundle.roots import ROOTS, Root
+from bundle.wheels import closure_for, combine
+from kit.errors import KitError
+
+KNOWN = {item.tag: item for item in targets.known()}
+
+
+@pytest.fixture
+def fetch(shelf):
+    """Wheels of the shelf by name, recording what was asked for."""
+    asked = []
+
+    def get(names):
+        asked.append(list(names))
+        found = {info.name: info for info in map(wheelinfo.read, shelf.folder.glob("*.whl"))}
+        return {name: found[name] for name in names}
+
+    get.asked = asked
+    return get
+
+
+def test_markers_count_as_on_the_target_not_as_on_the_python_that_runs_us(shelf, fetch):
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    shelf.add("tool", requires=[f'only-{tag} ; python_version == "3.{tag[3:]}"' for tag in KNOWN])
+    for tag in KNOWN:
+        shelf.add(f"only-{tag}")
+    found = {tag: set(walk(["tool"], target, fetch).wheels) for tag, target in KNOWN.items()}
+    assert found == {tag: {"tool", f"only-{tag}"} for tag in KNOWN}
+    assert sum(f"cp{here.replace('.', '')}" != tag for tag in found) >= 2
+
+
+def test_each_level_of_needs_is_fetched_at_once_and_nothing_twice(shelf, fetch):
+    shelf.add("top", requires=["left", "right"])
+    shelf.add("left", requires=["deep"])
+    shelf.add("right", requires=["deep", "left"])
+    shelf.add("deep", requires=["top"])
+    closure = walk(["top"], KNOWN["cp313"], fetch)
+    assert [names for names in fetch.asked if names] == [["top"], ["left", "right"], ["deep"]]
+    assert closure.requires == {
+        "top": ["left", "right"],
+        "left": ["deep"],
+        "right": ["deep", "left"],
+        "deep": ["top"],
+    }
+
+
+def test_an_extra_asked_for_late_brings_its_needs(shelf, fetch):
+    shelf.add("top", requires=["client", "later"])
+    shelf.add("client", requires=['speed ; extra == "fast"'])
+    shelf.add("later", requires=["client[fast]"])
+    shelf.add("speed")
+    closure = walk(["top"], KNOWN["cp313"], fetch)
+    assert set(closure.wheels) == {"top", "client", "later", "speed"}
+    assert closure.requires["client"] == ["speed"]
+
+
+def test_torch_numpy_and_cuda_are_left_to_the_image(shelf, fetch):
+    shelf.add("tool", requires=["torch>=2", "numpy", "nvidia-cublas-cu12", "helper"])
+    shelf.add("helper", requires=["numpy>=2"])
+    closure = walk(["tool"], KNOWN["cp312"], fetch)
+    assert set(closure.wheels) == {"tool", "helper"}
+    assert {name: str(spec) for name, spec in closure.left.items()} == {
+        "torch": ">=2",
+        "numpy": ">=2",
+        "nvidia-cublas-cu12": "",
+    }
+    assert "torch" in closure.requires["tool"]
+
+
+def test_a_wheel_too_new_for_the_images_numpy_is_refused_before_it_is_shipped(shelf, fetch):
+    shelf.add("tool", requires=["numpy>=2.3"])
+    with pytest.raises(
+        KitError, match=r"tool needs numpy>=2\.3; kaggle-2026-09 has 2\.0\.2 and keeps it"
+    ) as error:
+        walk(["tool"], KNOWN["cp312"], fetch)
+    assert "pin an older tool" in str(error.value)
+    assert walk(["tool"], KNOWN["cp313"], fetch).wheels  # its numpy is not known
+
+
+def test_a_pin_that_a_dependent_does_not_accept_is_told_with_both_names(shelf, fetch):
+    shelf.add("tool", requires=["helper<1"])
+    shelf.add("helper", "1.0")
+    with pytest.raises(KitError, match=r"tool needs helper<1, but the lock has 1\.0"):
+        walk(["tool"], KNOWN["cp313"], fetch)
+
+
+def test_a_name_the_lock_does_not_have_is_told(shelf, tmp_path):
+    shelf.add("tool", requires=["forgotten"])
+    with pytest.raises(KitError, match=r"not pinned for Python 3\.13: forgotten") as error:
+        closure_for(["tool"], shelf.pins(), KNOWN["cp313"], WheelCache(tmp_path / "cache"), {})
+    assert "requirements.in" in str(error.value)
+
+
+def test_a_pin_for_another_python_does_not_count(shelf, tmp_path):
+    shelf.add("tool")
+    [pin] = shelf.pins()
+    elsewhere = dataclasses.replace(pin, marker='python_version == "3.11"')
+    with pytest.raises(KitError, match=r"not pinned for Python 3\.13: tool"):
+        closure_for(["tool"], [elsewhere], KNOWN["cp313"], WheelCache(tmp_path / "cache"), {})
+
+
+def test_our_own_wheels_need_no_pin_and_bring_what_they_need(shelf, tmp_path):
+    own = shelf.add("ours", requires=["helper"])
+    shelf.add("helper")
+    pins = [pin for pin in shelf.pins() if pin.name != "ours"]
+    closure = closure_for(["ours"], pins, KNOWN["cp313"], WheelCache(tmp_path / "cache"), {"ours": own})
+    assert closure.wheels["ours"].path == own
+    assert set(closure.wheels) == {"ours", "helper"}
+
+
+def test_notes_of_the_lock_are_only_a_guess(shelf, tmp_path):
+    shelf.add("tool", requires=["needed"])
+    shelf.add("needed")
+    pins = [*shelf.pins(), Pin(name="gone", version="1.0", hashes=("0" * 64,), via=("tool",))]
+    closure = closure_for(["tool"], pins, KNOWN["cp313"], WheelCache(tmp_path / "cache"), {})
+    assert set(closure.wheels) == {"tool", "needed"}
+
+
+def test_wheels_shared_by_targets_are_listed_once_with_what_each_needs_there(shelf, fetch):
+    shelf.add(
+        "tool", requires=['helper>=1 ; python_version < "3.13"', 'helper<2 ; python_version >= "3.13"', "old"]
+    )
+    shelf.add("helper")
+    shelf.add("old", requires=['tomli ; python_version == "3.11"'])
+    shelf.add("tomli")
+    closures = [walk(["tool"], KNOWN[tag], fetch) for tag in ("cp311", "cp313")]
+    shipped = {
+        item.wheel.name: item.wheel for item in combine(closures, [Root("tool", exact=True, why="test")])
+    }
+    assert shipped["tool"].accepts == "==1.0"
+    assert shipped["helper"].accepts == "<2,>=1"
+    assert shipped["old"].accepts == ""
+    assert shipped["old"].requires == {"cp311": ["tomli"], "cp313": []}
+    assert set(shipped["tomli"].requires) == {"cp311"}
+
+
+def test_the_roots_are_told_apart_and_each_says_who_needs_it():
+    assert len({root.name for root in ROOTS}) == len(ROOTS)
+    assert all(root.why for root in ROOTS)

@@ -1,0 +1,85 @@
+"""pip itself, on a folder of wheels instead of an index."""
+
+import dataclasses
+
+import pytest
+
+from bundle import targets
+from bundle.pip_download import WheelCache
+from kit.artefacts import sha256_file
+from kit.errors import KitError
+
+KNOWN = {item.tag: item for item in targets.known()}
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return WheelCache(tmp_path / "cache")
+
+
+def test_each_target_gets_its_own_best_wheel_whatever_the_cache_was_filled_for(shelf, cache):
+    shelf.add("tool", tag="cp38-abi3-manylinux2014_x86_64")
+    shelf.add("tool", tag="cp313-cp313-manylinux_2_28_x86_64")
+    shelf.add("tool", tag="cp313-cp313-manylinux_2_34_x86_64")  # newer than what we count on
+    pins = shelf.pins()
+    chosen = {tag: cache.fetch(pins, KNOWN[tag])["tool"].name for tag in ("cp312", "cp313", "cp312")}
+    assert chosen == {
+        "cp312": "tool-1.0-cp38-abi3-manylinux2014_x86_64.whl",
+        "cp313": "tool-1.0-cp313-cp313-manylinux_2_28_x86_64.whl",
+    }
+
+
+def test_a_filled_cache_needs_no_index(shelf, cache, monkeypatch):
+    shelf.add("tool")
+    pins = shelf.pins()
+    first = cache.fetch(pins, KNOWN["cp313"])
+    monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
+    assert cache.fetch(pins, KNOWN["cp313"]) == first
+
+
+def test_a_damaged_wheel_in_the_cache_is_fetched_again(shelf, cache):
+    shelf.add("tool")
+    pins = shelf.pins()
+    path = cache.fetch(pins, KNOWN["cp313"])["tool"]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert sha256_file(cache.fetch(pins, KNOWN["cp313"])["tool"]) in pins[0].hashes
+
+
+def test_a_wheel_of_another_hash_is_refused_by_name(shelf, cache):
+    shelf.add("tool")
+    pins = [dataclasses.replace(pin, hashes=("0" * 64,)) for pin in shelf.pins()]
+    with pytest.raises(KitError) as error:
+        cache.fetch(pins, KNOWN["cp313"])
+    assert "tool==1.0: the sha256 of the downloaded wheel is not in the lock" in str(error.value)
+    assert "do not use it" in str(error.value)
+    assert not list(cache.folder.glob("*.whl"))
+
+
+def test_a_pin_without_a_wheel_for_the_target_says_name_version_tag_and_what_to_do(shelf, cache):
+    shelf.add("plain")
+    shelf.add("tool", "3.1", tag="cp312-cp312-manylinux_2_28_x86_64")
+    with pytest.raises(KitError) as error:
+        cache.fetch(shelf.pins(), KNOWN["cp313"])
+    assert "tool==3.1 has no wheel for cp313 on manylinux_2_28_x86_64 (kaggle-2026-10)" in str(error.value)
+    assert "pin a release of tool that has one in requirements.in" in str(error.value)
+
+
+def test_an_index_out_of_reach_is_told_as_such(shelf, cache, monkeypatch):
+    shelf.add("tool")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(KitError, match=r"cannot reach the package index to download tool==1\.0") as error:
+        cache.fetch(shelf.pins(), KNOWN["cp313"])
+    assert "pass --cache" in str(error.value)
+
+
+def test_a_real_wheel_comes_from_the_real_index(cache, repo_pins):
+    """The one test here that downloads: a small pure wheel and a small compiled one for another Python."""
+    pins = [repo_pins["terminaltables"], repo_pins["kiwisolver"]]
+    found = cache.fetch(pins, KNOWN["cp312"])
+    assert found["terminaltables"].name.endswith("-none-any.whl")
+    assert "cp312-cp312-" in found["kiwisolver"].name
+    assert all(sha256_file(found[pin.name]) in pin.hashes for pin in pins)

@@ -1,0 +1,64 @@
+import zipfile
+
+import pytest
+
+from bundle import wheelinfo
+from bundle.targets import marker_environment
+from kit.errors import KitError
+
+
+def test_a_wheel_says_its_name_version_tags_licence_and_needs(shelf):
+    path = shelf.add(
+        "Some-Tool", "2.0", ['old ; python_version < "3.12"', "new>=1"], tag="cp38-abi3-manylinux2014_x86_64"
+    )
+    info = wheelinfo.read(path)
+    assert (info.name, info.version, info.licence) == ("some-tool", "2.0", "MIT")
+    assert info.tag_names() == ["cp38-abi3-manylinux2014_x86_64"]
+    assert [item.name for item in info.needs(marker_environment("3.13"))] == ["new"]
+    assert [item.name for item in info.needs(marker_environment("3.11"))] == ["old", "new"]
+
+
+def test_needs_of_an_extra_count_only_when_it_is_asked_for(shelf):
+    info = wheelinfo.read(shelf.add("tool", requires=['web ; extra == "http" and python_version >= "3.12"']))
+    assert info.needs(marker_environment("3.13")) == []
+    assert [item.name for item in info.needs(marker_environment("3.13"), ["http"])] == ["web"]
+    assert info.needs(marker_environment("3.11"), ["http"]) == []
+
+
+def rewritten(path, **fields):
+    """The wheel with a METADATA of other header lines."""
+    with zipfile.ZipFile(path, "w") as archive:
+        lines = [f"{key.replace('_', '-')}: {value}" for key, value in fields.items()]
+        archive.writestr("tool-1.0.dist-info/METADATA", "\n".join([*lines, "", ""]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fields", "licence"),
+    [
+        ({"License": "MIT", "Classifier": "License :: OSI Approved :: BSD License"}, "BSD License"),
+        ({"License": "Some long text " * 20}, ("Some long text " * 20)[:80].strip()),
+        ({"License": "UNKNOWN"}, "not stated"),
+        ({}, "not stated"),
+    ],
+)
+def test_the_licence_is_named_as_briefly_as_the_metadata_allows(shelf, fields, licence):
+    path = rewritten(shelf.add("tool"), Name="tool", **fields)
+    assert wheelinfo.read(path).licence.strip() == licence
+
+
+def test_what_is_no_wheel_is_named(shelf):
+    damaged = shelf.folder / "tool-1.0-py3-none-any.whl"
+    damaged.write_bytes(b"PK")
+    with pytest.raises(KitError, match="not a usable wheel") as error:
+        wheelinfo.read(damaged)
+    assert damaged.name in str(error.value)
+    empty = shelf.folder / "empty-1.0-py3-none-any.whl"
+    zipfile.ZipFile(empty, "w").close()
+    with pytest.raises(KitError, match="wheel without METADATA"):
+        wheelinfo.read(empty)
+    odd = rewritten(shelf.folder / "tool-1.0-py3-none-any.whl", Requires_Dist="???")
+    with pytest.raises(KitError, match="not a usable wheel"):
+        wheelinfo.read(odd)
+    with pytest.raises(KitError, match="not a usable wheel"):
+        wheelinfo.read(shelf.folder / "tool.whl")

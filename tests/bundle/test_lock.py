@@ -1,0 +1,68 @@
+"""`python -m bundle lock` with a requirements file small enough to resolve in seconds, on the real index."""
+
+import sys
+
+import pytest
+
+from bundle import lock, lockfile
+from kit.errors import KitError
+
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@pytest.fixture
+def requirements(tmp_path):
+    path = tmp_path / "requirements.in"
+    path.write_text("six==1.16.0\n")
+    return path
+
+
+def test_a_lock_is_made_resumed_and_kept_stable(requirements, tmp_path, capfd):
+    out, work = tmp_path / "requirements.lock", tmp_path / "work"
+    [pin] = lock.lock(requirements, out, work=work, pythons=[HERE])
+    assert (pin.name, pin.version, pin.via) == ("six", "1.16.0", ("requirements.in",))
+    text = out.read_text()
+    assert text.startswith("# Made by: python -m bundle lock\n")
+    assert str(tmp_path) not in text
+    assert "://" not in text
+
+    # Killed after the last Python was resolved: what is done is kept, nothing is resolved again.
+    out.unlink()
+    capfd.readouterr()
+    lock.lock(requirements, out, work=work, pythons=[HERE])
+    assert "done before, kept" in capfd.readouterr().err
+    assert out.read_text() == text
+
+    # Looser requirements do not move a pin that still fits ...
+    requirements.write_text("six>=1.15\n")
+    assert lock.lock(requirements, out, work=work, pythons=[HERE])[0].version == "1.16.0"
+
+    # ... and impossible ones say which.
+    requirements.write_text("six==1.16.0\nsix>1.16\n")
+    with pytest.raises(KitError, match=f"no set of versions fits on Python {HERE}") as error:
+        lock.lock(requirements, out, work=work, pythons=[HERE])
+    assert "Cannot install six==1.16.0 and six>1.16" in str(error.value)
+    assert "Traceback" not in str(error.value)
+    assert out.read_text() == text
+
+
+def test_a_python_that_is_not_there_is_named(requirements, tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    with pytest.raises(KitError, match=r"no Python 3\.99 found") as error:
+        lock.lock(requirements, tmp_path / "out", work=tmp_path / "work", pythons=["3.99"])
+    assert "uv python install" in str(error.value)
+
+
+def test_missing_requirements_are_named(tmp_path):
+    with pytest.raises(KitError, match="requirements file is missing"):
+        lock.lock(tmp_path / "requirements.in", tmp_path / "out", work=tmp_path / "work")
+
+
+def test_check_names_the_requirement_a_lock_lacks(requirements, tmp_path):
+    out = tmp_path / "requirements.lock"
+    pin = lockfile.Pin(name="six", version="1.15.0", hashes=("0" * 64,))
+    out.write_text(lockfile.render([pin], command=lock.COMMAND))
+    with pytest.raises(KitError, match=r"does not fulfil on Python 3\.11: six==1\.16\.0"):
+        lock.check(requirements, out)
+    requirements.write_text("six\n")
+    lock.check(requirements, out)
