@@ -14,6 +14,7 @@ from kit import competitions
 from kit.console import console
 from kit.errors import KitError
 from train_local import recipes
+from train_local.baseline import add_baseline_command
 from train_local.data.sample import add_sample_command
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def main(argv: Sequence[str]) -> int:
     _train_all_arguments(verbs)
     _ensemble_arguments(verbs)
     _recipes_arguments(verbs)
+    add_baseline_command(verbs)
     add_sample_command(verbs)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)

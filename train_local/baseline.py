@@ -1,0 +1,171 @@
+"""Baselines without learning, so that a score has something to beat: Otsu's threshold, and everything.
+
+Otsu: an image's darkness (255 - grey) is split where the variance between both classes is largest; what is
+darker is foreground, and for instance competitions each 8-connected component of it is one instance.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit import competitions
+from kit.competitions.base import Competition, Instances, Prediction, SemanticMask, Split
+from kit.competitions.tables import write_submission
+from kit.console import track
+from kit.errors import KitError
+from kit.images.slide import Slide, open_slide
+from kit.masks import coco
+from kit.masks.rle import RunLengthEncoder
+
+Kind = Literal["otsu", "otsu-smoothed", "all-foreground"]
+
+_BAND = 1024
+"""Rows in memory at a time."""
+_SIGMA = 8.0
+"""Pixels of the smoothing before "otsu-smoothed"."""
+_LEAST_AREA = 20
+"""Pixels; smaller components are noise."""
+_CONNECTIVITY = 8
+
+
+def predict_baseline(competition: str, data: Path, ids: Iterable[str], name: Kind) -> dict[str, Prediction]:
+    """Predictions of a baseline.
+
+    Args:
+        competition: name in `kit.competitions`.
+        data: its folder.
+        ids: images of its training or test part.
+        name: "otsu"; "otsu-smoothed", the same after a Gaussian blur; "all-foreground", one mask over all.
+
+    Raises:
+        KitError: unknown baseline; an image is missing or damaged.
+    """
+    if name not in get_args(Kind):
+        raise KitError(f"no baseline is called {name!r}", fix=f"choose one of {', '.join(get_args(Kind))}")
+    module = competitions.get(competition)
+    chosen = list(ids)
+    return {
+        image_id: _predict(module.kind, _path(module, data, image_id), name)
+        for image_id in track(chosen, total=len(chosen), description=f"{name} baseline")
+    }
+
+
+def add_baseline_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `baseline` to a command line whose parsers set `run`."""
+    parser = verbs.add_parser("baseline", help="a submission without learning, to compare with")
+    parser.add_argument("--competition", required=True, choices=competitions.names())
+    parser.add_argument("--data", type=Path, required=True, help="the competition's unpacked folder")
+    parser.add_argument("--out", type=Path, required=True, help="the submission.csv to write")
+    parser.add_argument("--kind", choices=get_args(Kind), default="otsu", help="default: otsu")
+    parser.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    module = competitions.get(arguments.competition)
+    ids = module.test_ids(arguments.data)
+    predictions = predict_baseline(arguments.competition, arguments.data, ids, arguments.kind)
+    rows = [module.row(image_id, prediction) for image_id, prediction in predictions.items()]
+    write_submission(arguments.out, module, rows)
+    print(arguments.out)
+    return 0
+
+
+def _path(module: Competition, data: Path, image_id: str) -> Path:
+    splits: tuple[Split, ...] = ("test", "train")
+    for split in splits:
+        path = module.image_path(data, image_id, split)
+        if path.is_file():
+            return path
+    raise KitError(f"image {image_id} is missing", where=data, fix="unpack the competition's files again")
+
+
+def _predict(kind: str, path: Path, name: Kind) -> Prediction:
+    with open_slide(path) as slide:
+        if kind == "semantic":
+            return _semantic(slide, name)
+        return _instances(slide, name)
+
+
+def _semantic(slide: Slide, name: Kind) -> SemanticMask:
+    encoder = RunLengthEncoder(slide.width)
+    for mask_HW, _ in _masks(slide, name):
+        encoder.push(mask_HW)
+    return SemanticMask(slide.height, slide.width, encoder.finish())
+
+
+def _instances(slide: Slide, name: Kind) -> Instances:
+    """One instance a component, ranked by how dark it is on average; tiles are small enough for memory."""
+    import cv2
+
+    parts = list(_masks(slide, name))
+    mask_HW = np.concatenate([mask for mask, _ in parts])
+    darkness_HW = np.concatenate([darkness for _, darkness in parts]).astype(np.float64)
+    if name == "all-foreground":
+        return Instances(slide.height, slide.width, np.ones(1), [coco.encode(mask_HW)])
+    count, label_HW, table, _ = cv2.connectedComponentsWithStats(
+        mask_HW.astype(np.uint8), connectivity=_CONNECTIVITY
+    )
+    areas = table[:, cv2.CC_STAT_AREA]
+    scores = np.bincount(label_HW.ravel(), darkness_HW.ravel(), count) / np.maximum(areas, 1) / 255
+    kept = [number for number in range(1, count) if areas[number] >= _LEAST_AREA]
+    kept.sort(key=lambda number: -scores[number])
+    return Instances(
+        slide.height, slide.width, scores[kept], [coco.encode(label_HW == number) for number in kept]
+    )
+
+
+def _masks(slide: Slide, name: Kind) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.uint8]]]:
+    """Foreground and darkness, band by band."""
+    threshold = 255 if name == "all-foreground" else otsu(_histogram(slide, name))
+    for top in range(0, slide.height, _BAND):
+        darkness_HW = _darkness(slide, top, name)
+        everything = np.ones(darkness_HW.shape, dtype=np.bool_)
+        yield (everything if name == "all-foreground" else darkness_HW > threshold), darkness_HW
+
+
+def _histogram(slide: Slide, name: Kind) -> NDArray[np.int64]:
+    counts = np.zeros(256, np.int64)
+    for top in range(0, slide.height, _BAND):
+        counts += np.bincount(_darkness(slide, top, name).ravel(), minlength=256)
+    return counts
+
+
+def _darkness(slide: Slide, top: int, name: Kind) -> NDArray[np.uint8]:
+    """255 - grey of the band that starts at `top`, smoothed with its neighbours' rows if asked for."""
+    import cv2
+
+    halo = int(4 * _SIGMA) if name == "otsu-smoothed" else 0
+    first, last = max(top - halo, 0), min(top + _BAND + halo, slide.height)
+    darkness_HW = 255 - cv2.cvtColor(slide.read_band(first, last), cv2.COLOR_RGB2GRAY)
+    if halo:
+        darkness_HW = cv2.GaussianBlur(darkness_HW, (2 * halo + 1, 2 * halo + 1), _SIGMA)
+    band_HW: NDArray[np.uint8] = darkness_HW[top - first : top - first + min(_BAND, slide.height - top)]
+    return band_HW
+
+
+def otsu(counts: NDArray[np.int64]) -> int:
+    """Otsu's threshold (1979): the value v that maximises the variance between {<= v} and {> v}.
+
+    Args:
+        counts: histogram of the values 0, 1, 2, ...
+
+    Returns:
+        The smallest such v; the only value there is if all pixels are equal.
+    """
+    values = np.arange(len(counts), dtype=np.float64)
+    below, total = np.cumsum(counts).astype(np.float64), float(counts.sum())
+    moment = np.cumsum(counts * values)
+    above = total - below
+    split = (below > 0) & (above > 0)
+    if not split.any():
+        return int(np.flatnonzero(counts)[0])
+    between = np.zeros(len(counts))
+    means = moment[split] / below[split] - (moment[-1] - moment[split]) / above[split]
+    between[split] = below[split] * above[split] * means**2
+    return int(np.argmax(between))
