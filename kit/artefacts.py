@@ -71,6 +71,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         ) from error
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Delete what killed processes left half-written below a folder; nobody else may be writing there."""
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """`write_bytes` for UTF-8 text."""
     write_bytes(path, text.encode())

@@ -130,10 +130,3 @@ def _read(path: Path, identity: str) -> dict[str, Any]:
         raise KitError("checkpoint belongs to another run", where=path, fix="choose another --out")
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed process left half-written."""
-    if folder.is_dir():
-        for path in folder.glob(".step-*.tmp"):
-            path.unlink(missing_ok=True)

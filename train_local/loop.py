@@ -161,7 +161,6 @@ class Trainer:
 
     def load(self) -> bool:
         """Go on from the last checkpoint; False if there is none."""
-        checkpoint.remove_leftovers(self.run.checkpoints)
         state = checkpoint.load(self.run.checkpoints, identity=self.run.identity)
         if state is None:
             return False

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import kit
-from kit.artefacts import read_json, sha256_json, write_json
+from kit.artefacts import read_json, remove_leftovers, sha256_json, write_json
 from kit.console import console
 from kit.errors import KitError
 from train_local.data.prepared import Prepared
@@ -143,4 +143,5 @@ def claim(run: Run) -> None:
             style="yellow",
             markup=False,
         )
+    remove_leftovers(run.folder)
     write_json(path, {"identity": run.identity, **run.config()})

@@ -80,7 +80,8 @@ def export(
         metric_name: of the competition.
     """
     sidecar_path(run.weights).unlink(missing_ok=True)
-    save_weights(network, run.weights, {"run": run.name, "identity": run.identity}, half=run.recipe.half)
+    # One entry only: safetensors writes several in an order that changes from process to process.
+    save_weights(network, run.weights, {"identity": run.identity}, half=run.recipe.half)
     member = member_of(run, sha256=sha256_file(run.weights), size=run.weights.stat().st_size)
     write_sidecar(
         run.weights,

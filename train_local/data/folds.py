@@ -47,6 +47,10 @@ def _check(ids: Sequence[str], count: int) -> None:
         raise KitError(f"id {twice!r} is listed twice", fix="list every training image once")
     if count < 2:
         raise KitError(f"{count} folds leave nothing to validate on", fix="ask for 2 or more: --folds 2")
+    if len(ids) < count:
+        raise KitError(
+            f"{len(ids)} images cannot make {count} folds", fix=f"ask for --folds {len(ids)} or fewer"
+        )
 
 
 def by_group(groups: Mapping[str, str], count: int, *, seed: int = 42) -> list[Fold]:
@@ -105,10 +109,6 @@ def stratified(strata: Mapping[str, str], count: int, *, seed: int = 42) -> list
     _check(ids, count)
     names = list(dict.fromkeys(strata.values()))
     sizes = Counter(strata.values())
-    if len(ids) < count:
-        raise KitError(
-            f"{len(ids)} images cannot make {count} folds", fix=f"ask for --folds {len(ids)} or fewer"
-        )
     # The images, in order of stratum, are dealt round the folds: so many of each stratum a fold gets.
     in_order = np.repeat(np.arange(len(names)), [sizes[name] for name in names])
     random = np.random.RandomState(seed)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 import kit
 from kit import competitions
-from kit.artefacts import sha256_bytes, sha256_file, sha256_json, write_json, write_text
+from kit.artefacts import remove_leftovers, sha256_bytes, sha256_file, sha256_json, write_json, write_text
 from kit.competitions.base import Instances, Prediction, SemanticMask
 from kit.console import console, progress, track
 from kit.errors import KitError
@@ -65,6 +65,7 @@ def prepare(
     findings += [f"alarm: {text}" for text in folds.hygiene(made, groups)]
     truth = source.truth(data, ids)
     (out / prepared.NAME).unlink(missing_ok=True)
+    remove_leftovers(out)
 
     images = {}
     for image_id in track(ids, total=len(ids), description="hash images"):

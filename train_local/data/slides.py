@@ -59,7 +59,7 @@ def reduction_of(scale: float) -> int:
         KitError: the scale is not one over a whole number.
     """
     reduction = max(round(1 / scale), 1) if scale > 0 else 0
-    if not reduction or abs(1 / reduction - scale) > 1e-3 * scale:
+    if not reduction or abs(1 / reduction - scale) > 2e-3 * scale:
         raise KitError(
             f"training resolution {scale:g} is not one over a whole number",
             where="scale",

@@ -1,0 +1,86 @@
+"""A problem any network learns in seconds: dark discs on pale ground, as slides of the kidney competition."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from kit.masks import rle
+from train_local.recipes.base import Data, Optimiser, Recipe, Schedule, Step
+
+IDS = ("aa", "bb", "cc", "dd")
+
+
+def slide(seed, height=192, width=256):
+    """An image and its mask."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    mask_HW = np.zeros((height, width), bool)
+    for _ in range(6):
+        cy, cx, radius = (
+            random.integers(20, height - 20),
+            random.integers(20, width - 20),
+            random.integers(10, 22),
+        )
+        mask_HW |= (y - cy) ** 2 + (x - cx) ** 2 < radius**2
+    image_HWC = random.normal(190, 12, (height, width, 3))
+    image_HWC[mask_HW] -= (90, 60, 20)
+    return image_HWC.clip(0, 255).astype(np.uint8), mask_HW
+
+
+def make_competition(root: Path, ids=IDS) -> Path:
+    """The competition's folder."""
+    rows = [("id", "encoding")]
+    for seed, image_id in enumerate((*ids, "zz")):
+        image_HWC, mask_HW = slide(seed)
+        path = root / ("test" if image_id == "zz" else "train") / f"{image_id}.tiff"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, image_HWC, photometric="rgb", metadata=None)
+        if image_id != "zz":
+            rows.append((image_id, rle.to_kaggle(rle.encode(mask_HW))))
+    for name, table in (("train.csv", rows), ("sample_submission.csv", [("id", "predicted"), ("zz", "")])):
+        with (root / name).open("w", newline="") as stream:
+            csv.writer(stream).writerows(table)
+    return root
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlobRecipe(Recipe):
+    """As small as a recipe gets."""
+
+    def tiny(self):
+        return replace(self, name=f"{self.name}-tiny")
+
+
+def recipe(**changes) -> BlobRecipe:
+    """A U-Net that learns the discs; `changes` replace fields."""
+    settings = {
+        "name": "blobs",
+        "system": "unet-regnety16",
+        "competition": "kidney",
+        "network": {
+            "network": "unet-regnety16",
+            "encoder": "tu-regnety_002",
+            "encoder_depth": 3,
+            "decoder_channels": [16, 8, 8],
+        },
+        "inference": {"core": 128, "context": 32, "scale": 0.5, "batch_size": 4},
+        "views": ("identity", "hflip"),
+        "data": Data(tile=128, scale=0.5, crop=48, sampling="random", examples_per_image=4, workers=0),
+        "augment": (Step(name="flip", p=0.5), Step(name="rot90")),
+        "optimiser": Optimiser(name="adamw", lr=5e-3, weight_decay=1e-3),
+        "schedule": Schedule(warmup_fraction=0.1),
+        "iterations": 40,
+        "batch_size": 4,
+        "ema_decay": 0.9,
+        "grad_clip": 10.0,
+        "losses": {"bce": 1.0, "dice": 1.0},
+        "eval_every": 20,
+        "fold_count": 2,
+        "folds": (0, 1),
+    }
+    return BlobRecipe(**{**settings, **changes})

@@ -1,0 +1,139 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kit.artefacts import sha256_file
+from kit.errors import KitError
+from train_local.data import coco, prepare, prepared, slides
+
+SAMPLE = Path(__file__).parents[3] / "sample"
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): sha256_file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_kidney_sample_becomes_arrays_by_slide(tmp_path):
+    made = prepare.prepare("kidney", SAMPLE / "kidney", tmp_path / "out", reductions=(4,))
+    assert made == prepared.load(tmp_path / "out")
+    assert [fold.valid for fold in made.folds] == [("1019",), ("1008",)]
+    for image_id in ("1008", "1019"):
+        files = slides.files_of(made.root, 4, image_id)
+        image_HWC, mask_HW = np.load(files.image), np.load(files.mask)
+        image = made.images[image_id]
+        assert image_HWC.shape == (-(-image.height // 4), -(-image.width // 4), 3)
+        assert 0.4 < (mask_HW > 127).mean() < 0.6, "the README of the data says half is tumour"
+    assert "| 0 | 1 | 1 | 1019 |" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_vasculature_sample_becomes_coco_by_fold(tmp_path):
+    made = prepare.prepare("vasculature", SAMPLE / "vasculature", tmp_path / "out")
+    assert made.split == "strips"
+    assert len(made.folds) == 5
+    assert any("both sides" in finding for finding in made.findings)
+    parts = [json.loads(made.coco_path(0, part).read_text()) for part in ("train", "valid")]
+    assert sum(len(part["images"]) for part in parts) == len(made.images)
+    for part in parts:
+        assert part["categories"] == [{"id": 0, "name": "blood_vessel", "supercategory": "none"}]
+        assert [entry["id"] for entry in part["annotations"]] == list(range(1, len(part["annotations"]) + 1))
+        names = {image["id"]: image["file_name"] for image in part["images"]}
+        for entry in part["annotations"][:50]:
+            mask_HW = coco.mask_of(entry)
+            rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
+            assert entry["area"] == mask_HW.sum() == sum(entry["segmentation"]["counts"][1::2])
+            assert entry["bbox"] == [
+                columns[0],
+                rows[0],
+                columns[-1] - columns[0] + 1,
+                rows[-1] - rows[0] + 1,
+            ], "both border pixels count"
+            assert entry["iscrowd"] == 0
+            assert (SAMPLE / "vasculature" / names[entry["image_id"]]).is_file()
+
+
+def test_preparing_again_writes_the_same_and_only_what_is_missing(blobs, tmp_path):
+    data, out = blobs.make_competition(tmp_path / "data"), tmp_path / "out"
+    prepare.prepare("kidney", data, out, reductions=(2,))
+    before = contents(out)
+    kept, lost = slides.files_of(out, 2, "aa"), slides.files_of(out, 2, "bb")
+    when = kept.image.stat().st_mtime_ns
+    lost.mask.unlink()
+    (out / "prepared.json").unlink()
+    prepare.prepare("kidney", data, out, reductions=(2,))
+    assert contents(out) == before
+    assert kept.image.stat().st_mtime_ns == when
+
+
+def test_identity_follows_images_truth_and_folds_but_not_the_place(blobs, tmp_path):
+    data = blobs.make_competition(tmp_path / "data")
+    first = prepare.prepare("kidney", data, tmp_path / "one", reductions=(2,), fold_count=2)
+    moved = shutil.copytree(data, tmp_path / "moved")
+    assert prepare.prepare("kidney", moved, tmp_path / "two", fold_count=2).identity == first.identity
+    assert prepare.prepare("kidney", data, tmp_path / "two", fold_count=3).identity != first.identity
+    table = (moved / "train.csv").read_text().splitlines()
+    (moved / "train.csv").write_text("\n".join([*table[:-1], "dd,1 5"]) + "\n")
+    assert prepare.prepare("kidney", moved, tmp_path / "two", fold_count=2).identity != first.identity
+
+
+def fails(data, out, name="kidney", **options):
+    with pytest.raises(KitError) as error:
+        prepare.prepare(name, data, out, **options)
+    assert not (out / "prepared.json").exists()
+    return str(error.value)
+
+
+def test_wrong_data_is_told_before_anything_is_written(blobs, tmp_path):
+    out = tmp_path / "out"
+    message = fails(tmp_path / "nowhere", out)
+    assert "data folder is missing" in message
+    assert "nowhere" in message
+    data = blobs.make_competition(tmp_path / "data")
+    assert "fix:" in fails(data, out, name="vasculature")
+    message = fails(data, out, fold_count=9)
+    assert "4 images cannot make 9 folds" in message
+    whole = (data / "train" / "bb.tiff").read_bytes()
+    (data / "train" / "bb.tiff").write_bytes(whole[: len(whole) // 2])
+    message = fails(data, out)
+    assert "bb.tiff" in message
+    assert "fix:" in message
+    (data / "train" / "bb.tiff").write_bytes(whole)
+    with (data / "train.csv").open("a") as stream:
+        stream.write("ee,1 5\n")
+    assert "ee" in fails(data, out)
+    assert not out.exists()
+
+
+def test_broken_tile_table_names_tile_and_columns(tmp_path):
+    data = shutil.copytree(SAMPLE / "vasculature", tmp_path / "data")
+    lines = (data / "tile_meta.csv").read_text().splitlines()
+    first = lines[1].split(",")
+    (data / "tile_meta.csv").write_text(
+        "\n".join([lines[0], ",".join([*first[:3], "?", "0"]), *lines[2:]]) + "\n"
+    )
+    message = fails(data, tmp_path / "out", name="vasculature")
+    assert f"tile {first[0]} has no dataset and position in numbers" in message
+    assert "tile_meta.csv" in message
+
+
+def test_prepared_folders_that_are_none_say_what_to_run(blobs, tmp_path):
+    with pytest.raises(KitError, match="no prepared data here") as error:
+        prepared.load(tmp_path)
+    assert "train_local prepare" in str(error.value)
+    data = blobs.make_competition(tmp_path / "data")
+    made = prepare.prepare("kidney", data, tmp_path / "out", reductions=(4,))
+    with pytest.raises(KitError, match="there is no fold 4: the prepared data has 4"):
+        made.fold(4)
+    data.rename(tmp_path / "gone")
+    with pytest.raises(KitError, match="the competition's folder is no longer there") as error:
+        prepared.load(tmp_path / "out")
+    assert "--data" in str(error.value)
+    (tmp_path / "out" / "prepared.json").write_text('{"schema": 1, "images": []}')
+    with pytest.raises(KitError, match=r"not a prepared\.json"):
+        prepared.load(tmp_path / "out")

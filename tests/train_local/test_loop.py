@@ -1,0 +1,115 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from kit.artefacts import read_sidecar
+from kit.errors import KitError
+from train_local import jobs, logs
+from train_local.loop import Options, Trainer, make_fabric
+from train_local.train import train
+
+
+def run_of(recipe, data, root, fold=0):
+    return jobs.run_of(jobs.Job(recipe, fold), data, root)
+
+
+def test_a_network_learns_discs_and_leaves_what_the_ensemble_needs(blobs, blob_data, tmp_path):
+    run, start = run_of(blobs.recipe(half=True), blob_data, tmp_path)
+    assert run.status() == "to do"
+    done = train(run, blob_data, Options(device="cpu"), start=start)
+    assert run.status() == "finished"
+    assert done["metric"] > 0.85, "discs of another colour: nearly all of them are found"
+    log = logs.read(run.folder / "log.jsonl")
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[-1] < 0.5 * losses[0]
+    assert {entry["step"] for entry in log if "metric" in entry} == {20, 40}
+    assert all(
+        entry["loss"] == pytest.approx(entry["loss/bce"] + entry["loss/dice"])
+        for entry in log
+        if "lr" in entry
+    )
+    assert list((run.folder / "tensorboard").iterdir())
+    record = read_sidecar(run.weights, kind="weights")
+    assert record["metrics"] == {"mean Dice": done["metric"]}
+    assert record["inputs"] == {"run": run.identity, "prepared": blob_data.identity}
+    assert record["requires"] == ["segmentation-models-pytorch", "timm"]
+    oof = json.loads((run.oof / "oof.json").read_text())
+    assert oof["views"] == ["identity", "hflip"]
+    for files in oof["files"].values():
+        assert sorted(files) == sorted(blob_data.fold(0).valid)
+        for name in files.values():
+            assert read_sidecar(run.oof / name, kind="oof")["seconds"] > 0
+    assert not (run.folder / "evaluation").exists()
+    again = train(run, blob_data, Options(device="cpu"), start=start)
+    assert again == done, "what is finished is not done again"
+
+
+def test_the_budget_ends_a_run_early_and_going_on_gives_the_undisturbed_result(blobs, blob_data, tmp_path):
+    recipe = blobs.recipe(iterations=6, eval_every=3)
+    whole, start = run_of(recipe, blob_data, tmp_path / "whole")
+    train(whole, blob_data, Options(device="cpu"), start=start)
+    run, start = run_of(recipe, blob_data, tmp_path / "parts")
+    steps = []
+    for _ in range(6):
+        done = train(run, blob_data, Options(device="cpu", max_seconds=0.0), start=start)
+        steps.append(done["step"])
+        assert done["complete"] == (done["step"] == 6)
+        assert run.weights.is_file(), "a run that was cut short can be used all the same"
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert run.weights.read_bytes() == whole.weights.read_bytes()
+
+
+def test_results_of_another_config_are_kept_aside(blobs, blob_data, tmp_path, capsys):
+    first, start = run_of(blobs.recipe(iterations=1), blob_data, tmp_path)
+    train(first, blob_data, Options(device="cpu"), start=start)
+    weights = first.weights.read_bytes()
+    second, start = run_of(blobs.recipe(iterations=2), blob_data, tmp_path)
+    assert second.status() == "to do"
+    train(second, blob_data, Options(device="cpu"), start=start)
+    aside = tmp_path / "blobs" / f"fold0.was-{first.identity[:8]}"
+    assert (aside / "weights.safetensors").read_bytes() == weights
+    assert "held a run of another config" in " ".join(capsys.readouterr().err.split())
+
+
+def test_accumulated_batches_are_one_step(blobs, blob_data, tmp_path):
+    run, start = run_of(blobs.recipe(batch_size=2, accumulate=3, iterations=2), blob_data, tmp_path)
+    trainer = Trainer(run, blob_data, Options(device="cpu"), start)
+    assert trainer.fit()
+    assert trainer.progress.step == 2
+    assert trainer.average.updates == 2
+
+
+def test_worker_processes_change_nothing(blobs, blob_data, tmp_path):
+    states = []
+    for workers in (0, 2):
+        run, start = run_of(blobs.recipe(iterations=3), blob_data, tmp_path / str(workers))
+        trainer = Trainer(run, blob_data, Options(device="cpu", workers=workers), start)
+        trainer.fit()
+        states.append(trainer.network.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_loss_that_is_no_number_stops_the_run(blobs, blob_data, tmp_path):
+    diverging = replace(blobs.recipe().optimiser, lr=1e30)
+    run, start = run_of(blobs.recipe(optimiser=diverging), blob_data, tmp_path)
+    with pytest.raises(KitError, match="the loss is not a number after step") as error:
+        train(run, blob_data, Options(device="cpu"), start=start)
+    assert "lower the learning rate" in str(error.value)
+
+
+def test_wrong_devices_are_told():
+    with pytest.raises(KitError, match="unknown device 'tpu'"):
+        make_fabric("tpu", "32-true")
+    if not torch.cuda.is_available():
+        with pytest.raises(KitError, match="no CUDA device is usable"):
+            make_fabric("cuda", "32-true")
+
+
+def test_slides_not_prepared_at_the_recipes_resolution_say_how_to(blobs, blob_data, tmp_path):
+    recipe = blobs.recipe()
+    run, start = run_of(replace(recipe, data=replace(recipe.data, scale=0.25)), blob_data, tmp_path)
+    with pytest.raises(KitError, match="not prepared at 1/4 of their resolution") as error:
+        train(run, blob_data, Options(device="cpu"), start=start)
+    assert "--scale 1/1 1/2 1/4" in str(error.value)
