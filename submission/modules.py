@@ -1,4 +1,4 @@
-"""Which modules predict.py needs: the imports that lead out of its entry point, found without importing anything."""
+"""Which modules predict.py needs: found by following imports from its entry point, importing nothing."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Module:
 def collect(root: Path, entry: str) -> list[Module]:
     """All modules reachable from an entry point, sorted by path.
 
-    Imports inside functions count, those for type checkers only do not. A string that is a module's full name counts too,
-    so that a registry may name its modules.
+    Imports inside functions count, those for type checkers only do not. A string that is a module's full name
+    counts too, so that a registry may name its modules.
 
     Args:
         root: folder that holds the packages.

@@ -82,7 +82,7 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
 
 
 def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
-    """Manifests of the dataset folders an ensemble needs: all with wheels, and those with its members' weights.
+    """Manifests of the folders an ensemble needs: all with wheels, and those with its members' weights.
 
     Args:
         ensemble: whose weights are looked for.
@@ -128,10 +128,10 @@ def _json_part(value: Any) -> str:
 def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> str:
     slug = get(ensemble.competition).slug
     lines = [
-        f"Submission to {slug}. Rendered; change the ensemble or the kit and render again instead of editing.",
+        f"Submission to {slug}. Rendered: to change it, change the ensemble or the kit and render again.",
         "",
-        "On Kaggle: attach the competition and the datasets below, switch the internet off, run this file without",
-        "arguments. A valid submission.csv is there after seconds and is replaced by better ones until time is up.",
+        "On Kaggle: attach the competition and the datasets below, switch the internet off, run this file",
+        "without arguments. A valid submission.csv is there after seconds; better ones replace it.",
         "Elsewhere: python predict.py --input DIR --output DIR --budget SECONDS --device cpu|cuda",
         "To see what it would do: python predict.py --explain",
         "",
@@ -146,12 +146,12 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
         "",
         f"Ladder, {len(ensemble.rungs)} rungs:",
         *(
-            f"  rung {number}: first {rung.passes} of {len(ensemble.passes)} passes, cross-validation {rung.cv:.4f}"
+            f"  rung {number}: first {rung.passes} of {len(ensemble.passes)} passes, cv {rung.cv:.4f}"
             for number, rung in enumerate(ensemble.rungs, 1)
         ),
         "",
-        f"Below follow ensemble.json, the manifests and {modules} modules as they are in the kit's repository; tracebacks",
-        "name those files and their lines. The last lines start the program.",
+        f"Below: ensemble.json, the manifests and {modules} modules as they are in the kit's repository.",
+        "Tracebacks name those files and their lines. The last lines start the program.",
     ]
     header = "\n" + "\n".join(lines) + "\n"
     assert QUOTES not in header
@@ -159,8 +159,8 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
 
 
 def _notebook(script: str, slug: str) -> dict[str, Any]:
-    """A notebook that writes the script and runs it as its own process, so that no state of the kernel matters."""
-    run = "!python /tmp/predict.py\nassert _exit_code == 0, 'predict.py found nothing to predict: see its last lines'\n"
+    """A notebook that writes the script and runs it as a process: no state of the kernel matters."""
+    run = "!python /tmp/predict.py\nassert _exit_code == 0, 'only the fallback was written: see above'\n"
     cells = [
         ("markdown", f"# {slug}\n\nThe next cell writes `predict.py`, the last one runs it.\n"),
         ("code", "%%writefile /tmp/predict.py\n" + script),

@@ -1,1 +1,1 @@
-"""What runs on Kaggle: mounts, restore, install, budget, workers, supervisor. Embedded as source in predict.py."""
+"""What runs on Kaggle, embedded as source in predict.py."""

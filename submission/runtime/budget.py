@@ -38,7 +38,7 @@ class Costs:
         return self._seconds[index] / self._megapixels[index] if self._megapixels.get(index) else None
 
     def per_megapixel(self, index: int) -> float:
-        """Best guess for a pass: measured, else its member's other views, else the prior at this machine's speed."""
+        """Best guess for a pass: measured, else its member's other views, else the prior scaled to here."""
         own = self.measured(index)
         if own is not None:
             return own

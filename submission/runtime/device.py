@@ -1,4 +1,4 @@
-"""Which devices there are, and whether they compute: a GPU can be listed by torch and fail on its first kernel."""
+"""Which devices there are, and whether they compute: a GPU may be listed and fail on its first kernel."""
 
 from __future__ import annotations
 
@@ -42,9 +42,8 @@ def available_memory() -> int | None:
     """Bytes that new processes may use: of the machine and of the container; None if neither says."""
     limits = []
     try:
-        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable:"):
-                limits.append(int(line.split()[1]) * 1024)
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        limits += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     except OSError:
         pass
     limit, used = (_first_numbers(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))

@@ -1,7 +1,7 @@
 """The form of predict.py: its parts as readable text, and the importer that makes modules of them.
 
-The renderer writes with `script_text`; the running script uses the same function to write itself anew when it came
-through a pipe or a notebook cell and its workers need a file to start from.
+The renderer writes with `script_text`; the running script uses the same function to write itself anew when it
+came through a pipe or a notebook cell and its workers need a file to start from.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ def script_text(header: str, parts: Mapping[str, str]) -> str:
 
     Args:
         header: for people, the script's docstring.
-        parts: path -> text, e.g. "kit/errors.py"; each text ends with a newline and holds no triple single quotes.
+        parts: path -> text, e.g. "kit/errors.py"; each text ends with a newline and holds no triple single
+            quotes.
 
     Returns:
         The script; the same arguments give the same text.
     """
     lines = ["#!/usr/bin/env python3\n", f"r{QUOTES}{header}{QUOTES}\n\nPARTS = {{}}\n"]
-    # A newline after the opening quotes keeps a part's first line in column 0; `part_text` takes it off again.
+    # A newline after the opening quotes keeps a part's first line in column 0; `part_text` takes it off
+    # again.
     lines += [f'\nPARTS["{path}"] = r{QUOTES}\n{text}{QUOTES}\n' for path, text in parts.items()]
     return "".join(lines) + "\n\n" + _TAIL
 
@@ -49,8 +51,8 @@ def part_text(part: str) -> str:
 class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     """Imports the modules among `parts`.
 
-    Tracebacks show the original file name, line number and source line. The lines are put where `linecache` looks first,
-    because a file of that name below the working directory would win otherwise.
+    Tracebacks show the original file name, line number and source line. The lines are put where `linecache`
+    looks first, because a file of that name below the working directory would win otherwise.
     """
 
     def __init__(self, parts: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""`--explain`: what would be done, in the order it would be done. Nothing is written, installed or started."""
+"""`--explain`: what would be done, in that order. Nothing is written, installed or started."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator
     costs, done = Costs(ensemble), 0
     for index, item in enumerate(ensemble.passes):
         name = ensemble.members[item.member].name
-        yield f"pass {index + 1:<7} {name}, {item.view}: {item.seconds_per_megapixel:.3g} s a megapixel expected"
+        expected = f"{item.seconds_per_megapixel:.3g} s a megapixel expected"
+        yield f"pass {index + 1:<7} {name}, {item.view}: {expected}"
     for index, rung in enumerate(ensemble.rungs):
         text = f"rung {index + 1:<7} passes 1-{rung.passes}, cross-validation {rung.cv:.4f}"
         if data is not None:

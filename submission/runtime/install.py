@@ -1,6 +1,7 @@
 """Puts wheels into a folder of our own: uv, else pip, else plain unzipping. The image is never touched.
 
-34 wheels took 3.8 s with uv, 37.3 s with pip, 8.8 s with pip --no-compile and 4.6 s unzipped, hence the order.
+34 wheels took 3.8 s with uv, 37.3 s with pip, 8.8 s with pip --no-compile and 4.6 s unzipped, hence the
+order.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Installed:
 
 
 def offline_environment(environment: Mapping[str, str], scratch: Path, site: Path) -> dict[str, str]:
-    """Environment of every process we start: no library phones home, caches go to scratch, our folder comes first.
+    """Environment of every process we start: nothing phones home, caches in scratch, our folder first.
 
     Args:
         environment: of this process.
@@ -147,7 +148,7 @@ def check(found: Sequence[Found], site: Path) -> None:
 
 
 def unzip(wheels: Sequence[Path], site: Path) -> None:
-    """Unpack wheels; their `.data` folders for code go where an installer puts them, scripts and headers are left out.
+    """Unpack wheels. Code in their `.data` folders goes where an installer puts it; scripts are left out.
 
     Raises:
         KitError: a wheel cannot be unpacked.

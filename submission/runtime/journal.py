@@ -20,8 +20,9 @@ _LONGEST_STARTUP = 120.0
 def process_start() -> float:
     """When this process began, on the clock of `time.monotonic`, in seconds.
 
-    Kaggle counts from there, and an interpreter with Kaggle's site hooks can take a while to its first line. Where the
-    kernel does not say, or says something absurd (a notebook cell in an hours-old process), now is taken.
+    Kaggle counts from there, and an interpreter with Kaggle's site hooks can take a while to its first line.
+    Where the kernel does not say, or says something absurd (a notebook cell in an hours-old process), now is
+    taken.
     """
     now = time.monotonic()
     try:

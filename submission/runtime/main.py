@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +87,15 @@ def main(script: Script, argv: Sequence[str]) -> int:
     return supervise(script, options, Journal(start))
 
 
+def _tidy(scratch: Path, until: float) -> None:
+    """Delete scratch, for no longer than the budget allows: the system tidies up as well."""
+    work = threading.Thread(
+        target=shutil.rmtree, args=(scratch,), kwargs={"ignore_errors": True}, daemon=True
+    )
+    work.start()
+    work.join(max(0.0, until - time.monotonic()))
+
+
 def supervise(script: Script, options: Options, journal: Journal) -> int:
     """Run the supervisor and end its workers however it ends.
 
@@ -133,7 +144,7 @@ def supervise(script: Script, options: Options, journal: Journal) -> int:
         traceback.print_exc()
     finally:
         supervisor.crew.pool.kill_all()
-        shutil.rmtree(supervisor.scratch, ignore_errors=True)
+        _tidy(supervisor.scratch, journal.start + options.budget)
         sys.stdout.flush()
         sys.stderr.flush()
     # A thread that hangs in a read of a dead mount must not keep the process.

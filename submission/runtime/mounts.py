@@ -1,7 +1,7 @@
-"""Where Kaggle put things: the competition's folder and the files of our datasets, in every layout seen so far.
+"""Where Kaggle put things: the competition and the files of our datasets, in every layout seen so far.
 
-One recursive walk of /kaggle/input took 144 s in public notes, so nothing here walks freely: folders are visited breadth
-first down to a fixed depth, and the competition's images are never listed.
+One recursive walk of /kaggle/input took 144 s in public notes, so nothing here walks freely: folders are
+visited breadth first down to a fixed depth, and the competition's images are never listed.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def find_competition(root: Path, competition: Competition) -> Path:
     if not reports:
         listing = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
         raise KitError(
-            f"the data of competition {competition.slug} is not among the inputs; found: {listing}",
+            f"the data of {competition.slug} is not among the inputs; found: {listing}",
             where=root,
-            fix=f"on Kaggle: Add Input > Competition Datasets > {competition.slug}; elsewhere: --input FOLDER",
+            fix=f"on Kaggle: Add Input > Competitions > {competition.slug}; elsewhere: --input FOLDER",
         )
     folder, report = reports[0]
     first = next(finding for finding in report.findings if finding.level == "error")
@@ -86,7 +86,7 @@ def find_competition(root: Path, competition: Competition) -> Path:
 
 
 def _competition_places(root: Path, slug: str) -> Iterator[Path]:
-    """Folders that may be the competition's, likeliest first; the walk starts only if the known places fail."""
+    """Folders that may be the competition's, likeliest first; it walks only if the known places fail."""
     known = [root / "competitions" / slug, root / slug]
     yield from (folder for folder in known if folder.is_dir())
     walked = [root, *_folders(root, COMPETITION_DEPTH)]
@@ -97,8 +97,9 @@ def _competition_places(root: Path, slug: str) -> Iterator[Path]:
 def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path | None) -> Datasets:
     """Index the folders that may hold our datasets.
 
-    Folders whose manifest.json has the expected sha256 are taken alone when there is one for every dataset; otherwise
-    every folder but the competition's is indexed, since files are matched by content and not by place.
+    Folders whose manifest.json has the expected sha256 are taken alone when there is one for every dataset;
+    otherwise every folder but the competition's is indexed, since files are matched by content and not by
+    place.
 
     Args:
         root: /kaggle/input or a folder of such a shape.
@@ -128,7 +129,7 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
 
 
 def _folders(root: Path, depth: int, skip: Path | None = None) -> Iterator[Path]:
-    """Folders below `root`, breadth first, names in order; those that hold a competition's images are not entered."""
+    """Folders below `root`, breadth first, names in order; folders of images are not entered."""
     level = [root]
     for _ in range(depth):
         following: list[Path] = []

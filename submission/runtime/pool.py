@@ -1,7 +1,7 @@
 """Worker processes: started, talked to in JSON lines, killed by process group when they hang.
 
-One thread owns everything here. Messages to a worker are short (a pipe holds 64 KiB), and at most one is on its way, so that
-a stopped worker can never block the supervisor.
+One thread owns everything here. Messages to a worker are short (a pipe holds 64 KiB), and at most one is on
+its way, so that a stopped worker can never block the supervisor.
 """
 
 from __future__ import annotations

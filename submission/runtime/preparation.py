@@ -1,7 +1,7 @@
 """From mounts to importable libraries and verified weights, in a thread beside the supervisor's clock.
 
-A mount that hangs blocks this thread only. Weights are verified in the order the ladder needs them, and each is announced as
-soon as it is, so that the first pass does not wait for the last member's gigabytes.
+A mount that hangs blocks this thread only. Weights are verified in the order the ladder needs them, and each
+is announced as soon as it is, so that the first pass does not wait for the last member's gigabytes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from submission.runtime.install import install
 from submission.runtime.mounts import find_datasets
 from submission.runtime.restore import Found, Restorer
 from submission.runtime.wheels import Choice, choose
+
+ENGINE = ("torch", "torchvision", "numpy", "opencv-python-headless", "tifffile", "imagecodecs", "safetensors")
+"""What the kit itself imports on Kaggle, whatever the networks need on top."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Plan:
 
     @property
     def replaces(self) -> list[str]:
-        """Distributions that the image has in another version; nothing may import them before ours is in place."""
+        """What the image has in another version; nothing may import it before ours is in place."""
         return [
             choice.name
             for choice in self.choices
@@ -59,8 +62,7 @@ def make_plan(ensemble: Ensemble, manifests: Sequence[Manifest]) -> Plan:
     needs: list[frozenset[str]] = []
     errors: dict[int, KitError] = {}
     for index, member in enumerate(ensemble.members):
-        # Weights travel as safetensors, whatever else a network needs.
-        chosen, failed = choose(manifests, ["torch", "numpy", *member.requires, "safetensors"])
+        chosen, failed = choose(manifests, [*ENGINE, *member.requires])
         choices.update({choice.name: choice for choice in chosen})
         needs.append(frozenset(choice.name for choice in chosen))
         if failed:

@@ -1,4 +1,4 @@
-"""Finds the bundle's files by what they contain, because Kaggle changes names and places and unpacks archives.
+"""Finds the bundle's files by content, because Kaggle changes names and places and unpacks archives.
 
 What cannot be repaired is told with the file's name, what was expected and what was found instead.
 """
@@ -116,7 +116,7 @@ class Restorer:
         raise self._complaint(entry, hashes)
 
     def _sha256(self, path: Path) -> str:
-        """Hash of a file whose next blocks are read by other threads: one thread alone reads a cold mount too slowly."""
+        """Hash of a file whose next blocks are read ahead: one thread alone reads a cold mount too slowly."""
         digest = hashlib.sha256()
         with path.open("rb") as stream:
             handle, size = stream.fileno(), path.stat().st_size
@@ -139,7 +139,8 @@ class Restorer:
     def _unpacked(self, members: dict[str, list[object]]) -> Path | None:
         """A folder in which all members of an archive lie with their sizes and hashes.
 
-        The archive's single top folder may have been dropped or doubled, so the folder is found from any member's tail.
+        The archive's single top folder may have been dropped or doubled, so the folder is found from any
+        member's tail.
         """
         top = _common_top(members)
         for prefix in dict.fromkeys(("", top)):
@@ -193,7 +194,8 @@ class Restorer:
         ]
         if near and entry.members:
             return KitError(
-                f"{name} was unpacked and members are missing or damaged: {expected}, {len(entry.members)} members",
+                f"{name} was unpacked and some of its {len(entry.members)} members are missing or damaged; "
+                f"{expected}",
                 where=os.path.commonpath([path.parent for path in near]),
                 fix="upload the dataset again",
             )

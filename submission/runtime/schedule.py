@@ -18,7 +18,7 @@ TRIES = 2
 RETRIED: frozenset[Stage] = frozenset({"error", "crash", "memory", "stall"})
 """What may go better the next time; an unreadable image or weights of another network do not."""
 _STRIKES = 2
-"""A member that fails on this many images before its first success is dropped, else the images are to blame."""
+"""Images on which a member may fail before its first success; then it is to blame and not they."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Schedule:
         return [index for index, item in enumerate(passes) if item.member not in self.lost_members]
 
     def live_images(self) -> list[str]:
-        """Images still worked on, largest first: a long task at the end would leave the other workers idle."""
+        """Images still worked on, largest first: a long task at the end leaves the other workers idle."""
         live = [image for image in self.megapixels if image not in self.lost_images]
         return sorted(live, key=lambda image: (-self.megapixels[image], image))
 
@@ -236,7 +236,7 @@ class Schedule:
         return True
 
     def _adds(self, rung: int) -> bool:
-        """Whether a rung has a live pass that the rung before it has not; dropped members make some rungs pointless."""
+        """Whether a rung has more live passes than the one before; dropped members make some pointless."""
         return len(self.live_passes(rung)) > (len(self.live_passes(rung - 1)) if rung > 0 else 0)
 
     def _blocked(self, rung: int, image: str) -> bool:

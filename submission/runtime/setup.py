@@ -1,4 +1,4 @@
-"""What a run is made of before anything runs: the embedded plan, the competition's data, the fallback file."""
+"""What a run is made of: the command line, the embedded plan, the competition's test part."""
 
 from __future__ import annotations
 

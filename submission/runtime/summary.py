@@ -36,13 +36,15 @@ def conclude(supervisor: Supervisor) -> int:
     code = 0 if predicted else BAD_INPUT
     journal.report["exit_code"] = code
     journal.save()
+    device = journal.report.get("device", {}).get("model", "no device")
+    rows = f"{predicted} of {len(submission.ids)} rows predicted"
+    share = 100 * supervisor.forward_seconds / (wall * workers)
     lines = [
         "",
-        f"submission  {submission.path} ({submission.state}; {predicted} of {len(submission.ids)} rows predicted)",
+        f"submission  {submission.path} ({submission.state}; {rows})",
         f"rungs       {supervisor.published + 1} of {len(supervisor.ensemble.rungs)} done",
-        f"time        {wall:.1f} s of {supervisor.options.budget:.0f} s; forward passes "
-        f"{supervisor.forward_seconds:.1f} s on {workers} worker{'s' if workers > 1 else ''} = "
-        f"{100 * supervisor.forward_seconds / (wall * workers):.0f} % of what the devices could do",
+        f"time        {wall:.1f} s of {supervisor.options.budget:.0f} s",
+        f"forward     {supervisor.forward_seconds:.1f} s on {workers} {device}: {share:.0f} % of the time",
     ]
     if schedule.refused:
         rung, seconds = next(iter(schedule.refused.items()))
@@ -55,7 +57,8 @@ def conclude(supervisor: Supervisor) -> int:
     for image, reason in {**supervisor.data.unreadable, **schedule.lost_images}.items():
         lines.append(f"fallback    image {image}: {reason}")
     if not predicted:
-        reason = supervisor.failure or "the time was too short for a single image: raise --budget"
+        failure = supervisor.failure
+        reason = str(failure) if failure else "the time was too short for a single image: raise --budget"
         lines.append(f"error: nothing was predicted; {submission.path.name} holds the fallback: {reason}")
     journal.say("\n".join(lines))
     return code

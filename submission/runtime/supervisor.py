@@ -1,4 +1,4 @@
-"""Owns the clock and the file: starts workers, hands out tasks, replaces the submission rung by rung, ends in time.
+"""Owns the clock and the file: hands out tasks, replaces the submission rung by rung, ends in time.
 
 It imports neither torch nor the bundle's libraries, reads no image beyond its header, and waits for nothing
 without a limit.

@@ -96,8 +96,8 @@ def parse_version(text: str) -> Version:
 def accepts(specifier: str, version: str) -> bool:
     """Whether an installed version meets a specifier like ">=1.2,<2" ("" = any).
 
-    A pre-release meets a specifier only if that names one, as in pip; an installed version that cannot be parsed meets none
-    but the empty one.
+    An installed pre-release is judged by its number alone, as pip does; a version that cannot be parsed meets
+    none but the empty specifier.
 
     Raises:
         KitError: the specifier is malformed.
@@ -114,13 +114,6 @@ def accepts(specifier: str, version: str) -> bool:
         candidate = parse_version(version)
     except KitError:
         return False
-    names_pre = any(
-        operator != "!=" and parse_version(operand.removesuffix(".*")).is_pre
-        for operator, operand in clauses
-        if operator != "==="
-    )
-    if candidate.is_pre and not names_pre:
-        return False
     return all(_meets(operator, operand, candidate) for operator, operand in clauses)
 
 
@@ -129,6 +122,10 @@ def _meets(operator: str, operand: str, candidate: Version) -> bool:
         return candidate.text.lower() == operand.lower()
     if operand.endswith(".*"):
         return _prefix(operand.removesuffix(".*"), candidate) == (operator == "==")
+    return _compares(operator, operand, candidate)
+
+
+def _compares(operator: str, operand: str, candidate: Version) -> bool:
     wanted = parse_version(operand)
     if operator == "~=":
         series = re.match(r"\D*((?:\d+!)?\d+(?:\.\d+)*)", operand)
@@ -141,11 +138,12 @@ def _meets(operator: str, operand: str, candidate: Version) -> bool:
     if operator in {"<=", ">="}:
         low, high = (candidate, wanted) if operator == "<=" else (wanted, candidate)
         return low.public <= high.public
+    # "<2" leaves out 2rc1 and ">2" leaves out 2.post1, although those are smaller and larger.
     if operator == "<":
-        before_release = candidate.is_pre and not wanted.is_pre and candidate.release == wanted.release
-        return candidate.public < wanted.public and not before_release
-    after_release = candidate.is_post and not wanted.is_post and candidate.release == wanted.release
-    return candidate.public > wanted.public and not after_release
+        bound = wanted if wanted.is_pre else parse_version(operand.partition("+")[0] + ".dev0")
+        return candidate.public < bound.public
+    after = candidate.is_post and not wanted.is_post and candidate.public[:3] == wanted.public[:3]
+    return candidate.public > wanted.public and not after
 
 
 def _prefix(series: str, candidate: Version) -> bool:
@@ -162,7 +160,7 @@ def python_tag(version: tuple[int, int] | None = None) -> str:
 
 
 def runs_here(tag: str) -> bool:
-    """Whether a wheel tag ("py3-none-any", "cp313-cp313-manylinux_2_28_x86_64") fits this interpreter and machine."""
+    """Whether a wheel tag, e.g. "cp313-cp313-manylinux_2_28_x86_64", fits this interpreter and machine."""
     python, _, rest = tag.partition("-")
     abi, _, where = rest.partition("-")
     return _python_fits(python, abi) and _platform_fits(where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,6 +15,11 @@ from submission.runtime.versions import accepts, python_tag, runs_here
 
 PROTECTED = frozenset({"torch", "torchvision", "numpy", "triton"})
 """Never installed and never displaced: half of a replaced torch does not import."""
+
+SAME_MODULE = {
+    "opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
+}
+"""Distributions that bring the same module under another name; two of them side by side break each other."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,8 @@ def is_protected(name: str) -> bool:
 
 def installed_version(name: str, path: Sequence[str] | None = None) -> str | None:
     """Version of a distribution on `sys.path` or on another path, None where it is absent."""
-    found = importlib.metadata.distributions(name=name, **({} if path is None else {"path": list(path)}))
-    for distribution in found:
-        return distribution.version
-    return None
+    found = importlib.metadata.distributions(name=name, path=sys.path if path is None else list(path))
+    return next((str(distribution.version) for distribution in found), None)
 
 
 def choose(manifests: Iterable[Manifest], roots: Iterable[str]) -> tuple[list[Choice], dict[str, KitError]]:
@@ -104,6 +108,9 @@ def _choose_one(name: str, entries: list[Entry]) -> Choice:
                 fix="use a Kaggle image with torch, or install it here",
             )
         return Choice(name, installed, None, "belongs to the image")
+    for other in SAME_MODULE.get(name, ()) if installed is None else ():
+        if (version := installed_version(other)) is not None:
+            return Choice(name, version, None, f"the image has {other} {version}, the same module")
     wheels = [entry.wheel for entry in entries if entry.wheel is not None]
     wanted = wheels[0].accepts if wheels else ""
     if installed is not None and accepts(wanted, installed):
@@ -126,12 +133,12 @@ def _choose_one(name: str, entries: list[Entry]) -> Choice:
     tags = sorted({tag for wheel in wheels for tag in wheel.tags})
     raise KitError(
         f"the bundle has no wheel of {name} for {python_tag()}; it has {', '.join(tags)}",
-        fix=f"build the bundle with a target of {python_tag()}, or pin the notebook to an image the bundle supports",
+        fix=f"build the bundle with a target of {python_tag()}, or pin the notebook to a supported image",
     )
 
 
 def _wheel_of(choice: Choice, entries: list[Entry]) -> Wheel | None:
-    """The wheel whose requirements count: the one to install, else any that runs here (an installed copy needs the same)."""
+    """The wheel whose requirements count: the one to install, else one that would run here."""
     if choice.entry is not None:
         return choice.entry.wheel
     return next(
@@ -147,7 +154,8 @@ def _wheel_of(choice: Choice, entries: list[Entry]) -> Wheel | None:
 def canonical_name(entry: Entry) -> str:
     """The file name installers insist on: {name}-{version}[-{build}]-{python}-{abi}-{platform}.whl.
 
-    The bundle may have shipped the wheel under a name that Kaggle accepts; name, version and tags come from the manifest.
+    The bundle may have shipped the wheel under a name that Kaggle accepts; name, version and tags come from
+    the manifest.
     """
     assert entry.wheel is not None
     shipped = PurePosixPath(entry.file).name

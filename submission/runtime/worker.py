@@ -68,7 +68,8 @@ class Stopwatch:
                     return function(*args, **more)
                 finally:
                     self._seconds += time.perf_counter() - begin
-            first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            event: Any = torch.cuda.Event  # untyped in torch
+            first, last = event(enable_timing=True), event(enable_timing=True)
             first.record()
             result = function(*args, **more)
             last.record()

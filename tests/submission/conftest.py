@@ -1,4 +1,4 @@
-"""A tiny competition, an ensemble of tiny random networks and its dataset, as the real tools would lay them out."""
+"""A tiny competition, an ensemble of tiny random networks and its dataset, as the real tools lay them out."""
 
 import json
 import subprocess
@@ -89,7 +89,9 @@ def make_kit(folder: Path, *, members: int = 2, slow: float = 0.0) -> Kit:
         competition="kidney",
         kind="semantic",
         members=listed,
-        passes=[Pass(member=index, view="identity", seconds_per_megapixel=1.0 + slow) for index in range(members)],
+        passes=[
+            Pass(member=index, view="identity", seconds_per_megapixel=1.0 + slow) for index in range(members)
+        ],
         rungs=[
             Rung(passes=n + 1, weights=[1.0] * (n + 1), settings={"threshold": 0.5}, cv=0.5 + n / 100)
             for n in range(members)

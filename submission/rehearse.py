@@ -1,0 +1,250 @@
+"""Runs predict.py offline as Kaggle would, before it costs a submission, and judges what comes out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from kit.artefacts import write_json
+from kit.competitions import get
+from kit.competitions.base import Competition
+from kit.errors import KitError
+from submission import sandbox
+from submission.kaggle_shape import Layout, mount
+from submission.runtime.main import DEFAULT_BUDGET
+from submission.runtime.output import guess_sizes, image_sizes
+from submission.simulated_image import PYTHONS, Image, choose_target, find_python, make_image
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to rehearse.
+
+    Attributes:
+        predict: the rendered script.
+        bundle: folder with the dataset folders.
+        data: the competition's folder; with a solution file the result is scored.
+        budget: seconds.
+        out: gets submission.csv, report.json, log.txt and rehearsal.json.
+        targets: folder with descriptions of images.
+        venvs: where simulated images are kept.
+        lock: versions for what a description leaves open.
+        pythons: wanted versions, the first found is taken.
+        fresh: make the simulated image again.
+        layout: of the mounts.
+        memory: bytes one process may have, None: no limit.
+        arguments: more of them for predict.py.
+    """
+
+    predict: Path
+    bundle: Path
+    data: Path
+    budget: float
+    out: Path
+    targets: Path
+    venvs: Path
+    lock: Path
+    pythons: tuple[str, ...] = PYTHONS
+    fresh: bool = False
+    layout: Layout = "new"
+    memory: int | None = None
+    arguments: tuple[str, ...] = ()
+
+
+def rehearse(settings: Settings) -> dict[str, Any]:
+    """Rehearse one submission.
+
+    Returns:
+        What is also written to rehearsal.json: how it ran, what was enforced, validity, score.
+
+    Raises:
+        KitError: something needed is missing; what predict.py itself does wrong is in the result.
+    """
+    for path, what in (
+        (settings.predict, "predict.py"),
+        (settings.data, "data folder"),
+        (settings.bundle, "bundle"),
+    ):
+        if not path.exists():
+            raise KitError(
+                f"{what} is missing", where=path, fix="run the step that makes it, or correct the option"
+            )
+    version, python = find_python(settings.pythons)
+    target = choose_target(settings.targets, version)
+    image = make_image(target, python, settings.venvs.resolve(), settings.lock, fresh=settings.fresh)
+    competition = _competition(settings.predict)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    # Below `out`: slides are hard-linked, which needs one disk, and few have /tmp on that of their data.
+    stage = Path(tempfile.mkdtemp(prefix=".stage-", dir=settings.out.resolve()))
+    try:
+        return _rehearse(settings, image, competition, stage)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _rehearse(settings: Settings, image: Image, competition: Competition, stage: Path) -> dict[str, Any]:
+    folders = {name: stage / name for name in ("input", "src", "working", "home", "tmp")}
+    for folder in folders.values():
+        folder.mkdir()
+    datasets = sorted(path.parent for path in settings.bundle.glob("*/manifest.json"))
+    changes = mount(folders["input"], settings.data, datasets, competition, settings.layout)
+    script = folders["src"] / "script.py"  # what Kaggle calls a script kernel's file
+    shutil.copyfile(settings.predict, script)
+    command = [
+        str(image.python),
+        str(script),
+        "--input",
+        str(folders["input"]),
+        "--output",
+        str(folders["working"]),
+    ]
+    ran, enforced = sandbox.run(
+        [*command, "--budget", f"{settings.budget:g}", *settings.arguments],
+        read_only=[folders["input"], folders["src"]],
+        cwd=folders["working"],
+        environment=_environment(image, folders["home"], folders["tmp"]),
+        seconds=settings.budget,
+        memory=settings.memory,
+    )
+    for name in ("submission.csv", "report.json"):
+        (settings.out / name).unlink(missing_ok=True)
+        if (folders["working"] / name).is_file():
+            shutil.copyfile(folders["working"] / name, settings.out / name)
+    (settings.out / "log.txt").write_text(ran.text, encoding="utf-8")
+    result: dict[str, Any] = {
+        "exit_code": ran.code,
+        "seconds": round(ran.seconds, 2),
+        "in_time": ran.code is not None and ran.seconds <= settings.budget,
+        "target": image.target,
+        "python": image.version,
+        "enforced": asdict(enforced),
+        "mangled": changes,
+        "extra_files": sorted(path.name for path in folders["working"].iterdir())[:20],
+        **_judge(competition, settings.data, settings.out / "submission.csv"),
+    }
+    result["ok"] = result["exit_code"] == 0 and result["in_time"] and result["valid"]
+    write_json(settings.out / "rehearsal.json", result)
+    return result
+
+
+def _environment(image: Image, home: Path, temporary: Path) -> dict[str, str]:
+    """Nothing of this machine's but the system's commands."""
+    return {
+        "PATH": os.pathsep.join([str(image.python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "LANG": "C.UTF-8",
+        "KAGGLE_KERNEL_RUN_TYPE": "Batch",
+    }
+
+
+def _judge(competition: Competition, data: Path, submission: Path) -> dict[str, Any]:
+    """Validity, and the score where the data folder knows the truth."""
+    if not submission.is_file():
+        return {"valid": False, "findings": ["error: no submission.csv was written"], "score": None}
+    ids = competition.test_ids(data)
+    sizes, _ = image_sizes(competition, data, ids)
+    report = competition.validate(submission, ids, guess_sizes(ids, sizes))
+    result: dict[str, Any] = {
+        "valid": report.ok,
+        "findings": [str(finding) for finding in report.findings],
+        "score": None,
+    }
+    try:
+        truth = competition.truth(data, ids)
+    except KitError as error:
+        result["no_score"] = error.problem
+        return result
+    if report.ok:
+        score = competition.score(truth, competition.parse(submission, guess_sizes(ids, sizes)))
+        result["score"] = {"metric": score.metric, "value": score.value, "per_image": score.per_image}
+    return result
+
+
+def _competition(predict: Path) -> Competition:
+    """The competition a script was rendered for, read from the script itself."""
+    import ast
+
+    for node in ast.walk(ast.parse(predict.read_text(encoding="utf-8"), str(predict))):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PARTS['ensemble.json']":
+            return get(json.loads(ast.literal_eval(node.value))["competition"])
+    raise KitError("this is not a rendered predict.py", where=predict, fix="run `render`")
+
+
+def add_rehearse_command(verbs: Any) -> None:
+    """Add `rehearse` to a command line."""
+    root = Path(str(files("submission"))).parent
+    parser = verbs.add_parser("rehearse", help="run predict.py offline in a simulated Kaggle image")
+    parser.add_argument("--predict", type=Path, required=True, help="the rendered script")
+    parser.add_argument("--bundle", type=Path, required=True, help="folder with the dataset folders")
+    parser.add_argument("--data", type=Path, required=True, help="the competition's folder")
+    parser.add_argument("--budget", type=float, default=DEFAULT_BUDGET, help="seconds")
+    parser.add_argument("--out", type=Path, required=True, help="for the submission and reports")
+    parser.add_argument(
+        "--targets", type=Path, default=root / "bundle" / "targets", help="descriptions of images"
+    )
+    parser.add_argument("--venvs", type=Path, default=root / "build" / "images", help="where images are kept")
+    parser.add_argument(
+        "--lock", type=Path, default=root / "requirements.lock", help="pins what images leave open"
+    )
+    parser.add_argument("--python", action="append", choices=PYTHONS, help="instead of the newest found")
+    parser.add_argument("--fresh", action="store_true", help="make the simulated image again")
+    parser.add_argument("--layout", choices=("new", "old"), default="new", help="of the mounts")
+    parser.add_argument("--memory-gb", type=float, help="memory one process may have")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="more arguments for predict.py")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    settings = Settings(
+        predict=args.predict,
+        bundle=args.bundle,
+        data=args.data,
+        budget=args.budget,
+        out=args.out,
+        targets=args.targets,
+        venvs=args.venvs,
+        lock=args.lock,
+        pythons=tuple(args.python or PYTHONS),
+        fresh=args.fresh,
+        layout=args.layout,
+        memory=None if args.memory_gb is None else int(args.memory_gb * GIB),
+        arguments=tuple(args.arguments),
+    )
+    result = rehearse(settings)
+    print(json.dumps(result, indent=1) if args.json else _told(settings, result))
+    if not result["ok"]:
+        raise KitError(
+            f"the rehearsal failed: exit code {result['exit_code']}, {result['seconds']:.0f} s, "
+            f"{'valid' if result['valid'] else 'not valid'}",
+            where=args.out / "log.txt",
+            fix="read its last lines; what fails here fails on Kaggle",
+        )
+    return 0
+
+
+def _told(settings: Settings, result: dict[str, Any]) -> str:
+    enforced = result["enforced"]
+    offline = "no network, read-only input" if enforced["network"] else "NOT OFFLINE"
+    score = result["score"]
+    lines = [
+        f"image       {result['target']}, Python {result['python']}; {offline}",
+        *(f"            {text}" for text in enforced["missing"]),
+        f"time        {result['seconds']:.1f} s of {settings.budget:.0f} s",
+        f"submission  {settings.out / 'submission.csv'}: {'valid' if result['valid'] else 'NOT VALID'}",
+        *(f"            {text}" for text in result["findings"]),
+        f"score       {score['metric']} {score['value']:.4f}"
+        if score
+        else "score       no truth to compare with",
+    ]
+    return "\n".join(lines)
