@@ -92,10 +92,10 @@ def iou_crop(
     overlaps: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
     least: float = 0.3,
 ) -> Pair:
-    """Cut out a window whose IoU with every instance reaches a drawn least value (as in SSD's training).
+    """Cut out a window whose IoU with every instance reaches a drawn least value (SSD's training).
 
-    Instances whose centre is outside lose their mask. Of len(overlaps) + 2 cases one cuts nothing and one takes
-    any window. Nothing is cut when no window is found.
+    Instances whose centre is outside lose their mask. Of len(overlaps) + 2 cases one cuts nothing and one
+    takes any window. Nothing is cut when no window is found.
 
     Args:
         image: to cut.

@@ -15,8 +15,8 @@ class DetectorRecipe(Recipe):
         """The same architecture with an eighth of its width, trained from random weights on crops.
 
         Nuclei are small: tiles are seen at 1.5 times their resolution, where the finest anchors (24 pixels)
-        fit them. Random weights need a batch norm that trains, and AdamW, where pretrained ones are content with
-        frozen statistics and SGD.
+        fit them. Random weights need a batch norm that trains, and AdamW, where pretrained ones are content
+        with frozen statistics and SGD.
         """
         return replace(
             self,
@@ -64,8 +64,8 @@ class DetectorRecipe(Recipe):
 def detectors_r50_stage1() -> DetectorRecipe:
     """DetectoRS-HTC R50, first stage: pretraining on dataset 2 from COCO weights.
 
-    Published: 2048-px input, batch 3 on each of 3 GPUs (three steps accumulated here), SGD 0.03 to 0.025 over
-    8 epochs by a cosine after 250 linear warm-up steps, gradient norm 35, fp16; fold 1 of 5; light
+    Published: 2048-px input, batch 3 on each of 3 GPUs (three steps accumulated here), SGD 0.03 to 0.025
+    over 8 epochs by a cosine after 250 linear warm-up steps, gradient norm 35, fp16; fold 1 of 5; light
     augmentation: a flip, one of three policies, a small affine change, a quarter turn. Best epoch by COCO
     mask mAP, here by the competition's metric. It also saw 1200 pseudo-labelled tiles of dataset 3.
     """
