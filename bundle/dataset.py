@@ -144,7 +144,10 @@ def write(
         _place(folder / content.entry.file, content)
     removed = sorted(former - set(names))
     for name in removed:
-        (folder / name).unlink(missing_ok=True)
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _cannot("remove", folder / name, error) from error
     # The manifest last: with it the dataset is complete.
     for name, value in ((METADATA, dict(metadata)), (manifest.NAME, made.as_dict())):
         data = canonical_json(value).encode()
@@ -181,11 +184,15 @@ def _place(path: Path, content: Content) -> None:
                 os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise KitError(
-            f"cannot write {path.name}: {error.strerror}",
-            where=path.parent,
-            fix="free space on that disk or choose a writable folder, then run the command again",
-        ) from error
+        raise _cannot("write", path, error) from error
+
+
+def _cannot(what: str, path: Path, error: OSError) -> KitError:
+    return KitError(
+        f"cannot {what} {path.name}: {error.strerror}",
+        where=path.parent,
+        fix="free space on that disk or choose a writable folder, then run the command again",
+    )
 
 
 def _linked(source: Path, path: Path) -> bool:

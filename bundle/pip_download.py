@@ -73,7 +73,14 @@ class WheelCache:
         return None
 
     def _download(self, pins: Sequence[Pin], target: Target) -> dict[str, Path]:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise KitError(
+                f"cannot make the folder for downloads: {error.strerror}",
+                where=self.folder,
+                fix="pass --cache with a folder that can be written",
+            ) from error
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".download-") as name:
             scratch = Path(name)
             requirements = scratch / "wanted.txt"

@@ -7,7 +7,7 @@ from bundle import targets, wheelinfo
 from bundle.closure import walk
 from bundle.lockfile import Pin
 from bundle.pip_download import WheelCache
-from bundle.roots import ROOTS, Root
+from bundle.roots import Root
 from bundle.wheels import closure_for, combine
 from kit.errors import KitError
 
@@ -141,8 +141,3 @@ def test_wheels_shared_by_targets_are_listed_once_with_what_each_needs_there(she
     assert shipped["old"].accepts == ""
     assert shipped["old"].requires == {"cp311": ["tomli"], "cp313": []}
     assert set(shipped["tomli"].requires) == {"cp311"}
-
-
-def test_the_roots_are_told_apart_and_each_says_who_needs_it():
-    assert len({root.name for root in ROOTS}) == len(ROOTS)
-    assert all(root.why for root in ROOTS)

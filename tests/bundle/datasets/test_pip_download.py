@@ -76,6 +76,14 @@ def test_an_index_out_of_reach_is_told_as_such(shelf, cache, monkeypatch):
     assert "pass --cache" in str(error.value)
 
 
+def test_a_cache_that_cannot_be_made_is_named(shelf, tmp_path):
+    shelf.add("tool")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(KitError, match="cannot make the folder for downloads") as error:
+        WheelCache(tmp_path / "file" / "cache").fetch(shelf.pins(), KNOWN["cp313"])
+    assert "pass --cache" in str(error.value)
+
+
 def test_a_real_wheel_comes_from_the_real_index(cache, repo_pins):
     """The one test here that downloads: a small pure wheel and a small compiled one for another Python."""
     pins = [repo_pins["terminaltables"], repo_pins["kiwisolver"]]

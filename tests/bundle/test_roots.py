@@ -1,0 +1,53 @@
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundle import targets
+from bundle.roots import ROOTS
+
+ROOT = Path(__file__).parents[2]
+LOCAL_ONLY = {"kit/console.py"}
+"""Never part of predict.py: Kaggle's side logs plain lines."""
+DISTRIBUTION = {
+    "cv2": "opencv-python-headless",
+    "mmcv": "mmcv-full",
+    "mmseg": "mmsegmentation",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "segmentation_models_pytorch": "segmentation-models-pytorch",
+}
+
+
+def third_party_imports():
+    """(file, distribution) for each import in what is embedded into predict.py."""
+    for path in [*(ROOT / "kit").rglob("*.py"), *(ROOT / "submission" / "runtime").rglob("*.py")]:
+        file = path.relative_to(ROOT).as_posix()
+        if file in LOCAL_ONLY:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [item.name for item in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module]
+            for name in {name.split(".")[0] for name in names} - {"kit", "submission"}:
+                if name not in sys.stdlib_module_names:
+                    yield file, DISTRIBUTION.get(name, name)
+
+
+@pytest.mark.parametrize("target", targets.known(), ids=lambda target: target.tag)
+def test_whatever_runs_on_kaggle_is_shipped_or_left_to_the_image(target):
+    shipped = {root.name for root in ROOTS}
+    found = list(third_party_imports())
+    assert {name for _, name in found} >= {"torch", "mmdet", "safetensors"}
+    missing = {
+        (file, name) for file, name in found if name not in shipped and not target.leaves_to_image(name)
+    }
+    assert not missing
+
+
+def test_each_root_is_listed_once_and_says_who_needs_it():
+    assert len({root.name for root in ROOTS}) == len(ROOTS)
+    assert all(root.why for root in ROOTS)
