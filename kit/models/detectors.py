@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -44,15 +46,32 @@ def build(**size: Any) -> DetectoRS:
     """
     chosen = DetectorSize(**size)
     # Not at the top: a semantic ensemble has no use for it and Kaggle would have to install it.
-    from mmcv import ConfigDict
-    from mmdet.models import build_detector
+    with _quiet():
+        from mmcv import ConfigDict
+        from mmdet.models import build_detector
 
-    logging.getLogger("mmcv").setLevel(logging.WARNING)  # it lists every parameter's initialisation
-    logging.getLogger("mmdet").setLevel(logging.WARNING)
     network = build_detector(ConfigDict(config(chosen)))
     if not next(network.parameters()).is_meta:  # counting parameters needs no values, and there are none
         network.init_weights()
     return DetectoRS(SPEC, network)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence while mmcv is imported: it announces its successor, and torch that there is no CUDA."""
+    compiler = logging.getLogger("torch.utils.cpp_extension")
+    before = compiler.level
+    compiler.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", message="On January 1, 2023, MMCV will release", category=UserWarning
+            )
+            yield
+    finally:
+        compiler.setLevel(before)
+    logging.getLogger("mmcv").setLevel(logging.WARNING)  # it would list every parameter's initialisation
+    logging.getLogger("mmdet").setLevel(logging.WARNING)
 
 
 class DetectoRS(InstanceNetwork):
