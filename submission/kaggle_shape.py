@@ -110,10 +110,10 @@ def _place(source: Path, target: Path) -> None:
 def _unpack(path: Path, target: Path) -> bool:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            archive.extractall(target)
+            archive.extractall(target)  # noqa: S202 - zipfile keeps members inside target
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
-            archive.extractall(target, filter="data")  # noqa: S202 - the data filter refuses what leaves target
+            archive.extractall(target, filter="data")
     else:
         return False
     return True

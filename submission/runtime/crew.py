@@ -30,6 +30,10 @@ def cpu_workers(cores: int, memory: int | None, largest_weights: int) -> int:
     return max(1, min(cores, int(memory // each)))
 
 
+_START_LIMITS = 4
+"""Times the limit that a worker may take to import torch: a cold image reads gigabytes of libraries."""
+
+
 class Crew:
     """The workers of a run.
 
@@ -143,13 +147,14 @@ class Crew:
         """Workers without a sign of life.
 
         Args:
-            limit: seconds; a worker that is idle is never stalled, one that has not become ready may be.
+            limit: seconds a job may be silent; an idle worker is never stalled.
         """
         now = time.monotonic()
         return [
             worker
             for worker in self.pool.workers
-            if (worker.job is not None or not worker.ready) and now - worker.heard > limit
+            if (worker.ready and worker.job is not None and now - worker.heard > limit)
+            or (not worker.ready and now - worker.heard > _START_LIMITS * limit)
         ]
 
     def replace(self, worker: Worker) -> None:

@@ -19,7 +19,7 @@ from kit.manifest import Manifest
 
 DATASET_DEPTH = 7
 """datasets/<owner>/<slug>/versions/<n>/<folder>/<folder> is the deepest place a file of ours was seen at."""
-COMPETITION_DEPTH = 4
+COMPETITION_DEPTH = 5
 MOST_FILES = 50_000
 """Of all datasets together; more than any bundle has, few enough to index on a slow mount."""
 _MARKER = "sample_submission.csv"

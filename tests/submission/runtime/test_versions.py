@@ -81,7 +81,7 @@ def test_every_tag_this_interpreter_supports_runs_here():
         "py2-none-any",
         "py3-none-win_amd64",
         f"cp{sys.version_info[0]}{sys.version_info[1] + 1}-abi3-manylinux_2_17_x86_64",
-        f"{python_tag()}-{python_tag()}-manylinux_2_17_{'aarch64' if platform.machine() == 'x86_64' else 'x86_64'}",
+        f"{python_tag()}-{python_tag()}-manylinux_2_17_s390x",
         f"{python_tag()}-{python_tag()}-musllinux_1_1_{platform.machine()}",
         f"{python_tag()}-{python_tag()}-manylinux_9_99_{platform.machine()}",
     ],

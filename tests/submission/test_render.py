@@ -1,0 +1,120 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from kit import ensemble as ensembles
+from kit import manifest as manifests
+from kit.artefacts import sha256_file
+from kit.errors import KitError
+from kit.manifest import Entry, Manifest
+from submission import render as renderer
+from submission.render import relevant_manifests, render
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_rendered_twice_in_other_circumstances_the_bytes_are_the_same(kit_of_two, tmp_path):
+    for number, (seed, zone) in enumerate((("0", "UTC"), ("4711", "Asia/Tokyo"))):
+        cwd = tmp_path / f"cwd{number}"
+        cwd.mkdir()
+        command = [sys.executable, "-m", "submission", "render", "--ensemble", kit_of_two.ensemble]
+        subprocess.run(
+            [
+                *command,
+                "--bundle",
+                os.path.relpath(kit_of_two.bundle, cwd),
+                "--out",
+                f"dist{number}/predict.py",
+            ],
+            cwd=cwd,
+            env={**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "PYTHONPATH": str(ROOT), "LC_ALL": "C"},
+            check=True,
+        )
+    for name in ("predict.py", "predict.ipynb"):
+        first, second = (tmp_path / f"cwd{n}" / f"dist{n}" / name for n in (0, 1))
+        assert first.read_bytes() == second.read_bytes()
+    assert first.with_suffix(".py").read_bytes() == kit_of_two.script.read_bytes()
+
+
+def test_it_is_code_only_and_well_below_what_kaggle_takes(kit_of_two):
+    text = kit_of_two.script.read_text()
+    assert len(text.encode()) < 1_000_000
+    assert max(len(line) for line in text.splitlines()) < 400, "an encoded payload would show as long lines"
+
+
+def test_the_header_names_what_to_attach_and_what_it_was_made_from(kit_of_two):
+    header = kit_of_two.script.read_text().split("PARTS = {}")[0]
+    manifest = sha256_file(kit_of_two.weights / "manifest.json")
+    ensemble = ensembles.load(kit_of_two.ensemble)
+    assert f"hubmap-kit-kidney-weights  {manifest}" in header
+    assert all(member.sha256 in header for member in ensemble.members)
+    assert "Submission to hubmap-kidney-segmentation" in header
+    assert "python predict.py --input DIR --output DIR --budget SECONDS" in header
+    assert "rung 2: first 2 of 2 passes" in header
+
+
+def test_every_module_stands_in_it_as_it_is_in_the_repository(kit_of_two):
+    text = kit_of_two.script.read_text()
+    for path in ("kit/errors.py", "kit/inference/semantic.py", "submission/runtime/supervisor.py"):
+        assert f"PARTS[\"{path}\"] = r'''\n{(ROOT / path).read_text()}'''\n" in text
+
+
+def test_the_notebook_is_valid_and_writes_the_same_script(kit_of_two):
+    notebook = nbformat.read(kit_of_two.script.with_suffix(".ipynb"), as_version=4)
+    nbformat.validate(notebook)
+    _, write, run = notebook.cells
+    assert write.source == "%%writefile /tmp/predict.py\n" + kit_of_two.script.read_text()
+    assert run.source.startswith("!python /tmp/predict.py\n")
+
+
+def test_a_bundle_without_the_members_weights_is_refused(kit_of_two, tmp_path):
+    folder = tmp_path / "bundle" / "other"
+    folder.mkdir(parents=True)
+    manifests.save(
+        folder, Manifest(dataset="other", files=[Entry(file="a", size=1, sha256="0", role="weights")])
+    )
+    with pytest.raises(KitError, match="the bundle has no weights of member0, member1") as caught:
+        render(kit_of_two.ensemble, tmp_path / "bundle", tmp_path / "predict.py")
+    assert "run `bundle build` with this ensemble.json" in str(caught.value)
+
+
+def test_an_empty_bundle_is_refused(kit_of_two, tmp_path):
+    with pytest.raises(KitError, match=r"no manifest\.json in this folder"):
+        render(kit_of_two.ensemble, tmp_path, tmp_path / "predict.py")
+
+
+def test_datasets_of_other_ensembles_are_left_out(kit_of_two, tmp_path):
+    bundle = tmp_path / "bundle"
+    for name, sha256, role in (("wheels", "1", "wheel"), ("foreign-weights", "2", "weights")):
+        (bundle / name).mkdir(parents=True)
+        manifests.save(
+            bundle / name, Manifest(dataset=name, files=[Entry(file="a", size=1, sha256=sha256, role=role)])
+        )
+    (bundle / "weights").symlink_to(kit_of_two.weights)
+    found = relevant_manifests(ensembles.load(kit_of_two.ensemble), bundle)
+    assert [manifest.dataset for manifest in found] == ["hubmap-kit-kidney-weights", "wheels"]
+
+
+def test_a_script_too_large_for_kaggle_is_refused_and_not_written(kit_of_two, tmp_path, monkeypatch):
+    monkeypatch.setattr(renderer, "LARGEST", 100_000)
+    with pytest.raises(KitError, match=r"predict\.py would have \d+ bytes, Kaggle takes fewer than 100000"):
+        render(kit_of_two.ensemble, kit_of_two.bundle, tmp_path / "predict.py")
+    assert not (tmp_path / "predict.py").exists()
+
+
+def test_quotes_in_a_manifest_cannot_end_the_part_that_holds_it(kit_of_two, tmp_path):
+    bundle = tmp_path / "bundle"
+    (bundle / "wheels").mkdir(parents=True)
+    nasty = "it" + "'" * 3 + "s \\' here"
+    entry = Entry(file=nasty, size=1, sha256="1", role="wheel")
+    manifests.save(bundle / "wheels", Manifest(dataset="wheels", files=[entry]))
+    (bundle / "weights").symlink_to(kit_of_two.weights)
+    render(kit_of_two.ensemble, bundle, tmp_path / "predict.py")
+    space = {"__name__": "not main"}
+    exec(compile((tmp_path / "predict.py").read_text(), "predict.py", "exec"), space)
+    assert json.loads(space["PARTS"]["manifests/wheels.json"])["files"][0]["file"] == nasty
