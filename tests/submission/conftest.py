@@ -1,10 +1,12 @@
 """A tiny competition, an ensemble of tiny random networks and its dataset, as the real tools lay them out."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,7 +67,7 @@ def write_kidney(folder: Path, sizes: dict[str, tuple[int, int]]) -> Path:
     return folder
 
 
-def make_kit(folder: Path, *, members: int = 2, slow: float = 0.0) -> Kit:
+def make_kit(folder: Path, *, members: int = 2) -> Kit:
     """Random networks, their ladder, their dataset and predict.py."""
     weights = folder / "bundle" / WEIGHTS
     weights.mkdir(parents=True)
@@ -89,9 +91,7 @@ def make_kit(folder: Path, *, members: int = 2, slow: float = 0.0) -> Kit:
         competition="kidney",
         kind="semantic",
         members=listed,
-        passes=[
-            Pass(member=index, view="identity", seconds_per_megapixel=1.0 + slow) for index in range(members)
-        ],
+        passes=[Pass(member=index, view="identity", seconds_per_megapixel=1.0) for index in range(members)],
         rungs=[
             Rung(passes=n + 1, weights=[1.0] * (n + 1), settings={"threshold": 0.5}, cv=0.5 + n / 100)
             for n in range(members)
@@ -125,21 +125,38 @@ class Outcome:
         return (self.output / "submission.csv").read_text()
 
 
-def run_script(script: Path, root: Path, output: Path, *more: str, budget: float = 120, **options) -> Outcome:
-    """Run predict.py in a process of its own."""
+def run_script(
+    script: Path | str, root: Path, output: Path, *more: str, stdin: Path | None = None
+) -> Outcome:
+    """Run predict.py, or what comes through a pipe when the script is "-", in a process of its own."""
     output.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(script), "--input", str(root), "--output", str(output), "--device", "cpu"]
+    options = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "120"]
     done = subprocess.run(
-        [*command, "--budget", str(budget), *more],
+        [sys.executable, str(script), *options, *more],
+        input=None if stdin is None else stdin.read_text(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=240,
         check=False,
-        cwd=options.pop("cwd", output),
-        **options,
+        cwd=output,
     )
     return Outcome(done.returncode, done.stdout, output)
+
+
+def mount_all(root: Path, kit: Kit, data: Path) -> Path:
+    """/kaggle/input with a competition and the weights dataset, in the present layout."""
+    shutil.copytree(data, root / "competitions" / SLUG)
+    shutil.copytree(kit.weights, root / "datasets" / "someone" / WEIGHTS)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tools():
+    """The functions of this file, for tests: modules of tests cannot import one another."""
+    return SimpleNamespace(
+        run=run_script, mount=mount_all, write_kidney=write_kidney, make_kit=make_kit, slug=SLUG
+    )
 
 
 @pytest.fixture(scope="session")
@@ -155,11 +172,6 @@ def competition(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def mount(tmp_path, kit_of_two, competition):
-    """/kaggle/input with the competition and the weights dataset, in the present layout; yours to damage."""
-    import shutil
-
-    root = tmp_path / "input"
-    shutil.copytree(competition, root / "competitions" / SLUG)
-    shutil.copytree(kit_of_two.weights, root / "datasets" / "someone" / WEIGHTS)
-    return root
+def mount(tmp_path, kit_of_two, competition) -> Path:
+    """A mount of both; yours to damage."""
+    return mount_all(tmp_path / "input", kit_of_two, competition)

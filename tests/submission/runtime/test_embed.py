@@ -10,7 +10,14 @@ from submission.runtime.embed import EmbeddedFinder, part_text, script_text
 from submission.runtime.script import Script
 
 ROOT = Path(__file__).parents[3]
-FAULTY = '"""A module whose fault is on line 7."""\n\n\ndef outer(x):\n    return inner(x)\n\ndef inner(x): return 1 / x  # here\n'
+FAULTY = '''"""A module whose fault is on line 7."""
+
+
+def outer(x):
+    return inner(x)
+
+def inner(x): return 1 / x  # here
+'''
 MAIN = """import sys
 from pathlib import Path
 from kit.faulty import outer

@@ -1,0 +1,335 @@
+"""The rendered predict.py in its own processes: what it writes, and what it tells when things are wrong."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tifffile
+
+FALLBACK = "id,predicted\naaa,\nbbb,\n"
+
+
+@pytest.fixture(scope="session")
+def good_run(tmp_path_factory, kit_of_two, competition, tools):
+    """An undisturbed run with two workers."""
+    root = tmp_path_factory.mktemp("mounts")
+    tools.mount(root, kit_of_two, competition)
+    outcome = tools.run(kit_of_two.script, root, tmp_path_factory.mktemp("working"), "--workers", "2")
+    assert outcome.code == 0, outcome.text
+    return outcome
+
+
+def test_all_rungs_are_done_and_every_image_has_its_row(good_run):
+    assert [line.split(",")[0] for line in good_run.csv.splitlines()] == ["id", "aaa", "bbb"]
+    assert all(line.split(",")[1] for line in good_run.csv.splitlines())
+    assert sorted(path.name for path in good_run.output.iterdir()) == ["report.json", "submission.csv"]
+    assert "rungs       2 of 2 done" in good_run.text
+    assert "2 of 2 rows predicted" in good_run.text
+
+
+def test_the_report_tells_what_happened_when(good_run):
+    report = good_run.report
+    seconds = {event["name"]: event["seconds"] for event in reversed(report["events"])}
+    order = ["start", "fallback", "installed", "first_forward", "rung", "end"]
+    assert [seconds[name] for name in order] == sorted(seconds[name] for name in order)
+    assert [(rung["state"], rung["passes"]) for rung in report["rungs"]] == [("done", 1), ("done", 2)]
+    assert [item["images"] for item in report["passes"]] == [2, 2]
+    assert all(item["seconds_per_megapixel"] > 0 for item in report["passes"])
+    assert 0 < report["forward_seconds"] < report["wall_seconds"]
+    assert [image["row"] for image in report["images"]] == ["rung 2", "rung 2"]
+    assert {choice["name"] for choice in report["install"]["choices"]} >= {"torch", "timm", "tifffile"}
+    assert report["problems"] == []
+    assert report["exit_code"] == 0
+
+
+def test_one_worker_other_batches_another_name_a_lost_manifest_and_a_pipe_change_no_byte(
+    good_run, kit_of_two, competition, tmp_path, tools
+):
+    folder = tmp_path / "input" / "somebody-elses-name"
+    shutil.copytree(kit_of_two.weights, folder / "versions" / "7")
+    (folder / "versions" / "7" / "manifest.json").unlink()
+    (folder / "versions" / "7" / "member0.safetensors").rename(folder / "renamed by hand.bin")
+    shutil.copytree(competition, tmp_path / "input" / competition.name)
+    outcome = tools.run("-", tmp_path / "input", tmp_path / "out", "--workers", "1", stdin=kit_of_two.script)
+    assert outcome.code == 0, outcome.text
+    assert outcome.csv == good_run.csv
+    how = {item["member"]: item["how"] for item in outcome.report["weights"]}
+    assert how == {"member0": "renamed", "member1": "as is"}
+    assert (
+        "no folder carries the manifest of hubmap-kit-kidney-weights: looking for its files by content"
+        in outcome.text
+    )
+
+
+def damage(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "missing":
+        path.unlink()
+    elif how == "truncated":
+        path.write_bytes(data[:-100])
+    else:
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated", "damaged"])
+def test_without_any_whole_weights_the_fallback_stays_and_the_file_is_named(
+    mount, kit_of_two, tmp_path, tools, how
+):
+    for path in mount.rglob("*.safetensors"):
+        damage(path, how)
+    outcome = tools.run(kit_of_two.script, mount, tmp_path / "out")
+    assert outcome.code == 2
+    assert outcome.csv == FALLBACK
+    assert f"member0.safetensors is {how}: expected" in outcome.text
+    assert "bytes, sha256" in outcome.text
+    assert "so:    member member0 is dropped" in outcome.text
+    assert "nothing was predicted; submission.csv holds the fallback: member" in outcome.text
+
+
+def test_one_damaged_member_is_dropped_and_the_others_predict(mount, kit_of_two, good_run, tmp_path, tools):
+    damage(next(mount.rglob("member1.safetensors")), "damaged")
+    outcome = tools.run(kit_of_two.script, mount, tmp_path / "out")
+    assert outcome.code == 0, outcome.text
+    assert "dropped     member1: member1.safetensors is damaged" in outcome.text
+    assert outcome.report["rungs"][0]["state"] == "done"
+    assert outcome.csv not in {FALLBACK, good_run.csv}
+
+
+def test_unreadable_images_get_the_fallback_row_and_the_others_are_predicted(
+    mount, kit_of_two, good_run, tmp_path, tools
+):
+    data = next((mount / "competitions").iterdir())
+    (data / "test" / "headless.tiff").write_bytes(b"not a TIFF at all")
+    whole = tifffile.imread(data / "test" / "aaa.tiff")
+    torn = data / "test" / "torn.tiff"
+    tifffile.imwrite(torn, whole, photometric="rgb", compression="deflate", rowsperstrip=32)
+    with tifffile.TiffFile(torn) as tiff:
+        start, count = tiff.pages[0].dataoffsets[2], tiff.pages[0].databytecounts[2]
+    blob = bytearray(torn.read_bytes())
+    blob[start : start + count] = b"\xff" * count
+    torn.write_bytes(blob)
+    listing = data / "sample_submission.csv"
+    listing.write_text(listing.read_text() + "headless,\ntorn,\n")
+    outcome = tools.run(kit_of_two.script, mount, tmp_path / "out")
+    assert outcome.code == 0, outcome.text
+    assert outcome.csv == good_run.csv + "headless,\ntorn,\n"
+    rows = {image["id"]: image for image in outcome.report["images"]}
+    assert rows["aaa"]["row"] == rows["bbb"]["row"] == "rung 2"
+    assert rows["headless"]["row"] == rows["torn"]["row"] == "fallback"
+    assert "fallback    image headless: " in outcome.text
+    assert "fallback    image torn: " in outcome.text
+    assert "2 of 4 rows predicted" in outcome.text
+
+
+def test_missing_competition_data_is_told(kit_of_two, tmp_path, tools):
+    (tmp_path / "input" / "datasets").mkdir(parents=True)
+    outcome = tools.run(kit_of_two.script, tmp_path / "input", tmp_path / "out")
+    assert outcome.code == 2
+    assert (
+        "error: the data of hubmap-kidney-segmentation is not among the inputs; found: datasets"
+        in outcome.text
+    )
+
+
+def test_data_of_another_competition_is_told(kit_of_two, tmp_path, tools):
+    other = tmp_path / "input" / "competitions" / "hubmap-hacking-the-human-vasculature"
+    other.mkdir(parents=True)
+    (other / "sample_submission.csv").write_text("id,height,width,prediction_string\n")
+    outcome = tools.run(kit_of_two.script, tmp_path / "input", tmp_path / "out")
+    assert outcome.code == 2
+    assert "this folder is not the data of competition hubmap-kidney-segmentation" in outcome.text
+    assert "predict.py was rendered for hubmap-kidney-segmentation" in outcome.text
+
+
+def in_namespace(setup: str, *command: str) -> subprocess.CompletedProcess:
+    """Run a command where mounts may be made that end with it."""
+    return subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", setup + '; exec "$@"', "sh", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+namespaces = pytest.mark.skipif(
+    shutil.which("unshare") is None or in_namespace("true", "true").returncode != 0,
+    reason="this machine allows no mount namespaces",
+)
+
+
+def arguments(kit, root: Path, output: Path, *more: str) -> list[str]:
+    named = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "120", *more]
+    return [sys.executable, str(kit.script), *named]
+
+
+@namespaces
+def test_a_read_only_output_folder_is_told(mount, kit_of_two, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    setup = f"mount --bind {output} {output} && mount -o remount,bind,ro {output}"
+    done = in_namespace(setup, *arguments(kit_of_two, mount, output))
+    assert done.returncode == 2
+    assert "error: cannot write submission.csv: Read-only file system" in done.stdout
+    assert str(output) in done.stdout
+
+
+@namespaces
+def test_a_full_output_folder_is_told(mount, kit_of_two, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    setup = f"mount -t tmpfs -o size=4k none {output} && head -c 4096 /dev/zero > {output}/theirs"
+    done = in_namespace(setup, *arguments(kit_of_two, mount, output))
+    assert done.returncode == 2
+    assert "error: cannot write submission.csv: No space left on device" in done.stdout
+
+
+@namespaces
+def test_when_the_disk_fills_up_later_the_old_valid_file_stays(mount, kit_of_two, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    data = next((mount / "competitions").iterdir())
+    (data / "sample_submission.csv").write_text("id,predicted\naaa,\n")
+    script = 'mount -t tmpfs -o size=8k none "$0"; "$@"; code=$?; cat "$0/submission.csv"; exit $code'
+    done = subprocess.run(
+        [
+            "unshare",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            str(output),
+            *arguments(kit_of_two, mount, output),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 2
+    assert done.stdout.endswith("id,predicted\naaa,\n")
+    assert "PROBLEM: cannot write submission.csv: No space left on device" in done.stdout
+    assert "what was there before is unchanged" in done.stdout
+
+
+def test_explain_prints_the_plan_and_runs_nothing(mount, kit_of_two, tmp_path, tools):
+    outcome = tools.run(kit_of_two.script, mount, tmp_path / "out", "--explain")
+    assert outcome.code == 0
+    assert list(outcome.output.iterdir()) == []
+    assert "2 test images, 0.1 megapixels" in outcome.text
+    assert f"{mount / 'datasets' / 'someone' / 'hubmap-kit-kidney-weights'}" in outcome.text
+    assert "package      timm: keep the image's" in outcome.text
+    assert "rung 2       passes 1-2, cross-validation 0.5100" in outcome.text
+
+
+@pytest.mark.parametrize("option", [["--budget", "-1"], ["--device", "tpu"]])
+def test_impossible_options_are_refused(mount, kit_of_two, tmp_path, tools, option):
+    outcome = tools.run(kit_of_two.script, mount, tmp_path / "out", *option)
+    assert outcome.code == 2
+    assert f"{option[1]}" in outcome.text
+    assert list(outcome.output.iterdir()) == []
+
+
+class Disturbed:
+    """A run whose worker something happens to once it has written its first row."""
+
+    def __init__(self, kit, root: Path, output: Path, scratch: Path, *more: str) -> None:
+        output.mkdir()
+        scratch.mkdir()
+        self.output, self.scratch = output, scratch
+        self.process = subprocess.Popen(
+            arguments(kit, root, output, "--workers", "1", *more),
+            env={**os.environ, "TMPDIR": str(scratch)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def workers(self) -> list[int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    def wait_for_row(self) -> None:
+        while not list(self.scratch.glob("predict-*/rows/0/*.row.json")):
+            assert self.process.poll() is None, self.process.stdout.read()
+            time.sleep(0.01)
+
+    def end(self) -> str:
+        text, _ = self.process.communicate(timeout=240)
+        return text
+
+
+@pytest.fixture
+def slow_mount(tmp_path, kit_of_two, tools):
+    """Slides that take a second or so each: time for something to happen in between."""
+    root = tmp_path / "input"
+    data = tools.write_kidney(tmp_path / "slow" / tools.slug, dict.fromkeys(("a", "b", "c"), (1500, 1500)))
+    tools.mount(root, kit_of_two, data)
+    return root
+
+
+def test_a_stopped_worker_does_not_hold_the_deadline_and_finished_rows_are_kept(
+    slow_mount, kit_of_two, tmp_path
+):
+    run = Disturbed(kit_of_two, slow_mount, tmp_path / "out", tmp_path / "scratch", "--budget", "40")
+    run.wait_for_row()
+    (worker,) = run.workers()
+    os.kill(worker, signal.SIGSTOP)
+    text = run.end()
+    assert run.process.returncode == 0, text
+    assert "time is up" in text
+    assert "part of rung 1" in text
+    rows = dict(line.split(",") for line in (run.output / "submission.csv").read_text().splitlines()[1:])
+    assert sorted(rows) == ["a", "b", "c"]
+    assert 1 <= sum(bool(row) for row in rows.values()) < 3
+    assert not Path(f"/proc/{worker}").exists(), "the stopped worker outlived the run"
+
+
+def test_a_killed_worker_is_replaced_and_the_result_is_the_same(slow_mount, kit_of_two, tmp_path, tools):
+    run = Disturbed(kit_of_two, slow_mount, tmp_path / "out", tmp_path / "scratch")
+    run.wait_for_row()
+    (worker,) = run.workers()
+    os.kill(worker, signal.SIGKILL)
+    text = run.end()
+    assert run.process.returncode == 0, text
+    assert "worker ended with code -9" in text
+    assert "is tried again with a batch of one" in text
+    undisturbed = tools.run(kit_of_two.script, slow_mount, tmp_path / "calm")
+    assert (run.output / "submission.csv").read_text() == undisturbed.csv
+
+
+def test_a_signal_to_the_supervisor_keeps_what_is_finished_and_leaves_no_process(
+    slow_mount, kit_of_two, tmp_path
+):
+    run = Disturbed(kit_of_two, slow_mount, tmp_path / "out", tmp_path / "scratch")
+    run.wait_for_row()
+    (worker,) = run.workers()
+    run.process.terminate()
+    text = run.end()
+    assert run.process.returncode == 0, text
+    assert "stopped by a signal" in text
+    assert "part of rung 1" in text
+    assert not Path(f"/proc/{worker}").exists()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_killed_supervisor_takes_its_workers_along(slow_mount, kit_of_two, tmp_path):
+    run = Disturbed(kit_of_two, slow_mount, tmp_path / "out", tmp_path / "scratch")
+    run.wait_for_row()
+    (worker,) = run.workers()
+    run.process.kill()
+    run.end()
+    for _ in range(500):
+        if not Path(f"/proc/{worker}").exists():
+            break
+        time.sleep(0.01)
+    assert not Path(f"/proc/{worker}").exists()
+    assert (run.output / "submission.csv").read_text() == "id,predicted\na,\nb,\nc,\n"
