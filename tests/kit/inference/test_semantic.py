@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -144,3 +146,36 @@ def test_the_smoother_really_needs_its_context(tmp_path, semantic):
     image_HWC = image(37, 50)
     found = predict(tmp_path, image_HWC, semantic(), context=1)
     assert np.abs(found - whole(image_HWC, semantic())).max() > 0.01
+
+
+def test_memory_is_bands_whatever_the_height_of_the_slide(tmp_path, semantic):
+    class Endless(ArraySource):
+        """A slide that is nowhere in memory."""
+
+        def __init__(self, height):
+            super().__init__(np.zeros((1, 96, 3), np.uint8))
+            self._height = height
+
+        height = property(lambda self: self._height)
+
+        def read_band(self, y0, y1):
+            return np.full((y1 - y0, self.width, 3), 200, np.uint8)
+
+    def peak(height):
+        tracemalloc.start()
+        predict_map(
+            semantic(),
+            "logit",
+            SemanticSettings(core=32, context=16, scale=0.25, batch_size=2),
+            Endless(height),
+            view="identity",
+            target=tmp_path / f"{height}.npy",
+            device=CPU,
+            where="m",
+        )
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(64)  # what is allocated once a process
+    assert peak(3200) < peak(320) + 100_000 < 3200 * 96 * 3
