@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from kit import competitions
-from kit.console import console
+from kit.console import show_table
 from kit.errors import KitError
 from train_local import recipes
 from train_local.baseline import add_baseline_command
@@ -31,7 +29,10 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         KitError: bad input.
     """
-    parser = argparse.ArgumentParser(prog="python -m train_local", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m train_local",
+        description="Competition data -> weights, out-of-fold predictions, ensemble.",
+    )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     _prepare_arguments(verbs)
     _train_arguments(verbs)
@@ -243,15 +244,14 @@ def _recipes(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([form.as_dict() for form in forms], indent=1))
         return 0
-    table = Table(title="recipes")
-    for heading in ("name", "competition", "length", "batch", "folds", "views", "starts from"):
-        table.add_column(heading)
+    rows = []
     for form in forms:
         length = f"{form.epochs} epochs" if form.epochs is not None else f"{form.iterations} iterations"
         before = form.before.name if form.before is not None else form.start or "random weights"
         folds = ", ".join(map(str, form.folds))
-        table.add_row(
-            form.name, form.competition, length, str(form.batch_size), folds, ", ".join(form.views), before
+        rows.append(
+            (form.name, form.competition, length, str(form.batch_size), folds, ", ".join(form.views), before)
         )
-    console().print(table)
+    headings = ("name", "competition", "length", "batch", "folds", "views", "starts from")
+    show_table("recipes", headings, rows)
     return 0

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from kit import competitions
 from kit.artefacts import read_json, read_sidecar, sidecar_path, write_bytes
 from kit.competitions.base import Prediction
-from kit.console import console, track
+from kit.console import console, show_table, track
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.errors import KitError
 from kit.inference.settings import InstanceFusion
@@ -274,27 +272,22 @@ def write(ensemble: Ensemble, trained: Sequence[Trained], out: Path) -> None:
 def show(ensemble: Ensemble) -> None:
     """Print the ladder."""
     metric = competitions.get(ensemble.competition).metric
-    table = Table(
-        title=f"{ensemble.competition}: {len(ensemble.members)} members, {len(ensemble.passes)} passes"
-    )
-    for heading in (
-        "rung",
-        "passes",
-        "last pass",
-        "seconds per megapixel",
-        f"{metric} (out of fold)",
-        "settings",
-    ):
-        table.add_column(heading)
+    rows = []
     for number, rung in enumerate(ensemble.rungs):
         last = ensemble.passes[rung.passes - 1]
         cost = sum(item.seconds_per_megapixel for item in ensemble.passes[: rung.passes])
-        table.add_row(
-            str(number),
-            str(rung.passes),
-            f"{ensemble.members[last.member].name} {last.view}",
-            f"{cost:.2f}",
-            f"{rung.cv:.4f}",
-            ", ".join(f"{name} {value}" for name, value in rung.settings.items()),
+        rows.append(
+            (
+                str(number),
+                str(rung.passes),
+                f"{ensemble.members[last.member].name} {last.view}",
+                f"{cost:.2f}",
+                f"{rung.cv:.4f}",
+                ", ".join(f"{name} {value}" for name, value in rung.settings.items()),
+            )
         )
-    console().print(table)
+    show_table(
+        f"{ensemble.competition}: {len(ensemble.members)} members, {len(ensemble.passes)} passes",
+        ("rung", "passes", "last pass", "seconds per megapixel", f"{metric} (out of fold)", "settings"),
+        rows,
+    )

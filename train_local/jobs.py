@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from rich.table import Table
-
-from kit.console import console
+from kit.console import show_table
 from kit.errors import KitError
 from train_local.data.prepared import Prepared
 from train_local.loop import Options
@@ -82,21 +80,19 @@ def run_of(
 
 def show(jobs: Sequence[Job], prepared: Prepared, root: Path, published: Path | None) -> None:
     """Print what would be done."""
-    table = Table(title=f"{prepared.competition}: {len(jobs)} runs")
-    for heading in ("run", "status", "images", "starts from", "identity"):
-        table.add_column(heading)
+    rows = []
     for job in jobs:
-        before = (
-            job.recipe.before.name if job.recipe.before is not None else job.recipe.start or "random weights"
-        )
-        count = f"{len(prepared.fold(job.fold).train)} + {len(prepared.fold(job.fold).valid)}"
+        before, fold = job.recipe.before, prepared.fold(job.fold)
+        source = before.name if before is not None else job.recipe.start or "random weights"
         try:
             run, _ = run_of(job, prepared, root, published=published)
         except KitError as error:
-            table.add_row(job.name, "waits", count, before, error.problem)
+            status, identity = "waits", error.problem
         else:
-            table.add_row(job.name, run.status(), count, before, run.identity[:12])
-    console().print(table)
+            status, identity = run.status(), run.identity[:12]
+        rows.append((job.name, status, f"{len(fold.train)} + {len(fold.valid)}", source, identity))
+    headings = ("run", "status", "images", "starts from", "identity")
+    show_table(f"{prepared.competition}: {len(jobs)} runs", headings, rows)
 
 
 def train_all(

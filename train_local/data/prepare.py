@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.table import Table
-
 import kit
 from kit import competitions
 from kit.artefacts import remove_leftovers, sha256_bytes, sha256_file, sha256_json, write_json, write_text
 from kit.competitions.base import Instances, Prediction, SemanticMask
-from kit.console import console, progress, track
+from kit.console import console, progress, show_table, track
 from kit.errors import KitError
 from train_local.data import coco, folds, prepared, slides
 from train_local.data.prepared import Image, Prepared
+
+_HEADINGS = ("fold", "train", "valid", "groups held out")
 
 
 def prepare(
@@ -199,6 +199,15 @@ def _write_coco(made: Prepared, truth: dict[str, Prediction]) -> None:
             write_json(made.coco_path(fold.index, part), value)
 
 
+def _fold_rows(made: Prepared) -> list[tuple[str, str, str, str]]:
+    rows = []
+    for fold in made.folds:
+        held = sorted({made.images[image_id].group for image_id in fold.valid})
+        shown = ", ".join(held[:6]) + (" ..." if len(held) > 6 else "")
+        rows.append((str(fold.index), str(len(fold.train)), str(len(fold.valid)), shown))
+    return rows
+
+
 def report_text(made: Prepared) -> str:
     """What a person wants to see of a prepared folder, as Markdown."""
     groups = {image.group for image in made.images.values()}
@@ -209,30 +218,20 @@ def report_text(made: Prepared) -> str:
         "",
         f"{size}; split: {made.split}, seed {made.seed}.",
         "",
-        "| fold | train | valid | groups held out |",
-        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in (_HEADINGS, ("---",) * len(_HEADINGS), *_fold_rows(made))),
+        "",
+        "## Findings",
+        "",
+        *([f"- {text}" for text in made.findings] or ["- none"]),
     ]
-    for fold in made.folds:
-        held = sorted({made.images[image_id].group for image_id in fold.valid})
-        shown = ", ".join(held[:6]) + (" ..." if len(held) > 6 else "")
-        lines.append(f"| {fold.index} | {len(fold.train)} | {len(fold.valid)} | {shown} |")
-    lines += ["", "## Findings", ""]
-    lines += [f"- {text}" for text in made.findings] or ["- none"]
     return "\n".join(lines) + "\n"
 
 
 def show(made: Prepared) -> None:
     """Print the folds and what was found."""
-    table = Table(
-        title=f"{made.competition}: {len(made.images)} images in {len(made.folds)} folds ({made.split})"
-    )
-    for heading in ("fold", "train", "valid", "groups held out"):
-        table.add_column(heading)
-    for fold in made.folds:
-        held = sorted({made.images[image_id].group for image_id in fold.valid})
-        table.add_row(str(fold.index), str(len(fold.train)), str(len(fold.valid)), ", ".join(held[:6]))
+    title = f"{made.competition}: {len(made.images)} images in {len(made.folds)} folds ({made.split})"
+    show_table(title, _HEADINGS, _fold_rows(made))
     screen = console()
-    screen.print(table)
     for text in made.findings:
         screen.print(text, style="yellow" if not text.startswith("note") else "", markup=False)
     screen.print(f"prepared data: {made.root}", markup=False)

@@ -1,0 +1,112 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from kit import ensemble as plans
+from kit.artefacts import read_sidecar, sha256_file
+from kit.errors import KitError
+from train_local import ensemble, jobs
+from train_local.loop import Options
+
+
+@pytest.fixture(scope="module")
+def runs(blobs, blob_data, tmp_path_factory):
+    """Two recipes, two folds each."""
+    root = tmp_path_factory.mktemp("runs")
+    recipe = blobs.recipe(iterations=12, eval_every=12)
+    other = replace(recipe, name="seeded", seed=5, views=("identity",))
+    jobs.train_all(jobs.in_order([recipe, other], blob_data), blob_data, root, Options(device="cpu"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(blob_data, runs):
+    return ensemble.find(blob_data, runs)
+
+
+def test_members_are_the_finished_runs_with_their_files(trained):
+    assert [run.member.name for run in trained] == [
+        "blobs.fold0",
+        "blobs.fold1",
+        "seeded.fold0",
+        "seeded.fold1",
+    ]
+    assert list(trained[0].files) == ["identity", "hflip"], "in the recipe's order"
+    for run in trained:
+        assert run.member.sha256 == sha256_file(run.weights)
+        assert all(value > 0 for value in run.seconds_per_megapixel.values())
+
+
+def test_stages_come_by_view_then_cost(trained):
+    slow = [
+        replace(run, seconds_per_megapixel=dict.fromkeys(run.files, 9.0 if run.recipe == "blobs" else 1.0))
+        for run in trained
+    ]
+    assert [(stage.recipe, stage.view) for stage in ensemble.order(slow)] == [
+        ("seeded", "identity"),
+        ("blobs", "identity"),
+        ("blobs", "hflip"),
+    ]
+
+
+def test_rungs_are_nested_tuned_and_end_with_all_passes(blob_data, trained, tmp_path):
+    made = ensemble.build(blob_data, trained, keep_all=True)
+    assert [rung.passes for rung in made.rungs] == [1, 2, 4, 6]
+    assert len(made.members) == 4
+    for rung in made.rungs:
+        assert 0 < rung.cv <= 1
+        assert 0 < rung.settings["threshold"] < 1
+    ensemble.write(made, trained, tmp_path / "dist" / "ensemble.json")
+    read = plans.load(tmp_path / "dist" / "ensemble.json")
+    assert read == made
+    for member in read.members:
+        copy = tmp_path / "dist" / "weights" / member.weights
+        assert read_sidecar(copy, kind="weights")["sha256"] == member.sha256
+
+
+def test_a_pass_that_gains_nothing_is_dropped(blob_data, trained):
+    made = ensemble.build(blob_data, trained)
+    full = [rung.cv for rung in made.rungs if rung.passes > 1]
+    assert full == sorted(set(full)), "every rung beats the one before"
+    assert made.rungs[-1].passes == len(made.passes)
+    used = {made.passes[index].member for index in range(len(made.passes))}
+    assert used == set(range(len(made.members))), "no member without a pass"
+
+
+def test_a_rungs_score_is_that_of_the_fused_predictions(blob_data, trained):
+    made = ensemble.build(blob_data, trained, keep_all=True)
+    bench = ensemble.Bench(blob_data, trained)
+    stages = ensemble.order(trained)
+    files = bench.files(stages, made.rungs[-1].passes)
+    assert sorted(files) == sorted(blob_data.images)
+    from train_local.evaluate import score
+
+    assert score(blob_data, made, len(made.rungs) - 1, files, bench.truth) == made.rungs[-1].cv
+
+
+def test_runs_of_other_data_or_none_at_all_are_told(blob_data, runs, tmp_path, capsys):
+    with pytest.raises(KitError, match="no finished run of this prepared data") as error:
+        ensemble.find(blob_data, tmp_path)
+    assert "train-all" in str(error.value)
+    other = replace(blob_data, inputs={**blob_data.inputs, "image:aa": "0" * 64})
+    with pytest.raises(KitError, match="no finished run"):
+        ensemble.find(other, runs)
+    assert "trained on other data" in " ".join(capsys.readouterr().err.split())
+
+
+def test_predictions_of_other_weights_are_refused(blob_data, runs, monkeypatch):
+    path = runs / "blobs" / "fold0" / "oof" / "oof.json"
+    kept = path.read_text()
+    value = json.loads(kept)
+    try:
+        path.write_text(json.dumps({**value, "weights": "0" * 64}))
+        with pytest.raises(KitError, match="made by other weights"):
+            ensemble.find(blob_data, runs)
+        value["files"]["hflip"]["aa" if "aa" in value["files"]["hflip"] else "bb"] = "gone.npy"
+        path.write_text(json.dumps(value))
+        with pytest.raises(KitError, match="1 out-of-fold predictions are missing") as error:
+            ensemble.find(blob_data, runs)
+        assert "gone.npy" in str(error.value)
+    finally:
+        path.write_text(kept)

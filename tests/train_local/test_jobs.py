@@ -1,0 +1,104 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from kit.errors import KitError
+from kit.models import build
+from train_local import jobs, start
+from train_local.loop import Options
+
+
+@pytest.fixture
+def two_stages(blobs):
+    first = blobs.recipe(name="early", iterations=1, folds=(0,))
+    return first, replace(blobs.recipe(name="late", iterations=1), before=first, folds=(0, 1))
+
+
+def test_earlier_stages_come_first_and_once(two_stages, blob_data):
+    _, second = two_stages
+    third = replace(second, name="later", folds=(1, 5), fold_count=6)
+    names = [job.name for job in jobs.in_order([second, third], blob_data)]
+    assert names == ["early.fold0", "late.fold0", "late.fold1", "later.fold1"], "fold 5 was not prepared"
+    elsewhere = replace(second, competition="vasculature")
+    assert jobs.in_order([elsewhere], blob_data) == []
+
+
+def test_a_stage_starts_from_the_weights_of_the_one_before(two_stages, blob_data, tmp_path, capsys):
+    first, second = two_stages
+    with pytest.raises(KitError, match="late starts from early, which is not trained yet") as error:
+        jobs.run_of(jobs.Job(second, 1), blob_data, tmp_path)
+    assert "train early" in str(error.value)
+    plan = jobs.in_order([second], blob_data)
+    jobs.train_all(plan, blob_data, tmp_path, Options(device="cpu"), dry_run=True)
+    assert "waits" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    jobs.train_all(plan, blob_data, tmp_path, Options(device="cpu"), only="*.fold0")
+    assert (tmp_path / "late" / "fold0" / "done.json").is_file()
+    assert not (tmp_path / "late" / "fold1").exists()
+    run, begin = jobs.run_of(jobs.Job(second, 1), blob_data, tmp_path)
+    assert begin.path == tmp_path / "early" / "fold0" / "weights.safetensors"
+    assert run.status() == "to do"
+    network = build(second.network)
+    start.apply(network, second, begin)
+    trained = build(first.network)
+    start.apply(trained, first, begin)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), trained.parameters(), strict=True))
+
+
+def test_a_pattern_that_matches_nothing_lists_what_there_is(two_stages, blob_data, tmp_path):
+    plan = jobs.in_order([two_stages[1]], blob_data)
+    with pytest.raises(KitError, match="no run matches 'unet'") as error:
+        jobs.train_all(plan, blob_data, tmp_path, Options(), only="unet")
+    assert "runs: early.fold0, late.fold0, late.fold1" in str(error.value)
+    with pytest.raises(KitError, match="no recipe is for kidney"):
+        jobs.train_all([], blob_data, tmp_path, Options())
+
+
+def test_a_recipe_of_another_competition_is_refused(blobs, blob_data, tmp_path):
+    with pytest.raises(KitError, match="recipe blobs is for vasculature, the data is of kidney"):
+        jobs.run_of(jobs.Job(blobs.recipe(competition="vasculature"), 0), blob_data, tmp_path)
+
+
+def test_published_checkpoints_are_found_by_name_and_checked(blobs, blob_data, tmp_path, capsys):
+    recipe = blobs.recipe(start="published-net")
+    with pytest.raises(KitError, match="starts from the published checkpoint published-net") as error:
+        start.resolve(recipe, 0, tmp_path, None)
+    assert "--checkpoints DIR" in str(error.value)
+    whole = build(recipe.network).network.state_dict()
+    head = next(reversed(whole))
+    for name, state in (
+        ("published-net.pth", {"state_dict": {**whole, head: torch.zeros(80)}}),
+        ("published-net.safetensors", {"another.net": torch.zeros(3)}),
+    ):
+        path = tmp_path / name
+        torch.save(state, path) if path.suffix == ".pth" else save_file(state, path)
+        found = start.resolve(recipe, 0, tmp_path, tmp_path)
+        network = build(recipe.network)
+        if path.suffix == ".pth":
+            start.apply(network, recipe, found)
+            assert "1 entries stay random" in capsys.readouterr().err
+            changed = network.network.state_dict()
+            assert all(torch.equal(changed[key], whole[key]) for key in whole if key != head)
+        else:
+            assert found.path == path, "safetensors are taken first"
+            with pytest.raises(KitError, match="checkpoint fits 0% of the network"):
+                start.apply(network, recipe, found)
+    path.write_bytes(b"no tensors at all")
+    with pytest.raises(KitError, match="not a readable checkpoint"):
+        start.apply(network, recipe, start.Start("x", path))
+
+
+def test_a_pickle_that_runs_code_is_refused(blobs, tmp_path):
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    path = tmp_path / "attack.pth"
+    torch.save({"state_dict": Attack()}, path)
+    recipe = blobs.recipe()
+    with pytest.raises(KitError, match="not a readable checkpoint") as error:
+        start.apply(build(recipe.network), recipe, start.Start("x", path))
+    assert "tensors only" in str(error.value)
+    assert not (tmp_path / "owned").exists()
