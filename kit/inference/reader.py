@@ -76,16 +76,19 @@ class _RollingBand:
         self._y0 = 0
         self._rows_HWC = np.empty((0, source.width, 3), np.uint8)
 
-    def rows(self, wanted: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The given rows (any order, repeats allowed), (len(wanted), width, 3)."""
-        y0, y1 = int(wanted.min()), int(wanted.max()) + 1
+    def move_to(self, y0: int, y1: int) -> tuple[NDArray[np.uint8], int]:
+        """Hold at least the rows y0..y1.
+
+        Returns:
+            The rows held, (n, width, 3), and which row of the slide the first of them is.
+        """
         held = self._y0 + len(self._rows_HWC)
         if self._y0 <= y0 < held < y1:
             kept, fresh = self._rows_HWC[y0 - self._y0 :], self._source.read_band(held, y1)
             self._rows_HWC, self._y0 = np.concatenate([kept, fresh]), y0
         elif not self._y0 <= y0 < y1 <= held:
             self._rows_HWC, self._y0 = self._source.read_band(y0, y1), y0
-        return _take(self._rows_HWC, wanted - self._y0, axis=0)
+        return self._rows_HWC, self._y0
 
 
 def _take(image_HWC: NDArray[np.uint8], positions: NDArray[np.int64], axis: int) -> NDArray[np.uint8]:
@@ -99,14 +102,13 @@ def _take(image_HWC: NDArray[np.uint8], positions: NDArray[np.int64], axis: int)
 def windows(source: BandSource, settings: SemanticSettings) -> Iterator[tuple[Tile, NDArray[np.uint8]]]:
     """Every tile of an image with its network input, uint8 (input_size, input_size, 3), row by row.
 
-    Holds one band of `core + 2 * context` rows.
+    Holds one band of `core + 2 * context` rows; what lies outside the image is mirrored in each window.
     """
-    band, band_HWC, band_y0 = _RollingBand(source), np.empty(0, np.uint8), -1
+    rolling = _RollingBand(source)
     context, window, size = settings.context, settings.window, settings.input_size
     for tile in plan(source.height, source.width, settings.core):
-        if tile.y0 != band_y0:
-            top = tile.y0 - context
-            band_HWC, band_y0 = band.rows(reflect(top, top + window, source.height)), tile.y0
-        left = tile.x0 - context
-        window_HWC = _take(band_HWC, reflect(left, left + window, source.width), axis=1)
+        top, left = tile.y0 - context, tile.x0 - context
+        rows, columns = reflect(top, top + window, source.height), reflect(left, left + window, source.width)
+        band_HWC, band_y0 = rolling.move_to(int(rows.min()), int(rows.max()) + 1)
+        window_HWC = _take(_take(band_HWC, columns, axis=1), rows - band_y0, axis=0)
         yield tile, np.ascontiguousarray(resize_image(window_HWC, size, size))
