@@ -8,6 +8,7 @@ one machine and thread count; on CUDA only as far as its kernels are determinist
 from __future__ import annotations
 
 import math
+import os
 import random
 import shutil
 import time
@@ -203,12 +204,7 @@ class Trainer:
             screen.print(
                 f"{self.run.name}: going on from step {self.progress.step} of {self.total}", markup=False
             )
-        workers = self.recipe.data.workers if self.options.workers is None else self.options.workers
-        steps = Steps(self.progress.step, self.total, self.recipe.batch_size, self.recipe.accumulate)
-        on_gpu = self.fabric.device.type == "cuda"
-        batches = iter(
-            loader(self.task.examples, steps, collate=self.task.collate, workers=workers, pin=on_gpu)
-        )
+        batches = self._batches()
         self.network.train()
         with Log(self.run.folder, step=self.progress.step) as log, progress() as display:
             bar = display.add_task(self.run.name, total=self.total, completed=self.progress.step, note="")
@@ -230,6 +226,22 @@ class Trainer:
                         self._evaluate(log)
                     return False
         return True
+
+    def _batches(self) -> Iterator[Any]:
+        """Everything still to be trained on, in order."""
+        wanted = self.recipe.data.workers if self.options.workers is None else self.options.workers
+        on_gpu = self.fabric.device.type == "cuda"
+        # Crops are of one size, so the fastest convolution has to be searched for once only.
+        torch.backends.cudnn.benchmark = on_gpu
+        return iter(
+            loader(
+                self.task.examples,
+                Steps(self.progress.step, self.total, self.recipe.batch_size, self.recipe.accumulate),
+                collate=self.task.collate,
+                workers=min(wanted, os.cpu_count() or 1),
+                pin=on_gpu,
+            )
+        )
 
     def _step(self, batches: Iterator[Any]) -> dict[str, Tensor]:
         """One optimiser step."""

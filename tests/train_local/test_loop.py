@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from kit.errors import KitError
 from train_local import jobs, logs
 from train_local.loop import Options, Trainer, make_fabric
 from train_local.train import train
+
+SAMPLE = Path(__file__).parents[2] / "sample"
 
 
 def run_of(recipe, data, root, fold=0):
@@ -113,3 +116,31 @@ def test_slides_not_prepared_at_the_recipes_resolution_say_how_to(blobs, blob_da
     with pytest.raises(KitError, match="not prepared at 1/4 of their resolution") as error:
         train(run, blob_data, Options(device="cpu"), start=start)
     assert "--scale 1/1 1/2 1/4" in str(error.value)
+
+
+@pytest.mark.slow
+def test_the_instance_network_goes_on_exactly_too(tmp_path):
+    from train_local import recipes
+    from train_local.data import prepare
+
+    data = prepare.prepare("vasculature", SAMPLE / "vasculature", tmp_path / "work", fold_count=20)
+    tiny = recipes.get("detectors-r50").tiny()
+    recipe = replace(
+        tiny,
+        iterations=2,
+        eval_every=2,
+        batch_size=1,
+        views=("identity",),
+        inference={**tiny.inference, "size": 96},
+        data=replace(tiny.data, crop=96),
+    )
+    weights = []
+    for name, seconds in (("whole", [None]), ("parts", [0.0, None])):
+        run, start = run_of(recipe, data, tmp_path / name)
+        for limit in seconds:
+            done = train(run, data, Options(device="cpu", max_seconds=limit), start=start)
+        assert done["complete"]
+        assert done["metric_name"] == "AP@0.6"
+        assert {"loss/loss_rpn_cls", "loss/s2.loss_mask"} <= set(logs.read(run.folder / "log.jsonl")[0])
+        weights.append(run.weights.read_bytes())
+    assert weights[0] == weights[1]
