@@ -22,7 +22,6 @@ def main(argv: Sequence[str]) -> int:
     add_render_command(verbs)
     add_rehearse_command(verbs)
     add_golden_command(verbs)
-    add_golden_command(verbs)
     add_report_command(verbs)
     arguments = parser.parse_args(argv)
     return int(arguments.run(arguments))
