@@ -100,7 +100,7 @@ def plan(
         start: sha256 of the weights it starts from, if any.
 
     Raises:
-        KitError: the recipe is for another competition, the fold does not exist.
+        KitError: the recipe is for another competition, the fold does not exist or lacks images.
     """
     if recipe.competition != prepared.competition:
         raise KitError(
@@ -108,7 +108,13 @@ def plan(
             where=prepared.root,
             fix=f"prepare {recipe.competition}, or take another recipe (`recipes` lists them)",
         )
-    prepared.fold(fold)
+    part = prepared.fold(fold)
+    if not part.train or not part.valid:
+        raise KitError(
+            f"fold {fold} has no image to {'train on' if not part.train else 'validate on'}",
+            where=prepared.root,
+            fix="prepare with fewer --folds, or train another fold",
+        )
     used = recipe.seed if seed is None else seed
     identity = sha256_json(
         {

@@ -61,6 +61,13 @@ def test_a_recipe_of_another_competition_is_refused(blobs, blob_data, tmp_path):
         jobs.run_of(jobs.Job(blobs.recipe(competition="vasculature"), 0), blob_data, tmp_path)
 
 
+def test_a_fold_without_images_is_refused(blobs, blob_data, tmp_path):
+    empty = replace(blob_data, folds=[replace(blob_data.folds[0], valid=())])
+    with pytest.raises(KitError, match="fold 0 has no image to validate on") as error:
+        jobs.run_of(jobs.Job(blobs.recipe(), 0), empty, tmp_path)
+    assert "fewer --folds" in str(error.value)
+
+
 def test_published_checkpoints_are_found_by_name_and_checked(blobs, blob_data, tmp_path, capsys):
     recipe = blobs.recipe(start="published-net")
     with pytest.raises(KitError, match="starts from the published checkpoint published-net") as error:
