@@ -1,0 +1,82 @@
+"""The product: competition data in, a scored offline submission out, by the commands a user types."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RECIPE_OF = {"kidney": "unet-regnety16", "vasculature": "detectors-r50"}
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=sorted(RECIPE_OF))
+def chain(request, tmp_path_factory):
+    """Everything up to the rehearsed submission, with seconds of training instead of minutes."""
+    name, folder = request.param, tmp_path_factory.mktemp(request.param)
+    data, prepared, runs, dist = ROOT / "sample" / name, folder / "work", folder / "runs", folder / "dist"
+    plan, bundle, predict = dist / "ensemble.json", dist / "bundle", dist / "predict.py"
+    run("train_local", "prepare", name, "--data", data, "--out", prepared)
+    one = ("--tiny", "--fold", "0", "--max-seconds", "10")
+    run("train_local", "train", RECIPE_OF[name], "--prepared", prepared, "--out", runs, *one)
+    run("train_local", "ensemble", "--prepared", prepared, "--runs", runs, "--out", plan)
+    run("bundle", "build", "--ensemble", plan, "--out", bundle)
+    run("submission", "render", "--ensemble", plan, "--bundle", bundle, "--out", predict)
+    mounts = ("--bundle", bundle, "--data", data)
+    out = run(
+        "submission",
+        "rehearse",
+        "--predict",
+        predict,
+        *mounts,
+        "--budget",
+        "240",
+        "--out",
+        dist / "rehearsal",
+        "--json",
+    )
+    return name, data, dist, runs, json.loads(out)
+
+
+@pytest.mark.slow
+def test_rehearsed_submission_is_valid_and_scored(chain):
+    name, data, dist, _, rehearsal = chain
+    submission = dist / "rehearsal" / "submission.csv"
+    where = ("--competition", name, "--data", data, "--submission", submission, "--json")
+    assert json.loads(run("kit", "validate", *where))["ok"]
+    score = json.loads(run("kit", "score", *where))
+    assert 0 < score["value"] <= 1
+    assert rehearsal["score"]["value"] == pytest.approx(score["value"])
+
+
+@pytest.mark.slow
+def test_offline_run_installed_what_the_image_lacks_and_reached_the_last_rung(chain):
+    *_, dist, _, _ = chain
+    report = json.loads((dist / "rehearsal" / "report.json").read_text())
+    assert [rung["state"] for rung in report["rungs"]] == ["done"] * len(report["rungs"])
+    assert report["problems"] == []
+    installed = {choice["name"] for choice in report["install"]["choices"] if choice["version"]}
+    assert installed & {"mmcv-full", "segmentation-models-pytorch"}
+    assert not installed & {"torch", "torchvision", "numpy"}
+
+
+@pytest.mark.slow
+def test_report_is_one_page_about_this_run(chain):
+    name, data, dist, runs, rehearsal = chain
+    scores = {"submission": rehearsal["score"]["value"], "otsu": 0.1, "all-foreground": 0.2}
+    (dist / "scores.json").write_text(json.dumps(scores))
+    run("submission", "report", "--out", dist / "report.html", "--chapter", name, data, dist, runs)
+    page = (dist / "report.html").read_text()
+    assert f"{scores['submission']:.4f}" in page
+    assert page.count("data:image/jpeg;base64,") >= 1
+    assert page.count("<svg") == 3
+    for outside in ('src="http', 'href="http', "url(http", "@import"):
+        assert outside not in page
