@@ -118,12 +118,12 @@ def run(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    assert process.stdout is not None
-    text = _follow(process, begin + seconds + _GRACE)
-    overran = process.poll() is None
-    if overran:
-        os.killpg(process.pid, signal.SIGKILL)
-    code = process.wait()
+    with process:
+        text = _follow(process, begin + seconds + _GRACE)
+        overran = process.poll() is None
+        if overran:
+            os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
     ran = Ran(None if overran else code, time.monotonic() - begin, text)
     return ran, Enforced(works, works, memory, missing)
 

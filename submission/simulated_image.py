@@ -159,8 +159,10 @@ def _install(place: Path, python: str, content: Mapping[str, Any]) -> None:
     _run([uv, "venv", "--quiet", "--python", python, str(place)])
     constraints = place / "constraints.txt"
     constraints.write_text("\n".join(content["pins"]) + "\n", encoding="utf-8")
+    wanted = place / "requirements.txt"
+    wanted.write_text("\n".join(content["requirements"]) + "\n", encoding="utf-8")
     command = [uv, "pip", "install", "--quiet", "--python", str(place / "bin" / "python")]
-    _run([*command, "--constraint", str(constraints), *content["requirements"]])
+    _run([*command, "--constraint", str(constraints), "--requirement", str(wanted)])
 
 
 def _uv() -> str:

@@ -164,6 +164,10 @@ class Pool:
             # The leader may have ended while a child of it still lives: the group is what is killed.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(worker.process.pid, signal.SIGKILL)
+            for stream in (worker.process.stdin, worker.process.stdout):
+                assert stream is not None
+                with contextlib.suppress(OSError):  # what was not yet written has no reader any more
+                    stream.close()
         try:
             return worker.process.wait(timeout=2)
         except subprocess.TimeoutExpired:

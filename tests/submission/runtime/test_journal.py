@@ -1,0 +1,52 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from submission.runtime.journal import Journal, process_start
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_clock_starts_with_the_process_and_not_with_our_first_line():
+    code = (
+        "import time; time.sleep(0.5); import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from submission.runtime.journal import process_start; print(time.monotonic() - process_start())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=True)
+    assert float(done.stdout) >= 0.49
+
+
+def test_an_old_process_counts_from_now(monkeypatch):
+    monkeypatch.setattr("submission.runtime.journal._LONGEST_STARTUP", 0.0)
+    before = time.monotonic()
+    assert process_start() >= before
+
+
+def test_lines_carry_the_elapsed_seconds(capsys):
+    Journal(time.monotonic() - 12.3).say("first\nsecond")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("[    12.")
+    assert first.endswith(" s] first")
+    assert second.endswith(" s] second")
+
+
+def test_the_report_is_written_whole_and_again_and_again(tmp_path):
+    journal = Journal(time.monotonic())
+    journal.path = tmp_path / "report.json"
+    journal.event("start")
+    journal.save()
+    journal.problem("something was survived", image="a")
+    journal.save()
+    report = json.loads(journal.path.read_text())
+    assert [event["name"] for event in report["events"]] == ["start"]
+    assert report["problems"][0]["what"] == "something was survived"
+    assert report["problems"][0]["image"] == "a"
+
+
+def test_a_report_that_cannot_be_written_is_told_and_costs_nothing(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    journal = Journal(time.monotonic(), path=tmp_path / "file" / "report.json")
+    journal.save()
+    assert "report.json was not written" in capsys.readouterr().err
