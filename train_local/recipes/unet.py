@@ -14,8 +14,8 @@ class UnetRecipe(Recipe):
     def tiny(self) -> UnetRecipe:
         """A small encoder at low resolution, trained from random weights on squares drawn anywhere.
 
-        Tumour regions are larger and vary more in colour than glomeruli; hence the coarse scale and the stain
-        jitter. The sample's slides are at half resolution already.
+        The sample's regions are larger than glomeruli, hence the coarse scale; and each fold sees one slide
+        only, so colours are shaken hard: without it, 0.02 less Dice on a slide of another stain.
         """
         return replace(
             self,
@@ -26,12 +26,12 @@ class UnetRecipe(Recipe):
                 "encoder_depth": 4,
                 "decoder_channels": [64, 32, 16, 16],
             },
-            inference={"core": 512, "context": 128, "scale": 0.25, "batch_size": 4},
+            inference={"core": 512, "context": 256, "scale": 0.125, "batch_size": 4},
             views=("identity", "hflip"),
             data=Data(
                 tile=None,
-                scale=0.25,
-                crop=128,
+                scale=0.125,
+                crop=96,
                 object_tiles=0.3,
                 sampling="random",
                 examples_per_image=64,
@@ -41,20 +41,21 @@ class UnetRecipe(Recipe):
                 Step(name="flip", p=0.5, options={"directions": ["horizontal"]}),
                 Step(name="rot90"),
                 Step(
-                    name="affine", p=0.5, options={"scale": [0.8, 1.25], "rotate": 15.0, "border": "reflect"}
+                    name="affine", p=0.8, options={"scale": [0.8, 1.25], "rotate": 15.0, "border": "reflect"}
                 ),
+                Step(name="saturation", options={"low": 0.0, "high": 1.5}),
                 Step(name="contrast", options={"low": 0.8, "high": 1.2}),
                 Step(name="stain", options={"gain": 0.2, "offset": 0.08}),
             ),
             optimiser=replace(self.optimiser, lr=2e-3, weight_decay=1e-2),
             schedule=Schedule(warmup_fraction=0.1, start_factor=0.05, final_factor=0.02),
             epochs=None,
-            iterations=240,
-            batch_size=8,
+            iterations=300,
+            batch_size=12,
             ema_decay=0.98,
             grad_clip=10.0,
             half=True,
-            eval_every=80,
+            eval_every=100,
             fold_count=2,
             folds=(0, 1),
             start=None,
