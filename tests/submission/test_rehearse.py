@@ -1,0 +1,111 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kit.errors import KitError
+from submission.rehearse import Settings, rehearse
+
+ROOT = Path(__file__).parents[2]
+OWN = ".".join(map(str, sys.version_info[:2]))
+
+
+@pytest.fixture
+def settings(kit_of_two, competition, tmp_path):
+    """An image of this Python with numpy and nothing else: too little for the networks, quick to make."""
+    targets = tmp_path / "targets"
+    targets.mkdir()
+    tag = "cp" + OWN.replace(".", "")
+    image = {"name": "bare", "tag": tag, "since": "2026-01", "image_has": {"numpy": None}}
+    (targets / "bare.json").write_text(json.dumps(image))
+
+    def make(**changes) -> Settings:
+        options = {
+            "predict": kit_of_two.script,
+            "bundle": kit_of_two.bundle,
+            "data": competition,
+            "budget": 60.0,
+            "out": tmp_path / "out",
+            "targets": targets,
+            "venvs": tmp_path / "venvs",
+            "lock": ROOT / "requirements.lock",
+            "pythons": (OWN,),
+        }
+        return Settings(**{**options, **changes})
+
+    return make
+
+
+def test_what_would_fail_on_kaggle_fails_here_and_says_why(settings, tmp_path):
+    result = rehearse(settings())
+    assert not result["ok"]
+    assert result["exit_code"] == 2
+    assert result["valid"], "the fallback is a valid file"
+    assert result["target"] == "bare"
+    assert result["score"] is None
+    assert "this image has no torch, and torch is never shipped" in (tmp_path / "out" / "log.txt").read_text()
+    assert (tmp_path / "out" / "submission.csv").read_text() == "id,predicted\naaa,\nbbb,\n"
+    assert json.loads((tmp_path / "out" / "rehearsal.json").read_text()) == result
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == ["log.txt", "rehearsal.json", "report.json", "submission.csv"]
+
+
+def test_an_earlier_rehearsals_files_do_not_pass_for_this_ones(settings, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "submission.csv").write_text("from yesterday")
+    broken = tmp_path / "predict.py"
+    text = settings().predict.read_text()
+    broken.write_text(
+        text.replace('if __name__ == "__main__":', 'raise SystemExit(5)\nif __name__ == "__main__":')
+    )
+    result = rehearse(settings(predict=broken))
+    assert (result["exit_code"], result["valid"]) == (5, False)
+    assert result["findings"] == ["error: no submission.csv was written"]
+    assert not (tmp_path / "out" / "submission.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "told"), [("predict", "predict.py"), ("data", "data folder"), ("bundle", "bundle")]
+)
+def test_a_missing_path_is_told_before_anything_is_made(settings, tmp_path, option, told):
+    with pytest.raises(KitError, match=f"{told} is missing"):
+        rehearse(settings(**{option: tmp_path / "nowhere"}))
+    assert not (tmp_path / "venvs").exists()
+
+
+def test_a_file_that_was_not_rendered_is_refused(settings, tmp_path):
+    (tmp_path / "mine.py").write_text("print('hello')\n")
+    with pytest.raises(KitError, match=r"this is not a rendered predict\.py"):
+        rehearse(settings(predict=tmp_path / "mine.py"))
+
+
+def test_the_command_line_reports_and_fails_with_the_run(settings, tmp_path):
+    options = settings()
+    command = [
+        sys.executable,
+        "-m",
+        "submission",
+        "rehearse",
+        "--predict",
+        options.predict,
+        "--bundle",
+        options.bundle,
+    ]
+    command += [
+        "--data",
+        options.data,
+        "--budget",
+        "60",
+        "--out",
+        tmp_path / "out",
+        "--targets",
+        options.targets,
+    ]
+    command += ["--venvs", options.venvs, "--python", OWN, "--layout", "old", "--memory-gb", "4", "--json"]
+    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["enforced"]["memory"] == 4 << 30
+    assert "error: the rehearsal failed: exit code 2" in done.stderr
+    assert "what fails here fails on Kaggle" in done.stderr
