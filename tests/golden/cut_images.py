@@ -24,7 +24,7 @@ def kidney() -> None:
         region_HWC = np.stack([page.asarray() for page in pages.pages], axis=-1)
     out = HERE / "kidney" / "data" / "test"
     out.mkdir(parents=True, exist_ok=True)
-    first_HWC, second_HWC = region_HWC[300:720, 500:1060], region_HWC[610:911, 1300:1689]
+    first_HWC, second_HWC = region_HWC[300:680, 500:1020], region_HWC[610:911, 1300:1689]
     tifffile.imwrite(out / "interleaved.tiff", first_HWC, photometric="rgb", tile=(128, 128), **OPTIONS)
     planes_CHW: NDArray[np.uint8] = np.ascontiguousarray(second_HWC.transpose(2, 0, 1))
     tifffile.imwrite(
