@@ -94,13 +94,17 @@ class Pool:
             extra: environment of its own, e.g. CUDA_VISIBLE_DEVICES.
         """
         log = self.logs / f"worker-{self.spawned}.log"
+        # Libraries fill their caches at import without locks (yapf's grammar, matplotlib's fonts): one reads
+        # what the other has half written. Each worker gets a cache of its own.
+        cache = self.logs / f"cache-{self.spawned}"
+        caches = {"XDG_CACHE_HOME": str(cache), "MPLCONFIGDIR": str(cache / "matplotlib")}
         with log.open("wb") as stderr:
             process = subprocess.Popen(
                 [*self.command, "--device", device],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**self.environment, **extra},
+                env={**self.environment, **caches, **extra},
                 start_new_session=True,  # so that its children die with it
             )
         worker = Worker(self.spawned, device, slot, process, log)

@@ -125,3 +125,11 @@ def test_each_worker_has_its_own_environment(pool):
     crew = pool("import json, os; print(json.dumps({'event': 'slot', 'slot': os.environ['SLOT']}))", 2)
     told = [message for message in messages(crew, 4) if message.event == "slot"]
     assert sorted(message.facts["slot"] for message in told) == ["0", "1"]
+
+
+def test_workers_never_share_a_library_cache(pool):
+    crew = pool(
+        "import json, os; print(json.dumps({'event': 'cache', 'at': os.environ['XDG_CACHE_HOME']}))", 2
+    )
+    told = [message for message in messages(crew, 4) if message.event == "cache"]
+    assert len({message.facts["at"] for message in told}) == 2
