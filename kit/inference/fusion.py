@@ -28,6 +28,9 @@ def fuse(
 ) -> Prediction:
     """The prediction of one rung for one image.
 
+    Instances: a member's views are merged first, then members are fused; a member's weight is the mean of its
+    passes' weights.
+
     Args:
         ensemble: the plan.
         rung_index: which rung's weights and settings apply.

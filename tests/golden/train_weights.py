@@ -47,11 +47,18 @@ VASCULATURE_INFERENCE = (
 def small_unet(number: int) -> Recipe:
     """The tiny recipe with a network of 0.13 MB."""
     tiny = recipes.get("unet-regnety16").tiny()
-    network = {**tiny.network, "encoder_depth": 3, "decoder_channels": [32, 16, 16]}
+    network = {"network": "unet-regnety16", "encoder": "tu-regnety_002"}
+    network |= {"encoder_depth": 3, "decoder_channels": [32, 16, 16]}
     if number == 1:
         network["attention"] = "scse"
     return replace(
-        tiny, name=f"golden-unet{number}", network=network, views=("identity",), seed=number, iterations=160
+        tiny,
+        name=f"golden-unet{number}",
+        network=network,
+        views=("identity",),
+        data=replace(tiny.data, scale=0.25, crop=128),
+        seed=number,
+        iterations=(240, 160)[number],
     )
 
 
@@ -59,14 +66,15 @@ def small_detector() -> Recipe:
     """The tiny recipe with a network of 1.2 MB."""
     tiny = recipes.get("detectors-r50").tiny()
     network = {**tiny.network, "base_channels": 4, "neck_channels": 16, "fc_channels": 32}
-    network |= {"mask_convs": 1, "mask_channels": 16, "max_per_image": 100}
+    network |= {"mask_convs": 1, "mask_channels": 16, "anchor_scales": [6.0], "max_per_image": 100}
     return replace(
         tiny,
         name="golden-detector",
         network=network,
         views=("identity",),
-        data=replace(tiny.data, crop=128),
+        data=replace(tiny.data, scale=1.5, crop=128),
         half=False,  # a variance of this narrow network is too large for fp16
+        iterations=300,
         eval_every=300,
         seed=0,
     )

@@ -1,0 +1,76 @@
+"""The golden submission is only worth its place if typical faults of an engine change it beyond the tolerance."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from kit import ensemble as ensembles
+from kit.competitions import get
+from kit.inference import fusion, reader, runner, views
+from submission.golden import compare
+
+GOLDEN = Path(__file__).parent / "kidney"
+UNDO = views.invert
+MEAN = fusion.mean_bands
+FAULTS = {
+    "border repeated": (
+        reader,
+        "reflect",
+        lambda start, stop, size: np.arange(start, stop).clip(0, size - 1),
+    ),
+    "view undone the wrong way": (
+        views,
+        "invert",
+        lambda name, x: UNDO("rot270" if name == "rot90" else name, x),
+    ),
+    "view not undone": (views, "invert", lambda name, x: x if name == "transverse" else UNDO(name, x)),
+    "bilinear instead of area": (
+        reader,
+        "resize_image",
+        lambda image, height, width: cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR),
+    ),
+    "equal weights": (fusion, "mean_bands", lambda maps, weights: MEAN(maps, [1.0] * len(weights))),
+}
+
+
+def report_of(tmp_path):
+    """The engine's own submission for the golden images, compared."""
+    plan, competition, device = ensembles.load(GOLDEN / "ensemble.json"), get("kidney"), torch.device("cpu")
+    data, rows = GOLDEN / "data", []
+    runner.configure(device)
+    modules = [runner.open_member(item, GOLDEN / "weights" / item.weights, device) for item in plan.members]
+    for image_id in competition.test_ids(data):
+        image = competition.image_path(data, image_id, "test")
+        files = {
+            index: runner.run_pass(
+                modules[step.member],
+                plan.members[step.member],
+                step,
+                image_id,
+                image,
+                tmp_path,
+                device=device,
+            )
+            for index, step in enumerate(plan.passes)
+        }
+        found = runner.fuse(plan, len(plan.rungs) - 1, image_id, files, competition.size_of(data, image_id))
+        rows.append(competition.row(image_id, found))
+    with (tmp_path / "submission.csv").open("w", newline="") as table:
+        writer = csv.DictWriter(table, fieldnames=list(competition.columns))
+        writer.writeheader()
+        writer.writerows(rows)
+    return compare(GOLDEN / "expected.csv", tmp_path / "submission.csv", competition, data)
+
+
+def test_the_engine_itself_agrees(tmp_path):
+    assert report_of(tmp_path).problems == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_noticed_in_every_image(tmp_path, monkeypatch, fault):
+    monkeypatch.setattr(*FAULTS[fault])
+    assert len(report_of(tmp_path).problems) == 2
