@@ -1,4 +1,4 @@
-"""The golden submission is only worth its place if typical faults of an engine change it beyond the tolerance."""
+"""The golden submission earns its place only if typical faults of an engine leave its tolerance."""
 
 import csv
 from pathlib import Path
