@@ -35,8 +35,8 @@ def show_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]
     console().print(table)
 
 
-def progress(*, transient: bool = False) -> Progress:
-    """A progress display with count, elapsed and remaining time."""
+def progress(*, transient: bool = False, shown: bool = True) -> Progress:
+    """A progress display with count, elapsed and remaining time, or none (two at once would clash)."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -46,6 +46,7 @@ def progress(*, transient: bool = False) -> Progress:
         TextColumn("{task.fields[note]}"),
         console=console(),
         transient=transient,
+        disable=not shown,
     )
 
 

@@ -122,6 +122,9 @@ def _data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
     parser.add_argument("--max-seconds", type=float, help="end each run cleanly after this much time")
     parser.add_argument("--workers", type=int, help="data loader processes (default: the recipe's)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="of the CPU, where there is no GPU (default: 1)"
+    )
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="default: 300")
     parser.add_argument("--checkpoints", type=Path, help="folder of published checkpoints recipes start from")
 
@@ -138,6 +141,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         max_seconds=arguments.max_seconds,
         workers=arguments.workers,
         checkpoint_seconds=arguments.checkpoint_seconds,
+        threads=max(arguments.threads, 1),
     )
 
 
@@ -183,6 +187,7 @@ def _train_all_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--only", metavar="PATTERN", help="runs whose name matches, e.g. 'unet*' or '*.fold0'"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="runs that train side by side (default: 1)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, train nothing")
     parser.set_defaults(run=_train_all)
 
@@ -201,6 +206,7 @@ def _train_all(arguments: argparse.Namespace) -> int:
         published=arguments.checkpoints,
         only=arguments.only,
         dry_run=arguments.dry_run,
+        at_once=arguments.jobs,
     )
     return 0
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import multiprocessing
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 from kit.console import show_table
@@ -104,6 +108,7 @@ def train_all(
     published: Path | None = None,
     only: str | None = None,
     dry_run: bool = False,
+    at_once: int = 1,
 ) -> None:
     """Do every job that is not finished, in order.
 
@@ -115,6 +120,7 @@ def train_all(
         published: folder of downloaded checkpoints.
         only: pattern a job's name has to match ("unet*", "*.fold0").
         dry_run: print the plan only.
+        at_once: processes that train side by side; an earlier stage is waited for.
 
     Raises:
         KitError: nothing matches, or a run fails (those finished before it are kept).
@@ -131,6 +137,39 @@ def train_all(
     show(chosen, prepared, root, published)
     if dry_run:
         return
-    for job in chosen:
-        run, start = run_of(job, prepared, root, published=published)
-        train(run, prepared, options, start=start)
+    todo = partial(_do, prepared=prepared, root=root, published=published)
+    if at_once > 1:
+        _side_by_side(chosen, partial(todo, options=replace(options, bars=False)), at_once)
+    else:
+        for job in chosen:
+            todo(job, options=options)
+
+
+def _do(job: Job, *, prepared: Prepared, root: Path, published: Path | None, options: Options) -> None:
+    run, start = run_of(job, prepared, root, published=published)
+    train(run, prepared, options, start=start)
+
+
+def _side_by_side(jobs: Sequence[Job], todo: Callable[[Job], None], at_once: int) -> None:
+    """Run jobs in processes of their own; after a failure the running ones finish and no other begins."""
+    waiting = list(jobs)
+    running: dict[Future[None], Job] = {}
+    # Forking a process that has used torch's threads can hang, hence "spawn".
+    with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
+        while waiting or running:
+            unfinished = {job.recipe.name for job in (*waiting, *running.values())}
+            for job in list(waiting):
+                before = job.recipe.before
+                if len(running) < at_once and (before is None or before.name not in unfinished):
+                    waiting.remove(job)
+                    running[pool.submit(todo, job)] = job
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                try:
+                    future.result()
+                except BrokenProcessPool as error:
+                    raise KitError(
+                        f"the process that trained {job.name} or one beside it was killed",
+                        where="--jobs",
+                        fix="memory may have run out: run again with fewer --jobs; it goes on",
+                    ) from error

@@ -2,7 +2,7 @@
 
 A run is a pure function of its config and data: examples depend on (seed, step, item) only, everything else
 that changes is in the checkpoint. Killed at any point and started again, it ends with the same weights (on
-one machine and thread count; on CUDA only as far as its kernels are deterministic).
+one machine; on CUDA only as far as its kernels are deterministic).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from lightning_fabric import Fabric
@@ -43,19 +44,24 @@ LOG_EVERY = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What may differ between two starts of one run without changing its result.
+    """What may differ between two starts of one run and leaves its result alone (but see `threads`).
 
     Attributes:
         device: "auto", "cpu" or "cuda".
         max_seconds: end cleanly after this much time of this start; None trains to the end.
         workers: data loader processes; None takes the recipe's.
         checkpoint_seconds: time between checkpoints; every evaluation writes one as well.
+        bars: draw progress bars; else say a line at each evaluation.
+        threads: of the CPU's arithmetic, when training on it. More than one also changes the order of sums,
+            and with it the last bits of the result; and on a busy machine they cost more than they bring.
     """
 
     device: str = "auto"
     max_seconds: float | None = None
     workers: int | None = None
     checkpoint_seconds: float = 300.0
+    bars: bool = True
+    threads: int = 1
 
 
 @dataclass
@@ -138,6 +144,9 @@ class Trainer:
     def __init__(self, run: Run, prepared: Prepared, options: Options, start: Start) -> None:
         self.run, self.options, self.recipe = run, options, run.recipe
         self.fabric = make_fabric(options.device, run.recipe.precision)
+        if self.fabric.device.type == "cpu":
+            torch.set_num_threads(options.threads)
+            cv2.setNumThreads(options.threads)
         seed_all(run.seed)
         self.task: Task = make_task(run, prepared)
         self.total = self.recipe.total_steps(self.task.epoch)
@@ -206,7 +215,10 @@ class Trainer:
             )
         batches = self._batches()
         self.network.train()
-        with Log(self.run.folder, step=self.progress.step) as log, progress() as display:
+        with (
+            Log(self.run.folder, step=self.progress.step) as log,
+            progress(shown=self.options.bars) as display,
+        ):
             bar = display.add_task(self.run.name, total=self.total, completed=self.progress.step, note="")
             while self.progress.step < self.total:
                 terms = self._step(batches)
@@ -284,6 +296,9 @@ class Trainer:
             metric = self.validation(self.network, self.progress.step, scratch, device=self.fabric.device)
         shutil.rmtree(scratch, ignore_errors=True)
         self.progress.offer(self.progress.step, metric, self.average.state)
+        if not self.options.bars:
+            place = f"{self.run.name}: step {self.progress.step} of {self.total}"
+            console().print(f"{place}, {self.validation.metric} {metric:.4f}", markup=False)
         log.write(
             self.progress.step,
             seconds=round(self.progress.seconds, 3),

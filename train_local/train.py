@@ -49,7 +49,9 @@ def train(run: Run, prepared: Prepared, options: Options, *, start: Start) -> di
     load_weights(
         trainer.network, run.weights
     )  # what was written, rounding included, is what gets predicted with
-    timing = out_of_fold(run, prepared, trainer.network, member, device=trainer.fabric.device)
+    timing = out_of_fold(
+        run, prepared, trainer.network, member, device=trainer.fabric.device, bars=options.bars
+    )
     done = {
         "identity": run.identity,
         "complete": complete,
@@ -102,7 +104,7 @@ def export(
 
 
 def out_of_fold(
-    run: Run, prepared: Prepared, network: Network, member: Member, *, device: Any
+    run: Run, prepared: Prepared, network: Network, member: Member, *, device: Any, bars: bool = True
 ) -> dict[str, float]:
     """Predict the held-out images under each of the recipe's views; `oof.json` appears last.
 
@@ -112,13 +114,14 @@ def out_of_fold(
         network: with the exported weights, in eval mode on `device`.
         member: it makes.
         device: where the network is.
+        bars: draw progress.
 
     Returns:
         Measured seconds per megapixel, by view.
     """
     ids, views = prepared.fold(run.fold).valid, run.recipe.views
     _drop_unfinished(run.oof)
-    with progress() as display:
+    with progress(shown=bars) as display:
         bar = display.add_task(f"{run.name} out of fold", total=len(ids) * len(views), note="")
 
         def stored(item: Predicted) -> None:

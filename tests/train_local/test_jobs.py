@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -45,6 +46,17 @@ def test_a_stage_starts_from_the_weights_of_the_one_before(two_stages, blob_data
     trained = build(first.network)
     start.apply(trained, first, begin)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), trained.parameters(), strict=True))
+
+
+def test_runs_side_by_side_wait_for_their_earlier_stage(two_stages, blob_data, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)  # where the other processes find the recipe's class
+    plan = jobs.in_order([two_stages[1]], blob_data)
+    jobs.train_all(plan, blob_data, tmp_path, Options(device="cpu"), at_once=2)
+    done = {str(path.relative_to(tmp_path).parent) for path in tmp_path.glob("*/*/done.json")}
+    assert done == {"early/fold0", "late/fold0", "late/fold1"}
+    wrong = replace(two_stages[0], name="wrong", network={"network": "unet-regnety16", "encoder_depth": 3})
+    with pytest.raises(KitError, match="encoder depth 3 got 5 decoder widths"):
+        jobs.train_all(jobs.in_order([wrong], blob_data), blob_data, tmp_path, Options(), at_once=2)
 
 
 def test_a_pattern_that_matches_nothing_lists_what_there_is(two_stages, blob_data, tmp_path):
