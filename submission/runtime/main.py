@@ -81,10 +81,15 @@ def main(script: Script, argv: Sequence[str]) -> int:
         batch_size=args.batch_size,
         stall=args.stall or max(20.0, min(300.0, args.budget / 4)),
     )
-    if args.explain:
-        print(explain(script, options))
-        return 0
-    return supervise(script, options, Journal(start))
+    try:
+        if args.explain:
+            print(explain(script, options))
+            return 0
+        supervisor = Supervisor(script, options, Journal(start))
+    except KitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    return supervise(supervisor)
 
 
 def _tidy(scratch: Path, until: float) -> None:
@@ -96,17 +101,14 @@ def _tidy(scratch: Path, until: float) -> None:
     work.join(max(0.0, until - time.monotonic()))
 
 
-def supervise(script: Script, options: Options, journal: Journal) -> int:
+def supervise(supervisor: Supervisor) -> int:
     """Run the supervisor and end its workers however it ends.
 
     Args:
-        script: the running predict.py.
-        options: of the command line.
-        journal: with the clock of the process.
+        supervisor: a new one.
     """
+    journal, options, ensemble = supervisor.journal, supervisor.options, supervisor.ensemble
     journal.event("start")
-    supervisor = Supervisor(script, options, journal)
-    ensemble = supervisor.ensemble
     journal.report.update(
         competition=ensemble.competition,
         ensemble=ensemble.as_dict(),

@@ -108,7 +108,7 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
     """
     wanted = {manifest.sha256(): manifest.dataset for manifest in manifests}
     datasets = Datasets()
-    for folder in _folders(root, DATASET_DEPTH, skip=competition):
+    for folder in (root, *_folders(root, DATASET_DEPTH, skip=competition)):
         path = folder / "manifest.json"
         if path.is_file() and (name := wanted.get(sha256_file(path))):
             datasets.roots.setdefault(name, folder)

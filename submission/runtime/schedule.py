@@ -106,6 +106,10 @@ class Schedule:
         """Results of a rung's live passes over an image, in their order."""
         return [self._files[index, image] for index in self.live_passes(rung)]
 
+    def finished_images(self, index: int) -> int:
+        """How many images a pass has been over."""
+        return sum((index, image) in self._files for image in self.live_images())
+
     def reduced(self, rung: int) -> Ensemble:
         """The ensemble a rung is fused with: its live passes alone, as the only rung."""
         live, full = self.live_passes(rung), self.ensemble.rungs[rung]

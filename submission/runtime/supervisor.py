@@ -30,6 +30,8 @@ from submission.runtime.setup import Data, Options, embedded, find_data
 
 _TICK = 0.25
 _TICK_WHILE_PREPARING = 0.02
+_SILENCE = 60.0
+"""Seconds between progress lines while a pass goes on."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Supervisor:
     def __init__(self, script: Script, options: Options, journal: Journal) -> None:
         self.options, self.journal = options, journal
         self.ensemble, self.manifests = embedded(script)
-        self.scratch = Path(tempfile.mkdtemp(prefix="predict-"))
+        self.scratch = _scratch()
         self.site = self.scratch / "site"
         self.deadline = (
             journal.start + options.budget - reserve_seconds(options.budget, self.ensemble.reserve_seconds)
@@ -78,6 +80,7 @@ class Supervisor:
         self.validations: deque[ValidateTask] = deque()
         self.composed = self.published = -1
         self.forward_seconds = 0.0
+        self._told = time.monotonic()
         self.failure: KitError | None = None
 
     # Beginning
@@ -193,7 +196,8 @@ class Supervisor:
         }
         for note in facts["notes"]:
             self.journal.problem(f"installer skipped: {note}")
-        self.journal.say(f"{len(self.plan.wheels)} wheels installed with {facts['tool']}")
+        names = ", ".join(choice.name for choice in self.plan.choices if choice.entry is not None)
+        self.journal.say(f"installed with {facts['tool']}: {names}" if names else "the image has it all")
         if self.plan.replaces:
             self.crew.start()
 
@@ -253,6 +257,7 @@ class Supervisor:
         if isinstance(job, PassTask):
             self.forward_seconds += facts["forward"]
             self.schedule.finished_pass(job, facts["file"], facts["end"] - facts["begin"] - facts["load"])
+            self._tell_progress(job.index)
         elif isinstance(job, FuseTask):
             self.schedule.finished_row(job, facts["file"])
         else:
@@ -261,6 +266,20 @@ class Supervisor:
                     self.journal.problem(f"rung {job.rung + 1}: {finding['text']}")
             if facts["ok"]:
                 self._publish(job.rung, job.file.read_text(encoding="utf-8"))
+
+    def _tell_progress(self, index: int) -> None:
+        """One line when a pass is complete, and every now and then before."""
+        done, images = self.schedule.finished_images(index), len(self.schedule.live_images())
+        if done < images and time.monotonic() - self._told < _SILENCE:
+            return
+        self._told = time.monotonic()
+        item = self.ensemble.passes[index]
+        name = self.ensemble.members[item.member].name
+        rate, left = self.costs.per_megapixel(index), self.deadline - self._told
+        self.journal.say(
+            f"pass {index + 1} of {len(self.ensemble.passes)} ({name}, {item.view}): {done} of {images} images, "
+            f"{rate:.3g} s a megapixel, {left:.0f} s left"
+        )
 
     def _note_task(self, worker: Worker, job: Job, begin: float, end: float, **facts: Any) -> None:
         what = {PassTask: "pass", FuseTask: "fuse", ValidateTask: "validate"}[type(job)]
@@ -343,3 +362,14 @@ class Supervisor:
             self.journal.problem(f"the last file is not valid and was not used: {report.findings[0]}")
         else:
             self._publish(rung, text, part=part)
+
+
+def _scratch() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="predict-"))
+    except OSError as error:
+        raise KitError(
+            f"no temporary folder can be made: {error.strerror}",
+            where=tempfile.gettempdir(),
+            fix="free space there, or point TMPDIR to another disk",
+        ) from error

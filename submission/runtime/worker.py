@@ -212,6 +212,13 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return is_out_of_memory(error)
 
 
+def _warm_up() -> None:
+    """Import what only needs the image, while the bundle is still being verified and installed."""
+    with contextlib.suppress(ImportError):  # a task that needs it will say so
+        importlib.import_module("torchvision")  # half of what importing a network's libraries takes
+        importlib.import_module("kit.inference.runner")
+
+
 def _die_with(parent: int) -> None:
     """End when the supervisor does, however it ends."""
     with contextlib.suppress(OSError, AttributeError):
@@ -236,6 +243,7 @@ def serve(ensemble: Ensemble, device: str, parent: int) -> int:
         channel.send("unusable", problem=error.problem, fix=error.fix)
         return 1
     channel.send("ready", **facts)
+    _warm_up()
     worker = Worker(ensemble, device, channel)
     for line in sys.stdin:
         importlib.invalidate_caches()  # the folder with the bundle's packages may have been filled meanwhile

@@ -1,5 +1,6 @@
 """The rendered predict.py in its own processes: what it writes, and what it tells when things are wrong."""
 
+import json
 import os
 import shutil
 import signal
@@ -279,7 +280,8 @@ def slow_mount(tmp_path, kit_of_two, tools):
 def test_a_stopped_worker_does_not_hold_the_deadline_and_finished_rows_are_kept(
     slow_mount, kit_of_two, tmp_path
 ):
-    run = Disturbed(kit_of_two, slow_mount, tmp_path / "out", tmp_path / "scratch", "--budget", "40")
+    limits = ("--budget", "30", "--stall", "600")
+    run = Disturbed(kit_of_two, slow_mount, tmp_path / "out", tmp_path / "scratch", *limits)
     run.wait_for_row()
     (worker,) = run.workers()
     os.kill(worker, signal.SIGSTOP)
@@ -291,6 +293,20 @@ def test_a_stopped_worker_does_not_hold_the_deadline_and_finished_rows_are_kept(
     assert sorted(rows) == ["a", "b", "c"]
     assert 1 <= sum(bool(row) for row in rows.values()) < 3
     assert not Path(f"/proc/{worker}").exists(), "the stopped worker outlived the run"
+    report = json.loads((run.output / "report.json").read_text())
+    assert report["wall_seconds"] < 30
+
+
+def test_a_stopped_worker_is_replaced_when_it_gave_no_sign_of_life_for_long(slow_mount, kit_of_two, tmp_path):
+    run = Disturbed(kit_of_two, slow_mount, tmp_path / "out", tmp_path / "scratch", "--stall", "10")
+    run.wait_for_row()
+    (worker,) = run.workers()
+    os.kill(worker, signal.SIGSTOP)
+    text = run.end()
+    assert run.process.returncode == 0, text
+    assert "no sign of life for 10 s; image " in text
+    assert "is tried again with a batch of one" in text
+    assert "rungs       2 of 2 done" in text
 
 
 def test_a_killed_worker_is_replaced_and_the_result_is_the_same(slow_mount, kit_of_two, tmp_path, tools):
