@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
+from torch import Tensor
 
 from kit.artefacts import write_bytes
 from kit.errors import KitError
@@ -31,24 +31,26 @@ def save_weights(
         module: from `kit.models.build`.
         path: of the safetensors file.
         metadata: short texts for the file's header.
-        half: store floating point as fp16 (half the size; loading gives float32 again).
+        half: store floating point as fp16 (half the size; loading gives float32 again). A tensor with a value
+            too large for fp16, such as a running variance, stays as it is.
 
     Raises:
-        KitError: the file cannot be written, or a value is too large for fp16.
+        KitError: the file cannot be written.
     """
     from safetensors.torch import save
 
     tensors = {}
     for name, tensor in module.network.state_dict().items():
         value = tensor.detach().cpu().contiguous().clone()  # tied weights and views are refused by the format
-        if half and value.is_floating_point():
+        if half and value.is_floating_point() and fits_half(value):
             value = value.half()
-            if not bool(torch.isfinite(value).all()):
-                raise KitError(
-                    f"{name} does not fit into fp16", where=path, fix="store this network in float32"
-                )
         tensors[name] = value
     write_bytes(path, save(tensors, metadata=dict(metadata or {})))
+
+
+def fits_half(tensor: Tensor) -> bool:
+    """Whether no finite value of a tensor becomes infinite as fp16."""
+    return bool((tensor.half().isfinite() == tensor.isfinite()).all())
 
 
 def load_weights(module: Network, path: Path) -> None:

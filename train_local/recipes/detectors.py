@@ -49,6 +49,7 @@ class DetectorRecipe(Recipe):
             epochs=None,
             iterations=300,
             batch_size=4,
+            accumulate=1,
             ema_decay=0.98,
             grad_clip=10.0,
             losses={},

@@ -52,6 +52,7 @@ class UnetRecipe(Recipe):
             epochs=None,
             iterations=300,
             batch_size=12,
+            accumulate=1,
             ema_decay=0.98,
             grad_clip=10.0,
             half=True,
