@@ -277,8 +277,8 @@ class Supervisor:
         name = self.ensemble.members[item.member].name
         rate, left = self.costs.per_megapixel(index), self.deadline - self._told
         self.journal.say(
-            f"pass {index + 1} of {len(self.ensemble.passes)} ({name}, {item.view}): {done} of {images} images, "
-            f"{rate:.3g} s a megapixel, {left:.0f} s left"
+            f"pass {index + 1} of {len(self.ensemble.passes)} ({name}, {item.view}): "
+            f"{done} of {images} images, {rate:.3g} s a megapixel, {left:.0f} s left"
         )
 
     def _note_task(self, worker: Worker, job: Job, begin: float, end: float, **facts: Any) -> None:

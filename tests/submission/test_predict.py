@@ -172,24 +172,24 @@ def arguments(kit, root: Path, output: Path, *more: str) -> list[str]:
 
 
 @namespaces
-def test_a_read_only_output_folder_is_told(mount, kit_of_two, tmp_path):
+@pytest.mark.parametrize(
+    ("setup", "told"),
+    [
+        ("mount --bind {0} {0} && mount -o remount,bind,ro {0}", "Read-only file system"),
+        (
+            "mount -t tmpfs -o size=4k none {0} && head -c 4096 /dev/zero > {0}/theirs",
+            "No space left on device",
+        ),
+    ],
+)
+def test_a_read_only_or_full_output_folder_is_told(mount, kit_of_two, tmp_path, setup, told):
     output = tmp_path / "out"
     output.mkdir()
-    setup = f"mount --bind {output} {output} && mount -o remount,bind,ro {output}"
-    done = in_namespace(setup, *arguments(kit_of_two, mount, output))
+    done = in_namespace(setup.format(output), *arguments(kit_of_two, mount, output))
     assert done.returncode == 2
-    assert "error: cannot write submission.csv: Read-only file system" in done.stdout
-    assert str(output) in done.stdout
-
-
-@namespaces
-def test_a_full_output_folder_is_told(mount, kit_of_two, tmp_path):
-    output = tmp_path / "out"
-    output.mkdir()
-    setup = f"mount -t tmpfs -o size=4k none {output} && head -c 4096 /dev/zero > {output}/theirs"
-    done = in_namespace(setup, *arguments(kit_of_two, mount, output))
-    assert done.returncode == 2
-    assert "error: cannot write submission.csv: No space left on device" in done.stdout
+    assert f"error: cannot write submission.csv: {told}" in done.stdout
+    assert f"where: {output}" in done.stdout
+    assert "free space on that disk or choose a writable folder" in done.stdout
 
 
 @namespaces
