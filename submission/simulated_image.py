@@ -108,19 +108,24 @@ def requirements(target: Mapping[str, Any]) -> list[str]:
     return [name if version is None else f"{name}=={version}" for name, version in sorted(has.items())]
 
 
-def pins(lock: Path, known: Sequence[str]) -> list[str]:
+def pins(lock: Path, has: Mapping[str, str | None]) -> list[str]:
     """Versions of a lock file for what a target leaves open, so that the image is the same tomorrow.
 
     Args:
-        lock: of pip-tools; empty where it does not exist.
-        known: names that the target pins itself.
+        lock: of pip-tools.
+        has: what the target has, name -> version or None.
+
+    Returns:
+        Constraints; none without a lock, nor where the target is of another time than the lock: versions
+        chosen for another torch exclude the target's.
     """
     text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
-    return [
-        f"{name}=={version}{(marker or '').rstrip()}"
-        for name, version, marker in _PIN.findall(text)
-        if name.lower() not in known
-    ]
+    locked = _PIN.findall(text)
+    fixed = {name: version for name, version in has.items() if version is not None}
+    if any(fixed.get(name.lower(), version) != version for name, version, _ in locked):
+        return []
+    left = [item for item in locked if item[0].lower() not in fixed]
+    return [f"{name}=={version}{marker.rstrip()}" for name, version, marker in left]
 
 
 def make_image(
@@ -139,8 +144,7 @@ def make_image(
         KitError: uv is missing, or a package cannot be had.
     """
     wanted = requirements(target)
-    known = [name for name, version in target["image_has"].items() if version is not None]
-    content = {"python": python, "requirements": wanted, "pins": pins(lock, known)}
+    content = {"python": python, "requirements": wanted, "pins": pins(lock, target["image_has"])}
     place = folder / f"{target['name']}-{sha256_json(content)[:12]}"
     record = place / _RECORD
     if fresh or not record.is_file():

@@ -12,6 +12,7 @@ from kit.errors import KitError
 from kit.manifest import Manifest
 from submission.runtime.budget import Costs, reserve_seconds
 from submission.runtime.device import cpu_count, gpu_slots
+from submission.runtime.journal import counted
 from submission.runtime.mounts import find_datasets
 from submission.runtime.preparation import Plan, make_plan
 from submission.runtime.script import Script
@@ -47,7 +48,8 @@ def _about_data(data: Data | None, problem: KitError | None) -> Iterator[str]:
         yield f"data         {problem}"
         return
     total = sum(data.megapixels.values())
-    yield f"data         {data.folder}: {len(data.submission.ids)} test images, {total:.1f} megapixels"
+    images = counted(len(data.submission.ids), "test image")
+    yield f"data         {data.folder}: {images}, {total:.1f} megapixels"
     for image, reason in data.unreadable.items():
         yield f"             image {image} would get the fallback row: {reason}"
 

@@ -82,3 +82,8 @@ class Journal:
                 write_json(self.path, self.report)
         except KitError as error:
             print(f"report.json was not written: {error}", file=sys.stderr)
+
+
+def counted(number: int, what: str) -> str:
+    """A number with its noun, e.g. "1 image" or "2 images"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -21,7 +21,7 @@ from kit.errors import KitError
 from submission.runtime.budget import Costs, reserve_seconds
 from submission.runtime.crew import Crew
 from submission.runtime.install import offline_environment
-from submission.runtime.journal import Journal
+from submission.runtime.journal import Journal, counted
 from submission.runtime.pool import Message, Pool, Worker, worker_command
 from submission.runtime.preparation import Event, Preparation, make_plan
 from submission.runtime.schedule import FuseTask, PassTask, Schedule, Stage
@@ -99,7 +99,7 @@ class Supervisor:
         self.journal.path = self.options.output / "report.json"
         self.journal.event("fallback", images=len(data.submission.ids))
         self.journal.say(
-            f"{len(data.submission.ids)} images, {sum(data.megapixels.values()):.1f} megapixels, "
+            f"{counted(len(data.submission.ids), 'image')}, {sum(data.megapixels.values()):.1f} megapixels, "
             f"in {data.folder}; fallback written to {data.submission.path}"
         )
         for image, reason in data.unreadable.items():
@@ -339,7 +339,9 @@ class Supervisor:
             return
         self.published = rung
         self.journal.event("rung", rung=rung, part=part, rows=len(origins))
-        self.journal.say(f"{state} of {len(self.ensemble.rungs)} written: {len(origins)} predicted rows")
+        self.journal.say(
+            f"{state} of {len(self.ensemble.rungs)} written: {counted(len(origins), 'predicted row')}"
+        )
         self.journal.save()
 
     def finish(self) -> None:

@@ -44,11 +44,12 @@ def test_what_the_description_leaves_open_is_pinned_by_the_lock(tmp_path):
     lock.write_text(
         "# made by\nsix==1.17.0 \\\n    --hash=sha256:00\n"
         "numpy==2.4.0 ; python_version < '3.12' \\\n    --hash=sha256:01\n"
-        "packaging==25.0 \\\n    --hash=sha256:02\n"
+        "packaging==26.0 \\\n    --hash=sha256:02\n"
     )
     assert requirements(TARGET) == ["packaging==26.0", "six"]
-    assert pins(lock, ["packaging"]) == ["six==1.17.0", "numpy==2.4.0 ; python_version < '3.12'"]
-    assert pins(tmp_path / "absent", []) == []
+    assert pins(lock, TARGET["image_has"]) == ["six==1.17.0", "numpy==2.4.0 ; python_version < '3.12'"]
+    assert pins(lock, {"packaging": "25.0"}) == [], "the lock is of another time than the image"
+    assert pins(tmp_path / "absent", {}) == []
 
 
 def test_an_environment_is_made_once_and_again_when_somebody_changed_it(tmp_path):
