@@ -29,7 +29,7 @@ def show_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]
     """Print a table on stderr; its first column, the names, is never broken."""
     table = Table(title=title)
     for number, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=number == 0)
+        table.add_column(heading, no_wrap=number == 0, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
     console().print(table)

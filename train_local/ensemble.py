@@ -272,6 +272,7 @@ def write(ensemble: Ensemble, trained: Sequence[Trained], out: Path) -> None:
 def show(ensemble: Ensemble) -> None:
     """Print the ladder."""
     metric = competitions.get(ensemble.competition).metric
+    usual = InstanceFusion().as_dict()
     rows = []
     for number, rung in enumerate(ensemble.rungs):
         last = ensemble.passes[rung.passes - 1]
@@ -283,11 +284,13 @@ def show(ensemble: Ensemble) -> None:
                 f"{ensemble.members[last.member].name} {last.view}",
                 f"{cost:.2f}",
                 f"{rung.cv:.4f}",
-                ", ".join(f"{name} {value}" for name, value in rung.settings.items()),
+                ", ".join(
+                    f"{name} {value}" for name, value in rung.settings.items() if value != usual.get(name)
+                ),
             )
         )
     show_table(
         f"{ensemble.competition}: {len(ensemble.members)} members, {len(ensemble.passes)} passes",
-        ("rung", "passes", "last pass", "seconds per megapixel", f"{metric} (out of fold)", "settings"),
+        ("rung", "passes", "last pass", "seconds per megapixel", f"{metric} (out of fold)", "tuned"),
         rows,
     )
