@@ -102,7 +102,19 @@ def demo(session: nox.Session) -> None:
         data, work, runs, dist = SAMPLE / name, WORK / "demo" / name, RUNS / "demo" / name, DIST / name
         plan, datasets, script = dist / "ensemble.json", dist / "bundle", dist / "predict.py"
         run(session, "-m", "train_local", "prepare", name, "--data", data, "--out", work)
-        run(session, "-m", "train_local", "train-all", "--prepared", work, "--out", runs, "--tiny")
+        run(
+            session,
+            "-m",
+            "train_local",
+            "train-all",
+            "--prepared",
+            work,
+            "--out",
+            runs,
+            "--tiny",
+            "--jobs",
+            "2",
+        )
         run(session, "-m", "train_local", "ensemble", "--prepared", work, "--runs", runs, "--out", plan)
         run(session, "-m", "bundle", "build", "--ensemble", plan, "--out", datasets)
         run(session, "-m", "submission", "render", "--ensemble", plan, "--bundle", datasets, "--out", script)

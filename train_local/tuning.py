@@ -59,16 +59,27 @@ def _thresholds() -> NDArray[np.float64]:
 def best_threshold(
     truth: Mapping[str, Prediction], files: Files, weights: Sequence[float]
 ) -> tuple[float, float]:
-    """The threshold of the best mean Dice, and that Dice; of equals the one nearest to 0.5."""
+    """The threshold nearest to 0.5 that the images cannot tell from the best one, and its mean Dice.
+
+    With few images the highest point of the curve is mostly chance. A threshold stays in the race while its
+    mean loss against the best one is within one standard error of that loss over the images, paired (the
+    one-standard-error rule of Breiman et al., Classification and Regression Trees, 1984, on differences).
+    One image alone can tell nothing.
+    """
     curves = []
     for image_id, of_pass in files.items():
         mask = truth[image_id]
         assert isinstance(mask, SemanticMask)
         curves.append(dice_by_threshold(mask, list(of_pass.values()), [weights[index] for index in of_pass]))
-    mean = np.mean(curves, axis=0)
-    best = np.flatnonzero(mean >= mean.max() - 1e-12)
-    chosen = best[np.abs(_thresholds()[best] - 0.5).argmin()]
-    return float(_thresholds()[chosen]), float(mean[chosen])
+    dice_NT = np.array(curves)
+    mean_T = dice_NT.mean(axis=0)
+    loss_NT = dice_NT[:, [mean_T.argmax()]] - dice_NT
+    error_T = np.full(BINS - 1, np.inf)
+    if len(curves) > 1:
+        error_T = loss_NT.std(axis=0, ddof=1) / np.sqrt(len(curves))
+    alike = np.flatnonzero(loss_NT.mean(axis=0) <= error_T + 1e-12)
+    chosen = alike[np.abs(_thresholds()[alike] - 0.5).argmin()]
+    return float(_thresholds()[chosen]), float(mean_T[chosen])
 
 
 INSTANCE_CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (

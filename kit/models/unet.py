@@ -48,13 +48,20 @@ def build(
     # Not at the top: an instance ensemble has no use for it and Kaggle would have to install it.
     import segmentation_models_pytorch as smp
 
-    network = smp.Unet(
-        encoder,
-        encoder_depth=encoder_depth,
-        encoder_weights=None,
-        decoder_channels=tuple(decoder_channels),
-        decoder_attention_type=attention,
-        in_channels=3,
-        classes=1,
-    )
+    try:
+        network = smp.Unet(
+            encoder,
+            encoder_depth=encoder_depth,
+            encoder_weights=None,
+            decoder_channels=tuple(decoder_channels),
+            decoder_attention_type=attention,
+            in_channels=3,
+            classes=1,
+        )
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise KitError(
+            f"no U-Net with encoder {encoder!r}, depth {encoder_depth}, attention {attention!r}: {error}",
+            where="network of the recipe",
+            fix="name an encoder of segmentation_models_pytorch, or 'tu-' and a timm model; mind its depth",
+        ) from error
     return SemanticNetwork(SPEC, network, size_divisor=2**encoder_depth)

@@ -138,7 +138,15 @@ def _timeline(run: dict[str, Any]) -> str:
         bars.append(Bar("supervisor", "find and install", seconds.get("fallback", 0.0), seconds["installed"]))
     if "verified" in seconds and "installed" in seconds:
         bars.append(Bar("supervisor", "verify weights", seconds["installed"], seconds["verified"]))
-    for task in sorted(run.get("tasks", []), key=lambda task: (task["worker"], task["begin"])):
+    tasks = run.get("tasks", [])
+    for event in run["events"]:
+        if event["name"] == "device":
+            begins = [task["begin"] for task in tasks if task["worker"] == event["worker"]]
+            until = min(begins, default=event["seconds"])
+            bars.append(
+                Bar(f"worker {event['worker']}", "import, wait for the bundle", seconds["start"], until)
+            )
+    for task in sorted(tasks, key=lambda task: (task["worker"], task["begin"])):
         label = {"pass": f"pass {task['index'] + 1}", "fuse": "fuse", "validate": "validate"}[task["kind"]]
         bars.append(
             Bar(

@@ -18,7 +18,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f", "#17becf")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def timeline(bars: Sequence[Bar], marks: Sequence[tuple[float, str]], *, budget:
     colour_of = dict(zip(labels, _cycle(len(labels)), strict=True))
     end = max([bar.end for bar in bars] + [second for second, _ in marks] + [0.1])
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(10.6, 1.3 + 0.42 * len(lanes)), layout="constrained")
+        figure = Figure(figsize=(10.6, 1.7 + 0.42 * len(lanes)), layout="constrained")
         axes = figure.add_subplot()
         for bar in bars:
             axes.broken_barh(
@@ -101,8 +101,8 @@ def timeline(bars: Sequence[Bar], marks: Sequence[tuple[float, str]], *, budget:
             )
         for index, (second, name) in enumerate(marks):
             axes.axvline(second, color="#444444", linewidth=0.8, linestyle=":")
-            # Three heights, so that moments close to each other stay legible.
-            height = -0.62 - 0.36 * (index % 3)
+            # Four heights, so that moments close to each other stay legible.
+            height = -0.62 - 0.4 * (index % 4)
             axes.text(second, height, f" {name}", fontsize=7.5, color="#444444", clip_on=False)
         if budget is not None and budget < 2 * end:
             axes.axvline(budget, color="#b00020", linewidth=1.6)
@@ -110,9 +110,9 @@ def timeline(bars: Sequence[Bar], marks: Sequence[tuple[float, str]], *, budget:
             axes.plot([], [], color=colour, linewidth=6, label=label)
         axes.set_yticks(range(len(lanes)), lanes)
         axes.set(
-            xlabel="seconds since the process started", xlim=(0, end * 1.02), ylim=(len(lanes) - 0.4, -1.7)
+            xlabel="seconds since the process started", xlim=(0, end * 1.02), ylim=(len(lanes) - 0.4, -2.1)
         )
-        axes.legend(frameon=False, ncols=min(6, len(labels)), loc="upper center", bbox_to_anchor=(0.5, -0.32))
+        axes.legend(frameon=False, ncols=min(6, len(labels)), loc="upper center", bbox_to_anchor=(0.5, -0.42))
         return _svg(figure)
 
 

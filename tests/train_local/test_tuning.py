@@ -45,7 +45,8 @@ def test_the_best_threshold_and_weights_are_found(tmp_path):
     for index, prob_HW in enumerate((good, noise)):
         np.save(tmp_path / f"{index}.npy", (prob_HW * 65535).round().astype(np.uint16))
         files["a"][index] = tmp_path / f"{index}.npy"
-    threshold, value = tuning.best_threshold(truth, {"a": {0: files["a"][0]}}, [1.0])
+    truth["b"], files["b"] = truth["a"], files["a"]
+    threshold, value = tuning.best_threshold(truth, {name: {0: files[name][0]} for name in files}, [1.0])
     assert value == 1.0
     assert threshold == pytest.approx(0.29), "of equals the one nearest to a half"
     weights, settings = tuning.tune_semantic(truth, files, [[1.0, 2.0], [1.0, 1.0], [1.0, 0.01]])
@@ -64,3 +65,22 @@ def test_instance_settings_climb_to_the_best_of_each_choice():
     weights, settings = tuning.tune_instance([[1.0, 1.0], [1.0, 2.0]], InstanceFusion(), score)
     assert (weights, settings) == ([1.0, 2.0], wanted)
     assert len(set(asked)) == len(asked), "nothing is scored twice"
+
+
+def test_few_images_do_not_move_the_threshold_far_and_many_do(tmp_path):
+    def image(number, level):
+        mask_HW = np.zeros((10, 10), bool)
+        mask_HW[:5] = True
+        prob_HW = np.where(mask_HW, level, 0.05)
+        prob_HW[0] = 0.5 * level  # a row found below half of the level only
+        np.save(tmp_path / f"{number}.npy", (prob_HW * 65535).round().astype(np.uint16))
+        return SemanticMask(10, 10, rle.encode(mask_HW)), {0: tmp_path / f"{number}.npy"}
+
+    levels = np.random.default_rng(0).uniform(0.6, 0.7, 30)
+    made = {str(number): image(number, level) for number, level in enumerate(levels)}
+    truth, files = ({name: pair[part] for name, pair in made.items()} for part in (0, 1))
+    one, _ = tuning.best_threshold(truth, {"0": files["0"]}, [1.0])
+    many, value = tuning.best_threshold(truth, files, [1.0])
+    assert one == 0.5, "one image alone tells nothing"
+    assert many < 0.36, "thirty that agree do"
+    assert value > 0.99

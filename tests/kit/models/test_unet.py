@@ -38,3 +38,8 @@ def test_scse_attention_adds_its_layers():
     added = set(attentive.network.state_dict()) - set(plain.network.state_dict())
     assert added
     assert all("attention" in key for key in added)
+
+
+def test_an_unknown_encoder_is_told():
+    with pytest.raises(KitError, match=r"no U-Net with encoder 'tu-regnetz_999'[\s\S]*name an encoder"):
+        build({"network": "unet-regnety16", "encoder": "tu-regnetz_999"})
