@@ -23,7 +23,7 @@ nox.options.sessions = ["tests", "lint"]
 ROOT = Path(__file__).parent
 WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "build"))
 SAMPLE = ROOT / "sample"
-RECIPES = ("detectors-r50", "unet-regnety16")
+RECIPES = {"detectors-r50": "vasculature", "unet-regnety16": "kidney"}
 COMPETITIONS = ("kidney", "vasculature")
 
 
@@ -177,19 +177,19 @@ def train_all(session: nox.Session) -> None:
         run(session, "-m", "train_local", "train-all", *arguments)
 
 
-def _train_session(recipe: str) -> None:
+def _train_session(recipe: str, name: str) -> None:
     @nox.session(name=f"train-{recipe}")
     def train(session: nox.Session) -> None:
-        names, others = chosen(session)
-        for name in names:
-            arguments = with_defaults(others, prepared=WORK / name, out=RUNS / name)
-            run(session, "-m", "train_local", "train", recipe, *arguments)
+        arguments = with_defaults(session.posargs, prepared=WORK / name, out=RUNS / name, fold="all")
+        run(session, "-m", "train_local", "train", recipe, *arguments)
 
-    train.__doc__ = f"`-- [--fold K] [--tiny]`: the recipe {recipe} alone."
+    train.__doc__ = (
+        f"`-- [--fold K] [--tiny]`: the recipe {recipe} alone, every fold that is not finished yet."
+    )
 
 
-for _recipe in RECIPES:
-    _train_session(_recipe)
+for _recipe, _competition in RECIPES.items():
+    _train_session(_recipe, _competition)
 
 
 @nox.session

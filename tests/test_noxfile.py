@@ -21,7 +21,7 @@ def constant(name):
 
 
 def test_every_recipe_has_its_session():
-    assert sorted(constant("RECIPES")) == sorted(recipes.names())
+    assert constant("RECIPES") == {name: recipes.get(name).competition for name in recipes.names()}
 
 
 def test_every_competition_can_be_named():
