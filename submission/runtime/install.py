@@ -6,7 +6,6 @@ order.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -34,6 +33,11 @@ class Installed:
 
     tool: str
     notes: list[str]
+
+
+def has_pip() -> bool:
+    """Whether this interpreter has pip, asked without importing: setuptools hooks into a search for its module."""
+    return installed_version("pip") is not None
 
 
 def offline_environment(environment: Mapping[str, str], scratch: Path, site: Path) -> dict[str, str]:
@@ -109,7 +113,7 @@ def install(found: Sequence[Found], site: Path, scratch: Path, *, timeout: float
     if uv := shutil.which("uv"):
         uv_command = [uv, "pip", "install", "--quiet", "--offline", "--python", sys.executable, *common]
         tools.append(("uv", lambda: _run(uv_command, environment, timeout)))
-    if importlib.util.find_spec("pip") is not None:
+    if has_pip():
         pip_command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", *common]
         tools.append(("pip", lambda: _run(pip_command, environment, timeout)))
     tools.append(("unzip", lambda: unzip(links, site)))

@@ -85,7 +85,7 @@ def without(monkeypatch, *tools: str) -> None:
     if "uv" in tools:
         monkeypatch.setattr(installer.shutil, "which", lambda name: None)
     if "pip" in tools:
-        monkeypatch.setattr(installer.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setattr(installer, "has_pip", lambda: False)
 
 
 @pytest.mark.parametrize(("absent", "used"), [((), "uv"), (("uv",), "pip"), (("uv", "pip"), "unzip")])
