@@ -36,7 +36,7 @@ class Installed:
 
 
 def has_pip() -> bool:
-    """Whether this interpreter has pip, asked without importing: setuptools hooks into a search for its module."""
+    """Whether this interpreter has pip; looked up in metadata, as setuptools hooks into imports of pip."""
     return installed_version("pip") is not None
 
 
