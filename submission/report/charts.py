@@ -18,7 +18,10 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#7f7f7f", "#17becf")
+_COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#8c6d31", "#7f7f7f", "#17becf", "#bcbd22", "#843c39", "#393b79"),
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def timeline(bars: Sequence[Bar], marks: Sequence[tuple[float, str]], *, budget:
         axes.set(
             xlabel="seconds since the process started", xlim=(0, end * 1.02), ylim=(len(lanes) - 0.4, -2.1)
         )
-        axes.legend(frameon=False, ncols=min(6, len(labels)), loc="upper center", bbox_to_anchor=(0.5, -0.42))
+        figure.legend(frameon=False, ncols=min(6, len(labels)), loc="outside lower center")
         return _svg(figure)
 
 
