@@ -103,6 +103,17 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def read_json_lines(path: Path) -> list[Any]:
+    """Values of a file with one JSON a line; a line cut off by a kill is left out, no file is no lines."""
+    values = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            values.append(json.loads(line))
+        except ValueError:
+            continue
+    return values
+
+
 def sidecar_path(path: Path) -> Path:
     """Where the JSON beside an artefact lives: `weights.safetensors` -> `weights.safetensors.json`."""
     return path.with_name(path.name + ".json")

@@ -6,24 +6,13 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from kit.artefacts import write_text
+from kit.artefacts import read_json_lines, write_text
 
 NAME = "log.jsonl"
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a log; a line cut off by a kill is left out."""
-    entries = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            entries.append(json.loads(line))
-        except ValueError:
-            continue
-    return entries
 
 
 class Log:
@@ -40,7 +29,7 @@ class Log:
 
     def __init__(self, folder: Path, *, step: int) -> None:
         self._path = folder / NAME
-        kept = [entry for entry in read(self._path) if entry["step"] <= step]
+        kept = [entry for entry in read_json_lines(self._path) if entry["step"] <= step]
         write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 

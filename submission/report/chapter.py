@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kit.artefacts import read_json
+from kit.artefacts import read_json, read_json_lines
 from kit.competitions import get
 from kit.competitions.base import Competition, Instances, Prediction, SemanticMask
 from kit.masks import rle
@@ -96,16 +95,10 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
 
 def training_logs(runs: Path) -> dict[str, list[dict[str, Any]]]:
     """Name of a run -> the whole lines of its log; a line cut off by a kill is left out."""
-    logs = {}
-    for path in sorted(runs.glob("*/fold*/log.jsonl")):
-        entries = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                entries.append(json.loads(line))
-            except ValueError:
-                continue
-        logs[f"{path.parent.parent.name} {path.parent.name}"] = entries
-    return logs
+    return {
+        f"{path.parent.parent.name} {path.parent.name}": read_json_lines(path)
+        for path in sorted(runs.glob("*/fold*/log.jsonl"))
+    }
 
 
 def _loss_chart(logs: dict[str, list[dict[str, Any]]]) -> str:

@@ -45,6 +45,13 @@ def test_missing_and_damaged_json_name_the_file(tmp_path):
         artefacts.read_json(tmp_path / "b.json")
 
 
+def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path):
+    path = tmp_path / "log.jsonl"
+    assert artefacts.read_json_lines(path) == []
+    path.write_text('{"step": 1}\n{"step": 2}\n{"st')
+    assert artefacts.read_json_lines(path) == [{"step": 1}, {"step": 2}]
+
+
 def test_failed_write_keeps_the_old_file(tmp_path):
     script = textwrap.dedent("""
         import resource, signal, sys

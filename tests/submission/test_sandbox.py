@@ -55,9 +55,11 @@ def test_the_input_can_be_read_but_not_written_and_there_is_no_network(folders):
 
 
 def test_where_namespaces_are_not_allowed_it_says_so_and_runs_all_the_same(folders, monkeypatch):
-    monkeypatch.setattr(
-        sandbox, "_UNSHARE", ("sh", "-c", "echo unshare failed: Operation not permitted >&2; exit 1")
-    )
+    refusing = folders[1].parent / "bin" / "unshare"
+    refusing.parent.mkdir()
+    refusing.write_text("#!/bin/sh\necho unshare failed: Operation not permitted >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{refusing.parent}{os.pathsep}{os.environ['PATH']}")
     ran, enforced = run(folders, "print('ran')")
     assert (ran.code, ran.text) == (0, "ran\n")
     assert not enforced.network

@@ -1,6 +1,7 @@
 import json
 
-from train_local.logs import Log, read
+from kit.artefacts import read_json_lines
+from train_local.logs import Log
 
 
 def test_a_log_that_goes_on_forgets_what_came_after_its_checkpoint(tmp_path):
@@ -10,7 +11,9 @@ def test_a_log_that_goes_on_forgets_what_came_after_its_checkpoint(tmp_path):
     path = tmp_path / "log.jsonl"
     with path.open("a") as stream:
         stream.write('{"step": 4, "lo')
-    assert [entry["step"] for entry in read(path)] == [1, 2, 3], "a line cut off by a kill is left out"
+    assert [entry["step"] for entry in read_json_lines(path)] == [1, 2, 3], (
+        "a line cut off by a kill is left out"
+    )
     with Log(tmp_path, step=2) as log:
         log.write(3, metric=0.5, metric_name="mean Dice")
         log.sync()
@@ -33,4 +36,4 @@ def test_tensorboard_has_the_same_numbers(tmp_path):
 
 
 def test_no_log_is_an_empty_one(tmp_path):
-    assert read(tmp_path / "log.jsonl") == []
+    assert read_json_lines(tmp_path / "log.jsonl") == []

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit.artefacts import read_sidecar
+from kit.artefacts import read_json_lines, read_sidecar
 from kit.errors import KitError
-from train_local import jobs, logs
+from train_local import jobs
 from train_local.loop import Options, Trainer, make_fabric
 from train_local.train import train
 
@@ -24,7 +24,7 @@ def test_a_network_learns_discs_and_leaves_what_the_ensemble_needs(blobs, blob_d
     done = train(run, blob_data, Options(device="cpu"), start=start)
     assert run.status() == "finished"
     assert done["metric"] > 0.85, "discs of another colour: nearly all of them are found"
-    log = logs.read(run.folder / "log.jsonl")
+    log = read_json_lines(run.folder / "log.jsonl")
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[-1] < 0.5 * losses[0]
     assert {entry["step"] for entry in log if "metric" in entry} == {20, 40}
@@ -141,6 +141,6 @@ def test_the_instance_network_goes_on_exactly_too(tmp_path):
             done = train(run, data, Options(device="cpu", max_seconds=limit), start=start)
         assert done["complete"]
         assert done["metric_name"] == "AP@0.6"
-        assert {"loss/loss_rpn_cls", "loss/s2.loss_mask"} <= set(logs.read(run.folder / "log.jsonl")[0])
+        assert {"loss/loss_rpn_cls", "loss/s2.loss_mask"} <= set(read_json_lines(run.folder / "log.jsonl")[0])
         weights.append(run.weights.read_bytes())
     assert weights[0] == weights[1]

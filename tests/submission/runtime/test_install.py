@@ -12,7 +12,6 @@ from kit.artefacts import sha256_file
 from kit.errors import KitError
 from kit.kaggle_names import mangle
 from kit.manifest import Entry, Wheel
-from submission.runtime import install as installer
 from submission.runtime.install import install, link_wheels, offline_environment, unzip
 from submission.runtime.mounts import File
 from submission.runtime.restore import Found, Restorer
@@ -81,11 +80,12 @@ def imported(site: Path) -> str:
 
 
 def without(monkeypatch, *tools: str) -> None:
-    """An image that lacks uv, or pip as well."""
+    """Paths of an image that lacks uv, or pip as well."""
     if "uv" in tools:
-        monkeypatch.setattr(installer.shutil, "which", lambda name: None)
+        kept = [part for part in os.environ["PATH"].split(os.pathsep) if not (Path(part) / "uv").exists()]
+        monkeypatch.setenv("PATH", os.pathsep.join(kept))
     if "pip" in tools:
-        monkeypatch.setattr(installer, "has_pip", lambda: False)
+        monkeypatch.setattr(sys, "path", [part for part in sys.path if not (Path(part) / "pip").is_dir()])
 
 
 @pytest.mark.parametrize(("absent", "used"), [((), "uv"), (("uv",), "pip"), (("uv", "pip"), "unzip")])

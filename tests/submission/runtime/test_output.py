@@ -1,5 +1,5 @@
 import json
-import time
+import os
 
 import numpy as np
 import pytest
@@ -71,11 +71,11 @@ def test_an_invalid_candidate_is_found_out(submission, tmp_path):
     assert not report.ok
 
 
-def test_validation_takes_no_longer_than_there_is_time(submission, monkeypatch):
-    monkeypatch.setattr(type(KIDNEY), "validate", lambda *_: time.sleep(5))
-    begin = time.monotonic()
-    assert submission.validate_within(submission.path, 0.05) is None
-    assert time.monotonic() - begin < 4
+def test_validation_takes_no_longer_than_there_is_time(submission, tmp_path):
+    never_ending = tmp_path / "pipe.csv"
+    os.mkfifo(never_ending)
+    assert submission.validate_within(never_ending, 0.05) is None
+    never_ending.open("w").close()  # lets the reader end
 
 
 def test_sizes_come_from_headers_and_unreadable_images_are_told(tmp_path):

@@ -1,4 +1,5 @@
 import importlib.metadata
+import sys
 
 import pytest
 
@@ -104,11 +105,11 @@ def test_requirements_that_go_round_in_circles_end():
     assert sorted(choices) == ["aa", "bb"]
 
 
-def test_another_distribution_with_the_same_module_counts(monkeypatch):
-    def only(name, path=None):
-        return "4.12.0" if name == "opencv-python" else None
-
-    monkeypatch.setattr("submission.runtime.wheels.installed_version", only)
+def test_another_distribution_with_the_same_module_counts(monkeypatch, tmp_path):
+    metadata = tmp_path / "opencv_python-4.12.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: opencv-python\nVersion: 4.12.0\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     choices, _ = decide(wheel("opencv-python-headless"), roots=["opencv-python-headless"])
     assert choices["opencv-python-headless"].entry is None
     assert "the image has opencv-python 4.12.0, the same module" in choices["opencv-python-headless"].reason
