@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from kit.errors import KitError
 from kit.models.detections import Detections, InstanceTarget
+from kit.models.entry import Entry
 from kit.models.htc import DetectorSize, config
 from kit.models.network import InstanceNetwork
 from kit.models.spec import NetworkSpec
@@ -148,3 +149,25 @@ def _detections(
     table = torch.from_numpy(boxes.astype(np.float32)).to(device)
     stack = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
     return Detections(table[:, :4], table[:, 4], torch.from_numpy(stack.astype(bool)).to(device))
+
+
+ENTRIES = (
+    Entry(
+        spec=SPEC,
+        build=build,
+        tiny={
+            "base_channels": 8,
+            "norm": "batch",
+            "neck_channels": 32,
+            "fc_channels": 64,
+            "mask_convs": 2,
+            "mask_channels": 32,
+            "anchor_scales": [6.0],
+            "rpn_samples": 128,
+            "rpn_nms_pre": [300, 300],
+            "rpn_proposals": [150, 300],
+            "roi_samples": 64,
+            "max_per_image": 150,
+        },
+    ),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kit.errors import KitError
+from kit.models.entry import Entry
 from kit.models.network import SemanticNetwork
 from kit.models.spec import NetworkSpec
 
@@ -65,3 +66,12 @@ def build(
             fix="name an encoder of segmentation_models_pytorch, or 'tu-' and a timm model; mind its depth",
         ) from error
     return SemanticNetwork(SPEC, network, size_divisor=2**encoder_depth)
+
+
+ENTRIES = (
+    Entry(
+        spec=SPEC,
+        build=build,
+        tiny={"encoder": "tu-regnety_002", "encoder_depth": 4, "decoder_channels": [64, 32, 16, 16]},
+    ),
+)

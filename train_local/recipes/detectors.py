@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from kit.models import tiny
 from train_local.recipes.base import Data, Optimiser, Recipe, Schedule, Step
 
 
@@ -21,21 +22,7 @@ class DetectorRecipe(Recipe):
         return replace(
             self,
             name=f"{self.name}-tiny",
-            network={
-                **self.network,
-                "base_channels": 8,
-                "norm": "batch",
-                "neck_channels": 32,
-                "fc_channels": 64,
-                "mask_convs": 2,
-                "mask_channels": 32,
-                "anchor_scales": [6.0],
-                "rpn_samples": 128,
-                "rpn_nms_pre": [300, 300],
-                "rpn_proposals": [150, 300],
-                "roi_samples": 64,
-                "max_per_image": 150,
-            },
+            network={**self.network, **tiny(self.network["network"])},
             inference={"size": 480, "max_per_image": 150},
             views=("identity", "hflip"),
             data=Data(tile=None, scale=1.5, crop=160, examples_per_image=4, workers=0),

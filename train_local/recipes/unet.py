@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from kit.models import tiny
 from train_local.recipes.base import Data, Optimiser, Recipe, Schedule, Step
 
 
@@ -20,12 +21,7 @@ class UnetRecipe(Recipe):
         return replace(
             self,
             name=f"{self.name}-tiny",
-            network={
-                **self.network,
-                "encoder": "tu-regnety_002",
-                "encoder_depth": 4,
-                "decoder_channels": [64, 32, 16, 16],
-            },
+            network={**self.network, **tiny(self.network["network"])},
             inference={"core": 512, "context": 256, "scale": 0.125, "batch_size": 4},
             views=("identity", "hflip"),
             data=Data(
