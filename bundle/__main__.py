@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from bundle import build, lock, mmcv_wheel
+from bundle import build, lock, wheel_verb
 from kit.errors import run_cli
 
 
@@ -17,7 +17,7 @@ def main(argv: Sequence[str]) -> int:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     build.add_build_command(verbs)
-    mmcv_wheel.add_wheel_command(verbs)
+    wheel_verb.add_wheel_command(verbs)
     lock.add_lock_command(verbs)
     arguments = parser.parse_args(argv)
     return int(arguments.run(arguments))

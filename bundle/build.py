@@ -7,30 +7,26 @@ before the first file is written into a dataset.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 from rich.table import Table
 
-from bundle import dataset, lockfile, mmcv_wheel, targets, weights
+from bundle import dataset, lockfile, targets, weights
 from bundle.closure import Closure
 from bundle.dataset import Content, Written, entry_of
 from bundle.pip_download import WheelCache
 from bundle.roots import ROOTS, Root
 from bundle.targets import Target
+from bundle.wheel_verb import OWN_WHEELS
 from bundle.wheels import closure_for, combine
 from kit import ensemble as ensembles
 from kit.artefacts import canonical_json
 from kit.console import console, progress
 from kit.ensemble import Ensemble
 from kit.errors import KitError
-
-OWN_WHEELS: Mapping[str, Callable[[Path], Path]] = {
-    "mmcv-full": lambda cache: mmcv_wheel.build_wheel(cache / "own", cache=cache),
-}
-"""Distributions we build ourselves: name -> cache folder -> wheel."""
 
 ENSEMBLE = "ensemble.json"
 

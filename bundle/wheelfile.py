@@ -8,9 +8,16 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.metadata import Metadata
+
 from kit.artefacts import write_bytes
+from kit.errors import KitError
+
+ANY = "py3-none-any"
+"""Tag of a wheel for every Python 3 on every machine."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time a zip entry can carry."""
@@ -18,6 +25,102 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
 _PLAIN_FILE = 0o100644 << 16
 """A regular file, rw-r--r--, where a zip made on Unix keeps it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a wheel says about itself: the fields of core metadata 2.4 that our wheels have.
+
+    Attributes:
+        name: of the distribution.
+        version: of it.
+        summary: one line.
+        licence: SPDX expression.
+        licence_files: name -> content; shipped in the wheel's metadata folder.
+        requires_python: version specifier.
+        requires: requirements as `Requires-Dist` takes them.
+        readme: Markdown, what an index shows.
+        more: further header lines, field -> value.
+    """
+
+    name: str
+    version: str
+    summary: str
+    licence: str
+    licence_files: Mapping[str, bytes]
+    requires_python: str
+    requires: tuple[str, ...]
+    readme: str
+    more: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def stem(self) -> str:
+        """Start of the wheel's file name and of its metadata folder: no "-" inside name or version."""
+        return f"{self.name.replace('-', '_')}-{self.version}"
+
+    def metadata(self) -> str:
+        """The METADATA file.
+
+        Raises:
+            KitError: a field is not what the format allows.
+        """
+        lines = [
+            "Metadata-Version: 2.4",
+            f"Name: {self.name}",
+            f"Version: {self.version}",
+            f"Summary: {self.summary}",
+            *(f"{field}: {value}" for field, value in self.more),
+            f"License-Expression: {self.licence}",
+            *(f"License-File: {name}" for name in self.licence_files),
+            f"Requires-Python: {self.requires_python}",
+            *(f"Requires-Dist: {requirement}" for requirement in self.requires),
+            "Description-Content-Type: text/markdown",
+            "",
+            self.readme,
+        ]
+        text = "\n".join(lines)
+        try:
+            Metadata.from_email(text, validate=True)
+        except ExceptionGroup as group:
+            problems = "; ".join(map(str, group.exceptions))
+            raise KitError(f"the metadata of {self.name} is not valid: {problems}") from group
+        return text
+
+
+def build(
+    out: Path, about: Description, files: Mapping[str, bytes], *, build_tag: str = "", tag: str = ANY
+) -> Path:
+    """Write a whole wheel: files, licences, METADATA, WHEEL and RECORD.
+
+    Args:
+        out: folder for it.
+        about: what it is.
+        files: path inside the wheel -> content; what gets installed.
+        build_tag: tells it from another build of the same version; starts with a digit.
+        tag: which Pythons and machines it is for, e.g. "cp311-cp311-linux_x86_64".
+
+    Returns:
+        The wheel, `<name>-<version>[-<build tag>]-<tag>.whl`.
+
+    Raises:
+        KitError: the description is not valid, or the file cannot be written.
+    """
+    dist_info = f"{about.stem}.dist-info"
+    wheel_lines = [
+        "Wheel-Version: 1.0",
+        "Generator: kaggle-offline-kit",
+        f"Root-Is-Purelib: {str(tag.endswith('-none-any')).lower()}",
+        f"Tag: {tag}",
+        *([f"Build: {build_tag}"] if build_tag else []),
+    ]
+    described = {
+        **{f"{dist_info}/licenses/{name}": data for name, data in about.licence_files.items()},
+        f"{dist_info}/METADATA": about.metadata().encode(),
+        f"{dist_info}/WHEEL": ("\n".join(wheel_lines) + "\n").encode(),
+    }
+    wheel = out / ("-".join(part for part in (about.stem, build_tag, tag) if part) + ".whl")
+    write_wheel(wheel, {**files, **described}, dist_info=dist_info)
+    return wheel
 
 
 def write_wheel(path: Path, files: Mapping[str, bytes], *, dist_info: str) -> None:

@@ -17,7 +17,7 @@ from kit.errors import KitError
 
 PYTHONS = ("3.13", "3.12", "3.11")
 """Newest first: the image's next Python is what breaks bundles."""
-OURS = ("kit", "submission", "mmcv", "mmdet")
+OURS = ("kit", "submission", "mmcv", "mmdet", "cbnetv2", "vit_adapter")
 """What no Kaggle image has; an environment in which one imports proves nothing."""
 _RECORD = "image.json"
 _PROBE = "import sys; print(*sys.version_info[:2], sep='.', end=' '); print(sys.executable)"

@@ -15,6 +15,7 @@ DISTRIBUTION = {
     "mmcv": "mmcv-full",
     "mmseg": "mmsegmentation",
     "PIL": "pillow",
+    "vit_adapter": "vit-adapter",
     "yaml": "pyyaml",
     "segmentation_models_pytorch": "segmentation-models-pytorch",
 }
