@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,9 +73,17 @@ def build(config: Mapping[str, Any]) -> Network:
             fix=f"install {' and '.join(declared.requires)}",
         ) from error
     if config.get("sync_bn", False):
-        convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
-        module.network = convert(module.network)
+        module.network = _shared_batch_norms(module.network, declared)
     return module
+
+
+def _shared_batch_norms(network: nn.Module, declared: NetworkSpec) -> nn.Module:
+    convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
+    if "timm" in declared.requires:
+        # timm's batch norms contain the activation, and torch's conversion would drop it.
+        convert = importlib.import_module("timm.layers").convert_sync_batchnorm
+    converted: nn.Module = convert(network)
+    return converted
 
 
 def _entry(name: str) -> Entry:

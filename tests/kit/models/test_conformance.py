@@ -1,56 +1,32 @@
-"""One suite over the whole registry: what holds for one network holds for every one."""
+"""One suite over the whole registry: what holds for one network holds for every one.
 
+`python -m tests.bench matrix` prints networks x checks; the table is kept in docs/models.md.
+"""
+
+import copy
 import math
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from kit.errors import KitError
-from kit.models import build, load_weights, names, save_weights, spec
-from train_local import recipes
+from kit.models import build, load_weights, names, save_weights, spec, tiny
+from tests.kit.models.probing import changed_copy, images, loss, predicted, raw, settled, storages
 
 LARGEST_FILE = 4 * 2**20
 """Bytes of a tiny network as fp16: small enough to pass weights around in tests and demos."""
 
-TINY = {
-    network: next(
-        form.network
-        for form in (recipes.get(name).tiny() for name in recipes.names())
-        if form.network["network"] == network
-    )
-    for network in names()
-}
+CLOSE = {"rtol": 2e-3, "atol": 2e-3}
+"""Of float32 sums taken in another order, through a hundred layers."""
 
+ROUNDING = {torch.bfloat16: 0.05, torch.float16: 0.01}
+"""Error allowed in half precision, as its root mean square over the output's standard deviation."""
 
-def images(count, height, width, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
+RANDOM = ("Dropout", "DropPath", "DropBlock", "StochasticDepth")
+"""What layers that act in training alone are called, besides batch norms."""
 
-
-def squares(height, width, corners, side=30):
-    boxes, masks = [], []
-    for y, x in corners:
-        mask_HW = torch.zeros(height, width, dtype=torch.bool)
-        mask_HW[y : y + side, x : x + side] = True
-        boxes.append([x, y, min(x + side, width), min(y + side, height)])
-        masks.append(mask_HW)
-    return {"boxes": torch.tensor(boxes, dtype=torch.float32), "masks": torch.stack(masks)}
-
-
-def loss(module, x_NCHW):
-    if spec(module.spec.name).kind == "semantic":
-        return torch.nn.functional.softplus(module(x_NCHW)).mean()
-    height, width = x_NCHW.shape[-2:]
-    targets = [squares(height, width, [(5, 8), (40, 50)]), squares(height, width, [(20, 30)])]
-    return torch.stack(list(module.losses(x_NCHW, targets).values())).sum()
-
-
-def predicted(module, x_NCHW):
-    """Everything a network says about each image, as a list of tensors an image."""
-    with torch.no_grad():
-        if module.spec.kind == "semantic":
-            return [[output] for output in module(x_NCHW)]
-        return [[found.scores, found.boxes, found.masks] for found in module.detect(x_NCHW)]
+check = pytest.mark.check
 
 
 @pytest.fixture(params=names())
@@ -60,58 +36,93 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def built():
-    torch.manual_seed(0)
-    return {name: build(TINY[name]).eval() for name in names()}
+    return {}
 
 
 @pytest.fixture
 def module(name, built):
+    """The network that all checks share: who changes it takes a copy."""
+    if name not in built:
+        built[name] = settled(name)
     return built[name].eval()
 
 
+def assert_close(left, right, **tolerance):
+    assert len(left) == len(right) > 0
+    for one, other in zip(left, right, strict=True):
+        scale = max(float(other.std()), 1e-6) if other.numel() > 1 else 1.0
+        torch.testing.assert_close(one / scale, other / scale, **(tolerance or CLOSE))
+
+
 class TestConformance:
-    def test_training_gives_finite_losses_and_a_gradient_to_every_parameter(self, name):
+    @pytest.fixture(autouse=True)
+    def _cell(self, request, name, record_property):
+        """Where this result goes in the matrix."""
+        record_property("network", name)
+        record_property("check", request.node.get_closest_marker("check").args[0])
+
+    @check("declared")
+    def test_it_declares_what_it_needs_and_returns(self, name):
+        declared = spec(name)
+        assert declared.name == name
+        assert declared.requires
+        assert (declared.kind == "instance") == (declared.output == "detections")
+        assert all(0 < value < 255 for value in (*declared.mean, *declared.std))
+
+    @check("trains")
+    def test_training_gives_a_finite_loss_and_finite_gradients(self, name):
         torch.manual_seed(1)
-        module = build(TINY[name]).train()
+        module = build(tiny(name)).train()
         value = loss(module, images(2, 96, 128))
         value.backward()
         assert math.isfinite(float(value.detach()))
-        left_out = tuple(spec(name).unused_parameters)
-        without = [
-            key
-            for key, parameter in module.network.named_parameters()
-            if parameter.grad is None and not (left_out and key.startswith(left_out))
-        ]
-        assert without == []
-        assert all(bool(torch.isfinite(p.grad).all()) for p in module.parameters() if p.grad is not None)
+        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        assert gradients
+        assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
+        declared = spec(name).unused_parameters
+        without = {key for key, parameter in module.network.named_parameters() if parameter.grad is None}
+        assert {key for key in without if not key.startswith(declared or ("/",))} == set()
+        assert all(any(key.startswith(prefix) for key in without) for prefix in declared)
 
+    @check("train = eval")
+    def test_training_mode_changes_nothing_but_dropout_and_batch_norm(self, module):
+        x_NCHW = images(2, 96, 128)
+        expected = raw(module, x_NCHW)
+        training = copy.deepcopy(module).train()
+        for layer in training.modules():
+            batch_norm = isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)
+            if batch_norm or any(word in type(layer).__name__ for word in RANDOM):
+                layer.eval()
+        assert_close(raw(training, x_NCHW), expected, rtol=1e-5, atol=1e-5)
+
+    @check("batch")
     def test_an_image_does_not_depend_on_its_batch(self, module):
         x_NCHW = images(2, 96, 128)
-        together = predicted(module, x_NCHW)
-        alone = [predicted(module, x_NCHW[index : index + 1])[0] for index in range(2)]
-        for left, right in zip(together, alone, strict=True):
-            for one, other in zip(left, right, strict=True):
-                if one.dtype == torch.bool:
-                    assert (one != other).float().mean() < 1e-3
-                else:  # a hundred random layers amplify rounding
-                    torch.testing.assert_close(one, other, rtol=2e-3, atol=2e-3)
+        together = raw(module, x_NCHW)
+        for index in range(2):
+            assert_close(raw(module, x_NCHW[index : index + 1]), [t[index : index + 1] for t in together])
 
-    @pytest.mark.parametrize(("height", "width"), [(97, 131), (33, 40), (64, 257)])
+    @check("odd sizes")
+    @pytest.mark.parametrize(("height", "width"), [(97, 131), (33, 40), (5, 257)])
     def test_any_size_comes_back_as_it_went_in(self, module, height, width):
         (found,) = predicted(module, images(1, height, width))
         assert found[-1].shape[-2:] == (height, width)
 
-    def test_the_same_seed_builds_the_same_network_and_the_same_answers(self, name):
-        states, answers = [], []
+    @check("repeatable")
+    def test_the_same_seed_builds_the_same_network_and_gives_the_same_loss_and_answers(self, name):
+        states, losses, answers = [], [], []
         for _ in range(2):
             torch.manual_seed(5)
-            module = build(TINY[name]).eval()
-            states.append(module.network.state_dict())
-            answers.append(predicted(module, images(1, 96, 96)))
+            module = build(tiny(name))
+            states.append(copy.deepcopy(module.network.state_dict()))
+            losses.append(loss(module.train(), images(2, 96, 96)).detach())
+            answers.append(predicted(module.eval(), images(1, 96, 96))[0])
         assert states[0].keys() == states[1].keys()
         assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-        assert all(torch.equal(a, b) for a, b in zip(answers[0][0], answers[1][0], strict=True))
+        assert torch.equal(*losses)
+        assert all(torch.equal(a, b) for a, b in zip(*answers, strict=True))
 
+    @check("colours")
     @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
     def test_colours_are_normalised_exactly_once(self, module, name, dtype):
         seen = []
@@ -126,42 +137,91 @@ class TestConformance:
         ]
         assert seen[0][0, :, 3, 7].tolist() == pytest.approx(expected, rel=1e-5)
 
+    @check("round trip")
     def test_weights_survive_a_round_trip_under_the_library_s_names(self, module, name, tmp_path):
         path = tmp_path / "weights.safetensors"
         save_weights(module, path, {"made": "here"})
-        other = build(TINY[name]).eval()
+        other = build(tiny(name)).eval()
         load_weights(other, path)
         x_NCHW = images(1, 96, 96)
         for one, same in zip(predicted(module, x_NCHW)[0], predicted(other, x_NCHW)[0], strict=True):
             assert torch.equal(one, same)
-        from safetensors import safe_open
-
         with safe_open(path, "pt") as stored:
             assert sorted(stored.keys()) == sorted(module.network.state_dict())
             assert stored.metadata() == {"made": "here"}
 
+    @check("fp16 file")
     def test_half_precision_weights_are_half_the_size_and_load_as_float32(self, module, name, tmp_path):
         path = tmp_path / "weights.safetensors"
         save_weights(module, path, half=True)
         assert path.stat().st_size < LARGEST_FILE
-        other = build(TINY[name])
+        other = build(tiny(name))
         load_weights(other, path)
         original = module.network.state_dict()
         for key, value in other.network.state_dict().items():
             assert value.dtype == original[key].dtype
             torch.testing.assert_close(value, original[key], rtol=1e-3, atol=1e-4)
 
+    def autocast_is_close(self, module, dtype):
+        x_NCHW = images(1, 96, 128)
+        expected = raw(module, x_NCHW)
+        with torch.autocast("cpu", dtype=dtype):
+            rounded = raw(module, x_NCHW)
+        for one, other in zip(rounded, expected, strict=True):
+            assert bool(torch.isfinite(one).all())
+            error = (one.float() - other).square().mean().sqrt() / other.std()
+            assert float(error) < ROUNDING[dtype]
+
+    @check("bf16")
+    def test_bfloat16_autocast_is_close_to_float32(self, module):
+        self.autocast_is_close(module, torch.bfloat16)
+
+    @check("fp16")
+    def test_float16_autocast_is_close_to_float32(self, module):
+        self.autocast_is_close(module, torch.float16)
+
+    @check("NHWC")
+    def test_channels_last_gives_the_same_numbers(self, module):
+        """Weights of torch's own convolutions only: mmcv's weight-standardised ones take contiguous views."""
+        x_NCHW = images(2, 96, 128)
+        expected = raw(module, x_NCHW)
+        other = copy.deepcopy(module)
+        for layer in other.modules():
+            if type(layer) in {torch.nn.Conv2d, torch.nn.ConvTranspose2d}:
+                layer.to(memory_format=torch.channels_last)
+        assert_close(raw(other, x_NCHW.contiguous(memory_format=torch.channels_last)), expected)
+
+    @check("copies")
+    def test_a_deep_copy_answers_alike_and_shares_nothing(self, module):
+        x_NCHW = images(1, 96, 96)
+        before = raw(module, x_NCHW)
+        other = copy.deepcopy(module)
+        assert not storages(module) & storages(other)
+        assert all(torch.equal(a, b) for a, b in zip(raw(other, x_NCHW), before, strict=True))
+        assert not storages(module) & storages(changed_copy(module))
+        assert all(torch.equal(a, b) for a, b in zip(raw(module, x_NCHW), before, strict=True))
+
+    @check("SyncBN")
+    def test_sync_batch_norm_keeps_names_and_answers(self, module, name):
+        other = build({**tiny(name), "sync_bn": True}).eval()
+        count = {
+            kind: [sum(isinstance(layer, kind) for layer in network.modules()) for network in (module, other)]
+            for kind in (torch.nn.BatchNorm2d, torch.nn.SyncBatchNorm)
+        }
+        plain, shared = count.values()
+        assert shared == plain[::-1]
+        assert plain[1] == 0
+        assert list(other.network.state_dict()) == list(module.network.state_dict())
+        other.network.load_state_dict(module.network.state_dict())
+        x_NCHW = images(1, 96, 96)
+        assert_close(raw(other, x_NCHW), raw(module, x_NCHW))
+
+    @check("bad input")
     def test_images_that_are_not_rgb_are_refused(self, module):
         with pytest.raises(KitError, match=r"takes RGB images \(N, 3, H, W\), got \(1, 4, 96, 96\)"):
             predicted(module, torch.zeros(1, 4, 96, 96))
 
+    @check("bad input")
     def test_an_argument_it_does_not_have_is_named(self, name):
         with pytest.raises(KitError, match="colour_of_the_sky"):
             build({"network": name, "colour_of_the_sky": "blue"})
-
-    def test_it_declares_what_it_needs_and_returns(self, name):
-        declared = spec(name)
-        assert declared.name == name
-        assert declared.requires
-        assert (declared.kind == "instance") == (declared.output == "detections")
-        assert all(0 < value < 255 for value in (*declared.mean, *declared.std))
