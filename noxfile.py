@@ -25,38 +25,59 @@ WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "bui
 SAMPLE = ROOT / "sample"
 RECIPES = {"detectors-r50": "vasculature", "unet-regnety16": "kidney"}
 COMPETITIONS = ("kidney", "vasculature")
+OWN_WHEELS = ("mmcv", "cbnetv2", "vit-adapter")
 
 
 # --- the one environment --------------------------------------------------------------------------
 
 
 def environment(session: nox.Session) -> str:
-    """Python of the environment all sessions share; made again only when what it is made from changes."""
+    """Python of the environment all sessions share.
+
+    Made again when the lock or the Python changes; our own wheels alone are built and installed again when
+    only their sources change.
+    """
     folder = ROOT / ".nox" / f"kit-{sys.implementation.cache_tag}"
     python = folder / "bin" / "python"
-    stamp = folder / "made-from"
-    made_from = _environment_identity()
-    if stamp.is_file() and stamp.read_text() == made_from:
-        return str(python)
-    shutil.rmtree(folder, ignore_errors=True)
-    _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
     into = ("pip", "install", "--quiet", "--python", str(python))
-    _uv(session, *into, "--require-hashes", "-r", "requirements.lock")
-    wheels = BUILD / "local-wheels"
-    session.run(
-        str(python), "-m", "bundle", "wheel", "mmcv", "--out", str(wheels), external=True, silent=True
-    )
-    _uv(session, *into, "--no-deps", *map(str, wheels.glob("mmcv_full-*.whl")))
-    stamp.write_text(made_from)
+    made_from, identity = folder / "made-from", _lock_identity()
+    if not _is_of(made_from, identity):
+        shutil.rmtree(folder, ignore_errors=True)
+        _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
+        _uv(session, *into, "--require-hashes", "-r", "requirements.lock")
+        made_from.write_text(identity)
+    ours_from, identity = folder / "own-wheels-from", _own_wheels_identity()
+    if not _is_of(ours_from, identity):
+        ours_from.unlink(missing_ok=True)
+        wheels = BUILD / "local-wheels"
+        shutil.rmtree(wheels, ignore_errors=True)
+        for name in OWN_WHEELS:
+            build = ("-m", "bundle", "wheel", name, "--out", str(wheels))
+            session.run(str(python), *build, external=True, silent=True)
+        _uv(session, *into, "--no-deps", "--reinstall", *map(str, sorted(wheels.glob("*.whl"))))
+        ours_from.write_text(identity)
     return str(python)
 
 
-def _environment_identity() -> str:
-    ours = sorted((ROOT / "bundle" / "packages" / "mmcv_portable").glob("*.*"))
-    builders = [ROOT / "bundle" / name for name in ("mmcv_wheel.py", "sdist.py", "wheelfile.py")]
-    digest = hashlib.sha256(sys.version.encode())
-    for path in [ROOT / "requirements.lock", *ours, *builders]:
-        digest.update(path.name.encode() + path.read_bytes())
+def _is_of(stamp: Path, identity: str) -> bool:
+    return stamp.is_file() and stamp.read_text() == identity
+
+
+def _lock_identity() -> str:
+    """What the environment is made from, but for our own wheels."""
+    return hashlib.sha256(sys.version.encode() + (ROOT / "requirements.lock").read_bytes()).hexdigest()
+
+
+def _own_wheels_identity() -> str:
+    """What our own wheels are made from: the packages without their tests, and the code that builds them."""
+    packages = ROOT / "bundle" / "packages"
+    names = [path.relative_to(ROOT) for path in packages.rglob("*") if path.is_file()]
+    names = [name for name in names if not {"__pycache__", "tests"} & set(name.parts)]
+    builders = ("mmcv_wheel", "own_wheel", "sdist", "wheelfile")
+    digest = hashlib.sha256()
+    for name in [*sorted(names), *(Path("bundle", f"{builder}.py") for builder in builders)]:
+        content = (ROOT / name).read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
@@ -250,6 +271,12 @@ def tests(session: nox.Session) -> None:
 def golden(session: nox.Session) -> None:
     """The golden-output test alone: the rendered predict.py against an independent slow path's CSVs."""
     run(session, "-m", "submission", "golden", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """`-- models` or `-- inference`: time and memory of our networks or engines, against their peers."""
+    run(session, "-m", "tests.bench", *session.posargs)
 
 
 @nox.session

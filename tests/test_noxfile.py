@@ -1,23 +1,42 @@
-"""The table of contents lists what exists: no stub, nothing missing."""
+"""The table of contents lists what exists: no stub, nothing missing; its environment is made when needed."""
+
+import __future__
 
 import ast
+import functools
+import hashlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+from uv import find_uv_bin
+
+from bundle.wheel_verb import OWN_WHEELS
 from kit import competitions
 from train_local import recipes
 
 ROOT = Path(__file__).parents[1]
+STATEMENTS = ast.parse((ROOT / "noxfile.py").read_text()).body
 
 
 def constant(name):
-    for node in ast.parse((ROOT / "noxfile.py").read_text()).body:
+    for node in STATEMENTS:
         if isinstance(node, ast.Assign) and [
             target.id for target in node.targets if isinstance(target, ast.Name)
         ] == [name]:
             return ast.literal_eval(node.value)
     raise AssertionError(f"noxfile.py assigns no {name}")
+
+
+def sessions():
+    for node in STATEMENTS:
+        if isinstance(node, ast.FunctionDef) and "nox.session" in map(
+            ast.unparse, [getattr(decorator, "func", decorator) for decorator in node.decorator_list]
+        ):
+            yield node
 
 
 def test_every_recipe_has_its_session():
@@ -28,12 +47,152 @@ def test_every_competition_can_be_named():
     assert sorted(constant("COMPETITIONS")) == sorted(competitions.names())
 
 
-def test_every_module_run_by_a_session_answers_to_help():
-    text = (ROOT / "noxfile.py").read_text()
-    for module in ("train_local", "bundle", "submission", "kit"):
-        assert f'"{module}"' in text
-        done = subprocess.run(
-            [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert "usage:" in done.stdout
+def test_every_own_wheel_of_the_bundle_is_in_the_environment():
+    assert sorted(constant("OWN_WHEELS")) == sorted(name.removesuffix("-full") for name in OWN_WHEELS)
+
+
+def test_every_session_says_in_a_line_what_it_does():
+    described = {node.name: ast.get_docstring(node) for node in sessions()}
+    assert len(described) >= 12
+    assert {name: text for name, text in described.items() if not text or "\n\n" in text.strip()} == {}
+
+
+@pytest.mark.parametrize("module", ["train_local", "bundle", "submission", "kit", "tests.bench"])
+def test_every_module_run_by_a_session_answers_to_help(module):
+    assert f'"{module}"' in (ROOT / "noxfile.py").read_text()
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+
+
+# --- the one environment ---
+
+
+class Machine:
+    """Stands where nox would run commands: writes them down, and makes the folder a new environment is."""
+
+    def __init__(self):
+        self.commands = []
+
+    def run(self, *command, **options):
+        self.commands.append(command)
+        if "venv" in command:
+            Path(command[-1]).mkdir(parents=True)
+        if "wheel" in command:
+            out = Path(command[command.index("--out") + 1])
+            out.mkdir(parents=True, exist_ok=True)
+            (out / f"{command[command.index('wheel') + 1]}.whl").touch()
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of what the environment is made from, and noxfile's own functions looking at it.
+
+    They are taken out of the file because nox, which that imports, runs outside of this environment.
+    """
+    shutil.copytree(ROOT / "bundle", tmp_path / "bundle", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "requirements.lock", tmp_path / "requirements.lock")
+    functions = [node for node in STATEMENTS if isinstance(node, ast.FunctionDef)]
+    wanted = [node for node in functions if not node.decorator_list and not node.name.startswith("_train")]
+    space = {
+        "hashlib": hashlib,
+        "shutil": shutil,
+        "sys": sys,
+        "Path": Path,
+        "find_uv_bin": find_uv_bin,
+        "ROOT": tmp_path,
+        "BUILD": tmp_path / "build",
+        "OWN_WHEELS": constant("OWN_WHEELS"),
+    }
+    tree = ast.Module(wanted, type_ignores=[])
+    exec(compile(tree, "noxfile.py", "exec", flags=__future__.annotations.compiler_flag), space)
+    machine = Machine()
+    return SimpleNamespace(
+        root=tmp_path, machine=machine, environment=functools.partial(space["environment"], machine)
+    )
+
+
+def verbs(project):
+    """What one call of `environment` did, in short."""
+    project.machine.commands.clear()
+    project.environment()
+    known = ("venv", "--require-hashes", "wheel", "--reinstall")
+    return [next(verb for verb in known if verb in command) for command in project.machine.commands]
+
+
+OURS = ["wheel", "wheel", "wheel", "--reinstall"]
+ALL = ["venv", "--require-hashes", *OURS]
+
+
+def test_an_environment_is_made_once_and_has_every_own_wheel(project):
+    assert verbs(project) == ALL
+    installed = [Path(part).stem for part in project.machine.commands[-1] if part.endswith(".whl")]
+    assert installed == ["cbnetv2", "mmcv", "vit-adapter"]
+    assert "--no-deps" in project.machine.commands[-1]
+    assert verbs(project) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bundle/packages/cbnetv2/src/cbnetv2/__init__.py",
+        "bundle/packages/vit_adapter/pyproject.toml",
+        "bundle/packages/vit_adapter/LICENSE",
+        "bundle/packages/mmcv_portable/_ext.py",
+        "bundle/own_wheel.py",
+    ],
+)
+def test_a_change_in_one_of_our_packages_installs_our_wheels_again_and_nothing_else(project, name):
+    verbs(project)
+    with (project.root / name).open("a") as file:
+        file.write("# changed\n")
+    assert verbs(project) == OURS
+    assert verbs(project) == []
+
+
+def test_a_module_that_moves_or_goes_installs_our_wheels_again(project):
+    verbs(project)
+    source = project.root / "bundle/packages/cbnetv2/src/cbnetv2/__init__.py"
+    source.rename(source.with_name("elsewhere.py"))
+    assert verbs(project) == OURS
+    source.with_name("elsewhere.py").unlink()
+    assert verbs(project) == OURS
+
+
+def test_another_lock_makes_the_whole_environment_again(project):
+    verbs(project)
+    with (project.root / "requirements.lock").open("a") as file:
+        file.write("# changed\n")
+    assert verbs(project) == ALL
+
+
+def test_tests_of_our_packages_and_what_python_leaves_behind_change_nothing(project):
+    verbs(project)
+    package = project.root / "bundle/packages/cbnetv2"
+    for name in ("tests/test_new.py", "src/cbnetv2/__pycache__/__init__.pyc"):
+        path = package / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("new")
+    assert verbs(project) == []
+
+
+def test_own_wheels_whose_installation_was_cut_off_are_installed_again(project):
+    verbs(project)
+    source = project.root / "bundle/packages/cbnetv2/src/cbnetv2/__init__.py"
+    before = source.read_text()
+    source.write_text("# changed\n")
+    run = project.machine.run
+
+    def cut_off(*command, **options):
+        if "--reinstall" in command:
+            raise KeyboardInterrupt
+        run(*command, **options)
+
+    project.machine.run = cut_off
+    with pytest.raises(KeyboardInterrupt):
+        project.environment()
+    project.machine.run = run
+    source.write_text(before)  # what is installed may be either
+    assert verbs(project) == OURS
