@@ -18,7 +18,7 @@ from kit.errors import KitError
 PACKAGES = Path(__file__).parent / "packages"
 """Where the source packages live."""
 
-_FIELDS = frozenset(
+_NEEDED = frozenset(
     {
         "dependencies",
         "description",
@@ -30,7 +30,10 @@ _FIELDS = frozenset(
         "version",
     }
 )
-"""Of `[project]`: all of them must be there, and no other, since it would get lost."""
+"""Of `[project]`: all of them must be there."""
+
+_CARRIED = _NEEDED | {"optional-dependencies"}
+"""Of `[project]`: no other may be there, since it would get lost."""
 
 
 def build_wheel(source: Path, out: Path) -> Path:
@@ -56,6 +59,7 @@ def build_wheel(source: Path, out: Path) -> Path:
         licence_files={name: _read(source / name) for name in project["license-files"]},
         requires_python=project["requires-python"],
         requires=tuple(project["dependencies"]),
+        extras=project.get("optional-dependencies", {}),
         readme=_read(source / project["readme"]).decode(),
     )
     return wheelfile.build(out, about, _modules(source / "src", about.name.replace("-", "_")))
@@ -67,9 +71,9 @@ def _project(path: Path) -> Mapping[str, Any]:
         project: dict[str, Any] = tomllib.loads(_read(path).decode()).get("project", {})
     except ValueError as error:
         raise KitError(f"not TOML: {error}", where=path) from error
-    if absent := sorted(_FIELDS - project.keys()):
+    if absent := sorted(_NEEDED - project.keys()):
         raise KitError(f"[project] does not say {', '.join(absent)}", where=path, fix="add it")
-    if surplus := sorted(project.keys() - _FIELDS):
+    if surplus := sorted(project.keys() - _CARRIED):
         raise KitError(
             f"[project] says {', '.join(surplus)}, which our wheels do not carry",
             where=path,

@@ -7,8 +7,8 @@ import csv
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.metadata import Metadata
@@ -39,6 +39,7 @@ class Description:
         licence_files: name -> content; shipped in the wheel's metadata folder.
         requires_python: version specifier.
         requires: requirements as `Requires-Dist` takes them.
+        extras: name of what can be asked for in addition -> its requirements, without markers.
         readme: Markdown, what an index shows.
         more: further header lines, field -> value.
     """
@@ -51,6 +52,7 @@ class Description:
     requires_python: str
     requires: tuple[str, ...]
     readme: str
+    extras: Mapping[str, Sequence[str]] = field(default_factory=dict)
     more: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -69,11 +71,12 @@ class Description:
             f"Name: {self.name}",
             f"Version: {self.version}",
             f"Summary: {self.summary}",
-            *(f"{field}: {value}" for field, value in self.more),
+            *(f"{name}: {value}" for name, value in self.more),
             f"License-Expression: {self.licence}",
             *(f"License-File: {name}" for name in self.licence_files),
             f"Requires-Python: {self.requires_python}",
             *(f"Requires-Dist: {requirement}" for requirement in self.requires),
+            *(line for extra, needs in self.extras.items() for line in _extra_lines(extra, needs)),
             "Description-Content-Type: text/markdown",
             "",
             self.readme,
@@ -85,6 +88,12 @@ class Description:
             problems = "; ".join(map(str, group.exceptions))
             raise KitError(f"the metadata of {self.name} is not valid: {problems}") from group
         return text
+
+
+def _extra_lines(extra: str, needs: Sequence[str]) -> Iterator[str]:
+    yield f"Provides-Extra: {extra}"
+    for requirement in needs:
+        yield f'Requires-Dist: {requirement} ; extra == "{extra}"'
 
 
 def build(

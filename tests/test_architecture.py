@@ -3,9 +3,12 @@
 import ast
 import statistics
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("kit", "bundle", "submission", "train_local")
@@ -15,6 +18,8 @@ ALLOWED = {
     "submission": {"submission", "kit"},
     "train_local": {"train_local", "kit"},
 }
+OWN = ("cbnetv2", "vit_adapter")
+IMPORTED_AS = {"mmcv-full": "mmcv"}
 
 
 def tracked(pattern):
@@ -42,6 +47,46 @@ def test_packages_import_kit_and_themselves_only(package):
     for path in found:
         foreign = (set(imported_packages(path)) & set(PACKAGES)) - ALLOWED[package]
         assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+def declared(own):
+    """What a package of our own may import: what its pyproject asks for, and in addition on request."""
+    project = tomllib.loads((ROOT / "bundle" / "packages" / own / "pyproject.toml").read_text())["project"]
+    extras = project.get("optional-dependencies", {}).values()
+    names = [Requirement(item).name for item in [*project["dependencies"], *(i for e in extras for i in e)]]
+    return {IMPORTED_AS.get(name, name) for name in names}
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_our_network_packages_import_what_they_declare_and_nothing_of_the_project(own):
+    allowed = declared(own)
+    assert not allowed & {"timm", "apex", "einops", *PACKAGES}
+    found = sources(f"bundle/packages/{own}/src")
+    assert found
+    for path in found:
+        foreign = set(imported_packages(path)) - allowed - {own} - sys.stdlib_module_names
+        assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+IMPORT_ALONE = """
+import sys, warnings
+
+class Refusal:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"kit", "bundle", "train_local", "submission", "timm", "apex", "einops"}:
+            raise AssertionError(f"{name} was asked for")
+
+sys.meta_path.insert(0, Refusal())
+warnings.simplefilter("ignore")  # mmcv announces its successor
+import cbnetv2, vit_adapter
+"""
+
+
+def test_our_network_packages_reach_nothing_else_at_run_time():
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALONE], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_files_stay_small_enough_to_read():
