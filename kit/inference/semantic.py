@@ -36,20 +36,18 @@ def probability(raw_NCHW: torch.Tensor, output: Output) -> torch.Tensor:
     """Foreground probability, float32 (N, 1, H, W), of what a network returns.
 
     Args:
-        raw_NCHW: "logit" and "sigmoid": (N, 1, H, W); "softmax": class probabilities (N, C, H, W), class 1 is
-        foreground.
-        output: what the numbers are, as the network declares it.
+        raw_NCHW: (N, 1, H, W).
+        output: what the numbers are, as the network declares it: a logit, or already a probability, whether
+            its own sigmoid or the foreground's share of a softmax.
 
     Raises:
-        KitError: the number of channels does not fit the declaration.
+        KitError: more than one value a pixel.
     """
     channels = raw_NCHW.shape[1]
-    if (channels != 1) if output != "softmax" else (channels < 2):
+    if channels != 1:
         raise KitError(f"a network that declares {output} returned {channels} channels")
     raw_NCHW = raw_NCHW.float()
-    if output == "logit":
-        return raw_NCHW.sigmoid()
-    return raw_NCHW[:, 1:2] if output == "softmax" else raw_NCHW
+    return raw_NCHW.sigmoid() if output == "logit" else raw_NCHW
 
 
 def predict_map(

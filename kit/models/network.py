@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -67,23 +67,79 @@ class Network(nn.Module):
         return (0, columns, 0, rows)
 
 
+class Auxiliary(NamedTuple):
+    """Logits that a deeper layer was made to give, for a loss of their own.
+
+    Attributes:
+        logit: (N, 1, h, w), foreground; (y, x) belongs to pixel (y * stride, x * stride) of the input.
+        stride: pixels of the input from one to the next.
+    """
+
+    logit: Tensor
+    stride: int
+
+
+class Logits(NamedTuple):
+    """What a semantic network's losses see. A named tuple, which Lightning Fabric hands through.
+
+    Attributes:
+        main: (N, K, H, W); K = 1: foreground; K = 2: background and foreground.
+        auxiliary: by name; empty for a network without auxiliary heads.
+    """
+
+    main: Tensor
+    auxiliary: Mapping[str, Auxiliary]
+
+
 class SemanticNetwork(Network):
     """One value a pixel in the declared semantics."""
 
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Predict.
+    def raw(self, padded_NCHW: Tensor, *, auxiliary: bool) -> Logits:
+        """Logits of a normalised batch at its resolution or coarser; families with more to tell override it.
+
+        Args:
+            padded_NCHW: height and width are multiples of `size_divisor`.
+            auxiliary: whether the auxiliary heads are wanted.
+        """
+        del auxiliary  # this family has none
+        return Logits(self.network(padded_NCHW), {})
+
+    def forward(self, x_NCHW: Tensor, *, logits: bool = False) -> Tensor | Logits:
+        """Predict, or what losses need: one call for both, as wrappers like Lightning Fabric want it.
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255, any height and width.
+            logits: return `Logits` at the input's size instead.
 
         Returns:
-            N, 1, H, W: logit, sigmoid or softmax probability of the foreground, as `spec.output` says.
+            N, 1, H, W: logit, sigmoid or softmax probability of the foreground, as `spec.output` says. Two
+            logits a pixel become one before they are brought to the input's size: bilinear interpolation is
+            linear, so the order does not matter, and softmax over two is the sigmoid of their difference.
         """
         height, width = x_NCHW.shape[-2:]
         # The border is continued after normalisation, so that it costs no second pass over a larger image.
         padded = F.pad(self.normalise(x_NCHW), self.padding(height, width), mode="replicate")
-        output: Tensor = self.network(padded)
-        return output[..., :height, :width]
+        coarse = self.raw(padded, auxiliary=logits)
+        if logits:
+            cropped = {
+                name: Auxiliary(logit_N1HW[..., : -(-height // stride), : -(-width // stride)], stride)
+                for name, (logit_N1HW, stride) in coarse.auxiliary.items()
+            }
+            return Logits(_enlarged(coarse.main, padded)[..., :height, :width], cropped)
+        value = coarse.main
+        if self.spec.output != "logit":
+            value = value.float()  # half precision has too few bits for probabilities near one
+        if value.shape[1] == 2:
+            value = value[:, 1:] - value[:, :1] if self.spec.output == "softmax" else value[:, 1:]
+        value = _enlarged(value, padded)[..., :height, :width]
+        return value if self.spec.output == "logit" else value.sigmoid()
+
+
+def _enlarged(value_NKHW: Tensor, like_NCHW: Tensor) -> Tensor:
+    size = like_NCHW.shape[-2:]
+    if value_NKHW.shape[-2:] == size:
+        return value_NKHW
+    return F.interpolate(value_NKHW, size, mode="bilinear", align_corners=False)
 
 
 class InstanceNetwork(Network):

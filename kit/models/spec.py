@@ -7,6 +7,10 @@ from typing import Any, Literal
 
 Output = Literal["logit", "sigmoid", "softmax", "detections"]
 
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+"""Red, green, blue of the images most encoders were pretrained on, on the 0..255 scale."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSpec:

@@ -128,14 +128,13 @@ def test_an_error_of_the_reader_reaches_the_caller_and_leaves_no_file(tmp_path, 
 
 def test_each_declared_output_becomes_the_same_probability():
     logit = torch.tensor([-2.0, 0.0, 3.0]).reshape(1, 1, 1, 3)
-    two = torch.cat([torch.zeros_like(logit), logit], dim=1)
     expected = logit.sigmoid()
     assert torch.allclose(probability(logit, "logit"), expected)
     assert torch.allclose(probability(expected, "sigmoid"), expected)
-    assert torch.allclose(probability(two.softmax(1), "softmax"), expected)
+    assert torch.allclose(probability(expected, "softmax"), expected)
 
 
-@pytest.mark.parametrize(("channels", "output"), [(2, "logit"), (3, "sigmoid"), (1, "softmax")])
+@pytest.mark.parametrize(("channels", "output"), [(2, "logit"), (3, "sigmoid"), (2, "softmax")])
 def test_channels_that_contradict_the_declaration_are_refused(channels, output):
     with pytest.raises(KitError, match=f"declares {output} returned {channels} channels"):
         probability(torch.zeros(1, channels, 2, 2), output)

@@ -30,8 +30,8 @@ def squares(height, width, corners, side=30):
 def loss(module, x_NCHW):
     """A scalar that every trained part of the network has a share in."""
     if module.spec.kind == "semantic":
-        outputs = module(x_NCHW)
-        outputs = outputs if isinstance(outputs, tuple | list) else [outputs]
+        logits = module(x_NCHW, logits=True)
+        outputs = [logits.main, *(auxiliary.logit for auxiliary in logits.auxiliary.values())]
         return torch.stack([torch.nn.functional.softplus(output).mean() for output in outputs]).sum()
     height, width = x_NCHW.shape[-2:]
     targets = [squares(height, width, [(5, 8), (40, 50)]), squares(height, width, [(20, 30)])]
@@ -55,8 +55,7 @@ def raw(module, x_NCHW):
     every stage gives for three fixed proposals.
     """
     if module.spec.kind == "semantic":
-        output = module(x_NCHW)
-        return [output[0] if isinstance(output, tuple | list) else output]
+        return [module(x_NCHW)]
     padded, _ = module._prepare(x_NCHW)
     features = module.network.extract_feat(padded)
     if isinstance(features[0], tuple | list):  # with an assisting backbone; the lead comes last

@@ -79,7 +79,7 @@ class TestConformance:
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
         assert gradients
         assert all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
-        declared = spec(name).unused_parameters
+        declared = module.spec.unused_parameters
         without = {key for key, parameter in module.network.named_parameters() if parameter.grad is None}
         assert {key for key in without if not key.startswith(declared or ("/",))} == set()
         assert all(any(key.startswith(prefix) for key in without) for prefix in declared)

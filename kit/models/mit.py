@@ -1,0 +1,261 @@
+"""Mix Transformer (MiT), the encoder of SegFormer: mmseg's layers, so that published weights fit, run by us.
+
+The forward pass is written here because mmseg's keeps every attention map, only to average and drop it, and
+copies each feature map between token and image layout four times a block, where a view does. Same numbers up
+to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from kit.errors import KitError
+from kit.models.network import Auxiliary, Logits, SemanticNetwork
+from kit.models.openmmlab import quiet
+from kit.models.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, Output
+
+HEADS = (1, 2, 5, 8)
+"""Attention heads of each stage; its width is `embed_dims` times as many."""
+
+STRIDES = (4, 8, 16, 32)
+"""Pixels of the input between two of each stage's feature map."""
+
+_REDUCTIONS = (8, 4, 2, 1)
+"""How much coarser each stage's keys and values are than its queries."""
+
+
+class MixTransformer(nn.Module):
+    """The encoder, with random weights.
+
+    Args:
+        embed_dims: width of the first stage; the others have 2, 5 and 8 times as much.
+        depths: blocks of each of the four stages.
+        drop_path: probability that the last block is left out in training; earlier ones less, linearly.
+        checkpointing: in training keep only what goes into each block and compute the rest again in the
+            backward pass.
+
+    Raises:
+        KitError: sizes that cannot be.
+    """
+
+    def __init__(
+        self, embed_dims: int, depths: Sequence[int], *, drop_path: float, checkpointing: bool
+    ) -> None:
+        super().__init__()
+        require_size("embed_dims", embed_dims)
+        if len(depths) != len(HEADS) or min(depths) < 1:
+            raise KitError(
+                f"a Mix Transformer has {len(HEADS)} stages of at least one block, got depths {list(depths)}",
+                where="depths",
+                fix="give four positive numbers, e.g. 3, 4, 6, 3 for MiT-b2",
+            )
+        require_probability("drop_path", drop_path)
+        # Not at the top: an ensemble without one has no use for it and Kaggle would have to install it.
+        with quiet():
+            from mmseg.models.backbones.mit import TransformerEncoderLayer
+            from mmseg.models.utils import PatchEmbed
+
+        self.checkpointing = checkpointing
+        norm = {"type": "LN", "eps": 1e-6}
+        rates = iter([drop_path * index / max(sum(depths) - 1, 1) for index in range(sum(depths))])
+        self.layers = nn.ModuleList()
+        before = 3
+        for stage, (depth, heads) in enumerate(zip(depths, HEADS, strict=True)):
+            width = embed_dims * heads
+            kernel, stride = (7, 4) if stage == 0 else (3, 2)
+            embed = PatchEmbed(
+                before, width, kernel_size=kernel, stride=stride, padding=kernel // 2, norm_cfg=norm
+            )
+            blocks = nn.ModuleList(
+                TransformerEncoderLayer(
+                    width,
+                    heads,
+                    feedforward_channels=4 * width,
+                    drop_path_rate=next(rates),
+                    norm_cfg=norm,
+                    sr_ratio=_REDUCTIONS[stage],
+                )
+                for _ in range(depth)
+            )
+            self.layers.append(nn.ModuleList([embed, blocks, nn.LayerNorm(width, eps=1e-6)]))
+            before = width
+        self.apply(_initialise)
+
+    def forward(self, x_NCHW: Tensor) -> list[Tensor]:
+        """Feature maps of the four stages, at strides 4, 8, 16 and 32.
+
+        Args:
+            x_NCHW: normalised; height and width are multiples of 32.
+        """
+        levels = []
+        layers: Any = self.layers
+        for embed, blocks, norm in layers:
+            tokens_BNC, (height, width) = embed(x_NCHW)
+            for block in blocks:
+                if self.checkpointing and torch.is_grad_enabled():
+                    tokens_BNC = checkpoint(_block, block, tokens_BNC, height, width, use_reentrant=False)
+                else:
+                    tokens_BNC = _block(block, tokens_BNC, height, width)
+            x_NCHW = _image(norm(tokens_BNC), height, width)
+            levels.append(x_NCHW)
+        return levels
+
+
+def _initialise(layer: nn.Module) -> None:
+    """First weights as mmseg draws them."""
+    if isinstance(layer, nn.Linear):
+        nn.init.trunc_normal_(layer.weight, std=0.02)
+        nn.init.zeros_(layer.bias)
+    elif isinstance(layer, nn.Conv2d):
+        fan_out = layer.out_channels * math.prod(layer.kernel_size) // layer.groups
+        nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_out))
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
+class Segmenter(nn.Module):
+    """Encoder and decoder, by the names they have in mmseg's checkpoints.
+
+    Attributes:
+        backbone: the encoder.
+        decode_head: maps the four levels to logits at a quarter of the resolution.
+        auxiliary_heads: map one level each to one logit; none for most networks.
+    """
+
+    def __init__(
+        self, backbone: MixTransformer, decode_head: nn.Module, auxiliary_heads: nn.ModuleList
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.decode_head = decode_head
+        self.auxiliary_heads = auxiliary_heads
+
+
+class MitNetwork(SemanticNetwork):
+    """A semantic network on a Mix Transformer.
+
+    Args:
+        spec: what it declares.
+        network: encoder and decoder.
+        auxiliary_stages: those whose auxiliary heads enter a loss.
+    """
+
+    network: Segmenter
+
+    def __init__(
+        self, spec: NetworkSpec, network: Segmenter, *, auxiliary_stages: Sequence[int] = ()
+    ) -> None:
+        super().__init__(spec, network)
+        self.auxiliary_stages = tuple(auxiliary_stages)
+
+    def raw(self, padded_NCHW: Tensor, *, auxiliary: bool) -> Logits:
+        """Logits at a quarter of the resolution."""
+        levels = self.network.backbone(padded_NCHW)
+        named = {}
+        for stage in self.auxiliary_stages if auxiliary else ():
+            head = self.network.auxiliary_heads[stage]
+            named[f"stage{stage}"] = Auxiliary(head(levels[stage]), STRIDES[stage])
+        return Logits(self.network.decode_head(levels), named)
+
+
+def declare(name: str, output: Output, unused_parameters: tuple[str, ...] = ()) -> NetworkSpec:
+    """The declaration of a network on a Mix Transformer."""
+    return NetworkSpec(
+        name=name,
+        system=name,
+        kind="semantic",
+        output=output,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        size_divisor=32,
+        requires=("mmcv-full", "mmsegmentation"),
+        unused_parameters=unused_parameters,
+    )
+
+
+def widths(embed_dims: int) -> tuple[int, ...]:
+    """Channels of the four levels."""
+    return tuple(embed_dims * heads for heads in HEADS)
+
+
+def require_size(word: str, value: int) -> None:
+    """Refuse a size below one.
+
+    Raises:
+        KitError: says which.
+    """
+    if value < 1:
+        raise KitError(f"{word} {value} is no size", where="network of the recipe", fix="give 1 or more")
+
+
+def require_probability(word: str, value: float) -> None:
+    """Refuse what is no probability below one.
+
+    Raises:
+        KitError: says which.
+    """
+    if not 0 <= value < 1:
+        raise KitError(
+            f"{word} {value} is no probability below one",
+            where="network of the recipe",
+            fix="give 0 to switch it off, 0.1 as published",
+        )
+
+
+def _image(tokens_BNC: Tensor, height: int, width: int) -> Tensor:
+    """Tokens as an image: a view, channels last in memory."""
+    batch, _, channels = tokens_BNC.shape
+    return tokens_BNC.transpose(1, 2).view(batch, channels, height, width)
+
+
+def _tokens(x_NCHW: Tensor) -> Tensor:
+    return x_NCHW.flatten(2).transpose(1, 2)
+
+
+def _block(block: Any, tokens_BNC: Tensor, height: int, width: int) -> Tensor:
+    """Attention, then the convolutional feed-forward part, each added to what it was given.
+
+    Args:
+        block: mmseg's `TransformerEncoderLayer`.
+        tokens_BNC: row by row.
+        height: of the feature map.
+        width: of the feature map.
+    """
+    attention, mix = block.attn, block.ffn
+    attended_BNC = _attend(attention, block.norm1(tokens_BNC), height, width)
+    tokens_BNC = tokens_BNC + attention.dropout_layer(attended_BNC)
+    mixed_NCHW = mix.layers(_image(block.norm2(tokens_BNC), height, width))
+    mixed_BNC: Tensor = mix.dropout_layer(_tokens(mixed_NCHW))
+    return tokens_BNC + mixed_BNC
+
+
+def _attend(attention: Any, tokens_BNC: Tensor, height: int, width: int) -> Tensor:
+    """Self-attention to keys and values at a lower resolution (SegFormer, equations 1 and 2).
+
+    Args:
+        attention: mmseg's `EfficientMultiheadAttention`.
+        tokens_BNC: normalised, row by row.
+        height: of the feature map.
+        width: of the feature map.
+    """
+    reduced_BMC = tokens_BNC
+    if attention.sr_ratio > 1:
+        reduced_BMC = attention.norm(_tokens(attention.sr(_image(tokens_BNC, height, width))))
+    inner = attention.attn
+    batch, _, channels = tokens_BNC.shape
+    heads, each = inner.num_heads, inner.head_dim
+    weight, bias = inner.in_proj_weight, inner.in_proj_bias
+    query_BNC = F.linear(tokens_BNC, weight[:channels], bias[:channels])
+    pair = F.linear(reduced_BMC, weight[channels:], bias[channels:]).view(batch, -1, 2, heads, each)
+    key, value = pair.permute(2, 0, 3, 1, 4)
+    query = query_BNC.view(batch, -1, heads, each).transpose(1, 2)
+    out_BNC = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+    projected: Tensor = inner.out_proj(out_BNC)
+    return projected

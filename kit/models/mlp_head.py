@@ -1,0 +1,119 @@
+"""SegFormer's all-MLP decoder: every level to one width and one resolution, joined by a 1x1 convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kit.errors import KitError
+from kit.models.mit import require_probability, require_size
+from kit.models.openmmlab import quiet
+
+Norm = Literal["batch", "group"]
+
+
+class MlpHead(nn.Module):
+    """mmseg's `SegformerHead` by its state-dict names, with a fourth of its arithmetic and memory.
+
+    The published head enlarges all levels to a quarter of the input, concatenates them and convolves 1x1.
+    Both steps are linear and the convolution has no bias, so each level is convolved with its part of the
+    weights before it is enlarged, and the results are added: the same function.
+
+    Args:
+        in_channels: of each level, finest first.
+        channels: width of the decoder.
+        classes: logits a pixel.
+        norm: behind each convolution but the last.
+        norm_groups: of "group".
+        dropout: of whole channels, before the last convolution.
+
+    Raises:
+        KitError: sizes that cannot be.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        *,
+        channels: int,
+        classes: int,
+        norm: Norm,
+        norm_groups: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        settings = _norm_settings(norm, channels, norm_groups)
+        require_probability("dropout", dropout)
+        with quiet():
+            from mmcv.cnn import ConvModule
+
+        self.convs = nn.ModuleList(
+            ConvModule(width, channels, kernel_size=1, norm_cfg=settings) for width in in_channels
+        )
+        self.fusion_conv: Any = ConvModule(
+            channels * len(in_channels), channels, kernel_size=1, norm_cfg=settings
+        )
+        self.dropout = nn.Dropout2d(dropout)
+        self.conv_seg = classifier(channels, classes)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Logits at the first level's resolution.
+
+        Args:
+            levels: NCHW, finest first.
+        """
+        size = (levels[0].shape[2], levels[0].shape[3])
+        weights = self.fusion_conv.conv.weight.chunk(len(levels), dim=1)
+        parts = [
+            self.enlarge(index, F.conv2d(conv(level), weight), size)
+            for index, (conv, level, weight) in enumerate(zip(self.convs, levels, weights, strict=True))
+        ]
+        joined = sum(parts[1:], start=parts[0])
+        joined = self.fusion_conv.activate(self.fusion_conv.norm(joined))
+        logits: Tensor = self.conv_seg(self.dropout(joined))
+        return logits
+
+    def enlarge(self, index: int, level_NCHW: Tensor, size: tuple[int, int]) -> Tensor:
+        """Bring a level to the first one's size.
+
+        Args:
+            index: of the level.
+            level_NCHW: already at the decoder's width.
+            size: height and width.
+        """
+        if index == 0:
+            return level_NCHW
+        return F.interpolate(level_NCHW, size, mode="bilinear", align_corners=False)
+
+
+def classifier(channels: int, classes: int) -> nn.Conv2d:
+    """A decode head's last layer, with small first weights as in mmseg.
+
+    Args:
+        channels: in front of it.
+        classes: logits a pixel.
+    """
+    layer = nn.Conv2d(channels, classes, kernel_size=1)
+    nn.init.normal_(layer.weight, std=0.01)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _norm_settings(norm: str, channels: int, norm_groups: int) -> dict[str, Any]:
+    """What mmcv calls a norm layer."""
+    require_size("channels", channels)
+    if norm == "batch":
+        return {"type": "BN"}
+    if norm != "group":
+        raise KitError(f"no decoder has norm {norm!r}", where="norm", fix='use "batch" or "group"')
+    if norm_groups < 1 or channels % norm_groups:
+        raise KitError(
+            f"{channels} channels cannot be split into {norm_groups} groups",
+            where="norm_groups",
+            fix="choose a divisor of channels, or norm 'batch'",
+        )
+    return {"type": "GN", "num_groups": norm_groups}

@@ -1,0 +1,200 @@
+"""MiT-b2 under two other decoders: the mix-upsample decoder of a HuBMAP + HPA 2022 solution, and DAFormer's.
+
+`segformer-b2-mixupsample` is the network that solution trained and called a DAFormer decoder: SegFormer's
+all-MLP decoder at 320 channels whose upsampling learns to mix bilinear and nearest. `segformer-b2-daformer`
+has the decoder of that name (Hoyer et al., CVPR 2022): context by separable atrous convolutions.
+Both give one logit and are trained with binary cross entropy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kit.models.entry import Entry
+from kit.models.mit import (
+    MitNetwork,
+    MixTransformer,
+    Segmenter,
+    declare,
+    require_probability,
+    require_size,
+    widths,
+)
+from kit.models.mlp_head import MlpHead, classifier
+from kit.models.openmmlab import quiet
+from kit.models.spec import NetworkSpec
+
+_AUXILIARY_STAGE = 2
+"""The only one whose auxiliary logits enter the published loss; the other heads are never trained."""
+
+_DILATIONS = (1, 6, 12, 18)
+
+
+class MixUpsampleHead(MlpHead):
+    """The all-MLP decoder with batch norm and learned upsampling.
+
+    Each coarser level has a number m, at first a half, and is enlarged to m * bilinear + (1 - m) * nearest.
+    The finest level keeps its size: there both are the identity, and a number could learn nothing.
+    """
+
+    def __init__(self, in_channels: Sequence[int], *, channels: int, dropout: float) -> None:
+        super().__init__(
+            in_channels, channels=channels, classes=1, norm="batch", norm_groups=1, dropout=dropout
+        )
+        self.mixing = nn.Parameter(torch.full((len(in_channels) - 1,), 0.5))
+
+    def enlarge(self, index: int, level_NCHW: Tensor, size: tuple[int, int]) -> Tensor:
+        """Mix two ways to bring a level to the first one's size."""
+        if index == 0:
+            return level_NCHW
+        bilinear = F.interpolate(level_NCHW, size, mode="bilinear", align_corners=False)
+        nearest = F.interpolate(level_NCHW, size, mode="nearest")
+        return torch.lerp(nearest, bilinear, self.mixing[index - 1])
+
+
+class DaformerHead(nn.Module):
+    """DAFormer's context-aware decoder, under the names of its published checkpoints.
+
+    Each level is embedded by a linear layer without norm or activation, enlarged to a quarter of the input
+    and concatenated; then a separable atrous pyramid (dilations 1, 6, 12, 18, no image pooling) and a 3x3
+    bottleneck.
+
+    Args:
+        in_channels: of each level, finest first.
+        channels: of each embedding, each branch of the pyramid and its output.
+        dropout: of whole channels, before the last convolution.
+    """
+
+    def __init__(self, in_channels: Sequence[int], *, channels: int, dropout: float) -> None:
+        super().__init__()
+        require_size("channels", channels)
+        require_probability("dropout", dropout)
+        self.embed_layers = nn.ModuleDict(
+            {str(index): _Embedding(width, channels) for index, width in enumerate(in_channels)}
+        )
+        self.fuse_layer = _AtrousPyramid(channels * len(in_channels), channels)
+        self.dropout = nn.Dropout2d(dropout)
+        self.conv_seg = classifier(channels, 1)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Logits at the first level's resolution."""
+        size = levels[0].shape[2:]
+        embedded = [embed(level) for embed, level in zip(self.embed_layers.values(), levels, strict=True)]
+        enlarged = [F.interpolate(x, size, mode="bilinear", align_corners=False) for x in embedded[1:]]
+        logits: Tensor = self.conv_seg(
+            self.dropout(self.fuse_layer(torch.cat([embedded[0], *enlarged], dim=1)))
+        )
+        return logits
+
+
+class _Embedding(nn.Module):
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(in_channels, channels)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        # A linear layer over channels is a 1x1 convolution; the parameters keep their published shape.
+        return F.conv2d(x_NCHW, self.proj.weight[:, :, None, None], self.proj.bias)
+
+
+class _AtrousPyramid(nn.Module):
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        with quiet():
+            from mmcv.cnn import ConvModule
+            from mmseg.models.decode_heads.sep_aspp_head import DepthwiseSeparableASPPModule
+
+        norm, activation = {"type": "BN"}, {"type": "ReLU"}
+        self.aspp_modules = DepthwiseSeparableASPPModule(
+            dilations=_DILATIONS,
+            in_channels=in_channels,
+            channels=channels,
+            conv_cfg=None,
+            norm_cfg=norm,
+            act_cfg=activation,
+        )
+        self.bottleneck = ConvModule(len(_DILATIONS) * channels, channels, 3, padding=1, norm_cfg=norm)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        joined: Tensor = self.bottleneck(torch.cat(self.aspp_modules(x_NCHW), dim=1))
+        return joined
+
+
+def build_mixupsample(
+    *,
+    spec: NetworkSpec,
+    embed_dims: int = 64,
+    depths: Sequence[int] = (3, 4, 6, 3),
+    channels: int = 320,
+    dropout: float = 0.1,
+    drop_path: float = 0.1,
+    checkpointing: bool = False,
+) -> MitNetwork:
+    """MiT with the mix-upsample decoder and four auxiliary heads, random weights.
+
+    Args:
+        spec: its declaration.
+        embed_dims: width of the encoder's first stage.
+        depths: blocks of the encoder's four stages.
+        channels: width of the decoder.
+        dropout: of the decoder's channels.
+        drop_path: probability that the encoder's last block is left out in training.
+        checkpointing: spend time in training to save memory.
+
+    Raises:
+        KitError: sizes that cannot be.
+    """
+    encoder = MixTransformer(embed_dims, depths, drop_path=drop_path, checkpointing=checkpointing)
+    decoder = MixUpsampleHead(widths(embed_dims), channels=channels, dropout=dropout)
+    heads = nn.ModuleList(nn.Conv2d(width, 1, kernel_size=1) for width in widths(embed_dims))
+    network = Segmenter(encoder, decoder, heads)
+    return MitNetwork(spec, network, auxiliary_stages=(_AUXILIARY_STAGE,))
+
+
+def build_daformer(
+    *,
+    spec: NetworkSpec,
+    embed_dims: int = 64,
+    depths: Sequence[int] = (3, 4, 6, 3),
+    channels: int = 256,
+    dropout: float = 0.1,
+    drop_path: float = 0.1,
+    checkpointing: bool = False,
+) -> MitNetwork:
+    """MiT with DAFormer's decoder, random weights.
+
+    Args:
+        spec: its declaration.
+        embed_dims: width of the encoder's first stage.
+        depths: blocks of the encoder's four stages.
+        channels: width of the decoder.
+        dropout: of the decoder's channels.
+        drop_path: probability that the encoder's last block is left out in training.
+        checkpointing: spend time in training to save memory.
+
+    Raises:
+        KitError: sizes that cannot be.
+    """
+    encoder = MixTransformer(embed_dims, depths, drop_path=drop_path, checkpointing=checkpointing)
+    decoder = DaformerHead(widths(embed_dims), channels=channels, dropout=dropout)
+    network = Segmenter(encoder, decoder, nn.ModuleList())
+    return MitNetwork(spec, network)
+
+
+_TINY = {"embed_dims": 16, "depths": [1, 1, 1, 1], "channels": 32}
+_MIXUPSAMPLE = declare(
+    "segformer-b2-mixupsample",
+    "logit",
+    tuple(f"auxiliary_heads.{stage}." for stage in range(4) if stage != _AUXILIARY_STAGE),
+)
+_DAFORMER = declare("segformer-b2-daformer", "logit")
+
+ENTRIES = (
+    Entry(spec=_MIXUPSAMPLE, build=partial(build_mixupsample, spec=_MIXUPSAMPLE), tiny=_TINY),
+    Entry(spec=_DAFORMER, build=partial(build_daformer, spec=_DAFORMER), tiny=_TINY),
+)
