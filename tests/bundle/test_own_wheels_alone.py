@@ -1,0 +1,101 @@
+"""Our network packages in environments of torch, the portable mmcv, mmdet and them, and nothing else."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+
+import pytest
+
+from bundle import own_wheel
+from bundle.lockfile import PYTHONS
+from bundle.wheel_verb import PACKAGES
+from tests.bundle.fresh_python import environment_for, locked, succeed
+
+OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
+FOREIGN = (
+    "timm",
+    "apex",
+    "einops",
+    "mmseg",
+    "mmcls",
+    "safetensors",
+    "kit",
+    "bundle",
+    "train_local",
+    "pytest",
+)
+LOOK = f"""
+import importlib.metadata as metadata, importlib.util as util, json
+ours = ("mmcv-full", "mmdet", "torch", "cbnetv2", "vit-adapter")
+versions = dict((name, metadata.version(name)) for name in ours)
+print(json.dumps([versions, [name for name in {FOREIGN} if util.find_spec(name)]]))
+"""
+QUIET = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def wheels(mmcv_wheel, tmp_path_factory):
+    out = tmp_path_factory.mktemp("own")
+    own = {name: own_wheel.build_wheel(own_wheel.PACKAGES / folder, out) for name, folder in PACKAGES.items()}
+    return {"mmcv-full": mmcv_wheel, **own}
+
+
+@pytest.fixture
+def python_with(wheels):
+    return lambda version: environment_for(
+        version, list(wheels.values()), name="alone", more=("opencv-python-headless",)
+    )
+
+
+def run(python, *arguments, cwd, env=QUIET):
+    done = subprocess.run(
+        [python, *map(str, arguments)], cwd=cwd, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def readme_of(wheel):
+    """The description an index would show, out of the wheel's METADATA."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return archive.read(name).decode().split("\n\n", 1)[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_there_is_nothing_but_what_they_ask_for(python_with, tmp_path, version):
+    python = python_with(version)
+    succeed("pip", "check", "--quiet", "--python", python)
+    versions, foreign = json.loads(run(python, "-I", "-c", LOOK, cwd=tmp_path))
+    assert foreign == []
+    assert versions.pop("torch").startswith("2.")
+    assert versions == {"mmcv-full": "1.7.2", "mmdet": "2.28.2", "cbnetv2": "0.1.0", "vit-adapter": "0.1.0"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+@pytest.mark.parametrize("name", sorted(PACKAGES))
+def test_the_examples_of_its_readme_run(wheels, python_with, tmp_path, name, version):
+    examples = re.findall(r"^```python\n(.*?)^```$", readme_of(wheels[name]), re.DOTALL | re.MULTILINE)
+    assert examples
+    script = tmp_path / "example.py"
+    script.write_text("\n".join(examples))
+    run(python_with(version), "-I", script, cwd=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(PACKAGES))
+def test_its_own_tests_pass_once_there_is_pytest(python_with, tmp_path, name):
+    python = python_with(NEWEST)
+    tools, tests = tmp_path / "tools", tmp_path / "tests"
+    (tmp_path / "tools.txt").write_text(locked(["pytest", "hypothesis"], NEWEST))
+    install = ("pip", "install", "--quiet", "--python", python, "--target", tools)
+    succeed(*install, "--require-hashes", "-r", tmp_path / "tools.txt")
+    shutil.copytree(own_wheel.PACKAGES / PACKAGES[name] / "tests", tests)
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib -q\n")
+    said = run(python, "-P", "-m", "pytest", tests, cwd=tmp_path, env={**QUIET, "PYTHONPATH": str(tools)})
+    assert re.search(r"\d+ passed", said)
