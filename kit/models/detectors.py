@@ -2,172 +2,142 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
 
 from kit.errors import KitError
-from kit.models.detections import Detections, InstanceTarget
+from kit.models.cascade import HybridTaskCascade
 from kit.models.entry import Entry
-from kit.models.htc import DetectorSize, config
-from kit.models.network import InstanceNetwork
-from kit.models.spec import NetworkSpec
+from kit.models.htc import CascadeSize, config
+from kit.models.openmmlab import quiet
+from kit.models.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec
 
-SPEC = NetworkSpec(
-    name="detectors-r50",
-    system="detectors-r50",
-    kind="instance",
-    output="detections",
-    # Of ImageNet, as published.
-    mean=(123.675, 116.28, 103.53),
-    std=(58.395, 57.12, 57.375),
-    size_divisor=32,
-    requires=("mmcv-full", "mmdet"),
-)
-
+_EXPANSION = 4
+_ASPP_BRANCHES = 4
 _LEAST_SIDE = 96
 """SAC reflects two pixels at the border of its input, which in the last stage is the image over 32."""
 
 
-def build(**size: Any) -> DetectoRS:
-    """The network with random weights.
+@dataclass(frozen=True, kw_only=True)
+class DetectoRSSize(CascadeSize):
+    """Everything about the detector that may differ between its published and its tiny form.
 
-    Args:
-        size: fields of `DetectorSize`; the published ones by default.
-
-    Raises:
-        KitError: a size that the architecture cannot have.
+    Attributes:
+        depth: of the ResNet: 50, 101 or 152.
+        base_channels: width of the ResNet's first stage.
+        groups: of its 3x3 convolutions; more than one make it a ResNeXt.
+        base_width: of a group in the first stage, when there are several.
+        norm: "frozen" keeps batch statistics of pretraining fixed and the stem untrained, as published;
+            "batch" trains them; "group" needs no batch.
+        norm_groups: of "group".
+        checkpointing: blocks are computed again in the backward pass instead of being kept; statistics that
+            "batch" trains then see every batch twice.
     """
-    chosen = DetectorSize(**size)
-    # Not at the top: a semantic ensemble has no use for it and Kaggle would have to install it.
-    with _quiet():
-        from mmcv import ConfigDict
-        from mmdet.models import build_detector
 
-    network = build_detector(ConfigDict(config(chosen)))
-    if not next(network.parameters()).is_meta:  # counting parameters needs no values, and there are none
-        network.init_weights()
-    return DetectoRS(SPEC, network)
+    depth: Literal[50, 101, 152] = 50
+    base_channels: int = 64
+    groups: int = 1
+    base_width: int = 4
+    norm: Literal["frozen", "batch", "group"] = "frozen"
+    norm_groups: int = 8
+    checkpointing: bool = False
 
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence while mmcv is imported: it announces its successor, and torch that there is no CUDA."""
-    compiler = logging.getLogger("torch.utils.cpp_extension")
-    before = compiler.level
-    compiler.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message="On January 1, 2023, MMCV will release", category=UserWarning
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.neck_channels % _ASPP_BRANCHES:
+            raise KitError(
+                f"neck_channels {self.neck_channels} cannot be split over {_ASPP_BRANCHES} atrous branches",
+                fix=f"choose a multiple of {_ASPP_BRANCHES}",
             )
-            yield
-    finally:
-        compiler.setLevel(before)
-    logging.getLogger("mmcv").setLevel(logging.WARNING)  # it would list every parameter's initialisation
-    logging.getLogger("mmdet").setLevel(logging.WARNING)
+        if self.norm == "group" and self.base_channels % self.norm_groups:
+            raise KitError(
+                f"{self.base_channels} channels cannot be split into {self.norm_groups} groups",
+                fix="choose a base width that is a multiple of the groups",
+            )
 
 
-class DetectoRS(InstanceNetwork):
-    """mmdet's `HybridTaskCascade` without its data containers, image metas and class lists."""
-
-    network: Any
-
-    def losses(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget]) -> dict[str, Tensor]:
-        """Losses of the region proposals and of the three stages' boxes, classes and masks.
-
-        Args:
-            x_NCHW: RGB, uint8 or floating point 0..255.
-            targets: one an image; an image may have no instances.
-
-        Returns:
-            mmdet's loss name, e.g. "loss_rpn_cls" or "s0.loss_mask", -> scalar.
-        """
-        from mmdet.core import BitmapMasks
-
-        padded, metas = self._prepare(x_NCHW)
-        height, width = padded.shape[-2:]
-        boxes = [target["boxes"].to(padded.device, torch.float32) for target in targets]
-        masks = []
-        for target in targets:
-            mask_NHW = target["masks"]
-            rows, columns = height - mask_NHW.shape[-2], width - mask_NHW.shape[-1]
-            full_NHW = F.pad(mask_NHW, (0, columns, 0, rows)).cpu().numpy().astype(np.uint8)
-            masks.append(BitmapMasks(full_NHW, height, width))
-        named = self.network.forward_train(
-            padded,
-            metas,
-            gt_bboxes=boxes,
-            gt_labels=[box.new_zeros(len(box), dtype=torch.long) for box in boxes],
-            gt_masks=masks,
-        )
-        return {
-            name: (torch.stack(value) if isinstance(value, list) else value).sum()
-            for name, value in named.items()
-            if "loss" in name  # the rest is accuracy
-        }
-
-    @torch.no_grad()
-    def detect(self, x_NCHW: Tensor) -> list[Detections]:
-        """Instances by the settings of `DetectorSize`: score, NMS and mask thresholds are the network's own.
-
-        Args:
-            x_NCHW: RGB, uint8 or floating point 0..255.
-        """
-        padded, metas = self._prepare(x_NCHW)
-        found = self.network.simple_test(padded, metas, rescale=False)
-        height, width = x_NCHW.shape[-2:]
-        return [_detections(boxes[0], masks[0], height, width, x_NCHW.device) for boxes, masks in found]
-
-    def _prepare(self, x_NCHW: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
-        """The normalised batch, padded with zeros as published, and what mmdet asks about each image."""
-        height, width = x_NCHW.shape[-2:]
-        padded = F.pad(self.normalise(x_NCHW), self.padding(height, width, _LEAST_SIDE))
-        meta = {
-            "img_shape": (height, width, 3),
-            "ori_shape": (height, width, 3),
-            "pad_shape": (*padded.shape[-2:], 3),
-            "batch_input_shape": tuple(padded.shape[-2:]),
-            "scale_factor": np.ones(4, dtype=np.float32),
-            "flip": False,
-        }
-        return padded, [dict(meta) for _ in range(len(padded))]
+def _build(spec: NetworkSpec, /, **size: Any) -> HybridTaskCascade:
+    chosen = DetectoRSSize(**size)
+    backbone = _backbone(chosen)
+    if chosen.checkpointing:
+        with quiet():
+            from kit.models import detectors_checkpointing as light
+        backbone["type"] = light.ResNeXt if chosen.groups > 1 else light.ResNet
+    # ConvAWS convolutions, deformable switchable atrous convolution in the last three stages, and a feature
+    # pyramid that is run twice, the second time through a backbone of its own.
+    neck = {
+        "type": "RFP",
+        "in_channels": [chosen.base_channels * _EXPANSION * 2**stage for stage in range(4)],
+        "out_channels": chosen.neck_channels,
+        "num_outs": 5,
+        "rfp_steps": 2,
+        "aspp_out_channels": chosen.neck_channels // _ASPP_BRANCHES,
+        "aspp_dilations": (1, 3, 6, 1),
+        "rfp_backbone": {**backbone, "rfp_inplanes": chosen.neck_channels},
+    }
+    model = config(chosen, backbone={**backbone, "output_img": True}, neck=neck)
+    return HybridTaskCascade(spec, model, least_side=_LEAST_SIDE)
 
 
-def _detections(
-    boxes: np.ndarray[Any, Any], masks: list[Any], height: int, width: int, device: torch.device
-) -> Detections:
-    if len(boxes) != len(masks):
-        raise KitError(f"the network returned {len(boxes)} boxes and {len(masks)} masks")
-    table = torch.from_numpy(boxes.astype(np.float32)).to(device)
-    stack = np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool)
-    return Detections(table[:, :4], table[:, 4], torch.from_numpy(stack.astype(bool)).to(device))
+def _backbone(size: DetectoRSSize) -> dict[str, Any]:
+    batch = {"type": "BN", "requires_grad": True}
+    group = {"type": "GN", "num_groups": size.norm_groups, "requires_grad": True}
+    grouped = {"type": "DetectoRS_ResNeXt", "groups": size.groups, "base_width": size.base_width}
+    return {
+        **(grouped if size.groups > 1 else {"type": "DetectoRS_ResNet"}),
+        "depth": size.depth,
+        "base_channels": size.base_channels,
+        "stem_channels": size.base_channels,
+        "num_stages": 4,
+        "out_indices": (0, 1, 2, 3),
+        "frozen_stages": 1 if size.norm == "frozen" else -1,
+        "norm_cfg": group if size.norm == "group" else batch,
+        "norm_eval": size.norm == "frozen",
+        "style": "pytorch",
+        "conv_cfg": {"type": "ConvAWS"},
+        "sac": {"type": "SAC", "use_deform": True},
+        "stage_with_sac": (False, True, True, True),
+    }
+
+
+_TINY = {
+    "base_channels": 8,
+    "norm": "batch",
+    "neck_channels": 32,
+    "fc_channels": 64,
+    "mask_convs": 2,
+    "mask_channels": 32,
+    "anchor_scales": [6.0],
+    "rpn_samples": 128,
+    "rpn_nms_pre": [300, 300],
+    "rpn_proposals": [150, 300],
+    "roi_samples": 64,
+    "max_per_image": 150,
+}
+
+
+def _entry(name: str, tiny: dict[str, Any], **published: Any) -> Entry:
+    spec = NetworkSpec(
+        name=name,
+        system=name,
+        kind="instance",
+        output="detections",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        size_divisor=32,
+        requires=("mmcv-full", "mmdet"),
+    )
+    return Entry(spec=spec, build=partial(_build, spec, **published), tiny=tiny)
 
 
 ENTRIES = (
-    Entry(
-        spec=SPEC,
-        build=build,
-        tiny={
-            "base_channels": 8,
-            "norm": "batch",
-            "neck_channels": 32,
-            "fc_channels": 64,
-            "mask_convs": 2,
-            "mask_channels": 32,
-            "anchor_scales": [6.0],
-            "rpn_samples": 128,
-            "rpn_nms_pre": [300, 300],
-            "rpn_proposals": [150, 300],
-            "roi_samples": 64,
-            "max_per_image": 150,
-        },
+    _entry("detectors-r50", _TINY),
+    _entry(
+        "detectors-x101",
+        {**_TINY, "depth": 50, "groups": 2, "base_width": 4},
+        depth=101,
+        groups=32,
+        base_width=4,
     ),
 )

@@ -1,9 +1,13 @@
-"""mmdet's config of DetectoRS-HTC, written from its sizes: published by default, tiny by other numbers."""
+"""mmdet's config of a Hybrid Task Cascade, written from its sizes: published by default, tiny by others.
+
+What the families do not share, backbone and neck, stands with them: `detectors`, `cbnet`, `vit_adapter`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from kit.errors import KitError
 
@@ -11,24 +15,23 @@ _STAGE_IOUS = (0.5, 0.6, 0.7)
 _STAGE_STDS = ((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067))
 _STAGE_LOSS_WEIGHTS = (1.0, 0.5, 0.25)
 _STRIDES = (4, 8, 16, 32, 64)
-_EXPANSION = 4
-_ASPP_BRANCHES = 4
+
+Head = Literal["2fc", "4conv1fc", "4conv1fc-plain"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectorSize:
-    """Everything about the detector that may differ between its published and its tiny form.
+class CascadeSize:
+    """Everything behind the backbone that may differ between a published and a tiny form.
 
     Attributes:
-        depth: of the ResNet: 50, 101 or 152.
-        base_channels: width of the ResNet's first stage.
-        norm: "frozen" keeps batch statistics of pretraining fixed and the stem untrained, as published;
-            "batch" trains them; "group" needs no batch.
-        groups: of "group".
-        neck_channels: of the feature pyramid and everything behind it; divisible by 4.
-        fc_channels: of the box heads.
+        head: of the boxes. "2fc": two linear layers and a SmoothL1 loss on encoded boxes; "4conv1fc": four
+            convolutions with batch norm, one linear layer and ten times the GIoU loss on decoded boxes;
+            "4conv1fc-plain": the same layers without norm, with the loss of "2fc".
+        head_channels: width of the box heads' convolutions, where there are any.
+        neck_channels: of the feature pyramid and everything behind it.
+        fc_channels: of the box heads' linear layers.
         mask_convs: 3x3 convolutions in each mask head.
-        mask_channels: width of the mask heads.
+        mask_channels: width of the mask heads; it has to be the neck's, whose features are added to theirs.
         anchor_scales: anchor sides over the stride of their level.
         anchor_ratios: height over width.
         rpn_samples: anchors an image that the proposal loss looks at.
@@ -43,10 +46,8 @@ class DetectorSize:
         mask_threshold: on the mean of the stages' mask probabilities.
     """
 
-    depth: Literal[50, 101, 152] = 50
-    base_channels: int = 64
-    norm: Literal["frozen", "batch", "group"] = "frozen"
-    groups: int = 8
+    head: Head = "2fc"
+    head_channels: int = 256
     neck_channels: int = 256
     fc_channels: int = 1024
     mask_convs: int = 4
@@ -65,38 +66,38 @@ class DetectorSize:
     mask_threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.neck_channels % _ASPP_BRANCHES:
+        if self.head not in get_args(Head):
             raise KitError(
-                f"neck_channels {self.neck_channels} cannot be split over {_ASPP_BRANCHES} atrous branches",
-                fix=f"choose a multiple of {_ASPP_BRANCHES}",
+                f"no box head is called {self.head!r}", fix=f"choose one of {', '.join(get_args(Head))}"
             )
-        if self.norm == "group" and self.base_channels % self.groups:
+        if self.mask_channels != self.neck_channels:
             raise KitError(
-                f"{self.base_channels} channels cannot be split into {self.groups} groups",
-                fix="choose a base width that is a multiple of the groups",
+                f"mask heads of {self.mask_channels} channels cannot add features of {self.neck_channels}",
+                fix="give mask_channels and neck_channels the same value",
             )
 
 
-def config(size: DetectorSize) -> dict[str, Any]:
-    """What `mmdet.models.build_detector` takes.
+def config(
+    size: CascadeSize,
+    *,
+    backbone: Mapping[str, Any],
+    neck: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    detector: str = "HybridTaskCascade",
+) -> dict[str, Any]:
+    """What `mmdet.models.build_detector` takes: one class, three stages, each mask seeing the one before.
 
-    The architecture is the published one: ConvAWS convolutions, deformable switchable atrous convolution in
-    the last three stages, a feature pyramid that is run twice, three interleaved stages with mask information
-    flow, no semantic branch.
+    There is no semantic branch: none of the published solutions had labels for one.
+
+    Args:
+        size: of everything behind the neck.
+        backbone: mmdet's config of it.
+        neck: of it; with `neck_channels` at strides 4 to 64.
+        detector: registered name of the detector.
     """
     return {
-        "type": "HybridTaskCascade",
-        "backbone": {**_backbone(size), "output_img": True},
-        "neck": {
-            "type": "RFP",
-            "in_channels": [size.base_channels * _EXPANSION * 2**stage for stage in range(4)],
-            "out_channels": size.neck_channels,
-            "num_outs": len(_STRIDES),
-            "rfp_steps": 2,
-            "aspp_out_channels": size.neck_channels // _ASPP_BRANCHES,
-            "aspp_dilations": (1, 3, 6, 1),
-            "rfp_backbone": {**_backbone(size), "rfp_inplanes": size.neck_channels},
-        },
+        "type": detector,
+        "backbone": dict(backbone),
+        "neck": dict(neck) if isinstance(neck, Mapping) else [dict(part) for part in neck],
         "rpn_head": {
             "type": "RPNHead",
             "in_channels": size.neck_channels,
@@ -125,34 +126,11 @@ def config(size: DetectorSize) -> dict[str, Any]:
     }
 
 
-def _backbone(size: DetectorSize) -> dict[str, Any]:
-    norms: dict[str, dict[str, Any]] = {
-        "frozen": {"type": "BN", "requires_grad": True},
-        "batch": {"type": "BN", "requires_grad": True},
-        "group": {"type": "GN", "num_groups": size.groups, "requires_grad": True},
-    }
-    return {
-        "type": "DetectoRS_ResNet",
-        "depth": size.depth,
-        "base_channels": size.base_channels,
-        "stem_channels": size.base_channels,
-        "num_stages": 4,
-        "out_indices": (0, 1, 2, 3),
-        "frozen_stages": 1 if size.norm == "frozen" else -1,
-        "norm_cfg": norms[size.norm],
-        "norm_eval": size.norm == "frozen",
-        "style": "pytorch",
-        "conv_cfg": {"type": "ConvAWS"},
-        "sac": {"type": "SAC", "use_deform": True},
-        "stage_with_sac": (False, True, True, True),
-    }
-
-
 def _coder(stds: tuple[float, ...]) -> dict[str, Any]:
     return {"type": "DeltaXYWHBBoxCoder", "target_means": [0.0] * 4, "target_stds": list(stds)}
 
 
-def _roi_head(size: DetectorSize) -> dict[str, Any]:
+def _roi_head(size: CascadeSize) -> dict[str, Any]:
     def extractor(output_size: int) -> dict[str, Any]:
         return {
             "type": "SingleRoIExtractor",
@@ -169,20 +147,7 @@ def _roi_head(size: DetectorSize) -> dict[str, Any]:
         "num_stages": len(_STAGE_IOUS),
         "stage_loss_weights": list(_STAGE_LOSS_WEIGHTS),
         "bbox_roi_extractor": extractor(7),
-        "bbox_head": [
-            {
-                "type": "Shared2FCBBoxHead",
-                "in_channels": size.neck_channels,
-                "fc_out_channels": size.fc_channels,
-                "roi_feat_size": 7,
-                "num_classes": 1,
-                "bbox_coder": _coder(stds),
-                "reg_class_agnostic": True,
-                "loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0},
-                "loss_bbox": {"type": "SmoothL1Loss", "beta": 1.0, "loss_weight": 1.0},
-            }
-            for stds in _STAGE_STDS
-        ],
+        "bbox_head": [_box_head(size, stds) for stds in _STAGE_STDS],
         "mask_roi_extractor": extractor(14),
         "mask_head": [
             {
@@ -199,7 +164,32 @@ def _roi_head(size: DetectorSize) -> dict[str, Any]:
     }
 
 
-def _proposals(size: DetectorSize, *, training: bool) -> dict[str, Any]:
+def _box_head(size: CascadeSize, stds: tuple[float, ...]) -> dict[str, Any]:
+    head = {
+        "in_channels": size.neck_channels,
+        "fc_out_channels": size.fc_channels,
+        "roi_feat_size": 7,
+        "num_classes": 1,
+        "bbox_coder": _coder(stds),
+        "reg_class_agnostic": True,
+        "loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0},
+        "loss_bbox": {"type": "SmoothL1Loss", "beta": 1.0, "loss_weight": 1.0},
+    }
+    if size.head == "2fc":
+        return {"type": "Shared2FCBBoxHead", **head}
+    head = {"type": "Shared4Conv1FCBBoxHead", "conv_out_channels": size.head_channels, **head}
+    if size.head == "4conv1fc-plain":
+        return head
+    return {
+        **head,
+        # SyncBN as published where there are several processes: `build` converts it, the names are the same.
+        "norm_cfg": {"type": "BN", "requires_grad": True},
+        "reg_decoded_bbox": True,
+        "loss_bbox": {"type": "GIoULoss", "loss_weight": 10.0},
+    }
+
+
+def _proposals(size: CascadeSize, *, training: bool) -> dict[str, Any]:
     return {
         "nms_pre": size.rpn_nms_pre[0 if training else 1],
         "max_per_img": size.rpn_proposals[0 if training else 1],
@@ -208,7 +198,7 @@ def _proposals(size: DetectorSize, *, training: bool) -> dict[str, Any]:
     }
 
 
-def _train_config(size: DetectorSize) -> dict[str, Any]:
+def _train_config(size: CascadeSize) -> dict[str, Any]:
     def assigner(positive: float, negative: float, least: float) -> dict[str, Any]:
         return {
             "type": "MaxIoUAssigner",

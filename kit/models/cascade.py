@@ -1,0 +1,124 @@
+"""The Hybrid Task Cascade behind one door: mmdet's detector without its data containers and class lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kit.errors import KitError
+from kit.models import cascade_detect
+from kit.models.cascade_targets import TargetMasks
+from kit.models.detections import Detections, InstanceTarget
+from kit.models.network import InstanceNetwork
+from kit.models.openmmlab import quiet
+from kit.models.spec import NetworkSpec
+
+
+class HybridTaskCascade(InstanceNetwork):
+    """Three stages of boxes and masks on any backbone: all published instance networks are one.
+
+    Attributes:
+        least_side: inputs are padded to it.
+    """
+
+    network: Any
+
+    def __init__(self, spec: NetworkSpec, config: Mapping[str, Any], *, least_side: int = 0) -> None:
+        """Build with random weights.
+
+        Args:
+            spec: what it declares.
+            config: mmdet's, from `kit.models.htc.config`; packages that register its parts are imported.
+            least_side: smallest side that the backbone can work with.
+        """
+        # Not at the top: a semantic ensemble has no use for it and Kaggle would have to install it.
+        with quiet():
+            from mmcv import ConfigDict
+            from mmdet.models import build_detector
+
+        network = build_detector(ConfigDict(config))
+        if not next(network.parameters()).is_meta:  # counting parameters needs no values, and there are none
+            network.init_weights()
+        super().__init__(spec, network)
+        self.least_side = least_side
+        # Else they pass for an image without instances, or NMS and RoIAlign crash the whole process on them.
+        network.rpn_head.register_forward_hook(partial(_require_finite, spec.name, "region proposals"))
+        for stage, head in enumerate(network.roi_head.bbox_head):
+            head.register_forward_hook(partial(_require_finite, spec.name, f"boxes of stage {stage + 1}"))
+
+    def losses(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget]) -> dict[str, Tensor]:
+        """Losses of the region proposals and of the three stages' boxes, classes and masks.
+
+        Args:
+            x_NCHW: RGB, uint8 or floating point 0..255.
+            targets: one an image; an image may have no instances.
+
+        Returns:
+            mmdet's loss name, e.g. "loss_rpn_cls" or "s0.loss_mask", -> scalar. A composite backbone has them
+            twice: "s0.loss_mask0_w0.5" of the assistant, weighted already, and "s0.loss_mask1" of the lead.
+
+        Raises:
+            KitError: the network's weights or activations are not finite.
+        """
+        padded, metas = self._prepare(x_NCHW)
+        height, width = padded.shape[-2:]
+        boxes = [target["boxes"].to(padded.device, torch.float32) for target in targets]
+        named = self.network.forward_train(
+            padded,
+            metas,
+            gt_bboxes=boxes,
+            gt_labels=[box.new_zeros(len(box), dtype=torch.long) for box in boxes],
+            gt_masks=[TargetMasks(target["masks"].to(padded.device), height, width) for target in targets],
+        )
+        return {
+            name: (torch.stack(value) if isinstance(value, list) else value).sum()
+            for name, value in named.items()
+            if "loss" in name  # the rest is accuracy
+        }
+
+    @torch.no_grad()
+    def detect(self, x_NCHW: Tensor) -> list[Detections]:
+        """Instances by the settings of `CascadeSize`: score, NMS and mask thresholds are the network's own.
+
+        Args:
+            x_NCHW: RGB, uint8 or floating point 0..255.
+
+        Raises:
+            KitError: the network's weights or activations are not finite.
+        """
+        padded, metas = self._prepare(x_NCHW)
+        return cascade_detect.detect(self.network, padded, metas)
+
+    def _prepare(self, x_NCHW: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
+        """The normalised batch, padded with zeros as published, and what mmdet asks about each image."""
+        height, width = x_NCHW.shape[-2:]
+        padded = F.pad(self.normalise(x_NCHW), self.padding(height, width, self.least_side))
+        meta = {
+            "img_shape": (height, width, 3),
+            "ori_shape": (height, width, 3),
+            "pad_shape": (*padded.shape[-2:], 3),
+            "batch_input_shape": tuple(padded.shape[-2:]),
+            "scale_factor": np.ones(4, dtype=np.float32),
+            "flip": False,
+        }
+        return padded, [dict(meta) for _ in range(len(padded))]
+
+
+def _require_finite(name: str, part: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+    """Forward hook of a head whose output is a pair of tensors, or of lists of tensors."""
+    tensors = [tensor for item in output for tensor in ([item] if isinstance(item, Tensor) else item)]
+    if tensors[0].is_meta:
+        return
+    finite = torch.stack([tensor.isfinite().all() for tensor in tensors]).all()  # one wait for the GPU
+    if not bool(finite):
+        raise KitError(
+            f"the {part} of {name} are not numbers",
+            fix="weights are damaged, training diverged or values overflow in float16: see the training log, "
+            "lower the learning rate or set autocast false",
+        )
