@@ -15,8 +15,10 @@ from bundle import wheelfile
 from bundle.wheelfile import Description
 from kit.errors import KitError
 
-PACKAGES = Path(__file__).parent / "packages"
-"""Where the source packages live."""
+_PACKAGES = Path(__file__).parent / "packages"
+
+SOURCES = {"cbnetv2": _PACKAGES / "cbnetv2", "vit-adapter": _PACKAGES / "vit_adapter"}
+"""Normalised distribution name -> its source package, a folder with the name of the module."""
 
 _NEEDED = frozenset(
     {

@@ -9,17 +9,14 @@ from pathlib import Path
 from bundle import mmcv_wheel, own_wheel
 from kit.errors import KitError
 
-PACKAGES = {"cbnetv2": "cbnetv2", "vit-adapter": "vit_adapter"}
-"""Distribution -> its folder in `bundle/packages`."""
 
-
-def _from_sources(folder: str) -> Callable[[Path], Path]:
-    return lambda cache: own_wheel.build_wheel(own_wheel.PACKAGES / folder, cache / "own")
+def _from_sources(source: Path) -> Callable[[Path], Path]:
+    return lambda cache: own_wheel.build_wheel(source, cache / "own")
 
 
 OWN_WHEELS: Mapping[str, Callable[[Path], Path]] = {
     "mmcv-full": lambda cache: mmcv_wheel.build_wheel(cache / "own", cache=cache),
-    **{name: _from_sources(folder) for name, folder in PACKAGES.items()},
+    **{name: _from_sources(source) for name, source in own_wheel.SOURCES.items()},
 }
 """Normalised distribution name -> cache folder -> wheel."""
 
@@ -42,8 +39,7 @@ def add_wheel_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]
     )
     mmcv.add_argument("--sdist", type=Path, metavar="FILE", help="the source distribution, if at hand")
     mmcv.set_defaults(build=lambda its: mmcv_wheel.build_wheel(its.out, cache=its.cache, sdist=its.sdist))
-    for name, folder in PACKAGES.items():
-        source = own_wheel.PACKAGES / folder
+    for name, source in own_wheel.SOURCES.items():
         _parser(packages, name, f"our package {name}").set_defaults(
             build=lambda its, source=source: own_wheel.build_wheel(source, its.out)
         )

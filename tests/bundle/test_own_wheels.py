@@ -15,17 +15,18 @@ from packaging.metadata import Metadata
 from packaging.requirements import Requirement
 
 from bundle import own_wheel, wheelinfo
+from bundle.own_wheel import SOURCES
 from bundle.targets import marker_environment
-from bundle.wheel_verb import OWN_WHEELS, PACKAGES
+from bundle.wheel_verb import OWN_WHEELS
 from kit.errors import KitError
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module", params=sorted(PACKAGES))
+@pytest.fixture(scope="module", params=sorted(SOURCES))
 def package(request):
     """Name of the distribution and its source folder."""
-    return request.param, own_wheel.PACKAGES / PACKAGES[request.param]
+    return request.param, SOURCES[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +46,13 @@ def content(wheel):
 
 
 def test_every_own_package_is_built_for_the_bundle():
-    assert sorted(OWN_WHEELS) == sorted(["mmcv-full", *PACKAGES])
-    with_sources = {path.parent.name for path in own_wheel.PACKAGES.glob("*/pyproject.toml")}
-    assert with_sources == set(PACKAGES.values())
+    assert sorted(OWN_WHEELS) == sorted(["mmcv-full", *SOURCES])
+    packages = ROOT / "bundle" / "packages"
+    assert {path.parent for path in packages.glob("*/pyproject.toml")} == set(SOURCES.values())
 
 
 def test_its_files_are_the_sources_and_no_others(package, wheel):
-    name, source = package
+    _, source = package
     tracked = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src"],
         cwd=source,
@@ -60,7 +61,7 @@ def test_its_files_are_the_sources_and_no_others(package, wheel):
         check=True,
     ).stdout.split()
     expected = {item.removeprefix("src/"): (source / item).read_bytes() for item in tracked}
-    module = PACKAGES[name]
+    module = source.name
     assert {f"{module}/__init__.py", f"{module}/py.typed"} <= set(expected)
     info = f"{module}-0.1.0.dist-info"
     found = content(wheel)
@@ -74,7 +75,7 @@ def test_its_files_are_the_sources_and_no_others(package, wheel):
 def test_its_metadata_is_the_pyproject_and_the_readme(package, wheel):
     name, source = package
     project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
-    metadata = Metadata.from_email(content(wheel)[f"{PACKAGES[name]}-0.1.0.dist-info/METADATA"])
+    metadata = Metadata.from_email(content(wheel)[f"{source.name}-0.1.0.dist-info/METADATA"])
     assert (metadata.name, str(metadata.version)) == (name, "0.1.0")
     assert metadata.summary == project["description"]
     assert (metadata.license_expression, metadata.license_files) == ("Apache-2.0", ["LICENSE"])

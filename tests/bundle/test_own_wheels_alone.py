@@ -9,9 +9,8 @@ import zipfile
 
 import pytest
 
-from bundle import own_wheel
 from bundle.lockfile import PYTHONS
-from bundle.wheel_verb import PACKAGES
+from bundle.own_wheel import SOURCES, build_wheel
 from tests.bundle.fresh_python import environment_for, locked, succeed
 
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
@@ -39,7 +38,7 @@ QUIET = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
 @pytest.fixture(scope="module")
 def wheels(mmcv_wheel, tmp_path_factory):
     out = tmp_path_factory.mktemp("own")
-    own = {name: own_wheel.build_wheel(own_wheel.PACKAGES / folder, out) for name, folder in PACKAGES.items()}
+    own = {name: build_wheel(source, out) for name, source in SOURCES.items()}
     return {"mmcv-full": mmcv_wheel, **own}
 
 
@@ -78,7 +77,7 @@ def test_there_is_nothing_but_what_they_ask_for(python_with, tmp_path, version):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-@pytest.mark.parametrize("name", sorted(PACKAGES))
+@pytest.mark.parametrize("name", sorted(SOURCES))
 def test_the_examples_of_its_readme_run(wheels, python_with, tmp_path, name, version):
     examples = re.findall(r"^```python\n(.*?)^```$", readme_of(wheels[name]), re.DOTALL | re.MULTILINE)
     assert examples
@@ -88,14 +87,14 @@ def test_the_examples_of_its_readme_run(wheels, python_with, tmp_path, name, ver
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(PACKAGES))
+@pytest.mark.parametrize("name", sorted(SOURCES))
 def test_its_own_tests_pass_once_there_is_pytest(python_with, tmp_path, name):
     python = python_with(NEWEST)
     tools, tests = tmp_path / "tools", tmp_path / "tests"
     (tmp_path / "tools.txt").write_text(locked(["pytest", "hypothesis"], NEWEST))
     install = ("pip", "install", "--quiet", "--python", python, "--target", tools)
     succeed(*install, "--require-hashes", "-r", tmp_path / "tools.txt")
-    shutil.copytree(own_wheel.PACKAGES / PACKAGES[name] / "tests", tests)
+    shutil.copytree(SOURCES[name] / "tests", tests)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib -q\n")
     said = run(python, "-P", "-m", "pytest", tests, cwd=tmp_path, env={**QUIET, "PYTHONPATH": str(tools)})
     assert re.search(r"\d+ passed", said)

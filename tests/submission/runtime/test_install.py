@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from bundle import wheelinfo
+from bundle.own_wheel import SOURCES, build_wheel
 from kit.artefacts import sha256_file
 from kit.errors import KitError
 from kit.kaggle_names import mangle
-from kit.manifest import Entry, Wheel
+from kit.manifest import Entry, Manifest, Wheel
 from submission.runtime.install import install, link_wheels, offline_environment, unzip
 from submission.runtime.mounts import File
 from submission.runtime.restore import Found, Restorer
 from submission.runtime.versions import python_tag
+from submission.runtime.wheels import choose, installed_version
 
 VERSION = "1.2+local.3"
 
@@ -97,6 +100,27 @@ def test_a_wheel_whose_plus_was_stripped_installs_with_every_tool(
     done = install([mangled], tmp_path / "site", tmp_path, timeout=120)
     assert (done.tool, done.notes) == (used, [])
     assert imported(tmp_path / "site") == "1.2+local.3 True"
+
+
+@pytest.mark.parametrize("absent", [(), ("uv",), ("uv", "pip")], ids=["uv", "pip", "unzip"])
+def test_our_own_wheels_install_whichever_way_a_network_spells_their_names(monkeypatch, tmp_path, absent):
+    """`vit_adapter` in a declaration is `vit-adapter` in the manifest and `vit_adapter` again on disk."""
+    infos = [wheelinfo.read(build_wheel(source, tmp_path / "made")) for source in SOURCES.values()]
+    files = {info.name: entry_of(info.path, info.name, info.version) for info in infos}
+    asked_for = ["cbnetv2", "vit_adapter"]
+    with monkeypatch.context() as image:
+        image.setattr(sys, "path", [])  # this environment may have them; no Kaggle image does
+        choices, errors = choose([Manifest(dataset="wheels", files=[*files.values()])], asked_for)
+    assert (errors, [choice.entry for choice in choices]) == ({}, [*files.values()])
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    without(monkeypatch, *absent)
+    site = tmp_path / "site"
+    found = [Found(files[info.name], info.path, "as is") for info in infos]
+    install(found, site, tmp_path, timeout=120)
+    for (name, source), module in zip(SOURCES.items(), asked_for, strict=True):
+        assert installed_version(name, [str(site)]) == installed_version(module, [str(site)]) == "0.1.0"
+        inside = Path(module, "__init__.py")
+        assert (site / inside).read_bytes() == (source / "src" / inside).read_bytes()
 
 
 def test_a_tool_that_fails_is_replaced_by_the_next_and_named(monkeypatch, tmp_path, mangled):
