@@ -1,0 +1,103 @@
+"""Reading weights from files that anyone may have written: tensors come out, no code runs."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_CONTAINERS = ("state_dict", "model", "module")
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read a checkpoint's tensors onto the CPU.
+
+    `.npz` and `.safetensors` are known by their ending, anything else is taken for a file of `torch.save`.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        Tensors by name, taken out of a `state_dict`, `model` or `module` entry and of a `module.` prefix.
+
+    Raises:
+        ValueError: If the file is missing, damaged, holds more than tensors and plain values, or no tensors.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise ValueError(f"no checkpoint at {file}: give the path of a downloaded file")
+    if file.suffix == ".npz":
+        return state_dict_of(_read_npz(file), str(file))
+    if file.suffix == ".safetensors":
+        return state_dict_of(_read_safetensors(file), str(file))
+    return state_dict_of(_read_torch(file), str(file))
+
+
+def state_dict_of(content: Any, where: str = "the given mapping") -> dict[str, Tensor]:
+    """Find the tensors in what a checkpoint file holds.
+
+    Args:
+        content: A mapping of names to tensors, or one that has it under `state_dict`, `model` or `module`.
+        where: Named in errors.
+
+    Returns:
+        Tensors by name, without a common `module.` prefix (left by data-parallel training).
+
+    Raises:
+        ValueError: If there are none.
+    """
+    for container in _CONTAINERS:
+        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
+            content = content[container]
+    if not isinstance(content, Mapping):
+        raise ValueError(  # noqa: TRY004  # a file's content is a value, whatever its type
+            f"{where} holds a {type(content).__name__}, not a mapping of names to tensors"
+        )
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ValueError(f"{where} holds no tensors; its entries are {sorted(map(str, content))[:8]}")
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors
+
+
+def _read_torch(file: Path) -> Any:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{file} is damaged or holds Python objects besides tensors, numbers and text, which could run "
+            "code when read. If you trust its source, torch.load it once with weights_only=False and save "
+            f"its state dict alone ({str(error).splitlines()[0]})"
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise ValueError(
+            f"{file} is damaged or not a file of torch.save: download it again ({error})"
+        ) from error
+
+
+def _read_npz(file: Path) -> dict[str, Tensor]:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{file} is damaged or holds more than arrays of numbers ({error})") from error
+
+
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ValueError(f"{file} needs the package safetensors: pip install safetensors") from error
+    try:
+        return dict(load_file(file))
+    except SafetensorError as error:
+        raise ValueError(f"{file} is damaged: download it again ({error})") from error
