@@ -36,13 +36,21 @@ class HybridTaskCascade(InstanceNetwork):
             spec: what it declares.
             config: mmdet's, from `kit.models.htc.config`; packages that register its parts are imported.
             least_side: smallest side that the backbone can work with.
+
+        Raises:
+            KitError: sizes that do not fit each other.
         """
         # Not at the top: a semantic ensemble has no use for it and Kaggle would have to install it.
         with quiet():
             from mmcv import ConfigDict
             from mmdet.models import build_detector
 
-        network = build_detector(ConfigDict(config))
+        try:
+            network = build_detector(ConfigDict(config))
+        except ValueError as error:  # of a backbone or neck whose sizes do not fit each other
+            raise KitError(
+                f"network {spec.name!r} cannot be built: {error}", fix="correct its sizes in the config"
+            ) from error
         if not next(network.parameters()).is_meta:  # counting parameters needs no values, and there are none
             network.init_weights()
         super().__init__(spec, network)

@@ -1,4 +1,4 @@
-"""DetectoRS with a Hybrid Task Cascade, from mmdet: as in the 3rd place of Hacking the Human Vasculature."""
+"""DetectoRS with a Hybrid Task Cascade, from mmdet: of the 3rd place of Hacking the Human Vasculature."""
 
 from __future__ import annotations
 

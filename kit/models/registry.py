@@ -9,14 +9,14 @@ from typing import Any
 from torch import nn
 
 from kit.errors import KitError
-from kit.models import detectors, segformer, segformer_b2, unet
+from kit.models import cbnet, detectors, segformer, segformer_b2, unet, vit_adapter
 from kit.models.entry import Entry
 from kit.models.network import Network
 from kit.models.spec import NetworkSpec
 
 _REGISTRY: dict[str, Entry] = {
     entry.spec.name: entry
-    for module in (unet, segformer, segformer_b2, detectors)
+    for module in (unet, segformer, segformer_b2, detectors, cbnet, vit_adapter)
     for entry in module.ENTRIES
 }
 

@@ -1,0 +1,169 @@
+"""ViT-Adapter on BEiT v2 with HTC++: of the 3rd place of Hacking the Human Vasculature.
+
+HTC++ is a Hybrid Task Cascade whose coarsest map sees itself as a whole before the feature pyramid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, get_args
+
+from kit.errors import KitError
+from kit.models.cascade import HybridTaskCascade
+from kit.models.entry import Entry
+from kit.models.htc import CascadeSize, Head, config
+from kit.models.openmmlab import quiet
+from kit.models.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec
+
+NeckNorm = Literal["group", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTAdapterSize(CascadeSize):
+    """Everything about the detector that may differ between its published and its tiny form.
+
+    Attributes:
+        embed_dim: width of the transformer, of the adapter and of all four maps.
+        depth: blocks of the transformer.
+        num_heads: of its attention.
+        window_size: side of its attention windows, in tokens of 16 pixels.
+        global_window_size: the same of the last block of each interaction.
+        interactions: how often the adapter and the transformer exchange features; divides `depth`.
+        init_values: the layer scale that transformer and adapter start with.
+        conv_inplane: width of the adapter's convolutional stem.
+        deform_num_heads: of its deformable attention.
+        deform_ratio: width of that attention's values over `embed_dim`.
+        drop_path: stochastic depth of the last block, and of every step of the adapter.
+        neck_heads: of the attention before the feature pyramid.
+        neck_drop_path: stochastic depth of that attention.
+        neck_norm: "group" after each convolution of the feature pyramid, or "none".
+        norm_groups: of "group".
+        checkpointing: blocks are computed again in the backward pass instead of being kept.
+    """
+
+    head: Head = "4conv1fc"
+    embed_dim: int = 1024
+    depth: int = 24
+    num_heads: int = 16
+    window_size: int = 14
+    global_window_size: int = 56
+    interactions: int = 4
+    init_values: float = 1e-6
+    conv_inplane: int = 64
+    deform_num_heads: int = 16
+    deform_ratio: float = 0.5
+    drop_path: float = 0.3
+    neck_heads: int = 32
+    neck_drop_path: float = 0.3
+    neck_norm: NeckNorm = "group"
+    norm_groups: int = 32
+    checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.depth % self.interactions:
+            raise KitError(
+                f"{self.depth} blocks cannot be shared out evenly over {self.interactions} interactions",
+                fix="choose a depth that is a multiple of the interactions",
+            )
+        if self.neck_norm not in get_args(NeckNorm):
+            raise KitError(
+                f"no norm of the neck is called {self.neck_norm!r}",
+                fix=f"choose one of {', '.join(get_args(NeckNorm))}",
+            )
+
+
+def _build(spec: NetworkSpec, /, **size: Any) -> HybridTaskCascade:
+    chosen = ViTAdapterSize(**size)
+    with quiet():
+        import vit_adapter  # noqa: F401  # it registers its classes
+    maps = [chosen.embed_dim] * 4
+    attention = {
+        "type": "ExtraAttention",
+        "in_channels": maps,
+        "num_head": chosen.neck_heads,
+        "drop_path": chosen.neck_drop_path,
+        "with_cp": chosen.checkpointing,
+    }
+    group = {"type": "GN", "num_groups": chosen.norm_groups, "requires_grad": True}
+    pyramid = {
+        "type": "FPN",
+        "in_channels": maps,
+        "out_channels": chosen.neck_channels,
+        "num_outs": 5,
+        "norm_cfg": group if chosen.neck_norm == "group" else None,
+    }
+    model = config(chosen, backbone=_backbone(chosen), neck=[attention, pyramid])
+    return HybridTaskCascade(spec, model)
+
+
+def _backbone(size: ViTAdapterSize) -> dict[str, Any]:
+    span = size.depth // size.interactions
+    windows = [*[size.window_size] * (span - 1), size.global_window_size] * size.interactions
+    return {
+        "type": "BEiTAdapter",
+        "embed_dim": size.embed_dim,
+        "depth": size.depth,
+        "num_heads": size.num_heads,
+        "qkv_bias": True,
+        "init_values": size.init_values,
+        "window_attn": True,
+        "window_size": windows,
+        "drop_path_rate": size.drop_path,
+        "conv_inplane": size.conv_inplane,
+        "deform_num_heads": size.deform_num_heads,
+        "deform_ratio": size.deform_ratio,
+        "interaction_indexes": [[first, first + span - 1] for first in range(0, size.depth, span)],
+        # SyncBN as published where there are several processes: `build` converts it, the names are the same.
+        "norm_cfg": {"type": "BN", "requires_grad": True},
+        "with_cp": size.checkpointing,
+    }
+
+
+_TINY = {
+    "embed_dim": 64,
+    "depth": 8,
+    "num_heads": 4,
+    "window_size": 4,
+    "global_window_size": 8,
+    # The published 1e-6 keeps what pretraining learned; random weights have to be let in.
+    "init_values": 0.1,
+    "conv_inplane": 16,
+    "deform_num_heads": 4,
+    "drop_path": 0.1,
+    "neck_heads": 4,
+    "neck_drop_path": 0.1,
+    "norm_groups": 8,
+    "head_channels": 32,
+    "neck_channels": 32,
+    "fc_channels": 64,
+    "mask_convs": 2,
+    "mask_channels": 32,
+    "anchor_scales": [6.0],
+    "rpn_samples": 128,
+    "rpn_nms_pre": [300, 300],
+    "rpn_proposals": [150, 300],
+    "roi_samples": 64,
+    "max_per_image": 150,
+}
+
+
+def _entry(name: str, **published: Any) -> Entry:
+    spec = NetworkSpec(
+        name=name,
+        system=name,
+        kind="instance",
+        output="detections",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        size_divisor=32,
+        requires=("vit-adapter", "mmcv-full", "mmdet"),
+    )
+    return Entry(spec=spec, build=partial(_build, spec, **published), tiny=_TINY)
+
+
+ENTRIES = (
+    _entry("vit-adapter-l"),
+    _entry("vit-adapter-l-3x", head="4conv1fc-plain", neck_norm="none", drop_path=0.4),
+)
