@@ -1,4 +1,4 @@
-"""`python -m kit.models list [--json]`: every network with its size and what its output means."""
+"""`python -m kit.models list|pretrained|fetch|convert`: the networks, and the weights they start from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from kit.errors import run_cli
 from kit.models import build, names, spec
+from kit.models.pretrained import command
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -23,23 +24,30 @@ def describe(name: str) -> dict[str, Any]:
     return {**spec(name).as_dict(), "parameters": parameters}
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m kit.models", description="The networks this kit can build."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", help="name, system, parameters, output semantics, size divisor")
-    listing.add_argument("--json", action="store_true", help="machine-readable, on stdout")
-    arguments = parser.parse_args(argv)
+def _list(arguments: argparse.Namespace) -> int:
     rows = [describe(name) for name in names()]
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return 0
-    print(f"{'name':<18} {'system':<18} {'parameters':>12}  {'output':<12} divisor")
+    print(f"{'name':<28} {'system':<28} {'parameters':>12}  {'output':<12} divisor")
     for row in rows:
-        print("{name:<18} {system:<18} {parameters:>12,}  {output:<12} {size_divisor}".format_map(row))
+        print("{name:<28} {system:<28} {parameters:>12,}  {output:<12} {size_divisor}".format_map(row))
     return 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kit.models", description="The networks this kit can build, and what they start from."
+    )
+    verbs = parser.add_subparsers(required=True)
+    listing = verbs.add_parser("list", help="name, system, parameters, output semantics, size divisor")
+    listing.add_argument("--json", action="store_true", help="machine-readable, on stdout")
+    listing.set_defaults(run=_list)
+    command.add(verbs)
+    arguments = parser.parse_args(argv)
+    outcome: int = arguments.run(arguments)
+    return outcome
 
 
 if __name__ == "__main__":

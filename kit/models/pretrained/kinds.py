@@ -1,0 +1,285 @@
+"""The kinds of published checkpoints: how each is recognised, renamed, and what of a network it fills.
+
+Everything is said by name patterns of the state dicts; the names are those of mmdet 2, mmseg, timm,
+torchvision and the authors' repositories.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Reset:
+    """How a tensor begins that a checkpoint cannot give, e.g. a head of another number of classes.
+
+    Attributes:
+        pattern: of its name in the network, matched at the end.
+        draw: "normal" with `std`, "kaiming" (normal, fan out, ReLU), or the constants "zero" and "one".
+        std: of "normal".
+    """
+
+    pattern: str
+    draw: Literal["normal", "kaiming", "zero", "one"]
+    std: float = 0.0
+
+    def __str__(self) -> str:
+        return f"normal, std {self.std:g}" if self.draw == "normal" else self.draw
+
+    def matches(self, name: str) -> bool:
+        """Whether it is for the tensor of this name."""
+        return re.search(f"(?:{self.pattern})$", name) is not None
+
+
+def _as_it_is(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    del wanted
+    return tensors
+
+
+def _no_fit(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
+    del name, value, wanted
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of checkpoint.
+
+    Attributes:
+        name: as the registry of starting points says it.
+        recognise: from the names in the file.
+        rename: to the network's names; may copy a tensor to several of them.
+        part: prefixes of the network's names that it fills.
+        drops: pattern of names, after renaming, that a network here has no use for.
+        resets: for tensors whose shape differs or that are missing.
+        fit: makes a tensor of another shape fit, or returns None.
+        least: share of the part's values, without those that are reset, below which the checkpoint is taken
+            for another network's.
+    """
+
+    name: str
+    recognise: Callable[[Collection[str]], bool]
+    rename: Callable[[Tensors, Mapping[str, Tensor]], Tensors] = _as_it_is
+    part: tuple[str, ...] = ("",)
+    drops: str = r"(?!)"
+    resets: tuple[Reset, ...] = field(default=())
+    fit: Callable[[str, Tensor, Tensor], Tensor | None] = _no_fit
+    least: float = 0.9
+
+    def dropped(self, name: str) -> bool:
+        """Whether a tensor of this name, after renaming, is known to be of no use."""
+        return re.match(f"{_USELESS}|{self.drops}", name) is not None
+
+    def reset(self, name: str) -> Reset | None:
+        """How the network's tensor of this name begins if the checkpoint cannot give it."""
+        return next((rule for rule in (*self.resets, _COUNTER) if rule.matches(name)), None)
+
+    def fills(self, name: str) -> bool:
+        """Whether the network's tensor of this name is in the part it fills."""
+        return name.startswith(self.part)
+
+
+_COUNTER = Reset(r"\.num_batches_tracked", "zero")
+_USELESS = (
+    r".*(?:relative_position_index|relative_coords_table|attn_mask|num_batches_tracked|total_(?:ops|params))$"
+)
+"""Index buffers that are computed anew, and what profilers leave behind."""
+
+_DETECTOR_HEADS = (
+    Reset(r"bbox_head\.(?:\d+\.)?fc_cls\.weight", "normal", 0.01),
+    Reset(r"bbox_head\.(?:\d+\.)?fc_reg\.weight", "normal", 0.001),
+    Reset(r"mask_head\.(?:\d+\.)?conv_logits\.weight", "kaiming"),
+    Reset(r"(?:fc_cls|fc_reg|conv_logits)\.bias", "zero"),
+)
+"""What mmdet 2.28.2 draws for heads of a new number of classes."""
+
+_SEGMENTOR_HEADS = (
+    Reset(r"decode_head\.conv_seg\.weight", "normal", 0.01),
+    Reset(r"decode_head\.conv_seg\.bias", "zero"),
+    # Published heads have BatchNorm; ours have GroupNorm, as the organ models that started from them.
+    Reset(r"decode_head\..*\.gn\.weight", "one"),
+    Reset(r"decode_head\..*\.gn\.bias", "zero"),
+)
+
+
+def _any_begins(*prefixes: str) -> Callable[[Collection[str]], bool]:
+    return lambda names: any(name.startswith(prefixes) for name in names)
+
+
+def _below_backbone(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    del wanted
+    return {f"backbone.{name.removeprefix('backbone.')}": value for name, value in tensors.items()}
+
+
+def _from_mmdet_1(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """Heads have moved into the RoI head since, the recursive pyramid's second pass into the neck."""
+    del wanted
+    moved = {"bbox_head": "roi_head", "mask_head": "roi_head", "semantic_head": "roi_head"}
+    moved |= {"rfp_modules": "neck", "rfp_aspp": "neck", "rfp_weight": "neck"}
+    return {
+        f"{moved[first]}.{name}" if (first := name.partition(".")[0]) in moved else name: value
+        for name, value in tensors.items()
+    }
+
+
+def _mit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """Names of mmseg; the authors' own, as in mit_b2.pth of NVlabs, are translated."""
+    if "patch_embed1.proj.weight" in tensors:
+        tensors = _from_nvlabs(tensors)
+    return _below_backbone(tensors, wanted)
+
+
+_NVLABS = (
+    (r"^patch_embed(\d)\.proj\.", "layers.{}.0.projection."),
+    (r"^patch_embed(\d)\.norm\.", "layers.{}.0.norm."),
+    (r"^block(\d)\.", "layers.{}.1."),
+    (r"^norm(\d)\.", "layers.{}.2."),
+)
+_NVLABS_BLOCK = (
+    (".attn.proj.", ".attn.attn.out_proj."),
+    (".mlp.fc1.", ".ffn.layers.0."),
+    (".mlp.dwconv.dwconv.", ".ffn.layers.1."),
+    (".mlp.fc2.", ".ffn.layers.4."),
+)
+
+
+def _from_nvlabs(tensors: Tensors) -> Tensors:
+    """The authors' MiT: stages from 1, queries apart from keys and values, linear for 1x1 convolutions."""
+    renamed = {}
+    for name, value in tensors.items():
+        if re.search(r"\.attn\.kv\.", name):
+            continue  # joined to the queries below
+        new = name
+        for pattern, place in _NVLABS:
+            if found := re.match(pattern, name):
+                new = place.format(int(found[1]) - 1) + name[found.end() :]
+        for old, ours in _NVLABS_BLOCK:
+            new = new.replace(old, ours)
+        if re.search(r"\.attn\.q\.", name):
+            other = tensors.get(name.replace(".attn.q.", ".attn.kv."))
+            value = value if other is None else torch.cat([value, other])  # noqa: PLW2901 the tensor of this name
+            new = re.sub(r"\.attn\.q\.(weight|bias)$", r".attn.attn.in_proj_\1", new)
+        if new.endswith(("ffn.layers.0.weight", "ffn.layers.4.weight")) and value.ndim == 2:
+            value = value[:, :, None, None]  # noqa: PLW2901 as above
+        renamed[new] = value
+    return renamed
+
+
+def _both_passes(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """A ResNet into the backbone and, where the network has a recursive pyramid, into its second pass."""
+    places = [place for place in ("backbone.", "neck.rfp_modules.0.") if any(map(_begins(place), wanted))]
+    return {f"{place}{name}": value for place in places for name, value in tensors.items()}
+
+
+def _begins(prefix: str) -> Callable[[str], bool]:
+    return lambda name: name.startswith(prefix)
+
+
+def _encoder(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    del wanted
+    return {f"encoder.model.{name}": value for name, value in tensors.items()}
+
+
+def _both_swins(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """Into both backbones; only the first has a patch embedding."""
+    return {
+        place: value
+        for name, value in tensors.items()
+        for place in (f"backbone.cb_modules.0.{name}", f"backbone.cb_modules.1.{name}")
+        if place in wanted or place.startswith("backbone.cb_modules.0.")
+    }
+
+
+def _vit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """BEiT and other ViTs, by the rules of our own package."""
+    from vit_adapter.converters import convert
+
+    _, converted = convert(tensors)
+    return _below_backbone(dict(converted), wanted)
+
+
+def _relative_bias(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
+    """BEiT's table of relative positions at another window size."""
+    from vit_adapter.resizing import resize_relative_bias
+
+    if not name.endswith("relative_position_bias_table") or value.shape[1:] != wanted.shape[1:]:
+        return None
+    return resize_relative_bias(value, wanted.shape[0])
+
+
+KINDS = (
+    Kind(
+        name="detector",
+        recognise=_any_begins("roi_head."),
+        drops=r"roi_head\.semantic_head\.",
+        resets=_DETECTOR_HEADS,
+    ),
+    Kind(
+        name="detector-v1",
+        recognise=_any_begins("bbox_head.", "rfp_modules."),
+        rename=_from_mmdet_1,
+        drops=r"roi_head\.semantic_head\.",
+        resets=_DETECTOR_HEADS,
+    ),
+    Kind(
+        name="segmentor",
+        recognise=_any_begins("decode_head."),
+        drops=r"auxiliary_head\.|decode_head\..*\.bn\.",
+        resets=_SEGMENTOR_HEADS,
+    ),
+    Kind(
+        name="mit",
+        recognise=_any_begins(
+            "layers.0.0.projection.", "backbone.layers.0.0.projection.", "patch_embed1.proj."
+        ),
+        rename=_mit,
+        part=("backbone.",),
+        drops=r"backbone\.head\.",
+    ),
+    Kind(
+        name="timm",
+        recognise=_any_begins("s1.b1.conv1."),
+        rename=_encoder,
+        part=("encoder.",),
+        drops=r"encoder\.model\.head\.",
+    ),
+    Kind(
+        name="swin",
+        recognise=_any_begins("layers.0.blocks.0."),
+        rename=_both_swins,
+        part=("backbone.cb_modules.",),
+        drops=r"backbone\.cb_modules\.\d\.(?:head|norm)\.",
+    ),
+    Kind(
+        name="vit",
+        recognise=_any_begins("blocks.0.", "Transformer/", "fused_encoder.", "visual_embed.", "video_embed."),
+        rename=_vit,
+        part=("backbone.patch_embed.", "backbone.blocks."),
+        drops=r"backbone\.(?:cls_token|mask_token|head\.|norm\.|fc_norm\.|lm_head\.|dist_token)",
+        fit=_relative_bias,
+        least=0.999,  # without its tables of relative positions a BEiT is no BEiT, and they are 0.3 % of it
+    ),
+    Kind(
+        name="resnet",
+        recognise=_any_begins("layer1.0.conv1."),
+        rename=_both_passes,
+        part=("backbone.", "neck.rfp_modules."),
+        drops=r"(?:backbone|neck\.rfp_modules\.0)\.fc\.",
+        least=0.5,  # the offsets and contexts of switchable convolutions are DetectoRS's own
+    ),
+    Kind(name="weights", recognise=bool),
+)
+"""In the order in which they are tried; the last takes names as they are."""
+
+
+def recognise(names: Collection[str]) -> Kind:
+    """Which kind a file with these names is."""
+    return next(kind for kind in KINDS if kind.recognise(names))
