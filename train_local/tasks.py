@@ -59,7 +59,7 @@ def make_task(run: Run, prepared: Prepared) -> Task:
 
         def semantic_losses(module: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
             x_NCHW, target_NCHW = batch
-            return losses.semantic(recipe.losses, module(x_NCHW), target_NCHW)
+            return losses.semantic(recipe.losses, module(x_NCHW, logits=True), target_NCHW)
 
         return Task(network, crops, len(crops), default_collate, semantic_losses)
     tiles = InstanceTiles(

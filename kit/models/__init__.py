@@ -4,7 +4,7 @@ Importing this needs torch only; a network's libraries are imported when it is b
 """
 
 from kit.models.detections import Detections, InstanceTarget
-from kit.models.network import InstanceNetwork, Network, SemanticNetwork
+from kit.models.network import InstanceNetwork, Logits, Network, SemanticNetwork
 from kit.models.registry import build, names, spec, tiny
 from kit.models.spec import NetworkSpec
 from kit.models.weights import load_weights, save_weights
@@ -13,6 +13,7 @@ __all__ = [
     "Detections",
     "InstanceNetwork",
     "InstanceTarget",
+    "Logits",
     "Network",
     "NetworkSpec",
     "SemanticNetwork",

@@ -1,8 +1,10 @@
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 
 from kit.errors import KitError
-from kit.models import build
+from kit.models import build, names, spec
+from kit.models.unet import modern_key
 
 SMALL = {
     "network": "unet-regnety16",
@@ -10,6 +12,65 @@ SMALL = {
     "encoder_depth": 3,
     "decoder_channels": [16, 8, 8],
 }
+
+
+FAMILY = [name for name in names() if name.startswith("unet")]
+
+
+def full(name):
+    with torch.device("meta"):
+        return build({"network": name})
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_the_name_says_what_is_built(name):
+    family, encoder, *attention = name.split("-")
+    with torch.device("meta"):
+        original = {"unet": smp.Unet, "unetplusplus": smp.UnetPlusPlus}[family](
+            {"regnety16": "tu-regnety_016", "regnetx32": "tu-regnetx_032"}[encoder],
+            encoder_weights=None,
+            decoder_attention_type=attention[0] if attention else None,
+        )
+    module = full(name)
+    ours, theirs = (
+        {key: tuple(value.shape) for key, value in network.state_dict().items()}
+        for network in (module.network, original)
+    )
+    assert ours == theirs
+    assert module.spec == spec(name)
+    assert len({*FAMILY}) == 8
+
+
+def test_the_last_stage_s_attention_is_declared_unused_at_any_depth():
+    shallow = {"encoder": "tu-regnety_002", "encoder_depth": 3, "decoder_channels": [16, 16, 16]}
+    for name, prefix in (("unet", "decoder.blocks.2."), ("unetplusplus", "decoder.blocks.x_0_2.")):
+        module = build({"network": f"{name}-regnety16-scse", **shallow})
+        assert module.spec.unused_parameters == (f"{prefix}attention1.",)
+        assert any(key.startswith(module.spec.unused_parameters) for key in module.network.state_dict())
+        assert build({"network": f"{name}-regnety16", **shallow}).spec.unused_parameters == ()
+
+
+def test_checkpoints_of_the_old_encoders_fit_under_their_modern_names():
+    """The library renames in the same way, on loading: what it makes of the old names is the reference."""
+    module = build(SMALL)
+    generator = torch.Generator().manual_seed(0)
+    old = {
+        key.replace("encoder.model.", "encoder."): torch.rand(value.shape, generator=generator)
+        for key, value in module.network.state_dict().items()
+    }
+    assert "encoder.stem.conv.weight" in old
+    reference = build(SMALL).network
+    reference.load_state_dict(dict(old))
+    expected = reference.state_dict()
+    renamed = {modern_key(key): value for key, value in old.items()}
+    assert renamed.keys() == expected.keys()
+    assert all(torch.equal(value.to(expected[key].dtype), expected[key]) for key, value in renamed.items())
+    assert all(modern_key(key) == key for key in expected)
+
+
+def test_scse_wants_a_channel_to_keep():
+    with pytest.raises(KitError, match="decoder of 8 channels and keeps one in sixteen"):
+        build({**SMALL, "attention": "scse"})
 
 
 def test_decoder_widths_have_to_match_the_depth():

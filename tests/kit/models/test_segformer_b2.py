@@ -1,0 +1,164 @@
+"""The other two decoders on MiT-b2, computed again from their weights in plain torch."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from kit.errors import KitError
+from kit.models import build
+
+MIXUPSAMPLE = {
+    "network": "segformer-b2-mixupsample",
+    "embed_dims": 8,
+    "depths": [1, 1, 1, 1],
+    "channels": 16,
+}
+DAFORMER = {**MIXUPSAMPLE, "network": "segformer-b2-daformer"}
+
+
+def settled(config):
+    """A network in eval mode whose batch norms and learned numbers are not those of the start."""
+    torch.manual_seed(0)
+    module = build(config).eval()
+    with torch.no_grad():
+        for key, value in module.network.decode_head.state_dict().items():
+            if value.is_floating_point() and ("bn" in key or "mixing" in key):
+                value.uniform_(0.3, 1.5)
+    return module
+
+
+def images(height, width):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8, generator=generator)
+
+
+def bilinear(x_NCHW, size):
+    return F.interpolate(x_NCHW, size, mode="bilinear", align_corners=False)
+
+
+class Weights:
+    """Layers by the names of a state dict."""
+
+    def __init__(self, module):
+        self.values = module.network.state_dict()
+
+    def __getitem__(self, key):
+        return self.values[f"decode_head.{key}"]
+
+    def conv_norm_relu(self, x_NCHW, key, **how):
+        x_NCHW = F.conv2d(x_NCHW, self[f"{key}.conv.weight"], **how)
+        norm = [self[f"{key}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
+        return F.relu(F.batch_norm(x_NCHW, *norm, eps=1e-5))
+
+
+@torch.no_grad()
+def test_the_mix_upsample_decoder_is_what_its_weights_say():
+    module = settled(MIXUPSAMPLE)
+    weights = Weights(module)
+    x_NCHW = images(64, 96)
+    levels = module.network.backbone(module.normalise(x_NCHW))
+    size = (16, 24)
+    enlarged = []
+    for index, level in enumerate(levels):
+        projected = weights.conv_norm_relu(level, f"convs.{index}")
+        share = weights["mixing"][index - 1] if index > 0 else 1
+        enlarged.append(share * bilinear(projected, size) + (1 - share) * F.interpolate(projected, size))
+    joined = weights.conv_norm_relu(torch.cat(enlarged, dim=1), "fusion_conv")
+    logit = F.conv2d(joined, weights["conv_seg.weight"], weights["conv_seg.bias"])
+    torch.testing.assert_close(module(x_NCHW), bilinear(logit, (64, 96)), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_daformer_decoder_is_what_its_weights_say():
+    module = settled(DAFORMER)
+    weights = Weights(module)
+    x_NCHW = images(64, 96)
+    levels = module.network.backbone(module.normalise(x_NCHW))
+    embedded = []
+    for index, level in enumerate(levels):
+        key = f"embed_layers.{index}.proj"
+        level_NHWC = F.linear(level.permute(0, 2, 3, 1), weights[f"{key}.weight"], weights[f"{key}.bias"])
+        embedded.append(bilinear(level_NHWC.permute(0, 3, 1, 2), (16, 24)))
+    joined = torch.cat(embedded, dim=1)
+    branches = [weights.conv_norm_relu(joined, "fuse_layer.aspp_modules.0")]
+    for index, dilation in ((1, 6), (2, 12), (3, 18)):
+        key = f"fuse_layer.aspp_modules.{index}"
+        around = {"padding": dilation, "dilation": dilation, "groups": joined.shape[1]}
+        depthwise = weights.conv_norm_relu(joined, f"{key}.depthwise_conv", **around)
+        branches.append(weights.conv_norm_relu(depthwise, f"{key}.pointwise_conv"))
+    joined = weights.conv_norm_relu(torch.cat(branches, dim=1), "fuse_layer.bottleneck", padding=1)
+    logit = F.conv2d(joined, weights["conv_seg.weight"], weights["conv_seg.bias"])
+    torch.testing.assert_close(module(x_NCHW), bilinear(logit, (64, 96)), rtol=1e-4, atol=1e-5)
+
+
+def test_full_size_decoders_have_the_published_shapes():
+    with torch.device("meta"):
+        mix = build({"network": "segformer-b2-mixupsample"}).network
+        daformer = build({"network": "segformer-b2-daformer"}).network
+    found = {key: tuple(value.shape) for key, value in mix.decode_head.named_parameters()}
+    assert found["convs.3.conv.weight"] == (320, 512, 1, 1)
+    assert found["fusion_conv.conv.weight"] == (320, 1280, 1, 1)
+    assert found["conv_seg.weight"] == (1, 320, 1, 1)
+    assert not any(key.endswith("conv.bias") for key in found)
+    assert [head.in_channels for head in mix.auxiliary_heads] == [64, 128, 320, 512]
+    found = {key: tuple(value.shape) for key, value in daformer.decode_head.named_parameters()}
+    assert [found[f"embed_layers.{index}.proj.weight"] for index in range(4)] == [
+        (256, width) for width in (64, 128, 320, 512)
+    ]
+    assert found["fuse_layer.aspp_modules.0.conv.weight"] == (256, 1024, 1, 1)
+    assert found["fuse_layer.aspp_modules.2.depthwise_conv.conv.weight"] == (1024, 1, 3, 3)
+    assert found["fuse_layer.aspp_modules.2.pointwise_conv.conv.weight"] == (256, 1024, 1, 1)
+    assert found["fuse_layer.bottleneck.conv.weight"] == (256, 1024, 3, 3)
+    assert not any("image_pool" in key for key in found)
+
+
+def test_upsampling_starts_halfway_between_bilinear_and_nearest():
+    module = build(MIXUPSAMPLE)
+    assert module.network.decode_head.mixing.tolist() == [0.5, 0.5, 0.5]
+
+
+class TestAuxiliaryHeads:
+    @torch.no_grad()
+    def test_the_third_stage_s_is_given_to_the_loss_at_a_sixteenth(self):
+        module = settled(MIXUPSAMPLE)
+        x_NCHW = images(64, 96)
+        logits = module(x_NCHW, logits=True)
+        assert list(logits.auxiliary) == ["stage2"]
+        (auxiliary,) = logits.auxiliary.values()
+        level = module.network.backbone(module.normalise(x_NCHW))[2]
+        head = module.network.auxiliary_heads[2]
+        torch.testing.assert_close(auxiliary.logit, F.conv2d(level, head.weight, head.bias))
+        assert auxiliary.stride == 16
+
+    @torch.no_grad()
+    @pytest.mark.parametrize(("side", "count"), [(64, 4), (65, 5), (79, 5), (80, 5), (81, 6)])
+    def test_of_padded_images_it_covers_just_the_image(self, side, count):
+        module = settled(MIXUPSAMPLE)
+        logits = module(images(side, 64), logits=True)
+        auxiliary = logits.auxiliary["stage2"]
+        assert logits.main.shape[-2:] == (side, 64)
+        assert auxiliary.logit.shape[-2:] == (count, 4)
+        assert len(range(0, side, auxiliary.stride)) == count
+
+    def test_prediction_does_without(self):
+        module = build(MIXUPSAMPLE)
+        module(images(32, 32)).sum().backward()
+        assert all(parameter.grad is None for parameter in module.network.auxiliary_heads.parameters())
+
+    def test_the_daformer_has_none(self):
+        assert build(DAFORMER)(images(32, 32), logits=True).auxiliary == {}
+
+
+@pytest.mark.parametrize("config", [MIXUPSAMPLE, DAFORMER])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"channels": 0}, "channels 0 is no size"),
+        ({"depths": [3, 4, 6]}, "a Mix Transformer has 4 stages"),
+        ({"dropout": 2.0}, r"dropout 2\.0 is no probability"),
+        ({"score": "sigmoid"}, "unexpected keyword argument 'score'"),
+    ],
+)
+def test_words_that_cannot_be_are_told(config, words, message):
+    with pytest.raises(KitError, match=message):
+        build({**config, **words})
