@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,12 @@ def _read_torch(file: Path) -> Any:
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        culprit = re.search(r"GLOBAL ([\w.]+)", str(error))
+        found = f" ({culprit[1]})" if culprit else ""
         raise ValueError(
-            f"{file} is damaged or holds Python objects besides tensors, numbers and text, which could run "
-            "code when read. If you trust its source, torch.load it once with weights_only=False and save "
-            f"its state dict alone ({str(error).splitlines()[0]})"
+            f"{file} is damaged or holds Python objects besides tensors, numbers, text{found}, which could "
+            "run code when read. If you trust its source, torch.load it once with weights_only=False, save "
+            "only its state dict"
         ) from error
     except (RuntimeError, EOFError, OSError) as error:
         raise ValueError(
@@ -85,7 +88,7 @@ def _read_torch(file: Path) -> Any:
 
 def _read_npz(file: Path) -> dict[str, Tensor]:
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
         raise ValueError(f"{file} is damaged or holds more than arrays of numbers ({error})") from error

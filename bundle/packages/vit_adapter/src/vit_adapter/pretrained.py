@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _NOT_FOR_DETECTION = (
     "register_tokens",
 )
 _SHOWN = 4
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ def load_pretrained(
     left = [name for name in converted if name not in fitted]
     dropped = tuple(name for name in left if name.startswith(_NOT_FOR_DETECTION))
     resized = {name for name in fitted if converted[name].shape != wanted[name].shape}
-    return LoadReport(
+    report = LoadReport(
         family=family,
         loaded=tuple(name for name in fitted if name not in resized),
         reshaped={
@@ -105,6 +107,8 @@ def load_pretrained(
         unexpected=tuple(name for name in left if name not in dropped),
         dropped=dropped,
     )
+    _LOG.info("%s", report)
+    return report
 
 
 def _fit(name: str, value: Tensor, wanted: Tensor) -> Tensor:
