@@ -15,13 +15,6 @@ from vit_adapter.layer_decay import LayerDecayOptimizerConstructor, layer_decay_
 DEPTH, LR, DECAY, WEIGHT_DECAY = 4, 0.1, 0.5, 0.05
 SIZES = {"embed_dim": 8, "depth": DEPTH, "num_heads": 2, "img_size": 32}
 BODY = {**SIZES, "conv_inplane": 4, "deform_num_heads": 2}
-    "embed_dim": 8,
-    "depth": DEPTH,
-    "num_heads": 2,
-    "img_size": 32,
-    "conv_inplane": 4,
-    "deform_num_heads": 2,
-}
 WORDS = {"lr": LR, "weight_decay": WEIGHT_DECAY, "num_layers": DEPTH, "decay": DECAY}
 
 
