@@ -103,6 +103,7 @@ def _backbone(size: ViTAdapterSize) -> dict[str, Any]:
     windows = [*[size.window_size] * (span - 1), size.global_window_size] * size.interactions
     return {
         "type": "BEiTAdapter",
+        "img_size": 224,
         "embed_dim": size.embed_dim,
         "depth": size.depth,
         "num_heads": size.num_heads,

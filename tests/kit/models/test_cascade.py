@@ -11,9 +11,10 @@ from mmdet.core import BitmapMasks
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from torch.nn import functional as F
 
-from kit.models import build
+from kit.models import build, names, spec, tiny
 from kit.models.cascade_detect import paste
 from kit.models.cascade_targets import TargetMasks
+from tests.kit.models.probing import images, squares
 from tests.kit.models.test_detectors import SMALL
 
 
@@ -21,11 +22,6 @@ from tests.kit.models.test_detectors import SMALL
 def module():
     torch.manual_seed(0)
     return build(SMALL).eval()
-
-
-def images(count, height, width, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
 
 
 def empty(height, width):
@@ -53,6 +49,22 @@ class TestLosses:
         total.backward()
         assert bool(torch.isfinite(total))
         module.zero_grad()
+
+    @pytest.mark.parametrize("name", [name for name in names() if spec(name).kind == "instance"])
+    def test_checkpointing_changes_neither_them_nor_the_gradients(self, name):
+        targets = [squares(96, 128, [(5, 8), (40, 50)])]
+        totals, gradients = [], []
+        for checkpointing in (False, True):
+            torch.manual_seed(0)
+            light = build({**tiny(name), "checkpointing": checkpointing}).train()
+            torch.manual_seed(1)
+            total = torch.stack(list(light.losses(images(1, 96, 128), targets).values())).sum()
+            total.backward()
+            totals.append(total.detach())
+            gradients.append([parameter.grad for parameter in light.network.parameters()])
+        assert torch.equal(*totals)
+        for kept, again in zip(*gradients, strict=True):
+            torch.testing.assert_close(kept, again)
 
     @pytest.mark.parametrize("padded", [(90, 100), (96, 128)])
     @pytest.mark.parametrize("binarize", [True, False])
@@ -140,7 +152,8 @@ class TestPasting:
 BROKEN = """
 import torch
 from kit.errors import KitError
-from kit.models import build
+from kit.models import build, names, spec, tiny
+from tests.kit.models.probing import images, squares
 from tests.kit.models.test_detectors import SMALL
 
 x_NCHW = torch.randint(0, 256, (1, 3, 96, 96), dtype=torch.uint8)
