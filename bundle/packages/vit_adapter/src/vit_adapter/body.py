@@ -89,7 +89,7 @@ class Body(BaseModule):  # type: ignore[misc]  # mmcv has no types
     def load_pretrained(self, pretrained: str | None) -> None:
         """Load and convert a published backbone checkpoint; None does nothing."""
         if pretrained is not None:
-            from .pretrained import load_pretrained  # needs this module's classes
+            from .pretrained import load_pretrained  # files and converters, for who starts from one
 
             load_pretrained(self, pretrained)
 

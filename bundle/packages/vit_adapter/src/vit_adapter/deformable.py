@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
-from mmcv.ops.multi_scale_deform_attn import (
-    MultiScaleDeformableAttnFunction,
-    multi_scale_deformable_attn_pytorch,
-)
 from torch import Tensor, nn
 
 from .grids import SamplingGrid
 from .layers import head_width
+from .sampling import weighted_samples
 
 
 class DeformableAttention(nn.Module):
@@ -103,20 +100,11 @@ class DeformableAttention(nn.Module):
         logits = self.attention_weights(query_BNC).view(batch, queries, self.num_heads, -1)
         weights = logits.softmax(dim=-1, dtype=locations.dtype).view(samples)
         value = torch.unflatten(self.value_proj(value_BNC), 2, (self.num_heads, -1))
-        sampled = self._sample(value.to(locations.dtype), locations, weights, grid)
+        sampled = weighted_samples(
+            value.to(locations.dtype), grid, locations, weights, im2col_step=self.im2col_step
+        )
         out_BNC: Tensor = self.output_proj(sampled.to(value.dtype))
         return out_BNC
-
-    def _sample(self, value: Tensor, locations: Tensor, weights: Tensor, grid: SamplingGrid) -> Tensor:
-        """(B, L, heads, width) at (B, queries, heads, levels, points, 2) -> (B, queries, heads * width)."""
-        if value.is_cuda:
-            step = largest_divisor(len(value), self.im2col_step)
-            attended: Tensor = MultiScaleDeformableAttnFunction.apply(
-                value, grid.shapes, grid.starts, locations, weights, step
-            )
-        else:  # the compiled operator has no CPU kernel
-            attended = multi_scale_deformable_attn_pytorch(value, grid.sizes, locations, weights)
-        return attended
 
     def _check(self, query_BNC: Tensor, value_BNC: Tensor, grid: SamplingGrid) -> None:
         for name, tensor in (("query", query_BNC), ("value", value_BNC)):
@@ -136,8 +124,3 @@ class DeformableAttention(nn.Module):
             raise ValueError(
                 f"maps of {list(grid.sizes)} have {tokens} tokens, the value {value_BNC.shape[1]}"
             )
-
-
-def largest_divisor(number: int, limit: int) -> int:
-    """The largest divisor of `number` that is not above `limit`."""
-    return next(divisor for divisor in range(min(number, limit), 0, -1) if number % divisor == 0)
