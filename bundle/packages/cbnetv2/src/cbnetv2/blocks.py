@@ -9,16 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cbnetv2.windows import join, partition, relative_position_bias
+from cbnetv2.windows import WindowLayout, relative_position_bias, with_filler
 
 Norm = Callable[[int], nn.Module]
-
-
-def pad_to_multiple(x_BHWC: Tensor, step: int) -> Tensor:
-    """Zeros at the right and bottom until height and width are multiples of `step`."""
-    height, width = x_BHWC.shape[1:3]
-    rows, columns = -height % step, -width % step
-    return F.pad(x_BHWC, (0, 0, 0, columns, 0, rows)) if rows or columns else x_BHWC
 
 
 class DropPath(nn.Module):
@@ -106,36 +99,41 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(channels, channels)
         self.proj_drop = nn.Dropout(drop)
 
-    def forward(self, x_WNC: Tensor, mask_WNN: Tensor | None = None) -> Tensor:
+    def forward(self, x_BHWC: Tensor, layout: WindowLayout) -> Tensor:
         """Attend.
 
         Args:
-            x_WNC: (images * windows, window**2, channels), image by image.
-            mask_WNN: added to the logits, the same for every image and head; None for no mask.
+            x_BHWC: tokens.
+            layout: of maps of this size, with this window.
 
         Returns:
-            The shape of `x_WNC`.
+            The shape of `x_BHWC`.
         """
-        number, tokens, channels = x_WNC.shape
-        qkv = self.qkv(x_WNC).view(number, tokens, 3, self.heads, channels // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        bias = relative_position_bias(self.relative_position_bias_table, self.window).to(q.dtype)[None]
-        if mask_WNN is not None:
-            bias = bias + mask_WNN.to(q.dtype)[:, None]
-            images = number // mask_WNN.shape[0]
-            if images > 1:
-                bias = bias.expand(images, *bias.shape).flatten(0, 1)
+        channels = x_BHWC.shape[-1]
+        # The row of zeros becomes the bias, which is what padded tokens have for query, key and value.
+        rows = self.qkv(with_filler(x_BHWC.reshape(-1, channels), layout))
+        slots = layout.split(rows).view(-1, self.window**2, 3, self.heads, channels // self.heads)
+        q, k, v = slots.permute(2, 0, 3, 1, 4).unbind(0)
         attended = F.scaled_dot_product_attention(
             q,
             k,
             v,
-            attn_mask=bias,
+            attn_mask=self._bias(layout, q),
             dropout_p=self.attn_drop if self.training else 0.0,
             scale=self.scale,
         )
-        merged_WNC = attended.transpose(1, 2).reshape(number, tokens, channels)
-        out: Tensor = self.proj_drop(self.proj(merged_WNC))
-        return out
+        joined = layout.join(attended.transpose(1, 2).reshape(-1, channels))
+        out: Tensor = self.proj_drop(self.proj(joined))
+        return out.view_as(x_BHWC)
+
+    def _bias(self, layout: WindowLayout, q: Tensor) -> Tensor:
+        """What to add to the logits, (1 or all windows, heads, window**2, window**2)."""
+        bias = relative_position_bias(self.relative_position_bias_table, self.window).to(q.dtype)[None]
+        if layout.mask is None:
+            return bias
+        masked = bias + layout.mask.to(q.dtype)[:, None]
+        images = len(q) // len(masked)
+        return masked if images == 1 else masked.expand(images, *masked.shape).flatten(0, 1)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Drop the index that published checkpoints store; `relative_position_bias` has no use for it."""
@@ -174,29 +172,16 @@ class SwinBlock(nn.Module):
         self.mlp = Mlp(channels, hidden, drop)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x_BHWC: Tensor, mask_WNN: Tensor | None = None) -> Tensor:
+    def forward(self, x_BHWC: Tensor, layout: WindowLayout) -> Tensor:
         """Maps of any size -> the same shape.
 
         Args:
             x_BHWC: tokens.
-            mask_WNN: of shifted windows, for the size padded to whole windows; ignored without a shift.
+            layout: of maps of this size, shifted by `shift`.
         """
-        x_BHWC = x_BHWC + self.drop_path(self._attend(self.norm1(x_BHWC), mask_WNN))
+        x_BHWC = x_BHWC + self.drop_path(self.attn(self.norm1(x_BHWC), layout))
         out: Tensor = x_BHWC + self.drop_path(self.mlp(self.norm2(x_BHWC)))
         return out
-
-    def _attend(self, x_BHWC: Tensor, mask_WNN: Tensor | None) -> Tensor:
-        height, width = x_BHWC.shape[1:3]
-        window, shift = self.attn.window, self.shift
-        padded = pad_to_multiple(x_BHWC, window)
-        size = padded.shape[1:3]
-        if shift:
-            padded = padded.roll((-shift, -shift), (1, 2))
-        attended = self.attn(partition(padded, window), mask_WNN if shift else None)
-        joined = join(attended, window, *size)
-        if shift:
-            joined = joined.roll((shift, shift), (1, 2))
-        return joined[:, :height, :width]
 
 
 class PatchMerging(nn.Module):
@@ -214,9 +199,11 @@ class PatchMerging(nn.Module):
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 2C)."""
-        padded = pad_to_multiple(x_BHWC, 2)
-        batch, height, width, channels = padded.shape
-        pairs = padded.view(batch, height // 2, 2, width // 2, 2, channels)
+        batch, height, width, channels = x_BHWC.shape
+        if height % 2 or width % 2:
+            x_BHWC = F.pad(x_BHWC, (0, 0, 0, width % 2, 0, height % 2))
+            height, width = x_BHWC.shape[1:3]
+        pairs = x_BHWC.view(batch, height // 2, 2, width // 2, 2, channels)
         # Published order of the neighbours: down first, then right.
         neighbours = pairs.permute(0, 1, 3, 4, 2, 5).reshape(batch, height // 2, width // 2, 4 * channels)
         merged: Tensor = self.reduction(self.norm(neighbours))

@@ -5,8 +5,8 @@ mmdet registers a class of the same name with other words and keys, so this one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self, cast
 
 import torch
 from mmcv.runner import BaseModule
@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cbnetv2.blocks import Norm, PatchEmbed, PatchMerging, SwinBlock, WindowAttention
 from cbnetv2.pretrained import load_into, read_checkpoint
-from cbnetv2.windows import ShiftMasks
+from cbnetv2.windows import LayoutCache
 
 _INIT_STD = 0.02
 
@@ -43,18 +43,16 @@ class SwinStage(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
         self.use_checkpoint = use_checkpoint
-        self._window = window
-        self._masks = ShiftMasks(window, window // 2)
+        self._layouts = LayoutCache(window)
 
     def forward(self, x_BHWC: Tensor) -> Tensor:
         """(B, H, W, C) -> the same shape; `downsample` is left to the caller."""
-        height, width = (length + -length % self._window for length in x_BHWC.shape[1:3])
-        for block in self.blocks:
-            mask_WNN = self._masks.mask(height, width, x_BHWC) if block.shift else None
+        for block in cast("Iterable[SwinBlock]", self.blocks):
+            layout = self._layouts.layout(x_BHWC, block.shift)
             if self.use_checkpoint and self.training and torch.is_grad_enabled():
-                x_BHWC = checkpoint(block, x_BHWC, mask_WNN, use_reentrant=False)
+                x_BHWC = checkpoint(block, x_BHWC, layout, use_reentrant=False)
             else:
-                x_BHWC = block(x_BHWC, mask_WNN)
+                x_BHWC = block(x_BHWC, layout)
         return x_BHWC
 
 
