@@ -6,6 +6,8 @@ mmcv's setup.py is not run (it needs a compiler, and fails on Python 3.13); the 
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bundle import wheelfile
@@ -34,6 +36,21 @@ _REQUIRES = (
 install a second cv2 beside the one that is there."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """The pinned release as our builds take it.
+
+    Attributes:
+        about: what the wheel will say of itself.
+        files: path in the wheel -> content: mmcv's Python files and our operators.
+        sources: path in the source distribution -> content, of the operators' C++.
+    """
+
+    about: Description
+    files: Mapping[str, bytes]
+    sources: Mapping[str, bytes]
+
+
 def build_wheel(out: Path, *, cache: Path, sdist: Path | None = None) -> Path:
     """Build the portable wheel; the same inputs give the same bytes.
 
@@ -47,6 +64,16 @@ def build_wheel(out: Path, *, cache: Path, sdist: Path | None = None) -> Path:
 
     Raises:
         KitError: the source distribution cannot be had or is not the pinned one, or `out` cannot be written.
+    """
+    made = release(cache=cache, sdist=sdist)
+    return wheelfile.build(out, made.about, made.files, build_tag=BUILD_TAG)
+
+
+def release(*, cache: Path, sdist: Path | None = None) -> Release:
+    """The pinned source distribution, unpacked, with our operators in place of the compiled ones.
+
+    Raises:
+        KitError: the source distribution cannot be had or is not the pinned one.
     """
     pin = read_pin(SOURCE / "sdist.json")
     archive = fetch(pin, cache) if sdist is None else verified(sdist, pin)
@@ -64,7 +91,8 @@ def build_wheel(out: Path, *, cache: Path, sdist: Path | None = None) -> Path:
     )
     files = {name: data for name, data in taken.items() if _is_shipped(name)}
     files |= {f"mmcv/{source.name}": source.read_bytes() for source in _own_sources()}
-    return wheelfile.build(out, about, files, build_tag=BUILD_TAG)
+    sources = {name: data for name, data in taken.items() if name.startswith("mmcv/ops/csrc/")}
+    return Release(about=about, files=files, sources=sources)
 
 
 def _sdist_files(archive: Path, pin: PinnedSdist) -> dict[str, bytes]:

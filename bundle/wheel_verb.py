@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bundle import mmcv_wheel, own_wheel
+from bundle import mmcv_wheel, native_mmcv, own_wheel
 from kit.errors import KitError
 
 
@@ -29,7 +29,7 @@ def add_wheel_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]
     packages = verbs.add_parser("wheel", help="build one of our own wheels").add_subparsers(
         required=True, metavar="PACKAGE"
     )
-    mmcv = _parser(packages, "mmcv", "mmcv-full 1.7.2 with portable operators")
+    mmcv = _parser(packages, "mmcv", "mmcv-full 1.7.2 with portable operators, or with compiled ones")
     mmcv.add_argument(
         "--cache",
         type=Path,
@@ -38,11 +38,19 @@ def add_wheel_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]
         help="folder where downloads are kept",
     )
     mmcv.add_argument("--sdist", type=Path, metavar="FILE", help="the source distribution, if at hand")
-    mmcv.set_defaults(build=lambda its: mmcv_wheel.build_wheel(its.out, cache=its.cache, sdist=its.sdist))
+    mmcv.add_argument(
+        "--native", action="store_true", help="compile the operators for this Python, torch and CPU"
+    )
+    mmcv.set_defaults(build=_build_mmcv)
     for name, source in own_wheel.SOURCES.items():
         _parser(packages, name, f"our package {name}").set_defaults(
             build=lambda its, source=source: own_wheel.build_wheel(source, its.out)
         )
+
+
+def _build_mmcv(arguments: argparse.Namespace) -> Path:
+    build = native_mmcv.build_wheel if arguments.native else mmcv_wheel.build_wheel
+    return build(arguments.out, cache=arguments.cache, sdist=arguments.sdist)
 
 
 def _parser(
