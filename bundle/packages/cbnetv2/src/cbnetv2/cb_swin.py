@@ -119,11 +119,13 @@ class CBSwinTransformer(BaseModule):  # type: ignore[misc]  # mmdet has no types
             load_into_both(self, read_checkpoint(self.pretrained))
 
     def _feed(self, stage: int, found_NCHW: list[Tensor], size: torch.Size) -> Tensor:
-        """What the lead adds before a stage; `nearest` costs least after the convolution."""
+        """What the lead adds before a stage, its own map first; resizing costs least after the convolution."""
         total: Tensor | None = None
         reduces = cast("Iterable[nn.Module]", self.cb_linears[stage])
         for reduce, x_NCHW in zip(reduces, found_NCHW[stage:], strict=True):
-            fed = F.interpolate(reduce(x_NCHW), size=size, mode="nearest")
+            fed = reduce(x_NCHW)
+            if fed.shape[2:] != size:
+                fed = F.interpolate(fed, size=size, mode="nearest")
             total = fed if total is None else total + fed
         assert total is not None, "a stage is at least fed by itself"
         return total
