@@ -20,11 +20,12 @@ LARGEST_FILE = 4 * 2**20
 CLOSE = {"rtol": 2e-3, "atol": 2e-3}
 """Of float32 sums taken in another order, through a hundred layers."""
 
-ROUNDING = {torch.bfloat16: 0.05, torch.float16: 0.01}
-"""Error allowed in half precision, as its root mean square over the output's standard deviation."""
+ROUNDING = {torch.bfloat16: 0.1, torch.float16: 0.025}
+"""Error allowed with 8 and 11 significant bits: its root mean square over the output's standard deviation. The
+weights are random; those that training made are less touchy."""
 
-RANDOM = ("Dropout", "DropPath", "DropBlock", "StochasticDepth")
-"""What layers that act in training alone are called, besides batch norms."""
+RANDOM = {"Dropout", "Dropout2d", "DropPath", "Residual"}
+"""What the layers are called that act in training alone, besides batch norms; the last is vit_adapter's."""
 
 check = pytest.mark.check
 
@@ -91,7 +92,7 @@ class TestConformance:
         training = copy.deepcopy(module).train()
         for layer in training.modules():
             batch_norm = isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)
-            if batch_norm or any(word in type(layer).__name__ for word in RANDOM):
+            if batch_norm or type(layer).__name__ in RANDOM:
                 layer.eval()
         assert_close(raw(training, x_NCHW), expected, rtol=1e-5, atol=1e-5)
 
