@@ -109,7 +109,10 @@ class HybridTaskCascadeAug(HybridTaskCascade):  # type: ignore[misc]  # mmdet ha
         ]
         boxes, scores = (torch.cat(parts) for parts in zip(*detections, strict=True))
         config = self.test_cfg.aug
-        det_n5, labels_n = multiclass_nms(boxes, scores, config.score_thr, config.nms, config.max_per_img)
+        if boxes.shape[0]:
+            det_n5, labels_n = multiclass_nms(boxes, scores, config.score_thr, config.nms, config.max_per_img)
+        else:  # mmdet's NMS cannot reshape nothing to a box a class
+            det_n5, labels_n = boxes.new_zeros((0, 5)), torch.zeros(0, dtype=torch.long, device=boxes.device)
         box_result: BoxResult = bbox2result(det_n5, labels_n, head.bbox_head[-1].num_classes)
         if not head.with_mask:
             return [box_result]
