@@ -3,9 +3,9 @@
 Local only: nothing that runs on Kaggle imports this, downloads, or unpickles.
 """
 
-from kit.models.pretrained.convert import convert
+from kit.models.pretrained.conversion import convert
+from kit.models.pretrained.download import fetch
 from kit.models.pretrained.entry import Pretrained
-from kit.models.pretrained.fetch import fetch
 from kit.models.pretrained.load import load_pretrained
 from kit.models.pretrained.registry import get, names
 from kit.models.pretrained.store import find

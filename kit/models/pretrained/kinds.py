@@ -61,8 +61,8 @@ class Kind:
         drops: pattern of names, after renaming, that a network here has no use for.
         resets: for tensors whose shape differs or that are missing.
         fit: makes a tensor of another shape fit, or returns None.
-        least: share of the part's values, without those that are reset, below which the checkpoint is taken
-            for another network's.
+        least: share below which the checkpoint is taken for another network's: of the part's values, without
+            those that are reset, and of the checkpoint's, without those that are dropped.
     """
 
     name: str
@@ -78,16 +78,23 @@ class Kind:
         """Whether a tensor of this name, after renaming, is known to be of no use."""
         return re.match(f"{_USELESS}|{self.drops}", name) is not None
 
-    def reset(self, name: str) -> Reset | None:
-        """How the network's tensor of this name begins if the checkpoint cannot give it."""
-        return next((rule for rule in (*self.resets, _COUNTER) if rule.matches(name)), None)
+    def reset(self, name: str, given: Collection[str]) -> Reset | None:
+        """How the network's tensor of this name begins if the checkpoint cannot give it.
+
+        Args:
+            name: of the tensor.
+            given: names in the checkpoint: a counter of batches begins anew if its statistics are there.
+        """
+        stem, _, last = name.rpartition(".")
+        if last == "num_batches_tracked":
+            return Reset(last, "zero") if f"{stem}.running_mean" in given else None
+        return next((rule for rule in self.resets if rule.matches(name)), None)
 
     def fills(self, name: str) -> bool:
         """Whether the network's tensor of this name is in the part it fills."""
         return name.startswith(self.part)
 
 
-_COUNTER = Reset(r"\.num_batches_tracked", "zero")
 _USELESS = (
     r".*(?:relative_position_index|relative_coords_table|attn_mask|num_batches_tracked|total_(?:ops|params))$"
 )

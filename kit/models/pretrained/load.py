@@ -8,7 +8,7 @@ from typing import Any
 
 from kit.errors import KitError
 from kit.models.network import Network
-from kit.models.pretrained.convert import HEADER, SCHEMA
+from kit.models.pretrained.conversion import HEADER, SCHEMA
 
 _SHOWN = 4
 

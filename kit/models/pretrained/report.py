@@ -20,6 +20,7 @@ class Report:
         part: prefixes of the network's names that this kind fills.
         values: numbers in that part that training changes, without those of `reset`.
         filled: how many of them the checkpoint gave.
+        unused: numbers of the checkpoint that are `unexpected`.
         loaded: taken as they are.
         resized: fitted to another shape, with both shapes.
         reset: begun anew by a declared rule, with the rule.
@@ -34,6 +35,7 @@ class Report:
     part: tuple[str, ...]
     values: int
     filled: int
+    unused: int
     loaded: Sequence[str]
     resized: Sequence[str]
     reset: Sequence[str]
@@ -46,6 +48,11 @@ class Report:
     def share(self) -> float:
         """Part of the values that the checkpoint gave."""
         return self.filled / self.values if self.values else 0.0
+
+    @property
+    def used(self) -> float:
+        """Part of the checkpoint's values that the network took."""
+        return self.filled / (self.filled + self.unused) if self.filled else 0.0
 
     @property
     def groups(self) -> tuple[tuple[str, Sequence[str]], ...]:
@@ -77,7 +84,9 @@ class Report:
         show_table(f"{self.kind} checkpoint -> {self.network}", ("tensors", "count", "for example"), rows)
         whole = "the network" if self.part == ("",) else ", ".join(f"{prefix}*" for prefix in self.part)
         console().print(
-            f"{self.share:.2%} of {whole} loaded ({self.filled:,} of {self.values:,} values)", markup=False
+            f"{self.share:.2%} of {whole} loaded ({self.filled:,} of {self.values:,} values), "
+            f"{self.used:.2%} of the checkpoint used",
+            markup=False,
         )
 
 

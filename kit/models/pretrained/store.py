@@ -8,7 +8,7 @@ from typing import Any
 
 from kit.artefacts import sha256_json
 from kit.errors import KitError
-from kit.models.pretrained.convert import convert
+from kit.models.pretrained.conversion import convert
 from kit.models.pretrained.entry import Pretrained
 from kit.models.pretrained.load import read_header
 from kit.models.pretrained.registry import get

@@ -17,20 +17,20 @@ _CBNET_TERMS = "unclear: LICENSE says Apache-2.0, README academic research only;
 _VIT_TERMS = "Apache-2.0 with the code; none stated for the weights"
 _SEGFORMER_TERMS = "NVIDIA Source Code License for SegFormer: research or evaluation only"
 
-DETECTORS = ("detectors-r50",)
-CBNET = ("cbnetv2-swin-b",)
-
-_PAPER = "a part of DetectoRS only; the rest keeps its own initialisation"
+_PART = "a part of DetectoRS only; the rest keeps its own initialisation"
 
 
-def _mmdet(family: str, name: str, ending: str, networks: tuple[str, ...], note: str = "") -> Pretrained:
+def _mmdet(
+    name: str, ending: str, network: str, note: str, *, family: str = "detectors", least: float | None = None
+) -> Pretrained:
     return Pretrained(
         name=name,
         url=f"{_MMDET}/{family}/{name}/{name}{ending}.pth",
         kind="detector",
-        networks=networks,
+        networks=(network,),
         licence=_OPENMMLAB,
         note=note,
+        least=least,
     )
 
 
@@ -50,7 +50,7 @@ def _cbnet(name: str, note: str) -> Pretrained:
         name=name,
         url=f"{_CBNET}/{name}.pth.zip",
         kind="detector",
-        networks=CBNET,
+        networks=("cbnetv2-swin-b",),
         licence=_CBNET_TERMS,
         note=note,
     )
@@ -68,7 +68,7 @@ def _vit_adapter(release: str, file: str, network: str, note: str, kind: Kind = 
 
 
 ENTRIES = (
-    _mmdet("detectors", "detectors_htc_r50_1x_coco", "-329b1453", DETECTORS, "start of the vasculature R50"),
+    _mmdet("detectors_htc_r50_1x_coco", "-329b1453", "detectors-r50", "start of the vasculature R50"),
     Pretrained(
         name="detectors_htc_x101_32x4d_40e_coco",
         url="https://www.cs.jhu.edu/~syqiao/DetectoRS/DetectoRS_X101-ed983634.pth",
@@ -81,18 +81,19 @@ ENTRIES = (
         name="detectors_htc_r50_40e_coco",
         url="https://www.cs.jhu.edu/~syqiao/DetectoRS/DetectoRS_R50-0f1c8080.pth",
         kind="detector-v1",
-        networks=DETECTORS,
+        networks=("detectors-r50",),
         licence="Apache-2.0 with the code; none stated for the weights",
         note="the authors' longer training, in names of mmdet 1",
     ),
-    _mmdet("detectors", "htc_r50_rfp_1x_coco", "-8ff87c51", DETECTORS, f"recursive pyramid: {_PAPER}"),
-    _mmdet("detectors", "htc_r50_sac_1x_coco", "-bfa60c54", DETECTORS, f"switchable convolution: {_PAPER}"),
+    _mmdet("htc_r50_rfp_1x_coco", "-8ff87c51", "detectors-r50", f"the pyramid: {_PART}", least=0.75),
+    _mmdet("htc_r50_sac_1x_coco", "-bfa60c54", "detectors-r50", f"the convolutions: {_PART}", least=0.65),
     _mmdet(
-        "htc",
         "htc_x101_32x4d_fpn_16x1_20e_coco",
         "_20200318-de97ae01",
-        ("detectors-x101",),
-        f"plain HTC: {_PAPER}",
+        "detectors-x101",
+        f"plain HTC: {_PART}",
+        family="htc",
+        least=0.45,
     ),
     _cbnet(
         "htc_cbv2_swin_base22k_patch4_window7_mstrain_400-1400_giou_4conv1f_adamw_20e_coco",

@@ -198,8 +198,9 @@ def _copy(answer: Any, part: Path, have: int, total: int, show: Callable[[int, i
     with part.open("r+b" if have else "wb") as sink:
         sink.seek(have)
         sink.truncate()
-        while block := answer.read(_BLOCK):
+        while block := answer.read1(_BLOCK):  # what is there: `read` would hold it back until a block is full
             sink.write(block)
+            sink.flush()  # so that a kill costs nothing that had come
             have += len(block)
             show(have, total)
     if total >= 0 and have < total:

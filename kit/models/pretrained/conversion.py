@@ -61,10 +61,10 @@ def convert(
     given = read_tensors(path, mean=mean)
     kind = recognise(given)
     wanted = shapes(config)
-    tensors, report = _match(kind, given, wanted, str(config["network"]))
+    tensors, report = match(kind, given, wanted, str(config["network"]))
     entry = by_file(path.name)
     threshold = least if least is not None else (entry.least if entry and entry.least else kind.least)
-    if report.share < threshold:
+    if min(report.share, report.used) < threshold:
         raise _another(path, given, report, threshold, among=names() if among is None else among)
     header = {
         "schema": SCHEMA,
@@ -96,7 +96,21 @@ def shapes(config: Mapping[str, Any]) -> dict[str, Tensor]:
         return build(config).network.state_dict()
 
 
-def _match(kind: Kind, given: Tensors, wanted: Mapping[str, Tensor], network: str) -> tuple[Tensors, Report]:
+def match(kind: Kind, given: Tensors, wanted: Mapping[str, Tensor], network: str) -> tuple[Tensors, Report]:
+    """What a checkpoint gives to a network.
+
+    Args:
+        kind: of the checkpoint.
+        given: its tensors, by its own names.
+        wanted: the network's state dict; shapes and types are enough.
+        network: its registered name, for the report.
+
+    Returns:
+        Tensors of the part of the network that this kind fills, by the network's names; and the report.
+
+    Raises:
+        KitError: the kind's renaming finds the file to be something else.
+    """
     try:
         renamed = kind.rename(given, wanted)
     except ValueError as error:
@@ -110,7 +124,7 @@ def _match(kind: Kind, given: Tensors, wanted: Mapping[str, Tensor], network: st
         if not kind.fills(name):
             continue
         counts = target.numel() if target.is_floating_point() and not name.endswith(_NUMBERED) else 0
-        value, reset = renamed.get(name), kind.reset(name)
+        value, reset = renamed.get(name), kind.reset(name, renamed.keys())
         if value is not None and value.shape == target.shape:
             groups["loaded"].append(name)
         elif value is not None and (fitted := kind.fit(name, value, target)) is not None:
@@ -135,7 +149,10 @@ def _match(kind: Kind, given: Tensors, wanted: Mapping[str, Tensor], network: st
     for name in sorted(renamed.keys() - wanted.keys()):
         groups["dropped" if kind.dropped(name) else "unexpected"].append(name)
     groups["unexpected"] += sorted(name for name in renamed.keys() & wanted.keys() if not kind.fills(name))
-    report = Report(kind=kind.name, network=network, part=kind.part, values=values, filled=filled, **groups)
+    unused = sum(renamed[name].numel() for name in groups["unexpected"])
+    report = Report(
+        kind=kind.name, network=network, part=kind.part, values=values, filled=filled, unused=unused, **groups
+    )
     return tensors, report
 
 
@@ -162,21 +179,21 @@ def _another(
 ) -> KitError:
     """What to say of a checkpoint of another network, with the one it fits if there is one."""
     kind = recognise(given)
-    best, share = "", max(report.share, _WORTH_NAMING)
+    best, share = "", max(min(report.share, report.used), _WORTH_NAMING)
     for name in among:
         try:
-            _, other = _match(kind, given, shapes({"network": name}), name)
+            _, other = match(kind, given, shapes({"network": name}), name)
         except KitError:
             continue  # its libraries are not installed here
-        if other.share > share:
-            best, share = name, other.share
+        if min(other.share, other.used) > share:
+            best, share = name, min(other.share, other.used)
     if best:
         fix = f"it fits {best} ({share:.0%}): convert it with --network {best}"
     else:
         fix = "`python -m kit.models pretrained` lists the checkpoints of each network"
     return KitError(
-        f"the {kind.name} checkpoint fills {report.share:.1%} of {report.network}, at least "
-        f"{threshold:.1%} is asked for: {report.summary()}",
+        f"the {kind.name} checkpoint fills {report.share:.1%} of {report.network}, which takes {report.used:.1%} "
+        f"of it; at least {threshold:.1%} is asked for: {report.summary()}",
         where=path,
         fix=fix,
     )
