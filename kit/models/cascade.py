@@ -55,10 +55,9 @@ class HybridTaskCascade(InstanceNetwork):
             network.init_weights()
         super().__init__(spec, network)
         self.least_side = least_side
-        # Else they pass for an image without instances, or NMS and RoIAlign crash the whole process on them.
-        network.rpn_head.register_forward_hook(partial(_require_finite, spec.name, "region proposals"))
+        network.rpn_head.register_forward_hook(partial(_settled, spec.name, "region proposals"))
         for stage, head in enumerate(network.roi_head.bbox_head):
-            head.register_forward_hook(partial(_require_finite, spec.name, f"boxes of stage {stage + 1}"))
+            head.register_forward_hook(partial(_settled, spec.name, f"boxes of stage {stage + 1}"))
 
     def losses(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget]) -> dict[str, Tensor]:
         """Losses of the region proposals and of the three stages' boxes, classes and masks.
@@ -118,15 +117,23 @@ class HybridTaskCascade(InstanceNetwork):
         return padded, [dict(meta) for _ in range(len(padded))]
 
 
-def _require_finite(name: str, part: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
-    """Forward hook of a head whose output is a pair of tensors, or of lists of tensors."""
-    tensors = [tensor for item in output for tensor in ([item] if isinstance(item, Tensor) else item)]
-    if tensors[0].is_meta:
-        return
-    finite = torch.stack([tensor.isfinite().all() for tensor in tensors]).all()  # one wait for the GPU
-    if not bool(finite):
-        raise KitError(
-            f"the {part} of {name} are not numbers",
-            fix="weights are damaged, training diverged or values overflow in float16: see the training log, "
-            "lower the learning rate or set autocast false",
-        )
+def _settled(name: str, part: str, _module: nn.Module, _inputs: Any, output: Any) -> Any:
+    """Forward hook of a head that returns two tensors, or two lists of them: in float32 and finite.
+
+    mmdet makes anchors and boxes in the precision of what it decodes: in float16 they would lie on whole
+    pixels from 1024 on. Numbers that are none would pass for an image without instances, or NMS and RoIAlign
+    would crash the whole process on them.
+    """
+    settled = [
+        item.float() if isinstance(item, Tensor) else [part.float() for part in item] for item in output
+    ]
+    tensors = [tensor for item in settled for tensor in ([item] if isinstance(item, Tensor) else item)]
+    if not tensors[0].is_meta:
+        finite = torch.stack([tensor.isfinite().all() for tensor in tensors]).all()  # one wait for the GPU
+        if not bool(finite):
+            raise KitError(
+                f"the {part} of {name} are not numbers",
+                fix="weights are damaged, training diverged or values overflow in float16: see the training "
+                "log, lower the learning rate or set autocast false",
+            )
+    return tuple(settled)

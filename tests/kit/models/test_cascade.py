@@ -108,6 +108,15 @@ class TestDetections:
             assert np.array_equal(table, boxes[0])
             assert np.array_equal(found.masks.numpy(), np.stack(masks[0]))
 
+    def test_in_half_precision_boxes_keep_the_places_between_the_pixels(self, module):
+        """bfloat16 has eight bits for them: from 128 pixels on none would be left."""
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            (found,) = module.detect(images(1, 101, 243))
+        assert len(found) > 0
+        assert found.boxes.dtype == found.scores.dtype == torch.float32
+        inside = found.boxes[(found.boxes > 128) & (found.boxes < 243)]
+        assert bool((inside != inside.bfloat16()).any())
+
     def test_a_score_threshold_nothing_reaches_leaves_none(self, module):
         strict = build({**SMALL, "score_threshold": 1.0}).eval()
         strict.network.load_state_dict(module.network.state_dict())

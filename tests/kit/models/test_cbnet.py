@@ -43,7 +43,7 @@ def test_the_lead_is_fed_by_the_assistant_and_has_no_patches_of_its_own(module):
 
 
 def test_prediction_while_training_looks_at_the_lead_s_maps_too(module):
-    """Without dropout the modes differ in the box heads' batch norms alone, once the pyramid is the lead's."""
+    """Without dropout the modes differ in batch norms alone, once the pyramid is the lead's."""
     x_NCHW = images(1, 96, 96)
     for layer in module.train().modules():
         if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
