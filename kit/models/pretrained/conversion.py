@@ -192,8 +192,8 @@ def _another(
     else:
         fix = "`python -m kit.models pretrained` lists the checkpoints of each network"
     return KitError(
-        f"the {kind.name} checkpoint fills {report.share:.1%} of {report.network}, which takes {report.used:.1%} "
-        f"of it; at least {threshold:.1%} is asked for: {report.summary()}",
+        f"the {kind.name} checkpoint fills {report.share:.1%} of {report.network}, which takes "
+        f"{report.used:.1%} of it; at least {threshold:.1%} is asked for: {report.summary()}",
         where=path,
         fix=fix,
     )

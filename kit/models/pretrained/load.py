@@ -56,6 +56,6 @@ def load_pretrained(network: Network, path: Path) -> None:
             where=path,
             fix="convert it again with --network and --config of this network",
         )
-    # Not strict: what the part leaves out keeps its values, and adaptive weight standardisation computes its
-    # statistics from loaded weights exactly when they are missing.
+    # Not strict: what the part leaves out keeps its values. DetectoRS's adaptive weight standardisation takes
+    # the statistics that are missing in a file from the weights, and so behaves as without it at first.
     network.network.load_state_dict(tensors, strict=False)
