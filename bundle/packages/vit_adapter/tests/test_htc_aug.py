@@ -159,7 +159,7 @@ def detector(aug=None, **words):
     network = build_detector(config(aug, **words))
     for name, parameter in network.named_parameters():
         if parameter.ndim > 1:
-            gain = 0.15 if "_reg." in name else 1.2
+            gain = 0.15 if "rpn_reg" in name else 1.2
             torch.nn.init.normal_(parameter, std=gain / np.sqrt(parameter[0].numel()))
     return network.eval()
 
@@ -233,8 +233,13 @@ def test_areas_are_told_apart_at_the_published_borders(sides, corner, names):
         assert torch.equal(within_ranges(boxes_N4, [whole]), parts)
 
 
-def test_an_empty_box_is_small():
-    assert within_ranges(torch.zeros(1, 4), ["s"]).tolist() == [True]
+@pytest.mark.parametrize(
+    ("side", "name"), [(0, "s"), (32, "s"), (64, "m-"), (96, "m+"), (512, "l-"), (513, "l+")]
+)
+def test_a_square_at_a_border_belongs_to_the_range_below(side, name):
+    box_14 = torch.tensor([[7.0, 7.0, 7.0 + side, 7.0 + side]])
+    holding = {other for other in AREA_RANGES if within_ranges(box_14, [other]).item()}
+    assert holding == {name, name[0]}
 
 
 @pytest.mark.parametrize("semantic", [False, True])
