@@ -1,7 +1,5 @@
 import json
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -96,7 +94,8 @@ def test_four_times_the_pixels_are_four_times_the_work_and_the_weights_stay():
 
 def test_more_proposals_are_more_work_in_the_heads_alone():
     few, many = (
-        estimate({**tiny("detectors-r50"), "rpn_proposals": [150, kept]}, HEIGHT, WIDTH) for kept in (100, 200)
+        estimate({**tiny("detectors-r50"), "rpn_proposals": [150, kept]}, HEIGHT, WIDTH)
+        for kept in (100, 200)
     )
     most = estimate({**tiny("detectors-r50"), "rpn_proposals": [150, 300]}, HEIGHT, WIDTH)
     assert many.forward_flops - few.forward_flops == most.forward_flops - many.forward_flops > 0
@@ -105,3 +104,32 @@ def test_more_proposals_are_more_work_in_the_heads_alone():
 def test_an_unknown_network_is_refused():
     with pytest.raises(KitError, match="no network is called 'unet-of-mars'"):
         estimate({"network": "unet-of-mars"}, 64, 64)
+
+
+def test_the_list_estimates_an_image_of_the_given_size_and_keeps_its_other_columns(capsys):
+    assert main(["list", "--json", "unet-regnety16"]) == 0
+    (plain,) = json.loads(capsys.readouterr().out)
+    assert main(["list", "--json", "--size", "64", "unet-regnety16", "segformer-b0"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == ["unet-regnety16", "segformer-b0"]
+    assert {key: rows[0][key] for key in plain} == plain
+    for row in rows:
+        assert row["weight_bytes"] >= 4 * row["parameters"]
+        assert row["forward_flops"] > row["peak_activation_bytes"] > 64 * 64
+
+
+def test_the_list_for_people_has_the_estimates_on_demand(capsys):
+    assert main(["list", "--size", "32", "unet-regnetx32-scse", "segformer-b5"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.endswith("weights MB  forward GFLOP  activations MB")
+    assert [len(line) for line in lines] == [len(head)] * 2
+
+
+def test_a_network_that_is_not_there_is_not_listed():
+    with pytest.raises(KitError, match="no network is called 'unet-of-mars'"):
+        main(["list", "unet-of-mars"])
+
+
+def test_an_image_without_pixels_is_refused():
+    with pytest.raises(KitError, match="--size 0 is no image"):
+        main(["list", "--size", "0"])
