@@ -1,6 +1,9 @@
 """The built wheel, and mmcv as it is installed from that wheel."""
 
 import importlib.metadata
+import os
+import subprocess
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -23,6 +26,47 @@ def mmcv_sdist():
 @pytest.fixture(scope="session")
 def mmcv_wheel(mmcv_sdist, tmp_path_factory):
     return build_wheel(tmp_path_factory.mktemp("wheel"), cache=CACHE, sdist=mmcv_sdist)
+
+
+LATER = """
+import sys, time
+from pathlib import Path
+now, local = time.time, time.localtime
+time.time = lambda: now() + 86400 * 400
+time.localtime = lambda seconds=None: local(seconds or time.time())
+"""
+
+
+@pytest.fixture
+def run_elsewhere(tmp_path):
+    """Runs code that builds a wheel: another clock, time zone, locale, umask, hash seed, home and folder.
+
+    What it prints is returned.
+    """
+    surroundings = {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONHASHSEED": "4242",
+        "SOURCE_DATE_EPOCH": "1700000000",
+        "TZ": "Pacific/Kiritimati",
+        "LC_ALL": "C",
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+    }
+
+    def run(code, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-c", LATER + code, *map(str, arguments)],
+            cwd=tmp_path,
+            env=surroundings,
+            umask=0o077,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
 
 
 @pytest.fixture(scope="session")

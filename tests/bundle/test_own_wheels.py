@@ -106,43 +106,16 @@ def test_record_counts_every_file(wheel):
     assert rows == {name: "" if name == record else str(len(data)) for name, data in found.items()}
 
 
-def test_two_builds_in_different_surroundings_are_the_same_bytes(package, wheel, copy, tmp_path):
-    """Another clock, time zone, locale, umask, hash seed, home, working folder, place and age of sources."""
+def test_two_builds_in_different_surroundings_are_the_same_bytes(wheel, copy, run_elsewhere, tmp_path):
+    """`run_elsewhere` says in which; the sources have another place and age too, and bytecode beside them."""
     for path in copy.rglob("*"):
         os.utime(path, (10**9, 10**9))
     for name in ("__pycache__/left.cpython-311.pyc", "sub/__pycache__/left.cpython-313.pyc"):
         left = copy / "src" / copy.name / name
         left.parent.mkdir(parents=True, exist_ok=True)
         left.write_bytes(b"left behind")
-    script = (
-        "import sys, time; from pathlib import Path; now, local = time.time, time.localtime\n"
-        "time.time = lambda: now() + 86400 * 400\n"
-        "time.localtime = lambda seconds=None: local(seconds or time.time())\n"
-        "from bundle.own_wheel import build_wheel\n"
-        "print(build_wheel(Path(sys.argv[1]), Path('out')))\n"
-    )
-    surroundings = {
-        "PYTHONPATH": str(ROOT),
-        "PYTHONHASHSEED": "4242",
-        "SOURCE_DATE_EPOCH": "1700000000",
-        "TZ": "Pacific/Kiritimati",
-        "LC_ALL": "C",
-        "HOME": str(tmp_path),
-        "PATH": os.environ["PATH"],
-    }
-    previous = os.umask(0o077)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", script, copy],
-            cwd=tmp_path,
-            env=surroundings,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    finally:
-        os.umask(previous)
-    other = tmp_path / done.stdout.strip()
+    build = "from bundle.own_wheel import build_wheel; print(build_wheel(Path(sys.argv[1]), Path('out')))"
+    other = tmp_path / run_elsewhere(build, copy)
     assert other.name == wheel.name == f"{copy.name}-0.1.0-py3-none-any.whl"
     assert other.read_bytes() == wheel.read_bytes()
 

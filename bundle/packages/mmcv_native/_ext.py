@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._native_check import OPERATORS, proven
+from ._native_check import proven
 
 # By name: beside this file only in the wheel, where it is the portable build's `_ext`.
 _portable_ext: Any = importlib.import_module("mmcv._portable_ext")
@@ -65,5 +65,5 @@ def get_compiling_cuda_version() -> str:
 
 
 def __getattr__(name: str) -> Any:
-    """The choice between the two ways of an operator; all else is the portable build's."""
-    return _chosen(name) if name in OPERATORS else getattr(_portable_ext, name)
+    """The choice between the two ways of an operator; what neither has, the portable build refuses."""
+    return _chosen(name) if name in __all__ else getattr(_portable_ext, name)

@@ -13,24 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-OPERATORS = frozenset(
-    (
-        "deform_conv_backward_input",
-        "deform_conv_backward_parameters",
-        "deform_conv_forward",
-        "modulated_deform_conv_backward",
-        "modulated_deform_conv_forward",
-        "ms_deform_attn_backward",
-        "ms_deform_attn_forward",
-        "nms",
-        "roi_align_backward",
-        "roi_align_forward",
-        "sigmoid_focal_loss_backward",
-        "sigmoid_focal_loss_forward",
-        "softnms",
-    )
-)
-
 _RELATIVE, _ABSOLUTE = 1e-3, 1e-4
 """float32 sums of a few hundred terms in another order."""
 
