@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kit.artefacts import read_sidecar, sha256_file
 from kit.errors import KitError
@@ -74,14 +75,14 @@ def _load_timm(network: Network, recipe: Recipe) -> None:
     import segmentation_models_pytorch as smp
 
     config = recipe.network
+    own: Any = network.network.get_submodule("encoder")
+    name = config.get("encoder", f"tu-{own.name}")
     try:
-        encoder = smp.encoders.get_encoder(
-            config.get("encoder", "tu-regnety_016"), depth=config.get("encoder_depth", 5), weights="imagenet"
-        )
+        encoder = smp.encoders.get_encoder(name, depth=config.get("encoder_depth", 5), weights="imagenet")
     except Exception as error:  # the download fails in a dozen ways, none of them ours
         raise KitError(
             f"ImageNet weights of the encoder could not be fetched: {error}",
-            where=str(config.get("encoder", "")),
+            where=name,
             fix="run once with a connection; timm then keeps them in its cache",
         ) from error
-    network.network.get_submodule("encoder").load_state_dict(encoder.state_dict())
+    own.load_state_dict(encoder.state_dict())

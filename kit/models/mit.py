@@ -1,8 +1,7 @@
 """Mix Transformer (MiT), the encoder of SegFormer: mmseg's layers, so that published weights fit, run by us.
 
-The forward pass is written here because mmseg's keeps every attention map, only to average and drop it, and
-copies each feature map between token and image layout four times a block, where a view does. Same numbers up
-to rounding.
+Attention is written here because mmseg's keeps every attention map, only to average and drop it: at 1024 px
+those of the first stage's blocks are 256 MiB each. Same numbers up to rounding, in half the time there.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class MixTransformer(nn.Module):
     ) -> None:
         super().__init__()
         require_size("embed_dims", embed_dims)
-        if len(depths) != len(HEADS) or min(depths) < 1:
+        if len(depths) != len(HEADS) or any(not isinstance(depth, int) or depth < 1 for depth in depths):
             raise KitError(
                 f"a Mix Transformer has {len(HEADS)} stages of at least one block, got depths {list(depths)}",
                 where="depths",
@@ -191,8 +190,12 @@ def require_size(word: str, value: int) -> None:
     Raises:
         KitError: says which.
     """
-    if value < 1:
-        raise KitError(f"{word} {value} is no size", where="network of the recipe", fix="give 1 or more")
+    if not isinstance(value, int) or value < 1:
+        raise KitError(
+            f"{word} {value!r} is no size",
+            where="network of the recipe",
+            fix="give a whole number from 1",
+        )
 
 
 def require_probability(word: str, value: float) -> None:
@@ -228,12 +231,10 @@ def _block(block: Any, tokens_BNC: Tensor, height: int, width: int) -> Tensor:
         height: of the feature map.
         width: of the feature map.
     """
-    attention, mix = block.attn, block.ffn
-    attended_BNC = _attend(attention, block.norm1(tokens_BNC), height, width)
-    tokens_BNC = tokens_BNC + attention.dropout_layer(attended_BNC)
-    mixed_NCHW = mix.layers(_image(block.norm2(tokens_BNC), height, width))
-    mixed_BNC: Tensor = mix.dropout_layer(_tokens(mixed_NCHW))
-    return tokens_BNC + mixed_BNC
+    attended_BNC = _attend(block.attn, block.norm1(tokens_BNC), height, width)
+    tokens_BNC = tokens_BNC + block.attn.dropout_layer(attended_BNC)
+    mixed_BNC: Tensor = block.ffn(block.norm2(tokens_BNC), (height, width), identity=tokens_BNC)
+    return mixed_BNC
 
 
 def _attend(attention: Any, tokens_BNC: Tensor, height: int, width: int) -> Tensor:

@@ -48,13 +48,22 @@ class MixUpsampleHead(MlpHead):
         )
         self.mixing = nn.Parameter(torch.full((len(in_channels) - 1,), 0.5))
 
-    def enlarge(self, index: int, level_NCHW: Tensor, size: tuple[int, int]) -> Tensor:
-        """Mix two ways to bring a level to the first one's size."""
-        if index == 0:
-            return level_NCHW
-        bilinear = F.interpolate(level_NCHW, size, mode="bilinear", align_corners=False)
-        nearest = F.interpolate(level_NCHW, size, mode="nearest")
-        return torch.lerp(nearest, bilinear, self.mixing[index - 1])
+    def join(self, parts: Sequence[Tensor]) -> Tensor:
+        """Sum of all levels, each enlarged by its own mixture.
+
+        Enlarging to the nearest twice by two is enlarging by four, so that one chain from the coarsest level
+        up does for all of them; bilinear interpolation has no such rule.
+        """
+        finest, *coarser = parts
+        smooth = [share * part for share, part in zip(self.mixing, coarser, strict=True)]
+        rest = [part - share for share, part in zip(smooth, coarser, strict=True)]
+        blocks = rest.pop()
+        while rest:
+            part = rest.pop()
+            blocks = part + F.interpolate(blocks, part.shape[2:], mode="nearest")
+        joined = super().join([finest, *smooth])
+        joined += F.interpolate(blocks, joined.shape[2:], mode="nearest")
+        return joined
 
 
 class DaformerHead(nn.Module):

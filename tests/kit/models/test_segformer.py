@@ -10,7 +10,7 @@ from mmseg.models import build_segmentor
 
 from kit.errors import KitError
 from kit.models import build, spec
-from kit.models.mit import HEADS
+from kit.models.mit import HEADS, MixTransformer
 from kit.models.segformer import SIZES
 
 CONFIGS = Path(mmseg.__file__).parent / ".mim/configs/segformer"
@@ -132,6 +132,21 @@ class TestScore:
         torch.testing.assert_close(score, two.softmax(1)[:, 1:])
 
 
+def test_gradients_of_the_encoder_are_those_of_finite_differences():
+    torch.manual_seed(0)
+    encoder = MixTransformer(2, [1, 1, 1, 1], drop_path=0.0, checkpointing=False).double()
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    first = encoder.layers[0]
+    x_NCHW = torch.randn(1, 3, 32, 32, dtype=torch.float64)
+    weights = [first[1][0].attn.attn.in_proj_weight, first[1][0].attn.sr.bias, first[1][0].norm2.weight]
+
+    def output(*_):
+        return torch.cat([level.flatten() for level in encoder(x_NCHW)])
+
+    assert torch.autograd.gradcheck(output, weights, fast_mode=True)
+
+
 def test_checkpointing_changes_no_gradient():
     gradients = []
     for checkpointing in (False, True):
@@ -163,7 +178,9 @@ def test_checkpointing_keeps_less_for_the_backward_pass():
     [
         ({"depths": [2, 2, 2]}, r"four positive numbers"),
         ({"depths": [2, 2, 0, 2]}, r"at least one block, got depths \[2, 2, 0, 2\]"),
+        ({"depths": "b3"}, r"got depths \['b', '3'\]"),
         ({"embed_dims": 0}, "embed_dims 0 is no size"),
+        ({"embed_dims": "64"}, "embed_dims '64' is no size"),
         ({"channels": 0}, "channels 0 is no size"),
         ({"norm_groups": 7}, "32 channels cannot be split into 7 groups"),
         ({"norm": "layer"}, "no decoder has norm 'layer'"),

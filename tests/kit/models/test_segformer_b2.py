@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from kit.errors import KitError
 from kit.models import build
+from kit.models.mit import HEADS
 
 MIXUPSAMPLE = {
     "network": "segformer-b2-mixupsample",
@@ -115,6 +116,18 @@ def test_full_size_decoders_have_the_published_shapes():
 def test_upsampling_starts_halfway_between_bilinear_and_nearest():
     module = build(MIXUPSAMPLE)
     assert module.network.decode_head.mixing.tolist() == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("config", [MIXUPSAMPLE, DAFORMER])
+def test_gradients_of_the_decoder_are_those_of_finite_differences(config):
+    head = settled({**config, "channels": 4}).network.decode_head.double()
+    levels = [
+        torch.randn(1, 8 * heads, 8 >> index, 8 >> index, dtype=torch.float64, requires_grad=True)
+        for index, heads in enumerate(HEADS)
+    ]
+    learned = dict(head.named_parameters())
+    last = learned.get("mixing", learned["conv_seg.weight"])
+    assert torch.autograd.gradcheck(lambda *given: head(given[:4]), (*levels, last), fast_mode=True)
 
 
 class TestAuxiliaryHeads:
