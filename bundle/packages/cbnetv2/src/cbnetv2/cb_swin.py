@@ -119,7 +119,7 @@ class CBSwinTransformer(BaseModule):  # type: ignore[misc]  # mmdet has no types
             load_into_both(self, read_checkpoint(self.pretrained))
 
     def _feed(self, stage: int, found_NCHW: list[Tensor], size: torch.Size) -> Tensor:
-        """What the lead adds before a stage, its own map first; resizing costs least after the convolution."""
+        """What the lead adds before a stage; resizing comes last, where it costs least."""
         total: Tensor | None = None
         reduces = cast("Iterable[nn.Module]", self.cb_linears[stage])
         for reduce, x_NCHW in zip(reduces, found_NCHW[stage:], strict=True):

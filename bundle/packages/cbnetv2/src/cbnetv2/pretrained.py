@@ -67,8 +67,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"{path} is no checkpoint of plain weights ({str(error).splitlines()[0]}); download it again, or "
+            f"{path} is no checkpoint of plain weights ({reason}); download it again, or "
             "re-save its state dict alone if you trust it"
         ) from error
     if not isinstance(held, Mapping):
@@ -163,7 +164,7 @@ def load_into(net: nn.Module, weights: Mapping[str, Tensor], *, least_share: flo
             fitting[key] = value
             report.loaded.append(key)
         else:
-            resized = _resize(key.rpartition(".")[2], value, own[key].shape)
+            resized = resize(key, value, own[key].shape)
             if resized is None:
                 report.mismatched.append(key)
             else:
@@ -182,8 +183,18 @@ def load_into(net: nn.Module, weights: Mapping[str, Tensor], *, least_share: flo
     return report
 
 
-def _resize(name: str, value: Tensor, shape: torch.Size) -> Tensor | None:
-    """The value at another size of its square grid, or None where it is no such grid."""
+def resize(key: str, value: Tensor, shape: torch.Size) -> Tensor | None:
+    """A bias table or an absolute position embedding at another size of its square grid, bicubic.
+
+    Args:
+        key: of the state dict; its last part says what the value is.
+        value: bias table ((2 w - 1)^2, heads) or positions (1, h w, C), as published.
+        shape: wanted; positions are wanted as a map (1, C, h, w).
+
+    Returns:
+        The resized value, or None where it is neither or has other heads or channels.
+    """
+    name = key.rpartition(".")[2]
     if name == _TABLE and value.ndim == 2 and value.shape[1] == shape[1]:
         map_NCHW = _square(value.float().T[None])
         side = _side(shape[0])
