@@ -17,7 +17,26 @@ from kit.models.cascade_targets import TargetMasks
 from kit.models.detections import Detections, InstanceTarget
 from kit.models.network import InstanceNetwork
 from kit.models.openmmlab import quiet
-from kit.models.spec import NetworkSpec
+from kit.models.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec
+
+
+def declaration(name: str, *packages: str) -> NetworkSpec:
+    """What a Hybrid Task Cascade declares: ImageNet's colours, sides of whole cells of the coarsest map.
+
+    Args:
+        name: of the network.
+        packages: distributions it needs besides mmdet's.
+    """
+    return NetworkSpec(
+        name=name,
+        system=name,
+        kind="instance",
+        output="detections",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        size_divisor=32,
+        requires=(*packages, "mmcv-full", "mmdet"),
+    )
 
 
 class HybridTaskCascade(InstanceNetwork):

@@ -10,22 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from kit.models.cascade import HybridTaskCascade
+from kit.models.cascade import HybridTaskCascade, declaration
 from kit.models.entry import Entry
-from kit.models.htc import CascadeSize, Head, config
+from kit.models.htc import TINY, CascadeSize, Head, config
 from kit.models.openmmlab import quiet
-from kit.models.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec
-
-SPEC = NetworkSpec(
-    name="cbnetv2-swin-b",
-    system="cbnetv2-swin-b",
-    kind="instance",
-    output="detections",
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
-    size_divisor=32,
-    requires=("cbnetv2", "mmcv-full", "mmdet"),
-)
+from kit.models.spec import NetworkSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,26 +63,19 @@ def _build(spec: NetworkSpec, /, **size: Any) -> HybridTaskCascade:
     return HybridTaskCascade(spec, model)
 
 
+_SPEC = declaration("cbnetv2-swin-b", "cbnetv2")
+
 ENTRIES = (
     Entry(
-        spec=SPEC,
-        build=partial(_build, SPEC),
+        spec=_SPEC,
+        build=partial(_build, _SPEC),
         tiny={
+            **TINY,
             "embed_dim": 16,
             "depths": [2, 2, 2, 2],
             "num_heads": [1, 2, 4, 8],
             "drop_path": 0.1,
             "head_channels": 32,
-            "neck_channels": 32,
-            "fc_channels": 64,
-            "mask_convs": 2,
-            "mask_channels": 32,
-            "anchor_scales": [6.0],
-            "rpn_samples": 128,
-            "rpn_nms_pre": [300, 300],
-            "rpn_proposals": [150, 300],
-            "roi_samples": 64,
-            "max_per_image": 150,
         },
     ),
 )

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, Literal
 
 from kit.errors import KitError
-from kit.models.cascade import HybridTaskCascade
+from kit.models.cascade import HybridTaskCascade, declaration
 from kit.models.entry import Entry
-from kit.models.htc import CascadeSize, config
+from kit.models.htc import TINY, CascadeSize, config
 from kit.models.openmmlab import quiet
-from kit.models.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec
+from kit.models.spec import NetworkSpec
 
 _EXPANSION = 4
 _ASPP_BRANCHES = 4
@@ -101,33 +101,11 @@ def _backbone(size: DetectoRSSize) -> dict[str, Any]:
     }
 
 
-_TINY = {
-    "base_channels": 8,
-    "norm": "batch",
-    "neck_channels": 32,
-    "fc_channels": 64,
-    "mask_convs": 2,
-    "mask_channels": 32,
-    "anchor_scales": [6.0],
-    "rpn_samples": 128,
-    "rpn_nms_pre": [300, 300],
-    "rpn_proposals": [150, 300],
-    "roi_samples": 64,
-    "max_per_image": 150,
-}
+_TINY = {**TINY, "base_channels": 8, "norm": "batch"}
 
 
 def _entry(name: str, tiny: dict[str, Any], **published: Any) -> Entry:
-    spec = NetworkSpec(
-        name=name,
-        system=name,
-        kind="instance",
-        output="detections",
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        size_divisor=32,
-        requires=("mmcv-full", "mmdet"),
-    )
+    spec = declaration(name)
     return Entry(spec=spec, build=partial(_build, spec, **published), tiny=tiny)
 
 

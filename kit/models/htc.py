@@ -18,6 +18,20 @@ _STRIDES = (4, 8, 16, 32, 64)
 
 Head = Literal["2fc", "4conv1fc", "4conv1fc-plain"]
 
+TINY: Mapping[str, Any] = {
+    "neck_channels": 32,
+    "fc_channels": 64,
+    "mask_convs": 2,
+    "mask_channels": 32,
+    "anchor_scales": [6.0],
+    "rpn_samples": 128,
+    "rpn_nms_pre": [300, 300],
+    "rpn_proposals": [150, 300],
+    "roi_samples": 64,
+    "max_per_image": 150,
+}
+"""What all tiny forms have in common."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CascadeSize:

@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 from kit.errors import KitError
-from kit.models.cascade import HybridTaskCascade
+from kit.models.cascade import HybridTaskCascade, declaration
 from kit.models.entry import Entry
-from kit.models.htc import CascadeSize, Head, config
+from kit.models.htc import TINY, CascadeSize, Head, config
 from kit.models.openmmlab import quiet
-from kit.models.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec
+from kit.models.spec import NetworkSpec
 
 NeckNorm = Literal["group", "none"]
 
@@ -123,6 +123,7 @@ def _backbone(size: ViTAdapterSize) -> dict[str, Any]:
 
 
 _TINY = {
+    **TINY,
     "embed_dim": 64,
     "depth": 8,
     "num_heads": 4,
@@ -137,30 +138,11 @@ _TINY = {
     "neck_drop_path": 0.1,
     "norm_groups": 8,
     "head_channels": 32,
-    "neck_channels": 32,
-    "fc_channels": 64,
-    "mask_convs": 2,
-    "mask_channels": 32,
-    "anchor_scales": [6.0],
-    "rpn_samples": 128,
-    "rpn_nms_pre": [300, 300],
-    "rpn_proposals": [150, 300],
-    "roi_samples": 64,
-    "max_per_image": 150,
 }
 
 
 def _entry(name: str, **published: Any) -> Entry:
-    spec = NetworkSpec(
-        name=name,
-        system=name,
-        kind="instance",
-        output="detections",
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
-        size_divisor=32,
-        requires=("vit-adapter", "mmcv-full", "mmdet"),
-    )
+    spec = declaration(name, "vit-adapter")
     return Entry(spec=spec, build=partial(_build, spec, **published), tiny=_TINY)
 
 
