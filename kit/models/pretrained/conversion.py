@@ -78,7 +78,7 @@ def convert(
         "mean": mean,
         "seed": SEED,
         "reset": list(report.reset),
-        "missing": [*report.missing, *(line.partition(" ")[0] for line in report.reshaped)],
+        "missing": [name for name in wanted if name.startswith(kind.part) and name not in tensors],
     }
     try:
         with whole(out) as temporary:

@@ -16,6 +16,9 @@ from torch import Tensor
 
 Tensors = dict[str, Tensor]
 
+_NOTHING = r"(?!)"
+"""Matches no name."""
+
 
 @dataclass(frozen=True)
 class Reset:
@@ -58,6 +61,7 @@ class Kind:
         recognise: from the names in the file.
         rename: to the network's names; may copy a tensor to several of them.
         part: prefixes of the network's names that it fills.
+        apart: pattern of names among them that such a checkpoint never has.
         drops: pattern of names, after renaming, that a network here has no use for.
         resets: for tensors whose shape differs or that are missing.
         fit: makes a tensor of another shape fit, or returns None.
@@ -69,7 +73,8 @@ class Kind:
     recognise: Callable[[Collection[str]], bool]
     rename: Callable[[Tensors, Mapping[str, Tensor]], Tensors] = _as_it_is
     part: tuple[str, ...] = ("",)
-    drops: str = r"(?!)"
+    apart: str = _NOTHING
+    drops: str = _NOTHING
     resets: tuple[Reset, ...] = field(default=())
     fit: Callable[[str, Tensor, Tensor], Tensor | None] = _no_fit
     least: float = 0.9
@@ -92,7 +97,7 @@ class Kind:
 
     def fills(self, name: str) -> bool:
         """Whether the network's tensor of this name is in the part it fills."""
-        return name.startswith(self.part)
+        return name.startswith(self.part) and re.match(self.apart, name) is None
 
 
 _USELESS = (
@@ -222,6 +227,13 @@ def _relative_bias(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
     return resize_relative_bias(value, wanted.shape[0])
 
 
+def _swin_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
+    """Swin's table of relative positions at another window size."""
+    from cbnetv2.pretrained import resize
+
+    return resize(name, value, wanted.shape)
+
+
 KINDS = (
     Kind(
         name="detector",
@@ -263,7 +275,9 @@ KINDS = (
         recognise=_any_begins("layers.0.blocks.0."),
         rename=_both_swins,
         part=("backbone.cb_modules.",),
+        apart=r"backbone\.cb_modules\.\d\.norm\d\.",  # one an output, where a classifier has one in all
         drops=r"backbone\.cb_modules\.\d\.(?:head|norm)\.",
+        fit=_swin_table,
     ),
     Kind(
         name="vit",
@@ -279,8 +293,9 @@ KINDS = (
         recognise=_any_begins("layer1.0.conv1."),
         rename=_both_passes,
         part=("backbone.", "neck.rfp_modules."),
+        # What DetectoRS adds: switchable, standardised convolutions, and where the pyramid comes in.
+        apart=r".*\.(?:weight_gamma|weight_beta|weight_diff|switch|(?:pre|post)_context|offset_[sl]|rfp_conv)\b",
         drops=r"(?:backbone|neck\.rfp_modules\.0)\.fc\.",
-        least=0.5,  # the offsets and contexts of switchable convolutions are DetectoRS's own
     ),
     Kind(name="weights", recognise=bool),
 )
