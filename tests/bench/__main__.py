@@ -1,0 +1,31 @@
+"""`nox -s bench -- models`, or `python -m tests.bench models|matrix|parameters`: figures for docs/."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from kit.errors import run_cli
+from tests.bench import counts, matrix
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Figures for docs/.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("matrix", help="networks x checks of the conformance suite; more arguments go to pytest")
+    verbs.add_parser("parameters", help="parameters of the networks, beside the published numbers")
+    for verb in verbs.choices.values():
+        verb.add_argument("--write-docs", action="store_true", help="keep the tables in docs/")
+    arguments, others = parser.parse_known_args(argv)
+    if others and arguments.verb != "matrix":
+        parser.error(f"unrecognized arguments: {' '.join(others)}")
+    if arguments.verb == "matrix":
+        matrix.run(others, write_docs=arguments.write_docs)
+    else:
+        counts.run(write_docs=arguments.write_docs)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_cli(main))
