@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from kit.artefacts import canonical_json, sha256_file, sha256_json, whole
 from kit.errors import KitError
 from kit.models import build, names
-from kit.models.pretrained.kinds import Kind, Reset, Tensors, recognise
+from kit.models.pretrained.kinds import Kind, Reset, recognise
 from kit.models.pretrained.read import read_tensors
 from kit.models.pretrained.registry import by_file
+from kit.models.pretrained.renaming import Tensors
 from kit.models.pretrained.report import Report
 
 HEADER = "pretrained"
@@ -82,12 +83,24 @@ def convert(
     }
     try:
         with whole(out) as temporary:
-            save_file(tensors, temporary, metadata={HEADER: canonical_json(header)})
+            save_file(_apart(tensors), temporary, metadata={HEADER: canonical_json(header)})
     except SafetensorError as error:
         raise KitError(
             f"cannot write {out.name}: {error}", where=out.parent, fix="free space on that disk"
         ) from error
     return report
+
+
+def _apart(tensors: Tensors) -> Tensors:
+    """No two in one memory nor parts of more, which the format refuses; the others are not copied."""
+    seen: set[int] = set()
+    result = {}
+    for name, value in tensors.items():
+        memory = value.untyped_storage()
+        alone = memory.data_ptr() not in seen and memory.nbytes() == value.nbytes
+        seen.add(memory.data_ptr())
+        result[name] = value if alone else value.clone()
+    return result
 
 
 def shapes(config: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -109,12 +122,17 @@ def match(kind: Kind, given: Tensors, wanted: Mapping[str, Tensor], network: str
         Tensors of the part of the network that this kind fills, by the network's names; and the report.
 
     Raises:
-        KitError: the kind's renaming finds the file to be something else.
+        KitError: the kind's renaming finds the file to be something else, or needs a package that is absent.
     """
     try:
         renamed = kind.rename(given, wanted)
     except ValueError as error:
         raise KitError(f"not a {kind.name} checkpoint after all: {error}") from error
+    except ImportError as error:
+        raise KitError(
+            f"a {kind.name} checkpoint cannot be converted without {error.name}",
+            fix="`python -m bundle wheel` builds our own packages, pip installs others",
+        ) from error
     groups: dict[str, list[str]] = {
         key: [] for key in ("loaded", "resized", "reset", "reshaped", "missing", "unexpected", "dropped")
     }
@@ -123,29 +141,13 @@ def match(kind: Kind, given: Tensors, wanted: Mapping[str, Tensor], network: str
     for name, target in wanted.items():
         if not kind.fills(name):
             continue
-        counts = target.numel() if target.is_floating_point() and not name.endswith(_NUMBERED) else 0
-        value, reset = renamed.get(name), kind.reset(name, renamed.keys())
-        if value is not None and value.shape == target.shape:
-            groups["loaded"].append(name)
-        elif value is not None and (fitted := kind.fit(name, value, target)) is not None:
-            groups["resized"].append(f"{name} {_change(value, target)}")
-            value = fitted
-        elif reset is not None:
-            groups["reset"].append(
-                f"{name} ({reset}{'' if value is None else '; ' + _change(value, target)})"
-            )
-            tensors[name] = _begin(reset, name, target)
-            continue
-        else:
-            values += counts
-            if value is None:
-                groups["missing"].append(name)
-            else:
-                groups["reshaped"].append(f"{name} {_change(value, target)}")
-            continue
-        values, filled = values + counts, filled + counts
-        # A copy: two names may share one tensor, and views are refused by the format.
-        tensors[name] = value.to(target.dtype, copy=True).contiguous()
+        group, line, value = _take(kind, name, target, renamed)
+        groups[group].append(line)
+        if value is not None:
+            tensors[name] = value.to(target.dtype).contiguous()
+        if group != "reset" and target.is_floating_point() and not name.endswith(_NUMBERED):
+            values += target.numel()
+            filled += target.numel() if value is not None else 0
     for name in sorted(renamed.keys() - wanted.keys()):
         groups["dropped" if kind.dropped(name) else "unexpected"].append(name)
     groups["unexpected"] += sorted(name for name in renamed.keys() & wanted.keys() if not kind.fills(name))
@@ -156,8 +158,21 @@ def match(kind: Kind, given: Tensors, wanted: Mapping[str, Tensor], network: str
     return tensors, report
 
 
-def _change(value: Tensor, target: Tensor) -> str:
-    return f"{tuple(value.shape)} -> {tuple(target.shape)}"
+def _take(kind: Kind, name: str, target: Tensor, renamed: Tensors) -> tuple[str, str, Tensor | None]:
+    """The group of the report that a tensor of the network is in, its line there, and its value."""
+    value, reset = renamed.get(name), kind.reset(name, renamed.keys())
+    if value is not None and value.shape == target.shape:
+        return "loaded", name, value
+    change = "" if value is None else f"{tuple(value.shape)} -> {tuple(target.shape)}"
+    if value is not None and (fitted := kind.fit(name, value, target)) is not None:
+        return "resized", f"{name} {change}", fitted
+    if reset is not None:
+        return (
+            "reset",
+            f"{name} ({'; '.join(filter(None, (str(reset), change)))})",
+            _begin(reset, name, target),
+        )
+    return ("missing", name, None) if value is None else ("reshaped", f"{name} {change}", None)
 
 
 def _begin(reset: Reset, name: str, target: Tensor) -> Tensor:

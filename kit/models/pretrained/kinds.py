@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor
 
-Tensors = dict[str, Tensor]
+from kit.models.pretrained import renaming
+from kit.models.pretrained.renaming import Tensors
 
 _NOTHING = r"(?!)"
 """Matches no name."""
@@ -42,11 +42,6 @@ class Reset:
         return re.search(f"(?:{self.pattern})$", name) is not None
 
 
-def _as_it_is(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    del wanted
-    return tensors
-
-
 def _no_fit(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
     del name, value, wanted
     return None
@@ -71,7 +66,7 @@ class Kind:
 
     name: str
     recognise: Callable[[Collection[str]], bool]
-    rename: Callable[[Tensors, Mapping[str, Tensor]], Tensors] = _as_it_is
+    rename: Callable[[Tensors, Mapping[str, Tensor]], Tensors] = renaming.as_it_is
     part: tuple[str, ...] = ("",)
     apart: str = _NOTHING
     drops: str = _NOTHING
@@ -126,114 +121,6 @@ def _any_begins(*prefixes: str) -> Callable[[Collection[str]], bool]:
     return lambda names: any(name.startswith(prefixes) for name in names)
 
 
-def _below_backbone(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    del wanted
-    return {f"backbone.{name.removeprefix('backbone.')}": value for name, value in tensors.items()}
-
-
-def _from_mmdet_1(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Heads have moved into the RoI head since, the recursive pyramid's second pass into the neck."""
-    del wanted
-    moved = {"bbox_head": "roi_head", "mask_head": "roi_head", "semantic_head": "roi_head"}
-    moved |= {"rfp_modules": "neck", "rfp_aspp": "neck", "rfp_weight": "neck"}
-    return {
-        f"{moved[first]}.{name}" if (first := name.partition(".")[0]) in moved else name: value
-        for name, value in tensors.items()
-    }
-
-
-def _mit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Names of mmseg; the authors' own, as in mit_b2.pth of NVlabs, are translated."""
-    if "patch_embed1.proj.weight" in tensors:
-        tensors = _from_nvlabs(tensors)
-    return _below_backbone(tensors, wanted)
-
-
-_NVLABS = (
-    (r"^patch_embed(\d)\.proj\.", "layers.{}.0.projection."),
-    (r"^patch_embed(\d)\.norm\.", "layers.{}.0.norm."),
-    (r"^block(\d)\.", "layers.{}.1."),
-    (r"^norm(\d)\.", "layers.{}.2."),
-)
-_NVLABS_BLOCK = (
-    (".attn.proj.", ".attn.attn.out_proj."),
-    (".mlp.fc1.", ".ffn.layers.0."),
-    (".mlp.dwconv.dwconv.", ".ffn.layers.1."),
-    (".mlp.fc2.", ".ffn.layers.4."),
-)
-
-
-def _from_nvlabs(tensors: Tensors) -> Tensors:
-    """The authors' MiT: stages from 1, queries apart from keys and values, linear for 1x1 convolutions."""
-    renamed = {}
-    for name, value in tensors.items():
-        if re.search(r"\.attn\.kv\.", name):
-            continue  # joined to the queries below
-        new = name
-        for pattern, place in _NVLABS:
-            if found := re.match(pattern, name):
-                new = place.format(int(found[1]) - 1) + name[found.end() :]
-        for old, ours in _NVLABS_BLOCK:
-            new = new.replace(old, ours)
-        if re.search(r"\.attn\.q\.", name):
-            other = tensors.get(name.replace(".attn.q.", ".attn.kv."))
-            value = value if other is None else torch.cat([value, other])  # noqa: PLW2901 the tensor of this name
-            new = re.sub(r"\.attn\.q\.(weight|bias)$", r".attn.attn.in_proj_\1", new)
-        if new.endswith(("ffn.layers.0.weight", "ffn.layers.4.weight")) and value.ndim == 2:
-            value = value[:, :, None, None]  # noqa: PLW2901 as above
-        renamed[new] = value
-    return renamed
-
-
-def _both_passes(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """A ResNet into the backbone and, where the network has a recursive pyramid, into its second pass."""
-    places = [place for place in ("backbone.", "neck.rfp_modules.0.") if any(map(_begins(place), wanted))]
-    return {f"{place}{name}": value for place in places for name, value in tensors.items()}
-
-
-def _begins(prefix: str) -> Callable[[str], bool]:
-    return lambda name: name.startswith(prefix)
-
-
-def _encoder(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    del wanted
-    return {f"encoder.model.{name}": value for name, value in tensors.items()}
-
-
-def _both_swins(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Into both backbones; only the first has a patch embedding."""
-    return {
-        place: value
-        for name, value in tensors.items()
-        for place in (f"backbone.cb_modules.0.{name}", f"backbone.cb_modules.1.{name}")
-        if place in wanted or place.startswith("backbone.cb_modules.0.")
-    }
-
-
-def _vit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """BEiT and other ViTs, by the rules of our own package."""
-    from vit_adapter.converters import convert
-
-    _, converted = convert(tensors)
-    return _below_backbone(dict(converted), wanted)
-
-
-def _relative_bias(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
-    """BEiT's table of relative positions at another window size."""
-    from vit_adapter.resizing import resize_relative_bias
-
-    if not name.endswith("relative_position_bias_table") or value.shape[1:] != wanted.shape[1:]:
-        return None
-    return resize_relative_bias(value, wanted.shape[0])
-
-
-def _swin_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
-    """Swin's table of relative positions at another window size."""
-    from cbnetv2.pretrained import resize
-
-    return resize(name, value, wanted.shape)
-
-
 KINDS = (
     Kind(
         name="detector",
@@ -244,7 +131,7 @@ KINDS = (
     Kind(
         name="detector-v1",
         recognise=_any_begins("bbox_head.", "rfp_modules."),
-        rename=_from_mmdet_1,
+        rename=renaming.from_mmdet_1,
         drops=r"roi_head\.semantic_head\.",
         resets=_DETECTOR_HEADS,
     ),
@@ -259,39 +146,39 @@ KINDS = (
         recognise=_any_begins(
             "layers.0.0.projection.", "backbone.layers.0.0.projection.", "patch_embed1.proj."
         ),
-        rename=_mit,
+        rename=renaming.mit,
         part=("backbone.",),
         drops=r"backbone\.head\.",
     ),
     Kind(
         name="timm",
         recognise=_any_begins("s1.b1.conv1."),
-        rename=_encoder,
+        rename=renaming.encoder,
         part=("encoder.",),
         drops=r"encoder\.model\.head\.",
     ),
     Kind(
         name="swin",
         recognise=_any_begins("layers.0.blocks.0."),
-        rename=_both_swins,
+        rename=renaming.both_swins,
         part=("backbone.cb_modules.",),
         apart=r"backbone\.cb_modules\.\d\.norm\d\.",  # one an output, where a classifier has one in all
         drops=r"backbone\.cb_modules\.\d\.(?:head|norm)\.",
-        fit=_swin_table,
+        fit=renaming.swin_table,
     ),
     Kind(
         name="vit",
         recognise=_any_begins("blocks.0.", "Transformer/", "fused_encoder.", "visual_embed.", "video_embed."),
-        rename=_vit,
+        rename=renaming.vit,
         part=("backbone.patch_embed.", "backbone.blocks."),
         drops=r"backbone\.(?:cls_token|mask_token|head\.|norm\.|fc_norm\.|lm_head\.|dist_token)",
-        fit=_relative_bias,
+        fit=renaming.beit_table,
         least=0.999,  # without its tables of relative positions a BEiT is no BEiT, and they are 0.3 % of it
     ),
     Kind(
         name="resnet",
         recognise=_any_begins("layer1.0.conv1."),
-        rename=_both_passes,
+        rename=renaming.both_passes,
         part=("backbone.", "neck.rfp_modules."),
         # What DetectoRS adds: switchable, standardised convolutions, and where the pyramid comes in.
         apart=r".*\.(?:weight_gamma|weight_beta|weight_diff|switch|(?:pre|post)_context|offset_[sl]|rfp_conv)\b",

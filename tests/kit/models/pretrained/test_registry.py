@@ -13,6 +13,7 @@ from kit.models.__main__ import main
 from kit.models.pretrained import get, names
 from kit.models.pretrained.kinds import KINDS
 from kit.models.pretrained.registry import by_file
+from submission.modules import collect
 
 ENTRIES = [get(name) for name in names()]
 FILES = [entry for entry in ENTRIES if entry.url]
@@ -90,3 +91,9 @@ def test_fetching_an_unknown_name_is_told_with_2(capsys, tmp_path):
     assert "no published starting point is called 'nothing'" in capsys.readouterr().err
     assert run_cli(main, ["fetch", "timm", "--out", str(tmp_path)]) == 2
     assert "timm is not a file to fetch" in capsys.readouterr().err
+
+
+def test_nothing_of_it_reaches_kaggle():
+    modules = {module.name for module in collect(Path(__file__).parents[4], "submission.runtime.main")}
+    assert "kit.models.registry" in modules
+    assert not [name for name in modules if name.startswith("kit.models.pretrained")]

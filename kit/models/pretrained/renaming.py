@@ -1,0 +1,131 @@
+"""From the names of published checkpoints to those of our networks.
+
+Each function takes a checkpoint's tensors and the network's state dict (shapes are enough) and returns the
+tensors under the network's names; one may go to several places.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+
+
+def as_it_is(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """The names are ours already."""
+    del wanted
+    return tensors
+
+
+def below_backbone(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """A backbone's own names, in front of them where it is in the network."""
+    del wanted
+    return {f"backbone.{name.removeprefix('backbone.')}": value for name, value in tensors.items()}
+
+
+def from_mmdet_1(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """Heads have moved into the RoI head since, the recursive pyramid's second pass into the neck."""
+    del wanted
+    moved = {"bbox_head": "roi_head", "mask_head": "roi_head", "semantic_head": "roi_head"}
+    moved |= {"rfp_modules": "neck", "rfp_aspp": "neck", "rfp_weight": "neck"}
+    return {
+        f"{moved[first]}.{name}" if (first := name.partition(".")[0]) in moved else name: value
+        for name, value in tensors.items()
+    }
+
+
+def mit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """Names of mmseg; the authors' own, as in mit_b2.pth of NVlabs, are translated."""
+    if "patch_embed1.proj.weight" in tensors:
+        tensors = _from_nvlabs(tensors)
+    return below_backbone(tensors, wanted)
+
+
+_NVLABS = (
+    (r"^patch_embed(\d)\.proj\.", "layers.{}.0.projection."),
+    (r"^patch_embed(\d)\.norm\.", "layers.{}.0.norm."),
+    (r"^block(\d)\.", "layers.{}.1."),
+    (r"^norm(\d)\.", "layers.{}.2."),
+)
+_NVLABS_BLOCK = (
+    (".attn.proj.", ".attn.attn.out_proj."),
+    (".mlp.fc1.", ".ffn.layers.0."),
+    (".mlp.dwconv.dwconv.", ".ffn.layers.1."),
+    (".mlp.fc2.", ".ffn.layers.4."),
+)
+
+
+def _from_nvlabs(tensors: Tensors) -> Tensors:
+    """The authors' MiT: stages from 1, queries apart from keys and values, linear for 1x1 convolutions."""
+    renamed = {}
+    for name, value in tensors.items():
+        if re.search(r"\.attn\.kv\.", name):
+            continue  # joined to the queries below
+        new = name
+        for pattern, place in _NVLABS:
+            if found := re.match(pattern, name):
+                new = place.format(int(found[1]) - 1) + name[found.end() :]
+        for old, ours in _NVLABS_BLOCK:
+            new = new.replace(old, ours)
+        if re.search(r"\.attn\.q\.", name):
+            other = tensors.get(name.replace(".attn.q.", ".attn.kv."))
+            value = value if other is None else torch.cat([value, other])  # noqa: PLW2901 the tensor of this name
+            new = re.sub(r"\.attn\.q\.(weight|bias)$", r".attn.attn.in_proj_\1", new)
+        if new.endswith(("ffn.layers.0.weight", "ffn.layers.4.weight")) and value.ndim == 2:
+            value = value[:, :, None, None]  # noqa: PLW2901 as above
+        renamed[new] = value
+    return renamed
+
+
+def both_passes(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """A ResNet into the backbone and, where the network has a recursive pyramid, into its second pass."""
+    places = [
+        place
+        for place in ("backbone.", "neck.rfp_modules.0.")
+        if any(name.startswith(place) for name in wanted)
+    ]
+    return {f"{place}{name}": value for place in places for name, value in tensors.items()}
+
+
+def encoder(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """A timm model into the encoder that segmentation_models_pytorch makes of it."""
+    del wanted
+    return {f"encoder.model.{name}": value for name, value in tensors.items()}
+
+
+def both_swins(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """Into both backbones; only the first has a patch embedding."""
+    return {
+        place: value
+        for name, value in tensors.items()
+        for place in (f"backbone.cb_modules.0.{name}", f"backbone.cb_modules.1.{name}")
+        if place in wanted or place.startswith("backbone.cb_modules.0.")
+    }
+
+
+def vit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
+    """BEiT and other ViTs, by the rules of our own package."""
+    from vit_adapter.converters import convert
+
+    _, converted = convert(tensors)
+    return below_backbone(dict(converted), wanted)
+
+
+def beit_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
+    """BEiT's table of relative positions at another window size."""
+    from vit_adapter.resizing import resize_relative_bias
+
+    if not name.endswith("relative_position_bias_table") or value.shape[1:] != wanted.shape[1:]:
+        return None
+    return resize_relative_bias(value, wanted.shape[0])
+
+
+def swin_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
+    """Swin's table of relative positions at another window size."""
+    from cbnetv2.pretrained import resize
+
+    return resize(name, value, wanted.shape)
