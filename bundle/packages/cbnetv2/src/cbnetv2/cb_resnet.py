@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from mmcv.runner import BaseModule
 from mmdet.models.backbones.res2net import Res2Net
@@ -50,26 +50,23 @@ class _LeadRes2Net(_Lead, Res2Net):  # type: ignore[misc]  # mmdet has no types
 
 
 class _CompositeResNet(BaseModule):  # type: ignore[misc]  # mmdet has no types
-    """The composition; the subclasses say of which networks.
+    """The composition; the subclasses say of which networks and what the words mean."""
 
-    Args:
-        assistant: a whole network.
-        lead: of the same sizes; loses its stem and first stages here.
-        cb_inplanes: channels of the stem and of each stage.
-        cb_zero_init: whether `init_weights` makes the composition add nothing.
-        cb_del_stages: stages that the lead leaves to the assistant.
-    """
+    assistant_type: ClassVar[type[nn.Module]]
+    lead_type: ClassVar[type[nn.Module]]
 
     def __init__(
         self,
-        assistant: ResNet,
-        lead: _LeadResNet | _LeadRes2Net,
         *,
-        cb_inplanes: list[int] | tuple[int, ...] | None,
-        cb_zero_init: bool,
-        cb_del_stages: int,
+        cb_inplanes: list[int] | tuple[int, ...] | None = None,
+        cb_zero_init: bool = True,
+        cb_del_stages: int = 0,
+        **words: Any,
     ) -> None:
         super().__init__()
+        # mmdet's deformable blocks take entries out of their settings, hence two copies.
+        assistant: Any = self.assistant_type(**deepcopy(words))
+        lead: Any = self.lead_type(**deepcopy(words))
         stages = assistant.num_stages
         planes = [assistant.base_channels * 2**stage for stage in range(stages)]
         widths = [assistant.stem_channels, *(assistant.block.expansion * width for width in planes)]
@@ -173,28 +170,14 @@ class CBResNet(_CompositeResNet):
         cb_zero_init: whether `init_weights` sets scale and shift of the composition's BatchNorm to zero, so
             that it adds nothing at first.
         cb_del_stages: stages that the lead leaves to the assistant; 1 in every published configuration.
-        resnet: every word of mmdet's `ResNet`, the same for both.
+        words: every word of mmdet's `ResNet`, the same for both.
 
     Raises:
         ValueError: `cb_inplanes` missing or of another network, `cb_del_stages` out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        cb_inplanes: list[int] | tuple[int, ...] | None = None,
-        cb_zero_init: bool = True,
-        cb_del_stages: int = 0,
-        **resnet: Any,
-    ) -> None:
-        # mmdet's deformable blocks take entries out of their settings, hence two copies.
-        super().__init__(
-            ResNet(**deepcopy(resnet)),
-            _LeadResNet(**deepcopy(resnet)),
-            cb_inplanes=cb_inplanes,
-            cb_zero_init=cb_zero_init,
-            cb_del_stages=cb_del_stages,
-        )
+    assistant_type = ResNet
+    lead_type = _LeadResNet
 
 
 @BACKBONES.register_module()
@@ -205,27 +188,14 @@ class CBRes2Net(_CompositeResNet):
         cb_inplanes: as in `CBResNet`; [64, 256, 512, 1024, 2048] for Res2Net-101.
         cb_zero_init: as in `CBResNet`.
         cb_del_stages: as in `CBResNet`.
-        res2net: every word of mmdet's `Res2Net`, the same for both.
+        words: every word of mmdet's `Res2Net`, the same for both.
 
     Raises:
         ValueError: as `CBResNet`.
     """
 
-    def __init__(
-        self,
-        *,
-        cb_inplanes: list[int] | tuple[int, ...] | None = None,
-        cb_zero_init: bool = True,
-        cb_del_stages: int = 0,
-        **res2net: Any,
-    ) -> None:
-        super().__init__(
-            Res2Net(**deepcopy(res2net)),
-            _LeadRes2Net(**deepcopy(res2net)),
-            cb_inplanes=cb_inplanes,
-            cb_zero_init=cb_zero_init,
-            cb_del_stages=cb_del_stages,
-        )
+    assistant_type = Res2Net
+    lead_type = _LeadRes2Net
 
 
 def _stem(net: ResNet, x_NCHW: Tensor) -> Tensor:
