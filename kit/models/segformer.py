@@ -33,8 +33,9 @@ SIZES = {
 
 
 def build(
-    *,
     spec: NetworkSpec,
+    /,
+    *,
     embed_dims: int,
     depths: Sequence[int],
     channels: int = 256,
@@ -81,7 +82,7 @@ def _entry(size: str) -> Entry:
     embed_dims, depths = SIZES[size]
     return Entry(
         spec=spec,
-        build=partial(build, spec=spec, embed_dims=embed_dims, depths=depths),
+        build=partial(build, spec, embed_dims=embed_dims, depths=depths),
         tiny={"embed_dims": 16, "depths": [1, 1, 1, 1], "channels": 32, "norm_groups": 8},
     )
 

@@ -134,23 +134,26 @@ class _AtrousPyramid(nn.Module):
         return joined
 
 
-def build_mixupsample(
-    *,
+def build(
     spec: NetworkSpec,
+    decoder: type[MixUpsampleHead | DaformerHead],
+    /,
+    *,
+    channels: int,
     embed_dims: int = 64,
     depths: Sequence[int] = (3, 4, 6, 3),
-    channels: int = 320,
     dropout: float = 0.1,
     drop_path: float = 0.1,
     checkpointing: bool = False,
 ) -> MitNetwork:
-    """MiT with the mix-upsample decoder and four auxiliary heads, random weights.
+    """The network with random weights; the mix-upsample decoder comes with four auxiliary heads.
 
     Args:
         spec: its declaration.
+        decoder: its kind.
+        channels: width of the decoder.
         embed_dims: width of the encoder's first stage.
         depths: blocks of the encoder's four stages.
-        channels: width of the decoder.
         dropout: of the decoder's channels.
         drop_path: probability that the encoder's last block is left out in training.
         checkpointing: spend time in training to save memory.
@@ -159,40 +162,11 @@ def build_mixupsample(
         KitError: sizes that cannot be.
     """
     encoder = MixTransformer(embed_dims, depths, drop_path=drop_path, checkpointing=checkpointing)
-    decoder = MixUpsampleHead(widths(embed_dims), channels=channels, dropout=dropout)
-    heads = nn.ModuleList(nn.Conv2d(width, 1, kernel_size=1) for width in widths(embed_dims))
-    network = Segmenter(encoder, decoder, heads)
-    return MitNetwork(spec, network, auxiliary_stages=(_AUXILIARY_STAGE,))
-
-
-def build_daformer(
-    *,
-    spec: NetworkSpec,
-    embed_dims: int = 64,
-    depths: Sequence[int] = (3, 4, 6, 3),
-    channels: int = 256,
-    dropout: float = 0.1,
-    drop_path: float = 0.1,
-    checkpointing: bool = False,
-) -> MitNetwork:
-    """MiT with DAFormer's decoder, random weights.
-
-    Args:
-        spec: its declaration.
-        embed_dims: width of the encoder's first stage.
-        depths: blocks of the encoder's four stages.
-        channels: width of the decoder.
-        dropout: of the decoder's channels.
-        drop_path: probability that the encoder's last block is left out in training.
-        checkpointing: spend time in training to save memory.
-
-    Raises:
-        KitError: sizes that cannot be.
-    """
-    encoder = MixTransformer(embed_dims, depths, drop_path=drop_path, checkpointing=checkpointing)
-    decoder = DaformerHead(widths(embed_dims), channels=channels, dropout=dropout)
-    network = Segmenter(encoder, decoder, nn.ModuleList())
-    return MitNetwork(spec, network)
+    head = decoder(widths(embed_dims), channels=channels, dropout=dropout)
+    if decoder is not MixUpsampleHead:
+        return MitNetwork(spec, Segmenter(encoder, head, nn.ModuleList()))
+    auxiliary_heads = nn.ModuleList(nn.Conv2d(width, 1, kernel_size=1) for width in widths(embed_dims))
+    return MitNetwork(spec, Segmenter(encoder, head, auxiliary_heads), auxiliary_stages=(_AUXILIARY_STAGE,))
 
 
 _TINY = {"embed_dims": 16, "depths": [1, 1, 1, 1], "channels": 32}
@@ -204,6 +178,6 @@ _MIXUPSAMPLE = declare(
 _DAFORMER = declare("segformer-b2-daformer", "logit")
 
 ENTRIES = (
-    Entry(spec=_MIXUPSAMPLE, build=partial(build_mixupsample, spec=_MIXUPSAMPLE), tiny=_TINY),
-    Entry(spec=_DAFORMER, build=partial(build_daformer, spec=_DAFORMER), tiny=_TINY),
+    Entry(spec=_MIXUPSAMPLE, build=partial(build, _MIXUPSAMPLE, MixUpsampleHead, channels=320), tiny=_TINY),
+    Entry(spec=_DAFORMER, build=partial(build, _DAFORMER, DaformerHead, channels=256), tiny=_TINY),
 )

@@ -23,8 +23,9 @@ _LEAST_SCSE_CHANNELS = 16
 
 
 def build(
-    *,
     spec: NetworkSpec,
+    /,
+    *,
     encoder: str = "tu-regnety_016",
     encoder_depth: int = 5,
     decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
@@ -117,7 +118,7 @@ def _entry(name: str, encoder: str, small_encoder: str) -> Entry:
         spec=spec,
         build=partial(
             build,
-            spec=spec,
+            spec,
             encoder=encoder,
             attention=attention,
             nested=nested,
