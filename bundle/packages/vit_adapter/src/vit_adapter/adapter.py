@@ -15,7 +15,7 @@ from .body import Body, cropped
 from .deformable import DeformableAttention
 from .grids import GridCache, pyramid_sizes
 from .interaction import Extractor, Injector, Interaction
-from .layers import Size, init_linear_and_norm
+from .layers import Size, as_map, init_linear_and_norm
 from .spatial_prior import SpatialPrior, init_convolution
 
 _EXTRA_EXTRACTORS = 2
@@ -136,13 +136,14 @@ class Adapter(Body):
             tokens_BNC = interaction.inject(tokens_BNC, pyramid_BNC, injecting)
             tokens_BNC = self.run_blocks(tokens_BNC, size, first, last)
             pyramid_BNC = interaction.extract(pyramid_BNC, tokens_BNC, extracting, size)
-            added.append(tokens_BNC)
+            if self.version == "old":
+                added.append(as_map(tokens_BNC, size))
         maps_NCHW = self._maps(c1_NCHW, pyramid_BNC, size)
         if self.add_vit_feature:
-            sources = added if self.version == "old" else [tokens_BNC] * 4
+            sources = added if self.version == "old" else [as_map(tokens_BNC, size)] * 4
             maps_NCHW = [
-                level + _resized(_as_map(tokens, size), (level.shape[2], level.shape[3]))
-                for level, tokens in zip(maps_NCHW, sources, strict=True)
+                level + _resized(source, (level.shape[2], level.shape[3]))
+                for level, source in zip(maps_NCHW, sources, strict=True)
             ]
         normed_NCHW = [self.get_submodule(f"norm{i}")(level) for i, level in enumerate(maps_NCHW, start=1)]
         return cropped(normed_NCHW, (image_NCHW.shape[2], image_NCHW.shape[3]))
@@ -158,7 +159,7 @@ class Adapter(Body):
     def _maps(self, c1_NCHW: Tensor, pyramid_BNC: Tensor, size: Size) -> list[Tensor]:
         sizes = pyramid_sizes(size)
         parts = torch.split(pyramid_BNC, [height * width for height, width in sizes], dim=1)
-        c2, c3, c4 = (_as_map(part, level) for part, level in zip(parts, sizes, strict=True))
+        c2, c3, c4 = (as_map(part, level) for part, level in zip(parts, sizes, strict=True))
         return [self.up(c2) + c1_NCHW, c2, c3, c4]
 
     def _interaction(self, words: AdapterWords, *, last: bool) -> Interaction:
@@ -196,11 +197,6 @@ class Adapter(Body):
         for layer in self.interactions.modules():
             if isinstance(layer, DeformableAttention):
                 layer.reset_parameters()
-
-
-def _as_map(tokens_BNC: Tensor, size: Size) -> Tensor:
-    """(B, H * W, C) -> (B, C, H, W), a view."""
-    return torch.unflatten(tokens_BNC.transpose(1, 2), 2, size)
 
 
 def _resized(map_NCHW: Tensor, size: Size) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from mmdet.models.builder import BACKBONES
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 from .adapter import Adapter, AdapterWords
 from .beit import BEiT
 from .body import cropped
+from .layers import as_map
 from .uniperceiver import UniPerceiver
 from .vit import ViT
 
@@ -151,7 +151,7 @@ class ViTBaseline(ViT):
         for level, last in enumerate(self.out_indices, start=1):
             tokens_BNC = self.run_blocks(tokens_BNC, size, first, last)
             normed_BNC = self.get_submodule(f"norm{level}")(tokens_BNC)
-            taken.append(torch.unflatten(normed_BNC.transpose(1, 2), 2, size))
+            taken.append(as_map(normed_BNC, size))
             first = last + 1
         maps_NCHW = [self.up1(taken[0]), self.up2(taken[1]), taken[2], F.max_pool2d(taken[3], 2)]
         return cropped(maps_NCHW, (image_NCHW.shape[2], image_NCHW.shape[3]))

@@ -97,6 +97,6 @@ class Body(BaseModule):  # type: ignore[misc]  # mmcv has no types
 def cropped(maps_NCHW: list[Tensor], size: Size) -> list[Tensor]:
     """Maps of strides 4 to 32 without what came from padding: ceil(side / stride) rows and columns stay."""
     return [
-        level[:, :, : -(-size[0] // stride), : -(-size[1] // stride)]
+        level[:, :, : -(-size[0] // stride), : -(-size[1] // stride)].contiguous()
         for level, stride in zip(maps_NCHW, STRIDES, strict=True)
     ]

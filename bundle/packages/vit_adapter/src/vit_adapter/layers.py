@@ -95,6 +95,16 @@ class PatchEmbedding(nn.Module):
         return patches_NCHW.flatten(2).transpose(1, 2), (patches_NCHW.shape[2], patches_NCHW.shape[3])
 
 
+def as_map(tokens_BNC: Tensor, size: Size) -> Tensor:
+    """Tokens as a map in memory order: (B, H * W, C) -> (B, C, H, W).
+
+    A copy on purpose. As a view, a batch of one has strides that torch takes for two memory formats at once
+    (on a CPU, batch norm of torch 2.11 then returns wrong gradients), and mmcv's compiled operators read maps
+    in memory order whatever their strides.
+    """
+    return torch.unflatten(tokens_BNC.transpose(1, 2).contiguous(), 2, size)
+
+
 def resize_positions(positions_1NC: Tensor, grid: Size, size: Size) -> Tensor:
     """A position table of a `grid` of patches, resized bicubically to another one.
 
@@ -108,8 +118,7 @@ def resize_positions(positions_1NC: Tensor, grid: Size, size: Size) -> Tensor:
     """
     if grid == size:
         return positions_1NC
-    positions_NCHW = torch.unflatten(positions_1NC.transpose(1, 2), 2, grid)
-    resized = F.interpolate(positions_NCHW, size=size, mode="bicubic", align_corners=False)
+    resized = F.interpolate(as_map(positions_1NC, grid), size=size, mode="bicubic", align_corners=False)
     return resized.flatten(2).transpose(1, 2)
 
 

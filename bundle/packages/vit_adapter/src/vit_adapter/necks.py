@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from mmcv.cnn import ConvModule
 from mmcv.runner import BaseModule
 from mmdet.models.builder import NECKS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import Mlp, Residual, init_linear_and_norm, new_gamma, run
+from .layers import Mlp, Residual, as_map, init_linear_and_norm, new_gamma, run
 from .vit import ViTAttention
 
 
@@ -84,7 +83,7 @@ class ExtraAttention(BaseModule):  # type: ignore[misc]  # mmcv has no types
             tokens_BNC = self.residual(tokens_BNC, self.ffn(self.norm2(tokens_BNC)), self.gamma_2)
         if self.final_norm is not None:
             tokens_BNC = self.final_norm(tokens_BNC)
-        return torch.unflatten(tokens_BNC.transpose(1, 2), 2, size).contiguous()
+        return as_map(tokens_BNC, size)
 
 
 @NECKS.register_module()
