@@ -43,17 +43,16 @@ def add(verbs: Verbs) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from kit.console import show_table
     from kit.models.pretrained import get, names
 
     entries = [get(name) for name in names()]
     if arguments.json:
         print(json.dumps([entry.as_dict() for entry in entries], indent=1))
         return 0
-    rows = [
-        (entry.name, entry.kind, ", ".join(entry.networks), entry.licence, entry.note) for entry in entries
-    ]
-    show_table("published starting points", ("name", "kind", "for", "licence", "note"), rows)
+    for entry in entries:
+        print(f"{entry.name}\n    {entry.kind} for {', '.join(entry.networks)}")
+        for line in filter(None, (entry.note, entry.licence, entry.url)):
+            print(f"    {line}")
     return 0
 
 

@@ -17,7 +17,8 @@ class Pretrained:
     """One published starting point.
 
     Attributes:
-        name: what recipes and commands call it: the file's name without date, hash and ending.
+        name: what recipes and commands call it: the file's name without date, hash and ending; a long
+            one without its schedule.
         url: of the file; empty when a library fetches it itself.
         kind: which converter reads it, see `kit.models.pretrained.kinds`.
         networks: registered networks it is a start for.

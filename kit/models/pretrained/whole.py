@@ -45,10 +45,11 @@ def _segformer(name: str, ending: str, size: str, note: str = "") -> Pretrained:
     )
 
 
-def _cbnet(name: str, note: str) -> Pretrained:
+def _cbnet(name: str, layers: str, note: str) -> Pretrained:
+    file = f"htc_cbv2_swin_base22k_patch4_window7_mstrain_400-1400_{layers}adamw_20e_coco.pth.zip"
     return Pretrained(
         name=name,
-        url=f"{_CBNET}/{name}.pth.zip",
+        url=f"{_CBNET}/{file}",
         kind="detector",
         networks=("cbnetv2-swin-b",),
         licence=_CBNET_TERMS,
@@ -96,11 +97,13 @@ ENTRIES = (
         least=0.45,
     ),
     _cbnet(
-        "htc_cbv2_swin_base22k_patch4_window7_mstrain_400-1400_giou_4conv1f_adamw_20e_coco",
+        "htc_cbv2_swin_base22k_giou_4conv1f_coco",
+        "giou_4conv1f_",
         "58.4 box / 50.7 mask AP on COCO; start of the vasculature CBNetV2",
     ),
     _cbnet(
-        "htc_cbv2_swin_base22k_patch4_window7_mstrain_400-1400_adamw_20e_coco",
+        "htc_cbv2_swin_base22k_coco",
+        "",
         "57.9 / 50.2; two-layer box heads: their four convolutions keep their own initialisation",
     ),
     _vit_adapter(
