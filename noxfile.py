@@ -275,7 +275,7 @@ def golden(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """`-- models` or `-- inference`: time and memory of our networks or engines, against their peers."""
+    """`-- parameters` or `-- matrix` [--write-docs]: sizes beside the published ones; networks x checks."""
     run(session, "-m", "tests.bench", *session.posargs)
 
 
