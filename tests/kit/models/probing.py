@@ -98,6 +98,14 @@ def settled(name):
     return module.eval()
 
 
+def channels_last(module):
+    """Lay out torch's own convolutions for NHWC; mmcv's weight-standardised ones take contiguous views."""
+    for layer in module.modules():
+        if type(layer) in {torch.nn.Conv2d, torch.nn.ConvTranspose2d}:
+            layer.to(memory_format=torch.channels_last)
+    return module
+
+
 def storages(module):
     """Addresses of the memory behind all parameters and buffers."""
     tensors = [*module.parameters(), *module.buffers()]

@@ -12,7 +12,16 @@ from safetensors import safe_open
 
 from kit.errors import KitError
 from kit.models import build, load_weights, names, save_weights, spec, tiny
-from tests.kit.models.probing import changed_copy, images, loss, predicted, raw, settled, storages
+from tests.kit.models.probing import (
+    changed_copy,
+    channels_last,
+    images,
+    loss,
+    predicted,
+    raw,
+    settled,
+    storages,
+)
 
 LARGEST_FILE = 4 * 2**20
 """Bytes of a tiny network as fp16: small enough to pass weights around in tests and demos."""
@@ -21,7 +30,7 @@ CLOSE = {"rtol": 2e-3, "atol": 2e-3}
 """Of float32 sums taken in another order, through a hundred layers."""
 
 ROUNDING = {torch.bfloat16: 0.1, torch.float16: 0.025}
-"""Error allowed with 8 and 11 significant bits: its root mean square over the output's standard deviation. The
+"""Error allowed with 8 and 11 significant bits: root mean square over the output's standard deviation. The
 weights are random; those that training made are less touchy."""
 
 RANDOM = {"Dropout", "Dropout2d", "DropPath", "Residual"}
@@ -183,13 +192,9 @@ class TestConformance:
 
     @check("NHWC")
     def test_channels_last_gives_the_same_numbers(self, module):
-        """Weights of torch's own convolutions only: mmcv's weight-standardised ones take contiguous views."""
         x_NCHW = images(2, 96, 128)
         expected = raw(module, x_NCHW)
-        other = copy.deepcopy(module)
-        for layer in other.modules():
-            if type(layer) in {torch.nn.Conv2d, torch.nn.ConvTranspose2d}:
-                layer.to(memory_format=torch.channels_last)
+        other = channels_last(copy.deepcopy(module))
         assert_close(raw(other, x_NCHW.contiguous(memory_format=torch.channels_last)), expected)
 
     @check("copies")
