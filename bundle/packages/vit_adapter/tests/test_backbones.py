@@ -261,6 +261,7 @@ def test_something_else_than_an_image_is_refused(shape):
         ("ViTAdapter", {"depth": 5, "window_attn": True}, "5 blocks do not make four equal spans"),
         ("BEiTAdapter", {"version": "old", "interaction_indexes": [[0, 1], [2, 3]]}, "'old' .* 2 spans"),
         ("BEiTAdapter", {"version": "older"}, "version 'older': there are 'new' and 'old'"),
+        ("BEiTAdapter", {"window_attn": False, "window_size": None}, "give 56 instead of None"),
         ("BEiTAdapter", {"use_rel_pos_bias": False}, "every BEiT block owns a relative position table"),
         ("ViTAdapter", {"pretrain_size": 224}, "img_size 64 and pretrain_size 224 speak of the same"),
         ("ViTAdapter", {"patch_size": 14}, "patch size 14: these backbones are built on 16-pixel patches"),

@@ -2,11 +2,15 @@
 
 import math
 
+import mmcv._ext
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+from mmcv.ops.multi_scale_deform_attn import (
+    MultiScaleDeformableAttnFunction,
+    multi_scale_deformable_attn_pytorch,
+)
 from vit_adapter.deformable import DeformableAttention
 from vit_adapter.grids import GridCache, SamplingGrid
 from vit_adapter.sampling import largest_divisor, weighted_samples
@@ -78,6 +82,21 @@ def test_samples_and_gradients_agree_with_mmcvs_own_fallback():
     pull = torch.randn(ours.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     ours_pulled = torch.autograd.grad(ours, inputs, pull)
     for mine, other in zip(ours_pulled, torch.autograd.grad(theirs, inputs, pull), strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.skipif(not mmcv._ext.__file__.endswith(".py"), reason="compiled, its operator wants a GPU")
+def test_the_operator_used_on_a_gpu_takes_the_grid_and_agrees():
+    sizes = [(8, 5), (4, 3)]
+    inputs = [tensor.requires_grad_() for tensor in problem(sizes, batch=3, queries=20)]
+    value, locations, weights = inputs
+    grid = SamplingGrid.between([(1, 1)], sizes, value)
+    ours = weighted_samples(value, grid, locations, weights)
+    step = largest_divisor(len(value), 2)
+    theirs = MultiScaleDeformableAttnFunction.apply(value, grid.shapes, grid.starts, locations, weights, step)
+    torch.testing.assert_close(ours, theirs)
+    pulled = torch.autograd.grad(ours.square().sum(), inputs)
+    for mine, other in zip(pulled, torch.autograd.grad(theirs.square().sum(), inputs), strict=True):
         torch.testing.assert_close(mine, other)
 
 

@@ -4,11 +4,12 @@ import pytest
 import torch
 from mmcv import ConfigDict
 from mmdet.models.builder import build_backbone
-from vit_adapter.beit import BEiTAttention, BEiTBlock
+from vit_adapter.beit import BEiTAttention
+from vit_adapter.layers import Block, Mlp
 from vit_adapter.necks import ExtraAttention
 from vit_adapter.spatial_prior import SpatialPrior
 from vit_adapter.uniperceiver import UniPerceiverLayer
-from vit_adapter.vit import ViTAttention, ViTBlock
+from vit_adapter.vit import ViTAttention
 
 SIZE = (2, 3)
 
@@ -28,19 +29,16 @@ def check(layer, inputs, *rest, choose=lambda out: out):
     return torch.autograd.gradcheck(run, (inputs, *parameters), fast_mode=True)
 
 
+def block(attention, init_values, gammas=("gamma_1", "gamma_2")):
+    return Block(4, attention, Mlp(4, 8), drop_path=0.0, init_values=init_values, gammas=gammas)
+
+
 @pytest.mark.parametrize(
     "block",
     [
-        BEiTBlock(
-            4,
-            BEiTAttention(4, 2, 2, windowed=True, qkv_bias=True),
-            mlp_ratio=2.0,
-            init_values=0.1,
-            drop=0.0,
-            drop_path=0.0,
-        ),
-        ViTBlock(4, ViTAttention(4, 2, 2), mlp_ratio=2.0, init_values=1.0, drop=0.0, drop_path=0.0),
-        ViTBlock(4, ViTAttention(4, 2), mlp_ratio=2.0, init_values=None, drop=0.0, drop_path=0.0),
+        block(BEiTAttention(4, 2, 2, windowed=True, qkv_bias=True), 0.1),
+        block(ViTAttention(4, 2, 2), 1.0, ("gamma1", "gamma2")),
+        block(ViTAttention(4, 2), None),
         UniPerceiverLayer(4, 2, 2, mlp_ratio=2.0, drop_path=0.0),
     ],
     ids=["beit", "vit-window", "vit-global", "uni-perceiver"],

@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 from vit_adapter.grids import GridCache
 from vit_adapter.interaction import ConvFFN, Extractor, Injector, Interaction
-from vit_adapter.layers import Residual, drop_path_rates
+from vit_adapter.layers import Residual
+from vit_adapter.vit import ViT
 
 SIZE = (2, 4)
 TOKENS, PYRAMID = 8, 42
@@ -151,8 +152,9 @@ def test_a_residual_with_layer_scale_is_the_same_under_autocast_types():
 
 
 def test_drop_path_grows_linearly_over_the_blocks():
-    assert drop_path_rates(0.3, 4) == pytest.approx([0.0, 0.1, 0.2, 0.3])
-    assert drop_path_rates(0.3, 1) == [0.0]
+    sizes = {"img_size": 32, "embed_dim": 4, "num_heads": 2, "drop_path_rate": 0.3}
+    rates = [[layer.residual.rate for layer in ViT(**sizes, depth=depth).blocks] for depth in (4, 1)]
+    assert rates == [pytest.approx([0.0, 0.1, 0.2, 0.3]), [0.0]]
     with pytest.raises(ValueError, match=r"drop path rate 1.0 is outside \[0, 1\)"):
         Residual(1.0)
 

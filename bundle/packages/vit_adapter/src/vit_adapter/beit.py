@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,18 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .body import Body
-from .layers import (
-    Mlp,
-    PatchEmbedding,
-    Residual,
-    Size,
-    drop_path_rates,
-    head_width,
-    init_linear_and_norm,
-    new_gamma,
-    per_block,
-    resize_positions,
-)
+from .layers import Block, Mlp, PatchEmbedding, Size, head_width, init_linear_and_norm, resize_positions
 from .windows import attend_in_windows, fill_windows
 
 
@@ -117,137 +105,80 @@ class BEiTAttention(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-class BEiTBlock(nn.Module):
-    """x + gamma_1 * attention(norm1(x)), then x + gamma_2 * mlp(norm2(x)), both under stochastic depth.
-
-    Args:
-        dim: channels.
-        attn: the attention.
-        mlp_ratio: hidden channels over `dim`.
-        init_values: layer scale at the start; None for no layer scale.
-        drop: dropout after the feed-forward network.
-        drop_path: rate of the stochastic depth.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        attn: BEiTAttention,
-        *,
-        mlp_ratio: float,
-        init_values: float | None,
-        drop: float,
-        drop_path: float,
-    ) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attn = attn
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio), drop=drop)
-        self.residual = Residual(drop_path)
-        self.gamma_1, self.gamma_2 = new_gamma(dim, init_values), new_gamma(dim, init_values)
-
-    def forward(self, tokens_BNC: Tensor, size: Size) -> Tensor:
-        """(B, H * W, C) tokens of a map of size (H, W) -> the same shape."""
-        tokens_BNC = self.residual(tokens_BNC, self.attn(self.norm1(tokens_BNC), size), self.gamma_1)
-        fed_BNC: Tensor = self.residual(tokens_BNC, self.mlp(self.norm2(tokens_BNC)), self.gamma_2)
-        return fed_BNC
-
-
 class BEiT(Body):
     """The body of `BEiTAdapter`; not registered, mmseg has a class of this name.
 
+    Blocks without windows need a map of exactly `window_size`: the published networks window every block and
+    give the "global" ones windows of 56.
+
     Args:
         img_size: side the absolute positions are made for, pixels.
-        patch_size: 16.
-        in_chans: image channels.
-        embed_dim: token channels.
-        depth: blocks.
-        num_heads: of the self-attention.
-        mlp_ratio: hidden over token channels of the feed-forward networks.
         qkv_bias: learnt biases of queries and values (none for keys).
         qk_scale: of the logits; the inverse root of a head's width by default.
         drop_rate: dropout of tokens and outputs.
         attn_drop_rate: dropout of attention probabilities.
-        drop_path_rate: stochastic depth of the last block, growing linearly from 0.
         init_values: layer scale at the start; None for no layer scale.
         use_abs_pos_emb: learnt absolute positions.
         use_rel_pos_bias: only True; every block owns a table.
-        window_attn: attention in windows, for all blocks or one flag a block. Blocks without need a map of
-            exactly `window_size`; the published networks window every block and use 56 for the "global" ones.
-        window_size: tokens, for all blocks or one a block.
-        with_cp: recompute activations in the backward pass.
-        init_cfg: mmcv's.
+        common: of `Body`; every block has a `window_size`.
 
     Raises:
-        ValueError: sizes that do not fit each other, lists that are not one entry a block.
+        ValueError: as `Body`, and for a block without a window size.
     """
 
     def __init__(
         self,
         *,
         img_size: int = 512,
-        patch_size: int = 16,
-        in_chans: int = 3,
-        embed_dim: int = 768,
-        depth: int = 12,
-        num_heads: int = 12,
-        mlp_ratio: float = 4.0,
         qkv_bias: bool = False,
         qk_scale: float | None = None,
         drop_rate: float = 0.0,
         attn_drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
         init_values: float | None = None,
         use_abs_pos_emb: bool = False,
         use_rel_pos_bias: bool = True,
-        window_attn: bool | Sequence[bool] = False,
-        window_size: int | Sequence[int] = 14,
-        with_cp: bool = False,
-        init_cfg: dict[str, Any] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            in_chans=in_chans,
-            patch_size=patch_size,
-            drop_path_rate=drop_path_rate,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
-        )
+        super().__init__(img_size=img_size, **common)
         if not use_rel_pos_bias:
             raise ValueError(
                 "use_rel_pos_bias=False: every BEiT block owns a relative position table; drop the word"
             )
-        windowed = per_block(window_attn, depth, "window_attn")
-        windows = per_block(window_size, depth, "window_size")
-        rates = drop_path_rates(drop_path_rate, depth)
-        self.patch_embed = PatchEmbedding(patch_size, in_chans, embed_dim)
-        self.grid = (img_size // patch_size, img_size // patch_size)
+        windows = [size for size in self.window_sizes if size is not None]
+        if len(windows) < self.depth:
+            raise ValueError(
+                f"window_size {self.window_sizes}: every BEiT block has a position table for its window;"
+                " give 56 instead of None to attend over (almost) the whole map"
+            )
+        dim = self.embed_dim
+        self.patch_embed = PatchEmbedding(self.patch_size, self.in_chans, dim)
         # The first entry is the class token's, which detectors don't use.
-        positions = torch.zeros(1, self.grid[0] * self.grid[1] + 1, embed_dim)
+        positions = torch.zeros(1, self.grid[0] * self.grid[1] + 1, dim)
         self.pos_embed = nn.Parameter(positions) if use_abs_pos_emb else None
         self.drop_rate = drop_rate
-        self.blocks = nn.ModuleList(
-            BEiTBlock(
-                embed_dim,
-                BEiTAttention(
-                    embed_dim,
-                    num_heads,
-                    windows[block],
-                    windowed=windowed[block],
-                    qkv_bias=qkv_bias,
-                    qk_scale=qk_scale,
-                    attn_drop=attn_drop_rate,
-                    proj_drop=drop_rate,
-                ),
-                mlp_ratio=mlp_ratio,
-                init_values=init_values,
-                drop=drop_rate,
-                drop_path=rates[block],
+
+        def attention(block: int) -> BEiTAttention:
+            return BEiTAttention(
+                dim,
+                self.num_heads,
+                windows[block],
+                windowed=self.windowed[block],
+                qkv_bias=qkv_bias,
+                qk_scale=qk_scale,
+                attn_drop=attn_drop_rate,
+                proj_drop=drop_rate,
             )
-            for block in range(depth)
+
+        self.blocks = nn.ModuleList(
+            Block(
+                dim,
+                attention(block),
+                Mlp(dim, int(dim * self.mlp_ratio), drop=drop_rate),
+                drop_path=rate,
+                init_values=init_values,
+                gammas=("gamma_1", "gamma_2"),
+            )
+            for block, (_, rate) in enumerate(self.block_words())
         )
         init_linear_and_norm(self)
         if self.pos_embed is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import Size, head_width, run
+from .layers import Size, head_width, per_block, run
 
 STRIDES = (4, 8, 16, 32)
 
@@ -21,29 +22,38 @@ class Body(BaseModule):  # type: ignore[misc]  # mmcv has no types
     unless an `init_cfg` asks for it.
 
     Args:
+        img_size: side that position tables are made for, pixels; they are resized to every other size.
+        patch_size: 16; the strides of the maps hang on it.
+        in_chans: image channels.
         embed_dim: token channels C.
         depth: blocks.
         num_heads: of the self-attention.
-        in_chans: image channels.
-        patch_size: 16; the adapter's strides hang on it.
-        drop_path_rate: of the last block; the ones before it grow linearly from 0.
+        mlp_ratio: hidden over token channels of the feed-forward networks.
+        drop_path_rate: stochastic depth of the last block, growing linearly from 0.
+        window_attn: attention in windows, for all blocks or one flag a block.
+        window_size: tokens, for all blocks or one a block; not read (None) where attention is global.
         with_cp: recompute activations in the backward pass, block by block.
         init_cfg: mmcv's.
 
     Raises:
-        ValueError: a patch size other than 16, heads that do not divide the channels.
+        ValueError: a patch size other than 16, heads that do not divide the channels, lists that are not one
+            entry a block, a windowed block without a size.
     """
 
     def __init__(
         self,
         *,
-        embed_dim: int,
-        depth: int,
-        num_heads: int,
-        in_chans: int,
-        patch_size: int,
-        drop_path_rate: float,
-        with_cp: bool,
+        img_size: int = 224,
+        patch_size: int = 16,
+        in_chans: int = 3,
+        embed_dim: int = 768,
+        depth: int = 12,
+        num_heads: int = 12,
+        mlp_ratio: float = 4.0,
+        drop_path_rate: float = 0.0,
+        window_attn: bool | Sequence[bool] = False,
+        window_size: int | Sequence[int | None] | None = 14,
+        with_cp: bool = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -54,8 +64,22 @@ class Body(BaseModule):  # type: ignore[misc]  # mmcv has no types
         if depth < 1:
             raise ValueError(f"a body of {depth} blocks; depth must be at least 1")
         head_width(embed_dim, num_heads, type(self).__name__)
-        self.embed_dim, self.depth, self.num_heads, self.in_chans = embed_dim, depth, num_heads, in_chans
+        self.grid = (img_size // patch_size, img_size // patch_size)
+        self.in_chans, self.patch_size = in_chans, patch_size
+        self.embed_dim, self.depth, self.num_heads, self.mlp_ratio = embed_dim, depth, num_heads, mlp_ratio
         self.drop_path_rate, self.with_cp = drop_path_rate, with_cp
+        self.windowed = per_block(window_attn, depth, "window_attn")
+        self.window_sizes = per_block(window_size, depth, "window_size")
+        for block, (windowed, size) in enumerate(zip(self.windowed, self.window_sizes, strict=True)):
+            if windowed and (size is None or size < 1):
+                raise ValueError(
+                    f"block {block} attends in windows, but its window_size is {size}; give its side"
+                )
+
+    def block_words(self) -> Iterator[tuple[int | None, float]]:
+        """Each block's window (None for attention over the whole map) and rate of stochastic depth."""
+        for block, (windowed, size) in enumerate(zip(self.windowed, self.window_sizes, strict=True)):
+            yield size if windowed else None, self.drop_path_rate * block / max(self.depth - 1, 1)
 
     @property
     @abstractmethod

@@ -76,6 +76,46 @@ class Mlp(nn.Module):
         return F.dropout(self.fc2(hidden), self.drop, self.training)
 
 
+class Block(nn.Module):
+    """x + gamma * attention(norm1(x)), then x + gamma * mlp(norm2(x)), both under stochastic depth.
+
+    Args:
+        dim: channels.
+        attn: called with tokens and their map's size.
+        mlp: called with tokens.
+        drop_path: rate of the stochastic depth.
+        init_values: layer scale at the start; None for no layer scale.
+        gammas: what the checkpoints call the two layer scales.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        attn: nn.Module,
+        mlp: Mlp,
+        *,
+        drop_path: float,
+        init_values: float | None,
+        gammas: tuple[str, str],
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.attn = attn
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = mlp
+        self.residual = Residual(drop_path)
+        self.gammas = gammas
+        for name in gammas:
+            self.register_parameter(name, new_gamma(dim, init_values))
+
+    def forward(self, tokens_BNC: Tensor, size: Size) -> Tensor:
+        """(B, H * W, C) tokens of a map of size (H, W) -> the same shape."""
+        gamma_1, gamma_2 = (getattr(self, name) for name in self.gammas)
+        tokens_BNC = self.residual(tokens_BNC, self.attn(self.norm1(tokens_BNC), size), gamma_1)
+        fed_BNC: Tensor = self.residual(tokens_BNC, self.mlp(self.norm2(tokens_BNC)), gamma_2)
+        return fed_BNC
+
+
 class PatchEmbedding(nn.Module):
     """Non-overlapping patches, each projected to a token.
 
@@ -120,11 +160,6 @@ def resize_positions(positions_1NC: Tensor, grid: Size, size: Size) -> Tensor:
         return positions_1NC
     resized = F.interpolate(as_map(positions_1NC, grid), size=size, mode="bicubic", align_corners=False)
     return resized.flatten(2).transpose(1, 2)
-
-
-def drop_path_rates(rate: float, depth: int) -> list[float]:
-    """Rates growing linearly from 0 to `rate` over the blocks."""
-    return [rate * block / max(depth - 1, 1) for block in range(depth)]
 
 
 def init_linear_and_norm(module: nn.Module) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .body import Body
-from .layers import Residual, Size, drop_path_rates, head_width, init_linear_and_norm, resize_positions
-from .vit import windows_of
+from .layers import Residual, Size, head_width, init_linear_and_norm, resize_positions
 from .windows import attend, attend_in_windows, fill_windows
 
 _FRAMES = 8
@@ -82,11 +80,11 @@ class UniPerceiverLayer(nn.Module):
 class _VisualPatches(nn.Module):
     """Patches with a spatial position each and the first frame's temporal position."""
 
-    def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int) -> None:
+    def __init__(self, grid: Size, patch_size: int, in_chans: int, embed_dim: int) -> None:
         super().__init__()
-        self.grid = (img_size // patch_size, img_size // patch_size)
+        self.grid = grid
         self.proj = nn.Conv2d(in_chans, embed_dim, patch_size, patch_size)
-        self.spatial_pos_embed = nn.Embedding(self.grid[0] * self.grid[1], embed_dim)
+        self.spatial_pos_embed = nn.Embedding(grid[0] * grid[1], embed_dim)
         self.temporal_pos_embed = nn.Embedding(_FRAMES, embed_dim)
 
     def forward(self, image_NCHW: Tensor) -> tuple[Tensor, Size]:
@@ -100,9 +98,9 @@ class _VisualPatches(nn.Module):
 class _VisualEmbedding(nn.Module):
     """Patches, normalised."""
 
-    def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int) -> None:
+    def __init__(self, grid: Size, patch_size: int, in_chans: int, embed_dim: int) -> None:
         super().__init__()
-        self.patch_embed = _VisualPatches(img_size, patch_size, in_chans, embed_dim)
+        self.patch_embed = _VisualPatches(grid, patch_size, in_chans, embed_dim)
         self.embeddings_norm = nn.LayerNorm(embed_dim, eps=1e-5)
 
     def forward(self, image_NCHW: Tensor) -> tuple[Tensor, Size]:
@@ -114,63 +112,24 @@ class UniPerceiver(Body):
     """The body of `UniPerceiverAdapter`.
 
     Args:
-        img_size: side the spatial positions are made for, pixels; they are resized to every other size.
-        patch_size: 16.
-        in_chans: image channels.
-        embed_dim: token channels.
-        depth: layers.
-        num_heads: of the self-attention.
-        mlp_ratio: hidden over token channels of the feed-forward networks.
-        drop_path_rate: stochastic depth of the last layer, growing linearly from 0.
-        window_attn: attention in windows, for all layers or one flag a layer.
-        window_size: tokens, for all layers or one a layer; not read (None) where attention is global.
-        with_cp: recompute activations in the backward pass.
-        init_cfg: mmcv's.
+        common: of `Body`.
 
     Raises:
-        ValueError: sizes that do not fit each other, lists that are not one entry a layer.
+        ValueError: as `Body`.
     """
 
-    def __init__(
-        self,
-        *,
-        img_size: int = 224,
-        patch_size: int = 16,
-        in_chans: int = 3,
-        embed_dim: int = 768,
-        depth: int = 12,
-        num_heads: int = 12,
-        mlp_ratio: float = 4.0,
-        drop_path_rate: float = 0.0,
-        window_attn: bool | Sequence[bool] = False,
-        window_size: int | Sequence[int | None] = 14,
-        with_cp: bool = False,
-        init_cfg: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(
-            embed_dim=embed_dim,
-            depth=depth,
-            num_heads=num_heads,
-            in_chans=in_chans,
-            patch_size=patch_size,
-            drop_path_rate=drop_path_rate,
-            with_cp=with_cp,
-            init_cfg=init_cfg,
-        )
-        windows = windows_of(window_attn, window_size, depth)
-        rates = drop_path_rates(drop_path_rate, depth)
-        self.visual_embed = _VisualEmbedding(img_size, patch_size, in_chans, embed_dim)
+    def __init__(self, **common: Any) -> None:
+        super().__init__(**common)
+        self.visual_embed = _VisualEmbedding(self.grid, self.patch_size, self.in_chans, self.embed_dim)
         self.layers = nn.ModuleList(
             UniPerceiverLayer(
-                embed_dim, num_heads, windows[layer], mlp_ratio=mlp_ratio, drop_path=rates[layer]
+                self.embed_dim, self.num_heads, window, mlp_ratio=self.mlp_ratio, drop_path=rate
             )
-            for layer in range(depth)
+            for window, rate in self.block_words()
         )
         init_linear_and_norm(self)
-        for table in (
-            self.visual_embed.patch_embed.spatial_pos_embed,
-            self.visual_embed.patch_embed.temporal_pos_embed,
-        ):
+        patches = self.visual_embed.patch_embed
+        for table in (patches.spatial_pos_embed, patches.temporal_pos_embed):
             nn.init.trunc_normal_(table.weight, std=0.02)
 
     @property
