@@ -6,13 +6,14 @@ import argparse
 from collections.abc import Sequence
 
 from kit.errors import run_cli
-from tests.bench import counts, matrix
+from tests.bench import counts, matrix, models
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Figures for docs/.")
     verbs = parser.add_subparsers(dest="verb", required=True)
+    models.add_arguments(verbs.add_parser("models", help="time and memory of the networks, and of peers"))
     verbs.add_parser("matrix", help="networks x checks of the conformance suite; more arguments go to pytest")
     verbs.add_parser("parameters", help="parameters of the networks, beside the published numbers")
     for verb in verbs.choices.values():
@@ -22,6 +23,8 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(others)}")
     if arguments.verb == "matrix":
         matrix.run(others, write_docs=arguments.write_docs)
+    elif arguments.verb == "models":
+        models.run(arguments, argv)
     else:
         counts.run(write_docs=arguments.write_docs)
     return 0
