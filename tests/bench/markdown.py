@@ -37,6 +37,8 @@ def write_block(path: Path, name: str, text: str) -> None:
 
 def _parts(path: Path, name: str) -> tuple[str, str, str]:
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    if not path.is_file():
+        raise KitError("no such file", where=path, fix=f"make it, with {begin} and {end} around the table")
     text = path.read_text()
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise KitError(f"no block {name!r}", where=path, fix=f"put it between {begin} and {end}")

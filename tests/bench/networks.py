@@ -16,13 +16,11 @@ HEAD = (
     "fp32 s",
     "bf16 s",
     "NHWC s",
-    "GFLOP/s",
-    "of matmul",
+    "of peak",
     "MB",
     "bf16 MB",
-    "estimated MB",
 )
-"""The last: activations of one image in float32, to compare with what the process takes besides weights."""
+"""`of peak`: part of what a large matrix product reaches; seconds and most memory of the whole process."""
 
 
 def rows(
@@ -47,8 +45,6 @@ def rows(
             name,
             f"{expected.forward_flops / 1e9:.1f}",
             *(f"{found.seconds[way]:.2f}" for way in WAYS),
-            f"{rate / 1e9:.1f}",
             f"{rate / found.matmul_flops['float32']:.0%}",
             *(f"{found.peak_bytes[way] / 1e6:.0f}" for way in WAYS[:2]),
-            f"{expected.peak_activation_bytes / 1e6:.0f}",
         ]

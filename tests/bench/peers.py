@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,7 @@ def swin_rows(*, size: int, rounds: int, small: bool) -> Iterator[list[str]]:
                 raise KitError("cbnetv2's Swin and mmdet's give different maps for the same weights")
     name = f"C = {width}, blocks {'/'.join(map(str, depths))}"
     for label, run in (("forward", _forward), ("forward + backward", _backward)):
-        mine, peer = _alternate(
-            lambda run=run: run(ours, x_NCHW), lambda run=run: run(theirs, x_NCHW), rounds
-        )
+        mine, peer = _alternate(partial(run, ours, x_NCHW), partial(run, theirs, x_NCHW), rounds)
         ratio = statistics.median(b / a for a, b in zip(mine, peer, strict=True))
         yield [name, label, _shown(peer), _shown(mine), f"{ratio:.2f}"]
 
@@ -104,13 +103,15 @@ def _swins(width: int, depths: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
 
 
 def _forward(module: nn.Module, x_NCHW: Tensor) -> None:
+    module.eval()  # mmdet's returns nothing
     with torch.inference_mode():
-        module.eval()(x_NCHW)
+        module(x_NCHW)
 
 
 def _backward(module: nn.Module, x_NCHW: Tensor) -> None:
+    module.train()
     module.zero_grad()
-    maps = module.train()(x_NCHW)
+    maps = module(x_NCHW)
     torch.autograd.backward(torch.stack([one.square().mean() for one in maps]).sum())
 
 

@@ -81,25 +81,26 @@ def rows(names: Sequence[str], *, seconds: float, small: bool, device: str) -> I
                 seconds=seconds,
             )
             console().print(f"measuring {recipe.network}, {step} ...")
-            yield _row(recipe, case, measure(case))
+            logged = ("", "")
+            if training and not small:
+                logged = (f"{recipe.seconds:.1f}", f"{recipe.gigabytes:.1f}")
+            yield _row(case, measure(case), logged)
 
 
-def _row(recipe: Recipe, case: Case, found: Result) -> list[str]:
+def _row(case: Case, found: Result, logged: tuple[str, str]) -> list[str]:
     (way,) = case.ways
-    logged, share = (f"{recipe.seconds:.1f}", f"{recipe.gigabytes:.1f}"), ""
+    share = ""
     if case.step == "predict":
         flops = estimate(case.network, case.height, case.width).forward_flops
-        logged, share = ("", ""), f"{flops / found.seconds[way] / found.matmul_flops[way]:.0%}"
-    images = f"{case.batch} x {case.width}"
-    peak = f"{found.peak_bytes[way] / 1e9:.1f}"
+        share = f"{flops / found.seconds[way] / found.matmul_flops[way]:.0%}"
     return [
-        recipe.network,
+        str(case.network["network"]),
         case.step,
-        images,
+        f"{case.batch} x {case.width}",
         way,
         f"{found.seconds[way]:.2f}",
         logged[0],
-        peak,
+        f"{found.peak_bytes[way] / 1e9:.1f}",
         logged[1],
         share,
     ]
