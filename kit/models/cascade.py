@@ -29,7 +29,7 @@ def declaration(name: str, *packages: str) -> NetworkSpec:
     """
     return NetworkSpec(
         name=name,
-        system=name,
+        system="vasculature-3rd",
         kind="instance",
         output="detections",
         mean=IMAGENET_MEAN,

@@ -164,11 +164,13 @@ class MitNetwork(SemanticNetwork):
         return Logits(self.network.decode_head(levels), named)
 
 
-def declare(name: str, output: Output, unused_parameters: tuple[str, ...] = ()) -> NetworkSpec:
+def declare(
+    name: str, output: Output, *, system: str = "body-1st", unused_parameters: tuple[str, ...] = ()
+) -> NetworkSpec:
     """The declaration of a network on a Mix Transformer."""
     return NetworkSpec(
         name=name,
-        system=name,
+        system=system,
         kind="semantic",
         output=output,
         mean=IMAGENET_MEAN,

@@ -173,9 +173,10 @@ _TINY = {"embed_dims": 16, "depths": [1, 1, 1, 1], "channels": 32}
 _MIXUPSAMPLE = declare(
     "segformer-b2-mixupsample",
     "logit",
-    tuple(f"auxiliary_heads.{stage}." for stage in range(4) if stage != _AUXILIARY_STAGE),
+    system="body-b2",
+    unused_parameters=tuple(f"auxiliary_heads.{stage}." for stage in range(4) if stage != _AUXILIARY_STAGE),
 )
-_DAFORMER = declare("segformer-b2-daformer", "logit")
+_DAFORMER = declare("segformer-b2-daformer", "logit", system="body-b2")
 
 ENTRIES = (
     Entry(spec=_MIXUPSAMPLE, build=partial(build, _MIXUPSAMPLE, MixUpsampleHead, channels=320), tiny=_TINY),

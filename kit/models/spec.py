@@ -18,7 +18,8 @@ class NetworkSpec:
 
     Attributes:
         name: in the registry.
-        system: the published system it comes from.
+        system: the published solution it comes from: competition and rank ("kidney-2nd"), or network where no
+            rank is known ("body-b2").
         kind: of what it predicts.
         output: what the numbers of the output mean; "detections" have scores in [0, 1].
         colour: channel order of the input, 0..255.

@@ -104,7 +104,7 @@ def _entry(name: str, encoder: str, small_encoder: str) -> Entry:
     nested = name.startswith("unetplusplus-")
     spec = NetworkSpec(
         name=name,
-        system=name,
+        system="kidney-2nd",
         kind="semantic",
         output="logit",
         # Of the kidney slides, as published.

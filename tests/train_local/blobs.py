@@ -60,7 +60,6 @@ def recipe(**changes) -> BlobRecipe:
     """A U-Net that learns the discs; `changes` replace fields."""
     settings = {
         "name": "blobs",
-        "system": "unet-regnety16",
         "competition": "kidney",
         "network": {
             "network": "unet-regnety16",

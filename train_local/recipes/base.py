@@ -126,7 +126,6 @@ class Recipe(ABC):
 
     Attributes:
         name: unique; the tiny form has "-tiny" behind it. Also the run folder's name.
-        system: the published system it belongs to, e.g. "unet-regnety16".
         competition: name in `kit.competitions`.
         network: plain dict for `kit.models.build`.
         inference: plain dict of `SemanticSettings` or `InstanceSettings`.
@@ -156,7 +155,6 @@ class Recipe(ABC):
     """
 
     name: str
-    system: str
     competition: str
     network: Mapping[str, Any]
     inference: Mapping[str, Any]

@@ -59,7 +59,6 @@ def detectors_r50_stage1() -> DetectorRecipe:
     """
     return DetectorRecipe(
         name="detectors-r50-stage1",
-        system="detectors-r50",
         competition="vasculature",
         network={"network": "detectors-r50"},
         inference={"size": 2048},

@@ -70,7 +70,6 @@ def unet_regnety16() -> UnetRecipe:
     """
     return UnetRecipe(
         name="unet-regnety16",
-        system="unet-regnety16",
         competition="kidney",
         network={"network": "unet-regnety16"},
         inference={"core": 1536, "context": 384, "scale": 1 / 3, "batch_size": 8},

@@ -13,6 +13,11 @@ def test_every_name_has_a_declaration():
     assert all(spec(name).name == name for name in names())
 
 
+def test_the_networks_are_those_of_four_published_solutions():
+    systems = {spec(name).system for name in names()}
+    assert systems == {"body-1st", "body-b2", "kidney-2nd", "vasculature-3rd"}
+
+
 @pytest.mark.parametrize("config", [{"network": "unet-of-mars"}, {}])
 def test_an_unknown_network_is_told_with_the_known_ones(config):
     with pytest.raises(KitError, match="no network is called") as caught:
