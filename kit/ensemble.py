@@ -75,7 +75,7 @@ class Ensemble:
     """The whole plan of a submission.
 
     Attributes:
-        competition: name in `kit.competitions`.
+        competition: its name; `kit.competitions.of` gives the competition itself.
         kind: of the predictions.
         members: trained networks.
         passes: cheapest useful first; rungs are prefixes of this list.
@@ -83,6 +83,7 @@ class Ensemble:
         reserve_seconds: kept free before the deadline for writing and shutting down.
         slowdown: factor on every predicted time before a rung is started.
         inputs: name -> sha256 of what it was made from.
+        definition: of a competition that a TOML file describes; None where the name says it all.
     """
 
     competition: str
@@ -93,6 +94,7 @@ class Ensemble:
     reserve_seconds: float = 60.0
     slowdown: float = 1.6
     inputs: dict[str, str] = field(default_factory=dict)
+    definition: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         names = [member.name for member in self.members]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kit.competitions.base import Competition
 from kit.competitions.kidney import Kidney
 from kit.competitions.vasculature import Vasculature
 from kit.errors import KitError
 
-__all__ = ["get", "names"]
+if TYPE_CHECKING:
+    from kit.ensemble import Ensemble
+
+__all__ = ["get", "names", "of"]
 
 
 def names() -> list[str]:
@@ -25,6 +30,11 @@ def get(name: str) -> Competition:
     if name not in table:
         raise KitError(f"no competition is called {name!r}", fix=f"use one of: {', '.join(sorted(table))}")
     return table[name]
+
+
+def of(ensemble: Ensemble) -> Competition:
+    """The competition an ensemble was made for."""
+    return get(ensemble.competition)
 
 
 def _table() -> dict[str, Competition]:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,21 @@ class Instances:
 
 
 Prediction = SemanticMask | Instances
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What is known of an image besides its pixels.
+
+    Attributes:
+        pixel_size: side of a pixel in micrometres, None if not known.
+        organ: as the competition spells it, e.g. "kidney"; empty if not known.
+        source: where the image comes from, e.g. "HPA" or "Hubmap"; empty if not known.
+    """
+
+    pixel_size: float | None = None
+    organ: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,6 +162,8 @@ class Competition(ABC):
     columns: tuple[str, ...]
     """Header of submission.csv."""
     metric: str
+    definition: dict[str, Any] | None = None
+    """What a TOML file says of a competition that the kit does not know by name; None for the others."""
 
     @abstractmethod
     def check(self, data: Path, *, need_train: bool = True) -> Report:
@@ -184,6 +201,11 @@ class Competition(ABC):
     @abstractmethod
     def group_of(self, data: Path, image_id: str) -> str:
         """What must not be split across folds (slide, WSI, stain group)."""
+
+    def info(self, data: Path, image_id: str, split: Split = "test") -> ImageInfo:
+        """Pixel size, organ and source of an image; what is not known is left out, never an error."""
+        del data, image_id, split
+        return ImageInfo()
 
     @abstractmethod
     def truth(self, data: Path, ids: Iterable[str]) -> dict[str, Prediction]:
