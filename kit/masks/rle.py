@@ -215,45 +215,69 @@ def bounding_box(runs: Runs, height: int) -> tuple[int, int, int, int]:
     return x0, int(top.min()), x1, int(bottom.max()) + 1
 
 
-def to_kaggle(runs: Runs) -> str:
-    """Kaggle's "start length start length ..." with one-based starts; empty for an empty mask."""
-    return " ".join(f"{start + 1} {length}" for start, length in runs.tolist())
+def transposed(runs: Runs, height: int, width: int) -> Runs:
+    """Runs of the transposed mask: those of the mask itself counted along its rows (row-major).
+
+    Columns are decoded a few at a time, so that a slide's mask never exists as a whole.
+
+    Args:
+        runs: of a mask of `height` rows and `width` columns.
+        height: rows of that mask.
+        width: columns of that mask.
+    """
+    encoder = RunLengthEncoder(height)
+    step = max(1, _BLOCK // max(height, 1))
+    for left in range(0, width, step):
+        columns_HW = decode_window(runs, height, (0, left, height, min(step, width - left)))
+        encoder.push(columns_HW.T)
+    return encoder.finish()
 
 
-def from_kaggle(text: str, height: int, width: int, *, where: str | Path) -> Runs:
+def to_kaggle(runs: Runs, *, first: int = 1) -> str:
+    """Kaggle's "start length start length ...", starts counted from `first`; empty for an empty mask."""
+    return " ".join(f"{start + first} {length}" for start, length in runs.tolist())
+
+
+def from_kaggle(
+    text: str, height: int, width: int, *, where: str | Path, first: int = 1, by_rows: bool = False
+) -> Runs:
     """Runs of Kaggle's text, checked; runs that touch are merged.
 
     Args:
-        text: pairs of one-based start and length over column-major pixels.
+        text: pairs of start and length.
         height: rows of the image.
         width: columns of the image.
         where: file and row, for the error message.
+        first: number of the first pixel in the text, 1 in the competitions the kit knows.
+        by_rows: the text counts along the rows; the runs returned are column-major nevertheless.
 
     Raises:
         KitError: odd count, no integers, a length that is not positive, or runs that are unsorted, overlap or
             leave the image.
     """
-    fix = "pairs are 'start length', starts count from 1, down the columns, in ascending order"
+    path = "along the rows" if by_rows else "down the columns"
+    fix = f"pairs are 'start length', starts count from {first}, {path}, in ascending order"
     tokens = text.split()
     bad = next((token for token in tokens if not re.fullmatch(r"-?[0-9]{1,18}", token)), None)
     if bad is not None:
         raise KitError(f"run lengths hold {bad[:40]!r}, which is no integer", where=where, fix=fix)
     if len(tokens) % 2:
         raise KitError(f"run lengths hold {len(tokens)} numbers, an odd count", where=where, fix=fix)
-    runs = np.array(tokens, np.int64).reshape(-1, 2) - np.array([1, 0])
+    runs = np.array(tokens, np.int64).reshape(-1, 2) - np.array([first, 0])
     starts, ends = runs[:, 0], runs[:, 0] + runs[:, 1]
 
     def refuse(wrong: NDArray[np.bool_], what: str) -> None:
         if wrong.any():
             index = int(np.argmax(wrong))
-            pair = f"'{starts[index] + 1} {runs[index, 1]}'"
+            pair = f"'{starts[index] + first} {runs[index, 1]}'"
             raise KitError(f"run {index + 1} ({pair}) {what}", where=where, fix=fix)
 
     refuse(runs[:, 1] <= 0, "has no positive length")
     refuse((starts < 0) | (ends > height * width), f"leaves the image of {height} x {width} pixels")
     refuse(np.diff(starts, prepend=-1) < 0, "starts before the run in front of it")
     refuse(np.concatenate([[False], starts[1:] < ends[:-1]]), "overlaps the run in front of it")
-    return _joined(starts, ends)
+    joined = _joined(starts, ends)
+    return transposed(joined, width, height) if by_rows else joined
 
 
 def _joined(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Runs:

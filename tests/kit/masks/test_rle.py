@@ -109,6 +109,26 @@ def test_kaggle_text_survives_a_round_trip(mask_HW):
     assert np.array_equal(rle.from_kaggle(rle.to_kaggle(runs), *mask_HW.shape, where="row 1"), runs)
 
 
+@given(masks)
+def test_transposing_runs_is_encoding_the_transposed_mask(mask_HW):
+    assert np.array_equal(rle.transposed(rle.encode(mask_HW), *mask_HW.shape), rle.encode(mask_HW.T.copy()))
+
+
+def test_a_mask_of_several_blocks_of_columns_is_transposed_exactly():
+    mask_HW = blobs(1500, 1111, 60, seed=1)
+    assert np.array_equal(rle.transposed(rle.encode(mask_HW), 1500, 1111), rle.encode(mask_HW.T.copy()))
+
+
+def test_text_that_counts_from_zero_and_along_the_rows_is_understood():
+    mask_HW = np.array([[0, 1, 1], [1, 0, 0]], bool)
+    runs = rle.from_kaggle("1 3", 2, 3, where="row 1", first=0, by_rows=True)
+    assert np.array_equal(rle.decode(runs, 2, 3), mask_HW)
+    assert rle.to_kaggle(rle.transposed(runs, 2, 3), first=0) == "1 3"
+    with pytest.raises(KitError, match=r"run 1 \('5 2'\) leaves the image of 2 x 3 pixels") as caught:
+        rle.from_kaggle("5 2", 2, 3, where="row 1", first=0, by_rows=True)
+    assert "starts count from 0, along the rows" in caught.value.fix
+
+
 @pytest.mark.parametrize("density", [0.001, 0.1, 0.5], ids=["sparse", "textured", "noise"])
 def test_masks_larger_than_one_block_and_noise_are_exact(density):
     mask_HW = np.random.default_rng(0).random((2500, 1111)) < density
