@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kit.errors import KitError
 from kit.models import build
+from tests.bench.child import call, forget_peak, peak_bytes
 from tests.kit.models.probing import channels_last, images, loss
 
-ROOT = Path(__file__).parents[2]
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -80,22 +77,14 @@ def measure(case: Case, environment: Mapping[str, str] | None = None) -> Result:
     Raises:
         KitError: the process failed.
     """
-    command = [sys.executable, "-m", "tests.bench.measure"]
-    done = subprocess.run(
-        command,
-        input=json.dumps(asdict(case)),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment,
-        check=False,
+    answer = call(
+        "tests.bench.measure",
+        asdict(case),
+        what=str(case.network["network"]),
+        fix="see --only to go on without it",
+        environment=environment,
     )
-    if done.returncode:
-        last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise KitError(
-            f"{case.network['network']} could not be measured: {last}", fix="see --only to go on without it"
-        )
-    return Result(**json.loads(done.stdout.splitlines()[-1]))
+    return Result(**answer)
 
 
 def _here(case: Case) -> Result:
@@ -162,14 +151,13 @@ def _forget_peak(device: str) -> None:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     else:
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): the peak becomes what there is now
+        forget_peak()
 
 
 def _peak_bytes(device: str) -> int:
     if device == "cuda":
         return torch.cuda.max_memory_reserved()
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    return peak_bytes()
 
 
 def _matmul_flops(device: str, dtype: torch.dtype, side: int = 2048) -> float:
