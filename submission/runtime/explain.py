@@ -50,6 +50,8 @@ def _about_data(data: Data | None, problem: KitError | None) -> Iterator[str]:
     total = sum(data.megapixels.values())
     images = counted(len(data.submission.ids), "test image")
     yield f"data         {data.folder}: {images}, {total:.1f} megapixels"
+    for note in data.notes:
+        yield f"             {note}"
     for image, reason in data.unreadable.items():
         yield f"             image {image} would get the fallback row: {reason}"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kit.competitions.base import Competition
+from kit.competitions.submissions import repeated
 from kit.ensemble import Ensemble
 from kit.ensemble import from_dict as ensemble_from
 from kit.manifest import Manifest
@@ -63,12 +64,14 @@ class Data:
         paths: image -> its file, for images whose header can be read.
         unreadable: image -> why not.
         submission: knows ids and sizes.
+        notes: what was wrong with the folder's tables and has been put up with, a sentence each.
     """
 
     folder: Path
     paths: dict[str, Path]
     unreadable: dict[str, str]
     submission: Submission
+    notes: list[str]
 
     @property
     def megapixels(self) -> dict[str, float]:
@@ -84,8 +87,10 @@ def find_data(competition: Competition, options: Options) -> Data:
         KitError: not among the inputs, or of another competition.
     """
     folder = find_competition(options.input, competition)
-    ids = competition.test_ids(folder)
+    listed = competition.test_ids(folder)
+    ids = list(dict.fromkeys(listed))
+    notes = [f"image {image} is listed twice and gets one row" for image in repeated(listed)]
     sizes, unreadable = image_sizes(competition, folder, ids)
     paths = {image: competition.image_path(folder, image, "test") for image in sizes}
     submission = Submission(competition, ids, guess_sizes(ids, sizes), options.output / NAME)
-    return Data(folder, paths, unreadable, submission)
+    return Data(folder, paths, unreadable, submission, notes)

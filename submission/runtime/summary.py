@@ -57,11 +57,22 @@ def conclude(supervisor: Supervisor) -> int:
     for image, reason in {**supervisor.data.unreadable, **schedule.lost_images}.items():
         lines.append(f"fallback    image {image}: {reason}")
     if not predicted:
-        failure = supervisor.failure
-        reason = str(failure) if failure else "the time was too short for a single image: raise --budget"
-        lines.append(f"error: nothing was predicted; {submission.path.name} holds the fallback: {reason}")
+        why = _why_nothing(supervisor)
+        lines.append(f"error: nothing was predicted; {submission.path.name} holds the fallback: {why}")
     journal.say("\n".join(lines))
     return code
+
+
+def _why_nothing(supervisor: Supervisor) -> str:
+    """Why not even one row was predicted."""
+    schedule = supervisor.schedule
+    if supervisor.failure is not None:
+        return str(supervisor.failure)
+    if not schedule.live_images():
+        return "no image can be read: see the lines above"
+    if len(schedule.lost_members) == len(supervisor.ensemble.members):
+        return f"no member works: {next(iter(schedule.lost_members.values()))}"
+    return "the time was too short for a single image: raise --budget"
 
 
 def environment_facts() -> dict[str, Any]:

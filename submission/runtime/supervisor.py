@@ -102,6 +102,8 @@ class Supervisor:
             f"{counted(len(data.submission.ids), 'image')}, {sum(data.megapixels.values()):.1f} megapixels, "
             f"in {data.folder}; fallback written to {data.submission.path}"
         )
+        for note in data.notes:
+            self.journal.problem(note)
         for image, reason in data.unreadable.items():
             self.journal.problem(f"image {image} gets the fallback row: {reason}", image=image)
         write_json(self.scratch / "sizes.json", dict(data.submission.sizes))

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -67,15 +68,23 @@ def write_kidney(folder: Path, sizes: dict[str, tuple[int, int]]) -> Path:
     return folder
 
 
-def make_kit(folder: Path, *, members: int = 2) -> Kit:
-    """Random networks, their ladder, their dataset and predict.py."""
+def untouched(index: int, module: torch.nn.Module) -> None:
+    """Leave a member's weights as they are."""
+
+
+def make_kit(
+    folder: Path, *, members: int = 2, change: Callable[[int, torch.nn.Module], None] = untouched
+) -> Kit:
+    """Random networks, their ladder, their dataset and predict.py; `change` may damage a member's weights."""
     weights = folder / "bundle" / WEIGHTS
     weights.mkdir(parents=True)
     listed = []
     for index in range(members):
         torch.manual_seed(index)
         path = weights / f"member{index}.safetensors"
-        save_weights(build(TINY), path, {"seed": str(index)}, half=True)
+        module = build(TINY)
+        change(index, module)
+        save_weights(module, path, {"seed": str(index)}, half=True)
         listed.append(
             Member(
                 name=f"member{index}",
@@ -175,3 +184,12 @@ def competition(tmp_path_factory) -> Path:
 def mount(tmp_path, kit_of_two, competition) -> Path:
     """A mount of both; yours to damage."""
     return mount_all(tmp_path / "input", kit_of_two, competition)
+
+
+@pytest.fixture(scope="session")
+def good_run(tmp_path_factory, kit_of_two, competition):
+    """An undisturbed run with two workers."""
+    root = mount_all(tmp_path_factory.mktemp("mounts"), kit_of_two, competition)
+    outcome = run_script(kit_of_two.script, root, tmp_path_factory.mktemp("working"), "--workers", "2")
+    assert outcome.code == 0, outcome.text
+    return outcome

@@ -15,16 +15,6 @@ import tifffile
 FALLBACK = "id,predicted\naaa,\nbbb,\n"
 
 
-@pytest.fixture(scope="session")
-def good_run(tmp_path_factory, kit_of_two, competition, tools):
-    """An undisturbed run with two workers."""
-    root = tmp_path_factory.mktemp("mounts")
-    tools.mount(root, kit_of_two, competition)
-    outcome = tools.run(kit_of_two.script, root, tmp_path_factory.mktemp("working"), "--workers", "2")
-    assert outcome.code == 0, outcome.text
-    return outcome
-
-
 def test_all_rungs_are_done_and_every_image_has_its_row(good_run):
     assert [line.split(",")[0] for line in good_run.csv.splitlines()] == ["id", "aaa", "bbb"]
     assert all(line.split(",")[1] for line in good_run.csv.splitlines())
