@@ -12,6 +12,7 @@ import json
 import shutil
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import nox
@@ -24,7 +25,8 @@ ROOT = Path(__file__).parent
 WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "build"))
 SAMPLE = ROOT / "sample"
 RECIPES = {"detectors-r50": "vasculature", "unet-regnety16": "kidney"}
-COMPETITIONS = ("kidney", "vasculature")
+COMPETITIONS = ("body", "kidney", "vasculature")
+DEMO = ("kidney", "vasculature")
 OWN_WHEELS = ("mmcv", "cbnetv2", "vit-adapter")
 
 
@@ -103,12 +105,23 @@ def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
 
 def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
     """Competitions named first after `--` (all prepared ones when none is), and the other arguments."""
-    names = [argument for argument in session.posargs if argument in COMPETITIONS]
-    others = [argument for argument in session.posargs if argument not in COMPETITIONS]
-    names = names or [name for name in COMPETITIONS if (WORK / name / "prepared.json").is_file()]
+    prepared = sorted(path.parent.name for path in WORK.glob("*/prepared.json"))
+    known = {*COMPETITIONS, *prepared}
+    names = [argument for argument in session.posargs if argument in known] or prepared
+    others = [argument for argument in session.posargs if argument not in known]
     if not names:
         session.error("no competition is prepared yet: run `nox -s prepare -- COMPETITION --data DIR` first")
     return names, others
+
+
+def name_of(competition: str) -> str:
+    """The name of a competition's folders: the one its TOML file says, else as given."""
+    if not competition.endswith(".toml"):
+        return competition
+    try:
+        return str(tomllib.loads(Path(competition).read_text(encoding="utf-8-sig"))["name"])
+    except (OSError, ValueError, KeyError):
+        return Path(competition).stem  # `prepare` says what is wrong with the file
 
 
 # --- see it work ----------------------------------------------------------------------------------
@@ -119,7 +132,7 @@ def demo(session: nox.Session) -> None:
     """The whole chain on real sample images with tiny networks on CPU; ends with scores and a report."""
     began = time.monotonic()
     chapters: list[str | Path] = []
-    for name in COMPETITIONS:
+    for name in DEMO:
         data, work, runs, dist = SAMPLE / name, WORK / "demo" / name, RUNS / "demo" / name, DIST / name
         plan, datasets, script = dist / "ensemble.json", dist / "bundle", dist / "predict.py"
         run(session, "-m", "train_local", "prepare", name, "--data", data, "--out", work)
@@ -144,7 +157,7 @@ def demo(session: nox.Session) -> None:
         score(session, name)
         chapters += ["--chapter", name, data, dist, runs]
     run(session, "-m", "submission", "report", "--out", DIST / "report.html", *chapters)
-    for name in COMPETITIONS:
+    for name in DEMO:
         scores = json.loads((DIST / name / "scores.json").read_text())
         session.log(f"{name}: " + ", ".join(f"{kind} {value:.4f}" for kind, value in scores.items()))
         session.log(f"{name}: {DIST / name / 'predict.py'}")
@@ -183,9 +196,11 @@ def score(session: nox.Session, name: str) -> None:
 @nox.session
 def prepare(session: nox.Session) -> None:
     """`-- COMPETITION --data DIR`: check the competition's files, build folds, training images, COCO."""
-    if not session.posargs or session.posargs[0] not in COMPETITIONS:
-        session.error(f"say which competition: nox -s prepare -- {{{'|'.join(COMPETITIONS)}}} --data DIR")
-    name = session.posargs[0]
+    first = session.posargs[0] if session.posargs else ""
+    if first not in COMPETITIONS and not first.endswith(".toml"):
+        names = "|".join([*COMPETITIONS, "FILE.toml"])
+        session.error(f"say which competition: nox -s prepare -- {{{names}}} --data DIR")
+    name = name_of(first)
     run(session, "-m", "train_local", "prepare", *with_defaults(session.posargs, out=WORK / name))
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from kit import competitions
 from kit.artefacts import canonical_json
 from kit.competitions.base import Competition, Prediction, Report, Score
-from kit.competitions.layout import check_folder
 from kit.competitions.tables import read_table
 from kit.errors import BAD_INPUT, KitError, run_cli
 
@@ -26,7 +25,10 @@ def main(argv: Sequence[str]) -> int:
     ):
         command = verbs.add_parser(verb, help=purpose, description=purpose)
         command.add_argument(
-            "--competition", required=True, metavar="NAME", help="|".join(competitions.names())
+            "--competition",
+            required=True,
+            metavar="NAME",
+            help="|".join([*competitions.names(), "FILE.toml"]),
         )
         command.add_argument(
             "--data", type=Path, required=True, metavar="DIR", help="the competition's folder"
@@ -52,26 +54,27 @@ def main(argv: Sequence[str]) -> int:
 def _ids(competition: Competition, data: Path, submission: Path, split: str) -> list[str]:
     """Ids the submission has to hold."""
     report = Report(str(data))
-    check_folder(report, data, competition.slug)
+    competition.check_folder(report, data)
     report.require_ok()
     if split == "auto":
-        first = _first_id(submission)
+        first = _first_id(submission, competition.columns[0])
         in_train = competition.image_path(data, first, "train").is_file()
         in_test = competition.image_path(data, first, "test").is_file()
         split = "train" if in_train and not in_test else "test"
     return competition.test_ids(data) if split == "test" else competition.train_ids(data)
 
 
-def _first_id(submission: Path) -> str:
+def _first_id(submission: Path, column: str) -> str:
     """Empty if the file is of no use; what is wrong with it the validator tells."""
     try:
-        return read_table(submission, ("id",), more=True)[0].id
+        return read_table(submission, (column,), more=True, key=column)[0].id
     except KitError:
         return ""
 
 
 def _validate(competition: Competition, data: Path, submission: Path, ids: list[str], as_json: bool) -> int:
-    report = competition.validate(submission, ids, _sizes(competition, data, ids))
+    sizes = _sizes(competition, data, ids)
+    report = competition.validate(submission, ids, sizes, expected=competition.usual(data))
     if as_json:
         content = {
             "ok": report.ok,
@@ -88,7 +91,8 @@ def _validate(competition: Competition, data: Path, submission: Path, ids: list[
 
 
 def _score(competition: Competition, data: Path, submission: Path, ids: list[str], as_json: bool) -> int:
-    report = competition.validate(submission, ids, _sizes(competition, data, ids))
+    sizes = _sizes(competition, data, ids)
+    report = competition.validate(submission, ids, sizes, expected=competition.usual(data))
     report.require_ok()
     truth = competition.truth(data, ids)
     predictions = competition.parse(

@@ -8,6 +8,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,6 +46,10 @@ def test_every_recipe_has_its_session():
 
 def test_every_competition_can_be_named():
     assert sorted(constant("COMPETITIONS")) == sorted(competitions.names())
+
+
+def test_the_demo_shows_competitions_there_is_a_sample_of():
+    assert sorted(constant("DEMO")) == sorted(path.parent.name for path in ROOT.glob("sample/*/README.md"))
 
 
 def test_every_own_wheel_of_the_bundle_is_in_the_environment():
@@ -105,13 +110,36 @@ def project(tmp_path):
         "ROOT": tmp_path,
         "BUILD": tmp_path / "build",
         "OWN_WHEELS": constant("OWN_WHEELS"),
+        "COMPETITIONS": constant("COMPETITIONS"),
+        "WORK": tmp_path / "work",
+        "tomllib": tomllib,
     }
     tree = ast.Module(wanted, type_ignores=[])
     exec(compile(tree, "noxfile.py", "exec", flags=__future__.annotations.compiler_flag), space)
     machine = Machine()
     return SimpleNamespace(
-        root=tmp_path, machine=machine, environment=functools.partial(space["environment"], machine)
+        root=tmp_path,
+        machine=machine,
+        environment=functools.partial(space["environment"], machine),
+        chosen=space["chosen"],
+        name_of=space["name_of"],
     )
+
+
+def test_a_competition_of_a_file_has_the_folders_of_its_name(project):
+    (project.root / "some.toml").write_text('like = "kidney"\nname = "glands"\n')
+    assert project.name_of(str(project.root / "some.toml")) == "glands"
+    assert project.name_of("kidney") == "kidney"
+    (project.root / "broken.toml").write_text("name = ")
+    assert project.name_of(str(project.root / "broken.toml")) == "broken"
+
+
+def test_competitions_are_those_named_else_those_prepared_whatever_defines_them(project):
+    for name in ("kidney", "glands"):
+        (project.root / "work" / name).mkdir(parents=True)
+        (project.root / "work" / name / "prepared.json").write_text("{}")
+    chosen = [project.chosen(SimpleNamespace(posargs=args)) for args in ([], ["glands", "--tiny"], ["body"])]
+    assert chosen == [(["glands", "kidney"], []), (["glands"], ["--tiny"]), (["body"], [])]
 
 
 def verbs(project):

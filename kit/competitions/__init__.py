@@ -1,12 +1,15 @@
-"""Competitions by name."""
+"""Competitions: those the kit knows by name, and any other whose format a TOML file describes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kit.competitions.base import Competition
-from kit.competitions.kidney import Kidney
-from kit.competitions.vasculature import Vasculature
+from kit.competitions.instance import InstanceCompetition
+from kit.competitions.parsing import parse, read_toml
+from kit.competitions.presets import PRESETS
+from kit.competitions.semantic import SemanticCompetition
 from kit.errors import KitError
 
 if TYPE_CHECKING:
@@ -16,26 +19,50 @@ __all__ = ["get", "names", "of"]
 
 
 def names() -> list[str]:
-    """Names that `get` takes, as used on command lines."""
-    return sorted(_table())
+    """Names that `get` takes besides TOML files, as used on command lines."""
+    return sorted(PRESETS)
 
 
-def get(name: str) -> Competition:
-    """The competition of a name.
+def get(name: str | Path) -> Competition:
+    """The competition of a name or of a TOML file.
 
     Raises:
-        KitError: no such competition; lists those there are.
+        KitError: no such competition (lists those there are), or the file is wrong (names the key).
     """
-    table = _table()
-    if name not in table:
-        raise KitError(f"no competition is called {name!r}", fix=f"use one of: {', '.join(sorted(table))}")
-    return table[name]
+    if isinstance(name, str) and name in PRESETS:
+        return _made(PRESETS[name], name, None)
+    if Path(name).suffix != ".toml":
+        raise KitError(
+            f"no competition is called {str(name)!r}",
+            fix=f"use one of: {', '.join(names())}, or the path of a .toml file (docs/competitions.md)",
+        )
+    value = read_toml(Path(name))
+    return _described(value, name)
 
 
 def of(ensemble: Ensemble) -> Competition:
-    """The competition an ensemble was made for."""
-    return get(ensemble.competition)
+    """The competition an ensemble was made for; no file is needed.
+
+    Raises:
+        KitError: the kit does not know it, or its definition is wrong.
+    """
+    if ensemble.definition is None:
+        return get(ensemble.competition)
+    return _described(ensemble.definition, f"definition of {ensemble.competition}")
 
 
-def _table() -> dict[str, Competition]:
-    return {competition.name: competition for competition in (Kidney(), Vasculature())}
+def _described(value: dict[str, Any], where: str | Path) -> Competition:
+    made = _made(value, where, value)
+    if made.name in PRESETS:
+        raise KitError(
+            f"name is {made.name!r}, as that of a competition the kit knows",
+            where=where,
+            fix="give it a name of its own",
+        )
+    return made
+
+
+def _made(value: dict[str, Any], where: str | Path, definition: dict[str, Any] | None) -> Competition:
+    form = parse(value, where=where)
+    kind = SemanticCompetition if form.kind == "semantic" else InstanceCompetition
+    return kind(form, definition)

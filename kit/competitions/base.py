@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from kit.errors import KitError
 
 Split = Literal["train", "test"]
+Level = Literal["error", "alarm", "note"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class Instances:
         width: image columns.
         scores: float64 (N,), in [0, 1]; ones for truth.
         masks: N COCO compressed run-length strings (`counts` bytes over column-major pixels).
+        ignored: of truth, in the same form: regions inside of which detections are not judged.
     """
 
     height: int
     width: int
     scores: NDArray[np.float64]
     masks: list[bytes]
+    ignored: list[bytes] = field(default_factory=list)
 
 
 Prediction = SemanticMask | Instances
@@ -71,6 +74,25 @@ class ImageInfo:
 
 
 @dataclass(frozen=True)
+class Usual:
+    """What the masks of some images are like.
+
+    Attributes:
+        images: how many.
+        empty: share of images without a mask.
+        shares: smallest and largest share of an image that masks cover, among images with masks.
+        mean_share: of all images' pixels together, the share that masks cover.
+        area: median pixels of an instance; None for masks of whole images.
+    """
+
+    images: int
+    empty: float
+    shares: tuple[float, float]
+    mean_share: float
+    area: float | None
+
+
+@dataclass(frozen=True)
 class Finding:
     """One line of a report.
 
@@ -81,7 +103,7 @@ class Finding:
         fix: what to do, for errors and alarms.
     """
 
-    level: Literal["error", "alarm", "note"]
+    level: Level
     message: str
     where: str = ""
     fix: str = ""
@@ -104,17 +126,21 @@ class Report:
         """True without errors; alarms and notes do not count."""
         return not any(finding.level == "error" for finding in self.findings)
 
+    def add(self, level: Level, message: str, where: str = "", fix: str = "") -> None:
+        """Add a finding."""
+        self.findings.append(Finding(level, message, where, fix))
+
     def error(self, message: str, where: str = "", fix: str = "") -> None:
         """Add an error."""
-        self.findings.append(Finding("error", message, where, fix))
+        self.add("error", message, where, fix)
 
     def alarm(self, message: str, where: str = "", fix: str = "") -> None:
         """Add an alarm."""
-        self.findings.append(Finding("alarm", message, where, fix))
+        self.add("alarm", message, where, fix)
 
     def note(self, message: str, where: str = "") -> None:
         """Add a note."""
-        self.findings.append(Finding("note", message, where))
+        self.add("note", message, where)
 
     def take(self, error: KitError, where: str = "") -> None:
         """Add an error that was raised; `where` is used if it names no place itself."""
@@ -173,6 +199,10 @@ class Competition(ABC):
             data: the competition's folder.
             need_train: False on Kaggle, where only the test part and the sample submission matter.
         """
+
+    @abstractmethod
+    def check_folder(self, report: Report, data: Path) -> bool:
+        """Whether a folder is there and not another competition's; the report says what it is otherwise."""
 
     @abstractmethod
     def train_ids(self, data: Path) -> list[str]:
@@ -238,11 +268,28 @@ class Competition(ABC):
         """
 
     @abstractmethod
-    def validate(self, submission: Path, ids: Sequence[str], sizes: Mapping[str, tuple[int, int]]) -> Report:
+    def usual(self, data: Path) -> Usual | None:
+        """What the masks of the training images are like; None without usable truth."""
+
+    @abstractmethod
+    def validate(
+        self,
+        submission: Path,
+        ids: Sequence[str],
+        sizes: Mapping[str, tuple[int, int]],
+        *,
+        expected: Usual | None = None,
+    ) -> Report:
         """Check a submission file; never raises for bad content.
 
         Errors: columns, ids missing or twice, run lengths unsorted, non-positive, overlapping or out of
         bounds, masks that do not decode. Alarms: what is valid but absurd, such as all masks empty.
+
+        Args:
+            submission: the CSV.
+            ids: those to predict.
+            sizes: id -> (height, width), as far as known.
+            expected: what training masks are like (`usual`); what is far from that raises an alarm, too.
         """
 
     @abstractmethod

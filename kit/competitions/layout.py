@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from kit.competitions.base import Report
+from kit.competitions.definition import Definition
 from kit.competitions.tables import header_of
+
+SAMPLE_SUBMISSION = "sample_submission.csv"
+_COMMON = {"train", "test", "train.csv", "test.csv", ""}
+"""Names that many competitions have."""
 
 
 @dataclass(frozen=True)
@@ -14,83 +20,93 @@ class Signature:
     """What tells a competition's folder from others.
 
     Attributes:
-        name: in `kit.competitions`; None where the kit has no module for it yet.
+        name: in `kit.competitions`, or of a TOML file.
+        slug: Kaggle's name.
         columns: header of its sample_submission.csv.
-        train_columns: header of its train.csv, None without one.
-        entries: files or folders only it has.
+        truth: its truth's table and columns that has; None for other truth.
+        marks: files or folders only it has.
+        images: folder of the images to predict; where it has no marks.
     """
 
-    name: str | None
+    name: str
+    slug: str
     columns: tuple[str, ...]
-    train_columns: tuple[str, ...] | None
-    entries: tuple[str, ...]
+    truth: tuple[str, frozenset[str]] | None
+    marks: tuple[str, ...]
+    images: str
+
+    def evidence(self, folder: Path) -> int:
+        """How strongly a folder looks like this competition's, 0 for not at all."""
+        marked = any((folder / mark).exists() for mark in self.marks)
+        if not self.marks:
+            marked = bool(self.images) and (folder / self.images).is_dir()
+        table, columns = self.truth or ("", frozenset())
+        in_table = bool(columns) and columns <= set(header_of(folder / table))
+        in_sample = set(header_of(folder / SAMPLE_SUBMISSION)) == set(self.columns)
+        return 4 * in_sample + 2 * in_table + marked
 
 
-SIGNATURES = {
-    "hubmap-kidney-segmentation": Signature(
-        "kidney", ("id", "predicted"), ("id", "encoding"), ("HuBMAP-20-dataset_information.csv",)
-    ),
-    "hubmap-organ-segmentation": Signature(
-        None, ("id", "rle"), None, ("train_images", "test_images", "train_annotations")
-    ),
-    "hubmap-hacking-the-human-vasculature": Signature(
-        "vasculature",
-        ("id", "height", "width", "prediction_string"),
-        None,
-        ("polygons.jsonl", "tile_meta.csv", "wsi_meta.csv"),
-    ),
-}
-"""Kaggle's name -> what its folder looks like."""
+def signature(definition: Definition) -> Signature:
+    """The signature of a competition."""
+    truth, metadata = definition.truth, definition.metadata
+    patterns = (definition.images.train, definition.images.test, truth.file, metadata.train, metadata.test)
+    tops = [_top(path) for path in (*patterns, *definition.marks)]
+    return Signature(
+        name=definition.name,
+        slug=definition.slug,
+        columns=definition.submission.columns,
+        truth=(truth.file, frozenset({truth.id, truth.mask})) if truth.form == "text" else None,
+        marks=tuple(dict.fromkeys(top for top in tops if top not in _COMMON)),
+        images=_top(definition.images.test),
+    )
 
 
-def recognise(folder: Path) -> str | None:
-    """Kaggle's name of the competition whose data a folder holds, None if it looks like none of them."""
-    submission = set(header_of(folder / "sample_submission.csv"))
-    train = set(header_of(folder / "train.csv"))
-    for slug, signature in SIGNATURES.items():
-        if submission == set(signature.columns):
-            return slug
-    for slug, signature in SIGNATURES.items():
-        if signature.train_columns and train == set(signature.train_columns):
-            return slug
-    for slug, signature in SIGNATURES.items():
-        if any((folder / entry).exists() for entry in signature.entries):
-            return slug
-    return None
+def recognise(folder: Path, signatures: Sequence[Signature]) -> Signature | None:
+    """Whose data a folder holds, None if it looks like nobody's; the first of equals."""
+    evidence = [candidate.evidence(folder) for candidate in signatures]
+    best = max(evidence, default=0)
+    return signatures[evidence.index(best)] if best else None
 
 
-def check_folder(report: Report, folder: Path, slug: str) -> bool:
+def check_folder(report: Report, folder: Path, own: Signature, others: Mapping[str, Signature]) -> bool:
     """Whether a folder is there and not another competition's; says what it is otherwise.
 
     Args:
         report: gets the error.
         folder: the data folder.
-        slug: Kaggle's name of the competition it should hold.
+        own: signature of the competition it should hold.
+        others: of the competitions the kit knows, by name.
     """
     if not folder.is_dir():
-        report.error("data folder is missing", str(folder), f"unpack {slug} there, or change --data")
+        report.error("data folder is missing", str(folder), f"unpack {own.slug} there, or change --data")
         return False
-    found = recognise(folder)
-    if found == slug:
+    signatures = [own, *others.values()]
+    found = recognise(folder, signatures)
+    if found == own:
         return True
     if found is not None:
-        name = SIGNATURES[found].name
-        instead = f"use --competition {name}, or " if name else ""
         report.error(
-            f"this looks like the data of {found}, not of {slug}",
+            f"this looks like the data of {found.slug}, not of {own.slug}",
             str(folder),
-            f"{instead}point --data elsewhere",
+            f"use --competition {found.name}, or point --data elsewhere",
         )
         return False
-    inner = [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and recognise(entry) == slug]
+    inner = [
+        entry for entry in sorted(folder.iterdir()) if entry.is_dir() and recognise(entry, signatures) == own
+    ]
     if inner:
-        report.error(f"the data of {slug} lies one folder deeper", str(folder), f"use --data {inner[0]}")
+        report.error(f"the data of {own.slug} lies one folder deeper", str(folder), f"use --data {inner[0]}")
         return False
-    own = SIGNATURES[slug]
-    known = ["sample_submission.csv", *(["train.csv"] if own.train_columns else []), *own.entries]
+    known = dict.fromkeys((SAMPLE_SUBMISSION, own.truth[0] if own.truth else "", *own.marks, own.images))
     report.error(
-        f"this is not the data of {slug}: neither the columns nor the files of that competition are here",
+        f"this is not the data of {own.slug}: neither the columns nor the files of that competition are here",
         str(folder),
-        f"point --data to the folder that holds {', '.join(known)}",
+        f"point --data to the folder that holds {', '.join(name for name in known if name)}",
     )
     return False
+
+
+def _top(path: str) -> str:
+    """The first folder or the file of a path or pattern; empty if that depends on the id."""
+    first = PurePosixPath(path).parts[:1]
+    return first[0] if first and "{" not in first[0] else ""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from kit.competitions.base import Instances, Prediction, Report, SemanticMask
+from kit.competitions.definition import Submission
 from kit.competitions.tables import Row
 from kit.errors import KitError
 from kit.masks import coco, rle
@@ -15,6 +16,35 @@ from kit.masks import coco, rle
 Decoder = Callable[[Row, tuple[int, int] | None], Prediction]
 _LISTED = 5
 """Ids named in one message."""
+
+
+def row(form: Submission, image_id: str, size: tuple[int, int], text: str) -> dict[str, str]:
+    """A row by columns: id, height and width where there are such, masks as text."""
+    cells = {form.id: image_id, form.height: str(size[0]), form.width: str(size[1]), form.mask: text}
+    return {column: cells[column] for column in form.columns}
+
+
+def size_of(row: Row, form: Submission, size: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Height and width of a row's image: those it tells, where there are such columns, else the known ones.
+
+    Args:
+        row: of the submission.
+        form: its columns.
+        size: of the image, None if not known.
+
+    Raises:
+        KitError: the row tells no size, or another one than that of the image.
+    """
+    if not form.height:
+        return size
+    height, width = (_pixels(row, column) for column in (form.height, form.width))
+    if size is not None and size != (height, width):
+        raise KitError(
+            f"height and width are {height} and {width}, those of the image {size[0]} and {size[1]}",
+            where=row.where,
+            fix="write the size of the original image; masks have to be of that size too",
+        )
+    return height, width
 
 
 def repeated(ids: Iterable[str]) -> list[str]:
@@ -116,6 +146,15 @@ def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:
         report.alarm(text, report.subject, "the metric ranks by score; were the scores lost?")
 
 
+def _pixels(row: Row, column: str) -> int:
+    text = row.cells[column].strip()
+    if not text.isdecimal() or int(text) == 0:
+        raise KitError(
+            f"{column} is {text[:20]!r}, no count of pixels", where=row.where, fix="write it in pixels"
+        )
+    return int(text)
+
+
 def _areas(prediction: Prediction) -> list[int]:
     if isinstance(prediction, SemanticMask):
         return [rle.area(prediction.runs)] if len(prediction.runs) else []
@@ -123,9 +162,14 @@ def _areas(prediction: Prediction) -> list[int]:
 
 
 def _alarm_if_alike(report: Report, predictions: Mapping[str, Prediction]) -> None:
-    content = {
-        p.runs.tobytes() if isinstance(p, SemanticMask) else b"\n".join(p.masks) for p in predictions.values()
-    }
-    if len(predictions) > 1 and len(content) == 1:
-        text = f"all {len(predictions)} rows hold the same masks"
-        report.alarm(text, report.subject, "was one image's prediction written for all of them?")
+    alike: dict[bytes, list[str]] = {}
+    for key, found in predictions.items():
+        content = found.runs.tobytes() if isinstance(found, SemanticMask) else b"\n".join(found.masks)
+        if content:
+            alike.setdefault(content, []).append(key)
+    most = max(alike.values(), key=len, default=[])
+    if len(most) > 1:
+        count = f"all {len(most)} rows" if len(most) == len(predictions) else f"{len(most)} rows"
+        more = f" and {len(most) - _LISTED} more" if len(most) > _LISTED else ""
+        text = f"{count} hold the same masks ({', '.join(most[:_LISTED])}{more})"
+        report.alarm(text, report.subject, "was one image's prediction written for others too?")

@@ -24,35 +24,38 @@ class Row:
         path: the file.
         line: number of the line on which the row ends, from 1.
         cells: column -> text.
+        key: column of the ids.
     """
 
     path: Path
     line: int
     cells: dict[str, str]
+    key: str = "id"
 
     @property
     def id(self) -> str:
-        """The cell of the column `id`, without blanks around it."""
-        return self.cells["id"].strip()
+        """The cell of the ids' column, without blanks around it."""
+        return self.cells[self.key].strip()
 
     @property
     def where(self) -> str:
         """File, line and id, for messages."""
-        return f"{self.path}:{self.line} (id {self.id})" if "id" in self.cells else f"{self.path}:{self.line}"
+        return f"{self.path}:{self.line}" + (f" (id {self.id})" if self.key in self.cells else "")
 
 
-def read_table(path: Path, columns: Sequence[str], *, more: bool = False) -> list[Row]:
+def read_table(path: Path, columns: Sequence[str], *, more: bool = False, key: str = "id") -> list[Row]:
     """All rows of a CSV file.
 
     Args:
         path: the file, UTF-8 with or without a byte order mark.
         columns: those it must have, in any order.
         more: whether it may have others too.
+        key: column of the ids.
 
     Raises:
         KitError: missing, empty, no CSV, other columns, no rows, or a row of another length (names the line).
     """
-    rows = list(_rows(path, columns, more=more))
+    rows = list(_rows(path, columns, more=more, key=key))
     if not rows:
         raise KitError("table has a header but no rows", where=path, fix="write one row for every image")
     return rows
@@ -89,8 +92,8 @@ def write_submission(path: Path, competition: Competition, rows: Iterable[Mappin
     write_text(path, stream.getvalue())
 
 
-def _rows(path: Path, columns: Sequence[str], *, more: bool) -> Iterator[Row]:
-    expected = f"the first line has to be: {','.join(columns)}"
+def _rows(path: Path, columns: Sequence[str], *, more: bool, key: str) -> Iterator[Row]:
+    expected = f"the first line has to {'name' if more else 'be'}: {','.join(columns)}"
     # A setting of the whole process, only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))
     try:
@@ -100,7 +103,9 @@ def _rows(path: Path, columns: Sequence[str], *, more: bool) -> Iterator[Row]:
             if not header:
                 raise KitError("file is empty", where=path, fix=expected)
             fits = set(columns) <= set(header) if more else sorted(columns) == sorted(header)
-            if not fits or len(set(header)) != len(header):
+            if twice := [column for column in header if header.count(column) > 1]:
+                raise KitError(f"column {twice[0]!r} is there twice", where=path, fix=expected)
+            if not fits:
                 raise KitError(f"columns are {','.join(header)[:120]!r}", where=path, fix=expected)
             for fields in reader:
                 if not fields:
@@ -111,7 +116,7 @@ def _rows(path: Path, columns: Sequence[str], *, more: bool) -> Iterator[Row]:
                         where=f"{path}:{reader.line_num}",
                         fix="the file may be cut short, or a field with a comma is not quoted",
                     )
-                yield Row(path, reader.line_num, dict(zip(header, fields, strict=True)))
+                yield Row(path, reader.line_num, dict(zip(header, fields, strict=True)), key)
     except FileNotFoundError as error:
         raise KitError("file is missing", where=path, fix="check the folder and the file's name") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -1,53 +1,42 @@
-"""What the HuBMAP competitions share: TIFFs in train/ and test/, a truth file, ids in a sample."""
+"""What all competitions do alike: ids, sizes and truth of TIFFs in folders; checks of folders and files."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kit.competitions import submissions
-from kit.competitions.base import Competition, Prediction, Report, Split
-from kit.competitions.layout import check_folder
+from kit.competitions import layout, presets, submissions, truths, usual
+from kit.competitions.base import Competition, ImageInfo, Prediction, Report, Split, Usual
+from kit.competitions.definition import ID, Definition
+from kit.competitions.files import PathPattern
+from kit.competitions.layout import SAMPLE_SUBMISSION
+from kit.competitions.metadata import MetadataReader
+from kit.competitions.parsing import parse
 from kit.competitions.tables import Row, read_table
+from kit.competitions.truths import TruthEntry
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8
 
-SAMPLE_SUBMISSION = "sample_submission.csv"
-
-
-@dataclass(frozen=True)
-class TruthEntry:
-    """The truth of one image, as its file holds it.
-
-    Attributes:
-        id: of the image.
-        where: file, line and id, for messages.
-        value: what `decode_truth` takes.
-    """
-
-    id: str
-    where: str
-    value: Any
-
 
 class TiffCompetition(Competition):
-    """A competition with one TIFF an image; subclasses say how truth and submission rows are coded."""
+    """A competition with one TIFF an image; subclasses say what a prediction is.
 
-    suffix: str
-    """Of the images' file names."""
-    truth_files: tuple[str, str]
-    """Training truth; truth of held-out images where a folder has it (the competition keeps it to itself)."""
+    Args:
+        definition: its format.
+        value: the plain values the definition was made from, for one that a TOML file describes.
+    """
 
-    @abstractmethod
-    def truth_entries(self, path: Path) -> Iterator[TruthEntry]:
-        """The entries of a truth file, not yet decoded.
-
-        Raises:
-            KitError: the file is missing or not of the right form.
-        """
+    def __init__(self, definition: Definition, value: dict[str, Any] | None = None) -> None:
+        self.format = definition
+        self.definition = value
+        self.name, self.slug, self.kind = definition.name, definition.slug, definition.kind
+        self.columns = definition.submission.columns
+        self.metric = definition.metric.text
+        self.truth_files = tuple(name for name in (definition.truth.file, definition.truth.solution) if name)
+        self._metadata = MetadataReader(definition.metadata)
+        self._truth = truths.reader(definition.truth, definition.kind)
 
     @abstractmethod
     def decode_truth(self, entry: TruthEntry, height: int, width: int) -> Prediction:
@@ -69,9 +58,14 @@ class TiffCompetition(Competition):
             KitError: it is invalid; names file, line and reason.
         """
 
+    def check_folder(self, report: Report, data: Path) -> bool:
+        """Whether a folder is there and not another competition's; the report says what it is otherwise."""
+        known = {name: layout.signature(parse(value)) for name, value in presets.PRESETS.items()}
+        return layout.check_folder(report, data, layout.signature(self.format), known)
+
     def image_path(self, data: Path, image_id: str, split: Split) -> Path:
-        """`<split>/<id><suffix>`; it need not exist."""
-        return data / split / f"{image_id}{self.suffix}"
+        """Where the definition says; it need not exist."""
+        return self._pattern(split).path(data, image_id)
 
     def size_of(self, data: Path, image_id: str) -> tuple[int, int]:
         """Height and width of a training or test image, from its TIFF header."""
@@ -81,28 +75,39 @@ class TiffCompetition(Competition):
 
     def train_ids(self, data: Path) -> list[str]:
         """Ids in the training truth, sorted."""
-        return sorted({entry.id for entry in self.truth_entries(data / self.truth_files[0])})
+        return sorted({entry.id for entry in self._truth.entries(data, self.truth_files[0])})
 
     def test_ids(self, data: Path) -> list[str]:
-        """Ids of sample_submission.csv in its order, else of the sorted files in test/."""
+        """Ids of sample_submission.csv in its order, else of the sorted files there are."""
         listed = data / SAMPLE_SUBMISSION
         if listed.is_file():
-            return [row.id for row in read_table(listed, self.columns)]
-        found = self._images_in(data, "test")
+            return [row.id for row in read_table(listed, self.columns, key=self.columns[0])]
+        pattern = self._pattern("test")
+        found = pattern.ids(data)
         if not found:
             raise KitError(
-                f"neither {SAMPLE_SUBMISSION} nor images in test/", where=data, fix="unpack the data again"
+                f"neither {SAMPLE_SUBMISSION} nor images {pattern.text}",
+                where=data,
+                fix="unpack the data again",
             )
         return found
+
+    def group_of(self, data: Path, image_id: str) -> str:
+        """What the definition's column says, the image itself without one."""
+        return self._metadata.group(data, image_id)
+
+    def info(self, data: Path, image_id: str, split: Split = "test") -> ImageInfo:
+        """What the competition's tables tell of an image, else what its definition holds for all."""
+        return self._metadata.info(data, image_id, split)
 
     def truth(self, data: Path, ids: Iterable[str]) -> dict[str, Prediction]:
         """Truth of the given ids, from the training truth or a solution file."""
         wanted = list(dict.fromkeys(ids))
         entries: dict[str, TruthEntry] = {}
         for name in self.truth_files:
-            if (data / name).is_file():
+            if self._truth.exists(data, name):
                 missing = set(wanted) - set(entries)
-                found = [entry for entry in self.truth_entries(data / name) if entry.id in missing]
+                found = [entry for entry in self._truth.entries(data, name) if entry.id in missing]
                 entries |= {entry.id: entry for entry in found}
         absent = [image_id for image_id in wanted if image_id not in entries]
         if absent:
@@ -120,7 +125,7 @@ class TiffCompetition(Competition):
         there it gets an empty row.
         """
         report = Report(str(data))
-        if not check_folder(report, data, self.slug):
+        if not self.check_folder(report, data):
             return report
         self._check_test(report, data, on_kaggle=not need_train)
         if need_train:
@@ -132,16 +137,23 @@ class TiffCompetition(Competition):
     ) -> dict[str, Prediction]:
         """Predictions of a submission file, ids in its order."""
         report = Report(str(submission))
-        rows = read_table(submission, self.columns)
+        rows = read_table(submission, self.columns, key=self.columns[0])
         predictions = submissions.decode(report, rows, self.decode_row, sizes or {})
         report.require_ok()
         return predictions
 
-    def validate(self, submission: Path, ids: Sequence[str], sizes: Mapping[str, tuple[int, int]]) -> Report:
+    def validate(
+        self,
+        submission: Path,
+        ids: Sequence[str],
+        sizes: Mapping[str, tuple[int, int]],
+        *,
+        expected: Usual | None = None,
+    ) -> Report:
         """Everything Kaggle would refuse as errors, what is valid but absurd as alarms."""
         report = Report(str(submission))
         try:
-            rows = read_table(submission, self.columns)
+            rows = read_table(submission, self.columns, key=self.columns[0])
         except KitError as error:
             report.take(error)
             return report
@@ -149,14 +161,23 @@ class TiffCompetition(Competition):
         predictions = submissions.decode(report, rows, self.decode_row, sizes)
         if report.ok:
             submissions.raise_alarms(report, predictions)
+            if expected is not None:
+                usual.compare(report, usual.describe(predictions.values()), expected)
         return report
+
+    def usual(self, data: Path) -> Usual | None:
+        """What the masks of the training images are like; None without usable truth."""
+        try:
+            ids = usual.sample(self.train_ids(data))
+            return usual.describe(self.truth(data, ids).values())
+        except KitError:
+            return None
 
     def note_truth(self, report: Report, entries: Sequence[TruthEntry]) -> None:
         """Add notes and facts about the training truth as a whole; nothing unless overridden."""
 
-    def _images_in(self, data: Path, split: Split) -> list[str]:
-        folder = data / split
-        return sorted(path.name.removesuffix(self.suffix) for path in folder.glob(f"*{self.suffix}"))
+    def _pattern(self, split: Split) -> PathPattern:
+        return PathPattern(self.format.images.train if split == "train" else self.format.images.test)
 
     def _check_test(self, report: Report, data: Path, *, on_kaggle: bool) -> None:
         try:
@@ -174,16 +195,18 @@ class TiffCompetition(Competition):
                 report.alarm(fault.problem, fault.where or "", "its row of the submission stays empty")
             else:
                 report.take(fault)
-        unlisted = sorted(set(self._images_in(data, "test")) - set(ids))
+        self._metadata.check(report, data, "test", sizes)
+        unlisted = sorted(set(self._pattern("test").ids(data)) - set(ids))
         if unlisted:
             more = f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
-            text = f"image {unlisted[0]}{self.suffix}{more} in test/ is not in {SAMPLE_SUBMISSION}"
+            name = self._pattern("test").text.replace(ID, unlisted[0])
+            text = f"image {name}{more} is not in {SAMPLE_SUBMISSION}"
             report.alarm(text, str(listed), "only listed images are predicted")
 
     def _check_train(self, report: Report, data: Path) -> None:
         path = data / self.truth_files[0]
         try:
-            entries = list(self.truth_entries(path))
+            entries = list(self._truth.entries(data, self.truth_files[0]))
         except KitError as error:
             report.take(error)
             return
@@ -198,6 +221,7 @@ class TiffCompetition(Competition):
                     self.decode_truth(entry, *sizes[entry.id])
                 except KitError as error:
                     report.take(error, entry.where)
+        self._metadata.check(report, data, "train", sizes)
         report.facts["training images with truth"] = float(len(sizes))
         self.note_truth(report, entries)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from kit.artefacts import sha256_file
 from kit.competitions.base import Competition, Report
-from kit.competitions.layout import check_folder
 from kit.errors import KitError
 from kit.manifest import Manifest
 
@@ -66,7 +65,7 @@ def find_competition(root: Path, competition: Competition) -> Path:
     reports: list[tuple[Path, Report]] = []
     for folder in _competition_places(root, competition.slug):
         report = Report(str(folder))
-        if check_folder(report, folder, competition.slug):
+        if competition.check_folder(report, folder):
             return folder
         reports.append((folder, report))
     if not reports:

@@ -70,7 +70,7 @@ def test_a_missing_image_is_told(tmp_path):
         baseline.predict_baseline("vasculature", tmp_path, ["7"], "otsu")
 
 
-@pytest.mark.parametrize("competition", competitions.names())
+@pytest.mark.parametrize("competition", ["kidney", "vasculature"])
 def test_the_command_writes_a_valid_submission(competition, tmp_path):
     out = tmp_path / "submission.csv"
     command = [sys.executable, "-m", "train_local", "baseline", "--competition", competition]

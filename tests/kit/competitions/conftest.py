@@ -8,6 +8,8 @@ import tifffile
 from kit import competitions
 from kit.masks import rle
 
+BODY_COLUMNS = ("id", "organ", "data_source", "img_height", "img_width", "pixel_size", "tissue_thickness")
+
 
 class Folder:
     """A competition's folder with tiny images, whose parts a test can spoil."""
@@ -89,6 +91,31 @@ def vasculature(tmp_path):
     return folder
 
 
-@pytest.fixture(params=["kidney", "vasculature"])
-def either(request):
+@pytest.fixture
+def body(tmp_path):
+    folder = Folder(tmp_path / "organs", "body")
+    for seed, (split, name) in enumerate((("train", "aa"), ("train", "bb"), ("test", "cc"), ("test", "dd"))):
+        folder.image(split, name, picture(seed))
+    mask_HW = np.zeros((10, 12), bool)
+    mask_HW[2:5, 3:9] = True
+    text = rle.to_kaggle(rle.encode(mask_HW))
+    folder.table(
+        "train.csv",
+        (*BODY_COLUMNS, "rle", "age", "sex"),
+        ("bb", "lung", "HPA", 10, 12, 0.4, 4, "", 60, "Female"),
+        ("aa", "spleen", "HPA", 10, 12, 0.4, 4, text, 61, "Male"),
+    )
+    folder.table(
+        "test.csv",
+        BODY_COLUMNS,
+        ("cc", "spleen", "Hubmap", 10, 12, 0.4945, 4),
+        ("dd", "prostate", "Hubmap", 10, 12, 6.263, 5),
+    )
+    folder.table("solution.csv", ("id", "rle"), ("cc", text), ("dd", ""))
+    folder.table("sample_submission.csv", ("id", "rle"), ("dd", ""), ("cc", ""))
+    return folder
+
+
+@pytest.fixture(params=["kidney", "body", "vasculature"])
+def each(request):
     return request.getfixturevalue(request.param)

@@ -30,18 +30,18 @@ def alarms(report):
     return [finding.message for finding in report.findings if finding.level == "alarm"]
 
 
-def test_a_sound_file_raises_no_alarm(either):
-    one, two = (prediction(either.competition, mask_HW) for mask_HW in (PART, OTHER))
-    if either.competition.kind == "instance":
+def test_a_sound_file_raises_no_alarm(each):
+    one, two = (prediction(each.competition, mask_HW) for mask_HW in (PART, OTHER))
+    if each.competition.kind == "instance":
         two.scores[:] = 0.3
-    report = validated(either, cc=one, dd=two)
+    report = validated(each, cc=one, dd=two)
     assert report.findings == []
     assert report.facts == {"rows": 2.0, "rows without a mask": 0.0, "masks": 2.0}
 
 
-def test_all_masks_empty(either):
-    nothing = either.competition.empty(10, 12)
-    assert alarms(validated(either, cc=nothing, dd=nothing)) == ["all masks are empty"]
+def test_all_masks_empty(each):
+    nothing = each.competition.empty(10, 12)
+    assert alarms(validated(each, cc=nothing, dd=nothing)) == ["all masks are empty"]
 
 
 def test_instances_without_pixels_are_empty_too(vasculature):
@@ -49,16 +49,16 @@ def test_instances_without_pixels_are_empty_too(vasculature):
     assert alarms(validated(vasculature, cc=hollow, dd=hollow)) == ["all masks are empty"]
 
 
-def test_one_mask_covering_everything(either):
-    one, all_of_it = (prediction(either.competition, mask_HW) for mask_HW in (PART, FULL))
-    if either.competition.kind == "instance":
+def test_one_mask_covering_everything(each):
+    one, all_of_it = (prediction(each.competition, mask_HW) for mask_HW in (PART, FULL))
+    if each.competition.kind == "instance":
         one.scores[:] = 0.3
-    assert alarms(validated(either, cc=one, dd=all_of_it)) == ["a mask of image dd covers everything"]
+    assert alarms(validated(each, cc=one, dd=all_of_it)) == ["a mask of image dd covers everything"]
 
 
-def test_all_rows_alike(either):
-    one = prediction(either.competition, PART)
-    assert "all 2 rows hold the same masks" in alarms(validated(either, cc=one, dd=one))
+def test_all_rows_alike(each):
+    one = prediction(each.competition, PART)
+    assert "all 2 rows hold the same masks (cc, dd)" in alarms(validated(each, cc=one, dd=one))
 
 
 def test_all_scores_alike(vasculature):
@@ -67,10 +67,10 @@ def test_all_scores_alike(vasculature):
     assert alarms(validated(vasculature, cc=flat, dd=empty)) == ["all 2 detections have the score 0.7"]
 
 
-def test_missing_unknown_and_repeated_ids_are_all_reported(either):
-    empty = either.competition.row("cc", either.competition.empty(10, 12))
-    rest = [empty[column] for column in either.competition.columns[1:]]
-    report = either.validate(either.submission(("cc", *rest), ("xx", *rest), ("cc", *rest)))
+def test_missing_unknown_and_repeated_ids_are_all_reported(each):
+    empty = each.competition.row("cc", each.competition.empty(10, 12))
+    rest = [empty[column] for column in each.competition.columns[1:]]
+    report = each.validate(each.submission(("cc", *rest), ("xx", *rest), ("cc", *rest)))
     messages = [finding.message for finding in report.findings if finding.level == "error"]
     assert messages == [
         "1 id is missing: dd",
@@ -79,10 +79,10 @@ def test_missing_unknown_and_repeated_ids_are_all_reported(either):
     ]
 
 
-def test_many_missing_ids_are_counted_not_listed(either):
-    row = either.competition.row("x", either.competition.empty(10, 12))
-    path = either.submission([row[column] for column in either.competition.columns])
-    report = either.competition.validate(path, ["x", *map(str, range(9))], {})
+def test_many_missing_ids_are_counted_not_listed(each):
+    row = each.competition.row("x", each.competition.empty(10, 12))
+    path = each.submission([row[column] for column in each.competition.columns])
+    report = each.competition.validate(path, ["x", *map(str, range(9))], {})
     assert "9 ids are missing: 0, 1, 2, 3, 4 and 4 more" in [finding.message for finding in report.findings]
 
 
@@ -94,13 +94,13 @@ def test_many_missing_ids_are_counted_not_listed(either):
         ("{columns}\n", "table has a header but no rows"),
     ],
 )
-def test_a_file_that_is_no_submission_is_one_error(either, content, shown):
-    path = either.root / "submission.csv"
-    path.write_text(content.format(columns=",".join(either.competition.columns)))
-    (finding,) = either.validate(path).findings
+def test_a_file_that_is_no_submission_is_one_error(each, content, shown):
+    path = each.root / "submission.csv"
+    path.write_text(content.format(columns=",".join(each.competition.columns)))
+    (finding,) = each.validate(path).findings
     assert finding.level == "error"
     assert shown in finding.message
-    assert ",".join(either.competition.columns) in finding.fix or "row for every image" in finding.fix
+    assert ",".join(each.competition.columns) in finding.fix or "row for every image" in finding.fix
 
 
 def test_the_first_error_is_raised_with_the_count_of_the_others(kidney):

@@ -40,7 +40,7 @@ def test_a_field_of_many_megabytes_is_read(tmp_path):
         (b"", "file is empty"),
         (b"id,predicted\n", "table has a header but no rows"),
         (b"id,rle\na,\n", "columns are 'id,rle'"),
-        (b"id,predicted,id\na,,a\n", "columns are 'id,predicted,id'"),
+        (b"id,predicted,id\na,,a\n", "column 'id' is there twice"),
         (b"id,predicted\na\n", "row has 1 fields, the header has 2"),
         (b"id,predicted\na,1,2\n", "row has 3 fields, the header has 2"),
         (b'id,predicted\na,"1 2\n', "not a readable CSV file: unexpected end of data"),

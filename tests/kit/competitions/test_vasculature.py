@@ -60,14 +60,14 @@ def test_truth_holds_vessels_only_and_each_polygon_once(vasculature):
     assert len(truth["aa"].masks) == 2
     assert truth["aa"].scores.tolist() == [1.0, 1.0]
     report = vasculature.check()
-    assert report.facts["training vessels"] == 3
+    assert report.facts["training instances"] == 3
     notes = [finding.message for finding in report.findings if finding.level == "note"]
     assert notes == ["1 repeated polygons are taken once", "1 annotations of type glomerulus are left out"]
 
 
 def test_a_tile_belongs_to_its_slide(vasculature):
     assert VESSELS.group_of(vasculature.root, "bb") == "2"
-    with pytest.raises(KitError, match="tile cc has no row"):
+    with pytest.raises(KitError, match="image cc has no row"):
         VESSELS.group_of(vasculature.root, "cc")
     (vasculature.root / "tile_meta.csv").unlink()
     with pytest.raises(KitError, match="file is missing"):

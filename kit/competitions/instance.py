@@ -1,0 +1,150 @@
+"""Competitions with scored instances in images, scored by average precision."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from kit.competitions import mask_text, submissions
+from kit.competitions.base import Instances, Prediction, Report, Score
+from kit.competitions.polygon_files import Annotation, distinct
+from kit.competitions.tables import Row
+from kit.competitions.tiffs import TiffCompetition
+from kit.competitions.truths import TruthEntry
+from kit.errors import KitError
+from kit.masks import coco, rle
+from kit.masks.iou import iou_matrix
+
+_FORM = "a prediction is '{} score mask', repeated with blanks between"
+_INSIDE = 0.5
+"""Of a detection's area; more than that in an ignored region and nobody judges it."""
+
+
+class InstanceCompetition(TiffCompetition):
+    """Vasculature, and what a TOML file of the kind "instance" describes; a row is an image's instances."""
+
+    def decode_truth(self, entry: TruthEntry, height: int, width: int) -> Instances:
+        """The regions that count, and beside them those inside of which detections are not judged."""
+        regions = self._truth.regions(entry, height, width)
+        packed = [(region.type, coco.from_runs(region.runs, height, width)) for region in regions]
+        ignored = set(self.format.truth.ignored)
+        masks = [counts for kind, counts in packed if kind not in ignored]
+        beside = [counts for kind, counts in packed if kind in ignored]
+        return Instances(height, width, np.ones(len(masks)), masks, beside)
+
+    def note_truth(self, report: Report, entries: Sequence[TruthEntry]) -> None:
+        """Instances, polygons repeated or left out."""
+        truth = self.format.truth
+        if truth.form != "polygons":
+            return
+        drawn = [item for entry in entries for item in entry.value]
+        kept = [item for entry in entries for _, item in distinct(entry.value)]
+        kinds = Counter(item.type for item in kept)
+        counted = set(truth.scored) or set(kinds) - set(truth.ignored)
+        report.facts["training instances"] = float(sum(kinds[kind] for kind in counted))
+        if repeated := len(_of(drawn, counted)) - len(_of(kept, counted)):
+            report.note(f"{repeated} repeated polygons are taken once", report.subject)
+        for kind in sorted(set(kinds) - counted):
+            what = "only keep detections from being judged" if kind in truth.ignored else "are left out"
+            report.note(f"{kinds[kind]} annotations of type {kind} {what}", report.subject)
+
+    def empty(self, height: int, width: int) -> Instances:
+        """No instances."""
+        return Instances(height, width, np.zeros(0), [])
+
+    def row(self, image_id: str, prediction: Prediction) -> dict[str, str]:
+        """Id, size where asked for, and "label score mask" of every instance; scores with six decimals."""
+        if not isinstance(prediction, Instances):
+            raise TypeError(f"{self.name} rows hold instances, not {type(prediction).__name__}")
+        form = self.format.submission
+        found = zip(prediction.scores.tolist(), prediction.masks, strict=True)
+        text = " ".join(f"{form.label} {score:.6f} {coco.pack(mask)}" for score, mask in found)
+        return submissions.row(form, image_id, (prediction.height, prediction.width), text or form.empty)
+
+    def decode_row(self, row: Row, size: tuple[int, int] | None) -> Instances:
+        """The instances of a row, best score first."""
+        form = self.format.submission
+        fix = _FORM.format(form.label)
+        size = submissions.size_of(row, form, size)
+        if mask_text.is_empty(row.cells[form.mask], form):
+            return self.empty(*(size or (0, 0)))
+        if size is None:
+            raise KitError("the size of this image is not known", where=row.where, fix="is the id right?")
+        tokens = row.cells[form.mask].split()
+        if len(tokens) % 3:
+            raise KitError(
+                f"prediction string has {len(tokens)} parts, no multiple of 3", where=row.where, fix=fix
+            )
+        scores, masks = [], []
+        for number in range(len(tokens) // 3):
+            label, score, text = tokens[3 * number : 3 * number + 3]
+            where = f"{row.where}, prediction {number + 1}"
+            if label != form.label:
+                raise KitError(f"label is {label[:20]!r}, the only one is {form.label}", where=where, fix=fix)
+            scores.append(_score(score, where, fix))
+            masks.append(coco.unpack(text, where=where))
+            coco.runs_of(masks[-1], *size, where=where)
+        order = np.argsort(-np.array(scores, np.float64), kind="stable")
+        ranked = np.array(scores, np.float64)[order]
+        return Instances(*size, ranked, [masks[index] for index in order])
+
+    def score(self, truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]) -> Score:
+        """Average precision of all images together, the mean over the metric's thresholds."""
+        from kit.metrics.average_precision import average_precision
+
+        submissions.check_sizes(truth, predictions)
+        true, found = _instances(truth), _instances(predictions)
+        thresholds = self.format.metric.iou
+        values = [average_precision(true, _judged(true, found, iou), iou) for iou in thresholds]
+        return Score(self.metric, sum(values) / len(values), {})
+
+
+def _judged(
+    truth: Mapping[str, Instances], predictions: Mapping[str, Instances], iou: float
+) -> Mapping[str, Instances]:
+    """Predictions without those in ignored regions that do not overlap a true instance enough to find it."""
+    kept = dict(predictions)
+    for key in truth.keys() & predictions.keys():
+        true, found = truth[key], predictions[key]
+        if not true.ignored or not found.masks:
+            continue
+        height, width = true.height, true.width
+        beside = [coco.runs_of(counts, height, width) for counts in true.ignored]
+        overlaps = iou_matrix(found.masks, true.masks, height, width)
+        judged = [
+            index
+            for index, counts in enumerate(found.masks)
+            if bool(np.any(overlaps[index] >= iou))
+            or not _inside(coco.runs_of(counts, height, width), beside)
+        ]
+        kept[key] = Instances(height, width, found.scores[judged], [found.masks[index] for index in judged])
+    return kept
+
+
+def _inside(runs: rle.Runs, regions: Sequence[rle.Runs]) -> bool:
+    shared = max(rle.intersection(runs, region) for region in regions)
+    return shared > _INSIDE * rle.area(runs)
+
+
+def _of(annotations: Sequence[Annotation], kinds: set[str]) -> list[Annotation]:
+    return [item for item in annotations if item.type in kinds]
+
+
+def _score(text: str, where: str, fix: str) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not 0.0 <= score <= 1.0:  # False for NaN, too
+        raise KitError(f"score is {text[:20]!r}, no number in [0, 1]", where=where, fix=fix)
+    return score
+
+
+def _instances(predictions: Mapping[str, Prediction]) -> dict[str, Instances]:
+    kept = {key: found for key, found in predictions.items() if isinstance(found, Instances)}
+    if len(kept) != len(predictions):
+        raise TypeError("average precision compares instances, not masks of whole images")
+    return kept

@@ -1,0 +1,221 @@
+"""Truth in the forms competitions give it: masks in a table's cells, mask images, polygons."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.competitions import mask_text, polygon_files
+from kit.competitions.definition import ID, Kind, Truth
+from kit.competitions.files import PathPattern
+from kit.competitions.tables import read_table
+from kit.errors import KitError
+from kit.masks import rle
+
+
+@dataclass(frozen=True)
+class TruthEntry:
+    """The truth of one image, as its file holds it.
+
+    Attributes:
+        id: of the image.
+        where: file, line and id, for messages.
+        value: what the reader that made it takes.
+    """
+
+    id: str
+    where: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Region:
+    """One annotated region.
+
+    Attributes:
+        type: as the file says; empty where it does not.
+        runs: its pixels.
+    """
+
+    type: str
+    runs: rle.Runs
+
+
+class TruthReader(ABC):
+    """Reads the truth of one form.
+
+    Args:
+        truth: what the definition says of it.
+        kind: of the predictions.
+    """
+
+    def __init__(self, truth: Truth, kind: Kind) -> None:
+        self.truth = truth
+        self.kind = kind
+
+    @abstractmethod
+    def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
+        """The entries of a truth file, not yet decoded; an image may come twice if its file says so.
+
+        Args:
+            data: the competition's folder.
+            place: `file` or `solution` of the definition.
+
+        Raises:
+            KitError: the file is missing or not of the right form.
+        """
+
+    @abstractmethod
+    def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
+        """The regions of one image.
+
+        Raises:
+            KitError: an invalid one; names file, line and reason.
+        """
+
+    def exists(self, data: Path, place: str) -> bool:
+        """Whether there is anything to read."""
+        return bool(place) and (
+            bool(PathPattern(place).ids(data)) if ID in place else (data / place).is_file()
+        )
+
+    def files(self, data: Path, place: str) -> Iterator[TruthEntry]:
+        """An entry for each file of a pattern, its path as the value."""
+        pattern = PathPattern(place)
+        found = pattern.ids(data)
+        if not found:
+            raise KitError(
+                f"there is no file like {place}", where=data, fix="unpack the competition's files again"
+            )
+        for image_id in found:
+            path = pattern.path(data, image_id)
+            yield TruthEntry(image_id, str(path), path)
+
+
+class TextTruth(TruthReader):
+    """A CSV with one mask in a row: of a whole image (semantic) or of an instance, ids repeated."""
+
+    def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
+        """A row each; for instances, the rows of an image together."""
+        rows = read_table(data / place, (self.truth.id, self.truth.mask), more=True, key=self.truth.id)
+        if self.kind == "semantic":
+            for row in rows:
+                yield TruthEntry(row.id, row.where, [(row.where, row.cells[self.truth.mask])])
+            return
+        together: dict[str, list[tuple[str, str]]] = {}
+        for row in rows:
+            together.setdefault(row.id, []).append((row.where, row.cells[self.truth.mask]))
+        for image_id, cells in together.items():
+            yield TruthEntry(image_id, cells[0][0], cells)
+
+    def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
+        """One a cell; none for an empty one."""
+        found = [mask_text.read(text, self.truth, height, width, where=where) for where, text in entry.value]
+        return [Region("", runs) for runs in found if len(runs)]
+
+
+class ImageTruth(TruthReader):
+    """A mask image for each image: anything but zero is foreground; for instances, each value is one."""
+
+    def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
+        """A file each."""
+        return self.files(data, place)
+
+    def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
+        """The foreground, or one an instance in the order of their values."""
+        label_HW = _read_labels(entry.value, height, width, self.kind)
+        if self.kind == "semantic":
+            runs = rle.encode(label_HW != 0)
+            return [Region("", runs)] if len(runs) else []
+        return [Region("", runs) for runs in _runs_by_label(label_HW)]
+
+
+class PolygonTruth(TruthReader):
+    """Polygons with types: JSON lines of all images, or a JSON file for each."""
+
+    def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
+        """A line or file each; its annotations as the value."""
+        if ID not in place:
+            for image_id, where, value in polygon_files.read_lines(data / place):
+                yield TruthEntry(image_id, where, value)
+            return
+        for entry in self.files(data, place):
+            yield TruthEntry(entry.id, entry.where, polygon_files.read_file(entry.value))
+
+    def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
+        """One an annotation that is scored or ignored; repeated polygons are taken once."""
+        from kit.masks import polygons
+
+        wanted = {*self.truth.scored, *self.truth.ignored} if self.truth.scored else None
+        found = []
+        for number, annotation in polygon_files.distinct(entry.value):
+            if wanted is None or annotation.type in wanted:
+                where = f"{entry.where}, annotation {number}"
+                filled_HW = polygons.fill(annotation.rings, height, width, where=where)
+                found.append(Region(annotation.type, rle.encode(filled_HW)))
+        return found
+
+
+def reader(truth: Truth, kind: Kind) -> TruthReader:
+    """The reader of a definition's truth."""
+    forms: dict[str, type[TextTruth | ImageTruth | PolygonTruth]]
+    forms = {"text": TextTruth, "images": ImageTruth, "polygons": PolygonTruth}
+    return forms[truth.form](truth, kind)
+
+
+def union(regions: list[Region]) -> rle.Runs:
+    """Pixels of any of some regions of one image."""
+    if len(regions) < 2:
+        return regions[0].runs if regions else rle.empty()
+    runs = np.concatenate([region.runs for region in regions])
+    runs = runs[np.argsort(runs[:, 0], kind="stable")]
+    reached = np.maximum.accumulate(runs[:, 0] + runs[:, 1])
+    opens = np.flatnonzero(np.concatenate([[True], runs[1:, 0] > reached[:-1]]))
+    starts, ends = runs[opens, 0], reached[np.append(opens[1:], len(runs)) - 1]
+    return np.stack([starts, ends - starts], axis=1)
+
+
+def _read_labels(path: Path, height: int, width: int, kind: Kind) -> NDArray[Any]:
+    """The values of a mask image, (height, width)."""
+    import cv2
+    import tifffile
+
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            label = tifffile.imread(path)
+        else:
+            label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except (OSError, ValueError, cv2.error, tifffile.TiffFileError) as error:
+        raise KitError(f"mask image cannot be read: {error}", where=path, fix="write it again") from error
+    if label is None:
+        raise KitError("mask image cannot be read", where=path, fix="write it again, as PNG or TIFF")
+    label = np.squeeze(label)
+    if label.ndim == 3 and kind == "semantic":
+        label = label[..., :3].any(axis=2)  # a fourth channel is opacity
+    if label.shape != (height, width):
+        shape = " x ".join(map(str, label.shape))
+        raise KitError(
+            f"mask image has the shape {shape}, its image {height} x {width}",
+            where=path,
+            fix="masks have the size of their images and one channel",
+        )
+    return np.asarray(label)
+
+
+def _runs_by_label(label_HW: NDArray[Any]) -> list[rle.Runs]:
+    """Runs of every value but zero, in ascending order of the values."""
+    flat = np.ascontiguousarray(label_HW.T).reshape(-1)
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    lengths = np.diff(starts, append=flat.size)
+    values = flat[starts]
+    order = np.argsort(values, kind="stable")
+    pieces = np.flatnonzero(np.diff(values[order])) + 1
+    runs = np.stack([starts, lengths], axis=1)[order]
+    groups = zip(np.split(values[order], pieces), np.split(runs, pieces), strict=True)
+    return [part for value, part in groups if value[0] != 0]
