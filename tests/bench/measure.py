@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from kit.errors import KitError
 from kit.models import build
 from tests.bench.child import call, forget_peak, peak_bytes
 from tests.kit.models.probing import channels_last, images, loss
@@ -92,6 +93,8 @@ def _here(case: Case) -> Result:
     torch.manual_seed(0)
     module: Any = build(case.network).train(case.step == "train").to(case.device)
     x_NCHW = images(case.batch, case.height, case.width).to(case.device)
+    if case.step == "predict":
+        _settle(module, x_NCHW)
     seconds, peaks = {}, {}
     for way in case.ways:
         x_way = x_NCHW
@@ -104,6 +107,18 @@ def _here(case: Case) -> Result:
         peaks[way] = _peak_bytes(case.device)
     limits = {way: _matmul_flops(case.device, DTYPES.get(way, torch.float32)) for way in case.ways}
     return Result(seconds=seconds, peak_bytes=peaks, matmul_flops=limits)
+
+
+@torch.inference_mode()
+def _settle(module: Any, x_NCHW: Tensor) -> None:
+    """Batch norms learn the images' statistics: fresh ones let activations grow until nothing is detected."""
+    for norm in (part for part in module.modules() if isinstance(part, nn.BatchNorm2d | nn.SyncBatchNorm)):
+        norm.train()
+        norm.momentum = 1.0
+    module(x_NCHW)
+    module.eval()
+    if module.spec.kind == "instance" and len(module.detect(x_NCHW)[0].scores) == 0:
+        raise KitError("random weights detected nothing, so its heads would go unmeasured")
 
 
 def _prediction(module: Any, x_NCHW: Tensor, way: str) -> Callable[[], Any]:
