@@ -1,0 +1,177 @@
+"""From masks to runs over column-major pixels, without ever transposing a slide.
+
+A mask has few places where a pixel differs from the one above it. They are found row by row, in the order in
+which memory holds them; only those few positions are then sorted into column-major order. Bands may come one
+after another, so a slide's mask never exists as a whole. Where changes are dense (noise), sorting them would
+cost more than transposing, so such blocks are kept as maps of changes and transposed a few columns at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Runs: TypeAlias = NDArray[np.int64]
+"""(N, 2): zero-based start and length; sorted, positive, neither overlapping nor touching."""
+
+Mask: TypeAlias = NDArray[np.bool_] | NDArray[np.uint8]
+"""(height, width); anything but zero is foreground."""
+
+_COLUMN = 32
+"""A change is kept as column << 32 | row: sorts column-major whatever the height turns out to be."""
+BLOCK = 1 << 20
+"""Pixels compared at once: their differences stay in a core's own cache."""
+_GROUP = 1 << 22
+"""Pixels transposed at once."""
+_FOLD = 16
+"""Parts a buffer is folded into before it is searched, so that most of it is looked at by one fast OR."""
+_DENSE = 16
+"""From one changed pixel in sixteen on, searching a map of all pixels is faster than sorting positions."""
+
+
+class RunLengthEncoder:
+    """Encodes a mask given as bands of rows, top to bottom.
+
+    Memory grows with the number of changes, by at most one byte a pixel.
+
+    Args:
+        width: columns of the mask.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.height = 0
+        self._keys: list[NDArray[np.int64]] = []
+        self._maps: list[tuple[int, NDArray[np.bool_]]] = []
+        self._first: NDArray[np.bool_] = np.zeros(width, bool)
+        self._last: NDArray[np.bool_] = np.zeros(width, bool)
+        self._buffer = np.zeros(0, np.uint8)
+
+    def push(self, band_HW: Mask) -> None:
+        """Add rows below those already there.
+
+        Args:
+            band_HW: (rows, width), any number of rows; anything but zero is foreground.
+
+        Raises:
+            ValueError: the band has another width.
+        """
+        if band_HW.ndim != 2 or band_HW.shape[1] != self.width:
+            raise ValueError(f"band of shape {band_HW.shape} for a mask {self.width} wide")
+        if band_HW.shape[0] == 0 or self.width == 0:
+            self.height += band_HW.shape[0]
+            return
+        rows = max(1, BLOCK // self.width)
+        for top in range(0, len(band_HW), rows):
+            self._push_block(_as_bool(band_HW[top : top + rows]))
+
+    def finish(self) -> Runs:
+        """The runs of all rows pushed so far."""
+        above_first = np.concatenate([[False], self._last[:-1]])
+        at_top = np.flatnonzero(self._first != above_first)
+        in_maps = sum(int(np.count_nonzero(map_HW)) for _, map_HW in self._maps)
+        total = len(at_top) + sum(map(len, self._keys)) + in_maps
+        if self._maps and total * _DENSE > self.width * self.height:
+            return runs_between(self._scanned(at_top, total), self.width * self.height)
+        maps = [_keys(np.flatnonzero(map_HW), self.width, top) for top, map_HW in self._maps]
+        keys = np.concatenate([at_top << _COLUMN, *self._keys, *maps])
+        keys.sort()
+        rows = keys & ((1 << _COLUMN) - 1)
+        keys >>= _COLUMN
+        keys *= self.height
+        keys += rows
+        return runs_between(keys, self.width * self.height)
+
+    def _push_block(self, block_HW: NDArray[np.bool_]) -> None:
+        """Keep where pixels differ from the one above; few enough rows for one buffer."""
+        if self.height == 0:
+            self._first = block_HW[0].copy()
+            self._last = self._first
+        size, padded = block_HW.size, _padded(block_HW.size)
+        if len(self._buffer) < padded:
+            self._buffer = np.zeros(padded, np.uint8)
+        buffer, flat = self._buffer[:padded], block_HW.reshape(-1).view(np.uint8)
+        np.bitwise_xor(self._last.view(np.uint8), flat[: self.width], out=buffer[: self.width])
+        np.bitwise_xor(flat[: -self.width], flat[self.width :], out=buffer[self.width : size])
+        buffer[size:] = 0
+        if np.count_nonzero(buffer.view(bool)) * _DENSE > size:
+            self._maps.append((self.height, buffer[:size].view(bool).reshape(block_HW.shape).copy()))
+        else:
+            self._keys.append(_keys(_nonzero(buffer), self.width, self.height))
+        self._last = block_HW[-1].copy()
+        self.height += len(block_HW)
+
+    def _scanned(self, at_top: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+        """All changes in column-major order, by searching transposed maps of a few columns each."""
+        keys = np.concatenate([at_top << _COLUMN, *self._keys])
+        keys.sort()
+        columns = min(self.width, max(1, _GROUP // self.height))
+        lefts = np.arange(0, self.width, columns)
+        begins = np.append(np.searchsorted(keys, lefts << _COLUMN), len(keys))
+        changes, done = np.empty(total, np.int64), 0
+        changed_WH = np.zeros((columns, self.height), bool)
+        for left, begin, end in zip(lefts.tolist(), begins[:-1], begins[1:], strict=True):
+            right = min(left + columns, self.width)
+            changed_WH[:] = False
+            for top, map_HW in self._maps:
+                changed_WH[: right - left, top : top + len(map_HW)] = map_HW[:, left:right].T
+            changed_WH[(keys[begin:end] >> _COLUMN) - left, keys[begin:end] & ((1 << _COLUMN) - 1)] = True
+            found = np.flatnonzero(changed_WH[: right - left])
+            np.add(found, left * self.height, out=changes[done : done + len(found)])
+            done += len(found)
+        return changes
+
+
+def encode_columns(mask_WH: Mask) -> Runs:
+    """Runs of a mask that is stored column by column (transposed, C-contiguous): nothing is left to sort."""
+    flat = mask_WH.reshape(-1)
+    buffer = np.zeros(min(_padded(flat.size), BLOCK), np.uint8)
+    changes = [np.flatnonzero(flat[:1])]
+    for begin in range(1, flat.size, BLOCK):
+        part = _as_bool(flat[begin - 1 : begin + BLOCK]).view(np.uint8)
+        size = len(part) - 1
+        np.bitwise_xor(part[:-1], part[1:], out=buffer[:size])
+        buffer[size:] = 0
+        found = _nonzero(buffer)
+        found += begin
+        changes.append(found)
+    return runs_between(np.concatenate(changes), flat.size)
+
+
+def runs_between(changes: NDArray[np.int64], size: int) -> Runs:
+    """Runs whose starts and ends alternate in `changes` (used up); the last one may reach the mask's end."""
+    if len(changes) % 2:
+        changes = np.append(changes, size)
+    runs = changes.reshape(-1, 2)
+    runs[:, 1] -= runs[:, 0]
+    return runs
+
+
+def _as_bool(part: Mask) -> NDArray[np.bool_]:
+    return np.ascontiguousarray(part if part.dtype == bool else part != 0)
+
+
+def _padded(size: int) -> int:
+    """The next size that folds into words."""
+    return -(-size // (8 * _FOLD)) * 8 * _FOLD
+
+
+def _nonzero(buffer: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Positions of the ones in a buffer of zeros and ones, of a length that folds into words."""
+    words = buffer.view(np.uint64).reshape(_FOLD, -1)
+    hits = np.flatnonzero(np.bitwise_or.reduce(words, axis=0))
+    if len(hits) * 4 > words.shape[1]:
+        return np.flatnonzero(buffer.view(bool))
+    inside = np.flatnonzero(np.take(words, hits, axis=1).view(bool))
+    places = ((np.arange(_FOLD) * words.shape[1])[:, None] + hits).reshape(-1) << 3
+    positions: NDArray[np.int64] = places[inside >> 3] + (inside & 7)
+    return positions
+
+
+def _keys(found: NDArray[np.int64], width: int, top: int) -> NDArray[np.int64]:
+    """Keys of positions in a block whose first row is `top`."""
+    row = found // width
+    keys: NDArray[np.int64] = ((found - row * width) << _COLUMN) + (row + top)
+    return keys
