@@ -53,18 +53,30 @@ class Batcher:
         Raises:
             KitError: a single item does not fit.
         """
+        return self.pieces(lambda piece: function(x_NCHW[piece]), len(x_NCHW))
+
+    def pieces(self, function: Callable[[slice], T], count: int) -> list[T]:
+        """The function's results over pieces of `count` items, in order.
+
+        Args:
+            function: takes which items; its result for them must not depend on the others.
+            count: items in all.
+
+        Raises:
+            KitError: a single item does not fit.
+        """
         results: list[T] = []
         done = 0
-        while done < len(x_NCHW):
-            piece = x_NCHW[done : done + self.size]
+        while done < count:
+            piece = slice(done, min(done + self.size, count))
             try:
                 results.append(function(piece))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                too_large = len(piece)
+                too_large = piece.stop - piece.start
             else:
-                done += len(piece)
+                done = piece.stop
                 continue
             # Outside the handler: the traceback in it would keep the failed pass's tensors alive.
             if torch.cuda.is_available():

@@ -16,7 +16,7 @@ from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.inference.boxes import Cluster, nms, weighted_boxes_fusion
 from kit.inference.settings import InstanceFusion, InstanceSettings, Morphology, SemanticFusion
-from kit.inference.store import LEVELS, CodedDetections, load_detections, open_map
+from kit.inference.store import CodedDetections, LevelRows, levels_of, load_detections, open_map
 from kit.masks import coco, rle
 
 _BAND_VALUES = 1 << 22
@@ -80,12 +80,12 @@ def _require_size(found: tuple[int, ...], size: tuple[int, int], path: Path, ima
 
 
 def mean_bands(
-    maps: Sequence[NDArray[np.uint16]], weights: Sequence[float]
+    maps: Sequence[LevelRows], weights: Sequence[float]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Weighted mean of stored probability maps, a few million pixels at a time.
 
     Args:
-        maps: uint16 (H, W), all of one size; may be mapped into memory.
+        maps: uint8 or uint16 (H, W), all of one size; arrays, or what `open_map` returns.
         weights: one a map, positive; only their ratios count.
 
     Yields:
@@ -93,7 +93,8 @@ def mean_bands(
     """
     height, width = maps[0].shape
     rows = max(1, _BAND_VALUES // width)
-    shares = (np.array(weights, np.float64) / (float(np.sum(weights)) * LEVELS)).astype(np.float32)
+    levels = [levels_of(levels_HW.dtype) for levels_HW in maps]
+    shares = (np.array(weights, np.float64) / (float(np.sum(weights)) * np.array(levels))).astype(np.float32)
     for y0 in range(0, height, rows):
         mean_HW = maps[0][y0 : y0 + rows].astype(np.float32) * shares[0]
         for levels_HW, share in zip(maps[1:], shares[1:], strict=True):
@@ -101,7 +102,7 @@ def mean_bands(
         yield y0, mean_HW
 
 
-def fuse_semantic(maps: Sequence[NDArray[np.uint16]], weights: Sequence[float], threshold: float) -> rle.Runs:
+def fuse_semantic(maps: Sequence[LevelRows], weights: Sequence[float], threshold: float) -> rle.Runs:
     """Run lengths of the pixels whose weighted mean probability is at least `threshold`, streamed.
 
     Args:

@@ -1,17 +1,17 @@
-"""A thread that works ahead of its consumer, and ends with it."""
+"""Threads beside the one that computes: one works ahead of it, one behind it; both end with it."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 
 _PATIENCE = 0.1
-"""Seconds after which a blocked reader looks whether anybody still wants its items."""
+"""Seconds after which a thread that waits for room looks whether anybody still takes its items."""
 
 
 class Prefetch(Generic[T]):
@@ -67,3 +67,61 @@ class Prefetch(Generic[T]):
                 continue
             return True
         return False
+
+
+class WriteBehind(Generic[T]):
+    """Does something with items, one after another, in a thread; use as a context manager.
+
+    Leaving the context waits until all is done; leaving it with an exception drops what waits. An exception
+    of the thread is raised by the next `put`, or on leaving.
+
+    Args:
+        consume: called in the thread with each item, in order.
+        depth: at most this many items wait.
+    """
+
+    def __init__(self, consume: Callable[[T], None], depth: int) -> None:
+        self._consume = consume
+        self._waiting: queue.Queue[list[T]] = queue.Queue(depth)
+        self._stop = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._stop.set()
+        self._hand([])
+        self._thread.join()
+        if error is None and self._error is not None:
+            raise self._error
+
+    def put(self, item: T) -> None:
+        """Hand over an item; waits while too many wait already.
+
+        Raises:
+            BaseException: whatever `consume` raised for an earlier item.
+        """
+        self._hand([item])
+        if self._error is not None:
+            raise self._error
+
+    def _hand(self, entry: list[T]) -> None:
+        while self._thread.is_alive():
+            try:
+                self._waiting.put(entry, timeout=_PATIENCE)
+            except queue.Full:
+                continue
+            return
+
+    def _work(self) -> None:
+        try:
+            while (entry := self._waiting.get()) and not self._stop.is_set():
+                self._consume(entry[0])
+        except BaseException as error:  # noqa: BLE001  # handed over to the producer, not swallowed
+            self._error = error

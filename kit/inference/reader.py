@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kit.errors import KitError
+from kit.images.tissue import is_background
+from kit.inference.layout import Layout
 from kit.inference.resize import resize_image
-from kit.inference.settings import SemanticSettings
-from kit.inference.tiles import Tile, plan, reflect
+from kit.inference.tiles import Tile, move_up, reflect
+
+_ROWS = 256
+"""Image rows that are read and shrunk at once."""
 
 
 class BandSource(Protocol):
@@ -68,47 +74,166 @@ def require_pixels(source: BandSource, where: str) -> None:
         )
 
 
-class _RollingBand:
-    """Rows of a slide that only move down; rows shared by two bands are read once."""
+class Batch(NamedTuple):
+    """Windows for one forward pass.
 
-    def __init__(self, source: BandSource) -> None:
-        self._source = source
-        self._y0 = 0
-        self._rows_HWC = np.empty((0, source.width, 3), np.uint8)
-
-    def move_to(self, y0: int, y1: int) -> tuple[NDArray[np.uint8], int]:
-        """Hold at least the rows y0..y1.
-
-        Returns:
-            The rows held, (n, width, 3), and which row of the slide the first of them is.
-        """
-        held = self._y0 + len(self._rows_HWC)
-        if self._y0 <= y0 < held < y1:
-            kept, fresh = self._rows_HWC[y0 - self._y0 :], self._source.read_band(held, y1)
-            self._rows_HWC, self._y0 = np.concatenate([kept, fresh]), y0
-        elif not self._y0 <= y0 < y1 <= held:
-            self._rows_HWC, self._y0 = self._source.read_band(y0, y1), y0
-        return self._rows_HWC, self._y0
-
-
-def _take(image_HWC: NDArray[np.uint8], positions: NDArray[np.int64], axis: int) -> NDArray[np.uint8]:
-    """`numpy.take`, but a view where the positions are one ascending run (always, inside)."""
-    first, last = int(positions[0]), int(positions[-1])
-    if last - first == len(positions) - 1 and bool((np.diff(positions) == 1).all()):
-        return image_HWC[first : last + 1] if axis == 0 else image_HWC[:, first : last + 1]
-    return np.take(image_HWC, positions, axis=axis)
-
-
-def windows(source: BandSource, settings: SemanticSettings) -> Iterator[tuple[Tile, NDArray[np.uint8]]]:
-    """Every tile of an image with its network input, uint8 (input_size, input_size, 3), row by row.
-
-    Holds one band of `core + 2 * context` rows; what lies outside the image is mirrored in each window.
+    Attributes:
+        tiles: the cores they decide, in the order of the layout; may be empty in the last batch.
+        inputs: what the network sees, one array for each of the layout's inputs: uint8 (n, rows, columns, 3).
+        skipped: tiles without tissue that were passed over since the batch before.
     """
-    rolling = _RollingBand(source)
-    context, window, size = settings.context, settings.window, settings.input_size
-    for tile in plan(source.height, source.width, settings.core):
-        top, left = tile.y0 - context, tile.x0 - context
-        rows, columns = reflect(top, top + window, source.height), reflect(left, left + window, source.width)
-        band_HWC, band_y0 = rolling.move_to(int(rows.min()), int(rows.max()) + 1)
-        window_HWC = _take(_take(band_HWC, columns, axis=1), rows - band_y0, axis=0)
-        yield tile, np.ascontiguousarray(resize_image(window_HWC, size, size))
+
+    tiles: list[Tile]
+    inputs: list[NDArray[np.uint8]]
+    skipped: int
+
+
+def batches(
+    source: BandSource, layout: Layout, size: int, *, skip_background: bool = False
+) -> Iterator[Batch]:
+    """The windows of an image, row by row; what lies outside the image is mirrored in each.
+
+    Each row of pixels is read once, but for those that the upper and lower border mirror. Memory is one row
+    of windows, at the network's resolution where all windows share one grid of its pixels, else at the
+    image's.
+
+    Args:
+        source: the image.
+        layout: its windows.
+        size: windows in a batch.
+        skip_background: leave out windows without tissue.
+    """
+    tiles: list[Tile] = []
+    inputs: list[NDArray[np.uint8]] = []
+    skipped = 0
+    for tile, shown in _windows(source, layout, skip_background=skip_background):
+        if shown is None:
+            skipped += 1
+            continue
+        if not tiles:
+            inputs = [np.empty((size, *sides, 3), np.uint8) for sides in layout.inputs]
+        for x_NHWC, input_HWC in zip(inputs, shown, strict=True):
+            x_NHWC[len(tiles)] = input_HWC
+        tiles.append(tile)
+        if len(tiles) == size:
+            yield Batch(tiles, inputs, skipped)
+            tiles, skipped = [], 0
+    if tiles or skipped:
+        yield Batch(tiles, [x_NHWC[: len(tiles)] for x_NHWC in inputs], skipped)
+
+
+def _windows(
+    source: BandSource, layout: Layout, *, skip_background: bool
+) -> Iterator[tuple[Tile, list[NDArray[np.uint8]] | None]]:
+    """Every tile with its network inputs, or with None where there is no tissue."""
+    if layout.core is None:
+        image_HWC = source.read_band(0, source.height)
+        yield next(layout.tiles()), [resize_image(image_HWC, *sides) for sides in layout.inputs]
+        return
+    (window, _), sides = layout.window, [rows for rows, _ in layout.inputs]
+    shared = all(_on_one_grid(layout.core, layout.context, side) for side in sides)
+    band = _Band(source, layout, sides if shared else [window], look=skip_background)
+    for tile in layout.tiles():
+        if tile.x0 == 0:
+            band.move_to(tile.y0 - layout.context)
+        if skip_background and not band.has_tissue(tile):
+            yield tile, None
+        elif shared:
+            yield tile, band.cut(tile)
+        else:
+            (window_HWC,) = band.cut(tile)
+            yield tile, [resize_image(window_HWC, side, side) for side in sides]
+
+
+def _on_one_grid(core: int, context: int, side: int) -> bool:
+    """Whether shrinking the whole image gives each window the pixels it would have if shrunk by itself."""
+    window = core + 2 * context
+    return side <= window and core * side % window == 0 and context * side % window == 0
+
+
+class _Band:
+    """The image rows that one row of windows shows, mirrored around the image, kept at one or more sizes.
+
+    Args:
+        source: the image.
+        layout: its windows.
+        sides: what a window's side becomes, pixels; each divides the grid of the windows.
+        look: judge whether there is tissue.
+    """
+
+    def __init__(self, source: BandSource, layout: Layout, sides: Sequence[int], *, look: bool) -> None:
+        assert layout.core is not None, "the image is seen whole"
+        self._source, self._core, self._context = source, layout.core, layout.context
+        self._window = layout.window[0]
+        self._across = -(-source.width // layout.core)
+        self._sides = sides
+        # Fewest pixels that become whole pixels at each of the sizes, which all divide the core.
+        self._units = [self._window // math.gcd(self._window, side) for side in sides]
+        unit = math.lcm(*self._units)
+        self._rows = max(unit, _ROWS // unit * unit)
+        width = self._across * layout.core + 2 * layout.context
+        self._held = [np.empty((side, width * side // self._window, 3), np.uint8) for side in sides]
+        self._top: int | None = None
+        self._look = look
+        self._tissue: deque[tuple[int, NDArray[np.bool_]]] = deque()
+
+    def move_to(self, top: int) -> None:
+        """Hold the rows from `top` on: of the first row of windows, then always of the next one."""
+        kept = 0
+        if self._top is not None:
+            assert top - self._top == self._core, "bands follow one another"
+            kept = self._window - self._core
+            for held_HWC, side in zip(self._held, self._sides, strict=True):
+                move_up(held_HWC, self._core * side // self._window)
+        self._top = top
+        while self._tissue and self._tissue[0][0] <= top:
+            self._tissue.popleft()
+        for first in range(kept, self._window, self._rows):
+            self._fill(first, min(first + self._rows, self._window))
+
+    def cut(self, tile: Tile) -> list[NDArray[np.uint8]]:
+        """The tile's window at each size, as views that the next `move_to` overwrites."""
+        cuts = []
+        for held_HWC, side in zip(self._held, self._sides, strict=True):
+            left = tile.x0 * side // self._window
+            cuts.append(held_HWC[:, left : left + side])
+        return cuts
+
+    def has_tissue(self, tile: Tile) -> bool:
+        """Whether the tile's window shows any."""
+        return any(tissue_N[tile.x0 // self._core] for _, tissue_N in self._tissue)
+
+    def _fill(self, first: int, last: int) -> None:
+        """Read the rows first..last of the band."""
+        assert self._top is not None, "move first"
+        rows = reflect(self._top + first, self._top + last, self._source.height)
+        low = int(rows.min())
+        rows_HWC = _take(self._source.read_band(low, int(rows.max()) + 1), rows - low)
+        if self._look:
+            windows = (
+                rows_HWC[:, max(0, x0 - self._context) : x0 + self._core + self._context]
+                for x0 in range(0, self._source.width, self._core)
+            )
+            found = np.array([not is_background(window_HWC) for window_HWC in windows])
+            self._tissue.append((self._top + last, found))
+        for held_HWC, side, unit in zip(self._held, self._sides, self._units, strict=True):
+            out_HWC = held_HWC[first * side // self._window : last * side // self._window]
+            self._shrink(rows_HWC, out_HWC, side, unit)
+
+    def _shrink(self, rows_HWC: NDArray[np.uint8], out_HWC: NDArray[np.uint8], side: int, unit: int) -> None:
+        width = self._source.width
+        right = self._across * self._core + self._context
+        whole = width // unit * unit
+        for begin, end in ((-self._context, 0), (0, whole), (whole, right)):
+            if begin == end:
+                continue
+            inside = begin >= 0 and end <= width
+            part_HWC = rows_HWC[:, begin:end] if inside else rows_HWC[:, reflect(begin, end, width)]
+            left, stop = ((place + self._context) * side // self._window for place in (begin, end))
+            out_HWC[:, left:stop] = resize_image(part_HWC, len(out_HWC), stop - left)
+
+
+def _take(rows_HWC: NDArray[np.uint8], positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """`numpy.take` of rows, but a view where the positions are all of them in order (always, inside)."""
+    in_order = len(positions) == len(rows_HWC) and bool((np.diff(positions) == 1).all())
+    return rows_HWC if in_order else np.take(rows_HWC, positions, axis=0)

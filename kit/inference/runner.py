@@ -7,10 +7,10 @@ The life of a prediction:
     path = run_pass(module, member, pass_, image_id, image_path, out, device=device, on_batch=...)
     prediction = fuse(ensemble, rung_index, image_id, {pass_index: path, ...}, (height, width))
 
-`run_pass` leaves one file a (member, view, image): a uint16 probability map or run-length coded detections. A
-finished file is never made again, so any process may be killed and started again; its name holds a hash of
-weights, network and settings, so a file of other weights is never mistaken for it. `fuse`
-(kit.inference.fusion, no torch needed) reads those files only.
+`run_pass` leaves one file a (member, view or set of views, image): a probability map or run-length coded
+detections. A finished file is never made again, so any process may be killed and started again; its name
+holds a hash of weights, network, settings and pixel size, so a file of other weights is never mistaken for
+it. `fuse` (kit.inference.fusion, no torch needed) reads those files only.
 
 On the CPU every process computes with one thread: sums then have one order, and results do not depend on how
 many processes or cores there are. Float32 on the CPU; float16 autocast on CUDA where a member's settings say
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 
+from kit.competitions.base import ImageInfo
 from kit.ensemble import Member, Pass
 from kit.errors import KitError
 from kit.images.slide import open_slide
@@ -73,9 +74,12 @@ def open_member(member: Member, weights: Path, device: torch.device) -> Network:
     return module
 
 
-def result_file(out: Path, member: Member, pass_: Pass, image_id: str) -> Path:
+def result_file(
+    out: Path, member: Member, pass_: Pass, image_id: str, *, info: ImageInfo | None = None
+) -> Path:
     """Where `run_pass` leaves its result; it exists only when it is whole."""
-    return pass_file(out, member, pass_.view, image_id, kind=spec(str(member.network.get("network"))).kind)
+    kind = spec(str(member.network.get("network"))).kind
+    return pass_file(out, member, pass_.view, image_id, kind=kind, info=info)
 
 
 def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and training call it in this order
@@ -89,6 +93,8 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
     device: torch.device,
     batch_size: int | None = None,
     on_batch: Progress | None = None,
+    on_skipped: Progress | None = None,
+    info: ImageInfo | None = None,
 ) -> Path:
     """Run one member under one view over one image, or find that this was done before.
 
@@ -96,7 +102,7 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
         module: of `open_member`, or of training in eval mode on `device`.
         member: settings and identity; for training's out-of-fold predictions with the sha256 of the weights
             just written.
-        pass_: its view.
+        pass_: its view; semantic: or a set of views, whose mean probability is stored.
         image_id: used in the file's name and in messages.
         image: the image file.
         out: root folder of all passes.
@@ -104,15 +110,18 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
         batch_size: semantic only: instead of the settings'.
         on_batch: called with (done, total) after every forward pass, in tiles; an instance network's image is
             one tile.
+        on_skipped: semantic only: called once with (tiles without tissue, tiles in all) if the settings skip
+            background.
+        info: what the competition knows of the image; its pixel size counts if the settings have one.
 
     Returns:
-        `result_file(out, member, pass_, image_id)`.
+        `result_file(out, member, pass_, image_id, info=info)`.
 
     Raises:
         KitError: unreadable image, numbers that are none, memory out with a batch of one, disk full; names
         member and image.
     """
-    target = result_file(out, member, pass_, image_id)
+    target = result_file(out, member, pass_, image_id, info=info)
     if target.is_file():
         return target
     where = f"member {member.name}, view {pass_.view}, image {image_id}"
@@ -138,4 +147,6 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
             where=where,
             batch_size=batch_size,
             on_batch=on_batch,
+            on_skipped=on_skipped,
+            info=info,
         )

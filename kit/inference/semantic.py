@@ -1,35 +1,42 @@
 """One semantic network over one slide: a probability map on disk, written band by band.
 
-reader thread (bands -> windows -> network inputs) -> batches -> view -> network -> probability -> view undone
--> full resolution -> core -> 16-bit band -> file. Memory is bands and batches, never height x width.
+reader thread (bands -> windows -> network inputs) -> batches -> views -> network -> probability -> views
+undone -> mean -> writer thread (full resolution -> core or blend -> band -> file). Memory is bands and
+batches, never height x width.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 
+from kit.competitions.base import ImageInfo
 from kit.errors import KitError
 from kit.inference import views
+from kit.inference.blend import Blend, Gaussian, Halo
 from kit.inference.forward import Batcher, inference
-from kit.inference.prefetch import Prefetch
-from kit.inference.reader import BandSource, require_pixels, windows
+from kit.inference.layout import layout
+from kit.inference.prefetch import Prefetch, WriteBehind
+from kit.inference.reader import BandSource, Batch, batches, require_pixels
 from kit.inference.settings import SemanticSettings
-from kit.inference.store import LEVELS, MapWriter
-from kit.inference.tiles import Tile, count
+from kit.inference.store import MapWriter
+from kit.inference.tiles import Tile
 
 Output = Literal["logit", "sigmoid", "softmax"]
 Progress = Callable[[int, int], None]
 
 _READ_AHEAD = 2
 """Batches of network inputs waiting for the network."""
+_WRITE_BEHIND = 2
+"""Batches of probabilities waiting for the writer."""
+_ROUNDING = 1e-5
+"""A mean of float32 probabilities may exceed 1 by this."""
+_BLENDS: dict[str, type[Blend]] = {"halo": Halo, "gaussian": Gaussian}
 
 
 def probability(raw_NCHW: torch.Tensor, output: Output) -> torch.Tensor:
@@ -50,6 +57,55 @@ def probability(raw_NCHW: torch.Tensor, output: Output) -> torch.Tensor:
     return raw_NCHW.sigmoid() if output == "logit" else raw_NCHW
 
 
+class _Views:
+    """The network under all views of a pass.
+
+    Args:
+        module: gives raw outputs.
+        output: what they are.
+        names: of the views; those of one scale see one input.
+        device: where the module is.
+        autocast: float16 on CUDA.
+    """
+
+    def __init__(
+        self, module: torch.nn.Module, output: Output, names: str, device: torch.device, *, autocast: bool
+    ) -> None:
+        self._module, self._output, self._device, self._autocast = module, output, device, autocast
+        by_scale: dict[float, list[str]] = {}
+        for view in views.get_set(names):
+            by_scale.setdefault(view.scale, []).append(view.name)
+        self.scales, self._groups = tuple(by_scale), tuple(by_scale.values())
+        self._count = sum(len(group) for group in self._groups)
+
+    def __call__(self, inputs: Sequence[torch.Tensor], piece: slice) -> tuple[slice, list[torch.Tensor]]:
+        """For each scale the probabilities of its views, added up and divided by the number of all views.
+
+        Args:
+            inputs: one a scale: uint8 (N, 3, H, W) on the CPU.
+            piece: which of the N are wanted.
+
+        Returns:
+            The piece, and float32 (n, H, W), one a scale.
+        """
+        with inference(self._device, autocast=self._autocast):
+            return piece, [
+                self._mean(x_NCHW[piece].to(self._device, non_blocking=True), group)
+                for x_NCHW, group in zip(inputs, self._groups, strict=True)
+            ]
+
+    def _mean(self, x_NCHW: torch.Tensor, group: Sequence[str]) -> torch.Tensor:
+        total_NHW: torch.Tensor | None = None
+        for name in group:
+            # Swapped axes would reach the convolutions in an order they must copy first, as float32.
+            shown_NCHW = views.apply(name, x_NCHW).contiguous(memory_format=torch.channels_last)
+            prob_NCHW = probability(self._module(shown_NCHW), self._output)
+            prob_NHW = views.invert(name, prob_NCHW)[:, 0]
+            total_NHW = prob_NHW if total_NHW is None else total_NHW + prob_NHW
+        assert total_NHW is not None, "a scale has a view"
+        return total_NHW / self._count if self._count > 1 else total_NHW
+
+
 def predict_map(
     module: torch.nn.Module,
     output: Output,
@@ -62,69 +118,85 @@ def predict_map(
     where: str,
     batch_size: int | None = None,
     on_batch: Progress | None = None,
+    on_skipped: Progress | None = None,
+    info: ImageInfo | None = None,
 ) -> Path:
-    """Predict a whole slide under one view.
+    """Predict a whole slide under one view, or the mean of its probabilities under several.
 
     Args:
         module: maps RGB uint8 (N, 3, H, W) on `device` to its declared output at the same size; in eval mode.
         output: what it declares.
-        settings: windows, cores and scale.
+        settings: windows, cores and scale, or the whole image's size.
         source: the slide.
-        view: name of the view.
-        target: file for the map, uint16 (H, W) .npy, round(65535 * probability); appears when it is whole.
+        view: name of the view or of a set of views.
+        target: file for the map, (H, W) .npy, the probability in whole steps of the settings' type; appears
+            when it is whole.
         device: where the module is.
         where: member and image, for messages.
         batch_size: instead of the settings'.
         on_batch: called with (tiles done, tiles in all) after every batch.
+        on_skipped: called once with (tiles without tissue, tiles in all) if the settings skip background.
+        info: what is known of the image; its pixel size counts if the settings have one.
 
     Returns:
         `target`.
 
     Raises:
-        KitError: no pixels, probabilities that are not numbers, memory out with a batch of one, disk full.
+        KitError: no pixels, outputs that are no probabilities, memory out with a batch of one, disk full.
     """
     require_pixels(source, where)
+    forward = _Views(module, output, view, device, autocast=settings.autocast)
+    size = (source.height, source.width)
+    plan = layout(settings, forward.scales, size, pixel_size=info.pixel_size if info else None, where=where)
     batcher = Batcher(batch_size or settings.batch_size, where=where)
-    total, done = count(source.height, source.width, settings.core), 0
-    window, context = settings.window, settings.context
+    windows = batches(source, plan, batcher.size, skip_background=settings.skip_background)
+    done = skipped = 0
+    with MapWriter(target, *size, settings.stored) as file:
+        blend = _BLENDS[settings.blend](plan, file)
+        with (
+            Prefetch(_tensors(windows, pinned=device.type == "cuda"), _READ_AHEAD) as waiting,
+            WriteBehind(partial(_write, blend, where), _WRITE_BEHIND) as behind,
+        ):
+            for tiles, x_SNCHW, without_tissue in waiting:
+                for piece, prob_SNHW in batcher.pieces(partial(forward, x_SNCHW), len(tiles)):
+                    behind.put((tiles[piece], prob_SNHW))
+                done += len(tiles) + without_tissue
+                skipped += without_tissue
+                if on_batch is not None:
+                    on_batch(done, len(plan))
+        blend.finish()
+        file.finish()
+    if on_skipped is not None and settings.skip_background:
+        on_skipped(skipped, len(plan))
+    return target
 
-    def forward(x_NCHW: torch.Tensor) -> NDArray[np.uint16]:
-        x_NCHW = x_NCHW.to(device, non_blocking=True)
-        with inference(device, autocast=settings.autocast):
-            prob_NCHW = views.invert(view, probability(module(views.apply(view, x_NCHW)), output))
-        if not bool(torch.isfinite(prob_NCHW).all()):
+
+def _tensors(
+    windows: Iterator[Batch], *, pinned: bool
+) -> Iterator[tuple[list[Tile], list[torch.Tensor], int]]:
+    for batch in windows:
+        # Strided views: already channels-last in memory, which is what convolutions want.
+        x_SNCHW = [torch.from_numpy(x_NHWC).permute(0, 3, 1, 2) for x_NHWC in batch.inputs]
+        yield batch.tiles, [x.pin_memory() for x in x_SNCHW] if pinned else x_SNCHW, batch.skipped
+
+
+def _write(blend: Blend, where: str, shown: tuple[list[Tile], list[torch.Tensor]]) -> None:
+    """Runs in the writer's thread, which therefore is the one to wait for the device."""
+    tiles, prob_SNHW = shown
+    arrays = [prob_NHW.cpu().numpy() for prob_NHW in prob_SNHW]
+    for prob_NHW in arrays:
+        low, high = float(prob_NHW.min()), float(prob_NHW.max())
+        if math.isnan(low) or math.isnan(high):
             raise KitError(
                 "the network returned probabilities that are not numbers",
                 where=where,
                 fix="weights are damaged or overflow in float16: see the training log or set autocast false",
             )
-        if prob_NCHW.shape[-2:] != (window, window):
-            prob_NCHW = F.interpolate(prob_NCHW, (window, window), mode="bilinear", align_corners=False)
-        core_NHW = prob_NCHW[:, 0, context : context + settings.core, context : context + settings.core]
-        levels: NDArray[np.uint16] = (
-            (core_NHW * LEVELS).round().to(torch.int32).cpu().numpy().astype(np.uint16)
-        )
-        return levels
-
-    with (
-        MapWriter(target, source.height, source.width) as writer,
-        Prefetch(_batches(windows(source, settings), batcher.size), _READ_AHEAD) as batches,
-    ):
-        for tiles, x_NCHW in batches:
-            cores = itertools.chain.from_iterable(batcher.run(forward, x_NCHW))
-            for tile, core_HW in zip(tiles, cores, strict=True):
-                writer.put(tile, core_HW)
-            done += len(tiles)
-            if on_batch is not None:
-                on_batch(done, total)
-        writer.finish()
-    return target
-
-
-def _batches(
-    items: Iterator[tuple[Tile, NDArray[np.uint8]]], size: int
-) -> Iterator[tuple[list[Tile], torch.Tensor]]:
-    while chunk := list(itertools.islice(items, size)):
-        x_NHWC = torch.from_numpy(np.stack([input_HWC for _, input_HWC in chunk]))
-        # A strided view: already channels-last in memory, which is what the GPU wants, and free on the CPU.
-        yield [tile for tile, _ in chunk], x_NHWC.permute(0, 3, 1, 2)
+        if low < 0 or high > 1 + _ROUNDING:
+            raise KitError(
+                f"the network returned values from {low:.4g} to {high:.4g} for probabilities",
+                where=where,
+                fix='a network that returns logits declares output "logit"',
+            )
+    for index, tile in enumerate(tiles):
+        blend.put(tile, [prob_NHW[index] for prob_NHW in arrays])

@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from kit.competitions.base import ImageInfo
 from kit.errors import KitError
 
 Morphology = Literal["none", "closing", "opening"]
@@ -40,6 +42,8 @@ class _Settings:
             )
         try:
             return cls(**value)
+        except KitError as error:
+            raise KitError(error.problem, where=error.where or where, fix=error.fix) from error
         except TypeError as error:
             raise KitError(f"not {cls.__name__}: {error}", where=where, fix="run `ensemble` again") from error
 
@@ -51,49 +55,101 @@ def _require(ok: bool, problem: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class SemanticSettings(_Settings):
-    """How one semantic network walks over a slide.
+    """How one semantic network sees a slide: in windows (`core`, `context`, `scale`) or whole (`size`).
 
-    The image is cut into square cores; each is predicted from a window with `context` more pixels on every
-    side, read at full resolution (reflected outside the image) and resized by `scale` to the network's input.
-    Only the core of a prediction is kept.
+    Windows: the image is cut into square cores; each is predicted from a window with `context` more pixels on
+    every side, read at full resolution (reflected outside the image) and resized by `scale` to the network's
+    input. Published: kidney 2nd place core 1536, context 384, scale 1/3; 1024-px windows seen at 320: core
+    512, context 256, scale 0.3125.
 
-    Published: kidney 2nd place core 1536, context 384, scale 1/3; 1024-px windows seen at 320: core 512,
-    context 256, scale 0.3125.
+    Whole: the longer side becomes `size`, the ratio is kept; for images that fit into memory. Published: body
+    1st place, three sizes.
 
     Attributes:
         core: pixels a side, full resolution.
         context: pixels on each side of the core, full resolution.
         scale: network input pixels per full-resolution pixel.
+        size: the whole image's longer side at the network's input, pixels.
+        pixel_size: micrometres of a full-resolution pixel for which core, context and scale hold. An image of
+            another pixel size is cut into windows of the same micrometres, seen by the network at the same
+            input size. None, or an image of unknown pixel size: windows are what they are in pixels.
         batch_size: windows in one forward pass; halved when memory runs out.
-        blend: "halo" keeps cores only: no sums, no count map.
+        blend: "halo" keeps cores only: no sums. "gaussian" is the mean over all windows that show a pixel,
+            weighted by a normal density around each window's centre, sigma an eighth of the window (nnU-Net).
+        skip_background: cores without tissue become probability 0 and are not shown to the network.
+        stored: "uint16", or "uint8": half the disk, probabilities to within 1/510.
         autocast: float16 autocast on CUDA; the CPU always computes in float32.
     """
 
-    core: int
-    context: int
-    scale: float
+    core: int | None = None
+    context: int | None = None
+    scale: float | None = None
+    size: int | None = None
+    pixel_size: float | None = None
     batch_size: int = 8
-    blend: Literal["halo"] = "halo"
+    blend: Literal["halo", "gaussian"] = "halo"
+    skip_background: bool = False
+    stored: Literal["uint16", "uint8"] = "uint16"
     autocast: bool = True
 
     def __post_init__(self) -> None:
-        _require(self.core >= 1, f"core must be at least 1 pixel, not {self.core}")
-        _require(self.context >= 0, f"context cannot be negative: {self.context}")
         _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
-        _require(self.blend == "halo", f"blend {self.blend!r} is unknown; known: halo")
         _require(
-            self.input_size >= 1, f"scale {self.scale} leaves nothing of a window of {self.window} pixels"
+            self.blend in ("halo", "gaussian"), f"blend {self.blend!r} is unknown; known: halo, gaussian"
         )
+        _require(
+            self.stored in ("uint16", "uint8"), f"stored {self.stored!r} is unknown; known: uint16, uint8"
+        )
+        if self.size is not None:
+            self._check_whole(self.size)
+        else:
+            self._check_windows()
+
+    def _check_whole(self, size: int) -> None:
+        _require(size >= 1, f"size must be at least 1 pixel, not {size}")
+        for name, plain in (
+            ("core", None),
+            ("context", None),
+            ("scale", None),
+            ("pixel_size", None),
+            ("blend", "halo"),
+            ("skip_background", False),
+        ):
+            _require(
+                getattr(self, name) == plain, f"{name} belongs to windows; with size the image is seen whole"
+            )
+
+    def _check_windows(self) -> None:
+        missing = [name for name in ("core", "context", "scale") if getattr(self, name) is None]
+        _require(not missing, f"either size, or core, context and scale: {', '.join(missing)} missing")
+        core, context, scale = self.windows
+        _require(core >= 1, f"core must be at least 1 pixel, not {core}")
+        _require(context >= 0, f"context cannot be negative: {context}")
+        _require(
+            math.isfinite(scale) and self.input_size >= 1,
+            f"scale {scale} leaves nothing of a window of {self.window} pixels",
+        )
+        _require(
+            self.pixel_size is None or (math.isfinite(self.pixel_size) and self.pixel_size > 0),
+            f"pixel_size must be a positive number of micrometres, not {self.pixel_size}",
+        )
+
+    @property
+    def windows(self) -> tuple[int, int, float]:
+        """Core, context and scale."""
+        assert self.core is not None and self.context is not None and self.scale is not None, "seen whole"  # noqa: PT018  # one fact
+        return self.core, self.context, self.scale
 
     @property
     def window(self) -> int:
         """Pixels a side read at full resolution."""
-        return self.core + 2 * self.context
+        core, context, _ = self.windows
+        return core + 2 * context
 
     @property
     def input_size(self) -> int:
-        """Pixels a side the network sees."""
-        return int(self.window * self.scale + 0.5)
+        """Pixels a side the network sees under a view of scale 1."""
+        return int(self.window * self.windows[2] + 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +189,28 @@ class SemanticFusion(_Settings):
     Attributes:
         threshold: a pixel whose weighted mean probability reaches it is foreground; belongs to probabilities,
             never to logits.
+        thresholds: by organ ("lung") or source and organ ("Hubmap/lung"), as the competition spells them,
+            for images where another one is better; the more specific one applies.
     """
 
     threshold: float = 0.5
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require(0 < self.threshold < 1, f"threshold {self.threshold} is outside (0, 1)")
+        for name, threshold in self.thresholds.items():
+            _require(0 < threshold < 1, f"threshold {threshold} of {name!r} is outside (0, 1)")
+            _require(
+                all(name.split("/")) and name.count("/") <= 1,
+                f"thresholds are by organ or source/organ, not by {name!r}",
+            )
+
+    def threshold_of(self, info: ImageInfo | None) -> float:
+        """The threshold for an image: its source and organ's, else its organ's, else the common one."""
+        if info is None or not info.organ:
+            return self.threshold
+        common = self.thresholds.get(info.organ, self.threshold)
+        return self.thresholds.get(f"{info.source}/{info.organ}", common)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a pass leaves on disk: 16-bit probability maps or run-length coded detections, whole or absent."""
+"""What a pass leaves on disk: probability maps or run-length coded detections, whole or absent."""
 
 from __future__ import annotations
 
@@ -12,20 +12,46 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kit.artefacts import sha256_json, write_bytes
+from kit.competitions.base import ImageInfo
 from kit.ensemble import Member
 from kit.errors import KitError
-from kit.inference.tiles import Tile
 
 T = TypeVar("T")
 
-LEVELS = 65535
-"""A stored 65535 is probability 1."""
+ENGINE = 2
+"""Goes up whenever the same pass would give another result, so that no file of an older way is used."""
+
+_SYNC_BYTES = 64 << 20
+"""Written to the disk at once: so the last rows do not wait for all the others to reach it."""
+
+Levels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""Probabilities in whole steps: the largest number of the type is probability 1."""
+
+
+class LevelRows(Protocol):
+    """A stored probability map as the fusion reads it: rows by slice. Arrays are one, `StoredMap` too."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows, columns."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """`uint8` or `uint16`."""
+
+    def __getitem__(self, rows: slice, /) -> Levels:
+        """Those rows."""
+
+
+def levels_of(dtype: np.dtype[Any]) -> int:
+    """The number that stands for probability 1."""
+    return int(np.iinfo(dtype).max)
 
 
 @dataclass(frozen=True)
@@ -52,36 +78,56 @@ class CodedDetections:
         return CodedDetections(self.height, self.width, self.boxes[order], self.scores[order], masks)
 
 
-def pass_file(out: Path, member: Member, view: str, image_id: str, *, kind: str) -> Path:
+def pass_file(
+    out: Path,
+    member: Member,
+    view: str,
+    image_id: str,
+    *,
+    kind: str,
+    info: ImageInfo | None = None,
+) -> Path:
     """Where the result of one pass over one image lies.
 
-    The folder's name carries a hash of everything that decides the result (weights, network, settings), so a
-    file made by other weights is never taken for this member's.
+    The folder's name carries a hash of everything that decides the result (weights, network, settings, the
+    image's pixel size, the engine's own way of computing), so a file that was made otherwise is never taken
+    for this one.
 
     Args:
         out: root of all passes.
         member: the network.
-        view: name of the view.
+        view: name of the view, or of a set of views.
         image_id: of the image.
         kind: "semantic" (.npy map) or "instance" (.npz detections).
+        info: what is known of the image.
     """
     identity = sha256_json(
-        {"weights": member.sha256, "network": member.network, "inference": member.inference}
+        {
+            "engine": ENGINE,
+            "weights": member.sha256,
+            "network": member.network,
+            "inference": member.inference,
+            "pixel size": info.pixel_size if info and member.inference.get("pixel_size") else None,
+        }
     )
     suffix = ".npy" if kind == "semantic" else ".npz"
     return out / f"{member.name}-{identity[:12]}" / view / (image_id + suffix)
 
 
 class MapWriter:
-    """A uint16 .npy map written core by core, row by row of cores; the file appears only when it is whole.
+    """A .npy map written from its first row to its last; the file appears only when it is whole.
 
-    Holds one row of cores.
+    Args:
+        target: the file.
+        height: rows it will have.
+        width: columns.
+        stored: "uint8" or "uint16".
     """
 
-    def __init__(self, target: Path, height: int, width: int) -> None:
-        self._target, self._height, self._width = target, height, width
-        self._band_HW = np.empty((0, width), np.uint16)
-        self._band_y0 = self._written = self._filled = 0
+    def __init__(self, target: Path, height: int, width: int, stored: str) -> None:
+        self._target, self._shape = target, (height, width)
+        self.dtype = np.dtype(stored).newbyteorder("<")
+        self._written = self._unsynced = 0
         self._temporary: Path | None = None
 
     def __enter__(self) -> Self:
@@ -93,8 +139,8 @@ class MapWriter:
         except OSError as error:
             raise self._cannot(error) from error
         self._temporary, self._stream = Path(name), os.fdopen(handle, "wb")
-        shape = {"descr": "<u2", "fortran_order": False, "shape": (self._height, self._width)}
-        np.lib.format.write_array_header_1_0(self._stream, shape)
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": self._shape}
+        np.lib.format.write_array_header_1_0(self._stream, header)
         return self
 
     def __exit__(
@@ -106,23 +152,25 @@ class MapWriter:
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
 
-    def put(self, tile: Tile, levels_HW: NDArray[np.uint16]) -> None:
-        """Write a tile's core; tiles come in the order of `kit.inference.tiles.plan`.
+    def append(self, rows_HW: Levels) -> None:
+        """Write the next rows.
 
         Args:
-            tile: where it lies.
-            levels_HW: its values from its top left corner, at least tile.height x tile.width.
+            rows_HW: (any number, width) of `dtype`, contiguous.
+
+        Raises:
+            KitError: the disk is full.
         """
-        if self._filled == 0:
-            self._band_HW, self._band_y0 = np.empty((tile.height, self._width), np.uint16), tile.y0
-        self._band_HW[:, tile.x0 : tile.x0 + tile.width] = levels_HW[: tile.height, : tile.width]
-        self._filled += tile.width
-        if self._filled == self._width:
-            try:
-                self._stream.write(self._band_HW.astype("<u2", copy=False).tobytes())
-            except OSError as error:
-                raise self._cannot(error) from error
-            self._written, self._filled = self._band_y0 + tile.height, 0
+        try:
+            self._stream.write(rows_HW.data)
+            self._unsynced += rows_HW.nbytes
+            if self._unsynced >= _SYNC_BYTES:
+                self._stream.flush()
+                os.fdatasync(self._stream.fileno())
+                self._unsynced = 0
+        except OSError as error:
+            raise self._cannot(error) from error
+        self._written += len(rows_HW)
 
     def finish(self) -> None:
         """Make the file appear.
@@ -130,7 +178,7 @@ class MapWriter:
         Raises:
             KitError: the disk is full or the folder is not writable.
         """
-        assert self._written == self._height, "not every core was written"
+        assert self._written == self._shape[0], f"{self._written} rows of {self._shape[0]} were written"
         assert self._temporary is not None, "the writer was not entered"
         try:
             self._stream.flush()
@@ -150,18 +198,62 @@ class MapWriter:
         )
 
 
-def open_map(path: Path) -> NDArray[np.uint16]:
-    """A stored probability map, (H, W), mapped into memory: rows are read when they are used.
+class StoredMap:
+    """A probability map on disk. Rows are read when asked for, not mapped: what was read is let go of.
+
+    Args:
+        path: a two-dimensional .npy of unsigned bytes or 16-bit numbers.
+
+    Attributes:
+        shape: rows, columns.
+        dtype: `uint8` or `uint16`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            if version != (1, 0):
+                raise ValueError(f"version {version} of the format")
+            shape, fortran, self.dtype = np.lib.format.read_array_header_1_0(stream)
+            self._offset = stream.tell()
+            size = os.fstat(stream.fileno()).st_size - self._offset
+        if len(shape) != 2 or fortran or self.dtype.str not in {"|u1", "<u2"}:
+            raise ValueError(f"{shape} numbers of type {self.dtype}")
+        self.shape: tuple[int, ...] = shape
+        if size != shape[0] * shape[1] * self.dtype.itemsize:
+            raise ValueError(f"{size} bytes for {shape[0]} x {shape[1]} pixels")
+        self._path = path
+
+    def __getitem__(self, rows: slice) -> Levels:
+        """Rows start..stop as an array of its own.
+
+        Raises:
+            KitError: the file is gone or was cut short meanwhile.
+        """
+        first, stop, _ = rows.indices(self.shape[0])
+        return _load(self._path, lambda: self._read(first, max(stop - first, 0)))
+
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("a map on disk becomes an array by reading it")
+        whole_HW = self[:]
+        return whole_HW if dtype is None else whole_HW.astype(dtype)
+
+    def _read(self, first: int, rows: int) -> Levels:
+        width = self.shape[1]
+        offset = self._offset + first * width * self.dtype.itemsize
+        levels = np.fromfile(self._path, self.dtype, rows * width, offset=offset)
+        found: Levels = levels.reshape(rows, width)  # too few numbers do not fit: ValueError
+        return found
+
+
+def open_map(path: Path) -> StoredMap:
+    """A stored probability map, (H, W), whose rows are read by slicing.
 
     Raises:
         KitError: missing or damaged.
     """
-
-    def read() -> NDArray[np.uint16]:
-        levels_HW: NDArray[np.uint16] = np.lib.format.open_memmap(path, mode="r")
-        return levels_HW
-
-    return _load(path, read)
+    return _load(path, lambda: StoredMap(path))
 
 
 def save_detections(path: Path, detections: CodedDetections) -> None:

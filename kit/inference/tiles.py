@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,3 +53,17 @@ def reflect(start: int, stop: int, size: int) -> NDArray[np.int64]:
         return np.zeros_like(positions)
     positions = positions % (2 * (size - 1))
     return np.minimum(positions, 2 * (size - 1) - positions)
+
+
+def move_up(rows: NDArray[Any], by: int) -> None:
+    """Move rows towards the first one in place; the last `by` rows keep what they held.
+
+    In pieces that do not overlap: numpy would make a copy of everything else.
+
+    Args:
+        rows: any array; its first axis is moved.
+        by: how many rows up.
+    """
+    for first in range(by, len(rows), by) if by else ():
+        piece = rows[first : first + by]
+        rows[first - by : first - by + len(piece)] = piece

@@ -43,6 +43,18 @@ def semantic():
     return lambda **options: SemanticNetwork(SEMANTIC, Smoother(**options)).eval()
 
 
+class Colours(torch.nn.Module):
+    """Looks at each pixel by itself: its map moves with the image, whatever the symmetry."""
+
+    def forward(self, x_NCHW):
+        return 4 * x_NCHW.mean(1, keepdim=True) - 2
+
+
+@pytest.fixture
+def colours():
+    return SemanticNetwork(SEMANTIC, Colours()).eval()
+
+
 class Blobs(InstanceNetwork):
     """Every connected bright region is an instance; its score grows with its area."""
 

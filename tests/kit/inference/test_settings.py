@@ -1,5 +1,6 @@
 import pytest
 
+from kit.competitions.base import ImageInfo
 from kit.errors import KitError
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
 
@@ -17,8 +18,12 @@ def test_published_windows_have_their_published_network_input(core, context, sca
     "settings",
     [
         SemanticSettings(core=8, context=2, scale=0.5),
+        SemanticSettings(
+            core=8, context=2, scale=0.5, blend="gaussian", pixel_size=0.4, skip_background=True
+        ),
+        SemanticSettings(size=960, stored="uint8"),
         InstanceSettings(size=640),
-        SemanticFusion(threshold=0.55),
+        SemanticFusion(threshold=0.55, thresholds={"lung": 0.1, "Hubmap/lung": 0.06}),
         InstanceFusion(morphology="opening", overlap="exclusive"),
     ],
 )
@@ -34,7 +39,25 @@ def test_settings_survive_their_dict(settings):
             {"core": 8, "context": 2, "scale": 1, "cores": 9},
             "SemanticSettings knows no cores",
         ),
-        (SemanticSettings, {"core": 8}, "missing 2 required"),
+        (SemanticSettings, {"core": 8}, "either size, or core, context and scale: context, scale missing"),
+        (SemanticSettings, {}, "core, context, scale missing"),
+        (SemanticSettings, {"core": "8", "context": 2, "scale": 1}, "not SemanticSettings"),
+        (SemanticSettings, {"core": 8, "context": 2, "scale": float("nan")}, "scale nan leaves nothing"),
+        (SemanticSettings, {"core": 8, "context": 2, "scale": 1, "size": 9}, "core belongs to windows"),
+        (SemanticSettings, {"size": 0}, "size must be at least 1 pixel, not 0"),
+        (SemanticSettings, {"size": 9, "blend": "gaussian"}, "blend belongs to windows"),
+        (SemanticSettings, {"size": 9, "pixel_size": 0.4}, "pixel_size belongs to windows"),
+        (SemanticSettings, {"size": 9, "skip_background": True}, "skip_background belongs to windows"),
+        (
+            SemanticSettings,
+            {"size": 9, "stored": "float16"},
+            "stored 'float16' is unknown; known: uint16, uint8",
+        ),
+        (
+            SemanticSettings,
+            {"core": 8, "context": 2, "scale": 1, "pixel_size": 0},
+            "pixel_size must be a positive number of micrometres, not 0",
+        ),
         (SemanticSettings, {"core": 0, "context": 2, "scale": 1}, "core must be at least 1 pixel, not 0"),
         (SemanticSettings, {"core": 4, "context": -1, "scale": 1}, "context cannot be negative: -1"),
         (
@@ -47,6 +70,10 @@ def test_settings_survive_their_dict(settings):
         (InstanceSettings, {"size": 0}, "size must be at least 1 pixel, not 0"),
         (InstanceSettings, {"size": 8, "mask_threshold": 1.0}, "mask_threshold 1.0 is outside (0, 1)"),
         (SemanticFusion, {"threshold": 0}, "threshold 0 is outside (0, 1)"),
+        (SemanticFusion, {"thresholds": {"lung": 1}}, "threshold 1 of 'lung' is outside (0, 1)"),
+        (SemanticFusion, {"thresholds": {"": 0.5}}, "thresholds are by organ or source/organ, not by ''"),
+        (SemanticFusion, {"thresholds": {"a/b/c": 0.5}}, "not by 'a/b/c'"),
+        (SemanticFusion, {"thresholds": {"HPA/": 0.5}}, "not by 'HPA/'"),
         (InstanceFusion, {"morphology": "erode"}, "known: none, closing, opening"),
         (InstanceFusion, {"morphology_size": 4}, "morphology_size must be odd, not 4"),
         (InstanceFusion, {"overlap": "first"}, "known: keep, exclusive"),
@@ -57,3 +84,29 @@ def test_impossible_settings_say_what_is_wrong(kind, value, message):
         kind.from_dict(value, where="ensemble.json")
     assert message in str(caught.value)
     assert caught.value.fix
+    assert caught.value.where == "ensemble.json"
+
+
+# Body 1st place by organ; the last two as the 2nd place had them, by source.
+FUSION = SemanticFusion(
+    threshold=0.4, thresholds={"lung": 0.6, "spleen": 0.5, "Hubmap/lung": 15 / 255, "HPA/lung": 25 / 255}
+)
+
+
+@pytest.mark.parametrize(
+    ("info", "threshold"),
+    [
+        (None, 0.4),
+        (ImageInfo(), 0.4),
+        (ImageInfo(organ="kidney", source="HPA"), 0.4),
+        (ImageInfo(organ="spleen"), 0.5),
+        (ImageInfo(organ="spleen", source="Hubmap"), 0.5),
+        (ImageInfo(organ="lung"), 0.6),
+        (ImageInfo(organ="lung", source="elsewhere"), 0.6),
+        (ImageInfo(organ="lung", source="Hubmap"), 15 / 255),
+        (ImageInfo(organ="lung", source="HPA"), 25 / 255),
+        (ImageInfo(source="Hubmap"), 0.4),
+    ],
+)
+def test_the_most_specific_threshold_applies(info, threshold):
+    assert FUSION.threshold_of(info) == threshold

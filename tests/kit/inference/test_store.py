@@ -1,20 +1,23 @@
+import os
 import resource
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kit.competitions.base import ImageInfo
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference.store import (
     CodedDetections,
     MapWriter,
+    levels_of,
     load_detections,
     open_map,
     pass_file,
     save_detections,
 )
-from kit.inference.tiles import plan
 
 MEMBER = Member(
     name="unet.fold0",
@@ -38,29 +41,67 @@ def disk_of(bytes_left):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def write(path, levels_HW, core):
-    height, width = levels_HW.shape
-    with MapWriter(path, height, width) as writer:
-        for tile in plan(height, width, core):
-            square = np.zeros((core, core), np.uint16)
-            part = levels_HW[tile.y0 : tile.y0 + core, tile.x0 : tile.x0 + core]
-            square[: part.shape[0], : part.shape[1]] = part
-            writer.put(tile, square)
+def write(path, levels_HW, rows):
+    with MapWriter(path, *levels_HW.shape, levels_HW.dtype.name) as writer:
+        for y0 in range(0, len(levels_HW), rows):
+            writer.append(levels_HW[y0 : y0 + rows])
         writer.finish()
 
 
-def test_a_map_written_by_cores_is_read_back_whole(tmp_path):
-    levels_HW = np.random.default_rng(0).integers(0, 65536, (37, 50), np.uint16)
+@pytest.mark.parametrize("stored", ["uint8", "uint16"])
+def test_a_map_written_by_bands_is_read_back_whole_and_by_rows(tmp_path, stored):
+    levels_HW = np.random.default_rng(0).integers(0, np.iinfo(stored).max + 1, (37, 50), stored)
     write(tmp_path / "deep" / "map.npy", levels_HW, 16)
-    assert np.array_equal(open_map(tmp_path / "deep" / "map.npy"), levels_HW)
+    found = open_map(tmp_path / "deep" / "map.npy")
+    assert (found.shape, found.dtype, levels_of(found.dtype)) == ((37, 50), stored, np.iinfo(stored).max)
+    assert np.array_equal(np.array(found), levels_HW)
     assert np.array_equal(np.load(tmp_path / "deep" / "map.npy"), levels_HW)
+    for rows in (slice(0, 5), slice(30, 99), slice(36, None), slice(5, 5), slice(9, 3)):
+        assert np.array_equal(found[rows], levels_HW[rows])
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["map.npy"]
 
 
 def test_a_map_that_was_interrupted_does_not_exist(tmp_path):
-    with MapWriter(tmp_path / "map.npy", 16, 8) as writer:
-        writer.put(next(plan(16, 8, 8)), np.zeros((8, 8), np.uint16))
+    with MapWriter(tmp_path / "map.npy", 16, 8, "uint16") as writer:
+        writer.append(np.zeros((8, 8), np.uint16))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_map_is_not_mapped_into_memory(tmp_path):
+    """Pages of a mapped file would count as this process's memory for as long as the map is open."""
+    write(tmp_path / "map.npy", np.zeros((64, 64), np.uint16), 64)
+    found = open_map(tmp_path / "map.npy")
+    assert found[0:8].shape == (8, 64)
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros(5, np.uint16),
+        np.zeros((2, 3), np.float32),
+        np.zeros((2, 3), ">u2"),
+        np.asfortranarray(np.zeros((2, 3), np.uint8)),
+    ],
+)
+def test_an_array_that_is_no_map_is_told(tmp_path, array):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(KitError, match=r"is damaged: .* numbers of type"):
+        open_map(tmp_path / "a.npy")
+
+
+def test_a_map_cut_short_is_told_when_it_is_opened_and_when_it_is_read(tmp_path):
+    path = tmp_path / "map.npy"
+    write(path, np.zeros((64, 64), np.uint16), 64)
+    found = open_map(path)
+    os.truncate(path, 4096)
+    with pytest.raises(KitError, match="is damaged"):
+        found[32:64]
+    with pytest.raises(KitError, match="is damaged: 3968 bytes for 64 x 64 pixels"):
+        open_map(path)
+    path.unlink()
+    with pytest.raises(KitError, match="this pass has no result"):
+        found[0:1]
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
@@ -108,3 +149,14 @@ def test_other_weights_or_settings_have_another_file(tmp_path):
     assert where() == files[0]
     assert files[0].name == "slide.npy"
     assert files[0].parent.name == "hflip"
+
+
+def test_the_pixel_size_names_the_file_only_where_it_decides_the_result(tmp_path):
+    def where(inference, info):
+        member = Member(**{**vars(MEMBER), "inference": inference})
+        return pass_file(tmp_path, member, "hflip", "slide", kind="semantic", info=info)
+
+    plain, adapted = {"core": 8}, {"core": 8, "pixel_size": 0.4}
+    assert where(plain, ImageInfo(pixel_size=0.5)) == where(plain, None)
+    assert len({where(adapted, info) for info in (None, ImageInfo(0.5), ImageInfo(0.4))}) == 3
+    assert where(adapted, ImageInfo(0.5, "lung")) == where(adapted, ImageInfo(0.5, "kidney"))

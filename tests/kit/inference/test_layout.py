@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit.errors import KitError
+from kit.inference import views
+from kit.inference.layout import layout
+from kit.inference.settings import SemanticSettings
+
+KIDNEY = SemanticSettings(core=1536, context=384, scale=1 / 3)
+KIDNEY_LOCAL = SemanticSettings(core=3072, context=768, scale=1 / 3)
+DAFORMER = SemanticSettings(core=512, context=256, scale=0.3125)
+BODY = SemanticSettings(size=960)
+
+
+def lay(settings, size, scales=(1.0,), pixel_size=None):
+    return layout(settings, scales, size, pixel_size=pixel_size, where="member m, image i")
+
+
+@pytest.mark.parametrize(
+    ("settings", "view", "size", "windows", "inputs"),
+    [
+        # Kidney 2nd place: blocks of 1536, 384 more on each side, a third of the resolution, four views.
+        (KIDNEY, "identity+hflip+rot90+transpose", (30000, 30000), 400, [(768, 768)]),
+        (KIDNEY_LOCAL, "+".join(views.names()), (30000, 30000), 100, [(1536, 1536)]),
+        # Windows of 1024 seen at 320, of which the middle 512 counts; plain and two flips.
+        (DAFORMER, "identity+hflip+vflip", (3000, 3000), 36, [(320, 320)]),
+        # Body 1st place: whole images at three sizes, plain and flipped, averaged at the image's resolution.
+        (
+            BODY,
+            "identity@0.75+hflip@0.75+identity+hflip+identity@1.25+hflip@1.25",
+            (2023, 2023),
+            1,
+            [(720, 720), (960, 960), (1200, 1200)],
+        ),
+        (BODY, "identity", (3000, 2000), 1, [(960, 640)]),
+    ],
+)
+def test_the_published_ways_of_seeing_an_image_can_be_said(settings, view, size, windows, inputs):
+    scales = tuple(dict.fromkeys(item.scale for item in views.get_set(view)))
+    found = lay(settings, size, scales)
+    assert len(found) == len(list(found.tiles())) == windows
+    assert list(found.inputs) == inputs
+
+
+@given(
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    core=st.integers(1, 20),
+    context=st.integers(0, 9),
+    pixel_size=st.sampled_from([None, 0.2, 0.5, 0.7, 3.0]),
+)
+def test_tiles_are_every_pixel_exactly_once_whatever_the_pixel_size(height, width, core, context, pixel_size):
+    settings = SemanticSettings(core=core, context=context, scale=1.0, pixel_size=0.5)
+    found = lay(settings, (height, width), pixel_size=pixel_size)
+    seen = np.zeros((height, width), int)
+    for tile in found.tiles():
+        seen[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width] += 1
+    assert (seen == 1).all()
+    assert len(list(found.tiles())) == len(found)
+
+
+# Micrometres of a pixel: HPA 0.4; HuBMAP kidney 0.5, prostate 6.263, large intestine 0.229, spleen 0.4945,
+# lung 0.7562.
+@pytest.mark.parametrize("pixel_size", [0.4, 0.5, 6.263, 0.229, 0.4945, 0.7562])
+@pytest.mark.parametrize("settings", [KIDNEY, DAFORMER])
+def test_an_image_of_another_pixel_size_is_seen_at_the_same_resolution(settings, pixel_size):
+    adapted = SemanticSettings(**{**settings.as_dict(), "pixel_size": 0.4})
+    found = lay(adapted, (3000, 3000), pixel_size=pixel_size)
+    assert found.inputs == ((settings.input_size,) * 2,)
+    wanted = 0.4 / settings.scale  # micrometres of a pixel of the network's input
+    for part, of_image in ((settings.window, found.window[0]), (settings.core, found.core)):
+        assert of_image == pytest.approx(part * 0.4 / pixel_size, abs=1)
+    assert pixel_size * found.window[0] / found.inputs[0][0] == pytest.approx(
+        wanted, abs=pixel_size / found.inputs[0][0]
+    )
+
+
+def test_an_unknown_pixel_size_changes_nothing():
+    adapted = SemanticSettings(**{**KIDNEY.as_dict(), "pixel_size": 0.4})
+    assert lay(adapted, (99, 99)) == lay(KIDNEY, (99, 99), pixel_size=6.0) == lay(KIDNEY, (99, 99))
+
+
+@pytest.mark.parametrize("pixel_size", [0.0, -1.0, float("nan"), float("inf"), 400.0, 0.001])
+def test_an_absurd_pixel_size_is_told(pixel_size):
+    adapted = SemanticSettings(**{**KIDNEY.as_dict(), "pixel_size": 0.4})
+    with pytest.raises(KitError, match=r"absurd beside the settings' 0\.4 um") as caught:
+        lay(adapted, (99, 99), pixel_size=pixel_size)
+    assert caught.value.where == "member m, image i"
+
+
+def test_a_view_too_small_for_a_pixel_is_told():
+    with pytest.raises(KitError, match=r"scale 0\.001 of a view leaves nothing of a window of 1024 pixels"):
+        lay(DAFORMER, (99, 99), (1.0, 0.001))
+
+
+def test_a_slide_is_not_seen_whole():
+    with pytest.raises(KitError, match="30000 x 30000 is too large to be seen whole") as caught:
+        lay(BODY, (30000, 30000))
+    assert "core, context and scale instead of size" in str(caught.value)
