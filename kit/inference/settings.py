@@ -14,6 +14,8 @@ from typing import Any, Literal, Self
 
 from kit.competitions.base import ImageInfo
 from kit.errors import KitError
+from kit.inference import calibration
+from kit.inference.boxes import CONFIDENCES, Confidence
 
 Morphology = Literal["none", "closing", "opening"]
 Overlap = Literal["keep", "exclusive"]
@@ -222,27 +224,44 @@ class InstanceFusion(_Settings):
     Attributes:
         iou: boxes that overlap a cluster's fused box by more than this join it.
         skip_score: detections below are left out of the fusion.
-        vote_fraction: a pixel belongs to the fused mask if at least max(1, int(vote_fraction * n)) of the n
-            masks hold it.
+        confidence: how the scores of a cluster become one, as ensemble-boxes names them; see
+            `kit.inference.boxes`. "avg", which the published system used, can pass 1 and is cut there:
+            instances above it tie. "box_and_model_avg", "max" and "absent_model_aware_avg" never do.
+        masks: "votes", or "soft": the mean of a cluster's masks, weighted by weighted score.
+        vote_fraction: for votes: a pixel belongs to the fused mask if at least max(1, int(vote_fraction * n))
+            of the n masks hold it.
+        mask_threshold: for soft masks: a pixel belongs to the fused mask if the mean reaches it.
         morphology: of fused masks: "closing" = erosion(dilation), "opening" = dilation(erosion), or "none".
         morphology_size: side of its square kernel, odd.
         overlap: "keep" lets instances overlap; "exclusive" gives each pixel to the best-scored instance that
             holds it.
         min_area: pixels; smaller instances are dropped at the very end.
         min_score: instances with a lower fused score are dropped.
+        calibration: by name of the member, see `kit.inference.calibration`; scores are calibrated before
+            anything here looks at them. Members without one keep their scores.
     """
 
     iou: float = 0.6
     skip_score: float = 0.01
+    confidence: Confidence = "avg"
+    masks: Literal["votes", "soft"] = "votes"
     vote_fraction: float = 0.2
+    mask_threshold: float = 0.5
     morphology: Morphology = "closing"
     morphology_size: int = 3
     overlap: Overlap = "keep"
     min_area: int = 1
     min_score: float = 0.0
+    calibration: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require(0 < self.iou <= 1, f"iou {self.iou} is outside (0, 1]")
+        _require(
+            self.confidence in CONFIDENCES,
+            f"confidence {self.confidence!r} is unknown; known: {', '.join(CONFIDENCES)}",
+        )
+        _require(self.masks in ("votes", "soft"), f"masks {self.masks!r} is unknown; known: votes, soft")
+        _require(0 < self.mask_threshold <= 1, f"mask_threshold {self.mask_threshold} is outside (0, 1]")
         _require(0 <= self.vote_fraction <= 1, f"vote_fraction {self.vote_fraction} is outside [0, 1]")
         _require(
             self.morphology in ("none", "closing", "opening"),
@@ -257,3 +276,5 @@ class InstanceFusion(_Settings):
             f"overlap {self.overlap!r} is unknown; known: keep, exclusive",
         )
         _require(self.min_area >= 1, f"min_area must be at least 1 pixel, not {self.min_area}")
+        for name, how in self.calibration.items():
+            calibration.check(how, where=f"member {name}")
