@@ -16,7 +16,7 @@ from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion
-from kit.inference.store import LEVELS, CodedDetections, load_detections, open_map
+from kit.inference.store import CodedDetections, LevelRows, levels_of, load_detections, open_map
 from kit.masks import rle
 
 _BAND_VALUES = 1 << 22
@@ -61,7 +61,7 @@ def fuse(
         for prob_HW, index in zip(maps, present, strict=True):
             _require_size(prob_HW.shape, size, pass_files[index], image_id)
         settings = SemanticFusion.from_dict(rung.settings)
-        return SemanticMask(*size, fuse_semantic(maps, weights, settings.threshold))
+        return SemanticMask(*size, fuse_semantic(maps, weights, settings.threshold_of(info)))
     views_of: dict[int, list[CodedDetections]] = {}
     weights_of: dict[int, list[float]] = {}
     for index, weight in zip(present, weights, strict=True):
