@@ -81,7 +81,7 @@ class Usual:
         images: how many.
         empty: share of images without a mask.
         shares: smallest and largest share of an image that masks cover, among images with masks.
-        mean_share: of all images' pixels together, the share that masks cover.
+        mean_share: of the pixels of all images with masks together, the share that those cover.
         area: median pixels of an instance; None for masks of whole images.
     """
 

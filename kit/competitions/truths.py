@@ -171,9 +171,9 @@ def reader(truth: Truth, kind: Kind) -> TruthReader:
 
 def union(regions: list[Region]) -> rle.Runs:
     """Pixels of any of some regions of one image."""
-    if len(regions) < 2:
-        return regions[0].runs if regions else rle.empty()
-    runs = np.concatenate([region.runs for region in regions])
+    runs = np.concatenate([rle.empty(), *(region.runs for region in regions)])
+    if len(runs) == 0 or len(regions) == 1:
+        return runs
     runs = runs[np.argsort(runs[:, 0], kind="stable")]
     reached = np.maximum.accumulate(runs[:, 0] + runs[:, 1])
     opens = np.flatnonzero(np.concatenate([[True], runs[1:, 0] > reached[:-1]]))
@@ -193,7 +193,7 @@ def _read_labels(path: Path, height: int, width: int, kind: Kind) -> NDArray[Any
             label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     except (OSError, ValueError, cv2.error, tifffile.TiffFileError) as error:
         raise KitError(f"mask image cannot be read: {error}", where=path, fix="write it again") from error
-    if label is None:
+    if label is None or label.size == 0:
         raise KitError("mask image cannot be read", where=path, fix="write it again, as PNG or TIFF")
     label = np.squeeze(label)
     if label.ndim == 3 and kind == "semantic":

@@ -35,7 +35,7 @@ def describe(predictions: Iterable[Prediction]) -> Usual | None:
         size = prediction.height * prediction.width
         shares.append(min(area / max(size, 1), 1.0))
         areas += found
-        covered, pixels = covered + area, pixels + size
+        covered, pixels = covered + area, pixels + (size if area else 0)
     if not shares:
         return None
     some = [share for share in shares if share > 0] or [0.0]
@@ -59,11 +59,11 @@ def compare(report: Report, found: Usual | None, expected: Usual) -> None:
     if found is None or found.empty == 1 or expected.empty == 1:
         return
     least, most = expected.shares
-    report.facts["foreground"] = found.mean_share
-    report.facts["foreground in training"] = expected.mean_share
+    report.facts["foreground where there is any"] = found.mean_share
+    report.facts["the same in training"] = expected.mean_share
     if not least / _FACTOR <= found.mean_share <= min(_FACTOR * most, (1 + most) / 2):
         report.alarm(
-            f"masks cover {found.mean_share:.2%} of the pixels, of training images {least:.2%} to {most:.2%}",
+            f"masks cover {found.mean_share:.2%} of their images, in training {least:.2%} to {most:.2%}",
             report.subject,
             "check the threshold and the scale of the images",
         )

@@ -52,7 +52,7 @@ def test_sizes_come_from_the_header(each):
 @pytest.mark.parametrize(
     ("array", "options", "shown"),
     [
-        (RGB_HWC.astype(np.uint16), {}, "image holds 16-bit uint samples, needed are 8-bit unsigned ones"),
+        (RGB_HWC.astype(np.float32), {}, "image holds 32-bit float samples, needed are 8-bit unsigned ones"),
         (RGB_HWC[..., 0], {"photometric": "minisblack"}, "image of 10 x 12 pixels is grayscale or palette"),
     ],
 )

@@ -1,0 +1,232 @@
+import pytest
+
+from kit import competitions
+from kit.competitions.parsing import parse, read_toml
+from kit.competitions.presets import PRESETS
+from kit.errors import KitError
+
+COMPLETE = """
+name = "glands"
+slug = "find-the-glands"
+kind = "semantic"
+[images]
+train = "train/{id}.tiff"
+test = "test/{id}.tiff"
+[truth]
+form = "text"
+file = "train.csv"
+mask = "rle"
+[submission]
+mask = "rle"
+[metric]
+name = "mean Dice"
+"""
+INSTANCES = COMPLETE.replace("semantic", "instance").replace('"mean Dice"', '"AP"\niou = 0.5')
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    """What is said of a TOML file's text: problem, place, remedy."""
+
+    def refuse(text):
+        path = tmp_path / "some.toml"
+        path.write_text(text)
+        with pytest.raises(KitError) as caught:
+            competitions.get(path)
+        where = str(caught.value.where).replace(str(path), "FILE")
+        return caught.value.problem, where, caught.value.fix
+
+    return refuse
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_named_competition_is_a_complete_definition(name):
+    definition = parse(PRESETS[name])
+    assert (definition.name, definition.slug) == (name, competitions.get(name).slug)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ('mask = "rle"\n[metric]', "[metric]", "submission.mask is missing", "FILE [submission]", "add it"),
+        ("[metric]", "[metrics]", "unknown key metrics", "FILE", "did you mean 'metric'? keys are: name,"),
+        ('form = "text"', 'fomr = "text"', "unknown key truth.fomr", "FILE [truth]", "did you mean 'form'?"),
+        ('"text"', '"rle"', "truth.form is 'rle'", "FILE", "use one of: 'text', 'images', 'polygons'"),
+        ('"train.csv"', "7", "truth.file is 7, not a text", "FILE", "write a text"),
+        ('"train.csv"', "true", "truth.file is True, not a text", "FILE", "write a text"),
+        ('"train.csv"', '"../t.csv"', "file is '../t.csv'", "FILE [truth]", "below the competition's folder"),
+        ('"train.csv"', '"/t.csv"', "file is '/t.csv'", "FILE [truth]", "below the competition's folder"),
+        ('file = "train.csv"', 'file = "t.csv"\nfirst = 2', "first is 2", "FILE [truth]", "is 0 or 1"),
+        (
+            "test/{id}.tiff",
+            "test/*.tiff",
+            "test is 'test/*.tiff', no pattern of TIFFs",
+            "FILE [images]",
+            "{id} for the",
+        ),
+        (
+            "test/{id}.tiff",
+            "test/{id}.jpg",
+            "no pattern of TIFFs",
+            "FILE [images]",
+            "such as 'train/{id}.tiff'",
+        ),
+        (
+            '"text"',
+            '"images"',
+            "file is 'train.csv', but there is one mask image for each id",
+            "FILE [truth]",
+            "such as 'train_masks/{id}.png'",
+        ),
+        (
+            'mask = "rle"\n[sub',
+            "[sub",
+            "mask is missing",
+            "FILE [truth]",
+            "name the column of train.csv that holds",
+        ),
+        ('"find-the', '"find/the', "slug is 'find/the-glands'", "FILE", "use letters, digits"),
+        (
+            '"mean Dice"',
+            '"AP"',
+            "iou does not go with AP",
+            "FILE [metric]",
+            "AP needs one number or more, Dice none",
+        ),
+        (
+            '"mean Dice"',
+            '"AP"\niou = 0.5',
+            "metric.name is 'AP', but kind is 'semantic'",
+            "FILE",
+            "a semantic competition is scored by 'mean Dice'",
+        ),
+        (
+            '[submission]\nmask = "rle"',
+            '[submission]\nmask = "rle"\nheight = "h"',
+            "there is one of height and width",
+            "FILE [submission]",
+            "name both columns, or neither",
+        ),
+        (
+            "[metric]",
+            "[submission.x]\n[metric]",
+            "unknown key submission.x",
+            "FILE [submission]",
+            "keys are:",
+        ),
+        (
+            "[metric]",
+            "[metadata]\npixel_size = 0.0\n[metric]",
+            "pixel_size is 0.0",
+            "FILE [metadata]",
+            "than 0",
+        ),
+        (
+            "[metric]",
+            "[metadata]\npixel_sizes = {lung = nan}\n[metric]",
+            "lung is nan",
+            "FILE [metadata]",
+            "micrometres, larger than 0",
+        ),
+        (
+            "[metric]",
+            "[metadata]\npixel_sizes = 3\n[metric]",
+            "metadata.pixel_sizes is 3, not a table",
+            "FILE",
+            "write a table",
+        ),
+        (
+            "[metric]",
+            '[metadata.columns]\ngroup = "patient"\n[metric]',
+            "columns.group needs a table of the training images",
+            "FILE [metadata]",
+            "train = 'train.csv'",
+        ),
+        (
+            'file = "train.csv"',
+            'file = "t.csv"\nscored = ["a"]',
+            "are types of polygons",
+            "FILE [truth]",
+            "text",
+        ),
+        (
+            "name = ",
+            'like = "heart"\nname = ',
+            "like is 'heart'",
+            "FILE",
+            "use one of: body, kidney, vasculature",
+        ),
+        (
+            '"glands"',
+            '"kidney"',
+            "as that of a competition the kit knows",
+            "FILE",
+            "give it a name of its own",
+        ),
+        ("kind = ", "kind ", "not a readable TOML file", "FILE", "docs/competitions.md shows complete files"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_key_and_remedy(refusal, fault):
+    old, new, problem, where, fix = fault
+    assert COMPLETE.count(old) >= 1
+    said = refusal(COMPLETE.replace(old, new, 1))
+    assert problem in said[0]
+    assert said[1] == where
+    assert fix in said[2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem", "fix"),
+    [
+        ("", "", "submission.encoding is 'pairs', which has blanks inside", "encoding = 'coco'"),
+        ("iou = 0.5", "iou = []", "iou does not go with AP", "one number or more"),
+        ("iou = 0.5", "iou = 60", "iou is [60.0]", "at most 1"),
+        ("iou = 0.5", "iou = [0.6, 0.5]", "iou is [0.6, 0.5]", "once, ascending"),
+        ("iou = 0.5", 'iou = ["0.5"]', "metric.iou is '0.5', not a number", "write a number"),
+        ('mask = "rle"\n[metric]', 'mask = "rle"\nlabel = "a b"\n[metric]', "label is 'a b'", "one word"),
+        ('mask = "rle"\n[metric]', 'mask = "id"\n[metric]', "a column is named twice: id, id", "own name"),
+        (
+            'form = "text"',
+            'form = "polygons"\nscored = ["a"]\nignored = ["a"]',
+            "'a' is both scored and ignored",
+            "keep one",
+        ),
+    ],
+)
+def test_what_is_wrong_with_instances_is_said(refusal, old, new, problem, fix):
+    said = refusal(INSTANCES.replace(old, new, 1))
+    assert problem in said[0]
+    assert fix in said[2]
+
+
+def test_ignored_types_are_for_instances(refusal):
+    text = COMPLETE.replace('form = "text"', 'form = "polygons"\nignored = ["blurred"]')
+    assert refusal(text)[0] == "truth.ignored is for instances"
+
+
+def test_a_file_that_is_not_there_and_a_file_like_another_without_name(tmp_path, refusal):
+    with pytest.raises(KitError, match="there is no such file"):
+        competitions.get(tmp_path / "none.toml")
+    assert refusal('like = "body"\n')[0] == "name is missing"
+
+
+def test_like_keeps_what_the_file_leaves_out(tmp_path):
+    path = tmp_path / "some.toml"
+    path.write_bytes(
+        b'\xef\xbb\xbflike = "body"\r\nname = "lungs"\r\n[metadata.columns]\r\norgan = "part"\r\n'
+    )
+    definition = parse(read_toml(path))
+    body = parse(PRESETS["body"])
+    assert (definition.name, definition.slug, definition.images) == ("lungs", body.slug, body.images)
+    assert definition.metadata.columns.organ == "part"
+    assert definition.metadata.columns.source == "data_source"
+    assert PRESETS["body"]["metadata"]["columns"]["organ"] == "organ"
+
+
+def test_metrics_are_called_as_people_write_them():
+    assert competitions.get("vasculature").metric == "AP@0.6"
+    assert parse(_with_iou([0.5, 0.75, 0.95])).metric.text == "mean AP@0.5:0.95"
+
+
+def _with_iou(iou):
+    return {**PRESETS["vasculature"], "metric": {"name": "AP", "iou": iou}}
