@@ -33,20 +33,21 @@ OWN_WHEELS = ("mmcv", "cbnetv2", "vit-adapter")
 # --- the one environment --------------------------------------------------------------------------
 
 
-def environment(session: nox.Session) -> str:
-    """Python of the environment all sessions share.
+def environment(session: nox.Session, *, peers: bool = False) -> str:
+    """Python of the environment all sessions share, or of the benchmarks' own, which has their peers as well.
 
-    Made again when the lock or the Python changes; our own wheels alone are built and installed again when
+    Made again when a lock or the Python changes; our own wheels alone are built and installed again when
     only their sources change.
     """
-    folder = ROOT / ".nox" / f"kit-{sys.implementation.cache_tag}"
+    folder = ROOT / ".nox" / f"{'bench' if peers else 'kit'}-{sys.implementation.cache_tag}"
+    locks = ["requirements.lock", *(["requirements-bench.txt"] if peers else [])]
     python = folder / "bin" / "python"
     into = ("pip", "install", "--quiet", "--python", str(python))
-    made_from, identity = folder / "made-from", _lock_identity()
+    made_from, identity = folder / "made-from", _lock_identity(locks)
     if not _is_of(made_from, identity):
         shutil.rmtree(folder, ignore_errors=True)
         _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
-        _uv(session, *into, "--require-hashes", "-r", "requirements.lock")
+        _uv(session, *into, "--require-hashes", *(part for lock in locks for part in ("-r", lock)))
         made_from.write_text(identity)
     ours_from, identity = folder / "own-wheels-from", _own_wheels_identity()
     if not _is_of(ours_from, identity):
@@ -65,9 +66,10 @@ def _is_of(stamp: Path, identity: str) -> bool:
     return stamp.is_file() and stamp.read_text() == identity
 
 
-def _lock_identity() -> str:
-    """What the environment is made from, but for our own wheels."""
-    return hashlib.sha256(sys.version.encode() + (ROOT / "requirements.lock").read_bytes()).hexdigest()
+def _lock_identity(locks: list[str]) -> str:
+    """What an environment is made from, but for our own wheels."""
+    contents = b"".join((ROOT / name).read_bytes() for name in locks)
+    return hashlib.sha256(sys.version.encode() + contents).hexdigest()
 
 
 def _own_wheels_identity() -> str:
@@ -290,8 +292,9 @@ def golden(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """`-- parameters` or `-- matrix` [--write-docs]: sizes beside the published ones; networks x checks."""
-    run(session, "-m", "tests.bench", *session.posargs)
+    """`-- models`, `inference`, `parameters` or `matrix` [--write-docs]: our figures beside others'."""
+    python = environment(session, peers=session.posargs[:1] == ["inference"])
+    session.run(python, "-m", "tests.bench", *session.posargs, external=True)
 
 
 @nox.session
@@ -306,3 +309,16 @@ def lint(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Pin requirements.in again: requirements.lock with hashes for Python 3.11-3.13 (some minutes)."""
     run(session, "-m", "bundle", "lock", *session.posargs)
+    if "--check" not in session.posargs:
+        lock_peers(session)
+
+
+def lock_peers(session: nox.Session) -> None:
+    """What the benchmarks' peers need beyond requirements.lock -> requirements-bench.txt."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    known = sorted({line.split("==")[0] for line in lines if line[:1].isalnum()})
+    what = ("requirements-bench.in", "--constraints", "requirements.lock", "--output-file")
+    how = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url")
+    header = ("--custom-compile-command", "nox -s lock")
+    left_out = [f"--no-emit-package={name}" for name in known]
+    _uv(session, "pip", "compile", "--quiet", *what, "requirements-bench.txt", *how, *header, *left_out)

@@ -98,7 +98,8 @@ def project(tmp_path):
     They are taken out of the file because nox, which that imports, runs outside of this environment.
     """
     shutil.copytree(ROOT / "bundle", tmp_path / "bundle", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(ROOT / "requirements.lock", tmp_path / "requirements.lock")
+    for lock in ("requirements.lock", "requirements-bench.txt"):
+        shutil.copyfile(ROOT / lock, tmp_path / lock)
     functions = [node for node in STATEMENTS if isinstance(node, ast.FunctionDef)]
     wanted = [node for node in functions if not node.decorator_list and not node.name.startswith("_train")]
     space = {
@@ -159,6 +160,19 @@ def test_an_environment_is_made_once_and_has_every_own_wheel(project):
     installed = [Path(part).stem for part in project.machine.commands[-1] if part.endswith(".whl")]
     assert installed == ["cbnetv2", "mmcv", "vit-adapter"]
     assert "--no-deps" in project.machine.commands[-1]
+    assert verbs(project) == []
+
+
+def test_the_benchmarks_have_an_environment_of_their_own_with_their_peers(project):
+    verbs(project)
+    project.machine.commands.clear()
+    python = project.environment(peers=True)
+    assert Path(python).parents[1] != Path(project.environment()).parents[1]
+    [install] = [command for command in project.machine.commands if "--require-hashes" in command]
+    assert [install[at + 1] for at, part in enumerate(install) if part == "-r"] == [
+        "requirements.lock",
+        "requirements-bench.txt",
+    ]
     assert verbs(project) == []
 
 

@@ -1,4 +1,4 @@
-"""`nox -s bench -- models`, or `python -m tests.bench models|matrix|parameters`: figures for docs/."""
+"""`nox -s bench -- models` or `-- inference`, or `python -m tests.bench VERB`: figures for docs/."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from kit.errors import run_cli
-from tests.bench import counts, matrix, models
+from tests.bench import counts, inference, matrix, models
 
 
 def main(argv: Sequence[str]) -> int:
@@ -14,6 +14,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Figures for docs/.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     models.add_arguments(verbs.add_parser("models", help="time and memory of the networks, and of peers"))
+    inference.add_arguments(verbs.add_parser("inference", help="slides, masks and scores, and of peers"))
     verbs.add_parser("matrix", help="networks x checks of the conformance suite; more arguments go to pytest")
     verbs.add_parser("parameters", help="parameters of the networks, beside the published numbers")
     for verb in verbs.choices.values():
@@ -25,6 +26,8 @@ def main(argv: Sequence[str]) -> int:
         matrix.run(others, write_docs=arguments.write_docs)
     elif arguments.verb == "models":
         models.run(arguments, argv)
+    elif arguments.verb == "inference":
+        inference.run(arguments, argv)
     else:
         counts.run(write_docs=arguments.write_docs)
     return 0

@@ -1,0 +1,206 @@
+"""A slide end to end: ours beside the network alone, MONAI's sliding window and mmseg's slide mode."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit.console import console
+from kit.ensemble import Member
+from kit.errors import KitError
+from kit.masks import rle
+from kit.models.estimate import estimate
+from tests.bench.child import ROOT
+from tests.bench.slide_data import NETWORK, Windows, train_network, write_slide
+from tests.bench.slide_ways import Request, Result, run
+
+HEAD = ("way", "side", "windows", "wall s", "net s", "wall / net", "ms / MP", "GB", "IoU", "x ours")
+"""`net`: the network alone over ours' windows; GB: most memory of the process; IoU: with ours."""
+OURS: dict[str, dict[str, Any]] = {"ours": {}, "ours, background skipped": {"skip_background": True}}
+"""Name -> settings besides the windows."""
+PEERS = ("monai-constant", "monai-gaussian", "mmseg")
+SMALL = Windows(core=96, context=24)
+SIDE, SMALL_SIDE, PEERS_SIDE = 30_000, 576, 15_360
+THRESHOLD = 0.55
+LEAST_IOU = 0.99
+"""Of masks that two ways have to agree on."""
+
+_MAPS = 6
+"""Bytes a pixel of the slide kept on the disk at the most: its planes, a 16-bit map, and room to move."""
+
+
+@dataclass
+class Bench:
+    """A slide, a network and the ways that were run over it.
+
+    Attributes:
+        folder: of the slide, the weights and what the ways leave; goes away with the bench.
+        member: the network.
+        windows: of every way.
+        side: of the slide.
+        threads: of the network.
+        results: name given to a run -> its results, one a round.
+    """
+
+    folder: Path
+    member: Member
+    windows: Windows
+    side: int
+    threads: int
+    results: dict[str, list[Result]] = field(default_factory=dict)
+
+    def run(self, name: str, way: str, views: Sequence[str] = ("identity",), **settings: Any) -> None:
+        """Run a way once more and keep its result under a name.
+
+        Args:
+            name: of the result, and of the mask that is left.
+            way: in `slide_ways.WAYS`.
+            views: as `Request` has them.
+            settings: other than the member's.
+        """
+        console().print(f"slide of {self.side}: {name} ...")
+        member = replace(self.member, inference={**self.member.inference, **settings})
+        request = Request(
+            way=way,
+            image=str(self.folder / "slide.tiff"),
+            weights=str(self.folder / member.weights),
+            member=asdict(member),
+            windows=asdict(self.windows),
+            views=views,
+            threshold=THRESHOLD,
+            threads=self.threads,
+            runs=str(self.folder / f"{name}.npy"),
+        )
+        self.results.setdefault(name, []).append(run(request))
+
+    def seconds(self, name: str, part: str = "wall") -> float:
+        """Median over the rounds."""
+        return statistics.median(result.seconds.get(part, 0.0) for result in self.results[name])
+
+    def ratio(self, name: str, other: str) -> float:
+        """How many times as long as another, median over rounds."""
+        pairs = zip(self.results[name], self.results[other], strict=True)
+        return statistics.median(one.seconds["wall"] / two.seconds["wall"] for one, two in pairs)
+
+    def seen(self, name: str) -> int:
+        """How many the network saw."""
+        return self.results[name][0].windows
+
+    def gigabytes(self, name: str) -> float:
+        """Most memory of any round."""
+        return max(result.peak_bytes for result in self.results[name]) / 1e9
+
+    def per_megapixel(self, name: str) -> float:
+        """Milliseconds per megapixel of the slide."""
+        return self.seconds(name) * 1e9 / self.side**2
+
+    def iou(self, name: str, other: str) -> float:
+        """Of two masks where no window reaches beyond the slide: ours is mirrored there, others' are not."""
+        core = self.windows.core
+        length = (self.side // core - 2) * core
+        inner = (core, core, length, length)
+        runs = [np.load(self.folder / f"{key}.npy") for key in (name, other)]
+        one, two = (rle.decode_window(part, self.side, inner) for part in runs)
+        union = np.count_nonzero(one | two)
+        return float(np.count_nonzero(one & two) / union) if union else 1.0
+
+    def require_same(self, name: str, other: str) -> None:
+        """Refuse to compare the times of two ways that find different things.
+
+        Raises:
+            KitError: their masks differ, or neither holds anything.
+        """
+        found = self.iou(name, other)
+        if found < LEAST_IOU or not len(np.load(self.folder / f"{name}.npy")):
+            raise KitError(f"{name} and {other} agree to an IoU of {found:.4f} only, or find nothing")
+
+
+@contextmanager
+def bench(side: int, *, small: bool, threads: int) -> Iterator[Bench]:
+    """A bench with its slide and its network, in a folder below `work` that goes away again.
+
+    Args:
+        side: of the slide.
+        small: small windows, and a network trained for a moment.
+        threads: of the network.
+
+    Raises:
+        KitError: too little room on the disk.
+    """
+    work = ROOT / "work"
+    work.mkdir(exist_ok=True)
+    needed, free = _MAPS * side**2, shutil.disk_usage(work).free
+    if needed > free:
+        raise KitError(
+            f"a slide of {side} x {side} and what is made of it take {needed / 1e9:.1f} GB, "
+            f"{free / 1e9:.1f} GB are free",
+            where=work,
+            fix="free space on that disk or choose a smaller --size",
+        )
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=work) as name:
+        folder = Path(name)
+        console().print(f"slide of {side}: making it, training the network ...")
+        write_slide(folder / "slide.tiff", side)
+        windows = SMALL if small else Windows()
+        steps, crop = (20, 64) if small else (80, 128)
+        yield Bench(folder, train_network(folder, windows, steps=steps, crop=crop), windows, side, threads)
+
+
+def rows(*, small: bool, rounds: int, size: int | None = None, threads: int = 1) -> Iterator[list[str]]:
+    """Rows under `HEAD`: one view; ours on the large slide, then ours and the peers on one they can hold.
+
+    Args:
+        small: a slide of some hundred pixels.
+        rounds: of every way; each round runs all of them, so that load of the machine meets all.
+        size: side of the large slide; the peers' is at most `PEERS_SIDE`.
+        threads: of the network.
+
+    Raises:
+        KitError: a way failed, or masks that should agree do not.
+    """
+    side = size or (SMALL_SIDE if small else SIDE)
+    with bench(side, small=small, threads=threads) as large:
+        for _ in range(rounds):
+            for name, settings in OURS.items():
+                large.run(name, "ours", **settings)
+                large.run(f"{name}, network", "forward", **settings)
+        for name in OURS:
+            yield _row(large, name, f"{name}, network")
+    with bench(min(side, PEERS_SIDE), small=small, threads=threads) as held:
+        for _ in range(rounds):
+            held.run("ours", "ours")
+            held.run("ours, network", "forward")
+            held.run("ours, gaussian", "ours", blend="gaussian")
+            for peer in PEERS:
+                held.run(peer, peer)
+        for name in ("ours", "ours, gaussian", *PEERS):
+            yield _row(held, name, "ours, network")
+
+
+def _row(found: Bench, name: str, network: str) -> list[str]:
+    return [
+        name,
+        f"{found.side}",
+        f"{found.seen(name)}",
+        f"{found.seconds(name):.1f}",
+        f"{found.seconds(network):.1f}",
+        f"{found.ratio(name, network):.2f}",
+        f"{found.per_megapixel(name):.0f}",
+        f"{found.gigabytes(name):.2f}",
+        f"{found.iou(name, 'ours'):.3f}",
+        f"{found.ratio(name, 'ours'):.2f}",
+    ]
+
+
+def flops_per_megapixel() -> float:
+    """Floating point operations of the network, in thousand millions per megapixel of its input."""
+    side = Windows().input_side
+    return estimate(NETWORK, side, side).forward_flops / side**2 / 1e3
