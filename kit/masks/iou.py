@@ -1,4 +1,4 @@
-"""Overlaps of many masks, counted on run lengths of those pairs only whose boxes touch."""
+"""Overlaps of many masks, counted on run lengths of those pairs only that can overlap enough."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.masks import coco, rle
+from kit.masks import many
+from kit.masks.many import ManyRuns
 
 
 @dataclass(frozen=True)
-class _Decoded:
-    """Masks of one image, ready to be compared: runs, areas (n,) and boxes (n, 4) x0, y0, x1, y1."""
+class Overlaps:
+    """Pairs of masks that share pixels, ascending by `a`, then `b`.
 
-    runs: list[rle.Runs]
-    areas: NDArray[np.int64]
-    boxes: NDArray[np.int64]
+    Attributes:
+        a: (n,) position of the first mask in its list.
+        b: (n,) position of the second one in its list.
+        iou: (n,) intersection over union, in (0, 1].
+    """
+
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    iou: NDArray[np.float64]
 
 
 def iou_matrix(
@@ -37,24 +44,104 @@ def iou_matrix(
     Raises:
         KitError: a mask is damaged or of another size.
     """
-    a, b = _decoded(masks_a, height, width), _decoded(masks_b, height, width)
-    overlaps = np.zeros((len(masks_a), len(masks_b)), np.int64)
-    for row, column in np.argwhere(_boxes_touch(a.boxes, b.boxes)).tolist():
-        overlaps[row, column] = rle.intersection(a.runs[row], b.runs[column])
-    unions = a.areas[:, None] + b.areas[None, :] - overlaps
-    ious: NDArray[np.float64] = overlaps / np.maximum(unions, 1)
+    found = overlaps(masks_a, masks_b, height, width)
+    ious = np.zeros((len(masks_a), len(masks_b)))
+    ious[found.a, found.b] = found.iou
     return ious
 
 
-def _decoded(masks: Sequence[bytes], height: int, width: int) -> _Decoded:
-    runs = [coco.runs_of(counts, height, width) for counts in masks]
-    areas = np.array([rle.area(one) for one in runs], np.int64)
-    boxes = np.array([rle.bounding_box(one, height) for one in runs], np.int64).reshape(-1, 4)
-    return _Decoded(runs, areas, boxes)
+def overlaps(
+    masks_a: Sequence[bytes], masks_b: Sequence[bytes], height: int, width: int, *, at_least: float = 0.0
+) -> Overlaps:
+    """The pairs of a mask of `masks_a` and one of `masks_b` that share pixels.
+
+    Args:
+        masks_a: COCO compressed counts.
+        masks_b: COCO compressed counts.
+        height: rows of the image they belong to.
+        width: its columns.
+        at_least: pairs of a smaller intersection over union are left out; most need not even be counted,
+            because boxes and areas already bound it.
+
+    Raises:
+        KitError: a mask is damaged or of another size.
+    """
+    a, b = _split(many.decode([*masks_a, *masks_b], height, width), len(masks_a))
+    areas_a, areas_b = a.areas(), b.areas()
+    most = _shared_box(_boxes(a, height), _boxes(b, height))
+    np.minimum(most, areas_a[:, None], out=most)
+    np.minimum(most, areas_b, out=most)
+    sums = areas_a[:, None] + areas_b
+    # Division rounds monotonously, so a pair that reaches `at_least` in the end reaches it here.
+    pair_a, pair_b = np.nonzero((most > 0) & (most / np.maximum(sums - most, 1) >= at_least))
+    shared = _intersections(a, b, pair_a, pair_b, height * width)
+    ious = shared / np.maximum(sums[pair_a, pair_b] - shared, 1)
+    kept = (shared > 0) & (ious >= at_least)
+    return Overlaps(pair_a[kept], pair_b[kept], ious[kept])
 
 
-def _boxes_touch(boxes_a: NDArray[np.int64], boxes_b: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which boxes (n, 4) and (m, 4) share a pixel, (n, m); an empty box shares none."""
+def _split(runs: ManyRuns, count: int) -> tuple[ManyRuns, ManyRuns]:
+    """The first `count` masks and the others."""
+    cut = int(np.searchsorted(runs.of, count))
+    return (
+        ManyRuns(count, runs.of[:cut], runs.starts[:cut], runs.ends[:cut]),
+        ManyRuns(runs.count - count, runs.of[cut:] - count, runs.starts[cut:], runs.ends[cut:]),
+    )
+
+
+def _intersections(
+    a: ManyRuns, b: ManyRuns, pair_a: NDArray[np.int64], pair_b: NDArray[np.int64], size: int
+) -> NDArray[np.int64]:
+    """Pixels that the masks of each pair share.
+
+    For each run of a: the pixels of b before its end, less those before its start. All masks of b lie one
+    after another on one line, so that one search serves all pairs.
+    """
+    if len(pair_a) == 0 or len(b.of) == 0:
+        return np.zeros(len(pair_a), np.int64)
+    first = np.searchsorted(a.of, np.arange(a.count + 1))
+    number = np.diff(first)[pair_a]
+    pair = np.repeat(np.arange(len(pair_a)), number)
+    run = np.arange(len(pair)) + np.repeat(first[pair_a] - (np.cumsum(number) - number), number)
+    offset = pair_b[pair] * size
+    line_starts, lengths = b.starts + b.of * size, b.ends - b.starts
+    before = np.cumsum(lengths) - lengths
+
+    def pixels_below(position: NDArray[np.int64]) -> NDArray[np.int64]:
+        at = np.searchsorted(line_starts, position, side="right") - 1
+        inside = np.minimum(position - line_starts[at], lengths[at])
+        return np.where(at < 0, 0, before[at] + inside)
+
+    shared = pixels_below(a.ends[run] + offset) - pixels_below(a.starts[run] + offset)
+    return np.bincount(pair, shared, len(pair_a)).astype(np.int64)
+
+
+def _boxes(runs: ManyRuns, height: int) -> NDArray[np.int64]:
+    """x0, y0, x1, y1 of every mask, far ends exclusive, (count, 4); zeros for an empty one."""
+    boxes = np.zeros((runs.count, 4), np.int64)
+    if len(runs.of) == 0:
+        return boxes
+    first = np.flatnonzero(np.diff(runs.of, prepend=-1))
+    column, last_column = runs.starts // height, (runs.ends - 1) // height
+    crossing = column != last_column
+    top = np.where(crossing, 0, runs.starts - column * height)
+    bottom = np.where(crossing, height, runs.ends - last_column * height)
+    boxes[runs.of[first]] = np.stack(
+        [
+            column[first],
+            np.minimum.reduceat(top, first),
+            np.maximum.reduceat(last_column, first) + 1,
+            np.maximum.reduceat(bottom, first),
+        ],
+        axis=1,
+    )
+    return boxes
+
+
+def _shared_box(boxes_a: NDArray[np.int64], boxes_b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pixels in both of two boxes, (n, m)."""
     near = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])
     far = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
-    return (near[..., 0] < far[..., 0]) & (near[..., 1] < far[..., 1])
+    sides = np.maximum(far - near, 0)
+    shared: NDArray[np.int64] = sides[..., 0] * sides[..., 1]
+    return shared

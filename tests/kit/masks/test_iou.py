@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from pycocotools import mask as pycocotools
 
 from kit.errors import KitError
 from kit.masks import coco
-from kit.masks.iou import iou_matrix
+from kit.masks.iou import iou_matrix, overlaps
 
 
 @st.composite
@@ -26,6 +27,31 @@ def test_overlaps_equal_those_counted_on_pixels(case):
         for j, b_HW in enumerate(list_b):
             union = np.count_nonzero(a_HW | b_HW)
             assert ious[i, j] == (np.count_nonzero(a_HW & b_HW) / union if union else 0.0)
+
+
+@settings(max_examples=60)
+@given(two_lists_of_masks(), st.one_of(st.floats(0.01, 1), st.sampled_from([0.5, 0.6, 2 / 3, 0.75, 1.0])))
+def test_only_pairs_that_overlap_enough_are_listed_and_all_of_them(case, at_least):
+    (height, width), list_a, list_b = case
+    masks_a, masks_b = ([coco.encode(one_HW) for one_HW in some] for some in (list_a, list_b))
+    ious = iou_matrix(masks_a, masks_b, height, width)
+    found = overlaps(masks_a, masks_b, height, width, at_least=at_least)
+    assert np.array_equal(np.stack([found.a, found.b]), np.stack(np.nonzero(ious >= at_least)))
+    assert np.array_equal(found.iou, ious[found.a, found.b])
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools and numpy 2
+def test_overlaps_of_many_masks_are_those_of_pycocotools():
+    rng = np.random.default_rng(0)
+    masks = []
+    for _ in range(80):
+        y, x, b, a = rng.integers((20, 20, 5, 5), (180, 230, 60, 60))
+        rows, columns = np.ogrid[:200, :250]
+        masks.append(coco.encode(((rows - y) / a) ** 2 + ((columns - x) / b) ** 2 < 1 + 0.1 * np.sin(rows)))
+    theirs = [{"size": [200, 250], "counts": counts} for counts in masks]
+    expected = pycocotools.iou(theirs[:30], theirs[20:], [0] * 60)
+    assert np.allclose(iou_matrix(masks[:30], masks[20:], 200, 250), expected, rtol=0, atol=1e-12)
+    assert np.count_nonzero(expected) > 300
 
 
 def test_a_mask_of_another_size_is_refused():

@@ -7,7 +7,7 @@ from pycocotools.cocoeval import COCOeval
 
 from kit.competitions.base import Instances
 from kit.masks import coco
-from kit.metrics.average_precision import average_precision, precision_recall
+from kit.metrics.average_precision import average_precision, mean_average_precision, precision_recall
 
 SIDE = 24
 boxes = st.tuples(st.integers(0, 16), st.integers(0, 16), st.integers(1, 8), st.integers(1, 8))
@@ -70,6 +70,14 @@ def slow_average_precision(case, iou):
 @given(images)
 def test_equals_the_slow_definition(case):
     assert average_precision(*as_inputs(case)) == pytest.approx(slow_average_precision(case, 0.6), abs=1e-12)
+
+
+@settings(max_examples=30)
+@given(images)
+def test_the_mean_over_thresholds_is_that_of_each_alone(case):
+    thresholds = [0.3, 0.5, 0.75, 0.9]
+    expected = sum(slow_average_precision(case, iou) for iou in thresholds) / 4
+    assert mean_average_precision(*as_inputs(case), thresholds) == pytest.approx(expected, abs=1e-12)
 
 
 @settings(max_examples=30)
@@ -142,6 +150,20 @@ def test_detections_of_all_tiles_are_ranked_together():
 def test_the_threshold_itself_is_enough():
     truth, guess = instances([(0, 0, 5, 8)]), instances([(0, 0, 3, 8)], [1.0])
     assert average_precision({"a": truth}, {"a": guess}) == 1.0  # IoU 24/40
+
+
+def test_a_detection_whose_best_truth_is_taken_finds_its_second_best():
+    truths = {"a": instances([(2, 2, 8, 8), (2, 2, 8, 7)])}  # drawn twice, not alike
+    twice = {"a": instances([(2, 2, 8, 8), (2, 2, 8, 8)], [0.9, 0.8])}
+    assert precision_recall(truths, twice).correct.tolist() == [True, True]
+
+
+def test_detections_of_one_image_need_no_order():
+    truths = {"a": instances([(2, 2, 6, 6)])}
+    backwards = {"a": instances([(2, 2, 6, 5), (2, 2, 6, 6)], [0.2, 0.8])}
+    curve = precision_recall(truths, backwards)
+    assert curve.scores.tolist() == [0.8, 0.2]
+    assert curve.correct.tolist() == [True, False]
 
 
 def test_without_truth_only_silence_is_right_and_without_predictions_nothing_is_found():
