@@ -15,7 +15,7 @@ from kit.competitions.tables import Row
 from kit.competitions.tiffs import TiffCompetition
 from kit.competitions.truths import TruthEntry
 from kit.errors import KitError
-from kit.masks import coco, rle
+from kit.masks import coco, many, rle
 from kit.masks.iou import iou_matrix
 
 _FORM = "a prediction is '{} score mask', repeated with blanks between"
@@ -86,19 +86,21 @@ class InstanceCompetition(TiffCompetition):
                 raise KitError(f"label is {label[:20]!r}, the only one is {form.label}", where=where, fix=fix)
             scores.append(_score(score, where, fix))
             masks.append(coco.unpack(text, where=where))
-            coco.runs_of(masks[-1], *size, where=where)
+        _require_masks(masks, size, row.where)
         order = np.argsort(-np.array(scores, np.float64), kind="stable")
         ranked = np.array(scores, np.float64)[order]
         return Instances(*size, ranked, [masks[index] for index in order])
 
     def score(self, truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]) -> Score:
         """Average precision of all images together, the mean over the metric's thresholds."""
-        from kit.metrics.average_precision import average_precision
+        from kit.metrics.average_precision import mean_average_precision
 
         submissions.check_sizes(truth, predictions)
         true, found = _instances(truth), _instances(predictions)
         thresholds = self.format.metric.iou
-        values = [average_precision(true, _judged(true, found, iou), iou) for iou in thresholds]
+        if not any(image.ignored for image in true.values()):
+            return Score(self.metric, mean_average_precision(true, found, thresholds), {})
+        values = [mean_average_precision(true, _judged(true, found, iou), [iou]) for iou in thresholds]
         return Score(self.metric, sum(values) / len(values), {})
 
 
@@ -122,6 +124,16 @@ def _judged(
         ]
         kept[key] = Instances(height, width, found.scores[judged], [found.masks[index] for index in judged])
     return kept
+
+
+def _require_masks(masks: Sequence[bytes], size: tuple[int, int], where: str) -> None:
+    """Raise a `KitError` that names the first mask that is none of this size."""
+    try:
+        many.decode(masks, *size)
+    except KitError:
+        for number, counts in enumerate(masks, start=1):
+            coco.runs_of(counts, *size, where=f"{where}, prediction {number}")
+        raise
 
 
 def _inside(runs: rle.Runs, regions: Sequence[rle.Runs]) -> bool:

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kit.competitions.base import Instances, Prediction, Report, SemanticMask
 from kit.competitions.definition import Submission
 from kit.competitions.tables import Row
 from kit.errors import KitError
-from kit.masks import coco, rle
+from kit.masks import many, rle
 
 Decoder = Callable[[Row, tuple[int, int] | None], Prediction]
 _LISTED = 5
@@ -122,22 +123,21 @@ def check_sizes(truth: Mapping[str, Prediction], predictions: Mapping[str, Predi
 
 def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:
     """Alarms for all masks empty, a mask over everything, all rows or all scores alike; facts on the way."""
-    areas = {key: _areas(prediction) for key, prediction in predictions.items()}
-    masks = sum(len(found) for found in areas.values())
+    areas = {key: areas_of(prediction) for key, prediction in predictions.items()}
+    empty = [key for key, found in areas.items() if not found.any()]
     report.facts["rows"] = float(len(predictions))
-    report.facts["rows without a mask"] = float(sum(not any(found) for found in areas.values()))
-    report.facts["masks"] = float(masks)
-    if predictions and not any(any(found) for found in areas.values()):
+    report.facts["rows without a mask"] = float(len(empty))
+    report.facts["masks"] = float(sum(len(found) for found in areas.values()))
+    if predictions and len(empty) == len(predictions):
         report.alarm(
             "all masks are empty", report.subject, "is this the fallback file, or is the threshold too high?"
         )
         return
-    for key, prediction in predictions.items():
-        if prediction.height * prediction.width in areas[key] and areas[key] != [0]:
-            text = f"a mask of image {key} covers everything"
-            report.alarm(
-                text, report.subject, "check the threshold, and whether mask and background are swapped"
-            )
+    full = [key for key, p in predictions.items() if (areas[key] == p.height * p.width).any() and p.height]
+    if full:
+        more = f", and so in {len(full) - 1} more" if len(full) > 1 else ""
+        text = f"a mask of image {full[0]} covers everything{more}"
+        report.alarm(text, report.subject, "check the threshold, and whether mask and background are swapped")
     _alarm_if_alike(report, predictions)
     scores = [p.scores for p in predictions.values() if isinstance(p, Instances)]
     ranked = np.concatenate(scores) if scores else np.zeros(0)
@@ -155,10 +155,11 @@ def _pixels(row: Row, column: str) -> int:
     return int(text)
 
 
-def _areas(prediction: Prediction) -> list[int]:
+def areas_of(prediction: Prediction) -> NDArray[np.int64]:
+    """Pixels of every mask of an image, (n,); none for an image without."""
     if isinstance(prediction, SemanticMask):
-        return [rle.area(prediction.runs)] if len(prediction.runs) else []
-    return [coco.area(counts) for counts in prediction.masks]
+        return np.array([rle.area(prediction.runs)] if len(prediction.runs) else [], np.int64)
+    return many.decode(prediction.masks, prediction.height, prediction.width).areas()
 
 
 def _alarm_if_alike(report: Report, predictions: Mapping[str, Prediction]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from kit.competitions.base import Instances, Prediction, Report, SemanticMask, Usual
-from kit.masks import coco, rle
+from kit.competitions.submissions import areas_of
 
 _MOST = 200
 """Images looked at: enough to know what is usual."""
@@ -30,7 +30,7 @@ def describe(predictions: Iterable[Prediction]) -> Usual | None:
     shares, areas, covered, pixels = [], [], 0, 0
     semantic = True
     for prediction in predictions:
-        area = sum(found := _areas(prediction))
+        area = sum(found := _confident_areas(prediction))
         semantic = semantic and isinstance(prediction, SemanticMask)
         size = prediction.height * prediction.width
         shares.append(min(area / max(size, 1), 1.0))
@@ -81,9 +81,7 @@ def compare(report: Report, found: Usual | None, expected: Usual) -> None:
         )
 
 
-def _areas(prediction: Prediction) -> list[int]:
-    if isinstance(prediction, SemanticMask):
-        return [rle.area(prediction.runs)] if len(prediction.runs) else []
-    assert isinstance(prediction, Instances)
-    scored = zip(prediction.scores.tolist(), prediction.masks, strict=True)
-    return [coco.area(counts) for score, counts in scored if score >= _CONFIDENT]
+def _confident_areas(prediction: Prediction) -> list[int]:
+    areas = areas_of(prediction)
+    sure = areas[prediction.scores >= _CONFIDENT] if isinstance(prediction, Instances) else areas
+    return list(sure.tolist())
