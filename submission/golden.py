@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from kit import ensemble as ensembles
 from kit import manifest as datasets
 from kit.artefacts import read_json, sha256_bytes, write_bytes
-from kit.competitions import get
+from kit.competitions import of
 from kit.competitions.base import Competition, Instances, Prediction, SemanticMask
 from kit.errors import KitError
 from kit.manifest import Entry, Manifest
@@ -180,7 +180,7 @@ def run_golden(
         KitError: a run failed, gave other bytes than the first, or is outside the tolerance.
     """
     plan = ensembles.load(folder / "ensemble.json")
-    competition = get(plan.competition)
+    competition = of(plan)
     dataset = weights_dataset(folder / "ensemble.json", work / "bundle")
     rendered = render(folder / "ensemble.json", work / "bundle", work / "predict.py")
     mount(work / "input", folder / "data", [dataset], competition)

@@ -12,8 +12,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from kit import ensemble as ensembles
 from kit.artefacts import write_json
-from kit.competitions import get
+from kit.competitions import of
 from kit.competitions.base import Competition
 from kit.errors import KitError
 from submission import sandbox
@@ -176,7 +177,7 @@ def _competition(predict: Path) -> Competition:
 
     for node in ast.walk(ast.parse(predict.read_text(encoding="utf-8"), str(predict))):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PARTS['ensemble.json']":
-            return get(json.loads(ast.literal_eval(node.value))["competition"])
+            return of(ensembles.from_dict(json.loads(ast.literal_eval(node.value)), where=predict))
     raise KitError("this is not a rendered predict.py", where=predict, fix="run `render`")
 
 

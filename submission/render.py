@@ -16,7 +16,7 @@ from typing import Any
 from kit import ensemble as ensembles
 from kit import manifest as datasets
 from kit.artefacts import canonical_json, sha256_bytes, write_text
-from kit.competitions import get
+from kit.competitions import of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.manifest import Manifest
@@ -67,7 +67,7 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
     parts |= {module.path: module.text for module in modules}
     text = script_text(_header(ensemble, manifests, len(modules)), parts)
     compile(text, out.name, "exec", dont_inherit=True)
-    notebook = canonical_json(_notebook(text, get(ensemble.competition).slug))
+    notebook = canonical_json(_notebook(text, of(ensemble).slug))
     size = len(text.encode())
     for name, length in ((out.name, size), (out.with_suffix(".ipynb").name, len(notebook.encode()))):
         if length >= LARGEST:
@@ -126,7 +126,7 @@ def _json_part(value: Any) -> str:
 
 
 def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> str:
-    slug = get(ensemble.competition).slug
+    slug = of(ensemble).slug
     lines = [
         f"Submission to {slug}. Rendered: to change it, change the ensemble or the kit and render again.",
         "",

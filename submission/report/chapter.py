@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kit import ensemble as ensembles
 from kit.artefacts import read_json, read_json_lines
-from kit.competitions import get
+from kit.competitions import of
 from kit.competitions.base import Competition, Instances, Prediction, SemanticMask
 from kit.masks import rle
-from kit.metrics.average_precision import average_precision
-from kit.metrics.dice import dice
 from submission.report.charts import Bar, curves, timeline
 from submission.report.overlays import Overlay, make_overlay
 
@@ -31,7 +30,7 @@ class Sources:
     """Where one competition's files lie.
 
     Attributes:
-        name: of the competition.
+        name: of the competition; the chapter's heading.
         data: its folder, with truth for the images that were predicted.
         dist: folder with ensemble.json, predict.py, bundle/, rehearsal/ and scores.json.
         runs: folder of the training runs.
@@ -72,7 +71,7 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
     Raises:
         KitError: a file of the chain is missing or damaged.
     """
-    competition = get(sources.name)
+    competition = of(ensembles.load(sources.dist / "ensemble.json"))
     run = read_json(sources.dist / "rehearsal" / "report.json")
     logs = training_logs(sources.runs)
     events = {event["name"]: event["seconds"] for event in reversed(run["events"])}
@@ -140,7 +139,7 @@ def _timeline(run: dict[str, Any]) -> str:
                 Bar(f"worker {event['worker']}", "import, wait for the bundle", seconds["start"], until)
             )
     for task in sorted(tasks, key=lambda task: (task["worker"], task["begin"])):
-        label = {"pass": f"pass {task['index'] + 1}", "fuse": "fuse", "validate": "validate"}[task["kind"]]
+        label = f"pass {task['index'] + 1}" if task["kind"] == "pass" else task["kind"]
         bars.append(
             Bar(
                 f"worker {task['worker']}",
@@ -187,7 +186,7 @@ def _overlays(competition: Competition, sources: Sources, pictures: int) -> list
             truth[image_id],
             confident(predictions[image_id], truth[image_id]),
             longest=longest,
-            caption=_caption(truth[image_id], predictions[image_id]),
+            caption=_caption(competition, truth[image_id], predictions[image_id]),
         )
         for image_id in chosen
     ]
@@ -208,16 +207,16 @@ def confident(prediction: Prediction, truth: Prediction) -> Prediction:
     return Instances(prediction.height, prediction.width, prediction.scores[:kept], prediction.masks[:kept])
 
 
-def _caption(truth: Prediction, prediction: Prediction) -> str:
+def _caption(competition: Competition, truth: Prediction, prediction: Prediction) -> str:
+    value = competition.score({"image": truth}, {"image": prediction}).value
     if isinstance(truth, SemanticMask):
         assert isinstance(prediction, SemanticMask)
         percent = 100 / (truth.height * truth.width)
         true, predicted = rle.area(truth.runs) * percent, rle.area(prediction.runs) * percent
-        value = dice(truth.runs, prediction.runs)
         return f"Dice {value:.3f}; foreground: truth {true:.1f} %, prediction {predicted:.1f} %"
     assert isinstance(prediction, Instances)
-    value = average_precision({"image": truth}, {"image": prediction})
     return (
-        f"AP@0.6 {value:.3f}; {len(truth.masks)} true instances, {len(prediction.masks)} predicted, "
+        f"{competition.metric} {value:.3f}; {len(truth.masks)} true instances, "
+        f"{len(prediction.masks)} predicted, "
         f"the {min(len(truth.masks), len(prediction.masks))} best-scored drawn"
     )

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kit.competitions import get
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.manifest import Manifest
@@ -38,7 +37,7 @@ def explain(script: Script, options: Options) -> str:
 
 def _data(ensemble: Ensemble, options: Options) -> tuple[Data | None, KitError | None]:
     try:
-        return find_data(get(ensemble.competition), options), None
+        return find_data(ensemble, options), None
     except KitError as error:
         return None, error
 

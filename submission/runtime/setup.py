@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.competitions.base import Competition
+from kit.competitions import of
+from kit.competitions.base import ImageInfo
 from kit.competitions.submissions import repeated
 from kit.ensemble import Ensemble
 from kit.ensemble import from_dict as ensemble_from
@@ -19,6 +21,8 @@ from submission.runtime.script import Script
 ENSEMBLE = "ensemble.json"
 MANIFESTS = "manifests/"
 MEGA = 1e6
+_LISTED = 5
+"""Images named in one note."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,7 @@ class Data:
         folder: of the competition.
         paths: image -> its file, for images whose header can be read.
         unreadable: image -> why not.
+        infos: image -> pixel size and so on, for the same images; what is not known is left out.
         submission: knows ids and sizes.
         notes: what was wrong with the folder's tables and has been put up with, a sentence each.
     """
@@ -70,6 +75,7 @@ class Data:
     folder: Path
     paths: dict[str, Path]
     unreadable: dict[str, str]
+    infos: dict[str, ImageInfo]
     submission: Submission
     notes: list[str]
 
@@ -80,17 +86,36 @@ class Data:
         return {image: sizes[image][0] * sizes[image][1] / MEGA for image in self.paths}
 
 
-def find_data(competition: Competition, options: Options) -> Data:
+def find_data(ensemble: Ensemble, options: Options) -> Data:
     """Find the competition and measure its test images.
 
     Raises:
         KitError: not among the inputs, or of another competition.
     """
+    competition = of(ensemble)
     folder = find_competition(options.input, competition)
     listed = competition.test_ids(folder)
     ids = list(dict.fromkeys(listed))
-    notes = [f"image {image} is listed twice and gets one row" for image in repeated(listed)]
     sizes, unreadable = image_sizes(competition, folder, ids)
     paths = {image: competition.image_path(folder, image, "test") for image in sizes}
+    infos = {image: competition.info(folder, image, "test") for image in sizes}
+    notes = [f"image {image} is listed twice and gets one row" for image in repeated(listed)]
+    notes += _unknown(ensemble, infos)
     submission = Submission(competition, ids, guess_sizes(ids, sizes), options.output / NAME)
-    return Data(folder, paths, unreadable, submission, notes)
+    return Data(folder, paths, unreadable, infos, submission, notes)
+
+
+def _unknown(ensemble: Ensemble, infos: Mapping[str, ImageInfo]) -> Iterator[str]:
+    """What the ensemble would use and the competition's tables do not tell."""
+    if any(member.inference.get("pixel_size") for member in ensemble.members):
+        unsized = [image for image, info in infos.items() if info.pixel_size is None]
+        yield from _note("pixel size", unsized, "taken to be the usual one")
+    if any(rung.settings.get("thresholds") for rung in ensemble.rungs):
+        nameless = [image for image, info in infos.items() if not info.organ]
+        yield from _note("organ", nameless, "the threshold for all organs is used")
+
+
+def _note(what: str, images: Sequence[str], follows: str) -> Iterator[str]:
+    if images:
+        more = f" and {len(images) - _LISTED} more" if len(images) > _LISTED else ""
+        yield f"the {what} of {', '.join(images[:_LISTED])}{more} is not known: {follows}"

@@ -28,6 +28,7 @@ def conclude(supervisor: Supervisor) -> int:
         images=_images(supervisor),
         wall_seconds=round(wall, 3),
         forward_seconds=round(supervisor.forward_seconds, 3),
+        folded=schedule.shelf.folds,
         workers=workers,
         utilisation=round(supervisor.forward_seconds / (wall * workers), 4),
     )
@@ -52,6 +53,8 @@ def conclude(supervisor: Supervisor) -> int:
         lines.append(
             f"not begun   rung {rung + 1}: would take {seconds:.0f} s, with a margin of {slow:g} too long"
         )
+    for rung, reason in schedule.crowded.items():
+        lines.append(f"not begun   rung {rung + 1}: {reason}")
     for member, reason in schedule.lost_members.items():
         lines.append(f"dropped     {supervisor.ensemble.members[member].name}: {reason}")
     for image, reason in {**supervisor.data.unreadable, **schedule.lost_images}.items():
@@ -93,6 +96,8 @@ def _rungs(supervisor: Supervisor) -> list[dict[str, Any]]:
             state = "done"
         elif index in schedule.refused:
             state = "too long"
+        elif index in schedule.crowded:
+            state = "no room"
         elif index < schedule.admitted:
             state = "incomplete"
         else:
@@ -100,6 +105,7 @@ def _rungs(supervisor: Supervisor) -> list[dict[str, Any]]:
         result.append(
             {"index": index, "passes": rung.passes, "cv": rung.cv, "state": state}
             | ({"predicted_seconds": round(schedule.refused[index], 1)} if index in schedule.refused else {})
+            | ({"reason": schedule.crowded[index]} if index in schedule.crowded else {})
         )
     return result
 

@@ -10,13 +10,12 @@ import os
 import tempfile
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
 from kit.artefacts import write_json
-from kit.competitions import get
 from kit.errors import KitError
 from submission.runtime.budget import Costs, reserve_seconds
 from submission.runtime.crew import Crew
@@ -24,9 +23,10 @@ from submission.runtime.install import offline_environment
 from submission.runtime.journal import Journal, counted
 from submission.runtime.pool import Message, Pool, Worker, worker_command
 from submission.runtime.preparation import Event, Preparation, make_plan
-from submission.runtime.schedule import FuseTask, PassTask, Schedule, Stage
+from submission.runtime.schedule import FoldTask, FuseTask, PassTask, Schedule, Stage
 from submission.runtime.script import Script
 from submission.runtime.setup import Data, Options, embedded, find_data
+from submission.runtime.space import Space, free_bytes
 
 _TICK = 0.25
 _TICK_WHILE_PREPARING = 0.02
@@ -42,7 +42,7 @@ class ValidateTask:
     file: Path
 
 
-Job = PassTask | FuseTask | ValidateTask
+Job = PassTask | FoldTask | FuseTask | ValidateTask
 
 
 class Supervisor:
@@ -93,7 +93,7 @@ class Supervisor:
         """
         if not self.plan.replaces:
             self.crew.start()  # torch is the image's: workers import it while the bundle is still looked for
-        data = find_data(get(self.ensemble.competition), self.options)
+        data = find_data(self.ensemble, self.options)
         data.submission.write_fallback()
         self.data: Data = data
         self.journal.path = self.options.output / "report.json"
@@ -109,7 +109,12 @@ class Supervisor:
         write_json(self.scratch / "sizes.json", dict(data.submission.sizes))
         self.costs = Costs(self.ensemble)
         self.schedule = Schedule(
-            self.ensemble, data.megapixels, self.costs, workers=max(1, self.crew.size), fits=self._fits
+            self.ensemble,
+            data.megapixels,
+            self.costs,
+            workers=max(1, self.crew.size),
+            fits=self._fits,
+            space=Space(self.ensemble, data.megapixels, free_bytes(self.scratch)),
         )
         self.preparation = Preparation(
             self.ensemble,
@@ -139,6 +144,7 @@ class Supervisor:
                 self.crew.replace(worker)
             self._compose()
             self._assign()
+            self._clear()
             if self._over():
                 return
         self.journal.event("stopped" if self.stopped else "deadline")
@@ -213,6 +219,18 @@ class Supervisor:
                 break
             self.crew.pool.send(worker, job, self._message(job))
 
+    def _clear(self) -> None:
+        """Delete results that no rung needs any more, and tell what there was no room for."""
+        for file in self.schedule.shelf.obsolete:
+            Path(file).unlink(missing_ok=True)
+        self.schedule.shelf.obsolete.clear()
+        for task, reason in self.schedule.crowded_out:
+            follows = f"image {task.image} goes on without this pass"
+            self.journal.problem(
+                f"pass {task.index + 1}, image {task.image}: {reason}; {follows}", stage="disk"
+            )
+        self.schedule.crowded_out.clear()
+
     def _message(self, job: Job) -> dict[str, Any]:
         if isinstance(job, ValidateTask):
             return {"op": "validate", "file": str(job.file), "sizes": str(self.scratch / "sizes.json")}
@@ -227,7 +245,15 @@ class Supervisor:
                 "ensemble": str(ensemble),
                 "files": self.schedule.files(job.rung, job.image),
                 "size": self.data.submission.sizes[job.image],
+                "info": asdict(self.data.infos[job.image]),
                 "row": str(folder / f"{job.image}.row.json"),
+            }
+        if isinstance(job, FoldTask):
+            return {
+                "op": "fold",
+                "files": self.schedule.shelf.parts(job.index, job.image),
+                "weights": self.schedule.fold_weights(job),
+                "target": str(self.scratch / "means" / f"{job.image}.{job.index}.npy"),
             }
         member = self.ensemble.passes[job.index].member
         return {
@@ -238,6 +264,7 @@ class Supervisor:
             "weights": self.weights[member],
             "out": str(self.scratch / "passes"),
             "batch_size": 1 if job.attempt else self.options.batch_size,
+            "info": asdict(self.data.infos[job.image]),
         }
 
     def _on_message(self, message: Message) -> None:
@@ -260,6 +287,8 @@ class Supervisor:
             self.forward_seconds += facts["forward"]
             self.schedule.finished_pass(job, facts["file"], facts["end"] - facts["begin"] - facts["load"])
             self._tell_progress(job.index)
+        elif isinstance(job, FoldTask):
+            self.schedule.finished_fold(job, facts["file"])
         elif isinstance(job, FuseTask):
             self.schedule.finished_row(job, facts["file"])
         else:
@@ -284,8 +313,8 @@ class Supervisor:
         )
 
     def _note_task(self, worker: Worker, job: Job, begin: float, end: float, **facts: Any) -> None:
-        what = {PassTask: "pass", FuseTask: "fuse", ValidateTask: "validate"}[type(job)]
-        index = job.index if isinstance(job, PassTask) else job.rung
+        what = {PassTask: "pass", FoldTask: "fold", FuseTask: "fuse", ValidateTask: "validate"}[type(job)]
+        index = job.index if isinstance(job, PassTask | FoldTask) else job.rung
         self.journal.report.setdefault("tasks", []).append(
             {
                 "worker": worker.number,
@@ -309,7 +338,7 @@ class Supervisor:
             self.journal.problem(f"rung {job.rung + 1} could not be validated: {problem}", trace=trace)
             return
         follows = self.schedule.failed(job, stage, problem)
-        what = f"pass {job.index + 1}" if isinstance(job, PassTask) else f"row of rung {job.rung + 1}"
+        what = f"row of rung {job.rung + 1}" if isinstance(job, FuseTask) else f"pass {job.index + 1}"
         self.journal.problem(f"{what}, image {job.image}: {problem}; {follows}", stage=stage, trace=trace)
 
     # The file

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import importlib
 import json
 import os
@@ -19,12 +20,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from kit.artefacts import read_json, write_json
+from kit.competitions.base import ImageInfo
 from kit.ensemble import Ensemble
 from kit.ensemble import from_dict as ensemble_from
 from kit.errors import KitError
 from submission.runtime.device import check
 
 _SIGN_OF_LIFE = 0.5
+_DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -108,7 +111,8 @@ class Worker:
         try:
             facts = getattr(self, f"do_{message['op']}")(message)
         except KitError as error:
-            self._failed(message, error.problem, fix=error.fix, where=error.where, known=True)
+            full = getattr(error.__cause__, "errno", None) in _DISK_IS_FULL
+            self._failed(message, error.problem, fix=error.fix, where=error.where, known=True, full=full)
         except Exception as error:  # noqa: BLE001 - whatever a library raises costs a task, not the run
             text = f"{type(error).__name__}: {error}"
             self._failed(message, text, out_of_memory=_is_out_of_memory(error), trace=traceback.format_exc())
@@ -153,36 +157,47 @@ class Worker:
             device=device,
             batch_size=message["batch_size"],
             on_batch=on_batch,
+            info=ImageInfo(**message["info"]),
         )
         return {"file": str(file), "forward": self.watch.take(), "load": load_seconds}
 
+    def do_fold(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """One pass's map into the running mean of its image."""
+        from submission.runtime.folding import fold
+
+        fold([Path(file) for file in message["files"]], message["weights"], Path(message["target"]))
+        return {"file": message["target"]}
+
     def do_fuse(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """One image's row of one rung."""
-        from kit.competitions import get
+        from kit.competitions import of
         from kit.inference.fusion import fuse
 
         ensemble = ensemble_from(read_json(Path(message["ensemble"])))
         files = {index: Path(file) for index, file in enumerate(message["files"])}
         height, width = message["size"]
-        prediction = fuse(ensemble, 0, message["image"], files, (height, width))
-        row = get(ensemble.competition).row(message["image"], prediction)
+        info = ImageInfo(**message["info"])
+        prediction = fuse(ensemble, 0, message["image"], files, (height, width), info=info)
+        row = of(ensemble).row(message["image"], prediction)
         write_json(Path(message["row"]), row)
         return {"file": message["row"]}
 
     def do_validate(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """A finished submission file."""
-        from kit.competitions import get
+        from kit.competitions import of
 
         sizes = {
             image: (height, width) for image, (height, width) in read_json(Path(message["sizes"])).items()
         }
-        report = get(self.ensemble.competition).validate(Path(message["file"]), list(sizes), sizes)
+        report = of(self.ensemble).validate(Path(message["file"]), list(sizes), sizes)
         findings = [{"level": finding.level, "text": str(finding)} for finding in report.findings]
         return {"ok": report.ok, "findings": findings[:20]}
 
     def _failed(self, message: Mapping[str, Any], problem: str, *, known: bool = False, **facts: Any) -> None:
         stage = "memory" if facts.pop("out_of_memory", False) else "forward" if known else "error"
-        if message["op"] == "pass":
+        if facts.pop("full", False):
+            stage = "disk"
+        elif message["op"] == "pass":
             if unreadable := _unreadable(Path(message["path"])):
                 stage, problem = "image", unreadable
             elif self.loaded is None and stage == "forward":
