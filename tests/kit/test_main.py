@@ -110,6 +110,28 @@ def test_an_image_without_readable_header_is_warned_about(tmp_path, capsys):
     assert "warning: " in capsys.readouterr().err
 
 
+def test_a_competition_that_is_no_name_and_no_good_file_is_told(tmp_path, capsys):
+    path = submit(tmp_path / "s.csv", "kidney")
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('like = "kidney"\nname = "glands"\n[truth]\nmaks = "encoding"\n')
+    for name, shown in (
+        ("heart", "use one of: body, kidney, vasculature, or the path of a .toml file"),
+        (str(tmp_path / "none.toml"), "there is no such file"),
+        (str(wrong), "did you mean 'mask'?"),
+    ):
+        assert run("validate", name, path, data=SAMPLE / "kidney") == 2
+        assert shown in capsys.readouterr().err
+
+
+def test_a_file_may_describe_a_variant_of_a_known_competition(tmp_path, capsys):
+    path = submit(tmp_path / "s.csv", "kidney")
+    variant = tmp_path / "glands.toml"
+    variant.write_text('like = "kidney"\nname = "glands"\n')
+    assert run("score", str(variant), path, "--json", data=SAMPLE / "kidney") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["competition"], result["value"]) == ("glands", 1.0)
+
+
 def test_the_module_runs_as_a_program(tmp_path):
     path = submit(tmp_path / "s.csv", "kidney")
     command = [sys.executable, "-m", "kit", "score", "--competition", "kidney"]

@@ -1,6 +1,7 @@
 import pytest
 
 from kit import competitions
+from kit.competitions.base import Report
 from kit.errors import KitError
 
 KIDNEY, BODY, VESSELS = (competitions.get(name).slug for name in ("kidney", "body", "vasculature"))
@@ -59,3 +60,53 @@ def test_an_unrelated_folder_is_refused_with_what_should_be_there(each, tmp_path
     text = shown(each.competition.check(tmp_path / "unrelated"))
     assert f"this is not the data of {each.competition.slug}" in text
     assert "point --data to the folder that holds sample_submission.csv" in text
+
+
+OWN = """
+name = "glands"
+slug = "find-the-glands"
+kind = "semantic"
+images = {train = "train/{id}.tiff", test = "test/{id}.tiff"}
+truth = {form = "text", file = "masks.csv", id = "id", mask = "rle"}
+submission = {mask = "rle"}
+metric = {name = "mean Dice"}
+"""
+
+
+@pytest.fixture
+def glands(tmp_path):
+    (tmp_path / "glands.toml").write_text(OWN)
+    data = tmp_path / "glands" / "data"
+    (data / "test").mkdir(parents=True)
+    (data / "masks.csv").write_text("id,rle,more\na,1 2,x\n")
+    (data / "sample_submission.csv").write_text("id,rle\na,\n")
+    return competitions.get(tmp_path / "glands.toml"), data
+
+
+def said(competition, folder):
+    report = Report(str(folder))
+    return competition.check_folder(report, folder), "".join(map(str, report.findings))
+
+
+def test_a_described_competition_is_recognised_by_its_table_and_columns(glands):
+    competition, data = glands
+    assert said(competition, data) == (True, "")
+    (data / "sample_submission.csv").unlink()
+    assert said(competition, data) == (True, "")
+    assert "lies one folder deeper" in said(competition, data.parent)[1]
+    text = said(competition, data / "test")[1]
+    assert "point --data to the folder that holds sample_submission.csv, masks.csv, test" in text
+
+
+def test_a_described_competition_with_the_columns_of_a_known_one_is_told_from_it(glands, body):
+    competition, data = glands
+    assert f"the data of {BODY}, not of find-the-glands" in said(competition, body.root)[1]
+    assert said(body.competition, body.root)[0]
+    assert said(competition, data)[0]
+
+
+def test_a_variant_of_a_known_competition_takes_its_folder(each, tmp_path):
+    (tmp_path / "own.toml").write_text(f'like = "{each.competition.name}"\nname = "own"\n')
+    own = competitions.get(tmp_path / "own.toml")
+    assert said(own, each.root) == (True, "")
+    assert own.slug == each.competition.slug

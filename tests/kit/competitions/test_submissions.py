@@ -61,6 +61,51 @@ def test_all_rows_alike(each):
     assert "all 2 rows hold the same masks (cc, dd)" in alarms(validated(each, cc=one, dd=one))
 
 
+def test_some_rows_alike_are_counted_and_named(kidney):
+    kidney.image("test", "ee", np.zeros((10, 12, 3), np.uint8))
+    rows = [("cc", "1 5"), ("dd", "7 3"), ("ee", "1 5")]
+    kidney.table("sample_submission.csv", ("id", "predicted"), *rows)
+    assert alarms(kidney.validate(kidney.submission(*rows))) == ["2 rows hold the same masks (cc, ee)"]
+    rows[1] = ("dd", "1 5")
+    assert alarms(kidney.validate(kidney.submission(*rows))) == [
+        "all 3 rows hold the same masks (cc, dd, ee)"
+    ]
+
+
+def test_many_full_masks_are_one_alarm(each):
+    full = prediction(each.competition, FULL)
+    (first, *_) = alarms(validated(each, cc=full, dd=full))
+    assert first == "a mask of image cc covers everything, and so in 1 more"
+
+
+def test_a_file_far_from_the_training_images_is_an_alarm(each):
+    one, two = np.zeros((2, 10, 12), bool)
+    one[:9, :11] = two[1:, 1:] = True
+    rows = [
+        each.competition.row(key, prediction(each.competition, m)) for key, m in (("cc", one), ("dd", two))
+    ]
+    path = each.submission(*[[row[column] for column in each.competition.columns] for row in rows])
+    sizes = dict.fromkeys(("cc", "dd"), (10, 12))
+    report = each.competition.validate(path, ["cc", "dd"], sizes, expected=each.competition.usual(each.root))
+    assert any("82.50% of their images, in training" in text for text in alarms(report))
+    assert report.facts["foreground where there is any"] == 0.825
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+def test_byte_order_mark_line_ends_and_quotes_do_not_matter(each, end):
+    row = each.competition.row("cc", prediction(each.competition, PART))
+    empty = each.competition.row("dd", each.competition.empty(10, 12))
+    lines = [",".join(f'"{cell}"' for cell in cells) for cells in (row, row.values(), empty.values())]
+    path = each.root / "submission.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + end.join([*lines, "", ""]).encode())
+    assert each.validate(path).findings == []
+    parsed = each.competition.parse(path, {"cc": (10, 12), "dd": (10, 12)})
+    assert (
+        each.competition.row("cc", parsed["cc"])[each.competition.columns[-1]]
+        == row[each.competition.columns[-1]]
+    )
+
+
 def test_all_scores_alike(vasculature):
     flat = prediction(vasculature.competition, PART, OTHER, scores=[0.7, 0.7])
     empty = vasculature.competition.empty(10, 12)
