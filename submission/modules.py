@@ -11,7 +11,7 @@ from kit.errors import KitError
 
 PACKAGES = ("kit", "submission.runtime")
 """What may be embedded."""
-LOCAL_ONLY = frozenset({"kit.console"})
+LOCAL_ONLY = frozenset({"kit.console", "kit.metrics.coco_map"})
 """Modules that need libraries Kaggle's image may lack."""
 
 
