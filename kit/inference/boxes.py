@@ -25,17 +25,6 @@ _SLACK = 1e-9
 """Relative: rounding may not hide a neighbour that overlaps just enough."""
 
 
-def iou_with(box: Floats, boxes: Floats) -> Floats:
-    """Intersection over union of one box (4,) with each of `boxes` (n, 4), as continuous areas; (n,)."""
-    widths = np.minimum(boxes[:, 2], box[2]) - np.maximum(boxes[:, 0], box[0])
-    heights = np.minimum(boxes[:, 3], box[3]) - np.maximum(boxes[:, 1], box[1])
-    common = np.maximum(widths, 0) * np.maximum(heights, 0)
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    union = areas + (box[2] - box[0]) * (box[3] - box[1]) - common
-    ratio: Floats = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-    return ratio
-
-
 def nms(boxes: Floats, scores: Floats, iou: float) -> Integers:
     """Greedy non-maximum suppression.
 
@@ -51,12 +40,12 @@ def nms(boxes: Floats, scores: Floats, iou: float) -> Integers:
         KitError: boxes or scores that are not numbers.
     """
     require_numbers(boxes, scores)
+    placed, kept = _Placed(boxes, iou), []
     order = np.argsort(-scores, kind="stable")
-    kept = []
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(best)
-        order = order[iou_with(boxes[best], boxes[order]) <= iou]
+    for position, box in zip(order.tolist(), boxes[order].tolist(), strict=True):
+        if placed.best(*box) < 0:
+            placed.put(len(placed), *box)
+            kept.append(position)
     return np.array(kept, np.int64)
 
 
@@ -170,44 +159,75 @@ def require_numbers(boxes: Floats, scores: Floats) -> None:
         raise KitError(f"a detection has a negative score: {scores.min():g}", fix=fix)
 
 
-class _Neighbours:
-    """Which fused boxes may overlap a box by more than a threshold: a grid of their centres.
+class _Placed:
+    """Boxes so far, and which of them a new one overlaps most: a grid of their centres.
 
     Boxes with IoU > t share more than t times the larger width, so their centres are less than
     max(1 - t, (1 / t - 1) / 2) times the width of either apart; the same holds for heights.
 
+    Plain floats: a box has a handful of neighbours, for which a call into numpy would take longer.
+
     Args:
-        boxes: (n, 4) all that will be asked for; their mean size becomes that of a cell.
-        iou: the threshold.
+        boxes: (n, 4) all that will be placed or asked for; their mean size becomes that of a cell.
+        iou: overlaps up to this are none.
     """
 
     def __init__(self, boxes: Floats, iou: float) -> None:
+        self._iou = iou
         self._reach = max(1 - iou, (1 / iou - 1) / 2) + _SLACK
-        width, height = (boxes[:, 2:] - boxes[:, :2]).mean(axis=0).tolist()
-        self._per_x, self._per_y = 1 / width, 1 / height
+        width, height = (boxes[:, 2:] - boxes[:, :2]).mean(axis=0).tolist() if len(boxes) else (1.0, 1.0)
+        self._per_x, self._per_y = 1 / (width or 1.0), 1 / (height or 1.0)
         self._cells: dict[tuple[int, int], list[int]] = {}
         self._cell_of: list[tuple[int, int]] = []
+        self._boxes: list[tuple[float, float, float, float, float]] = []  # x1, y1, x2, y2, area
 
-    def place(self, number: int, x1: float, y1: float, x2: float, y2: float) -> None:
-        """Add the fused box `number` (they are counted from 0), or move it."""
+    def __len__(self) -> int:
+        return len(self._boxes)
+
+    def put(self, number: int, x1: float, y1: float, x2: float, y2: float) -> None:
+        """Place the box `number` (they are counted from 0), or move it."""
+        box = (x1, y1, x2, y2, (x2 - x1) * (y2 - y1))
         cell = (int((x1 + x2) * 0.5 * self._per_x // 1), int((y1 + y2) * 0.5 * self._per_y // 1))
-        if number == len(self._cell_of):
+        if number == len(self._boxes):
+            self._boxes.append(box)
             self._cell_of.append(cell)
-        elif self._cell_of[number] == cell:
-            return
         else:
+            self._boxes[number] = box
+            if self._cell_of[number] == cell:
+                return
             self._cells[self._cell_of[number]].remove(number)
             self._cell_of[number] = cell
         self._cells.setdefault(cell, []).append(number)
 
-    def of(self, x1: float, y1: float, x2: float, y2: float) -> Iterable[int]:
-        """Numbers of all fused boxes that may overlap this box, and maybe more; in no order."""
+    def best(self, x1: float, y1: float, x2: float, y2: float) -> int:
+        """Number of the box this one overlaps most, the first of several; -1 if none by more than `iou`."""
+        area = (x2 - x1) * (y2 - y1)
+        best, most, boxes = -1, self._iou, self._boxes
+        for number in self._near(x1, y1, x2, y2):
+            other_x1, other_y1, other_x2, other_y2, other_area = boxes[number]
+            # min and max as calls would double the time.
+            width = (other_x2 if other_x2 < x2 else x2) - (other_x1 if other_x1 > x1 else x1)  # noqa: FURB136
+            height = (other_y2 if other_y2 < y2 else y2) - (other_y1 if other_y1 > y1 else y1)  # noqa: FURB136
+            if width <= 0 or height <= 0:
+                continue
+            common = width * height
+            overlap = common / (other_area + area - common)
+            if overlap > most or (overlap == most and number < best):
+                best, most = number, overlap
+        return best
+
+    def array(self) -> Floats:
+        """All boxes, (k, 4)."""
+        return np.array(self._boxes, np.float64).reshape(-1, 5)[:, :4]
+
+    def _near(self, x1: float, y1: float, x2: float, y2: float) -> Iterable[int]:
+        """Numbers of all boxes that may overlap this one, and maybe more; in no order."""
         x, y = (x1 + x2) * 0.5, (y1 + y2) * 0.5
         reach_x, reach_y = (x2 - x1) * self._reach, (y2 - y1) * self._reach
         first, last = int((x - reach_x) * self._per_x // 1), int((x + reach_x) * self._per_x // 1)
         top, bottom = int((y - reach_y) * self._per_y // 1), int((y + reach_y) * self._per_y // 1)
-        if (last - first + 1) * (bottom - top + 1) > len(self._cell_of):
-            return range(len(self._cell_of))
+        if (last - first + 1) * (bottom - top + 1) > len(self._boxes):
+            return range(len(self._boxes))
         cells = self._cells
         return [
             number
@@ -218,52 +238,29 @@ class _Neighbours:
 
 
 def _clusters(boxes: Floats, confidences: Floats, iou: float) -> tuple[Floats, Integers]:
-    """Fused boxes (k, 4) in the order in which they were opened, and the cluster of every box (n,).
-
-    Plain floats: a box has a handful of neighbours, for which a call into numpy would take longer.
-    """
-    if len(boxes) == 0:
-        return np.empty((0, 4)), np.empty(0, np.int64)
-    neighbours = _Neighbours(boxes, iou)
-    fused: list[tuple[float, float, float, float, float]] = []  # x1, y1, x2, y2, area
+    """Fused boxes (k, 4) in the order in which they were opened, and the cluster of every box (n,)."""
+    fused = _Placed(boxes, iou)
     sums: list[array[float]] = []  # of confidence * coordinate; an array("f") rounds to float32
     totals: list[float] = []
     rounded = array("f", bytes(16))
     of = np.empty(len(boxes), np.int64)
-    for position, ((x1, y1, x2, y2), confidence) in enumerate(
-        zip(boxes.tolist(), confidences.tolist(), strict=True)
-    ):
-        area = (x2 - x1) * (y2 - y1)
-        best, most = -1, iou
-        for number in neighbours.of(x1, y1, x2, y2):
-            other_x1, other_y1, other_x2, other_y2, other_area = fused[number]
-            width = (min(x2, other_x2)) - (max(x1, other_x1))
-            height = (min(y2, other_y2)) - (max(y1, other_y1))
-            if width <= 0 or height <= 0:
-                continue
-            common = width * height
-            overlap = common / (other_area + area - common)
-            if overlap > most or (overlap == most and number < best):
-                best, most = number, overlap
-        weighted = (confidence * x1, confidence * y1, confidence * x2, confidence * y2)
+    for position, (box, confidence) in enumerate(zip(boxes.tolist(), confidences.tolist(), strict=True)):
+        best = fused.best(*box)
         if best < 0:
             best = len(fused)
-            fused.append((x1, y1, x2, y2, area))
-            sums.append(array("f", weighted))
+            fused.put(best, *box)
+            sums.append(array("f", [confidence * side for side in box]))
             totals.append(confidence)
-            neighbours.place(best, x1, y1, x2, y2)
         else:
             total = totals[best] = totals[best] + confidence
-            if total > 0:  # a mean of boxes that all score 0 is the first of them
+            if total > 0:  # the mean of boxes that all score 0 is the first of them
                 own = sums[best]
-                for side, value in enumerate(weighted):
-                    own[side] += value
+                for side, value in enumerate(box):
+                    own[side] += confidence * value
                     rounded[side] = own[side] / total
-                left, upper, right, lower = rounded
-                fused[best] = (left, upper, right, lower, (right - left) * (lower - upper))
-                neighbours.place(best, left, upper, right, lower)
+                fused.put(best, *rounded)
         of[position] = best
-    return np.array(fused)[:, :4], of
+    return fused.array(), of
 
 
 def _confidences(

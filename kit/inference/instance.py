@@ -1,19 +1,25 @@
-"""One instance network over one tile under one view: boxes in the tile's own pixels, masks as run lengths."""
+"""One instance network over one image under one view: boxes in the image's own pixels, masks as run lengths.
+
+An image larger than the window the settings declare is seen in windows; only one row of them is in memory.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from kit.errors import KitError
-from kit.inference import views
+from kit.inference import crops, instance_windows, views
 from kit.inference.forward import Batcher, inference
+from kit.inference.instance_fusion import merge_views
 from kit.inference.reader import BandSource, require_pixels
-from kit.inference.resize import fit, resize_image, resize_mask
+from kit.inference.resize import fit, resize_image
 from kit.inference.settings import InstanceSettings
 from kit.inference.store import CodedDetections
-from kit.masks import coco
+from kit.masks import many
 from kit.models import Detections, InstanceNetwork
 
 
@@ -25,60 +31,113 @@ def predict_instances(
     *,
     device: torch.device,
     where: str,
+    on_batch: Callable[[int, int], None] | None = None,
 ) -> CodedDetections:
-    """Detect instances in a whole tile under one view.
+    """Detect instances in a whole image under one view, or under a set of views merged by NMS.
 
     Args:
         module: its `detect` takes RGB uint8 (1, 3, h, w) on `device`; in eval mode.
-        settings: input size, thresholds.
-        source: the tile.
-        view: name of the view.
+        settings: input size, windows, thresholds.
+        source: the image.
+        view: name of the view or set.
         device: where the module is.
         where: member and image, for messages.
+        on_batch: called with (done, total) after every window.
 
     Returns:
-        At most `settings.max_per_image` detections, best score first; equal scores keep the network's order.
+        At most `settings.max_per_image` detections a window, best score first; equal scores keep the order of
+        windows, views and the network.
 
     Raises:
-        KitError: no pixels, boxes or scores that are not numbers, memory out.
+        KitError: no pixels, boxes or scores that are not numbers, masks of another size, memory out.
     """
     require_pixels(source, where)
-    height, width = source.height, source.width
-    shown_height, shown_width = fit(height, width, settings.size)
-    input_HWC = resize_image(source.read_band(0, height), shown_height, shown_width)
-    x_NCHW = torch.from_numpy(np.array(input_HWC)).permute(2, 0, 1)[None]
+    windows = instance_windows.plan(source.height, source.width, settings)
+    total = len(windows) * len(windows[0])
+    found: list[CodedDetections] = []
+    for row in windows:
+        _, y1, _, y2 = row[0].shown
+        band_HWC = source.read_band(y1, y2)
+        for window in row:
+            x1, _, x2, _ = window.shown
+            image_HWC = band_HWC[:, x1:x2]
+            under = [
+                _detect(module, settings, image_HWC, one, device=device, where=where)
+                for one in views.get_set(view)
+            ]
+            found.append(_placed(merge_views(under, settings), (y1, x1), source))
+            if on_batch is not None:
+                on_batch(len(found), total)
+    return found[0] if total == 1 else instance_windows.merge(windows, found, settings)
+
+
+def _detect(
+    module: InstanceNetwork,
+    settings: InstanceSettings,
+    image_HWC: NDArray[np.uint8],
+    view: views.View,
+    *,
+    device: torch.device,
+    where: str,
+) -> CodedDetections:
+    """Instances of an image or window under one view, in its own pixels."""
+    height, width = image_HWC.shape[:2]
+    shown = fit(height, width, max(1, int(settings.size * view.scale + 0.5)))
+    x_NCHW = torch.from_numpy(np.array(resize_image(image_HWC, *shown))).permute(2, 0, 1)[None]
 
     def forward(x_NCHW: torch.Tensor) -> Detections:
         with inference(device, autocast=settings.autocast):
-            return module.detect(views.apply(view, x_NCHW.to(device)).contiguous())[0]
+            return module.detect(views.apply(view.name, x_NCHW.to(device)).contiguous())[0]
 
     found = Batcher(1, where=where).run(forward, x_NCHW)[0]
+    scores, shown_boxes = _numbers(found, views.apply(view.name, x_NCHW).shape[-2:], where)
+    boxes = views.invert_boxes(view.name, shown_boxes, *shown)
+    boxes *= np.array([width / shown[1], height / shown[0]] * 2)
+    boxes = np.clip(boxes, 0, [width, height, width, height])
+    usable = (scores >= settings.score_threshold) & (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
+    order = [index for index in np.argsort(-scores, kind="stable").tolist() if usable[index]]
+    kept: list[int] = []
+    masks: list[crops.Crop] = []
+    for index, crop in zip(order, crops.cut(found.masks, order, view.name), strict=True):
+        if len(kept) == settings.max_per_image:
+            break
+        mask = crop and crops.resize(crop, shown, (height, width), settings.mask_threshold)
+        if mask is not None:
+            kept.append(index)
+            masks.append(mask)
+    corners = [(mask.top, mask.left) for mask in masks]
+    runs = many.from_crops([mask.pixels for mask in masks], corners, height)
+    return CodedDetections(height, width, boxes[kept], scores[kept], many.encode(runs, height, width))
+
+
+def _numbers(
+    found: Detections, size: tuple[int, ...], where: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (n,) and boxes (n, 4) of a network that was shown an image of `size`."""
     scores = found.scores.float().cpu().numpy().astype(np.float64)
-    shown_boxes = found.boxes.float().cpu().numpy().astype(np.float64).reshape(-1, 4)
-    if not (np.isfinite(scores).all() and np.isfinite(shown_boxes).all()):
+    boxes = found.boxes.float().cpu().numpy().astype(np.float64).reshape(-1, 4)
+    if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
         raise KitError(
             "the network returned boxes or scores that are not numbers",
             where=where,
             fix="weights are damaged or overflow in float16: see the training log or set autocast false",
         )
-    boxes = views.invert_boxes(view, shown_boxes, shown_height, shown_width)
-    boxes *= np.array([width / shown_width, height / shown_height] * 2)
-    boxes = np.clip(boxes, 0, [width, height, width, height])
-    kept: list[np.int64] = []
-    masks: list[bytes] = []
-    for index in np.argsort(-scores, kind="stable"):
-        x1, y1, x2, y2 = boxes[index]
-        if (
-            len(kept) == settings.max_per_image
-            or scores[index] < settings.score_threshold
-            or x1 >= x2
-            or y1 >= y2
-        ):
-            continue
-        shown_HW = views.invert(view, found.masks[index]).cpu().numpy().astype(bool)
-        mask_HW = resize_mask(shown_HW, height, width, settings.mask_threshold)
-        if mask_HW.any():
-            kept.append(index)
-            masks.append(coco.encode(mask_HW))
-    order: NDArray[np.int64] = np.array(kept, np.int64)
-    return CodedDetections(height, width, boxes[order], scores[order], masks)
+    if len(boxes) != len(scores) or tuple(found.masks.shape) != (len(scores), *size):
+        raise KitError(
+            f"the network returned {len(boxes)} boxes, {len(scores)} scores and masks of the shape "
+            f"{tuple(found.masks.shape)} for an input of {size[0]} x {size[1]}",
+            where=where,
+            fix="`detect` has to return one box, score and mask of the input's size for every instance",
+        )
+    return scores, boxes
+
+
+def _placed(found: CodedDetections, corner: tuple[int, int], source: BandSource) -> CodedDetections:
+    """Detections of a window, (top, left) being its corner, in the image it was cut from."""
+    size = source.height, source.width
+    if (found.height, found.width) == size:
+        return found
+    runs = many.decode(found.masks, found.height, found.width)
+    masks = many.encode(runs.placed(found.height, corner, source.height), *size)
+    boxes = found.boxes + np.array([corner[1], corner[0]] * 2)
+    return CodedDetections(*size, boxes, found.scores, masks)

@@ -12,6 +12,7 @@ import numpy as np
 from kit.competitions.base import Instances
 from kit.inference import calibration, mask_fusion
 from kit.inference.boxes import Clusters, nms, weighted_boxes_fusion
+from kit.inference.instance_windows import joined, plan
 from kit.inference.settings import InstanceFusion, InstanceSettings
 from kit.inference.store import CodedDetections
 from kit.masks import many
@@ -34,18 +35,14 @@ def merge_views(views: Sequence[CodedDetections], settings: InstanceSettings) ->
 
     Args:
         views: one an executed view, all of one image.
-        settings: the member's; `nms_iou` and `max_per_image` apply.
+        settings: the member's; `nms_iou` applies, and `max_per_image` to every window.
     """
-    together = CodedDetections(
-        views[0].height,
-        views[0].width,
-        np.concatenate([view.boxes for view in views]),
-        np.concatenate([view.scores for view in views]),
-        [mask for view in views for mask in view.masks],
-    )
+    together = joined(views)
     if len(views) == 1:
         return together
-    return together.take(nms(together.boxes, together.scores, settings.nms_iou)[: settings.max_per_image])
+    windows = plan(together.height, together.width, settings)
+    most = settings.max_per_image * len(windows) * len(windows[0])
+    return together.take(nms(together.boxes, together.scores, settings.nms_iou)[:most])
 
 
 def fuse_instances(

@@ -156,20 +156,26 @@ class SemanticSettings(_Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceSettings(_Settings):
-    """How one instance network sees a tile.
+    """How one instance network sees an image: whole, or in windows that overlap where it is larger than one.
 
     Attributes:
-        size: the tile's longer side at the network's input, pixels; the ratio is kept.
+        size: the longer side of the image or window at the network's input, pixels; the ratio is kept. Times
+            the scale of a view ("hflip@0.8").
+        window: pixels a side of the image that the network sees at once; None: every image whole.
+        overlap: pixels that neighbouring windows share at least: more than most instances are long.
         score_threshold: detections below are dropped (published .001: low-scored extras cost AP almost
             nothing).
         nms_iou: detections of several views of one member that overlap more are the same instance.
-        max_per_image: best detections kept of each view and of the merged views.
+        max_per_image: best detections kept of each window under each view, and as many a window of the merged
+            views.
         mask_threshold: of the network's mask probability; masks leave the network as bool, so this also
             decides a pixel when a mask is resized back.
         autocast: float16 autocast on CUDA; the CPU always computes in float32.
     """
 
     size: int
+    window: int | None = None
+    overlap: int = 0
     score_threshold: float = 0.001
     nms_iou: float = 0.5
     max_per_image: int = 100
@@ -178,6 +184,13 @@ class InstanceSettings(_Settings):
 
     def __post_init__(self) -> None:
         _require(self.size >= 1, f"size must be at least 1 pixel, not {self.size}")
+        _require(
+            self.window is None or self.window >= 1, f"window must be at least 1 pixel, not {self.window}"
+        )
+        _require(
+            0 <= self.overlap <= (self.window or 0) // 2,
+            f"overlap {self.overlap} is not from 0 to half the window ({self.window})",
+        )
         _require(0 <= self.score_threshold < 1, f"score_threshold {self.score_threshold} is outside [0, 1)")
         _require(0 < self.nms_iou <= 1, f"nms_iou {self.nms_iou} is outside (0, 1]")
         _require(self.max_per_image >= 1, f"max_per_image must be at least 1, not {self.max_per_image}")

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.errors import KitError
-from kit.inference.boxes import CONFIDENCES, iou_with, nms, weighted_boxes_fusion
+from kit.inference.boxes import CONFIDENCES, nms, weighted_boxes_fusion
 
 SIDE = 512
 """A power of two: dividing by it, as ensemble-boxes wants boxes, rounds nothing."""
@@ -189,23 +189,31 @@ def test_what_cannot_be_ranked_is_refused(box, score, message):
         weighted_boxes_fusion([boxes], [scores], [1.0], iou=0.5, skip_score=0)
 
 
+def overlap(a, b):
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    common = max(width, 0) * max(height, 0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common
+    return common / union if union else 0.0
+
+
 def slow_nms(boxes, scores, iou):
     kept = []
     for index in sorted(range(len(scores)), key=lambda position: (-scores[position], position)):
-        if all(iou_with(boxes[index], boxes[other][None])[0] <= iou for other in kept):
+        if all(overlap(boxes[index], boxes[other]) <= iou for other in kept):
             kept.append(index)
     return kept
 
 
 @settings(deadline=None)
-@given(seed=st.integers(0, 10**6), ties=st.booleans())
-def test_nms_equals_plain_loops_also_with_equal_scores(seed, ties):
+@given(seed=st.integers(0, 10**6), ties=st.booleans(), iou=st.sampled_from([0.02, 0.3, 0.5, 0.9, 1.0]))
+def test_nms_equals_plain_loops_also_with_equal_scores_and_boxes(seed, ties, iou):
     boxes, scores = (part[0] for part in scene(np.random.default_rng(seed), 1, 40))
-    scores = scores.round(1) if ties else scores
-    assert nms(boxes, scores, 0.5).tolist() == slow_nms(boxes, scores, 0.5)
+    if ties:
+        boxes, scores = np.concatenate([boxes, boxes // 40 * 40]), np.tile(scores.round(1), 2)
+    assert nms(boxes, scores, iou).tolist() == slow_nms(boxes, scores, iou)
 
 
-def test_overlap_is_that_of_areas_and_zero_without_area():
-    boxes = np.array([[0.0, 0, 2, 2], [1, 1, 3, 3], [2, 0, 4, 2], [1, 1, 1, 1]])
-    assert iou_with(boxes[0], boxes).tolist() == [1.0, 1 / 7, 0.0, 0.0]
-    assert iou_with(boxes[3], boxes[3:]).tolist() == [0.0]
+def test_boxes_without_area_suppress_nothing():
+    boxes = np.array([[1.0, 1, 1, 1], [1, 1, 1, 1], [0, 0, 2, 2]])
+    assert nms(boxes, np.array([0.9, 0.8, 0.7]), 0.5).tolist() == [0, 1, 2]
+    assert nms(boxes[:2], np.array([0.9, 0.8]), 0.5).tolist() == [0, 1]

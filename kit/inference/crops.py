@@ -1,0 +1,141 @@
+"""A network's masks on their way to the image: cut out on the device, copied together, resized as they are.
+
+A mask of a 2048-px input is 4 MB, of which its instance covers a hundredth. Only that is copied and resized.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kit.inference import views
+
+Bools = NDArray[np.bool_]
+
+_COPIED = 1 << 26
+"""Bytes of masks that are copied from the device at once, unless one mask alone is larger."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The part of a mask that holds all its foreground.
+
+    Attributes:
+        pixels: bool (rows, columns).
+        top: row of the whole mask it starts at.
+        left: column of the whole mask it starts at.
+    """
+
+    pixels: Bools
+    top: int
+    left: int
+
+
+def cut(mask_NHW: torch.Tensor, order: Sequence[int], view: str) -> Iterator[Crop | None]:
+    """Masks found under a view, cut out and turned back, in some order.
+
+    Args:
+        mask_NHW: bool, on any device, as the view shows the image.
+        order: which masks.
+        view: its name.
+
+    Yields:
+        One crop a mask, in the image's own frame at the network's resolution; None for an empty mask.
+    """
+    if not len(order):
+        return
+    count, height, width = mask_NHW.shape
+    covered = torch.cat([mask_NHW.any(dim=2), mask_NHW.any(dim=1)], dim=1).cpu().numpy()
+    frames = np.concatenate([_span(covered[:, :height]), _span(covered[:, height:])], axis=1)
+    frame_of = frames.tolist()  # top, bottom, left, right
+    rows, columns = (width, height) if views.get(view).swap else (height, width)
+    boxes = frames[:, [2, 0, 3, 1]].astype(np.float64).reshape(count, 4)
+    corners = views.invert_boxes(view, boxes, rows, columns)[:, [1, 0]].astype(np.int64).tolist()
+    for portion in _portions(order, [(f[1] - f[0]) * (f[3] - f[2]) for f in frame_of]):
+        parts = []
+        for index in portion:
+            top, bottom, left, right = frame_of[index]
+            parts.append(views.invert(view, mask_NHW[index, top:bottom, left:right]))
+        flat = torch.cat([part.reshape(-1) for part in parts]).cpu().numpy()
+        stops = np.cumsum([part.numel() for part in parts])
+        for index, part, own in zip(portion, parts, np.split(flat, stops[:-1]), strict=True):
+            yield Crop(own.reshape(tuple(part.shape)), *corners[index]) if len(own) else None
+
+
+def resize(crop: Crop, source: tuple[int, int], target: tuple[int, int], threshold: float) -> Crop | None:
+    """The mask at another size, as `kit.inference.resize.resize_mask` resizes whole masks, but exactly.
+
+    Coverage is counted in whole parts of a pixel, so it is the same from whichever side one looks: a mask
+    found in a mirrored image is the mirrored mask.
+
+    Args:
+        crop: of a mask of the size `source`.
+        source: (height, width).
+        target: (height, width).
+        threshold: coverage in (0, 1) from which a pixel belongs to the mask.
+
+    Returns:
+        What is left; None if that is nothing.
+    """
+    if source == target:
+        return crop
+    shrinks = target[0] <= source[0] and target[1] <= source[1]
+    rows, columns = crop.pixels.shape
+    down, top, whole_y = _overlaps(crop.top, crop.top + rows, source[0], target[0], shrinks=shrinks)
+    across, left, whole_x = _overlaps(crop.left, crop.left + columns, source[1], target[1], shrinks=shrinks)
+    # Sums of whole numbers are exact: in float32 up to 2 ** 24.
+    exact = np.float32 if whole_y * whole_x <= 1 << 24 else np.float64
+    covered_HW = down.astype(exact) @ crop.pixels.astype(exact) @ across.T.astype(exact)
+    mask_HW: Bools = covered_HW >= threshold * (whole_y * whole_x)
+    return Crop(mask_HW, top, left) if mask_HW.any() else None
+
+
+def _span(covered: Bools) -> NDArray[np.int64]:
+    """First covered position and the one after the last, (n, 2), of (n, length); zeros without any."""
+    first = covered.argmax(axis=1)
+    after = covered.shape[1] - covered[:, ::-1].argmax(axis=1)
+    return np.where(covered.any(axis=1, keepdims=True), np.stack([first, after], axis=1), 0)
+
+
+def _portions(order: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    portion: list[int] = []
+    total = 0
+    for index in order:
+        if portion and total + sizes[index] > _COPIED:
+            yield portion
+            portion, total = [], 0
+        portion.append(index)
+        total += sizes[index]
+    yield portion
+
+
+def _overlaps(
+    begin: int, end: int, source: int, target: int, *, shrinks: bool
+) -> tuple[NDArray[np.int64], int, int]:
+    """How much the source pixels begin..end count for the target pixels they touch along one axis.
+
+    Returns:
+        (target pixels, source pixels) in whole parts of a target pixel; the first of the target pixels; how
+        many parts make a whole.
+    """
+    divisor = math.gcd(source, target)
+    source_parts, target_parts = source // divisor, target // divisor
+    j = np.arange(begin, end)
+    if shrinks:  # the part of each target pixel that each source pixel fills
+        first, after = begin * target_parts // source_parts, -(-end * target_parts // source_parts)
+        i = np.arange(first, after)[:, None]
+        near = np.maximum(i * source_parts, j * target_parts)
+        far = np.minimum((i + 1) * source_parts, (j + 1) * target_parts)
+        return np.maximum(far - near, 0), first, source_parts
+    # Linear between the centres of source pixels; beyond the outermost, their value.
+    whole = 2 * target_parts
+    centre = (2 * np.arange(target) + 1) * source_parts - target_parts
+    centre = centre.clip(0, whole * (source - 1))
+    touched = np.flatnonzero((centre > whole * (begin - 1)) & (centre < whole * end))
+    weights = whole - np.abs(centre[touched][:, None] - whole * j)
+    return np.maximum(weights, 0), int(touched[0]) if len(touched) else 0, whole

@@ -1,0 +1,203 @@
+"""Windows over an image too large for one network input, and what becomes of instances at their seams."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.inference import mask_fusion
+from kit.inference.boxes import nms
+from kit.inference.settings import InstanceSettings
+from kit.inference.store import CodedDetections
+from kit.masks import coco, many, rle
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_AGREE = 0.5
+"""Intersection over union, inside what two windows share, from which two masks are of one instance."""
+_TOUCH = 2.0
+"""Pixels from a window's border within which a box counts as cut there: boxes are not exact to a pixel."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """One network input; rectangles are x1, y1, x2, y2 in pixels of the image.
+
+    Attributes:
+        shown: what the network sees.
+        core: the part of it that no other window's core holds; cores make up the image.
+    """
+
+    shown: tuple[int, int, int, int]
+    core: tuple[int, int, int, int]
+
+
+def plan(height: int, width: int, settings: InstanceSettings) -> list[list[Window]]:
+    """Rows of windows, top to bottom: one that is the image if that is no larger than a window.
+
+    Windows are spread evenly, all of one size, so neighbours share `settings.overlap` pixels or more; their
+    cores meet in the middle of what they share.
+    """
+    rows, columns = (_spread(side, settings.window, settings.overlap) for side in (height, width))
+    return [
+        [Window((x1, y1, x2, y2), (left, top, right, bottom)) for x1, x2, left, right in columns]
+        for y1, y2, top, bottom in rows
+    ]
+
+
+def _spread(side: int, window: int | None, overlap: int) -> list[tuple[int, int, int, int]]:
+    """Along one axis: start and end of each window and of its core."""
+    if window is None or side <= window:
+        return [(0, side, 0, side)]
+    count = -(-(side - overlap) // (window - overlap))
+    starts = [(side - window) * number // (count - 1) for number in range(count)]
+    seams = [(after + before + window) // 2 for before, after in itertools.pairwise(starts)]
+    return [
+        (start, start + window, first, last)
+        for start, first, last in zip(starts, [0, *seams], [*seams, side], strict=True)
+    ]
+
+
+def joined(parts: Sequence[CodedDetections]) -> CodedDetections:
+    """All detections of some parts, at least one, of one image."""
+    return CodedDetections(
+        parts[0].height,
+        parts[0].width,
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        [mask for part in parts for mask in part.masks],
+    )
+
+
+def merge(
+    windows: Sequence[Sequence[Window]], found: Sequence[CodedDetections], settings: InstanceSettings
+) -> CodedDetections:
+    """Detections of all windows to those of the image.
+
+    A detection is cut if its box touches a border of its window that is not the image's. Where the masks of
+    two windows agree inside what both show, a cut one gives way to one that is not, and two cut ones become
+    one: their union, with the better score. Any other cut one counts only if its centre lies in its window's
+    core. What two windows show whole is left to NMS.
+
+    Args:
+        windows: of `plan`.
+        found: in the same order, row by row, in pixels of the image.
+        settings: `nms_iou` applies.
+
+    Returns:
+        Best score first; equal scores in the order of the windows.
+    """
+    all_found = joined(found)
+    window_of = np.repeat(np.arange(len(found)), [len(part.scores) for part in found])
+    flat = [window for row in windows for window in row]
+    shown = np.array([window.shown for window in flat], np.int64).reshape(-1, 4)
+    cut = _cut(all_found.boxes, shown[window_of], all_found.height, all_found.width)
+    pairs = [
+        pair
+        for first, second in _neighbours(len(windows), len(windows[0]))
+        for pair in _same(all_found, cut, window_of, (first, second), shown)
+    ]
+    gone = np.zeros(len(cut), bool)
+    for first, second in pairs:
+        if cut[first] != cut[second]:
+            gone[first if cut[first] else second] = True
+    groups = _groups([pair for pair in pairs if not gone[list(pair)].any() and cut[list(pair)].all()])
+    grouped = np.zeros(len(cut), bool)
+    grouped[[number for group in groups for number in group]] = True
+    centres = (all_found.boxes[:, :2] + all_found.boxes[:, 2:]) / 2
+    core = np.array([window.core for window in flat], np.float64).reshape(-1, 4)[window_of]
+    in_core = ((centres >= core[:, :2]) & (centres < core[:, 2:])).all(axis=1)
+    alone = np.flatnonzero(~gone & ~grouped & (~cut | in_core))
+    whole = [all_found.take(alone), *(_united(all_found.take(np.array(group))) for group in groups)]
+    together = joined(whole)
+    return together.take(nms(together.boxes, together.scores, settings.nms_iou))
+
+
+def _cut(boxes: Floats, shown: NDArray[np.int64], height: int, width: int) -> Bools:
+    """Which boxes (n, 4) touch a border of their windows (n, 4) that is not the image's; (n,)."""
+    near = (boxes[:, :2] <= shown[:, :2] + _TOUCH) & (shown[:, :2] > 0)
+    far = (boxes[:, 2:] >= shown[:, 2:] - _TOUCH) & (shown[:, 2:] < [width, height])
+    return np.asarray((near | far).any(axis=1))
+
+
+def _neighbours(rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    """Numbers of windows beside, below and across each other, each pair once."""
+    for row, column in itertools.product(range(rows), range(columns)):
+        for down, aside in ((0, 1), (1, -1), (1, 0), (1, 1)):
+            if row + down < rows and 0 <= column + aside < columns:
+                yield row * columns + column, (row + down) * columns + column + aside
+
+
+def _same(
+    found: CodedDetections,
+    cut: Bools,
+    window_of: NDArray[np.int64],
+    pair: tuple[int, int],
+    shown: NDArray[np.int64],
+) -> Iterator[tuple[int, int]]:
+    """Detections of two windows, at least one of them cut, whose masks agree inside what both show."""
+    first, second = (np.flatnonzero(window_of == number) for number in pair)
+    left, top = np.maximum(shown[pair[0], :2], shown[pair[1], :2]).tolist()
+    right, bottom = np.minimum(shown[pair[0], 2:], shown[pair[1], 2:]).tolist()
+    if not len(first) or not len(second) or left >= right or top >= bottom:
+        return
+    near = np.maximum(found.boxes[first, None, :2], found.boxes[None, second, :2])
+    far = np.minimum(found.boxes[first, None, 2:], found.boxes[None, second, 2:])
+    touching = (near < far).all(axis=2) & (cut[first][:, None] | cut[second][None])
+    inside: dict[int, rle.Runs] = {}
+    for row, column in np.argwhere(touching).tolist():
+        one, other = int(first[row]), int(second[column])
+        for number in (one, other):
+            if number not in inside:
+                runs = many.decode([found.masks[number]], found.height, found.width)
+                inside[number] = _clipped(runs, found.height, (top, left, bottom, right))
+        common = rle.intersection(inside[one], inside[other])
+        union = rle.area(inside[one]) + rle.area(inside[other]) - common
+        if union and common >= _AGREE * union:
+            yield one, other
+
+
+def _clipped(runs: many.ManyRuns, height: int, tlbr: tuple[int, int, int, int]) -> rle.Runs:
+    """What of one mask lies in a rectangle; runs end with their columns."""
+    top, left, bottom, right = tlbr
+    strokes = runs.columns(height)
+    column = strokes.starts // height
+    first = np.maximum(strokes.starts, column * height + top)
+    after = np.minimum(strokes.ends, column * height + bottom)
+    kept = (first < after) & (column >= left) & (column < right)
+    return np.stack([first[kept], after[kept] - first[kept]], axis=1)
+
+
+def _groups(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Numbers that are connected by pairs."""
+    group_of: dict[int, list[int]] = {}
+    for first, second in pairs:
+        one, other = group_of.get(first, [first]), group_of.get(second, [second])
+        joined = one if one is other else sorted({*one, *other})
+        group_of.update(dict.fromkeys(joined, joined))
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+def _united(pieces: CodedDetections) -> CodedDetections:
+    """One detection of the pieces of an instance."""
+    height, width, count = pieces.height, pieces.width, len(pieces.masks)
+    box = np.concatenate([pieces.boxes[:, :2].min(axis=0), pieces.boxes[:, 2:].max(axis=0)])[None]
+    bounds = np.array([rle.bounding_box(coco.runs_of(mask, height, width), height) for mask in pieces.masks])
+    hull = np.concatenate([bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)]).astype(np.float64)[None]
+    union = mask_fusion.fuse(
+        many.decode(pieces.masks, height, width),
+        np.zeros(count, np.int64),
+        None,
+        np.ones(1, np.int64),
+        mask_fusion.Frames.around(hull, height, width),
+        morphology="none",
+        kernel=1,
+    )
+    return CodedDetections(
+        height, width, box, pieces.scores.max(keepdims=True), many.encode(union, height, width)
+    )
