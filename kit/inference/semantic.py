@@ -20,7 +20,7 @@ from kit.errors import KitError
 from kit.inference import views
 from kit.inference.blend import Blend, Gaussian, Halo
 from kit.inference.forward import Batcher, inference
-from kit.inference.layout import layout
+from kit.inference.layout import Layout, layout
 from kit.inference.prefetch import Prefetch, WriteBehind
 from kit.inference.reader import BandSource, Batch, batches, require_pixels
 from kit.inference.settings import SemanticSettings
@@ -34,6 +34,8 @@ _READ_AHEAD = 2
 """Batches of network inputs waiting for the network."""
 _WRITE_BEHIND = 2
 """Batches of probabilities waiting for the writer."""
+_CPU_PIXELS = 1 << 19
+"""The CPU is not faster with more at once, but needs more memory."""
 _ROUNDING = 1e-5
 """A mean of float32 probabilities may exceed 1 by this."""
 _BLENDS: dict[str, type[Blend]] = {"halo": Halo, "gaussian": Gaussian}
@@ -133,7 +135,7 @@ def predict_map(
             when it is whole.
         device: where the module is.
         where: member and image, for messages.
-        batch_size: instead of the settings'.
+        batch_size: instead of the settings', which on the CPU is an upper limit.
         on_batch: called with (tiles done, tiles in all) after every batch.
         on_skipped: called once with (tiles without tissue, tiles in all) if the settings skip background.
         info: what is known of the image; its pixel size counts if the settings have one.
@@ -148,7 +150,7 @@ def predict_map(
     forward = _Views(module, output, view, device, autocast=settings.autocast)
     size = (source.height, source.width)
     plan = layout(settings, forward.scales, size, pixel_size=info.pixel_size if info else None, where=where)
-    batcher = Batcher(batch_size or settings.batch_size, where=where)
+    batcher = Batcher(batch_size or _batch_size(settings, plan, device), where=where)
     windows = batches(source, plan, batcher.size, skip_background=settings.skip_background)
     done = skipped = 0
     with MapWriter(target, *size, settings.stored) as file:
@@ -169,6 +171,13 @@ def predict_map(
     if on_skipped is not None and settings.skip_background:
         on_skipped(skipped, len(plan))
     return target
+
+
+def _batch_size(settings: SemanticSettings, plan: Layout, device: torch.device) -> int:
+    if device.type != "cpu":
+        return settings.batch_size
+    pixels = max(rows * columns for rows, columns in plan.inputs)
+    return min(settings.batch_size, max(1, _CPU_PIXELS // pixels))
 
 
 def _tensors(

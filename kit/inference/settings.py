@@ -75,7 +75,7 @@ class SemanticSettings(_Settings):
         pixel_size: micrometres of a full-resolution pixel for which core, context and scale hold. An image of
             another pixel size is cut into windows of the same micrometres, seen by the network at the same
             input size. None, or an image of unknown pixel size: windows are what they are in pixels.
-        batch_size: windows in one forward pass; halved when memory runs out.
+        batch_size: windows in one forward pass, fewer on the CPU; halved when memory runs out.
         blend: "halo" keeps cores only: no sums. "gaussian" is the mean over all windows that show a pixel,
             weighted by a normal density around each window's centre, sigma an eighth of the window (nnU-Net).
         skip_background: cores without tissue become probability 0 and are not shown to the network.

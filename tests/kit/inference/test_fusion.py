@@ -139,12 +139,25 @@ def test_views_of_a_member_are_merged_by_nms():
 )
 def test_streamed_means_are_thresholded_like_whole_ones(seed, count, height, width, threshold):
     rng = np.random.default_rng(seed)
-    maps = [rng.integers(0, 65536, (height, width), np.uint16) for _ in range(count)]
+    tops = rng.choice([255, 65535], count)
+    types = [np.uint8 if top == 255 else np.uint16 for top in tops]
+    maps = [rng.integers(0, top + 1, (height, width), kind) for top, kind in zip(tops, types, strict=True)]
     weights = rng.uniform(0.2, 2, count).tolist()
-    mean_HW = np.average(np.array(maps) / 65535, axis=0, weights=weights)
+    mean_HW = np.average(
+        [map_HW / top for map_HW, top in zip(maps, tops, strict=True)], axis=0, weights=weights
+    )
     found_HW = rle.decode(fusion.fuse_semantic(maps, weights, threshold), height, width)
     clear = np.abs(mean_HW - threshold) > 1e-6
     assert np.array_equal(found_HW[clear], (mean_HW >= threshold)[clear])
+
+
+@pytest.mark.parametrize("top", [255, 65535])
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.55, 15 / 255, 1 / 3, 0.9999999])
+def test_one_map_is_thresholded_on_its_levels_as_on_its_probabilities(top, threshold):
+    levels_HW = np.arange(top + 1).reshape(16, -1).astype(np.uint8 if top == 255 else np.uint16)
+    ((_, mean_HW),) = fusion.mean_bands([levels_HW], [0.7])
+    found_HW = rle.decode(fusion.fuse_semantic([levels_HW], [0.7], threshold), *levels_HW.shape)
+    assert np.array_equal(found_HW, mean_HW >= np.float32(threshold))
 
 
 def test_bands_of_rows_give_the_same_mask_as_one_band(monkeypatch):

@@ -91,6 +91,32 @@ def test_batches_that_run_out_of_memory_give_the_same_map(tmp_path, semantic, bl
     assert max(tight.network.batches[3:]) == 2
 
 
+def test_large_windows_go_through_the_cpu_one_by_one_unless_told_otherwise(tmp_path, colours):
+    """More at once need more memory and are not faster there."""
+
+    def batches(core, **told):
+        seen = []
+        hook = colours.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+        predict_map(
+            colours,
+            "logit",
+            SemanticSettings(core=core, context=0, scale=1.0, batch_size=4),
+            ArraySource(np.zeros((2 * core, 2 * core, 3), np.uint8)),
+            view="identity",
+            target=tmp_path / "map.npy",
+            device=CPU,
+            where="m",
+            **told,
+        )
+        hook.remove()
+        return seen
+
+    assert batches(64) == [4]
+    assert batches(512) == [2, 2]
+    assert batches(768) == [1, 1, 1, 1]
+    assert batches(768, batch_size=3) == [3, 1]
+
+
 @pytest.mark.parametrize("blend", ["halo", "gaussian"])
 def test_the_map_does_not_depend_on_the_batch_size(tmp_path, semantic, blend):
     image_HWC = image(70, 45)
