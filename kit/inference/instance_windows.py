@@ -93,14 +93,16 @@ def merge(
         Best score first; equal scores in the order of the windows.
     """
     all_found = joined(found)
-    window_of = np.repeat(np.arange(len(found)), [len(part.scores) for part in found])
+    counts = [len(part.scores) for part in found]
+    numbers = np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])
+    window_of = np.repeat(np.arange(len(found)), counts)
     flat = [window for row in windows for window in row]
     shown = np.array([window.shown for window in flat], np.int64).reshape(-1, 4)
     cut = _cut(all_found.boxes, shown[window_of], all_found.height, all_found.width)
     pairs = [
         pair
         for first, second in _neighbours(len(windows), len(windows[0]))
-        for pair in _same(all_found, cut, window_of, (first, second), shown)
+        for pair in _same(all_found, cut, (numbers[first], numbers[second]), (shown[first], shown[second]))
     ]
     gone = np.zeros(len(cut), bool)
     for first, second in pairs:
@@ -126,9 +128,10 @@ def _cut(boxes: Floats, shown: NDArray[np.int64], height: int, width: int) -> Bo
 
 
 def _neighbours(rows: int, columns: int) -> Iterator[tuple[int, int]]:
-    """Numbers of windows beside, below and across each other, each pair once."""
+    """Numbers of windows that may share pixels, each pair once: sharing half, they reach two steps far."""
+    steps = [(down, aside) for down in range(3) for aside in range(-2, 3) if (down, aside) > (0, 0)]
     for row, column in itertools.product(range(rows), range(columns)):
-        for down, aside in ((0, 1), (1, -1), (1, 0), (1, 1)):
+        for down, aside in steps:
             if row + down < rows and 0 <= column + aside < columns:
                 yield row * columns + column, (row + down) * columns + column + aside
 
@@ -136,14 +139,13 @@ def _neighbours(rows: int, columns: int) -> Iterator[tuple[int, int]]:
 def _same(
     found: CodedDetections,
     cut: Bools,
-    window_of: NDArray[np.int64],
-    pair: tuple[int, int],
-    shown: NDArray[np.int64],
+    numbers: tuple[NDArray[np.int64], NDArray[np.int64]],
+    shown: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> Iterator[tuple[int, int]]:
     """Detections of two windows, at least one of them cut, whose masks agree inside what both show."""
-    first, second = (np.flatnonzero(window_of == number) for number in pair)
-    left, top = np.maximum(shown[pair[0], :2], shown[pair[1], :2]).tolist()
-    right, bottom = np.minimum(shown[pair[0], 2:], shown[pair[1], 2:]).tolist()
+    first, second = numbers
+    left, top = np.maximum(shown[0][:2], shown[1][:2]).tolist()
+    right, bottom = np.minimum(shown[0][2:], shown[1][2:]).tolist()
     if not len(first) or not len(second) or left >= right or top >= bottom:
         return
     near = np.maximum(found.boxes[first, None, :2], found.boxes[None, second, :2])

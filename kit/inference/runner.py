@@ -102,14 +102,14 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
         module: of `open_member`, or of training in eval mode on `device`.
         member: settings and identity; for training's out-of-fold predictions with the sha256 of the weights
             just written.
-        pass_: its view; semantic: or a set of views, whose mean probability is stored.
+        pass_: its view, or a set of views: their mean probability, or their detections after NMS, is stored.
         image_id: used in the file's name and in messages.
         image: the image file.
         out: root folder of all passes.
         device: where the module is.
         batch_size: semantic only: instead of the settings'.
-        on_batch: called with (done, total) after every forward pass, in tiles; an instance network's image is
-            one tile.
+        on_batch: called with (done, total) after every forward pass, in tiles; a tile of an instance network
+            is a window, or the image.
         on_skipped: semantic only: called once with (tiles without tissue, tiles in all) if the settings skip
             background.
         info: what the competition knows of the image; its pixel size counts if the settings have one.
@@ -128,10 +128,10 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
     with open_slide(image) as slide:
         if isinstance(module, InstanceNetwork):
             settings = InstanceSettings.from_dict(member.inference, where=member.name)
-            found = predict_instances(module, settings, slide, pass_.view, device=device, where=where)
+            found = predict_instances(
+                module, settings, slide, pass_.view, device=device, where=where, on_batch=on_batch
+            )
             save_detections(target, found)
-            if on_batch is not None:
-                on_batch(1, 1)
             return target
         output = module.spec.output
         if output == "detections":

@@ -1,0 +1,161 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit.inference import instance_windows
+from kit.inference.instance import predict_instances
+from kit.inference.reader import ArraySource
+from kit.inference.settings import InstanceSettings
+from kit.inference.store import CodedDetections
+from kit.masks import coco, rle
+
+SIZE = (40, 70)
+HALVES = InstanceSettings(size=40, window=40, overlap=10)
+"""Columns 0..40 and 30..70 of an image of `SIZE`; cores meet at column 35."""
+
+
+@given(
+    height=st.integers(1, 300),
+    width=st.integers(1, 300),
+    window=st.integers(1, 90),
+    share=st.floats(0, 0.5),
+)
+def test_windows_lie_inside_share_what_is_asked_and_their_cores_make_up_the_image(
+    height, width, window, share
+):
+    settings = InstanceSettings(size=8, window=window, overlap=int(window * share))
+    rows = instance_windows.plan(height, width, settings)
+    times = np.zeros((height, width), np.int64)
+    for row in rows:
+        for item in row:
+            x1, y1, x2, y2 = item.shown
+            left, top, right, bottom = item.core
+            assert (x2 - x1, y2 - y1) == (min(window, width), min(window, height))
+            assert 0 <= x1 <= left < right <= x2 <= width
+            assert 0 <= y1 <= top < bottom <= y2 <= height
+            times[top:bottom, left:right] += 1
+        for one, other in itertools.pairwise(row):
+            assert one.shown[2] - other.shown[0] >= settings.overlap
+    assert (times == 1).all()
+
+
+def test_an_image_no_larger_than_a_window_or_without_one_is_seen_whole():
+    for settings in (InstanceSettings(size=8), InstanceSettings(size=8, window=70)):
+        (only,) = instance_windows.plan(*SIZE, settings)
+        assert [item.shown for item in only] == [(0, 0, 70, 40)]
+
+
+def rectangle(y1, x1, y2, x2):
+    mask_HW = np.zeros(SIZE, bool)
+    mask_HW[y1:y2, x1:x2] = True
+    return mask_HW
+
+
+def detections(*found):
+    """Of (score, mask); each box is its mask's."""
+    boxes = [rle.bounding_box(rle.encode(mask_HW), SIZE[0]) for _, mask_HW in found]
+    scores = np.array([score for score, _ in found], np.float64)
+    masks = [coco.encode(mask_HW) for _, mask_HW in found]
+    return CodedDetections(*SIZE, np.array(boxes, np.float64).reshape(-1, 4), scores, masks)
+
+
+def merged(left, right):
+    found = instance_windows.merge(instance_windows.plan(*SIZE, HALVES), [left, right], HALVES)
+    return list(zip(found.scores.tolist(), (coco.decode(mask, *SIZE) for mask in found.masks), strict=True))
+
+
+def test_two_halves_of_an_instance_longer_than_the_overlap_become_one():
+    ((score, mask_HW),) = merged(
+        detections((0.6, rectangle(5, 20, 15, 40))), detections((0.8, rectangle(5, 30, 15, 60)))
+    )
+    assert score == 0.8
+    assert np.array_equal(mask_HW, rectangle(5, 20, 15, 60))
+
+
+def test_halves_that_disagree_where_both_are_seen_stay_two():
+    left, right = rectangle(5, 20, 15, 40), rectangle(14, 30, 25, 60)
+    assert len(merged(detections((0.6, left)), detections((0.8, right)))) == 2
+
+
+def test_a_cut_piece_gives_way_to_the_whole_even_with_a_better_score():
+    whole = rectangle(5, 10, 15, 36)
+    ((score, mask_HW),) = merged(detections((0.5, whole)), detections((0.9, rectangle(5, 30, 15, 36))))
+    assert score == 0.5
+    assert np.array_equal(mask_HW, whole)
+
+
+def test_a_cut_piece_nobody_else_saw_counts_only_with_its_centre_in_the_core():
+    outside = detections((0.9, rectangle(5, 33, 15, 40)))  # centre 36.5, the core ends at 35
+    inside = detections((0.9, rectangle(5, 25, 15, 40)))
+    assert merged(outside, detections()) == []
+    assert len(merged(inside, detections())) == 1
+
+
+def test_what_both_windows_show_whole_is_counted_once():
+    seen = rectangle(5, 33, 15, 37)
+    ((score, mask_HW),) = merged(detections((0.7, seen)), detections((0.8, seen)))
+    assert score == 0.8
+    assert np.array_equal(mask_HW, seen)
+
+
+def test_the_images_own_border_cuts_nothing():
+    corner = rectangle(0, 0, 6, 5)
+    assert [score for score, _ in merged(detections((0.4, corner)), detections())] == [0.4]
+
+
+def test_windows_without_detections_merge_to_none():
+    assert merged(detections(), detections()) == []
+
+
+def blobs_image(height, width, seed):
+    """Bright rectangles, smaller than the overlap, none touching another."""
+    rng = np.random.default_rng(seed)
+    image_HWC = np.zeros((height, width, 3), np.uint8)
+    for y, x in np.ndindex(height // 24, width // 24):
+        rows, columns = rng.integers(4, 16, 2)
+        top, left = 24 * y + rng.integers(0, 22 - rows), 24 * x + rng.integers(0, 22 - columns)
+        image_HWC[top : top + rows, left : left + columns] = 255
+    return image_HWC
+
+
+def predict(blobs, image_HWC, **settings):
+    seen = []
+    found = predict_instances(
+        blobs,
+        InstanceSettings(score_threshold=0, max_per_image=500, **settings),
+        ArraySource(image_HWC),
+        "hflip",
+        device=torch.device("cpu"),
+        where="member m, image i",
+        on_batch=lambda done, total: seen.append((done, total)),
+    )
+    return found, seen
+
+
+@pytest.mark.parametrize("size", [100, 200])
+@pytest.mark.parametrize(("height", "width"), [(240, 336), (90, 300), (100, 101), (151, 151)])
+def test_instances_of_a_large_image_are_those_it_would_have_whole(blobs, size, height, width):
+    image_HWC = blobs_image(height, width, seed=height)
+    whole, _ = predict(blobs, image_HWC, size=max(height, width))
+    found, seen = predict(blobs, image_HWC, size=size, window=100, overlap=40)
+    assert sorted(found.masks) == sorted(whole.masks)
+    assert (np.diff(found.scores) <= 0).all()
+    assert seen == [(number + 1, len(seen)) for number in range(len(seen))]
+    assert len(seen) > 1
+
+
+def test_an_instance_across_many_windows_is_put_together(blobs):
+    image_HWC = np.zeros((60, 400, 3), np.uint8)
+    image_HWC[20:40, 10:390] = 255
+    found, _ = predict(blobs, image_HWC, size=64, window=64, overlap=16)
+    assert [coco.area(mask) for mask in found.masks] == [20 * 380]
+    assert found.boxes.tolist() == [[10, 20, 390, 40]]
+
+
+def test_an_image_of_one_long_row_works(blobs):
+    found, _ = predict(blobs, np.full((1, 5000, 3), 255, np.uint8), size=128, window=128, overlap=16)
+    assert [coco.area(mask) for mask in found.masks] == [5000]
