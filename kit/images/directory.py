@@ -5,8 +5,9 @@ Classic TIFF and BigTIFF, both byte orders (TIFF 6.0; BigTIFF design, 2007).
 
 from __future__ import annotations
 
+import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -15,10 +16,15 @@ from kit.errors import KitError
 COPY_AGAIN = "copy or download the file again and compare its size with the original"
 
 _MAX_PAGES = 10_000
+_MAX_TEXT = 4096
+"""Bytes of a description that are looked at; whole OME documents are not needed."""
+RAW = 1
+"""TIFF's number for pixels that are not compressed."""
 _SIZES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}
 """Bytes of an integer field type."""
 _LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 """The same types for `struct`."""
+_ASCII = 2
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class Page:
     """One image file directory; names as in TIFF 6.0.
 
     Attributes:
-        index: place in the file's chain, from 0.
+        index: place in the file, from 0; subdirectories (SubIFDs) come right after their parent.
+        offset: where its directory starts, bytes.
         height: rows.
         width: columns.
         bits: bits a sample (the largest of them).
@@ -43,9 +50,13 @@ class Page:
         tiled: segments are tiles.
         offsets: where each segment starts, bytes; 0 where it was never written.
         byte_counts: stored size of each segment.
+        largest_sample: what the file says no sample exceeds, None if it says nothing.
+        unwritten: value of all samples in segments that were never written (GDAL's nodata).
+        description: the first characters of it.
     """
 
     index: int
+    offset: int
     height: int
     width: int
     bits: int
@@ -62,10 +73,44 @@ class Page:
     tiled: bool
     offsets: tuple[int, ...]
     byte_counts: tuple[int, ...]
+    largest_sample: int | None
+    unwritten: int
+    description: str
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """How many segments a plane has, down and across."""
+        return -(-self.height // self.segment[0]), -(-self.width // self.segment[1])
+
+    @property
+    def channels(self) -> int:
+        """Samples of a pixel that lie together in a plane."""
+        return 1 if self.planar else self.samples
+
+    def contiguous_from(self, plane: int) -> int | None:
+        """Where a plane starts in the file if its rows lie there one behind the other, else None.
+
+        Args:
+            plane: 0 unless the page is planar.
+        """
+        down, across = self.grid
+        if (self.compression, self.predictor, self.fill_order) != (RAW, 1, 1):
+            return None
+        if across > 1 or self.segment[1] != self.width:
+            return None
+        expected = first = self.offsets[plane * down]
+        row_bytes = self.width * self.channels * (self.bits // 8)
+        for number in range(down):
+            rows = min(self.segment[0], self.height - number * self.segment[0])
+            here, stored = self.offsets[plane * down + number], self.byte_counts[plane * down + number]
+            if here != expected or expected == 0 or stored < rows * row_bytes:
+                return None
+            expected += self.segment[0] * row_bytes
+        return first
 
 
 class Directory:
-    """Walks the chain of image file directories of an open file."""
+    """Walks the chain of image file directories of an open file, and the subdirectories of each."""
 
     def __init__(self, path: Path, stream: BinaryIO, size: int) -> None:
         self.path, self.stream, self.size = path, stream, size
@@ -83,7 +128,7 @@ class Directory:
         self.first = int.from_bytes(start[8:16] if self.big else start[4:8], self._byteorder)
 
     def pages(self) -> list[Page]:
-        """Every page of the chain.
+        """Every page of the chain, each followed by its subdirectories.
 
         Raises:
             KitError: the tags are cut short or nonsense.
@@ -91,15 +136,26 @@ class Directory:
         pages: list[Page] = []
         seen: set[int] = set()
         offset = self.first
-        while offset and len(pages) < _MAX_PAGES:
-            if offset in seen:
-                raise KitError("TIFF's list of pages runs in a circle", where=self.path, fix=COPY_AGAIN)
-            seen.add(offset)
-            tags, offset = self._tags(offset)
-            pages.append(self._page(len(pages), tags))
+        while offset:
+            offset = self._collect(offset, pages, seen)
         if not pages:
             raise KitError("TIFF holds no image", where=self.path, fix=COPY_AGAIN)
         return pages
+
+    def _collect(self, offset: int, pages: list[Page], seen: set[int]) -> int:
+        """Append a page and its subdirectories; where the next page of the chain is, 0 at its end."""
+        if offset in seen:
+            raise KitError("TIFF's list of pages runs in a circle", where=self.path, fix=COPY_AGAIN)
+        seen.add(offset)
+        if len(pages) == _MAX_PAGES:
+            return 0
+        tags, following = self._tags(offset)
+        pages.append(self._page(len(pages), offset, tags))
+        for below in self._values(tags[330]) if 330 in tags else ():
+            if below:
+                # Each is listed; some writers chain them to each other besides.
+                self._collect(below, pages, seen)
+        return following
 
     def _tags(self, offset: int) -> tuple[dict[int, tuple[int, int, bytes]], int]:
         """Tag number -> (type, count, its value or where that is), and the next directory's offset."""
@@ -113,7 +169,7 @@ class Directory:
             tags[number] = (kind, values, body[start + 4 + field : start + entry])
         return tags, int.from_bytes(body[count * entry :], self._byteorder)
 
-    def _page(self, index: int, tags: dict[int, tuple[int, int, bytes]]) -> Page:
+    def _page(self, index: int, offset: int, tags: dict[int, tuple[int, int, bytes]]) -> Page:
         def values(number: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
             return self._values(tags[number]) if number in tags else default
 
@@ -127,6 +183,7 @@ class Directory:
             raise KitError(f"page {index} of the TIFF has no size", where=self.path, fix=COPY_AGAIN)
         page = Page(
             index=index,
+            offset=offset,
             height=height,
             width=width,
             bits=max(values(258, (1,))),
@@ -143,8 +200,16 @@ class Directory:
             tiled=tiled,
             offsets=values(324 if tiled else 273),
             byte_counts=values(325 if tiled else 279),
+            largest_sample=max(values(281) + values(341), default=None),
+            unwritten=self._nodata(tags),
+            description=self._text(tags[270]) if 270 in tags else "",
         )
-        segments = -(-height // segment[0]) * -(-width // segment[1]) * (samples if page.planar else 1)
+        segments = math.prod(page.grid) * (samples if page.planar else 1)
+        if not page.byte_counts and not tiled and page.compression == RAW:
+            # Old writers leave the sizes of raw strips out: they follow from the image's.
+            row_bytes, strips = width * page.channels * page.bits // 8, page.grid[0]
+            rows = [min(segment[0], height - number % strips * segment[0]) for number in range(segments)]
+            page = replace(page, byte_counts=tuple(count * row_bytes for count in rows))
         if len(page.offsets) < segments or len(page.byte_counts) < segments:
             raise KitError(
                 f"page {index} lists {len(page.offsets)} pieces of pixels, its size needs {segments}",
@@ -163,6 +228,20 @@ class Directory:
         if length > len(inline):
             data = self._at(int.from_bytes(inline, self._byteorder), length)
         return struct.unpack(f"{self.order}{count}{_LETTERS[kind]}", data[:length])
+
+    def _text(self, tag: tuple[int, int, bytes]) -> str:
+        """The beginning of a tag's text; empty for other types."""
+        kind, count, inline = tag
+        if kind != _ASCII:
+            return ""
+        data = inline[:count]
+        if count > len(inline):
+            data = self._at(int.from_bytes(inline, self._byteorder), min(count, _MAX_TEXT))
+        return data.split(b"\0")[0].decode("latin-1")
+
+    def _nodata(self, tags: dict[int, tuple[int, int, bytes]]) -> int:
+        text = self._text(tags[42113]).strip() if 42113 in tags else ""
+        return int(text) if text.isdecimal() else 0
 
     def _at(self, offset: int, length: int) -> bytes:
         if offset + length > self.size:

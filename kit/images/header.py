@@ -12,6 +12,7 @@ from typing import Literal
 
 from kit.errors import KitError
 from kit.images.directory import COPY_AGAIN, Directory, Page
+from kit.images.hyperstack import pages_of
 
 Layout = Literal["chunky", "planar", "pages"]
 
@@ -22,8 +23,16 @@ COMPRESSIONS = {
     8: "deflate",
     32773: "packbits",
     32946: "deflate",
+    33003: "Aperio's YCbCr JPEG 2000",
+    33004: "lossy JPEG 2000",
+    33005: "Aperio's RGB JPEG 2000",
+    34712: "JPEG 2000",
+    34925: "lzma",
     50000: "zstd",
+    50001: "webp",
 }
+_RAW_COLOUR = (33003,)
+"""Compressions whose decoders hand over YCbCr whatever the page says of its colour."""
 PHOTOMETRICS = {
     0: "white is zero",
     1: "black is zero",
@@ -45,7 +54,8 @@ class TiffHeader:
         width: columns.
         channels: samples a pixel over all its pages, alpha included.
         alpha: the last channel (of 4) is no colour.
-        bits: bits a channel.
+        bits: bits a channel, as stored.
+        significant_bits: of them, as the file's largest sample value says; all where it says nothing.
         sample_format: "uint", "int" or "float".
         layout: "chunky" RGBRGB..., "planar" one plane a channel in one page, "pages" one page a channel.
         compression: its name, or TIFF's number.
@@ -64,6 +74,7 @@ class TiffHeader:
     channels: int
     alpha: bool
     bits: int
+    significant_bits: int
     sample_format: str
     layout: Layout
     compression: str
@@ -79,8 +90,10 @@ class TiffHeader:
 def read_header(path: Path) -> TiffHeader:
     """Read the tags of a TIFF and find its full-resolution image.
 
-    That is the largest page not marked as a reduced copy; or, where single-channel pages of that size follow
-    each other, all of them, one a channel. Whether the pixels can be used as 8-bit RGB `require_rgb8` tells.
+    That is the largest page not marked as a reduced copy; or, where there are several single-channel pages of
+    that size, all of them, one a channel. Subdirectories (SubIFDs) count as pages, and so do planes that lie
+    behind the only page without pages of their own. Whether the pixels can be used as 8-bit RGB
+    `require_rgb8` tells.
 
     Raises:
         KitError: missing, empty, not a TIFF, or cut short (tags or pixels).
@@ -98,15 +111,23 @@ def read_header(path: Path) -> TiffHeader:
 def require_rgb8(header: TiffHeader) -> list[str]:
     """Make sure that the pixels can be used as 8-bit RGB.
 
+    16-bit samples are cut to the upper 8 of their significant bits: `value >> (significant_bits - 8)`. The
+    rule looks at tags, never at pixels, so that it is the same for every image of a scanner, training and
+    test. Only the width of the file's largest sample value counts; stretching to the value itself would give
+    every image a contrast of its own.
+
+    Grayscale, palette and CMYK are refused although formulas exist: networks for stained tissue are trained
+    in colour, so a single channel is a lost one or another file (a mask), and CMYK needs its ink profile.
+
     Returns:
-        What will be left out or assumed, a sentence each.
+        What will be left out, cut or assumed, a sentence each.
 
     Raises:
         KitError: other depth, sample format, channel count or colour space; says how to convert.
     """
     shape = f"{header.height} x {header.width}"
     convert = "convert it to 8-bit RGB first (and the same way for every image, training and test)"
-    if header.bits != 8 or header.sample_format != "uint":
+    if header.bits not in (8, 16) or header.sample_format != "uint":
         raise KitError(
             f"image holds {header.bits}-bit {header.sample_format} samples, needed are 8-bit unsigned ones",
             where=header.path,
@@ -119,23 +140,32 @@ def require_rgb8(header: TiffHeader) -> list[str]:
             f"image of {shape} pixels is {held}, needed are 3 colour channels", where=header.path, fix=convert
         )
     usable = {"RGB", "black is zero"} | ({"YCbCr"} if header.compression == "jpeg" else set())
-    if header.photometric not in usable:
+    raw_colour = header.parts[0].compression in _RAW_COLOUR
+    if header.photometric not in usable or raw_colour:
+        colour = "YCbCr" if raw_colour else header.photometric
         raise KitError(
-            f"image's colour space is {header.photometric} ({header.compression} compression), needed is RGB",
+            f"image's colour space is {colour} ({header.compression} compression), needed is RGB",
             where=header.path,
             fix=convert,
         )
+    return _notes(header)
+
+
+def _notes(header: TiffHeader) -> list[str]:
     notes = []
     if header.layout == "pages":
         notes.append("its single-channel pages are taken as red, green and blue")
     if header.channels == 4:
         notes.append("its fourth channel (alpha) is left out")
+    if header.bits == 16:
+        told = "" if header.significant_bits == 16 else f", {header.significant_bits} of them significant"
+        notes.append(f"its samples of 16 bits{told} are cut to 8: value >> {header.significant_bits - 8}")
     return notes
 
 
 def _image_of(path: Path, directory: Directory) -> TiffHeader:
     """The full-resolution image among a file's pages, its pixels checked to lie within the file."""
-    pages = directory.pages()
+    pages = pages_of(path, directory)
     full = [page for page in pages if not page.reduced] or pages
     largest = max(full, key=lambda page: page.height * page.width)
     parts = [largest]
@@ -146,6 +176,7 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
     for page in parts:
         _check_pixels(path, page, directory.size)
     channels = sum(page.samples for page in parts)
+    told = [page.largest_sample.bit_length() for page in parts if page.largest_sample is not None]
     layout: Layout = "pages" if len(parts) > 1 else "planar" if largest.planar else "chunky"
     return TiffHeader(
         path=path,
@@ -154,6 +185,7 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
         channels=channels,
         alpha=channels == 4 and largest.photometric != 5,
         bits=largest.bits,
+        significant_bits=min(max(8, *told), largest.bits) if told else largest.bits,
         sample_format={1: "uint", 2: "int", 3: "float"}.get(largest.sample_format, "unknown"),
         layout=layout,
         compression=COMPRESSIONS.get(largest.compression, f"number {largest.compression}"),

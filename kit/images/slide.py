@@ -1,10 +1,12 @@
-"""A slide of any layout the competitions use, read in full-width bands or windows of 8-bit RGB.
+"""A slide of any layout in the wild, read in full-width bands or windows of 8-bit RGB.
 
 Bands beat windows: strips are as wide as the slide, so each window would decode all of them again.
 """
 
 from __future__ import annotations
 
+import itertools
+import mmap
 import os
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +15,22 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.errors import KitError
+from kit.images.codecs import OpenFile
+from kit.images.crew import for_each, processors
 from kit.images.header import TiffHeader, read_header, require_rgb8
-from kit.images.rasters import Raster, Segments, open_raster
+from kit.images.pixels import to_rgb
+from kit.images.planes import Plane, open_plane
 
 CACHE_BYTES = 192 << 20
 """Decoded pixels kept for the next band: 2000 rows of a slide 30,000 wide."""
+GIANT_BYTES = 64 << 20
+"""A decoded strip or tile from here on is not decoded again for every band, but once to a scratch file."""
+_RELEASE_BYTES = 64 << 20
+"""After so many bytes the pages of the mapped file are given back, so that memory is bands, never slides."""
+_AT_ONCE_BYTES = 128 << 20
+"""Decoded samples that all threads together may hold before they are copied to their places."""
+_ALONE_BYTES = 1 << 20
+"""Windows up to here are copied sooner than a thread is started."""
 
 
 class Slide:
@@ -26,22 +38,31 @@ class Slide:
 
     Args:
         header: of a file that `require_rgb8` accepts.
-        rasters: one of interleaved channels, or three of one channel each.
-        descriptor: the open file, closed with the slide.
-        notes: what was left out or assumed.
+        planes: one of interleaved channels, or three of one channel each.
+        file: the open file, closed with the slide.
+        notes: what was left out, cut or assumed.
+        threads: that decode.
 
     Attributes:
         height: rows.
         width: columns.
-        notes: what was left out or assumed, a sentence each.
+        notes: what was left out, cut or assumed, a sentence each.
     """
 
-    def __init__(self, header: TiffHeader, rasters: list[Raster], descriptor: int, notes: list[str]) -> None:
+    def __init__(
+        self, header: TiffHeader, planes: list[Plane], file: OpenFile, notes: list[str], threads: int
+    ) -> None:
         self.header = header
         self.height, self.width = header.height, header.width
         self.notes = notes
-        self._rasters = rasters
-        self._descriptor: int | None = descriptor
+        self._planes = planes
+        self._file: OpenFile | None = file
+        self._unit = planes[0].unit
+        if any(plane.unit != self._unit for plane in planes):
+            threads = 1  # a block of one plane is not one of the other's: threads would decode it twice
+        held = self._unit[0] * self._unit[1] * header.channels * (header.bits // 8)
+        self._threads = max(1, min(threads, _AT_ONCE_BYTES // held))
+        self._read_bytes = 0
 
     def read_band(self, y0: int, y1: int) -> NDArray[np.uint8]:
         """Full-width rows.
@@ -83,10 +104,10 @@ class Slide:
 
     def close(self) -> None:
         """Let go of the file and of scratch files."""
-        self._rasters = []
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._planes = []
+        if self._file is not None:
+            os.close(self._file.descriptor)
+            self._file = None
 
     def __enter__(self) -> Self:
         return self
@@ -99,50 +120,82 @@ class Slide:
     def _read(self, top: int, left: int, rows: int, columns: int) -> NDArray[np.uint8]:
         if top < 0 or rows < 0 or top + rows > self.height:
             raise ValueError(f"rows {top} to {top + rows} of a slide of {self.height}")
-        if self._descriptor is None:
+        if self._file is None:
             raise ValueError("the slide is closed")
         out_HWC = np.empty((rows, columns, 3), np.uint8)
-        if out_HWC.size and len(self._rasters) == 1:
-            self._rasters[0].read_into(out_HWC, top, left)
-        elif out_HWC.size:
-            for channel, raster in enumerate(self._rasters):
-                raster.read_into(out_HWC[:, :, channel : channel + 1], top, left)
+        if not out_HWC.size:
+            return out_HWC
+
+        def place(block: tuple[int, int, int, int]) -> None:
+            y, x, height, width = block
+            samples = [plane.get(*block) for plane in self._planes]
+            to_rgb(samples, shift, out_HWC[y - top : y - top + height, x - left : x - left + width])
+
+        shift = self.header.significant_bits - 8
+        for plane in self._planes:
+            plane.segments.forget(top)
+        missing = [
+            (plane.segments, number)
+            for plane in self._planes
+            for number in plane.segments.pending(plane.touched(top, left, rows, columns))
+        ]
+        for_each(lambda item: item[0].prepare(item[1]), missing, self._threads)
+        blocks = itertools.product(_cuts(top, rows, self._unit[0]), _cuts(left, columns, self._unit[1]))
+        threads = self._threads if out_HWC.size > _ALONE_BYTES else 1
+        for_each(place, ((y, x, height, width) for (y, height), (x, width) in blocks), threads)
+        self._read_bytes += out_HWC.size
+        if self._read_bytes > _RELEASE_BYTES:
+            self._read_bytes = 0
+            for plane in self._planes:
+                plane.segments.release()
         return out_HWC
 
 
-def open_slide(path: Path, *, scratch: Path | None = None) -> Slide:
+def open_slide(
+    path: Path, *, scratch: Path | None = None, giant: int = GIANT_BYTES, threads: int | None = None
+) -> Slide:
     """Open a TIFF as 8-bit RGB, whatever its layout; of a pyramid, the full-resolution level.
 
     Args:
         path: the file.
         scratch: folder for decoding slides stored as one huge strip; the system's temporary one when None.
+        giant: decoded bytes of a strip or tile from which on it counts as huge.
+        threads: that decode; as many as there are processors, up to a limit, when None.
 
     Raises:
-        KitError: missing, empty, no TIFF, cut short, or not 8-bit RGB; says how to mend it.
+        KitError: missing, empty, no TIFF, cut short, or neither 8- nor 16-bit RGB; says how to mend it. Or a
+            library that its compression needs is missing.
     """
     header = read_header(path)
     notes = require_rgb8(header)
-    try:
-        from tifffile import TiffFile  # on Kaggle it is there only after the bundle is installed
-    except ImportError as error:
-        raise KitError(f"tifffile is not installed: {error}", fix="python -m pip install tifffile") from error
-
+    pages = header.parts[:3]
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with TiffFile(path) as tiff:
-            segments = [
-                Segments(path, descriptor, page, tiff.pages[page.index], plane)
-                for page in header.parts[:3]
-                for plane in range(3 if page.planar else 1)
-            ]
-        rasters = [open_raster(plane, CACHE_BYTES // len(segments), scratch) for plane in segments]
+        file = OpenFile(path, descriptor, mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), header.byteorder)
+        stored = [(page, plane) for page in pages for plane in range(3 if page.planar else 1)]
+        keep = CACHE_BYTES // len(stored)
+        planes = [
+            open_plane(file, page, plane, keep=keep, giant=giant, scratch=scratch) for page, plane in stored
+        ]
     except BaseException:
         os.close(descriptor)
         raise
-    unwritten = sum(count == 0 for page in header.parts[:3] for count in page.byte_counts)
+    unwritten = sum(
+        not (offset and count)
+        for page in pages
+        for offset, count in zip(page.offsets, page.byte_counts, strict=False)
+    )
     if unwritten:
-        notes.append(f"{unwritten} of its strips or tiles were never written and are read as black")
-    return Slide(header, rasters, descriptor, notes)
+        level = pages[0].unwritten >> (header.significant_bits - 8)
+        shade = f"level {level}" if level else "black"
+        notes.append(f"{unwritten} of its strips or tiles were never written and are read as {shade}")
+    return Slide(header, planes, file, notes, threads or processors())
+
+
+def _cuts(start: int, count: int, unit: int) -> list[tuple[int, int]]:
+    """Start and length of the pieces of start..start+count between multiples of `unit`."""
+    edges = [start, *range(start // unit * unit + unit, start + count, unit), start + count]
+    return [(low, high - low) for low, high in itertools.pairwise(edges)]
 
 
 def reflected(start: int, count: int, size: int) -> NDArray[np.int64]:

@@ -49,7 +49,7 @@ def hostile(tmp_path_factory, kit_of_two, competition, tools):
     tifffile.imwrite(test / "dot.tiff", rgb(1, 1), photometric="rgb")
     tifffile.imwrite(test / "line.tiff", rgb(1, 100_000), photometric="rgb")
     tifffile.imwrite(test / "grey.tiff", rgb(40, 50)[..., 0], photometric="minisblack")
-    tifffile.imwrite(test / "deep.tiff", rgb(40, 50).astype(np.uint16) << 8, photometric="rgb")
+    tifffile.imwrite(test / "deep.tiff", rgb(40, 50).astype(np.float32), photometric="rgb")
     tifffile.imwrite(test / "unlisted.tiff", rgb(40, 50), photometric="rgb")
     tifffile.imwrite(test / "cut.tiff", rgb(90, 90), photometric="rgb")
     with (test / "cut.tiff").open("r+b") as stream:
@@ -92,7 +92,7 @@ def test_the_file_with_bad_images_is_what_kaggle_accepts(hostile):
     [
         ("absent", "missing"),
         ("cut", "cut short"),
-        ("deep", "16"),
+        ("deep", "32-bit float"),
         ("empty", "empty"),
         ("grey", "grayscale"),
         ("nothing", "0"),

@@ -81,12 +81,12 @@ def test_validation_takes_no_longer_than_there_is_time(submission, tmp_path):
 def test_sizes_come_from_headers_and_unreadable_images_are_told(tmp_path):
     (tmp_path / "test").mkdir()
     tifffile.imwrite(tmp_path / "test" / "good.tiff", np.zeros((30, 40, 3), np.uint8), photometric="rgb")
-    tifffile.imwrite(tmp_path / "test" / "deep.tiff", np.zeros((30, 40, 3), np.uint16), photometric="rgb")
+    tifffile.imwrite(tmp_path / "test" / "deep.tiff", np.zeros((30, 40, 3), np.uint32), photometric="rgb")
     (tmp_path / "test" / "bad.tiff").write_bytes(b"II*\0")
     sizes, unreadable = image_sizes(KIDNEY, tmp_path, ["good", "deep", "bad", "absent"])
     assert sizes == {"good": (30, 40)}
     assert sorted(unreadable) == ["absent", "bad", "deep"]
-    assert "16" in unreadable["deep"]
+    assert "32-bit" in unreadable["deep"]
 
 
 def test_the_commonest_size_stands_in_for_unreadable_images():

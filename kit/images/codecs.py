@@ -1,0 +1,226 @@
+"""Decoding one strip or tile of a page.
+
+Codecs that know bytes only (deflate, LZW, packbits, zstd) decode straight into the array where the samples
+are wanted, predictors are undone there. Codecs of images (JPEG and its like) are left to tifffile.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.errors import KitError
+from kit.images.directory import Page
+
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+
+_BYTE_CODECS = {
+    5: "lzw_decode",
+    8: "deflate_decode",
+    32773: "packbits_decode",
+    32946: "deflate_decode",
+    50000: "zstd_decode",
+}
+"""TIFF's compression -> imagecodecs' function."""
+_DEFLATE = (8, 32946)
+_CHUNK = 4 << 20
+_DAMAGED = "the file is damaged: copy or download it again"
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A TIFF whose pixels are being read.
+
+    Attributes:
+        path: for messages.
+        descriptor: of the open file.
+        mapped: all of it.
+        byteorder: "little" or "big".
+    """
+
+    path: Path
+    descriptor: int
+    mapped: mmap.mmap
+    byteorder: str
+
+
+class Codec:
+    """Decodes the segments of one plane of a page.
+
+    Args:
+        file: the open file.
+        page: its tags.
+        plane: which plane of a planar page; 0 otherwise.
+
+    Attributes:
+        page: its tags.
+        dtype: of the decoded samples, in the machine's byte order.
+        shape: rows, columns and channels of a whole segment, also where the image's edge cuts it.
+
+    Raises:
+        KitError: the library that the compression needs is missing or does not know the page.
+    """
+
+    def __init__(self, file: OpenFile, page: Page, plane: int) -> None:
+        self.path, self.page = file.path, page
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8 if page.bits == 8 else np.uint16)
+        self.shape = (*page.segment, page.channels)
+        self._descriptor, self._mapped = file.descriptor, file.mapped
+        self._first = plane * page.grid[0] * page.grid[1]
+        self._swap = page.bits > 8 and file.byteorder != sys.byteorder
+        self._by_bytes = (
+            page.compression in _BYTE_CODECS and page.predictor in (1, 2) and page.fill_order == 1
+        )
+        self._unpack = self._of_bytes() if self._by_bytes else self._of_images()
+
+    def stored(self, number: int) -> tuple[int, int]:
+        """Offset and stored bytes of a segment of this plane; no bytes where it was never written."""
+        offset, count = self.page.offsets[self._first + number], self.page.byte_counts[self._first + number]
+        return offset, count if offset else 0
+
+    def rows_of(self, number: int) -> int:
+        """How many rows of a segment lie within the image."""
+        top = number // self.page.grid[1] * self.page.segment[0]
+        return min(self.page.segment[0], self.page.height - top)
+
+    def decode(self, number: int) -> Samples:
+        """The samples of a segment, at least the part within the image, (rows, columns, channels).
+
+        Raises:
+            KitError: it cannot be decoded.
+        """
+        offset, count = self.stored(number)
+        if not count or self._by_bytes:
+            pixels_HWC: Samples = np.empty(self.shape, self.dtype)
+            self.decode_into(number, pixels_HWC)
+            return pixels_HWC
+        try:
+            return self._unpack(os.pread(self._descriptor, count, offset), self._first + number)
+        except Exception as error:  # codecs raise classes of their own besides RuntimeError, ValueError, ...
+            raise self._damaged(number, error) from error
+
+    def decode_into(self, number: int, out_HWC: Samples, *, sparing: bool = False) -> None:
+        """Decode a segment to where its samples are wanted.
+
+        Args:
+            number: of the segment.
+            out_HWC: contiguous, of `shape`; rows outside the image are left as they come.
+            sparing: keep memory small rather than be quick, for segments of gigabytes.
+
+        Raises:
+            KitError: it cannot be decoded.
+        """
+        offset, count = self.stored(number)
+        rows = self.rows_of(number)
+        if not count:
+            fill = self.page.unwritten
+            out_HWC[:rows] = fill if fill <= np.iinfo(self.dtype).max else 0
+            return
+        if not self._by_bytes:
+            pixels_HWC = self.decode(number)
+            out_HWC[:rows, : pixels_HWC.shape[1]] = pixels_HWC[:rows]
+            return
+        try:
+            flat = out_HWC.reshape(-1).view(np.uint8)
+            if sparing and self.page.compression in _DEFLATE:
+                size = _fill(flat, self._inflated(offset, count))
+            elif sparing:
+                size = len(self._unpack(memoryview(self._mapped)[offset : offset + count], flat))
+            else:
+                size = len(self._unpack(os.pread(self._descriptor, count, offset), flat))
+            needed = rows * out_HWC[0].nbytes
+            if size < needed:
+                raise ValueError(f"it holds {size} bytes instead of {needed}")  # noqa: TRY301  # told below
+            self._undo(out_HWC[:rows])
+        except Exception as error:  # codecs raise classes of their own besides RuntimeError, ValueError, ...
+            raise self._damaged(number, error) from error
+
+    def _undo(self, pixels_HWC: Samples) -> None:
+        """From differences in the file's byte order to samples, in place, in blocks that fit a cache."""
+        if not self._swap and self.page.predictor == 1:
+            return
+        block = max(1, (1 << 18) // pixels_HWC[0].nbytes)
+        for top in range(0, len(pixels_HWC), block):
+            part_HWC = pixels_HWC[top : top + block]
+            if self._swap:
+                part_HWC.byteswap(inplace=True)
+            if self.page.predictor == 2:
+                self._integrate(part_HWC)
+
+    def _of_bytes(self) -> Callable[[Any, Any], Any]:
+        try:
+            import imagecodecs
+        except ImportError as error:
+            raise _missing("imagecodecs", self.path, error) from error
+        self._delta: Any = imagecodecs.delta_decode
+        decode = getattr(imagecodecs, _BYTE_CODECS[self.page.compression])
+        return lambda data, out: decode(data, out=out)
+
+    def _integrate(self, part_HWC: Samples) -> None:
+        self._delta(part_HWC, axis=1, out=part_HWC)
+
+    def _of_images(self) -> Callable[[Any, Any], Samples]:
+        try:
+            from tifffile import TiffFile, TiffFileError, TiffPage
+        except ImportError as error:
+            raise _missing("tifffile", self.path, error) from error
+        try:
+            with TiffFile(self.path) as tiff:
+                tiff.filehandle.seek(self.page.offset)
+                codec = TiffPage(tiff, index=self.page.index)
+                # Looked up now: tifffile reads from its own open file while it makes this function.
+                decode = codec.decode
+                # tifffile's names for what the pieces of a JPEG share.
+                tables = {"jpegtables": codec.jpegtables, "jpegheader": codec.jpegheader}
+        except (TiffFileError, ValueError, NotImplementedError) as error:
+            raise KitError(f"TIFF cannot be decoded: {error}", where=self.path, fix=_DAMAGED) from error
+
+        def unpack(data: bytes, number: int) -> Samples:
+            pixels: Samples = np.asarray(decode(data, number, **tables)[0][0])
+            return pixels
+
+        return unpack
+
+    def _inflated(self, offset: int, left: int) -> Iterator[bytes]:
+        """What a deflated segment holds, a few MiB at a time, to its very end, where the checksum is."""
+        inflater = zlib.decompressobj()
+        while left and not inflater.eof:
+            data = os.pread(self._descriptor, min(_CHUNK, left), offset)
+            offset, left = offset + len(data), left - len(data) if data else 0
+            while data:
+                yield inflater.decompress(data, _CHUNK)
+                data = inflater.unconsumed_tail
+        yield inflater.flush()
+        if not inflater.eof:
+            raise ValueError("its data ends too early")
+
+    def _damaged(self, number: int, error: Exception) -> KitError:
+        kind = "tile" if self.page.tiled else "strip"
+        if "requires the 'imagecodecs' package" in str(error):
+            return _missing("imagecodecs", self.path, error)
+        return KitError(f"{kind} {number} cannot be decoded: {error}", where=self.path, fix=_DAMAGED)
+
+
+def _fill(flat: NDArray[np.uint8], chunks: Iterator[bytes]) -> int:
+    """Copy chunks behind each other as far as there is room; how many bytes there were."""
+    size = 0
+    for chunk in chunks:
+        part = np.frombuffer(chunk, np.uint8)[: max(0, len(flat) - size)]
+        flat[size : size + len(part)] = part
+        size += len(chunk)
+    return size
+
+
+def _missing(library: str, path: Path, error: Exception) -> KitError:
+    return KitError(
+        f"{library} is needed for this TIFF: {error}", where=path, fix=f"python -m pip install {library}"
+    )

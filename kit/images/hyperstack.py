@@ -1,0 +1,66 @@
+"""Planes that lie behind the only page of a TIFF and have no pages of their own.
+
+ImageJ writes files that way (always above 4 GiB), and so does tifffile when asked to: one directory, all
+planes behind each other, and their number only in the description.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from kit.errors import KitError
+from kit.images.directory import COPY_AGAIN, Directory, Page
+
+_AXES = ("channels", "slices", "frames")
+
+
+def pages_of(path: Path, directory: Directory) -> list[Page]:
+    """The pages of a file; a lone one with planes behind it is given as so many pages.
+
+    Raises:
+        KitError: the tags are cut short or nonsense, or the file ends before the planes that it announces.
+    """
+    pages = directory.pages()
+    first = pages[0]
+    start = first.contiguous_from(0)
+    planes = _announced(first) if len(pages) == 1 and first.samples == 1 and start is not None else 1
+    if planes < 2 or start is None:
+        return pages
+    size = first.height * first.width * (first.bits // 8)
+    if start + planes * size > directory.size:
+        raise KitError(
+            f"TIFF is cut short: it has {directory.size} bytes, the last of the {planes} planes that it "
+            f"announces should end at byte {start + planes * size}",
+            where=path,
+            fix=COPY_AGAIN,
+        )
+    return [
+        replace(
+            first,
+            index=number,
+            segment=(first.height, first.width),
+            offsets=(start + number * size,),
+            byte_counts=(size,),
+        )
+        for number in range(planes)
+    ]
+
+
+def _announced(page: Page) -> int:
+    """How many planes the description of a page tells of; 1 if it tells nothing."""
+    if page.description.startswith("ImageJ="):
+        told = {
+            key: int(value) for key, value in re.findall(r"^(\w+)=(\d+)\s*$", page.description, re.MULTILINE)
+        }
+        return max(told.get("images", 1), math.prod(told.get(axis, 1) for axis in _AXES))
+    try:
+        told = json.loads(page.description)
+        if not told["truncated"]:
+            return 1
+        return math.prod(map(int, told["shape"])) // (page.height * page.width)
+    except (ValueError, TypeError, KeyError):
+        return 1

@@ -1,0 +1,42 @@
+"""Stored samples to 8-bit RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.images.codecs import Samples
+
+
+def to_rgb(planes: Sequence[Samples], shift: int, out_HWC: NDArray[np.uint8]) -> None:
+    """Fill a block with its colours.
+
+    Args:
+        planes: one of three interleaved channels or more (h, w, c), of which the first three count; or three
+            of one channel each (h, w, 1); 8 or 16 bits.
+        shift: an 8-bit level is `min(255, sample >> shift)`.
+        out_HWC: (h, w, 3) RGB; may be a part of a larger array.
+    """
+    import cv2
+
+    levels = [_levels(plane, shift) for plane in planes]
+    if len(levels) == 3:
+        # One pass of vector code; three strided copies cost ten times as much.
+        cv2.merge([level[:, :, 0] for level in levels], out_HWC)
+    elif levels[0].shape[2] == 4:
+        cv2.cvtColor(levels[0], cv2.COLOR_RGBA2RGB, out_HWC)
+    else:
+        np.copyto(out_HWC, levels[0][:, :, :3])
+
+
+def _levels(samples: Samples, shift: int) -> NDArray[np.uint8]:
+    """8-bit levels; a view where nothing has to be computed."""
+    if samples.itemsize == 1:
+        return samples.view(np.uint8)
+    if shift == 8 and samples.strides[2] == 2:
+        high = 0 if samples.dtype.byteorder == ">" else 1
+        return samples.view(np.uint8)[:, :, high::2]
+    levels: NDArray[np.uint8] = np.minimum(samples >> shift, 255).astype(np.uint8)
+    return levels

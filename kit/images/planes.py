@@ -1,0 +1,281 @@
+"""One stored plane of a slide (or all of them interleaved) as an array that is not all in memory.
+
+Segments are strips or tiles. Three kinds, by what the file allows: mapped (raw), decoded when a window
+touches them, or, where one segment is a large part of a slide, decoded once to a scratch file and mapped.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+import tempfile
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kit.errors import KitError
+from kit.images.codecs import Codec, OpenFile, Samples
+from kit.images.directory import COPY_AGAIN, RAW, Page
+
+_BLOCK_BYTES = 1 << 20
+
+
+class Segments(ABC):
+    """Where the segments of a plane come from.
+
+    Attributes:
+        page: the plane's tags.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    @abstractmethod
+    def get(self, number: int, *, whole: bool) -> Samples:
+        """Samples of a segment, at least the part within the image, (rows, columns, channels).
+
+        Args:
+            number: of the segment.
+            whole: all of it is used at once, so that it need not be kept.
+
+        Raises:
+            KitError: it cannot be decoded.
+        """
+
+    def pending(self, numbers: list[int]) -> list[int]:  # noqa: ARG002  # for those that prepare something
+        """Those of the segments that `prepare` has to be called for before `get`."""
+        return []
+
+    def prepare(self, number: int) -> None:  # noqa: B027  # for those that prepare something
+        """Do what is done once for a segment; `KitError` if it cannot be decoded."""
+
+    def forget(self, top: int) -> None:  # noqa: B027  # for those that keep something
+        """Drop what is kept and lies wholly above a row."""
+
+    def release(self) -> None:  # noqa: B027  # for those that are mapped
+        """Let the system have the memory of mapped pages; they are read again if need be."""
+
+
+class MappedSegments(Segments):
+    """Raw segments where they lie in the file.
+
+    Args:
+        file: the open file.
+        page: its tags.
+        plane: which plane of a planar page; 0 otherwise.
+    """
+
+    def __init__(self, file: OpenFile, page: Page, plane: int) -> None:
+        super().__init__(page)
+        self._path, self._map = file.path, file.mapped
+        self._first = plane * math.prod(page.grid)
+        order = "<" if file.byteorder == "little" else ">"
+        self._dtype = np.dtype(f"{order}u{page.bits // 8}")
+
+    def get(self, number: int, *, whole: bool) -> Samples:  # noqa: ARG002  # nothing is kept anyway
+        """See `Segments`."""
+        page = self.page
+        rows = page.segment[0]
+        if not page.tiled:
+            rows = min(rows, page.height - number * rows)
+        shape = (rows, page.segment[1], page.channels)
+        offset, count = page.offsets[self._first + number], page.byte_counts[self._first + number]
+        if not offset or not count:
+            fill = page.unwritten if page.unwritten <= np.iinfo(self._dtype).max else 0
+            return np.broadcast_to(np.array(fill, self._dtype), shape)
+        needed = math.prod(shape) * self._dtype.itemsize
+        if count < needed:
+            kind = "tile" if page.tiled else "strip"
+            problem = f"{kind} {number} cannot be decoded: it holds {count} bytes instead of {needed}"
+            raise KitError(problem, where=self._path, fix=COPY_AGAIN)
+        return np.frombuffer(self._map, self._dtype, math.prod(shape), offset).reshape(shape)
+
+    def release(self) -> None:
+        """See `Segments`."""
+        self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class DecodedSegments(Segments):
+    """Segments decoded when they are asked for; those used in part are kept until a window lies below them.
+
+    Args:
+        codec: decodes one.
+        budget: bytes of samples to keep; the last one is kept in any case.
+    """
+
+    def __init__(self, codec: Codec, budget: int) -> None:
+        super().__init__(codec.page)
+        self._codec, self._budget, self._held = codec, budget, 0
+        self._kept: OrderedDict[int, Samples] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, number: int, *, whole: bool) -> Samples:
+        """See `Segments`."""
+        with self._lock:
+            segment = self._kept.get(number)
+            if segment is not None:
+                self._kept.move_to_end(number)
+                return segment
+        segment = self._codec.decode(number)
+        if not whole:
+            with self._lock:
+                self._held += segment.nbytes if number not in self._kept else 0
+                self._kept[number] = segment
+                while self._held > self._budget and len(self._kept) > 1:
+                    self._held -= self._kept.popitem(last=False)[1].nbytes
+        return segment
+
+    def forget(self, top: int) -> None:
+        """See `Segments`."""
+        across, rows = self.page.grid[1], self.page.segment[0]
+        with self._lock:
+            for number in [number for number in self._kept if (number // across + 1) * rows <= top]:
+                self._held -= self._kept.pop(number).nbytes
+
+
+class ScratchSegments(Segments):
+    """Segments decoded once, each when first asked for, into a nameless file that vanishes with the process.
+
+    Args:
+        codec: decodes one.
+        folder: where the file is put; the system's temporary folder when None.
+    """
+
+    def __init__(self, codec: Codec, folder: Path | None) -> None:
+        super().__init__(codec.page)
+        self._codec, self._folder = codec, folder
+        self._size = math.prod(codec.shape) * codec.dtype.itemsize
+        self._map: mmap.mmap | None = None
+        self._done: set[int] = set()
+        self._lock = threading.Lock()
+
+    def get(self, number: int, *, whole: bool) -> Samples:  # noqa: ARG002  # all are kept
+        """See `Segments`."""
+        codec = self._codec
+        count = math.prod(codec.shape)
+        return np.frombuffer(self._mapped(), codec.dtype, count, number * self._size).reshape(codec.shape)
+
+    def pending(self, numbers: list[int]) -> list[int]:
+        """See `Segments`."""
+        return [number for number in numbers if number not in self._done]
+
+    def prepare(self, number: int) -> None:
+        """See `Segments`."""
+        self._codec.decode_into(number, self.get(number, whole=True), sparing=True)
+        self._done.add(number)
+        self.release()
+
+    def release(self) -> None:
+        """See `Segments`; the file keeps what was written."""
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+    def _mapped(self) -> mmap.mmap:
+        with self._lock:
+            if self._map is None:
+                self._map = self._made()
+            return self._map
+
+    def _made(self) -> mmap.mmap:
+        size = math.prod(self.page.grid) * self._size
+        try:
+            with tempfile.TemporaryFile(dir=self._folder) as stream:
+                # Reserve the space now: a full disk would kill the process when a mapped page is written.
+                os.posix_fallocate(stream.fileno(), 0, size)
+                return mmap.mmap(stream.fileno(), size)
+        except OSError as error:
+            raise KitError(
+                f"no room to decode {self.page.height} x {self.page.width} pixels of huge pieces: "
+                f"{error.strerror}",
+                where=self._folder or tempfile.gettempdir(),
+                fix=f"free {size / 2**30:.1f} GiB there or set TMPDIR to a larger disk",
+            ) from error
+
+
+class Plane:
+    """Windows of a plane, put together from its segments.
+
+    Args:
+        segments: of the plane.
+
+    Attributes:
+        unit: rows and columns of the blocks that are best read one by one; a segment that has to be decoded
+            is one of them.
+    """
+
+    def __init__(self, segments: Segments) -> None:
+        self.segments = segments
+        self._rows, self._columns = segments.page.segment
+        self.unit = segments.page.segment
+        if not isinstance(segments, DecodedSegments):
+            row_bytes = self._columns * segments.page.channels * (segments.page.bits // 8)
+            self.unit = (min(self._rows, max(1, _BLOCK_BYTES // row_bytes)), self._columns)
+
+    def touched(self, top: int, left: int, rows: int, columns: int) -> list[int]:
+        """Numbers of the segments that a window touches."""
+        across = self.segments.page.grid[1]
+        return [
+            down * across + right
+            for down in range(top // self._rows, -(-(top + rows) // self._rows))
+            for right in range(left // self._columns, -(-(left + columns) // self._columns))
+        ]
+
+    def get(self, top: int, left: int, rows: int, columns: int) -> Samples:
+        """A window within the plane, (rows, columns, channels) in the stored depth; not for writing.
+
+        Raises:
+            KitError: it cannot be decoded.
+        """
+        page = self.segments.page
+        numbers = self.touched(top, left, rows, columns)
+        out: Samples | None = None
+        for number in numbers:
+            down, across = divmod(number, page.grid[1])
+            y, x = down * self._rows, across * self._columns
+            height, width = min(self._rows, page.height - y), min(self._columns, page.width - x)
+            above, beside = max(top, y), max(left, x)
+            below, right = min(top + rows, y + height), min(left + columns, x + width)
+            whole = (below - above, right - beside) == (height, width)
+            pixels = self.segments.get(number, whole=whole)[above - y : below - y, beside - x : right - x]
+            if len(numbers) == 1:
+                return pixels
+            if out is None:
+                out = np.empty((rows, columns, page.channels), pixels.dtype)
+            out[above - top : below - top, beside - left : right - left] = pixels
+        assert out is not None
+        return out
+
+
+def open_plane(
+    file: OpenFile, page: Page, plane: int, *, keep: int, giant: int, scratch: Path | None
+) -> Plane:
+    """The cheapest way to the samples of one plane.
+
+    Args:
+        file: the open file.
+        page: its tags.
+        plane: which plane of a planar page; 0 otherwise.
+        keep: bytes of decoded samples to keep for the next window.
+        giant: a compressed segment of so many decoded bytes goes to a scratch file.
+        scratch: folder for huge segments that are compressed; the system's temporary one when None.
+
+    Raises:
+        KitError: the library that the compression needs is missing.
+    """
+    start = page.contiguous_from(plane)
+    if start is not None:
+        shape = (page.height, page.width)
+        size = math.prod(shape) * page.channels * (page.bits // 8)
+        whole = replace(page, segment=shape, tiled=False, offsets=(start,), byte_counts=(size,))
+        return Plane(MappedSegments(file, whole, 0))
+    if (page.compression, page.predictor, page.fill_order) == (RAW, 1, 1):
+        return Plane(MappedSegments(file, page, plane))
+    codec = Codec(file, page, plane)
+    if math.prod(codec.shape) * codec.dtype.itemsize >= giant:
+        return Plane(ScratchSegments(codec, scratch))
+    return Plane(DecodedSegments(codec, keep))

@@ -1,0 +1,222 @@
+"""Files that are written by the book, but by a rare page of it."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from kit.errors import KitError
+from kit.images.header import read_header, require_rgb8
+from kit.images.slide import open_slide
+
+
+def all_rows(path):
+    with open_slide(path) as slide:
+        return slide.read_band(0, slide.height)
+
+
+def overwrite(path, **tags):
+    """Change tags of the first page; their new values have to fit where the old ones were."""
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        for name, value in tags.items():
+            tiff.pages.first.tags[name].overwrite(value)
+
+
+def renumber(path, name, number):
+    """Make another tag of one of the first page's, in a little-endian file."""
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        entry = tiff.pages.first.tags[name].offset
+    data[entry : entry + 2] = number.to_bytes(2, "little")
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"imagej": True, "metadata": {"axes": "CYX"}},
+        {"imagej": True, "metadata": {"axes": "ZYX"}},
+        {"imagej": True, "metadata": {"axes": "CYX"}, "byteorder": ">"},
+        {"photometric": "minisblack"},
+        {"photometric": "minisblack", "bigtiff": True},
+    ],
+    ids=["ImageJ", "ImageJ, slices", "ImageJ, big endian", "tifffile", "tifffile, BigTIFF"],
+)
+def test_planes_behind_a_lone_page_are_its_channels(tmp_path, image_HWC, dtype, options):
+    path = tmp_path / "stack.tif"
+    image_CHW = np.moveaxis(image_HWC, 2, 0).astype(dtype) * dtype(np.iinfo(dtype).max // 255)
+    tifffile.imwrite(path, image_CHW, truncate=True, **options)
+    header = read_header(path)
+    assert (header.page_count, header.layout, header.channels) == (3, "pages", 3)
+    with tifffile.TiffFile(path) as tiff:
+        assert len(tiff.pages) == 1
+    assert np.array_equal(all_rows(path), image_HWC)
+
+
+def test_a_stack_that_ends_before_its_last_plane_is_cut_short(tmp_path, image_HWC):
+    path = tmp_path / "stack.tif"
+    options = {"imagej": True, "metadata": {"axes": "CYX"}}
+    tifffile.imwrite(path, np.moveaxis(image_HWC, 2, 0), truncate=True, **options)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(KitError, match="the last of the 3 planes that it announces should end") as caught:
+        read_header(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_stack_of_many_slices_is_no_colour_image(tmp_path):
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, np.zeros((7, 20, 30), np.uint8), imagej=True, truncate=True)
+    with pytest.raises(KitError, match="is 7 channels, needed are 3 colour channels"):
+        require_rgb8(read_header(path))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"shape": "x", "truncated": true}', "[1]", "{", '{"shape": [3, 9, 9]}', "ImageJ="]
+)
+def test_a_description_of_another_kind_is_not_read_as_a_stack(tmp_path, text):
+    path = tmp_path / "gray.tif"
+    tifffile.imwrite(path, np.zeros((9, 9), np.uint8), description=text, metadata=None)
+    assert read_header(path).page_count == 1
+
+
+def test_the_image_may_be_a_subdirectory_of_its_thumbnail(tmp_path, image_HWC):
+    path = tmp_path / "thumbnail.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(image_HWC[::4, ::4], photometric="rgb", subfiletype=1, subifds=1)
+        tiff.write(image_HWC, photometric="rgb", tile=(32, 48), compression="jpeg")
+        tiff.write(image_HWC[::2, ::2], photometric="rgb", subfiletype=1)
+    header = read_header(path)
+    assert (header.height, header.width, header.pages, header.page_count) == (131, 97, (1,), 3)
+    assert np.abs(all_rows(path).astype(int) - image_HWC).mean() < 6
+
+
+def test_a_subdirectory_that_is_its_own_parent_is_refused(tmp_path, image_HWC):
+    path = tmp_path / "circle.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(image_HWC, photometric="rgb", subifds=1)
+        tiff.write(image_HWC[::2, ::2], photometric="rgb")
+    with tifffile.TiffFile(path) as tiff:
+        first = tiff.pages.first.offset
+    overwrite(path, SubIFDs=(first,))
+    with pytest.raises(KitError, match="runs in a circle"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("subifds", [None, 1], ids=["reduced pages", "SubIFDs"])
+@pytest.mark.parametrize("ome", [False, True], ids=["plain", "OME"])
+def test_pyramids_are_read_at_full_resolution(tmp_path, image_HWC, subifds, ome):
+    path = tmp_path / "pyramid.tif"
+    with tifffile.TiffWriter(path, ome=ome) as tiff:
+        if not ome:
+            tiff.write(image_HWC[::4, ::4], photometric="rgb", subfiletype=1)
+        tiff.write(image_HWC, photometric="rgb", tile=(32, 48), subifds=subifds)
+        tiff.write(image_HWC[::2, ::2], photometric="rgb", subfiletype=1, tile=(32, 48))
+    assert np.array_equal(all_rows(path), image_HWC)
+
+
+def test_pages_cut_in_different_pieces_make_one_image(tmp_path, image_HWC):
+    path = tmp_path / "mixed.tif"
+    ways = (
+        {"tile": (32, 48), "compression": "deflate"},
+        {"rowsperstrip": 7, "compression": "lzw", "predictor": True},
+        {},
+    )
+    for order in ((0, 1, 2), (2, 0, 1), (1, 2, 0)):
+        with tifffile.TiffWriter(path) as tiff:
+            for channel, way in enumerate(order):
+                tiff.write(image_HWC[..., channel], photometric="minisblack", contiguous=False, **ways[way])
+        for giant in (1 << 30, 1):
+            with open_slide(path, giant=giant, threads=4) as slide:
+                assert np.array_equal(slide.read_band(3, 120), image_HWC[3:120])
+                assert np.array_equal(slide.read_window(20, 11, 50, 60), image_HWC[20:70, 11:71])
+
+
+UNWRITTEN = {None: "black", "200": "level 200", "-9999": "black"}
+
+
+@pytest.mark.parametrize("nodata", UNWRITTEN)
+@pytest.mark.parametrize(
+    "stored", ["chunky, raw", "planar, raw", "chunky, deflate", "planar, lzw", "chunky, jpeg"]
+)
+def test_tiles_never_written_have_the_value_that_the_file_names(write, oracle, image_HWC, stored, nodata):
+    layout, codec = stored.split(", ")
+    extra = [] if nodata is None else [(42113, 2, 0, nodata, True)]
+    coded = {} if codec == "raw" else {"compression": codec}
+    path = write(image_HWC, layout, tile=(32, 48), extratags=extra, **coded)
+    with tifffile.TiffFile(path) as tiff:
+        offsets, counts = tiff.pages.first.dataoffsets, tiff.pages.first.databytecounts
+    overwrite(path, TileByteCounts=(0, *counts[1:]), TileOffsets=(0, *offsets[1:]))
+    with open_slide(path) as slide:
+        band_HWC = slide.read_band(0, 131)
+        assert slide.notes == [
+            f"1 of its strips or tiles were never written and are read as {UNWRITTEN[nodata]}"
+        ]
+    assert (band_HWC[:32, :48, 0] == (200 if nodata == "200" else 0)).all()
+    assert np.array_equal(band_HWC, oracle(path))
+
+
+def test_raw_strips_without_their_sizes_are_read(write, image_HWC):
+    for layout in ("chunky", "planar"):
+        path = write(image_HWC, layout, rowsperstrip=50)
+        data = path.read_bytes()
+        with tifffile.TiffFile(path) as tiff:
+            entry = tiff.pages.first.tags["StripByteCounts"].offset
+        path.write_bytes(
+            data[:entry] + (65_000).to_bytes(2, "little") + data[entry + 2 :]
+        )  # a private tag now
+        assert np.array_equal(all_rows(path), image_HWC)
+
+
+def test_raw_strips_in_any_order_are_read(write, image_HWC):
+    path = write(image_HWC, rowsperstrip=66)
+    with tifffile.TiffFile(path) as tiff:
+        first, second = tiff.pages.first.dataoffsets
+        size = tiff.pages.first.databytecounts[0]
+    data = path.read_bytes()
+    overwrite(path, StripOffsets=(len(data), second))
+    data = path.read_bytes()
+    path.write_bytes(data + data[first : first + size])
+    assert np.array_equal(all_rows(path), image_HWC)
+
+
+def test_a_raw_strip_that_is_too_short_is_an_error(write, image_HWC):
+    path = write(image_HWC, rowsperstrip=66)
+    with tifffile.TiffFile(path) as tiff:
+        first, second = tiff.pages.first.databytecounts
+    overwrite(path, StripByteCounts=(first - 1, second))
+    with pytest.raises(KitError, match="strip 0 cannot be decoded: it holds 19205 bytes instead of 19206"):
+        all_rows(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "lzw"}])
+def test_the_bits_of_bytes_may_be_reversed(write, oracle, image_HWC, options):
+    path = write(image_HWC, rowsperstrip=50, **options)
+    with tifffile.TiffFile(path) as tiff:
+        start = tiff.pages.first.dataoffsets[0]
+    overwrite(path, ResolutionUnit=2)
+    renumber(path, "ResolutionUnit", 266)
+    data = bytearray(path.read_bytes())
+    reversed_bits = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+    data[start:] = bytes(data[start:]).translate(reversed_bits)
+    path.write_bytes(data)
+    assert np.array_equal(oracle(path), image_HWC)
+    assert np.array_equal(all_rows(path), image_HWC)
+
+
+def test_aperios_ycbcr_jpeg_2000_is_refused_instead_of_read_in_wrong_colours(write, image_HWC):
+    path = write(image_HWC, tile=(32, 48), compression=33003)
+    with pytest.raises(KitError, match="colour space is YCbCr"):
+        open_slide(path)
+
+
+def test_alpha_is_left_out_and_said(tmp_path, image_HWC):
+    path = tmp_path / "alpha.tif"
+    alpha_HW1 = np.full((131, 97, 1), 9, np.uint8)
+    rgba_HWC = np.concatenate([image_HWC, alpha_HW1], axis=2)
+    for planar, compression in (("contig", None), ("contig", "deflate"), ("separate", "lzw")):
+        stored = rgba_HWC if planar == "contig" else np.moveaxis(rgba_HWC, 2, 0)
+        kinds = {"photometric": "rgb", "planarconfig": planar, "extrasamples": ["unassalpha"]}
+        tifffile.imwrite(path, stored, compression=compression, **kinds)
+        assert np.array_equal(all_rows(path), image_HWC)
+        with open_slide(path) as slide:
+            assert slide.notes == ["its fourth channel (alpha) is left out"]
