@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kit.competitions.base import Instances, Prediction, SemanticMask
 from kit.images.slide import open_slide
-from kit.masks import coco, rle
+from kit.masks import coco, polygons, rle
 
 TRUTH_RGB = (0, 158, 115)
 PREDICTION_RGB = (230, 60, 0)
@@ -63,9 +63,10 @@ def make_overlay(
     thickness = max(1, round(longest / 500))
     for mask, colour in ((truth, TRUTH_RGB), (prediction, PREDICTION_RGB)):
         contours = [
-            np.round((contour + 0.5) * factor - 0.5).astype(np.int32)
+            np.round((np.array(ring) + 0.5) * factor - 0.5).astype(np.int32)
             for mask_HW in masks_of(mask)
-            for contour in cv2.findContours(mask_HW, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)[0]
+            for region in polygons.outlines(mask_HW)
+            for ring in region
         ]
         cv2.polylines(picture_HWC, contours, True, colour, thickness, cv2.LINE_AA)
     return Overlay(image_id, caption, jpeg_uri(picture_HWC), width, height)
