@@ -34,11 +34,13 @@ _LEAST_AREA = 20
 _CONNECTIVITY = 8
 
 
-def predict_baseline(competition: str, data: Path, ids: Iterable[str], name: Kind) -> dict[str, Prediction]:
+def predict_baseline(
+    competition: str | Path, data: Path, ids: Iterable[str], name: Kind
+) -> dict[str, Prediction]:
     """Predictions of a baseline.
 
     Args:
-        competition: name in `kit.competitions`.
+        competition: name in `kit.competitions`, or the TOML file that describes it.
         data: its folder.
         ids: images of its training or test part.
         name: "otsu"; "otsu-smoothed", the same after a Gaussian blur; "all-foreground", one mask over all.
@@ -59,7 +61,9 @@ def predict_baseline(competition: str, data: Path, ids: Iterable[str], name: Kin
 def add_baseline_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `baseline` to a command line whose parsers set `run`."""
     parser = verbs.add_parser("baseline", help="a submission without learning, to compare with")
-    parser.add_argument("--competition", required=True, choices=competitions.names())
+    parser.add_argument(
+        "--competition", required=True, metavar="NAME", help=f"{'|'.join(competitions.names())}|FILE.toml"
+    )
     parser.add_argument("--data", type=Path, required=True, help="the competition's unpacked folder")
     parser.add_argument("--out", type=Path, required=True, help="the submission.csv to write")
     parser.add_argument("--kind", choices=get_args(Kind), default="otsu", help="default: otsu")

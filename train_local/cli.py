@@ -50,7 +50,9 @@ def _prepare_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser = verbs.add_parser(
         "prepare", help="check the competition's files, build folds and training arrays"
     )
-    parser.add_argument("competition", choices=competitions.names())
+    parser.add_argument(
+        "competition", metavar="COMPETITION", help=f"{'|'.join(competitions.names())}|FILE.toml"
+    )
     parser.add_argument("--data", type=Path, required=True, help="the competition's unpacked folder")
     parser.add_argument("--out", type=Path, required=True, help="the prepared folder to write")
     parser.add_argument(
@@ -72,15 +74,15 @@ def _prepare_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def _prepare(arguments: argparse.Namespace) -> int:
     from train_local.data import prepare, slides
 
+    source = competitions.get(arguments.competition)
     scales = arguments.scale or sorted(
-        {form.data.scale for form in _all_forms() if form.competition == arguments.competition}
+        {form.data.scale for form in _all_forms() if recipes.suits(form, source.name, source.kind)}
     )
-    semantic = competitions.get(arguments.competition).kind == "semantic"
     made = prepare.prepare(
         arguments.competition,
         arguments.data,
         arguments.out,
-        reductions=[slides.reduction_of(scale) for scale in scales] if semantic else [],
+        reductions=[slides.reduction_of(scale) for scale in scales] if source.kind == "semantic" else [],
         fold_count=arguments.folds,
         split=arguments.split,
         seed=arguments.seed,

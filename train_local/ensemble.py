@@ -9,12 +9,13 @@ from typing import Any
 
 from kit import competitions
 from kit.artefacts import read_json, read_sidecar, sidecar_path, write_bytes
-from kit.competitions.base import Prediction
+from kit.competitions.base import Instances, Prediction
+from kit.competitions.instance import InstanceCompetition
 from kit.console import console, show_table, track
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.errors import KitError
 from kit.inference.settings import InstanceFusion
-from train_local import tuning
+from train_local import calibrating, tuning
 from train_local.data.prepared import Prepared
 from train_local.evaluate import score
 from train_local.runs import WEIGHTS
@@ -143,7 +144,8 @@ class Bench:
     def __init__(self, prepared: Prepared, trained: Sequence[Trained]) -> None:
         self.prepared, self.trained = prepared, list(trained)
         ids = sorted({image_id for run in trained for of_view in run.files.values() for image_id in of_view})
-        self.truth: dict[str, Prediction] = competitions.get(prepared.competition).truth(prepared.data, ids)
+        self.truth: dict[str, Prediction] = prepared.source.truth(prepared.data, ids)
+        self.infos = {image_id: prepared.images[image_id].info for image_id in ids}
 
     def used(self, stages: Sequence[Stage]) -> list[Trained]:
         """The runs some stages need, in order."""
@@ -162,6 +164,7 @@ class Bench:
                 "prepared": self.prepared.identity,
                 **{run.member.name: run.member.sha256 for run in used},
             },
+            definition=self.prepared.definition,
         )
 
     def files(self, stages: Sequence[Stage], count: int) -> dict[str, dict[int, Path]]:
@@ -171,6 +174,20 @@ class Bench:
             for image_id, path in used[item.member].files[item.view].items():
                 found.setdefault(image_id, {})[index] = path
         return found
+
+    def _judged(self, stages: Sequence[Stage], count: int) -> list[calibrating.Judged]:
+        """Detections of the members in the first `count` passes of some stages, held against the truth."""
+        source = self.prepared.source
+        assert isinstance(source, InstanceCompetition)
+        truth = {key: value for key, value in self.truth.items() if isinstance(value, Instances)}
+        used = self.used(stages)
+        views: dict[int, list[str]] = {}
+        for item in passes_of(stages, used)[:count]:
+            views.setdefault(item.member, []).append(item.view)
+        return [
+            calibrating.judge(run.recipe, run.member, [run.files[view] for view in of_member], truth, source)
+            for run, of_member in ((used[member], views[member]) for member in views)
+        ]
 
     def rung(
         self, stages: Sequence[Stage], count: int, shares: Sequence[Sequence[float]], start: dict[str, Any]
@@ -198,9 +215,12 @@ class Bench:
             return score(self.prepared, self.draft(stages, rungs), 0, files, self.truth)
 
         if self.prepared.kind == "semantic":
-            weights, settings = tuning.tune_semantic(self.truth, files, candidates)
+            weights, settings = tuning.tune_semantic(self.truth, files, candidates, self.infos)
         else:
-            weights, settings = tuning.tune_instance(candidates, InstanceFusion.from_dict(start), scored)
+            plain = replace(InstanceFusion.from_dict(start), calibration={})
+            weights, settings = tuning.tune_instance(candidates, plain, scored)
+            calibrations = calibrating.choices(self._judged(stages, count))
+            settings = tuning.tune_calibration(calibrations, settings, lambda tried: scored(weights, tried))
         return Rung(passes=count, weights=weights, settings=settings, cv=scored(weights, settings))
 
 
@@ -271,8 +291,8 @@ def write(ensemble: Ensemble, trained: Sequence[Trained], out: Path) -> None:
 
 def show(ensemble: Ensemble) -> None:
     """Print the ladder."""
-    metric = competitions.get(ensemble.competition).metric
-    usual = InstanceFusion().as_dict()
+    metric = competitions.of(ensemble).metric
+    usual: dict[str, Any] = {**InstanceFusion().as_dict(), "thresholds": {}}
     rows = []
     for number, rung in enumerate(ensemble.rungs):
         last = ensemble.passes[rung.passes - 1]
@@ -285,7 +305,9 @@ def show(ensemble: Ensemble) -> None:
                 f"{cost:.2f}",
                 f"{rung.cv:.4f}",
                 ", ".join(
-                    f"{name} {value}" for name, value in rung.settings.items() if value != usual.get(name)
+                    f"{name} {_short(value)}"
+                    for name, value in rung.settings.items()
+                    if value != usual.get(name)
                 ),
             )
         )
@@ -294,3 +316,12 @@ def show(ensemble: Ensemble) -> None:
         ("rung", "passes", "last pass", "seconds per megapixel", f"{metric} (out of fold)", "tuned"),
         rows,
     )
+
+
+def _short(value: Any) -> str:
+    """A setting in a table: a calibration's curve is too long for it."""
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{key} {item['kind'] if isinstance(item, dict) else item}" for key, item in value.items()
+        )
+    return str(value)

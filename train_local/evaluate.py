@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from kit import competitions
 from kit.competitions.base import Prediction
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.inference.runner import fuse, result_file, run_pass
@@ -73,7 +72,7 @@ def predict(
         member: its identity and settings.
         prepared: where the images are.
         ids: images.
-        views: names of `kit.inference.views`.
+        views: names or sets of names of `kit.inference.views`, with scales.
         out: root of the stored passes; what is there already is kept.
         device: where the module is.
         on_image: told of each finished one.
@@ -85,9 +84,10 @@ def predict(
     for view in views:
         item = Pass(member=0, view=view, seconds_per_megapixel=0.0)
         for image_id in ids:
-            fresh = not result_file(out, member, item, image_id).is_file()
+            info, image = prepared.images[image_id].info, prepared.image_path(image_id)
+            fresh = not result_file(out, member, item, image_id, info=info).is_file()
             began = time.perf_counter()
-            path = run_pass(module, member, item, image_id, prepared.image_path(image_id), out, device=device)
+            path = run_pass(module, member, item, image_id, image, out, device=device, info=info)
             done.append(Predicted(view, image_id, path, (time.perf_counter() - began) * fresh))
             if on_image is not None:
                 on_image(done[-1])
@@ -102,6 +102,7 @@ def alone(prepared: Prepared, member: Member, view: str) -> Ensemble:
         members=[member],
         passes=[Pass(member=0, view=view, seconds_per_megapixel=0.0)],
         rungs=[Rung(passes=1, weights=[1.0], settings={}, cv=0.0)],
+        definition=prepared.definition,
     )
 
 
@@ -115,7 +116,7 @@ def score(
     """The competition's metric of a rung, fused exactly as on Kaggle.
 
     Args:
-        prepared: names the competition and the images' sizes.
+        prepared: knows the competition, and the images' sizes and infos.
         ensemble: whose rung it is.
         rung: its index.
         files: image id -> index in `ensemble.passes` -> stored pass.
@@ -124,9 +125,10 @@ def score(
     predictions = {}
     for image_id, of_pass in files.items():
         image = prepared.images[image_id]
-        predictions[image_id] = fuse(ensemble, rung, image_id, of_pass, (image.height, image.width))
+        size = (image.height, image.width)
+        predictions[image_id] = fuse(ensemble, rung, image_id, of_pass, size, info=image.info)
     wanted = {image_id: truth[image_id] for image_id in files}
-    return competitions.get(prepared.competition).score(wanted, predictions).value
+    return prepared.source.score(wanted, predictions).value
 
 
 class Validation:
@@ -135,7 +137,7 @@ class Validation:
     def __init__(self, run: Run, prepared: Prepared) -> None:
         self._run, self._prepared = run, prepared
         self._ids = prepared.fold(run.fold).valid
-        source = competitions.get(prepared.competition)
+        source = prepared.source
         self._truth = source.truth(prepared.data, self._ids)
         self.metric = source.metric
 

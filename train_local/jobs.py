@@ -15,6 +15,7 @@ from kit.console import show_table
 from kit.errors import KitError
 from train_local.data.prepared import Prepared
 from train_local.loop import Options
+from train_local.recipes import suits
 from train_local.recipes.base import Recipe
 from train_local.runs import Run, plan
 from train_local.start import Start, resolve
@@ -43,7 +44,7 @@ def in_order(recipes: Iterable[Recipe], prepared: Prepared, folds: Sequence[int]
     """Jobs of some recipes and of all earlier stages they start from, those first.
 
     Args:
-        recipes: of the prepared competition; others are left out.
+        recipes: those that do not suit the prepared competition are left out.
         prepared: says which folds there are; a recipe's folds beyond them are left out.
         folds: None takes each recipe's own.
     """
@@ -58,7 +59,7 @@ def in_order(recipes: Iterable[Recipe], prepared: Prepared, folds: Sequence[int]
                 jobs.setdefault(job.name, job)
 
     for recipe in recipes:
-        if recipe.competition == prepared.competition:
+        if suits(recipe, prepared.competition, prepared.kind):
             add(recipe)
     return list(jobs.values())
 

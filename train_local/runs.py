@@ -11,6 +11,7 @@ from kit.artefacts import read_json, remove_leftovers, sha256_json, write_json
 from kit.console import console
 from kit.errors import KitError
 from train_local.data.prepared import Prepared
+from train_local.recipes import suits
 from train_local.recipes.base import Recipe
 
 WEIGHTS = "weights.safetensors"
@@ -100,9 +101,9 @@ def plan(
         start: sha256 of the weights it starts from, if any.
 
     Raises:
-        KitError: the recipe is for another competition, the fold does not exist or lacks images.
+        KitError: the recipe does not suit the competition, the fold does not exist or lacks images.
     """
-    if recipe.competition != prepared.competition:
+    if not suits(recipe, prepared.competition, prepared.kind):
         raise KitError(
             f"recipe {recipe.name} is for {recipe.competition}, the data is of {prepared.competition}",
             where=prepared.root,

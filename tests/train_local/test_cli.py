@@ -82,7 +82,6 @@ def test_prepare_plans_and_tells_what_is_missing(tmp_path, capsys):
 
 def test_wrong_words_are_refused_by_the_parser(capsys):
     for arguments, message in (
-        (["prepare", "liver", "--data", "x", "--out", "y"], "invalid choice: 'liver'"),
         (["train", "resnet", "--prepared", "x", "--out", "y"], "invalid choice: 'resnet'"),
         (["prepare", "kidney", "--data", "x", "--out", "y", "--scale", "third"], "'third' is no resolution"),
         (["prepare", "kidney", "--data", "x", "--out", "y", "--scale", "1/0"], "'1/0' is no resolution"),
@@ -97,3 +96,14 @@ def test_wrong_words_are_refused_by_the_parser(capsys):
 def test_unknown_competition_data_is_an_error_not_a_traceback(tmp_path):
     with pytest.raises(KitError, match="data folder is missing"):
         cli.main(["prepare", "kidney", "--data", str(tmp_path / "no"), "--out", str(tmp_path / "out")])
+
+
+def test_an_unknown_competition_is_told_with_the_known_ones(capsys):
+    for arguments in (
+        ["prepare", "liver", "--data", "x", "--out", "y"],
+        ["baseline", "--competition", "liver", "--data", "x", "--out", "y"],
+    ):
+        assert run_cli(cli.main, arguments) == 2
+        message = said(capsys)
+        assert "no competition is called 'liver'" in message
+        assert "body, kidney, vasculature, or the path of a .toml file" in message

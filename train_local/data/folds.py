@@ -53,14 +53,18 @@ def _check(ids: Sequence[str], count: int) -> None:
         )
 
 
-def by_group(groups: Mapping[str, str], count: int, *, seed: int = 42) -> list[Fold]:
+def by_group(
+    groups: Mapping[str, str], count: int, *, strata: Mapping[str, str] | None = None, seed: int = 42
+) -> list[Fold]:
     """Folds that never part a group (slide, WSI): the honest estimate for images from elsewhere.
 
     Large groups are dealt first, each to the fold that holds the fewest images so far; the seed breaks ties.
+    Groups of one size come stratum by stratum, so that every fold gets its share of each.
 
     Args:
         groups: id -> group.
         count: number of folds.
+        strata: id -> what folds should hold alike (organ); of a group, that of its first image counts.
         seed: of the ties.
 
     Raises:
@@ -83,7 +87,8 @@ def by_group(groups: Mapping[str, str], count: int, *, seed: int = 42) -> list[F
     shuffled = [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
     sizes = [0] * count
     fold_of: dict[str, int] = {}
-    for name in sorted(shuffled, key=lambda name: -len(members[name])):
+    stratum = {name: strata[members[name][0]] if strata else "" for name in names}
+    for name in sorted(shuffled, key=lambda name: (-len(members[name]), stratum[name])):
         fold = sizes.index(min(sizes))
         sizes[fold] += len(members[name])
         fold_of.update(dict.fromkeys(members[name], fold))
@@ -162,6 +167,7 @@ def make(
     count: int | None,
     *,
     positions: Mapping[str, tuple[int, int]] | None = None,
+    strata: Mapping[str, str] | None = None,
     seed: int = 42,
 ) -> list[Fold]:
     """Folds by the named split.
@@ -171,6 +177,7 @@ def make(
         groups: id -> group, in the order of the competition's table.
         count: None takes 5, the published number, or for whole groups up to 4 of them.
         positions: id -> place in its group.
+        strata: id -> organ, for whole groups.
         seed: of what is drawn.
 
     Raises:
@@ -182,7 +189,7 @@ def make(
         if not positions:
             raise KitError("strips need the tiles' positions", where="--split", fix="use --split group")
         return strips(groups, positions, count or 5)
-    return by_group(groups, count or max(2, min(4, len(set(groups.values())))), seed=seed)
+    return by_group(groups, count or max(2, min(4, len(set(groups.values())))), strata=strata, seed=seed)
 
 
 def hygiene(folds: Sequence[Fold], groups: Mapping[str, str]) -> list[str]:

@@ -66,7 +66,8 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for entry in value["annotations"]:
             grouped[entry["image_id"]].append(entry)
-        chosen = None if data.datasets is None else set(data.datasets)
+        numbered = any(image.dataset is not None for image in prepared.images.values())
+        chosen = set(data.datasets) if data.datasets is not None and numbered else None
         self._tiles = [
             (prepared.image_path(image["id"]), grouped[image["id"]])
             for image in value["images"]

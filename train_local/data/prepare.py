@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,16 +14,19 @@ import kit
 from kit import competitions
 from kit.artefacts import remove_leftovers, sha256_bytes, sha256_file, sha256_json, write_json, write_text
 from kit.competitions.base import Instances, Prediction, SemanticMask
+from kit.competitions.tables import header_of
 from kit.console import console, progress, show_table, track
 from kit.errors import KitError
 from train_local.data import coco, folds, prepared, slides
 from train_local.data.prepared import Image, Prepared
 
 _HEADINGS = ("fold", "train", "valid", "groups held out")
+_PLACE = {"id", "dataset", "i", "j"}
+"""Columns of a tile_meta.csv."""
 
 
 def prepare(
-    competition: str,
+    competition: str | Path,
     data: Path,
     out: Path,
     *,
@@ -34,7 +38,7 @@ def prepare(
     """Check a competition's folder and write everything training reads.
 
     Args:
-        competition: name in `kit.competitions`.
+        competition: name in `kit.competitions`, or the TOML file that describes it.
         data: the competition's folder.
         out: the prepared folder; `prepared.json` appears in it last.
         reductions: for slides: source pixels, along one side, in one training pixel; one array set each.
@@ -58,9 +62,11 @@ def prepare(
     report.require_ok()
     ids = source.train_ids(data)
     groups = {image_id: source.group_of(data, image_id) for image_id in ids}
-    places = _places(data, ids)
+    infos = {image_id: source.info(data, image_id, "train") for image_id in ids}
+    places = _places(data, ids, needed=source.definition is None)
     positions = {image_id: place.position for image_id, place in places.items()}
-    made = folds.make(split, groups, fold_count, positions=positions, seed=seed)
+    strata = {image_id: info.organ for image_id, info in infos.items()}
+    made = folds.make(split, groups, fold_count, positions=positions, strata=strata, seed=seed)
     findings = [str(finding) for finding in report.findings]
     findings += [f"alarm: {text}" for text in folds.hygiene(made, groups)]
     truth = source.truth(data, ids)
@@ -78,12 +84,13 @@ def prepare(
             width=truth[image_id].width,
             group=groups[image_id],
             dataset=places[image_id].dataset if places else None,
+            **asdict(infos[image_id]),
         )
     inputs = {f"image:{image_id}": images[image_id].sha256 for image_id in ids}
     inputs |= {f"truth:{image_id}": _truth_hash(truth[image_id]) for image_id in ids}
     result = Prepared(
         root=out,
-        competition=competition,
+        competition=source.name,
         kind=source.kind,
         data=data.resolve(),
         images=images,
@@ -94,6 +101,7 @@ def prepare(
         inputs=inputs,
         findings=findings,
         code_version=kit.__version__,
+        definition=source.definition,
     )
     if source.kind == "semantic":
         _write_slides(result, truth)
@@ -112,14 +120,19 @@ class _Place:
     position: tuple[int, int]
 
 
-def _places(data: Path, ids: Sequence[str]) -> dict[str, _Place]:
+def _places(data: Path, ids: Sequence[str], *, needed: bool) -> dict[str, _Place]:
     """Where tiles were cut, for competitions that say so in a tile_meta.csv; empty for others.
+
+    Args:
+        data: the competition's folder.
+        ids: of the tiles.
+        needed: the table has to have these columns if it is there; those of other competitions may not.
 
     Raises:
         KitError: the table lacks a column, holds no numbers or misses a tile.
     """
     path = data / "tile_meta.csv"
-    if not path.is_file():
+    if not path.is_file() or not (needed or set(header_of(path)) >= _PLACE):
         return {}
     with path.open(newline="", encoding="utf-8-sig") as stream:
         rows = {row.get("id"): row for row in csv.DictReader(stream)}
@@ -213,10 +226,15 @@ def report_text(made: Prepared) -> str:
     groups = {image.group for image in made.images.values()}
     pixels = sum(image.height * image.width for image in made.images.values())
     size = f"{len(made.images)} labelled images, {len(groups)} groups, {pixels / 1e6:.1f} megapixels"
+    organs = Counter(image.organ for image in made.images.values() if image.organ)
     lines = [
         f"# {made.competition}: prepared data",
         "",
         f"{size}; split: {made.split}, seed {made.seed}.",
+        *(
+            [f"Organs: {', '.join(f'{name} {count}' for name, count in sorted(organs.items()))}."]
+            * bool(organs)
+        ),
         "",
         *(f"| {' | '.join(row)} |" for row in (_HEADINGS, ("---",) * len(_HEADINGS), *_fold_rows(made))),
         "",

@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from kit import competitions
 from kit.artefacts import read_json, sha256_json, write_json
+from kit.competitions.base import Competition, ImageInfo
 from kit.errors import KitError
 from train_local.data.folds import Fold
 
-SCHEMA = 1
+SCHEMA = 2
 NAME = "prepared.json"
 Part = Literal["train", "valid"]
 
@@ -27,6 +29,9 @@ class Image:
         width: columns.
         group: what the group split keeps together.
         dataset: number in the competition's tile_meta.csv; None where there is none.
+        pixel_size: micrometres, None if not known.
+        organ: as the competition spells it; empty if not known.
+        source: where the image comes from; empty if not known.
     """
 
     id: str
@@ -36,6 +41,14 @@ class Image:
     width: int
     group: str
     dataset: int | None = None
+    pixel_size: float | None = None
+    organ: str = ""
+    source: str = ""
+
+    @property
+    def info(self) -> ImageInfo:
+        """What the engine and the fusion are told of it."""
+        return ImageInfo(self.pixel_size, self.organ, self.source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +57,7 @@ class Prepared:
 
     Attributes:
         root: the folder itself.
-        competition: name in `kit.competitions`.
+        competition: its name; `source` gives the competition itself.
         kind: of the truth.
         data: the competition's folder, absolute.
         images: all labelled images, by id.
@@ -55,6 +68,7 @@ class Prepared:
         inputs: name -> sha256 of the competition's tables and images.
         findings: notes and warnings for the report.
         code_version: that made it.
+        definition: of a competition that a TOML file describes; None where the name says it all.
     """
 
     root: Path
@@ -69,6 +83,16 @@ class Prepared:
     inputs: dict[str, str]
     findings: list[str] = field(default_factory=list)
     code_version: str
+    definition: dict[str, Any] | None = None
+
+    @property
+    def source(self) -> Competition:
+        """The competition.
+
+        Raises:
+            KitError: the kit does not know it, or its definition is wrong.
+        """
+        return competitions.of(self)  # type: ignore[arg-type]  # it reads the two fields both classes have
 
     @property
     def identity(self) -> str:
@@ -76,6 +100,8 @@ class Prepared:
         return sha256_json(
             {
                 "competition": self.competition,
+                "definition": self.definition,
+                "infos": {image_id: asdict(image.info) for image_id, image in self.images.items()},
                 "folds": [asdict(fold) for fold in self.folds],
                 "inputs": self.inputs,
             }

@@ -104,7 +104,8 @@ class Data:
         crop_centre: probability that this square is the tile's centre, not a random place.
         object_tiles: share of examples centred on an annotated object; the others come from the grid.
         sampling: "tiles" walks once an epoch over object and grid tiles; "random" draws places anew.
-        datasets: of the vasculature tables, which `dataset` numbers are used; None takes all labelled images.
+        datasets: of the vasculature tables, which `dataset` numbers are used; None takes all labelled images,
+            as does a competition without such numbers.
         examples_per_image: examples that one image stands for in an epoch (of "random", and of whole images).
         workers: data loader processes.
     """

@@ -134,6 +134,6 @@ def test_prepared_folders_that_are_none_say_what_to_run(blobs, tmp_path):
     with pytest.raises(KitError, match="the competition's folder is no longer there") as error:
         prepared.load(tmp_path / "out")
     assert "--data" in str(error.value)
-    (tmp_path / "out" / "prepared.json").write_text('{"schema": 1, "images": []}')
+    (tmp_path / "out" / "prepared.json").write_text('{"schema": 2, "images": []}')
     with pytest.raises(KitError, match=r"not a prepared\.json"):
         prepared.load(tmp_path / "out")

@@ -1,0 +1,100 @@
+"""Calibrations of detectors' scores, each fitted on detections its member had no part in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.competitions.base import Instances
+from kit.competitions.instance import InstanceCompetition
+from kit.ensemble import Member
+from kit.errors import KitError
+from kit.inference import calibration
+from kit.inference.instance_fusion import merge_views
+from kit.inference.settings import InstanceSettings
+from kit.inference.store import load_detections
+from kit.metrics.average_precision import precision_recall
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A member's detections in the images its fold held out.
+
+    Attributes:
+        recipe: of the member.
+        member: its name.
+        scores: float64 (n,), its views merged.
+        hits: bool (n,), whether each found an instance of the truth.
+    """
+
+    recipe: str
+    member: str
+    scores: NDArray[np.float64]
+    hits: NDArray[np.bool_]
+
+
+def judge(
+    recipe: str,
+    member: Member,
+    files: Iterable[Mapping[str, Path]],
+    truth: Mapping[str, Instances],
+    competition: InstanceCompetition,
+) -> Judged:
+    """Which detections of a member are right.
+
+    Args:
+        recipe: its name.
+        member: whose detections they are.
+        files: image id -> stored detections, for each view that counts.
+        truth: of the images, at least.
+        competition: its middle overlap decides what is a hit.
+
+    Raises:
+        KitError: stored detections are missing or damaged.
+    """
+    settings = InstanceSettings.from_dict(member.inference, where=member.name)
+    views: dict[str, list[Path]] = {}
+    for of_view in files:
+        for image_id, path in of_view.items():
+            views.setdefault(image_id, []).append(path)
+    found = {}
+    for image_id, paths in views.items():
+        merged = merge_views([load_detections(path) for path in paths], settings)
+        found[image_id] = Instances(merged.height, merged.width, merged.scores, merged.masks)
+    ious = competition.format.metric.iou
+    curve = precision_recall({key: truth[key] for key in found}, found, ious[len(ious) // 2])
+    return Judged(recipe, member.name, curve.scores, curve.correct)
+
+
+def choices(judged: Sequence[Judged]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Calibrations to try: method -> member -> calibration.
+
+    A member's is fitted on what the other folds' members of its recipe found in the images they held out, so
+    the metric with it is an out-of-fold one like all others. A recipe with one fold has no such detections
+    and stays as it is; a method that cannot be fitted for some member is left out.
+
+    Args:
+        judged: of all members of a rung.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for method in get_args(calibration.Method):
+        fitted: dict[str, dict[str, Any]] = {}
+        try:
+            for item in judged:
+                others = [
+                    other for other in judged if other.recipe == item.recipe and other.member != item.member
+                ]
+                if others:
+                    scores = np.concatenate([other.scores for other in others])
+                    hits = np.concatenate([other.hits for other in others])
+                    fitted[item.member] = calibration.fit(method, scores, hits)
+        except KitError:
+            continue  # too few detections, or all of them right or wrong
+        if fitted:
+            found[method] = fitted
+    return found
