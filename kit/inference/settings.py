@@ -95,6 +95,9 @@ class SemanticSettings(_Settings):
     autocast: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("core", "context", "size", "batch_size"):
+            value = getattr(self, name)
+            _require(value is None or type(value) is int, f"{name} must be a whole number, not {value!r}")
         _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
         _require(
             self.blend in ("halo", "gaussian"), f"blend {self.blend!r} is unknown; known: halo, gaussian"
