@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kit.errors import KitError
 from kit.masks import rle
+from kit.masks.counts import compress, expand
 
 _MAX_COUNTS = 64 << 20
 """Bytes a packed mask may unpack to: far above any real mask, far below what a crafted one could ask for."""
@@ -39,7 +40,8 @@ def decode(counts: bytes, height: int, width: int) -> NDArray[np.bool_]:
 
 def from_runs(runs: rle.Runs, height: int, width: int) -> bytes:
     """Compressed counts of zero-based column-major runs."""
-    return _compress(rle.to_lengths(runs, height * width))
+    lengths = rle.to_lengths(runs, height * width)
+    return compress(lengths, np.array([len(lengths)]))[0]
 
 
 def runs_of(counts: bytes, height: int, width: int, *, where: str | Path | None = None) -> rle.Runs:
@@ -54,7 +56,7 @@ def runs_of(counts: bytes, height: int, width: int, *, where: str | Path | None 
     Raises:
         KitError: the bytes are no compressed counts, or not of an image of this size.
     """
-    lengths = _expand(counts, where)
+    lengths, _ = expand([counts], where)
     total = int(lengths.sum())
     if total != height * width or np.any(lengths < 0):
         raise KitError(
@@ -71,7 +73,7 @@ def area(counts: bytes) -> int:
     Raises:
         KitError: the bytes are no compressed counts.
     """
-    return int(_expand(counts, None)[1::2].sum())
+    return int(expand([counts], None)[0][1::2].sum())
 
 
 def pack(counts: bytes) -> str:
@@ -98,47 +100,3 @@ def unpack(text: str, *, where: str | Path) -> bytes:
     if not unpacker.eof or unpacker.unused_data:
         raise KitError("mask's zlib data is cut short, too large or followed by more", where=where, fix=fix)
     return counts
-
-
-def _compress(lengths: NDArray[np.int64]) -> bytes:
-    """Alternating lengths to characters, all numbers a digit at a time."""
-    numbers = lengths.copy()
-    numbers[3:] -= lengths[1:-2]
-    digits: list[NDArray[np.int64]] = []
-    written: list[NDArray[np.bool_]] = []
-    pending = np.ones(len(numbers), bool)
-    while pending.any():
-        digit = numbers & 0x1F
-        numbers >>= 5
-        more = np.where(digit & 0x10, numbers != -1, numbers != 0)
-        digits.append(digit + np.where(more, 48 + 0x20, 48))
-        written.append(pending)
-        pending = pending & more
-    return np.stack(digits, axis=1)[np.stack(written, axis=1)].astype(np.uint8).tobytes()
-
-
-def _expand(counts: bytes, where: str | Path | None) -> NDArray[np.int64]:
-    """Characters to alternating lengths."""
-    digits = np.frombuffer(counts, np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero((digits & 0x20) == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    fault = (
-        len(digits) == 0
-        or len(ends) == 0
-        or bool(np.any((digits < 0) | (digits > 0x3F)))
-        or int(ends[-1]) != len(digits) - 1
-        or int((ends - starts).max()) > 11
-    )
-    if fault:
-        raise KitError(
-            "mask holds no COCO compressed counts",
-            where=where,
-            fix="use the `counts` bytes of pycocotools.mask.encode on a Fortran-ordered uint8 mask",
-        )
-    sizes = ends - starts + 1
-    places = np.arange(len(digits)) - np.repeat(starts, sizes)
-    numbers = np.add.reduceat((digits & 0x1F) << (5 * places), starts)
-    numbers -= np.where(digits[ends] & 0x10, np.left_shift(1, 5 * sizes), 0)
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers

@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.errors import KitError
-from kit.masks import coco
-
-Integers = NDArray[np.int64]
+from kit.masks.counts import Integers, compress, expand, places
 
 
 @dataclass(frozen=True)
@@ -119,12 +117,19 @@ def decode(masks: Sequence[bytes], height: int, width: int, *, where: str | Path
     none = np.empty(0, np.int64)
     if not masks:
         return ManyRuns(0, none, none, none)
-    lengths, first, numbers = _lengths(masks, height, width, where)
-    totals = np.add.reduceat(lengths, first)
-    if (totals != height * width).any() or (lengths < 0).any():
-        _refuse(masks, height, width, where)
+    lengths, numbers = expand(masks, where)
+    first = np.cumsum(numbers) - numbers
+    wrong = np.add.reduceat(lengths, first) != height * width
+    wrong |= np.minimum.reduceat(lengths, first) < 0
+    if wrong.any():
+        covered = int(lengths[np.repeat(np.arange(len(masks)) == np.argmax(wrong), numbers)].sum())
+        raise KitError(
+            f"mask covers {covered} pixels, the image has {height} x {width} = {height * width}",
+            where=where,
+            fix="encode masks at the image's own size, column-major (Fortran order)",
+        )
     ends = np.cumsum(lengths) - np.repeat(np.arange(len(masks)) * (height * width), numbers)
-    foreground = np.flatnonzero((_places(first, numbers) % 2 == 1) & (lengths > 0))
+    foreground = np.flatnonzero((places(numbers) & 1 == 1) & (lengths > 0))
     of = np.repeat(np.arange(len(masks)), numbers)[foreground]
     return ManyRuns(len(masks), of, (ends - lengths)[foreground], ends[foreground])
 
@@ -156,74 +161,4 @@ def encode(runs: ManyRuns, height: int, width: int) -> list[bytes]:
     lengths[place + 1] = ends - starts
     open_ended = np.flatnonzero(covered < height * width)
     lengths[first[open_ended] + 2 * own[open_ended]] = height * width - covered[open_ended]
-    return _compress(lengths, first, numbers)
-
-
-def _places(first: Integers, numbers: Integers) -> Integers:
-    """For every number its place in its mask."""
-    return np.arange(numbers.sum()) - np.repeat(first, numbers)
-
-
-def _compress(lengths: Integers, first: Integers, numbers: Integers) -> list[bytes]:
-    """Alternating lengths to characters, a digit of all numbers at a time."""
-    left = lengths.copy()
-    later = np.flatnonzero(_places(first, numbers) >= 3)
-    left[later] -= lengths[later - 2]
-    digits: list[Integers] = []
-    written: list[NDArray[np.bool_]] = []
-    pending = np.ones(len(left), bool)
-    while pending.any():
-        digit = left & 0x1F
-        left >>= 5
-        more = np.where(digit & 0x10, left != -1, left != 0)
-        digits.append(digit + np.where(more, 48 + 0x20, 48))
-        written.append(pending)
-        pending = pending & more
-    chosen = np.stack(written, axis=1)
-    characters = np.stack(digits, axis=1)[chosen].astype(np.uint8).tobytes()
-    stops = np.cumsum(np.add.reduceat(chosen.sum(axis=1), first)).tolist()
-    return [characters[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
-
-
-def _lengths(
-    masks: Sequence[bytes], height: int, width: int, where: str | Path | None
-) -> tuple[Integers, Integers, Integers]:
-    """Alternating lengths of all masks; per mask its first number and how many it has."""
-    stops = np.cumsum([len(counts) for counts in masks])
-    digits = np.frombuffer(b"".join(masks), np.uint8).astype(np.int64) - 48
-    ends = np.flatnonzero((digits & 0x20) == 0)
-    sizes = np.diff(ends, prepend=-1)
-    after = np.searchsorted(ends, stops)  # numbers up to the end of each mask
-    fault = (
-        min(len(counts) for counts in masks) == 0
-        or bool(((digits < 0) | (digits > 0x3F)).any())
-        or len(ends) == 0
-        or bool((ends[np.maximum(after - 1, 0)] != stops - 1).any())
-        or int(sizes.max()) > 12
-    )
-    if fault:
-        _refuse(masks, height, width, where)
-    numbers = np.diff(after, prepend=0)
-    first = after - numbers
-    starts = ends + 1 - sizes
-    values = np.zeros(len(ends), np.int64)
-    for digit in range(int(sizes.max())):
-        longer = np.flatnonzero(sizes > digit)
-        values[longer] += (digits[starts[longer] + digit] & 0x1F) << (5 * digit)
-    values -= np.where(digits[ends] & 0x10, np.left_shift(1, 5 * sizes), 0)
-    # From the fourth number on a number is its difference to the one two places before.
-    place = _places(first, numbers)
-    for chain, of_mask in (
-        (place % 2 == 1, numbers // 2),
-        ((place % 2 == 0) & (place > 0), (numbers - 1) // 2),
-    ):
-        sums = np.append(0, np.cumsum(values[chain]))
-        values[chain] = sums[1:] - np.repeat(sums[np.cumsum(of_mask) - of_mask], of_mask)
-    return values, first, numbers
-
-
-def _refuse(masks: Sequence[bytes], height: int, width: int, where: str | Path | None) -> None:
-    """Say of the first bad mask what is wrong with it."""
-    for counts in masks:
-        coco.runs_of(counts, height, width, where=where)
-    raise KitError("a mask's run lengths are damaged", where=where, fix="run that pass again")
+    return compress(lengths, numbers)

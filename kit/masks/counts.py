@@ -1,0 +1,102 @@
+"""The characters of COCO's compressed counts, for many masks at once: a few passes over flat arrays.
+
+`kit.masks.coco` describes the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.errors import KitError
+
+Integers = NDArray[np.int64]
+
+_LONGEST = 12
+"""Characters of one number, 5 bits each: more than any image's pixels need, less than 64 bits."""
+
+
+def compress(lengths: Integers, numbers: Integers) -> list[bytes]:
+    """Characters of every mask, a digit of all numbers at a time.
+
+    Args:
+        lengths: alternating lengths of all masks, one mask after another.
+        numbers: how many of them each mask has, at least one.
+    """
+    left = lengths.copy()
+    first = np.cumsum(numbers) - numbers
+    later = np.flatnonzero(places(numbers) >= 3)
+    left[later] -= lengths[later - 2]
+    digits: list[Integers] = []
+    written: list[NDArray[np.bool_]] = []
+    pending = np.ones(len(left), bool)
+    while pending.any():
+        digit = left & 0x1F
+        left >>= 5
+        more = np.where(digit & 0x10, left != -1, left != 0)
+        digits.append(digit + np.where(more, 48 + 0x20, 48))
+        written.append(pending)
+        pending = pending & more
+    chosen = np.stack(written, axis=1)
+    characters = np.stack(digits, axis=1)[chosen].astype(np.uint8).tobytes()
+    stops = np.cumsum(np.add.reduceat(chosen.sum(axis=1), first)).tolist()
+    return [characters[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
+
+
+def expand(masks: Sequence[bytes], where: str | Path | None) -> tuple[Integers, Integers]:
+    """The way back from `compress`.
+
+    Args:
+        masks: characters of one mask or more.
+        where: named in the error message.
+
+    Returns:
+        Alternating lengths of all masks, and how many of them each mask has.
+
+    Raises:
+        KitError: the bytes of a mask are no compressed counts.
+    """
+    sizes = np.array([len(one) for one in masks])
+    stops = np.cumsum(sizes)
+    digits = np.frombuffer(b"".join(masks), np.uint8) - np.uint8(48)  # characters below 48 become large
+    ends = np.flatnonzero((digits & 0x20) == 0)
+    widths = np.diff(ends, prepend=-1)
+    after = np.searchsorted(ends, stops)  # numbers up to the end of each mask
+    fault = (
+        bool((sizes == 0).any())
+        or len(ends) == 0
+        or int(digits.max()) > 0x3F
+        or bool((ends[np.maximum(after - 1, 0)] != stops - 1).any())
+        or int(widths.max()) > _LONGEST
+    )
+    if fault:
+        raise KitError(
+            "mask holds no COCO compressed counts",
+            where=where,
+            fix="use the `counts` bytes of pycocotools.mask.encode on a Fortran-ordered uint8 mask",
+        )
+    lengths = (digits[ends] & 0x1F).astype(np.int64)  # the last digit is the most significant one
+    lengths -= (lengths & 0x10) << 1
+    for digit in range(1, int(widths.max())):
+        longer = np.flatnonzero(widths > digit)
+        lengths[longer] = (lengths[longer] << 5) + (digits[ends[longer] - digit] & 0x1F)
+    numbers = np.diff(after, prepend=0)
+    place = places(numbers)
+    odd = place & 1 == 1
+    _add_up(lengths, odd, numbers // 2)
+    _add_up(lengths, ~odd & (place > 0), (numbers - 1) // 2)
+    return lengths, numbers
+
+
+def places(numbers: Integers) -> Integers:
+    """For every number its place in its mask."""
+    return np.arange(numbers.sum()) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+
+
+def _add_up(lengths: Integers, chain: NDArray[np.bool_], of_mask: Integers) -> None:
+    """Undo the differences of a chain: every second number of a mask, `of_mask` of them in each."""
+    sums = np.append(0, np.cumsum(lengths[chain]))
+    lengths[chain] = sums[1:] - np.repeat(sums[np.cumsum(of_mask) - of_mask], of_mask)
