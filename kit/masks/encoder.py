@@ -96,10 +96,11 @@ class RunLengthEncoder:
         np.bitwise_xor(self._last.view(np.uint8), flat[: self.width], out=buffer[: self.width])
         np.bitwise_xor(flat[: -self.width], flat[self.width :], out=buffer[self.width : size])
         buffer[size:] = 0
-        if np.count_nonzero(buffer.view(bool)) * _DENSE > size:
+        found = _nonzero(buffer, size // _DENSE)
+        if found is None:
             self._maps.append((self.height, buffer[:size].view(bool).reshape(block_HW.shape).copy()))
         else:
-            self._keys.append(_keys(_nonzero(buffer), self.width, self.height))
+            self._keys.append(_keys(found, self.width, self.height))
         self._last = block_HW[-1].copy()
         self.height += len(block_HW)
 
@@ -134,7 +135,8 @@ def encode_columns(mask_WH: Mask) -> Runs:
         size = len(part) - 1
         np.bitwise_xor(part[:-1], part[1:], out=buffer[:size])
         buffer[size:] = 0
-        found = _nonzero(buffer)
+        found = _nonzero(buffer, size)
+        assert found is not None  # there cannot be more
         found += begin
         changes.append(found)
     return runs_between(np.concatenate(changes), flat.size)
@@ -158,12 +160,18 @@ def _padded(size: int) -> int:
     return -(-size // (8 * _FOLD)) * 8 * _FOLD
 
 
-def _nonzero(buffer: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Positions of the ones in a buffer of zeros and ones, of a length that folds into words."""
+def _nonzero(buffer: NDArray[np.uint8], most: int) -> NDArray[np.int64] | None:
+    """Positions of the ones in a buffer of zeros and ones, or None if they lie all over and are too many.
+
+    Args:
+        buffer: of a length that folds into words.
+        most: ones that are not too many.
+    """
     words = buffer.view(np.uint64).reshape(_FOLD, -1)
     hits = np.flatnonzero(np.bitwise_or.reduce(words, axis=0))
     if len(hits) * 4 > words.shape[1]:
-        return np.flatnonzero(buffer.view(bool))
+        ones = buffer.view(bool)
+        return None if np.count_nonzero(ones) > most else np.flatnonzero(ones)
     inside = np.flatnonzero(np.take(words, hits, axis=1).view(bool))
     places = ((np.arange(_FOLD) * words.shape[1])[:, None] + hits).reshape(-1) << 3
     positions: NDArray[np.int64] = places[inside >> 3] + (inside & 7)
