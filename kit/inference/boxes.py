@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -140,23 +141,26 @@ def weighted_boxes_fusion(
     )
 
 
-def require_numbers(boxes: Floats, scores: Floats) -> None:
+def require_numbers(boxes: Floats, scores: Floats, *, where: str | Path | None = None) -> None:
     """Refuse what cannot be ranked or compared.
 
     Args:
         boxes: (n, 4).
         scores: (n,).
+        where: file or image, for messages.
 
     Raises:
         KitError: shapes that do not belong together, values that are not finite, negative scores.
     """
     fix = "delete the stored result of that pass and run it again; if it returns, its network is damaged"
     if boxes.shape != (len(scores), 4) or scores.ndim != 1:
-        raise KitError(f"boxes of shape {boxes.shape} do not fit scores of shape {scores.shape}", fix=fix)
+        raise KitError(
+            f"boxes of shape {boxes.shape} do not fit scores of shape {scores.shape}", where=where, fix=fix
+        )
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise KitError("detections hold boxes or scores that are not numbers", fix=fix)
+        raise KitError("detections hold boxes or scores that are not numbers", where=where, fix=fix)
     if (scores < 0).any():
-        raise KitError(f"a detection has a negative score: {scores.min():g}", fix=fix)
+        raise KitError(f"a detection has a negative score: {scores.min():g}", where=where, fix=fix)
 
 
 class _Placed:

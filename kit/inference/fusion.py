@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kit.competitions.base import ImageInfo, Prediction, SemanticMask
 from kit.ensemble import Ensemble
 from kit.errors import KitError
-from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views
+from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views, require_detections
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion
 from kit.inference.store import CodedDetections, LevelRows, levels_of, load_detections, open_map
 from kit.masks import rle
@@ -67,6 +67,7 @@ def fuse(
     for index, weight in zip(present, weights, strict=True):
         detections = load_detections(pass_files[index])
         _require_size((detections.height, detections.width), size, pass_files[index], image_id)
+        require_detections(detections, pass_files[index])
         member = ensemble.passes[index].member
         views_of.setdefault(member, []).append(detections)
         weights_of.setdefault(member, []).append(weight)
@@ -77,10 +78,7 @@ def fuse(
         one = merge_views(views, InstanceSettings.from_dict(of.inference, where=of.name))
         merged.append(calibrated(one, fusion.calibration.get(of.name)))
     means = [float(np.mean(weights_of[number])) for number in sorted(weights_of)]
-    try:
-        return fuse_instances(merged, means, fusion, size)
-    except KitError as error:
-        raise KitError(error.problem, where=image_id, fix=error.fix) from error
+    return fuse_instances(merged, means, fusion, size, where=image_id)
 
 
 def _require_size(found: tuple[int, ...], size: tuple[int, int], path: Path, image_id: str) -> None:

@@ -6,12 +6,14 @@ Needs no torch: the supervisor on Kaggle fuses while its workers predict.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from kit.competitions.base import Instances
+from kit.errors import KitError
 from kit.inference import calibration, mask_fusion
-from kit.inference.boxes import Clusters, nms, weighted_boxes_fusion
+from kit.inference.boxes import Clusters, nms, require_numbers, weighted_boxes_fusion
 from kit.inference.instance_windows import joined, plan
 from kit.inference.settings import InstanceFusion, InstanceSettings
 from kit.inference.store import CodedDetections
@@ -20,6 +22,21 @@ from kit.masks.many import ManyRuns
 
 _CODED_BYTES = 1 << 21
 """Of run lengths that are decoded at once."""
+
+
+def require_detections(detections: CodedDetections, where: str | Path) -> None:
+    """Refuse stored detections that cannot be ranked or compared.
+
+    Raises:
+        KitError: boxes, scores and masks that do not belong together or are not numbers.
+    """
+    require_numbers(detections.boxes, detections.scores, where=where)
+    if len(detections.masks) != len(detections.scores):
+        raise KitError(
+            f"{len(detections.scores)} detections have {len(detections.masks)} masks",
+            where=where,
+            fix="delete the file and run that pass again",
+        )
 
 
 def calibrated(detections: CodedDetections, how: calibration.Calibration | None) -> CodedDetections:
@@ -50,6 +67,8 @@ def fuse_instances(
     weights: Sequence[float],
     settings: InstanceFusion,
     size: tuple[int, int],
+    *,
+    where: str | Path | None = None,
 ) -> Instances:
     """Weighted boxes fusion over members; masks follow their boxes by index and are fused, too.
 
@@ -58,6 +77,7 @@ def fuse_instances(
         weights: one a member.
         settings: of the rung.
         size: (height, width) of the image.
+        where: the image, for messages.
 
     Returns:
         Best score first; scores are cut at 1, which "avg" confidences can pass when one member puts several
@@ -78,7 +98,7 @@ def fuse_instances(
     likely = int(np.count_nonzero(clusters.scores >= settings.min_score))
     fused = many.join(
         [
-            _fused_masks(clusters, part, members, weights, settings, size)
+            _fused_masks(clusters, part, members, weights, settings, size, where)
             for part in _portions(clusters, likely, members)
         ]
     )
@@ -116,6 +136,7 @@ def _fused_masks(  # noqa: PLR0917  # the same words as its caller
     weights: Sequence[float],
     settings: InstanceFusion,
     size: tuple[int, int],
+    where: str | Path | None,
 ) -> ManyRuns:
     """Masks of the clusters from part[0] up to part[1]."""
     first, last = np.searchsorted(clusters.of, part)
@@ -123,7 +144,7 @@ def _fused_masks(  # noqa: PLR0917  # the same words as its caller
     which = list(
         zip(clusters.sources[first:last].tolist(), clusters.indices[first:last].tolist(), strict=True)
     )
-    runs = many.decode([members[source].masks[index] for source, index in which], *size)
+    runs = many.decode([members[source].masks[index] for source, index in which], *size, where=where)
     if settings.masks == "soft":
         trust = np.array([members[source].scores[index] * weights[source] for source, index in which])
         votes, total = mask_fusion.shares(trust, of, count)

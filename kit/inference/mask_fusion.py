@@ -98,7 +98,7 @@ def fuse(
     column, top, bottom, of = column[inside], top[inside], bottom[inside], of[inside]
     weights = None if votes is None else votes[strokes.of[inside]]
 
-    sheets, sheet_of = _sheets(frames, np.unique(of), kernel if morphology != "none" else 1)
+    sheets, sheet_of = _sheets(frames, np.flatnonzero(np.bincount(of)), kernel if morphology != "none" else 1)
     by_sheet = np.argsort(sheet_of[of].astype(np.uint16), kind="stable")  # few values: counted, not compared
     bounds = np.searchsorted(sheet_of[of][by_sheet], np.arange(len(sheets) + 1)).tolist()
     found = []

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.competitions.base import ImageInfo
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
-from kit.inference import fusion
+from kit.inference import fusion, instance_fusion
 from kit.inference.settings import InstanceFusion, InstanceSettings
 from kit.inference.store import CodedDetections, save_detections
 from kit.masks import coco, rle
@@ -106,6 +109,58 @@ def test_small_and_unlikely_instances_are_dropped():
     assert found.scores.tolist() == [0.9, 0.5]
     found, _ = fused([member], skip_score=0.2)
     assert found.scores.tolist() == [0.9, 0.5]
+
+
+def test_soft_masks_are_means_weighted_by_score_and_weight():
+    masks = [rectangle(4, 4, 14, 14), rectangle(4, 4, 14, 13), rectangle(5, 4, 14, 14)]
+    members = [detections((score, mask)) for score, mask in zip((0.9, 0.5, 0.2), masks, strict=True)]
+    weights = [1.0, 2.0, 0.5]
+    trust = np.array([0.9, 1.0, 0.1])
+    mean_HW = np.average(masks, axis=0, weights=trust)
+    for threshold in (0.04, 0.3, 0.47, 0.53, 0.99):
+        _, (mask_HW,) = fused(members, weights, masks="soft", mask_threshold=threshold)
+        assert np.array_equal(mask_HW, mean_HW >= threshold)
+
+
+def test_a_soft_mask_of_two_equal_halves_reaches_half():
+    masks = [rectangle(4, 4, 14, 14), rectangle(4, 4, 14, 13)]
+    _, (mask_HW,) = fused([detections((0.7, mask)) for mask in masks], masks="soft", mask_threshold=0.5)
+    assert np.array_equal(mask_HW, masks[0])
+
+
+@pytest.mark.parametrize(("confidence", "score"), [("avg", 0.45), ("max", 0.6), ("box_and_model_avg", 0.45)])
+def test_scores_are_fused_as_the_settings_name(confidence, score):
+    same = rectangle(2, 2, 12, 12)
+    found, _ = fused([detections((0.6, same)), detections((0.3, same))], confidence=confidence)
+    assert found.scores.tolist() == pytest.approx([score])
+
+
+def test_masks_emptied_by_opening_or_voting_are_no_instances():
+    thin = rectangle(2, 2, 3, 20)
+    assert fused([detections((0.9, thin))], morphology="opening", morphology_size=3)[1] == []
+    apart = detections((0.9, rectangle(2, 2, 12, 12) & ~rectangle(3, 3, 11, 11)))
+    other = detections((0.8, rectangle(3, 3, 11, 11)))
+    found, masks = fused([apart, other], iou=0.5, vote_fraction=1.0)
+    assert (len(found.scores), masks) == (0, [])
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10**6), overlap=st.sampled_from(["keep", "exclusive"]))
+def test_portions_of_run_lengths_give_the_same_as_all_at_once(seed, overlap):
+    rng = np.random.default_rng(seed)
+    members = []
+    for _ in range(3):
+        corners = rng.integers(0, 12, (6, 2))
+        found = [
+            (s, rectangle(y, x, y + 9, x + 11)) for (y, x), s in zip(corners, rng.random(6), strict=True)
+        ]
+        members.append(detections(*found))
+    whole, _ = fused(members, overlap=overlap)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instance_fusion, "_CODED_BYTES", 30)
+        portions, _ = fused(members, overlap=overlap)
+    assert portions.masks == whole.masks
+    assert portions.scores.tolist() == whole.scores.tolist()
 
 
 def test_scores_never_pass_one():
@@ -213,6 +268,74 @@ def test_views_are_merged_within_and_fused_across_members(tmp_path):
     # NMS leaves .9 of the first member; the mean of .9 and .6 over two members.
     assert found.scores.tolist() == pytest.approx([0.75])
     assert np.array_equal(coco.decode(found.masks[0], *SIZE), same)
+
+
+def stored(tmp_path, *found):
+    """Files of passes by index, as `run_pass` leaves them."""
+    files = {}
+    for index, one in enumerate(found):
+        files[index] = tmp_path / f"{index}.npz"
+        save_detections(files[index], one)
+    return files
+
+
+def test_a_member_whose_passes_are_missing_is_left_out(tmp_path):
+    rung = Rung(passes=2, weights=[1.0, 1.0], settings={"morphology": "none"}, cv=0)
+    ensemble = plan("instance", [(0, "identity"), (1, "identity")], rung)
+    files = stored(tmp_path, detections((0.8, rectangle(2, 2, 12, 12))), detections())
+    assert fusion.fuse(ensemble, 0, "i", files, SIZE).scores.tolist() == pytest.approx([0.4])
+    del files[1]  # it did not find nothing, it never ran: the other one is no longer one of two
+    assert fusion.fuse(ensemble, 0, "i", files, SIZE).scores.tolist() == pytest.approx([0.8])
+
+
+def test_scores_are_calibrated_by_member_before_they_are_fused(tmp_path):
+    halved = {"kind": "curve", "scores": [0.0, 1.0], "values": [0.0, 0.5]}
+    settings = {"morphology": "none", "calibration": {"m1": halved}}
+    rung = Rung(passes=2, weights=[1.0, 1.0], settings=settings, cv=0)
+    ensemble = plan("instance", [(0, "identity"), (1, "identity")], rung)
+    files = stored(
+        tmp_path,
+        detections((0.5, rectangle(2, 2, 10, 10))),
+        detections((0.9, rectangle(12, 12, 20, 20)), (0.015, rectangle(2, 20, 10, 28))),
+    )
+    found = fusion.fuse(ensemble, 0, "i", files, SIZE)
+    # .9 became .45 and lost its first place; .015 became less than skip_score.
+    assert found.scores.tolist() == pytest.approx([0.25, 0.225])
+    assert np.array_equal(coco.decode(found.masks[0], *SIZE), rectangle(2, 2, 10, 10))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"boxes": np.array([[np.nan, 0, 4, 4]])}, "boxes or scores that are not numbers"),
+        ({"scores": np.array([np.inf])}, "boxes or scores that are not numbers"),
+        ({"scores": np.array([-0.1])}, "a detection has a negative score"),
+        ({"scores": np.array([0.1, 0.2])}, "do not fit scores"),
+        ({"masks": [coco.encode(np.ones((3, 3), bool))]}, "mask covers 9 pixels, the image has 24 x 30"),
+        ({"masks": [b"\xff\xff"]}, "holds no COCO compressed counts"),
+        ({"masks": []}, "1 detections have 0 masks"),
+    ],
+)
+@pytest.mark.parametrize("views", [("identity",), ("identity", "hflip")])
+def test_damaged_detections_name_the_file_or_the_image(tmp_path, change, message, views):
+    good = detections((0.9, rectangle(2, 2, 12, 12)))
+    bad = replace(good, **change)
+    rung = Rung(passes=len(views), weights=[1.0] * len(views), settings={}, cv=0)
+    files = stored(tmp_path, bad, good)
+    with pytest.raises(KitError, match=message) as caught:
+        fusion.fuse(plan("instance", [(0, view) for view in views], rung), 0, "slide 7", files, SIZE)
+    assert str(files[0]) in str(caught.value) or "slide 7" in str(caught.value)
+
+
+def test_the_threshold_is_that_of_the_images_organ(tmp_path):
+    settings = {"threshold": 0.5, "thresholds": {"lung": 0.2}}
+    ensemble = plan("semantic", [(0, "identity")], Rung(passes=1, weights=[1.0], settings=settings, cv=0))
+    np.save(tmp_path / "a.npy", np.full(SIZE, 20000, np.uint16))
+    areas = [
+        rle.area(fusion.fuse(ensemble, 0, "i", {0: tmp_path / "a.npy"}, SIZE, info=info).runs)
+        for info in (None, ImageInfo(organ="kidney"), ImageInfo(organ="lung"))
+    ]
+    assert areas == [0, 0, SIZE[0] * SIZE[1]]
 
 
 def test_a_result_of_another_size_is_not_taken_for_this_image(tmp_path):

@@ -25,6 +25,7 @@ def test_published_windows_have_their_published_network_input(core, context, sca
         InstanceSettings(size=640),
         SemanticFusion(threshold=0.55, thresholds={"lung": 0.1, "Hubmap/lung": 0.06}),
         InstanceFusion(morphology="opening", overlap="exclusive"),
+        InstanceFusion(calibration={"m": {"kind": "temperature", "temperature": 2.0}}),
     ],
 )
 def test_settings_survive_their_dict(settings):
@@ -84,6 +85,13 @@ def test_settings_survive_their_dict(settings):
         (InstanceFusion, {"morphology": "erode"}, "known: none, closing, opening"),
         (InstanceFusion, {"morphology_size": 4}, "morphology_size must be odd, not 4"),
         (InstanceFusion, {"overlap": "first"}, "known: keep, exclusive"),
+        (InstanceFusion, {"confidence": "mean"}, "known: avg, max, box_and_model_avg"),
+        (InstanceFusion, {"masks": "hard"}, "known: votes, soft"),
+        (InstanceFusion, {"mask_threshold": 0}, "mask_threshold 0 is outside (0, 1]"),
+        (InstanceFusion, {"calibration": {"m": {"kind": "platt"}}}, "not a calibration of scores"),
+        (InstanceSettings, {"size": 8, "window": 0}, "window must be at least 1 pixel, not 0"),
+        (InstanceSettings, {"size": 8, "window": 9, "overlap": 5}, "overlap 5 is not from 0 to half"),
+        (InstanceSettings, {"size": 8, "overlap": 5}, "overlap 5 is not from 0 to half the window (None)"),
     ],
 )
 def test_impossible_settings_say_what_is_wrong(kind, value, message):
