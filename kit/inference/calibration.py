@@ -51,8 +51,12 @@ def apply(calibration: Calibration, scores: Floats) -> Floats:
     return _sigmoid(_logit(scores) / calibration["temperature"])
 
 
-def check(calibration: Calibration, *, where: str = "") -> None:
+def check(calibration: Calibration, *, of: str = "a member") -> None:
     """Refuse what is no calibration or would change the order of scores.
+
+    Args:
+        calibration: what is to be used.
+        of: whose scores, for messages.
 
     Raises:
         KitError: unknown kind, missing or impossible values.
@@ -61,24 +65,20 @@ def check(calibration: Calibration, *, where: str = "") -> None:
     kind = calibration.get("kind")
     if kind not in known or set(calibration) != {"kind", *known[kind]}:
         raise KitError(
-            f"not a calibration of scores: {dict(calibration)}",
-            where=where or None,
+            f"the calibration of {of} is none: {dict(calibration)}",
             fix="known: {kind: temperature, temperature: T} and {kind: curve, scores: [...], values: [...]}",
         )
+    fix = "temperature: a positive number; curve: scores from 0 to 1 and values, both strictly rising"
     try:
         numbers = {name: np.asarray(calibration[name], np.float64) for name in known[kind]}
     except (TypeError, ValueError) as error:
-        raise KitError(f"calibration holds what is no number: {error}", where=where or None) from error
+        raise KitError(f"the calibration of {of} holds what is no number: {error}", fix=fix) from error
     if kind == "temperature":
         rises = numbers["temperature"].ndim == 0 and bool(0 < numbers["temperature"] < np.inf)
     else:
         rises = _rises(numbers["scores"], numbers["values"])
     if not rises:
-        raise KitError(
-            f"calibration does not rise from 0 to 1: {dict(calibration)}",
-            where=where or None,
-            fix="temperature: a positive number; curve: scores from 0 to 1 and values, both strictly rising",
-        )
+        raise KitError(f"the calibration of {of} does not rise from 0 to 1: {dict(calibration)}", fix=fix)
 
 
 def _rises(scores: Floats, values: Floats) -> bool:

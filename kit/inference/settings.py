@@ -293,4 +293,4 @@ class InstanceFusion(_Settings):
         )
         _require(self.min_area >= 1, f"min_area must be at least 1 pixel, not {self.min_area}")
         for name, how in self.calibration.items():
-            calibration.check(how, where=f"member {name}")
+            calibration.check(how, of=name)

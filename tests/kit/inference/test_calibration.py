@@ -111,10 +111,10 @@ def test_the_identity_changes_nothing():
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({}, "not a calibration"),
-        ({"kind": "platt", "a": 1}, "not a calibration"),
-        ({"kind": "temperature"}, "not a calibration"),
-        ({"kind": "temperature", "temperature": 1, "scores": []}, "not a calibration"),
+        ({}, "of member m is none"),
+        ({"kind": "platt", "a": 1}, "of member m is none"),
+        ({"kind": "temperature"}, "of member m is none"),
+        ({"kind": "temperature", "temperature": 1, "scores": []}, "of member m is none"),
         ({"kind": "temperature", "temperature": "warm"}, "holds what is no number"),
         ({"kind": "temperature", "temperature": 0}, "does not rise"),
         ({"kind": "temperature", "temperature": float("nan")}, "does not rise"),
@@ -130,8 +130,9 @@ def test_the_identity_changes_nothing():
 )
 def test_what_would_change_the_order_is_refused(how, message):
     with pytest.raises(KitError, match=message) as caught:
-        calibration.check(how, where="member m")
-    assert "member m" in str(caught.value)
+        calibration.check(how, of="member m")
+    assert "the calibration of member m" in str(caught.value)
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_settings_survive_their_dict(settings):
         (InstanceFusion, {"confidence": "mean"}, "known: avg, max, box_and_model_avg"),
         (InstanceFusion, {"masks": "hard"}, "known: votes, soft"),
         (InstanceFusion, {"mask_threshold": 0}, "mask_threshold 0 is outside (0, 1]"),
-        (InstanceFusion, {"calibration": {"m": {"kind": "platt"}}}, "not a calibration of scores"),
+        (InstanceFusion, {"calibration": {"m": {"kind": "platt"}}}, "the calibration of m is none"),
         (InstanceSettings, {"size": 8, "window": 0}, "window must be at least 1 pixel, not 0"),
         (InstanceSettings, {"size": 8, "window": 9, "overlap": 5}, "overlap 5 is not from 0 to half"),
         (InstanceSettings, {"size": 8, "overlap": 5}, "overlap 5 is not from 0 to half the window (None)"),
