@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,12 @@ def _data_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int, default=1, help="of the CPU, where there is no GPU (default: 1)"
     )
     parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="default: 300")
+    parser.add_argument(
+        "--views",
+        nargs="+",
+        metavar="VIEW",
+        help="to predict held-out images under, instead of the recipe's: hflip, rot90@0.8, identity+vflip",
+    )
     parser.add_argument("--checkpoints", type=Path, help="folder of published checkpoints recipes start from")
 
 
@@ -162,7 +169,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from train_local.train import train
 
     data, options = prepared.load(arguments.prepared), _options(arguments)
-    recipe = _form(arguments.recipe, tiny=arguments.tiny)
+    recipe = _form(arguments.recipe, arguments)
     if arguments.fold == "all":
         folds = [fold for fold in recipe.folds if fold < len(data.folds)]
     elif arguments.fold.isdigit():
@@ -178,9 +185,10 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _form(name: str, *, tiny: bool) -> Recipe:
+def _form(name: str, arguments: argparse.Namespace) -> Recipe:
     recipe = _full_forms()[name]
-    return recipe.tiny() if tiny else recipe
+    recipe = recipe.tiny() if arguments.tiny else recipe
+    return replace(recipe, views=tuple(arguments.views)) if arguments.views else recipe
 
 
 def _train_all_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -199,7 +207,7 @@ def _train_all(arguments: argparse.Namespace) -> int:
     from train_local.data import prepared
 
     data = prepared.load(arguments.prepared)
-    forms = [_form(name, tiny=arguments.tiny) for name in recipes.names()]
+    forms = [_form(name, arguments) for name in recipes.names()]
     jobs.train_all(
         jobs.in_order(forms, data),
         data,

@@ -34,22 +34,29 @@ class Predicted:
     seconds: float
 
 
-def member_of(run: Run, *, sha256: str, size: int) -> Member:
+def member_of(run: Run, prepared: Prepared, *, sha256: str, size: int) -> Member:
     """The ensemble member a run's weights make.
+
+    Where all images it trained on have one pixel size, its windows hold for that one, so that images of
+    another are seen at the same micrometres; a recipe may say otherwise.
 
     Args:
         run: that trained them.
+        prepared: on what.
         sha256: of the weights, or any text that names this state of the network.
         size: bytes of the weights file.
     """
-    network = dict(run.recipe.network)
+    network, inference = dict(run.recipe.network), dict(run.recipe.inference)
+    seen = {prepared.images[image_id].pixel_size for image_id in prepared.fold(run.fold).train}
+    if prepared.kind == "semantic" and "size" not in inference and len(seen) == 1 and None not in seen:
+        inference.setdefault("pixel_size", seen.pop())
     return Member(
         name=run.name,
         weights=f"{run.name}.safetensors",
         sha256=sha256,
         size=size,
         network=network,
-        inference=dict(run.recipe.inference),
+        inference=inference,
         requires=list(spec(str(network["network"])).requires),
     )
 
@@ -151,7 +158,7 @@ class Validation:
             device: where the module is.
         """
         view = self._run.recipe.views[0]
-        member = member_of(self._run, sha256=f"step {step}", size=0)
+        member = member_of(self._run, self._prepared, sha256=f"step {step}", size=0)
         done = predict(module, member, self._prepared, self._ids, [view], out=scratch, device=device)
         files = {item.image_id: {0: item.path} for item in done}
         return score(self._prepared, alone(self._prepared, member, view), 0, files, self._truth)

@@ -10,6 +10,7 @@ import kit
 from kit.artefacts import read_json, remove_leftovers, sha256_json, write_json
 from kit.console import console
 from kit.errors import KitError
+from kit.inference import views
 from train_local.data.prepared import Prepared
 from train_local.recipes import suits
 from train_local.recipes.base import Recipe
@@ -101,7 +102,8 @@ def plan(
         start: sha256 of the weights it starts from, if any.
 
     Raises:
-        KitError: the recipe does not suit the competition, the fold does not exist or lacks images.
+        KitError: the recipe does not suit the competition, a view of it does not exist, the fold does not
+            exist or lacks images.
     """
     if not suits(recipe, prepared.competition, prepared.kind):
         raise KitError(
@@ -116,6 +118,8 @@ def plan(
             where=prepared.root,
             fix="prepare with fewer --folds, or train another fold",
         )
+    for view in recipe.views:
+        (views.get_set if prepared.kind == "semantic" else views.get)(view)
     used = recipe.seed if seed is None else seed
     identity = sha256_json(
         {

@@ -84,7 +84,7 @@ def export(
     sidecar_path(run.weights).unlink(missing_ok=True)
     # One entry only: safetensors writes several in an order that changes from process to process.
     save_weights(network, run.weights, {"identity": run.identity}, half=run.recipe.half)
-    member = member_of(run, sha256=sha256_file(run.weights), size=run.weights.stat().st_size)
+    member = member_of(run, prepared, sha256=sha256_file(run.weights), size=run.weights.stat().st_size)
     write_sidecar(
         run.weights,
         kind="weights",

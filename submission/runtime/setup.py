@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kit.competitions import of
@@ -23,6 +23,8 @@ MANIFESTS = "manifests/"
 MEGA = 1e6
 _LISTED = 5
 """Images named in one note."""
+_PLAUSIBLE = (1 / 64, 8.0)
+"""Pixel size of the training over an image's; beyond, the table is wrong and windows may fill the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +102,20 @@ def find_data(ensemble: Ensemble, options: Options) -> Data:
     paths = {image: competition.image_path(folder, image, "test") for image in sizes}
     infos = {image: competition.info(folder, image, "test") for image in sizes}
     notes = [f"image {image} is listed twice and gets one row" for image in repeated(listed)]
+    notes += _put_right(ensemble, infos)
     notes += _unknown(ensemble, infos)
     submission = Submission(competition, ids, guess_sizes(ids, sizes), options.output / NAME)
     return Data(folder, paths, unreadable, infos, submission, notes)
+
+
+def _put_right(ensemble: Ensemble, infos: dict[str, ImageInfo]) -> Iterator[str]:
+    """Take away pixel sizes that cannot be true."""
+    usual = [size for member in ensemble.members if (size := member.inference.get("pixel_size"))]
+    for image, info in infos.items():
+        found = info.pixel_size
+        if found is not None and not all(_PLAUSIBLE[0] <= size / found <= _PLAUSIBLE[1] for size in usual):
+            yield f"{found:g} um cannot be the pixel size of {image}: networks learned on {usual[0]:g} um"
+            infos[image] = replace(info, pixel_size=None)
 
 
 def _unknown(ensemble: Ensemble, infos: Mapping[str, ImageInfo]) -> Iterator[str]:

@@ -73,7 +73,13 @@ def untouched(index: int, module: torch.nn.Module) -> None:
 
 
 def make_kit(
-    folder: Path, *, members: int = 2, change: Callable[[int, torch.nn.Module], None] = untouched
+    folder: Path,
+    *,
+    members: int = 2,
+    change: Callable[[int, torch.nn.Module], None] = untouched,
+    competition: str = "kidney",
+    settings: dict | None = None,
+    inference: dict | None = None,
 ) -> Kit:
     """Random networks, their ladder, their dataset and predict.py; `change` may damage a member's weights."""
     weights = folder / "bundle" / WEIGHTS
@@ -92,17 +98,22 @@ def make_kit(
                 sha256=sha256_file(path),
                 size=path.stat().st_size,
                 network=TINY,
-                inference={"core": 96, "context": 16, "scale": 0.5, "batch_size": 2},
+                inference={"core": 96, "context": 16, "scale": 0.5, "batch_size": 2, **(inference or {})},
                 requires=["segmentation-models-pytorch", "timm"],
             )
         )
     ensemble = Ensemble(
-        competition="kidney",
+        competition=competition,
         kind="semantic",
         members=listed,
         passes=[Pass(member=index, view="identity", seconds_per_megapixel=1.0) for index in range(members)],
         rungs=[
-            Rung(passes=n + 1, weights=[1.0] * (n + 1), settings={"threshold": 0.5}, cv=0.5 + n / 100)
+            Rung(
+                passes=n + 1,
+                weights=[1.0] * (n + 1),
+                settings={"threshold": 0.5, **(settings or {})},
+                cv=0.5 + n / 100,
+            )
             for n in range(members)
         ],
         reserve_seconds=3.0,
@@ -127,7 +138,7 @@ class Outcome:
 
     @property
     def report(self) -> dict:
-        return json.loads((self.output / "report.json").read_text())
+        return report_of(self.output)
 
     @property
     def csv(self) -> str:
@@ -155,16 +166,26 @@ def run_script(
 
 def mount_all(root: Path, kit: Kit, data: Path) -> Path:
     """/kaggle/input with a competition and the weights dataset, in the present layout."""
-    shutil.copytree(data, root / "competitions" / SLUG)
+    shutil.copytree(data, root / "competitions" / data.name)
     shutil.copytree(kit.weights, root / "datasets" / "someone" / WEIGHTS)
     return root
+
+
+def report_of(output: Path) -> dict:
+    """The report a run wrote."""
+    return json.loads((output / "report.json").read_text())
 
 
 @pytest.fixture(scope="session")
 def tools():
     """The functions of this file, for tests: modules of tests cannot import one another."""
     return SimpleNamespace(
-        run=run_script, mount=mount_all, write_kidney=write_kidney, make_kit=make_kit, slug=SLUG
+        run=run_script,
+        report_of=report_of,
+        mount=mount_all,
+        write_kidney=write_kidney,
+        make_kit=make_kit,
+        slug=SLUG,
     )
 
 

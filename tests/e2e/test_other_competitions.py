@@ -1,0 +1,87 @@
+"""The product for competitions without a recipe of their own: body, and one that a TOML file describes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
+    return done.stdout
+
+
+def chain(name, data, recipe, folder, *options):
+    """From the competition's folder to a rehearsed submission, with seconds of training."""
+    prepared, runs, dist = folder / "work", folder / "runs", folder / "dist"
+    plan, bundle, predict = dist / "ensemble.json", dist / "bundle", dist / "predict.py"
+    run("train_local", "prepare", name, "--data", data, "--out", prepared, "--folds", "2")
+    tiny = ("--tiny", "--fold", "0", "--max-seconds", "4")
+    run("train_local", "train", recipe, "--prepared", prepared, "--out", runs, *tiny, *options)
+    run("train_local", "ensemble", "--prepared", prepared, "--runs", runs, "--out", plan, "--keep-all")
+    run("bundle", "build", "--ensemble", plan, "--out", bundle)
+    run("submission", "render", "--ensemble", plan, "--bundle", bundle, "--out", predict)
+    given = ("--predict", predict, "--bundle", bundle, "--data", data, "--budget", "240")
+    out = run("submission", "rehearse", *given, "--out", dist / "rehearsal", "--json")
+    return {
+        "rehearsal": json.loads(out),
+        "report": json.loads((dist / "rehearsal" / "report.json").read_text()),
+        "ensemble": json.loads(plan.read_text()),
+        "submission": dist / "rehearsal" / "submission.csv",
+    }
+
+
+@pytest.fixture(scope="module")
+def of_body(body, tmp_path_factory):
+    views = ("--views", "identity", "hflip@0.75", "identity+vflip")
+    return chain("body", body, "unet-regnety16", tmp_path_factory.mktemp("chain"), *views)
+
+
+@pytest.fixture(scope="module")
+def of_cells(cells, tmp_path_factory):
+    toml = cells / "cells.toml"
+    return chain(toml, cells / "data", "detectors-r50", tmp_path_factory.mktemp("chain"))
+
+
+def judged(name, data, made):
+    where = ("--competition", name, "--data", data, "--submission", made["submission"], "--json")
+    assert json.loads(run("kit", "validate", *where))["ok"]
+    return json.loads(run("kit", "score", *where))
+
+
+@pytest.mark.slow
+def test_body_is_predicted_and_scored(of_body, body):
+    score = judged("body", body, of_body)
+    assert 0.2 < score["value"] <= 1, "4 seconds of training already beat nothing"
+    assert of_body["rehearsal"]["score"]["value"] == pytest.approx(score["value"])
+    assert len(score["per_image"]) == 6
+
+
+@pytest.mark.slow
+def test_body_s_networks_see_other_pixel_sizes_at_the_same_micrometres(of_body):
+    (member,) = of_body["ensemble"]["members"]
+    assert member["inference"]["pixel_size"] == 0.4
+    views = [item["view"] for item in of_body["ensemble"]["passes"]]
+    assert sorted(views) == ["hflip@0.75", "identity", "identity+vflip"]
+    assert [rung["state"] for rung in of_body["report"]["rungs"]] == ["done"] * 3
+    told = [problem["what"] for problem in of_body["report"]["problems"]]
+    assert told == [], "where a row tells no pixel size, that of its organ and source is known"
+
+
+@pytest.mark.slow
+def test_a_competition_described_by_a_file_is_predicted_and_scored_without_that_file(of_cells, cells):
+    assert of_cells["ensemble"]["competition"] == "cells"
+    assert of_cells["ensemble"]["definition"]["metric"] == {"name": "AP", "iou": [0.5, 0.6]}
+    score = judged(cells / "cells.toml", cells / "data", of_cells)
+    assert score["metric"] == "mean AP@0.5:0.6"
+    assert of_cells["rehearsal"]["score"]["value"] == pytest.approx(score["value"])
+    assert of_cells["report"]["problems"] == []
+    header, first, *_ = of_cells["submission"].read_text().splitlines()
+    assert header == "image,prediction"
+    assert first.split(",")[1].startswith("cell ")
