@@ -37,6 +37,11 @@ class Part:
 PARTS = {
     "slide": Part("slide", 1, ("monai",), sized=True),
     "published": Part("published", 1, ("rasterio",), sized=True),
+    "reading": Part("reading", 5, ("rasterio", "zarr")),
+    "tissue": Part("tissue", 1),
+    "rle": Part("run_lengths", 5),
+    "fusion": Part("fusion", 11),
+    "ap": Part("ap", 5),
 }
 """Name on the command line and of the block in docs/benchmarks.md -> what makes it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,15 +20,16 @@ from kit.masks import rle
 from kit.models.estimate import estimate
 from tests.bench.child import ROOT
 from tests.bench.slide_data import NETWORK, Windows, train_network, write_slide
-from tests.bench.slide_ways import Request, Result, run
+from tests.bench.slide_ways import Request, Result, run, run_here
 
 HEAD = ("way", "side", "windows", "wall s", "net s", "wall / net", "ms / MP", "GB", "IoU", "x ours")
 """`net`: the network alone over ours' windows; GB: most memory of the process; IoU: with ours."""
-OURS: dict[str, dict[str, Any]] = {"ours": {}, "ours, background skipped": {"skip_background": True}}
+SKIPPING = "ours, tissue only"
+OURS: dict[str, dict[str, Any]] = {"ours": {}, SKIPPING: {"skip_background": True}}
 """Name -> settings besides the windows."""
 PEERS = ("monai-constant", "monai-gaussian", "mmseg")
 SMALL = Windows(core=96, context=24)
-SIDE, SMALL_SIDE, PEERS_SIDE = 30_000, 576, 15_360
+SIDE, SMALL_SIDE, PEERS_SIDE = 30_000, 960, 15_360
 THRESHOLD = 0.55
 LEAST_IOU = 0.99
 """Of masks that two ways have to agree on."""
@@ -47,6 +48,7 @@ class Bench:
         windows: of every way.
         side: of the slide.
         threads: of the network.
+        apart: each way runs in a process of its own.
         results: name given to a run -> its results, one a round.
     """
 
@@ -55,6 +57,7 @@ class Bench:
     windows: Windows
     side: int
     threads: int
+    apart: bool = True
     results: dict[str, list[Result]] = field(default_factory=dict)
 
     def run(self, name: str, way: str, views: Sequence[str] = ("identity",), **settings: Any) -> None:
@@ -79,7 +82,7 @@ class Bench:
             threads=self.threads,
             runs=str(self.folder / f"{name}.npy"),
         )
-        self.results.setdefault(name, []).append(run(request))
+        self.results.setdefault(name, []).append((run if self.apart else run_here)(request))
 
     def seconds(self, name: str, part: str = "wall") -> float:
         """Median over the rounds."""
@@ -129,7 +132,7 @@ def bench(side: int, *, small: bool, threads: int) -> Iterator[Bench]:
 
     Args:
         side: of the slide.
-        small: small windows, and a network trained for a moment.
+        small: small windows, a network trained for a moment, and everything in this process.
         threads: of the network.
 
     Raises:
@@ -151,7 +154,8 @@ def bench(side: int, *, small: bool, threads: int) -> Iterator[Bench]:
         write_slide(folder / "slide.tiff", side)
         windows = SMALL if small else Windows()
         steps, crop = (20, 64) if small else (80, 128)
-        yield Bench(folder, train_network(folder, windows, steps=steps, crop=crop), windows, side, threads)
+        member = train_network(folder, windows, steps=steps, crop=crop)
+        yield Bench(folder, member, windows, side, threads, apart=not small)
 
 
 def rows(*, small: bool, rounds: int, size: int | None = None, threads: int = 1) -> Iterator[list[str]]:
@@ -160,29 +164,33 @@ def rows(*, small: bool, rounds: int, size: int | None = None, threads: int = 1)
     Args:
         small: a slide of some hundred pixels.
         rounds: of every way; each round runs all of them, so that load of the machine meets all.
-        size: side of the large slide; the peers' is at most `PEERS_SIDE`.
+        size: side of the large slide; the peers get one of at most `PEERS_SIDE`.
         threads: of the network.
 
     Raises:
         KitError: a way failed, or masks that should agree do not.
     """
     side = size or (SMALL_SIDE if small else SIDE)
-    with bench(side, small=small, threads=threads) as large:
-        for _ in range(rounds):
-            for name, settings in OURS.items():
-                large.run(name, "ours", **settings)
-                large.run(f"{name}, network", "forward", **settings)
-        for name in OURS:
-            yield _row(large, name, f"{name}, network")
+    if side > PEERS_SIDE:
+        with bench(side, small=small, threads=threads) as large:
+            yield from _measured(large, OURS, (), rounds)
     with bench(min(side, PEERS_SIDE), small=small, threads=threads) as held:
-        for _ in range(rounds):
-            held.run("ours", "ours")
-            held.run("ours, network", "forward")
-            held.run("ours, gaussian", "ours", blend="gaussian")
-            for peer in PEERS:
-                held.run(peer, peer)
-        for name in ("ours", "ours, gaussian", *PEERS):
-            yield _row(held, name, "ours, network")
+        yield from _measured(held, {**OURS, "ours, gaussian": {"blend": "gaussian"}}, PEERS, rounds)
+
+
+def _measured(
+    found: Bench, ours: Mapping[str, Mapping[str, Any]], peers: Sequence[str], rounds: int
+) -> list[list[str]]:
+    for _ in range(rounds):
+        for name, settings in ours.items():
+            found.run(name, "ours", **settings)
+            found.run(f"{name}, network", "forward", **settings)
+        for peer in peers:
+            found.run(peer, peer)
+    found.require_same("ours", SKIPPING)
+    return [_row(found, name, f"{name}, network") for name in ours] + [
+        _row(found, name, "ours, network") for name in peers
+    ]
 
 
 def _row(found: Bench, name: str, network: str) -> list[str]:

@@ -24,7 +24,7 @@ from kit.models import build, save_weights
 from tests.bench.child import ROOT
 
 SAMPLE = ROOT / "sample" / "kidney"
-TISSUE = 0.45
+TISSUE = 0.4
 """Part of the slide that is tissue."""
 NETWORK = {
     "network": "unet-regnety16",
@@ -110,7 +110,7 @@ class _Islands:
     def __init__(self, side: int, random: np.random.Generator) -> None:
         self._side = side
         angles, phases = random.uniform(0, 2 * math.pi, (2, _WAVES))
-        lengths = random.uniform(0.2, 0.6, _WAVES)
+        lengths = random.uniform(0.4, 0.9, _WAVES)
         self._y, self._x = 2 * math.pi * np.array([np.sin(angles), np.cos(angles)]) / lengths
         self._phases = phases
         coarse = np.linspace(0, 1, 200, dtype=np.float32)

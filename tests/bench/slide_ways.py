@@ -85,6 +85,25 @@ def run(request: Request) -> Result:
     return Result(**call("tests.bench.slide_ways", asdict(request), what=f"the slide's way {request.way!r}"))
 
 
+def run_here(request: Request) -> Result:
+    """Run in this process: its peak of memory is whatever the process did before."""
+    way, library = WAYS[request.way]
+    with quiet():
+        importlib.import_module(library)
+    job = _Job(request)
+    text = way(job)
+    peak = peak_bytes()
+    if text is not None:
+        header = read_header(job.image)
+        mask = SemanticMask(
+            header.height,
+            header.width,
+            rle.from_kaggle(text, header.height, header.width, where=request.way),
+        )
+        np.save(request.runs, mask.runs)
+    return Result(seconds=dict(job.clock.seconds), windows=job.seen, peak_bytes=peak)
+
+
 class _Job:
     """A request with its objects made, and the network's calls counted.
 
@@ -226,23 +245,5 @@ WAYS: Mapping[str, tuple[Callable[[_Job], str | None], str]] = {
 """Name -> what it runs, and the library of it that is imported before any clock starts."""
 
 
-def _here(request: Request) -> Result:
-    way, library = WAYS[request.way]
-    with quiet():
-        importlib.import_module(library)
-    job = _Job(request)
-    text = way(job)
-    peak = peak_bytes()
-    if text is not None:
-        header = read_header(job.image)
-        mask = SemanticMask(
-            header.height,
-            header.width,
-            rle.from_kaggle(text, header.height, header.width, where=request.way),
-        )
-        np.save(request.runs, mask.runs)
-    return Result(seconds=dict(job.clock.seconds), windows=job.seen, peak_bytes=peak)
-
-
 if __name__ == "__main__":
-    print(json.dumps(asdict(_here(Request(**json.load(sys.stdin))))))
+    print(json.dumps(asdict(run_here(Request(**json.load(sys.stdin))))))
