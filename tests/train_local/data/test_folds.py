@@ -98,3 +98,13 @@ def test_hygiene_warns_of_shared_groups_shared_images_and_uneven_folds():
     assert "hold out 1 to 6 images" in warnings
     assert "nothing to validate on" in "\n".join(folds.hygiene([empty], groups))
     assert folds.hygiene(folds.by_group({"a": "x", "b": "y"}, 2), {"a": "x", "b": "y"}) == []
+
+
+def test_whole_groups_are_dealt_organ_by_organ():
+    groups = {f"i{number}": f"g{number}" for number in range(40)}
+    strata = {f"i{number}": "lung" if number < 10 else "kidney" for number in range(40)}
+    for fold in folds.make(None, groups, 5, strata=strata):
+        assert sum(strata[item] == "lung" for item in fold.valid) == 2
+        assert len(fold.valid) == 8
+    alone = folds.make(None, groups, 5)
+    assert sorted(sum((fold.valid for fold in alone), ())) == sorted(groups)

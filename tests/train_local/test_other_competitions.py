@@ -1,0 +1,107 @@
+"""Competitions without a recipe of their own: what is prepared, which recipes suit, what is tuned."""
+
+from dataclasses import replace
+
+import pytest
+
+from kit import competitions
+from kit.errors import KitError
+from train_local import baseline, ensemble, evaluate, jobs, recipes
+from train_local.data import prepare, prepared
+from train_local.loop import Options
+
+DISCS = """
+name = "discs"
+slug = "find-the-discs"
+like = "kidney"
+
+[metadata]
+organ = "colon"
+source = "Somewhere"
+pixel_size = 0.25
+"""
+
+
+@pytest.fixture(scope="module")
+def toml(tmp_path_factory):
+    path = tmp_path_factory.mktemp("toml") / "discs.toml"
+    path.write_text(DISCS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def discs(blobs, toml):
+    """The discs as a competition of their own; prepared."""
+    data = blobs.make_competition(toml.parent / "data")
+    (data / "tile_meta.csv").write_text("tile,stain\naa,HE\n")
+    prepare.prepare(toml, data, toml.parent / "prepared", reductions=(1, 2), fold_count=2)
+    return prepared.load(toml.parent / "prepared")
+
+
+def test_the_prepared_folder_knows_the_competition_without_its_file(discs, blob_data):
+    assert (discs.competition, discs.source.metric, discs.source.slug) == (
+        "discs",
+        "mean Dice",
+        "find-the-discs",
+    )
+    assert discs.definition == discs.source.definition
+    info = discs.images["aa"].info
+    assert (info.pixel_size, info.organ, info.source) == (0.25, "colon", "Somewhere")
+    assert discs.images["aa"].dataset is None, "another competition's tile_meta.csv means nothing"
+    assert "Organs: colon 4." in (discs.root / "report.md").read_text()
+    assert discs.identity != blob_data.identity
+
+
+def test_what_is_known_of_images_is_part_of_the_data_s_identity(discs):
+    other = replace(discs.images["aa"], organ="lung")
+    assert replace(discs, images={**discs.images, "aa": other}).identity != discs.identity
+
+
+def test_recipes_of_its_kind_suit_a_competition_that_has_none(blobs, discs):
+    unet, detector = recipes.get("unet-regnety16"), recipes.get("detectors-r50")
+    assert recipes.suits(unet, "body", "semantic")
+    assert not recipes.suits(detector, "body", "semantic")
+    assert not recipes.suits(blobs.recipe(competition="body"), "kidney", "semantic"), "it has its own"
+    names = [job.name for job in jobs.in_order([unet, detector], discs)]
+    assert names == ["unet-regnety16.fold0", "unet-regnety16.fold1"]
+
+
+@pytest.mark.parametrize("view", ["sideways", "hflip@0", "identity+identity"])
+def test_views_that_do_not_exist_are_refused_before_training(blobs, discs, tmp_path, view):
+    with pytest.raises(KitError, match="view"):
+        jobs.run_of(jobs.Job(blobs.recipe(views=("identity", view)), 0), discs, tmp_path)
+
+
+def test_windows_hold_for_the_one_pixel_size_of_the_training_images(blobs, discs, tmp_path):
+    def seen(data, **inference):
+        recipe = blobs.recipe()
+        recipe = replace(recipe, inference={**recipe.inference, **inference})
+        run, _ = jobs.run_of(jobs.Job(recipe, 0), data, tmp_path)
+        return evaluate.member_of(run, data, sha256="0", size=0).inference.get("pixel_size")
+
+    assert seen(discs) == 0.25
+    assert seen(discs, pixel_size=0.5) == 0.5, "the recipe knows better"
+    mixed = {
+        name: replace(image, pixel_size=size) for size, (name, image) in enumerate(discs.images.items(), 1)
+    }
+    assert seen(replace(discs, images=mixed)) is None
+    unknown = {name: replace(image, pixel_size=None) for name, image in discs.images.items()}
+    assert seen(replace(discs, images=unknown)) is None
+
+
+def test_an_ensemble_under_scaled_views_carries_the_definition(blobs, discs, tmp_path):
+    recipe = blobs.recipe(iterations=8, eval_every=8, views=("identity", "hflip@0.5", "identity+vflip"))
+    jobs.train_all(jobs.in_order([recipe], discs), discs, tmp_path, Options(device="cpu"))
+    trained = ensemble.find(discs, tmp_path)
+    made = ensemble.build(discs, trained, keep_all=True)
+    assert competitions.of(made).slug == "find-the-discs"
+    assert {item.view for item in made.passes} == {"identity", "hflip@0.5", "identity+vflip"}
+    assert all(member.inference["pixel_size"] == 0.25 for member in made.members)
+    assert made.rungs[-1].passes == 6
+
+
+def test_a_baseline_needs_the_toml_file_only(discs, toml):
+    found = baseline.predict_baseline(toml, discs.data, ["aa", "zz"], "otsu")
+    assert sorted(found) == ["aa", "zz"]
+    score = discs.source.score(discs.source.truth(discs.data, ["aa"]), {"aa": found["aa"]})
+    assert score.value > 0.9
