@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from kit.inference import views
 
 Bools = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 
 _COPIED = 1 << 26
 """Bytes of masks that are copied from the device at once, unless one mask alone is larger."""
@@ -50,7 +51,8 @@ def cut(mask_NHW: torch.Tensor, order: Sequence[int], view: str) -> Iterator[Cro
     if not len(order):
         return
     count, height, width = mask_NHW.shape
-    covered = torch.cat([mask_NHW.any(dim=2), mask_NHW.any(dim=1)], dim=1).cpu().numpy()
+    byte_NHW = mask_NHW.view(torch.uint8)  # whose maximum takes a tenth of the time of `any` of bool
+    covered = torch.cat([byte_NHW.amax(dim=2), byte_NHW.amax(dim=1)], dim=1).cpu().numpy().astype(bool)
     frames = np.concatenate([_span(covered[:, :height]), _span(covered[:, height:])], axis=1)
     frame_of = frames.tolist()  # top, bottom, left, right
     rows, columns = (width, height) if views.get(view).swap else (height, width)
@@ -85,14 +87,12 @@ def resize(crop: Crop, source: tuple[int, int], target: tuple[int, int], thresho
     if source == target:
         return crop
     shrinks = target[0] <= source[0] and target[1] <= source[1]
-    rows, columns = crop.pixels.shape
-    down, top, whole_y = _overlaps(crop.top, crop.top + rows, source[0], target[0], shrinks=shrinks)
-    across, left, whole_x = _overlaps(crop.left, crop.left + columns, source[1], target[1], shrinks=shrinks)
-    # Sums of whole numbers are exact: in float32 up to 2 ** 24.
-    exact = np.float32 if whole_y * whole_x <= 1 << 24 else np.float64
-    covered_HW = down.astype(exact) @ crop.pixels.astype(exact) @ across.T.astype(exact)
-    mask_HW: Bools = covered_HW >= threshold * (whole_y * whole_x)
-    return Crop(mask_HW, top, left) if mask_HW.any() else None
+    pixels = crop.pixels.astype(np.int64)
+    rows, top, whole_y = _resampled(pixels, crop.top, source[0], target[0], shrinks=shrinks)
+    columns, left, whole_x = _resampled(rows.T, crop.left, source[1], target[1], shrinks=shrinks)
+    covered = columns.transpose()
+    inside: Bools = covered >= threshold * (whole_y * whole_x)
+    return Crop(inside, top, left) if inside.any() else None
 
 
 def _span(covered: Bools) -> NDArray[np.int64]:
@@ -114,28 +114,37 @@ def _portions(order: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]
     yield portion
 
 
-def _overlaps(
-    begin: int, end: int, source: int, target: int, *, shrinks: bool
-) -> tuple[NDArray[np.int64], int, int]:
-    """How much the source pixels begin..end count for the target pixels they touch along one axis.
+def _resampled(
+    pixels: Integers, begin: int, source: int, target: int, *, shrinks: bool
+) -> tuple[Integers, int, int]:
+    """Coverage along the first axis, in whole parts.
+
+    Args:
+        pixels: (n, other), the source pixels begin..begin + n of that axis; the others are 0.
+        begin: the first of them.
+        source: pixels of the whole axis.
+        target: pixels it gets.
+        shrinks: mean over each target pixel's area; else linear between the centres of source pixels and
+            beyond the outermost their value.
 
     Returns:
-        (target pixels, source pixels) in whole parts of a target pixel; the first of the target pixels; how
-        many parts make a whole.
+        (target pixels, other); the first of the target pixels, all others being 0; how many parts make a
+        whole.
     """
-    divisor = math.gcd(source, target)
+    divisor, end = math.gcd(source, target), begin + len(pixels)
     source_parts, target_parts = source // divisor, target // divisor
-    j = np.arange(begin, end)
-    if shrinks:  # the part of each target pixel that each source pixel fills
+    framed = np.pad(pixels, ((1, 1), (0, 0)))
+    if shrinks:
+        # Sums up to the edges of target pixels, which lie i * source_parts / target_parts from the start.
         first, after = begin * target_parts // source_parts, -(-end * target_parts // source_parts)
-        i = np.arange(first, after)[:, None]
-        near = np.maximum(i * source_parts, j * target_parts)
-        far = np.minimum((i + 1) * source_parts, (j + 1) * target_parts)
-        return np.maximum(far - near, 0), first, source_parts
-    # Linear between the centres of source pixels; beyond the outermost, their value.
+        edges = np.arange(first, after + 1) * source_parts - begin * target_parts
+        pixel, part = np.divmod(edges.clip(0, len(pixels) * target_parts), target_parts)
+        sums = np.cumsum(framed[:-1], axis=0)[pixel] * target_parts + part[:, None] * framed[pixel + 1]
+        return np.diff(sums, axis=0), first, source_parts
     whole = 2 * target_parts
-    centre = (2 * np.arange(target) + 1) * source_parts - target_parts
-    centre = centre.clip(0, whole * (source - 1))
+    centre = ((2 * np.arange(target) + 1) * source_parts - target_parts).clip(0, whole * (source - 1))
     touched = np.flatnonzero((centre > whole * (begin - 1)) & (centre < whole * end))
-    weights = whole - np.abs(centre[touched][:, None] - whole * j)
-    return np.maximum(weights, 0), int(touched[0]) if len(touched) else 0, whole
+    pixel, part = np.divmod(centre[touched], whole)
+    near, far = framed[pixel - begin + 1], framed[pixel - begin + 2]
+    first = int(touched[0]) if len(touched) else 0
+    return (whole - part)[:, None] * near + part[:, None] * far, first, whole

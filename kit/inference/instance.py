@@ -122,12 +122,13 @@ def _numbers(
             where=where,
             fix="weights are damaged or overflow in float16: see the training log or set autocast false",
         )
-    if len(boxes) != len(scores) or tuple(found.masks.shape) != (len(scores), *size):
+    shape = tuple(found.masks.shape)
+    if len(boxes) != len(scores) or shape != (len(scores), *size) or found.masks.dtype != torch.bool:
         raise KitError(
-            f"the network returned {len(boxes)} boxes, {len(scores)} scores and masks of the shape "
-            f"{tuple(found.masks.shape)} for an input of {size[0]} x {size[1]}",
+            f"the network returned {len(boxes)} boxes, {len(scores)} scores and {found.masks.dtype} masks of "
+            f"the shape {shape} for an input of {size[0]} x {size[1]}",
             where=where,
-            fix="`detect` has to return one box, score and mask of the input's size for every instance",
+            fix="`detect` has to return a box, a score and a bool mask of the input's size each time",
         )
     return scores, boxes
 

@@ -45,6 +45,27 @@ def test_every_view_and_size_finds_the_same_instances_in_the_images_pixels(blobs
     assert (np.diff(found.scores) <= 0).all()
 
 
+def test_the_scale_of_a_view_is_that_of_the_networks_input(blobs):
+    seen, find = [], blobs.detect
+    blobs.detect = lambda x_NCHW: seen.append(tuple(x_NCHW.shape[2:])) or find(x_NCHW)
+    straight = detect(blobs, tile(), size=80)
+    for view, shape in {"hflip@0.5": (32, 40), "rot90@1.5": (120, 96), "identity@0.001": (1, 1)}.items():
+        found = detect(blobs, tile(), view=view, size=80)
+        assert seen[-1] == shape
+        if shape != (1, 1):
+            assert sorted(found.masks) == sorted(straight.masks)
+
+
+def test_a_set_of_views_is_merged_by_nms_within_the_pass(blobs):
+    alone = detect(blobs, tile(), size=80)
+    found = detect(blobs, tile(), view="identity+hflip+rot90@0.5", size=80)
+    assert found.masks == alone.masks
+    # Scores are of the best view, here all equal; boxes of the first.
+    assert found.scores.tolist() == pytest.approx(alone.scores.tolist())
+    some = detect(blobs, tile(), view="identity+hflip", size=80, max_per_image=2)
+    assert some.masks == alone.masks[:2]
+
+
 def test_best_detections_are_kept_and_low_scores_dropped(blobs):
     everything = detect(blobs, tile())
     assert detect(blobs, tile(), max_per_image=2).masks == everything.masks[:2]
@@ -101,3 +122,18 @@ def test_scores_that_are_not_numbers_name_member_and_image(blobs):
 def test_an_image_without_pixels_is_refused(blobs):
     with pytest.raises(KitError, match="image has no pixels"):
         detect(blobs, np.zeros((5, 0, 3), np.uint8), size=8)
+
+
+@pytest.mark.parametrize(
+    ("masks", "shown"),
+    [
+        (np.ones((1, 4, 5), bool), r"bool masks of the shape \(1, 4, 5\) for an input of 4 x 4"),
+        (np.ones((2, 4, 4), bool), r"1 boxes, 1 scores and torch.bool masks of the shape \(2, 4, 4\)"),
+        (np.ones((1, 4, 4), np.float32), "torch.float32 masks"),
+    ],
+)
+def test_masks_that_do_not_fit_the_input_name_member_and_image(blobs, masks, shown):
+    module = answering(blobs, [[0.0, 0, 4, 4]], [0.5], masks)
+    with pytest.raises(KitError, match=shown) as caught:
+        detect(module, np.zeros((4, 4, 3), np.uint8))
+    assert "member m, image i" in str(caught.value)
