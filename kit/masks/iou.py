@@ -97,14 +97,18 @@ def _intersections(
     For each run of a: the pixels of b before its end, less those before its start. All masks of b lie one
     after another on one line, so that one search serves all pairs.
     """
-    if len(pair_a) == 0 or len(b.of) == 0:
-        return np.zeros(len(pair_a), np.int64)
-    first = np.searchsorted(a.of, np.arange(a.count + 1))
-    number = np.diff(first)[pair_a]
+    if len(pair_a) == 0:
+        return np.zeros(0, np.int64)
+    line_a, line_b = a.of * size, b.of * size
+    runs_of_b = np.searchsorted(b.of, np.arange(b.count + 1))
+    from_b, to_b = b.starts[runs_of_b[pair_b]], b.ends[runs_of_b[pair_b + 1] - 1]
+    # Only runs of a that reach into the stretch from the first to the last pixel of b can share any.
+    first = np.searchsorted(a.ends + line_a, from_b + pair_a * size, side="right")
+    number = np.searchsorted(a.starts + line_a, to_b + pair_a * size) - first
     pair = np.repeat(np.arange(len(pair_a)), number)
-    run = np.arange(len(pair)) + np.repeat(first[pair_a] - (np.cumsum(number) - number), number)
+    run = np.arange(len(pair)) + np.repeat(first - (np.cumsum(number) - number), number)
     offset = pair_b[pair] * size
-    line_starts, lengths = b.starts + b.of * size, b.ends - b.starts
+    line_starts, lengths = b.starts + line_b, b.ends - b.starts
     before = np.cumsum(lengths) - lengths
 
     def pixels_below(position: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -140,8 +144,13 @@ def _boxes(runs: ManyRuns, height: int) -> NDArray[np.int64]:
 
 def _shared_box(boxes_a: NDArray[np.int64], boxes_b: NDArray[np.int64]) -> NDArray[np.int64]:
     """Pixels in both of two boxes, (n, m)."""
-    near = np.maximum(boxes_a[:, None, :2], boxes_b[None, :, :2])
-    far = np.minimum(boxes_a[:, None, 2:], boxes_b[None, :, 2:])
-    sides = np.maximum(far - near, 0)
-    shared: NDArray[np.int64] = sides[..., 0] * sides[..., 1]
+    x, y = (
+        np.maximum(
+            np.minimum.outer(boxes_a[:, axis + 2], boxes_b[:, axis + 2])
+            - np.maximum.outer(boxes_a[:, axis], boxes_b[:, axis]),
+            0,
+        )
+        for axis in (0, 1)
+    )
+    shared: NDArray[np.int64] = x * y
     return shared
