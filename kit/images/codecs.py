@@ -6,9 +6,11 @@ are wanted, predictors are undone there. Codecs of images (JPEG and its like) ar
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.errors import KitError
+from kit.images import lzw
 from kit.images.directory import Page
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
@@ -31,8 +34,10 @@ _BYTE_CODECS = {
     50000: "zstd_decode",
 }
 """TIFF's compression -> imagecodecs' function."""
-_DEFLATE = (8, 32946)
+_DEFLATE, _LZW = (8, 32946), 5
 _CHUNK = 4 << 20
+_REUSED = 8 << 20
+"""Decoded bytes up to which a thread keeps the memory for the next segment."""
 _DAMAGED = "the file is damaged: copy or download it again"
 
 
@@ -76,6 +81,8 @@ class Codec:
         self.shape = (*page.segment, page.channels)
         self._descriptor, self._mapped = file.descriptor, file.mapped
         self._first = plane * page.grid[0] * page.grid[1]
+        self._own = threading.local()
+        self._byteorder = file.byteorder
         self._swap = page.bits > 8 and file.byteorder != sys.byteorder
         self._by_bytes = (
             page.compression in _BYTE_CODECS and page.predictor in (1, 2) and page.fill_order == 1
@@ -92,21 +99,28 @@ class Codec:
         top = number // self.page.grid[1] * self.page.segment[0]
         return min(self.page.segment[0], self.page.height - top)
 
-    def decode(self, number: int) -> Samples:
+    def decode(self, number: int, *, keep: bool = True) -> Samples:
         """The samples of a segment, at least the part within the image, (rows, columns, channels).
+
+        Args:
+            number: of the segment.
+            keep: if not, the array is good until this thread decodes the next segment: large arrays cost
+                more to get from the system than some codecs take to fill them.
 
         Raises:
             KitError: it cannot be decoded.
         """
         offset, count = self.stored(number)
-        if not count or self._by_bytes:
-            pixels_HWC: Samples = np.empty(self.shape, self.dtype)
-            self.decode_into(number, pixels_HWC)
-            return pixels_HWC
-        try:
-            return self._unpack(os.pread(self._descriptor, count, offset), self._first + number)
-        except Exception as error:  # codecs raise classes of their own besides RuntimeError, ValueError, ...
-            raise self._damaged(number, error) from error
+        if count and not self._by_bytes:
+            try:
+                return self._unpack(self._read(offset, count), self._first + number)
+            except Exception as error:  # codecs raise classes of their own besides RuntimeError, ValueError
+                raise self._damaged(number, error) from error
+        size = math.prod(self.shape) * self.dtype.itemsize
+        memory = np.empty(size, np.uint8) if keep or size > _REUSED else self._buffer("pixels", size)
+        pixels_HWC: Samples = memory.view(self.dtype).reshape(self.shape)
+        self.decode_into(number, pixels_HWC)
+        return pixels_HWC
 
     def decode_into(self, number: int, out_HWC: Samples, *, sparing: bool = False) -> None:
         """Decode a segment to where its samples are wanted.
@@ -131,18 +145,42 @@ class Codec:
             return
         try:
             flat = out_HWC.reshape(-1).view(np.uint8)
-            if sparing and self.page.compression in _DEFLATE:
+            if not sparing:
+                head = self._lzw_head(count, out_HWC[:rows])
+                data = self._read(offset, count, head)
+                if head and lzw.decode(data, out_HWC[:rows]):
+                    return
+                size = len(self._unpack(data[len(head) :], flat))
+            elif self.page.compression in _DEFLATE:
                 size = _fill(flat, self._inflated(offset, count))
-            elif sparing:
-                size = len(self._unpack(memoryview(self._mapped)[offset : offset + count], flat))
             else:
-                size = len(self._unpack(os.pread(self._descriptor, count, offset), flat))
+                size = len(self._unpack(memoryview(self._mapped)[offset : offset + count], flat))
             needed = rows * out_HWC[0].nbytes
             if size < needed:
                 raise ValueError(f"it holds {size} bytes instead of {needed}")  # noqa: TRY301  # told below
             self._undo(out_HWC[:rows])
         except Exception as error:  # codecs raise classes of their own besides RuntimeError, ValueError, ...
             raise self._damaged(number, error) from error
+
+    def _lzw_head(self, count: int, out_HWC: Samples) -> bytes:
+        if self.page.compression != _LZW:
+            return b""
+        return lzw.head(count, out_HWC, self.page.predictor, self._byteorder)
+
+    def _read(self, offset: int, count: int, head: bytes = b"") -> memoryview:
+        """Stored bytes behind others; good until this thread reads the next ones."""
+        data = self._buffer("stored", len(head) + count).data
+        data[: len(head)] = head
+        size = os.preadv(self._descriptor, [data[len(head) :]], offset)
+        return data[: len(head) + size]
+
+    def _buffer(self, name: str, size: int) -> NDArray[np.uint8]:
+        """So many bytes of memory of this thread, which are used again."""
+        held: NDArray[np.uint8] | None = getattr(self._own, name, None)
+        if held is None or len(held) < size:
+            held = np.empty(size, np.uint8)
+            setattr(self._own, name, held)
+        return held[:size]
 
     def _undo(self, pixels_HWC: Samples) -> None:
         """From differences in the file's byte order to samples, in place, in blocks that fit a cache."""

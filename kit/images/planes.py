@@ -41,7 +41,8 @@ class Segments(ABC):
 
         Args:
             number: of the segment.
-            whole: all of it is used at once, so that it need not be kept.
+            whole: all of it is used at once, so that it need not be kept; the array is good until this
+                thread asks for the next segment.
 
         Raises:
             KitError: it cannot be decoded.
@@ -121,7 +122,7 @@ class DecodedSegments(Segments):
             if segment is not None:
                 self._kept.move_to_end(number)
                 return segment
-        segment = self._codec.decode(number)
+        segment = self._codec.decode(number, keep=not whole)
         if not whole:
             with self._lock:
                 self._held += segment.nbytes if number not in self._kept else 0
@@ -226,7 +227,9 @@ class Plane:
         ]
 
     def get(self, top: int, left: int, rows: int, columns: int) -> Samples:
-        """A window within the plane, (rows, columns, channels) in the stored depth; not for writing.
+        """A window within the plane, (rows, columns, channels) in the stored depth.
+
+        It is not for writing, and good until this thread asks for the next window of the plane.
 
         Raises:
             KitError: it cannot be decoded.

@@ -19,9 +19,9 @@ class Counting(Codec):
         super().__init__(*arguments)
         self.decoded = []
 
-    def decode(self, number):
+    def decode(self, number, *, keep=True):
         self.decoded.append(number)
-        return super().decode(number)
+        return super().decode(number, keep=keep)
 
 
 @contextmanager
