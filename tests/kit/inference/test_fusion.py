@@ -10,24 +10,19 @@ from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
 from kit.inference import fusion, instance_fusion
 from kit.inference.settings import InstanceFusion, InstanceSettings
-from kit.inference.store import CodedDetections, save_detections
+from kit.inference.store import save_detections
 from kit.masks import coco, rle
+from tests.kit.inference import drawn
 
 SIZE = (24, 30)
 
 
-def rectangle(y1, x1, y2, x2):
-    mask_HW = np.zeros(SIZE, bool)
-    mask_HW[y1:y2, x1:x2] = True
-    return mask_HW
+def rectangle(*corners):
+    return drawn.rectangle(SIZE, corners)
 
 
 def detections(*found):
-    """Of (score, mask); each box is its mask's."""
-    boxes = [rle.bounding_box(rle.encode(mask_HW), SIZE[0]) for _, mask_HW in found]
-    scores = np.array([score for score, _ in found], np.float64)
-    masks = [coco.encode(mask_HW) for _, mask_HW in found]
-    return CodedDetections(*SIZE, np.array(boxes, np.float64).reshape(-1, 4), scores, masks)
+    return drawn.detections(SIZE, found)
 
 
 def fused(members, weights=None, **options):

@@ -10,8 +10,8 @@ from kit.inference import instance_windows
 from kit.inference.instance import predict_instances
 from kit.inference.reader import ArraySource
 from kit.inference.settings import InstanceSettings
-from kit.inference.store import CodedDetections
-from kit.masks import coco, rle
+from kit.masks import coco
+from tests.kit.inference import drawn
 
 SIZE = (40, 70)
 HALVES = InstanceSettings(size=40, window=40, overlap=10)
@@ -50,18 +50,12 @@ def test_an_image_no_larger_than_a_window_or_without_one_is_seen_whole():
         assert [item.shown for item in only] == [(0, 0, 70, 40)]
 
 
-def rectangle(y1, x1, y2, x2):
-    mask_HW = np.zeros(SIZE, bool)
-    mask_HW[y1:y2, x1:x2] = True
-    return mask_HW
+def rectangle(*corners):
+    return drawn.rectangle(SIZE, corners)
 
 
 def detections(*found):
-    """Of (score, mask); each box is its mask's."""
-    boxes = [rle.bounding_box(rle.encode(mask_HW), SIZE[0]) for _, mask_HW in found]
-    scores = np.array([score for score, _ in found], np.float64)
-    masks = [coco.encode(mask_HW) for _, mask_HW in found]
-    return CodedDetections(*SIZE, np.array(boxes, np.float64).reshape(-1, 4), scores, masks)
+    return drawn.detections(SIZE, found)
 
 
 def merged(left, right):
