@@ -17,9 +17,8 @@ from kit.console import console
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.masks import rle
-from kit.models.estimate import estimate
 from tests.bench.child import ROOT
-from tests.bench.slide_data import NETWORK, Windows, train_network, write_slide
+from tests.bench.slide_data import Windows, train_network, write_slide
 from tests.bench.slide_ways import Request, Result, run, run_here
 
 HEAD = ("way", "side", "windows", "wall s", "net s", "wall / net", "ms / MP", "GB", "IoU", "x ours")
@@ -206,9 +205,3 @@ def _row(found: Bench, name: str, network: str) -> list[str]:
         f"{found.iou(name, 'ours'):.3f}",
         f"{found.ratio(name, 'ours'):.2f}",
     ]
-
-
-def flops_per_megapixel() -> float:
-    """Floating point operations of the network, in thousand millions per megapixel of its input."""
-    side = Windows().input_side
-    return estimate(NETWORK, side, side).forward_flops / side**2 / 1e3

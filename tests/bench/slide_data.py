@@ -39,21 +39,19 @@ _BAND = 512
 
 @dataclass(frozen=True)
 class Windows:
-    """How every way looks at the slide; by default as published for the kidney slides, but for the batch.
-
-    Eight windows at once, as published for a GPU, take the network alone 1.3 GB on the CPU.
+    """How every way looks at the slide; by default as published for the kidney slides.
 
     Attributes:
         core: pixels a side that a window decides, at full resolution.
         context: pixels around it.
         scale: pixels at the network's input per pixel of the slide.
-        batch_size: windows that the network sees at once.
+        batch_size: windows that the network sees at once, or the most of them.
     """
 
     core: int = 1536
     context: int = 384
     scale: float = 1 / 3
-    batch_size: int = 4
+    batch_size: int = 8
 
     @property
     def side(self) -> int:

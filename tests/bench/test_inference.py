@@ -14,9 +14,10 @@ from kit.images.header import read_header
 from kit.images.slide import open_slide
 from kit.inference import views
 from kit.masks import rle
+from kit.models.estimate import estimate
 from tests.bench import inference, published, slide
 from tests.bench.markdown import DOCS, block
-from tests.bench.slide_data import TISSUE, write_slide
+from tests.bench.slide_data import NETWORK, TISSUE, Windows, write_slide
 from tests.bench.slide_published import VIEWS, encode
 
 
@@ -123,6 +124,16 @@ def test_the_slide_is_raw_and_planar_with_islands_of_tissue_away_from_the_border
     glass_HW = image_HWC.min(axis=2) >= 238
     assert abs((1 - glass_HW.mean()) - TISSUE) < 0.05
     assert all(edge.all() for edge in (glass_HW[:2], glass_HW[-2:], glass_HW[:, :2], glass_HW[:, -2:]))
+
+
+def test_the_documents_say_how_much_work_the_network_is():
+    side = Windows().input_side
+    gflops = [
+        estimate(config, side, side).forward_flops / side**2 / 1e3
+        for config in (NETWORK, {"network": NETWORK["network"]})
+    ]
+    assert f"{gflops[0]:.0f} GFLOP a megapixel of its input" in (DOCS / "benchmarks.md").read_text()
+    assert round(gflops[1] / gflops[0]) == 9  # "a ninth of the published one's"
 
 
 @pytest.mark.parametrize("name", VIEWS)
