@@ -20,7 +20,6 @@ from tests.bench.markdown import DOCS, block
 from tests.bench.slide_data import NETWORK, TISSUE, Windows, write_slide
 from tests.bench.slide_published import VIEWS, encode
 
-
 pytestmark = pytest.mark.filterwarnings("default")  # the peers warn about their own code
 
 
