@@ -66,7 +66,8 @@ class Schedule:
         admitted: how many rungs have been started or finished.
         refused: predicted seconds of the rung that did not fit, by its index.
         crowded: why there is no room for the results of a rung, by its index.
-        crowded_out: passes over images that were not begun for want of room, and why.
+        crowded_out: passes over images that were not begun for want of room, and why; whoever tells of them
+            empties the list.
         shelf: the results of passes.
         rows: (rung, image) -> file with the row.
         lost_images: image -> why it gets no further prediction.

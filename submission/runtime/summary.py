@@ -136,7 +136,11 @@ def _passes(supervisor: Supervisor) -> list[dict[str, Any]]:
 
 def _images(supervisor: Supervisor) -> list[dict[str, Any]]:
     submission = supervisor.data.submission
-    reasons = {**supervisor.data.unreadable, **supervisor.schedule.lost_images}
+    reasons = {
+        **supervisor.without_room,
+        **supervisor.data.unreadable,
+        **supervisor.schedule.lost_images,
+    }
     return [
         {
             "id": image,

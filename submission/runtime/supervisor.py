@@ -55,6 +55,7 @@ class Supervisor:
 
     Attributes:
         stopped: set from outside (a signal) to end the run as if the time were up.
+        without_room: image -> why a pass over it was not begun.
     """
 
     def __init__(self, script: Script, options: Options, journal: Journal) -> None:
@@ -80,6 +81,7 @@ class Supervisor:
         self.validations: deque[ValidateTask] = deque()
         self.composed = self.published = -1
         self.forward_seconds = 0.0
+        self.without_room: dict[str, str] = {}
         self._told = time.monotonic()
         self.failure: KitError | None = None
 
@@ -229,6 +231,7 @@ class Supervisor:
             self.journal.problem(
                 f"pass {task.index + 1}, image {task.image}: {reason}; {follows}", stage="disk"
             )
+            self.without_room.setdefault(task.image, reason)
         self.schedule.crowded_out.clear()
 
     def _message(self, job: Job) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch
 from kit.competitions import get
 
 KIDNEY = get("kidney")
-GOOD = ("aaa", "bbb", "dot", "line")
+GOOD = ("aaa", "bbb", "dot", "line", "sixteen")
 """Images that get a row of the last rung, however odd their shape."""
 BAD = ("absent", "cut", "deep", "empty", "grey", "nothing", "torn")
 
@@ -50,6 +50,7 @@ def hostile(tmp_path_factory, kit_of_two, competition, tools):
     tifffile.imwrite(test / "line.tiff", rgb(1, 100_000), photometric="rgb")
     tifffile.imwrite(test / "grey.tiff", rgb(40, 50)[..., 0], photometric="minisblack")
     tifffile.imwrite(test / "deep.tiff", rgb(40, 50).astype(np.float32), photometric="rgb")
+    tifffile.imwrite(test / "sixteen.tiff", rgb(90, 70).astype(np.uint16) * 257, photometric="rgb")
     tifffile.imwrite(test / "unlisted.tiff", rgb(40, 50), photometric="rgb")
     tifffile.imwrite(test / "cut.tiff", rgb(90, 90), photometric="rgb")
     with (test / "cut.tiff").open("r+b") as stream:

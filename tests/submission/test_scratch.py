@@ -86,5 +86,7 @@ def test_what_has_no_room_is_told_and_the_rest_is_predicted(kit, tmp_path, tools
     assert [rung["state"] for rung in report["rungs"]] == ["done", "no room", "not begun"]
     (told,) = [problem["what"] for problem in report["problems"] if problem.get("stage") == "disk"]
     assert told.startswith("pass 1, image large: needs 0.0045 GB of scratch space, 0.00")
+    reasons = {image["id"]: image["reason"] for image in report["images"]}
+    assert reasons == {"large": told.split("; ")[0].removeprefix("pass 1, image large: "), "small": None}
     assert "not begun   rung 2: needs 0.0" in done.stdout
     assert "Traceback" not in done.stdout
