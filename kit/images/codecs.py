@@ -36,6 +36,10 @@ _BYTE_CODECS = {
 """TIFF's compression -> imagecodecs' function."""
 _DEFLATE, _LZW = (8, 32946), 5
 _CHUNK = 4 << 20
+_CACHED = 1 << 18
+"""Bytes that stay in a processor's cache between two passes over them."""
+_SPARE = 16
+"""Chunks and blocks of rows after which written memory is given back."""
 _REUSED = 8 << 20
 """Decoded bytes up to which a thread keeps the memory for the next segment."""
 _DAMAGED = "the file is damaged: copy or download it again"
@@ -122,13 +126,15 @@ class Codec:
         self.decode_into(number, pixels_HWC)
         return pixels_HWC
 
-    def decode_into(self, number: int, out_HWC: Samples, *, sparing: bool = False) -> None:
+    def decode_into(self, number: int, out_HWC: Samples, spare: Callable[[], None] | None = None) -> None:
         """Decode a segment to where its samples are wanted.
 
         Args:
             number: of the segment.
             out_HWC: contiguous, of `shape`; rows outside the image are left as they come.
-            sparing: keep memory small rather than be quick, for segments of gigabytes.
+            spare: for segments of gigabytes in a mapped file: keep memory small rather than be quick, and
+                call this now and then to give back what was written. Only deflate is decoded bit by bit; all
+                other codecs fill the mapped file at once.
 
         Raises:
             KitError: it cannot be decoded.
@@ -145,20 +151,20 @@ class Codec:
             return
         try:
             flat = out_HWC.reshape(-1).view(np.uint8)
-            if not sparing:
+            if spare is None:
                 head = self._lzw_head(count, out_HWC[:rows])
                 data = self._read(offset, count, head)
                 if head and lzw.decode(data, out_HWC[:rows]):
                     return
                 size = len(self._unpack(data[len(head) :], flat))
             elif self.page.compression in _DEFLATE:
-                size = _fill(flat, self._inflated(offset, count))
+                size = _fill(flat, self._inflated(offset, count), spare)
             else:
                 size = len(self._unpack(memoryview(self._mapped)[offset : offset + count], flat))
             needed = rows * out_HWC[0].nbytes
             if size < needed:
                 raise ValueError(f"it holds {size} bytes instead of {needed}")  # noqa: TRY301  # told below
-            self._undo(out_HWC[:rows])
+            self._undo(out_HWC[:rows], spare)
         except Exception as error:  # codecs raise classes of their own besides RuntimeError, ValueError, ...
             raise self._damaged(number, error) from error
 
@@ -182,17 +188,19 @@ class Codec:
             setattr(self._own, name, held)
         return held[:size]
 
-    def _undo(self, pixels_HWC: Samples) -> None:
+    def _undo(self, pixels_HWC: Samples, spare: Callable[[], None] | None) -> None:
         """From differences in the file's byte order to samples, in place, in blocks that fit a cache."""
         if not self._swap and self.page.predictor == 1:
             return
-        block = max(1, (1 << 18) // pixels_HWC[0].nbytes)
+        block = max(1, _CACHED // pixels_HWC[0].nbytes)
         for top in range(0, len(pixels_HWC), block):
             part_HWC = pixels_HWC[top : top + block]
             if self._swap:
                 part_HWC.byteswap(inplace=True)
             if self.page.predictor == 2:
                 self._integrate(part_HWC)
+            if spare and top // block % _SPARE == 0:
+                spare()
 
     def _of_bytes(self) -> Callable[[Any, Any], Any]:
         try:
@@ -208,7 +216,7 @@ class Codec:
 
     def _of_images(self) -> Callable[[Any, Any], Samples]:
         try:
-            from tifffile import TiffFile, TiffFileError, TiffPage
+            from tifffile import TiffFile, TiffPage
         except ImportError as error:
             raise _missing("tifffile", self.path, error) from error
         try:
@@ -219,7 +227,7 @@ class Codec:
                 decode = codec.decode
                 # tifffile's names for what the pieces of a JPEG share.
                 tables = {"jpegtables": codec.jpegtables, "jpegheader": codec.jpegheader}
-        except (TiffFileError, ValueError, NotImplementedError) as error:
+        except Exception as error:  # whatever nonsense in the tags leads to, a TypeError for one
             raise KitError(f"TIFF cannot be decoded: {error}", where=self.path, fix=_DAMAGED) from error
 
         def unpack(data: bytes, number: int) -> Samples:
@@ -248,13 +256,15 @@ class Codec:
         return KitError(f"{kind} {number} cannot be decoded: {error}", where=self.path, fix=_DAMAGED)
 
 
-def _fill(flat: NDArray[np.uint8], chunks: Iterator[bytes]) -> int:
+def _fill(flat: NDArray[np.uint8], chunks: Iterator[bytes], spare: Callable[[], None]) -> int:
     """Copy chunks behind each other as far as there is room; how many bytes there were."""
     size = 0
-    for chunk in chunks:
+    for number, chunk in enumerate(chunks):
         part = np.frombuffer(chunk, np.uint8)[: max(0, len(flat) - size)]
         flat[size : size + len(part)] = part
         size += len(chunk)
+        if number % _SPARE == 0:
+            spare()
     return size
 
 

@@ -35,8 +35,11 @@ def _levels(samples: Samples, shift: int) -> NDArray[np.uint8]:
     """8-bit levels; a view where nothing has to be computed."""
     if samples.itemsize == 1:
         return samples.view(np.uint8)
-    if shift == 8 and samples.strides[2] == 2:
-        high = 0 if samples.dtype.byteorder == ">" else 1
-        return samples.view(np.uint8)[:, :, high::2]
-    levels: NDArray[np.uint8] = np.minimum(samples >> shift, 255).astype(np.uint8)
-    return levels
+    swapped = not samples.dtype.isnative
+    if swapped and shift == 8:
+        # The upper byte lies where the machine looks for the lower one.
+        return samples.view(np.uint16).astype(np.uint8)
+    levels = (samples.astype(np.uint16) if swapped else samples) >> shift
+    if shift < 8:
+        np.minimum(levels, 255, out=levels)
+    return levels.astype(np.uint8)

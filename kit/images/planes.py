@@ -167,7 +167,7 @@ class ScratchSegments(Segments):
 
     def prepare(self, number: int) -> None:
         """See `Segments`."""
-        self._codec.decode_into(number, self.get(number, whole=True), sparing=True)
+        self._codec.decode_into(number, self.get(number, whole=True), self.release)
         self._done.add(number)
         self.release()
 

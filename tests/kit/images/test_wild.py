@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8
@@ -220,3 +222,25 @@ def test_alpha_is_left_out_and_said(tmp_path, image_HWC):
         assert np.array_equal(all_rows(path), image_HWC)
         with open_slide(path) as slide:
             assert slide.notes == ["its fourth channel (alpha) is left out"]
+
+
+TAGS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=3)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"tile": (32, 48), "compression": "lzw"}, {"compression": "jpeg"}], ids=str
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(changes=TAGS)
+def test_nonsense_in_the_tags_is_an_error_of_ours_or_a_picture(write, image_HWC, options, changes):
+    path = write(image_HWC, **options)
+    data = bytearray(path.read_bytes())
+    for place, value in changes:
+        data[place] = value
+    path.write_bytes(data)
+    try:
+        with open_slide(path) as slide:
+            outcome = slide.read_window(0, 0, 9, 9).shape
+    except KitError as error:
+        outcome = error.where
+    assert outcome in ((9, 9, 3), str(path))
