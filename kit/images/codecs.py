@@ -34,6 +34,9 @@ _BYTE_CODECS = {
     50000: "zstd_decode",
 }
 """TIFF's compression -> imagecodecs' function."""
+_MOST = {5: 3000, 8: 1040, 32773: 64, 32946: 1040}
+"""TIFF's compression -> decoded bytes that a stored byte can stand for, rounded up."""
+_MOST_OF_OTHERS = 1 << 15
 _DEFLATE, _LZW = (8, 32946), 5
 _CHUNK = 4 << 20
 _CACHED = 1 << 18
@@ -97,6 +100,23 @@ class Codec:
         """Offset and stored bytes of a segment of this plane; no bytes where it was never written."""
         offset, count = self.page.offsets[self._first + number], self.page.byte_counts[self._first + number]
         return offset, count if offset else 0
+
+    def require_plausible(self) -> None:
+        """Refuse sizes that no stored bytes can make, before room is made for them.
+
+        Raises:
+            KitError: a whole segment is larger than all that the compression could make of any.
+        """
+        needed = math.prod(self.shape) * self.dtype.itemsize
+        largest = max(self.page.byte_counts, default=0)
+        if largest and needed > largest * _MOST.get(self.page.compression, _MOST_OF_OTHERS):
+            kind = "tile" if self.page.tiled else "strip"
+            raise KitError(
+                f"no {kind} of at most {largest} stored bytes can hold its {self.shape[0]} x {self.shape[1]} "
+                f"pixels: the tags are damaged",
+                where=self.path,
+                fix=_DAMAGED,
+            )
 
     def rows_of(self, number: int) -> int:
         """How many rows of a segment lie within the image."""

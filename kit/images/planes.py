@@ -191,8 +191,8 @@ class ScratchSegments(Segments):
                 return mmap.mmap(stream.fileno(), size)
         except OSError as error:
             raise KitError(
-                f"no room to decode {self.page.height} x {self.page.width} pixels of huge pieces: "
-                f"{error.strerror}",
+                f"no room to decode the {self.page.height} x {self.page.width} pixels of "
+                f"{self._codec.path}: {error.strerror}",
                 where=self._folder or tempfile.gettempdir(),
                 fix=f"free {size / 2**30:.1f} GiB there or set TMPDIR to a larger disk",
             ) from error
@@ -280,5 +280,6 @@ def open_plane(
         return Plane(MappedSegments(file, page, plane))
     codec = Codec(file, page, plane)
     if math.prod(codec.shape) * codec.dtype.itemsize >= giant:
+        codec.require_plausible()
         return Plane(ScratchSegments(codec, scratch))
     return Plane(DecodedSegments(codec, keep))

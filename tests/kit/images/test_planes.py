@@ -117,6 +117,6 @@ def test_no_room_for_the_scratch_file_names_the_folder_and_the_space(write, imag
     path = write(image_HWC, compression="deflate")
     with open_slide(path, scratch=gone, giant=1) as slide, pytest.raises(KitError) as caught:
         slide.read_band(0, 1)
-    assert "no room to decode 131 x 97 pixels" in str(caught.value)
+    assert f"no room to decode the 131 x 97 pixels of {path}" in str(caught.value)
     assert str(gone) in str(caught.value)
     assert "set TMPDIR to a larger disk" in str(caught.value)
