@@ -214,3 +214,22 @@ def good_run(tmp_path_factory, kit_of_two, competition):
     outcome = run_script(kit_of_two.script, root, tmp_path_factory.mktemp("working"), "--workers", "2")
     assert outcome.code == 0, outcome.text
     return outcome
+
+
+@pytest.fixture(scope="session")
+def in_namespace():
+    """Runs a command where a shell line may make mounts that end with it."""
+
+    def run(setup: str, *command: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["unshare", "--map-root-user", "--mount", "sh", "-c", setup + '; exec "$@"', "sh", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+
+    if shutil.which("unshare") is None or run("true", "true").returncode != 0:
+        pytest.skip("this machine allows no mount namespaces")
+    return run

@@ -138,32 +138,13 @@ def test_data_of_another_competition_is_told(kit_of_two, tmp_path, tools):
     assert "predict.py was rendered for hubmap-kidney-segmentation" in outcome.text
 
 
-def in_namespace(setup: str, *command: str) -> subprocess.CompletedProcess:
-    """Run a command where mounts may be made that end with it."""
-    return subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", setup + '; exec "$@"', "sh", *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-
-
-namespaces = pytest.mark.skipif(
-    shutil.which("unshare") is None or in_namespace("true", "true").returncode != 0,
-    reason="this machine allows no mount namespaces",
-)
-
-
 def arguments(kit, root: Path, output: Path, *more: str) -> list[str]:
     named = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "120", *more]
     return [sys.executable, str(kit.script), *named]
 
 
-@namespaces
 @pytest.mark.parametrize(
-    ("setup", "told"),
+    "case",
     [
         ("mount --bind {0} {0} && mount -o remount,bind,ro {0}", "Read-only file system"),
         (
@@ -172,7 +153,8 @@ def arguments(kit, root: Path, output: Path, *more: str) -> list[str]:
         ),
     ],
 )
-def test_a_read_only_or_full_output_folder_is_told(mount, kit_of_two, tmp_path, setup, told):
+def test_a_read_only_or_full_output_folder_is_told(mount, kit_of_two, tmp_path, in_namespace, case):
+    setup, told = case
     output = tmp_path / "out"
     output.mkdir()
     done = in_namespace(setup.format(output), *arguments(kit_of_two, mount, output))
@@ -182,29 +164,13 @@ def test_a_read_only_or_full_output_folder_is_told(mount, kit_of_two, tmp_path, 
     assert "free space on that disk or choose a writable folder" in done.stdout
 
 
-@namespaces
-def test_when_the_disk_fills_up_later_the_old_valid_file_stays(mount, kit_of_two, tmp_path):
+def test_when_the_disk_fills_up_later_the_old_valid_file_stays(mount, kit_of_two, tmp_path, in_namespace):
     output = tmp_path / "out"
     output.mkdir()
     data = next((mount / "competitions").iterdir())
     (data / "sample_submission.csv").write_text("id,predicted\naaa,\n")
-    script = 'mount -t tmpfs -o size=8k none "$0"; "$@"; code=$?; cat "$0/submission.csv"; exit $code'
-    done = subprocess.run(
-        [
-            "unshare",
-            "--map-root-user",
-            "--mount",
-            "sh",
-            "-c",
-            script,
-            str(output),
-            *arguments(kit_of_two, mount, output),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+    setup = f'mount -t tmpfs -o size=8k none {output}; "$@"; code=$?; cat {output}/submission.csv; exit $code'
+    done = in_namespace(setup, *arguments(kit_of_two, mount, output))
     assert done.returncode == 2
     assert done.stdout.endswith("id,predicted\naaa,\n")
     assert "PROBLEM: cannot write submission.csv: No space left on device" in done.stdout

@@ -1,8 +1,7 @@
 """The rendered predict.py on scratch disks of a few megabytes."""
 
-import shutil
-import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,24 +10,6 @@ from kit.masks import rle
 from submission.runtime.output import image_sizes
 
 KIDNEY = get("kidney")
-
-
-def in_namespace(*command: str) -> subprocess.CompletedProcess:
-    """Run a command where mounts may be made that end with it."""
-    return subprocess.run(
-        ["unshare", "--map-root-user", "--mount", *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("unshare") is None or in_namespace("true").returncode != 0,
-    reason="this machine allows no mount namespaces",
-)
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +23,29 @@ def masks(data, submission):
     return KIDNEY.parse(submission, sizes)
 
 
-def run_on(scratch_bytes: int, kit, root, folder) -> subprocess.CompletedProcess:
-    """Run predict.py with a scratch disk of that size."""
-    for name in ("out", "scratch"):
-        (folder / name).mkdir()
-    setup = f'mount -t tmpfs -o size={scratch_bytes} none "$0"; TMPDIR="$0" exec "$@"'
-    options = ["--input", str(root), "--output", str(folder / "out"), "--device", "cpu", "--budget", "120"]
-    command = [sys.executable, str(kit.script), *options, "--workers", "1"]
-    return in_namespace("sh", "-c", setup, str(folder / "scratch"), *command)
+@pytest.fixture
+def run_on(in_namespace, kit, tmp_path):
+    """Run predict.py with a scratch disk of so many bytes."""
+
+    def run(scratch_bytes: int, root: Path):
+        for name in ("out", "scratch"):
+            (tmp_path / name).mkdir()
+        scratch = tmp_path / "scratch"
+        setup = f"mount -t tmpfs -o size={scratch_bytes} none {scratch}; export TMPDIR={scratch}"
+        options = ["--input", str(root), "--output", str(tmp_path / "out"), "--device", "cpu"]
+        command = [sys.executable, str(kit.script), *options, "--budget", "120", "--workers", "1"]
+        return in_namespace(setup, *command)
+
+    return run
 
 
-def test_a_ladder_that_does_not_fit_is_folded_to_the_same_masks(kit, tmp_path, tools):
+def test_a_ladder_that_does_not_fit_is_folded_to_the_same_masks(kit, run_on, tmp_path, tools):
     data = tools.write_kidney(tmp_path / "data" / tools.slug, dict.fromkeys(("a", "b"), (1000, 1000)))
     root = tools.mount(tmp_path / "input", kit, data)
     plain = tools.run(kit.script, root, tmp_path / "plain", "--workers", "1")
     assert plain.code == 0, plain.text
     assert plain.report["folded"] is False
-    done = run_on(16 << 20, kit, root, tmp_path)  # three passes leave 12 MB, with running means 10 at most
+    done = run_on(16 << 20, root)  # three passes leave 12 MB, with running means 10 at most
     assert done.returncode == 0, done.stdout
     folded = tools.report_of(tmp_path / "out")
     assert folded["folded"] is True
@@ -75,10 +62,10 @@ def test_a_ladder_that_does_not_fit_is_folded_to_the_same_masks(kit, tmp_path, t
         assert common / union > 0.999, image_id
 
 
-def test_what_has_no_room_is_told_and_the_rest_is_predicted(kit, tmp_path, tools):
+def test_what_has_no_room_is_told_and_the_rest_is_predicted(kit, run_on, tmp_path, tools):
     data = tools.write_kidney(tmp_path / "data" / tools.slug, {"large": (1500, 1500), "small": (300, 300)})
     root = tools.mount(tmp_path / "input", kit, data)
-    done = run_on(3 << 20, kit, root, tmp_path)
+    done = run_on(3 << 20, root)
     assert done.returncode == 0, done.stdout
     report = tools.report_of(tmp_path / "out")
     rows = {image["id"]: image["row"] for image in report["images"]}
