@@ -104,7 +104,7 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
     """
     side = _SMALL if small else _SIDE
     image_HWC = _tissue(side)
-    with tempfile.TemporaryDirectory(dir=ROOT / "build" if (ROOT / "build").is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "slide.tif"
         for way in WAYS:
             _write(path, image_HWC, way)
@@ -262,11 +262,19 @@ class _Limit:
 
 
 def _tissue(side: int) -> NDArray[np.uint8]:
-    """Real tissue, mirrored until it is large enough, (side, side, 3)."""
+    """Real tissue, mirrored until it is large enough, (side, side, 3).
+
+    Noise of a scanner is added, lest codecs find the mirrored copies and store them for nothing.
+    """
     with open_slide(SAMPLE) as slide:
         region_HWC = slide.read_band(0, slide.height)
     down, across = (reflected(0, side, size) for size in region_HWC.shape[:2])
     tissue_HWC: NDArray[np.uint8] = region_HWC[down][:, across]
+    random = np.random.default_rng(0)
+    for top in range(0, side, _BAND):
+        part_HWC = tissue_HWC[top : top + _BAND]
+        noise_HWC = random.integers(-2, 3, part_HWC.shape, np.int16)
+        part_HWC[:] = (part_HWC + noise_HWC).clip(0, 255)
     return tissue_HWC
 
 
