@@ -49,7 +49,12 @@ PARTS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.add_argument("--part", choices=PARTS, help="one of the tables; all by default")
-    parser.add_argument("--size", type=_side, metavar="PIXELS", help="side of the large slide (30000)")
+    parser.add_argument(
+        "--size",
+        type=_side,
+        metavar="PIXELS",
+        help="side of the large slide (30000) and of the published way's (12288)",
+    )
     parser.add_argument(
         "--rounds", type=_count, metavar="N", help="runs of everything; each part has its own number"
     )

@@ -28,7 +28,7 @@ OURS: dict[str, dict[str, Any]] = {"ours": {}, SKIPPING: {"skip_background": Tru
 """Name -> settings besides the windows."""
 PEERS = ("monai-constant", "monai-gaussian", "mmseg")
 SMALL = Windows(core=96, context=24)
-SIDE, SMALL_SIDE, PEERS_SIDE = 30_000, 960, 15_360
+SIDE, SMALL_SIDE, PEERS_SIDE = 30_000, 960, 12_288
 THRESHOLD = 0.55
 LEAST_IOU = 0.99
 """Of masks that two ways have to agree on."""
