@@ -7,6 +7,7 @@ Differences are undone and bytes are swapped on the way, row by row, while they 
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,24 +50,34 @@ def head(count: int, out_HWC: Samples, predictor: int, byteorder: str) -> bytes:
         byteorder: of the samples, "little" or "big".
     """
     order = "<" if byteorder == "little" else ">"
-    rows, columns, channels = out_HWC.shape
+    before, behind = _around_count(out_HWC.shape, 8 * out_HWC.itemsize, predictor, order)
+    return before + struct.pack(order + "I", count) + behind
+
+
+@lru_cache(maxsize=64)
+def _around_count(shape: tuple[int, ...], bits: int, predictor: int, order: str) -> tuple[bytes, bytes]:
+    """A head up to where the number of stored bytes stands, and the rest of it."""
+    rows, columns, channels = shape
     tags = (
         (256, _LONG, columns),
         (257, _LONG, rows),
-        (258, _SHORT, 8 * out_HWC.itemsize),
+        (258, _SHORT, bits),
         (259, _SHORT, 5),
         (262, _SHORT, _GRAY if channels < 3 else _RGB),
         (273, _LONG, 0),
         (277, _SHORT, channels),
         (278, _LONG, rows),
-        (279, _LONG, count),
+        (279, _LONG, 0),
         (284, _SHORT, 1),
         (317, _SHORT, predictor),
     )
     start = 8 + 2 + 12 * len(tags) + 4
-    parts = [struct.pack(order + "2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(tags))]
+    head = struct.pack(order + "2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(tags))
+    place = 0
     for number, kind, told in tags:
+        head += struct.pack(order + "HHI", number, kind, 1)
+        place = len(head) if number == 279 else place
         value = start if number == 273 else told
-        field = struct.pack(order + "I", value) if kind == _LONG else struct.pack(order + "HH", value, 0)
-        parts.append(struct.pack(order + "HHI", number, kind, 1) + field)
-    return b"".join((*parts, bytes(4)))
+        head += struct.pack(order + "I", value) if kind == _LONG else struct.pack(order + "HH", value, 0)
+    head += bytes(4)
+    return head[:place], head[place + 4 :]
