@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from kit import competitions
 from kit.artefacts import canonical_json
-from kit.competitions.base import Competition, Prediction, Report, Score
+from kit.competitions.base import Competition, Instances, Prediction, Report, Score
 from kit.competitions.tables import read_table
 from kit.errors import BAD_INPUT, KitError, run_cli
 
@@ -98,9 +98,9 @@ def _score(competition: Competition, data: Path, submission: Path, ids: list[str
     predictions = competition.parse(
         submission, {key: (true.height, true.width) for key, true in truth.items()}
     )
-    score = competition.score(truth, predictions)
+    score, coco = competition.score(truth, predictions), _coco(truth, predictions)
     if as_json:
-        content = {"images": len(truth), **asdict(score), "alarms": _alarms(report)}
+        content = {"images": len(truth), **asdict(score), "coco": coco, "alarms": _alarms(report)}
         print(
             canonical_json({"competition": competition.name, "submission": str(submission), **content}),
             end="",
@@ -108,7 +108,28 @@ def _score(competition: Competition, data: Path, submission: Path, ids: list[str
     else:
         print(*_alarms(report), sep="\n", end="\n" if _alarms(report) else "")
         _print_score(score, truth)
+        if coco:
+            values = ", ".join(f"{name} {_shown(value)}" for name, value in coco.items())
+            print(f"COCO mAP (at most 100 detections an image): {values}")
     return 0
+
+
+def _coco(
+    truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]
+) -> dict[str, float | None] | None:
+    """COCO's precisions, by which other people's networks are known; None for masks of whole images."""
+    true = {key: mask for key, mask in truth.items() if isinstance(mask, Instances)}
+    if not true:
+        return None
+    from kit.metrics.coco_map import coco_map
+
+    return asdict(
+        coco_map(true, {key: own for key, own in predictions.items() if isinstance(own, Instances)})
+    )
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
 
 
 def _sizes(competition: Competition, data: Path, ids: Sequence[str]) -> dict[str, tuple[int, int]]:

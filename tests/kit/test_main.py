@@ -65,6 +65,16 @@ def test_the_score_is_printed_as_a_table(tmp_path, capsys):
     assert capsys.readouterr().out == ("image  Dice\n1015   1.000000\nmean Dice over 1 image: 1.000000\n")
 
 
+def test_instances_are_also_scored_as_coco_does(tmp_path, capsys):
+    path = submit(tmp_path / "s.csv", "vasculature")
+    assert run("score", "vasculature", path) == 0
+    shown = capsys.readouterr().out.splitlines()[-1]
+    assert shown.startswith("COCO mAP (at most 100 detections an image): mean 0.95")  # some tiles hold more
+    assert shown.endswith("medium 1.0000, large none")
+    assert run("score", "vasculature", submit(tmp_path / "e.csv", "vasculature", empty=True), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["coco"]["mean"] == 0
+
+
 def test_a_valid_file_is_said_to_be_valid(tmp_path, capsys):
     path = submit(tmp_path / "s.csv", "vasculature")
     assert run("validate", "vasculature", path) == 0
