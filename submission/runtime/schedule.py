@@ -194,8 +194,9 @@ class Schedule:
         member = self.ensemble.passes[task.index].member
         self._successes[member] += 1
         self.costs.observe(task.index, self.megapixels[task.image], seconds)
-        # Its first success settles that earlier failures were the images' own.
-        self._go_on(self.live_images() if self._successes[member] == 1 else [task.image])
+        # Its first success settles that earlier failures were the images' own. This image may be lost by now.
+        first = self._successes[member] == 1
+        self._go_on(list(dict.fromkeys([*(self.live_images() if first else ()), task.image])))
 
     def finished_fold(self, task: FoldTask, file: str) -> None:
         """A map was folded into its image's mean, which now is this file."""

@@ -6,10 +6,9 @@ import pytest
 
 from bundle import targets
 from bundle.roots import ROOTS
+from submission.modules import LOCAL_ONLY
 
 ROOT = Path(__file__).parents[2]
-LOCAL_ONLY = {"kit/console.py"}
-"""Never part of predict.py: Kaggle's side logs plain lines."""
 DISTRIBUTION = {
     "cv2": "opencv-python-headless",
     "mmcv": "mmcv-full",
@@ -23,9 +22,10 @@ DISTRIBUTION = {
 
 def third_party_imports():
     """(file, distribution) for each import in what is embedded into predict.py."""
+    local = {f"{name.replace('.', '/')}.py" for name in LOCAL_ONLY}
     for path in [*(ROOT / "kit").rglob("*.py"), *(ROOT / "submission" / "runtime").rglob("*.py")]:
         file = path.relative_to(ROOT).as_posix()
-        if file in LOCAL_ONLY:
+        if file in local:
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             names = []

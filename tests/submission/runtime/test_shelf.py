@@ -216,6 +216,18 @@ def test_a_full_disk_is_not_the_members_fault():
     assert list(disk.rows) == [(0, "small")]
 
 
+def test_a_members_first_result_goes_if_its_image_was_lost_meanwhile():
+    disk = Disk(plan([0, 1], [2]), 1000 * MB)
+    running = [disk.begin(disk.ladder.next()) for _ in range(6)]
+    last = running.pop()
+    assert (last.task.index, last.task.image) == (1, "small")
+    for job in running:
+        disk.ladder.failed(job.task, "image", "reason")
+    disk.end(last)
+    disk.clear()
+    assert disk.files == {}
+
+
 STAGES = [None] * 6 + ["image", "load", "forward", "error", "crash", "memory", "stall", "disk"]
 
 
