@@ -21,8 +21,21 @@ from tests.bench.child import ROOT
 from tests.bench.slide_data import Windows, train_network, write_slide
 from tests.bench.slide_ways import Request, Result, run, run_here
 
-HEAD = ("way", "side", "windows", "wall s", "net s", "wall / net", "ms / MP", "GB", "IoU", "x ours")
-"""`net`: the network alone over ours' windows; GB: most memory of the process; IoU: with ours."""
+HEAD = (
+    "way",
+    "side",
+    "windows",
+    "wall s",
+    "own s",
+    "wall / own",
+    "net s",
+    "wall / net",
+    "GB",
+    "IoU",
+    "x ours",
+)
+"""`own`: in the network within this run; `net`: the network alone over ours' windows, in a run of its own;
+GB: most memory of the process; IoU: with ours."""
 SKIPPING = "ours, tissue only"
 OURS: dict[str, dict[str, Any]] = {"ours": {}, SKIPPING: {"skip_background": True}}
 """Name -> settings besides the windows."""
@@ -100,9 +113,9 @@ class Bench:
         """Most memory of any round."""
         return max(result.peak_bytes for result in self.results[name]) / 1e9
 
-    def per_megapixel(self, name: str) -> float:
-        """Milliseconds per megapixel of the slide."""
-        return self.seconds(name) * 1e9 / self.side**2
+    def overhead(self, name: str) -> float:
+        """How many times as long as its own time in the network, median over rounds."""
+        return statistics.median(one.seconds["wall"] / one.seconds["network"] for one in self.results[name])
 
     def iou(self, name: str, other: str) -> float:
         """Of two masks where no window reaches beyond the slide: ours is mirrored there, others' are not."""
@@ -198,9 +211,10 @@ def _row(found: Bench, name: str, network: str) -> list[str]:
         f"{found.side}",
         f"{found.seen(name)}",
         f"{found.seconds(name):.1f}",
+        f"{found.seconds(name, 'network'):.1f}",
+        f"{found.overhead(name):.2f}",
         f"{found.seconds(network):.1f}",
         f"{found.ratio(name, network):.2f}",
-        f"{found.per_megapixel(name):.0f}",
         f"{found.gigabytes(name):.2f}",
         f"{found.iou(name, 'ours'):.3f}",
         f"{found.ratio(name, 'ours'):.2f}",
