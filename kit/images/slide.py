@@ -20,6 +20,7 @@ from kit.images.crew import for_each, processors
 from kit.images.header import TiffHeader, read_header, require_rgb8
 from kit.images.pixels import to_rgb
 from kit.images.planes import Plane, open_plane
+from kit.images.reflection import reflected
 
 CACHE_BYTES = 192 << 20
 """Decoded pixels kept for the next band: 2000 rows of a slide 30,000 wide."""
@@ -97,7 +98,7 @@ class Slide:
         """
         if y0 >= 0 and x0 >= 0 and y0 + h <= self.height and x0 + w <= self.width:
             return self._read(y0, x0, h, w)
-        rows, columns = reflected(y0, h, self.height), reflected(x0, w, self.width)
+        rows, columns = reflected(y0, y0 + h, self.height), reflected(x0, x0 + w, self.width)
         top, left = int(rows.min()), int(columns.min())
         inside = self._read(top, left, int(rows.max()) + 1 - top, int(columns.max()) + 1 - left)
         return inside[np.ix_(rows - top, columns - left)]
@@ -196,12 +197,3 @@ def _cuts(start: int, count: int, unit: int) -> list[tuple[int, int]]:
     """Start and length of the pieces of start..start+count between multiples of `unit`."""
     edges = [start, *range(start // unit * unit + unit, start + count, unit), start + count]
     return [(low, high - low) for low, high in itertools.pairwise(edges)]
-
-
-def reflected(start: int, count: int, size: int) -> NDArray[np.int64]:
-    """Indices from `start` on, mirrored into 0..size-1 as often as needed, the edges not repeated."""
-    if size == 1:
-        return np.zeros(count, np.int64)
-    period = 2 * (size - 1)
-    index = np.arange(start, start + count) % period
-    return np.minimum(index, period - index)

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.errors import KitError
+from kit.images.reflection import reflected
 from kit.images.tissue import is_background
 from kit.inference.layout import Layout
 from kit.inference.resize import resize_image
-from kit.inference.tiles import Tile, move_up, reflect
+from kit.inference.tiles import Tile, move_up
 
 _ROWS = 256
 """Image rows that are read and shrunk at once."""
@@ -206,7 +207,7 @@ class _Band:
     def _fill(self, first: int, last: int) -> None:
         """Read the rows first..last of the band."""
         assert self._top is not None, "move first"
-        rows = reflect(self._top + first, self._top + last, self._source.height)
+        rows = reflected(self._top + first, self._top + last, self._source.height)
         low = int(rows.min())
         rows_HWC = _take(self._source.read_band(low, int(rows.max()) + 1), rows - low)
         if self._look:
@@ -228,7 +229,7 @@ class _Band:
             if begin == end:
                 continue
             inside = begin >= 0 and end <= width
-            part_HWC = rows_HWC[:, begin:end] if inside else rows_HWC[:, reflect(begin, end, width)]
+            part_HWC = rows_HWC[:, begin:end] if inside else rows_HWC[:, reflected(begin, end, width)]
             left, stop = ((place + self._context) * side // self._window for place in (begin, end))
             out_HWC[:, left:stop] = resize_image(part_HWC, len(out_HWC), stop - left)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 
@@ -41,18 +40,6 @@ def plan(height: int, width: int, core: int) -> Iterator[Tile]:
     for y0 in range(0, height, core):
         for x0 in range(0, width, core):
             yield Tile(y0, x0, min(core, height - y0), min(core, width - x0))
-
-
-def reflect(start: int, stop: int, size: int) -> NDArray[np.int64]:
-    """Positions start..stop mirrored into 0..size at the border pixels' centres (the border is not repeated).
-
-    Mirrors as often as needed, so that a window may be much larger than the image; one pixel is repeated.
-    """
-    positions = np.arange(start, stop, dtype=np.int64)
-    if size == 1:
-        return np.zeros_like(positions)
-    positions = positions % (2 * (size - 1))
-    return np.minimum(positions, 2 * (size - 1) - positions)
 
 
 def move_up(rows: NDArray[Any], by: int) -> None:

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from kit.errors import KitError
 from kit.images import lzw
 from kit.images.crew import processors
-from kit.images.slide import open_slide, reflected
+from kit.images.reflection import reflected
+from kit.images.slide import open_slide
 from tests.bench.child import ROOT
 
 HEAD = (

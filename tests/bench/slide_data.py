@@ -16,9 +16,9 @@ from kit import competitions
 from kit.artefacts import sha256_file
 from kit.competitions.base import SemanticMask
 from kit.ensemble import Member
+from kit.images.reflection import reflected
 from kit.images.slide import open_slide
 from kit.inference.resize import resize_image, resize_mask
-from kit.inference.tiles import reflect
 from kit.masks import rle
 from kit.models import build, save_weights
 from tests.bench.child import ROOT
@@ -85,7 +85,7 @@ def write_slide(path: Path, side: int, *, seed: int = 0) -> None:
     regions = [_region(image_id) for image_id in _train_ids()]
     rows = min(len(region) for region in regions)
     tissue_HWC = np.concatenate([region[:rows] for region in regions], axis=1)
-    columns = reflect(0, side, tissue_HWC.shape[1])
+    columns = reflected(0, side, tissue_HWC.shape[1])
     random = np.random.default_rng(seed)
     noise_HWC = random.integers(238, 247, (_BAND, side, 3), np.uint8)
     islands = _Islands(side, random)
@@ -95,7 +95,7 @@ def write_slide(path: Path, side: int, *, seed: int = 0) -> None:
     for y0 in range(0, side, _BAND):
         y1 = min(y0 + _BAND, side)
         inside_HW = islands.band(y0, y1)
-        picked = reflect(y0, y1, rows)
+        picked = reflected(y0, y1, rows)
         for channel in range(3):
             plane_HW = tissue_HWC[picked, :, channel][:, columns]
             slide_CHW[channel, y0:y1] = np.where(inside_HW, plane_HW, noise_HWC[: y1 - y0, :, channel])

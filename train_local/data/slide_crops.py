@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from kit.errors import KitError
-from kit.inference.tiles import reflect
+from kit.images.reflection import reflected
 from train_local.data import slides
 from train_local.data.order import Position, generator, share, shuffled
 from train_local.data.prepared import Prepared
@@ -216,6 +216,6 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         if top >= 0 and left >= 0 and top + self._crop <= height and left + self._crop <= width:
             area = (slice(top, top + self._crop), slice(left, left + self._crop))
             return np.array(slide.image[area]), np.array(slide.mask[area])
-        rows, columns = reflect(top, top + self._crop, height), reflect(left, left + self._crop, width)
+        rows, columns = reflected(top, top + self._crop, height), reflected(left, left + self._crop, width)
         cross = np.ix_(rows, columns)
         return slide.image[cross], slide.mask[cross]

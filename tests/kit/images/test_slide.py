@@ -5,11 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kit.errors import KitError
-from kit.images.slide import open_slide, reflected
+from kit.images.slide import open_slide
 
 SAMPLE = Path(__file__).parents[3] / "sample"
 
@@ -20,13 +18,6 @@ def test_the_sample_slides_are_read_as_tifffile_reads_them(path):
     with open_slide(path) as slide:
         band_HWC = slide.read_band(0, slide.height)
     assert np.array_equal(band_HWC, np.moveaxis(stored, 0, 2) if len(stored) == 3 else stored)
-
-
-@given(st.integers(-40, 40), st.integers(0, 60), st.integers(1, 12))
-def test_mirrored_indices_equal_numpys_reflection(start, count, size):
-    far = 101
-    padded = np.pad(np.arange(size), (far, far), mode="reflect")
-    assert np.array_equal(reflected(start, count, size), padded[far + start : far + start + count])
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,6 @@ def test_a_side_that_is_a_multiple_of_the_core_gets_no_empty_tile():
     assert tiles.count(512, 1024, 512) == 2
 
 
-@given(size=st.integers(1, 9), before=st.integers(0, 40), after=st.integers(0, 40))
-def test_reflection_is_numpy_reflection_however_small_the_image(size, before, after):
-    expected = np.pad(np.arange(size), (before, after), mode="reflect")
-    assert tiles.reflect(-before, size + after, size).tolist() == expected.tolist()
-
-
 @given(rows=st.integers(0, 12), by=st.integers(0, 14))
 def test_rows_move_up_in_place(rows, by):
     held = np.arange(rows * 3).reshape(rows, 3)
