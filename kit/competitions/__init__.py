@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from kit.competitions.base import Competition
 from kit.competitions.instance import InstanceCompetition
@@ -12,10 +12,19 @@ from kit.competitions.presets import PRESETS
 from kit.competitions.semantic import SemanticCompetition
 from kit.errors import KitError
 
-if TYPE_CHECKING:
-    from kit.ensemble import Ensemble
+__all__ = ["Made", "get", "names", "of"]
 
-__all__ = ["get", "names", "of"]
+
+class Made(Protocol):
+    """What was made for a competition and says for which, such as an ensemble or prepared data."""
+
+    @property
+    def competition(self) -> str:
+        """The competition's name."""
+
+    @property
+    def definition(self) -> dict[str, Any] | None:
+        """Of a competition that a TOML file describes; None where the name says it all."""
 
 
 def names() -> list[str]:
@@ -40,15 +49,15 @@ def get(name: str | Path) -> Competition:
     return _described(value, name)
 
 
-def of(ensemble: Ensemble) -> Competition:
-    """The competition an ensemble was made for; no file is needed.
+def of(made: Made) -> Competition:
+    """The competition something was made for; no file is needed.
 
     Raises:
         KitError: the kit does not know it, or its definition is wrong.
     """
-    if ensemble.definition is None:
-        return get(ensemble.competition)
-    return _described(ensemble.definition, f"definition of {ensemble.competition}")
+    if made.definition is None:
+        return get(made.competition)
+    return _described(made.definition, f"definition of {made.competition}")
 
 
 def _described(value: dict[str, Any], where: str | Path) -> Competition:

@@ -92,7 +92,7 @@ class Prepared:
         Raises:
             KitError: the kit does not know it, or its definition is wrong.
         """
-        return competitions.of(self)  # type: ignore[arg-type]  # it reads the two fields both classes have
+        return competitions.of(self)
 
     @property
     def identity(self) -> str:
