@@ -89,15 +89,25 @@ class Truth(MaskText):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.file:
+            raise KitError("file is missing", fix="say where the truth is, such as 'train.csv'")
         for key, path in (("file", self.file), ("solution", self.solution)):
             _require_below(key, path)
+            if self.form == "text" and ID in path:
+                raise KitError(
+                    f"{key} is {path!r}, but masks in text stand in one table",
+                    fix="name the table, such as 'train.csv'",
+                )
             if path and self.form == "images" and ID not in path:
                 raise KitError(
                     f"{key} is {path!r}, but there is one mask image for each id",
                     fix="write a path with {id} for the image's id, such as 'train_masks/{id}.png'",
                 )
-        if self.form == "text" and not self.mask:
-            raise KitError("mask is missing", fix=f"name the column of {self.file} that holds the masks")
+        for key, column in (("id", self.id), ("mask", self.mask)):
+            if self.form == "text" and not column:
+                raise KitError(
+                    f"{key} is missing", fix=f"name the column of {self.file} that holds the {key}s"
+                )
         if (self.scored or self.ignored) and self.form != "polygons":
             raise KitError("scored and ignored are types of polygons", fix=f"leave them out with {self.form}")
         if both := set(self.scored) & set(self.ignored):
@@ -124,6 +134,9 @@ class Submission(MaskText):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for key, column in (("id", self.id), ("mask", self.mask)):
+            if not column:
+                raise KitError(f"{key} is {column!r}", fix=f"name the column of the {key}s")
         if bool(self.height) != bool(self.width):
             raise KitError("there is one of height and width", fix="name both columns, or neither")
         if len(set(self.columns)) != len(self.columns):
@@ -225,6 +238,9 @@ class Metadata:
             raise KitError(
                 "columns.group needs a table of the training images", fix="name it: train = 'train.csv'"
             )
+        columns = [key for key, column in vars(self.columns).items() if column]
+        if columns and not (self.train or self.test):
+            raise KitError(f"columns.{columns[0]} needs a table", fix="name it: train = 'train.csv', or test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +275,8 @@ class Definition:
                 raise KitError(
                     f"{key} is {value!r}; it becomes a folder's name", fix="use letters, digits, '-' and '_'"
                 )
+        for mark in self.marks:
+            _require_below("marks", mark)
         metric, encoding = ("mean Dice", None) if self.kind == "semantic" else ("AP", "coco")
         if self.metric.name != metric:
             raise KitError(
@@ -277,5 +295,5 @@ class Definition:
 def _require_below(key: str, path: str) -> None:
     """Raise a `KitError` if a path leaves the competition's folder."""
     pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in path:
+    if pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path:
         raise KitError(f"{key} is {path!r}", fix="write a path below the competition's folder, with '/'")

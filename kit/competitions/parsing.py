@@ -31,7 +31,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         value = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise KitError("there is no such file", where=path, fix="check the path of the TOML file") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, or endless digits
         raise KitError(f"not a readable TOML file: {error}", where=path, fix=DOCUMENTATION) from error
     if _LIKE not in value:
         return value
@@ -117,7 +117,10 @@ def _value(hint: Any, value: Any, file: str, key: str) -> Any:
         raise _wrong(value, "a table", file, key)
     allowed = int | float if hint is float else hint
     if isinstance(value, allowed) and not isinstance(value, bool):
-        return hint(value)
+        try:
+            return hint(value)
+        except OverflowError as error:
+            raise KitError(f"{key} is too large", where=file, fix=f"write {_NAMES[hint]}") from error
     raise _wrong(value, _NAMES[hint], file, key)
 
 
