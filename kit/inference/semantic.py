@@ -36,8 +36,8 @@ _WRITE_BEHIND = 2
 """Batches of probabilities waiting for the writer."""
 _CPU_PIXELS = 1 << 19
 """The CPU is not faster with more at once, but needs more memory."""
-_ROUNDING = 1e-5
-"""A mean of float32 probabilities may exceed 1 by this."""
+_ROUNDING = 1e-6
+"""A float32 probability may exceed 1 by this; by ten times as much 16-bit levels would begin again at 0."""
 _BLENDS: dict[str, type[Blend]] = {"halo": Halo, "gaussian": Gaussian}
 
 
@@ -49,6 +49,9 @@ def probability(raw_NCHW: torch.Tensor, output: Output) -> torch.Tensor:
         output: what the numbers are, as the network declares it: a logit, or already a probability, whether
             its own sigmoid or the foreground's share of a softmax.
 
+    Returns:
+        NaN where a logit is infinite: an overflow, not certainty.
+
     Raises:
         KitError: more than one value a pixel.
     """
@@ -56,7 +59,8 @@ def probability(raw_NCHW: torch.Tensor, output: Output) -> torch.Tensor:
     if channels != 1:
         raise KitError(f"a network that declares {output} returned {channels} channels")
     raw_NCHW = raw_NCHW.float()
-    return raw_NCHW.sigmoid() if output == "logit" else raw_NCHW
+    # 0 times the logit: nothing for a number, NaN for infinity.
+    return raw_NCHW.sigmoid().add_(raw_NCHW, alpha=0) if output == "logit" else raw_NCHW
 
 
 class _Views:
@@ -68,6 +72,10 @@ class _Views:
         names: of the views; those of one scale see one input.
         device: where the module is.
         autocast: float16 on CUDA.
+
+    Attributes:
+        scales: of the views, each once.
+        shares: of each scale's views among all: the largest value of its mean.
     """
 
     def __init__(
@@ -79,6 +87,7 @@ class _Views:
             by_scale.setdefault(view.scale, []).append(view.name)
         self.scales, self._groups = tuple(by_scale), tuple(by_scale.values())
         self._count = sum(len(group) for group in self._groups)
+        self.shares = tuple(len(group) / self._count for group in self._groups)
 
     def __call__(self, inputs: Sequence[torch.Tensor], piece: slice) -> tuple[slice, list[torch.Tensor]]:
         """For each scale the probabilities of its views, added up and divided by the number of all views.
@@ -157,7 +166,7 @@ def predict_map(
         blend = _BLENDS[settings.blend](plan, file)
         with (
             Prefetch(_tensors(windows, pinned=device.type == "cuda"), _READ_AHEAD) as waiting,
-            WriteBehind(partial(_write, blend, where), _WRITE_BEHIND) as behind,
+            WriteBehind(partial(_write, blend, forward.shares, where), _WRITE_BEHIND) as behind,
         ):
             for tiles, x_SNCHW, without_tissue in waiting:
                 for piece, prob_SNHW in batcher.pieces(partial(forward, x_SNCHW), len(tiles)):
@@ -189,12 +198,14 @@ def _tensors(
         yield batch.tiles, [x.pin_memory() for x in x_SNCHW] if pinned else x_SNCHW, batch.skipped
 
 
-def _write(blend: Blend, where: str, shown: tuple[list[Tile], list[torch.Tensor]]) -> None:
+def _write(
+    blend: Blend, shares: Sequence[float], where: str, shown: tuple[list[Tile], list[torch.Tensor]]
+) -> None:
     """Runs in the writer's thread, which therefore is the one to wait for the device."""
     tiles, prob_SNHW = shown
     arrays = [prob_NHW.cpu().numpy() for prob_NHW in prob_SNHW]
-    for prob_NHW in arrays:
-        low, high = float(prob_NHW.min()), float(prob_NHW.max())
+    for prob_NHW, share in zip(arrays, shares, strict=True):
+        low, high = float(prob_NHW.min()) / share, float(prob_NHW.max()) / share
         if math.isnan(low) or math.isnan(high):
             raise KitError(
                 "the network returned probabilities that are not numbers",

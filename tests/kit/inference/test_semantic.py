@@ -22,13 +22,22 @@ def image(height, width):
 
 
 def predict(
-    tmp_path, image_HWC, module, *, view="identity", on_batch=None, on_skipped=None, info=None, **settings
+    tmp_path,
+    image_HWC,
+    module,
+    output="logit",
+    *,
+    view="identity",
+    on_batch=None,
+    on_skipped=None,
+    info=None,
+    **settings,
 ):
     windows = {} if "size" in settings else {"core": 16, "context": 4, "scale": 1.0}
     plan = SemanticSettings(**{**windows, "batch_size": 3, **settings})
     path = predict_map(
         module,
-        "logit",
+        output,
         plan,
         ArraySource(image_HWC),
         view=view,
@@ -281,18 +290,40 @@ def test_probabilities_that_are_not_numbers_name_member_and_image(tmp_path, sema
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_logits_that_overflow_are_no_certainty(tmp_path, semantic, value):
+    broken = semantic()
+    torch.nn.init.constant_(broken.network.second.bias, value)
+    with pytest.raises(KitError, match="probabilities that are not numbers"):
+        predict(tmp_path, image(20, 20), broken)
+
+
+class Constant(torch.nn.Module):
+    """Returns one value everywhere."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, x_NCHW):
+        return torch.full_like(x_NCHW[:, :1], self.value, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("blend", ["halo", "gaussian"])
+@pytest.mark.parametrize("stored", ["uint8", "uint16"])
+@pytest.mark.parametrize("view", ["identity", "identity+hflip+rot90@0.5"])
+def test_values_above_one_never_begin_again_at_zero(tmp_path, blend, stored, view):
+    settings = {"view": view, "blend": blend, "stored": stored}
+    rounded = predict(tmp_path, image(40, 40), Constant(1 + 5e-7), "sigmoid", **settings)
+    assert (rounded == 1).all()
+    for value in (1 + 9e-6, 1.2, 2.5):
+        with pytest.raises(KitError, match="returned values from"):
+            predict(tmp_path, image(40, 40), Constant(value), "sigmoid", **settings)
+
+
 def test_values_that_are_no_probabilities_are_told(tmp_path, semantic):
     with pytest.raises(KitError, match=r"returned values from -.* for probabilities") as caught:
-        predict_map(
-            semantic(),
-            "sigmoid",  # it returns logits
-            SemanticSettings(core=16, context=4, scale=1.0),
-            ArraySource(image(20, 20)),
-            view="identity",
-            target=tmp_path / "map.npy",
-            device=CPU,
-            where="member m, image i",
-        )
+        predict(tmp_path, image(20, 20), semantic(), "sigmoid")  # it returns logits
     assert 'declares output "logit"' in str(caught.value)
     assert not list(tmp_path.iterdir())
 
