@@ -1,0 +1,173 @@
+"""COCO's `segmentation`: one region of an annotation file, in any of its three spellings.
+
+- Polygons, lists x0, y0, x1, y1 ... along the pixels' edges, that cover what they enclose and are united.
+- {"size": [height, width], "counts": [...]}: lengths of background and foreground in turns down the columns.
+- The same with compressed counts as text (`kit.masks.coco`).
+
+(Format: cocodataset.org, "Data format", and the COCO API.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.errors import KitError
+from kit.masks import coco, rle
+
+_FIX = "a segmentation is a list of polygons [x0, y0, x1, y1, ...], or {counts, size} for run lengths"
+_MOST_PIXELS = 2**31 - 1
+"""Of an image with polygons: pycocotools numbers pixels with C integers."""
+_LONGEST = 10_000_000
+"""Pixels along an outline: pycocotools takes over 100 bytes for each and does not ask whether it got them."""
+
+
+def compact(segmentation: Any) -> Any:
+    """The same, its lists of numbers made arrays: a fraction of the memory.
+
+    What is no segmentation stays as it is, for `runs_of` to refuse.
+    """
+    if isinstance(segmentation, list):
+        return [_numbers(polygon, np.float64) for polygon in segmentation]
+    if isinstance(segmentation, Mapping):
+        return {key: _numbers(segmentation[key], None) for key in ("size", "counts") if key in segmentation}
+    return segmentation
+
+
+def key_of(segmentation: Any) -> Hashable:
+    """Equal for compact segmentations of the same numbers; what is none is told apart by identity."""
+    if isinstance(segmentation, list):
+        return tuple(map(_key, segmentation))
+    if isinstance(segmentation, Mapping):
+        return tuple((name, _key(value)) for name, value in segmentation.items())
+    return id(segmentation)
+
+
+def runs_of(segmentation: Any, height: int, width: int, *, where: str | Path | None = None) -> rle.Runs:
+    """Zero-based column-major runs of a segmentation, the same pixels as pycocotools makes of it.
+
+    Args:
+        segmentation: as JSON gives it, or made `compact`; polygons that leave the image are cut off.
+        height: rows of the image.
+        width: columns of the image.
+        where: file and annotation, for the error message.
+
+    Raises:
+        KitError: it is none, or not one of an image of this size.
+    """
+    packed = compact(segmentation)
+    if isinstance(packed, Mapping):
+        return _of_counts(packed, height, width, where)
+    if isinstance(packed, list) and packed:
+        return _of_polygons(packed, height, width, where)
+    problem = "segmentation is empty" if packed == [] else "segmentation is neither a list nor {counts, size}"
+    raise KitError(problem, where=where, fix=f"draw the region or remove the annotation; {_FIX}")
+
+
+def _of_counts(
+    segmentation: Mapping[str, Any], height: int, width: int, where: str | Path | None
+) -> rle.Runs:
+    if missing := [key for key in ("size", "counts") if key not in segmentation]:
+        raise KitError(f"segmentation has no {missing[0]}", where=where, fix=_FIX)
+    size, counts = segmentation["size"], segmentation["counts"]
+    if not _are_integers(size) or len(size) != 2:
+        raise KitError("the segmentation's size is not [height, width]", where=where, fix=_FIX)
+    if size.tolist() != [height, width]:
+        raise KitError(
+            f"the segmentation's size is {size[0]} x {size[1]}, that of its image {height} x {width}",
+            where=where,
+            fix="write masks at the image's own size, [height, width]",
+        )
+    if isinstance(counts, str):
+        # Whatever is no ASCII becomes bytes that are refused.
+        return coco.runs_of(counts.encode("utf-8", "surrogatepass"), height, width, where=where)
+    if not _are_integers(counts):
+        raise KitError(
+            "the segmentation's counts are neither a text nor a list of integers", where=where, fix=_FIX
+        )
+    # Each by itself, too: the sum of huge lengths wraps around and may seem right.
+    wrong = (counts < 0) | (counts > height * width)
+    if wrong.any() or int(counts.sum()) != height * width:
+        found = f"has a run of {counts[np.argmax(wrong)]}" if wrong.any() else f"covers {counts.sum()}"
+        raise KitError(
+            f"mask {found} pixels, the image has {height} x {width} = {height * width}",
+            where=where,
+            fix="counts are lengths of background and foreground in turns, background first (maybe 0)",
+        )
+    return rle.from_lengths(counts.astype(np.int64))
+
+
+def _of_polygons(segmentation: list[Any], height: int, width: int, where: str | Path | None) -> rle.Runs:
+    from pycocotools import mask as coco_mask
+
+    if height * width > _MOST_PIXELS:
+        raise KitError(
+            f"an image of {height} x {width} pixels is too large for COCO's polygons",
+            where=where,
+            fix=f"up to {_MOST_PIXELS} pixels they can be drawn; write run lengths instead",
+        )
+    polygons = [
+        _checked(polygon, number, height, width, where).tolist()
+        for number, polygon in enumerate(segmentation)
+    ]
+    merged = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    return coco.runs_of(merged["counts"], height, width, where=where)
+
+
+def _checked(
+    polygon: Any, number: int, height: int, width: int, where: str | Path | None
+) -> NDArray[np.float64]:
+    """A polygon that pycocotools can be given: it checks nothing itself, neither numbers nor memory."""
+    if (
+        not isinstance(polygon, np.ndarray)
+        or len(polygon) < 6
+        or len(polygon) % 2
+        or not np.isfinite(polygon).all()
+    ):
+        raise KitError(
+            f"polygon {number} is no list of six or more finite numbers, x and y in turns",
+            where=where,
+            fix=_FIX,
+        )
+    points = polygon.reshape(-1, 2)
+    size = np.array([width, height])
+    if (far := np.any((points < -size) | (points > 2 * size), axis=1)).any():
+        x, y = points[np.argmax(far)]
+        raise KitError(
+            f"polygon {number} has a vertex at ({x:g}, {y:g}), far outside its image ({width} x {height})",
+            where=where,
+            fix="coordinates are x, y in the image's pixels; was the image scaled or cut?",
+        )
+    outline = np.abs(np.roll(points, -1, axis=0) - points).max(axis=1).sum()
+    if outline > _LONGEST:
+        raise KitError(
+            f"polygon {number} is {outline:.3g} pixels long, {_LONGEST} are the most",
+            where=where,
+            fix="split it, or write run lengths instead",
+        )
+    return polygon
+
+
+def _numbers(value: Any, kind: type[np.float64] | None) -> Any:
+    """A list of numbers as an array of a type or the list's own; anything else as it is."""
+    if not isinstance(value, list):
+        return value
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):  # ragged, or too deep
+        return value
+    return array.astype(kind or array.dtype) if array.ndim == 1 and array.dtype.kind in "iuf" else value
+
+
+def _are_integers(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+
+
+def _key(value: Any) -> Hashable:
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    return value if isinstance(value, str) else id(value)
