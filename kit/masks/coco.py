@@ -56,24 +56,8 @@ def runs_of(counts: bytes, height: int, width: int, *, where: str | Path | None 
     Raises:
         KitError: the bytes are no compressed counts, or not of an image of this size.
     """
-    lengths, _ = expand([counts], where)
-    total = int(lengths.sum())
-    if total != height * width or np.any(lengths < 0):
-        raise KitError(
-            f"mask covers {total} pixels, the image has {height} x {width} = {height * width}",
-            where=where,
-            fix="encode masks at the image's own size, column-major (Fortran order)",
-        )
+    lengths, _ = expand([counts], height, width, where)
     return rle.from_lengths(lengths)
-
-
-def area(counts: bytes) -> int:
-    """Foreground pixels.
-
-    Raises:
-        KitError: the bytes are no compressed counts.
-    """
-    return int(expand([counts], None)[0][1::2].sum())
 
 
 def pack(counts: bytes) -> str:

@@ -46,18 +46,22 @@ def compress(lengths: Integers, numbers: Integers) -> list[bytes]:
     return [characters[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
 
 
-def expand(masks: Sequence[bytes], where: str | Path | None) -> tuple[Integers, Integers]:
+def expand(
+    masks: Sequence[bytes], height: int, width: int, where: str | Path | None
+) -> tuple[Integers, Integers]:
     """The way back from `compress`.
 
     Args:
         masks: characters of one mask or more.
+        height: rows of their image.
+        width: its columns.
         where: named in the error message.
 
     Returns:
         Alternating lengths of all masks, and how many of them each mask has.
 
     Raises:
-        KitError: the bytes of a mask are no compressed counts.
+        KitError: the bytes of a mask are no compressed counts, or not of an image of this size.
     """
     sizes = np.array([len(one) for one in masks])
     stops = np.cumsum(sizes)
@@ -88,12 +92,31 @@ def expand(masks: Sequence[bytes], where: str | Path | None) -> tuple[Integers, 
     odd = place & 1 == 1
     _add_up(lengths, odd, numbers // 2)
     _add_up(lengths, ~odd & (place > 0), (numbers - 1) // 2)
+    _require_size(lengths, numbers, (height, width), where)
     return lengths, numbers
 
 
 def places(numbers: Integers) -> Integers:
     """For every number its place in its mask."""
     return np.arange(numbers.sum()) - np.repeat(np.cumsum(numbers) - numbers, numbers)
+
+
+def _require_size(
+    lengths: Integers, numbers: Integers, size: tuple[int, int], where: str | Path | None
+) -> None:
+    """Refuse masks whose lengths are not those of an image of `size`."""
+    first, pixels = np.cumsum(numbers) - numbers, size[0] * size[1]
+    covered = np.add.reduceat(lengths, first)
+    # Sums of huge lengths wrap around and may seem right. As unsigned, negative ones are huge, too.
+    wrong = (covered != pixels) | (np.maximum.reduceat(lengths.view(np.uint64), first) > pixels)
+    if wrong.any():
+        found = int(covered[np.argmax(wrong)])
+        holds = f"covers {found} pixels" if found != pixels else "has runs that are negative or too long"
+        raise KitError(
+            f"mask {holds}, the image has {size[0]} x {size[1]} = {pixels}",
+            where=where,
+            fix="encode masks at the image's own size, column-major (Fortran order)",
+        )
 
 
 def _add_up(lengths: Integers, chain: NDArray[np.bool_], of_mask: Integers) -> None:

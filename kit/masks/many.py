@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.errors import KitError
 from kit.masks.counts import Integers, compress, expand, places
 
 
@@ -117,17 +116,7 @@ def decode(masks: Sequence[bytes], height: int, width: int, *, where: str | Path
     none = np.empty(0, np.int64)
     if not masks:
         return ManyRuns(0, none, none, none)
-    lengths, numbers = expand(masks, where)
-    first = np.cumsum(numbers) - numbers
-    wrong = np.add.reduceat(lengths, first) != height * width
-    wrong |= np.minimum.reduceat(lengths, first) < 0
-    if wrong.any():
-        covered = int(lengths[np.repeat(np.arange(len(masks)) == np.argmax(wrong), numbers)].sum())
-        raise KitError(
-            f"mask covers {covered} pixels, the image has {height} x {width} = {height * width}",
-            where=where,
-            fix="encode masks at the image's own size, column-major (Fortran order)",
-        )
+    lengths, numbers = expand(masks, height, width, where)
     ends = np.cumsum(lengths) - np.repeat(np.arange(len(masks)) * (height * width), numbers)
     foreground = np.flatnonzero((places(numbers) & 1 == 1) & (lengths > 0))
     of = np.repeat(np.arange(len(masks)), numbers)[foreground]
