@@ -15,6 +15,10 @@ _LARGEST_WHOLE = 1 << 26
 """Pixels of an image that is read as a whole: 0.2 GB of colours, 0.3 GB of probabilities."""
 _LARGEST_FACTOR = 64.0
 """Between pixel sizes; the competitions' differ by 27 at most."""
+_LARGEST_INPUT = 1 << 14
+"""Pixels a side that a network is shown: ten times as many as the largest published."""
+_LARGEST_WINDOW = 1 << 16
+"""Pixels a side that a window may have at full resolution: fourteen times the largest published."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,8 @@ def layout(
         where: member and image, for messages.
 
     Raises:
-        KitError: the image is too large to be seen whole, its pixel size is absurd, or a view's scale leaves
-            no pixel.
+        KitError: the image is too large to be seen whole, its pixel size is absurd, a view's scale leaves no
+            pixel, or windows or inputs are larger than any memory.
     """
     height, width = size
     if settings.size is not None:
@@ -83,6 +87,7 @@ def layout(
                 fix="give the recipe's inference settings core, context and scale instead of size",
             )
         wanted = [max(1, int(settings.size * scale + 0.5)) for scale in scales]
+        _require_at_most(_LARGEST_INPUT, max(wanted), "a network input", where)
         return Layout(height, width, None, 0, tuple(fit(height, width, longer) for longer in wanted))
     core, context, scale = settings.windows
     sides = [int(settings.window * scale * of_view + 0.5) for of_view in scales]
@@ -92,12 +97,23 @@ def layout(
             where=where,
             fix="correct the recipe's views",
         )
+    _require_at_most(_LARGEST_INPUT, max(sides), "a network input", where)
     if settings.pixel_size is not None and pixel_size is not None:
         factor = _factor(settings.pixel_size, pixel_size, where)
         window = settings.window * factor
         core = max(1, round(core * factor))
         context = max(0, round((window - core) / 2))
+    _require_at_most(_LARGEST_WINDOW, core + 2 * context, "a window", where)
     return Layout(height, width, core, context, tuple((side, side) for side in sides))
+
+
+def _require_at_most(limit: int, side: int, what: str, where: str) -> None:
+    if side > limit:
+        raise KitError(
+            f"{what} of {side} pixels a side is more than {limit}",
+            where=where,
+            fix="correct the recipe's inference settings or views",
+        )
 
 
 def _factor(expected: float, found: float, where: str) -> float:

@@ -35,6 +35,8 @@ class _Settings:
         Raises:
             KitError: unknown, missing or impossible values.
         """
+        if not isinstance(value, Mapping):
+            raise KitError(f"not {cls.__name__}: {value!r}", where=where, fix="run `ensemble` again")
         known = {item.name for item in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
         if unknown := sorted(set(value) - known):
             raise KitError(
@@ -46,7 +48,7 @@ class _Settings:
             return cls(**value)
         except KitError as error:
             raise KitError(error.problem, where=error.where or where, fix=error.fix) from error
-        except TypeError as error:
+        except (TypeError, OverflowError) as error:
             raise KitError(f"not {cls.__name__}: {error}", where=where, fix="run `ensemble` again") from error
 
 
@@ -98,6 +100,9 @@ class SemanticSettings(_Settings):
         for name in ("core", "context", "size", "batch_size"):
             value = getattr(self, name)
             _require(value is None or type(value) is int, f"{name} must be a whole number, not {value!r}")
+        for name in ("skip_background", "autocast"):
+            value = getattr(self, name)
+            _require(type(value) is bool, f"{name} must be true or false, not {value!r}")
         _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
         _require(
             self.blend in ("halo", "gaussian"), f"blend {self.blend!r} is unknown; known: halo, gaussian"
@@ -216,6 +221,7 @@ class SemanticFusion(_Settings):
 
     def __post_init__(self) -> None:
         _require(0 < self.threshold < 1, f"threshold {self.threshold} is outside (0, 1)")
+        _require(isinstance(self.thresholds, Mapping), f"thresholds are by name, not {self.thresholds!r}")
         for name, threshold in self.thresholds.items():
             _require(0 < threshold < 1, f"threshold {threshold} of {name!r} is outside (0, 1)")
             _require(

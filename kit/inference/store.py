@@ -24,6 +24,9 @@ from kit.errors import KitError
 
 T = TypeVar("T")
 
+_LONGEST_VIEW = 100
+"""Characters of a folder's name; file systems end at 255, which three scales of all symmetries pass."""
+
 ENGINE = 2
 """Goes up whenever the same pass would give another result, so that no file of an older way is used."""
 
@@ -111,7 +114,8 @@ def pass_file(
         }
     )
     suffix = ".npy" if kind == "semantic" else ".npz"
-    return out / f"{member.name}-{identity[:12]}" / view / (image_id + suffix)
+    folder = view if len(view) <= _LONGEST_VIEW else f"views-{sha256_json(view)[:12]}"
+    return out / f"{member.name}-{identity[:12]}" / folder / (image_id + suffix)
 
 
 class MapWriter:

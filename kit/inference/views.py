@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 from kit.errors import KitError
 
+_LARGEST_SCALE = 16.0
+"""Far above any use: a slip of the pen shall not ask for terabytes."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -61,7 +64,7 @@ def get(name: str) -> View:
     """The view of a name: `hflip`, or `hflip@0.8`.
 
     Raises:
-        KitError: no such symmetry, or a scale that is no positive number.
+        KitError: no such symmetry, or a scale that is no positive number up to 16.
     """
     symmetry, at, scale = name.partition("@")
     for view in _SYMMETRIES:
@@ -92,9 +95,10 @@ def _scale(name: str, text: str) -> float:
         scale = float(text)
     except ValueError:
         scale = math.nan
-    if not (math.isfinite(scale) and scale > 0):
+    if not 0 < scale <= _LARGEST_SCALE:
         raise KitError(
-            f"view {name!r}: {text!r} is no scale", fix="write a positive number after the @: hflip@0.8"
+            f"view {name!r}: {text!r} is no scale",
+            fix=f"write a positive number up to {_LARGEST_SCALE:g} after the @: hflip@0.8",
         )
     return scale
 

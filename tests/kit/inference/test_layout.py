@@ -95,6 +95,32 @@ def test_a_view_too_small_for_a_pixel_is_told():
         lay(DAFORMER, (99, 99), (1.0, 0.001))
 
 
+@pytest.mark.parametrize(
+    ("settings", "scale", "pixel_size", "message"),
+    [
+        (
+            SemanticSettings(size=1 << 14),
+            1.01,
+            None,
+            "a network input of 16548 pixels a side",
+        ),
+        (SemanticSettings(core=1 << 14, context=0, scale=1.0), 1.01, None, "a network input of 16548 pixels"),
+        (SemanticSettings(core=65537, context=0, scale=0.01), 1.0, None, "a window of 65537 pixels"),
+        (SemanticSettings(core=1 << 12, context=0, scale=0.1, pixel_size=1.7), 1.0, 0.1, "a window of 69632"),
+    ],
+)
+def test_sizes_beyond_any_memory_are_told_before_memory_is_asked_for(settings, scale, pixel_size, message):
+    with pytest.raises(KitError, match=message) as caught:
+        lay(settings, (99, 99), (1.0, scale), pixel_size)
+    assert caught.value.where == "member m, image i"
+
+
+def test_the_largest_sizes_are_laid():
+    assert lay(SemanticSettings(size=1 << 14), (50, 100)).inputs == ((1 << 13, 1 << 14),)
+    largest = SemanticSettings(core=1 << 15, context=1 << 14, scale=0.25)
+    assert lay(largest, (99, 99)).inputs == ((1 << 14, 1 << 14),)
+
+
 def test_a_slide_is_not_seen_whole():
     with pytest.raises(KitError, match="30000 x 30000 is too large to be seen whole") as caught:
         lay(BODY, (30000, 30000))

@@ -9,6 +9,7 @@ import pytest
 from kit.competitions.base import ImageInfo
 from kit.ensemble import Member
 from kit.errors import KitError
+from kit.inference import views
 from kit.inference.store import (
     CodedDetections,
     MapWriter,
@@ -149,6 +150,19 @@ def test_other_weights_or_settings_have_another_file(tmp_path):
     assert where() == files[0]
     assert files[0].name == "slide.npy"
     assert files[0].parent.name == "hflip"
+
+
+def test_any_set_of_views_has_a_folder_of_its_own(tmp_path):
+    every = [f"{name}{scale}" for scale in ("@0.75", "", "@1.25") for name in views.names()]
+    paths = [
+        pass_file(tmp_path, MEMBER, "+".join(every[:count]), "slide", kind="semantic")
+        for count in range(1, len(every) + 1)
+    ]
+    assert len(set(paths)) == len(every)
+    for path in paths:
+        write(path, np.zeros((2, 2), np.uint8), 2)
+        assert path.is_file()
+        assert len(path.parent.name) <= 100
 
 
 def test_the_pixel_size_names_the_file_only_where_it_decides_the_result(tmp_path):

@@ -61,7 +61,8 @@ def test_a_box_follows_its_mask_back(name, height, width, data):
 
 
 @pytest.mark.parametrize(
-    ("name", "scale"), [("hflip", 1.0), ("hflip@0.8", 0.8), ("rot90@1.5", 1.5), ("identity@1e-1", 0.1)]
+    ("name", "scale"),
+    [("hflip", 1.0), ("hflip@0.8", 0.8), ("rot90@1.5", 1.5), ("identity@1e-1", 0.1), ("vflip@16", 16.0)],
 )
 def test_a_scale_stands_behind_the_symmetry_and_is_1_without(name, scale):
     view, plain = views.get(name), views.get(name.partition("@")[0])
@@ -70,12 +71,14 @@ def test_a_scale_stands_behind_the_symmetry_and_is_1_without(name, scale):
     assert (view.swap, view.flip_rows, view.flip_columns) == symmetry
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "nan", "inf", "-inf", "half", "0.8@0.8", "0.8x"])
-def test_a_scale_that_is_no_positive_number_is_told(text):
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "nan", "inf", "-inf", "half", "0.8@0.8", "0.8x", "16.1", "1e308"]
+)
+def test_a_scale_that_is_no_positive_number_or_absurd_is_told(text):
     with pytest.raises(KitError, match="is no scale") as caught:
         views.get(f"hflip@{text}")
     assert f"'hflip@{text}'" in str(caught.value)
-    assert "positive number after the @" in str(caught.value)
+    assert "positive number up to 16 after the @" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["rot45", "", "hflip ", "Hflip", "@0.8", "rot45@0.8", "hflip+"])
