@@ -22,6 +22,8 @@ Integers = NDArray[np.int64]
 Confidence = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
 CONFIDENCES: tuple[str, ...] = get_args(Confidence)
 
+_FARTHEST = 1e9
+"""Pixels: no image reaches so far, and products of such numbers are exact enough to be compared."""
 _SLACK = 1e-9
 """Relative: rounding may not hide a neighbour that overlaps just enough."""
 
@@ -70,11 +72,6 @@ class Clusters:
 
     def __len__(self) -> int:
         return len(self.scores)
-
-    def members(self, cluster: int) -> list[tuple[int, int]]:
-        """(source, index in the source) of every box of one cluster, best first."""
-        first, last = np.searchsorted(self.of, [cluster, cluster + 1])
-        return list(zip(self.sources[first:last].tolist(), self.indices[first:last].tolist(), strict=True))
 
 
 def weighted_boxes_fusion(
@@ -150,15 +147,20 @@ def require_numbers(boxes: Floats, scores: Floats, *, where: str | Path | None =
         where: file or image, for messages.
 
     Raises:
-        KitError: shapes that do not belong together, values that are not finite, negative scores.
+        KitError: shapes that do not belong together, values that are not finite, boxes far outside any
+            image, negative scores.
     """
     fix = "delete the stored result of that pass and run it again; if it returns, its network is damaged"
     if boxes.shape != (len(scores), 4) or scores.ndim != 1:
         raise KitError(
             f"boxes of shape {boxes.shape} do not fit scores of shape {scores.shape}", where=where, fix=fix
         )
-    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise KitError("detections hold boxes or scores that are not numbers", where=where, fix=fix)
+    if not ((np.abs(boxes) < _FARTHEST).all() and np.isfinite(scores).all()):  # False for NaN, too
+        raise KitError(
+            "detections hold boxes or scores that are not numbers, or lie far outside any image",
+            where=where,
+            fix=fix,
+        )
     if (scores < 0).any():
         raise KitError(f"a detection has a negative score: {scores.min():g}", where=where, fix=fix)
 

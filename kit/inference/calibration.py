@@ -62,10 +62,10 @@ def check(calibration: Calibration, *, of: str = "a member") -> None:
         KitError: unknown kind, missing or impossible values.
     """
     known = {"temperature": {"temperature"}, "curve": {"scores", "values"}}
-    kind = calibration.get("kind")
+    kind = str(calibration.get("kind")) if isinstance(calibration, Mapping) else ""
     if kind not in known or set(calibration) != {"kind", *known[kind]}:
         raise KitError(
-            f"the calibration of {of} is none: {dict(calibration)}",
+            f"the calibration of {of} is none: {calibration}",
             fix="known: {kind: temperature, temperature: T} and {kind: curve, scores: [...], values: [...]}",
         )
     fix = "temperature: a positive number; curve: scores from 0 to 1 and values, both strictly rising"
@@ -102,7 +102,8 @@ def fit(method: Method, scores: Floats, hits: NDArray[np.bool_]) -> dict[str, An
         hits: (n,) whether each found an instance of the truth.
 
     Raises:
-        KitError: too few detections, no numbers, or all hits or all misses where the method needs both.
+        KitError: too few detections or all of one score, no numbers, or all hits or all misses where the
+            method needs both.
     """
     scores, hits = np.asarray(scores, np.float64), np.asarray(hits, bool)
     if method not in ("isotonic", "temperature", "rank"):
@@ -110,10 +111,13 @@ def fit(method: Method, scores: Floats, hits: NDArray[np.bool_]) -> dict[str, An
     if scores.shape != hits.shape or not ((scores >= 0) & (scores <= 1)).all():
         raise KitError("calibration needs one score in [0, 1] for every hit or miss")
     one_sided = method != "rank" and (hits.all() or not hits.any())
-    if len(scores) < _FEWEST or one_sided:
+    different = len(np.unique(scores))
+    if len(scores) < _FEWEST or one_sided or different < 2:
         raise KitError(
-            f"{len(scores)} detections with {np.count_nonzero(hits)} hits calibrate nothing",
-            fix=f"needed are {_FEWEST} detections, hits and misses among them; leave the member as it is",
+            f"{len(scores)} detections with {np.count_nonzero(hits)} hits and {different} different scores "
+            "calibrate nothing",
+            fix=f"needed are {_FEWEST} detections of different scores, hits and misses among them; leave the "
+            "member as it is",
         )
     if method == "temperature":
         return {"kind": "temperature", "temperature": _temperature(scores, hits)}

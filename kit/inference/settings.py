@@ -52,6 +52,20 @@ class _Settings:
             raise KitError(f"not {cls.__name__}: {error}", where=where, fix="run `ensemble` again") from error
 
 
+def _require_whole(settings: _Settings, *names: str) -> None:
+    """Numbers of pixels and the like, or None where that means something: 3.0 is no size of an array."""
+    for name in names:
+        value = getattr(settings, name)
+        _require(value is None or type(value) is int, f"{name} must be a whole number, not {value!r}")
+
+
+def _require_yes_or_no(settings: _Settings, *names: str) -> None:
+    """Switches: "no" would count as yes."""
+    for name in names:
+        value = getattr(settings, name)
+        _require(type(value) is bool, f"{name} must be true or false, not {value!r}")
+
+
 def _require(ok: bool, problem: str) -> None:
     if not ok:
         raise KitError(problem, fix="correct the recipe's inference settings")
@@ -97,12 +111,8 @@ class SemanticSettings(_Settings):
     autocast: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("core", "context", "size", "batch_size"):
-            value = getattr(self, name)
-            _require(value is None or type(value) is int, f"{name} must be a whole number, not {value!r}")
-        for name in ("skip_background", "autocast"):
-            value = getattr(self, name)
-            _require(type(value) is bool, f"{name} must be true or false, not {value!r}")
+        _require_whole(self, "core", "context", "size", "batch_size")
+        _require_yes_or_no(self, "skip_background", "autocast")
         _require(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
         _require(
             self.blend in ("halo", "gaussian"), f"blend {self.blend!r} is unknown; known: halo, gaussian"
@@ -191,6 +201,8 @@ class InstanceSettings(_Settings):
     autocast: bool = False
 
     def __post_init__(self) -> None:
+        _require_whole(self, "size", "window", "overlap", "max_per_image")
+        _require_yes_or_no(self, "autocast")
         _require(self.size >= 1, f"size must be at least 1 pixel, not {self.size}")
         _require(
             self.window is None or self.window >= 1, f"window must be at least 1 pixel, not {self.window}"
@@ -277,7 +289,10 @@ class InstanceFusion(_Settings):
     calibration: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _require_whole(self, "morphology_size", "min_area")
         _require(0 < self.iou <= 1, f"iou {self.iou} is outside (0, 1]")
+        _require(0 <= self.skip_score <= 1, f"skip_score {self.skip_score} is outside [0, 1]")
+        _require(0 <= self.min_score <= 1, f"min_score {self.min_score} is outside [0, 1]")
         _require(
             self.confidence in CONFIDENCES,
             f"confidence {self.confidence!r} is unknown; known: {', '.join(CONFIDENCES)}",
@@ -298,5 +313,6 @@ class InstanceFusion(_Settings):
             f"overlap {self.overlap!r} is unknown; known: keep, exclusive",
         )
         _require(self.min_area >= 1, f"min_area must be at least 1 pixel, not {self.min_area}")
+        _require(isinstance(self.calibration, Mapping), f"calibration is by member, not {self.calibration!r}")
         for name, how in self.calibration.items():
             calibration.check(how, of=name)

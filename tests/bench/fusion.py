@@ -125,9 +125,9 @@ def _one_by_one(members: list[CodedDetections]) -> list[bytes]:
     boxes, _ = _theirs(members)
     clusters, masks = _boxes(members), []
     for number, box in enumerate(boxes):
-        own = clusters.members(number)
+        own = np.flatnonzero(clusters.of == number)
         votes_HW = np.zeros((_SIDE, _SIDE), np.int32)
-        for source, index in own:
+        for source, index in zip(clusters.sources[own], clusters.indices[own], strict=True):
             counts = members[source].masks[index]
             votes_HW += pycocotools.decode({"size": [_SIDE, _SIDE], "counts": counts})
         inside_HW = np.zeros((_SIDE, _SIDE), np.uint8)

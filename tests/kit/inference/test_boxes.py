@@ -24,6 +24,12 @@ def scene(rng, sources, most, truths=6):
     return boxes, scores
 
 
+def members(found, cluster):
+    """(source, index in the source) of every box of one cluster, best first."""
+    own = found.of == cluster
+    return list(zip(found.sources[own].tolist(), found.indices[own].tolist(), strict=True))
+
+
 def theirs(boxes, scores, weights, *, iou, skip=0.0, confidence="avg"):
     from ensemble_boxes import weighted_boxes_fusion as oracle
 
@@ -106,9 +112,9 @@ def test_one_giant_among_hundreds_of_tiny_boxes_equals_ensemble_boxes():
 def test_every_box_above_the_threshold_is_in_exactly_one_cluster(seed):
     boxes, scores = scene(np.random.default_rng(seed), 3, 20)
     found = weighted_boxes_fusion(boxes, scores, [1, 1, 1], iou=0.5, skip_score=0.2)
-    members = sorted(member for cluster in range(len(found)) for member in found.members(cluster))
+    fused = sorted(member for cluster in range(len(found)) for member in members(found, cluster))
     kept = [(s, i) for s, own in enumerate(scores) for i, score in enumerate(own) if score >= 0.2]
-    assert members == kept
+    assert fused == kept
 
 
 def test_equal_scores_are_ranked_by_source_and_then_by_index():
@@ -117,7 +123,7 @@ def test_equal_scores_are_ranked_by_source_and_then_by_index():
     found = weighted_boxes_fusion(
         [apart, apart + 100], [np.full(3, 0.5), np.full(3, 0.5)], [1, 1], iou=0.5, skip_score=0
     )
-    assert [found.members(cluster) for cluster in range(6)] == [[(s, i)] for s in (0, 1) for i in (0, 1, 2)]
+    assert [members(found, cluster) for cluster in range(6)] == [[(s, i)] for s in (0, 1) for i in (0, 1, 2)]
 
 
 def test_one_source_alone_keeps_its_boxes_and_scores():
@@ -164,7 +170,7 @@ def test_no_boxes_fuse_to_none():
 def test_boxes_without_area_take_no_part_and_scores_of_zero_are_fused():
     boxes = np.array([[4.0, 4, 4, 9], [0, 0, 8, 8], [0, 0, 8, 7]])
     found = weighted_boxes_fusion([boxes], [np.zeros(3)], [1.0], iou=0.5, skip_score=0)
-    assert found.members(0) == [(0, 1), (0, 2)]
+    assert members(found, 0) == [(0, 1), (0, 2)]
     assert found.boxes.tolist() == [[0, 0, 8, 8]]
     assert found.scores.tolist() == [0]
 
@@ -174,6 +180,8 @@ def test_boxes_without_area_take_no_part_and_scores_of_zero_are_fused():
     [
         ([0, 0, float("nan"), 9], 0.5, "boxes or scores that are not numbers"),
         ([0, 0, float("inf"), 9], 0.5, "boxes or scores that are not numbers"),
+        ([0, 0, 1e39, 9], 0.5, "or lie far outside any image"),
+        ([-1e200, 0, 9, 9], 0.5, "or lie far outside any image"),
         ([0, 0, 9, 9], float("nan"), "boxes or scores that are not numbers"),
         ([0, 0, 9, 9], float("inf"), "boxes or scores that are not numbers"),
         ([0, 0, 9, 9], -0.5, "a detection has a negative score: -0.5"),

@@ -112,6 +112,9 @@ def test_the_identity_changes_nothing():
     ("how", "message"),
     [
         ({}, "of member m is none"),
+        (None, "of member m is none"),
+        ([1.7], "of member m is none"),
+        ({"kind": ["curve"]}, "of member m is none"),
         ({"kind": "platt", "a": 1}, "of member m is none"),
         ({"kind": "temperature"}, "of member m is none"),
         ({"kind": "temperature", "temperature": 1, "scores": []}, "of member m is none"),
@@ -138,9 +141,14 @@ def test_what_would_change_the_order_is_refused(how, message):
 @pytest.mark.parametrize(
     ("scores", "hits", "message"),
     [
-        (np.full(19, 0.5), np.arange(19) % 2 == 0, "19 detections with 10 hits calibrate nothing"),
-        (np.full(40, 0.5), np.ones(40, bool), "40 detections with 40 hits calibrate nothing"),
-        (np.full(40, 0.5), np.zeros(40, bool), "40 detections with 0 hits calibrate nothing"),
+        (
+            np.full(19, 0.5),
+            np.arange(19) % 2 == 0,
+            "19 detections with 10 hits and 1 different scores calibrate nothing",
+        ),
+        (np.array([0.5]), np.ones(1, bool), "1 detections with 1 hits"),
+        (np.arange(40) / 40, np.ones(40, bool), "40 detections with 40 hits and 40 different scores"),
+        (np.arange(40) / 40, np.zeros(40, bool), "40 detections with 0 hits and 40 different scores"),
         (np.full(40, 1.5), np.arange(40) % 2 == 0, "one score in"),
         (np.full(40, np.nan), np.arange(40) % 2 == 0, "one score in"),
         (np.full(40, 0.5), np.ones(39, bool), "one score in"),
@@ -152,3 +160,9 @@ def test_what_calibrates_nothing_is_said(scores, hits, message):
         calibration.fit("isotonic", scores, hits)
     with pytest.raises(KitError, match="unknown calibration 'beta'"):
         calibration.fit("beta", *sample(0))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_that_are_all_the_same_calibrate_nothing(method):
+    with pytest.raises(KitError, match="40 detections with 20 hits and 1 different scores"):
+        calibration.fit(method, np.full(40, 0.7), np.arange(40) % 2 == 0)
