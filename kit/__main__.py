@@ -11,6 +11,7 @@ from pathlib import Path
 from kit import competitions
 from kit.artefacts import canonical_json
 from kit.competitions.base import Competition, Instances, Prediction, Report, Score
+from kit.competitions.files import is_file
 from kit.competitions.tables import read_table
 from kit.errors import BAD_INPUT, KitError, run_cli
 
@@ -58,8 +59,8 @@ def _ids(competition: Competition, data: Path, submission: Path, split: str) -> 
     report.require_ok()
     if split == "auto":
         first = _first_id(submission, competition.columns[0])
-        in_train = competition.image_path(data, first, "train").is_file()
-        in_test = competition.image_path(data, first, "test").is_file()
+        in_train = is_file(competition.image_path(data, first, "train"))
+        in_test = is_file(competition.image_path(data, first, "test"))
         split = "train" if in_train and not in_test else "test"
     return competition.test_ids(data) if split == "test" else competition.train_ids(data)
 

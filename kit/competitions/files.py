@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from kit.competitions.definition import ID
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; False, too, for a path no file can have, such as one with a very long id."""
+    return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for such
 
 
 @dataclass(frozen=True)
@@ -24,8 +31,31 @@ class PathPattern:
         return folder / self.text.replace(ID, image_id)
 
     def ids(self, folder: Path) -> list[str]:
-        """Ids of the files there are, sorted."""
-        first, *others = (re.escape(part) for part in self.text.split(ID))
-        form = re.compile(f"{first}([^/]+?)" + r"\1".join(others))
-        names = (path.relative_to(folder).as_posix() for path in folder.glob(self.text.replace(ID, "*")))
+        """Ids of the files there are, sorted; hidden files are none (macOS leaves one beside every image)."""
+        form = _form(self.text)
+        wanted = re.sub(r"\*+", "*", "*".join(map(glob.escape, self.text.split(ID))))
+        names = (path.relative_to(folder).as_posix() for path in folder.glob(wanted))
         return sorted({match[1] for name in names if (match := form.fullmatch(name))})
+
+    def id_of(self, name: str) -> str | None:
+        """The id of the image that a file name in some table means; None if it means none.
+
+        As many folders count as name and pattern agree on, but all from the first one with the id; suffixes
+        do not count. So "train/{id}.tif" finds "a" in "a.png", "train/a.tif" and "D:\\slides\\a.tif".
+        """
+        try:
+            given = PurePosixPath(name.replace("\\", "/").lstrip("/")).with_suffix("").parts
+        except ValueError:  # there is no name
+            return None
+        wanted = PurePosixPath(self.text).with_suffix("").parts
+        for common in range(min(len(given), len(wanted)), 0, -1):
+            tail = "/".join(wanted[-common:])
+            if ID in tail and (match := _form(tail).fullmatch("/".join(given[-common:]))):
+                return match[1]
+        return None
+
+
+def _form(text: str) -> re.Pattern[str]:
+    """What a pattern's paths are like, the id being the group."""
+    first, *others = (re.escape(part) for part in text.split(ID))
+    return re.compile(f"{first}([^/.][^/]*?)" + r"\1".join(others))

@@ -75,12 +75,12 @@ def check_folder(report: Report, folder: Path, own: Signature, others: Mapping[s
         report: gets the error.
         folder: the data folder.
         own: signature of the competition it should hold.
-        others: of the competitions the kit knows, by name.
+        others: of the competitions the kit knows, by name; those of the same slug share its data.
     """
     if not folder.is_dir():
         report.error("data folder is missing", str(folder), f"unpack {own.slug} there, or change --data")
         return False
-    signatures = [own, *others.values()]
+    signatures = [own, *(other for other in others.values() if other.slug != own.slug)]
     found = recognise(folder, signatures)
     if found == own:
         return True

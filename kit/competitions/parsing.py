@@ -115,13 +115,19 @@ def _value(hint: Any, value: Any, file: str, key: str) -> Any:
         if isinstance(value, Mapping):
             return {name: _value(arguments[1], item, file, f"{key}.{name}") for name, item in value.items()}
         raise _wrong(value, "a table", file, key)
+    return _plain(hint, value, file, key)
+
+
+def _plain(hint: Any, value: Any, file: str, key: str) -> str | int | float:
+    """A text or a number; integers may stand for numbers."""
     allowed = int | float if hint is float else hint
-    if isinstance(value, allowed) and not isinstance(value, bool):
-        try:
-            return hint(value)
-        except OverflowError as error:
-            raise KitError(f"{key} is too large", where=file, fix=f"write {_NAMES[hint]}") from error
-    raise _wrong(value, _NAMES[hint], file, key)
+    if not isinstance(value, allowed) or isinstance(value, bool):
+        raise _wrong(value, _NAMES[hint], file, key)
+    try:
+        plain: str | int | float = hint(value)
+    except OverflowError as error:
+        raise KitError(f"{key} is too large", where=file, fix=f"write {_NAMES[hint]}") from error
+    return plain
 
 
 def _wrong(value: Any, wanted: str, file: str, key: str) -> KitError:

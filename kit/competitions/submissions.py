@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -61,23 +62,29 @@ def check_ids(report: Report, rows: Sequence[Row], ids: Sequence[str]) -> None:
         rows: of the submission.
         ids: those to predict.
     """
-    given = [row.id for row in rows]
-    missing = [key for key in dict.fromkeys(ids) if key not in set(given)]
-    unknown = [key for key in dict.fromkeys(given) if key not in set(ids)]
-    for faults, what, fix in (
+    given, wanted = dict.fromkeys(row.id for row in rows), dict.fromkeys(ids)
+    missing = [key for key in wanted if key not in given]
+    unknown = [key for key in given if key not in wanted]
+    spaced = [repr(row.cells[row.key]) for row in rows if row.cells[row.key] != row.id]
+    for faults, one, several, fix in (
         (
             missing,
-            "missing",
+            "id is missing",
+            "ids are missing",
             "write a row for every id of sample_submission.csv, with an empty mask if need be",
         ),
-        (unknown, "not among the images to predict", "leave them out; is this the file of another data set?"),
+        (
+            unknown,
+            "id is not among the images to predict",
+            "ids are not among the images to predict",
+            "leave them out; is this the file of another data set?",
+        ),
+        (spaced, "id has blanks around it", "ids have blanks around them", "Kaggle takes them for other ids"),
     ):
         if faults:
             more = f" and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
-            plural = "ids are" if len(faults) > 1 else "id is"
-            report.error(
-                f"{len(faults)} {plural} {what}: {', '.join(faults[:_LISTED])}{more}", report.subject, fix
-            )
+            what = one if len(faults) == 1 else several
+            report.error(f"{len(faults)} {what}: {', '.join(faults[:_LISTED])}{more}", report.subject, fix)
 
 
 def decode(
@@ -148,7 +155,7 @@ def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:
 
 def _pixels(row: Row, column: str) -> int:
     text = row.cells[column].strip()
-    if not text.isdecimal() or int(text) == 0:
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) == 0:
         raise KitError(
             f"{column} is {text[:20]!r}, no count of pixels", where=row.where, fix="write it in pixels"
         )

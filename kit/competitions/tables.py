@@ -116,6 +116,12 @@ def _rows(path: Path, columns: Sequence[str], *, more: bool, key: str) -> Iterat
                         where=f"{path}:{reader.line_num}",
                         fix="the file may be cut short, or a field with a comma is not quoted",
                     )
+                if any("\0" in field for field in fields):
+                    raise KitError(
+                        "row holds a zero byte",
+                        where=f"{path}:{reader.line_num}",
+                        fix="the file is damaged or no text; copy it again",
+                    )
                 yield Row(path, reader.line_num, dict(zip(header, fields, strict=True)), key)
     except FileNotFoundError as error:
         raise KitError("file is missing", where=path, fix="check the folder and the file's name") from error

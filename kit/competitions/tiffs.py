@@ -10,7 +10,7 @@ from typing import Any
 from kit.competitions import layout, presets, submissions, truths, usual
 from kit.competitions.base import Competition, ImageInfo, Prediction, Report, Split, Usual
 from kit.competitions.definition import ID, Definition
-from kit.competitions.files import PathPattern
+from kit.competitions.files import PathPattern, is_file
 from kit.competitions.layout import SAMPLE_SUBMISSION
 from kit.competitions.metadata import MetadataReader
 from kit.competitions.parsing import parse
@@ -70,7 +70,7 @@ class TiffCompetition(Competition):
     def size_of(self, data: Path, image_id: str) -> tuple[int, int]:
         """Height and width of a training or test image, from its TIFF header."""
         train = self.image_path(data, image_id, "train")
-        header = read_header(train if train.is_file() else self.image_path(data, image_id, "test"))
+        header = read_header(train if is_file(train) else self.image_path(data, image_id, "test"))
         return header.height, header.width
 
     def train_ids(self, data: Path) -> list[str]:

@@ -96,6 +96,13 @@ def test_a_broken_file_is_shown_and_exits_with_2(tmp_path, capsys, more):
     assert "error: 1 id is not among the images to predict: 7 (and 1 more error)" in capsys.readouterr().err
 
 
+def test_an_id_too_long_for_a_file_is_a_finding(tmp_path, capsys):
+    path = tmp_path / "s.csv"
+    path.write_text(f"id,predicted\n{'x' * 400},\n")
+    assert run("validate", "kidney", path) == 2
+    assert "1 id is not among the images to predict: xxx" in capsys.readouterr().out
+
+
 def test_a_missing_file_is_a_finding_for_validate_and_an_error_for_score(tmp_path, capsys):
     assert run("validate", "kidney", tmp_path / "none.csv") == 2
     assert "error: file is missing" in capsys.readouterr().out

@@ -105,6 +105,14 @@ def test_a_described_competition_with_the_columns_of_a_known_one_is_told_from_it
     assert said(competition, data)[0]
 
 
+def test_a_variant_with_another_form_of_truth_takes_the_folder_too(body, tmp_path):
+    """The folder then looks more like the known competition than like the variant."""
+    (tmp_path / "own.toml").write_text(
+        'like = "body"\nname = "own"\n[truth]\nform = "polygons"\nfile = "train_annotations/{id}.json"\n'
+    )
+    assert said(competitions.get(tmp_path / "own.toml"), body.root) == (True, "")
+
+
 def test_a_variant_of_a_known_competition_takes_its_folder(each, tmp_path):
     (tmp_path / "own.toml").write_text(f'like = "{each.competition.name}"\nname = "own"\n')
     own = competitions.get(tmp_path / "own.toml")

@@ -124,6 +124,14 @@ def test_missing_unknown_and_repeated_ids_are_all_reported(each):
     ]
 
 
+def test_an_id_with_blanks_around_it_is_another_id_to_kaggle(each):
+    empty = each.competition.row("x", each.competition.empty(10, 12))
+    rest = [empty[column] for column in each.competition.columns[1:]]
+    report = each.validate(each.submission((" cc", *rest), ("dd", *rest)))
+    (finding,) = [finding for finding in report.findings if finding.level == "error"]
+    assert finding.message == "1 id has blanks around it: ' cc'"
+
+
 def test_many_missing_ids_are_counted_not_listed(each):
     row = each.competition.row("x", each.competition.empty(10, 12))
     path = each.submission([row[column] for column in each.competition.columns])

@@ -45,6 +45,7 @@ def test_a_field_of_many_megabytes_is_read(tmp_path):
         (b"id,predicted\na,1,2\n", "row has 3 fields, the header has 2"),
         (b'id,predicted\na,"1 2\n', "not a readable CSV file: unexpected end of data"),
         (b"id,predicted\n\xff,\n", "not a readable CSV file: 'utf-8' codec"),
+        (b"id,predicted\na\0,\n", "row holds a zero byte"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(tmp_path, content, shown):

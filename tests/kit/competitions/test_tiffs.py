@@ -46,6 +46,8 @@ def test_sizes_come_from_the_header(each):
     assert each.competition.size_of(each.root, "cc") == (10, 12)
     with pytest.raises(KitError, match="image is missing"):
         each.competition.size_of(each.root, "nobody")
+    with pytest.raises(KitError, match="image cannot be read: File name too long"):
+        each.competition.size_of(each.root, "x" * 400)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

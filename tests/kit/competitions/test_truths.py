@@ -32,7 +32,7 @@ def single(reader, folder, place):
 
 @given(st.lists(arrays(bool, (5, 7)), max_size=5))
 def test_the_union_of_regions_is_that_of_their_pixels(masks_HW):
-    joined = truths.union([truths.Region("", rle.encode(mask_HW)) for mask_HW in masks_HW])
+    joined = truths.union([truths.Region(rle.encode(mask_HW)) for mask_HW in masks_HW])
     expected_HW = reduce(np.logical_or, masks_HW, np.zeros((5, 7), bool))
     assert np.array_equal(joined, rle.encode(expected_HW))
 
@@ -121,9 +121,10 @@ BOX, HOLE = [[0, 0], [5, 0], [5, 5], [0, 5]], [[2, 2], [3, 2], [3, 3], [2, 3]]
 def test_a_file_of_polygons_holds_rings_or_features(tmp_path, value, types):
     (tmp_path / "a.json").write_text(json.dumps(value))
     truth = Truth(form="polygons", file="{id}.json")
-    found = single(truths.PolygonTruth(truth, "semantic"), tmp_path, truth.file)
-    assert [region.type for region in found] == types
-    assert all(rle.area(region.runs) > 0 for region in found)
+    reader = truths.PolygonTruth(truth, "semantic")
+    (entry,) = reader.entries(tmp_path, truth.file)
+    assert [annotation.type for annotation in reader.annotations(entry)] == types
+    assert len(reader.regions(entry, 6, 8)) == len(types)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +136,7 @@ def test_a_file_of_polygons_holds_rings_or_features(tmp_path, value, types):
         ('[{"geometry": {"type": "Point", "coordinates": [1, 2]}}]', "geometry is a Point, no polygon"),
         ('[{"type": "Feature"}]', "no file of polygons (KeyError: 'geometry')"),
         ('[{"geometry": null}]', "no file of polygons (TypeError"),
+        ("[" * 20_000, "no file of polygons (RecursionError"),
     ],
 )
 def test_a_wrong_file_of_polygons_is_named(tmp_path, text, shown):
@@ -162,6 +164,10 @@ def test_instances_in_a_table_come_together_whatever_their_order(tmp_path):
         ("train/{id}.tif", ["train/a.tif", "train/b.c.tif", "train/d.tiff", "e.tif"], ["a", "b.c"]),
         ("{id}/{id}.tif", ["a/a.tif", "a/b.tif"], ["a"]),
         ("x/im_{id}_of_{id}.tif", ["x/im_1_of_1.tif", "x/im_1_of_2.tif"], ["1"]),
+        ("{id}{id}.tif", ["aa.tif", "ab.tif"], ["a"]),
+        ("tr[ai]n */{id}.tif", ["tr[ai]n */a.tif", "tran x/b.tif"], ["a"]),
+        ("{id}.tif", ["a.tif", "._a.tif", ".tif"], ["a"]),  # the second is how macOS spoils archives
+        ("**/{id}.tif", ["**/a.tif", "x/b.tif", "c.tif"], ["a"]),
     ],
 )
 def test_a_pattern_finds_the_ids_it_would_fill_in(tmp_path, text, names, ids):

@@ -154,6 +154,8 @@ def test_a_wrong_prediction_names_file_line_and_prediction(vasculature, text, sh
         ("", 12, "height is '', no count of pixels"),
         (10, "-12", "width is '-12', no count of pixels"),
         (0, 12, "height is '0', no count of pixels"),
+        ("9" * 5000, 12, "height is '99999999999999999999', no count of pixels"),
+        ("\u0661\u0660", 12, "no count of pixels"),
     ],
 )
 def test_a_wrong_size_is_said(vasculature, height, width, shown):
