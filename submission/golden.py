@@ -76,7 +76,7 @@ class GoldenReport:
             raise KitError(
                 f"differs from the golden submission: {shown}{more}",
                 where=where,
-                fix="find the change that did it; only if it is right, run tests/golden/slow_path.py",
+                fix="find the change that did it; if it is right, run `python -m tests.golden.slow_path`",
             )
 
 

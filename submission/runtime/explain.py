@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kit.ensemble import Ensemble
+from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
 from kit.manifest import Manifest
 from submission.runtime.budget import Costs, reserve_seconds
@@ -72,6 +72,10 @@ def _packages(ensemble: Ensemble, plan: Plan) -> Iterator[str]:
         yield f"dropped      {ensemble.members[member].name}: {error}"
 
 
+def _skips(member: Member) -> bool:
+    return bool(member.inference.get("skip_background"))
+
+
 def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator[str]:
     gpus = [] if options.device == "cpu" else gpu_slots(os.environ)
     workers = options.workers or len(gpus) or cpu_count()
@@ -83,7 +87,8 @@ def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator
     for index, item in enumerate(ensemble.passes):
         name = ensemble.members[item.member].name
         expected = f"{item.seconds_per_megapixel:.3g} s a megapixel expected"
-        yield f"pass {index + 1:<7} {name}, {item.view}: {expected}"
+        skips = ", windows without tissue skipped" if _skips(ensemble.members[item.member]) else ""
+        yield f"pass {index + 1:<7} {name}, {item.view}: {expected}{skips}"
     for index, rung in enumerate(ensemble.rungs):
         text = f"rung {index + 1:<7} passes 1-{rung.passes}, cross-validation {rung.cv:.4f}"
         if data is not None:

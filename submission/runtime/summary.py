@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kit.errors import BAD_INPUT
@@ -33,6 +34,7 @@ def conclude(supervisor: Supervisor) -> int:
         utilisation=round(supervisor.forward_seconds / (wall * workers), 4),
     )
     journal.event("end")
+    background = _background(journal.report.get("tasks", []))
     predicted = sum(origin != "fallback" for origin in submission.origins.values())
     code = 0 if predicted else BAD_INPUT
     journal.report["exit_code"] = code
@@ -47,6 +49,9 @@ def conclude(supervisor: Supervisor) -> int:
         f"time        {wall:.1f} s of {supervisor.options.budget:.0f} s",
         f"forward     {supervisor.forward_seconds:.1f} s on {workers} {device}: {share:.0f} % of the time",
     ]
+    if background:
+        share = 100 * background["skipped"] / background["windows"]
+        lines.append(f"background  {share:.0f} % of the windows hold no tissue and were not predicted")
     if schedule.refused:
         rung, seconds = next(iter(schedule.refused.items()))
         slow = supervisor.ensemble.slowdown
@@ -130,8 +135,17 @@ def _passes(supervisor: Supervisor) -> list[dict[str, Any]]:
                 "expected_seconds_per_megapixel": item.seconds_per_megapixel,
                 "seconds_per_megapixel": supervisor.costs.measured(index),
             }
+            | _background(own)
         )
     return result
+
+
+def _background(tasks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Windows without tissue, and all, of passes whose member skips them; else nothing."""
+    looked = [task for task in tasks if "windows" in task]
+    if not looked:
+        return {}
+    return {name: sum(task[name] for task in looked) for name in ("skipped", "windows")}
 
 
 def _images(supervisor: Supervisor) -> list[dict[str, Any]]:

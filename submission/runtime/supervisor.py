@@ -285,7 +285,8 @@ class Supervisor:
             self._lose(worker, "crash", f"worker ended with code {facts['code']}: {worker.tail()[-300:]}")
 
     def _on_done(self, worker: Worker, job: Job, facts: dict[str, Any]) -> None:
-        self._note_task(worker, job, facts["begin"], facts["end"], forward=facts.get("forward"))
+        told = {name: facts[name] for name in ("forward", "skipped", "windows") if name in facts}
+        self._note_task(worker, job, facts["begin"], facts["end"], **told)
         if isinstance(job, PassTask):
             self.forward_seconds += facts["forward"]
             self.schedule.finished_pass(job, facts["file"], facts["end"] - facts["begin"] - facts["load"])

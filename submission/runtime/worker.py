@@ -147,6 +147,11 @@ class Worker:
                 last = time.monotonic()
                 self.channel.send("batch", done=done, total=total)
 
+        windows: dict[str, int] = {}
+
+        def on_skipped(skipped: int, total: int) -> None:
+            windows.update(skipped=skipped, windows=total)
+
         file = runner.run_pass(
             self.module,
             member,
@@ -157,9 +162,10 @@ class Worker:
             device=device,
             batch_size=message["batch_size"],
             on_batch=on_batch,
+            on_skipped=on_skipped,
             info=ImageInfo(**message["info"]),
         )
-        return {"file": str(file), "forward": self.watch.take(), "load": load_seconds}
+        return {"file": str(file), "forward": self.watch.take(), "load": load_seconds, **windows}
 
     def do_fold(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """One pass's map into the running mean of its image."""

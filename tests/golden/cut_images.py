@@ -1,6 +1,6 @@
 """How the golden images were made: crops of the sample's held-out images, in layouts readers get wrong.
 
-    python tests/golden/cut_images.py
+    python -m tests.golden.cut_images
 
 They are committed, so nobody has to run this; after running it, `slow_path.py` has to be run again too.
 """
@@ -16,16 +16,19 @@ from numpy.typing import NDArray
 HERE = Path(__file__).parent
 SAMPLE = HERE.parent.parent / "sample"
 OPTIONS = {"compression": "deflate", "predictor": True, "metadata": None}
+GLASS = 215
 
 
 def kidney() -> None:
-    """Two crops of one region: tiled and interleaved; channel-first, in strips, of an odd size."""
+    """Two crops of one region: tiled and interleaved, beside glass; channel-first, in strips, of odd size."""
     with tifffile.TiffFile(SAMPLE / "kidney" / "test" / "1015.tiff") as pages:
         region_HWC = np.stack([page.asarray() for page in pages.pages], axis=-1)
     out = HERE / "kidney" / "data" / "test"
     out.mkdir(parents=True, exist_ok=True)
     first_HWC, second_HWC = region_HWC[300:680, 500:1020], region_HWC[610:911, 1300:1689]
-    tifffile.imwrite(out / "interleaved.tiff", first_HWC, photometric="rgb", tile=(128, 128), **OPTIONS)
+    on_glass_HWC = np.full((len(first_HWC), 1100, 3), GLASS, np.uint8)
+    on_glass_HWC[:, : first_HWC.shape[1]] = first_HWC
+    tifffile.imwrite(out / "interleaved.tiff", on_glass_HWC, photometric="rgb", tile=(128, 128), **OPTIONS)
     planes_CHW: NDArray[np.uint8] = np.ascontiguousarray(second_HWC.transpose(2, 0, 1))
     tifffile.imwrite(
         out / "planar.tiff",

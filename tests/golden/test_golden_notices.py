@@ -19,7 +19,7 @@ MEAN = fusion.mean_bands
 FAULTS = {
     "border repeated": (
         reader,
-        "reflect",
+        "reflected",
         lambda start, stop, size: np.arange(start, stop).clip(0, size - 1),
     ),
     "view undone the wrong way": (
@@ -74,3 +74,9 @@ def test_the_engine_itself_agrees(tmp_path):
 def test_a_fault_is_noticed_in_every_image(tmp_path, monkeypatch, fault):
     monkeypatch.setattr(*FAULTS[fault])
     assert len(report_of(tmp_path).problems) == 2
+
+
+def test_glass_that_is_predicted_after_all_is_noticed_where_there_is_some(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "is_background", lambda window_HWC: False)
+    (problem,) = report_of(tmp_path).problems
+    assert "interleaved" in problem

@@ -22,7 +22,7 @@ class UnetRecipe(Recipe):
             self,
             name=f"{self.name}-tiny",
             network={**self.network, **tiny(self.network["network"])},
-            inference={"core": 512, "context": 256, "scale": 0.125, "batch_size": 4},
+            inference={"core": 512, "context": 256, "scale": 0.125, "batch_size": 4, "skip_background": True},
             views=("identity", "hflip"),
             data=Data(
                 tile=None,
@@ -72,7 +72,7 @@ def unet_regnety16() -> UnetRecipe:
         name="unet-regnety16",
         competition="kidney",
         network={"network": "unet-regnety16"},
-        inference={"core": 1536, "context": 384, "scale": 1 / 3, "batch_size": 8},
+        inference={"core": 1536, "context": 384, "scale": 1 / 3, "batch_size": 8, "skip_background": True},
         views=("identity", "hflip", "rot90", "transpose"),
         data=Data(tile=3072, scale=1 / 3, crop=512, crop_centre=0.2, object_tiles=0.5),
         augment=(
