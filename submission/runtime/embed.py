@@ -106,14 +106,19 @@ def run(header: str, parts: Mapping[str, str], file: str | None) -> None:
         file: the script's own path, None when it was piped or pasted.
 
     Raises:
-        SystemExit: always, with the program's exit code.
+        SystemExit: with the program's exit code; not after success in a notebook, whose cell it would fail.
     """
-    sys.meta_path.insert(0, EmbeddedFinder(parts))
+    finder = EmbeddedFinder(parts)
+    sys.meta_path.insert(0, finder)
+    for name in finder.paths:
+        sys.modules.pop(name, None)  # of the script that another cell of this notebook ran
     sys.excepthook = _show
     # These exist only once the finder does.
     from submission.runtime.main import main
-    from submission.runtime.script import Script
+    from submission.runtime.script import Script, in_notebook
 
-    notebook_cell = file is None and "ipykernel" in sys.modules
     texts = {path: part_text(part) for path, part in parts.items()}
-    sys.exit(main(Script(header, texts, file), [] if notebook_cell else sys.argv[1:]))
+    own_arguments = file is not None or not in_notebook()  # `%run` gives both a file and its arguments
+    code = main(Script(header, texts, file), sys.argv[1:] if own_arguments else [])
+    if code != 0 or not in_notebook():
+        sys.exit(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ from types import FrameType
 from kit.errors import BAD_INPUT, KitError
 from submission.runtime.explain import explain
 from submission.runtime.journal import Journal, process_start
-from submission.runtime.script import Script
+from submission.runtime.script import Script, in_notebook
 from submission.runtime.setup import Options, embedded
 from submission.runtime.summary import conclude, environment_facts
 from submission.runtime.supervisor import Supervisor
@@ -25,6 +26,8 @@ from submission.runtime.worker import serve
 
 DEFAULT_BUDGET = 8.5 * 3600
 """Half an hour below the usual limit of nine hours."""
+_LONGEST = 30 * 86400
+"""Seconds; what the system calls below can wait for has a limit, and no competition runs for a month."""
 _CRASHED = 1
 
 
@@ -38,21 +41,28 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--output", type=Path, default=Path("/kaggle/working"), help="for submission.csv, report.json"
     )
-    result.add_argument("--budget", type=_positive, default=DEFAULT_BUDGET, help="seconds from start to end")
+    result.add_argument("--budget", type=_seconds, default=DEFAULT_BUDGET, help="seconds from start to end")
     result.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    result.add_argument("--workers", type=int, help="processes; default: one a GPU, else one a core")
-    result.add_argument("--batch-size", type=int, help="instead of what the ensemble was tuned with")
-    result.add_argument("--stall", type=_positive, help="seconds of silence after which a worker is replaced")
+    result.add_argument("--workers", type=_count, help="processes; default: one a GPU, else one a core")
+    result.add_argument("--batch-size", type=_count, help="instead of what the ensemble was tuned with")
+    result.add_argument("--stall", type=_seconds, help="seconds of silence after which a worker is replaced")
     result.add_argument("--explain", action="store_true", help="print the plan, run nothing")
     result.add_argument("--worker", type=int, help=argparse.SUPPRESS)
     return result
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
-    return value
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) <= _LONGEST:
+            return value
+    raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0, at most {_LONGEST}")
+
+
+def _count(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if (value := int(text)) > 0:
+            return value
+    raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
 
 
 def main(script: Script, argv: Sequence[str]) -> int:
@@ -111,6 +121,9 @@ def supervise(supervisor: Supervisor) -> int:
 
     Args:
         supervisor: a new one.
+
+    Returns:
+        The exit code, in a notebook; elsewhere the process ends here.
     """
     journal, options, ensemble = supervisor.journal, supervisor.options, supervisor.ensemble
     journal.event("start")
@@ -130,8 +143,7 @@ def supervise(supervisor: Supervisor) -> int:
         del number, frame
         supervisor.stopped = True
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     code = _CRASHED
     try:
         supervisor.begin()
@@ -152,7 +164,12 @@ def supervise(supervisor: Supervisor) -> int:
     finally:
         supervisor.crew.pool.kill_all()
         _tidy(supervisor.scratch, journal.start + options.budget)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    # A thread that hangs in a read of a dead mount must not keep the process.
-    os._exit(code)
+        with contextlib.suppress(OSError):  # nobody reads any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+    if not in_notebook():
+        # A thread that hangs in a read of a dead mount must not keep the process.
+        os._exit(code)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    return code

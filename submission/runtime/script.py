@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from submission.runtime.embed import script_text
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's kernel executes this: its process has to outlive the run."""
+    return hasattr(builtins, "get_ipython")
 
 
 @dataclass(frozen=True)

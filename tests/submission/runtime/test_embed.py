@@ -111,11 +111,13 @@ def test_as_a_file_it_starts_its_workers_from_itself(script, tmp_path):
 def test_in_a_notebook_cell_the_kernels_arguments_are_not_ours(script, tmp_path):
     cell = tmp_path / "kernel.py"
     cell.write_text(
-        "import sys, types\nsys.modules['ipykernel'] = types.ModuleType('ipykernel')\n"
+        "import builtins, sys\nbuiltins.get_ipython = lambda: None\n"
         "sys.argv = ['ipykernel_launcher.py', '-f', 'kernel.json']\ndel __file__\n"
         f"exec(open({str(script)!r}).read())\n"
     )
-    assert "args [] doc" in run(cell, cwd=tmp_path).stdout
+    done = run(cell, cwd=tmp_path)
+    assert "args [] doc" in done.stdout
+    assert done.returncode == 3, "a failure fails the cell"
 
 
 def test_parts_keep_their_text(script):
