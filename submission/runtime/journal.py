@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kit.artefacts import write_json
+from kit.artefacts import canonical_json, write_bytes
 from kit.errors import KitError
 
 SCHEMA = 1
@@ -57,10 +58,10 @@ class Journal:
         return (time.monotonic() if at is None else at) - self.start
 
     def say(self, text: str) -> None:
-        """Print a progress line with the elapsed seconds."""
+        """Print a progress line with the elapsed seconds; nobody who has stopped reading ends the run."""
         with self._lock:
             for line in text.splitlines():
-                print(f"[{self.elapsed():8.1f} s] {line}", flush=True)
+                _print(f"[{self.elapsed():8.1f} s] {line}")
 
     def event(self, name: str, *, at: float | None = None, **facts: Any) -> None:
         """Record a named moment; `at` is on the monotonic clock."""
@@ -79,9 +80,16 @@ class Journal:
             return
         try:
             with self._lock:
-                write_json(self.path, self.report)
+                # File names that are no UTF-8 come as lone surrogates, which JSON writes as escapes.
+                write_bytes(self.path, canonical_json(self.report).encode("utf-8", "backslashreplace"))
         except KitError as error:
             print(f"report.json was not written: {error}", file=sys.stderr)
+
+
+def _print(line: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    with contextlib.suppress(OSError, ValueError):  # a closed pipe, a full disk below a log file
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def counted(number: int, what: str) -> str:

@@ -108,8 +108,7 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
     wanted = {manifest.sha256(): manifest.dataset for manifest in manifests}
     datasets = Datasets()
     for folder in (root, *_folders(root, DATASET_DEPTH, skip=competition)):
-        path = folder / "manifest.json"
-        if path.is_file() and (name := wanted.get(sha256_file(path))):
+        if name := wanted.get(_hash(folder / "manifest.json")):
             datasets.roots.setdefault(name, folder)
             if len(datasets.roots) == len(wanted):
                 break
@@ -119,9 +118,7 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
         places = [root]
     for place in places:
         for folder in (place, *_folders(place, DATASET_DEPTH, skip=competition)):
-            datasets.files += [
-                File(Path(entry.path), entry.stat().st_size) for entry in _entries(folder) if entry.is_file()
-            ]
+            datasets.files += [file for entry in _entries(folder) if (file := _file(entry)) is not None]
             if len(datasets.files) > MOST_FILES:
                 return datasets
     return datasets
@@ -135,10 +132,32 @@ def _folders(root: Path, depth: int, skip: Path | None = None) -> Iterator[Path]
         for folder in level:
             for entry in _entries(folder):
                 path = Path(entry.path)
-                if entry.is_dir() and entry.name not in _IMAGE_FOLDERS and path != skip:
+                if _is_folder(entry) and entry.name not in _IMAGE_FOLDERS and path != skip:
                     yield path
                     following.append(path)
         level = following
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, a target that may not be looked at
+        return False
+
+
+def _file(entry: os.DirEntry[str]) -> File | None:
+    try:
+        return File(Path(entry.path), entry.stat().st_size) if entry.is_file() else None
+    except OSError:
+        return None
+
+
+def _hash(path: Path) -> str:
+    """Hex sha256 of a file, "" where there is none or it cannot be read."""
+    try:
+        return sha256_file(path) if path.is_file() else ""
+    except OSError:
+        return ""
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -112,7 +112,14 @@ class Restorer:
             if hashes[path] == entry.sha256:
                 return Found(entry, path, "as is" if path.name == name else "renamed")
         if entry.members and (folder := self._unpacked(entry.members)):
-            return Found(entry, self._pack(entry, folder), "packed again")
+            try:
+                return Found(entry, self._pack(entry, folder), "packed again")
+            except OSError as error:
+                raise KitError(
+                    f"{name} was unpacked and cannot be packed again: {error.strerror or error}",
+                    where=self.scratch,
+                    fix="free space there, or point TMPDIR to another disk",
+                ) from error
         raise self._complaint(entry, hashes)
 
     def _sha256(self, path: Path) -> str:
@@ -161,7 +168,8 @@ class Restorer:
         top = _common_top(entry.members)
         target = self.scratch / PurePosixPath(entry.file).name
         temporary = target.with_name(target.name + ".tmp")
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        # Mounts date files to 1970, which a zip cannot hold and would refuse.
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
             for name in entry.members:
                 inside = folder / name
                 archive.write(inside if inside.is_file() else folder / name.removeprefix(top), name)

@@ -1,8 +1,11 @@
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from submission.runtime.journal import Journal, process_start
 
@@ -30,6 +33,34 @@ def test_lines_carry_the_elapsed_seconds(capsys):
     assert first.startswith("[    12.")
     assert first.endswith(" s] first")
     assert second.endswith(" s] second")
+
+
+def test_names_that_are_no_utf8_are_printed_and_reported(tmp_path, capfdbinary):
+    name = os.fsdecode(b"m\xff.bin")
+    journal = Journal(time.monotonic(), path=tmp_path / "report.json")
+    journal.problem(f"{name} is damaged")
+    journal.save()
+    assert b"m\\udcff.bin is damaged" in capfdbinary.readouterr().out
+    assert json.loads(journal.path.read_text())["problems"][0]["what"] == f"{name} is damaged"
+
+
+@pytest.mark.parametrize("to", ["/dev/full", "a closed pipe"])
+def test_lines_that_nobody_can_read_end_nothing(to):
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from submission.runtime.journal import Journal\n"
+        "Journal(0.0).say('one')\nJournal(0.0).say('two')\nos._exit(7)"
+    )
+    if to == "/dev/full":
+        stdout = os.open(to, os.O_WRONLY)
+    else:
+        reader, stdout = os.pipe()
+        os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT)], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(stdout)
+    assert (done.returncode, done.stderr) == (7, "")
 
 
 def test_the_report_is_written_whole_and_again_and_again(tmp_path):

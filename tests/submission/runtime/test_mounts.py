@@ -119,6 +119,22 @@ def test_two_mounts_of_the_same_dataset_are_one(tmp_path):
     }
 
 
+def test_links_and_manifests_that_cannot_be_followed_or_read_are_passed_over(tmp_path):
+    root = tmp_path / "input"
+    odd = root / "a-dataset-of-somebody"
+    odd.mkdir(parents=True)
+    (odd / "loop").symlink_to("loop")
+    (odd / "nowhere").symlink_to("nothing")
+    (odd / "manifest.json").symlink_to("/proc/self/mem")  # can be opened, not read
+    manifest = write_dataset(root / "wheels")
+    folder = write_kidney(root / "my-copy")
+    assert find_competition(root, KIDNEY) == folder
+    assert find_datasets(root, [manifest], folder).roots == {manifest.dataset: root / "wheels"}
+    (root / "wheels" / "manifest.json").unlink()
+    names = {file.path.name for file in find_datasets(root, [manifest], folder).files}
+    assert names == {"manifest.json", "a.bin"}
+
+
 def test_nothing_is_listed_below_the_depth_any_mount_has(tmp_path):
     deep = tmp_path / "input" / "/".join("abcdefghij")
     manifest = write_dataset(deep)

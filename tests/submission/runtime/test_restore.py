@@ -1,4 +1,5 @@
 import hashlib
+import os
 import random
 import zipfile
 from pathlib import Path
@@ -131,6 +132,28 @@ def test_a_weight_file_unpacked_into_a_folder_is_packed_again(bundled, checkpoin
         assert {name: before.read(name) for name in before.namelist()} == {
             name: after.read(name) for name in after.namelist()
         }
+
+
+def test_an_unpacked_archive_without_dates_is_packed_again(bundled, checkpoint):
+    _, mount, restorer = bundled
+    path, entry = checkpoint
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(mount / "epoch_12.pth")
+    for member in mount.rglob("*"):
+        os.utime(member, (0, 0))
+    assert restorer().find(entry).how == "packed again"
+
+
+def test_an_archive_that_cannot_be_packed_again_costs_itself_only(bundled, checkpoint, tmp_path):
+    entry, mount, restorer = bundled
+    path, packed = checkpoint
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(mount / "epoch_12.pth")
+    (mount / entry.file).write_bytes(CONTENT)
+    (tmp_path / "scratch" / "epoch_12.pth").mkdir()  # in the way
+    found, errors = restorer().restore([packed, entry])
+    assert [item.entry for item in found] == [entry]
+    assert "epoch_12.pth was unpacked and cannot be packed again" in str(errors["epoch_12.pth"])
 
 
 def test_an_unpacked_weight_file_with_a_damaged_member_is_told(bundled, checkpoint):
