@@ -108,7 +108,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise KitError("file is missing", where=path, fix="run the step that writes it") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise KitError(
             f"not a readable JSON file: {error}", where=path, fix="delete it and run its step again"
         ) from error

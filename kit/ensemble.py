@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from kit.artefacts import read_json, write_json
 from kit.errors import KitError
@@ -110,36 +111,46 @@ class Ensemble:
         lengths = [rung.passes for rung in self.rungs]
         if lengths != sorted(set(lengths)) or lengths[0] < 1 or lengths[-1] != len(self.passes):
             raise KitError(f"rungs must be growing prefixes that end with all passes, not {lengths}")
-        if any(not 0 <= item.member < len(self.members) for item in self.passes):
+        if any(item.member not in range(len(self.members)) for item in self.passes):
             raise KitError("a pass names a member that does not exist")
-        if any(len(rung.weights) != rung.passes or min(rung.weights) <= 0 for rung in self.rungs):
-            raise KitError("each rung needs one positive weight for every pass")
+        for rung in self.rungs:
+            if len(rung.weights) != rung.passes or not all(0 < weight < math.inf for weight in rung.weights):
+                raise KitError(f"each rung needs one positive weight for every pass, not {rung.weights}")
+        times = (self.reserve_seconds, *(item.seconds_per_megapixel for item in self.passes))
+        if not all(0 <= seconds < math.inf for seconds in times) or not 0 < self.slowdown < math.inf:
+            raise KitError("times are finite and not negative, the slowdown is above 0")
+        if self.kind not in get_args(Kind):
+            raise KitError(f"kind is {self.kind!r}, no kind of predictions")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value with the schema number."""
         return {"schema": SCHEMA, **asdict(self)}
 
 
-def from_dict(value: dict[str, Any], *, where: str | Path | None = None) -> Ensemble:
+def from_dict(value: Any, *, where: str | Path | None = None) -> Ensemble:
     """The ensemble of a plain JSON value.
 
     Raises:
-        KitError: wrong schema, missing or unknown fields.
+        KitError: wrong schema, missing or unknown fields, or values that cannot be.
     """
+    fix = "run `ensemble` again"
+    if not isinstance(value, dict):
+        raise KitError("not an ensemble", where=where, fix=fix)
     if value.get("schema") != SCHEMA:
-        raise KitError(
-            f"ensemble schema {value.get('schema')!r}, expected {SCHEMA}",
-            where=where,
-            fix="run `ensemble` again",
-        )
+        raise KitError(f"ensemble schema {value.get('schema')!r}, expected {SCHEMA}", where=where, fix=fix)
     fields = {key: item for key, item in value.items() if key != "schema"}
+    for key, form in (("competition", str), ("definition", dict | None)):
+        if not isinstance(item := fields.get(key), form):
+            raise KitError(f"not an ensemble: {key} is {item!r}", where=where, fix=fix)
     try:
         fields["members"] = [Member(**item) for item in fields["members"]]
         fields["passes"] = [Pass(**item) for item in fields["passes"]]
         fields["rungs"] = [Rung(**item) for item in fields["rungs"]]
         return Ensemble(**fields)
     except (KeyError, TypeError) as error:
-        raise KitError(f"not an ensemble: {error}", where=where, fix="run `ensemble` again") from error
+        raise KitError(f"not an ensemble: {error}", where=where, fix=fix) from error
+    except KitError as error:
+        raise KitError(error.problem, where=where, fix=error.fix or fix) from error
 
 
 def save(path: Path, ensemble: Ensemble) -> None:

@@ -145,6 +145,8 @@ def _read(path: Path, key: str, columns: tuple[str, ...], stamp: int) -> Table:
         rows = [(row.id, row.cells) for row in read_table(path, (key, *columns), more=True, key=key)]
     table: dict[str, Mapping[str, str]] = {}
     for image_id, cells in rows:
+        if not image_id:
+            continue  # a row that a spreadsheet left below the table
         pure = PurePosixPath(image_id)
         image = pure.stem if pure.suffix.lower() in SUFFIXES else image_id
         if image in table:
@@ -156,12 +158,12 @@ def _read(path: Path, key: str, columns: tuple[str, ...], stamp: int) -> Table:
 def _json_rows(path: Path, key: str, columns: tuple[str, ...]) -> Iterable[tuple[str, dict[str, str]]]:
     try:
         value = json.loads(path.read_text(encoding="utf-8-sig"))
-        items = [{key: name, **cells} for name, cells in value.items()] if isinstance(value, dict) else value
+        items = [{**cells, key: name} for name, cells in value.items()] if isinstance(value, dict) else value
         for item in items:
             yield str(item[key]).strip(), {column: _cell(item[column]) for column in columns}
     except FileNotFoundError as error:
         raise KitError("file is missing", where=path, fix="check the folder and the file's name") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise KitError(
             f"no table of images ({type(error).__name__}: {error})", where=path, fix=_JSON
         ) from error

@@ -79,6 +79,15 @@ def test_ids_may_carry_the_images_suffix(kidney):
     assert "that of the image's header is taken: 10 x 12" in line
 
 
+def test_rows_without_id_are_left_out(kidney):
+    """Spreadsheets leave some below the table."""
+    header = ("image_file", "width_pixels", "height_pixels")
+    kidney.table(
+        "HuBMAP-20-dataset_information.csv", header, ("aa.tiff", 12, 10), ("", "", ""), (" ", "", "")
+    )
+    assert kidney.check().findings == []
+
+
 def test_a_changed_table_is_read_again(tmp_path):
     reader = written(tmp_path, "a,lung,north,0.5,p1,10,12,")
     assert reader.info(tmp_path, "a", "train").organ == "lung"
@@ -90,11 +99,11 @@ def test_tables_in_json_are_lists_or_by_id(tmp_path):
     reader = MetadataReader(Metadata(test="t.json", columns=Columns(organ="organ", pixel_size="um")))
     (tmp_path / "t.json").write_text(json.dumps([{"id": 7, "organ": "lung", "um": 0.5, "more": []}]))
     assert reader.info(tmp_path, "7", "test") == ImageInfo(0.5, "lung", "")
-    (tmp_path / "t.json").write_text('{"7": {"organ": null, "um": NaN}}')
+    (tmp_path / "t.json").write_text('{"7": {"id": 1234, "organ": null, "um": NaN}}')
     assert reader.info(tmp_path, "7", "test") == ImageInfo(None, "", "")
 
 
-@pytest.mark.parametrize("text", ["{", "3", "[3]", '[{"id": "7"}]', '{"7": 3}'])
+@pytest.mark.parametrize("text", ["{", "3", "[3]", '[{"id": "7"}]', '{"7": 3}', "[" * 100_000])
 def test_a_wrong_json_table_is_an_alarm_and_nothing_is_known(tmp_path, text):
     reader = MetadataReader(Metadata(test="t.json", columns=Columns(organ="organ")))
     (tmp_path / "t.json").write_text(text)
