@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.inference import mask_fusion
 from kit.inference.boxes import nms
 from kit.inference.settings import InstanceSettings
 from kit.inference.store import CodedDetections
-from kit.masks import coco, many, rle
+from kit.masks import many, rle
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -187,19 +186,14 @@ def _groups(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
 
 def _united(pieces: CodedDetections) -> CodedDetections:
     """One detection of the pieces of an instance."""
-    height, width, count = pieces.height, pieces.width, len(pieces.masks)
+    height, width = pieces.height, pieces.width
     box = np.concatenate([pieces.boxes[:, :2].min(axis=0), pieces.boxes[:, 2:].max(axis=0)])[None]
-    bounds = np.array([rle.bounding_box(coco.runs_of(mask, height, width), height) for mask in pieces.masks])
-    hull = np.concatenate([bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)]).astype(np.float64)[None]
-    union = mask_fusion.fuse(
-        many.decode(pieces.masks, height, width),
-        np.zeros(count, np.int64),
-        None,
-        np.ones(1, np.int64),
-        mask_fusion.Frames.around(hull, height, width),
-        morphology="none",
-        kernel=1,
-    )
+    runs = many.decode(pieces.masks, height, width)
+    order = np.argsort(runs.starts, kind="stable")
+    starts, reached = runs.starts[order], np.maximum.accumulate(runs.ends[order])
+    opens = np.append(True, starts[1:] > reached[:-1])
+    closes = np.append(opens[1:], True)
+    union = many.ManyRuns(1, np.zeros(opens.sum(), np.int64), starts[opens], reached[closes])
     return CodedDetections(
         height, width, box, pieces.scores.max(keepdims=True), many.encode(union, height, width)
     )

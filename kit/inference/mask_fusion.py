@@ -99,7 +99,8 @@ def fuse(
     weights = None if votes is None else votes[strokes.of[inside]]
 
     sheets, sheet_of = _sheets(frames, np.flatnonzero(np.bincount(of)), kernel if morphology != "none" else 1)
-    by_sheet = np.argsort(sheet_of[of].astype(np.uint16), kind="stable")  # few values: counted, not compared
+    # The smallest type: numbers of up to 16 bits are counted, not compared.
+    by_sheet = np.argsort(sheet_of[of].astype(np.min_scalar_type(len(sheets))), kind="stable")
     bounds = np.searchsorted(sheet_of[of][by_sheet], np.arange(len(sheets) + 1)).tolist()
     found = []
     for sheet, begin, end in zip(sheets, bounds, bounds[1:], strict=False):

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from kit.masks import many
 from kit.masks.many import ManyRuns
 
+_PAIRS = 1 << 20
+"""Pairs of boxes that are compared at once: those of all nuclei of a slide with one another are too many."""
+
 
 @dataclass(frozen=True)
 class Overlaps:
@@ -67,17 +70,22 @@ def overlaps(
         KitError: a mask is damaged or of another size.
     """
     a, b = _split(many.decode([*masks_a, *masks_b], height, width), len(masks_a))
-    areas_a, areas_b = a.areas(), b.areas()
-    most = _shared_box(_boxes(a, height), _boxes(b, height))
-    np.minimum(most, areas_a[:, None], out=most)
-    np.minimum(most, areas_b, out=most)
-    sums = areas_a[:, None] + areas_b
-    # Division rounds monotonously, so a pair that reaches `at_least` in the end reaches it here.
-    pair_a, pair_b = np.nonzero((most > 0) & (most / np.maximum(sums - most, 1) >= at_least))
-    shared = _intersections(a, b, pair_a, pair_b, height * width)
-    ious = shared / np.maximum(sums[pair_a, pair_b] - shared, 1)
-    kept = (shared > 0) & (ious >= at_least)
-    return Overlaps(pair_a[kept], pair_b[kept], ious[kept])
+    areas_a, areas_b, boxes_a, boxes_b = a.areas(), b.areas(), _boxes(a, height), _boxes(b, height)
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    step = max(1, _PAIRS // max(1, b.count))
+    for first in range(0, a.count, step):
+        part = slice(first, first + step)
+        most = _shared_box(boxes_a[part], boxes_b)
+        np.minimum(most, areas_a[part, None], out=most)
+        np.minimum(most, areas_b, out=most)
+        sums = areas_a[part, None] + areas_b
+        # Division rounds monotonously, so a pair that reaches `at_least` in the end reaches it here.
+        pair_a, pair_b = np.nonzero((most > 0) & (most / np.maximum(sums - most, 1) >= at_least))
+        shared = _intersections(a, b, pair_a + first, pair_b, height * width)
+        ious = shared / np.maximum(sums[pair_a, pair_b] - shared, 1)
+        kept = (shared > 0) & (ious >= at_least)
+        found.append((pair_a[kept] + first, pair_b[kept], ious[kept]))
+    return Overlaps(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def _split(runs: ManyRuns, count: int) -> tuple[ManyRuns, ManyRuns]:

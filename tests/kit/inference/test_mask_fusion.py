@@ -87,6 +87,26 @@ def test_sheets_of_any_size_give_the_same(monkeypatch, pixels):
     assert many.encode(found, *SIZE) == many.encode(whole, *SIZE)
 
 
+def test_more_sheets_than_sixteen_bits_can_number_are_kept_apart(monkeypatch):
+    """As masks of few pixels in large boxes would need."""
+    monkeypatch.setattr(mask_fusion, "_SHEET", 1)
+    side, count = 260, 260 * 260
+    pixel = np.random.default_rng(0).permutation(count)
+    starts = np.sort(pixel)
+    own = np.stack([starts % side, starts // side], axis=1)
+    found = mask_fusion.fuse(
+        many.ManyRuns(count, np.arange(count), starts, starts + 1),
+        pixel,
+        None,
+        np.ones(count, np.int64),
+        mask_fusion.Frames(side, side, np.concatenate([own, own + 1], axis=1)[np.argsort(pixel)]),
+        morphology="none",
+        kernel=1,
+    )
+    assert np.array_equal(found.of, np.arange(count))
+    assert np.array_equal(found.starts, starts[np.argsort(pixel)])
+
+
 def test_frames_are_rounded_outwards_and_cut_at_the_image():
     boxes = np.array([[1.2, 3.0, 4.0, 5.1], [-9.0, -1.0, 99.0, 99.0], [40.0, 2.0, 50.0, 3.0]])
     frames = mask_fusion.Frames.around(boxes, *SIZE)

@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as pycocotools
 
 from kit.errors import KitError
-from kit.masks import coco
+from kit.masks import coco, iou
 from kit.masks.iou import iou_matrix, overlaps
 
 
@@ -52,6 +52,18 @@ def test_overlaps_of_many_masks_are_those_of_pycocotools():
     expected = pycocotools.iou(theirs[:30], theirs[20:], [0] * 60)
     assert np.allclose(iou_matrix(masks[:30], masks[20:], 200, 250), expected, rtol=0, atol=1e-12)
     assert np.count_nonzero(expected) > 300
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 1000])
+def test_pairs_compared_a_few_at_a_time_are_those_compared_at_once(monkeypatch, at_once):
+    rng = np.random.default_rng(1)
+    masks = [coco.encode(rng.random((9, 7)) < share) for share in rng.uniform(0, 0.9, 45)]
+    whole = overlaps(masks[:30], masks[20:], 9, 7, at_least=0.2)
+    monkeypatch.setattr(iou, "_PAIRS", at_once)
+    found = overlaps(masks[:30], masks[20:], 9, 7, at_least=0.2)
+    assert len(found.a) > 50
+    for name in ("a", "b", "iou"):
+        assert np.array_equal(getattr(found, name), getattr(whole, name))
 
 
 def test_a_mask_of_another_size_is_refused():
