@@ -70,16 +70,17 @@ class Truth(MaskText):
 
     Attributes:
         form: "text": a CSV with masks in cells (`encoding` and so on say how); "images": an image a mask, its
-            values labels; "polygons": JSON lines, or one JSON file an image.
+            values labels; "polygons": JSON lines, or one JSON file an image; "coco": one instances file of
+            the COCO form, whose images have ids by `Images`.
         file: below the competition's folder; with `{id}` for images and JSON files.
         solution: the same for held-out images, where somebody has their truth; the competition keeps it.
         id: column of the ids, for text.
         mask: column of the masks, for text.
-        scored: types of polygons that count; all if empty.
-        ignored: types of polygons inside of which detections are not judged, for instances only.
+        scored: types of polygons, or COCO's categories, that count; all if empty.
+        ignored: those inside of which detections are not judged, for instances only.
     """
 
-    form: Literal["text", "images", "polygons"]
+    form: Literal["text", "images", "polygons", "coco"]
     file: str
     solution: str = ""
     id: str = "id"
@@ -98,6 +99,11 @@ class Truth(MaskText):
                     f"{key} is {path!r}, but masks in text stand in one table",
                     fix="name the table, such as 'train.csv'",
                 )
+            if self.form == "coco" and ID in path:
+                raise KitError(
+                    f"{key} is {path!r}, but a COCO file holds all images",
+                    fix="name the file, such as 'train/annotations.json'",
+                )
             if path and self.form == "images" and ID not in path:
                 raise KitError(
                     f"{key} is {path!r}, but there is one mask image for each id",
@@ -108,7 +114,7 @@ class Truth(MaskText):
                 raise KitError(
                     f"{key} is missing", fix=f"name the column of {self.file} that holds the {key}s"
                 )
-        if (self.scored or self.ignored) and self.form != "polygons":
+        if (self.scored or self.ignored) and self.form not in ("polygons", "coco"):
             raise KitError("scored and ignored are types of polygons", fix=f"leave them out with {self.form}")
         if both := set(self.scored) & set(self.ignored):
             raise KitError(f"{min(both)!r} is both scored and ignored", fix="keep one of the two")

@@ -41,7 +41,7 @@ class PathPattern:
         """The id of the image that a file name in some table means; None if it means none.
 
         As many folders count as name and pattern agree on, but all from the first one with the id; suffixes
-        do not count. So "train/{id}.tif" finds "a" in "a.png", "train/a.tif" and "D:\\slides\\a.tif".
+        do not count. So "train/{id}.tif" finds "a" in "a.png", "train/a.tif" and "/slides/a.tif".
         """
         try:
             given = PurePosixPath(name.replace("\\", "/").lstrip("/")).with_suffix("").parts

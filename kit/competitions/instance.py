@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kit.competitions import mask_text, submissions
+from kit.competitions.annotations import distinct
 from kit.competitions.base import Instances, Prediction, Report, Score
-from kit.competitions.polygon_files import Annotation, distinct
 from kit.competitions.tables import Row
 from kit.competitions.tiffs import TiffCompetition
-from kit.competitions.truths import TruthEntry
+from kit.competitions.truths import AnnotatedTruth, TruthEntry
 from kit.errors import KitError
 from kit.masks import coco, many, rle
 from kit.masks.iou import iou_matrix
@@ -28,28 +28,29 @@ class InstanceCompetition(TiffCompetition):
 
     def decode_truth(self, entry: TruthEntry, height: int, width: int) -> Instances:
         """The regions that count, and beside them those inside of which detections are not judged."""
-        regions = self._truth.regions(entry, height, width)
-        packed = [(region.type, coco.from_runs(region.runs, height, width)) for region in regions]
-        ignored = set(self.format.truth.ignored)
-        masks = [counts for kind, counts in packed if kind not in ignored]
-        beside = [counts for kind, counts in packed if kind in ignored]
-        return Instances(height, width, np.ones(len(masks)), masks, beside)
+        masks: list[bytes] = []
+        ignored: list[bytes] = []
+        for region in self._truth.regions(entry, height, width):
+            (ignored if region.ignored else masks).append(coco.from_runs(region.runs, height, width))
+        return Instances(height, width, np.ones(len(masks)), masks, ignored)
 
     def note_truth(self, report: Report, entries: Sequence[TruthEntry]) -> None:
-        """Instances, polygons repeated or left out."""
-        truth = self.format.truth
-        if truth.form != "polygons":
+        """Instances; annotations repeated, left out, or there only to keep detections from being judged."""
+        truth = self._truth
+        if not isinstance(truth, AnnotatedTruth):
             return
-        drawn = [item for entry in entries for item in entry.value]
-        kept = [item for entry in entries for _, item in distinct(entry.value)]
-        kinds = Counter(item.type for item in kept)
-        counted = set(truth.scored) or set(kinds) - set(truth.ignored)
-        report.facts["training instances"] = float(sum(kinds[kind] for kind in counted))
-        if repeated := len(_of(drawn, counted)) - len(_of(kept, counted)):
+        drawn = [item for entry in entries for item in truth.annotations(entry)]
+        kept = [item for entry in entries for item in distinct(truth.annotations(entry))]
+        roles = Counter((truth.role(item), item.type, item.crowd) for item in kept)
+        instances = sum(count for (role, _, _), count in roles.items() if role == "scored")
+        report.facts["training instances"] = float(instances)
+        if repeated := sum(truth.role(item) == "scored" for item in drawn) - instances:
             report.note(f"{repeated} repeated polygons are taken once", report.subject)
-        for kind in sorted(set(kinds) - counted):
-            what = "only keep detections from being judged" if kind in truth.ignored else "are left out"
-            report.note(f"{kinds[kind]} annotations of type {kind} {what}", report.subject)
+        for (role, kind, crowd), count in sorted(roles.items()):
+            if role != "scored":
+                what = "only keep detections from being judged" if role == "ignored" else "are left out"
+                name = f"crowds of type {kind}" if crowd else f"annotations of type {kind}"
+                report.note(f"{count} {name} {what}", report.subject)
 
     def empty(self, height: int, width: int) -> Instances:
         """No instances."""
@@ -139,10 +140,6 @@ def _require_masks(masks: Sequence[bytes], size: tuple[int, int], where: str) ->
 def _inside(runs: rle.Runs, regions: Sequence[rle.Runs]) -> bool:
     shared = max(rle.intersection(runs, region) for region in regions)
     return shared > _INSIDE * rle.area(runs)
-
-
-def _of(annotations: Sequence[Annotation], kinds: set[str]) -> list[Annotation]:
-    return [item for item in annotations if item.type in kinds]
 
 
 def _score(text: str, where: str, fix: str) -> float:

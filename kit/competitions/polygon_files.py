@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kit.competitions.annotations import Annotation
 from kit.errors import KitError
+from kit.masks import rle
 
 _LINE = 'a line is {"id": ..., "annotations": [{"type": ..., "coordinates": [[[x, y], ...]]}, ...]}'
 _FILE = "a file is a list of rings [[[x, y], ...], ...] or of GeoJSON features of polygons"
+_FAULTS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What values of another form, and nests of brackets, end in."""
 
 
-@dataclass(frozen=True)
-class Annotation:
-    """One region.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlines(Annotation):
+    """A region whose pixels reach to its outline.
 
     Attributes:
-        type: as the file says; empty where it does not.
-        rings: of vertices (x, y); a ring in a ring is a hole. Not checked yet.
+        rings: of vertices (x, y); a ring in a ring is a hole.
     """
 
-    type: str
     rings: list[Any]
 
+    @property
+    def key(self) -> Hashable:
+        """Type and coordinates."""
+        try:
+            return json.dumps([self.type, self.rings])
+        except RecursionError:  # no rings, as `runs` will say
+            return id(self.rings)
 
-def read_lines(path: Path) -> Iterator[tuple[str, str, list[Annotation]]]:
+    def runs(self, height: int, width: int, where: str) -> rle.Runs:
+        """The pixels inside, outline included."""
+        from kit.masks import polygons
+
+        return rle.encode(polygons.fill(self.rings, height, width, where=where))
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, str, list[Outlines]]]:
     """Id, place and annotations of every line of a JSON lines file.
 
     Raises:
@@ -40,8 +56,11 @@ def read_lines(path: Path) -> Iterator[tuple[str, str, list[Annotation]]]:
         try:
             value = json.loads(line)
             image_id, listed = str(value["id"]), list(value["annotations"])
-            found = [Annotation(item.get("type", ""), item["coordinates"]) for item in listed]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            found = [
+                Outlines(number=place, type=item.get("type", ""), rings=item["coordinates"])
+                for place, item in enumerate(listed, start=1)
+            ]
+        except _FAULTS as error:
             raise KitError(
                 f"no line of polygons ({type(error).__name__}: {error})", where=where, fix=_LINE
             ) from error
@@ -52,7 +71,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, str, list[Annotation]]]:
         yield image_id, f"{where} (id {image_id})", found
 
 
-def read_file(path: Path) -> list[Annotation]:
+def read_file(path: Path) -> list[Outlines]:
     """The annotations of one image's file: a list of rings, each its own region, or GeoJSON features.
 
     Features' types are the names of their classification (as QuPath writes them), and every part of a
@@ -64,34 +83,27 @@ def read_file(path: Path) -> list[Annotation]:
     try:
         value = json.loads(_text(path))
         items = value["features"] if isinstance(value, Mapping) else list(value)
-        return [annotation for item in items for annotation in _of_item(item)]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        parts = [part for item in items for part in _of_item(item)]
+        return [
+            Outlines(number=number, type=name, rings=rings)
+            for number, (name, rings) in enumerate(parts, start=1)
+        ]
+    except _FAULTS as error:
         raise KitError(
             f"no file of polygons ({type(error).__name__}: {error})", where=path, fix=_FILE
         ) from error
 
 
-def distinct(annotations: Sequence[Annotation]) -> list[tuple[int, Annotation]]:
-    """Annotations with their numbers from 1, each polygon of a type once."""
-    seen: set[str] = set()
-    kept = []
-    for number, annotation in enumerate(annotations, start=1):
-        key = json.dumps([annotation.type, annotation.rings])
-        if key not in seen:
-            seen.add(key)
-            kept.append((number, annotation))
-    return kept
-
-
-def _of_item(item: Any) -> list[Annotation]:
+def _of_item(item: Any) -> list[tuple[str, list[Any]]]:
+    """Type and rings of every region of an item."""
     if isinstance(item, list):
-        return [Annotation("", [item])]
+        return [("", [item])]
     geometry = item["geometry"]
     name = str(item.get("properties", {}).get("classification", {}).get("name", ""))
     if geometry["type"] not in ("Polygon", "MultiPolygon"):
         raise ValueError(f"geometry is a {geometry['type']}, no polygon")
     parts = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    return [Annotation(name, list(rings)) for rings in parts]
+    return [(name, list(rings)) for rings in parts]
 
 
 def _text(path: Path) -> str:

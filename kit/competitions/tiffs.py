@@ -36,7 +36,7 @@ class TiffCompetition(Competition):
         self.metric = definition.metric.text
         self.truth_files = tuple(name for name in (definition.truth.file, definition.truth.solution) if name)
         self._metadata = MetadataReader(definition.metadata)
-        self._truth = truths.reader(definition.truth, definition.kind)
+        self._truth = truths.reader(definition)
 
     @abstractmethod
     def decode_truth(self, entry: TruthEntry, height: int, width: int) -> Prediction:

@@ -1,22 +1,26 @@
-"""Truth in the forms competitions give it: masks in a table's cells, mask images, polygons."""
+"""Truth in the forms competitions give it: masks in a table's cells, mask images, polygons, COCO files."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions import mask_text, polygon_files
-from kit.competitions.definition import ID, Kind, Truth
+from kit.competitions import coco_files, mask_text, polygon_files
+from kit.competitions.annotations import Annotation, distinct
+from kit.competitions.coco_files import CocoFile, CocoImage
+from kit.competitions.definition import ID, Definition, Images, Kind, Truth
 from kit.competitions.files import PathPattern
 from kit.competitions.tables import read_table
 from kit.errors import KitError
 from kit.masks import rle
+
+Role = Literal["scored", "ignored", "left out"]
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,12 @@ class Region:
     """One annotated region.
 
     Attributes:
-        type: as the file says; empty where it does not.
         runs: its pixels.
+        ignored: detections inside are not judged.
     """
 
-    type: str
     runs: rle.Runs
+    ignored: bool = False
 
 
 class TruthReader(ABC):
@@ -117,7 +121,7 @@ class TextTruth(TruthReader):
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
         """One a cell; none for an empty one."""
         found = [mask_text.read(text, self.truth, height, width, where=where) for where, text in entry.value]
-        return [Region("", runs) for runs in found if len(runs)]
+        return [Region(runs) for runs in found if len(runs)]
 
 
 class ImageTruth(TruthReader):
@@ -132,11 +136,38 @@ class ImageTruth(TruthReader):
         label_HW = _read_labels(entry.value, height, width, self.kind)
         if self.kind == "semantic":
             runs = rle.encode(label_HW != 0)
-            return [Region("", runs)] if len(runs) else []
-        return [Region("", runs) for runs in _runs_by_label(label_HW)]
+            return [Region(runs)] if len(runs) else []
+        return [Region(runs) for runs in _runs_by_label(label_HW)]
 
 
-class PolygonTruth(TruthReader):
+class AnnotatedTruth(TruthReader):
+    """Regions with types, of which the definition says what they count for."""
+
+    @abstractmethod
+    def annotations(self, entry: TruthEntry) -> Sequence[Annotation]:
+        """All of one image, as drawn."""
+
+    def role(self, annotation: Annotation) -> Role:
+        """What an annotation counts for: a crowd is no instance, but belongs to the foreground."""
+        truth = self.truth
+        if annotation.type in truth.ignored:
+            return "ignored"
+        if truth.scored and annotation.type not in truth.scored:
+            return "left out"
+        return "ignored" if annotation.crowd and self.kind == "instance" else "scored"
+
+    def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
+        """One an annotation that is scored or ignored; repeated ones are taken once."""
+        found = []
+        for annotation in distinct(self.annotations(entry)):
+            if (role := self.role(annotation)) != "left out":
+                where = f"{entry.where}, annotation {annotation.number}"
+                runs = annotation.runs(height, width, where)
+                found.append(Region(runs, ignored=role == "ignored"))
+        return [region for region in found if len(region.runs)]
+
+
+class PolygonTruth(AnnotatedTruth):
     """Polygons with types: JSON lines of all images, or a JSON file for each."""
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
@@ -148,25 +179,89 @@ class PolygonTruth(TruthReader):
         for entry in self.files(data, place):
             yield TruthEntry(entry.id, entry.where, polygon_files.read_file(entry.value))
 
+    def annotations(self, entry: TruthEntry) -> Sequence[Annotation]:
+        """Of its line or file."""
+        drawn: Sequence[Annotation] = entry.value
+        return drawn
+
+
+class CocoTruth(AnnotatedTruth):
+    """One COCO file of all images, whose names give their ids.
+
+    Args:
+        truth: what the definition says of it.
+        kind: of the predictions.
+        images: where they lie.
+    """
+
+    def __init__(self, truth: Truth, kind: Kind, images: Images) -> None:
+        super().__init__(truth, kind)
+        self.images = images
+
+    def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
+        """An image each, those without annotations too."""
+        path = data / place
+        listed = coco_files.read(path)
+        self._require_categories(listed, path)
+        pattern = PathPattern(self.images.test if place == self.truth.solution else self.images.train)
+        numbers: dict[str, int] = {}
+        for image in listed.images:
+            where = f"{path}, image {image.number}"
+            if (image_id := pattern.id_of(image.file_name)) is None:
+                raise KitError(
+                    f"file_name is {image.file_name!r}, no image like {pattern.text}",
+                    where=where,
+                    fix="name files as they lie in the competition's folder; suffixes may differ",
+                )
+            if image_id in numbers:
+                raise KitError(
+                    f"image {image_id} is there twice: image {numbers[image_id]} has that file_name, too",
+                    where=where,
+                    fix="keep one of them, with all annotations",
+                )
+            numbers[image_id] = image.number
+            yield TruthEntry(image_id, f"{path} (id {image_id})", image)
+
+    def annotations(self, entry: TruthEntry) -> Sequence[Annotation]:
+        """Of its image."""
+        image: CocoImage = entry.value
+        return image.annotations
+
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
-        """One an annotation that is scored or ignored; repeated polygons are taken once."""
-        from kit.masks import polygons
+        """As of any annotations; the file has to tell the image's own size."""
+        image: CocoImage = entry.value
+        if (image.height, image.width) != (height, width):
+            raise KitError(
+                f"the COCO file says that this image is {image.height} x {image.width}, "
+                f"its own header {height} x {width}",
+                where=entry.where,
+                fix="annotations have to be drawn on the images at their own size",
+            )
+        return super().regions(entry, height, width)
 
-        wanted = {*self.truth.scored, *self.truth.ignored} if self.truth.scored else None
-        found = []
-        for number, annotation in polygon_files.distinct(entry.value):
-            if wanted is None or annotation.type in wanted:
-                where = f"{entry.where}, annotation {number}"
-                filled_HW = polygons.fill(annotation.rings, height, width, where=where)
-                found.append(Region(annotation.type, rle.encode(filled_HW)))
-        return found
+    def _require_categories(self, listed: CocoFile, path: Path) -> None:
+        """A misspelt name would leave out all its annotations without a word."""
+        for name in (*self.truth.scored, *self.truth.ignored):
+            if name not in listed.categories:
+                raise KitError(
+                    f"there is no category {name!r}, which scored or ignored names",
+                    where=path,
+                    fix=f"the file's categories are: {', '.join(sorted(listed.categories))}",
+                )
 
 
-def reader(truth: Truth, kind: Kind) -> TruthReader:
+def reader(definition: Definition) -> TruthReader:
     """The reader of a definition's truth."""
-    forms: dict[str, type[TextTruth | ImageTruth | PolygonTruth]]
-    forms = {"text": TextTruth, "images": ImageTruth, "polygons": PolygonTruth}
-    return forms[truth.form](truth, kind)
+    truth, kind = definition.truth, definition.kind
+    match truth.form:
+        case "text":
+            return TextTruth(truth, kind)
+        case "images":
+            return ImageTruth(truth, kind)
+        case "polygons":
+            return PolygonTruth(truth, kind)
+        case "coco":
+            return CocoTruth(truth, kind, definition.images)
 
 
 def union(regions: list[Region]) -> rle.Runs:

@@ -4,6 +4,7 @@ import base64
 import csv
 import json
 import zlib
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -96,6 +97,10 @@ def write_truth(root, definition, place, ids):
             rows += [(image_id, text_of(mask_HW, truth)) for mask_HW in masks]
         table(root / place, (truth.id, truth.mask), rows)
         return
+    if truth.form == "coco":
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_text(json.dumps(coco_file(truth, ids)))
+        return
     drawn = {image_id: [annotation(box, truth) for box in RECTANGLES[image_id]] for image_id in ids}
     for kind in truth.ignored:
         drawn[ids[0]].append({"type": kind, "coordinates": [[[21, 0], [23, 0], [23, 2], [21, 2]]]})
@@ -118,6 +123,38 @@ def annotation(box, truth):
     left, top, right, bottom = box
     ring = [[left, top], [right, top], [right, bottom], [left, bottom]]
     return {"type": truth.scored[0] if truth.scored else "", "coordinates": [ring]}
+
+
+def coco_file(truth, ids):
+    """Every box in another of the three spellings; a crowd and an ignored region where nothing is."""
+    names = ["other", *truth.scored, *truth.ignored]
+    annotations = []
+
+    def add(number, segmentation, category, crowd=0):
+        item = {"image_id": number, "category_id": names.index(category), "iscrowd": crowd}
+        annotations.append({**item, "id": len(annotations), "segmentation": segmentation, "area": 1})
+
+    for number, image_id in enumerate(ids):
+        for box, mask_HW in zip(RECTANGLES[image_id], instances(image_id), strict=True):
+            left, top, right, bottom = box
+            polygon = [left, top, right + 1, top, right + 1, bottom + 1, left, bottom + 1]
+            packed = coco_api.encode(np.asfortranarray(mask_HW.astype(np.uint8)))["counts"].decode()
+            lengths = [len(list(run)) for _, run in groupby([False, *mask_HW.T.reshape(-1).tolist()])]
+            lengths[0] -= 1
+            size = [HEIGHT, WIDTH]
+            spellings = [[polygon], {"size": size, "counts": packed}, {"size": size, "counts": lengths}]
+            add(number, spellings[len(annotations) % 3], truth.scored[0] if truth.scored else "other")
+    corner = [[21, 0, 24, 0, 24, 3, 21, 3]]
+    for category in truth.ignored:
+        add(0, corner, category)
+    if truth.ignored:
+        add(0, corner, truth.scored[0], crowd=1)
+    images = [
+        {"id": number, "file_name": f"{image_id}.png", "height": HEIGHT, "width": WIDTH}
+        for number, image_id in enumerate(ids)
+    ]
+    categories = [{"id": number, "name": name} for number, name in enumerate(names)]
+    return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
 
 
 def write_metadata(root, definition):
