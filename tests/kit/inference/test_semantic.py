@@ -6,50 +6,14 @@ import pytest
 import torch
 
 from kit.competitions.base import ImageInfo
-from kit.errors import KitError
 from kit.inference import views
+from kit.inference.fusion import fuse_semantic
 from kit.inference.reader import ArraySource
 from kit.inference.resize import fit, resize_image
 from kit.inference.semantic import predict_map, probability
 from kit.inference.settings import SemanticSettings
-from kit.inference.store import levels_of, open_map
-
-CPU = torch.device("cpu")
-
-
-def image(height, width):
-    return np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def predict(
-    tmp_path,
-    image_HWC,
-    module,
-    output="logit",
-    *,
-    view="identity",
-    on_batch=None,
-    on_skipped=None,
-    info=None,
-    **settings,
-):
-    windows = {} if "size" in settings else {"core": 16, "context": 4, "scale": 1.0}
-    plan = SemanticSettings(**{**windows, "batch_size": 3, **settings})
-    path = predict_map(
-        module,
-        output,
-        plan,
-        ArraySource(image_HWC),
-        view=view,
-        target=tmp_path / "map.npy",
-        device=CPU,
-        where="member m, image i",
-        on_batch=on_batch,
-        on_skipped=on_skipped,
-        info=info,
-    )
-    levels_HW = np.array(open_map(path))
-    return levels_HW / levels_of(levels_HW.dtype)
+from kit.inference.store import open_map
+from tests.kit.inference.predicting import CPU, image, predict
 
 
 def whole(image_HWC, module, view="identity"):
@@ -269,89 +233,21 @@ def test_images_of_one_pixel_or_one_line_are_predicted(tmp_path, colours, size, 
     assert found.min() > 0
 
 
-def test_memory_that_does_not_fit_one_tile_is_told(tmp_path, semantic):
-    with pytest.raises(KitError, match="batch of one"):
-        predict(tmp_path, image(20, 20), semantic(largest_batch=0))
-    assert not list(tmp_path.iterdir()), "nothing half-written stays"
-
-
 def test_progress_counts_every_tile_once(tmp_path, semantic):
     seen = []
     predict(tmp_path, image(40, 40), semantic(), on_batch=lambda done, total: seen.append((done, total)))
     assert seen == [(3, 9), (6, 9), (9, 9)]
 
 
-def test_probabilities_that_are_not_numbers_name_member_and_image(tmp_path, semantic):
-    broken = semantic()
-    torch.nn.init.constant_(broken.network.second.bias, float("nan"))
-    with pytest.raises(KitError, match="probabilities that are not numbers") as caught:
-        predict(tmp_path, image(20, 20), broken)
-    assert "where: member m, image i" in str(caught.value)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
-def test_logits_that_overflow_are_no_certainty(tmp_path, semantic, value):
-    broken = semantic()
-    torch.nn.init.constant_(broken.network.second.bias, value)
-    with pytest.raises(KitError, match="probabilities that are not numbers"):
-        predict(tmp_path, image(20, 20), broken)
-
-
-class Constant(torch.nn.Module):
-    """Returns one value everywhere."""
-
-    def __init__(self, value):
-        super().__init__()
-        self.value = value
-
-    def forward(self, x_NCHW):
-        return torch.full_like(x_NCHW[:, :1], self.value, dtype=torch.float32)
-
-
-@pytest.mark.parametrize("blend", ["halo", "gaussian"])
 @pytest.mark.parametrize("stored", ["uint8", "uint16"])
-@pytest.mark.parametrize("view", ["identity", "identity+hflip+rot90@0.5"])
-def test_values_above_one_never_begin_again_at_zero(tmp_path, blend, stored, view):
-    settings = {"view": view, "blend": blend, "stored": stored}
-    rounded = predict(tmp_path, image(40, 40), Constant(1 + 5e-7), "sigmoid", **settings)
-    assert (rounded == 1).all()
-    for value in (1 + 9e-6, 1.2, 2.5):
-        with pytest.raises(KitError, match="returned values from"):
-            predict(tmp_path, image(40, 40), Constant(value), "sigmoid", **settings)
+def test_a_half_reaches_a_threshold_of_a_half_however_it_is_stored(tmp_path, stored):
+    class Undecided(torch.nn.Module):
+        def forward(self, x_NCHW):
+            return torch.zeros(len(x_NCHW), 1, *x_NCHW.shape[-2:])
 
-
-def test_values_that_are_no_probabilities_are_told(tmp_path, semantic):
-    with pytest.raises(KitError, match=r"returned values from -.* for probabilities") as caught:
-        predict(tmp_path, image(20, 20), semantic(), "sigmoid")  # it returns logits
-    assert 'declares output "logit"' in str(caught.value)
-    assert not list(tmp_path.iterdir())
-
-
-def test_an_image_without_pixels_is_refused(tmp_path, semantic):
-    with pytest.raises(KitError, match="image has no pixels: 0 x 5"):
-        predict(tmp_path, np.zeros((0, 5, 3), np.uint8), semantic())
-
-
-def test_an_error_of_the_reader_reaches_the_caller_and_leaves_no_file(tmp_path, semantic):
-    class Broken(ArraySource):
-        def read_band(self, y0, y1):
-            if y1 > 30:
-                raise KitError("pixel data ends early", where="slide.tiff")
-            return super().read_band(y0, y1)
-
-    with pytest.raises(KitError, match="pixel data ends early"):
-        predict_map(
-            semantic(),
-            "logit",
-            SemanticSettings(core=8, context=2, scale=1.0),
-            Broken(image(64, 8)),
-            view="identity",
-            target=tmp_path / "map.npy",
-            device=CPU,
-            where="m",
-        )
-    assert not list(tmp_path.iterdir())
+    predict(tmp_path, image(20, 30), Undecided(), stored=stored)
+    runs = fuse_semantic([open_map(tmp_path / "map.npy")], [1.0], 0.5)
+    assert runs[:, 1].sum() == 20 * 30
 
 
 def test_each_declared_output_becomes_the_same_probability():
@@ -362,12 +258,6 @@ def test_each_declared_output_becomes_the_same_probability():
     assert torch.allclose(probability(expected, "softmax"), expected)
 
 
-@pytest.mark.parametrize(("channels", "output"), [(2, "logit"), (3, "sigmoid"), (2, "softmax")])
-def test_channels_that_contradict_the_declaration_are_refused(channels, output):
-    with pytest.raises(KitError, match=f"declares {output} returned {channels} channels"):
-        probability(torch.zeros(1, channels, 2, 2), output)
-
-
 def test_the_smoother_really_needs_its_context(tmp_path, semantic):
     """Guards the tests above: without context the tiled map must differ from the whole one."""
     image_HWC = image(37, 50)
@@ -375,7 +265,15 @@ def test_the_smoother_really_needs_its_context(tmp_path, semantic):
     assert np.abs(found - whole(image_HWC, semantic())).max() > 0.01
 
 
-def test_memory_is_bands_whatever_the_height_of_the_slide(tmp_path, semantic):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"core": 32, "context": 16, "scale": 0.25},
+        {"core": 32, "context": 80, "scale": 0.25, "blend": "gaussian"},
+        {"core": 30, "context": 16, "scale": 0.4, "skip_background": True},
+    ],
+)
+def test_memory_is_bands_whatever_the_height_of_the_slide(tmp_path, semantic, settings):
     class Endless(ArraySource):
         """A slide that is nowhere in memory."""
 
@@ -393,7 +291,7 @@ def test_memory_is_bands_whatever_the_height_of_the_slide(tmp_path, semantic):
         predict_map(
             semantic(),
             "logit",
-            SemanticSettings(core=32, context=16, scale=0.25, batch_size=2),
+            SemanticSettings(batch_size=2, **settings),
             Endless(height),
             view="identity",
             target=tmp_path / f"{height}.npy",

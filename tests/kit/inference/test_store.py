@@ -1,6 +1,4 @@
 import os
-import resource
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +27,6 @@ MEMBER = Member(
     inference={"core": 8},
     requires=[],
 )
-
-
-@contextmanager
-def disk_of(bytes_left):
-    """Every file may grow to this size only: what a full disk does to a writer."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def write(path, levels_HW, rows):
@@ -105,7 +92,7 @@ def test_a_map_cut_short_is_told_when_it_is_opened_and_when_it_is_read(tmp_path)
         found[0:1]
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, disk_of):
     with disk_of(4096), pytest.raises(KitError, match=r"cannot write map\.npy: File too large") as caught:
         write(tmp_path / "map.npy", np.zeros((512, 512), np.uint16), 64)
     assert "free space" in str(caught.value)

@@ -1,0 +1,48 @@
+"""Images and their maps, from the engine's own front door."""
+
+import numpy as np
+import torch
+
+from kit.inference.reader import ArraySource
+from kit.inference.semantic import predict_map
+from kit.inference.settings import SemanticSettings
+from kit.inference.store import levels_of, open_map
+
+CPU = torch.device("cpu")
+
+
+def image(height, width):
+    """Noise, always the same at one size."""
+    return np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def predict(
+    tmp_path,
+    source,
+    module,
+    output="logit",
+    *,
+    view="identity",
+    on_batch=None,
+    on_skipped=None,
+    info=None,
+    **settings,
+):
+    """The map of an array or another source of bands as probabilities; windows of 24 unless told."""
+    windows = {} if "size" in settings else {"core": 16, "context": 4, "scale": 1.0}
+    plan = SemanticSettings(**{**windows, "batch_size": 3, **settings})
+    path = predict_map(
+        module,
+        output,
+        plan,
+        ArraySource(source) if isinstance(source, np.ndarray) else source,
+        view=view,
+        target=tmp_path / "map.npy",
+        device=CPU,
+        where="member m, image i",
+        on_batch=on_batch,
+        on_skipped=on_skipped,
+        info=info,
+    )
+    levels_HW = np.array(open_map(path))
+    return levels_HW / levels_of(levels_HW.dtype)
