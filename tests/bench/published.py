@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.bench.slide import OURS, PEERS_SIDE, SMALL_SIDE, Bench, bench
+from tests.bench.slide import OURS, SMALL_SIDE, Bench, bench
 
 HEAD = ("way", "side", "windows", "read s", "net s", "rest s", "RLE s", "wall s", "GB", "IoU", "x ours")
 """Ours reads while the network computes; its `rest` is the wait for both, the fusion and the file between."""
 
+SIDE = 12_288
 VIEWS = ("identity", "hflip", "rot90", "transpose")
 
 
@@ -18,13 +19,13 @@ def rows(*, small: bool, rounds: int, size: int | None = None, threads: int = 1)
     Args:
         small: a slide of some hundred pixels.
         rounds: of every way; each round runs all of them.
-        size: side of the slide, `PEERS_SIDE` by default: at 30000 the published way takes half an hour.
+        size: side of the slide, `SIDE` by default: at 30000 the published way takes a quarter of an hour.
         threads: of the network.
 
     Raises:
         KitError: a way failed, or the masks differ.
     """
-    side = size or (SMALL_SIDE if small else PEERS_SIDE)
+    side = size or (SMALL_SIDE if small else SIDE)
     with bench(side, small=small, threads=threads) as found:
         for _ in range(rounds):
             found.run("published", "published", VIEWS)
