@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -38,7 +39,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     like = value.pop(_LIKE)
     if not isinstance(like, str) or like not in PRESETS:
         raise KitError(
-            f"{_LIKE} is {like!r}, no competition the kit knows",
+            f"{_LIKE} is {_shown(like)}, no competition the kit knows",
             where=path,
             fix=f"use one of: {', '.join(sorted(PRESETS))}",
         )
@@ -104,7 +105,7 @@ def _value(hint: Any, value: Any, file: str, key: str) -> Any:
         if value in arguments:
             return value
         raise KitError(
-            f"{key} is {value!r}", where=file, fix=f"use one of: {', '.join(map(repr, arguments))}"
+            f"{key} is {_shown(value)}", where=file, fix=f"use one of: {', '.join(map(repr, arguments))}"
         )
     if origin is UnionType:
         return None if value is None else _value(arguments[0], value, file, key)
@@ -131,4 +132,13 @@ def _plain(hint: Any, value: Any, file: str, key: str) -> str | int | float:
 
 
 def _wrong(value: Any, wanted: str, file: str, key: str) -> KitError:
-    return KitError(f"{key} is {value!r}, not {wanted}", where=file, fix=f"write {wanted}; {DOCUMENTATION}")
+    return KitError(
+        f"{key} is {_shown(value)}, not {wanted}", where=file, fix=f"write {wanted}; {DOCUMENTATION}"
+    )
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, cut if long or deep: dotted keys make tables too deep for `repr`."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxlong = short.maxother = 80
+    return short.repr(value)

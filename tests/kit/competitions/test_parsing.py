@@ -21,6 +21,8 @@ mask = "rle"
 [metric]
 name = "mean Dice"
 """
+DEEP = ".".join("a" * 3000)
+"""A dotted key that makes a table in a table in a table ..."""
 INSTANCES = COMPLETE.replace("semantic", "instance").replace('"mean Dice"', '"AP"\niou = 0.5')
 
 
@@ -104,7 +106,22 @@ def test_every_named_competition_is_a_complete_definition(name):
             "FILE",
             "docs/competitions.md",
         ),
-        ('"text"', '"rle"', "truth.form is 'rle'", "FILE", "use one of: 'text', 'images', 'polygons'"),
+        (
+            'form = "text"',
+            f"form.{DEEP} = 1",
+            "truth.form is {'a': {'a': ",
+            "FILE",
+            "use one of: 'text', 'images'",
+        ),
+        ("slug = ", f"marks = {{{DEEP} = 1}}\nslug = ", "marks is {'a': {'a': ", "FILE", "write a text"),
+        ("name = ", f"like.{DEEP} = 1\nname = ", "like is {'a': {'a': ", "FILE", "use one of: body"),
+        (
+            '"text"',
+            '"rle"',
+            "truth.form is 'rle'",
+            "FILE",
+            "use one of: 'text', 'images', 'polygons', 'coco'",
+        ),
         ('"train.csv"', "7", "truth.file is 7, not a text", "FILE", "write a text"),
         ('"train.csv"', "true", "truth.file is True, not a text", "FILE", "write a text"),
         ('"train.csv"', '"../t.csv"', "file is '../t.csv'", "FILE [truth]", "below the competition's folder"),
