@@ -14,6 +14,17 @@ _PATIENCE = 0.1
 """Seconds after which a thread that waits for room looks whether anybody still takes its items."""
 
 
+def _offer(waiting: queue.Queue[T], entry: T, wanted: Callable[[], bool]) -> bool:
+    """Wait for room and put the entry there; False once it is no longer wanted."""
+    while wanted():
+        try:
+            waiting.put(entry, timeout=_PATIENCE)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
 class Prefetch(Generic[T]):
     """Runs an iterator in a thread; use as a context manager, iterate inside it, once.
 
@@ -60,13 +71,7 @@ class Prefetch(Generic[T]):
             self._put(error)
 
     def _put(self, entry: list[T] | BaseException) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._waiting.put(entry, timeout=_PATIENCE)
-            except queue.Full:
-                continue
-            return True
-        return False
+        return _offer(self._waiting, entry, lambda: not self._stop.is_set())
 
 
 class WriteBehind(Generic[T]):
@@ -96,7 +101,7 @@ class WriteBehind(Generic[T]):
     ) -> None:
         if error is not None:
             self._stop.set()
-        self._hand([])
+        _offer(self._waiting, [], self._thread.is_alive)
         self._thread.join()
         if error is None and self._error is not None:
             raise self._error
@@ -107,17 +112,9 @@ class WriteBehind(Generic[T]):
         Raises:
             BaseException: whatever `consume` raised for an earlier item.
         """
-        self._hand([item])
+        _offer(self._waiting, [item], self._thread.is_alive)
         if self._error is not None:
             raise self._error
-
-    def _hand(self, entry: list[T]) -> None:
-        while self._thread.is_alive():
-            try:
-                self._waiting.put(entry, timeout=_PATIENCE)
-            except queue.Full:
-                continue
-            return
 
     def _work(self) -> None:
         try:

@@ -41,13 +41,14 @@ _ROUNDING = 1e-6
 _BLENDS: dict[str, type[Blend]] = {"halo": Halo, "gaussian": Gaussian}
 
 
-def probability(raw_NCHW: torch.Tensor, output: Output) -> torch.Tensor:
+def probability(raw_NCHW: torch.Tensor, output: Output, where: str) -> torch.Tensor:
     """Foreground probability, float32 (N, 1, H, W), of what a network returns.
 
     Args:
         raw_NCHW: (N, 1, H, W).
         output: what the numbers are, as the network declares it: a logit, or already a probability, whether
             its own sigmoid or the foreground's share of a softmax.
+        where: member and image, for messages.
 
     Returns:
         NaN where a logit is infinite: an overflow, not certainty.
@@ -57,7 +58,7 @@ def probability(raw_NCHW: torch.Tensor, output: Output) -> torch.Tensor:
     """
     channels = raw_NCHW.shape[1]
     if channels != 1:
-        raise KitError(f"a network that declares {output} returned {channels} channels")
+        raise KitError(f"a network that declares {output} returned {channels} channels", where=where)
     raw_NCHW = raw_NCHW.float()
     # 0 times the logit: nothing for a number, NaN for infinity.
     return raw_NCHW.sigmoid().add_(raw_NCHW, alpha=0) if output == "logit" else raw_NCHW
@@ -72,6 +73,7 @@ class _Views:
         names: of the views; those of one scale see one input.
         device: where the module is.
         autocast: float16 on CUDA.
+        where: member and image, for messages.
 
     Attributes:
         scales: of the views, each once.
@@ -79,9 +81,17 @@ class _Views:
     """
 
     def __init__(
-        self, module: torch.nn.Module, output: Output, names: str, device: torch.device, *, autocast: bool
+        self,
+        module: torch.nn.Module,
+        output: Output,
+        names: str,
+        device: torch.device,
+        *,
+        autocast: bool,
+        where: str,
     ) -> None:
         self._module, self._output, self._device, self._autocast = module, output, device, autocast
+        self._where = where
         by_scale: dict[float, list[str]] = {}
         for view in views.get_set(names):
             by_scale.setdefault(view.scale, []).append(view.name)
@@ -110,7 +120,7 @@ class _Views:
         for name in group:
             # Swapped axes would reach the convolutions in an order they must copy first, as float32.
             shown_NCHW = views.apply(name, x_NCHW).contiguous(memory_format=torch.channels_last)
-            prob_NCHW = probability(self._module(shown_NCHW), self._output)
+            prob_NCHW = probability(self._module(shown_NCHW), self._output, self._where)
             prob_NHW = views.invert(name, prob_NCHW)[:, 0]
             total_NHW = prob_NHW if total_NHW is None else total_NHW + prob_NHW
         assert total_NHW is not None, "a scale has a view"
@@ -156,7 +166,7 @@ def predict_map(
         KitError: no pixels, outputs that are no probabilities, memory out with a batch of one, disk full.
     """
     require_pixels(source, where)
-    forward = _Views(module, output, view, device, autocast=settings.autocast)
+    forward = _Views(module, output, view, device, autocast=settings.autocast, where=where)
     size = (source.height, source.width)
     plan = layout(settings, forward.scales, size, pixel_size=info.pixel_size if info else None, where=where)
     batcher = Batcher(batch_size or _batch_size(settings, plan, device), where=where)

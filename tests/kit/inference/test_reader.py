@@ -68,7 +68,8 @@ def test_windows_are_cut_from_the_reflected_image_and_shrunk_one_by_one(height, 
     [
         (64, 32, 0.3125),  # 3.2 pixels become one, in step with the cores
         (48, 24, 0.3),  # out of step
-        (50, 25, 0.25),  # the context out of step
+        (50, 25, 0.25),  # core and context out of step
+        (64, 32, 42 / 128),  # the context alone out of step
         (16, 8, 1.5),  # enlarged
         (300, 150, 1 / 3),  # more rows than are read at once
     ],
@@ -144,6 +145,19 @@ def test_windows_without_tissue_are_counted_and_left_out():
     for batch in found:
         for tile, x_HWC in zip(batch.tiles, batch.inputs[0] if batch.tiles else [], strict=True):
             assert np.array_equal(x_HWC, shown[tile])
+
+
+@pytest.mark.parametrize(
+    ("context", "shown"), [(0, {(0, 128)}), (32, {(0, 0), (0, 128), (128, 0), (128, 128)})]
+)
+def test_tissue_counts_in_the_windows_that_show_it_and_in_no_others(context, shown):
+    """A row of windows that ends where the next one begins lends it no tissue."""
+    image_HWC = np.full((384, 384, 3), 240, np.uint8)
+    image_HWC[96:128, 128:160] = (150, 60, 130)  # touches the cores below and to the left
+    plan = SemanticSettings(core=128, context=context, scale=1.0)
+    laid = layout(plan, (1.0,), (384, 384), pixel_size=None, where="image")
+    found = batches(ArraySource(image_HWC), laid, 4, skip_background=True)
+    assert {(tile.y0, tile.x0) for batch in found for tile in batch.tiles} == shown
 
 
 def test_an_image_without_pixels_is_refused_by_name():

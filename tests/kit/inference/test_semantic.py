@@ -253,9 +253,9 @@ def test_a_half_reaches_a_threshold_of_a_half_however_it_is_stored(tmp_path, sto
 def test_each_declared_output_becomes_the_same_probability():
     logit = torch.tensor([-2.0, 0.0, 3.0]).reshape(1, 1, 1, 3)
     expected = logit.sigmoid()
-    assert torch.allclose(probability(logit, "logit"), expected)
-    assert torch.allclose(probability(expected, "sigmoid"), expected)
-    assert torch.allclose(probability(expected, "softmax"), expected)
+    assert torch.allclose(probability(logit, "logit", "m"), expected)
+    assert torch.allclose(probability(expected, "sigmoid", "m"), expected)
+    assert torch.allclose(probability(expected, "softmax", "m"), expected)
 
 
 def test_the_smoother_really_needs_its_context(tmp_path, semantic):

@@ -102,5 +102,6 @@ def test_an_error_of_the_caller_ends_the_pass(tmp_path, semantic):
 
 @pytest.mark.parametrize(("channels", "output"), [(2, "logit"), (3, "sigmoid"), (2, "softmax")])
 def test_channels_that_contradict_the_declaration_are_refused(channels, output):
-    with pytest.raises(KitError, match=f"declares {output} returned {channels} channels"):
-        probability(torch.zeros(1, channels, 2, 2), output)
+    with pytest.raises(KitError, match=f"declares {output} returned {channels} channels") as caught:
+        probability(torch.zeros(1, channels, 2, 2), output, "member m, image i")
+    assert caught.value.where == "member m, image i"
