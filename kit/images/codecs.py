@@ -37,7 +37,9 @@ _BYTE_CODECS = {
 _MOST = {5: 3000, 8: 1040, 32773: 64, 32946: 1040}
 """TIFF's compression -> decoded bytes that a stored byte can stand for, rounded up."""
 _MOST_OF_OTHERS = 1 << 15
-_DEFLATE, _LZW = (8, 32946), 5
+_DEFLATE, _LZW, _JPEG = (8, 32946), 5, 7
+_BLACK_IS_ZERO, _RGB = 1, 2
+"""TIFF's numbers of colour spaces."""
 _CHUNK = 4 << 20
 _CACHED = 1 << 18
 """Bytes that stay in a processor's cache between two passes over them."""
@@ -162,8 +164,7 @@ class Codec:
         offset, count = self.stored(number)
         rows = self.rows_of(number)
         if not count:
-            fill = self.page.unwritten
-            out_HWC[:rows] = fill if fill <= np.iinfo(self.dtype).max else 0
+            out_HWC[:rows] = self.page.unwritten
             return
         if not self._by_bytes:
             pixels_HWC = self.decode(number)
@@ -197,8 +198,11 @@ class Codec:
         """Stored bytes behind others; good until this thread reads the next ones."""
         data = self._buffer("stored", len(head) + count).data
         data[: len(head)] = head
-        size = os.preadv(self._descriptor, [data[len(head) :]], offset)
-        return data[: len(head) + size]
+        size = len(head)
+        # A call gives 2 GiB at most, and less where a network's file system sees fit.
+        while got := os.preadv(self._descriptor, [data[size:]], offset + size - len(head)):
+            size += got
+        return data[:size]
 
     def _buffer(self, name: str, size: int) -> NDArray[np.uint8]:
         """So many bytes of memory of this thread, which are used again."""
@@ -229,7 +233,23 @@ class Codec:
             raise _missing("imagecodecs", self.path, error) from error
         self._delta: Any = imagecodecs.delta_decode
         decode = getattr(imagecodecs, _BYTE_CODECS[self.page.compression])
-        return lambda data, out: decode(data, out=out)
+        # Not `self` below: in a circle of references, the mapped file would outlive the slide.
+        checked = self.page.compression in _DEFLATE
+
+        def unpack(data: memoryview, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            try:
+                filled: NDArray[np.uint8] = decode(data, out=out)
+            except Exception:  # classes of imagecodecs' own
+                if not checked:
+                    raise
+                # Some writers store more than the image needs. libtiff takes what it needs, and so do we
+                # where a checksum tells that from damage.
+                held = np.frombuffer(decode(data), np.uint8)[: len(out)]
+                filled = out[: len(held)]
+                np.copyto(filled, held)
+            return filled
+
+        return unpack
 
     def _integrate(self, part_HWC: Samples) -> None:
         self._delta(part_HWC, axis=1, out=part_HWC)
@@ -243,6 +263,8 @@ class Codec:
             with TiffFile(self.path) as tiff:
                 tiff.filehandle.seek(self.page.offset)
                 codec = TiffPage(tiff, index=self.page.index)
+                if self.page.compression == _JPEG:
+                    self._name_colours(codec)
                 # Looked up now: tifffile reads from its own open file while it makes this function.
                 decode = codec.decode
                 # tifffile's names for what the pieces of a JPEG share.
@@ -255,6 +277,17 @@ class Codec:
             return pixels
 
         return unpack
+
+    def _name_colours(self, codec: Any) -> None:
+        """Correct what tifffile concludes of the colours in a JPEG, to what libtiff reads and writes.
+
+        A plane of its own is gray, whatever the page's colour space. Three interleaved samples are never
+        YCbCr unless the page or a JFIF marker says so, also where the page calls them levels of black.
+        """
+        if self.page.channels == 1:
+            codec.photometric = _BLACK_IS_ZERO
+        elif self.page.channels == 3 and self.page.photometric == _BLACK_IS_ZERO:
+            codec.photometric, codec.extrasamples = _RGB, ()
 
     def _inflated(self, offset: int, left: int) -> Iterator[bytes]:
         """What a deflated segment holds, a few MiB at a time, to its very end, where the checksum is."""

@@ -38,20 +38,21 @@ class Page:
         width: columns.
         bits: bits a sample (the largest of them).
         samples: samples a pixel, alpha included.
-        extra_samples: how many of them are alpha or unspecified.
         sample_format: 1 unsigned, 2 signed, 3 floating point.
         compression: TIFF's number.
         photometric: TIFF's number.
         planar: each sample lies in a plane of its own.
-        predictor: 1 none, 2 horizontal differences, 3 floating point.
+        predictor: 1 none, 2 horizontal differences, 3 floating point; raw pixels have none.
         fill_order: 1 unless the bits of each byte are reversed.
+        orientation: which corner the first row and column are at; 1 is the upper left one.
         reduced: a smaller copy of another page, as the file says.
         segment: (rows, columns) of a strip or tile.
         tiled: segments are tiles.
         offsets: where each segment starts, bytes; 0 where it was never written.
         byte_counts: stored size of each segment.
         largest_sample: what the file says no sample exceeds, None if it says nothing.
-        unwritten: value of all samples in segments that were never written (GDAL's nodata).
+        unwritten: value of all samples in segments that were never written (GDAL's nodata, if it is one
+            that samples can have).
         description: the first characters of it.
     """
 
@@ -61,13 +62,13 @@ class Page:
     width: int
     bits: int
     samples: int
-    extra_samples: int
     sample_format: int
     compression: int
     photometric: int
     planar: bool
     predictor: int
     fill_order: int
+    orientation: int
     reduced: bool
     segment: tuple[int, int]
     tiled: bool
@@ -135,27 +136,24 @@ class Directory:
         """
         pages: list[Page] = []
         seen: set[int] = set()
-        offset = self.first
-        while offset:
-            offset = self._collect(offset, pages, seen)
+        following, below = self.first, list[int]()
+        while (following or below) and len(pages) < _MAX_PAGES:
+            offset = below[-1] if below else following
+            if offset in seen:
+                raise KitError("TIFF's list of pages runs in a circle", where=self.path, fix=COPY_AGAIN)
+            seen.add(offset)
+            tags, after = self._tags(offset)
+            pages.append(self._page(len(pages), offset, tags))
+            if below:
+                # Each subdirectory is listed; some writers chain them to each other besides.
+                below.pop()
+            else:
+                following = after
+            listed = self._values(tags[330]) if 330 in tags else ()
+            below += [start for start in reversed(listed) if start]
         if not pages:
             raise KitError("TIFF holds no image", where=self.path, fix=COPY_AGAIN)
         return pages
-
-    def _collect(self, offset: int, pages: list[Page], seen: set[int]) -> int:
-        """Append a page and its subdirectories; where the next page of the chain is, 0 at its end."""
-        if offset in seen:
-            raise KitError("TIFF's list of pages runs in a circle", where=self.path, fix=COPY_AGAIN)
-        seen.add(offset)
-        if len(pages) == _MAX_PAGES:
-            return 0
-        tags, following = self._tags(offset)
-        pages.append(self._page(len(pages), offset, tags))
-        for below in self._values(tags[330]) if 330 in tags else ():
-            if below:
-                # Each is listed; some writers chain them to each other besides.
-                self._collect(below, pages, seen)
-        return following
 
     def _tags(self, offset: int) -> tuple[dict[int, tuple[int, int, bytes]], int]:
         """Tag number -> (type, count, its value or where that is), and the next directory's offset."""
@@ -177,7 +175,8 @@ class Directory:
             return (values(number) or (default,))[0]
 
         height, width, samples = value(257, 0), value(256, 0), value(277, 1)
-        tiled = 324 in tags
+        compression, tiled = value(259, RAW), 324 in tags
+        bits, nodata = max(values(258), default=1), self._nodata(tags)
         segment = (value(323, 0), value(322, 0)) if tiled else (min(value(278, height), height), width)
         if min(height, width, samples, *segment) < 1:
             raise KitError(f"page {index} of the TIFF has no size", where=self.path, fix=COPY_AGAIN)
@@ -186,22 +185,22 @@ class Directory:
             offset=offset,
             height=height,
             width=width,
-            bits=max(values(258), default=1),
+            bits=bits,
             samples=samples,
-            extra_samples=len(values(338)),
             sample_format=max(values(339), default=1),
-            compression=value(259, 1),
+            compression=compression,
             photometric=value(262, 1),
             planar=value(284, 1) == 2 and samples > 1,
-            predictor=value(317, 1),
+            predictor=value(317, 1) if compression != RAW else 1,
             fill_order=value(266, 1),
+            orientation=value(274, 1),
             reduced=bool(value(254, 0) & 1) or value(255, 1) == 2,
             segment=segment,
             tiled=tiled,
             offsets=values(324 if tiled else 273),
             byte_counts=values(325 if tiled else 279),
             largest_sample=max(values(281) + values(341), default=None),
-            unwritten=self._nodata(tags),
+            unwritten=nodata if nodata.bit_length() <= bits else 0,
             description=self._text(tags[270]) if 270 in tags else "",
         )
         segments = math.prod(page.grid) * (samples if page.planar else 1)

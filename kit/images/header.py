@@ -66,6 +66,7 @@ class TiffHeader:
         bigtiff: 64-bit offsets.
         byteorder: "little" or "big".
         parts: those pages' directories.
+        others: colour images of the same size that the file holds besides.
     """
 
     path: Path
@@ -85,6 +86,7 @@ class TiffHeader:
     bigtiff: bool
     byteorder: Literal["little", "big"]
     parts: tuple[Page, ...]
+    others: int
 
 
 def read_header(path: Path) -> TiffHeader:
@@ -139,7 +141,9 @@ def require_rgb8(header: TiffHeader) -> list[str]:
         raise KitError(
             f"image of {shape} pixels is {held}, needed are 3 colour channels", where=header.path, fix=convert
         )
-    usable = {"RGB", "black is zero"} | ({"YCbCr"} if header.compression == "jpeg" else set())
+    usable = {"RGB", "black is zero"}
+    if header.compression == "jpeg" and header.layout == "chunky":
+        usable |= {"YCbCr"}  # whose decoder makes RGB of all three samples of a pixel together
     raw_colour = header.parts[0].compression in _RAW_COLOUR
     if header.photometric not in usable or raw_colour:
         colour = "YCbCr" if raw_colour else header.photometric
@@ -155,8 +159,14 @@ def _notes(header: TiffHeader) -> list[str]:
     notes = []
     if header.layout == "pages":
         notes.append("its single-channel pages are taken as red, green and blue")
+    if header.others:
+        notes.append(f"the first of its {header.others + 1} images of this size is read")
     if header.channels == 4:
         notes.append("its fourth channel (alpha) is left out")
+    if (orientation := header.parts[0].orientation) != 1:
+        notes.append(
+            f"its orientation (TIFF's number {orientation}) is passed over: rows and columns stay as stored"
+        )
     if header.bits == 16:
         told = "" if header.significant_bits == 16 else f", {header.significant_bits} of them significant"
         notes.append(f"its samples of 16 bits{told} are cut to 8: value >> {header.significant_bits - 8}")
@@ -168,11 +178,9 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
     pages = pages_of(path, directory)
     full = [page for page in pages if not page.reduced] or pages
     largest = max(full, key=lambda page: page.height * page.width)
-    parts = [largest]
-    if largest.samples == 1:
-        # One channel a page: every such page of this size belongs to the image.
-        kind = (largest.height, largest.width, largest.bits, 1, largest.sample_format)
-        parts = [p for p in full if (p.height, p.width, p.bits, p.samples, p.sample_format) == kind]
+    alike = [page for page in full if _kind(page) == _kind(largest)]
+    # One channel a page: every such page belongs to the image.
+    parts = alike if largest.samples == 1 else [largest]
     for page in parts:
         _check_pixels(path, page, directory.size)
     channels = sum(page.samples for page in parts)
@@ -196,7 +204,12 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
         bigtiff=directory.big,
         byteorder="little" if directory.order == "<" else "big",
         parts=tuple(parts),
+        others=len(alike) - len(parts),
     )
+
+
+def _kind(page: Page) -> tuple[int, ...]:
+    return page.height, page.width, page.bits, page.samples, page.sample_format
 
 
 def _check_pixels(path: Path, page: Page, size: int) -> None:

@@ -27,10 +27,12 @@ def pages_of(path: Path, directory: Directory) -> list[Page]:
     pages = directory.pages()
     first = pages[0]
     start = first.contiguous_from(0)
-    planes = _announced(first) if len(pages) == 1 and first.samples == 1 and start is not None else 1
-    if planes < 2 or start is None:
-        return pages
     size = first.height * first.width * (first.bits // 8)
+    if len(pages) > 1 or first.samples > 1 or start is None or not size:
+        return pages
+    planes = _announced(first)
+    if planes < 2:
+        return pages
     if start + planes * size > directory.size:
         raise KitError(
             f"TIFF is cut short: it has {directory.size} bytes, the last of the {planes} planes that it "
@@ -54,7 +56,8 @@ def _announced(page: Page) -> int:
     """How many planes the description of a page tells of; 1 if it tells nothing."""
     if page.description.startswith("ImageJ="):
         told = {
-            key: int(value) for key, value in re.findall(r"^(\w+)=(\d+)\s*$", page.description, re.MULTILINE)
+            key: int(value)
+            for key, value in re.findall(r"^(\w+)=(\d{1,9})\s*$", page.description, re.MULTILINE)
         }
         return max(told.get("images", 1), math.prod(told.get(axis, 1) for axis in _AXES))
     try:
@@ -62,5 +65,5 @@ def _announced(page: Page) -> int:
         if not told["truncated"]:
             return 1
         return math.prod(map(int, told["shape"])) // (page.height * page.width)
-    except (ValueError, TypeError, KeyError):
-        return 1
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return 1  # somebody else's JSON, or none

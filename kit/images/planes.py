@@ -87,8 +87,7 @@ class MappedSegments(Segments):
         shape = (rows, page.segment[1], page.channels)
         offset, count = page.offsets[self._first + number], page.byte_counts[self._first + number]
         if not offset or not count:
-            fill = page.unwritten if page.unwritten <= np.iinfo(self._dtype).max else 0
-            return np.broadcast_to(np.array(fill, self._dtype), shape)
+            return np.broadcast_to(np.array(page.unwritten, self._dtype), shape)
         needed = math.prod(shape) * self._dtype.itemsize
         if count < needed:
             kind = "tile" if page.tiled else "strip"
@@ -153,6 +152,7 @@ class ScratchSegments(Segments):
         self._size = math.prod(codec.shape) * codec.dtype.itemsize
         self._map: mmap.mmap | None = None
         self._done: set[int] = set()
+        self._turns: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def get(self, number: int, *, whole: bool) -> Samples:  # noqa: ARG002  # all are kept
@@ -167,9 +167,13 @@ class ScratchSegments(Segments):
 
     def prepare(self, number: int) -> None:
         """See `Segments`."""
-        self._codec.decode_into(number, self.get(number, whole=True), self.release)
-        self._done.add(number)
-        self.release()
+        # Differences are undone in place: whoever else wants the segment has to wait, and not begin again.
+        with self._turns.setdefault(number, threading.Lock()):
+            if number in self._done:
+                return
+            self._codec.decode_into(number, self.get(number, whole=True), self.release)
+            self._done.add(number)
+            self.release()
 
     def release(self) -> None:
         """See `Segments`; the file keeps what was written."""

@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kit.errors import KitError
 from kit.images.codecs import OpenFile
 from kit.images.crew import for_each, processors
 from kit.images.header import TiffHeader, read_header, require_rgb8
@@ -96,6 +97,8 @@ class Slide:
         Raises:
             KitError: the pixels cannot be decoded.
         """
+        if h == 0 or w == 0:
+            return np.empty((h, w, 3), np.uint8)
         if y0 >= 0 and x0 >= 0 and y0 + h <= self.height and x0 + w <= self.width:
             return self._read(y0, x0, h, w)
         rows, columns = reflected(y0, y0 + h, self.height), reflected(x0, x0 + w, self.width)
@@ -170,16 +173,15 @@ def open_slide(
     header = read_header(path)
     notes = require_rgb8(header)
     pages = header.parts[:3]
-    descriptor = os.open(path, os.O_RDONLY)
+    file = _opened(path, header)
     try:
-        file = OpenFile(path, descriptor, mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), header.byteorder)
         stored = [(page, plane) for page in pages for plane in range(3 if page.planar else 1)]
         keep = CACHE_BYTES // len(stored)
         planes = [
             open_plane(file, page, plane, keep=keep, giant=giant, scratch=scratch) for page, plane in stored
         ]
     except BaseException:
-        os.close(descriptor)
+        os.close(file.descriptor)
         raise
     unwritten = sum(
         not (offset and count)
@@ -187,10 +189,24 @@ def open_slide(
         for offset, count in zip(page.offsets, page.byte_counts, strict=False)
     )
     if unwritten:
-        level = pages[0].unwritten >> (header.significant_bits - 8)
+        level = min(255, pages[0].unwritten >> (header.significant_bits - 8))
         shade = f"level {level}" if level else "black"
         notes.append(f"{unwritten} of its strips or tiles were never written and are read as {shade}")
     return Slide(header, planes, file, notes, threads or processors())
+
+
+def _opened(path: Path, header: TiffHeader) -> OpenFile:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            # Private, because file systems in user space may refuse shared mappings even for reading.
+            mapped = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    except OSError as error:
+        raise KitError(f"image cannot be read: {error.strerror or error}", where=path) from error
+    return OpenFile(path, descriptor, mapped, header.byteorder)
 
 
 def _cuts(start: int, count: int, unit: int) -> list[tuple[int, int]]:

@@ -1,3 +1,4 @@
+import struct
 import subprocess
 import sys
 
@@ -115,6 +116,49 @@ def test_what_is_no_tiff_is_refused(tmp_path, data, problem):
 def test_a_missing_file_and_a_folder_are_told_apart(tmp_path):
     assert "image is missing" in message_of(tmp_path / "none.tif")
     assert "image cannot be read: Is a directory" in message_of(tmp_path)
+
+
+def nested(levels):
+    """A TIFF of one pixel whose only subdirectory has one of its own, and so on."""
+    data = b"II*\0\x08\0\0\0"
+    for level in range(levels):
+        below = len(data) + 2 + 12 * 6 + 4 if level < levels - 1 else 0
+        tags = ((256, 1), (257, 1), (258, 8), (273, 8), (279, 1), (330, below))
+        data += struct.pack("<H", len(tags))
+        data += b"".join(struct.pack("<HHII", number, 4, 1, value) for number, value in tags) + bytes(4)
+    return data
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3000])
+def test_subdirectories_may_be_nested_however_deep(tmp_path, levels):
+    path = tmp_path / "nested.tif"
+    path.write_bytes(nested(levels))
+    assert read_header(path).page_count == levels
+
+
+def test_pages_are_counted_as_they_are_met_subdirectories_after_their_parent(tmp_path):
+    path = tmp_path / "order.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        for side, below in ((20, 2), (7, 0), (9, 0), (30, 0)):
+            tiff.write(np.zeros((side, side, 3), np.uint8), photometric="rgb", subifds=below)
+    assert read_header(path).pages == (3,)
+    assert read_header(path).page_count == 4
+
+
+@pytest.mark.parametrize("number", [1, 3, 6])
+def test_an_orientation_is_passed_over_and_said(write, image_HWC, number):
+    header = read_header(write(image_HWC, extratags=[(274, 3, 1, number, True)]))
+    told = f"its orientation (TIFF's number {number}) is passed over: rows and columns stay as stored"
+    assert require_rgb8(header) == ([] if number == 1 else [told])
+    assert (header.height, header.width) == (131, 97)
+
+
+def test_of_several_images_of_the_same_size_the_first_is_read_and_that_is_said(tmp_path, image_HWC):
+    path = tmp_path / "several.tif"
+    tifffile.imwrite(path, np.stack([image_HWC, 255 - image_HWC, image_HWC]), photometric="rgb")
+    header = read_header(path)
+    assert (header.pages, header.page_count) == ((0,), 3)
+    assert require_rgb8(header) == ["the first of its 3 images of this size is read"]
 
 
 @pytest.mark.parametrize("tile", [None, (32, 48)], ids=["strips", "tiles"])

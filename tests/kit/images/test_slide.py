@@ -1,5 +1,7 @@
+import gc
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,12 @@ def test_windows_beyond_the_border_are_mirrored(write, image_HWC, window):
     with open_slide(write(image_HWC, tile=(32, 48), compression="deflate")) as slide:
         window_HWC = slide.read_window(y0, x0, h, w)
     assert np.array_equal(window_HWC, padded_HWC[700 + y0 : 700 + y0 + h, 700 + x0 : 700 + x0 + w])
+
+
+@pytest.mark.parametrize("window", [(-9, 3, 0, 20), (3, -9, 20, 0), (500, 500, 0, 0), (0, 0, 0, 5)])
+def test_windows_without_a_pixel_are_empty_wherever_they_lie(write, image_HWC, window):
+    with open_slide(write(image_HWC)) as slide:
+        assert slide.read_window(*window).shape == (*window[2:], 3)
 
 
 CODED = [
@@ -78,6 +86,85 @@ def test_the_same_pixels_whatever_the_threads(write, image_HWC):
     for threads in (1, 2, 5):
         with open_slide(path, threads=threads) as slide:
             assert np.array_equal(slide.read_band(0, len(tall_HWC)), tall_HWC)
+
+
+@pytest.mark.parametrize("giant", [1, 1 << 30], ids=["scratch", "segments"])
+@pytest.mark.parametrize("codec", ["deflate", "lzw", "jpeg"])
+def test_several_threads_may_read_the_same_slide(write, image_HWC, codec, giant):
+    tall_HWC = np.concatenate([image_HWC] * 20)
+    options = {"tile": (64, 64)} if codec == "jpeg" else {"rowsperstrip": 500, "predictor": True}
+    path = write(tall_HWC, compression=codec, **options)
+    with open_slide(path) as slide:
+        expected_HWC = slide.read_band(0, slide.height)
+    for _ in range(10):
+        with open_slide(path, giant=giant, threads=2) as slide, ThreadPoolExecutor(4) as pool:
+            tops = [int(top) for top in np.random.default_rng(1).integers(0, slide.height - 700, 16)]
+            bands = pool.map(slide.read_band, tops, [top + 700 for top in tops])
+            for top, band_HWC in zip(tops, bands, strict=True):
+                assert np.array_equal(band_HWC, expected_HWC[top : top + 700])
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "deflate"}, {"compression": "jpeg"}], ids=str)
+@pytest.mark.parametrize("giant", [1, 1 << 30], ids=["scratch", "segments"])
+def test_closed_slides_hold_no_file_and_no_mapping(write, image_HWC, options, giant):
+    path = write(image_HWC, tile=(32, 48), **options)
+    bad = path.with_name("bad.tif")
+    bad.write_bytes(path.read_bytes()[:-1])
+
+    def held():
+        mapped = Path("/proc/self/maps").read_text().splitlines()
+        ours = [line for line in mapped if str(path) in line or line.endswith("(deleted)")]
+        return len(list(Path("/proc/self/fd").iterdir())), len(ours)
+
+    gc.collect()
+    before = held()
+    for _ in range(20):
+        with open_slide(path, giant=giant) as slide:
+            slide.read_band(0, 60)
+        with pytest.raises(KitError):
+            open_slide(bad)
+    assert held() == before
+
+
+def test_a_file_replaced_while_it_is_open_is_read_to_its_end(write, image_HWC):
+    path = write(image_HWC, rowsperstrip=16, compression="lzw")
+    with open_slide(path) as slide:
+        top_HWC = slide.read_band(0, 20)
+        other = path.with_name("other.tif")
+        other.write_bytes(b"something else")
+        other.replace(path)
+        assert np.array_equal(np.concatenate([top_HWC, slide.read_band(20, 131)]), image_HWC)
+
+
+def test_no_room_for_addresses_is_an_error_naming_the_file(tmp_path):
+    path = tmp_path / "huge.tif"
+    tifffile.memmap(path, shape=(200_000, 100_000, 3), dtype=np.uint8, photometric="rgb", bigtiff=True)
+    code = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from kit.errors import run_cli\n"
+        "from kit.images.slide import open_slide\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (40 << 30, 40 << 30))\n"
+        "sys.exit(run_cli(lambda argv: open_slide(Path(argv[0])).height))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "image cannot be read: Cannot allocate memory" in done.stderr
+    assert str(path) in done.stderr
+
+
+def test_a_slide_larger_than_memory_is_read_where_it_is_needed(tmp_path):
+    path = tmp_path / "huge.tif"
+    shape = (200_000, 100_000, 3)
+    pixels_HWC = tifffile.memmap(path, shape=shape, dtype=np.uint8, photometric="rgb", bigtiff=True)
+    pixels_HWC[150_000, 77_777] = (9, 8, 7)
+    pixels_HWC.flush()
+    with open_slide(path) as slide:
+        assert (slide.height, slide.width) == shape[:2]
+        assert slide.read_band(149_998, 150_003)[2, 77_777].tolist() == [9, 8, 7]
+        assert slide.read_window(199_990, 99_990, 20, 20).shape == (20, 20, 3)
 
 
 WAYS = {

@@ -1,5 +1,6 @@
 """Files that are written by the book, but by a rare page of it."""
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -73,11 +74,27 @@ def test_a_stack_of_many_slices_is_no_colour_image(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"shape": "x", "truncated": true}', "[1]", "{", '{"shape": [3, 9, 9]}', "ImageJ="]
+    "text",
+    [
+        '{"shape": "x", "truncated": true}',
+        '{"shape": [Infinity], "truncated": true}',
+        '{"shape": [3, 9, 9]}',
+        "[1]",
+        "{",
+        "[" * 4000,
+        "ImageJ=",
+        "ImageJ=\nimages=" + "9" * 4000,
+    ],
 )
 def test_a_description_of_another_kind_is_not_read_as_a_stack(tmp_path, text):
     path = tmp_path / "gray.tif"
     tifffile.imwrite(path, np.zeros((9, 9), np.uint8), description=text, metadata=None)
+    assert read_header(path).page_count == 1
+
+
+def test_a_mask_of_single_bits_is_no_stack_of_planes(tmp_path):
+    path = tmp_path / "mask.tif"
+    tifffile.imwrite(path, np.zeros((9, 16), bool), description="ImageJ=\nimages=3", metadata=None)
     assert read_header(path).page_count == 1
 
 
@@ -133,7 +150,7 @@ def test_pages_cut_in_different_pieces_make_one_image(tmp_path, image_HWC):
                 assert np.array_equal(slide.read_window(20, 11, 50, 60), image_HWC[20:70, 11:71])
 
 
-UNWRITTEN = {None: "black", "200": "level 200", "-9999": "black"}
+UNWRITTEN = {None: "black", "200": "level 200", "256": "black", "-9999": "black"}
 
 
 @pytest.mark.parametrize("nodata", UNWRITTEN)
@@ -188,6 +205,31 @@ def test_a_raw_strip_that_is_too_short_is_an_error(write, image_HWC):
     overwrite(path, StripByteCounts=(first - 1, second))
     with pytest.raises(KitError, match="strip 0 cannot be decoded: it holds 19205 bytes instead of 19206"):
         all_rows(path)
+
+
+@pytest.mark.parametrize("layout", ["chunky", "planar"])
+def test_raw_pixels_have_no_predictor_whatever_the_tag_says(write, image_HWC, layout):
+    path = write(image_HWC, layout, rowsperstrip=50)
+    overwrite(path, ResolutionUnit=2)
+    renumber(path, "ResolutionUnit", 317)
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.pages.first.predictor == 2
+    assert np.array_equal(all_rows(path), image_HWC)
+
+
+@pytest.mark.parametrize("giant", [1, 1 << 30], ids=["scratch", "segments"])
+@pytest.mark.parametrize("codec", ["deflate", "lzw"])
+def test_of_strips_that_hold_more_than_their_rows_the_rows_are_read(write, image_HWC, codec, giant):
+    path = write(image_HWC, rowsperstrip=50, compression=codec)
+    with tifffile.TiffFile(path) as tiff:
+        (_, *others), (_, *counts) = tiff.pages.first.dataoffsets, tiff.pages.first.databytecounts
+    whole = path.read_bytes()
+    encode = {"deflate": imagecodecs.zlib_encode, "lzw": imagecodecs.lzw_encode}[codec]
+    longer = encode(image_HWC[:50].tobytes() + bytes(range(100)))
+    overwrite(path, StripOffsets=(len(whole), *others), StripByteCounts=(len(longer), *counts))
+    path.write_bytes(path.read_bytes() + longer)
+    with open_slide(path, giant=giant) as slide:
+        assert np.array_equal(slide.read_band(0, 131), image_HWC)
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "lzw"}])
