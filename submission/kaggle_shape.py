@@ -101,6 +101,7 @@ def _identity(folder: Path) -> tuple[str, str]:
 def _place(source: Path, target: Path) -> None:
     """Hard link, or copy across disks: slides are large."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)  # of a file whose name came out the same; writing to it would change both
     try:
         os.link(source, target)
     except OSError:

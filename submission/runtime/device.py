@@ -12,6 +12,9 @@ from kit.errors import KitError
 
 _TOLERANCE = 1e-2
 GIB = 1 << 30
+_MEMORY_V2 = ("memory.max", "memory.current")
+_MEMORY_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
+_CACHED = ("inactive_file ", "total_inactive_file ")
 
 
 def gpu_slots(environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[str]:
@@ -38,18 +41,32 @@ def cpu_count() -> int:
     return max(1, cores)
 
 
-def available_memory() -> int | None:
-    """Bytes that new processes may use: of the machine and of the container; None if neither says."""
+def available_memory(control: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes that new processes may use: of the machine and of the container; None if neither says.
+
+    Args:
+        control: where the kernel shows the container's limits, of either version of control groups.
+    """
     limits = []
     try:
         lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         limits += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     except OSError:
         pass
-    limit, used = (_first_numbers(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
-    if limit and used:
-        limits.append(limit[0] - used[0])
+    for folder, names in ((control, _MEMORY_V2), (control / "memory", _MEMORY_V1)):
+        limit, used = (_first_numbers(folder / name) for name in names)
+        if limit and used:
+            # Pages of files that were read count as used until somebody else needs them.
+            limits.append(limit[0] - used[0] + _reclaimable(folder / "memory.stat"))
     return min(limits) if limits else None
+
+
+def _reclaimable(statistics: Path) -> int:
+    try:
+        lines = statistics.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return max((int(line.split()[1]) for line in lines if line.startswith(_CACHED)), default=0)
 
 
 def _first_numbers(path: Path) -> list[int]:

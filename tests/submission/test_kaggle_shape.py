@@ -45,6 +45,13 @@ def test_a_competition_is_mounted_without_the_truth_of_its_test_images(tmp_path,
     assert mount_competition(tmp_path / "old", data, KIDNEY, "old") == tmp_path / "old" / KIDNEY.slug
 
 
+def test_two_files_whose_names_become_one_stay_as_they_were_made(tmp_path, dataset):
+    (dataset / "tool-1.0cu128-py3-none-any.whl").write_bytes(b"another")
+    target, _ = mount_dataset(tmp_path / "input", dataset)
+    assert (target / "tool-1.0cu128-py3-none-any.whl").read_bytes() == b"another"
+    assert (dataset / "tool-1.0+cu128-py3-none-any.whl").read_bytes() == b"wheel"
+
+
 def test_a_dataset_arrives_as_kaggle_would_mount_it(tmp_path, dataset):
     target, changes = mount_dataset(tmp_path / "input", dataset)
     assert target == tmp_path / "input" / "datasets" / "somebody" / "kit-wheels"

@@ -31,6 +31,26 @@ def test_the_environment_may_limit_them(tmp_path, chosen, slots):
     assert gpu_slots({"CUDA_VISIBLE_DEVICES": chosen}, tmp_path) == slots
 
 
+@pytest.mark.parametrize(
+    ("folder", "limit", "used"),
+    [
+        (".", "memory.max", "memory.current"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ],
+)
+def test_a_containers_memory_is_not_used_up_by_files_it_has_read(tmp_path, folder, limit, used):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    for name, text in (
+        (limit, "300000000\n"),
+        (used, "290000000\n"),
+        ("memory.stat", "anon 5\ninactive_file 200000000\nactive_file 7\n"),
+    ):
+        (tmp_path / folder / name).write_text(text)
+    assert available_memory(tmp_path) == 210_000_000
+    (tmp_path / folder / limit).write_text("max\n")
+    assert available_memory(tmp_path) != 210_000_000
+
+
 def test_memory_is_a_plausible_number():
     memory = available_memory()
     assert memory is None or 1 << 20 < memory < 1 << 50
