@@ -117,7 +117,8 @@ def read_json(path: Path) -> Any:
 def read_json_lines(path: Path) -> list[Any]:
     """Values of a file with one JSON a line; a line cut off by a kill is left out, no file is no lines."""
     values = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    # In bytes: the cut may fall into the middle of a character, and text has more ends of lines than JSON.
+    for line in path.read_bytes().split(b"\n") if path.is_file() else ():
         try:
             values.append(json.loads(line))
         except ValueError:
@@ -178,7 +179,13 @@ def read_sidecar(path: Path, *, kind: str) -> dict[str, Any]:
         KitError: either is missing, of another kind, or they do not belong together.
     """
     record: dict[str, Any] = read_json(sidecar_path(path))
-    if record.get("kind") != kind:
+    if not isinstance(record, dict) or not {"kind", "size", "sha256"} <= set(record):
+        raise KitError(
+            "this JSON does not describe an artefact",
+            where=sidecar_path(path),
+            fix="delete it and the file it lies beside, and run their step again",
+        )
+    if record["kind"] != kind:
         raise KitError(f"expected {kind}, found {record.get('kind')!r}", where=sidecar_path(path))
     if not path.is_file():
         raise KitError(f"{kind} file is missing", where=path, fix="run the step that writes it")

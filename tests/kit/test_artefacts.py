@@ -51,6 +51,8 @@ def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path):
     assert artefacts.read_json_lines(path) == []
     path.write_text('{"step": 1}\n{"step": 2}\n{"st')
     assert artefacts.read_json_lines(path) == [{"step": 1}, {"step": 2}]
+    path.write_bytes('{"name": "a\u2028b"}\n{"name": "Gr\u00f6\u00dfe"}\n'.encode()[:-5])
+    assert artefacts.read_json_lines(path) == [{"name": "a\u2028b"}]
 
 
 def test_failed_write_keeps_the_old_file(tmp_path):
@@ -105,6 +107,12 @@ def test_sidecar_completes_an_artefact_and_notices_damage(tmp_path):
     assert written["fold"] == 3
     with pytest.raises(KitError, match="expected oof, found 'weights'"):
         artefacts.read_sidecar(path, kind="oof")
+    whole = artefacts.sidecar_path(path).read_text()
+    for text in ("[]", '{"kind": "weights"}'):
+        artefacts.sidecar_path(path).write_text(text)
+        with pytest.raises(KitError, match="this JSON does not describe an artefact"):
+            artefacts.read_sidecar(path, kind="weights")
+    artefacts.sidecar_path(path).write_text(whole)
     path.write_bytes(b"w3ights")
     with pytest.raises(KitError, match=r"differs from what its JSON describes[\s\S]*delete both"):
         artefacts.read_sidecar(path, kind="weights")
