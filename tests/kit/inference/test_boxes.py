@@ -109,21 +109,25 @@ def test_one_giant_among_hundreds_of_tiny_boxes_equals_ensemble_boxes():
 
 
 @given(seed=st.integers(0, 10**6))
-def test_every_box_above_the_threshold_is_in_exactly_one_cluster(seed):
+def test_every_box_above_the_threshold_is_in_exactly_one_cluster_best_first(seed):
     boxes, scores = scene(np.random.default_rng(seed), 3, 20)
-    found = weighted_boxes_fusion(boxes, scores, [1, 1, 1], iou=0.5, skip_score=0.2)
+    weights = [1.0, 0.5, 2.0]
+    found = weighted_boxes_fusion(boxes, scores, weights, iou=0.5, skip_score=0.2)
+    weighted = [scores[s][i] * weights[s] for s, i in zip(found.sources, found.indices, strict=True)]
+    ranks = list(zip(found.of.tolist(), -np.array(weighted), strict=True))
+    assert ranks == sorted(ranks)
     fused = sorted(member for cluster in range(len(found)) for member in members(found, cluster))
     kept = [(s, i) for s, own in enumerate(scores) for i, score in enumerate(own) if score >= 0.2]
     assert fused == kept
 
 
 def test_equal_scores_are_ranked_by_source_and_then_by_index():
-    box = np.array([[0.0, 0, 1, 1]])
-    apart = np.concatenate([box, box + 5, box + 10])
-    found = weighted_boxes_fusion(
-        [apart, apart + 100], [np.full(3, 0.5), np.full(3, 0.5)], [1, 1], iou=0.5, skip_score=0
-    )
-    assert [members(found, cluster) for cluster in range(6)] == [[(s, i)] for s in (0, 1) for i in (0, 1, 2)]
+    count = 40  # so many that a sort that need not keep their order would not
+    apart = np.array([[0.0, 0, 1, 1]]) + 5 * np.arange(count)[:, None]
+    scores = np.full(count, 0.5)
+    found = weighted_boxes_fusion([apart, apart + 500], [scores] * 2, [1, 1], iou=0.5, skip_score=0)
+    expected = [[(source, index)] for source in (0, 1) for index in range(count)]
+    assert [members(found, cluster) for cluster in range(2 * count)] == expected
 
 
 def test_one_source_alone_keeps_its_boxes_and_scores():

@@ -158,6 +158,28 @@ def test_portions_of_run_lengths_give_the_same_as_all_at_once(seed, overlap):
     assert portions.scores.tolist() == whole.scores.tolist()
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 10**6),
+    masks=st.sampled_from(["votes", "soft"]),
+    overlap=st.sampled_from(["keep", "exclusive"]),
+)
+def test_neither_the_order_of_members_and_detections_nor_the_scale_of_weights_matters(seed, masks, overlap):
+    rng = np.random.default_rng(seed)
+    members, weights = [], rng.uniform(0.2, 3, 4)
+    for count in rng.integers(0, 8, 4):
+        corners = rng.integers(0, 10, (count, 2))
+        shapes = [rectangle(y, x, y + 11, x + 12) & (rng.random(SIZE) < 0.8) for y, x in corners]
+        members.append(detections(*zip(rng.random(count), shapes, strict=True)))
+    options = {"masks": masks, "overlap": overlap, "morphology": "closing", "iou": 0.4}
+    found, _ = fused(members, weights.tolist(), **options)
+    order = rng.permutation(4)
+    shuffled = [members[index].take(rng.permutation(len(members[index].scores))) for index in order]
+    again, _ = fused(shuffled, (8 * weights[order]).tolist(), **options)
+    assert again.masks == found.masks
+    assert again.scores == pytest.approx(found.scores, abs=1e-12)
+
+
 def test_scores_never_pass_one():
     twice = detections((0.9, rectangle(2, 2, 12, 12)), (0.9, rectangle(2, 2, 12, 12)))
     found, _ = fused([twice, detections()], weights=[3.0, 1.0])
