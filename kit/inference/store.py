@@ -7,7 +7,9 @@ import io
 import itertools
 import os
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,20 @@ ENGINE = 2
 
 _SYNC_BYTES = 64 << 20
 """Written to the disk at once: so the last rows do not wait for all the others to reach it."""
+
+_DAMAGED = (
+    EOFError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy and zipfile raise for bytes that are not theirs."""
 
 Levels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 """Probabilities in whole steps: the largest number of the type is probability 1."""
@@ -299,7 +315,9 @@ def _load(path: Path, read: Callable[[], T]) -> T:
         raise KitError(
             "this pass has no result for the image", where=path, fix="run the pass first"
         ) from error
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise KitError(
-            f"the result of a pass is damaged: {error}", where=path, fix="delete it and run again"
+            f"the result of a pass is damaged: {str(error) or type(error).__name__}",
+            where=path,
+            fix="delete it and run again",
         ) from error

@@ -128,6 +128,26 @@ def test_missing_and_damaged_results_name_the_file_and_the_way_out(tmp_path, rea
     assert "delete it and run again" in str(caught.value)
 
 
+@pytest.mark.parametrize(("read", "name"), [(open_map, "a.npy"), (load_detections, "a.npz")])
+def test_a_result_damaged_anywhere_is_read_or_told(tmp_path, read, name):
+    path = tmp_path / name
+    if name == "a.npy":
+        write(path, np.zeros((5, 6), np.uint16), 5)
+    else:
+        save_detections(path, CodedDetections(7, 9, np.ones((2, 4)), np.array([0.5, 0.4]), [b"05", b"12"]))
+    whole, told, places = path.read_bytes(), [], range(0, path.stat().st_size, 7)
+    cut = [whole[:length] for length in places]
+    flipped = [whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :] for at in places]
+    for damaged in cut + flipped:
+        path.write_bytes(damaged)
+        try:
+            read(path)
+        except KitError as error:
+            told.append(error.problem.removeprefix("the result of a pass is damaged: "))
+    assert len(told) > len(cut), "all that are cut short, and some of what is flipped"
+    assert all(told), "each with a reason"
+
+
 def test_other_weights_or_settings_have_another_file(tmp_path):
     def where(**changes):
         return pass_file(tmp_path, Member(**{**vars(MEMBER), **changes}), "hflip", "slide", kind="semantic")
