@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kit.competitions import coco_files, mask_text, polygon_files
+from kit.competitions import coco_files, label_images, mask_text, polygon_files
 from kit.competitions.annotations import Annotation, distinct
 from kit.competitions.coco_files import CocoFile, CocoImage
 from kit.competitions.definition import ID, Definition, Images, Kind, Truth
@@ -133,11 +132,11 @@ class ImageTruth(TruthReader):
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
         """The foreground, or one an instance in the order of their values."""
-        label_HW = _read_labels(entry.value, height, width, self.kind)
+        label_HW = label_images.read(entry.value, height, width, self.kind)
         if self.kind == "semantic":
             runs = rle.encode(label_HW != 0)
             return [Region(runs)] if len(runs) else []
-        return [Region(runs) for runs in _runs_by_label(label_HW)]
+        return [Region(runs) for runs in label_images.runs_by_label(label_HW)]
 
 
 class AnnotatedTruth(TruthReader):
@@ -274,43 +273,3 @@ def union(regions: list[Region]) -> rle.Runs:
     opens = np.flatnonzero(np.concatenate([[True], runs[1:, 0] > reached[:-1]]))
     starts, ends = runs[opens, 0], reached[np.append(opens[1:], len(runs)) - 1]
     return np.stack([starts, ends - starts], axis=1)
-
-
-def _read_labels(path: Path, height: int, width: int, kind: Kind) -> NDArray[Any]:
-    """The values of a mask image, (height, width)."""
-    import cv2
-    import tifffile
-
-    try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            label = tifffile.imread(path)
-        else:
-            label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    except (OSError, ValueError, cv2.error, tifffile.TiffFileError) as error:
-        raise KitError(f"mask image cannot be read: {error}", where=path, fix="write it again") from error
-    if label is None or label.size == 0:
-        raise KitError("mask image cannot be read", where=path, fix="write it again, as PNG or TIFF")
-    label = np.squeeze(label)
-    if label.ndim == 3 and kind == "semantic":
-        label = label[..., :3].any(axis=2)  # a fourth channel is opacity
-    if label.shape != (height, width):
-        shape = " x ".join(map(str, label.shape))
-        raise KitError(
-            f"mask image has the shape {shape}, its image {height} x {width}",
-            where=path,
-            fix="masks have the size of their images and one channel",
-        )
-    return np.asarray(label)
-
-
-def _runs_by_label(label_HW: NDArray[Any]) -> list[rle.Runs]:
-    """Runs of every value but zero, in ascending order of the values."""
-    flat = np.ascontiguousarray(label_HW.T).reshape(-1)
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    lengths = np.diff(starts, append=flat.size)
-    values = flat[starts]
-    order = np.argsort(values, kind="stable")
-    pieces = np.flatnonzero(np.diff(values[order])) + 1
-    runs = np.stack([starts, lengths], axis=1)[order]
-    groups = zip(np.split(values[order], pieces), np.split(runs, pieces), strict=True)
-    return [part for value, part in groups if value[0] != 0]

@@ -87,6 +87,47 @@ def test_a_mask_image_that_is_damaged_or_of_another_size_is_named(tmp_path, name
         reader.regions(entry, 8, 6)
 
 
+@pytest.mark.parametrize("size", [(1, 8), (8, 1), (1, 1), (2, 3)])
+@pytest.mark.parametrize("axes", [(), (0,), (0, 1), (2,)], ids=["plain", "front", "two in front", "behind"])
+@pytest.mark.parametrize("kind", ["semantic", "instance"])
+def test_images_of_one_row_or_column_keep_it_and_lose_other_axes_of_length_one(tmp_path, size, axes, kind):
+    label_HW = np.ones(size, np.uint8)
+    label_HW[0, 0] = 0
+    tifffile.imwrite(tmp_path / "a.tif", np.expand_dims(label_HW, axes))
+    reader = truths.ImageTruth(Truth(form="images", file="{id}.tif"), kind)
+    (entry,) = reader.entries(tmp_path, "{id}.tif")
+    regions = reader.regions(entry, *size)
+    assert [rle.decode(region.runs, *size).tolist() for region in regions] == (
+        [(label_HW == 1).tolist()] if label_HW.any() else []
+    )
+
+
+def test_a_coloured_mask_of_one_row_is_no_stack_of_rows(tmp_path):
+    colours_HWC = np.zeros((1, 8, 3), np.uint8)
+    colours_HWC[0, 2:4, 1] = 5
+    assert cv2.imwrite(str(tmp_path / "a.png"), colours_HWC)
+    reader = truths.ImageTruth(Truth(form="images", file="{id}.png"), "semantic")
+    (entry,) = reader.entries(tmp_path, "{id}.png")
+    (region,) = reader.regions(entry, 1, 8)
+    assert region.runs.tolist() == [[2, 2]]
+
+
+@pytest.mark.parametrize("offset", range(8, 260, 4))
+def test_whatever_is_damaged_in_a_mask_is_told_and_never_asks_for_endless_memory(tmp_path, offset):
+    tifffile.imwrite(tmp_path / "a.tif", LABEL_HW, compression="zlib", metadata=None)
+    whole = bytearray((tmp_path / "a.tif").read_bytes())
+    whole[offset : offset + 3] = b"\xff\x7f\xee"
+    (tmp_path / "a.tif").write_bytes(whole)
+    reader = truths.ImageTruth(Truth(form="images", file="{id}.tif"), "instance")
+    (entry,) = reader.entries(tmp_path, "{id}.tif")
+    told = None
+    try:
+        reader.regions(entry, 6, 8)
+    except KitError as error:
+        told = error
+    assert told is None or told.where == str(tmp_path / "a.tif")
+
+
 def test_no_mask_images_at_all_are_an_error(tmp_path):
     truth = Truth(form="images", file="masks/{id}.png")
     reader = truths.ImageTruth(truth, "semantic")

@@ -1,0 +1,84 @@
+"""Mask images: of each pixel whether it is foreground, or which instance it belongs to."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.competitions.definition import Kind
+from kit.errors import KitError
+from kit.masks import rle
+
+_CHANNELS = 4
+"""Most values a pixel that a mask image may have."""
+
+
+def read(path: Path, height: int, width: int, kind: Kind) -> NDArray[Any]:
+    """The values of a mask image.
+
+    Args:
+        path: a TIFF or what OpenCV reads.
+        height: rows of its image.
+        width: columns of its image.
+        kind: of the predictions; a colour is foreground, but no label of an instance.
+
+    Returns:
+        (height, width).
+
+    Raises:
+        KitError: the file is damaged, or has another size or more channels than it should.
+    """
+    import cv2
+    import tifffile
+
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            with tifffile.TiffFile(path) as tiff:
+                shape = tiff.series[0].shape  # looked at first: a damaged file may claim any size
+                fits = math.prod(shape) <= _CHANNELS * height * width
+                label = tiff.series[0].asarray() if fits else None
+        else:
+            label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            shape = (0,) if label is None else label.shape
+    except Exception as error:  # damaged TIFFs end in errors of every kind
+        raise KitError(f"mask image cannot be read: {error}", where=path, fix="write it again") from error
+    if not math.prod(shape):
+        raise KitError("mask image cannot be read", where=path, fix="write it again, as PNG or TIFF")
+    if label is not None:
+        label = _flat(label, height, width, kind)
+        shape = label.shape
+    if label is None or shape != (height, width):
+        raise KitError(
+            f"mask image has the shape {' x '.join(map(str, shape))}, its image {height} x {width}",
+            where=path,
+            fix="masks have the size of their images and one channel",
+        )
+    return label
+
+
+def _flat(label: NDArray[Any], height: int, width: int, kind: Kind) -> NDArray[Any]:
+    """Values without axes of length one and, for whole images, without colours."""
+    while label.ndim > 2 and label.shape[0] == 1 and (label.ndim > 3 or label.shape[:2] != (height, width)):
+        label = label[0]
+    if label.ndim == 3 and label.shape[2] == 1:
+        return label[..., 0]
+    if label.ndim == 3 and kind == "semantic":
+        return np.asarray(label[..., :3].any(axis=2))  # a fourth channel is opacity
+    return label
+
+
+def runs_by_label(label_HW: NDArray[Any]) -> list[rle.Runs]:
+    """Runs of every value but zero, in ascending order of the values."""
+    flat = np.ascontiguousarray(label_HW.T).reshape(-1)
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    lengths = np.diff(starts, append=flat.size)
+    values = flat[starts]
+    order = np.argsort(values, kind="stable")
+    pieces = np.flatnonzero(np.diff(values[order])) + 1
+    runs = np.stack([starts, lengths], axis=1)[order]
+    groups = zip(np.split(values[order], pieces), np.split(runs, pieces), strict=True)
+    return [part for value, part in groups if value[0] != 0]
