@@ -19,6 +19,8 @@ from kit.competitions.truths import TruthEntry
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8
 
+_ONE_OF_TWO = "keep one of the two"
+
 
 class TiffCompetition(Competition):
     """A competition with one TIFF an image; subclasses say what a prediction is.
@@ -108,6 +110,8 @@ class TiffCompetition(Competition):
             if self._truth.exists(data, name):
                 missing = set(wanted) - set(entries)
                 found = [entry for entry in self._truth.entries(data, name) if entry.id in missing]
+                if twice := submissions.repeated(entry.id for entry in found):
+                    raise KitError(f"id {twice[0]} is there twice", where=data / name, fix=_ONE_OF_TWO)
                 entries |= {entry.id: entry for entry in found}
         absent = [image_id for image_id in wanted if image_id not in entries]
         if absent:
@@ -127,9 +131,12 @@ class TiffCompetition(Competition):
         report = Report(str(data))
         if not self.check_folder(report, data):
             return report
-        self._check_test(report, data, on_kaggle=not need_train)
+        test = self._check_test(report, data, on_kaggle=not need_train)
         if need_train:
-            self._check_train(report, data)
+            train = self._check_train(report, data)
+            for image_id in [key for key in test if train.get(key, test[key]) != test[key]]:
+                text = f"{image_id} is the id of a training image and of another one to predict"
+                report.error(text, str(data), "rename one of them: truth and scores go by the id alone")
         return report
 
     def parse(
@@ -179,12 +186,13 @@ class TiffCompetition(Competition):
     def _pattern(self, split: Split) -> PathPattern:
         return PathPattern(self.format.images.train if split == "train" else self.format.images.test)
 
-    def _check_test(self, report: Report, data: Path, *, on_kaggle: bool) -> None:
+    def _check_test(self, report: Report, data: Path, *, on_kaggle: bool) -> dict[str, tuple[int, int]]:
+        """Check the images to predict; returns the sizes of those that can be used."""
         try:
             ids = self.test_ids(data)
         except KitError as error:
             report.take(error)
-            return
+            return {}
         listed = data / SAMPLE_SUBMISSION
         for image_id in submissions.repeated(ids):
             report.error(f"id {image_id} is there twice", str(listed), "download the table again")
@@ -202,28 +210,38 @@ class TiffCompetition(Competition):
             name = self._pattern("test").text.replace(ID, unlisted[0])
             text = f"image {name}{more} is not in {SAMPLE_SUBMISSION}"
             report.alarm(text, str(listed), "only listed images are predicted")
+        return sizes
 
-    def _check_train(self, report: Report, data: Path) -> None:
+    def _check_train(self, report: Report, data: Path) -> dict[str, tuple[int, int]]:
+        """Check images with truth; returns the sizes of those that can be used."""
         path = data / self.truth_files[0]
         try:
             entries = list(self._truth.entries(data, self.truth_files[0]))
         except KitError as error:
             report.take(error)
-            return
+            return {}
         for image_id in submissions.repeated(entry.id for entry in entries):
-            report.error(f"id {image_id} is there twice", str(path), "keep one of the two")
+            report.error(f"id {image_id} is there twice", str(path), _ONE_OF_TWO)
         sizes, faults = self._headers(report, data, [entry.id for entry in entries], "train")
         for fault in faults:
             report.take(fault)
+        empty = bool(sizes)
         for entry in entries:
             if entry.id in sizes:
                 try:
-                    self.decode_truth(entry, *sizes[entry.id])
+                    truth = self.decode_truth(entry, *sizes[entry.id])
+                    empty = empty and not submissions.areas_of(truth).any()
                 except KitError as error:
                     report.take(error, entry.where)
+                    empty = False
+        if empty:
+            report.alarm(
+                "no training image has a mask", str(path), "does the definition name what is scored?"
+            )
         self._metadata.check(report, data, "train", sizes)
         report.facts["training images with truth"] = float(len(sizes))
         self.note_truth(report, entries)
+        return sizes
 
     def _headers(
         self, report: Report, data: Path, ids: Iterable[str], split: Split

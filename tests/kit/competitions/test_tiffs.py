@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from kit import competitions
 from kit.errors import KitError
 
 RNG = np.random.default_rng(7)
@@ -150,6 +151,32 @@ def test_training_ids_listed_twice_are_errors(each):
     text = path.read_text()
     path.write_text(text + text.splitlines()[-1] + "\n")
     assert f"error: id aa is there twice [{path}] -> keep one of the two" in lines(each.check())
+    with pytest.raises(KitError, match="id aa is there twice"):
+        each.competition.truth(each.root, ["aa"])
+    assert list(each.competition.truth(each.root, ["bb"])) == ["bb"]
+
+
+def test_a_training_image_may_be_predicted_but_its_id_may_not_mean_two_images(each):
+    """The public part of many competitions is a copy of a training image."""
+    row = (each.root / "sample_submission.csv").read_text().splitlines()[-1].split(",")
+    each.table("sample_submission.csv", each.competition.columns, ["aa", *row[1:]])
+    for image_id in ("cc", "dd"):
+        each.competition.image_path(each.root, image_id, "test").unlink()
+    each.image("test", "aa", RGB_HWC)
+    assert not [line for line in lines(each.check()) if line.startswith("error")]
+    each.image("test", "aa", RGB_HWC[:9])
+    (error,) = [line for line in lines(each.check()) if line.startswith("error")]
+    assert error.startswith("error: aa is the id of a training image and of another one to predict")
+
+
+def test_training_images_without_any_mask_are_an_alarm(kidney, vasculature, tmp_path):
+    kidney.table("train.csv", ("id", "encoding"), ("aa", ""), ("bb", ""))
+    (tmp_path / "own.toml").write_text(
+        'like = "vasculature"\nname = "own"\n[truth]\nscored = ["blood_vessels"]\n'  # a slip of the pen
+    )
+    for report in (kidney.check(), competitions.get(tmp_path / "own.toml").check(vasculature.root)):
+        (alarm,) = [line for line in lines(report) if line.startswith("alarm")]
+        assert alarm.startswith("alarm: no training image has a mask")
 
 
 def test_truth_of_held_out_images_comes_from_the_solution(each):
