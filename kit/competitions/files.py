@@ -40,19 +40,17 @@ class PathPattern:
     def id_of(self, name: str) -> str | None:
         """The id of the image that a file name in some table means; None if it means none.
 
-        As many folders count as name and pattern agree on, but all from the first one with the id; suffixes
-        do not count. So "train/{id}.tif" finds "a" in "a.png", "train/a.tif" and "/slides/a.tif".
+        Neither the suffix nor folders in front of the last `{id}` count, so "train/{id}.tif" finds "a" in
+        "a.png", "train/a.tif" and "/slides/a.tif".
         """
         try:
-            given = PurePosixPath(name.replace("\\", "/").lstrip("/")).with_suffix("").parts
+            given = PurePosixPath(name.replace("\\", "/")).with_suffix("").parts
         except ValueError:  # there is no name
             return None
         wanted = PurePosixPath(self.text).with_suffix("").parts
-        for common in range(min(len(given), len(wanted)), 0, -1):
-            tail = "/".join(wanted[-common:])
-            if ID in tail and (match := _form(tail).fullmatch("/".join(given[-common:]))):
-                return match[1]
-        return None
+        tail = wanted[max(place for place, part in enumerate(wanted) if ID in part) :]
+        match = _form("/".join(tail)).fullmatch("/".join(given[-len(tail) :]))
+        return match[1] if match else None
 
 
 def _form(text: str) -> re.Pattern[str]:

@@ -70,7 +70,11 @@ def test_a_file_is_parsed_once_and_again_when_it_has_changed(tmp_path):
     first = coco_files.read(path)
     assert coco_files.read(path) is first
     os.utime(path, ns=(1, 1))
-    assert coco_files.read(path) is not first
+    again = coco_files.read(path)
+    assert again is not first
+    path.write_text(json.dumps(whole(), indent=1))
+    os.utime(path, ns=(1, 1))
+    assert coco_files.read(path) is not again
     path.unlink()
     with pytest.raises(KitError, match="file is missing"):
         coco_files.read(path)
@@ -170,6 +174,7 @@ def test_what_is_wrong_with_an_item_is_said_with_its_place(refusal, part, number
         ("train/{id}/image.tif", "a.tif", None),
         ("train/{id}/im/{id}.tif", "a.tif", "a"),
         ("train/{id}/im/{id}.tif", "a/im/a.tif", "a"),
+        ("train/{id}/image.tif", "/image.tif", None),
         ("{id}.tif", "/a.tif", "a"),
         ("{id}.tif", ".a.tif", None),
         ("{id}.tif", "", None),

@@ -7,6 +7,7 @@ import pytest
 import tifffile
 
 from kit import competitions
+from kit.competitions import truths
 from kit.competitions.base import Instances
 from kit.competitions.parsing import parse
 from kit.errors import KitError
@@ -18,7 +19,7 @@ slug = "cells"
 kind = "instance"
 [images]
 train = "train/{id}.tif"
-test = "test/{id}.tif"
+test = "test/{id}/image.tif"
 [truth]
 form = "coco"
 file = "train.json"
@@ -92,11 +93,10 @@ def folder(tmp_path):
     """Makes a folder with training truth, and a competition of it."""
 
     def make(value, text=TOML):
-        for split, names in (("train", "ab"), ("test", "c")):
-            (tmp_path / "data" / split).mkdir(parents=True)
-            for name in names:
-                picture_HWC = np.full((10, 12, 3), 200, np.uint8)
-                tifffile.imwrite(tmp_path / "data" / split / f"{name}.tif", picture_HWC, photometric="rgb")
+        for name in ("train/a.tif", "train/b.tif", "test/c/image.tif"):
+            path = tmp_path / "data" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(path, np.full((10, 12, 3), 200, np.uint8), photometric="rgb")
         (tmp_path / "data" / "train.json").write_text(json.dumps(value))
         (tmp_path / "cells.toml").write_text(text)
         return competitions.get(tmp_path / "cells.toml"), tmp_path / "data"
@@ -142,6 +142,9 @@ def test_a_mask_of_the_whole_image_is_the_union_of_what_is_scored_crowds_include
     expected_HW = CELL[1] | DIVIDING[1] | CROWD[1]
     assert np.array_equal(rle.decode(truth["a"].runs, 10, 12), expected_HW)
     assert len(truth["b"].runs) == 0
+    reader = truths.reader(competition.format)
+    regions = reader.regions(next(reader.entries(data, "train.json")), 10, 12)
+    assert [region.ignored for region in regions] == [False] * 3
 
 
 def test_without_names_every_category_is_scored(folder):
@@ -153,7 +156,7 @@ def test_without_names_every_category_is_scored(folder):
 
 def test_held_out_images_have_a_file_of_their_own(folder):
     competition, data = folder(truth_file(*ANNOTATIONS))
-    (data / "test.json").write_text(json.dumps(truth_file(annotation(CELL), names=("test/c",))))
+    (data / "test.json").write_text(json.dumps(truth_file(annotation(CELL), names=("test/c/image",))))
     truth = competition.truth(data, ["c", "a"])
     assert pixels(truth["c"].masks) == [CELL[1].tolist()]
     assert len(truth["a"].masks) == 2

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from kit.competitions import truths
 from kit.competitions.definition import Truth
 from kit.competitions.files import PathPattern
+from kit.competitions.polygon_files import Outlines
 from kit.errors import KitError
 from kit.masks import rle
 
@@ -188,6 +189,16 @@ def test_a_wrong_file_of_polygons_is_named(tmp_path, text, shown):
     assert shown in caught.value.problem
     assert caught.value.where == str(tmp_path / "a.json")
     assert "a file is a list of rings" in caught.value.fix
+
+
+def test_a_nest_too_deep_to_be_compared_is_refused_when_drawn():
+    nest = []
+    for _ in range(5000):
+        nest = [nest]
+    entry = truths.TruthEntry("a", "a.json", [Outlines(number=4, type="", rings=[nest])])
+    with pytest.raises(KitError, match="ring 0 is no list") as caught:
+        truths.PolygonTruth(Truth(form="polygons", file="{id}.json"), "semantic").regions(entry, 6, 8)
+    assert caught.value.where == "a.json, annotation 4"
 
 
 def test_instances_in_a_table_come_together_whatever_their_order(tmp_path):

@@ -108,7 +108,7 @@ def test_lengths_are_refused_unless_they_are_all_the_pixels(counts):
         ([0, 0, 5, 0, 5, 10**400], "polygon 1 is no list of six or more finite numbers"),
         ([0, 0, 5, 0, 5, None], "polygon 1 is no list of six or more finite numbers"),
         ([0, 0, 5, 0, 5, "5"], "polygon 1 is no list of six or more finite numbers"),
-        ([[0, 0], [5, 0], [5, 5]], "polygon 1 is no list of six or more finite numbers"),
+        ([[0, 0], [5, 0], [5, 5]] * 2, "polygon 1 is no list of six or more finite numbers"),
         ([0, 0, 5, 0, 5, [5]], "polygon 1 is no list of six or more finite numbers"),
         ("outline", "polygon 1 is no list of six or more finite numbers"),
         (7, "polygon 1 is no list of six or more finite numbers"),
@@ -121,9 +121,15 @@ def test_bad_polygons_are_refused_before_pycocotools_sees_them(polygon, problem)
     assert problem in refusal([SQUARE, polygon])
 
 
+def test_a_polygon_may_reach_beyond_its_image_by_the_image_s_own_size():
+    assert drawn([[-8, -6, 16, -6, 16, 12, -8, 12]], 6, 8).all()
+
+
 def test_a_polygon_that_would_take_all_memory_is_refused():
     zigzag = [0, 0, 40_000, 40_000] * 200
     assert refusal([zigzag], 40_000, 40_000).startswith("polygon 0 is 1.6e+07 pixels long")
+    back = [0, 0, 3_000_000, 0, 6_000_000, 0]  # as far again to where it began
+    assert refusal([back], 1, 10_000_000).startswith("polygon 0 is 1.2e+07 pixels long")
     assert "too large for COCO's polygons" in refusal([SQUARE], 50_000, 50_000)
 
 
