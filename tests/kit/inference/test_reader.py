@@ -86,9 +86,17 @@ def test_each_window_is_what_it_would_be_alone_at_any_scale(core, context, scale
         assert (input_HWC == alone_HWC).mean() > 0.999
 
 
-@pytest.mark.parametrize("scales", [(1.0, 0.5), (0.7, 1.0), (2.0, 1.0, 0.25)])
-def test_several_scales_see_the_same_windows(scales):
-    image_HWC, plan = noise(50, 70), SemanticSettings(core=32, context=16, scale=0.5)
+@pytest.mark.parametrize(
+    ("core", "scales"),
+    [
+        (32, (1.0, 0.5)),
+        (32, (0.7, 1.0)),
+        (32, (2.0, 1.0, 0.25)),
+        (576, (1.0, 2 / 3)),  # 2 and 3 pixels become one, in more rows than are read at once
+    ],
+)
+def test_several_scales_see_the_same_windows(core, scales):
+    image_HWC, plan = noise(50, 70), SemanticSettings(core=core, context=core // 2, scale=0.5)
     together = windows(ArraySource(image_HWC), plan, scales)
     for index, scale in enumerate(scales):
         alone = windows(ArraySource(image_HWC), plan, (scale,))
