@@ -98,12 +98,16 @@ def test_small_and_unlikely_instances_are_dropped():
     member = detections(
         (0.9, rectangle(0, 0, 4, 4)), (0.5, rectangle(8, 8, 20, 20)), (0.1, rectangle(0, 20, 9, 29))
     )
-    found, _ = fused([member], min_area=17)
-    assert found.scores.tolist() == [0.5, 0.1]
-    found, _ = fused([member], min_score=0.2)
-    assert found.scores.tolist() == [0.9, 0.5]
-    found, _ = fused([member], skip_score=0.2)
-    assert found.scores.tolist() == [0.9, 0.5]
+    for options, kept in (
+        ({"min_area": 16}, [0.9, 0.5, 0.1]),
+        ({"min_area": 17}, [0.5, 0.1]),
+        ({"min_score": 0.5}, [0.9, 0.5]),
+        ({"min_score": 0.51}, [0.9]),
+        ({"skip_score": 0.5}, [0.9, 0.5]),
+        ({"skip_score": 0.51}, [0.9]),
+    ):
+        found, _ = fused([member], **options)
+        assert found.scores.tolist() == kept
 
 
 def test_soft_masks_are_means_weighted_by_score_and_weight():
@@ -117,10 +121,12 @@ def test_soft_masks_are_means_weighted_by_score_and_weight():
         assert np.array_equal(mask_HW, mean_HW >= threshold)
 
 
-def test_a_soft_mask_of_two_equal_halves_reaches_half():
+def test_a_soft_mask_of_two_equal_halves_reaches_half_and_no_more():
     masks = [rectangle(4, 4, 14, 14), rectangle(4, 4, 14, 13)]
-    _, (mask_HW,) = fused([detections((0.7, mask)) for mask in masks], masks="soft", mask_threshold=0.5)
-    assert np.array_equal(mask_HW, masks[0])
+    for threshold, expected_HW in zip((0.5, 0.5000001), masks, strict=True):
+        members = [detections((0.7, mask)) for mask in masks]
+        _, (mask_HW,) = fused(members, masks="soft", mask_threshold=threshold)
+        assert np.array_equal(mask_HW, expected_HW)
 
 
 @pytest.mark.parametrize(("confidence", "score"), [("avg", 0.45), ("max", 0.6), ("box_and_model_avg", 0.45)])
@@ -197,6 +203,8 @@ def test_views_of_a_member_are_merged_by_nms():
     merged = fusion.merge_views([one, other], InstanceSettings(size=30))
     assert merged.scores.tolist() == [0.9, 0.7, 0.4]
     assert merged.masks == [one.masks[0], other.masks[1], one.masks[1]]
+    both = fusion.merge_views([one, other], InstanceSettings(size=30, nms_iou=0.91))  # theirs is 10 / 11
+    assert both.scores.tolist() == [0.9, 0.8, 0.7, 0.4]
     best = fusion.merge_views([one, other], InstanceSettings(size=30, max_per_image=2))
     assert best.scores.tolist() == [0.9, 0.7]
 

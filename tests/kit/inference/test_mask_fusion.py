@@ -108,9 +108,9 @@ def test_more_sheets_than_sixteen_bits_can_number_are_kept_apart(monkeypatch):
 
 
 def test_frames_are_rounded_outwards_and_cut_at_the_image():
-    boxes = np.array([[1.2, 3.0, 4.0, 5.1], [-9.0, -1.0, 99.0, 99.0], [40.0, 2.0, 50.0, 3.0]])
+    boxes = np.array([[1.7, 3.0, 4.2, 5.1], [-9.0, -1.0, 99.0, 99.0], [40.0, 2.0, 50.0, 3.0]])
     frames = mask_fusion.Frames.around(boxes, *SIZE)
-    assert frames.tlbr.tolist() == [[3, 1, 6, 4], [0, 0, 23, 31], [2, 31, 3, 31]]
+    assert frames.tlbr.tolist() == [[3, 1, 6, 5], [0, 0, 23, 31], [2, 31, 3, 31]]
 
 
 def test_shares_keep_ratios_and_count_zeros_alike():
@@ -120,6 +120,14 @@ def test_shares_keep_ratios_and_count_zeros_alike():
     assert len({*parts[2:5].tolist()}) == 1
     assert parts.min() > 0
     assert sums.tolist() == [parts[:2].sum(), parts[2:5].sum(), parts[5], 0]
+
+
+@pytest.mark.parametrize(("min_area", "areas"), [(1, [6, 3, 3]), (3, [6, 3, 3]), (4, [6, 0, 6])])
+def test_an_exclusive_mask_of_just_enough_pixels_stays_and_a_smaller_one_takes_none(min_area, areas):
+    masks = np.zeros((3, *SIZE), bool)
+    for number, mask_HW in enumerate(masks):
+        mask_HW[4, 3 * number : 3 * number + 6] = True
+    assert mask_fusion.exclusive(coded(masks), *SIZE, min_area).areas().tolist() == areas
 
 
 @settings(deadline=None, max_examples=40)
