@@ -115,7 +115,10 @@ class Truth(MaskText):
                     f"{key} is missing", fix=f"name the column of {self.file} that holds the {key}s"
                 )
         if (self.scored or self.ignored) and self.form not in ("polygons", "coco"):
-            raise KitError("scored and ignored are types of polygons", fix=f"leave them out with {self.form}")
+            raise KitError(
+                "scored and ignored are types of polygons",
+                fix=f"leave them out with {self.form}; what `like` gave ends with []",
+            )
         if both := set(self.scored) & set(self.ignored):
             raise KitError(f"{min(both)!r} is both scored and ignored", fix="keep one of the two")
 

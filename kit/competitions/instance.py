@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kit.competitions import mask_text, submissions
 from kit.competitions.annotations import distinct
@@ -16,7 +17,6 @@ from kit.competitions.tiffs import TiffCompetition
 from kit.competitions.truths import AnnotatedTruth, TruthEntry
 from kit.errors import KitError
 from kit.masks import coco, many, rle
-from kit.masks.iou import iou_matrix
 
 _FORM = "a prediction is '{} score mask', repeated with blanks between"
 _INSIDE = 0.5
@@ -101,30 +101,38 @@ class InstanceCompetition(TiffCompetition):
         thresholds = self.format.metric.iou
         if not any(image.ignored for image in true.values()):
             return Score(self.metric, mean_average_precision(true, found, thresholds), {})
-        values = [mean_average_precision(true, _judged(true, found, iou), [iou]) for iou in thresholds]
+        judged = zip(_judged(true, found, thresholds), thresholds, strict=True)
+        values = [mean_average_precision(true, kept, [iou]) for kept, iou in judged]
         return Score(self.metric, sum(values) / len(values), {})
 
 
 def _judged(
-    truth: Mapping[str, Instances], predictions: Mapping[str, Instances], iou: float
-) -> Mapping[str, Instances]:
-    """Predictions without those in ignored regions that do not overlap a true instance enough to find it."""
-    kept = dict(predictions)
+    truth: Mapping[str, Instances], predictions: Mapping[str, Instances], thresholds: Sequence[float]
+) -> list[dict[str, Instances]]:
+    """Predictions for each threshold without those that lie in ignored regions and find no true instance."""
+    from kit.metrics.average_precision import precision_recalls
+
+    kept = [dict(predictions) for _ in thresholds]
     for key in truth.keys() & predictions.keys():
         true, found = truth[key], predictions[key]
         if not true.ignored or not found.masks:
             continue
-        height, width = true.height, true.width
-        beside = [coco.runs_of(counts, height, width) for counts in true.ignored]
-        overlaps = iou_matrix(found.masks, true.masks, height, width)
-        judged = [
-            index
-            for index, counts in enumerate(found.masks)
-            if bool(np.any(overlaps[index] >= iou))
-            or not _inside(coco.runs_of(counts, height, width), beside)
-        ]
-        kept[key] = Instances(height, width, found.scores[judged], [found.masks[index] for index in judged])
+        order = np.argsort(-found.scores, kind="stable")  # that of the curve
+        inside = _inside(found, true)[order]
+        curves = precision_recalls({key: true}, {key: found}, thresholds)
+        for judged, curve in zip(kept, curves, strict=True):
+            places = order[curve.correct | ~inside].tolist()
+            masks = [found.masks[place] for place in places]
+            judged[key] = Instances(true.height, true.width, found.scores[places], masks)
     return kept
+
+
+def _inside(found: Instances, true: Instances) -> NDArray[np.bool_]:
+    """Which detections lie in an ignored region, (n,)."""
+    regions = [coco.runs_of(counts, true.height, true.width) for counts in true.ignored]
+    masks = [coco.runs_of(counts, true.height, true.width) for counts in found.masks]
+    shared = [max(rle.intersection(runs, region) for region in regions) for runs in masks]
+    return np.array(shared) > _INSIDE * np.array([rle.area(runs) for runs in masks])
 
 
 def _require_masks(masks: Sequence[bytes], size: tuple[int, int], where: str) -> None:
@@ -135,11 +143,6 @@ def _require_masks(masks: Sequence[bytes], size: tuple[int, int], where: str) ->
         for number, counts in enumerate(masks, start=1):
             coco.runs_of(counts, *size, where=f"{where}, prediction {number}")
         raise
-
-
-def _inside(runs: rle.Runs, regions: Sequence[rle.Runs]) -> bool:
-    shared = max(rle.intersection(runs, region) for region in regions)
-    return shared > _INSIDE * rle.area(runs)
 
 
 def _score(text: str, where: str, fix: str) -> float:
