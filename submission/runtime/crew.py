@@ -93,7 +93,16 @@ class Crew:
             extra["CUDA_VISIBLE_DEVICES"] = ""
         else:
             extra = {"CUDA_VISIBLE_DEVICES": self.gpus[slot]}
-        self.pool.spawn(device, slot, extra)
+        try:
+            self.pool.spawn(device, slot, extra)
+        except OSError as error:  # no process, no memory, no room for its log
+            self.journal.problem(f"a worker could not be started: {error.strerror or error}")
+            if not self.pool.workers:
+                self.broken = KitError(
+                    f"workers cannot be started: {error.strerror or error}",
+                    where=self.pool.logs,
+                    fix="free memory, and space on that disk",
+                )
 
     def poll(self, timeout: float) -> list[Message]:
         """Messages that concern tasks; those about workers themselves are dealt with here.
@@ -133,6 +142,8 @@ class Crew:
 
     def _gone(self, worker: Worker) -> None:
         """Replace a dead worker, unless workers die before they ever get ready."""
+        if worker.device != "cpu" and not self.gpus:
+            return  # the last GPU was given up in the same moment
         self._failed_starts = 0 if worker.ready else self._failed_starts + 1
         if self._failed_starts < 2 * max(1, self.size):
             self._spawn(worker.device, worker.slot)

@@ -6,8 +6,10 @@ order.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -88,7 +90,14 @@ def link_wheels(found: Sequence[Found], folder: Path) -> list[Path]:
     return links
 
 
-def install(found: Sequence[Found], site: Path, scratch: Path, *, timeout: float) -> Installed:
+def install(
+    found: Sequence[Found],
+    site: Path,
+    scratch: Path,
+    *,
+    timeout: float,
+    on_start: Callable[[subprocess.Popen[str]], None] = lambda _: None,
+) -> Installed:
     """Install wheels without their dependencies, which the caller has listed.
 
     Args:
@@ -96,6 +105,7 @@ def install(found: Sequence[Found], site: Path, scratch: Path, *, timeout: float
         site: target folder; created.
         scratch: for links and caches.
         timeout: seconds a tool may take before the next one is tried.
+        on_start: given each tool's process, which leads a group of its own, for whoever has to end it early.
 
     Raises:
         KitError: no tool managed, or what came out is not what was asked for.
@@ -112,10 +122,10 @@ def install(found: Sequence[Found], site: Path, scratch: Path, *, timeout: float
     common = ["--no-index", "--no-deps", "--target", str(site), *map(str, links)]
     if uv := shutil.which("uv"):
         uv_command = [uv, "pip", "install", "--quiet", "--offline", "--python", sys.executable, *common]
-        tools.append(("uv", lambda: _run(uv_command, environment, timeout)))
+        tools.append(("uv", lambda: _run(uv_command, environment, timeout, on_start)))
     if has_pip():
         pip_command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", *common]
-        tools.append(("pip", lambda: _run(pip_command, environment, timeout)))
+        tools.append(("pip", lambda: _run(pip_command, environment, timeout, on_start)))
     tools.append(("unzip", lambda: unzip(links, site)))
     notes: list[str] = []
     for name, tool in tools:
@@ -170,18 +180,36 @@ def unzip(wheels: Sequence[Path], site: Path) -> None:
         raise KitError(f"unpacking failed: {error}", where=site) from error
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], timeout: float) -> None:
+def _run(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    timeout: float,
+    on_start: Callable[[subprocess.Popen[str]], None],
+) -> None:
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             command,
             env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
             stdin=subprocess.DEVNULL,
-        )
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            on_start(process)
+            try:
+                text, _ = process.communicate(timeout=timeout)
+            finally:
+                end(process)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise KitError(f"{Path(command[0]).name} did not finish: {error}") from error
-    if done.returncode != 0:
-        raise KitError((done.stderr or done.stdout).strip()[-_TAIL:] or f"exit code {done.returncode}")
+    if process.returncode != 0:
+        raise KitError(text.strip()[-_TAIL:] or f"exit code {process.returncode}")
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Kill a tool and all it started, if it still runs."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -147,14 +147,14 @@ def supervise(supervisor: Supervisor) -> int:
     code = _CRASHED
     try:
         supervisor.begin()
-        try:
-            supervisor.work()
-        except Exception as error:  # noqa: BLE001 - complete rows are written even so
-            journal.problem(
-                f"the supervisor failed: {type(error).__name__}: {error}", trace=traceback.format_exc()
-            )
-            traceback.print_exc()
-        supervisor.finish()
+        for step in (supervisor.work, supervisor.finish):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - complete rows are written and reported even so
+                journal.problem(
+                    f"the supervisor failed: {type(error).__name__}: {error}", trace=traceback.format_exc()
+                )
+                traceback.print_exc()
         code = conclude(supervisor)
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -6,7 +6,7 @@ import csv
 import io
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ Size = tuple[int, int]
 
 
 def image_sizes(
-    competition: Competition, data: Path, ids: Sequence[str]
+    competition: Competition, data: Path, ids: Sequence[str], *, limit: float | None = None
 ) -> tuple[dict[str, Size], dict[str, str]]:
     """Sizes of the test images from their headers, several at a time.
 
@@ -31,6 +31,7 @@ def image_sizes(
         competition: knows where images lie.
         data: its folder.
         ids: of the images.
+        limit: seconds for all of them, as a mount may keep a reader waiting for good; None: no limit.
 
     Returns:
         id -> (height, width), and id -> why the image cannot be read.
@@ -42,16 +43,22 @@ def image_sizes(
             require_rgb8(header)
         except KitError as error:
             return error.problem
+        except Exception as error:  # noqa: BLE001 - one odd file costs its row, never the run
+            return f"{type(error).__name__}: {error}"
         return header.height, header.width
 
     sizes: dict[str, Size] = {}
     unreadable: dict[str, str] = {}
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for image, result in zip(ids, pool.map(look, ids), strict=True):
-            if isinstance(result, str):
-                unreadable[image] = result
-            else:
-                sizes[image] = result
+    pool = ThreadPoolExecutor(_THREADS)
+    jobs = {image: pool.submit(look, image) for image in ids}
+    finished, _ = wait(jobs.values(), timeout=limit)
+    pool.shutdown(wait=False, cancel_futures=True)
+    for image, job in jobs.items():
+        result = job.result() if job in finished else f"its header was not read within {limit:g} s"
+        if isinstance(result, str):
+            unreadable[image] = result
+        else:
+            sizes[image] = result
     return sizes, unreadable
 
 

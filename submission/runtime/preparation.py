@@ -6,6 +6,7 @@ is announced as soon as it is, so that the first pass does not wait for the last
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 import traceback
@@ -18,7 +19,7 @@ from typing import Any
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.manifest import Entry, Manifest
-from submission.runtime.install import install
+from submission.runtime.install import end, install
 from submission.runtime.mounts import find_datasets
 from submission.runtime.restore import Found, Restorer
 from submission.runtime.wheels import Choice, choose
@@ -112,10 +113,23 @@ class Preparation:
         self.ensemble, self.manifests, self.plan = ensemble, manifests, plan
         self.root, self.site, self.scratch, self.timeout = root, site, scratch, timeout
         self.events: SimpleQueue[Event] = SimpleQueue()
+        self._installer: subprocess.Popen[str] | None = None
+        self._ended = False
 
     def start(self, competition: Path) -> None:
         """Begin; `competition` is not searched for datasets."""
         threading.Thread(target=self._run, args=(competition,), name="preparation", daemon=True).start()
+
+    def end(self) -> None:
+        """End the installer: a process of its own, it would write on after this one is gone."""
+        self._ended = True
+        if self._installer is not None:
+            end(self._installer)
+
+    def _on_installer(self, process: subprocess.Popen[str]) -> None:
+        self._installer = process
+        if self._ended:
+            end(process)
 
     def _tell(self, name: str, **facts: Any) -> None:
         self.events.put(Event(name, time.monotonic(), facts))
@@ -153,7 +167,7 @@ class Preparation:
             useful = [index for index in self._order() if index not in lost]
             weights = threading.Thread(target=self._weights, args=(restorer, useful), daemon=True)
             weights.start()  # reads the mount while the installer unpacks
-            done = install(found, self.site, self.scratch, timeout=self.timeout)
+            done = install(found, self.site, self.scratch, timeout=self.timeout, on_start=self._on_installer)
             self._tell("installed", tool=done.tool, notes=done.notes)
             weights.join()
         self._tell("done")

@@ -15,7 +15,7 @@ from submission.runtime.budget import Costs
 from submission.runtime.shelf import Shelf
 from submission.runtime.space import Space
 
-Stage = Literal["image", "load", "forward", "error", "crash", "memory", "stall", "disk", "fuse"]
+Stage = Literal["image", "load", "forward", "error", "crash", "memory", "stall", "disk"]
 TRIES = 2
 RETRIED: frozenset[Stage] = frozenset({"error", "crash", "memory", "stall"})
 """What may go better the next time; an unreadable image or weights of another network do not."""
@@ -106,7 +106,7 @@ class Schedule:
         self._pending: deque[PassTask] = deque()
         self._soon: deque[FoldTask | FuseTask] = deque()
         self._running: set[Task] = set()
-        self._failed_folds: Counter[tuple[int, str]] = Counter()
+        self._failures: Counter[FoldTask | FuseTask] = Counter()
         self._successes: Counter[int] = Counter()
         self._strikes: defaultdict[int, set[str]] = defaultdict(set)
 
@@ -218,8 +218,7 @@ class Schedule:
         """
         self._running.discard(task)
         if isinstance(task, FuseTask):
-            self._unfused.add((task.rung, task.image))
-            follows = f"image {task.image} keeps its row of an earlier rung"
+            follows = self._cost_of_row(task, stage)
         elif isinstance(task, FoldTask):
             follows = self._cost_of_fold(task, stage)
         else:
@@ -227,9 +226,21 @@ class Schedule:
         self._go_on([task.image])
         return follows
 
+    def _may_try_again(self, task: FoldTask | FuseTask, stage: Stage) -> bool:
+        self._failures[task] += 1
+        return stage in RETRIED and self._failures[task] < TRIES
+
+    def _cost_of_row(self, task: FuseTask, stage: Stage) -> str:
+        if self._may_try_again(task, stage):
+            return f"image {task.image} is tried again"
+        self._unfused.add((task.rung, task.image))
+        earlier = self.best_row(task.rung, task.image)
+        return (
+            f"image {task.image} keeps its row of {f'rung {earlier[0] + 1}' if earlier else 'the fallback'}"
+        )
+
     def _cost_of_fold(self, task: FoldTask, stage: Stage) -> str:
-        self._failed_folds[task.index, task.image] += 1
-        if stage in RETRIED and self._failed_folds[task.index, task.image] < TRIES:
+        if self._may_try_again(task, stage):
             return f"image {task.image} is tried again"
         self._set_aside.add((task.index, task.image))  # for good: its member has worked
         return f"image {task.image} goes on without this pass"

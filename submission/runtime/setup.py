@@ -23,6 +23,8 @@ MANIFESTS = "manifests/"
 MEGA = 1e6
 _LISTED = 5
 """Images named in one note."""
+_LONGEST_LOOK = 120.0
+"""Seconds for all headers; until they are read not even the fallback can be written."""
 _PLAUSIBLE = (1 / 64, 8.0)
 """Pixel size of the training over an image's; beyond, the table is wrong and windows may fill the memory."""
 
@@ -98,7 +100,8 @@ def find_data(ensemble: Ensemble, options: Options) -> Data:
     folder = find_competition(options.input, competition)
     listed = competition.test_ids(folder)
     ids = list(dict.fromkeys(listed))
-    sizes, unreadable = image_sizes(competition, folder, ids)
+    limit = min(_LONGEST_LOOK, options.budget / 4)
+    sizes, unreadable = image_sizes(competition, folder, ids, limit=limit)
     paths = {image: competition.image_path(folder, image, "test") for image in sizes}
     infos = {image: competition.info(folder, image, "test") for image in sizes}
     notes = [f"image {image} is listed twice and gets one row" for image in repeated(listed)]

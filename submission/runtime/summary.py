@@ -80,6 +80,9 @@ def _why_nothing(supervisor: Supervisor) -> str:
         return "no image can be read: see the lines above"
     if len(schedule.lost_members) == len(supervisor.ensemble.members):
         return f"no member works: {next(iter(schedule.lost_members.values()))}"
+    if supervisor.setbacks:
+        image, reason = next(iter(supervisor.setbacks.items()))
+        return f"image {image}: {reason}"
     return "the time was too short for a single image: raise --budget"
 
 
@@ -151,10 +154,11 @@ def _background(tasks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def _images(supervisor: Supervisor) -> list[dict[str, Any]]:
     submission = supervisor.data.submission
     reasons = {
-        **supervisor.without_room,
-        **supervisor.data.unreadable,
-        **supervisor.schedule.lost_images,
+        image: reason
+        for image, reason in supervisor.setbacks.items()
+        if submission.origins.get(image) == "fallback"
     }
+    reasons |= supervisor.data.unreadable | supervisor.schedule.lost_images
     return [
         {
             "id": image,

@@ -7,6 +7,7 @@ without a limit.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections import deque
@@ -15,7 +16,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from kit.artefacts import write_json
+from kit.artefacts import write_json, write_text
 from kit.errors import KitError
 from submission.runtime.budget import Costs, reserve_seconds
 from submission.runtime.crew import Crew
@@ -55,7 +56,7 @@ class Supervisor:
 
     Attributes:
         stopped: set from outside (a signal) to end the run as if the time were up.
-        without_room: image -> why a pass over it was not begun.
+        setbacks: image -> why the last task about it that failed or was not begun did not succeed.
     """
 
     def __init__(self, script: Script, options: Options, journal: Journal) -> None:
@@ -81,7 +82,7 @@ class Supervisor:
         self.validations: deque[ValidateTask] = deque()
         self.composed = self.published = -1
         self.forward_seconds = 0.0
-        self.without_room: dict[str, str] = {}
+        self.setbacks: dict[str, str] = {}
         self._told = time.monotonic()
         self.failure: KitError | None = None
 
@@ -108,6 +109,7 @@ class Supervisor:
             self.journal.problem(note)
         for image, reason in data.unreadable.items():
             self.journal.problem(f"image {image} gets the fallback row: {reason}", image=image)
+        self.journal.save()
         write_json(self.scratch / "sizes.json", dict(data.submission.sizes))
         self.costs = Costs(self.ensemble)
         self.schedule = Schedule(
@@ -219,7 +221,13 @@ class Supervisor:
             job: Job | None = self.validations.popleft() if self.validations else self.schedule.next()
             if job is None:
                 break
-            self.crew.pool.send(worker, job, self._message(job))
+            try:
+                message = self._message(job)
+            except KitError as error:  # the disk has no room for what the worker would read
+                worker.job, worker.started = job, time.monotonic()
+                self._lose(worker, "disk", error.problem)
+            else:
+                self.crew.pool.send(worker, job, message)
 
     def _clear(self) -> None:
         """Delete results that no rung needs any more, and tell what there was no room for."""
@@ -231,7 +239,7 @@ class Supervisor:
             self.journal.problem(
                 f"pass {task.index + 1}, image {task.image}: {reason}; {follows}", stage="disk"
             )
-            self.without_room.setdefault(task.image, reason)
+            self.setbacks[task.image] = reason
         self.schedule.crowded_out.clear()
 
     def _message(self, job: Job) -> dict[str, Any]:
@@ -341,6 +349,7 @@ class Supervisor:
         if isinstance(job, ValidateTask):
             self.journal.problem(f"rung {job.rung + 1} could not be validated: {problem}", trace=trace)
             return
+        self.setbacks[job.image] = problem
         follows = self.schedule.failed(job, stage, problem)
         what = f"row of rung {job.rung + 1}" if isinstance(job, FuseTask) else f"pass {job.index + 1}"
         self.journal.problem(f"{what}, image {job.image}: {problem}; {follows}", stage=stage, trace=trace)
@@ -352,9 +361,13 @@ class Supervisor:
         for rung in range(self.composed + 1, self.schedule.admitted):
             if self.schedule.settled(rung) and self._rows(rung):
                 file = self.scratch / f"rung{rung}.csv"
-                file.write_text(self.data.submission.text(self._rows(rung)), encoding="utf-8")
                 self.composed = rung
-                self.validations.append(ValidateTask(rung, file))
+                try:
+                    write_text(file, self.data.submission.text(self._rows(rung)))
+                except KitError as error:  # `finish` makes room and tries again
+                    self.journal.problem(f"rung {rung + 1} could not be put together: {error.problem}")
+                else:
+                    self.validations.append(ValidateTask(rung, file))
 
     def _rows(self, rung: int) -> dict[str, Path]:
         rows = {image: self.schedule.best_row(rung, image) for image in self.data.submission.ids}
@@ -380,21 +393,32 @@ class Supervisor:
         self.journal.save()
 
     def finish(self) -> None:
-        """End the workers and write what is complete; the first rung even where it is not."""
+        """End all processes and write the best that is complete; the first rung even where it is not."""
         self.crew.pool.kill_all()
-        settled = [rung for rung in range(self.schedule.admitted) if self.schedule.settled(rung)]
-        best = max(settled, default=-1)
-        if best > self.published and self._rows(best):
-            self._publish_late(best, part=False)
-        elif self.published < 0 and self._rows(0):
+        self.preparation.end()
+        late = [
+            rung
+            for rung in reversed(range(self.published + 1, self.schedule.admitted))
+            if self.schedule.settled(rung) and self._rows(rung)
+        ]
+        if late or self.published < 0:
+            for name in ("passes", "means"):  # nobody reads the maps any more, and they may fill the disk
+                shutil.rmtree(self.scratch / name, ignore_errors=True)
+        while late and late[0] > self.published:
+            self._publish_late(late.pop(0), part=False)
+        if self.published < 0 and self._rows(0):
             self._publish_late(0, part=True)
 
     def _publish_late(self, rung: int, *, part: bool) -> None:
         text = self.data.submission.text(self._rows(rung))
         candidate = self.scratch / "last.csv"
-        candidate.write_text(text, encoding="utf-8")
         left = self.journal.start + self.options.budget - time.monotonic()
-        report = self.data.submission.validate_within(candidate, left / 2)
+        report = None
+        try:
+            write_text(candidate, text)
+            report = self.data.submission.validate_within(candidate, left / 2)
+        except KitError as error:
+            self.journal.problem(f"rung {rung + 1} could not be validated: {error.problem}")
         if report is not None and not report.ok:
             self.journal.problem(f"the last file is not valid and was not used: {report.findings[0]}")
         else:

@@ -339,3 +339,5 @@ def test_a_killed_supervisor_takes_its_workers_along(slow_mount, kit_of_two, tmp
         time.sleep(0.01)
     assert not Path(f"/proc/{worker}").exists()
     assert (run.output / "submission.csv").read_text() == "id,predicted\na,\nb,\nc,\n"
+    report = json.loads((run.output / "report.json").read_text())
+    assert [event["name"] for event in report["events"]][:2] == ["start", "fallback"]

@@ -62,6 +62,26 @@ def test_a_ladder_that_does_not_fit_is_folded_to_the_same_masks(kit, run_on, tmp
         assert common / union > 0.999, image_id
 
 
+def test_a_disk_that_somebody_else_fills_costs_rows_and_the_reason_is_told(
+    kit, in_namespace, tmp_path, tools
+):
+    data = tools.write_kidney(tmp_path / "data" / tools.slug, dict.fromkeys(("a", "b"), (1000, 1000)))
+    root = tools.mount(tmp_path / "input", kit, data)
+    scratch, output = tmp_path / "scratch", tmp_path / "out"
+    scratch.mkdir()
+    output.mkdir()
+    setup = f"""mount -t tmpfs -o size=32m none {scratch}; export TMPDIR={scratch}
+        (until ls {scratch}/predict-*/sizes.json; do sleep 0.01; done; cat /dev/zero > {scratch}/theirs) \
+        > /dev/null 2>&1 & :"""
+    options = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "120"]
+    done = in_namespace(setup, sys.executable, str(kit.script), *options, "--workers", "1")
+    assert done.returncode == 2, done.stdout
+    assert (output / "submission.csv").read_text() == "id,predicted\na,\nb,\n"
+    assert "submission.csv holds the fallback: image a: needs 0.002 GB of scratch space, 0" in done.stdout
+    assert all(image["reason"] for image in tools.report_of(output)["images"])
+    assert "Traceback" not in done.stdout
+
+
 def test_what_has_no_room_is_told_and_the_rest_is_predicted(kit, run_on, tmp_path, tools):
     data = tools.write_kidney(tmp_path / "data" / tools.slug, {"large": (1500, 1500), "small": (300, 300)})
     root = tools.mount(tmp_path / "input", kit, data)

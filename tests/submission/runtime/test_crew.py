@@ -1,5 +1,6 @@
 import os
 import sys
+import time
 
 import pytest
 
@@ -19,6 +20,18 @@ if device == "cpu":
     sys.stdin.read()
 problem = {"event": "unusable", "problem": "no kernel image for sm_60", "fix": "choose another"}
 print(json.dumps(problem), flush=True)
+"""
+
+ONE_UNUSABLE_ONE_DEAD = """
+import json, os, sys, time
+if sys.argv[-1] == "cpu":
+    print(json.dumps({"event": "ready", "model": "CPU"}), flush=True)
+elif os.environ["CUDA_VISIBLE_DEVICES"] == "0":
+    print(json.dumps({"event": "unusable", "problem": "fell off the bus"}), flush=True)
+else:
+    time.sleep(0.5)
+    sys.exit(1)
+sys.stdin.read()
 """
 
 
@@ -72,6 +85,22 @@ def test_gpus_that_do_not_compute_are_told_and_the_cpu_takes_over(crew):
         "worker 0: no kernel image for sm_60",
         "worker 1: no kernel image for sm_60",
     ]
+
+
+def test_a_gpu_worker_that_dies_as_the_last_gpu_is_given_up_is_not_replaced(crew):
+    team = crew(ONE_UNUSABLE_ONE_DEAD, gpus="0,1")
+    team.start()
+    time.sleep(2)  # both have happened before anybody looks
+    follow(team, lambda: len(team.pool.idle()) == 2)
+    assert [worker.device for worker in team.pool.workers] == ["cpu", "cpu"]
+
+
+def test_without_room_for_a_worker_the_run_ends_and_tells_it(crew, tmp_path):
+    team = crew(READY)
+    team.pool.logs = tmp_path / "not there"
+    team.start()
+    assert "workers cannot be started: No such file or directory" in team.broken.problem
+    assert len(problems(team)) == 2
 
 
 def test_a_gpu_that_was_insisted_on_and_does_not_compute_ends_the_run(crew):

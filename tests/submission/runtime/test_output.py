@@ -89,6 +89,17 @@ def test_sizes_come_from_headers_and_unreadable_images_are_told(tmp_path):
     assert "32-bit" in unreadable["deep"]
 
 
+def test_one_image_that_cannot_even_be_opened_holds_up_nobody(tmp_path):
+    (tmp_path / "test").mkdir()
+    tifffile.imwrite(tmp_path / "test" / "good.tiff", np.zeros((30, 40, 3), np.uint8), photometric="rgb")
+    os.mkfifo(tmp_path / "test" / "pipe.tiff")  # its open() waits for a writer, as a dead mount's does
+    sizes, unreadable = image_sizes(KIDNEY, tmp_path, ["pipe", "good", "nul\0"], limit=2.5)
+    (tmp_path / "test" / "pipe.tiff").open("w").close()  # lets the reader end
+    assert sizes == {"good": (30, 40)}
+    assert sorted(unreadable) == ["nul\0", "pipe"]
+    assert unreadable["pipe"] == "its header was not read within 2.5 s"
+
+
 def test_the_commonest_size_stands_in_for_unreadable_images():
     assert guess_sizes(["a", "b", "c", "d"], {"a": (1, 2), "b": (3, 4), "c": (3, 4)})["d"] == (3, 4)
     assert guess_sizes(["a"], {}) == {"a": (512, 512)}

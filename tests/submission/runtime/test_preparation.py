@@ -1,5 +1,7 @@
 """From mounts to importable packages and verified weights, with a real wheel that this environment lacks."""
 
+import os
+import time
 import zipfile
 from pathlib import Path
 
@@ -139,6 +141,34 @@ def test_a_fault_of_the_thread_reaches_the_supervisor(tmp_path, bundle):
     (broken,) = told["broken"]
     assert "preparing failed: FileExistsError" in str(broken["error"])
     assert folder.is_dir()
+
+
+def test_an_installer_that_still_runs_is_ended_with_all_it_started(tmp_path, bundle, monkeypatch):
+    _, ensemble, manifest = bundle
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "uv").write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {tmp_path}/child\nwait\n")
+    (tools / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    preparation = Preparation(
+        ensemble,
+        [manifest],
+        make_plan(ensemble, [manifest]),
+        root=tmp_path / "input",
+        site=tmp_path / "site",
+        scratch=tmp_path / "scratch",
+        timeout=300,
+    )
+    preparation.start(tmp_path / "no competition")
+    while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
+        time.sleep(0.01)
+    child = int((tmp_path / "child").read_text())
+    preparation.end()
+    names = []
+    while names[-1:] not in (["done"], ["broken"]):
+        names.append(preparation.events.get(timeout=60).name)
+    state = Path(f"/proc/{child}/stat")
+    assert not state.exists() or " Z " in state.read_text()
 
 
 def test_the_plan_is_known_before_any_file_is_looked_at(bundle):

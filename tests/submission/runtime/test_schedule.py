@@ -118,6 +118,37 @@ def test_a_crash_is_tried_again_once(stage):
     assert len(ladder.rows) == 6
 
 
+@pytest.mark.parametrize("stage", ["crash", "memory", "stall", "error"])
+def test_a_row_whose_worker_died_is_fused_again_once(stage):
+    ladder = schedule()
+    failing = iter([stage])
+    tasks = work(ladder, lambda task: next(failing, None) if task == FuseTask(0, "large") else None)
+    assert tasks.count(FuseTask(0, "large")) == 2
+    assert ladder.best_row(0, "large") == (0, "row 0/large")
+    ladder = schedule()
+    tasks = work(ladder, lambda task: stage if isinstance(task, FuseTask) and task.image == "large" else None)
+    assert tasks.count(FuseTask(0, "large")) == tasks.count(FuseTask(1, "large")) == 2
+    assert ladder.best_row(1, "large") is None
+    assert ladder.settled(1)
+
+
+def test_what_a_lost_row_leaves_its_image_with_is_told():
+    ladder = schedule(images={"only": 1.0})
+    told = []
+    while (task := ladder.next()) is not None:
+        if isinstance(task, PassTask):
+            ladder.finished_pass(task, "map", seconds=1.0)
+        elif task.rung == 0:
+            ladder.finished_row(task, "row")
+        else:
+            told.append(ladder.failed(task, "forward", "damaged"))
+    assert told == ["image only keeps its row of rung 1"]
+    ladder = schedule(rungs=(2,), images={"only": 1.0})
+    ladder.finished_pass(ladder.next(), "map", seconds=1.0)
+    ladder.finished_pass(ladder.next(), "map", seconds=1.0)
+    assert ladder.failed(ladder.next(), "disk", "full") == "image only keeps its row of the fallback"
+
+
 def test_a_member_that_cannot_be_loaded_is_dropped_and_its_rungs_are_fused_without_it():
     ladder = schedule(owners=(0, 1, 2), rungs=(1, 2, 3))
     fused = {}
@@ -192,7 +223,7 @@ def test_it_always_ends_and_every_settled_rung_has_a_row_or_a_reason(data):
             if stage is None:
                 ladder.finished_row(task, "row")
             else:
-                ladder.failed(task, "fuse", "reason")
+                ladder.failed(task, stage, "reason")
         elif stage is None:
             ladder.finished_pass(task, "file", seconds=1.0)
         else:

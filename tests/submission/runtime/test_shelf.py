@@ -261,7 +261,7 @@ def test_whatever_fails_every_row_is_fused_from_its_rungs_passes_and_the_disk_is
                 content = disk.rows[job.task.rung, job.task.image]
                 assert shares(content) == pytest.approx(shares(wanted))
         else:
-            disk.ladder.failed(job.task, "fuse" if isinstance(job.task, FuseTask) else stage, "reason")
+            disk.ladder.failed(job.task, stage, "reason")
         disk.clear()
     if len(disk.ladder.lost_members) < len(ensemble.members):
         assert disk.ladder.exhausted
