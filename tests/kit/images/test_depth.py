@@ -51,9 +51,11 @@ def test_the_rule_is_told(tmp_path, deep_HWC, largest, note):
         assert slide.notes == [note]
 
 
-def test_the_largest_sample_of_8_bit_images_changes_nothing(tmp_path):
+@pytest.mark.parametrize("largest", [47, 1000])
+def test_the_largest_sample_of_8_bit_images_changes_nothing(tmp_path, largest):
     image_HWC = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    with open_slide(written(tmp_path / "flat.tif", image_HWC, 47)) as slide:
+    with open_slide(written(tmp_path / "flat.tif", image_HWC, largest)) as slide:
+        assert slide.header.significant_bits == 8
         assert np.array_equal(slide.read_band(0, 4), image_HWC)
         assert slide.notes == []
 

@@ -94,6 +94,13 @@ def test_what_is_not_8_bit_rgb_is_refused_with_a_remedy(tmp_path, image, options
     assert "convert it to 8-bit RGB first" in text
 
 
+def test_the_deepest_sample_counts(write, image_HWC):
+    path = write(image_HWC)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages.first.tags["BitsPerSample"].overwrite((8, 8, 32))
+    assert "32-bit uint samples" in message_of(path)
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [

@@ -133,6 +133,30 @@ def test_pyramids_are_read_at_full_resolution(tmp_path, image_HWC, subifds, ome)
     assert np.array_equal(all_rows(path), image_HWC)
 
 
+@pytest.mark.parametrize("tag", [(254, "I", 1, 1, True), (255, "H", 1, 2, True)], ids=["new", "old"])
+def test_a_page_marked_as_reduced_is_not_the_image_however_large(tmp_path, image_HWC, tag):
+    path = tmp_path / "preview.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(image_HWC.repeat(2, axis=0), photometric="rgb", extratags=[tag])
+        tiff.write(image_HWC, photometric="rgb", subfiletype=2)
+    assert np.array_equal(all_rows(path), image_HWC)
+
+
+@pytest.mark.parametrize("label", [(400, 20), (20, 400)], ids=["tall", "wide"])
+def test_the_image_is_the_page_of_most_pixels_not_the_longest(tmp_path, image_HWC, label):
+    path = tmp_path / "label.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(np.zeros((*label, 3), np.uint8), photometric="rgb")
+        tiff.write(image_HWC, photometric="rgb")
+    assert np.array_equal(all_rows(path), image_HWC)
+
+
+def test_pages_of_one_channel_have_one_plane_whatever_the_tag_says(write, image_HWC):
+    path = write(image_HWC, "three pages", extratags=[(284, "H", 1, 2, True)])
+    assert read_header(path).layout == "pages"
+    assert np.array_equal(all_rows(path), image_HWC)
+
+
 def test_pages_cut_in_different_pieces_make_one_image(tmp_path, image_HWC):
     path = tmp_path / "mixed.tif"
     ways = (
@@ -174,6 +198,12 @@ def test_tiles_never_written_have_the_value_that_the_file_names(write, oracle, i
     assert np.array_equal(band_HWC, oracle(path))
 
 
+def test_a_raw_strip_never_written_is_black_though_the_file_names_its_size(write, image_HWC):
+    path = write(image_HWC, rowsperstrip=131)
+    overwrite(path, StripOffsets=0)
+    assert not all_rows(path).any()
+
+
 def test_raw_strips_without_their_sizes_are_read(write, image_HWC):
     for layout in ("chunky", "planar"):
         path = write(image_HWC, layout, rowsperstrip=50)
@@ -184,6 +214,13 @@ def test_raw_strips_without_their_sizes_are_read(write, image_HWC):
             data[:entry] + (65_000).to_bytes(2, "little") + data[entry + 2 :]
         )  # a private tag now
         assert np.array_equal(all_rows(path), image_HWC)
+
+
+@pytest.mark.parametrize("codec", [None, "deflate"])
+def test_one_strip_of_as_many_rows_as_a_tag_can_say_is_the_whole_image(write, image_HWC, codec):
+    path = write(image_HWC, rowsperstrip=131, compression=codec)
+    overwrite(path, RowsPerStrip=2**32 - 1)
+    assert np.array_equal(all_rows(path), image_HWC)
 
 
 def test_raw_strips_in_any_order_are_read(write, image_HWC):
