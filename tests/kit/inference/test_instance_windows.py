@@ -58,8 +58,8 @@ def detections(*found):
     return drawn.detections(SIZE, found)
 
 
-def merged(left, right):
-    found = instance_windows.merge(instance_windows.plan(*SIZE, HALVES), [left, right], HALVES)
+def merged(left, right, settings=HALVES):
+    found = instance_windows.merge(instance_windows.plan(*SIZE, settings), [left, right], settings)
     return list(zip(found.scores.tolist(), (coco.decode(mask, *SIZE) for mask in found.masks), strict=True))
 
 
@@ -69,6 +69,32 @@ def test_two_halves_of_an_instance_longer_than_the_overlap_become_one():
     )
     assert score == 0.8
     assert np.array_equal(mask_HW, rectangle(5, 20, 15, 60))
+
+
+def test_pieces_of_different_height_become_their_union():
+    left, right = rectangle(5, 20, 15, 40), rectangle(6, 30, 14, 60)
+    ((_, mask_HW),) = merged(detections((0.6, left)), detections((0.8, right)))
+    assert np.array_equal(mask_HW, left | right)
+
+
+def test_pieces_that_agree_in_just_half_of_what_both_show_become_one():
+    piece = detections((0.6, rectangle(5, 20, 15, 40)))
+    assert len(merged(piece, detections((0.8, rectangle(5, 30, 10, 60))))) == 1
+    assert len(merged(piece, detections((0.8, rectangle(5, 30, 9, 60))))) == 2
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["columns", "rows"])
+def test_windows_two_steps_apart_put_together_what_the_one_between_missed(turned):
+    size = (100, 50) if turned else (50, 100)
+    asked = InstanceSettings(size=60, window=60, overlap=30)
+    plan = instance_windows.plan(*size, asked)
+    assert [w.shown[turned::2] for row in plan for w in row] == [(0, 60), (20, 80), (40, 100)]
+    masks = [np.zeros((50, 100), bool) for _ in range(2)]
+    masks[0][10:20, 20:60] = masks[1][10:20, 40:90] = True
+    shown = [mask_HW.T if turned else mask_HW for mask_HW in masks]
+    first, last = (drawn.detections(size, [(0.5, mask_HW)]) for mask_HW in shown)
+    found = instance_windows.merge(plan, [first, drawn.detections(size, []), last], asked)
+    assert [coco.decode(mask, *size).tolist() for mask in found.masks] == [(shown[0] | shown[1]).tolist()]
 
 
 def test_halves_that_disagree_where_both_are_seen_stay_two():
@@ -88,6 +114,9 @@ def test_a_cut_piece_nobody_else_saw_counts_only_with_its_centre_in_the_core():
     inside = detections((0.9, rectangle(5, 25, 15, 40)))
     assert merged(outside, detections()) == []
     assert len(merged(inside, detections())) == 1
+    on_the_seam = detections((0.9, rectangle(5, 30, 15, 40)))
+    assert merged(on_the_seam, detections()) == []
+    assert len(merged(detections(), on_the_seam)) == 1
 
 
 def test_what_both_windows_show_whole_is_counted_once():
@@ -95,6 +124,12 @@ def test_what_both_windows_show_whole_is_counted_once():
     ((score, mask_HW),) = merged(detections((0.7, seen)), detections((0.8, seen)))
     assert score == 0.8
     assert np.array_equal(mask_HW, seen)
+
+
+def test_how_much_two_whole_detections_of_one_instance_overlap_is_a_setting():
+    left, right = detections((0.7, rectangle(5, 33, 15, 37))), detections((0.8, rectangle(5, 33, 12, 37)))
+    assert len(merged(left, right)) == 1
+    assert len(merged(left, right, InstanceSettings(size=40, window=40, overlap=10, nms_iou=0.7))) == 2
 
 
 def test_the_images_own_border_cuts_nothing():
