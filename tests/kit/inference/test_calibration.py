@@ -100,6 +100,12 @@ def test_ranks_make_members_alike_that_score_differently():
     assert medians == pytest.approx([0.5, 0.5], abs=0.02)
 
 
+def test_a_rank_counts_half_of_the_equal_ones():
+    scores = np.repeat(np.arange(1, 21) / 25, 2)
+    found = calibration.apply(calibration.fit("rank", scores, np.zeros(40, bool)), scores[::2])
+    assert found == pytest.approx((np.arange(20) + 0.5) / 20, abs=1e-3)
+
+
 def test_the_identity_changes_nothing():
     scores = np.array([0.0, 1e-9, 0.3, 1.0])
     straight = {"kind": "curve", "scores": [0.0, 1.0], "values": [0.0, 1.0]}

@@ -104,6 +104,15 @@ def test_boxes_are_clipped_and_those_outside_or_without_mask_dropped(blobs):
     assert found.boxes.tolist() == [[0, 0, 2, 4]]
 
 
+@pytest.mark.parametrize(("threshold", "kept"), [(0.25, 1), (0.26, 0)])
+def test_a_pixel_needs_the_declared_coverage_when_masks_are_resized(blobs, threshold, kept):
+    masks = np.zeros((1, 8, 8), bool)
+    masks[0, 3, 5] = True
+    module = answering(blobs, [[4.0, 2, 6, 4]], [0.5], masks)
+    found = detect(module, np.zeros((4, 4, 3), np.uint8), size=8, mask_threshold=threshold)
+    assert [np.argwhere(coco.decode(mask, 4, 4)).tolist() for mask in found.masks] == [[[1, 2]]] * kept
+
+
 def test_equal_scores_keep_the_networks_order(blobs):
     masks = np.zeros((3, 4, 4), bool)
     masks[[0, 1, 2], [0, 1, 2]] = True

@@ -119,6 +119,11 @@ def test_a_cut_piece_nobody_else_saw_counts_only_with_its_centre_in_the_core():
     assert len(merged(detections(), on_the_seam)) == 1
 
 
+def test_a_box_counts_as_cut_from_two_pixels_of_the_windows_border_on():
+    assert merged(detections((0.9, rectangle(5, 34, 15, 38))), detections()) == []
+    assert len(merged(detections((0.9, rectangle(5, 34, 15, 37))), detections())) == 1
+
+
 def test_what_both_windows_show_whole_is_counted_once():
     seen = rectangle(5, 33, 15, 37)
     ((score, mask_HW),) = merged(detections((0.7, seen)), detections((0.8, seen)))
