@@ -53,7 +53,6 @@ class TiffHeader:
         height: rows.
         width: columns.
         channels: samples a pixel over all its pages, alpha included.
-        alpha: the last channel (of 4) is no colour.
         bits: bits a channel, as stored.
         significant_bits: of them, as the file's largest sample value says; all where it says nothing.
         sample_format: "uint", "int" or "float".
@@ -73,7 +72,6 @@ class TiffHeader:
     height: int
     width: int
     channels: int
-    alpha: bool
     bits: int
     significant_bits: int
     sample_format: str
@@ -135,9 +133,8 @@ def require_rgb8(header: TiffHeader) -> list[str]:
             where=header.path,
             fix=convert + "; which range maps to 0..255 is yours to decide",
         )
-    if header.channels not in (3, 4) or (header.channels == 4 and header.photometric == "CMYK"):
+    if header.channels not in (3, 4):
         held = {1: "grayscale or palette"}.get(header.channels, f"{header.channels} channels")
-        held = "CMYK" if header.photometric == "CMYK" else held
         raise KitError(
             f"image of {shape} pixels is {held}, needed are 3 colour channels", where=header.path, fix=convert
         )
@@ -191,7 +188,6 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
         height=largest.height,
         width=largest.width,
         channels=channels,
-        alpha=channels == 4 and largest.photometric != 5,
         bits=largest.bits,
         significant_bits=min(max(8, *told), largest.bits) if told else largest.bits,
         sample_format={1: "uint", 2: "int", 3: "float"}.get(largest.sample_format, "unknown"),

@@ -33,9 +33,10 @@ def test_the_upper_8_significant_bits_are_the_level(tmp_path, deep_HWC, tag, lar
                 assert np.array_equal(slide.read_band(0, 60), image_HWC >> (bits - 8))
 
 
-def test_samples_above_the_largest_that_the_file_names_are_white(tmp_path):
-    image_HWC = np.full((20, 20, 3), 5000, np.uint16)
-    with open_slide(written(tmp_path / "deep.tif", image_HWC, 4095)) as slide:
+@pytest.mark.parametrize(("largest", "level"), [(4095, 5000), (32767, 40000)])
+def test_samples_above_the_largest_that_the_file_names_are_white(tmp_path, largest, level):
+    image_HWC = np.full((20, 20, 3), level, np.uint16)
+    with open_slide(written(tmp_path / "deep.tif", image_HWC, largest)) as slide:
         assert (slide.read_band(0, 20) == 255).all()
 
 

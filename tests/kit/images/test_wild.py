@@ -66,6 +66,15 @@ def test_a_stack_that_ends_before_its_last_plane_is_cut_short(tmp_path, image_HW
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("told", ["images=3", "channels=3", "images=1\nslices=3"])
+def test_either_way_of_counting_planes_is_enough(tmp_path, image_HWC, told):
+    path = tmp_path / "stack.tif"
+    planes_CHW = np.moveaxis(image_HWC, 2, 0)
+    tifffile.imwrite(path, planes_CHW[0], description=f"ImageJ=1.53\n{told}\n", metadata=None)
+    path.write_bytes(path.read_bytes() + planes_CHW[1:].tobytes())
+    assert np.array_equal(all_rows(path), image_HWC)
+
+
 def test_a_stack_of_many_slices_is_no_colour_image(tmp_path):
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, np.zeros((7, 20, 30), np.uint8), imagej=True, truncate=True)
