@@ -295,6 +295,16 @@ def test_views_are_merged_within_and_fused_across_members(tmp_path):
     assert np.array_equal(coco.decode(found.masks[0], *SIZE), same)
 
 
+def test_weights_stay_with_their_members_whatever_the_order_of_passes(tmp_path):
+    rung = Rung(passes=3, weights=[1.0, 2.0, 4.0], settings={"morphology": "none"}, cv=0)
+    ensemble = plan("instance", [(1, "identity"), (0, "identity"), (0, "hflip")], rung)
+    first, second = rectangle(2, 2, 12, 12), rectangle(2, 16, 12, 26)
+    files = stored(tmp_path, detections((0.5, second)), detections((0.5, first)), detections((0.4, first)))
+    found = fusion.fuse(ensemble, 0, "i", files, SIZE)
+    assert found.scores.tolist() == pytest.approx([0.375, 0.125])  # members' weights are 3 and 1
+    assert np.array_equal(coco.decode(found.masks[0], *SIZE), first)
+
+
 def stored(tmp_path, *found):
     """Files of passes by index, as `run_pass` leaves them."""
     files = {}

@@ -103,6 +103,16 @@ def test_the_bounding_box_holds_all_foreground_and_is_tight_in_columns(mask_HW):
     assert (x0, x1) == ((columns[0], columns[-1] + 1) if len(columns) else (0, 0))
 
 
+@given(masks, st.data())
+def test_the_bounding_box_of_one_run_is_that_of_its_pixels(mask_HW, data):
+    height, width = mask_HW.shape
+    start = data.draw(st.integers(0, height * width - 1))
+    length = data.draw(st.integers(1, height * width - start))
+    rows, columns = np.nonzero(rle.decode(np.array([[start, length]]), height, width))
+    box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    assert rle.bounding_box(np.array([[start, length]]), height) == box
+
+
 @given(masks)
 def test_kaggle_text_survives_a_round_trip(mask_HW):
     runs = rle.encode(mask_HW)
