@@ -54,6 +54,19 @@ def test_overlaps_of_many_masks_are_those_of_pycocotools():
     assert np.count_nonzero(expected) > 300
 
 
+@settings(max_examples=60)
+@given(st.integers(1, 9), st.integers(1, 9), st.data())
+def test_single_runs_over_several_columns_overlap_as_their_pixels(height, width, data):
+    size, masks = height * width, []
+    for _ in range(2):
+        start = data.draw(st.integers(0, size - 1))
+        masks.append(np.arange(size) >= start)
+        masks[-1][data.draw(st.integers(start + 1, size)) :] = False
+    coded = [coco.encode(mask.reshape(width, height).T) for mask in masks]
+    expected = np.count_nonzero(masks[0] & masks[1]) / np.count_nonzero(masks[0] | masks[1])
+    assert iou_matrix(coded[:1], coded[1:], height, width).tolist() == [[expected]]
+
+
 @pytest.mark.parametrize("at_once", [1, 100, 1000])
 def test_pairs_compared_a_few_at_a_time_are_those_compared_at_once(monkeypatch, at_once):
     rng = np.random.default_rng(1)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kit.errors import KitError
-from kit.masks import rle
+from kit.masks import encoder, rle
 
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40)
 masks = st.one_of(
@@ -151,6 +151,16 @@ def test_masks_larger_than_one_block_and_noise_are_exact(density):
     runs = encoder.finish()
     assert np.array_equal(runs, np.stack([edges[::2], edges[1::2] - edges[::2]], axis=1))
     assert np.array_equal(rle.decode(runs, 2500, 1111), mask_HW)
+
+
+@pytest.mark.parametrize("columns", [1, 100, 1111])
+def test_noise_is_transposed_exactly_however_many_columns_at_a_time(monkeypatch, columns):
+    rng = np.random.default_rng(0)
+    mask_HW = rng.random((1300, 1111)) < rng.choice([0.02, 0.5], 1111)
+    mask_HW[1000:] = blobs(300, 1111, 20, seed=1)
+    monkeypatch.setattr(encoder, "BLOCK", 1 << 17)
+    monkeypatch.setattr(encoder, "_GROUP", columns * 1300)
+    assert np.array_equal(rle.encode(mask_HW), rle.encode(np.asfortranarray(mask_HW)))
 
 
 def test_first_and_last_pixel_are_kept():
