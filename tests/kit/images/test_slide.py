@@ -23,7 +23,16 @@ def test_the_sample_slides_are_read_as_tifffile_reads_them(path):
 
 
 @pytest.mark.parametrize(
-    "window", [(-7, -9, 20, 20), (120, 90, 30, 30), (-300, -300, 900, 900), (131, 97, 4, 4), (-5, 10, 3, 3)]
+    "window",
+    [
+        (10, 80, 20, 40),
+        (100, 10, 60, 20),
+        (-7, -9, 20, 20),
+        (120, 90, 30, 30),
+        (-300, -300, 900, 900),
+        (131, 97, 4, 4),
+        (-5, 10, 3, 3),
+    ],
 )
 def test_windows_beyond_the_border_are_mirrored(write, image_HWC, window):
     y0, x0, h, w = window
