@@ -41,6 +41,16 @@ def test_the_next_batch_starts_with_the_size_that_fitted():
     assert module.sizes == [2, 2, 1]
 
 
+def test_a_smaller_last_batch_is_halved_from_what_it_held():
+    module, batcher = Doubler(1, CUDA), Batcher(8, where="m")
+    batcher.run(module, torch.arange(3))
+    assert module.sizes == [3, 1, 1, 1]
+    alone = Doubler(0, CUDA)
+    with pytest.raises(KitError, match="batch of one"):
+        Batcher(8, where="m").run(alone, torch.arange(1))
+    assert alone.sizes == [1]
+
+
 def test_a_single_item_that_does_not_fit_names_member_and_image():
     with pytest.raises(KitError, match="memory ran out with a batch of one") as caught:
         Batcher(4, where="member m, image i").run(Doubler(0, CUDA), torch.arange(3))

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +14,12 @@ def test_shrinking_by_a_whole_factor_is_the_mean_of_each_block():
 def test_the_same_size_is_the_same_image():
     image_HWC = np.zeros((4, 5, 3), np.uint8)
     assert resize_image(image_HWC, 4, 5) is image_HWC
+
+
+def test_an_image_that_grows_on_one_axis_and_shrinks_on_the_other_is_bilinear():
+    image_HWC = np.random.default_rng(0).integers(0, 256, (4, 9, 3), np.uint8)
+    expected = cv2.resize(image_HWC, (4, 9), interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(resize_image(image_HWC, 9, 4), expected)
 
 
 @pytest.mark.parametrize(

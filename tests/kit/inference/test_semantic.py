@@ -67,7 +67,7 @@ def test_batches_that_run_out_of_memory_give_the_same_map(tmp_path, semantic, bl
 def test_large_windows_go_through_the_cpu_one_by_one_unless_told_otherwise(tmp_path, colours):
     """More at once need more memory and are not faster there."""
 
-    def batches(core, **told):
+    def batches(core, view="identity", **told):
         seen = []
         hook = colours.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
         predict_map(
@@ -75,7 +75,7 @@ def test_large_windows_go_through_the_cpu_one_by_one_unless_told_otherwise(tmp_p
             "logit",
             SemanticSettings(core=core, context=0, scale=1.0, batch_size=4),
             ArraySource(np.zeros((2 * core, 2 * core, 3), np.uint8)),
-            view="identity",
+            view=view,
             target=tmp_path / "map.npy",
             device=CPU,
             where="m",
@@ -87,6 +87,7 @@ def test_large_windows_go_through_the_cpu_one_by_one_unless_told_otherwise(tmp_p
     assert batches(64) == [4]
     assert batches(512) == [2, 2]
     assert batches(768) == [1, 1, 1, 1]
+    assert batches(768, "identity+identity@0.25") == [1] * 8, "the largest of the scales decides"
     assert batches(768, batch_size=3) == [3, 1]
 
 
@@ -198,6 +199,12 @@ def test_windows_without_tissue_are_zero_and_the_others_as_without_skipping(tmp_
         kept = np.kron(~empty, np.ones((32, 32), bool))
         assert np.array_equal(found[kept], plain[kept])
     assert np.array_equal(found[116:144, 56:94], plain[116:144, 56:94])
+
+
+def test_nothing_is_told_of_background_that_was_not_looked_for(tmp_path, semantic):
+    told = []
+    predict(tmp_path, image(20, 20), semantic(), on_skipped=lambda *at: told.append(at))
+    assert told == []
 
 
 def test_a_slide_of_glass_alone_needs_no_forward_pass(tmp_path, semantic):

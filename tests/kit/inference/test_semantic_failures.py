@@ -63,6 +63,11 @@ def test_values_above_one_never_begin_again_at_zero(tmp_path, blend, stored, vie
             predict(tmp_path, image(40, 40), Constant(value), "sigmoid", **settings)
 
 
+def test_values_below_zero_are_told(tmp_path):
+    with pytest.raises(KitError, match=r"returned values from -0\.2 to -0\.2"):
+        predict(tmp_path, image(20, 20), Constant(-0.2), "sigmoid")
+
+
 def test_values_that_are_no_probabilities_are_told(tmp_path, semantic):
     with pytest.raises(KitError, match=r"returned values from -.* for probabilities") as caught:
         predict(tmp_path, image(20, 20), semantic(), "sigmoid")  # it returns logits

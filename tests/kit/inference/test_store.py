@@ -47,6 +47,7 @@ def test_a_map_written_by_bands_is_read_back_whole_and_by_rows(tmp_path, stored)
     for rows in (slice(0, 5), slice(30, 99), slice(36, None), slice(5, 5), slice(9, 3)):
         assert np.array_equal(found[rows], levels_HW[rows])
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["map.npy"]
+    assert (tmp_path / "deep" / "map.npy").stat().st_mode & 0o777 == 0o644, "other users may read it"
 
 
 def test_a_map_that_was_interrupted_does_not_exist(tmp_path):
@@ -92,9 +93,10 @@ def test_a_map_cut_short_is_told_when_it_is_opened_and_when_it_is_read(tmp_path)
         found[0:1]
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, disk_of):
+@pytest.mark.parametrize("rows", [1, 64])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, disk_of, rows):
     with disk_of(4096), pytest.raises(KitError, match=r"cannot write map\.npy: File too large") as caught:
-        write(tmp_path / "map.npy", np.zeros((512, 512), np.uint16), 64)
+        write(tmp_path / "map.npy", np.zeros((512, 50), np.uint16), rows)
     assert "free space" in str(caught.value)
     assert not list(tmp_path.iterdir())
 
