@@ -40,6 +40,10 @@ def test_another_view_of_a_measured_member_costs_what_the_member_costs():
     costs = Costs(ensemble(1.0, 4.0, members=(0, 0)))
     costs.observe(0, megapixels=10, seconds=20)
     assert costs.per_megapixel(1) == pytest.approx(2.0)
+    costs = Costs(ensemble(1.0, 4.0, 9.0, members=(0, 0, 0)))
+    costs.observe(0, megapixels=10, seconds=10)
+    costs.observe(1, megapixels=10, seconds=30)
+    assert costs.per_megapixel(2) == pytest.approx(2.0), "the mean of the other views"
 
 
 def test_wall_time_is_work_over_workers_but_never_less_than_the_longest_image():
@@ -47,6 +51,7 @@ def test_wall_time_is_work_over_workers_but_never_less_than_the_longest_image():
     assert costs.seconds([0], {"a": 3.0, "b": 3.0}, workers=2) == pytest.approx(6.0)
     assert costs.seconds([0], {"a": 9.0, "b": 1.0}, workers=8) == pytest.approx(18.0)
     assert costs.seconds([0], {}, workers=8) == 0
+    assert Costs(ensemble(1.0, 4.0)).seconds([0, 1], {"a": 9.0}, workers=8) == pytest.approx(36.0)
 
 
 @given(st.floats(1, 1e6), st.floats(0, 1e6))

@@ -102,6 +102,9 @@ def test_a_member_whose_weights_are_not_verified_yet_waits():
 def test_an_unreadable_image_costs_that_image_only():
     ladder = schedule()
     work(ladder, lambda task: "image" if task.image == "middle" else None)
+    assert PassTask(1, "middle") not in work(
+        schedule(rungs=(2,)), lambda task: "image" if task.image == "middle" else None
+    )
     assert list(ladder.lost_images) == ["middle"]
     assert not ladder.lost_members
     assert ladder.settled(1)
@@ -116,6 +119,8 @@ def test_a_crash_is_tried_again_once(stage):
     assert tasks[:2] == [PassTask(0, "large"), PassTask(0, "large", attempt=1)]
     assert ladder.settled(1)
     assert len(ladder.rows) == 6
+    always = work(schedule(), lambda task: stage if isinstance(task, PassTask) else None)
+    assert max(task.attempt for task in always) == 1
 
 
 @pytest.mark.parametrize("stage", ["crash", "memory", "stall", "error"])
@@ -177,6 +182,13 @@ def test_a_member_that_fails_on_two_images_before_its_first_success_is_dropped()
     ]
     assert list(ladder.lost_members) == [1]
     assert ladder.settled(0)
+
+
+def test_with_a_single_image_one_failure_drops_a_member():
+    ladder = schedule(rungs=(2,), images={"only": 1.0})
+    work(ladder, lambda task: "forward" if task == PassTask(0, "only") else None)
+    assert list(ladder.lost_members) == [0]
+    assert ladder.best_row(0, "only") is not None
 
 
 def test_a_member_that_works_elsewhere_keeps_going_and_the_image_keeps_its_earlier_row():

@@ -1,5 +1,6 @@
 """What lies on the scratch disk while the ladder is worked on: folded if it is small, cleared as it goes."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -176,6 +177,25 @@ def test_a_mean_weighs_its_maps_and_a_second_try_keeps_what_the_first_wrote(tmp_
     assert (tmp_path / "means" / "b.npy").stat().st_mtime_ns == before
     with pytest.raises(KitError, match="this pass has no result"):
         fold([files[2]], [1.0], tmp_path / "means" / "c.npy")
+
+
+def test_room_is_counted_by_the_depth_of_maps_and_with_what_is_being_written():
+    ensemble = plan([0] * 10, [1, 10])
+    shallow = replace(ensemble, members=[replace(ensemble.members[0], inference={"stored": "uint8"})])
+    free = [150 * MB]
+    space = Space(ensemble, IMAGES, lambda: free[0])
+    assert (space.map_bytes(0, "large"), Space(shallow, IMAGES, lambda: 0).map_bytes(0, "large")) == (
+        18 * MB,
+        9 * MB,
+    )
+    # First means of 28 MB, and for each of two workers a map written, one waiting and the next mean of 18 MB.
+    needed = space.missing(range(10), list(IMAGES), folded=True, workers=2)
+    assert needed == "needs 0.136 GB of scratch space, 0.135 GB can be used"
+    free[0] = 152 * MB
+    assert space.missing(range(10), list(IMAGES), folded=True, workers=2) is None
+    free[0] = 28 * MB
+    assert space.crowded(0, "large", []) is None
+    assert space.crowded(0, "large", [(0, "middle")]).startswith("needs 0.026 GB")
 
 
 def test_detections_take_no_room():
