@@ -69,6 +69,24 @@ def test_unsure_regions_count_as_wrong_unless_they_are_ignored(vasculature):
     assert scores == {(): 0.5, ("unsure",): 1.0}
 
 
+def test_detections_need_no_order_to_be_judged():
+    truth = {"a": image((0, 10), (32, 40), ignored=[(20, 30)])}
+    masks = [box(20, 30), box(0, 10), box(12, 16), box(32, 40)]
+    found = Instances(10, 40, np.array([0.3, 0.6, 0.8, 0.9]), masks)
+    assert competition().score(truth, {"a": found}).value == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_an_image_without_instances_gets_the_competitions_own_word_for_it(tmp_path):
+    preset = PRESETS["vasculature"]
+    own = InstanceCompetition(parse({**preset, "submission": {**preset["submission"], "empty": "none"}}))
+    row = own.row("a", own.empty(10, 40))
+    assert row["prediction_string"] == "none"
+    path = tmp_path / "s.csv"
+    for text in ("none", " none ", "", " "):
+        path.write_text(f"id,height,width,prediction_string\na,10,40,{text}\n")
+        assert own.parse(path)["a"].masks == []
+
+
 def test_several_thresholds_are_averaged():
     truth, found = {"a": image((0, 10))}, {"a": image((0, 8))}  # an overlap of 0.8
     score = competition(iou=[0.5, 0.7, 0.8, 0.9]).score(truth, found)

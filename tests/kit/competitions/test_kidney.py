@@ -81,6 +81,9 @@ def test_wrong_run_lengths_name_file_line_and_run(kidney, text, shown):
 def test_an_image_of_unknown_size_may_be_empty_only(kidney):
     sizes = {"cc": (10, 12)}
     assert kidney.validate(kidney.submission(("cc", "1 2"), ("dd", " ")), sizes).ok
+    parsed = KIDNEY.parse(kidney.root / "submission.csv", sizes)["dd"]
+    assert (parsed.height, parsed.width, len(parsed.runs)) == (0, 0, 0)
+    assert KIDNEY.score({"dd": mask_of(np.ones((3, 4), bool))}, {"dd": parsed}).value == 0.0
     (finding,) = kidney.validate(kidney.submission(("cc", "1 2"), ("dd", "1 2")), sizes).findings
     assert "the size of this image is not known" in finding.message
 

@@ -54,6 +54,10 @@ def test_one_mask_covering_everything(each):
     if each.competition.kind == "instance":
         one.scores[:] = 0.3
     assert alarms(validated(each, cc=one, dd=all_of_it)) == ["a mask of image dd covers everything"]
+    nearly_HW = FULL.copy()
+    nearly_HW[-1, -1] = False
+    nearly = prediction(each.competition, nearly_HW)
+    assert alarms(validated(each, cc=one, dd=nearly)) == []
 
 
 def test_all_rows_alike(each):

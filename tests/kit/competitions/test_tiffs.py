@@ -167,6 +167,7 @@ def test_a_training_image_may_be_predicted_but_its_id_may_not_mean_two_images(ea
     each.image("test", "aa", RGB_HWC[:9])
     (error,) = [line for line in lines(each.check()) if line.startswith("error")]
     assert error.startswith("error: aa is the id of a training image and of another one to predict")
+    assert each.competition.size_of(each.root, "aa") == (10, 12)  # of the image that truth is for
 
 
 def test_training_images_without_any_mask_are_an_alarm(kidney, vasculature, tmp_path):
@@ -177,6 +178,9 @@ def test_training_images_without_any_mask_are_an_alarm(kidney, vasculature, tmp_
     for report in (kidney.check(), competitions.get(tmp_path / "own.toml").check(vasculature.root)):
         (alarm,) = [line for line in lines(report) if line.startswith("alarm")]
         assert alarm.startswith("alarm: no training image has a mask")
+    for image_id in ("aa", "bb"):
+        kidney.competition.image_path(kidney.root, image_id, "train").unlink()
+    assert not [line for line in lines(kidney.check()) if line.startswith("alarm")]  # errors enough
 
 
 def test_truth_of_held_out_images_comes_from_the_solution(each):
@@ -185,3 +189,9 @@ def test_truth_of_held_out_images_comes_from_the_solution(each):
     with pytest.raises(KitError, match="no truth for 2 images, the first is x") as caught:
         each.competition.truth(each.root, ["x", "aa", "y"])
     assert " and ".join(each.competition.truth_files) in caught.value.fix
+
+
+def test_training_truth_goes_before_the_solution(kidney):
+    expected = kidney.competition.truth(kidney.root, ["aa"])["aa"].runs.tolist()
+    kidney.table("solution.csv", ("id", "encoding"), ("aa", "1 1"))
+    assert kidney.competition.truth(kidney.root, ["aa"])["aa"].runs.tolist() == expected != []

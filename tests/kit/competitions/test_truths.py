@@ -14,12 +14,15 @@ from kit.competitions.definition import Truth
 from kit.competitions.files import PathPattern
 from kit.competitions.polygon_files import Outlines
 from kit.errors import KitError
-from kit.masks import rle
+from kit.masks import coco, rle
 
 LABEL_HW = np.zeros((6, 8), np.uint16)
 LABEL_HW[0:2, 0:3] = 7
 LABEL_HW[2:6, 3:8] = 300
 LABEL_HW[4, 0] = 7
+
+
+PAIR = coco.from_runs(np.array([[8, 2]]), 6, 8)
 
 
 def decoded(regions):
@@ -66,9 +69,11 @@ def test_a_coloured_mask_image_is_foreground_where_any_colour_is_but_no_labels(t
     colours_HWC[..., 3] = 255
     colours_HWC[1, 2, 1] = 9
     assert cv2.imwrite(str(tmp_path / "a.png"), colours_HWC)
-    truth = Truth(form="images", file="{id}.png")
-    (mask_HW,) = decoded(single(truths.ImageTruth(truth, "semantic"), tmp_path, truth.file))
-    assert np.flatnonzero(mask_HW).tolist() == [1 * 8 + 2]
+    tifffile.imwrite(tmp_path / "a.tif", colours_HWC, photometric="rgb", extrasamples=["unassalpha"])
+    for suffix in ("tif", "png"):
+        truth = Truth(form="images", file=f"{{id}}.{suffix}")
+        (mask_HW,) = decoded(single(truths.ImageTruth(truth, "semantic"), tmp_path, truth.file))
+        assert np.flatnonzero(mask_HW).tolist() == [1 * 8 + 2]
     with pytest.raises(KitError, match="mask image has the shape 6 x 8 x 4, its image 6 x 8"):
         single(truths.ImageTruth(truth, "instance"), tmp_path, truth.file)
 
@@ -199,6 +204,16 @@ def test_a_nest_too_deep_to_be_compared_is_refused_when_drawn():
     with pytest.raises(KitError, match="ring 0 is no list") as caught:
         truths.PolygonTruth(Truth(form="polygons", file="{id}.json"), "semantic").regions(entry, 6, 8)
     assert caught.value.where == "a.json, annotation 4"
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("pairs", " 9 2 "), ("coco", f" {coco.pack(PAIR)} ")])
+def test_blanks_around_a_mask_and_both_words_for_none_are_understood(tmp_path, encoding, text):
+    (tmp_path / "t.csv").write_text(f"id,m\na,{text}\nb, -1 \nc, \n")
+    reader = truths.TextTruth(
+        Truth(form="text", file="t.csv", mask="m", encoding=encoding, empty="-1"), "semantic"
+    )
+    found = [reader.regions(entry, 6, 8) for entry in reader.entries(tmp_path, "t.csv")]
+    assert [[region.runs.tolist() for region in regions] for regions in found] == [[[[8, 2]]], [], []]
 
 
 def test_instances_in_a_table_come_together_whatever_their_order(tmp_path):

@@ -147,6 +147,13 @@ def test_a_wrong_prediction_names_file_line_and_prediction(vasculature, text, sh
     assert shown in str(caught.value)
 
 
+def test_scores_of_exactly_nothing_and_one_are_scores(vasculature):
+    rows = (("dd", 10, 12, f"0 1 {GOOD} 0 0.0 {GOOD}"), ("cc", 10, 12, f"0 1.0 {GOOD}"))
+    path = vasculature.submission(*rows)
+    assert vasculature.validate(path).ok
+    assert VESSELS.parse(path)["dd"].scores.tolist() == [1.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("height", "width", "shown"),
     [
