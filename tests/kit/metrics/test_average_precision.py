@@ -158,6 +158,20 @@ def test_a_detection_whose_best_truth_is_taken_finds_its_second_best():
     assert precision_recall(truths, twice).correct.tolist() == [True, True]
 
 
+def test_a_detection_takes_the_truth_it_overlaps_most():
+    truths = {"a": instances([(2, 2, 8, 7), (2, 2, 8, 8)])}
+    found = {
+        "a": instances([(2, 2, 8, 8), (2, 2, 5, 7)], [0.9, 0.8])
+    }  # the second fits the first truth alone
+    assert precision_recall(truths, found).correct.tolist() == [True, True]
+
+
+def test_many_equal_scores_rank_by_their_place():
+    truths = {"a": instances([(2, 2, 6, 6)])}
+    found = {"a": instances([(2, 2, 6, 6)] * 40, [0.5] * 40)}
+    assert np.flatnonzero(precision_recall(truths, found).correct).tolist() == [0]
+
+
 def test_detections_of_one_image_need_no_order():
     truths = {"a": instances([(2, 2, 6, 6)])}
     backwards = {"a": instances([(2, 2, 6, 5), (2, 2, 6, 6)], [0.2, 0.8])}

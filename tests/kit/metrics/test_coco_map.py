@@ -79,6 +79,15 @@ def test_all_six_equal_those_of_pycocotools(seed, largest):
     assert 0.05 < found.mean < 0.95
 
 
+def test_images_with_equal_scores_rank_by_their_id_not_by_their_place_in_the_dictionary():
+    truths, guesses = random_images(np.random.default_rng(6), 6, 30)
+    alike = {
+        image: Instances(SIDE, SIDE, np.full(len(one.masks), 0.5), one.masks)
+        for image, one in guesses.items()
+    }
+    assert coco_map(dict(reversed(truths.items())), alike) == coco_map(truths, alike)
+
+
 def test_nothing_is_printed(capfd):
     coco_map(*random_images(np.random.default_rng(3), 2, 20))
     assert capfd.readouterr() == ("", "")
