@@ -49,6 +49,16 @@ def test_data_is_told_by_the_names_of_folders_alone(kidney, tmp_path):
     assert "use --competition body, or point --data elsewhere" in text
 
 
+def test_the_columns_of_the_sample_weigh_more_than_names_and_tables(kidney, body):
+    (kidney.root / "train_images").mkdir()
+    (kidney.root / "train.csv").write_text("id,rle,encoding\n")
+    assert said(kidney.competition, kidney.root) == (True, "")
+    (body.root / "sample_submission.csv").write_text("id,predicted\n")  # and the other way round
+    assert f"the data of {KIDNEY}, not of {BODY}" in said(body.competition, body.root)[1]
+    (body.root / "sample_submission.csv").write_text("id,predicted,more\n")
+    assert said(body.competition, body.root) == (True, "")
+
+
 def test_data_one_folder_deeper_is_found(each):
     text = shown(each.competition.check(each.root.parent))
     assert "lies one folder deeper" in text

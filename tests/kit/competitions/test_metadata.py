@@ -63,6 +63,15 @@ def test_body_images_without_pixel_size_have_that_of_their_organ_and_source(body
     assert found["nobody"] == ImageInfo()
 
 
+def test_pixel_sizes_of_body_are_those_the_second_place_used(body):
+    sizes = {"kidney": 0.5, "prostate": 6.263, "largeintestine": 0.229, "spleen": 0.4945, "lung": 0.7562}
+    header = (body.root / "test.csv").read_text().splitlines()[0].split(",")
+    for source, expected in (("Hubmap", sizes), ("HPA", dict.fromkeys(sizes, 0.4))):
+        body.table("test.csv", header, *[(organ, organ, source, 10, 12, "", 4) for organ in sizes])
+        found = {organ: body.competition.info(body.root, organ).pixel_size for organ in sizes}
+        assert found == expected
+
+
 def test_each_competition_knows_what_its_folder_tells(kidney, body, vasculature):
     assert kidney.competition.info(kidney.root, "cc") == ImageInfo(0.5, "kidney", "Hubmap")
     assert body.competition.info(body.root, "dd") == ImageInfo(6.263, "prostate", "Hubmap")

@@ -249,6 +249,8 @@ def test_what_is_wrong_is_said_with_its_key_and_remedy(refusal, fault):
     ("old", "new", "problem", "fix"),
     [
         ("", "", "submission.encoding is 'pairs', which has blanks inside", "encoding = 'coco'"),
+        ("iou = 0.5", "iou = [0, 0.5]", "iou is [0.0, 0.5]", "larger than 0"),
+        ("iou = 0.5", "iou = true", "metric.iou is True, not a number", "write a number"),
         ("iou = 0.5", "iou = []", "iou does not go with AP", "one number or more"),
         ("iou = 0.5", "iou = 60", "iou is [60.0]", "at most 1"),
         ("iou = 0.5", "iou = [0.6, 0.5]", "iou is [0.6, 0.5]", "once, ascending"),
@@ -296,6 +298,7 @@ def test_like_keeps_what_the_file_leaves_out(tmp_path):
 def test_metrics_are_called_as_people_write_them():
     assert competitions.get("vasculature").metric == "AP@0.6"
     assert parse(_with_iou([0.5, 0.75, 0.95])).metric.text == "mean AP@0.5:0.95"
+    assert parse(_with_iou(1)).metric.text == "AP@1"
 
 
 def _with_iou(iou):

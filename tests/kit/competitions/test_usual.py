@@ -34,6 +34,7 @@ def test_masks_are_described_by_share_and_instances_by_their_median_too():
     assert (found.images, found.empty, found.shares, found.area) == (4, 0.5, (0.1, 0.3), None)
     assert found.mean_share == pytest.approx(0.2)
     assert usual.describe([cells(2, 4, 6), cells(8, score=0.4)]).area == 16
+    assert usual.describe([cells(4, score=0.5)]).area == 16
     assert usual.describe([]) is None
 
 
@@ -61,6 +62,7 @@ def test_many_more_empty_rows_than_usual_are_an_alarm():
         "90% of the rows are empty; of the training images, 0% are",
     ]
     assert alarms(found, masks(*[0.0] * 9, 0.1)) == []
+    assert alarms(masks(0.0, 0.1), masks(0.1, 0.2)) == []  # half of them are no more than may be
 
 
 def test_instances_of_quite_another_size_are_an_alarm():
