@@ -83,6 +83,8 @@ def _why_nothing(supervisor: Supervisor) -> str:
     if supervisor.setbacks:
         image, reason = next(iter(supervisor.setbacks.items()))
         return f"image {image}: {reason}"
+    if supervisor.stopped:
+        return "a signal ended the run before the first row"
     return "the time was too short for a single image: raise --budget"
 
 
