@@ -3,7 +3,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from kit import competitions
 from kit.__main__ import main
@@ -125,6 +127,19 @@ def test_an_image_without_readable_header_is_warned_about(tmp_path, capsys):
     (tmp_path / "s.csv").write_text("id,predicted\na,\n")
     assert run("validate", "kidney", tmp_path / "s.csv", data=tmp_path) == 0
     assert "warning: " in capsys.readouterr().err
+
+
+def test_an_id_of_both_parts_means_the_image_to_predict(tmp_path, capsys):
+    """In many competitions the public test image is a copy of a training image."""
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        tifffile.imwrite(tmp_path / part / "a.tiff", np.zeros((4, 5, 3), np.uint8), photometric="rgb")
+    (tmp_path / "train.csv").write_text("id,encoding\na,1 1\nb,1 1\n")
+    for name in ("sample_submission.csv", "s.csv"):
+        (tmp_path / name).write_text("id,predicted\na,1 1\n")
+    assert run("validate", "kidney", tmp_path / "s.csv", data=tmp_path) == 0
+    assert run("validate", "kidney", tmp_path / "s.csv", "--split", "train", data=tmp_path) == 2
+    assert "1 id is missing: b" in capsys.readouterr().out
 
 
 def test_a_competition_that_is_no_name_and_no_good_file_is_told(tmp_path, capsys):
