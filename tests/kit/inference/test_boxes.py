@@ -124,9 +124,10 @@ def test_every_box_above_the_threshold_is_in_exactly_one_cluster_best_first(seed
 def test_equal_scores_are_ranked_by_source_and_then_by_index():
     count = 40  # so many that a sort that need not keep their order would not
     apart = np.array([[0.0, 0, 1, 1]]) + 5 * np.arange(count)[:, None]
-    scores = np.full(count, 0.5)
+    scores = np.resize([0.5, 0.9, 0.7], count)
     found = weighted_boxes_fusion([apart, apart + 500], [scores] * 2, [1, 1], iou=0.5, skip_score=0)
-    expected = [[(source, index)] for source in (0, 1) for index in range(count)]
+    ranked = sorted((-scores[index], source, index) for source in (0, 1) for index in range(count))
+    expected = [[(source, index)] for _, source, index in ranked]
     assert [members(found, cluster) for cluster in range(2 * count)] == expected
 
 

@@ -167,9 +167,9 @@ def test_a_detection_takes_the_truth_it_overlaps_most():
 
 
 def test_many_equal_scores_rank_by_their_place():
-    truths = {"a": instances([(2, 2, 6, 6)])}
-    found = {"a": instances([(2, 2, 6, 6)] * 40, [0.5] * 40)}
-    assert np.flatnonzero(precision_recall(truths, found).correct).tolist() == [0]
+    truths = {"a": instances([(2, 2, 6, 6)] * 30)}
+    found = {"a": instances([(2, 2, 6, 6)] * 200, np.resize([0.5, 0.9, 0.7], 200))}
+    assert np.flatnonzero(precision_recall(truths, found).correct).tolist() == list(range(30))
 
 
 def test_detections_of_one_image_need_no_order():
