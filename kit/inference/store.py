@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import itertools
 import os
@@ -216,6 +217,12 @@ class MapWriter:
             where=self._target.parent,
             fix="free space on that disk or choose a writable scratch folder",
         )
+
+
+def drop_unfinished(target: Path) -> None:
+    """Remove what a process that died while it wrote a map to `target` left: up to two bytes a pixel."""
+    for part in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        part.unlink(missing_ok=True)
 
 
 class StoredMap:

@@ -18,6 +18,7 @@ from typing import Any
 
 from kit.artefacts import write_json, write_text
 from kit.errors import KitError
+from kit.inference.store import drop_unfinished, pass_file
 from submission.runtime.budget import Costs, reserve_seconds
 from submission.runtime.crew import Crew
 from submission.runtime.install import offline_environment
@@ -350,9 +351,18 @@ class Supervisor:
             self.journal.problem(f"rung {job.rung + 1} could not be validated: {problem}", trace=trace)
             return
         self.setbacks[job.image] = problem
+        if isinstance(job, PassTask):
+            drop_unfinished(self._result_of(job))
         follows = self.schedule.failed(job, stage, problem)
         what = f"row of rung {job.rung + 1}" if isinstance(job, FuseTask) else f"pass {job.index + 1}"
         self.journal.problem(f"{what}, image {job.image}: {problem}; {follows}", stage=stage, trace=trace)
+
+    def _result_of(self, job: PassTask) -> Path:
+        item = self.ensemble.passes[job.index]
+        member, info = self.ensemble.members[item.member], self.data.infos[job.image]
+        return pass_file(
+            self.scratch / "passes", member, item.view, job.image, kind=self.ensemble.kind, info=info
+        )
 
     # The file
 

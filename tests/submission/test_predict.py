@@ -303,7 +303,18 @@ def test_a_killed_worker_is_replaced_and_the_result_is_the_same(slow_mount, kit_
     run = Disturbed(kit_of_two, slow_mount, tmp_path / "out", tmp_path / "scratch")
     run.wait_for_row()
     (worker,) = run.workers()
+    os.kill(worker, signal.SIGSTOP)
+    begun = [
+        folder / f".{image}.npy.begun.tmp"
+        for folder in run.scratch.glob("predict-*/passes/*/*")
+        for image in ("a", "b", "c")
+    ]
+    for file in begun:
+        file.touch()
     os.kill(worker, signal.SIGKILL)
+    while all(file.exists() for file in begun):
+        time.sleep(0.005)
+    assert sum(not file.exists() for file in begun) == 1, "what the dead worker left takes room"
     text = run.end()
     assert run.process.returncode == 0, text
     assert "worker ended with code -9" in text

@@ -11,6 +11,7 @@ from kit.inference import views
 from kit.inference.store import (
     CodedDetections,
     MapWriter,
+    drop_unfinished,
     levels_of,
     load_detections,
     open_map,
@@ -34,6 +35,22 @@ def write(path, levels_HW, rows):
         for y0 in range(0, len(levels_HW), rows):
             writer.append(levels_HW[y0 : y0 + rows])
         writer.finish()
+
+
+def test_what_a_dead_writer_of_one_map_left_can_be_dropped(tmp_path):
+    whole_HW = np.zeros((4, 4), np.uint8)
+    write(tmp_path / "a[b].npy", whole_HW, 2)
+    with MapWriter(tmp_path / "other.npy", 4, 4, "uint8"):
+        child = os.fork()
+        if child == 0:  # begins a map and dies without a word
+            MapWriter(tmp_path / "a[b].npy", 4, 4, "uint8").__enter__().append(whole_HW[:2])
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert len(list(tmp_path.iterdir())) == 3
+        drop_unfinished(tmp_path / "a[b].npy")
+        assert (tmp_path / "a[b].npy").is_file()
+        (other,) = set(tmp_path.iterdir()) - {tmp_path / "a[b].npy"}
+        assert other.name.startswith(".other.npy.")
 
 
 @pytest.mark.parametrize("stored", ["uint8", "uint16"])
