@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,15 @@ MEMBER = Member(
 )
 
 
+BEGIN_AND_DIE = """
+import os, sys
+from pathlib import Path
+from kit.inference.store import MapWriter
+MapWriter(Path(sys.argv[1]), 4, 4, "uint8").__enter__()
+os._exit(0)
+"""
+
+
 def write(path, levels_HW, rows):
     with MapWriter(path, *levels_HW.shape, levels_HW.dtype.name) as writer:
         for y0 in range(0, len(levels_HW), rows):
@@ -41,11 +52,7 @@ def test_what_a_dead_writer_of_one_map_left_can_be_dropped(tmp_path):
     whole_HW = np.zeros((4, 4), np.uint8)
     write(tmp_path / "a[b].npy", whole_HW, 2)
     with MapWriter(tmp_path / "other.npy", 4, 4, "uint8"):
-        child = os.fork()
-        if child == 0:  # begins a map and dies without a word
-            MapWriter(tmp_path / "a[b].npy", 4, 4, "uint8").__enter__().append(whole_HW[:2])
-            os._exit(0)
-        os.waitpid(child, 0)
+        subprocess.run([sys.executable, "-c", BEGIN_AND_DIE, str(tmp_path / "a[b].npy")], check=True)
         assert len(list(tmp_path.iterdir())) == 3
         drop_unfinished(tmp_path / "a[b].npy")
         assert (tmp_path / "a[b].npy").is_file()
