@@ -25,6 +25,7 @@ from torch import Tensor
 
 from kit.console import console, progress
 from kit.errors import KitError
+from kit.memory import keep_freed_memory
 from kit.models import Network
 from train_local import checkpoint
 from train_local.data.order import Steps, loader
@@ -147,6 +148,7 @@ class Trainer:
         if self.fabric.device.type == "cpu":
             torch.set_num_threads(options.threads)
             cv2.setNumThreads(options.threads)
+            keep_freed_memory()
         seed_all(run.seed)
         self.task: Task = make_task(run, prepared)
         self.total = self.recipe.total_steps(self.task.epoch)

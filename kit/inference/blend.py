@@ -5,6 +5,7 @@ Rows leave for the file as soon as no later window reaches them, so memory is on
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
@@ -22,7 +23,13 @@ _ROWS = 64
 
 
 def enlarge(
-    maps: Sequence[NDArray[np.float32]], height: int, width: int, factor: float, offset: float = 0.0
+    maps: Sequence[NDArray[np.float32]],
+    height: int,
+    width: int,
+    factor: float,
+    offset: float = 0.0,
+    *,
+    out_HW: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Sum of maps at one size: bilinear, pixel centres at half numbers, borders continued.
 
@@ -32,6 +39,7 @@ def enlarge(
         width: wanted columns.
         factor: on the sum; applied, like the offset, where there are few pixels.
         offset: added to the product.
+        out_HW: float32 (height, width) for the sum, unless the first map has that size itself.
     """
     import cv2  # only who predicts needs it
 
@@ -41,7 +49,8 @@ def enlarge(
         if total_HW is None:
             scaled_HW += np.float32(offset)
         if scaled_HW.shape != (height, width):
-            scaled_HW = cv2.resize(scaled_HW, (width, height), interpolation=cv2.INTER_LINEAR)
+            dst = out_HW if total_HW is None else None
+            scaled_HW = cv2.resize(scaled_HW, (width, height), dst=dst, interpolation=cv2.INTER_LINEAR)
         total_HW = scaled_HW if total_HW is None else np.add(total_HW, scaled_HW, out=total_HW)
     assert total_HW is not None, "no map"
     return total_HW
@@ -97,19 +106,51 @@ class Blend(ABC):
         """The current row of tiles, from `_y0` on, has all its windows."""
 
 
+def reach(window: int, sides: Sequence[int], first: int, count: int) -> slice:
+    """The pixels of a window that have to be enlarged for some of them to be right, along one axis.
+
+    A pixel is made of map pixels up to one beside it, and a cut is right only where the pixels of all maps
+    begin and end together.
+
+    Args:
+        window: pixels.
+        sides: pixels of the maps, each of which shows the whole window.
+        first: of the wanted pixels.
+        count: of the wanted pixels.
+    """
+    unit = math.lcm(*(window // math.gcd(window, side) for side in sides))
+    return slice(max(0, first // unit - 1) * unit, min(window, (-(-(first + count) // unit) + 1) * unit))
+
+
 class Halo(Blend):
     """Each pixel comes from the window whose core it lies in."""
 
     def __init__(self, layout: Layout, file: MapWriter) -> None:
         super().__init__(layout, file)
         self._band_HW = np.zeros((min(self._core, layout.height), layout.width), file.dtype)
+        # Only what the core is made of is enlarged: of published windows two fifths.
+        rows, columns = (
+            reach(window, [sides[axis] for sides in layout.inputs], layout.context, layout.core or window)
+            for axis, window in enumerate(layout.window)
+        )
+        self._first = (layout.context - rows.start, layout.context - columns.start)
+        self._cuts = [
+            tuple(
+                slice(part.start * side // window, part.stop * side // window)
+                for part, side, window in zip((rows, columns), sides, layout.window, strict=True)
+            )
+            for sides in layout.inputs
+        ]
+        self._part_HW = np.empty((rows.stop - rows.start, columns.stop - columns.start), np.float32)
 
     def _add(self, tile: Tile, maps: Sequence[NDArray[np.float32]]) -> None:
-        context = self._layout.context
+        parts = [map_HW[cut] for map_HW, cut in zip(maps, self._cuts, strict=True)]
         # Half a level is added so that cutting off rounds.
-        window_HW = enlarge(maps, *self._layout.window, self._levels, 0.5)
-        self._band_HW[: tile.height, tile.x0 : tile.x0 + tile.width] = window_HW[
-            context : context + tile.height, context : context + tile.width
+        height, width = self._part_HW.shape
+        part_HW = enlarge(parts, height, width, self._levels, 0.5, out_HW=self._part_HW)
+        top, left = self._first
+        self._band_HW[: tile.height, tile.x0 : tile.x0 + tile.width] = part_HW[
+            top : top + tile.height, left : left + tile.width
         ]
 
     def _row_done(self) -> None:
@@ -153,12 +194,13 @@ class Gaussian(Blend):
         self._window = layout.window[0]
         self._weight = density(self._window)
         self._weight_HW = np.outer(self._weight, self._weight)
+        self._window_HW = np.empty(layout.window, np.float32)
         self._sum_HW = np.zeros((min(self._window, layout.height), layout.width), np.float32)
         self._written = 0
         self._rows: deque[_Row] = deque()
 
     def _add(self, tile: Tile, maps: Sequence[NDArray[np.float32]]) -> None:
-        window_HW = enlarge(maps, self._window, self._window, self._levels)
+        window_HW = enlarge(maps, self._window, self._window, self._levels, out_HW=self._window_HW)
         window_HW *= self._weight_HW
         top, left = tile.y0 - self._layout.context, tile.x0 - self._layout.context
         y0, y1 = max(0, top), min(top + self._window, self._layout.height)

@@ -32,17 +32,19 @@ from kit.inference.instance import predict_instances
 from kit.inference.semantic import Progress, predict_map
 from kit.inference.settings import InstanceSettings, SemanticSettings
 from kit.inference.store import pass_file, save_detections
+from kit.memory import keep_freed_memory
 from kit.models import InstanceNetwork, Network, build, load_weights, spec
 
 __all__ = ["configure", "fuse", "open_member", "result_file", "run_pass"]
 
 
 def configure(device: torch.device) -> None:
-    """Prepare this process: one CPU thread each for torch and OpenCV, fixed algorithms on CUDA."""
+    """Prepare this process: one CPU thread for torch and OpenCV, memory kept, fixed algorithms on CUDA."""
     import cv2  # only who predicts needs it
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    keep_freed_memory()
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True

@@ -30,7 +30,7 @@ T = TypeVar("T")
 _LONGEST_VIEW = 100
 """Characters of a folder's name; file systems end at 255, which three scales of all symmetries pass."""
 
-ENGINE = 2
+ENGINE = 3
 """Goes up whenever the same pass would give another result, so that no file of an older way is used."""
 
 _SYNC_BYTES = 64 << 20
