@@ -128,7 +128,7 @@ class Halo(Blend):
     def __init__(self, layout: Layout, file: MapWriter) -> None:
         super().__init__(layout, file)
         self._band_HW = np.zeros((min(self._core, layout.height), layout.width), file.dtype)
-        # Only what the core is made of is enlarged: of published windows two fifths.
+        # Only what the core is made of is enlarged: less than half of the published windows.
         rows, columns = (
             reach(window, [sides[axis] for sides in layout.inputs], layout.context, layout.core or window)
             for axis, window in enumerate(layout.window)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.inference.blend import Gaussian, Halo, density, enlarge
+from kit.inference.blend import Gaussian, Halo, density, enlarge, reach
 from kit.inference.layout import Layout
 from kit.inference.store import MapWriter, levels_of, open_map
 
@@ -90,6 +90,54 @@ def test_a_halo_is_cut_off_and_what_was_left_out_is_zero(blended, layout, kept, 
             expected[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width] = own_HW
     found = blended(Halo, layout, given_windows.get)
     assert np.abs(found - expected).max() <= 0.51 / 65535
+
+
+@settings(deadline=None)
+@given(
+    windows=st.tuples(st.integers(1, 24), st.integers(0, 24)),
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    sides=st.lists(st.integers(1, 80), min_size=1, max_size=2),
+    seed=st.integers(0, 99),
+)
+def test_a_halo_of_coarse_maps_is_that_of_the_whole_windows_enlarged(
+    tmp_path_factory, windows, size, sides, seed
+):
+    rng, (core, context) = np.random.default_rng(seed), windows
+    window = core + 2 * context
+    layout = Layout(*size, core, context, tuple((side, side) for side in sides))
+    path = tmp_path_factory.mktemp("maps") / "map.npy"
+    expected = np.zeros(size)
+    with MapWriter(path, *size, "uint16") as file:
+        blend = Halo(layout, file)
+        for tile in layout.tiles():
+            maps = [rng.random((side, side), np.float32) / len(sides) for side in sides]
+            blend.put(tile, maps)
+            whole = sum(
+                cv2.resize(map_HW, (window, window), interpolation=cv2.INTER_LINEAR) for map_HW in maps
+            )
+            own_HW = whole[context : context + tile.height, context : context + tile.width]
+            expected[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width] = own_HW
+        blend.finish()
+        file.finish()
+    assert np.abs(np.array(open_map(path)) / 65535 - expected).max() < 1e-4
+
+
+@given(
+    window=st.integers(1, 400), sides=st.lists(st.integers(1, 400), min_size=1, max_size=3), data=st.data()
+)
+def test_what_is_enlarged_holds_what_is_wanted_and_a_map_pixel_more(window, sides, data):
+    first = data.draw(st.integers(0, window - 1))
+    count = data.draw(st.integers(1, window - first))
+    part = reach(window, sides, first, count)
+    for side in sides:
+        assert part.start * side % window == part.stop * side % window == 0, "whole pixels of every map"
+        assert part.start == 0 or (first - part.start) * side >= window
+        assert part.stop == window or (part.stop - first - count) * side >= window
+
+
+def test_of_the_published_windows_less_than_half_is_enlarged():
+    part = reach(2304, [768], 384, 1536)
+    assert (part.start, part.stop) == (381, 1923)
 
 
 def test_blended_borders_are_smoother_than_cut_ones(blended):
