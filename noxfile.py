@@ -287,14 +287,14 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def golden(session: nox.Session) -> None:
     """The golden-output test alone: the rendered predict.py against an independent slow path's CSVs."""
-    run(session, "-m", "submission", "golden", *session.posargs)
+    run(session, "-m", "tests.golden", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """`-- models`, `inference`, `parameters` or `matrix` [--write-docs]: our figures beside others'."""
     python = environment(session, peers=session.posargs[:1] == ["inference"])
-    session.run(python, "-m", "tests.bench", *session.posargs, external=True)
+    session.run(python, "-m", "benchmarks", *session.posargs, external=True)
 
 
 @nox.session

@@ -14,19 +14,20 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from rich.table import Table
 
-from bundle import dataset, lockfile, targets, weights
+from bundle import dataset, weights
 from bundle.closure import Closure
 from bundle.dataset import Content, Written, entry_of
 from bundle.pip_download import WheelCache
 from bundle.roots import ROOTS, Root
-from bundle.targets import Target
 from bundle.wheel_verb import OWN_WHEELS
 from bundle.wheels import closure_for, combine
 from kit import ensemble as ensembles
 from kit.artefacts import canonical_json
-from kit.console import console, progress
 from kit.ensemble import Ensemble
 from kit.errors import KitError
+from kit.local import lockfile, targets
+from kit.local.console import console, progress
+from kit.local.targets import Target
 
 ENSEMBLE = "ensemble.json"
 

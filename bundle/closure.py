@@ -13,9 +13,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from bundle.targets import Target
 from bundle.wheelinfo import WheelInfo
 from kit.errors import KitError
+from kit.local.targets import Target
 
 Fetch = Callable[[Sequence[str]], dict[str, WheelInfo]]
 """Wheels for the target by normalised name; asked once for each name."""

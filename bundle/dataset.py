@@ -17,7 +17,7 @@ from typing import Any
 from kit import manifest
 from kit.artefacts import canonical_json, sha256_bytes, sha256_file, write_bytes
 from kit.errors import KitError
-from kit.kaggle_names import mangle
+from kit.local.kaggle_names import mangle
 from kit.manifest import Entry, Manifest
 
 METADATA = "dataset-metadata.json"

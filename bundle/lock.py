@@ -16,11 +16,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundle import lockfile
-from bundle.targets import marker_environment
 from kit.artefacts import read_sidecar, sha256_file, sha256_json, sidecar_path, write_sidecar, write_text
-from kit.console import console
 from kit.errors import KitError
+from kit.local import lockfile
+from kit.local.console import console
+from kit.local.targets import marker_environment
 
 COMMAND = "python -m bundle lock"
 PIP_COMPILE = (

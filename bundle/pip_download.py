@@ -14,10 +14,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bundle.lockfile import Pin, render
-from bundle.targets import Target
 from kit.artefacts import read_json, sha256_file, sha256_json, write_json
 from kit.errors import KitError
+from kit.local.lockfile import Pin, render
+from kit.local.targets import Target
 
 _OFFLINE = re.compile(
     r"NewConnectionError|Failed to establish|name resolution|Network is unreachable|ProxyError|timed out"

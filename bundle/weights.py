@@ -12,7 +12,7 @@ from bundle import safetensors_header
 from kit.artefacts import read_sidecar, sha256_file, sidecar_path
 from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
-from kit.kaggle_names import safe
+from kit.local.kaggle_names import safe
 
 FOLDER = "weights"
 """Beside `ensemble.json`: where its members' weights are."""

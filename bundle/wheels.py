@@ -11,12 +11,12 @@ from packaging.specifiers import SpecifierSet
 
 from bundle import wheelinfo
 from bundle.closure import Closure, walk
-from bundle.lockfile import Pin, select
 from bundle.pip_download import WheelCache
 from bundle.roots import Root
-from bundle.targets import Target
 from bundle.wheelinfo import WheelInfo
 from kit.errors import KitError
+from kit.local.lockfile import Pin, select
+from kit.local.targets import Target
 from kit.manifest import Wheel
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from kit import competitions
 from kit.artefacts import canonical_json
-from kit.competitions.base import Competition, Instances, Prediction, Report, Score
+from kit.competitions.base import Competition, Score
 from kit.competitions.files import is_file
+from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.errors import BAD_INPUT, KitError, run_cli
+from kit.predictions import Instances, Prediction
 
 
 def main(argv: Sequence[str]) -> int:
@@ -122,7 +124,7 @@ def _coco(
     true = {key: mask for key, mask in truth.items() if isinstance(mask, Instances)}
     if not true:
         return None
-    from kit.metrics.coco_map import coco_map
+    from kit.local.metrics.coco_map import coco_map
 
     return asdict(
         coco_map(true, {key: own for key, own in predictions.items() if isinstance(own, Instances)})

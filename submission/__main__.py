@@ -1,4 +1,4 @@
-"""`python -m submission render | rehearse | golden | report`."""
+"""`python -m submission render | rehearse | report`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 
 from kit.errors import run_cli
-from submission.golden import add_golden_command
 from submission.rehearse import add_rehearse_command
 from submission.render import add_render_command
 from submission.report.page import add_report_command
@@ -21,7 +20,6 @@ def main(argv: Sequence[str]) -> int:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     add_render_command(verbs)
     add_rehearse_command(verbs)
-    add_golden_command(verbs)
     add_report_command(verbs)
     arguments = parser.parse_args(argv)
     return int(arguments.run(arguments))

@@ -14,7 +14,7 @@ from typing import Literal
 from kit.artefacts import read_json
 from kit.competitions.base import Competition
 from kit.errors import KitError
-from kit.kaggle_names import fate, mangle
+from kit.local.kaggle_names import fate, mangle
 
 Layout = Literal["new", "old"]
 _NEVER_MOUNTED = frozenset({"dataset-metadata.json", "datapackage.json"})

@@ -11,7 +11,7 @@ from kit.errors import KitError
 
 PACKAGES = ("kit", "submission.runtime")
 """What may be embedded."""
-LOCAL_ONLY = frozenset({"kit.console", "kit.metrics.coco_map"})
+LOCAL_ONLY = frozenset({"kit.local.console", "kit.local.metrics.coco_map"})
 """Modules that need libraries Kaggle's image may lack."""
 
 
@@ -35,24 +35,26 @@ class Module:
         return self.name if self.path.endswith("/__init__.py") else self.name.rpartition(".")[0]
 
 
-def collect(root: Path, entry: str) -> list[Module]:
-    """All modules reachable from an entry point, sorted by path.
+def collect(root: Path, *entries: str) -> list[Module]:
+    """All modules reachable from some entry points, sorted by path.
 
     Imports inside functions count, those for type checkers only do not. A string that is a module's full name
     counts too, so that a registry may name its modules.
 
     Args:
         root: folder that holds the packages.
-        entry: dotted name of the entry point.
+        entries: dotted names of the entry points.
 
     Raises:
-        KitError: a module cannot be embedded, or the entry point is missing.
+        KitError: a module cannot be embedded, or an entry point is missing.
     """
-    first = _module(root, entry)
-    if first is None:
-        raise KitError(f"module {entry} does not exist", where=root)
     found: dict[str, Module] = {}
-    waiting = [(first, "")]
+    waiting: list[tuple[Module, str]] = []
+    for entry in entries:
+        first = _module(root, entry)
+        if first is None:
+            raise KitError(f"module {entry} does not exist", where=root)
+        waiting.append((first, ""))
     while waiting:
         module, importer = waiting.pop()
         if module.name in found:

@@ -20,7 +20,7 @@ from kit.errors import KitError
 from submission import sandbox
 from submission.kaggle_shape import Layout, mount
 from submission.runtime.main import DEFAULT_BUDGET
-from submission.runtime.output import guess_sizes, image_sizes
+from submission.runtime.result.submission_file import guess_sizes, image_sizes
 from submission.simulated_image import PYTHONS, Image, choose_target, find_python, make_image
 
 GIB = 1 << 30
@@ -191,7 +191,7 @@ def add_rehearse_command(verbs: Any) -> None:
     parser.add_argument("--budget", type=float, default=DEFAULT_BUDGET, help="seconds")
     parser.add_argument("--out", type=Path, required=True, help="for the submission and reports")
     parser.add_argument(
-        "--targets", type=Path, default=root / "bundle" / "targets", help="descriptions of images"
+        "--targets", type=Path, default=root / "kit" / "local" / "targets", help="descriptions of images"
     )
     parser.add_argument("--venvs", type=Path, default=root / "build" / "images", help="where images are kept")
     parser.add_argument(

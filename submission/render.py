@@ -21,12 +21,13 @@ from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.manifest import Manifest
 from submission.modules import collect
-from submission.runtime.embed import QUOTES, script_text
-from submission.runtime.setup import ENSEMBLE, MANIFESTS
+from submission.runtime.inputs.test_images import ENSEMBLE, MANIFESTS
+from submission.runtime.script.text import QUOTES, script_text
 
 LARGEST = 1_000_000
 """Bytes; Kaggle refuses kernel sources of 1 MB and more."""
-ENTRY = "submission.runtime.main"
+ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
+"""The program, and the importer that starts it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
     """
     ensemble = ensembles.load(ensemble_file)
     manifests = relevant_manifests(ensemble, bundle)
-    modules = collect(_source_root(), ENTRY)
+    modules = collect(_source_root(), *ENTRIES)
     parts = {ENSEMBLE: _json_part(ensemble.as_dict())}
     parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict()) for item in manifests}
     parts |= {module.path: module.text for module in modules}

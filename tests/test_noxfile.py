@@ -62,7 +62,7 @@ def test_every_session_says_in_a_line_what_it_does():
     assert {name: text for name, text in described.items() if not text or "\n\n" in text.strip()} == {}
 
 
-@pytest.mark.parametrize("module", ["train_local", "bundle", "submission", "kit", "tests.bench"])
+@pytest.mark.parametrize("module", ["train_local", "bundle", "submission", "kit", "benchmarks"])
 def test_every_module_run_by_a_session_answers_to_help(module):
     assert f'"{module}"' in (ROOT / "noxfile.py").read_text()
     done = subprocess.run(

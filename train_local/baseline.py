@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit import competitions
-from kit.competitions.base import Competition, Instances, Prediction, SemanticMask, Split
+from kit.competitions.base import Competition, Split
 from kit.competitions.tables import write_submission
-from kit.console import track
 from kit.errors import KitError
 from kit.images.slide import Slide, open_slide
+from kit.local.console import track
 from kit.masks import coco
 from kit.masks.rle import RunLengthEncoder
+from kit.predictions import Instances, Prediction, SemanticMask
 
 Kind = Literal["otsu", "otsu-smoothed", "all-foreground"]
 

@@ -10,7 +10,6 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions.base import Instances
 from kit.competitions.instance import InstanceCompetition
 from kit.ensemble import Member
 from kit.errors import KitError
@@ -18,7 +17,8 @@ from kit.inference import calibration
 from kit.inference.instance_fusion import merge_views
 from kit.inference.settings import InstanceSettings
 from kit.inference.store import load_detections
-from kit.metrics.average_precision import precision_recall
+from kit.local.metrics.average_precision import precision_recall
+from kit.predictions import Instances
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import torch
 
 import kit
 from kit.artefacts import read_sidecar, sidecar_path, write_sidecar
-from kit.console import console
 from kit.errors import KitError
+from kit.local.console import console
 
 KEPT = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")

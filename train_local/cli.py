@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit import competitions
-from kit.console import show_table
 from kit.errors import KitError
+from kit.local.console import show_table
 from train_local import recipes
 from train_local.baseline import add_baseline_command
 from train_local.data.sample import add_sample_command

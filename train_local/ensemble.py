@@ -9,12 +9,12 @@ from typing import Any
 
 from kit import competitions
 from kit.artefacts import read_json, read_sidecar, sidecar_path, write_bytes
-from kit.competitions.base import Instances, Prediction
 from kit.competitions.instance import InstanceCompetition
-from kit.console import console, show_table, track
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.errors import KitError
 from kit.inference.settings import InstanceFusion
+from kit.local.console import console, show_table, track
+from kit.predictions import Instances, Prediction
 from train_local import calibrating, tuning
 from train_local.data.prepared import Prepared
 from train_local.evaluate import score

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from kit.competitions.base import Prediction
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.inference.runner import fuse, result_file, run_pass
 from kit.models import Network, spec
+from kit.predictions import Prediction
 from train_local.data.prepared import Prepared
 from train_local.runs import Run
 

@@ -11,14 +11,14 @@ from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
-from kit.console import show_table
 from kit.errors import KitError
+from kit.local.console import show_table
 from train_local.data.prepared import Prepared
+from train_local.initial_weights import Start, resolve
 from train_local.loop import Options
 from train_local.recipes import suits
 from train_local.recipes.base import Recipe
 from train_local.runs import Run, plan
-from train_local.start import Start, resolve
 from train_local.train import train
 
 

@@ -23,20 +23,20 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from kit.console import console, progress
 from kit.errors import KitError
+from kit.local.console import console, progress
 from kit.memory import keep_freed_memory
 from kit.models import Network
 from train_local import checkpoint
-from train_local.data.order import Steps, loader
 from train_local.data.prepared import Prepared
+from train_local.data.sampler import Steps, loader
 from train_local.ema import MovingAverage
 from train_local.evaluate import Validation
+from train_local.initial_weights import Start
+from train_local.initial_weights import apply as apply_start
 from train_local.logs import Log
 from train_local.optimise import make_optimiser, set_learning_rate
 from train_local.runs import Run
-from train_local.start import Start
-from train_local.start import apply as apply_start
 from train_local.tasks import Task, make_task
 
 LOG_EVERY = 10

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import kit
 from kit.artefacts import read_json, remove_leftovers, sha256_json, write_json
-from kit.console import console
 from kit.errors import KitError
 from kit.inference import views
+from kit.local.console import console
 from train_local.data.prepared import Prepared
 from train_local.recipes import suits
 from train_local.recipes.base import Recipe

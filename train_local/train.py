@@ -9,14 +9,14 @@ from typing import Any
 
 import kit
 from kit.artefacts import read_sidecar, sha256_file, sidecar_path, write_json, write_sidecar
-from kit.console import console, progress
 from kit.ensemble import Member
+from kit.local.console import console, progress
 from kit.models import Network, load_weights, save_weights
 from train_local.data.prepared import Prepared
 from train_local.evaluate import Predicted, member_of, predict
+from train_local.initial_weights import Start
 from train_local.loop import Options, Trainer
 from train_local.runs import Run, claim
-from train_local.start import Start
 
 
 def train(run: Run, prepared: Prepared, options: Options, *, start: Start) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions.base import ImageInfo, Prediction, SemanticMask
+from kit.images.info import ImageInfo
 from kit.inference.fusion import mean_bands
 from kit.inference.settings import InstanceFusion, SemanticFusion
 from kit.inference.store import open_map
+from kit.predictions import Prediction, SemanticMask
 from train_local.data.slides import MaskBands
 
 BINS = 100

@@ -8,69 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from kit.errors import KitError
+from kit.competitions.report import Report
+from kit.images.info import ImageInfo
+from kit.predictions import Prediction
 
 Split = Literal["train", "test"]
-Level = Literal["error", "alarm", "note"]
-
-
-@dataclass(frozen=True)
-class SemanticMask:
-    """One foreground mask as run lengths over column-major (top to bottom, then left to right) pixels.
-
-    Attributes:
-        height: image rows.
-        width: image columns.
-        runs: int64 (N, 2): zero-based start and length; sorted, positive, non-overlapping, not touching.
-    """
-
-    height: int
-    width: int
-    runs: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Instances:
-    """The instances of one image, best score first.
-
-    Attributes:
-        height: image rows.
-        width: image columns.
-        scores: float64 (N,), in [0, 1]; ones for truth.
-        masks: N COCO compressed run-length strings (`counts` bytes over column-major pixels).
-        ignored: of truth, in the same form: regions inside of which detections are not judged.
-    """
-
-    height: int
-    width: int
-    scores: NDArray[np.float64]
-    masks: list[bytes]
-    ignored: list[bytes] = field(default_factory=list)
-
-
-Prediction = SemanticMask | Instances
-
-
-@dataclass(frozen=True)
-class ImageInfo:
-    """What is known of an image besides its pixels.
-
-    Attributes:
-        pixel_size: side of a pixel in micrometres, None if not known.
-        organ: as the competition spells it, e.g. "kidney"; empty if not known.
-        source: where the image comes from, e.g. "HPA" or "Hubmap"; empty if not known.
-    """
-
-    pixel_size: float | None = None
-    organ: str = ""
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,76 +36,6 @@ class Usual:
     shares: tuple[float, float]
     mean_share: float
     area: float | None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of a report.
-
-    Attributes:
-        level: "error" makes the data or file unusable; "alarm" is valid but absurd; "note" is worth knowing.
-        message: what was found.
-        where: file, row or id.
-        fix: what to do, for errors and alarms.
-    """
-
-    level: Level
-    message: str
-    where: str = ""
-    fix: str = ""
-
-    def __str__(self) -> str:
-        place = f" [{self.where}]" if self.where else ""
-        return f"{self.level}: {self.message}{place}" + (f" -> {self.fix}" if self.fix else "")
-
-
-@dataclass
-class Report:
-    """Findings about a data folder or a submission file."""
-
-    subject: str
-    findings: list[Finding] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def ok(self) -> bool:
-        """True without errors; alarms and notes do not count."""
-        return not any(finding.level == "error" for finding in self.findings)
-
-    def add(self, level: Level, message: str, where: str = "", fix: str = "") -> None:
-        """Add a finding."""
-        self.findings.append(Finding(level, message, where, fix))
-
-    def error(self, message: str, where: str = "", fix: str = "") -> None:
-        """Add an error."""
-        self.add("error", message, where, fix)
-
-    def alarm(self, message: str, where: str = "", fix: str = "") -> None:
-        """Add an alarm."""
-        self.add("alarm", message, where, fix)
-
-    def note(self, message: str, where: str = "") -> None:
-        """Add a note."""
-        self.add("note", message, where)
-
-    def take(self, error: KitError, where: str = "") -> None:
-        """Add an error that was raised; `where` is used if it names no place itself."""
-        self.error(error.problem, error.where or where, error.fix or "")
-
-    def require_ok(self) -> None:
-        """Raise the first error as a `KitError` that also counts the others.
-
-        Raises:
-            KitError: there is at least one error.
-        """
-        errors = [finding for finding in self.findings if finding.level == "error"]
-        if errors:
-            first, more = errors[0], len(errors) - 1
-            raise KitError(
-                first.message + (f" (and {more} more error{'s' if more > 1 else ''})" if more else ""),
-                where=first.where or self.subject,
-                fix=first.fix or None,
-            )
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.competitions import mask_text, submissions
-from kit.competitions.annotations import distinct
-from kit.competitions.base import Instances, Prediction, Report, Score
+from kit.competitions.base import Score
+from kit.competitions.report import Report
 from kit.competitions.tables import Row
 from kit.competitions.tiffs import TiffCompetition
-from kit.competitions.truths import AnnotatedTruth, TruthEntry
 from kit.errors import KitError
-from kit.masks import coco, many, rle
+from kit.local.competitions.annotations import distinct
+from kit.local.competitions.truth_readers import AnnotatedTruth, TruthEntry
+from kit.masks import coco, mask_set, rle
+from kit.predictions import Instances, Prediction
 
 _FORM = "a prediction is '{} score mask', repeated with blanks between"
 _INSIDE = 0.5
@@ -94,7 +96,7 @@ class InstanceCompetition(TiffCompetition):
 
     def score(self, truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]) -> Score:
         """Average precision of all images together, the mean over the metric's thresholds."""
-        from kit.metrics.average_precision import mean_average_precision
+        from kit.local.metrics.average_precision import mean_average_precision
 
         submissions.check_sizes(truth, predictions)
         true, found = _instances(truth), _instances(predictions)
@@ -110,7 +112,7 @@ def _judged(
     truth: Mapping[str, Instances], predictions: Mapping[str, Instances], thresholds: Sequence[float]
 ) -> list[dict[str, Instances]]:
     """Predictions for each threshold without those that lie in ignored regions and find no true instance."""
-    from kit.metrics.average_precision import precision_recalls
+    from kit.local.metrics.average_precision import precision_recalls
 
     kept = [dict(predictions) for _ in thresholds]
     for key in truth.keys() & predictions.keys():
@@ -138,7 +140,7 @@ def _inside(found: Instances, true: Instances) -> NDArray[np.bool_]:
 def _require_masks(masks: Sequence[bytes], size: tuple[int, int], where: str) -> None:
     """Raise a `KitError` that names the first mask that is none of this size."""
     try:
-        many.decode(masks, *size)
+        mask_set.decode(masks, *size)
     except KitError:
         for number, counts in enumerate(masks, start=1):
             coco.runs_of(counts, *size, where=f"{where}, prediction {number}")

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kit.competitions.base import Report
 from kit.competitions.definition import Definition
+from kit.competitions.report import Report
 from kit.competitions.tables import header_of
 
 SAMPLE_SUBMISSION = "sample_submission.csv"

@@ -9,10 +9,12 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from kit.competitions.base import ImageInfo, Report, Split
+from kit.competitions.base import Split
 from kit.competitions.definition import SUFFIXES, Metadata
+from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.errors import KitError
+from kit.images.info import ImageInfo
 
 _LISTED = 3
 """Ids named in one message."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kit.competitions import mask_text, submissions, truths
-from kit.competitions.base import Prediction, Score, SemanticMask
+from kit.competitions import mask_text, submissions
+from kit.competitions.base import Score
 from kit.competitions.tables import Row
 from kit.competitions.tiffs import TiffCompetition
-from kit.competitions.truths import TruthEntry
 from kit.errors import KitError
+from kit.local.competitions import truth_readers
+from kit.local.competitions.truth_readers import TruthEntry
 from kit.masks import rle
+from kit.predictions import Prediction, SemanticMask
 
 
 class SemanticCompetition(TiffCompetition):
@@ -18,7 +20,7 @@ class SemanticCompetition(TiffCompetition):
 
     def decode_truth(self, entry: TruthEntry, height: int, width: int) -> SemanticMask:
         """All regions of an image together."""
-        return SemanticMask(height, width, truths.union(self._truth.regions(entry, height, width)))
+        return SemanticMask(height, width, truth_readers.union(self._truth.regions(entry, height, width)))
 
     def empty(self, height: int, width: int) -> SemanticMask:
         """No foreground."""
@@ -49,7 +51,7 @@ class SemanticCompetition(TiffCompetition):
 
     def score(self, truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]) -> Score:
         """Mean over images of Dice."""
-        from kit.metrics import dice
+        from kit.local.metrics import dice
 
         submissions.check_sizes(truth, predictions)
         masks = {key: _runs(mask) for key, mask in truth.items()}

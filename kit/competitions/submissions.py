@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions.base import Instances, Prediction, Report, SemanticMask
 from kit.competitions.definition import Submission
+from kit.competitions.report import Report
 from kit.competitions.tables import Row
 from kit.errors import KitError
-from kit.masks import many, rle
+from kit.masks import mask_set, rle
+from kit.predictions import Instances, Prediction, SemanticMask
 
 Decoder = Callable[[Row, tuple[int, int] | None], Prediction]
 _LISTED = 5
@@ -166,7 +167,7 @@ def areas_of(prediction: Prediction) -> NDArray[np.int64]:
     """Pixels of every mask of an image, (n,); none for an image without."""
     if isinstance(prediction, SemanticMask):
         return np.array([rle.area(prediction.runs)] if len(prediction.runs) else [], np.int64)
-    return many.decode(prediction.masks, prediction.height, prediction.width).areas()
+    return mask_set.decode(prediction.masks, prediction.height, prediction.width).areas()
 
 
 def _alarm_if_alike(report: Report, predictions: Mapping[str, Prediction]) -> None:

@@ -7,17 +7,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kit.competitions import layout, presets, submissions, truths, usual
-from kit.competitions.base import Competition, ImageInfo, Prediction, Report, Split, Usual
+from kit.competitions import layout, presets, submissions
+from kit.competitions.base import Competition, Split, Usual
 from kit.competitions.definition import ID, Definition
 from kit.competitions.files import PathPattern, is_file
 from kit.competitions.layout import SAMPLE_SUBMISSION
 from kit.competitions.metadata import MetadataReader
 from kit.competitions.parsing import parse
+from kit.competitions.report import Report
 from kit.competitions.tables import Row, read_table
-from kit.competitions.truths import TruthEntry
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8
+from kit.images.info import ImageInfo
+from kit.local.competitions import plausibility, truth_readers
+from kit.local.competitions.truth_readers import TruthEntry
+from kit.predictions import Prediction
 
 _ONE_OF_TWO = "keep one of the two"
 
@@ -38,7 +42,7 @@ class TiffCompetition(Competition):
         self.metric = definition.metric.text
         self.truth_files = tuple(name for name in (definition.truth.file, definition.truth.solution) if name)
         self._metadata = MetadataReader(definition.metadata)
-        self._truth = truths.reader(definition)
+        self._truth = truth_readers.reader(definition)
 
     @abstractmethod
     def decode_truth(self, entry: TruthEntry, height: int, width: int) -> Prediction:
@@ -169,14 +173,14 @@ class TiffCompetition(Competition):
         if report.ok:
             submissions.raise_alarms(report, predictions)
             if expected is not None:
-                usual.compare(report, usual.describe(predictions.values()), expected)
+                plausibility.compare(report, plausibility.describe(predictions.values()), expected)
         return report
 
     def usual(self, data: Path) -> Usual | None:
         """What the masks of the training images are like; None without usable truth."""
         try:
-            ids = usual.sample(self.train_ids(data))
-            return usual.describe(self.truth(data, ids).values())
+            ids = plausibility.sample(self.train_ids(data))
+            return plausibility.describe(self.truth(data, ids).values())
         except KitError:
             return None
 

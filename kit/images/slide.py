@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kit.errors import KitError
 from kit.images.codecs import OpenFile
-from kit.images.crew import for_each, processors
+from kit.images.decode_threads import for_each, processors
 from kit.images.header import TiffHeader, read_header, require_rgb8
 from kit.images.pixels import to_rgb
 from kit.images.planes import Plane, open_plane

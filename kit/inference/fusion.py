@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions.base import ImageInfo, Prediction, SemanticMask
 from kit.ensemble import Ensemble
 from kit.errors import KitError
+from kit.images.info import ImageInfo
 from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views, require_detections
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion
 from kit.inference.store import CodedDetections, LevelRows, levels_of, load_detections, open_map
 from kit.masks import rle
+from kit.predictions import Prediction, SemanticMask
 
 _BAND_VALUES = 1 << 22
 """Pixels of the mean map that exist at once."""

@@ -19,7 +19,7 @@ from kit.inference.reader import BandSource, require_pixels
 from kit.inference.resize import fit, resize_image
 from kit.inference.settings import InstanceSettings
 from kit.inference.store import CodedDetections
-from kit.masks import many
+from kit.masks import mask_set
 from kit.models import Detections, InstanceNetwork
 
 
@@ -106,8 +106,8 @@ def _detect(
             kept.append(index)
             masks.append(mask)
     corners = [(mask.top, mask.left) for mask in masks]
-    runs = many.from_crops([mask.pixels for mask in masks], corners, height)
-    return CodedDetections(height, width, boxes[kept], scores[kept], many.encode(runs, height, width))
+    runs = mask_set.from_crops([mask.pixels for mask in masks], corners, height)
+    return CodedDetections(height, width, boxes[kept], scores[kept], mask_set.encode(runs, height, width))
 
 
 def _numbers(
@@ -138,7 +138,7 @@ def _placed(found: CodedDetections, corner: tuple[int, int], source: BandSource)
     size = source.height, source.width
     if (found.height, found.width) == size:
         return found
-    runs = many.decode(found.masks, found.height, found.width)
-    masks = many.encode(runs.placed(found.height, corner, source.height), *size)
+    runs = mask_set.decode(found.masks, found.height, found.width)
+    masks = mask_set.encode(runs.placed(found.height, corner, source.height), *size)
     boxes = found.boxes + np.array([corner[1], corner[0]] * 2)
     return CodedDetections(*size, boxes, found.scores, masks)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.competitions.base import Instances
 from kit.errors import KitError
 from kit.inference import calibration, mask_fusion
 from kit.inference.boxes import Clusters, nms, require_numbers, weighted_boxes_fusion
 from kit.inference.instance_windows import joined, plan
 from kit.inference.settings import InstanceFusion, InstanceSettings
 from kit.inference.store import CodedDetections
-from kit.masks import many
-from kit.masks.many import ManyRuns
+from kit.masks import mask_set
+from kit.masks.mask_set import ManyRuns
+from kit.predictions import Instances
 
 _CODED_BYTES = 1 << 21
 """Of run lengths that are decoded at once."""
@@ -96,7 +96,7 @@ def fuse_instances(
         confidence=settings.confidence,
     )
     likely = int(np.count_nonzero(clusters.scores >= settings.min_score))
-    fused = many.join(
+    fused = mask_set.join(
         [
             _fused_masks(clusters, part, members, weights, settings, size, where)
             for part in _portions(clusters, likely, members)
@@ -106,7 +106,7 @@ def fuse_instances(
         fused = mask_fusion.exclusive(fused, height, width, settings.min_area)
     kept = np.flatnonzero(fused.areas() >= settings.min_area)
     scores = np.minimum(clusters.scores[kept], 1.0)
-    return Instances(height, width, scores, many.encode(fused.take(kept), height, width))
+    return Instances(height, width, scores, mask_set.encode(fused.take(kept), height, width))
 
 
 def _portions(
@@ -144,7 +144,7 @@ def _fused_masks(  # noqa: PLR0917  # the same words as its caller
     which = list(
         zip(clusters.sources[first:last].tolist(), clusters.indices[first:last].tolist(), strict=True)
     )
-    runs = many.decode([members[source].masks[index] for source, index in which], *size, where=where)
+    runs = mask_set.decode([members[source].masks[index] for source, index in which], *size, where=where)
     if settings.masks == "soft":
         trust = np.array([members[source].scores[index] * weights[source] for source, index in which])
         votes, total = mask_fusion.shares(trust, of, count)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kit.inference.boxes import nms
 from kit.inference.settings import InstanceSettings
 from kit.inference.store import CodedDetections
-from kit.masks import many, rle
+from kit.masks import mask_set, rle
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -155,7 +155,7 @@ def _same(
         one, other = int(first[row]), int(second[column])
         for number in (one, other):
             if number not in inside:
-                runs = many.decode([found.masks[number]], found.height, found.width)
+                runs = mask_set.decode([found.masks[number]], found.height, found.width)
                 inside[number] = _clipped(runs, found.height, (top, left, bottom, right))
         common = rle.intersection(inside[one], inside[other])
         union = rle.area(inside[one]) + rle.area(inside[other]) - common
@@ -163,7 +163,7 @@ def _same(
             yield one, other
 
 
-def _clipped(runs: many.ManyRuns, height: int, tlbr: tuple[int, int, int, int]) -> rle.Runs:
+def _clipped(runs: mask_set.ManyRuns, height: int, tlbr: tuple[int, int, int, int]) -> rle.Runs:
     """What of one mask lies in a rectangle; runs end with their columns."""
     top, left, bottom, right = tlbr
     strokes = runs.columns(height)
@@ -188,12 +188,12 @@ def _united(pieces: CodedDetections) -> CodedDetections:
     """One detection of the pieces of an instance."""
     height, width = pieces.height, pieces.width
     box = np.concatenate([pieces.boxes[:, :2].min(axis=0), pieces.boxes[:, 2:].max(axis=0)])[None]
-    runs = many.decode(pieces.masks, height, width)
+    runs = mask_set.decode(pieces.masks, height, width)
     order = np.argsort(runs.starts, kind="stable")
     starts, reached = runs.starts[order], np.maximum.accumulate(runs.ends[order])
     opens = np.append(True, starts[1:] > reached[:-1])
     closes = np.append(opens[1:], True)
-    union = many.ManyRuns(1, np.zeros(opens.sum(), np.int64), starts[opens], reached[closes])
+    union = mask_set.ManyRuns(1, np.zeros(opens.sum(), np.int64), starts[opens], reached[closes])
     return CodedDetections(
-        height, width, box, pieces.scores.max(keepdims=True), many.encode(union, height, width)
+        height, width, box, pieces.scores.max(keepdims=True), mask_set.encode(union, height, width)
     )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.inference.settings import Morphology
-from kit.masks.many import ManyRuns
+from kit.masks.mask_set import ManyRuns
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

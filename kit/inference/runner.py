@@ -23,9 +23,9 @@ from pathlib import Path
 
 import torch
 
-from kit.competitions.base import ImageInfo
 from kit.ensemble import Member, Pass
 from kit.errors import KitError
+from kit.images.info import ImageInfo
 from kit.images.slide import open_slide
 from kit.inference.fusion import fuse
 from kit.inference.instance import predict_instances

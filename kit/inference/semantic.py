@@ -15,8 +15,8 @@ from typing import Literal
 
 import torch
 
-from kit.competitions.base import ImageInfo
 from kit.errors import KitError
+from kit.images.info import ImageInfo
 from kit.inference import views
 from kit.inference.blend import Blend, Gaussian, Halo
 from kit.inference.forward import Batcher, inference

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from kit.competitions.base import ImageInfo
 from kit.errors import KitError
+from kit.images.info import ImageInfo
 from kit.inference import calibration
 from kit.inference.boxes import CONFIDENCES, Confidence
 

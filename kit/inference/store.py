@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.artefacts import sha256_json, write_bytes
-from kit.competitions.base import ImageInfo
 from kit.ensemble import Member
 from kit.errors import KitError
+from kit.images.info import ImageInfo
 
 T = TypeVar("T")
 

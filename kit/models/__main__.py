@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from kit.errors import KitError, run_cli
+from kit.local.estimate import estimate
+from kit.local.pretrained import command
 from kit.models import build, names, spec
-from kit.models.estimate import estimate
-from kit.models.pretrained import command
 
 
 def describe(name: str, size: int | None = None) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def describe(name: str, size: int | None = None) -> dict[str, Any]:
     Args:
         name: in the registry.
         size: side of a square image in pixels; adds "weight_bytes", and of that image "forward_flops" and
-            "peak_activation_bytes", as `kit.models.estimate.Estimate` explains them.
+            "peak_activation_bytes", as `kit.local.estimate.Estimate` explains them.
     """
     if size is not None:
         return {**spec(name).as_dict(), **asdict(estimate({"network": name}, size, size))}

@@ -9,8 +9,9 @@ from typing import Any
 from kit import ensemble as ensembles
 from kit.artefacts import read_json, read_json_lines
 from kit.competitions import of
-from kit.competitions.base import Competition, Instances, Prediction, SemanticMask
+from kit.competitions.base import Competition
 from kit.masks import rle
+from kit.predictions import Instances, Prediction, SemanticMask
 from submission.report.charts import Bar, curves, timeline
 from submission.report.overlays import Overlay, make_overlay
 

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions.base import Instances, Prediction, SemanticMask
 from kit.images.slide import open_slide
-from kit.masks import coco, polygons, rle
+from kit.local.masks import polygons
+from kit.masks import coco, rle
+from kit.predictions import Instances, Prediction, SemanticMask
 
 TRUTH_RGB = (0, 158, 115)
 PREDICTION_RGB = (230, 60, 0)

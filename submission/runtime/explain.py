@@ -9,13 +9,13 @@ from pathlib import Path
 from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
 from kit.manifest import Manifest
-from submission.runtime.budget import Costs, reserve_seconds
-from submission.runtime.device import cpu_count, gpu_slots
-from submission.runtime.journal import counted
-from submission.runtime.mounts import find_datasets
-from submission.runtime.preparation import Plan, make_plan
-from submission.runtime.script import Script
-from submission.runtime.setup import Data, Options, embedded, find_data
+from submission.runtime.inputs.mounts import find_datasets
+from submission.runtime.inputs.preparation import Plan, make_plan
+from submission.runtime.inputs.test_images import Data, Options, embedded, find_data
+from submission.runtime.plan.costs import Costs, reserve_seconds
+from submission.runtime.result.report import counted
+from submission.runtime.script.script import Script
+from submission.runtime.work.device import cpu_count, gpu_slots
 
 
 def explain(script: Script, options: Options) -> str:

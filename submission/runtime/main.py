@@ -17,12 +17,12 @@ from types import FrameType
 
 from kit.errors import BAD_INPUT, KitError
 from submission.runtime.explain import explain
-from submission.runtime.journal import Journal, process_start
-from submission.runtime.script import Script, in_notebook
-from submission.runtime.setup import Options, embedded
-from submission.runtime.summary import conclude, environment_facts
-from submission.runtime.supervisor import Supervisor
-from submission.runtime.worker import serve
+from submission.runtime.inputs.test_images import Options, embedded
+from submission.runtime.result.report import Journal, process_start
+from submission.runtime.result.summary import conclude, environment_facts
+from submission.runtime.script.script import Script, in_notebook
+from submission.runtime.work.supervisor import Supervisor
+from submission.runtime.work.worker import serve
 
 DEFAULT_BUDGET = 8.5 * 3600
 """Half an hour below the usual limit of nine hours."""

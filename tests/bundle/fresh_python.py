@@ -11,8 +11,8 @@ from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
 from bundle import wheelinfo
-from bundle.lockfile import load, render, select
-from bundle.targets import marker_environment
+from kit.local.lockfile import load, render, select
+from kit.local.targets import marker_environment
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from bundle import lock, lockfile
+from bundle import lock
 from kit.errors import KitError
+from kit.local import lockfile
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 

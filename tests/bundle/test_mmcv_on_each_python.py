@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle.lockfile import PYTHONS
+from kit.local.lockfile import PYTHONS
 from tests.bundle.fresh_python import environment_for
 
 STEP = Path(__file__).with_name("detectors_htc_step.py")

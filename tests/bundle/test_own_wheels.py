@@ -16,9 +16,9 @@ from packaging.requirements import Requirement
 
 from bundle import own_wheel, wheelinfo
 from bundle.own_wheel import SOURCES
-from bundle.targets import marker_environment
 from bundle.wheel_verb import OWN_WHEELS
 from kit.errors import KitError
+from kit.local.targets import marker_environment
 
 ROOT = Path(__file__).parents[2]
 

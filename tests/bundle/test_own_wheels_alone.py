@@ -9,8 +9,8 @@ import zipfile
 
 import pytest
 
-from bundle.lockfile import PYTHONS
 from bundle.own_wheel import SOURCES, build_wheel
+from kit.local.lockfile import PYTHONS
 from tests.bundle.fresh_python import ROOT, environment_for, locked, succeed
 
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bundle import targets
 from bundle.roots import ROOTS
+from kit.local import targets
 from submission.modules import LOCAL_ONLY
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import pytest
 
 from kit.artefacts import sha256_file
 from kit.competitions import get
-from submission.golden import compare
+from tests.golden.comparison import compare
 
 HERE = Path(__file__).parent
 NAMES = ["kidney", "vasculature"]

@@ -11,7 +11,7 @@ import torch
 from kit import ensemble as ensembles
 from kit.competitions import get
 from kit.inference import fusion, reader, runner, views
-from submission.golden import compare
+from tests.golden.comparison import compare
 
 GOLDEN = Path(__file__).parent / "kidney"
 UNDO = views.invert

@@ -24,10 +24,10 @@ from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFus
 from kit.models import spec
 from train_local import checkpoint, recipes
 from train_local.data.prepare import prepare
+from train_local.initial_weights import Start
 from train_local.loop import Options
 from train_local.recipes import Recipe
 from train_local.runs import Run, plan
-from train_local.start import Start
 from train_local.train import train
 
 Inference = SemanticSettings | InstanceSettings

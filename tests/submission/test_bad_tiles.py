@@ -7,9 +7,9 @@ import pytest
 import tifffile
 
 from kit.competitions import get
-from submission.golden import weights_dataset
 from submission.kaggle_shape import mount
 from submission.render import render
+from tests.golden.comparison import weights_dataset
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "vasculature"
 VASCULATURE = get("vasculature")

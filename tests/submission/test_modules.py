@@ -5,7 +5,7 @@ import pytest
 
 from kit.errors import KitError
 from submission.modules import collect
-from submission.render import ENTRY
+from submission.render import ENTRIES
 
 ROOT = Path(str(files("kit"))).parent
 
@@ -69,9 +69,11 @@ def test_a_registry_may_name_its_modules_in_strings(tmp_path):
 
 
 def test_what_needs_rich_may_not_be_reached(tmp_path):
-    root = tree(tmp_path, kit__main="from kit.console import track\n", kit__console="import rich\n")
+    root = tree(
+        tmp_path, kit__main="from kit.local.console import track\n", kit__local__console="import rich\n"
+    )
     with pytest.raises(
-        KitError, match=r"kit\.main imports kit\.console, which Kaggle's image may not be able to run"
+        KitError, match=r"kit\.main imports kit\.local\.console, which Kaggle's image may not be able to run"
     ):
         collect(root, "kit.main")
 
@@ -90,11 +92,17 @@ def test_a_missing_entry_point_is_told(tmp_path):
 
 
 def test_the_real_program_needs_kit_and_runtime_only():
-    modules = collect(ROOT, ENTRY)
+    modules = collect(ROOT, *ENTRIES)
     found = {module.name for module in modules}
-    assert {"kit", "kit.errors", "kit.inference.runner", "kit.models", "submission.runtime.worker"} <= found
+    assert {
+        "kit",
+        "kit.errors",
+        "kit.inference.runner",
+        "kit.models",
+        "submission.runtime.work.worker",
+    } <= found
     assert all(
         name in {"kit", "submission"} or name.startswith(("kit.", "submission.runtime")) for name in found
     )
-    assert "kit.console" not in found
+    assert "kit.local.console" not in found
     assert [module.path for module in modules] == sorted(module.path for module in modules)

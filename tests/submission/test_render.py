@@ -60,7 +60,7 @@ def test_the_header_names_what_to_attach_and_what_it_was_made_from(kit_of_two):
 
 def test_every_module_stands_in_it_as_it_is_in_the_repository(kit_of_two):
     text = kit_of_two.script.read_text()
-    for path in ("kit/errors.py", "kit/inference/semantic.py", "submission/runtime/supervisor.py"):
+    for path in ("kit/errors.py", "kit/inference/semantic.py", "submission/runtime/work/supervisor.py"):
         assert f"PARTS[\"{path}\"] = r'''\n{(ROOT / path).read_text()}'''\n" in text
 
 

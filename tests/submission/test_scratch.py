@@ -7,7 +7,7 @@ import pytest
 
 from kit.competitions import get
 from kit.masks import rle
-from submission.runtime.output import image_sizes
+from submission.runtime.result.submission_file import image_sizes
 
 KIDNEY = get("kidney")
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from kit.competitions import get
-from kit.competitions.base import Instances
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference import calibration
 from kit.inference.store import CodedDetections, save_detections
 from kit.masks import coco
+from kit.predictions import Instances
 from train_local import calibrating
 from train_local.calibrating import Judged
 

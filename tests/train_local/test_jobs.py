@@ -6,7 +6,7 @@ import torch
 
 from kit.errors import KitError
 from kit.models import build
-from train_local import jobs, start
+from train_local import initial_weights, jobs
 from train_local.loop import Options
 
 
@@ -41,9 +41,9 @@ def test_a_stage_starts_from_the_weights_of_the_one_before(two_stages, blob_data
     assert begin.path == tmp_path / "early" / "fold0" / "weights.safetensors"
     assert run.status() == "to do"
     network = build(second.network)
-    start.apply(network, second, begin)
+    initial_weights.apply(network, second, begin)
     trained = build(first.network)
-    start.apply(trained, second, begin)
+    initial_weights.apply(trained, second, begin)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), trained.parameters(), strict=True))
 
 

@@ -3,11 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.competitions.base import ImageInfo, SemanticMask
+from kit.images.info import ImageInfo
 from kit.inference.fusion import fuse_semantic
 from kit.inference.settings import InstanceFusion, SemanticFusion
+from kit.local.metrics.dice import dice
 from kit.masks import rle
-from kit.metrics.dice import dice
+from kit.predictions import SemanticMask
 from train_local import tuning
 
 

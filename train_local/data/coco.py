@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions.base import Instances
 from kit.errors import KitError
 from kit.masks import coco, rle
+from kit.predictions import Instances
 
 CATEGORY = {"id": 0, "name": "blood_vessel", "supercategory": "none"}
 

@@ -19,8 +19,8 @@ from kit.images.slide import open_slide
 from kit.inference.resize import resize_image, resize_mask
 from kit.models.detections import InstanceTarget
 from train_local.data import coco
-from train_local.data.order import Position, generator, shuffled
 from train_local.data.prepared import Prepared
+from train_local.data.sampler import Position, generator, shuffled
 from train_local.recipes.base import Data
 
 Augment = Callable[

@@ -13,10 +13,10 @@ from pathlib import Path
 import kit
 from kit import competitions
 from kit.artefacts import remove_leftovers, sha256_bytes, sha256_file, sha256_json, write_json, write_text
-from kit.competitions.base import Instances, Prediction, SemanticMask
 from kit.competitions.tables import header_of
-from kit.console import console, progress, show_table, track
 from kit.errors import KitError
+from kit.local.console import console, progress, show_table, track
+from kit.predictions import Instances, Prediction, SemanticMask
 from train_local.data import coco, folds, prepared, slides
 from train_local.data.prepared import Image, Prepared
 

@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 from kit.errors import KitError
 from kit.images.reflection import reflected
 from train_local.data import slides
-from train_local.data.order import Position, generator, share, shuffled
 from train_local.data.prepared import Prepared
+from train_local.data.sampler import Position, generator, share, shuffled
 from train_local.recipes.base import Data
 
 Augment = Callable[

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.artefacts import read_sidecar, sidecar_path, write_bytes, write_sidecar
-from kit.competitions.base import SemanticMask
 from kit.errors import KitError
 from kit.images.slide import open_slide
+from kit.predictions import SemanticMask
 
 BAND = 128
 """Rows of the small image that are made at a time."""

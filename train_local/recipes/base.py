@@ -151,7 +151,7 @@ class Recipe(ABC):
         folds: those trained when all are asked for.
         seed: of initialisation, order and augmentation.
         start: where the first weights come from: None is random; "timm" is the encoder's ImageNet weights;
-            anything else names one of `kit.models.pretrained`, looked for in the folder of `--checkpoints`.
+            anything else names one of `kit.local.pretrained`, looked for in the folder of `--checkpoints`.
         before: the recipe of an earlier stage whose weights this one starts from, trained first.
     """
 

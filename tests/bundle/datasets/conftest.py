@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from bundle import lockfile
-from bundle.lockfile import Pin
-from bundle.targets import marker_environment
 from bundle.wheelfile import write_wheel
 from bundle.wheelinfo import read
 from kit import ensemble
 from kit.artefacts import sha256_file, write_sidecar, write_text
+from kit.local import lockfile
+from kit.local.lockfile import Pin
+from kit.local.targets import marker_environment
 
 
 @dataclass(frozen=True)

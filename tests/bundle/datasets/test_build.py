@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from bundle import __main__ as cli
-from bundle import build, targets
+from bundle import build
 from bundle.roots import Root
 from kit import ensemble, manifest
 from kit.errors import KitError, run_cli
+from kit.local import targets
 
 ROOT = Path(__file__).parents[3]
 THIRTEEN = targets.choose(["cp313"], targets.known())
@@ -119,7 +120,8 @@ def test_a_prefix_kaggle_would_refuse_stops_before_anything_is_downloaded(option
 KILLED = """
 import os, sys
 from pathlib import Path
-from bundle import build, targets
+from bundle import build
+from kit.local import targets
 from bundle.roots import Root
 
 left = int(sys.argv[1])

@@ -3,13 +3,14 @@ import sys
 
 import pytest
 
-from bundle import targets, wheelinfo
+from bundle import wheelinfo
 from bundle.closure import walk
-from bundle.lockfile import Pin
 from bundle.pip_download import WheelCache
 from bundle.roots import Root
 from bundle.wheels import closure_for, combine
 from kit.errors import KitError
+from kit.local import targets
+from kit.local.lockfile import Pin
 
 KNOWN = {item.tag: item for item in targets.known()}
 

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from bundle import targets
 from bundle.pip_download import WheelCache
 from kit.artefacts import sha256_file
 from kit.errors import KitError
+from kit.local import targets
 
 KNOWN = {item.tag: item for item in targets.known()}
 

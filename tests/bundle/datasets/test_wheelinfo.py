@@ -3,8 +3,8 @@ import zipfile
 import pytest
 
 from bundle import wheelinfo
-from bundle.targets import marker_environment
 from kit.errors import KitError
+from kit.local.targets import marker_environment
 
 
 def test_a_wheel_says_its_name_version_tags_licence_and_needs(shelf):

@@ -13,10 +13,10 @@ import pytest
 from kit import competitions
 from kit.__main__ import main
 from kit.competitions import definition as formats
-from kit.competitions.base import Instances
 from kit.competitions.tables import write_submission
 from kit.errors import run_cli
 from kit.masks import coco, rle
+from kit.predictions import Instances
 from tests.kit.competitions import example_folder
 
 # pycocotools asks numpy for its arrays in numpy 1's way.

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from kit.competitions.base import Instances
 from kit.competitions.instance import InstanceCompetition
 from kit.competitions.parsing import parse
 from kit.competitions.presets import PRESETS
 from kit.masks import coco
+from kit.predictions import Instances
 
 
 def competition(iou=0.6, **truth):

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kit import competitions
-from kit.competitions.base import Instances, SemanticMask
 from kit.competitions.tables import write_submission
 from kit.errors import KitError
 from kit.masks import rle
+from kit.predictions import Instances, SemanticMask
 
 KIDNEY = competitions.get("kidney")
 

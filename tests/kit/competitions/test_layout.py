@@ -1,7 +1,7 @@
 import pytest
 
 from kit import competitions
-from kit.competitions.base import Report
+from kit.competitions.report import Report
 from kit.errors import KitError
 
 KIDNEY, BODY, VESSELS = (competitions.get(name).slug for name in ("kidney", "body", "vasculature"))

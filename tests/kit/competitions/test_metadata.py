@@ -2,10 +2,11 @@ import json
 
 import pytest
 
-from kit.competitions.base import ImageInfo, Report
 from kit.competitions.definition import Columns, Metadata
 from kit.competitions.metadata import MetadataReader
+from kit.competitions.report import Report
 from kit.errors import KitError
+from kit.images.info import ImageInfo
 
 COLUMNS = Columns(
     organ="organ", source="lab", pixel_size="um", group="patient", height="rows", width="columns"

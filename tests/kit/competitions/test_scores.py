@@ -14,9 +14,9 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco_api
 
 from kit import competitions
-from kit.competitions.base import Instances
 from kit.competitions.parsing import parse
 from kit.competitions.presets import PRESETS
+from kit.predictions import Instances
 
 # pycocotools asks numpy for its arrays in numpy 1's way.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

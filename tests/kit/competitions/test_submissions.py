@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from kit.competitions.base import Instances, SemanticMask
 from kit.masks import coco, rle
+from kit.predictions import Instances, SemanticMask
 
 FULL = np.ones((10, 12), bool)
 PART = np.zeros((10, 12), bool)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kit import competitions
-from kit.competitions.base import Instances, SemanticMask
 from kit.competitions.tables import write_submission
 from kit.errors import KitError
 from kit.masks import coco
+from kit.predictions import Instances, SemanticMask
 
 VESSELS = competitions.get("vasculature")
 SQUARE = [[2, 3], [7, 3], [7, 8], [2, 8]]

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.tissue import labelled, published_rule, rows, tally
 from kit.images.tissue import is_background
-from tests.bench.tissue import labelled, published_rule, rows, tally
 
 STAIN = (150, 90, 160)
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.competitions.base import ImageInfo
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
+from kit.images.info import ImageInfo
 from kit.inference import fusion, instance_fusion
 from kit.inference.settings import InstanceFusion, InstanceSettings
 from kit.inference.store import save_detections

@@ -4,17 +4,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.inference import mask_fusion
-from kit.masks import coco, many
+from kit.masks import coco, mask_set
 
 SIZE = (23, 31)
 
 
 def decoded(runs):
-    return [coco.decode(counts, *SIZE) for counts in many.encode(runs, *SIZE)]
+    return [coco.decode(counts, *SIZE) for counts in mask_set.encode(runs, *SIZE)]
 
 
 def coded(masks):
-    return many.decode([coco.encode(mask_HW) for mask_HW in masks], *SIZE)
+    return mask_set.decode([coco.encode(mask_HW) for mask_HW in masks], *SIZE)
 
 
 def filtered(mask_HW, take, reach):
@@ -84,7 +84,7 @@ def test_sheets_of_any_size_give_the_same(monkeypatch, pixels):
     whole = mask_fusion.fuse(*arguments, morphology="closing", kernel=3)
     monkeypatch.setattr(mask_fusion, "_SHEET", pixels)
     found = mask_fusion.fuse(*arguments, morphology="closing", kernel=3)
-    assert many.encode(found, *SIZE) == many.encode(whole, *SIZE)
+    assert mask_set.encode(found, *SIZE) == mask_set.encode(whole, *SIZE)
 
 
 def test_more_sheets_than_sixteen_bits_can_number_are_kept_apart(monkeypatch):
@@ -95,7 +95,7 @@ def test_more_sheets_than_sixteen_bits_can_number_are_kept_apart(monkeypatch):
     starts = np.sort(pixel)
     own = np.stack([starts % side, starts // side], axis=1)
     found = mask_fusion.fuse(
-        many.ManyRuns(count, np.arange(count), starts, starts + 1),
+        mask_set.ManyRuns(count, np.arange(count), starts, starts + 1),
         pixel,
         None,
         np.ones(count, np.int64),

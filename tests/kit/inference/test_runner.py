@@ -5,12 +5,12 @@ import torch
 
 from kit import models
 from kit.artefacts import sha256_file
-from kit.competitions.base import Instances, SemanticMask
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
 from kit.inference import runner, views
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
 from kit.masks import coco
+from kit.predictions import Instances, SemanticMask
 
 CPU = torch.device("cpu")
 SIZE = (75, 90)

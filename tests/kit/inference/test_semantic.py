@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from kit.competitions.base import ImageInfo
+from kit.images.info import ImageInfo
 from kit.inference import views
 from kit.inference.fusion import fuse_semantic
 from kit.inference.reader import ArraySource

@@ -1,7 +1,7 @@
 import pytest
 
-from kit.competitions.base import ImageInfo
 from kit.errors import KitError
+from kit.images.info import ImageInfo
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
 
 

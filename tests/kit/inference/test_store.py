@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kit.competitions.base import ImageInfo
 from kit.ensemble import Member
 from kit.errors import KitError
+from kit.images.info import ImageInfo
 from kit.inference import views
 from kit.inference.store import (
     CodedDetections,

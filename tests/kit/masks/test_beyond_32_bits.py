@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as pycocotools
 
-from kit.masks import coco, many, rle
-from kit.masks.iou import iou_matrix
-from kit.metrics.dice import dice
+from kit.local.masks.iou import iou_matrix
+from kit.local.metrics.dice import dice
+from kit.masks import coco, mask_set, rle
 
 SIDE = 66_000
 PIXELS = SIDE * SIDE
@@ -31,9 +31,9 @@ def test_texts_and_counts_survive_a_round_trip(runs):
     assert np.array_equal(rle.from_kaggle(rle.to_kaggle(runs), SIDE, SIDE, where="row 1"), runs)
     counts = coco.from_runs(runs, SIDE, SIDE)
     assert np.array_equal(coco.runs_of(counts, SIDE, SIDE), runs)
-    several = many.decode([counts, coco.from_runs(rle.empty(), SIDE, SIDE), counts], SIDE, SIDE)
+    several = mask_set.decode([counts, coco.from_runs(rle.empty(), SIDE, SIDE), counts], SIDE, SIDE)
     assert several.areas().tolist() == [rle.area(runs), 0, rle.area(runs)]
-    assert many.encode(several.columns(SIDE), SIDE, SIDE)[2] == counts
+    assert mask_set.encode(several.columns(SIDE), SIDE, SIDE)[2] == counts
     last = rle.decode_window(runs, SIDE, (SIDE - 2, SIDE - 1, 2, 1))
     start, length = runs[-1].tolist()
     assert last[:, 0].tolist() == [start <= pixel < start + length for pixel in (PIXELS - 2, PIXELS - 1)]

@@ -1,6 +1,6 @@
 """One suite over the whole registry: what holds for one network holds for every one.
 
-`python -m tests.bench matrix` prints networks x checks; the table is kept in docs/models.md.
+`python -m benchmarks matrix` prints networks x checks; the table is kept in docs/models.md.
 """
 
 import copy

@@ -2,9 +2,9 @@
 
 import pytest
 
+from benchmarks import counts
+from benchmarks.markdown import DOCS, block
 from kit.models import names
-from tests.bench import counts
-from tests.bench.markdown import DOCS, block
 
 # mmdet announces a better average for the semantic branch; the published one is kept.
 pytestmark = pytest.mark.filterwarnings("ignore:.*``avg_non_ignore``:UserWarning")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from kit.competitions.base import Instances, SemanticMask
 from kit.masks import coco, rle
+from kit.predictions import Instances, SemanticMask
 from submission.report.overlays import PREDICTION_RGB, TRUTH_RGB, make_overlay, masks_of
 
 SQUARE_HW = np.zeros((60, 90), bool)

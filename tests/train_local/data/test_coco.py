@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.competitions.base import Instances
 from kit.errors import KitError
 from kit.masks import coco as counts_codec
 from kit.masks import rle
+from kit.predictions import Instances
 from train_local.data import coco
 
 

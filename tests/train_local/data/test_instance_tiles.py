@@ -68,7 +68,7 @@ def test_an_example_is_a_pure_function_of_seed_and_position(made, data):
 
 def test_every_round_visits_every_tile(made):
     examples = tiles(made, WHOLE)
-    from train_local.data.order import shuffled
+    from train_local.data.sampler import shuffled
 
     count = len(examples._tiles)
     assert sorted(shuffled(1, 0, number, count) for number in range(count)) == list(range(count))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.competitions.base import SemanticMask
 from kit.errors import KitError
 from kit.masks import rle
+from kit.predictions import SemanticMask
 from train_local.data import slides
 
 

@@ -1,0 +1,132 @@
+"""Parameters of the networks beside the published numbers; nothing is computed, no memory is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.markdown import DOCS, table, write_block
+from kit.models import build, names
+
+Config = dict[str, Any]
+
+ENCODERS = {
+    "segformer-b0": 3.4,
+    "segformer-b1": 13.1,
+    "segformer-b2": 24.2,
+    "segformer-b2-daformer": 24.2,
+    "segformer-b2-mixupsample": 24.2,
+    "segformer-b3": 44.0,
+    "segformer-b4": 60.8,
+    "segformer-b5": 81.4,
+    # timm's classifiers, less 1000 classes on 888 and 1008 channels
+    **{
+        f"{decoder}-regnety16{scse}": 11.20 - 0.89
+        for decoder in ("unet", "unetplusplus")
+        for scse in ("", "-scse")
+    },
+    **{
+        f"{decoder}-regnetx32{scse}": 15.30 - 1.01
+        for decoder in ("unet", "unetplusplus")
+        for scse in ("", "-scse")
+    },
+    "cbnetv2-swin-b": 174.63,
+    "vit-adapter-l": 327.38,
+    "vit-adapter-l-3x": 327.38,
+}
+"""Millions of parameters as published. DetectoRS has no published number; a test holds it against mmdet's own
+configuration."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A configuration of one of our two packages, with 80 classes.
+
+    Attributes:
+        name: of the detector and its body.
+        call: as one writes it.
+        millions: of parameters, with as many digits as were published.
+    """
+
+    name: str
+    call: str
+    millions: str
+
+    def config(self) -> Config:
+        """The configuration for mmdet."""
+        import cbnetv2.zoo
+        import vit_adapter.zoo
+
+        package, _, call = self.call.partition(".zoo.")
+        function, _, words = call.rstrip(")").partition("(")
+        zoo = {"cbnetv2": cbnetv2.zoo, "vit_adapter": vit_adapter.zoo}[package]
+        make: Callable[..., Config] = getattr(zoo, function)
+        return make(*([words.strip('"')] if words else []))
+
+
+PUBLISHED = (
+    Published("Faster R-CNN, CB-R50", "cbnetv2.zoo.faster_rcnn_r50()", "69.6"),
+    Published("Cascade R-CNN, CB-Res2Net101", 'cbnetv2.zoo.cascade_rcnn_res2net101("4conv1fc")', "146.2"),
+    Published("Mask R-CNN, CB-Swin-T", "cbnetv2.zoo.mask_rcnn_swin_t()", "76.0"),
+    Published("Cascade Mask R-CNN, CB-Swin-T", "cbnetv2.zoo.cascade_mask_rcnn_swin_t()", "113.8"),
+    Published("Cascade Mask R-CNN, CB-Swin-S", "cbnetv2.zoo.cascade_mask_rcnn_swin_s()", "156.4"),
+    Published("HTC, CB-Swin-B", 'cbnetv2.zoo.htc_swin_b("2fc")', "231"),
+    Published("HTC, CB-Swin-B", 'cbnetv2.zoo.htc_swin_b("4conv1fc")', "234.8"),
+    Published("HTC, CB-Swin-L", "cbnetv2.zoo.htc_swin_l()", "453.0"),
+    Published("Mask R-CNN, ViT-Adapter-T", 'vit_adapter.zoo.mask_rcnn_deit("tiny")', "28.1"),
+    Published("Mask R-CNN, ViT-Adapter-S", 'vit_adapter.zoo.mask_rcnn_deit("small")', "47.8"),
+    Published("Mask R-CNN, ViT-Adapter-B", 'vit_adapter.zoo.mask_rcnn_deit("base")', "120.2"),
+    Published("Mask R-CNN, ViT-Adapter-L", "vit_adapter.zoo.mask_rcnn_augreg_l()", "347.9"),
+    Published("HTC++, ViT-Adapter-L, COCO", 'vit_adapter.zoo.htcpp_beitv2_l("3x")', "400.7"),
+    Published("HTC++, ViT-Adapter-L, Objects365", 'vit_adapter.zoo.htcpp_beitv2_l("o365")', "400.7"),
+)
+
+
+def millions(module: nn.Module) -> float:
+    """Parameters of a module."""
+    return sum(parameter.numel() for parameter in module.parameters()) / 1e6
+
+
+def registered(name: str) -> tuple[float, float]:
+    """Millions of parameters of a network of the registry, and of its encoder."""
+    with torch.device("meta"):
+        network: Any = build({"network": name}).network
+    return millions(network), millions(getattr(network, "encoder", None) or network.backbone)
+
+
+def detector(published: Published) -> float:
+    """Millions of parameters of one of our packages' configurations."""
+    from mmcv import ConfigDict
+    from mmdet.models import build_detector
+
+    with torch.device("meta"):
+        return millions(build_detector(ConfigDict(published.config())))
+
+
+def registry_table(found: Mapping[str, tuple[float, float]]) -> str:
+    """Every network of the registry, from `registered` of each."""
+    rows = []
+    for name, (whole, encoder) in found.items():
+        known = f"{ENCODERS[name]:.2f}" if name in ENCODERS else ""
+        rows.append([f"`{name}`", f"{whole:.2f}", f"{encoder:.2f}", known])
+    return table(["network, one class", "M parameters", "of these the encoder", "encoder, published"], rows)
+
+
+def packages_table(found: Mapping[Published, float]) -> str:
+    """Every published configuration of our packages, from `detector` of each."""
+    rows = [[entry.name, f"`{entry.call}`", f"{ours:.2f}", entry.millions] for entry, ours in found.items()]
+    return table(["detector, 80 classes", "configuration", "M parameters", "published"], rows, numbers_from=2)
+
+
+def run(*, write_docs: bool) -> None:
+    """Print both tables, and put them into docs/models.md on demand."""
+    of_registry = registry_table({name: registered(name) for name in names()})
+    of_packages = packages_table({entry: detector(entry) for entry in PUBLISHED})
+    for name, text in (("registry", of_registry), ("packages", of_packages)):
+        print(text, end="\n\n")
+        if write_docs:
+            write_block(DOCS / "models.md", name, text)

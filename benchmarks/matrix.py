@@ -1,0 +1,59 @@
+"""Networks x checks: what the conformance suite found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from benchmarks.markdown import DOCS, table, write_block
+from kit.errors import KitError
+
+ROOT = Path(__file__).parents[1]
+SUITE = "tests/kit/models/test_conformance.py"
+
+
+def read(report: Path) -> dict[str, dict[str, bool]]:
+    """Network -> check -> whether all its tests passed, from pytest's JUnit file."""
+    found: dict[str, dict[str, bool]] = {}
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
+        properties = {item.get("name"): str(item.get("value")) for item in case.iter("property")}
+        if {"network", "check"} <= properties.keys():
+            checks = found.setdefault(properties["network"], {})
+            passed = all(case.find(outcome) is None for outcome in ("failure", "error", "skipped"))
+            checks[properties["check"]] = checks.get(properties["check"], True) and passed
+    return found
+
+
+def matrix_table(found: dict[str, dict[str, bool]]) -> str:
+    """One row a network, one column a check; a cell that is empty was not run."""
+    checks = list(dict.fromkeys(check for row in found.values() for check in row))
+    word = {True: "yes", False: "**no**", None: ""}
+    rows = [[f"`{name}`", *(word[row.get(check)] for check in checks)] for name, row in sorted(found.items())]
+    return table(["network", *checks], rows, numbers_from=len(checks) + 1)
+
+
+def run(arguments: Sequence[str], *, write_docs: bool) -> None:
+    """Run the suite and print the matrix.
+
+    Args:
+        arguments: more of them for pytest.
+        write_docs: put the table into docs/models.md.
+
+    Raises:
+        KitError: not every check passed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", SUITE, "--tb=short", f"--junitxml={report}", *arguments]
+        done = subprocess.run(command, cwd=ROOT, check=False, stdout=sys.stderr)
+        found = read(report) if report.is_file() else {}
+    text = matrix_table(found)
+    print(text)
+    if done.returncode:
+        raise KitError("the conformance suite did not pass", where=SUITE, fix="see its messages above")
+    if write_docs:
+        write_block(DOCS / "models.md", "matrix", text)

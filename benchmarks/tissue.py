@@ -1,0 +1,91 @@
+"""What skipping background costs on labelled images: cores skipped, foreground lost; ours and published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit import competitions
+from kit.images.slide import open_slide
+from kit.images.tissue import is_background
+from kit.masks import coco, rle
+from kit.predictions import Prediction, SemanticMask
+
+SAMPLE = Path(__file__).parents[1] / "sample"
+HEAD = ("images", "core + context", "cores", "rule", "skipped", "foreground pixels lost")
+WINDOWS = {"kidney": ((64, 16), (128, 32), (256, 64)), "vasculature": ((64, 0), (64, 16))}
+"""Competition -> sides of cores and widths of their context, pixels; the vasculature images are 320 x 256."""
+
+Rule = Callable[[NDArray[np.uint8]], bool]
+
+
+def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
+    """Rows under `HEAD`, two a window size.
+
+    Args:
+        small: only the first window size of each set.
+        rounds: not needed, nothing is timed.
+    """
+    del rounds
+    for name, windows in WINDOWS.items():
+        images = list(labelled(name))
+        for core, context in windows[: 1 if small else None]:
+            for rule, decide in (("ours", is_background), ("published", published_rule)):
+                cores, skipped, lost = tally(images, core, context, decide)
+                head = [f"{name} ({len(images)})", f"{core} + {context}"]
+                yield [*head, f"{cores}", rule, f"{skipped}", f"{lost}"]
+
+
+def published_rule(window_HWC: NDArray[np.uint8]) -> bool:
+    """What the 2nd place of the kidney competition left out of training: dark, or bright and even."""
+    mean = window_HWC.mean()
+    dark = (window_HWC.mean(axis=2) < 10).mean()
+    return bool(mean < 10 or (mean > 205 and window_HWC.std() < 20) or dark > 0.1)
+
+
+def labelled(name: str) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """Every training image of a competition's sample, (h, w, 3), with its foreground, (h, w)."""
+    competition, data = competitions.get(name), SAMPLE / name
+    ids = competition.train_ids(data)
+    for image, truth in competition.truth(data, ids).items():
+        with open_slide(competition.image_path(data, image, "train")) as slide:
+            yield slide.read_band(0, slide.height), _foreground(truth)
+
+
+def tally(
+    images: list[tuple[NDArray[np.uint8], NDArray[np.bool_]]], core: int, context: int, decide: Rule
+) -> tuple[int, int, int]:
+    """Cut images into cores and decide on each core's window.
+
+    Args:
+        images: with their foreground.
+        core: pixels a side.
+        context: pixels that a window has more on each side, cut at the image's border.
+        decide: True for background.
+
+    Returns:
+        How many cores, how many of them are background, and how many foreground pixels these hold.
+    """
+    cores = skipped = lost = 0
+    for image_HWC, truth_HW in images:
+        for top in range(0, truth_HW.shape[0], core):
+            for left in range(0, truth_HW.shape[1], core):
+                down = slice(max(0, top - context), top + core + context)
+                across = slice(max(0, left - context), left + core + context)
+                cores += 1
+                if decide(image_HWC[down, across]):
+                    skipped += 1
+                    lost += int(np.count_nonzero(truth_HW[top : top + core, left : left + core]))
+    return cores, skipped, lost
+
+
+def _foreground(truth: Prediction) -> NDArray[np.bool_]:
+    if isinstance(truth, SemanticMask):
+        return rle.decode(truth.runs, truth.height, truth.width)
+    mask_HW = np.zeros((truth.height, truth.width), np.bool_)
+    for counts in truth.masks:
+        mask_HW |= coco.decode(counts, truth.height, truth.width)
+    return mask_HW

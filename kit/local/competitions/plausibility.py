@@ -1,0 +1,89 @@
+"""Whether masks are like those of the training images, in the coarse way that shows a broken run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from kit.competitions.base import Usual
+from kit.competitions.report import Report
+from kit.competitions.submissions import areas_of
+from kit.predictions import Instances, Prediction, SemanticMask
+
+_MOST = 200
+"""Images looked at: enough to know what is usual."""
+_FACTOR = 4.0
+"""Times the extremes of single training images that the mean of a submission may reach."""
+_AREA_FACTOR = 10.0
+"""Times the usual size of an instance."""
+_CONFIDENT = 0.5
+"""Detections below are there for the ranking only."""
+
+
+def sample(ids: Sequence[str]) -> list[str]:
+    """Ids evenly taken from all of them, few enough to look at."""
+    step = max(1, -(-len(ids) // _MOST))
+    return list(ids[::step])
+
+
+def describe(predictions: Iterable[Prediction]) -> Usual | None:
+    """What masks are like; of instances, those with a score of at least a half. None without any image."""
+    shares, areas, covered, pixels = [], [], 0, 0
+    semantic = True
+    for prediction in predictions:
+        area = sum(found := _confident_areas(prediction))
+        semantic = semantic and isinstance(prediction, SemanticMask)
+        size = prediction.height * prediction.width
+        shares.append(min(area / max(size, 1), 1.0))
+        areas += found
+        covered, pixels = covered + area, pixels + (size if area else 0)
+    if not shares:
+        return None
+    some = [share for share in shares if share > 0] or [0.0]
+    return Usual(
+        images=len(shares),
+        empty=sum(share == 0 for share in shares) / len(shares),
+        shares=(min(some), max(some)),
+        mean_share=min(covered / max(pixels, 1), 1.0),
+        area=None if semantic or not areas else float(np.median(areas)),
+    )
+
+
+def compare(report: Report, found: Usual | None, expected: Usual) -> None:
+    """Alarms for masks far from the usual ones.
+
+    Args:
+        report: gets them.
+        found: of a submission.
+        expected: of the training images.
+    """
+    if found is None or found.empty == 1 or expected.empty == 1:
+        return
+    least, most = expected.shares
+    report.facts["foreground where there is any"] = found.mean_share
+    report.facts["the same in training"] = expected.mean_share
+    if not least / _FACTOR <= found.mean_share <= min(_FACTOR * most, (1 + most) / 2):
+        report.alarm(
+            f"masks cover {found.mean_share:.2%} of their images, in training {least:.2%} to {most:.2%}",
+            report.subject,
+            "check the threshold and the scale of the images",
+        )
+    if found.empty > (1 + expected.empty) / 2:
+        report.alarm(
+            f"{found.empty:.0%} of the rows are empty; of the training images, {expected.empty:.0%} are",
+            report.subject,
+            "were some images not predicted, or is the threshold too high for them?",
+        )
+    if found.area and expected.area and not 1 / _AREA_FACTOR <= found.area / expected.area <= _AREA_FACTOR:
+        report.alarm(
+            f"the median instance has {found.area:g} pixels; in training it has {expected.area:g}",
+            report.subject,
+            "check the scale of the images, and whether masks were pasted at the right size",
+        )
+
+
+def _confident_areas(prediction: Prediction) -> list[int]:
+    areas = areas_of(prediction)
+    sure = areas[prediction.scores >= _CONFIDENT] if isinstance(prediction, Instances) else areas
+    return list(sure.tolist())

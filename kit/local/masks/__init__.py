@@ -1,0 +1,1 @@
+"""Masks in forms that only local steps read or compare."""

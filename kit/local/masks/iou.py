@@ -1,0 +1,164 @@
+"""Overlaps of many masks, counted on run lengths of those pairs only that can overlap enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.masks import mask_set
+from kit.masks.mask_set import ManyRuns
+
+_PAIRS = 1 << 20
+"""Pairs of boxes that are compared at once: those of all nuclei of a slide with one another are too many."""
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Pairs of masks that share pixels, ascending by `a`, then `b`.
+
+    Attributes:
+        a: (n,) position of the first mask in its list.
+        b: (n,) position of the second one in its list.
+        iou: (n,) intersection over union, in (0, 1].
+    """
+
+    a: NDArray[np.int64]
+    b: NDArray[np.int64]
+    iou: NDArray[np.float64]
+
+
+def iou_matrix(
+    masks_a: Sequence[bytes], masks_b: Sequence[bytes], height: int, width: int
+) -> NDArray[np.float64]:
+    """Intersection over union of every mask of `masks_a` with every one of `masks_b`.
+
+    Args:
+        masks_a: n COCO compressed counts.
+        masks_b: m COCO compressed counts.
+        height: rows of the image they belong to.
+        width: its columns.
+
+    Returns:
+        (n, m), in [0, 1]; 0 for two empty masks.
+
+    Raises:
+        KitError: a mask is damaged or of another size.
+    """
+    found = overlaps(masks_a, masks_b, height, width)
+    ious = np.zeros((len(masks_a), len(masks_b)))
+    ious[found.a, found.b] = found.iou
+    return ious
+
+
+def overlaps(
+    masks_a: Sequence[bytes], masks_b: Sequence[bytes], height: int, width: int, *, at_least: float = 0.0
+) -> Overlaps:
+    """The pairs of a mask of `masks_a` and one of `masks_b` that share pixels.
+
+    Args:
+        masks_a: COCO compressed counts.
+        masks_b: COCO compressed counts.
+        height: rows of the image they belong to.
+        width: its columns.
+        at_least: pairs of a smaller intersection over union are left out; most need not even be counted,
+            because boxes and areas already bound it.
+
+    Raises:
+        KitError: a mask is damaged or of another size.
+    """
+    a, b = _split(mask_set.decode([*masks_a, *masks_b], height, width), len(masks_a))
+    areas_a, areas_b, boxes_a, boxes_b = a.areas(), b.areas(), _boxes(a, height), _boxes(b, height)
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    step = max(1, _PAIRS // max(1, b.count))
+    for first in range(0, a.count, step):
+        part = slice(first, first + step)
+        most = _shared_box(boxes_a[part], boxes_b)
+        np.minimum(most, areas_a[part, None], out=most)
+        np.minimum(most, areas_b, out=most)
+        sums = areas_a[part, None] + areas_b
+        # Division rounds monotonously, so a pair that reaches `at_least` in the end reaches it here.
+        pair_a, pair_b = np.nonzero((most > 0) & (most / np.maximum(sums - most, 1) >= at_least))
+        shared = _intersections(a, b, pair_a + first, pair_b, height * width)
+        ious = shared / np.maximum(sums[pair_a, pair_b] - shared, 1)
+        kept = (shared > 0) & (ious >= at_least)
+        found.append((pair_a[kept] + first, pair_b[kept], ious[kept]))
+    return Overlaps(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _split(runs: ManyRuns, count: int) -> tuple[ManyRuns, ManyRuns]:
+    """The first `count` masks and the others."""
+    cut = int(np.searchsorted(runs.of, count))
+    return (
+        ManyRuns(count, runs.of[:cut], runs.starts[:cut], runs.ends[:cut]),
+        ManyRuns(runs.count - count, runs.of[cut:] - count, runs.starts[cut:], runs.ends[cut:]),
+    )
+
+
+def _intersections(
+    a: ManyRuns, b: ManyRuns, pair_a: NDArray[np.int64], pair_b: NDArray[np.int64], size: int
+) -> NDArray[np.int64]:
+    """Pixels that the masks of each pair share.
+
+    For each run of a: the pixels of b before its end, less those before its start. All masks of b lie one
+    after another on one line, so that one search serves all pairs.
+    """
+    if len(pair_a) == 0:
+        return np.zeros(0, np.int64)
+    line_a, line_b = a.of * size, b.of * size
+    runs_of_b = np.searchsorted(b.of, np.arange(b.count + 1))
+    from_b, to_b = b.starts[runs_of_b[pair_b]], b.ends[runs_of_b[pair_b + 1] - 1]
+    # Only runs of a that reach into the stretch from the first to the last pixel of b can share any.
+    first = np.searchsorted(a.ends + line_a, from_b + pair_a * size, side="right")
+    number = np.searchsorted(a.starts + line_a, to_b + pair_a * size) - first
+    pair = np.repeat(np.arange(len(pair_a)), number)
+    run = np.arange(len(pair)) + np.repeat(first - (np.cumsum(number) - number), number)
+    offset = pair_b[pair] * size
+    line_starts, lengths = b.starts + line_b, b.ends - b.starts
+    before = np.cumsum(lengths) - lengths
+
+    def pixels_below(position: NDArray[np.int64]) -> NDArray[np.int64]:
+        at = np.searchsorted(line_starts, position, side="right") - 1
+        inside = np.minimum(position - line_starts[at], lengths[at])
+        return np.where(at < 0, 0, before[at] + inside)
+
+    shared = pixels_below(a.ends[run] + offset) - pixels_below(a.starts[run] + offset)
+    return np.bincount(pair, shared, len(pair_a)).astype(np.int64)
+
+
+def _boxes(runs: ManyRuns, height: int) -> NDArray[np.int64]:
+    """x0, y0, x1, y1 of every mask, far ends exclusive, (count, 4); zeros for an empty one."""
+    boxes = np.zeros((runs.count, 4), np.int64)
+    if len(runs.of) == 0:
+        return boxes
+    first = np.flatnonzero(np.diff(runs.of, prepend=-1))
+    column, last_column = runs.starts // height, (runs.ends - 1) // height
+    crossing = column != last_column
+    top = np.where(crossing, 0, runs.starts - column * height)
+    bottom = np.where(crossing, height, runs.ends - last_column * height)
+    boxes[runs.of[first]] = np.stack(
+        [
+            column[first],
+            np.minimum.reduceat(top, first),
+            np.maximum.reduceat(last_column, first) + 1,
+            np.maximum.reduceat(bottom, first),
+        ],
+        axis=1,
+    )
+    return boxes
+
+
+def _shared_box(boxes_a: NDArray[np.int64], boxes_b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pixels in both of two boxes, (n, m)."""
+    x, y = (
+        np.maximum(
+            np.minimum.outer(boxes_a[:, axis + 2], boxes_b[:, axis + 2])
+            - np.maximum.outer(boxes_a[:, axis], boxes_b[:, axis]),
+            0,
+        )
+        for axis in (0, 1)
+    )
+    shared: NDArray[np.int64] = x * y
+    return shared

@@ -1,0 +1,1 @@
+"""Find the competition and the datasets, restore files, install packages."""

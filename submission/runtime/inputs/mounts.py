@@ -1,0 +1,169 @@
+"""Where Kaggle put things: the competition and the files of our datasets, in every layout seen so far.
+
+One recursive walk of /kaggle/input took 144 s in public notes, so nothing here walks freely: folders are
+visited breadth first down to a fixed depth, and the competition's images are never listed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.artefacts import sha256_file
+from kit.competitions.base import Competition
+from kit.competitions.report import Report
+from kit.errors import KitError
+from kit.manifest import Manifest
+
+DATASET_DEPTH = 7
+"""datasets/<owner>/<slug>/versions/<n>/<folder>/<folder> is the deepest place a file of ours was seen at."""
+COMPETITION_DEPTH = 5
+MOST_FILES = 50_000
+"""Of all datasets together; more than any bundle has, few enough to index on a slow mount."""
+_MARKER = "sample_submission.csv"
+_IMAGE_FOLDERS = frozenset({"train", "test", "train_images", "test_images", "train_annotations"})
+
+
+@dataclass(frozen=True)
+class File:
+    """One file below the input folder."""
+
+    path: Path
+    size: int
+
+
+@dataclass
+class Datasets:
+    """The files that may belong to our datasets.
+
+    Attributes:
+        roots: dataset name -> folder whose manifest.json has the expected content.
+        files: all files of the candidate folders, in a stable order.
+    """
+
+    roots: dict[str, Path] = field(default_factory=dict)
+    files: list[File] = field(default_factory=list)
+
+
+def find_competition(root: Path, competition: Competition) -> Path:
+    """The competition's folder below an input folder; its test part has been looked at.
+
+    Args:
+        root: /kaggle/input, or any folder of such a shape, or the competition's folder itself.
+        competition: which one.
+
+    Raises:
+        KitError: no such folder, or the data is of another competition.
+    """
+    if not root.is_dir():
+        raise KitError(
+            "the input folder does not exist",
+            where=root,
+            fix="on Kaggle: add the competition as an input; elsewhere: give its folder with --input",
+        )
+    reports: list[tuple[Path, Report]] = []
+    for folder in _competition_places(root, competition.slug):
+        report = Report(str(folder))
+        if competition.check_folder(report, folder):
+            return folder
+        reports.append((folder, report))
+    if not reports:
+        listing = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
+        raise KitError(
+            f"the data of {competition.slug} is not among the inputs; found: {listing}",
+            where=root,
+            fix=f"on Kaggle: Add Input > Competitions > {competition.slug}; elsewhere: --input FOLDER",
+        )
+    folder, report = reports[0]
+    first = next(finding for finding in report.findings if finding.level == "error")
+    raise KitError(
+        f"this folder is not the data of competition {competition.slug}: {first.message}",
+        where=first.where if first.where.startswith(str(folder)) else folder,
+        fix=f"predict.py was rendered for {competition.slug}: attach that competition's data and no other",
+    )
+
+
+def _competition_places(root: Path, slug: str) -> Iterator[Path]:
+    """Folders that may be the competition's, likeliest first; it walks only if the known places fail."""
+    known = [root / "competitions" / slug, root / slug]
+    yield from (folder for folder in known if folder.is_dir())
+    walked = [root, *_folders(root, COMPETITION_DEPTH)]
+    yield from (folder for folder in walked if folder.name == slug and folder not in known)
+    yield from (folder for folder in walked if folder.name != slug and (folder / _MARKER).is_file())
+
+
+def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path | None) -> Datasets:
+    """Index the folders that may hold our datasets.
+
+    Folders whose manifest.json has the expected sha256 are taken alone when there is one for every dataset;
+    otherwise every folder but the competition's is indexed, since files are matched by content and not by
+    place.
+
+    Args:
+        root: /kaggle/input or a folder of such a shape.
+        manifests: of the datasets.
+        competition: its folder, which is left out.
+    """
+    wanted = {manifest.sha256(): manifest.dataset for manifest in manifests}
+    datasets = Datasets()
+    for folder in (root, *_folders(root, DATASET_DEPTH, skip=competition)):
+        if name := wanted.get(_hash(folder / "manifest.json")):
+            datasets.roots.setdefault(name, folder)
+            if len(datasets.roots) == len(wanted):
+                break
+    if len(datasets.roots) == len(wanted):
+        places: Iterable[Path] = datasets.roots.values()
+    else:
+        places = [root]
+    for place in places:
+        for folder in (place, *_folders(place, DATASET_DEPTH, skip=competition)):
+            datasets.files += [file for entry in _entries(folder) if (file := _file(entry)) is not None]
+            if len(datasets.files) > MOST_FILES:
+                return datasets
+    return datasets
+
+
+def _folders(root: Path, depth: int, skip: Path | None = None) -> Iterator[Path]:
+    """Folders below `root`, breadth first, names in order; folders of images are not entered."""
+    level = [root]
+    for _ in range(depth):
+        following: list[Path] = []
+        for folder in level:
+            for entry in _entries(folder):
+                path = Path(entry.path)
+                if _is_folder(entry) and entry.name not in _IMAGE_FOLDERS and path != skip:
+                    yield path
+                    following.append(path)
+        level = following
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, a target that may not be looked at
+        return False
+
+
+def _file(entry: os.DirEntry[str]) -> File | None:
+    try:
+        return File(Path(entry.path), entry.stat().st_size) if entry.is_file() else None
+    except OSError:
+        return None
+
+
+def _hash(path: Path) -> str:
+    """Hex sha256 of a file, "" where there is none or it cannot be read."""
+    try:
+        return sha256_file(path) if path.is_file() else ""
+    except OSError:
+        return ""
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []  # a mount that cannot be listed holds nothing we can use

@@ -1,0 +1,210 @@
+"""From mounts to importable libraries and verified weights, in a thread beside the supervisor's clock.
+
+A mount that hangs blocks this thread only. Weights are verified in the order the ladder needs them, and each
+is announced as soon as it is, so that the first pass does not wait for the last member's gigabytes.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from kit.ensemble import Ensemble
+from kit.errors import KitError
+from kit.manifest import Entry, Manifest
+from submission.runtime.inputs.install import end, install
+from submission.runtime.inputs.mounts import find_datasets
+from submission.runtime.inputs.restore import Found, Restorer
+from submission.runtime.inputs.wheels import Choice, choose
+
+ENGINE = ("torch", "torchvision", "numpy", "opencv-python-headless", "tifffile", "imagecodecs", "safetensors")
+"""What the kit itself imports on Kaggle, whatever the networks need on top."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the image needs for the ensemble; known before any file was looked at.
+
+    Attributes:
+        choices: one a distribution, in the order they are reached.
+        needs: member -> distributions it reaches.
+        errors: member -> why it cannot run in this image with this bundle.
+    """
+
+    choices: list[Choice]
+    needs: list[frozenset[str]]
+    errors: dict[int, KitError]
+
+    @property
+    def wheels(self) -> list[Entry]:
+        """What has to be installed."""
+        return [choice.entry for choice in self.choices if choice.entry is not None]
+
+    @property
+    def replaces(self) -> list[str]:
+        """What the image has in another version; nothing may import it before ours is in place."""
+        return [
+            choice.name
+            for choice in self.choices
+            if choice.entry is not None and choice.installed is not None
+        ]
+
+
+def make_plan(ensemble: Ensemble, manifests: Sequence[Manifest]) -> Plan:
+    """Decide what to install, from this interpreter's metadata alone."""
+    choices: dict[str, Choice] = {}
+    needs: list[frozenset[str]] = []
+    errors: dict[int, KitError] = {}
+    for index, member in enumerate(ensemble.members):
+        chosen, failed = choose(manifests, [*ENGINE, *member.requires])
+        choices.update({choice.name: choice for choice in chosen})
+        needs.append(frozenset(choice.name for choice in chosen))
+        if failed:
+            errors[index] = next(iter(failed.values()))
+    return Plan(list(choices.values()), needs, errors)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something the supervisor wants to know.
+
+    Attributes:
+        name: "datasets", "restored" (wheels), "installed", "member", "lost", "done" or "broken".
+        at: monotonic time.
+        facts: what it is about.
+    """
+
+    name: str
+    at: float
+    facts: dict[str, Any]
+
+
+class Preparation:
+    """The thread's work; what it has to say is in `events`.
+
+    Args:
+        ensemble: members in use.
+        manifests: of the datasets.
+        plan: what to install.
+        root: the input folder.
+        site: where packages go.
+        scratch: for links, caches and archives packed again.
+        timeout: seconds one installer may take.
+    """
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        manifests: Sequence[Manifest],
+        plan: Plan,
+        *,
+        root: Path,
+        site: Path,
+        scratch: Path,
+        timeout: float,
+    ) -> None:
+        self.ensemble, self.manifests, self.plan = ensemble, manifests, plan
+        self.root, self.site, self.scratch, self.timeout = root, site, scratch, timeout
+        self.events: SimpleQueue[Event] = SimpleQueue()
+        self._installer: subprocess.Popen[str] | None = None
+        self._ended = False
+
+    def start(self, competition: Path) -> None:
+        """Begin; `competition` is not searched for datasets."""
+        threading.Thread(target=self._run, args=(competition,), name="preparation", daemon=True).start()
+
+    def end(self) -> None:
+        """End the installer: a process of its own, it would write on after this one is gone."""
+        self._ended = True
+        if self._installer is not None:
+            end(self._installer)
+
+    def _on_installer(self, process: subprocess.Popen[str]) -> None:
+        self._installer = process
+        if self._ended:
+            end(process)
+
+    def _tell(self, name: str, **facts: Any) -> None:
+        self.events.put(Event(name, time.monotonic(), facts))
+
+    def _run(self, competition: Path) -> None:
+        try:
+            self._prepare(competition)
+        except KitError as error:
+            self._tell("broken", error=error)
+        except Exception as error:  # noqa: BLE001 - a thread has nobody above it who would see this
+            problem = KitError(f"preparing failed: {type(error).__name__}: {error}", where=self.root)
+            self._tell("broken", error=problem, trace=traceback.format_exc())
+
+    def _prepare(self, competition: Path) -> None:
+        datasets = find_datasets(self.root, self.manifests, competition)
+        self._tell(
+            "datasets",
+            roots={name: str(path) for name, path in datasets.roots.items()},
+            missing=[item.dataset for item in self.manifests if item.dataset not in datasets.roots],
+            files=len(datasets.files),
+        )
+        restorer = Restorer(datasets.files, self.scratch)
+        lost = dict(self.plan.errors)
+        found, errors = restorer.restore(self.plan.wheels)
+        broken = {choice.name for choice in self.plan.choices if choice.entry and choice.entry.file in errors}
+        for index, names in enumerate(self.plan.needs):
+            if bad := sorted(names & broken):
+                wheel = next(choice.entry for choice in self.plan.choices if choice.name == bad[0])
+                assert wheel is not None
+                lost.setdefault(index, errors[wheel.file])
+        self._tell("restored", files=_files(found), bytes=sum(item.entry.size for item in found))
+        for index, error in lost.items():
+            self._tell("lost", member=index, error=error)
+        if len(lost) < len(self.ensemble.members):
+            useful = [index for index in self._order() if index not in lost]
+            weights = threading.Thread(target=self._weights, args=(restorer, useful), daemon=True)
+            weights.start()  # reads the mount while the installer unpacks
+            done = install(found, self.site, self.scratch, timeout=self.timeout, on_start=self._on_installer)
+            self._tell("installed", tool=done.tool, notes=done.notes)
+            weights.join()
+        self._tell("done")
+
+    def _order(self) -> list[int]:
+        """Members in the order of their first pass."""
+        return list(dict.fromkeys(item.member for item in self.ensemble.passes))
+
+    def _weights(self, restorer: Restorer, members: Sequence[int]) -> None:
+        entries: dict[str, Entry] = {
+            entry.sha256: entry
+            for manifest in self.manifests
+            for entry in manifest.files
+            if entry.role == "weights"
+        }
+        wanted: list[tuple[int, Entry]] = []
+        for index in members:
+            entry = entries.get(self.ensemble.members[index].sha256)
+            if entry is None:
+                name = self.ensemble.members[index].name
+                error = KitError(
+                    f"the bundle holds no weights for {name}", fix="render again with this ensemble's bundle"
+                )
+                self._tell("lost", member=index, error=error)
+            else:
+                wanted.append((index, entry))
+        waiting = dict(wanted)
+
+        def on_found(item: Found) -> None:
+            for index, entry in wanted:
+                if entry is item.entry and waiting.pop(index, None) is not None:
+                    self._tell("member", member=index, path=str(item.path), how=item.how, bytes=entry.size)
+
+        _, errors = restorer.restore([entry for _, entry in wanted], on_found)
+        for index, entry in waiting.items():
+            self._tell("lost", member=index, error=errors[entry.file])
+
+
+def _files(found: Iterable[Found]) -> list[dict[str, str]]:
+    return [{"file": item.entry.file, "path": str(item.path), "how": item.how} for item in found]

@@ -1,0 +1,1 @@
+"""What to run next, what it costs, and which results have to be kept."""

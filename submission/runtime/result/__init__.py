@@ -1,0 +1,1 @@
+"""submission.csv, report.json, and the last lines of a run."""

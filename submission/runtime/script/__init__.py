@@ -1,0 +1,1 @@
+"""Start the script: its text, its importer, its command line."""

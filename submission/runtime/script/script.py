@@ -1,0 +1,48 @@
+"""The running predict.py as a value: its parts, and a file to start workers from."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from submission.runtime.script.text import script_text
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's kernel executes this: its process has to outlive the run."""
+    return hasattr(builtins, "get_ipython")
+
+
+@dataclass(frozen=True)
+class Script:
+    """The running script, as its parts know it.
+
+    Attributes:
+        header: its docstring.
+        parts: path -> original text: modules, ensemble.json and the manifests.
+        file: where it seems to lie; None when it was piped or pasted.
+    """
+
+    header: str
+    parts: Mapping[str, str]
+    file: str | None
+
+    def as_file(self, scratch: Path) -> Path:
+        """A file that holds this very script, for starting workers.
+
+        Args:
+            scratch: where to write it when `file` is absent or is another script that executes this one.
+        """
+        text = script_text(self.header, self.parts)
+        if self.file is not None:
+            path = Path(self.file)
+            try:
+                if path.read_text(encoding="utf-8") == text:
+                    return path.resolve()
+            except (OSError, ValueError):
+                pass
+        path = scratch / "predict.py"
+        path.write_text(text, encoding="utf-8")
+        return path

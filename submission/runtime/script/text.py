@@ -1,0 +1,42 @@
+"""The text of predict.py: its parts as readable strings, and the lines that start it.
+
+The renderer writes with `script_text`. The running script uses it too, to write itself to a file when it came
+through a pipe or a notebook cell, because its workers have to be started from a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+QUOTES = "'" * 3
+"""Encloses every part, so no part may contain it."""
+
+IMPORTER = "submission/runtime/script/importer.py"
+"""The part that the last lines execute."""
+
+_TAIL = f"""\
+if __name__ == "__main__":
+    importer = "{IMPORTER}"
+    boot = {{"__name__": importer[:-3].replace("/", ".")}}
+    exec(compile(PARTS[importer][1:], importer, "exec"), boot)
+    boot["run"](__doc__, PARTS, globals().get("__file__"))
+"""
+
+
+def script_text(header: str, parts: Mapping[str, str]) -> str:
+    """Return the text of predict.py; the same arguments give the same text.
+
+    Args:
+        header: the script's docstring, for people.
+        parts: path -> text, e.g. "kit/errors.py". Each text ends with a newline and holds no triple single
+            quotes.
+    """
+    lines = ["#!/usr/bin/env python3\n", f"r{QUOTES}{header}{QUOTES}\n\nPARTS = {{}}\n"]
+    # A newline after the opening quotes keeps a part's first line in column 0; `part_text` removes it again.
+    lines += [f'\nPARTS["{path}"] = r{QUOTES}\n{text}{QUOTES}\n' for path, text in parts.items()]
+    return "".join(lines) + "\n\n" + _TAIL
+
+
+def part_text(part: str) -> str:
+    """Return a part as its file had it: without the newline that follows the opening quotes."""
+    return part[1:]

@@ -1,0 +1,97 @@
+import json
+
+import pytest
+from packaging.markers import default_environment
+from packaging.tags import Tag
+
+from kit.errors import KitError
+from kit.local import targets
+
+KNOWN = targets.known()
+
+
+def target(tag):
+    return next(item for item in KNOWN if item.tag == tag)
+
+
+def test_a_bundle_serves_the_three_pythons():
+    assert [item.tag for item in KNOWN] == ["cp312", "cp313", "cp311"]
+
+
+@pytest.mark.parametrize("item", KNOWN, ids=lambda item: item.name)
+def test_what_is_the_images_business_is_never_shipped(item):
+    for name in ("torch", "TorchVision", "numpy", "triton", "nvidia-cublas-cu12", "cuda_bindings"):
+        assert item.leaves_to_image(name)
+    for name in ("mmdet", "timm", "torchmetrics", "numpydoc"):
+        assert not item.leaves_to_image(name)
+
+
+@pytest.mark.parametrize("item", KNOWN, ids=lambda item: item.name)
+def test_an_image_has_what_its_own_fields_say(item):
+    for name in ("torch", "torchvision", "numpy"):
+        assert item.image_has[name] == getattr(item, name)
+    assert item.notes
+
+
+def test_markers_have_every_variable_there_is():
+    assert marker_names() == set(targets.marker_environment("3.13"))
+    assert targets.marker_environment("3.12.13")["python_version"] == "3.12"
+    assert targets.marker_environment("3.12.13")["python_full_version"] == "3.12.13"
+
+
+def marker_names():
+    return set(default_environment())
+
+
+@pytest.mark.parametrize("text", ["3", "3.x", "", "3.13.1.2"])
+def test_a_python_version_of_another_form_is_refused(text):
+    with pytest.raises(KitError, match="not a Python version"):
+        targets.marker_environment(text)
+
+
+def test_tags_accept_older_platforms_and_the_stable_abi_best_first():
+    tags = target("cp313").supported_tags()
+    fits = [
+        Tag("cp313", "cp313", "manylinux_2_28_x86_64"),
+        Tag("cp313", "cp313", "manylinux2014_x86_64"),
+        Tag("cp38", "abi3", "manylinux_2_17_x86_64"),
+        Tag("py3", "none", "any"),
+    ]
+    assert [tags.index(tag) for tag in fits] == sorted(tags.index(tag) for tag in fits)
+    for python, platform in [("cp312", "manylinux_2_28_x86_64"), ("cp313", "manylinux_2_34_x86_64")]:
+        assert Tag(python, python, platform) not in tags
+
+
+def test_targets_are_chosen_by_name_or_tag_and_unknown_ones_list_the_known():
+    assert targets.choose([], KNOWN) == KNOWN
+    assert [item.tag for item in targets.choose(["cp313", "local-cp311"], KNOWN)] == ["cp313", "cp311"]
+    with pytest.raises(KitError, match="unknown target 'cp39'") as error:
+        targets.choose(["cp39"], KNOWN)
+    assert "kaggle-2026-10 (cp313)" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tag": "cp312"}, "tag cp312 is not that of Python 3.13"),
+        ({"colour": "red"}, "missing or unknown fields: colour"),
+        ({"python": "three"}, "is not that of Python three"),
+    ],
+)
+def test_a_wrong_target_file_is_told_with_its_path(tmp_path, change, message):
+    source = {
+        **json.loads(target_json("kaggle-2026-10")),
+        **change,
+    }
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps(source))
+    with pytest.raises(KitError) as error:
+        targets.load(path)
+    assert message in str(error.value)
+    assert "wrong.json" in str(error.value)
+
+
+def target_json(name):
+    from importlib.resources import files
+
+    return (files("kit.local.targets") / f"{name}.json").read_text()

@@ -1,0 +1,183 @@
+"""From mounts to importable packages and verified weights, with a real wheel that this environment lacks."""
+
+import os
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from kit import manifest as manifests
+from kit.artefacts import sha256_file
+from kit.ensemble import Ensemble, Member, Pass, Rung
+from kit.manifest import Entry, Manifest, Wheel
+from submission.runtime.inputs.preparation import Preparation, make_plan
+from submission.runtime.inputs.versions import python_tag
+
+NEEDY, EASY = 0, 1
+
+
+def write_wheel(folder: Path) -> Entry:
+    path = folder / "tinytool-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tinytool.py", "VALUE = 42\n")
+        archive.writestr(
+            "tinytool-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinytool\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            "tinytool-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("tinytool-1.0.dist-info/RECORD", "tinytool.py,,\n")
+    wheel = Wheel(
+        name="tinytool",
+        version="1.0",
+        tags=["py3-none-any"],
+        licence="MIT",
+        accepts="==1.0",
+        requires={python_tag(): ["numpy"]},
+    )
+    return Entry(
+        file=path.name, size=path.stat().st_size, sha256=sha256_file(path), role="wheel", wheel=wheel
+    )
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A mount with one wheel and two members' weights; the first member needs the wheel."""
+    folder = tmp_path / "input" / "kit"
+    folder.mkdir(parents=True)
+    entries = [write_wheel(folder)]
+    for number in (NEEDY, EASY):
+        path = folder / f"member{number}.safetensors"
+        path.write_bytes(bytes([number]) * 1000)
+        entries.append(Entry(file=path.name, size=1000, sha256=sha256_file(path), role="weights"))
+    manifest = Manifest(dataset="kit", files=entries, targets=[python_tag()])
+    manifests.save(folder, manifest)
+    members = [
+        Member(
+            name=f"member{number}",
+            weights=f"member{number}.safetensors",
+            sha256=entries[1 + number].sha256,
+            size=1000,
+            network={},
+            inference={},
+            requires=["tinytool"] if number == NEEDY else ["numpy"],
+        )
+        for number in (NEEDY, EASY)
+    ]
+    ensemble = Ensemble(
+        competition="kidney",
+        kind="semantic",
+        members=members,
+        passes=[Pass(member=number, view="identity", seconds_per_megapixel=1.0) for number in (NEEDY, EASY)],
+        rungs=[Rung(passes=2, weights=[1.0, 1.0], settings={}, cv=0.5)],
+    )
+    return folder, ensemble, manifest
+
+
+def prepare(tmp_path, ensemble, manifest, timeout=120.0) -> dict[str, list]:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    work = Preparation(
+        ensemble,
+        [manifest],
+        make_plan(ensemble, [manifest]),
+        root=tmp_path / "input",
+        site=tmp_path / "site",
+        scratch=scratch,
+        timeout=timeout,
+    )
+    work.start(tmp_path / "competition")
+    told: dict[str, list] = {}
+    while not {"done", "broken"} & set(told):
+        event = work.events.get(timeout=60)
+        told.setdefault(event.name, []).append(event.facts)
+    return told
+
+
+def test_a_whole_bundle_is_installed_and_every_member_announced(tmp_path, bundle):
+    folder, ensemble, manifest = bundle
+    told = prepare(tmp_path, ensemble, manifest)
+    assert told["datasets"][0]["roots"] == {"kit": str(folder)}
+    assert [item["how"] for item in told["restored"][0]["files"]] == ["as is"]
+    assert told["installed"][0]["tool"] in {"uv", "pip"}
+    assert (tmp_path / "site" / "tinytool.py").is_file()
+    assert [item["member"] for item in told["member"]] == [NEEDY, EASY]
+    assert "lost" not in told
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated", "damaged"])
+def test_a_broken_wheel_costs_only_the_members_that_need_it(tmp_path, bundle, how):
+    folder, ensemble, manifest = bundle
+    path = folder / "tinytool-1.0-py3-none-any.whl"
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(data if how == "damaged" else data[:-1])
+    told = prepare(tmp_path, ensemble, manifest)
+    (lost,) = told["lost"]
+    assert lost["member"] == NEEDY
+    assert f"tinytool-1.0-py3-none-any.whl is {how}: expected" in str(lost["error"])
+    assert [item["member"] for item in told["member"]] == [EASY]
+    assert told["installed"][0]["tool"] == "nothing"
+
+
+def test_weights_the_bundle_never_had_are_told(tmp_path, bundle):
+    _, ensemble, manifest = bundle
+    without = Manifest(
+        dataset="kit", files=[entry for entry in manifest.files if entry.file != "member1.safetensors"]
+    )
+    told = prepare(tmp_path, ensemble, without)
+    (lost,) = told["lost"]
+    assert "the bundle holds no weights for member1" in str(lost["error"])
+
+
+def test_a_fault_of_the_thread_reaches_the_supervisor(tmp_path, bundle):
+    folder, ensemble, manifest = bundle
+    (tmp_path / "site").write_text("a file where the packages should go")
+    told = prepare(tmp_path, ensemble, manifest)
+    (broken,) = told["broken"]
+    assert "preparing failed: FileExistsError" in str(broken["error"])
+    assert folder.is_dir()
+
+
+def test_an_installer_that_still_runs_is_ended_with_all_it_started(tmp_path, bundle, monkeypatch):
+    _, ensemble, manifest = bundle
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "uv").write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {tmp_path}/child\nwait\n")
+    (tools / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    preparation = Preparation(
+        ensemble,
+        [manifest],
+        make_plan(ensemble, [manifest]),
+        root=tmp_path / "input",
+        site=tmp_path / "site",
+        scratch=tmp_path / "scratch",
+        timeout=300,
+    )
+    preparation.start(tmp_path / "no competition")
+    while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
+        time.sleep(0.01)
+    child = int((tmp_path / "child").read_text())
+    preparation.end()
+    names = []
+    while names[-1:] not in (["done"], ["broken"]):
+        names.append(preparation.events.get(timeout=60).name)
+    state = Path(f"/proc/{child}/stat")
+    assert not state.exists() or " Z " in state.read_text()
+
+
+def test_the_plan_is_known_before_any_file_is_looked_at(bundle):
+    _, ensemble, manifest = bundle
+    plan = make_plan(ensemble, [manifest])
+    assert [entry.file for entry in plan.wheels] == ["tinytool-1.0-py3-none-any.whl"]
+    assert plan.replaces == []
+    assert "tinytool" in plan.needs[NEEDY]
+    assert "tinytool" not in plan.needs[EASY]
+    bare = make_plan(ensemble, [])
+    assert "tinytool is neither in this image nor in the bundle" in str(bare.errors[NEEDY])
+    assert EASY not in bare.errors

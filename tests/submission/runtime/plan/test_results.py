@@ -1,0 +1,289 @@
+"""What lies on the scratch disk while the ladder is worked on: folded if it is small, cleared as it goes."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kit.ensemble import Ensemble, Member, Pass, Rung
+from kit.errors import KitError
+from kit.inference.store import open_map
+from submission.runtime.plan.costs import Costs
+from submission.runtime.plan.disk_space import Space, weights_agree
+from submission.runtime.plan.schedule import FoldTask, FuseTask, PassTask, Schedule
+from submission.runtime.work.running_mean import fold
+
+MB = 1_000_000
+IMAGES = {"small": 1.0, "large": 9.0, "middle": 4.0}
+"""Megapixels; a 16-bit map takes two bytes a pixel, one pass over all of them 28 MB."""
+
+
+def plan(owners, rungs, *, agree=True, kind="semantic") -> Ensemble:
+    weights = [0.5 + index for index in range(len(owners))]
+    return Ensemble(
+        competition="kidney",
+        kind=kind,
+        members=[
+            Member(name=f"m{i}", weights=f"{i}", sha256=f"{i}", size=1, network={}, inference={}, requires=[])
+            for i in range(max(owners) + 1)
+        ],
+        passes=[
+            Pass(member=owner, view=f"v{number}", seconds_per_megapixel=1.0)
+            for number, owner in enumerate(owners)
+        ],
+        rungs=[
+            Rung(passes=n, weights=weights[:n] if agree or n != rungs[-1] else [1.0] * n, settings={}, cv=0.1)
+            for n in rungs
+        ],
+    )
+
+
+class Disk:
+    """What tasks leave on a disk of so many bytes: name of the file -> its size, its passes and weights."""
+
+    def __init__(self, ensemble: Ensemble, size: int, workers: int = 2) -> None:
+        self.size, self.files, self.most = size, {}, 0
+        self.space = Space(ensemble, IMAGES, self.free)
+        self.ladder = Schedule(
+            ensemble, IMAGES, Costs(ensemble), workers=workers, fits=lambda seconds: True, space=self.space
+        )
+        for member in range(len(ensemble.members)):
+            self.ladder.member_ready(member)
+        self.rows = {}
+
+    def free(self) -> int:
+        return self.size - sum(size for size, _ in self.files.values())
+
+    def write(self, name: str, image: str, content: dict[int, float]) -> None:
+        self.files[name] = (int(IMAGES[image] * 2 * MB), content)
+        assert self.free() >= 0, "the disk is full in the middle"
+        self.most = max(self.most, self.size - self.free())
+
+    def clear(self) -> None:
+        for name in self.ladder.shelf.obsolete:
+            del self.files[name]
+        self.ladder.shelf.obsolete.clear()
+
+    def begin(self, task) -> SimpleNamespace:
+        """A task as a worker gets it: what it reads is decided now."""
+        ladder, reads, weights = self.ladder, [], []
+        if isinstance(task, FoldTask):
+            reads, weights = ladder.shelf.parts(task.index, task.image), ladder.fold_weights(task)
+        elif isinstance(task, FuseTask):
+            reads = ladder.files(task.rung, task.image)
+            weights = ladder.reduced(task.rung).rungs[0].weights
+        return SimpleNamespace(task=task, reads=reads, weights=weights)
+
+    def end(self, job: SimpleNamespace) -> None:
+        task, content = job.task, {}
+        for name, weight in zip(job.reads, job.weights, strict=True):
+            inside = self.files[name][1]
+            total = sum(inside.values())
+            content |= {index: weight * share / total for index, share in inside.items()}
+        if isinstance(task, PassTask):
+            name = f"pass {task.index} {task.image}"
+            self.write(name, task.image, {task.index: 1.0})
+            self.ladder.finished_pass(task, name, 1.0)
+        elif isinstance(task, FoldTask):
+            name = f"mean {task.index} {task.image}"
+            self.write(name, task.image, content)
+            self.ladder.finished_fold(task, name)
+        else:
+            self.rows[task.rung, task.image] = content
+            self.ladder.finished_row(task, "row")
+
+    def work(self) -> list:
+        """Everything, one task at a time."""
+        done = []
+        while (task := self.ladder.next()) is not None:
+            self.end(self.begin(task))
+            self.clear()
+            done.append(task)
+        return done
+
+
+def shares(content: dict[int, float]) -> dict[int, float]:
+    total = sum(content.values())
+    return {index: weight / total for index, weight in content.items()}
+
+
+def test_on_a_large_disk_nothing_is_folded_and_everything_goes_once_its_last_row_is_written():
+    disk = Disk(plan([0, 1, 2], [1, 3]), 1000 * MB)
+    done = disk.work()
+    assert not any(isinstance(task, FoldTask) for task in done)
+    assert len(disk.rows) == 6
+    assert disk.files == {}
+
+
+def test_on_a_small_disk_an_image_keeps_one_mean_instead_of_all_its_maps():
+    ensemble = plan([0, 1, 2, 3], [1, 2, 4])
+    disk = Disk(ensemble, 100 * MB)
+    done = disk.work()
+    assert sum(isinstance(task, FoldTask) for task in done) == 9
+    for (rung, image), content in disk.rows.items():
+        assert shares(content) == pytest.approx(shares(dict(enumerate(ensemble.rungs[rung].weights)))), image
+    assert len(disk.rows) == 9
+    assert disk.most < 28 * MB + 3 * 18 * MB, "the four maps of all images would take 112 MB"
+    assert disk.files == {}
+
+
+def test_where_the_maps_cannot_wait_for_a_second_rung_the_first_is_done_from_hand_to_mouth():
+    disk = Disk(plan([0, 1], [1, 2]), 25 * MB, workers=1)
+    disk.work()
+    assert sorted(disk.rows) == [(0, "large"), (0, "middle"), (0, "small")]
+    assert "GB of scratch space" in disk.ladder.crowded[1]
+    assert disk.ladder.exhausted
+    assert disk.most == 18 * MB
+
+
+def test_an_image_whose_map_has_no_room_is_left_out_and_the_others_are_predicted():
+    disk = Disk(plan([0], [1]), 10 * MB)
+    disk.work()
+    assert sorted(disk.rows) == [(0, "middle"), (0, "small")]
+    ((task, reason),) = disk.ladder.crowded_out
+    assert (task.index, task.image) == (0, "large")
+    assert reason == "needs 0.018 GB of scratch space, 0.009 GB can be used"
+    assert disk.ladder.exhausted
+    assert disk.ladder.settled(0)
+
+
+def test_rungs_that_weigh_shared_passes_differently_are_not_folded():
+    assert weights_agree(plan([0, 1, 2], [1, 2, 3]))
+    assert not weights_agree(plan([0, 1, 2], [1, 2, 3], agree=False))
+    disk = Disk(plan([0, 1, 2], [1, 2, 3], agree=False), 80 * MB)
+    done = disk.work()
+    assert not any(isinstance(task, FoldTask) for task in done)
+    assert list(disk.ladder.crowded) == [2], "two passes fit, three do not"
+
+
+def test_a_mean_weighs_its_maps_and_a_second_try_keeps_what_the_first_wrote(tmp_path):
+    random = np.random.default_rng(0)
+    maps = [random.integers(0, 65536, (50, 70)).astype(np.uint16) for _ in range(2)]
+    maps.append(random.integers(0, 256, (50, 70)).astype(np.uint8))
+    files = [tmp_path / f"{number}.npy" for number in range(3)]
+    for path, levels_HW in zip(files, maps, strict=True):
+        np.save(path, levels_HW)
+    fold(files[:2], [1.0, 2.0], tmp_path / "means" / "a.npy")
+    fold([tmp_path / "means" / "a.npy", files[2]], [3.0, 0.5], tmp_path / "means" / "b.npy")
+    wanted_HW = (maps[0] / 65535 + 2 * (maps[1] / 65535) + 0.5 * (maps[2] / 255)) / 3.5
+    found_HW = open_map(tmp_path / "means" / "b.npy")[:] / 65535
+    assert np.abs(found_HW - wanted_HW).max() < 1.1 / 65535, "two roundings of half a level"
+    before = (tmp_path / "means" / "b.npy").stat().st_mtime_ns
+    files[2].unlink()
+    fold([tmp_path / "means" / "a.npy", files[2]], [3.0, 0.5], tmp_path / "means" / "b.npy")
+    assert (tmp_path / "means" / "b.npy").stat().st_mtime_ns == before
+    with pytest.raises(KitError, match="this pass has no result"):
+        fold([files[2]], [1.0], tmp_path / "means" / "c.npy")
+
+
+def test_room_is_counted_by_the_depth_of_maps_and_with_what_is_being_written():
+    ensemble = plan([0] * 10, [1, 10])
+    shallow = replace(ensemble, members=[replace(ensemble.members[0], inference={"stored": "uint8"})])
+    free = [150 * MB]
+    space = Space(ensemble, IMAGES, lambda: free[0])
+    assert (space.map_bytes(0, "large"), Space(shallow, IMAGES, lambda: 0).map_bytes(0, "large")) == (
+        18 * MB,
+        9 * MB,
+    )
+    # First means of 28 MB, and for each of two workers a map written, one waiting and the next mean of 18 MB.
+    needed = space.missing(range(10), list(IMAGES), folded=True, workers=2)
+    assert needed == "needs 0.136 GB of scratch space, 0.135 GB can be used"
+    free[0] = 152 * MB
+    assert space.missing(range(10), list(IMAGES), folded=True, workers=2) is None
+    free[0] = 28 * MB
+    assert space.crowded(0, "large", []) is None
+    assert space.crowded(0, "large", [(0, "middle")]).startswith("needs 0.026 GB")
+
+
+def test_detections_take_no_room():
+    disk = Disk(plan([0, 1], [1, 2], kind="instance"), 1)
+    disk.write = lambda name, image, content: disk.files.update({name: (0, content)})
+    disk.work()
+    assert len(disk.rows) == 6
+    assert not disk.ladder.crowded
+
+
+def test_a_fold_that_fails_is_tried_again_and_then_costs_the_image_its_later_rows():
+    disk = Disk(plan([0, 1], [1, 2]), 100 * MB)
+    tries = []
+    while (task := disk.ladder.next()) is not None:
+        job = disk.begin(task)
+        if isinstance(task, FoldTask) and task.image == "middle":
+            tries.append(task)
+            disk.ladder.failed(task, "crash", "reason")
+        else:
+            disk.end(job)
+        disk.clear()
+    assert tries == [FoldTask(1, "middle")] * 2
+    assert disk.ladder.settled(1)
+    assert disk.ladder.best_row(1, "middle") == (0, "row")
+    assert disk.files == {}
+
+
+def test_a_full_disk_is_not_the_members_fault():
+    disk = Disk(plan([0], [1]), 1000 * MB)
+    told = []
+    while (task := disk.ladder.next()) is not None:
+        if isinstance(task, PassTask) and task.image != "small":
+            told.append(disk.ladder.failed(task, "disk", "No space left on device"))
+        else:
+            disk.end(disk.begin(task))
+    assert told == ["image large goes on without this pass", "image middle goes on without this pass"]
+    assert not disk.ladder.lost_members
+    assert list(disk.rows) == [(0, "small")]
+
+
+def test_a_members_first_result_goes_if_its_image_was_lost_meanwhile():
+    disk = Disk(plan([0, 1], [2]), 1000 * MB)
+    running = [disk.begin(disk.ladder.next()) for _ in range(6)]
+    last = running.pop()
+    assert (last.task.index, last.task.image) == (1, "small")
+    for job in running:
+        disk.ladder.failed(job.task, "image", "reason")
+    disk.end(last)
+    disk.clear()
+    assert disk.files == {}
+
+
+STAGES = [None] * 6 + ["image", "load", "forward", "error", "crash", "memory", "stall", "disk"]
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_whatever_fails_every_row_is_fused_from_its_rungs_passes_and_the_disk_is_clear_at_the_end(data):
+    owners = [0, *sorted(data.draw(st.lists(st.integers(0, 2), max_size=4)))]
+    owners = [sorted(set(owners)).index(owner) for owner in owners]
+    rungs = sorted({*data.draw(st.sets(st.integers(1, len(owners)))), len(owners)})
+    ensemble = plan(owners, rungs)
+    disk = Disk(ensemble, data.draw(st.sampled_from((30, 100, 140, 1000))) * MB)
+    running, worked = [], set()
+    while True:
+        task = disk.ladder.next() if len(running) < 2 else None
+        disk.clear()
+        if task is not None:
+            running.append(disk.begin(task))
+            continue
+        if not running:
+            break
+        job = running.pop(data.draw(st.integers(0, len(running) - 1)))
+        assert all(name in disk.files for name in job.reads), "a file went while it was needed"
+        stage = data.draw(st.sampled_from(STAGES))
+        if stage is None:
+            live = [index for index in range(len(owners)) if owners[index] not in disk.ladder.lost_members]
+            disk.end(job)
+            worked |= {owners[job.task.index]} if isinstance(job.task, PassTask) else set()
+            if isinstance(job.task, FuseTask):
+                passes = [index for index in live if index < ensemble.rungs[job.task.rung].passes]
+                wanted = {index: ensemble.rungs[-1].weights[index] for index in passes}
+                content = disk.rows[job.task.rung, job.task.image]
+                assert shares(content) == pytest.approx(shares(wanted))
+        else:
+            disk.ladder.failed(job.task, stage, "reason")
+        disk.clear()
+    if len(disk.ladder.lost_members) < len(ensemble.members):
+        assert disk.ladder.exhausted
+    if worked == {*owners} - set(disk.ladder.lost_members):
+        assert disk.files == {}, "only what waits for a member that never worked may stay"

@@ -1,0 +1,84 @@
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from submission.runtime.result.report import Journal, process_start
+
+ROOT = Path(__file__).parents[4]
+
+
+def test_the_clock_starts_with_the_process_and_not_with_our_first_line():
+    code = (
+        "import time; time.sleep(0.5); import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from submission.runtime.result.report import process_start\n"
+        "print(time.monotonic() - process_start())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True, check=True)
+    assert float(done.stdout) >= 0.49
+
+
+def test_an_old_process_counts_from_now(monkeypatch):
+    monkeypatch.setattr("submission.runtime.result.report._LONGEST_STARTUP", 0.0)
+    before = time.monotonic()
+    assert process_start() >= before
+
+
+def test_lines_carry_the_elapsed_seconds(capsys):
+    Journal(time.monotonic() - 12.3).say("first\nsecond")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("[    12.")
+    assert first.endswith(" s] first")
+    assert second.endswith(" s] second")
+
+
+def test_names_that_are_no_utf8_are_printed_and_reported(tmp_path, capfdbinary):
+    name = os.fsdecode(b"m\xff.bin")
+    journal = Journal(time.monotonic(), path=tmp_path / "report.json")
+    journal.problem(f"{name} is damaged")
+    journal.save()
+    assert b"m\\udcff.bin is damaged" in capfdbinary.readouterr().out
+    assert json.loads(journal.path.read_text())["problems"][0]["what"] == f"{name} is damaged"
+
+
+@pytest.mark.parametrize("to", ["/dev/full", "a closed pipe"])
+def test_lines_that_nobody_can_read_end_nothing(to):
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from submission.runtime.result.report import Journal\n"
+        "Journal(0.0).say('one')\nJournal(0.0).say('two')\nos._exit(7)"
+    )
+    if to == "/dev/full":
+        stdout = os.open(to, os.O_WRONLY)
+    else:
+        reader, stdout = os.pipe()
+        os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT)], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(stdout)
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_the_report_is_written_whole_and_again_and_again(tmp_path):
+    journal = Journal(time.monotonic())
+    journal.path = tmp_path / "report.json"
+    journal.event("start")
+    journal.save()
+    journal.problem("something was survived", image="a")
+    journal.save()
+    report = json.loads(journal.path.read_text())
+    assert [event["name"] for event in report["events"]] == ["start"]
+    assert report["problems"][0]["what"] == "something was survived"
+    assert report["problems"][0]["image"] == "a"
+
+
+def test_a_report_that_cannot_be_written_is_told_and_costs_nothing(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    journal = Journal(time.monotonic(), path=tmp_path / "file" / "report.json")
+    journal.save()
+    assert "report.json was not written" in capsys.readouterr().err

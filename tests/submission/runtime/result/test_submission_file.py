@@ -1,0 +1,105 @@
+import json
+import os
+
+import numpy as np
+import pytest
+import tifffile
+
+from kit.competitions import get
+from kit.errors import KitError
+from kit.predictions import SemanticMask
+from submission.runtime.result.submission_file import Submission, guess_sizes, image_sizes
+
+KIDNEY, VASCULATURE = get("kidney"), get("vasculature")
+SIZES = {"a": (4, 5), "b": (6, 7)}
+
+
+@pytest.fixture
+def submission(tmp_path) -> Submission:
+    return Submission(KIDNEY, list(SIZES), SIZES, tmp_path / "submission.csv")
+
+
+def row(tmp_path, image: str, runs: list[list[int]]):
+    path = tmp_path / f"{image}.json"
+    mask = SemanticMask(*SIZES[image], np.array(runs, np.int64))
+    path.write_text(json.dumps(KIDNEY.row(image, mask)))
+    return path
+
+
+def test_the_fallback_is_valid_and_empty(submission):
+    submission.write_fallback()
+    assert submission.path.read_text() == "id,predicted\na,\nb,\n"
+    assert submission.state == "fallback"
+    assert submission.origins == {"a": "fallback", "b": "fallback"}
+
+
+def test_the_fallback_of_instances_carries_the_sizes(tmp_path):
+    submission = Submission(VASCULATURE, list(SIZES), SIZES, tmp_path / "submission.csv")
+    submission.write_fallback()
+    assert submission.path.read_text() == "id,height,width,prediction_string\na,4,5,\nb,6,7,\n"
+
+
+def test_rows_replace_the_fallback_where_they_are_there(submission, tmp_path):
+    submission.write_fallback()
+    text = submission.text({"b": row(tmp_path, "b", [[0, 3]])})
+    assert text == "id,predicted\na,\nb,1 3\n"
+    submission.replace(text, "part of rung 1", {"b": "rung 1"})
+    assert submission.path.read_text() == text
+    assert submission.origins == {"a": "fallback", "b": "rung 1"}
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(submission, monkeypatch):
+    submission.write_fallback()
+    before = submission.path.read_text()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("kit.artefacts.os.fsync", full)
+    with pytest.raises(KitError, match="No space left on device"):
+        submission.replace("id,predicted\n", "rung 1", {})
+    assert submission.path.read_text() == before
+    assert submission.state == "fallback"
+    assert [path.name for path in submission.path.parent.iterdir()] == ["submission.csv"]
+
+
+def test_an_invalid_candidate_is_found_out(submission, tmp_path):
+    candidate = tmp_path / "candidate.csv"
+    candidate.write_text("id,predicted\na,1 3\nb,999 3\n")
+    report = submission.validate_within(candidate, 60)
+    assert report is not None
+    assert not report.ok
+
+
+def test_validation_takes_no_longer_than_there_is_time(submission, tmp_path):
+    never_ending = tmp_path / "pipe.csv"
+    os.mkfifo(never_ending)
+    assert submission.validate_within(never_ending, 0.05) is None
+    never_ending.open("w").close()  # lets the reader end
+
+
+def test_sizes_come_from_headers_and_unreadable_images_are_told(tmp_path):
+    (tmp_path / "test").mkdir()
+    tifffile.imwrite(tmp_path / "test" / "good.tiff", np.zeros((30, 40, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite(tmp_path / "test" / "deep.tiff", np.zeros((30, 40, 3), np.uint32), photometric="rgb")
+    (tmp_path / "test" / "bad.tiff").write_bytes(b"II*\0")
+    sizes, unreadable = image_sizes(KIDNEY, tmp_path, ["good", "deep", "bad", "absent"])
+    assert sizes == {"good": (30, 40)}
+    assert sorted(unreadable) == ["absent", "bad", "deep"]
+    assert "32-bit" in unreadable["deep"]
+
+
+def test_one_image_that_cannot_even_be_opened_holds_up_nobody(tmp_path):
+    (tmp_path / "test").mkdir()
+    tifffile.imwrite(tmp_path / "test" / "good.tiff", np.zeros((30, 40, 3), np.uint8), photometric="rgb")
+    os.mkfifo(tmp_path / "test" / "pipe.tiff")  # its open() waits for a writer, as a dead mount's does
+    sizes, unreadable = image_sizes(KIDNEY, tmp_path, ["pipe", "good", "nul\0"], limit=2.5)
+    (tmp_path / "test" / "pipe.tiff").open("w").close()  # lets the reader end
+    assert sizes == {"good": (30, 40)}
+    assert sorted(unreadable) == ["nul\0", "pipe"]
+    assert unreadable["pipe"] == "its header was not read within 2.5 s"
+
+
+def test_the_commonest_size_stands_in_for_unreadable_images():
+    assert guess_sizes(["a", "b", "c", "d"], {"a": (1, 2), "b": (3, 4), "c": (3, 4)})["d"] == (3, 4)
+    assert guess_sizes(["a"], {}) == {"a": (512, 512)}

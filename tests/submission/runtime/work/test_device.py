@@ -1,0 +1,56 @@
+import pytest
+
+from kit.errors import KitError
+from submission.runtime.work.device import available_memory, check, gpu_slots
+
+
+def test_the_cpu_computes():
+    facts = check("cpu")
+    assert facts["device"] == "cpu"
+    assert facts["model"] == "CPU"
+
+
+def test_a_gpu_that_is_not_there_is_told():
+    with pytest.raises(KitError, match="cuda:7 cannot be used: ") as caught:
+        check("cuda:7")
+    assert "choose an accelerator this image's torch was built for" in str(caught.value)
+
+
+def test_gpus_are_counted_by_the_drivers_files(tmp_path):
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm", "null"):
+        (tmp_path / name).touch()
+    assert gpu_slots({}, tmp_path) == ["0", "1"]
+    assert gpu_slots({}, tmp_path / "absent") == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "slots"), [("", []), ("-1", []), ("1", ["1"]), ("GPU-abc, 3", ["GPU-abc", "3"])]
+)
+def test_the_environment_may_limit_them(tmp_path, chosen, slots):
+    (tmp_path / "nvidia0").touch()
+    assert gpu_slots({"CUDA_VISIBLE_DEVICES": chosen}, tmp_path) == slots
+
+
+@pytest.mark.parametrize(
+    ("folder", "limit", "used"),
+    [
+        (".", "memory.max", "memory.current"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ],
+)
+def test_a_containers_memory_is_not_used_up_by_files_it_has_read(tmp_path, folder, limit, used):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    for name, text in (
+        (limit, "300000000\n"),
+        (used, "290000000\n"),
+        ("memory.stat", "anon 5\ninactive_file 200000000\nactive_file 7\n"),
+    ):
+        (tmp_path / folder / name).write_text(text)
+    assert available_memory(tmp_path) == 210_000_000
+    (tmp_path / folder / limit).write_text("max\n")
+    assert available_memory(tmp_path) != 210_000_000
+
+
+def test_memory_is_a_plausible_number():
+    memory = available_memory()
+    assert memory is None or 1 << 20 < memory < 1 << 50

@@ -1,0 +1,88 @@
+"""Where first weights come from: an earlier stage, ImageNet, a published checkpoint, or chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.artefacts import read_sidecar, sha256_file
+from kit.errors import KitError
+from kit.local.pretrained import find, load_pretrained
+from kit.models import Network, load_weights
+from train_local.recipes.base import Recipe
+from train_local.runs import WEIGHTS
+
+
+@dataclass(frozen=True)
+class Start:
+    """First weights.
+
+    Attributes:
+        identity: sha256 of the file, "timm", or None for random weights.
+        path: of the file, if it is one.
+    """
+
+    identity: str | None = None
+    path: Path | None = None
+
+
+def resolve(recipe: Recipe, fold: int, runs: Path, published: Path | None) -> Start:
+    """Find the first weights of a run.
+
+    Args:
+        recipe: whose `before` and `start` say what is needed.
+        fold: of the run; an earlier stage's same fold is taken, or its first where it has no such fold.
+        runs: folder of all runs.
+        published: folder of checkpoints, as `kit.models fetch` and `convert` write them. One that is only
+            fetched is converted here, once.
+
+    Raises:
+        KitError: the earlier stage is not trained yet, or the checkpoint is not in the folder or not of this
+            network.
+    """
+    if recipe.before is not None:
+        earlier = recipe.before
+        path = runs / earlier.name / f"fold{fold if fold in earlier.folds else earlier.folds[0]}" / WEIGHTS
+        if not path.is_file():
+            raise KitError(
+                f"{recipe.name} starts from {earlier.name}, which is not trained yet",
+                where=path,
+                fix=f"run `train {earlier.name}` first, or `train-all`, which knows the order",
+            )
+        return Start(str(read_sidecar(path, kind="weights")["sha256"]), path)
+    if recipe.start is not None and recipe.start != "timm":
+        path = find(recipe.start, recipe.network, published)
+        return Start(sha256_file(path), path)
+    return Start(recipe.start)
+
+
+def apply(network: Network, recipe: Recipe, start: Start) -> None:
+    """Fill a fresh network with its first weights.
+
+    Raises:
+        KitError: the weights cannot be had or are another network's.
+    """
+    if start.path is not None and recipe.before is not None:
+        load_weights(network, start.path)
+    elif start.path is not None:
+        load_pretrained(network, start.path)
+    elif start.identity == "timm":
+        _load_timm(network, recipe)
+
+
+def _load_timm(network: Network, recipe: Recipe) -> None:
+    import segmentation_models_pytorch as smp
+
+    config = recipe.network
+    own: Any = network.network.get_submodule("encoder")
+    name = config.get("encoder", f"tu-{own.name}")
+    try:
+        encoder = smp.encoders.get_encoder(name, depth=config.get("encoder_depth", 5), weights="imagenet")
+    except Exception as error:  # the download fails in a dozen ways, none of them ours
+        raise KitError(
+            f"ImageNet weights of the encoder could not be fetched: {error}",
+            where=name,
+            fix="run once with a connection; timm then keeps them in its cache",
+        ) from error
+    own.load_state_dict(encoder.state_dict())
