@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from kit import competitions
-from kit.artefacts import read_json, read_sidecar, sidecar_path, write_bytes
+from kit.artefacts import read_json, read_sidecar, sidecar_path
 from kit.competitions.instance import InstanceCompetition
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.errors import KitError
 from kit.inference.settings import InstanceFusion
 from kit.local.console import console, show_table, track
+from kit.local.place_file import place_file
 from kit.predictions import Instances, Prediction
 from train_local import calibrating, tuning
 from train_local.data.prepared import Prepared
@@ -276,16 +277,16 @@ def _shares(stages: Sequence[Stage], rung: Rung, bench: Bench) -> list[float]:
 
 
 def write(ensemble: Ensemble, trained: Sequence[Trained], out: Path) -> None:
-    """Copy the members' weights to `weights/` beside `out`, then write `out`.
+    """Place the members' weights in `weights/` beside `out`, then write `out`.
 
     Raises:
         KitError: the disk is full.
     """
     by_name = {run.member.name: run for run in trained}
     for member in ensemble.members:
-        target = out.parent / "weights" / member.weights
-        write_bytes(target, by_name[member.name].weights.read_bytes())
-        write_bytes(sidecar_path(target), sidecar_path(by_name[member.name].weights).read_bytes())
+        source, target = by_name[member.name].weights, out.parent / "weights" / member.weights
+        place_file(source, target)
+        place_file(sidecar_path(source), sidecar_path(target))
     save(out, ensemble)
 
 
