@@ -9,7 +9,6 @@ from kit.competitions.base import Score
 from kit.competitions.tables import Row
 from kit.competitions.tiffs import TiffCompetition
 from kit.errors import KitError
-from kit.local.competitions import truth_readers
 from kit.local.competitions.truth_readers import TruthEntry
 from kit.masks import rle
 from kit.predictions import Prediction, SemanticMask
@@ -20,7 +19,8 @@ class SemanticCompetition(TiffCompetition):
 
     def decode_truth(self, entry: TruthEntry, height: int, width: int) -> SemanticMask:
         """All regions of an image together."""
-        return SemanticMask(height, width, truth_readers.union(self._truth.regions(entry, height, width)))
+        regions = self._truth.regions(entry, height, width)
+        return SemanticMask(height, width, rle.union(region.runs for region in regions))
 
     def empty(self, height: int, width: int) -> SemanticMask:
         """No foreground."""

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from kit.inference import views
+from kit.masks.boxes import spans
 
 Bools = NDArray[np.bool_]
 Integers = NDArray[np.int64]
@@ -53,7 +54,7 @@ def cut(mask_NHW: torch.Tensor, order: Sequence[int], view: str) -> Iterator[Cro
     count, height, width = mask_NHW.shape
     byte_NHW = mask_NHW.view(torch.uint8)  # whose maximum takes a tenth of the time of `any` of bool
     covered = torch.cat([byte_NHW.amax(dim=2), byte_NHW.amax(dim=1)], dim=1).cpu().numpy().astype(bool)
-    frames = np.concatenate([_span(covered[:, :height]), _span(covered[:, height:])], axis=1)
+    frames = np.concatenate([spans(covered[:, :height]), spans(covered[:, height:])], axis=1)
     frame_of = frames.tolist()  # top, bottom, left, right
     rows, columns = (width, height) if views.get(view).swap else (height, width)
     boxes = frames[:, [2, 0, 3, 1]].astype(np.float64).reshape(count, 4)
@@ -93,13 +94,6 @@ def resize(crop: Crop, source: tuple[int, int], target: tuple[int, int], thresho
     covered = columns.transpose()
     inside: Bools = covered >= threshold * (whole_y * whole_x)
     return Crop(inside, top, left) if inside.any() else None
-
-
-def _span(covered: Bools) -> NDArray[np.int64]:
-    """First covered position and the one after the last, (n, 2), of (n, length); zeros without any."""
-    first = covered.argmax(axis=1)
-    after = covered.shape[1] - covered[:, ::-1].argmax(axis=1)
-    return np.where(covered.any(axis=1, keepdims=True), np.stack([first, after], axis=1), 0)
 
 
 def _portions(order: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:

@@ -17,7 +17,7 @@ from kit.inference.instance_windows import joined, plan
 from kit.inference.settings import InstanceFusion, InstanceSettings
 from kit.inference.store import CodedDetections
 from kit.masks import mask_set
-from kit.masks.mask_set import ManyRuns
+from kit.masks.mask_set import MaskSet
 from kit.predictions import Instances
 
 _CODED_BYTES = 1 << 21
@@ -137,7 +137,7 @@ def _fused_masks(  # noqa: PLR0917  # the same words as its caller
     settings: InstanceFusion,
     size: tuple[int, int],
     where: str | Path | None,
-) -> ManyRuns:
+) -> MaskSet:
     """Masks of the clusters from part[0] up to part[1]."""
     first, last = np.searchsorted(clusters.of, part)
     of, count = clusters.of[first:last] - part[0], part[1] - part[0]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kit.inference.boxes import nms
 from kit.inference.settings import InstanceSettings
 from kit.inference.store import CodedDetections
-from kit.masks import mask_set, rle
+from kit.masks import coco, mask_set, rle
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -163,7 +163,7 @@ def _same(
             yield one, other
 
 
-def _clipped(runs: mask_set.ManyRuns, height: int, tlbr: tuple[int, int, int, int]) -> rle.Runs:
+def _clipped(runs: mask_set.MaskSet, height: int, tlbr: tuple[int, int, int, int]) -> rle.Runs:
     """What of one mask lies in a rectangle; runs end with their columns."""
     top, left, bottom, right = tlbr
     strokes = runs.columns(height)
@@ -189,11 +189,6 @@ def _united(pieces: CodedDetections) -> CodedDetections:
     height, width = pieces.height, pieces.width
     box = np.concatenate([pieces.boxes[:, :2].min(axis=0), pieces.boxes[:, 2:].max(axis=0)])[None]
     runs = mask_set.decode(pieces.masks, height, width)
-    order = np.argsort(runs.starts, kind="stable")
-    starts, reached = runs.starts[order], np.maximum.accumulate(runs.ends[order])
-    opens = np.append(True, starts[1:] > reached[:-1])
-    closes = np.append(opens[1:], True)
-    union = mask_set.ManyRuns(1, np.zeros(opens.sum(), np.int64), starts[opens], reached[closes])
-    return CodedDetections(
-        height, width, box, pieces.scores.max(keepdims=True), mask_set.encode(union, height, width)
-    )
+    union = rle.union([np.stack([runs.starts, runs.ends - runs.starts], axis=1)])
+    mask = coco.from_runs(union, height, width)
+    return CodedDetections(height, width, box, pieces.scores.max(keepdims=True), [mask])

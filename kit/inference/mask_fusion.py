@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.inference.settings import Morphology
-from kit.masks.mask_set import ManyRuns
+from kit.masks.mask_set import MaskSet
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -64,7 +64,7 @@ def shares(weights: Floats, of: Integers, count: int) -> tuple[Integers, Integer
 
 
 def fuse(
-    runs: ManyRuns,
+    runs: MaskSet,
     cluster: Integers,
     votes: Integers | None,
     needed: Integers,
@@ -72,7 +72,7 @@ def fuse(
     *,
     morphology: Morphology,
     kernel: int,
-) -> ManyRuns:
+) -> MaskSet:
     """Pixels that enough masks of a cluster hold, inside the cluster's frame, after morphology.
 
     Args:
@@ -115,10 +115,10 @@ def fuse(
     none = np.empty(0, np.int64)
     of, starts, ends = (np.concatenate(parts) for parts in zip((none,) * 3, *found, strict=True))
     order = np.argsort(of, kind="stable")
-    return ManyRuns(len(needed), of[order], starts[order], ends[order])
+    return MaskSet(len(needed), of[order], starts[order], ends[order])
 
 
-def exclusive(runs: ManyRuns, height: int, width: int, min_area: int) -> ManyRuns:
+def exclusive(runs: MaskSet, height: int, width: int, min_area: int) -> MaskSet:
     """Each pixel goes to the first mask that holds it; one left with fewer than `min_area` takes none.
 
     Args:
@@ -144,7 +144,7 @@ def exclusive(runs: ManyRuns, height: int, width: int, min_area: int) -> ManyRun
         closes = np.append(opens[1:], True)
         found.append((np.full(opens.sum(), number), pixels[opens], pixels[closes] + 1))
     of, starts, ends = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return ManyRuns(runs.count, of, starts, ends)
+    return MaskSet(runs.count, of, starts, ends)
 
 
 @dataclass(frozen=True)

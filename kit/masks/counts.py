@@ -92,7 +92,7 @@ def expand(
     odd = place & 1 == 1
     _add_up(lengths, odd, numbers // 2)
     _add_up(lengths, ~odd & (place > 0), (numbers - 1) // 2)
-    _require_size(lengths, numbers, (height, width), where)
+    require_size(lengths, numbers, (height, width), where)
     return lengths, numbers
 
 
@@ -101,22 +101,35 @@ def places(numbers: Integers) -> Integers:
     return np.arange(numbers.sum()) - np.repeat(np.cumsum(numbers) - numbers, numbers)
 
 
-def _require_size(
+def require_size(
     lengths: Integers, numbers: Integers, size: tuple[int, int], where: str | Path | None
 ) -> None:
-    """Refuse masks whose lengths are not those of an image of `size`."""
+    """Refuse masks whose lengths are not those of an image.
+
+    Args:
+        lengths: alternating lengths of all masks, one mask after another.
+        numbers: how many of them each mask has, at least one.
+        size: (height, width) of the image.
+        where: named in the error message.
+
+    Raises:
+        KitError: the lengths of a mask do not add up to the image's pixels, or one of them is negative.
+    """
     first, pixels = np.cumsum(numbers) - numbers, size[0] * size[1]
     covered = np.add.reduceat(lengths, first)
     # Sums of huge lengths wrap around and may seem right. As unsigned, negative ones are huge, too.
-    wrong = (covered != pixels) | (np.maximum.reduceat(lengths.view(np.uint64), first) > pixels)
-    if wrong.any():
-        found = int(covered[np.argmax(wrong)])
-        holds = f"covers {found} pixels" if found != pixels else "has runs that are negative or too long"
-        raise KitError(
-            f"mask {holds}, the image has {size[0]} x {size[1]} = {pixels}",
-            where=where,
-            fix="encode masks at the image's own size, column-major (Fortran order)",
-        )
+    wrong = lengths.view(np.uint64) > pixels
+    if (covered != pixels).any():
+        holds = f"covers {covered[np.argmax(covered != pixels)]} pixels"
+    elif wrong.any():
+        holds = f"has a run of {lengths[np.argmax(wrong)]} pixels"
+    else:
+        return
+    raise KitError(
+        f"mask {holds}, the image has {size[0]} x {size[1]} = {pixels}",
+        where=where,
+        fix="encode masks at the image's own size, down the columns (Fortran order), background first",
+    )
 
 
 def _add_up(lengths: Integers, chain: NDArray[np.bool_], of_mask: Integers) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kit.masks import boxes
 from kit.masks.counts import Integers, compress, expand, places
 
 
 @dataclass(frozen=True)
-class ManyRuns:
+class MaskSet:
     """Runs of foreground of `count` masks over column-major pixels of one image.
 
     Attributes:
@@ -35,15 +36,23 @@ class ManyRuns:
         """Foreground pixels of every mask, (count,)."""
         return np.bincount(self.of, self.ends - self.starts, self.count).astype(np.int64)
 
-    def take(self, masks: Integers) -> ManyRuns:
+    def boxes(self, height: int) -> Integers:
+        """x0, y0, x1, y1 of every mask in an image of `height` rows, far ends exclusive, (count, 4)."""
+        found = np.zeros((self.count, 4), np.int64)
+        if len(self.of):
+            first = np.flatnonzero(np.diff(self.of, prepend=-1))
+            found[self.of[first]] = boxes.of_runs(self.starts, self.ends, first, height)
+        return found
+
+    def take(self, masks: Integers) -> MaskSet:
         """The masks at ascending positions, numbered from 0 again."""
         place = np.full(self.count, -1)
         place[masks] = np.arange(len(masks))
         of = place[self.of]
         kept = of >= 0
-        return ManyRuns(len(masks), of[kept], self.starts[kept], self.ends[kept])
+        return MaskSet(len(masks), of[kept], self.starts[kept], self.ends[kept])
 
-    def columns(self, height: int) -> ManyRuns:
+    def columns(self, height: int) -> MaskSet:
         """The same pixels, runs cut where they go on in the next column of `height` pixels."""
         first, last = self.starts // height, (self.ends - 1) // height
         pieces = last - first + 1
@@ -53,22 +62,22 @@ class ManyRuns:
         column = np.repeat(first, pieces) + number
         starts = np.maximum(np.repeat(self.starts, pieces), column * height)
         ends = np.minimum(np.repeat(self.ends, pieces), (column + 1) * height)
-        return ManyRuns(self.count, np.repeat(self.of, pieces), starts, ends)
+        return MaskSet(self.count, np.repeat(self.of, pieces), starts, ends)
 
-    def placed(self, rows: int, corner: tuple[int, int], height: int) -> ManyRuns:
+    def placed(self, rows: int, corner: tuple[int, int], height: int) -> MaskSet:
         """Masks of a window of `rows` rows in an image of `height` rows, (top, left) being its corner."""
         top, left = corner
         strokes = self.columns(rows)
         column = strokes.starts // rows
         starts = (column + left) * height + top + strokes.starts - column * rows
-        return ManyRuns(self.count, strokes.of, starts, starts + strokes.ends - strokes.starts)
+        return MaskSet(self.count, strokes.of, starts, starts + strokes.ends - strokes.starts)
 
 
-def join(parts: Sequence[ManyRuns]) -> ManyRuns:
+def join(parts: Sequence[MaskSet]) -> MaskSet:
     """The masks of several parts, numbered on."""
     counts = np.cumsum([0, *(part.count for part in parts)])
     none = np.empty(0, np.int64)
-    return ManyRuns(
+    return MaskSet(
         int(counts[-1]),
         np.concatenate([none, *(part.of + count for part, count in zip(parts, counts, strict=False))]),
         np.concatenate([none, *(part.starts for part in parts)]),
@@ -78,7 +87,7 @@ def join(parts: Sequence[ManyRuns]) -> ManyRuns:
 
 def from_crops(
     crops: Sequence[NDArray[np.bool_]], corners: Sequence[tuple[int, int]], height: int
-) -> ManyRuns:
+) -> MaskSet:
     """Runs of masks that are given as crops of their image.
 
     Args:
@@ -98,10 +107,10 @@ def from_crops(
     top, left = np.array(corners, np.int64).reshape(-1, 2)[of].T
     column = (starts - first[of]) // stride
     pixel = (column + left) * height + top + starts - first[of] - column * stride
-    return ManyRuns(len(crops), of, pixel, pixel + ends - starts)
+    return MaskSet(len(crops), of, pixel, pixel + ends - starts)
 
 
-def decode(masks: Sequence[bytes], height: int, width: int, *, where: str | Path | None = None) -> ManyRuns:
+def decode(masks: Sequence[bytes], height: int, width: int, *, where: str | Path | None = None) -> MaskSet:
     """Runs of COCO compressed counts; `kit.masks.coco` describes the format.
 
     Args:
@@ -115,15 +124,15 @@ def decode(masks: Sequence[bytes], height: int, width: int, *, where: str | Path
     """
     none = np.empty(0, np.int64)
     if not masks:
-        return ManyRuns(0, none, none, none)
+        return MaskSet(0, none, none, none)
     lengths, numbers = expand(masks, height, width, where)
     ends = np.cumsum(lengths) - np.repeat(np.arange(len(masks)) * (height * width), numbers)
     foreground = np.flatnonzero((places(numbers) & 1 == 1) & (lengths > 0))
     of = np.repeat(np.arange(len(masks)), numbers)[foreground]
-    return ManyRuns(len(masks), of, (ends - lengths)[foreground], ends[foreground])
+    return MaskSet(len(masks), of, (ends - lengths)[foreground], ends[foreground])
 
 
-def encode(runs: ManyRuns, height: int, width: int) -> list[bytes]:
+def encode(runs: MaskSet, height: int, width: int) -> list[bytes]:
     """COCO compressed counts of every mask; runs that touch are joined.
 
     Args:

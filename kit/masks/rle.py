@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kit.errors import KitError
+from kit.masks import boxes
 from kit.masks.encoder import BLOCK, Mask, RunLengthEncoder, Runs, encode_columns
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "to_kaggle",
     "to_lengths",
     "transposed",
+    "union",
 ]
 
 _SHORT = 64
@@ -123,15 +126,27 @@ def intersection(runs_a: Runs, runs_b: Runs) -> int:
 
 
 def bounding_box(runs: Runs, height: int) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of the foreground, far ends exclusive; zeros for an empty mask."""
+    """Return x0, y0, x1, y1 of the foreground, far ends exclusive; zeros for an empty mask."""
     if len(runs) == 0:
         return 0, 0, 0, 0
-    last = runs[:, 0] + runs[:, 1] - 1
-    x0, x1 = int(runs[0, 0] // height), int(last[-1] // height) + 1
-    top, bottom = runs[:, 0] % height, last % height
-    if np.any(runs[:, 0] // height != last // height):
-        return x0, 0, x1, height
-    return x0, int(top.min()), x1, int(bottom.max()) + 1
+    box = boxes.of_runs(runs[:, 0], runs[:, 0] + runs[:, 1], np.zeros(1, np.int64), height)
+    x0, y0, x1, y1 = box[0].tolist()
+    return x0, y0, x1, y1
+
+
+def union(masks: Iterable[Runs]) -> Runs:
+    """Return the runs of the pixels that any of some masks (of one size) holds.
+
+    All runs are sorted by their starts; a run that begins after the farthest end so far opens a new one:
+
+        starts         2   4   5  11       of the masks [[2, 6], [11, 1]], [[4, 1], [5, 5]]
+        ends           8   5  10  12
+        farthest end   8   8  10  12
+        new runs       2 ----- 10, 11 - 12, so the union is [[2, 8], [11, 1]]
+    """
+    runs = np.concatenate([empty(), *masks])
+    runs = runs[np.argsort(runs[:, 0], kind="stable")]
+    return _joined(runs[:, 0], np.maximum.accumulate(runs[:, 0] + runs[:, 1]))
 
 
 def transposed(runs: Runs, height: int, width: int) -> Runs:
@@ -211,7 +226,7 @@ def _integers(text: str) -> NDArray[np.int64] | str:
 
 
 def _joined(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Runs:
-    """Runs from sorted starts and ends, those that touch made one."""
-    opens = np.concatenate([[True], starts[1:] != ends[:-1]])[: len(starts)]
+    """Return the runs of sorted starts and sorted ends; those that touch or overlap become one."""
+    opens = np.concatenate([[True], starts[1:] > ends[:-1]])[: len(starts)]
     closes = np.concatenate([opens[1:], [True]])[: len(starts)]
     return np.stack([starts[opens], ends[closes] - starts[opens]], axis=1)

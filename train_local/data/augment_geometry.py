@@ -11,6 +11,8 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from kit.masks.boxes import of_masks
+
 Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
 Border = Literal["reflect", "constant"]
 _CROP_TRIES = 50
@@ -109,7 +111,7 @@ def iou_crop(
         return image, mask
     height, width = image.shape[-2:]
     present = np.flatnonzero(mask.numpy().any(axis=(1, 2)))
-    boxes = _boxes(mask.numpy()[present])
+    boxes = of_masks(mask.numpy()[present]).astype(np.float64)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     for _ in range(_CROP_TRIES):
         rows, columns = (max(int(side * random.uniform(least, 1)), 1) for side in (height, width))
@@ -142,15 +144,6 @@ def _affine(
     if border == "reflect":
         image, mask = (F.crop(item, frame[1], frame[0], height, width) for item in (image, mask))
     return image, mask
-
-
-def _boxes(masks_NHW: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """x0 y0 x1 y1 of instances that all have pixels."""
-    found = []
-    for mask_HW in masks_NHW:
-        rows, columns = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
-        found.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
-    return np.array(found, np.float64).reshape(-1, 4)
 
 
 def _iou(boxes: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ pixels. Masks are uncompressed run lengths (counts down the columns, background 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,27 +20,10 @@ from kit.predictions import Instances
 CATEGORY = {"id": 0, "name": "blood_vessel", "supercategory": "none"}
 
 
-def counts_of(runs: rle.Runs, height: int, width: int) -> list[int]:
-    """Alternating lengths of background and foreground; together they are height * width."""
-    edges = np.concatenate(
-        [[0], np.stack([runs[:, 0], runs[:, 0] + runs[:, 1]], axis=1).ravel(), [height * width]]
-    )
-    lengths: list[int] = np.diff(edges).tolist()
-    return lengths[:-1] if len(lengths) > 1 and lengths[-1] == 0 else lengths
-
-
-def runs_of(counts: Iterable[int]) -> rle.Runs:
-    """The runs of alternating lengths: the way back."""
-    lengths = np.asarray(list(counts), np.int64)
-    ends = lengths.cumsum()
-    starts = ends - lengths
-    return np.stack([starts[1::2], lengths[1::2]], axis=1)
-
-
 def mask_of(annotation: Mapping[str, Any]) -> NDArray[np.bool_]:
     """The mask of an annotation, bool (H, W)."""
     height, width = annotation["segmentation"]["size"]
-    return rle.decode(runs_of(annotation["segmentation"]["counts"]), height, width)
+    return rle.decode(rle.from_lengths(np.array(annotation["segmentation"]["counts"])), height, width)
 
 
 def part_of(
@@ -76,7 +59,7 @@ def part_of(
                     "iscrowd": 0,
                     "segmentation": {
                         "size": [truth.height, truth.width],
-                        "counts": counts_of(runs, truth.height, truth.width),
+                        "counts": rle.to_lengths(runs, truth.height * truth.width).tolist(),
                     },
                 }
             )

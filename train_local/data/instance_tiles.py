@@ -17,6 +17,7 @@ from kit.artefacts import read_json
 from kit.errors import KitError
 from kit.images.slide import open_slide
 from kit.inference.resize import resize_image, resize_mask
+from kit.masks import boxes
 from kit.models.detections import InstanceTarget
 from train_local.data import coco
 from train_local.data.prepared import Prepared
@@ -35,12 +36,9 @@ _LEAST_PIXELS = 4
 def target_of(masks_NHW: NDArray[np.bool_]) -> InstanceTarget:
     """Boxes and masks of the instances that still have pixels."""
     masks_NHW = masks_NHW[masks_NHW.sum(axis=(1, 2)) >= _LEAST_PIXELS]
-    boxes = np.zeros((len(masks_NHW), 4), np.float32)
-    for number, mask_HW in enumerate(masks_NHW):
-        rows, columns = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
-        boxes[number] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     return InstanceTarget(
-        boxes=torch.from_numpy(boxes), masks=torch.from_numpy(np.ascontiguousarray(masks_NHW))
+        boxes=torch.from_numpy(boxes.of_masks(masks_NHW).astype(np.float32)),
+        masks=torch.from_numpy(np.ascontiguousarray(masks_NHW)),
     )
 
 

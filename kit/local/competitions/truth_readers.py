@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from kit.competitions import mask_text
 from kit.competitions.definition import ID, Definition, Images, Kind, Truth
 from kit.competitions.files import PathPattern
@@ -262,15 +260,3 @@ def reader(definition: Definition) -> TruthReader:
             return PolygonTruth(truth, kind)
         case "coco":
             return CocoTruth(truth, kind, definition.images)
-
-
-def union(regions: list[Region]) -> rle.Runs:
-    """Pixels of any of some regions of one image."""
-    runs = np.concatenate([rle.empty(), *(region.runs for region in regions)])
-    if len(runs) == 0 or len(regions) == 1:
-        return runs
-    runs = runs[np.argsort(runs[:, 0], kind="stable")]
-    reached = np.maximum.accumulate(runs[:, 0] + runs[:, 1])
-    opens = np.flatnonzero(np.concatenate([[True], runs[1:, 0] > reached[:-1]]))
-    starts, ends = runs[opens, 0], reached[np.append(opens[1:], len(runs)) - 1]
-    return np.stack([starts, ends - starts], axis=1)

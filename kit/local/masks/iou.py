@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.masks import mask_set
-from kit.masks.mask_set import ManyRuns
+from kit.masks.mask_set import MaskSet
 
 _PAIRS = 1 << 20
 """Pairs of boxes that are compared at once: those of all nuclei of a slide with one another are too many."""
@@ -70,7 +70,7 @@ def overlaps(
         KitError: a mask is damaged or of another size.
     """
     a, b = _split(mask_set.decode([*masks_a, *masks_b], height, width), len(masks_a))
-    areas_a, areas_b, boxes_a, boxes_b = a.areas(), b.areas(), _boxes(a, height), _boxes(b, height)
+    areas_a, areas_b, boxes_a, boxes_b = a.areas(), b.areas(), a.boxes(height), b.boxes(height)
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     step = max(1, _PAIRS // max(1, b.count))
     for first in range(0, a.count, step):
@@ -88,17 +88,17 @@ def overlaps(
     return Overlaps(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def _split(runs: ManyRuns, count: int) -> tuple[ManyRuns, ManyRuns]:
+def _split(runs: MaskSet, count: int) -> tuple[MaskSet, MaskSet]:
     """The first `count` masks and the others."""
     cut = int(np.searchsorted(runs.of, count))
     return (
-        ManyRuns(count, runs.of[:cut], runs.starts[:cut], runs.ends[:cut]),
-        ManyRuns(runs.count - count, runs.of[cut:] - count, runs.starts[cut:], runs.ends[cut:]),
+        MaskSet(count, runs.of[:cut], runs.starts[:cut], runs.ends[:cut]),
+        MaskSet(runs.count - count, runs.of[cut:] - count, runs.starts[cut:], runs.ends[cut:]),
     )
 
 
 def _intersections(
-    a: ManyRuns, b: ManyRuns, pair_a: NDArray[np.int64], pair_b: NDArray[np.int64], size: int
+    a: MaskSet, b: MaskSet, pair_a: NDArray[np.int64], pair_b: NDArray[np.int64], size: int
 ) -> NDArray[np.int64]:
     """Pixels that the masks of each pair share.
 
@@ -126,28 +126,6 @@ def _intersections(
 
     shared = pixels_below(a.ends[run] + offset) - pixels_below(a.starts[run] + offset)
     return np.bincount(pair, shared, len(pair_a)).astype(np.int64)
-
-
-def _boxes(runs: ManyRuns, height: int) -> NDArray[np.int64]:
-    """x0, y0, x1, y1 of every mask, far ends exclusive, (count, 4); zeros for an empty one."""
-    boxes = np.zeros((runs.count, 4), np.int64)
-    if len(runs.of) == 0:
-        return boxes
-    first = np.flatnonzero(np.diff(runs.of, prepend=-1))
-    column, last_column = runs.starts // height, (runs.ends - 1) // height
-    crossing = column != last_column
-    top = np.where(crossing, 0, runs.starts - column * height)
-    bottom = np.where(crossing, height, runs.ends - last_column * height)
-    boxes[runs.of[first]] = np.stack(
-        [
-            column[first],
-            np.minimum.reduceat(top, first),
-            np.maximum.reduceat(last_column, first) + 1,
-            np.maximum.reduceat(bottom, first),
-        ],
-        axis=1,
-    )
-    return boxes
 
 
 def _shared_box(boxes_a: NDArray[np.int64], boxes_b: NDArray[np.int64]) -> NDArray[np.int64]:

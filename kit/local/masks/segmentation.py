@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kit.errors import KitError
 from kit.masks import coco, rle
+from kit.masks.counts import require_size
 
 _FIX = "a segmentation is a list of polygons [x0, y0, x1, y1, ...], or {counts, size} for run lengths"
 _MOST_PIXELS = 2**31 - 1
@@ -89,16 +90,9 @@ def _of_counts(
         raise KitError(
             "the segmentation's counts are neither a text nor a list of integers", where=where, fix=_FIX
         )
-    # Each by itself, too: the sum of huge lengths wraps around and may seem right.
-    wrong = (counts < 0) | (counts > height * width)
-    if wrong.any() or int(counts.sum()) != height * width:
-        found = f"has a run of {counts[np.argmax(wrong)]}" if wrong.any() else f"covers {counts.sum()}"
-        raise KitError(
-            f"mask {found} pixels, the image has {height} x {width} = {height * width}",
-            where=where,
-            fix="counts are lengths of background and foreground in turns, background first (maybe 0)",
-        )
-    return rle.from_lengths(counts.astype(np.int64))
+    lengths = counts.astype(np.int64)
+    require_size(lengths, np.array([len(lengths)]), (height, width), where)
+    return rle.from_lengths(lengths)
 
 
 def _of_polygons(segmentation: list[Any], height: int, width: int, where: str | Path | None) -> rle.Runs:

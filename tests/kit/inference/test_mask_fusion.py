@@ -95,7 +95,7 @@ def test_more_sheets_than_sixteen_bits_can_number_are_kept_apart(monkeypatch):
     starts = np.sort(pixel)
     own = np.stack([starts % side, starts // side], axis=1)
     found = mask_fusion.fuse(
-        mask_set.ManyRuns(count, np.arange(count), starts, starts + 1),
+        mask_set.MaskSet(count, np.arange(count), starts, starts + 1),
         pixel,
         None,
         np.ones(count, np.int64),

@@ -76,7 +76,7 @@ def test_crops_are_encoded_where_they_lie(case):
         (b"P", "holds no COCO compressed counts"),  # says that more follows
         (b"P" * 12 + b"0", "holds no COCO compressed counts"),
         (coco.encode(np.ones((3, 3), bool)), "mask covers 9 pixels, the image has 4 x 4"),
-        (b"Nb0", "mask has runs that are negative or too long"),  # -2 and 18: the right sum
+        (b"Nb0", "mask has a run of -2 pixels"),  # -2 and 18: the right sum
     ],
 )
 def test_one_damaged_mask_among_good_ones_is_refused(bad, message):

@@ -113,6 +113,28 @@ def test_the_bounding_box_of_one_run_is_that_of_its_pixels(mask_HW, data):
     assert rle.bounding_box(np.array([[start, length]]), height) == box
 
 
+@given(st.integers(1, 6), st.integers(1, 6), st.data())
+def test_the_union_holds_the_pixels_of_all_masks(height, width, data):
+    masks_HW = data.draw(st.lists(hnp.arrays(bool, (height, width)), max_size=5))
+    together_HW = np.logical_or.reduce([np.zeros((height, width), bool), *masks_HW])
+    assert np.array_equal(rle.union(rle.encode(mask_HW) for mask_HW in masks_HW), rle.encode(together_HW))
+
+
+def test_the_union_does_not_need_sorted_runs_of_one_mask():
+    assert rle.union([np.array([[2, 6], [11, 1]]), np.array([[4, 1], [5, 5]])]).tolist() == [[2, 8], [11, 1]]
+    assert rle.union([]).shape == (0, 2)
+
+
+@given(masks)
+def test_alternating_lengths_are_those_of_the_pixels_down_the_columns(mask_HW):
+    runs = rle.encode(mask_HW)
+    lengths = rle.to_lengths(runs, mask_HW.size)
+    flat = [place % 2 == 1 for place, length in enumerate(lengths.tolist()) for _ in range(length)]
+    assert flat == mask_HW.ravel(order="F").tolist()
+    assert np.count_nonzero(lengths == 0) == int(mask_HW[0, 0])  # only a mask that begins with foreground
+    assert np.array_equal(rle.from_lengths(lengths), runs)
+
+
 @given(masks)
 def test_kaggle_text_survives_a_round_trip(mask_HW):
     runs = rle.encode(mask_HW)

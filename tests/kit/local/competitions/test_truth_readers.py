@@ -1,5 +1,4 @@
 import json
-from functools import reduce
 
 import cv2
 import numpy as np
@@ -32,13 +31,6 @@ def decoded(regions):
 def single(reader, folder, place):
     (entry,) = reader.entries(folder, place)
     return reader.regions(entry, 6, 8)
-
-
-@given(st.lists(arrays(bool, (5, 7)), max_size=5))
-def test_the_union_of_regions_is_that_of_their_pixels(masks_HW):
-    joined = truth_readers.union([truth_readers.Region(rle.encode(mask_HW)) for mask_HW in masks_HW])
-    expected_HW = reduce(np.logical_or, masks_HW, np.zeros((5, 7), bool))
-    assert np.array_equal(joined, rle.encode(expected_HW))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
