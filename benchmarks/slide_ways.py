@@ -23,9 +23,9 @@ from benchmarks.child import call, peak_bytes
 from benchmarks.clock import Clock
 from benchmarks.slide_data import Windows
 from kit import competitions
-from kit.ensemble import Ensemble, Member, Pass, Rung
+from kit.ensemble import Member
 from kit.images.header import read_header
-from kit.inference.runner import configure, fuse, open_member, run_pass
+from kit.inference.runner import PassResult, configure, fuse, open_member, run_pass
 from kit.masks import rle
 from kit.models import Network
 from kit.models.openmmlab import quiet
@@ -136,25 +136,19 @@ class _Job:
 
 def _ours(job: _Job) -> str:
     """Through the path that Kaggle takes: passes, fusion, row."""
-    passes = [Pass(member=0, view=view, seconds_per_megapixel=1.0) for view in job.request.views]
-    rung = Rung(
-        passes=len(passes), weights=[1.0] * len(passes), settings={"threshold": job.request.threshold}, cv=0.0
-    )
-    ensemble = Ensemble(
-        competition="kidney", kind="semantic", members=[job.member], passes=passes, rungs=[rung]
-    )
+    settings = {"threshold": job.request.threshold}
     competition = competitions.get("kidney")
     watched = _Watched(job)
     with tempfile.TemporaryDirectory(dir=job.image.parent) as folder, job.clock("wall"):
-        files = {}
-        for number, pass_ in enumerate(passes):
+        results = []
+        for view in job.request.views:
             with job.clock("passes"):
-                files[number] = run_pass(
-                    watched, job.member, pass_, "slide", job.image, Path(folder), device=CPU
-                )
+                file = run_pass(watched, job.member, view, "slide", job.image, Path(folder), device=CPU)
+            results.append(PassResult(file=file, weight=1.0, member=job.member))
         header = read_header(job.image)
         with job.clock("fuse"):
-            prediction = fuse(ensemble, 0, "slide", files, (header.height, header.width))
+            size = (header.height, header.width)
+            prediction = fuse(results, settings, size, kind="semantic", image_id="slide")
         with job.clock("rle"):
             return competition.row("slide", prediction)["predicted"]
 
@@ -188,8 +182,7 @@ def _forward(job: _Job) -> None:
     recorder = _Recorder(job)
     with tempfile.TemporaryDirectory(dir=job.image.parent) as folder:
         for view in job.request.views:
-            pass_ = Pass(member=0, view=view, seconds_per_megapixel=1.0)
-            run_pass(recorder, job.member, pass_, "slide", job.image, Path(folder), device=CPU)
+            run_pass(recorder, job.member, view, "slide", job.image, Path(folder), device=CPU)
     with torch.inference_mode():
         job.module(recorder.batches[0])  # threads and memory are there from the second time on
         with job.clock("wall"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from kit.ensemble import Ensemble, Member, Pass, Rung
-from kit.inference.runner import fuse, result_file, run_pass
+from kit.inference.runner import PassResult, fuse, result_file, run_pass
 from kit.models import Network, spec
 from kit.predictions import Prediction
 from train_local.data.prepared import Prepared
@@ -89,12 +89,11 @@ def predict(
     """
     done = []
     for view in views:
-        item = Pass(member=0, view=view, seconds_per_megapixel=0.0)
         for image_id in ids:
             info, image = prepared.images[image_id].info, prepared.image_path(image_id)
-            fresh = not result_file(out, member, item, image_id, info=info).is_file()
+            fresh = not result_file(out, member, view, image_id, info=info).is_file()
             began = time.perf_counter()
-            path = run_pass(module, member, item, image_id, image, out, device=device, info=info)
+            path = run_pass(module, member, view, image_id, image, out, device=device, info=info)
             done.append(Predicted(view, image_id, path, (time.perf_counter() - began) * fresh))
             if on_image is not None:
                 on_image(done[-1])
@@ -130,10 +129,18 @@ def score(
         truth: image id -> truth, of the same images.
     """
     predictions = {}
+    step = ensemble.rungs[rung]
     for image_id, of_pass in files.items():
         image = prepared.images[image_id]
         size = (image.height, image.width)
-        predictions[image_id] = fuse(ensemble, rung, image_id, of_pass, size, info=image.info)
+        results = [
+            PassResult(file=of_pass[index], weight=weight, member=ensemble.members[item.member])
+            for index, (item, weight) in enumerate(zip(ensemble.passes, step.weights, strict=False))
+            if index in of_pass
+        ]
+        predictions[image_id] = fuse(
+            results, step.settings, size, kind=ensemble.kind, image_id=image_id, info=image.info
+        )
     wanted = {image_id: truth[image_id] for image_id in files}
     return prepared.source.score(wanted, predictions).value
 

@@ -6,80 +6,110 @@ Needs no torch: the supervisor on Kaggle fuses while its workers predict.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.ensemble import Ensemble
+from kit.ensemble import Kind, Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views, require_detections
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion
 from kit.inference.store import CodedDetections, LevelRows, levels_of, load_detections, open_map
 from kit.masks import rle
-from kit.predictions import Prediction, SemanticMask
+from kit.predictions import Instances, Prediction, SemanticMask
 
 _BAND_VALUES = 1 << 22
 """Pixels of the mean map that exist at once."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PassResult:
+    """The stored result of one pass over one image.
+
+    Attributes:
+        file: what `kit.inference.runner.run_pass` returned.
+        weight: of this pass in the rung, positive.
+        member: whose pass it is.
+    """
+
+    file: Path
+    weight: float
+    member: Member
+
+
 def fuse(
-    ensemble: Ensemble,
-    rung_index: int,
-    image_id: str,
-    pass_files: Mapping[int, Path],
+    results: Sequence[PassResult],
+    settings: Mapping[str, Any],
     size: tuple[int, int],
     *,
+    kind: Kind,
+    image_id: str,
     info: ImageInfo | None = None,
 ) -> Prediction:
-    """The prediction of one rung for one image.
+    """Return the prediction of one rung for one image.
 
-    Instances: a member's views are merged first, then members are fused; a member's weight is the mean of its
-    passes' weights.
+    Semantic: the weighted mean of the probability maps, cut at the threshold. Instance: NMS merges the views
+    of each member, then weighted boxes fusion joins the members. A member's weight is the mean of the weights
+    of its passes. Example: passes of member a with weights 1 and 3 and of member b with weight 4 give two
+    lists of detections, of weight 2 and 4.
 
     Args:
-        ensemble: the plan.
-        rung_index: which rung's weights and settings apply.
+        results: in the order of the ensemble's passes. Leave out the passes of a dropped member: the weights
+            of the others count alone.
+        settings: of the rung, as ensemble.json has them.
+        size: (height, width) of the image.
+        kind: of the predictions.
         image_id: named in messages.
-        pass_files: index in `ensemble.passes` -> what `kit.inference.runner.run_pass` returned. A pass of the
-            rung that is missing here (its member was dropped) is left out and the others' weights count
-            alone.
-        size: (height, width) the image has.
         info: what is known of the image; a semantic rung may have thresholds by organ and source.
 
     Raises:
-        KitError: no pass of the rung is there, a file is damaged or of another size, detections that are not
-            numbers.
+        KitError: no results, a file is damaged or of another size, detections that are not numbers.
     """
-    rung = ensemble.rungs[rung_index]
-    present = [index for index in range(rung.passes) if index in pass_files]
-    if not present:
+    if not results:
         raise KitError("no pass of this rung has a result", where=image_id, fix="run its passes first")
-    weights = [rung.weights[index] for index in present]
-    if ensemble.kind == "semantic":
-        maps = [open_map(pass_files[index]) for index in present]
-        for prob_HW, index in zip(maps, present, strict=True):
-            _require_size(prob_HW.shape, size, pass_files[index], image_id)
-        settings = SemanticFusion.from_dict(rung.settings)
-        return SemanticMask(*size, fuse_semantic(maps, weights, settings.threshold_of(info)))
-    views_of: dict[int, list[CodedDetections]] = {}
-    weights_of: dict[int, list[float]] = {}
-    for index, weight in zip(present, weights, strict=True):
-        detections = load_detections(pass_files[index])
-        _require_size((detections.height, detections.width), size, pass_files[index], image_id)
-        require_detections(detections, pass_files[index])
-        member = ensemble.passes[index].member
-        views_of.setdefault(member, []).append(detections)
-        weights_of.setdefault(member, []).append(weight)
-    fusion = InstanceFusion.from_dict(rung.settings)
-    merged = []
-    for number, views in sorted(views_of.items()):
-        of = ensemble.members[number]
-        one = merge_views(views, InstanceSettings.from_dict(of.inference, where=of.name))
-        merged.append(calibrated(one, fusion.calibration.get(of.name)))
-    means = [float(np.mean(weights_of[number])) for number in sorted(weights_of)]
-    return fuse_instances(merged, means, fusion, size, where=image_id)
+    if kind == "semantic":
+        return _fuse_maps(results, SemanticFusion.from_dict(settings), size, image_id, info)
+    return _fuse_detections(results, InstanceFusion.from_dict(settings), size, image_id)
+
+
+def _fuse_maps(
+    results: Sequence[PassResult],
+    settings: SemanticFusion,
+    size: tuple[int, int],
+    image_id: str,
+    info: ImageInfo | None,
+) -> SemanticMask:
+    maps = [open_map(result.file) for result in results]
+    for prob_HW, result in zip(maps, results, strict=True):
+        _require_size(prob_HW.shape, size, result.file, image_id)
+    weights = [result.weight for result in results]
+    return SemanticMask(*size, fuse_semantic(maps, weights, settings.threshold_of(info)))
+
+
+def _fuse_detections(
+    results: Sequence[PassResult], settings: InstanceFusion, size: tuple[int, int], image_id: str
+) -> Instances:
+    by_member: dict[str, list[PassResult]] = {}
+    for result in results:
+        by_member.setdefault(result.member.name, []).append(result)
+    merged, weights = [], []
+    for name, passes in by_member.items():
+        views = [_detections(result, size, image_id) for result in passes]
+        one = merge_views(views, InstanceSettings.from_dict(passes[0].member.inference, where=name))
+        merged.append(calibrated(one, settings.calibration.get(name)))
+        weights.append(float(np.mean([result.weight for result in passes])))
+    return fuse_instances(merged, weights, settings, size, where=image_id)
+
+
+def _detections(result: PassResult, size: tuple[int, int], image_id: str) -> CodedDetections:
+    detections = load_detections(result.file)
+    _require_size((detections.height, detections.width), size, result.file, image_id)
+    require_detections(detections, result.file)
+    return detections
 
 
 def _require_size(found: tuple[int, ...], size: tuple[int, int], path: Path, image_id: str) -> None:

@@ -4,8 +4,9 @@ The life of a prediction:
 
     configure(device)                                          once a process
     module = open_member(member, weights_path, device)         once a member
-    path = run_pass(module, member, pass_, image_id, image_path, out, device=device, on_batch=...)
-    prediction = fuse(ensemble, rung_index, image_id, {pass_index: path, ...}, (height, width))
+    path = run_pass(module, member, view, image_id, image_path, out, device=device, on_batch=...)
+    prediction = fuse([PassResult(file=path, weight=1.0, member=member), ...], rung.settings, (height, width),
+                      kind="semantic", image_id=image_id)
 
 `run_pass` leaves one file a (member, view or set of views, image): a probability map or run-length coded
 detections. A finished file is never made again, so any process may be killed and started again; its name
@@ -23,11 +24,11 @@ from pathlib import Path
 
 import torch
 
-from kit.ensemble import Member, Pass
+from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.images.slide import open_slide
-from kit.inference.fusion import fuse
+from kit.inference.fusion import PassResult, fuse
 from kit.inference.instance import predict_instances
 from kit.inference.semantic import Progress, predict_map
 from kit.inference.settings import InstanceSettings, SemanticSettings
@@ -35,7 +36,7 @@ from kit.inference.store import pass_file, save_detections
 from kit.memory import keep_freed_memory
 from kit.models import InstanceNetwork, Network, build, load_weights, spec
 
-__all__ = ["configure", "fuse", "open_member", "result_file", "run_pass"]
+__all__ = ["PassResult", "configure", "fuse", "open_member", "result_file", "run_pass"]
 
 
 def configure(device: torch.device) -> None:
@@ -77,17 +78,17 @@ def open_member(member: Member, weights: Path, device: torch.device) -> Network:
 
 
 def result_file(
-    out: Path, member: Member, pass_: Pass, image_id: str, *, info: ImageInfo | None = None
+    out: Path, member: Member, view: str, image_id: str, *, info: ImageInfo | None = None
 ) -> Path:
-    """Where `run_pass` leaves its result; it exists only when it is whole."""
+    """Return the path where `run_pass` writes its result; the file exists only when it is complete."""
     kind = spec(str(member.network.get("network"))).kind
-    return pass_file(out, member, pass_.view, image_id, kind=kind, info=info)
+    return pass_file(out, member, view, image_id, kind=kind, info=info)
 
 
 def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and training call it in this order
     module: Network,
     member: Member,
-    pass_: Pass,
+    view: str,
     image_id: str,
     image: Path,
     out: Path,
@@ -104,7 +105,8 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
         module: of `open_member`, or of training in eval mode on `device`.
         member: settings and identity; for training's out-of-fold predictions with the sha256 of the weights
             just written.
-        pass_: its view, or a set of views: their mean probability, or their detections after NMS, is stored.
+        view: name of a view, or of a set of views: the mean of their probabilities, or their detections after
+            NMS, is stored.
         image_id: used in the file's name and in messages.
         image: the image file.
         out: root folder of all passes.
@@ -117,21 +119,21 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
         info: what the competition knows of the image; its pixel size counts if the settings have one.
 
     Returns:
-        `result_file(out, member, pass_, image_id, info=info)`.
+        `result_file(out, member, view, image_id, info=info)`.
 
     Raises:
         KitError: unreadable image, numbers that are none, memory out with a batch of one, disk full; names
         member and image.
     """
-    target = result_file(out, member, pass_, image_id, info=info)
+    target = result_file(out, member, view, image_id, info=info)
     if target.is_file():
         return target
-    where = f"member {member.name}, view {pass_.view}, image {image_id}"
+    where = f"member {member.name}, view {view}, image {image_id}"
     with open_slide(image) as slide:
         if isinstance(module, InstanceNetwork):
             settings = InstanceSettings.from_dict(member.inference, where=member.name)
             found = predict_instances(
-                module, settings, slide, pass_.view, device=device, where=where, on_batch=on_batch
+                module, settings, slide, view, device=device, where=where, on_batch=on_batch
             )
             save_detections(target, found)
             return target
@@ -143,7 +145,7 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
             output,
             SemanticSettings.from_dict(member.inference, where=member.name),
             slide,
-            view=pass_.view,
+            view=view,
             target=target,
             device=device,
             where=where,

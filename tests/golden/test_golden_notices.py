@@ -45,19 +45,24 @@ def report_of(tmp_path):
     modules = [runner.open_member(item, GOLDEN / "weights" / item.weights, device) for item in plan.members]
     for image_id in competition.test_ids(data):
         image = competition.image_path(data, image_id, "test")
-        files = {
-            index: runner.run_pass(
-                modules[step.member],
-                plan.members[step.member],
-                step,
-                image_id,
-                image,
-                tmp_path,
-                device=device,
+        results = [
+            runner.PassResult(
+                file=runner.run_pass(
+                    modules[step.member],
+                    plan.members[step.member],
+                    step.view,
+                    image_id,
+                    image,
+                    tmp_path,
+                    device=device,
+                ),
+                weight=weight,
+                member=plan.members[step.member],
             )
-            for index, step in enumerate(plan.passes)
-        }
-        found = runner.fuse(plan, len(plan.rungs) - 1, image_id, files, competition.size_of(data, image_id))
+            for step, weight in zip(plan.passes, plan.rungs[-1].weights, strict=True)
+        ]
+        size = competition.size_of(data, image_id)
+        found = runner.fuse(results, plan.rungs[-1].settings, size, kind=plan.kind, image_id=image_id)
         rows.append(competition.row(image_id, found))
     with (tmp_path / "submission.csv").open("w", newline="") as table:
         writer = csv.DictWriter(table, fieldnames=list(competition.columns))

@@ -155,7 +155,7 @@ class Worker:
         file = runner.run_pass(
             self.module,
             member,
-            pass_,
+            pass_.view,
             message["image"],
             Path(message["path"]),
             Path(message["out"]),
@@ -177,13 +177,19 @@ class Worker:
     def do_fuse(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """One image's row of one rung."""
         from kit.competitions import of
-        from kit.inference.fusion import fuse
+        from kit.inference.fusion import PassResult, fuse
 
         ensemble = ensemble_from(read_json(Path(message["ensemble"])))
-        files = {index: Path(file) for index, file in enumerate(message["files"])}
+        rung = ensemble.rungs[0]
+        results = [
+            PassResult(file=Path(file), weight=weight, member=ensemble.members[pass_.member])
+            for file, weight, pass_ in zip(message["files"], rung.weights, ensemble.passes, strict=True)
+        ]
         height, width = message["size"]
         info = ImageInfo(**message["info"])
-        prediction = fuse(ensemble, 0, message["image"], files, (height, width), info=info)
+        prediction = fuse(
+            results, rung.settings, (height, width), kind=ensemble.kind, image_id=message["image"], info=info
+        )
         row = of(ensemble).row(message["image"], prediction)
         write_json(Path(message["row"]), row)
         return {"file": message["row"]}

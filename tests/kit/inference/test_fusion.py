@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.ensemble import Ensemble, Member, Pass, Rung
+from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference import fusion, instance_fusion
@@ -248,8 +248,9 @@ def test_bands_of_rows_give_the_same_mask_as_one_band(monkeypatch):
     assert np.array_equal(fusion.fuse_semantic(maps, [1.0], 0.5), whole)
 
 
-def plan(kind, passes, rung):
-    members = [
+def results_of(kind, members, weights, files):
+    """Results of passes, as `fuse` takes them: one member's number and weight per pass, files by pass."""
+    made = [
         Member(
             name=f"m{index}",
             weights=f"{index}.safetensors",
@@ -261,46 +262,48 @@ def plan(kind, passes, rung):
         )
         for index in range(2)
     ]
-    steps = [Pass(member=member, view=view, seconds_per_megapixel=1) for member, view in passes]
-    return Ensemble(competition="c", kind=kind, members=members, passes=steps, rungs=[rung])
+    return [
+        fusion.PassResult(file=files[index], weight=weight, member=made[member])
+        for index, (member, weight) in enumerate(zip(members, weights, strict=True))
+        if index in files
+    ]
+
+
+def fuse_files(kind, members, weights, files, settings=(), **options):
+    results = results_of(kind, members, weights, files)
+    return fusion.fuse(results, dict(settings), SIZE, kind=kind, **{"image_id": "i", **options})
 
 
 def test_a_rung_uses_the_passes_that_are_there(tmp_path):
-    rung = Rung(passes=2, weights=[1.0, 3.0], settings={"threshold": 0.5}, cv=0)
-    ensemble = plan("semantic", [(0, "identity"), (1, "identity")], rung)
     low, high = np.full(SIZE, 20000, np.uint16), np.full(SIZE, 40000, np.uint16)
     files = {}
     for index, levels_HW in enumerate([low, high]):
         files[index] = tmp_path / f"{index}.npy"
         np.save(files[index], levels_HW)
-    assert rle.area(fusion.fuse(ensemble, 0, "i", files, SIZE).runs) == SIZE[0] * SIZE[1]
+    assert rle.area(fuse_files("semantic", [0, 1], [1.0, 3.0], files).runs) == SIZE[0] * SIZE[1]
     del files[1]
-    assert rle.area(fusion.fuse(ensemble, 0, "i", files, SIZE).runs) == 0
+    assert rle.area(fuse_files("semantic", [0, 1], [1.0, 3.0], files).runs) == 0
     with pytest.raises(KitError, match="no pass of this rung has a result") as caught:
-        fusion.fuse(ensemble, 0, "slide 7", {}, SIZE)
+        fuse_files("semantic", [0, 1], [1.0, 3.0], {}, image_id="slide 7")
     assert "slide 7" in str(caught.value)
 
 
 def test_views_are_merged_within_and_fused_across_members(tmp_path):
-    rung = Rung(passes=3, weights=[1.0, 1.0, 1.0], settings={"morphology": "none"}, cv=0)
-    ensemble = plan("instance", [(0, "identity"), (1, "identity"), (0, "hflip")], rung)
     same = rectangle(2, 2, 12, 12)
     files = {}
     for index, score in enumerate([0.9, 0.6, 0.8]):
         files[index] = tmp_path / f"{index}.npz"
         save_detections(files[index], detections((score, same)))
-    found = fusion.fuse(ensemble, 0, "i", files, SIZE)
+    found = fuse_files("instance", [0, 1, 0], [1.0] * 3, files, {"morphology": "none"})
     # NMS leaves .9 of the first member; the mean of .9 and .6 over two members.
     assert found.scores.tolist() == pytest.approx([0.75])
     assert np.array_equal(coco.decode(found.masks[0], *SIZE), same)
 
 
 def test_weights_stay_with_their_members_whatever_the_order_of_passes(tmp_path):
-    rung = Rung(passes=3, weights=[1.0, 2.0, 4.0], settings={"morphology": "none"}, cv=0)
-    ensemble = plan("instance", [(1, "identity"), (0, "identity"), (0, "hflip")], rung)
     first, second = rectangle(2, 2, 12, 12), rectangle(2, 16, 12, 26)
     files = stored(tmp_path, detections((0.5, second)), detections((0.5, first)), detections((0.4, first)))
-    found = fusion.fuse(ensemble, 0, "i", files, SIZE)
+    found = fuse_files("instance", [1, 0, 0], [1.0, 2.0, 4.0], files, {"morphology": "none"})
     assert found.scores.tolist() == pytest.approx([0.375, 0.125])  # members' weights are 3 and 1
     assert np.array_equal(coco.decode(found.masks[0], *SIZE), first)
 
@@ -315,25 +318,22 @@ def stored(tmp_path, *found):
 
 
 def test_a_member_whose_passes_are_missing_is_left_out(tmp_path):
-    rung = Rung(passes=2, weights=[1.0, 1.0], settings={"morphology": "none"}, cv=0)
-    ensemble = plan("instance", [(0, "identity"), (1, "identity")], rung)
+    plain = {"morphology": "none"}
     files = stored(tmp_path, detections((0.8, rectangle(2, 2, 12, 12))), detections())
-    assert fusion.fuse(ensemble, 0, "i", files, SIZE).scores.tolist() == pytest.approx([0.4])
+    assert fuse_files("instance", [0, 1], [1.0] * 2, files, plain).scores.tolist() == pytest.approx([0.4])
     del files[1]  # it did not find nothing, it never ran: the other one is no longer one of two
-    assert fusion.fuse(ensemble, 0, "i", files, SIZE).scores.tolist() == pytest.approx([0.8])
+    assert fuse_files("instance", [0, 1], [1.0] * 2, files, plain).scores.tolist() == pytest.approx([0.8])
 
 
 def test_scores_are_calibrated_by_member_before_they_are_fused(tmp_path):
     halved = {"kind": "curve", "scores": [0.0, 1.0], "values": [0.0, 0.5]}
     settings = {"morphology": "none", "calibration": {"m1": halved}}
-    rung = Rung(passes=2, weights=[1.0, 1.0], settings=settings, cv=0)
-    ensemble = plan("instance", [(0, "identity"), (1, "identity")], rung)
     files = stored(
         tmp_path,
         detections((0.5, rectangle(2, 2, 10, 10))),
         detections((0.9, rectangle(12, 12, 20, 20)), (0.015, rectangle(2, 20, 10, 28))),
     )
-    found = fusion.fuse(ensemble, 0, "i", files, SIZE)
+    found = fuse_files("instance", [0, 1], [1.0] * 2, files, settings)
     # .9 became .45 and lost its first place; .015 became less than skip_score.
     assert found.scores.tolist() == pytest.approx([0.25, 0.225])
     assert np.array_equal(coco.decode(found.masks[0], *SIZE), rectangle(2, 2, 10, 10))
@@ -351,30 +351,27 @@ def test_scores_are_calibrated_by_member_before_they_are_fused(tmp_path):
         ({"masks": []}, "1 detections have 0 masks"),
     ],
 )
-@pytest.mark.parametrize("views", [("identity",), ("identity", "hflip")])
-def test_damaged_detections_name_the_file_or_the_image(tmp_path, change, message, views):
+@pytest.mark.parametrize("passes", [1, 2])
+def test_damaged_detections_name_the_file_or_the_image(tmp_path, change, message, passes):
     good = detections((0.9, rectangle(2, 2, 12, 12)))
     bad = replace(good, **change)
-    rung = Rung(passes=len(views), weights=[1.0] * len(views), settings={}, cv=0)
     files = stored(tmp_path, bad, good)
     with pytest.raises(KitError, match=message) as caught:
-        fusion.fuse(plan("instance", [(0, view) for view in views], rung), 0, "slide 7", files, SIZE)
+        fuse_files("instance", [0] * passes, [1.0] * passes, files, image_id="slide 7")
     assert str(files[0]) in str(caught.value) or "slide 7" in str(caught.value)
 
 
 def test_the_threshold_is_that_of_the_images_organ(tmp_path):
     settings = {"threshold": 0.5, "thresholds": {"lung": 0.2}}
-    ensemble = plan("semantic", [(0, "identity")], Rung(passes=1, weights=[1.0], settings=settings, cv=0))
     np.save(tmp_path / "a.npy", np.full(SIZE, 20000, np.uint16))
     areas = [
-        rle.area(fusion.fuse(ensemble, 0, "i", {0: tmp_path / "a.npy"}, SIZE, info=info).runs)
+        rle.area(fuse_files("semantic", [0], [1.0], {0: tmp_path / "a.npy"}, settings, info=info).runs)
         for info in (None, ImageInfo(organ="kidney"), ImageInfo(organ="lung"))
     ]
     assert areas == [0, 0, SIZE[0] * SIZE[1]]
 
 
 def test_a_result_of_another_size_is_not_taken_for_this_image(tmp_path):
-    rung = Rung(passes=1, weights=[1.0], settings={"threshold": 0.5}, cv=0)
     np.save(tmp_path / "a.npy", np.zeros((3, 4), np.uint16))
     with pytest.raises(KitError, match="a pass over slide is 3 x 4, the image 24 x 30"):
-        fusion.fuse(plan("semantic", [(0, "identity")], rung), 0, "slide", {0: tmp_path / "a.npy"}, SIZE)
+        fuse_files("semantic", [0], [1.0], {0: tmp_path / "a.npy"}, image_id="slide")

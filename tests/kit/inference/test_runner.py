@@ -5,7 +5,7 @@ import torch
 
 from kit import models
 from kit.artefacts import sha256_file
-from kit.ensemble import Ensemble, Member, Pass, Rung
+from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference import runner, views
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
@@ -66,37 +66,25 @@ def make_member(folder, kind, seed=0, fill=None):
     )
 
 
-def passes(*names):
-    return [Pass(member=0, view=name, seconds_per_megapixel=1.0) for name in names]
-
-
 @pytest.mark.parametrize(("kind", "prediction"), [("semantic", SemanticMask), ("instance", Instances)])
 def test_a_member_goes_from_weights_to_a_prediction(tmp_path, slide, kind, prediction):
     weights, member = make_member(tmp_path, kind)
     runner.configure(CPU)
     module = runner.open_member(member, weights, CPU)
-    steps, progress = passes("identity", "hflip@0.8"), []  # 38 pixels, which the network has to pad
-    files = {
-        index: runner.run_pass(
+    progress, results = [], []
+    for view in ("identity", "hflip@0.8"):  # 38 pixels, which the network has to pad
+        file = runner.run_pass(
             module,
             member,
-            step,
+            view,
             "s",
             slide,
             tmp_path / "out",
             device=CPU,
             on_batch=lambda *at: progress.append(at),
         )
-        for index, step in enumerate(steps)
-    }
-    ensemble = Ensemble(
-        competition="any",
-        kind=kind,
-        members=[member],
-        passes=steps,
-        rungs=[Rung(passes=2, weights=[1.0, 1.0], settings=FUSION[kind], cv=0.0)],
-    )
-    found = runner.fuse(ensemble, 0, "s", files, SIZE)
+        results.append(runner.PassResult(file=file, weight=1.0, member=member))
+    found = runner.fuse(results, FUSION[kind], SIZE, kind=kind, image_id="s")
     assert isinstance(found, prediction)
     assert (found.height, found.width) == SIZE
     if kind == "semantic":
@@ -112,14 +100,14 @@ def test_a_member_goes_from_weights_to_a_prediction(tmp_path, slide, kind, predi
 def test_a_finished_pass_is_not_run_again_and_gives_the_same_bytes_when_it_is(tmp_path, slide, kind):
     weights, member = make_member(tmp_path, kind)
     runner.configure(CPU)
-    module, (step,) = runner.open_member(member, weights, CPU), passes("rot90")
-    path = runner.run_pass(module, member, step, "s", slide, tmp_path / "out", device=CPU)
-    assert path == runner.result_file(tmp_path / "out", member, step, "s")
+    module = runner.open_member(member, weights, CPU)
+    path = runner.run_pass(module, member, "rot90", "s", slide, tmp_path / "out", device=CPU)
+    assert path == runner.result_file(tmp_path / "out", member, "rot90", "s")
     made, content = path.stat().st_mtime_ns, path.read_bytes()
-    runner.run_pass(module, member, step, "s", tmp_path / "not there", tmp_path / "out", device=CPU)
+    runner.run_pass(module, member, "rot90", "s", tmp_path / "not there", tmp_path / "out", device=CPU)
     assert path.stat().st_mtime_ns == made
     path.unlink()
-    runner.run_pass(module, member, step, "s", slide, tmp_path / "out", device=CPU)
+    runner.run_pass(module, member, "rot90", "s", slide, tmp_path / "out", device=CPU)
     if kind == "semantic":
         assert path.read_bytes() == content
     else:
@@ -141,7 +129,7 @@ def test_probabilities_that_overflow_name_member_view_and_image(tmp_path, slide)
     weights, member = make_member(tmp_path, "semantic", fill=1e38)
     module = runner.open_member(member, weights, CPU)
     with pytest.raises(KitError, match="probabilities that are not numbers") as caught:
-        runner.run_pass(module, member, passes("vflip")[0], "s", slide, tmp_path / "out", device=CPU)
+        runner.run_pass(module, member, "vflip", "s", slide, tmp_path / "out", device=CPU)
     assert f"member {member.name}, view vflip, image s" in str(caught.value)
 
 
@@ -150,9 +138,7 @@ def test_other_weights_never_reuse_a_file(tmp_path, slide):
     for seed in (0, 1):
         weights, member = make_member(tmp_path, "semantic", seed)
         module = runner.open_member(member, weights, CPU)
-        found.append(
-            runner.run_pass(module, member, passes("identity")[0], "s", slide, tmp_path / "out", device=CPU)
-        )
+        found.append(runner.run_pass(module, member, "identity", "s", slide, tmp_path / "out", device=CPU))
     assert not np.array_equal(np.load(found[0]), np.load(found[1]))
 
 
@@ -161,4 +147,4 @@ def test_an_unknown_view_is_told_before_the_network_runs(tmp_path, slide):
     module = runner.open_member(member, weights, CPU)
     assert "tilt" not in views.names()
     with pytest.raises(KitError, match="unknown view 'tilt'"):
-        runner.run_pass(module, member, passes("tilt")[0], "s", slide, tmp_path / "out", device=CPU)
+        runner.run_pass(module, member, "tilt", "s", slide, tmp_path / "out", device=CPU)
