@@ -1,0 +1,181 @@
+"""One dataclass gives the parser, the defaults and the values."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+
+from kit.command_line import Verb, Verbs, option, parse, run_verb
+from kit.errors import KitError, run_cli
+from kit.typed_json import Checked, at_least, below
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine(Checked):
+    """What a program runs on."""
+
+    device: Literal["auto", "cpu"] = field(default="auto", metadata=option("what computes"))
+    threads: Annotated[int, at_least(1)] = field(default=1, metadata=option("of the CPU"))
+
+
+def fraction(text):
+    above, _, under = text.partition("/")
+    if under == "0":
+        raise KitError("nothing is divided by 0")
+    return float(above) / float(under or 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(Checked):
+    """Predict images,
+    100% offline.
+
+    Only the first paragraph is help.
+    """
+
+    images: tuple[str, ...] = field(default=(), metadata=option("their names", positional=True))
+    data: Path = field(metadata=option("the folder", metavar="DIR"))
+    budget: Annotated[float, below(100)] | None = field(default=None, metadata=option("seconds, 50% of it"))
+    scales: tuple[float, ...] = field(default=(1.0,), metadata=option("sizes", read=fraction))
+    python: tuple[str, ...] = field(default=("3.11",), metadata=option("versions", repeat=True))
+    chapter: tuple[tuple[str, Path], ...] = field(
+        default=(), metadata=option("parts", metavar=("NAME", "FOLDER"))
+    )
+    memory: float | None = field(default=None, metadata=option("GB", flag="--memory-gb"))
+    view: str = field(
+        default="identity", metadata=option("of the image", choices=lambda: ["identity", "flip"])
+    )
+    compressed: bool = field(default=True, metadata=option("write plain files"))
+    json: bool = field(default=False, metadata=option("print JSON"))
+    worker: int | None = field(default=None, metadata=option("its number", hidden=True))
+    machine: Machine = field(default_factory=Machine)
+    seen: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.json and self.worker is not None:
+            raise KitError("a worker prints no JSON", where="--json", fix="leave it out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show:
+    """Show one thing."""
+
+    what: str = field(metadata=option("its name", positional=True))
+    size: int = field(default=3, metadata=option("pixels", positional=True))
+
+
+def read(*arguments):
+    return parse(arguments, Predict, prog="predict")
+
+
+def refusal(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        read(*arguments)
+    assert stop.value.code == 2
+    return " ".join(capsys.readouterr().err.split())
+
+
+def test_what_is_not_written_has_the_default_of_the_dataclass():
+    assert read("--data", "d") == Predict(data=Path("d"))
+
+
+def test_every_form_of_option_is_read():
+    assert read(
+        *("a", "b", "--data", "d", "--budget", "5", "--scales", "1/2", "2", "--python", "3.12"),
+        *("--python", "3.13", "--chapter", "x", "y", "--chapter", "z", "w", "--memory-gb", "1.5"),
+        *("--view", "flip", "--no-compressed", "--json", "--threads", "4", "--device", "cpu"),
+    ) == Predict(
+        images=("a", "b"),
+        data=Path("d"),
+        budget=5.0,
+        scales=(0.5, 2.0),
+        python=("3.12", "3.13"),
+        chapter=(("x", Path("y")), ("z", Path("w"))),
+        memory=1.5,
+        view="flip",
+        compressed=False,
+        json=True,
+        machine=Machine(threads=4, device="cpu"),
+    )
+    assert read("--worker", "3", "--data", "d").worker == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: --data"),
+        (["--data", "d", "--budget", "soon"], "argument --budget: 'soon' is not a number"),
+        (
+            ["--data", "d", "--budget", "nan"],
+            "argument --budget: 'nan' cannot be used: it is nan, not a finite",
+        ),
+        (["--data", "d", "--budget", "100"], "it is 100.0; it has to be below 100"),
+        (["--data", "d", "--threads", "1.5"], "argument --threads: '1.5' is not an integer"),
+        (["--data", "d", "--threads", "0"], "it has to be at least 1"),
+        (
+            ["--data", "d", "--scales", "1/0"],
+            "argument --scales: '1/0' cannot be used: nothing is divided by 0",
+        ),
+        (["--data", "d", "--scales", "x"], "'x' is not a"),
+        (["--data", "d", "--scales"], "expected at least one argument"),
+        (["--data", "d", "--chapter", "x"], "argument --chapter: expected 2 arguments"),
+        (["--data", "d", "--view", "rot90"], "invalid choice: 'rot90'"),
+        (["--data", "d", "--device", "tpu"], "invalid choice: 'tpu'"),
+        (["--data", "d", "--nothing"], "unrecognized arguments: --nothing"),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_parser(capsys, arguments, message):
+    assert message in refusal(capsys, *arguments)
+
+
+def test_a_rule_across_options_is_an_error_of_the_command():
+    with pytest.raises(KitError, match="a worker prints no JSON"):
+        read("--data", "d", "--json", "--worker", "1")
+
+
+def test_help_tells_each_option_with_its_default(capsys):
+    with pytest.raises(SystemExit) as stop:
+        read("--help")
+    assert stop.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Predict images, 100% offline." in text
+    assert "Only the first" not in text
+    for part in (
+        "--data DIR the folder",
+        "--budget BUDGET seconds, 50% of it",
+        "of the CPU (default: 1)",
+        "{auto,cpu} what computes (default: auto)",
+        "of the image (default: identity)",
+        "--chapter NAME FOLDER parts",
+        "--no-compressed write plain files",
+    ):
+        assert part in text, part
+    assert "--worker" not in text
+    assert "seen" not in text
+
+
+def test_verbs_run_what_they_name(capsys):
+    seen = []
+
+    def show(options):
+        seen.append(options)
+        return 7
+
+    verbs = [Verbs("one", "of a group", [Verb("show", Show, show)]), Verb("show", Show, show)]
+
+    def main(argv):
+        return run_verb(argv, verbs, prog="program", description="All of it.")
+
+    assert main(["show", "thing"]) == 7
+    assert main(["one", "show", "thing", "5"]) == 7
+    assert seen == [Show(what="thing"), Show(what="thing", size=5)]
+    for arguments in ([], ["one"]):
+        with pytest.raises(SystemExit) as stop:
+            run_cli(main, arguments)
+        assert stop.value.code == 2
+        assert "required: VERB" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "show Show one thing." in " ".join(capsys.readouterr().out.split())
