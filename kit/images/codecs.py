@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from kit.errors import KitError
 from kit.images import lzw
-from kit.images.directory import Page
+from kit.images.directory import RAW, Page
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -34,7 +34,7 @@ _BYTE_CODECS = {
     50000: "zstd_decode",
 }
 """TIFF's compression -> imagecodecs' function."""
-_MOST = {5: 3000, 8: 1040, 32773: 64, 32946: 1040}
+_MOST = {RAW: 2, 5: 3000, 8: 1040, 32773: 64, 32946: 1040}
 """TIFF's compression -> decoded bytes that a stored byte can stand for, rounded up."""
 _MOST_OF_OTHERS = 1 << 15
 _DEFLATE, _LZW, _JPEG = (8, 32946), 5, 7
@@ -65,6 +65,28 @@ class OpenFile:
     descriptor: int
     mapped: mmap.mmap
     byteorder: str
+
+
+def require_plausible(path: Path, page: Page) -> None:
+    """Refuse sizes that no stored bytes can make, before memory or a scratch file is made for them.
+
+    A page of 8-bit RGB whose largest LZW strip has 5,000 bytes: they make 5,000 * 3,000 bytes at most. If its
+    tags say 60,000 x 65,000 pixels in one strip (11.7 GB), they are damaged.
+
+    Raises:
+        KitError: a segment is larger than all that the compression could make of the largest stored one.
+    """
+    rows, columns = page.segment
+    largest = max(page.byte_counts, default=0)
+    needed = rows * columns * page.channels * (page.bits // 8)
+    if largest and needed > largest * _MOST.get(page.compression, _MOST_OF_OTHERS):
+        kind = "tile" if page.tiled else "strip"
+        raise KitError(
+            f"no {kind} of at most {largest} stored bytes can hold its {rows} x {columns} pixels: "
+            "the tags are damaged",
+            where=path,
+            fix=_DAMAGED,
+        )
 
 
 class Codec:
@@ -102,23 +124,6 @@ class Codec:
         """Offset and stored bytes of a segment of this plane; no bytes where it was never written."""
         offset, count = self.page.offsets[self._first + number], self.page.byte_counts[self._first + number]
         return offset, count if offset else 0
-
-    def require_plausible(self) -> None:
-        """Refuse sizes that no stored bytes can make, before room is made for them.
-
-        Raises:
-            KitError: a whole segment is larger than all that the compression could make of any.
-        """
-        needed = math.prod(self.shape) * self.dtype.itemsize
-        largest = max(self.page.byte_counts, default=0)
-        if largest and needed > largest * _MOST.get(self.page.compression, _MOST_OF_OTHERS):
-            kind = "tile" if self.page.tiled else "strip"
-            raise KitError(
-                f"no {kind} of at most {largest} stored bytes can hold its {self.shape[0]} x {self.shape[1]} "
-                f"pixels: the tags are damaged",
-                where=self.path,
-                fix=_DAMAGED,
-            )
 
     def rows_of(self, number: int) -> int:
         """How many rows of a segment lie within the image."""

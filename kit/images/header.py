@@ -59,12 +59,8 @@ class TiffHeader:
         layout: "chunky" RGBRGB..., "planar" one plane a channel in one page, "pages" one page a channel.
         compression: its name, or TIFF's number.
         photometric: its name, or TIFF's number.
-        tile: (rows, columns) of a tile, None for strips.
-        pages: indices of the pages that make up this image.
-        page_count: pages in the file, pyramid levels and labels included.
-        bigtiff: 64-bit offsets.
         byteorder: "little" or "big".
-        parts: those pages' directories.
+        parts: the pages that make up this image.
         others: colour images of the same size that the file holds besides.
     """
 
@@ -78,10 +74,6 @@ class TiffHeader:
     layout: Layout
     compression: str
     photometric: str
-    tile: tuple[int, int] | None
-    pages: tuple[int, ...]
-    page_count: int
-    bigtiff: bool
     byteorder: Literal["little", "big"]
     parts: tuple[Page, ...]
     others: int
@@ -194,10 +186,6 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
         layout=layout,
         compression=COMPRESSIONS.get(largest.compression, f"number {largest.compression}"),
         photometric=PHOTOMETRICS.get(largest.photometric, f"number {largest.photometric}"),
-        tile=largest.segment if largest.tiled else None,
-        pages=tuple(page.index for page in parts),
-        page_count=len(pages),
-        bigtiff=directory.big,
         byteorder="little" if directory.order == "<" else "big",
         parts=tuple(parts),
         others=len(alike) - len(parts),

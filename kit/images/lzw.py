@@ -1,7 +1,11 @@
-"""LZW by libtiff, whose decoder takes two thirds of the time that imagecodecs' own takes.
+"""LZW by libtiff's decoder, which imagecodecs reaches through `tiff_decode` alone.
 
-libtiff wants files, so a strip or tile is handed over as a TIFF of its own: a few tags and the stored bytes.
-Differences are undone and bytes are swapped on the way, row by row, while they are in the cache.
+libtiff takes whole files, so each strip or tile is handed over as a small TIFF in memory: the bytes that
+`head` makes, then the stored bytes. libtiff undoes differences and swaps bytes on the way.
+
+`imagecodecs.lzw_decode`, the direct way, takes 1.56 to 1.75 times as long for strips of 64 rows and tiles of
+256 and 512, with and without differences, 8 and 16 bits, and 1.24 times for strips of one row (medians of 7
+rounds in turns, one thread, imagecodecs of the lock file). Slides would be read more slowly than by rasterio.
 """
 
 from __future__ import annotations
@@ -24,11 +28,12 @@ def decode(file: memoryview, out_HWC: Samples) -> bool:
     """Decode a strip or tile.
 
     Args:
-        file: what `head` gave and the stored bytes behind it.
-        out_HWC: contiguous, filled with samples in the machine's byte order.
+        file: the bytes of `head`, then the stored bytes.
+        out_HWC: contiguous; gets samples in the machine's byte order.
 
     Returns:
-        Whether libtiff decoded all of it. If not, some other decoder may, or tell what is wrong.
+        Whether libtiff decoded all of it. If not, try `imagecodecs.lzw_decode`: it may succeed, or say what
+        is wrong.
     """
     import imagecodecs
 
@@ -41,11 +46,16 @@ def decode(file: memoryview, out_HWC: Samples) -> bool:
 
 
 def head(count: int, out_HWC: Samples, predictor: int, byteorder: str) -> bytes:
-    """What makes a TIFF of a strip or tile.
+    """Return the bytes that make a TIFF of the stored bytes behind them.
+
+        0    II, 42, 8: byte order, magic number, where the list of tags begins
+        8    11, then 11 tags of 12 bytes: number, type, one value, the value itself
+        142  0: no further page
+        146  the stored bytes, where tag 273 (StripOffsets) points to
 
     Args:
-        count: stored bytes that will follow.
-        out_HWC: of the size and depth of the samples.
+        count: stored bytes.
+        out_HWC: any array of the samples' shape and depth.
         predictor: TIFF's number, 1 or 2.
         byteorder: of the samples, "little" or "big".
     """
@@ -56,7 +66,7 @@ def head(count: int, out_HWC: Samples, predictor: int, byteorder: str) -> bytes:
 
 @lru_cache(maxsize=64)
 def _around_count(shape: tuple[int, ...], bits: int, predictor: int, order: str) -> tuple[bytes, bytes]:
-    """A head up to where the number of stored bytes stands, and the rest of it."""
+    """Return the head up to the value of tag 279 (StripByteCounts), and what comes after that value."""
     rows, columns, channels = shape
     tags = (
         (256, _LONG, columns),

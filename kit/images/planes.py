@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from kit.errors import KitError
-from kit.images.codecs import Codec, OpenFile, Samples
+from kit.images.codecs import Codec, OpenFile, Samples, require_plausible
 from kit.images.directory import COPY_AGAIN, RAW, Page
 
 _BLOCK_BYTES = 1 << 20
@@ -281,9 +281,10 @@ def open_plane(
         whole = replace(page, segment=shape, tiled=False, offsets=(start,), byte_counts=(size,))
         return Plane(MappedSegments(file, whole, 0))
     if (page.compression, page.predictor, page.fill_order) == (RAW, 1, 1):
+        require_plausible(file.path, page)
         return Plane(MappedSegments(file, page, plane))
     codec = Codec(file, page, plane)
     if math.prod(codec.shape) * codec.dtype.itemsize >= giant:
-        codec.require_plausible()
+        require_plausible(file.path, page)
         return Plane(ScratchSegments(codec, scratch))
     return Plane(DecodedSegments(codec, keep))

@@ -21,7 +21,6 @@ from kit.images.decode_threads import for_each, processors
 from kit.images.header import TiffHeader, read_header, require_rgb8
 from kit.images.pixels import to_rgb
 from kit.images.planes import Plane, open_plane
-from kit.images.reflection import reflected
 
 CACHE_BYTES = 192 << 20
 """Decoded pixels kept for the next band: 2000 rows of a slide 30,000 wide."""
@@ -80,31 +79,37 @@ class Slide:
             KitError: the pixels cannot be decoded.
             ValueError: rows outside the slide.
         """
-        return self._read(y0, 0, y1 - y0, self.width)
+        if y0 < 0 or y1 < y0 or y1 > self.height:
+            raise ValueError(f"rows {y0} to {y1} of a slide of {self.height}")
+        if self._file is None:
+            raise ValueError("the slide is closed")
+        out_HWC = np.empty((y1 - y0, self.width, 3), np.uint8)
+        if not out_HWC.size:
+            return out_HWC
 
-    def read_window(self, y0: int, x0: int, h: int, w: int) -> NDArray[np.uint8]:
-        """A window that may reach beyond the slide, which is mirrored there (the edge pixel is not repeated).
+        def place(block: tuple[int, int, int, int]) -> None:
+            y, x, height, width = block
+            samples = [plane.get(*block) for plane in self._planes]
+            to_rgb(samples, shift, out_HWC[y - y0 : y - y0 + height, x : x + width])
 
-        Args:
-            y0: first row, may be negative.
-            x0: first column, may be negative.
-            h: rows.
-            w: columns.
-
-        Returns:
-            (h, w, 3) RGB.
-
-        Raises:
-            KitError: the pixels cannot be decoded.
-        """
-        if h == 0 or w == 0:
-            return np.empty((h, w, 3), np.uint8)
-        if y0 >= 0 and x0 >= 0 and y0 + h <= self.height and x0 + w <= self.width:
-            return self._read(y0, x0, h, w)
-        rows, columns = reflected(y0, y0 + h, self.height), reflected(x0, x0 + w, self.width)
-        top, left = int(rows.min()), int(columns.min())
-        inside = self._read(top, left, int(rows.max()) + 1 - top, int(columns.max()) + 1 - left)
-        return inside[np.ix_(rows - top, columns - left)]
+        shift = self.header.significant_bits - 8
+        for plane in self._planes:
+            plane.segments.forget(y0)
+        missing = [
+            (plane.segments, number)
+            for plane in self._planes
+            for number in plane.segments.pending(plane.touched(y0, 0, y1 - y0, self.width))
+        ]
+        for_each(lambda item: item[0].prepare(item[1]), missing, self._threads)
+        blocks = itertools.product(_cuts(y0, y1 - y0, self._unit[0]), _cuts(0, self.width, self._unit[1]))
+        threads = self._threads if out_HWC.size > _ALONE_BYTES else 1
+        for_each(place, ((y, x, height, width) for (y, height), (x, width) in blocks), threads)
+        self._read_bytes += out_HWC.size
+        if self._read_bytes > _RELEASE_BYTES:
+            self._read_bytes = 0
+            for plane in self._planes:
+                plane.segments.release()
+        return out_HWC
 
     def close(self) -> None:
         """Let go of the file and of scratch files."""
@@ -120,39 +125,6 @@ class Slide:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _read(self, top: int, left: int, rows: int, columns: int) -> NDArray[np.uint8]:
-        if top < 0 or rows < 0 or top + rows > self.height:
-            raise ValueError(f"rows {top} to {top + rows} of a slide of {self.height}")
-        if self._file is None:
-            raise ValueError("the slide is closed")
-        out_HWC = np.empty((rows, columns, 3), np.uint8)
-        if not out_HWC.size:
-            return out_HWC
-
-        def place(block: tuple[int, int, int, int]) -> None:
-            y, x, height, width = block
-            samples = [plane.get(*block) for plane in self._planes]
-            to_rgb(samples, shift, out_HWC[y - top : y - top + height, x - left : x - left + width])
-
-        shift = self.header.significant_bits - 8
-        for plane in self._planes:
-            plane.segments.forget(top)
-        missing = [
-            (plane.segments, number)
-            for plane in self._planes
-            for number in plane.segments.pending(plane.touched(top, left, rows, columns))
-        ]
-        for_each(lambda item: item[0].prepare(item[1]), missing, self._threads)
-        blocks = itertools.product(_cuts(top, rows, self._unit[0]), _cuts(left, columns, self._unit[1]))
-        threads = self._threads if out_HWC.size > _ALONE_BYTES else 1
-        for_each(place, ((y, x, height, width) for (y, height), (x, width) in blocks), threads)
-        self._read_bytes += out_HWC.size
-        if self._read_bytes > _RELEASE_BYTES:
-            self._read_bytes = 0
-            for plane in self._planes:
-                plane.segments.release()
-        return out_HWC
 
 
 def open_slide(

@@ -36,31 +36,6 @@ class BandSource(Protocol):
         """RGB rows y0..y1, uint8 (y1 - y0, width, 3)."""
 
 
-class ArraySource:
-    """An image already in memory as a `BandSource`.
-
-    Args:
-        image_HWC: uint8 RGB.
-    """
-
-    def __init__(self, image_HWC: NDArray[np.uint8]) -> None:
-        self._image_HWC = image_HWC
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return int(self._image_HWC.shape[0])
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return int(self._image_HWC.shape[1])
-
-    def read_band(self, y0: int, y1: int) -> NDArray[np.uint8]:
-        """Rows y0..y1."""
-        return self._image_HWC[y0:y1]
-
-
 def require_pixels(source: BandSource, where: str) -> None:
     """Refuse an image without a single pixel.
 

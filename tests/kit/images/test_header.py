@@ -8,6 +8,12 @@ import tifffile
 
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8
+from tests.kit.images.pages import pages_in
+
+
+def numbers(header):
+    """Places in the file of the pages that make up the image."""
+    return [page.index for page in header.parts]
 
 
 def message_of(path):
@@ -24,8 +30,8 @@ def test_facts_of_both_kinds_and_byte_orders(write, image_HWC, bigtiff, byteorde
     header = read_header(write(image_HWC, bigtiff=bigtiff, byteorder=byteorder, tile=tile, compression="lzw"))
     assert (header.height, header.width, header.channels, header.bits) == (131, 97, 3, 8)
     assert (header.layout, header.sample_format, header.compression) == ("chunky", "uint", "lzw")
-    assert (header.photometric, header.tile, header.pages, header.page_count) == ("RGB", tile, (0,), 1)
-    assert header.bigtiff == bigtiff
+    assert (header.photometric, numbers(header), pages_in(header.path)) == ("RGB", [0], 1)
+    assert (header.parts[0].tiled, header.parts[0].segment) == (bool(tile), tile or (131, 97))
     assert header.byteorder == {"<": "little", ">": "big"}[byteorder]
     assert require_rgb8(header) == []
 
@@ -33,15 +39,15 @@ def test_facts_of_both_kinds_and_byte_orders(write, image_HWC, bigtiff, byteorde
 @pytest.mark.parametrize(
     ("layout", "expected", "pages"),
     [
-        ("planar", "planar", (0,)),
-        ("planar, singleton axes", "planar", (0,)),
-        ("three pages", "pages", (0, 1, 2)),
-        ("three pages, singleton axes", "pages", (0, 1, 2)),
+        ("planar", "planar", [0]),
+        ("planar, singleton axes", "planar", [0]),
+        ("three pages", "pages", [0, 1, 2]),
+        ("three pages, singleton axes", "pages", [0, 1, 2]),
     ],
 )
 def test_channel_first_layouts_are_told_apart(write, image_HWC, layout, expected, pages):
     header = read_header(write(image_HWC, layout))
-    assert (header.layout, header.pages) == (expected, pages)
+    assert (header.layout, numbers(header)) == (expected, pages)
     assert (header.height, header.width, header.channels) == (131, 97, 3)
 
 
@@ -62,7 +68,7 @@ def test_of_a_pyramid_the_full_level_counts(tmp_path, image_HWC, subifds, layout
             writer.write(plane[::2, ::2], photometric=photometric, subfiletype=1)
     header = read_header(path)
     assert (header.height, header.width, header.channels) == (131, 97, 3)
-    assert len(header.pages) == len(planes)
+    assert len(header.parts) == len(planes)
 
 
 def test_alpha_is_announced(tmp_path):
@@ -136,14 +142,14 @@ def nested(levels):
 
 def test_a_lone_page_marked_as_reduced_is_the_image(write, image_HWC):
     header = read_header(write(image_HWC, subfiletype=1))
-    assert (header.height, header.width, header.pages) == (131, 97, (0,))
+    assert (header.height, header.width, numbers(header)) == (131, 97, [0])
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3000])
 def test_subdirectories_may_be_nested_however_deep(tmp_path, levels):
     path = tmp_path / "nested.tif"
     path.write_bytes(nested(levels))
-    assert read_header(path).page_count == levels
+    assert pages_in(path) == levels
 
 
 def test_pages_are_counted_as_they_are_met_subdirectories_after_their_parent(tmp_path):
@@ -151,8 +157,8 @@ def test_pages_are_counted_as_they_are_met_subdirectories_after_their_parent(tmp
     with tifffile.TiffWriter(path) as tiff:
         for side, below in ((20, 2), (7, 0), (9, 0), (30, 0)):
             tiff.write(np.zeros((side, side, 3), np.uint8), photometric="rgb", subifds=below)
-    assert read_header(path).pages == (3,)
-    assert read_header(path).page_count == 4
+    assert numbers(read_header(path)) == [3]
+    assert pages_in(path) == 4
 
 
 @pytest.mark.parametrize("number", [1, 3, 6])
@@ -167,7 +173,7 @@ def test_of_several_images_of_the_same_size_the_first_is_read_and_that_is_said(t
     path = tmp_path / "several.tif"
     tifffile.imwrite(path, np.stack([image_HWC, 255 - image_HWC, image_HWC]), photometric="rgb")
     header = read_header(path)
-    assert (header.pages, header.page_count) == ((0,), 3)
+    assert (numbers(header), pages_in(path)) == ([0], 3)
     assert require_rgb8(header) == ["the first of its 3 images of this size is read"]
 
 

@@ -4,12 +4,13 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8
 from kit.images.slide import open_slide
+from tests.kit.images.pages import pages_in
 
 
 def all_rows(path):
@@ -50,7 +51,7 @@ def test_planes_behind_a_lone_page_are_its_channels(tmp_path, image_HWC, dtype, 
     image_CHW = np.moveaxis(image_HWC, 2, 0).astype(dtype) * dtype(np.iinfo(dtype).max // 255)
     tifffile.imwrite(path, image_CHW, truncate=True, **options)
     header = read_header(path)
-    assert (header.page_count, header.layout, header.channels) == (3, "pages", 3)
+    assert (pages_in(path), header.layout, header.channels) == (3, "pages", 3)
     with tifffile.TiffFile(path) as tiff:
         assert len(tiff.pages) == 1
     assert np.array_equal(all_rows(path), image_HWC)
@@ -98,13 +99,13 @@ def test_a_stack_of_many_slices_is_no_colour_image(tmp_path):
 def test_a_description_of_another_kind_is_not_read_as_a_stack(tmp_path, text):
     path = tmp_path / "gray.tif"
     tifffile.imwrite(path, np.zeros((9, 9), np.uint8), description=text, metadata=None)
-    assert read_header(path).page_count == 1
+    assert pages_in(path) == 1
 
 
 def test_a_mask_of_single_bits_is_no_stack_of_planes(tmp_path):
     path = tmp_path / "mask.tif"
     tifffile.imwrite(path, np.zeros((9, 16), bool), description="ImageJ=\nimages=3", metadata=None)
-    assert read_header(path).page_count == 1
+    assert pages_in(path) == 1
 
 
 def test_the_image_may_be_a_subdirectory_of_its_thumbnail(tmp_path, image_HWC):
@@ -114,7 +115,8 @@ def test_the_image_may_be_a_subdirectory_of_its_thumbnail(tmp_path, image_HWC):
         tiff.write(image_HWC, photometric="rgb", tile=(32, 48), compression="jpeg")
         tiff.write(image_HWC[::2, ::2], photometric="rgb", subfiletype=1)
     header = read_header(path)
-    assert (header.height, header.width, header.pages, header.page_count) == (131, 97, (1,), 3)
+    assert (header.height, header.width, pages_in(path)) == (131, 97, 3)
+    assert [page.index for page in header.parts] == [1]
     assert np.abs(all_rows(path).astype(int) - image_HWC).mean() < 6
 
 
@@ -180,7 +182,6 @@ def test_pages_cut_in_different_pieces_make_one_image(tmp_path, image_HWC):
         for giant in (1 << 30, 1):
             with open_slide(path, giant=giant, threads=4) as slide:
                 assert np.array_equal(slide.read_band(3, 120), image_HWC[3:120])
-                assert np.array_equal(slide.read_window(20, 11, 50, 60), image_HWC[20:70, 11:71])
 
 
 UNWRITTEN = {None: "black", "200": "level 200", "256": "black", "-9999": "black"}
@@ -320,6 +321,7 @@ TAGS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1,
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(changes=TAGS)
+@example(changes=[(21, 56)])  # 940 million columns
 def test_nonsense_in_the_tags_is_an_error_of_ours_or_a_picture(write, image_HWC, options, changes):
     path = write(image_HWC, **options)
     data = bytearray(path.read_bytes())
@@ -328,10 +330,10 @@ def test_nonsense_in_the_tags_is_an_error_of_ours_or_a_picture(write, image_HWC,
     path.write_bytes(data)
     try:
         with open_slide(path) as slide:
-            outcome = str(slide.read_window(0, 0, 9, 9).shape)
+            band_HWC = slide.read_band(0, min(9, slide.height))
+            assert band_HWC.shape == (min(9, slide.height), slide.width, 3)
     except KitError as error:
-        outcome = str(error)
-    assert outcome == "(9, 9, 3)" or str(path) in outcome
+        assert str(path) in str(error)  # noqa: PT017  # most changes leave a picture
 
 
 @pytest.mark.parametrize("codec", ["deflate", "lzw", "packbits"])

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from kit.inference.reader import ArraySource
 from kit.inference.semantic import predict_map
 from kit.inference.settings import SemanticSettings
 from kit.inference.store import levels_of, open_map
+from tests.kit.inference.sources import ArraySource
 
 CPU = torch.device("cpu")
 

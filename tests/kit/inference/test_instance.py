@@ -5,10 +5,10 @@ import torch
 from kit.errors import KitError
 from kit.inference import views
 from kit.inference.instance import predict_instances
-from kit.inference.reader import ArraySource
 from kit.inference.settings import InstanceSettings
 from kit.masks import coco
 from kit.models import Detections
+from tests.kit.inference.sources import ArraySource
 
 CPU = torch.device("cpu")
 RECTANGLES = [(2, 3, 12, 9), (20, 4, 31, 30), (5, 18, 15, 36)]  # y1, x1, y2, x2

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from kit.inference import instance_windows
 from kit.inference.instance import predict_instances
-from kit.inference.reader import ArraySource
 from kit.inference.settings import InstanceSettings
 from kit.masks import coco
 from tests.kit.inference import drawn
+from tests.kit.inference.sources import ArraySource
 
 SIZE = (40, 70)
 HALVES = InstanceSettings(size=40, window=40, overlap=10)

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from kit.errors import KitError
 from kit.inference.layout import layout
-from kit.inference.reader import ArraySource, batches, require_pixels
+from kit.inference.reader import batches, require_pixels
 from kit.inference.settings import SemanticSettings
+from tests.kit.inference.sources import ArraySource
 
 
 class CountingSource(ArraySource):

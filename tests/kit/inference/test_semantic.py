@@ -8,12 +8,12 @@ import torch
 from kit.images.info import ImageInfo
 from kit.inference import views
 from kit.inference.fusion import fuse_semantic
-from kit.inference.reader import ArraySource
 from kit.inference.resize import fit, resize_image
 from kit.inference.semantic import predict_map, probability
 from kit.inference.settings import SemanticSettings
 from kit.inference.store import open_map
 from tests.kit.inference.predicting import CPU, image, predict
+from tests.kit.inference.sources import ArraySource
 
 
 def whole(image_HWC, module, view="identity"):

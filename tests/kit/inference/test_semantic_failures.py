@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from kit.errors import KitError
-from kit.inference.reader import ArraySource
 from kit.inference.semantic import probability
 from tests.kit.inference.predicting import image, predict
+from tests.kit.inference.sources import ArraySource
 
 
 @pytest.fixture(autouse=True)
