@@ -19,6 +19,7 @@ from kit.ensemble import Member
 from kit.images.reflection import reflected
 from kit.images.slide import open_slide
 from kit.inference.resize import resize_image, resize_mask
+from kit.local.competitions.labelled import LabelledData
 from kit.masks import rle
 from kit.models import build, save_weights
 from kit.predictions import SemanticMask
@@ -182,7 +183,7 @@ def train_network(folder: Path, windows: Windows, *, steps: int = 80, crop: int 
 
 
 def _train_ids() -> list[str]:
-    return competitions.get("kidney").train_ids(SAMPLE)
+    return LabelledData(competitions.get("kidney"), SAMPLE).train_ids()
 
 
 def _region(image_id: str) -> NDArray[np.uint8]:
@@ -193,7 +194,7 @@ def _region(image_id: str) -> NDArray[np.uint8]:
 def _scaled(image_id: str, scale: float) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """A training region and its mask at the network's resolution."""
     image_HWC = _region(image_id)
-    truth = competitions.get("kidney").truth(SAMPLE, [image_id])[image_id]
+    truth = LabelledData(competitions.get("kidney"), SAMPLE).truth([image_id])[image_id]
     assert isinstance(truth, SemanticMask)
     mask_HW = rle.decode(truth.runs, truth.height, truth.width)
     height, width = (int(side * scale + 0.5) for side in mask_HW.shape)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kit import competitions
 from kit.images.slide import open_slide
 from kit.images.tissue import is_background
+from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco, rle
 from kit.predictions import Prediction, SemanticMask
 
@@ -49,8 +50,8 @@ def published_rule(window_HWC: NDArray[np.uint8]) -> bool:
 def labelled(name: str) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
     """Every training image of a competition's sample, (h, w, 3), with its foreground, (h, w)."""
     competition, data = competitions.get(name), SAMPLE / name
-    ids = competition.train_ids(data)
-    for image, truth in competition.truth(data, ids).items():
+    folder = LabelledData(competition, data)
+    for image, truth in folder.truth(folder.train_ids()).items():
         with open_slide(competition.image_path(data, image, "train")) as slide:
             yield slide.read_band(0, slide.height), _foreground(truth)
 

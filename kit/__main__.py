@@ -10,11 +10,14 @@ from pathlib import Path
 
 from kit import competitions
 from kit.artefacts import canonical_json
-from kit.competitions.base import Competition, Score
+from kit.competitions.competition import Competition
 from kit.competitions.files import is_file
 from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.errors import BAD_INPUT, KitError, run_cli
+from kit.local.competitions import scores, submission_files
+from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.scores import Score
 from kit.predictions import Instances, Prediction
 
 
@@ -49,13 +52,19 @@ def main(argv: Sequence[str]) -> int:
         command.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
     competition = competitions.get(arguments.competition)
-    ids = _ids(competition, arguments.data, arguments.submission, arguments.split)
-    run = _score if arguments.verb == "score" else _validate
-    return run(competition, arguments.data, arguments.submission, ids, arguments.json)
+    labelled = LabelledData(competition, arguments.data)
+    ids = _ids(labelled, arguments.submission, arguments.split)
+    sizes = _sizes(competition, arguments.data, ids)
+    expected = labelled.plausibility()
+    checked = submission_files.inspect(competition, arguments.submission, ids, sizes, expected)
+    if arguments.verb == "score":
+        return _score(labelled, arguments.submission, ids, *checked, as_json=arguments.json)
+    return _validate(competition, arguments.submission, checked[0], as_json=arguments.json)
 
 
-def _ids(competition: Competition, data: Path, submission: Path, split: str) -> list[str]:
-    """Ids the submission has to hold."""
+def _ids(labelled: LabelledData, submission: Path, split: str) -> list[str]:
+    """Return the ids the submission has to hold."""
+    competition, data = labelled.competition, labelled.data
     report = Report(str(data))
     competition.check_folder(report, data)
     report.require_ok()
@@ -64,20 +73,18 @@ def _ids(competition: Competition, data: Path, submission: Path, split: str) -> 
         in_train = is_file(competition.image_path(data, first, "train"))
         in_test = is_file(competition.image_path(data, first, "test"))
         split = "train" if in_train and not in_test else "test"
-    return competition.test_ids(data) if split == "test" else competition.train_ids(data)
+    return competition.test_ids(data) if split == "test" else labelled.train_ids()
 
 
 def _first_id(submission: Path, column: str) -> str:
-    """Empty if the file is of no use; what is wrong with it the validator tells."""
+    """Return the first row's id; empty if the file is of no use: the validator then says why."""
     try:
         return read_table(submission, (column,), more=True, key=column)[0].id
     except KitError:
         return ""
 
 
-def _validate(competition: Competition, data: Path, submission: Path, ids: list[str], as_json: bool) -> int:
-    sizes = _sizes(competition, data, ids)
-    report = competition.validate(submission, ids, sizes, expected=competition.usual(data))
+def _validate(competition: Competition, submission: Path, report: Report, *, as_json: bool) -> int:
     if as_json:
         content = {
             "ok": report.ok,
@@ -93,19 +100,24 @@ def _validate(competition: Competition, data: Path, submission: Path, ids: list[
     return 0 if report.ok else BAD_INPUT
 
 
-def _score(competition: Competition, data: Path, submission: Path, ids: list[str], as_json: bool) -> int:
-    sizes = _sizes(competition, data, ids)
-    report = competition.validate(submission, ids, sizes, expected=competition.usual(data))
+def _score(
+    labelled: LabelledData,
+    submission: Path,
+    ids: Sequence[str],
+    report: Report,
+    predictions: Mapping[str, Prediction],
+    *,
+    as_json: bool,
+) -> int:
     report.require_ok()
-    truth = competition.truth(data, ids)
-    predictions = competition.parse(
-        submission, {key: (true.height, true.width) for key, true in truth.items()}
-    )
-    score, coco = competition.score(truth, predictions), _coco(truth, predictions)
+    truth = labelled.truth(ids)
+    score, coco = scores.score(labelled.competition, truth, predictions), _coco(truth, predictions)
     if as_json:
         content = {"images": len(truth), **asdict(score), "coco": coco, "alarms": _alarms(report)}
         print(
-            canonical_json({"competition": competition.name, "submission": str(submission), **content}),
+            canonical_json(
+                {"competition": labelled.competition.name, "submission": str(submission), **content}
+            ),
             end="",
         )
     else:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from kit.artefacts import read_json
-from kit.competitions.base import Competition
+from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.local.kaggle_names import fate, mangle
 

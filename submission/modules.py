@@ -11,8 +11,8 @@ from kit.errors import KitError
 
 PACKAGES = ("kit", "submission.runtime")
 """What may be embedded."""
-LOCAL_ONLY = frozenset({"kit.local.console", "kit.local.metrics.coco_map"})
-"""Modules that need libraries Kaggle's image may lack."""
+LOCAL = "kit.local"
+"""What both local sides share; nothing in it may be embedded."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ def collect(root: Path, *entries: str) -> list[Module]:
         module, importer = waiting.pop()
         if module.name in found:
             continue
-        if module.name in LOCAL_ONLY:
+        if _below(module.name, LOCAL):
             raise KitError(
-                f"{importer} imports {module.name}, which Kaggle's image may not be able to run",
+                f"{importer} imports {module.name}, but nothing in {LOCAL} may reach Kaggle",
                 where=root / importer.replace(".", "/"),
-                fix="move the import to code that stays local",
+                fix=f"move the code that needs this import to {LOCAL}, or what it imports out of there",
             )
         _check_text(root, module)
         found[module.name] = module
@@ -76,7 +76,11 @@ def collect(root: Path, *entries: str) -> list[Module]:
 
 
 def _embeddable(name: str) -> bool:
-    return any(name == package or name.startswith(package + ".") for package in PACKAGES)
+    return any(_below(name, package) for package in PACKAGES)
+
+
+def _below(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
 
 
 def _parents(name: str) -> Iterator[str]:

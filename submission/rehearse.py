@@ -15,8 +15,10 @@ from typing import Any
 from kit import ensemble as ensembles
 from kit.artefacts import write_json
 from kit.competitions import of
-from kit.competitions.base import Competition
+from kit.competitions.competition import Competition
 from kit.errors import KitError
+from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.scores import score
 from submission import sandbox
 from submission.kaggle_shape import Layout, mount
 from submission.runtime.main import DEFAULT_BUDGET
@@ -154,20 +156,19 @@ def _judge(competition: Competition, data: Path, submission: Path) -> dict[str, 
         return {"valid": False, "findings": ["error: no submission.csv was written"], "score": None}
     ids = competition.test_ids(data)
     sizes, _ = image_sizes(competition, data, ids)
-    report = competition.validate(submission, ids, guess_sizes(ids, sizes))
+    report, predictions = competition.inspect(submission, ids, guess_sizes(ids, sizes))
     result: dict[str, Any] = {
         "valid": report.ok,
         "findings": [str(finding) for finding in report.findings],
         "score": None,
     }
     try:
-        truth = competition.truth(data, ids)
+        truth = LabelledData(competition, data).truth(ids)
     except KitError as error:
         result["no_score"] = error.problem
         return result
     if report.ok:
-        score = competition.score(truth, competition.parse(submission, guess_sizes(ids, sizes)))
-        result["score"] = {"metric": score.metric, "value": score.value, "per_image": score.per_image}
+        result["score"] = asdict(score(competition, truth, predictions))
     return result
 
 

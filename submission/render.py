@@ -62,7 +62,7 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
     """
     ensemble = ensembles.load(ensemble_file)
     manifests = relevant_manifests(ensemble, bundle)
-    modules = collect(_source_root(), *ENTRIES)
+    modules = collect(_source_root(), *ENTRIES, f"kit.competitions.{ensemble.kind}")
     parts = {ENSEMBLE: _json_part(ensemble.as_dict())}
     parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict()) for item in manifests}
     parts |= {module.path: module.text for module in modules}

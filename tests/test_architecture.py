@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from submission.modules import LOCAL
+from submission.modules import PACKAGES as EMBEDDABLE
+from tests import import_graph
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("kit", "bundle", "submission", "train_local")
 ALLOWED = {
@@ -47,6 +51,48 @@ def test_packages_import_kit_and_themselves_only(package):
     for path in found:
         foreign = (set(imported_packages(path)) & set(PACKAGES)) - ALLOWED[package]
         assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+def below(name, package):
+    return name == package or name.startswith(package + ".")
+
+
+def imports_of_local_code(graph):
+    """(module, what it imports of kit.local) for each module that may be embedded in predict.py."""
+    return {
+        (name, other)
+        for name, imported in graph.items()
+        if any(below(name, package) for package in EMBEDDABLE)
+        and not below(name, LOCAL)
+        and not name.endswith(".__main__")
+        for other in imported
+        if below(other, LOCAL)
+    }
+
+
+def test_no_module_that_may_reach_kaggle_imports_local_code():
+    graph = import_graph.read(import_graph.sources())
+    assert any(below(other, LOCAL) for imported in graph.values() for other in imported)
+    assert imports_of_local_code(graph) == set()
+
+
+@pytest.mark.parametrize("statement", ["import kit.local.console", "from kit.local import console"])
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("kit.masks", True),
+        ("submission.runtime.main", True),
+        ("kit.local.estimate", False),
+        ("kit.__main__", False),
+        ("submission.render", False),
+    ],
+)
+def test_an_import_of_local_code_is_found_wherever_it_stands(tmp_path, statement, name, found):
+    files = {"kit.local.console": tmp_path / "console.py", name: tmp_path / "module.py"}
+    files["kit.local.console"].write_text("import rich\n")
+    files[name].write_text(f"def run():\n    {statement}\n")
+    wrong = {(name, "kit.local.console")} if found else set()
+    assert imports_of_local_code(import_graph.read(files)) == wrong
 
 
 def declared(own):

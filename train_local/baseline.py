@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit import competitions
-from kit.competitions.base import Competition, Split
-from kit.competitions.tables import write_submission
+from kit.competitions.competition import Competition
+from kit.competitions.definition import Split
 from kit.errors import KitError
 from kit.images.slide import Slide, open_slide
+from kit.local.competitions.submission_files import write_submission
 from kit.local.console import track
 from kit.masks import coco
 from kit.masks.rle import RunLengthEncoder
@@ -76,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
     ids = module.test_ids(arguments.data)
     predictions = predict_baseline(arguments.competition, arguments.data, ids, arguments.kind)
     rows = [module.row(image_id, prediction) for image_id, prediction in predictions.items()]
-    write_submission(arguments.out, module, rows)
+    write_submission(arguments.out, module.columns, rows)
     print(arguments.out)
     return 0
 

@@ -13,6 +13,7 @@ from kit.competitions.instance import InstanceCompetition
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.errors import KitError
 from kit.inference.settings import InstanceFusion
+from kit.local.competitions.labelled import LabelledData
 from kit.local.console import console, show_table, track
 from kit.local.place_file import place_file
 from kit.predictions import Instances, Prediction
@@ -145,7 +146,7 @@ class Bench:
     def __init__(self, prepared: Prepared, trained: Sequence[Trained]) -> None:
         self.prepared, self.trained = prepared, list(trained)
         ids = sorted({image_id for run in trained for of_view in run.files.values() for image_id in of_view})
-        self.truth: dict[str, Prediction] = prepared.source.truth(prepared.data, ids)
+        self.truth: dict[str, Prediction] = LabelledData(prepared.source, prepared.data).truth(ids)
         self.infos = {image_id: prepared.images[image_id].info for image_id in ids}
 
     def used(self, stages: Sequence[Stage]) -> list[Trained]:

@@ -11,6 +11,8 @@ import torch
 
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.inference.runner import PassResult, fuse, result_file, run_pass
+from kit.local.competitions import scores
+from kit.local.competitions.labelled import LabelledData
 from kit.models import Network, spec
 from kit.predictions import Prediction
 from train_local.data.prepared import Prepared
@@ -142,7 +144,7 @@ def score(
             results, step.settings, size, kind=ensemble.kind, image_id=image_id, info=image.info
         )
     wanted = {image_id: truth[image_id] for image_id in files}
-    return prepared.source.score(wanted, predictions).value
+    return scores.score(prepared.source, wanted, predictions).value
 
 
 class Validation:
@@ -151,9 +153,8 @@ class Validation:
     def __init__(self, run: Run, prepared: Prepared) -> None:
         self._run, self._prepared = run, prepared
         self._ids = prepared.fold(run.fold).valid
-        source = prepared.source
-        self._truth = source.truth(prepared.data, self._ids)
-        self.metric = source.metric
+        self._truth = LabelledData(prepared.source, prepared.data).truth(self._ids)
+        self.metric = prepared.source.metric
 
     def __call__(self, module: Network, step: int, scratch: Path, *, device: torch.device) -> float:
         """The metric under the recipe's first view.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from kit.competitions.base import Competition
-from kit.competitions.instance import InstanceCompetition
+from kit.competitions.competition import Competition
 from kit.competitions.parsing import parse, read_toml
 from kit.competitions.presets import PRESETS
-from kit.competitions.semantic import SemanticCompetition
 from kit.errors import KitError
 
 __all__ = ["Made", "get", "names", "of"]
@@ -73,5 +72,6 @@ def _described(value: dict[str, Any], where: str | Path) -> Competition:
 
 def _made(value: dict[str, Any], where: str | Path, definition: dict[str, Any] | None) -> Competition:
     form = parse(value, where=where)
-    kind = SemanticCompetition if form.kind == "semantic" else InstanceCompetition
-    return kind(form, definition)
+    # No literal import of `semantic` or `instance`: predict.py embeds only the one its ensemble needs.
+    chosen: type[Competition] = import_module(f".{form.kind}", __name__).COMPETITION
+    return chosen(form, definition)

@@ -16,6 +16,8 @@ from typing import Literal
 from kit.errors import KitError
 
 Kind = Literal["semantic", "instance"]
+Split = Literal["train", "test"]
+"""The images with truth, or those to predict."""
 ID = "{id}"
 SUFFIXES = (".tif", ".tiff")
 

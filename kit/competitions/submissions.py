@@ -96,7 +96,7 @@ def decode(
     Args:
         report: gets the errors.
         rows: of the submission.
-        decoder: `TiffCompetition.decode_row`.
+        decoder: `Competition.decode_row`.
         sizes: id -> height and width, as far as known.
     """
     predictions: dict[str, Prediction] = {}
@@ -109,24 +109,6 @@ def decode(
         except KitError as error:
             report.take(error, row.where)
     return predictions
-
-
-def check_sizes(truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]) -> None:
-    """Make sure that there is something to score and that masks have the size of the truth.
-
-    Raises:
-        KitError: no truth, or a prediction of another size (empty ones may have none).
-    """
-    if not truth:
-        raise KitError("there are no images to score", fix="give truth for at least one image")
-    for key, true in truth.items():
-        found = predictions.get(key)
-        if found is not None and (found.height, found.width) not in {(true.height, true.width), (0, 0)}:
-            raise KitError(
-                f"prediction of image {key} is {found.height} x {found.width} pixels, "
-                f"its truth {true.height} x {true.width}",
-                fix="predict at the size of the original image",
-            )
 
 
 def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:

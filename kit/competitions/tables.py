@@ -1,15 +1,12 @@
-"""CSV files of competitions: read with every fault named by line, written whole or not at all."""
+"""CSV files of competitions, read with every fault named by its line."""
 
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.artefacts import write_text
-from kit.competitions.base import Competition
 from kit.errors import KitError
 
 _FIELD_LIMIT = 2**31 - 1
@@ -68,28 +65,6 @@ def header_of(path: Path) -> list[str]:
             return next(csv.reader([stream.readline(1 << 16)]), [])
     except (OSError, ValueError, csv.Error):
         return []
-
-
-def write_submission(path: Path, competition: Competition, rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a submission file atomically: the competition's columns in their order, newline at line ends.
-
-    Args:
-        path: the file to write or replace.
-        competition: gives the columns.
-        rows: as `competition.row` makes them.
-
-    Raises:
-        KitError: the folder cannot be written or the disk is full; an older file is untouched.
-        ValueError: a row has other columns.
-    """
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(competition.columns)
-    for row in rows:
-        if set(row) != set(competition.columns):
-            raise ValueError(f"row has columns {sorted(row)}, {competition.name} needs {competition.columns}")
-        writer.writerow([row[column] for column in competition.columns])
-    write_text(path, stream.getvalue())
 
 
 def _rows(path: Path, columns: Sequence[str], *, more: bool, key: str) -> Iterator[Row]:

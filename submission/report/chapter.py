@@ -9,7 +9,9 @@ from typing import Any
 from kit import ensemble as ensembles
 from kit.artefacts import read_json, read_json_lines
 from kit.competitions import of
-from kit.competitions.base import Competition
+from kit.competitions.competition import Competition
+from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.scores import score
 from kit.masks import rle
 from kit.predictions import Instances, Prediction, SemanticMask
 from submission.report.charts import Bar, curves, timeline
@@ -175,7 +177,7 @@ def _datasets(bundle: Path) -> list[dict[str, Any]]:
 
 def _overlays(competition: Competition, sources: Sources, pictures: int) -> list[Overlay]:
     ids = competition.test_ids(sources.data)
-    truth = competition.truth(sources.data, ids)
+    truth = LabelledData(competition, sources.data).truth(ids)
     sizes = {image_id: (truth[image_id].height, truth[image_id].width) for image_id in ids}
     predictions = competition.parse(sources.dist / "rehearsal" / "submission.csv", sizes)
     chosen = _spread(ids, pictures)
@@ -209,7 +211,7 @@ def confident(prediction: Prediction, truth: Prediction) -> Prediction:
 
 
 def _caption(competition: Competition, truth: Prediction, prediction: Prediction) -> str:
-    value = competition.score({"image": truth}, {"image": prediction}).value
+    value = score(competition, {"image": truth}, {"image": prediction}).value
     if isinstance(truth, SemanticMask):
         assert isinstance(prediction, SemanticMask)
         percent = 100 / (truth.height * truth.width)

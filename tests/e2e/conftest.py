@@ -10,6 +10,7 @@ import tifffile
 
 from kit.competitions import get
 from kit.images.slide import open_slide
+from kit.local.competitions.labelled import LabelledData
 from kit.masks import rle
 from train_local.data.slides import MaskBands
 
@@ -21,7 +22,7 @@ SIDE = (192, 224)
 def pieces():
     """Pieces of the kidney sample with their masks: (slide, image_HWC, mask_HW)."""
     kidney, data = get("kidney"), SAMPLE / "kidney"
-    truth = kidney.truth(data, ["1008", "1019", "1015"])
+    truth = LabelledData(kidney, data).truth(["1008", "1019", "1015"])
     for slide_id, split in (("1008", "train"), ("1019", "train"), ("1015", "test")):
         with open_slide(kidney.image_path(data, slide_id, split)) as slide:
             image_HWC = slide.read_band(0, slide.height)

@@ -19,7 +19,7 @@ from kit import ensemble as ensembles
 from kit import manifest as datasets
 from kit.artefacts import read_json, sha256_bytes, write_bytes
 from kit.competitions import of
-from kit.competitions.base import Competition
+from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.local.masks.iou import iou_matrix
 from kit.manifest import Entry, Manifest

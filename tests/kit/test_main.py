@@ -9,8 +9,9 @@ import tifffile
 
 from kit import competitions
 from kit.__main__ import main
-from kit.competitions.tables import write_submission
 from kit.errors import run_cli
+from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.submission_files import write_submission
 
 SAMPLE = Path(__file__).parents[2] / "sample"
 NAMES = ["kidney", "vasculature"]
@@ -19,11 +20,12 @@ NAMES = ["kidney", "vasculature"]
 def submit(path, name, *, split="test", empty=False):
     """The truth itself as a submission."""
     competition, data = competitions.get(name), SAMPLE / name
-    ids = competition.test_ids(data) if split == "test" else competition.train_ids(data)
-    truth = competition.truth(data, ids)
+    labelled = LabelledData(competition, data)
+    ids = competition.test_ids(data) if split == "test" else labelled.train_ids()
+    truth = labelled.truth(ids)
     if empty:
         truth = {key: competition.empty(mask.height, mask.width) for key, mask in truth.items()}
-    write_submission(path, competition, [competition.row(key, truth[key]) for key in ids])
+    write_submission(path, competition.columns, [competition.row(key, truth[key]) for key in ids])
     return path
 
 
@@ -41,7 +43,8 @@ def test_the_truth_scores_one_on_either_split(tmp_path, capsys, name, split):
     assert run("score", name, path, "--json") == 0
     result = json.loads(capsys.readouterr().out)
     competition = competitions.get(name)
-    ids = competition.test_ids(SAMPLE / name) if split == "test" else competition.train_ids(SAMPLE / name)
+    labelled = LabelledData(competition, SAMPLE / name)
+    ids = competition.test_ids(SAMPLE / name) if split == "test" else labelled.train_ids()
     assert result["value"] == 1.0
     assert result["metric"] == competition.metric
     assert result["images"] == len(ids)

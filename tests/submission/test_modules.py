@@ -68,14 +68,18 @@ def test_a_registry_may_name_its_modules_in_strings(tmp_path):
     assert names(root) == ["kit", "kit.main", "kit.networks", "kit.networks.x"]
 
 
-def test_what_needs_rich_may_not_be_reached(tmp_path):
-    root = tree(
-        tmp_path, kit__main="from kit.local.console import track\n", kit__local__console="import rich\n"
-    )
+@pytest.mark.parametrize("name", ["kit.local.console", "kit.local.masks.iou", "kit.local"])
+def test_nothing_in_kit_local_may_be_reached(tmp_path, name):
+    root = tree(tmp_path, kit__main=f"import {name}\n", **{name.replace(".", "__"): "x = 1\n"})
     with pytest.raises(
-        KitError, match=r"kit\.main imports kit\.local\.console, which Kaggle's image may not be able to run"
+        KitError, match=r"kit\.main imports kit\.local.*, but nothing in kit\.local may reach"
     ):
         collect(root, "kit.main")
+
+
+def test_a_name_that_only_begins_alike_is_no_part_of_kit_local(tmp_path):
+    root = tree(tmp_path, kit__main="import kit.localised\n", kit__localised="")
+    assert names(root) == ["kit", "kit.localised", "kit.main"]
 
 
 def test_three_single_quotes_are_refused_with_their_line(tmp_path):
@@ -104,5 +108,13 @@ def test_the_real_program_needs_kit_and_runtime_only():
     assert all(
         name in {"kit", "submission"} or name.startswith(("kit.", "submission.runtime")) for name in found
     )
-    assert "kit.local.console" not in found
+    assert not [name for name in found if name.startswith("kit.local")]
+    assert not found & {"kit.competitions.semantic", "kit.competitions.instance"}
     assert [module.path for module in modules] == sorted(module.path for module in modules)
+
+
+@pytest.mark.parametrize(("kind", "other"), [("semantic", "instance"), ("instance", "semantic")])
+def test_a_script_for_one_kind_of_competition_holds_no_code_of_the_other(kind, other):
+    found = {module.name for module in collect(ROOT, "kit.competitions", f"kit.competitions.{kind}")}
+    assert f"kit.competitions.{kind}" in found
+    assert f"kit.competitions.{other}" not in found

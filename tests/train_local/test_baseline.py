@@ -8,6 +8,8 @@ import pytest
 
 from kit import competitions
 from kit.errors import KitError
+from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.scores import score
 from train_local import baseline
 
 SAMPLE = Path(__file__).parents[2] / "sample"
@@ -18,7 +20,8 @@ def scored(competition, kind, count=None):
     data = SAMPLE / competition
     ids = module.test_ids(data)[:count]
     predictions = baseline.predict_baseline(competition, data, ids, kind)
-    return module.score(module.truth(data, ids), predictions).value, predictions
+    truth = LabelledData(module, data).truth(ids)
+    return score(module, truth, predictions).value, predictions
 
 
 @pytest.mark.parametrize("seed", range(5))

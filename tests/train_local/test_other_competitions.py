@@ -6,6 +6,8 @@ import pytest
 
 from kit import competitions
 from kit.errors import KitError
+from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.scores import score
 from train_local import baseline, ensemble, evaluate, jobs, recipes
 from train_local.data import prepare, prepared
 from train_local.loop import Options
@@ -103,5 +105,5 @@ def test_an_ensemble_under_scaled_views_carries_the_definition(blobs, discs, tmp
 def test_a_baseline_needs_the_toml_file_only(discs, toml):
     found = baseline.predict_baseline(toml, discs.data, ["aa", "zz"], "otsu")
     assert sorted(found) == ["aa", "zz"]
-    score = discs.source.score(discs.source.truth(discs.data, ["aa"]), {"aa": found["aa"]})
-    assert score.value > 0.9
+    truth = LabelledData(discs.source, discs.data).truth(["aa"])
+    assert score(discs.source, truth, {"aa": found["aa"]}).value > 0.9

@@ -15,6 +15,8 @@ from kit import competitions
 from kit.artefacts import remove_leftovers, sha256_bytes, sha256_file, sha256_json, write_json, write_text
 from kit.competitions.tables import header_of
 from kit.errors import KitError
+from kit.local.competitions.check import check
+from kit.local.competitions.labelled import LabelledData
 from kit.local.console import console, progress, show_table, track
 from kit.predictions import Instances, Prediction, SemanticMask
 from train_local.data import coco, folds, prepared, slides
@@ -58,10 +60,11 @@ def prepare(
         raise KitError(
             "data folder is missing", where=data, fix="point --data at the competition's unpacked folder"
         )
-    report = source.check(data)
+    labelled = LabelledData(source, data)
+    report = check(labelled)
     report.require_ok()
-    ids = source.train_ids(data)
-    groups = {image_id: source.group_of(data, image_id) for image_id in ids}
+    ids = labelled.train_ids()
+    groups = {image_id: labelled.group_of(image_id) for image_id in ids}
     infos = {image_id: source.info(data, image_id, "train") for image_id in ids}
     places = _places(data, ids, needed=source.definition is None)
     positions = {image_id: place.position for image_id, place in places.items()}
@@ -69,7 +72,7 @@ def prepare(
     made = folds.make(split, groups, fold_count, positions=positions, strata=strata, seed=seed)
     findings = [str(finding) for finding in report.findings]
     findings += [f"alarm: {text}" for text in folds.hygiene(made, groups)]
-    truth = source.truth(data, ids)
+    truth = labelled.truth(ids)
     (out / prepared.NAME).unlink(missing_ok=True)
     remove_leftovers(out)
 

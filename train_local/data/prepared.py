@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from kit import competitions
 from kit.artefacts import read_json, sha256_json, write_json
-from kit.competitions.base import Competition
+from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from train_local.data.folds import Fold

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from kit.competitions.base import Usual
 from kit.competitions.report import Report
 from kit.competitions.submissions import areas_of
 from kit.predictions import Instances, Prediction, SemanticMask
@@ -21,13 +21,32 @@ _CONFIDENT = 0.5
 """Detections below are there for the ranking only."""
 
 
+@dataclass(frozen=True)
+class Plausibility:
+    """What the masks of some images are like.
+
+    Attributes:
+        images: number of images.
+        empty: share of images without a mask.
+        shares: smallest and largest share of an image that masks cover, among images with masks.
+        mean_share: of the pixels of all images with masks together, the share that those cover.
+        area: median pixels of an instance; None for masks of whole images.
+    """
+
+    images: int
+    empty: float
+    shares: tuple[float, float]
+    mean_share: float
+    area: float | None
+
+
 def sample(ids: Sequence[str]) -> list[str]:
     """Ids evenly taken from all of them, few enough to look at."""
     step = max(1, -(-len(ids) // _MOST))
     return list(ids[::step])
 
 
-def describe(predictions: Iterable[Prediction]) -> Usual | None:
+def describe(predictions: Iterable[Prediction]) -> Plausibility | None:
     """What masks are like; of instances, those with a score of at least a half. None without any image."""
     shares, areas, covered, pixels = [], [], 0, 0
     semantic = True
@@ -41,7 +60,7 @@ def describe(predictions: Iterable[Prediction]) -> Usual | None:
     if not shares:
         return None
     some = [share for share in shares if share > 0] or [0.0]
-    return Usual(
+    return Plausibility(
         images=len(shares),
         empty=sum(share == 0 for share in shares) / len(shares),
         shares=(min(some), max(some)),
@@ -50,7 +69,7 @@ def describe(predictions: Iterable[Prediction]) -> Usual | None:
     )
 
 
-def compare(report: Report, found: Usual | None, expected: Usual) -> None:
+def compare(report: Report, found: Plausibility | None, expected: Plausibility) -> None:
     """Alarms for masks far from the usual ones.
 
     Args:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.artefacts import sha256_file
-from kit.competitions.base import Competition
+from kit.competitions.competition import Competition
 from kit.competitions.report import Report
 from kit.errors import KitError
 from kit.manifest import Manifest

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.artefacts import read_json, write_text
-from kit.competitions.base import Competition
+from kit.competitions.competition import Competition
 from kit.competitions.report import Report
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8

@@ -6,6 +6,8 @@ import pytest
 import tifffile
 
 from kit import competitions
+from kit.local.competitions.check import check
+from kit.local.competitions.labelled import LabelledData
 from kit.masks import rle
 
 BODY_COLUMNS = ("id", "organ", "data_source", "img_height", "img_width", "pixel_size", "tissue_thickness")
@@ -34,8 +36,14 @@ class Folder:
         path.write_text("".join(json.dumps(value) + "\n" for value in values))
         return path
 
-    def check(self, **options):
-        return self.competition.check(self.root, **options)
+    def labelled(self):
+        return LabelledData(self.competition, self.root)
+
+    def check(self):
+        return check(self.labelled())
+
+    def truth(self, ids):
+        return self.labelled().truth(ids)
 
     def submission(self, *rows):
         return self.table("submission.csv", self.competition.columns, *rows)

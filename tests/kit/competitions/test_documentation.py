@@ -13,8 +13,10 @@ import pytest
 from kit import competitions
 from kit.__main__ import main
 from kit.competitions import definition as formats
-from kit.competitions.tables import write_submission
 from kit.errors import run_cli
+from kit.local.competitions.check import check
+from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.submission_files import write_submission
 from kit.masks import coco, rle
 from kit.predictions import Instances
 from tests.kit.competitions import example_folder
@@ -50,7 +52,7 @@ def predictions(competition, ids):
 
 def submit(competition, path, ids):
     found = predictions(competition, ids)
-    write_submission(path, competition, [competition.row(key, found[key]) for key in ids])
+    write_submission(path, competition.columns, [competition.row(key, found[key]) for key in ids])
     return path
 
 
@@ -69,12 +71,13 @@ def test_the_page_shows_every_form_of_truth_and_both_kinds():
 
 def test_the_folder_is_good_and_its_truth_is_what_was_drawn(example):
     _, competition, data = example
-    report = competition.check(data)
+    labelled = LabelledData(competition, data)
+    report = check(labelled)
     assert [str(finding) for finding in report.findings if finding.level != "note"] == []
     assert report.facts["training images with truth"] == len(example_folder.TRAIN)
-    assert competition.train_ids(data) == list(example_folder.TRAIN)
+    assert labelled.train_ids() == list(example_folder.TRAIN)
     assert competition.test_ids(data) == list(example_folder.TEST)
-    truth = competition.truth(data, example_folder.TRAIN)
+    truth = labelled.truth(example_folder.TRAIN)
     for key, found in truth.items():
         if competition.kind == "semantic":
             assert np.array_equal(rle.decode(found.runs, *FULL), example_folder.foreground(key))

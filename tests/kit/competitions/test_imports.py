@@ -16,7 +16,7 @@ class Refusal:
 
 sys.meta_path.insert(0, Refusal())
 from kit import competitions
-from kit.competitions.base import Report
+from kit.competitions.report import Report
 
 for name in competitions.names():
     competition = competitions.get(name)

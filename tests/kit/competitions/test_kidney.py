@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kit import competitions
-from kit.competitions.tables import write_submission
 from kit.errors import KitError
+from kit.local.competitions import scores
+from kit.local.competitions.submission_files import write_submission
 from kit.masks import rle
 from kit.predictions import Instances, SemanticMask
 
@@ -20,7 +21,7 @@ def mask_of(mask_HW):
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_a_row_parses_back_to_the_same_mask(tmp_path_factory, mask_HW):
     path = tmp_path_factory.mktemp("rows") / "submission.csv"
-    write_submission(path, KIDNEY, [KIDNEY.row("a", mask_of(mask_HW))])
+    write_submission(path, KIDNEY.columns, [KIDNEY.row("a", mask_of(mask_HW))])
     assert KIDNEY.validate(path, ["a"], {"a": mask_HW.shape}).ok
     parsed = KIDNEY.parse(path, {"a": mask_HW.shape})["a"]
     assert np.array_equal(rle.decode(parsed.runs, *mask_HW.shape), mask_HW)
@@ -36,7 +37,7 @@ def test_a_row_takes_masks_only():
 
 
 def test_truth_decodes_at_the_size_of_the_image(kidney):
-    truth = KIDNEY.truth(kidney.root, ["aa", "bb"])
+    truth = kidney.truth(["aa", "bb"])
     expected_HW = np.zeros((10, 12), bool)
     expected_HW[2:5, 3:9] = True
     assert np.array_equal(rle.decode(truth["aa"].runs, 10, 12), expected_HW)
@@ -44,7 +45,7 @@ def test_truth_decodes_at_the_size_of_the_image(kidney):
 
 
 def test_every_slide_is_its_own_group(kidney):
-    assert KIDNEY.group_of(kidney.root, "aa") == "aa"
+    assert kidney.labelled().group_of("aa") == "aa"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_wrong_run_lengths_name_file_line_and_run(kidney, text, shown):
     assert shown in finding.message
     assert finding.where == f"{table}:3 (id bb)"
     with pytest.raises(KitError) as caught:
-        KIDNEY.truth(kidney.root, ["bb"])
+        kidney.truth(["bb"])
     assert shown in str(caught.value)
 
 
@@ -83,7 +84,7 @@ def test_an_image_of_unknown_size_may_be_empty_only(kidney):
     assert kidney.validate(kidney.submission(("cc", "1 2"), ("dd", " ")), sizes).ok
     parsed = KIDNEY.parse(kidney.root / "submission.csv", sizes)["dd"]
     assert (parsed.height, parsed.width, len(parsed.runs)) == (0, 0, 0)
-    assert KIDNEY.score({"dd": mask_of(np.ones((3, 4), bool))}, {"dd": parsed}).value == 0.0
+    assert scores.score(KIDNEY, {"dd": mask_of(np.ones((3, 4), bool))}, {"dd": parsed}).value == 0.0
     (finding,) = kidney.validate(kidney.submission(("cc", "1 2"), ("dd", "1 2")), sizes).findings
     assert "the size of this image is not known" in finding.message
 
@@ -92,7 +93,9 @@ def test_the_score_is_the_mean_of_every_images_dice():
     left_HW, all_HW, none_HW = np.zeros((4, 6), bool), np.ones((4, 6), bool), np.zeros((4, 6), bool)
     left_HW[:, :3] = True
     truth = {"a": mask_of(left_HW), "b": mask_of(none_HW), "c": mask_of(left_HW)}
-    score = KIDNEY.score(truth, {"a": mask_of(all_HW), "b": mask_of(none_HW), "unknown": mask_of(all_HW)})
+    score = scores.score(
+        KIDNEY, truth, {"a": mask_of(all_HW), "b": mask_of(none_HW), "unknown": mask_of(all_HW)}
+    )
     assert score.metric == "mean Dice"
     assert score.per_image == {"a": 2 * 12 / 36, "b": 1.0, "c": 0.0}
     assert score.value == pytest.approx((2 / 3 + 1) / 3)
@@ -101,7 +104,7 @@ def test_the_score_is_the_mean_of_every_images_dice():
 def test_a_prediction_of_another_size_and_nothing_to_score_are_refused():
     mask = KIDNEY.empty(4, 6)
     with pytest.raises(KitError, match="prediction of image a is 6 x 4 pixels, its truth 4 x 6"):
-        KIDNEY.score({"a": mask}, {"a": KIDNEY.empty(6, 4)})
+        scores.score(KIDNEY, {"a": mask}, {"a": KIDNEY.empty(6, 4)})
     with pytest.raises(KitError, match="there are no images to score"):
-        KIDNEY.score({}, {"a": mask})
-    assert KIDNEY.score({"a": mask}, {"a": KIDNEY.empty(0, 0)}).value == 1.0
+        scores.score(KIDNEY, {}, {"a": mask})
+    assert scores.score(KIDNEY, {"a": mask}, {"a": KIDNEY.empty(0, 0)}).value == 1.0

@@ -7,7 +7,9 @@ from kit.errors import KitError
 KIDNEY, BODY, VESSELS = (competitions.get(name).slug for name in ("kidney", "body", "vasculature"))
 
 
-def shown(report):
+def refusal(competition, folder):
+    report = Report(str(folder))
+    assert not competition.check_folder(report, folder)
     assert not report.ok
     with pytest.raises(KitError) as caught:
         report.require_ok()
@@ -23,28 +25,28 @@ def test_an_unknown_competition_lists_the_known_ones():
 
 
 def test_a_folder_is_recognised_with_and_without_its_sample(each):
-    assert each.check(need_train=False).ok
+    assert said(each.competition, each.root) == (True, "")
     (each.root / "sample_submission.csv").unlink()
-    assert each.check(need_train=False).ok
+    assert said(each.competition, each.root) == (True, "")
 
 
 def test_a_missing_folder_is_named(each, tmp_path):
-    text = shown(each.competition.check(tmp_path / "nowhere"))
+    text = refusal(each.competition, tmp_path / "nowhere")
     assert "data folder is missing" in text
     assert f"where: {tmp_path / 'nowhere'}" in text
     assert f"unpack {each.competition.slug} there, or change --data" in text
 
 
 def test_data_of_another_competition_is_named(kidney, vasculature):
-    text = shown(kidney.competition.check(vasculature.root))
+    text = refusal(kidney.competition, vasculature.root)
     assert f"this looks like the data of {VESSELS}, not of {KIDNEY}" in text
     assert "use --competition vasculature, or point --data elsewhere" in text
-    assert f"the data of {KIDNEY}, not of {VESSELS}" in shown(vasculature.competition.check(kidney.root))
+    assert f"the data of {KIDNEY}, not of {VESSELS}" in refusal(vasculature.competition, kidney.root)
 
 
 def test_data_is_told_by_the_names_of_folders_alone(kidney, tmp_path):
     (tmp_path / "train_images").mkdir()
-    text = shown(kidney.competition.check(tmp_path))
+    text = refusal(kidney.competition, tmp_path)
     assert f"this looks like the data of {BODY}" in text
     assert "use --competition body, or point --data elsewhere" in text
 
@@ -60,14 +62,14 @@ def test_the_columns_of_the_sample_weigh_more_than_names_and_tables(kidney, body
 
 
 def test_data_one_folder_deeper_is_found(each):
-    text = shown(each.competition.check(each.root.parent))
+    text = refusal(each.competition, each.root.parent)
     assert "lies one folder deeper" in text
     assert f"use --data {each.root}" in text
 
 
 def test_an_unrelated_folder_is_refused_with_what_should_be_there(each, tmp_path):
     (tmp_path / "unrelated").mkdir()
-    text = shown(each.competition.check(tmp_path / "unrelated"))
+    text = refusal(each.competition, tmp_path / "unrelated")
     assert f"this is not the data of {each.competition.slug}" in text
     assert "point --data to the folder that holds sample_submission.csv" in text
 

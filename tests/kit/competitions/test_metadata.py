@@ -7,6 +7,7 @@ from kit.competitions.metadata import MetadataReader
 from kit.competitions.report import Report
 from kit.errors import KitError
 from kit.images.info import ImageInfo
+from kit.local.competitions import metadata_tables
 
 COLUMNS = Columns(
     organ="organ", source="lab", pixel_size="um", group="patient", height="rows", width="columns"
@@ -22,7 +23,7 @@ def written(folder, *rows, header=HEADER, **changes):
 
 def findings(reader, folder, sizes=SIZES):
     report = Report("x")
-    reader.check(report, folder, "train", sizes)
+    metadata_tables.check(report, reader, folder, "train", sizes)
     return [str(finding).replace(str(folder), "DATA") for finding in report.findings]
 
 
@@ -30,7 +31,7 @@ def test_a_table_tells_of_each_image_and_its_group(tmp_path):
     reader = written(tmp_path, "a, lung ,north,0.5,p1,10,12,", "b,spleen,,0.25,p2,10.0,12,x")
     assert reader.info(tmp_path, "a", "train") == ImageInfo(0.5, "lung", "north")
     assert reader.info(tmp_path, "b", "train") == ImageInfo(0.25, "spleen", "")
-    assert reader.group(tmp_path, "b") == "p2"
+    assert metadata_tables.group_of(reader, tmp_path, "b") == "p2"
     assert findings(reader, tmp_path) == []
 
 
@@ -38,7 +39,7 @@ def test_what_no_table_tells_holds_for_all(tmp_path):
     metadata = Metadata(organ="kidney", source="here", pixel_size=0.5)
     reader = MetadataReader(metadata)
     assert reader.info(tmp_path, "a", "test") == ImageInfo(0.5, "kidney", "here")
-    assert reader.group(tmp_path, "a") == "a"
+    assert metadata_tables.group_of(reader, tmp_path, "a") == "a"
     assert findings(reader, tmp_path) == []
 
 
@@ -119,7 +120,7 @@ def test_a_wrong_json_table_is_an_alarm_and_nothing_is_known(tmp_path, text):
     (tmp_path / "t.json").write_text(text)
     assert reader.info(tmp_path, "7", "test") == ImageInfo()
     report = Report("x")
-    reader.check(report, tmp_path, "test", {"7": (1, 1)})
+    metadata_tables.check(report, reader, tmp_path, "test", {"7": (1, 1)})
     (finding,) = report.findings
     assert finding.level == "alarm"
     assert "no table of images" in finding.message
@@ -151,7 +152,7 @@ def test_a_missing_table_or_column_is_an_error_for_groups_and_an_alarm_for_the_r
     (tmp_path / "train.csv").unlink()
     assert "error: file is missing [DATA/train.csv]" in findings(reader, tmp_path)[0]
     with pytest.raises(KitError, match="file is missing"):
-        reader.group(tmp_path, "a")
+        metadata_tables.group_of(reader, tmp_path, "a")
     loose = MetadataReader(Metadata(train="train.csv", columns=Columns(organ="organ")))
     assert "alarm: file is missing [DATA/train.csv]" in findings(loose, tmp_path)[0]
     sizes_only = MetadataReader(Metadata(train="train.csv", columns=Columns(height="h", width="w")))
@@ -162,4 +163,4 @@ def test_an_image_without_row_or_group_has_no_group(tmp_path):
     reader = written(tmp_path, "a,l,n,1, ,10,12,")
     for image_id, shown in (("b", "image b has no row"), ("a", "image a has no patient")):
         with pytest.raises(KitError, match=shown):
-            reader.group(tmp_path, image_id)
+            metadata_tables.group_of(reader, tmp_path, image_id)

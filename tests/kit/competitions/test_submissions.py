@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from kit.local.competitions import submission_files
 from kit.masks import coco, rle
 from kit.predictions import Instances, SemanticMask
 
@@ -90,7 +91,9 @@ def test_a_file_far_from_the_training_images_is_an_alarm(each):
     ]
     path = each.submission(*[[row[column] for column in each.competition.columns] for row in rows])
     sizes = dict.fromkeys(("cc", "dd"), (10, 12))
-    report = each.competition.validate(path, ["cc", "dd"], sizes, expected=each.competition.usual(each.root))
+    expected = each.labelled().plausibility()
+    report, found = submission_files.inspect(each.competition, path, ["cc", "dd"], sizes, expected)
+    assert list(found) == ["cc", "dd"]
     assert any("82.50% of their images, in training" in text for text in alarms(report))
     assert report.facts["foreground where there is any"] == 0.825
 

@@ -2,8 +2,7 @@ import csv
 
 import pytest
 
-from kit import competitions
-from kit.competitions.tables import header_of, read_table, write_submission
+from kit.competitions.tables import header_of, read_table
 from kit.errors import KitError
 
 
@@ -77,19 +76,3 @@ def test_header_of_something_unreadable_is_empty(tmp_path):
     assert header_of(tmp_path) == []
     assert header_of(written(tmp_path, b"\xff\xfe")) == []
     assert header_of(written(tmp_path, b"a,b\nc\n")) == ["a", "b"]
-
-
-def test_a_submission_is_written_in_column_order_with_newlines(tmp_path):
-    path = tmp_path / "out" / "submission.csv"
-    write_submission(
-        path, competitions.get("kidney"), [{"predicted": "1 2", "id": "a"}, {"id": "b", "predicted": ""}]
-    )
-    assert path.read_bytes() == b"id,predicted\na,1 2\nb,\n"
-
-
-def test_a_row_with_other_columns_leaves_the_old_file_alone(tmp_path):
-    path = written(tmp_path, b"old")
-    with pytest.raises(ValueError, match="kidney needs"):
-        write_submission(path, competitions.get("kidney"), [{"id": "a", "rle": ""}])
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]

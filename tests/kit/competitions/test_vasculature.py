@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kit import competitions
-from kit.competitions.tables import write_submission
+from kit.competitions.parsing import parse
+from kit.competitions.presets import PRESETS
 from kit.errors import KitError
+from kit.local.competitions import scores
+from kit.local.competitions.submission_files import write_submission
 from kit.masks import coco
 from kit.predictions import Instances, SemanticMask
 
@@ -35,7 +38,7 @@ def test_a_row_parses_back_to_the_same_instances_best_first(tmp_path_factory, fo
     path = tmp_path_factory.mktemp("rows") / "submission.csv"
     masks = [coco.encode(mask_HW) for mask_HW, _ in found]
     written = Instances(5, 7, np.array([score for _, score in found]), masks)
-    write_submission(path, VESSELS, [VESSELS.row("a", written)])
+    write_submission(path, VESSELS.columns, [VESSELS.row("a", written)])
     assert VESSELS.validate(path, ["a"], {"a": (5, 7)}).ok
     parsed = VESSELS.parse(path)["a"]
     order = sorted(range(len(found)), key=lambda index: -found[index][1])
@@ -49,13 +52,24 @@ def test_the_empty_row_carries_the_size():
     assert row == {"id": "a", "height": "10", "width": "12", "prediction_string": ""}
 
 
+def test_an_image_without_instances_gets_the_competitions_own_word_for_it(tmp_path):
+    preset = PRESETS["vasculature"]
+    own = type(VESSELS)(parse({**preset, "submission": {**preset["submission"], "empty": "none"}}))
+    row = own.row("a", own.empty(10, 40))
+    assert row["prediction_string"] == "none"
+    path = tmp_path / "s.csv"
+    for text in ("none", " none ", "", " "):
+        path.write_text(f"id,height,width,prediction_string\na,10,40,{text}\n")
+        assert own.parse(path)["a"].masks == []
+
+
 def test_a_row_takes_instances_only():
     with pytest.raises(TypeError, match="not SemanticMask"):
         VESSELS.row("a", SemanticMask(1, 1, np.zeros((0, 2), np.int64)))
 
 
 def test_truth_holds_vessels_only_and_each_polygon_once(vasculature):
-    truth = VESSELS.truth(vasculature.root, ["aa", "bb"])
+    truth = vasculature.truth(["aa", "bb"])
     assert truth["bb"].masks == [square()]
     assert len(truth["aa"].masks) == 2
     assert truth["aa"].scores.tolist() == [1.0, 1.0]
@@ -66,12 +80,12 @@ def test_truth_holds_vessels_only_and_each_polygon_once(vasculature):
 
 
 def test_a_tile_belongs_to_its_slide(vasculature):
-    assert VESSELS.group_of(vasculature.root, "bb") == "2"
+    assert vasculature.labelled().group_of("bb") == "2"
     with pytest.raises(KitError, match="image cc has no row"):
-        VESSELS.group_of(vasculature.root, "cc")
+        vasculature.labelled().group_of("cc")
     (vasculature.root / "tile_meta.csv").unlink()
     with pytest.raises(KitError, match="file is missing"):
-        VESSELS.group_of(vasculature.root, "bb")
+        vasculature.labelled().group_of("bb")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +105,7 @@ def test_a_wrong_polygon_names_file_line_tile_and_annotation(vasculature, ring, 
     assert shown in finding.message
     assert finding.where == f"{path}:1 (id aa), annotation 2"
     with pytest.raises(KitError) as caught:
-        VESSELS.truth(vasculature.root, ["aa"])
+        vasculature.truth(["aa"])
     assert shown in str(caught.value)
 
 
@@ -111,11 +125,11 @@ def test_a_polygon_file_that_is_missing_or_no_text_is_named(vasculature):
     path = vasculature.root / "polygons.jsonl"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(KitError, match="not a readable JSON lines file") as caught:
-        VESSELS.train_ids(vasculature.root)
+        vasculature.labelled().train_ids()
     assert caught.value.where == str(path)
     path.unlink()
     with pytest.raises(KitError, match="file is missing"):
-        VESSELS.train_ids(vasculature.root)
+        vasculature.labelled().train_ids()
 
 
 @pytest.mark.parametrize(
@@ -179,8 +193,8 @@ def test_the_score_ranks_all_tiles_together_and_counts_missing_ones():
         "a": Instances(10, 12, np.array([0.9, 0.2]), [square(), nothing]),
         "unknown": Instances(10, 12, np.ones(1), [square()]),
     }
-    score = VESSELS.score(truth, found)
+    score = scores.score(VESSELS, truth, found)
     assert (score.metric, score.per_image) == ("AP@0.6", {})
     assert score.value == pytest.approx(0.5)
     with pytest.raises(KitError, match="prediction of image a is 12 x 10 pixels"):
-        VESSELS.score(truth, {"a": VESSELS.empty(12, 10)})
+        scores.score(VESSELS, truth, {"a": VESSELS.empty(12, 10)})

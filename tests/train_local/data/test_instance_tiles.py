@@ -7,6 +7,7 @@ import torch
 
 from kit.errors import KitError
 from kit.images.slide import open_slide
+from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco as codec
 from train_local.data import prepare
 from train_local.data.instance_tiles import InstanceTiles, collate, target_of
@@ -37,7 +38,7 @@ def test_whole_tiles_come_with_all_their_instances(made):
     examples = tiles(made, WHOLE)
     ids = [path.stem for path, _ in examples._tiles]
     assert set(ids) <= set(made.fold(0).train)
-    truth = competitions.get("vasculature").truth(SAMPLE, ids)
+    truth = LabelledData(competitions.get("vasculature"), SAMPLE).truth(ids)
     x_CHW, target = examples[0, 0]
     for image_id in ids:
         with open_slide(made.image_path(image_id)) as slide:

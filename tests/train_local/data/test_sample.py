@@ -9,6 +9,8 @@ import pytest
 from kit import competitions
 from kit.errors import KitError
 from kit.images.slide import open_slide
+from kit.local.competitions.check import check
+from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco, rle
 from train_local.data.sample import SUMS, add_sample_command, check_sums, make_sample, read_sums
 from train_local.data.seams import source_images
@@ -18,9 +20,13 @@ SAMPLE = ROOT / "sample"
 NAMES = ["kidney", "vasculature"]
 
 
+def labelled(name):
+    return LabelledData(competitions.get(name), SAMPLE / name)
+
+
 def ids_of(name, split):
-    competition = competitions.get(name)
-    return (competition.train_ids if split == "train" else competition.test_ids)(SAMPLE / name)
+    folder = labelled(name)
+    return folder.train_ids() if split == "train" else folder.competition.test_ids(folder.data)
 
 
 def pixels(name, split, image_id):
@@ -43,7 +49,7 @@ def test_the_sample_is_small():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_folder_passes_its_competitions_check(name):
-    report = competitions.get(name).check(SAMPLE / name)
+    report = check(labelled(name))
     assert [str(finding) for finding in report.findings if finding.level != "note"] == []
 
 
@@ -51,7 +57,7 @@ def test_the_folder_passes_its_competitions_check(name):
 def test_every_image_opens_and_every_truth_fits_it(name):
     competition = competitions.get(name)
     for split in ("train", "test"):
-        truth = competition.truth(SAMPLE / name, ids_of(name, split))
+        truth = labelled(name).truth(ids_of(name, split))
         for image_id, true in truth.items():
             image_HWC = pixels(name, split, image_id)
             assert image_HWC.shape == (true.height, true.width, 3)
@@ -86,8 +92,7 @@ def test_no_held_out_tile_continues_a_training_tile():
 
 
 def test_a_stain_groups_tiles_are_on_both_sides_where_it_has_several_images():
-    competition, folder = competitions.get("vasculature"), SAMPLE / "vasculature"
-    groups = {competition.group_of(folder, key) for key in ids_of("vasculature", "train")}
+    groups = {labelled("vasculature").group_of(key) for key in ids_of("vasculature", "train")}
     assert groups == {"1", "2", "3"}
     assert 0.2 < len(ids_of("vasculature", "test")) / 107 < 0.3
 

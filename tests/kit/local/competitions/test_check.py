@@ -3,6 +3,8 @@ import pytest
 
 from kit import competitions
 from kit.errors import KitError
+from kit.local.competitions.check import check
+from kit.local.competitions.labelled import LabelledData
 
 RNG = np.random.default_rng(7)
 RGB_HWC = RNG.integers(0, 255, (10, 12, 3), np.uint8)
@@ -20,35 +22,11 @@ def test_a_good_folder_has_no_errors_or_alarms(each):
     assert report.facts["training images with truth"] == 2
 
 
-def test_kaggles_part_alone_is_enough_on_kaggle(each):
-    for name in (*each.competition.truth_files, "tile_meta.csv"):
-        (each.root / name).unlink(missing_ok=True)
-    assert each.check(need_train=False).ok
-    assert not each.check().ok
-
-
-def test_ids_come_in_the_order_of_the_sample_submission_else_sorted(kidney):
-    assert kidney.competition.test_ids(kidney.root) == ["dd", "cc"]
-    (kidney.root / "sample_submission.csv").unlink()
-    assert kidney.competition.test_ids(kidney.root) == ["cc", "dd"]
-    assert kidney.competition.train_ids(kidney.root) == ["aa", "bb"]
-
-
 def test_neither_sample_submission_nor_test_images(each):
     (each.root / "sample_submission.csv").unlink()
     for image_id in ("cc", "dd"):
         each.competition.image_path(each.root, image_id, "test").unlink()
     assert any("neither sample_submission.csv nor images " in line for line in lines(each.check()))
-
-
-def test_sizes_come_from_the_header(each):
-    each.image("train", "wide", RGB_HWC[:3])
-    assert each.competition.size_of(each.root, "wide") == (3, 12)
-    assert each.competition.size_of(each.root, "cc") == (10, 12)
-    with pytest.raises(KitError, match="image is missing"):
-        each.competition.size_of(each.root, "nobody")
-    with pytest.raises(KitError, match="image cannot be read: File name too long"):
-        each.competition.size_of(each.root, "x" * 400)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -114,18 +92,6 @@ def test_usable_but_unusual_pixels_are_noted(each, array, options, shown):
     assert each.competition.size_of(each.root, "cc") == (10, 12)
 
 
-def test_on_kaggle_one_broken_image_is_an_alarm_and_all_broken_an_error(each):
-    path = each.competition.image_path(each.root, "cc", "test")
-    path.write_bytes(b"II")
-    report = each.check(need_train=False)
-    assert report.ok
-    assert any(
-        line.startswith("alarm") and "its row of the submission stays empty" in line for line in lines(report)
-    )
-    each.competition.image_path(each.root, "dd", "test").write_bytes(b"II")
-    assert not each.check(need_train=False).ok
-
-
 def test_ids_without_image_and_images_without_id_are_reported(each):
     each.competition.image_path(each.root, "dd", "test").rename(
         each.competition.image_path(each.root, "ee", "test")
@@ -147,13 +113,13 @@ def test_ids_listed_twice_are_errors(each):
 
 
 def test_training_ids_listed_twice_are_errors(each):
-    path = each.root / each.competition.truth_files[0]
+    path = each.root / each.labelled().files[0]
     text = path.read_text()
     path.write_text(text + text.splitlines()[-1] + "\n")
     assert f"error: id aa is there twice [{path}] -> keep one of the two" in lines(each.check())
     with pytest.raises(KitError, match="id aa is there twice"):
-        each.competition.truth(each.root, ["aa"])
-    assert list(each.competition.truth(each.root, ["bb"])) == ["bb"]
+        each.truth(["aa"])
+    assert list(each.truth(["bb"])) == ["bb"]
 
 
 def test_a_training_image_may_be_predicted_but_its_id_may_not_mean_two_images(each):
@@ -175,23 +141,10 @@ def test_training_images_without_any_mask_are_an_alarm(kidney, vasculature, tmp_
     (tmp_path / "own.toml").write_text(
         'like = "vasculature"\nname = "own"\n[truth]\nscored = ["blood_vessels"]\n'  # a slip of the pen
     )
-    for report in (kidney.check(), competitions.get(tmp_path / "own.toml").check(vasculature.root)):
+    own = competitions.get(tmp_path / "own.toml")
+    for report in (kidney.check(), check(LabelledData(own, vasculature.root))):
         (alarm,) = [line for line in lines(report) if line.startswith("alarm")]
         assert alarm.startswith("alarm: no training image has a mask")
     for image_id in ("aa", "bb"):
         kidney.competition.image_path(kidney.root, image_id, "train").unlink()
     assert not [line for line in lines(kidney.check()) if line.startswith("alarm")]  # errors enough
-
-
-def test_truth_of_held_out_images_comes_from_the_solution(each):
-    truth = each.competition.truth(each.root, ["cc", "aa"])
-    assert list(truth) == ["cc", "aa"]
-    with pytest.raises(KitError, match="no truth for 2 images, the first is x") as caught:
-        each.competition.truth(each.root, ["x", "aa", "y"])
-    assert " and ".join(each.competition.truth_files) in caught.value.fix
-
-
-def test_training_truth_goes_before_the_solution(kidney):
-    expected = kidney.competition.truth(kidney.root, ["aa"])["aa"].runs.tolist()
-    kidney.table("solution.csv", ("id", "encoding"), ("aa", "1 1"))
-    assert kidney.competition.truth(kidney.root, ["aa"])["aa"].runs.tolist() == expected != []

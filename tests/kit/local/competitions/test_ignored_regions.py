@@ -1,4 +1,4 @@
-"""Detections in ignored regions, and means over thresholds; the rest is in test_vasculature."""
+"""Detections in ignored regions, and means over thresholds."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,9 @@ import pytest
 from kit.competitions.instance import InstanceCompetition
 from kit.competitions.parsing import parse
 from kit.competitions.presets import PRESETS
+from kit.local.competitions.check import check
+from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.scores import score
 from kit.masks import coco
 from kit.predictions import Instances
 
@@ -28,7 +31,7 @@ def image(*boxes, ignored=()):
 
 
 @pytest.mark.parametrize(
-    ("detections", "score"),
+    ("detections", "expected"),
     [
         ([(0, 10)], 1.0),
         ([(20, 30), (0, 10)], 1.0),  # inside an ignored region: not judged
@@ -38,14 +41,14 @@ def image(*boxes, ignored=()):
         ([], 0.0),
     ],
 )
-def test_nobody_judges_detections_that_lie_mostly_in_an_ignored_region(detections, score):
+def test_nobody_judges_detections_that_lie_mostly_in_an_ignored_region(detections, expected):
     truth = {"a": image((0, 10), ignored=[(20, 30)])}
-    assert competition().score(truth, {"a": image(*detections)}).value == pytest.approx(score)
+    assert score(competition(), truth, {"a": image(*detections)}).value == pytest.approx(expected)
 
 
 def test_a_true_instance_in_an_ignored_region_is_found_nevertheless():
     truth = {"a": image((20, 28), ignored=[(18, 30)])}
-    assert competition().score(truth, {"a": image((20, 28))}).value == 1.0
+    assert score(competition(), truth, {"a": image((20, 28))}).value == 1.0
 
 
 def test_unsure_regions_count_as_wrong_unless_they_are_ignored(vasculature):
@@ -60,10 +63,11 @@ def test_unsure_regions_count_as_wrong_unless_they_are_ignored(vasculature):
     scores = {}
     for ignored in ((), ("unsure",)):
         chosen = competition(ignored=list(ignored))
-        truth = chosen.truth(vasculature.root, ["aa"])
+        labelled = LabelledData(chosen, vasculature.root)
+        truth = labelled.truth(["aa"])
         assert len(truth["aa"].ignored) == len(ignored)
-        scores[ignored] = chosen.score(truth, found).value
-        notes = [finding.message for finding in chosen.check(vasculature.root).findings]
+        scores[ignored] = score(chosen, truth, found).value
+        notes = [finding.message for finding in check(labelled).findings]
         what = "only keep detections from being judged" if ignored else "are left out"
         assert f"1 annotations of type unsure {what}" in notes
     assert scores == {(): 0.5, ("unsure",): 1.0}
@@ -72,22 +76,11 @@ def test_unsure_regions_count_as_wrong_unless_they_are_ignored(vasculature):
 def test_detections_need_no_order_to_be_judged():
     truth = {"a": image((0, 10), ignored=[(20, 30)])}
     found = Instances(10, 40, np.array([0.3, 0.9]), [box(0, 10), box(20, 30)])
-    assert competition().score(truth, {"a": found}).value == 1.0
-
-
-def test_an_image_without_instances_gets_the_competitions_own_word_for_it(tmp_path):
-    preset = PRESETS["vasculature"]
-    own = InstanceCompetition(parse({**preset, "submission": {**preset["submission"], "empty": "none"}}))
-    row = own.row("a", own.empty(10, 40))
-    assert row["prediction_string"] == "none"
-    path = tmp_path / "s.csv"
-    for text in ("none", " none ", "", " "):
-        path.write_text(f"id,height,width,prediction_string\na,10,40,{text}\n")
-        assert own.parse(path)["a"].masks == []
+    assert score(competition(), truth, {"a": found}).value == 1.0
 
 
 def test_several_thresholds_are_averaged():
     truth, found = {"a": image((0, 10))}, {"a": image((0, 8))}  # an overlap of 0.8
-    score = competition(iou=[0.5, 0.7, 0.8, 0.9]).score(truth, found)
-    assert score.metric == "mean AP@0.5:0.9"
-    assert score.value == pytest.approx(3 / 4)
+    found = score(competition(iou=[0.5, 0.7, 0.8, 0.9]), truth, found)
+    assert found.metric == "mean AP@0.5:0.9"
+    assert found.value == pytest.approx(3 / 4)

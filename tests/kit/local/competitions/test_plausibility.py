@@ -3,6 +3,7 @@ import pytest
 
 from kit.competitions.report import Report
 from kit.local.competitions import plausibility
+from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco, rle
 from kit.predictions import Instances, SemanticMask
 
@@ -57,7 +58,7 @@ def test_training_images_that_are_half_covered_do_not_excuse_full_ones():
     assert alarms(masks(0.7, 0.7), masks(0.5, 0.3)) == []
 
 
-def test_many_more_empty_rows_than_usual_are_an_alarm():
+def test_many_more_empty_rows_than_in_training_are_an_alarm():
     found = masks(*[0.0] * 9, 0.2)
     assert alarms(found, masks(0.1, 0.2, 0.1)) == [
         "90% of the rows are empty; of the training images, 0% are",
@@ -86,8 +87,8 @@ def test_a_sample_is_even_and_small():
 
 
 def test_the_training_images_of_a_folder_are_described(each, tmp_path):
-    known = each.competition.usual(each.root)
+    known = each.labelled().plausibility()
     assert known.images == 2
     assert 0 < known.shares[0] <= known.shares[1] < 1
     assert (known.area is None) == (each.competition.kind == "semantic")
-    assert each.competition.usual(tmp_path / "nowhere") is None
+    assert LabelledData(each.competition, tmp_path / "nowhere").plausibility() is None

@@ -16,6 +16,8 @@ from pycocotools import mask as coco_api
 from kit import competitions
 from kit.competitions.parsing import parse
 from kit.competitions.presets import PRESETS
+from kit.local.competitions import scores
+from kit.local.competitions.labelled import LabelledData
 from kit.predictions import Instances
 
 # pycocotools asks numpy for its arrays in numpy 1's way.
@@ -46,9 +48,9 @@ def written(folder, competition, images, header, rows):
 
 
 def scored(folder, competition, images):
-    truth = competition.truth(folder, images)
+    truth = LabelledData(competition, folder).truth(images)
     found = competition.parse(folder / "submission.csv", dict.fromkeys(images, (HEIGHT, WIDTH)))
-    return competition.score(truth, found)
+    return scores.score(competition, truth, found)
 
 
 def run_lengths(mask_HW):
@@ -159,4 +161,4 @@ def test_a_second_detection_of_a_truth_in_an_ignored_region_is_not_judged_either
     other = coco_api.encode(np.asfortranarray(pixels((3, 3, 2, 1)).astype(np.uint8)))["counts"]
     truth = Instances(HEIGHT, WIDTH, np.ones(2), [box, other], ignored=[box])
     found = Instances(HEIGHT, WIDTH, np.array([0.9, 0.8, 0.7]), [box, box, other])
-    assert competition.score({"a": truth}, {"a": found}).value == 1.0
+    assert scores.score(competition, {"a": truth}, {"a": found}).value == 1.0

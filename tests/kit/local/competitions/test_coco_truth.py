@@ -9,7 +9,9 @@ import tifffile
 from kit import competitions
 from kit.competitions.parsing import parse
 from kit.errors import KitError
-from kit.local.competitions import truth_readers
+from kit.local.competitions import scores, truth_readers
+from kit.local.competitions.check import check
+from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco, rle
 from kit.predictions import Instances
 
@@ -110,19 +112,19 @@ def pixels(masks):
 
 def test_crowds_and_ignored_categories_are_regions_where_nothing_is_judged(folder):
     competition, data = folder(truth_file(*ANNOTATIONS))
-    truth = competition.truth(data, ["a", "b"])
+    truth = LabelledData(competition, data).truth(["a", "b"])
     assert pixels(truth["a"].masks) == [CELL[1].tolist(), DIVIDING[1].tolist()]
     assert pixels(truth["a"].ignored) == [BLURRED[1].tolist(), CROWD[1].tolist()]
     assert (truth["b"].masks, truth["b"].ignored) == ([], [])
     in_crowd = coco.encode(box(6, 7, 9, 10)[1])
     found = [*truth["a"].masks, in_crowd]
     prediction = Instances(10, 12, np.array([0.8, 0.7, 0.9]), found)
-    assert competition.score(truth, {"a": prediction}).value == pytest.approx(1.0)
+    assert scores.score(competition, truth, {"a": prediction}).value == pytest.approx(1.0)
 
 
 def test_the_check_tells_what_was_repeated_ignored_and_left_out(folder):
     competition, data = folder(truth_file(*ANNOTATIONS))
-    report = competition.check(data)
+    report = check(LabelledData(competition, data))
     assert report.ok
     assert report.facts["training instances"] == 3
     assert report.facts["training images with truth"] == 2
@@ -138,7 +140,7 @@ def test_the_check_tells_what_was_repeated_ignored_and_left_out(folder):
 
 def test_a_mask_of_the_whole_image_is_the_union_of_what_is_scored_crowds_included(folder):
     competition, data = folder(truth_file(*ANNOTATIONS), SEMANTIC)
-    truth = competition.truth(data, ["a", "b"])
+    truth = LabelledData(competition, data).truth(["a", "b"])
     expected_HW = CELL[1] | DIVIDING[1] | CROWD[1]
     assert np.array_equal(rle.decode(truth["a"].runs, 10, 12), expected_HW)
     assert len(truth["b"].runs) == 0
@@ -150,14 +152,14 @@ def test_a_mask_of_the_whole_image_is_the_union_of_what_is_scored_crowds_include
 def test_without_names_every_category_is_scored(folder):
     text = SEMANTIC.replace('scored = ["cell", "dividing"]', "")
     competition, data = folder(truth_file(annotation(BLURRED, "debris")), text)
-    truth = competition.truth(data, ["a"])
+    truth = LabelledData(competition, data).truth(["a"])
     assert np.array_equal(rle.decode(truth["a"].runs, 10, 12), BLURRED[1])
 
 
 def test_held_out_images_have_a_file_of_their_own(folder):
     competition, data = folder(truth_file(*ANNOTATIONS))
     (data / "test.json").write_text(json.dumps(truth_file(annotation(CELL), names=("test/c/image",))))
-    truth = competition.truth(data, ["c", "a"])
+    truth = LabelledData(competition, data).truth(["c", "a"])
     assert pixels(truth["c"].masks) == [CELL[1].tolist()]
     assert len(truth["a"].masks) == 2
 
@@ -166,7 +168,7 @@ def test_faults_of_single_annotations_are_all_reported_with_their_place(folder):
     size = {"size": [10, 12], "counts": [100, 10]}
     bad = (annotation((size, None)), annotation(([[0, 0, 5]], None), image=2))
     competition, data = folder(truth_file(annotation(CELL), *bad))
-    found = [(finding.message, finding.where) for finding in competition.check(data).findings]
+    found = [(finding.message, finding.where) for finding in check(LabelledData(competition, data)).findings]
     path = data / "train.json"
     assert found[0][0].startswith("mask covers 110 pixels")
     assert found[0][1] == f"{path} (id a), annotation 2"
@@ -179,7 +181,7 @@ def test_an_image_of_another_size_than_its_file_says_is_refused(folder):
     value["images"][0].update(height=12, width=10)
     competition, data = folder(value)
     with pytest.raises(KitError, match="this image is 12 x 10, its own header 10 x 12"):
-        competition.truth(data, ["a"])
+        LabelledData(competition, data).truth(["a"])
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_two_names_of_one_image_and_names_of_none_are_refused(folder, name, prob
     value["images"][1]["file_name"] = name
     competition, data = folder(value)
     with pytest.raises(KitError) as caught:
-        competition.train_ids(data)
+        LabelledData(competition, data).train_ids()
     assert caught.value.problem == problem
     assert caught.value.where == f"{data / 'train.json'}, image 2"
 
@@ -204,7 +206,7 @@ def test_a_category_that_is_not_in_the_file_is_refused(folder, name):
     text = TOML.replace(f"{name} = [", f'{name} = ["cells", ')
     competition, data = folder(truth_file(), text)
     with pytest.raises(KitError, match="there is no category 'cells'") as caught:
-        competition.train_ids(data)
+        LabelledData(competition, data).train_ids()
     assert caught.value.fix == "the file's categories are: blurred, cell, debris, dividing"
 
 

@@ -1,0 +1,127 @@
+"""Check of a whole data folder before training: layout, tables, image headers and truth."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from kit.competitions.definition import ID, Split
+from kit.competitions.layout import SAMPLE_SUBMISSION
+from kit.competitions.report import Report
+from kit.competitions.submissions import areas_of, repeated
+from kit.errors import KitError
+from kit.images.header import read_header, require_rgb8
+from kit.local.competitions import metadata_tables
+from kit.local.competitions.annotations import distinct
+from kit.local.competitions.labelled import KEEP_ONE, LabelledData
+from kit.local.competitions.truth_readers import AnnotatedTruth, TruthEntry
+
+Sizes = dict[str, tuple[int, int]]
+
+
+def check(labelled: LabelledData) -> Report:
+    """Check layout, tables, images (headers) and truth of a folder; never raises for bad data.
+
+    Args:
+        labelled: the folder; truth decoded here is not decoded again when it is asked for.
+    """
+    report = Report(str(labelled.data))
+    if not labelled.competition.check_folder(report, labelled.data):
+        return report
+    test = _check_test(report, labelled)
+    train = _check_train(report, labelled)
+    for image_id in [key for key in test if train.get(key, test[key]) != test[key]]:
+        text = f"{image_id} is the id of a training image and of another one to predict"
+        report.error(text, str(labelled.data), "rename one of them: truth and scores go by the id alone")
+    return report
+
+
+def _check_test(report: Report, labelled: LabelledData) -> Sizes:
+    """Check the images to predict; return the sizes of those that can be used."""
+    competition, data = labelled.competition, labelled.data
+    try:
+        ids = competition.test_ids(data)
+    except KitError as error:
+        report.take(error)
+        return {}
+    listed = data / SAMPLE_SUBMISSION
+    for image_id in repeated(ids):
+        report.error(f"id {image_id} is there twice", str(listed), "download the table again")
+    sizes = _check_headers(report, labelled, dict.fromkeys(ids), "test")
+    report.facts["test images"] = float(len(sizes))
+    metadata_tables.check(report, competition.metadata, data, "test", sizes)
+    pattern = competition.image_pattern("test")
+    unlisted = sorted(set(pattern.ids(data)) - set(ids))
+    if unlisted:
+        more = f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
+        name = pattern.text.replace(ID, unlisted[0])
+        text = f"image {name}{more} is not in {SAMPLE_SUBMISSION}"
+        report.alarm(text, str(listed), "only listed images are predicted")
+    return sizes
+
+
+def _check_train(report: Report, labelled: LabelledData) -> Sizes:
+    """Check the images with truth; return the sizes of those that can be used."""
+    path = labelled.data / labelled.files[0]
+    try:
+        entries = labelled.entries(labelled.files[0])
+    except KitError as error:
+        report.take(error)
+        return {}
+    for image_id in repeated(entry.id for entry in entries):
+        report.error(f"id {image_id} is there twice", str(path), KEEP_ONE)
+    sizes = _check_headers(report, labelled, [entry.id for entry in entries], "train")
+    empty = bool(sizes)
+    for entry in entries:
+        if entry.id in sizes:
+            try:
+                truth = labelled.decode(entry, sizes[entry.id])
+                empty = empty and not areas_of(truth).any()
+            except KitError as error:
+                report.take(error, entry.where)
+                empty = False
+    if empty:
+        report.alarm("no training image has a mask", str(path), "does the definition name what is scored?")
+    metadata_tables.check(report, labelled.competition.metadata, labelled.data, "train", sizes)
+    report.facts["training images with truth"] = float(len(sizes))
+    reader = labelled.reader
+    if labelled.competition.kind == "instance" and isinstance(reader, AnnotatedTruth):
+        _note_annotations(report, reader, entries)
+    return sizes
+
+
+def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], split: Split) -> Sizes:
+    """Check the headers of images; return the sizes of those that can be used."""
+    sizes: Sizes = {}
+    faults: list[KitError] = []
+    for image_id in ids:
+        path = labelled.competition.image_path(labelled.data, image_id, split)
+        try:
+            header = read_header(path)
+            for note in require_rgb8(header):
+                report.note(note, str(path))
+        except KitError as error:
+            faults.append(error)
+            continue
+        if header.layout == "planar":
+            report.note("its channels come first (separate planes); they are read as RGB", str(path))
+        sizes[image_id] = (header.height, header.width)
+    for fault in faults:
+        report.take(fault)
+    return sizes
+
+
+def _note_annotations(report: Report, reader: AnnotatedTruth, entries: Sequence[TruthEntry]) -> None:
+    """Report the number of instances, and which annotations are repeated, ignored or left out."""
+    drawn = [item for entry in entries for item in reader.annotations(entry)]
+    kept = [item for entry in entries for item in distinct(reader.annotations(entry))]
+    roles = Counter((reader.role(item), item.type, item.crowd) for item in kept)
+    instances = sum(count for (role, _, _), count in roles.items() if role == "scored")
+    report.facts["training instances"] = float(instances)
+    if repetitions := sum(reader.role(item) == "scored" for item in drawn) - instances:
+        report.note(f"{repetitions} repeated polygons are taken once", report.subject)
+    for (role, kind, crowd), count in sorted(roles.items()):
+        if role != "scored":
+            what = "only keep detections from being judged" if role == "ignored" else "are left out"
+            name = f"crowds of type {kind}" if crowd else f"annotations of type {kind}"
+            report.note(f"{count} {name} {what}", report.subject)

@@ -1,0 +1,134 @@
+"""The truth of a competition's folder: every file is read once, every image's truth is decoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from kit.competitions.competition import Competition
+from kit.competitions.submissions import repeated
+from kit.errors import KitError
+from kit.local.competitions import metadata_tables, plausibility, truth_readers
+from kit.local.competitions.plausibility import Plausibility
+from kit.local.competitions.truth_readers import TruthEntry
+from kit.masks import coco, rle
+from kit.predictions import Instances, Prediction, SemanticMask
+
+KEEP_ONE = "keep one of the two"
+
+
+class LabelledData:
+    """A competition's folder together with its truth.
+
+    A command makes one object and hands it on, so that checking a folder, listing its training images and
+    taking their truth read and decode everything once:
+
+        labelled = LabelledData(competition, data)
+        check(labelled).require_ok()             # reads polygons.jsonl, decodes 82 tiles
+        labelled.truth(labelled.train_ids())     # neither reads nor decodes anything again
+
+    It keeps what it has read: files that change later are not read again.
+
+    Args:
+        competition: the competition.
+        data: its folder.
+
+    Attributes:
+        files: where truth is looked for, in this order: the training truth, then the held-out images' if the
+            definition names a file for it.
+        reader: reads the competition's form of truth.
+    """
+
+    def __init__(self, competition: Competition, data: Path) -> None:
+        self.competition, self.data = competition, data
+        truth = competition.format.truth
+        self.files = tuple(name for name in (truth.file, truth.solution) if name)
+        self.reader = truth_readers.reader(competition.format)
+        self._entries: dict[str, list[TruthEntry]] = {}
+        self._decoded: dict[str, Prediction] = {}
+
+    def entries(self, file: str) -> list[TruthEntry]:
+        """Return the entries of one of `files`, not yet decoded.
+
+        Raises:
+            KitError: the file is missing or not of the form the definition says.
+        """
+        if file not in self._entries:
+            self._entries[file] = list(self.reader.entries(self.data, file))
+        return self._entries[file]
+
+    def train_ids(self) -> list[str]:
+        """Return the ids in the training truth, sorted.
+
+        Raises:
+            KitError: as `entries`.
+        """
+        return sorted({entry.id for entry in self.entries(self.files[0])})
+
+    def group_of(self, image_id: str) -> str:
+        """Return what must not be split across folds (patient, slide); the id itself if no table says.
+
+        Raises:
+            KitError: the table is missing or has no group for this image.
+        """
+        return metadata_tables.group_of(self.competition.metadata, self.data, image_id)
+
+    def truth(self, ids: Iterable[str]) -> dict[str, Prediction]:
+        """Return the truth of some images, in the order of their ids.
+
+        Raises:
+            KitError: an id has no truth or its truth is invalid (names file, row and reason).
+        """
+        wanted = list(dict.fromkeys(ids))
+        found: dict[str, TruthEntry] = {}
+        for file in self.files:
+            missing = set(wanted) - set(found)
+            if missing and self.reader.exists(self.data, file):
+                entries = [entry for entry in self.entries(file) if entry.id in missing]
+                if twice := repeated(entry.id for entry in entries):
+                    raise KitError(f"id {twice[0]} is there twice", where=self.data / file, fix=KEEP_ONE)
+                found |= {entry.id: entry for entry in entries}
+        absent = [image_id for image_id in wanted if image_id not in found]
+        if absent:
+            raise KitError(
+                f"no truth for {len(absent)} image{'s' if len(absent) > 1 else ''}, the first is {absent[0]}",
+                where=self.data,
+                fix=f"truth is looked for in {' and '.join(self.files)}",
+            )
+        return {image_id: self.decode(found[image_id]) for image_id in wanted}
+
+    def decode(self, entry: TruthEntry, size: tuple[int, int] | None = None) -> Prediction:
+        """Return the truth of one image.
+
+        Args:
+            entry: one of `entries`.
+            size: height and width of the image; None reads the header of its file.
+
+        Raises:
+            KitError: the truth is invalid, or the image cannot be read; names file, line and reason.
+        """
+        if entry.where not in self._decoded:
+            height, width = size or self.competition.size_of(self.data, entry.id)
+            self._decoded[entry.where] = self._decode(entry, height, width)
+        return self._decoded[entry.where]
+
+    def _decode(self, entry: TruthEntry, height: int, width: int) -> Prediction:
+        """Return all regions together, or the regions that count beside those where nothing is judged."""
+        regions = self.reader.regions(entry, height, width)
+        if self.competition.kind == "semantic":
+            return SemanticMask(height, width, rle.union(region.runs for region in regions))
+        masks: list[bytes] = []
+        ignored: list[bytes] = []
+        for region in regions:
+            (ignored if region.ignored else masks).append(coco.from_runs(region.runs, height, width))
+        return Instances(height, width, np.ones(len(masks)), masks, ignored)
+
+    def plausibility(self) -> Plausibility | None:
+        """Return what the masks of the training images are like; None without usable truth."""
+        try:
+            ids = plausibility.sample(self.train_ids())
+            return plausibility.describe(self.truth(ids).values())
+        except KitError:
+            return None
