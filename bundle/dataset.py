@@ -6,7 +6,6 @@ whatever else lies in the folder is reported, not touched.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,9 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from kit import manifest
-from kit.artefacts import canonical_json, sha256_bytes, sha256_file, write_bytes
+from kit.artefacts import (
+    atomic_file,
+    canonical_json,
+    remove_leftovers,
+    sha256_bytes,
+    sha256_file,
+    write_bytes,
+)
 from kit.errors import KitError
 from kit.local.kaggle_names import mangle
+from kit.local.place_file import place_file
 from kit.manifest import Entry, Manifest
 
 METADATA = "dataset-metadata.json"
@@ -138,8 +145,7 @@ def write(
         dataset=folder.name, files=[content.entry for content in contents], targets=sorted(set(targets))
     )
     former = _former_files(folder)
-    for unfinished in folder.rglob(".*.tmp"):
-        unfinished.unlink()
+    remove_leftovers(folder)
     for content in contents:
         _place(folder / content.entry.file, content)
     removed = sorted(former - set(names))
@@ -147,7 +153,11 @@ def write(
         try:
             (folder / name).unlink(missing_ok=True)
         except OSError as error:
-            raise _cannot("remove", folder / name, error) from error
+            raise KitError(
+                f"cannot remove {name}: {error.strerror}",
+                where=folder,
+                fix="make the folder writable, then run the command again",
+            ) from error
     # The manifest last: with it the dataset is complete.
     for name, value in ((METADATA, dict(metadata)), (manifest.NAME, made.as_dict())):
         data = canonical_json(value).encode()
@@ -175,30 +185,8 @@ def _place(path: Path, content: Content) -> None:
     if isinstance(content.source, bytes):
         write_bytes(path, content.source)
         return
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not (content.link and _linked(content.source, temporary)):
-            shutil.copyfile(content.source, temporary)
-            with temporary.open("rb+") as stream:
-                os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise _cannot("write", path, error) from error
-
-
-def _cannot(what: str, path: Path, error: OSError) -> KitError:
-    return KitError(
-        f"cannot {what} {path.name}: {error.strerror}",
-        where=path.parent,
-        fix="free space on that disk or choose a writable folder, then run the command again",
-    )
-
-
-def _linked(source: Path, path: Path) -> bool:
-    """Hard-link a file; False where the two folders are on different disks or links are not supported."""
-    try:
-        os.link(source, path)
-    except OSError:
-        return False
-    return True
+    if content.link:
+        place_file(content.source, path)
+        return
+    with atomic_file(path) as temporary:
+        shutil.copyfile(content.source, temporary)

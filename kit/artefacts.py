@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and the JSON beside them that says what made them.
+"""Files that are complete or absent, and the JSON beside them that says what made them.
 
 Write to a temporary name, fsync, rename; the JSON last. A step killed anywhere leaves either the old
 artefact, the new one, or one without its JSON, which counts as absent.
@@ -6,10 +6,13 @@ artefact, the new one, or one without its JSON, which counts as absent.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import glob
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +22,7 @@ from kit.errors import KitError
 
 SIDECAR_SCHEMA = 1
 _BLOCK = 1 << 20
+_FIX = "free space on that disk or choose a writable folder; what was there before is unchanged"
 
 
 def canonical_json(value: Any) -> str:
@@ -46,45 +50,63 @@ def sha256_file(path: Path) -> str:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends well, and is gone if not.
+def atomic_file(path: Path, *, fix: str = _FIX) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; what the block writes there takes the place of `path` at once.
 
-    Readers see the old file or the new one, never half of it. For files too large to be held in memory twice.
+    The file appears only when the block ends without an error and its bytes are on disk. Readers see the old
+    file or the new one, never half of it. A killed process leaves ".<name>.<random>.tmp", see
+    `remove_leftovers`. The folder itself is not synced: after a power failure the old file may be there
+    again, and a JSON beside it that describes the new one is refused by its sha256.
+
+    Args:
+        path: the file; its folder is made if it is missing.
+        fix: advice for the message.
 
     Raises:
         KitError: the folder cannot be written or the disk is full; the old file is untouched.
     """
-    temporary: Path | None = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    in_block = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        temporary = Path(name)
+        in_block = True
         yield temporary
-        with temporary.open("rb+") as stream:
+        in_block = False
+        with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
+        if in_block and not _is_of_writing(error, temporary):
+            raise
         raise KitError(
-            f"cannot write {path.name}: {error.strerror or error}",
-            where=path.parent,
-            fix="free space on that disk or choose a writable folder; what was there before is unchanged",
+            f"cannot write {path.name}: {error.strerror or error}", where=path.parent, fix=fix
         ) from error
     finally:
-        if temporary is not None:
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
+def _is_of_writing(error: OSError, temporary: Path) -> bool:
+    """Whether a block failed on its own file, not on an image it read or a process it talked to."""
+    if error.filename is None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return str(error.filename) == str(temporary)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
-    """Put `data` at `path` atomically, as `whole` does."""
-    with whole(path) as temporary:
+    """Put `data` at `path` atomically, as `atomic_file` does."""
+    with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete what killed processes left half-written below a folder; nobody else may be writing there."""
-    for path in folder.rglob(".*.tmp"):
+def remove_leftovers(place: Path) -> None:
+    """Delete what killed processes left half-written; nobody else may be writing there.
+
+    Args:
+        place: a folder: everything below it; any other path: what writers of this one file left beside it.
+    """
+    pattern = f".{glob.escape(place.name)}.*.tmp"
+    for path in place.rglob(".*.tmp") if place.is_dir() else place.parent.glob(pattern):
         path.unlink(missing_ok=True)
 
 

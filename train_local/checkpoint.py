@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 
 import kit
-from kit.artefacts import read_sidecar, sidecar_path, write_sidecar
+from kit.artefacts import atomic_file, read_sidecar, sidecar_path, write_sidecar
 from kit.errors import KitError
 from kit.local.console import console
 
@@ -71,22 +70,11 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
         KitError: the disk is full or the folder cannot be written.
     """
     path = folder / f"step-{step:08d}.pt"
-    temporary = folder / f".{path.name}.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    advice = "free space on that disk and run the same command again; it goes on from the checkpoint before"
+    with atomic_file(path, fix=advice) as temporary:
         with temporary.open("wb") as stream:
             torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
         sidecar_path(path).unlink(missing_ok=True)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise KitError(
-            f"cannot write a checkpoint: {error.strerror or error}",
-            where=folder,
-            fix="free space on that disk and run the same command again; it goes on from the one before",
-        ) from error
     write_sidecar(
         path,
         kind="checkpoint",

@@ -24,7 +24,7 @@ from kit.inference.layout import Layout, layout
 from kit.inference.prefetch import Prefetch, WriteBehind
 from kit.inference.reader import BandSource, Batch, batches, require_pixels
 from kit.inference.settings import SemanticSettings
-from kit.inference.store import MapWriter
+from kit.inference.store import write_map
 from kit.inference.tiles import Tile
 
 Output = Literal["logit", "sigmoid", "softmax"]
@@ -172,7 +172,7 @@ def predict_map(
     batcher = Batcher(batch_size or _batch_size(settings, plan, device), where=where)
     windows = batches(source, plan, batcher.size, skip_background=settings.skip_background)
     done = skipped = 0
-    with MapWriter(target, *size, settings.stored) as file:
+    with write_map(target, *size, settings.stored) as file:
         blend = _BLENDS[settings.blend](plan, file)
         with (
             Prefetch(_tensors(windows, pinned=device.type == "cuda"), _READ_AHEAD) as waiting,
@@ -186,7 +186,6 @@ def predict_map(
                 if on_batch is not None:
                     on_batch(done, len(plan))
         blend.finish()
-        file.finish()
     if on_skipped is not None and settings.skip_background:
         on_skipped(skipped, len(plan))
     return target

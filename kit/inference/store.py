@@ -1,26 +1,23 @@
-"""What a pass leaves on disk: probability maps or run-length coded detections, whole or absent."""
+"""What a pass leaves on disk: probability maps or run-length coded detections, complete or absent."""
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import io
 import itertools
 import os
-import tempfile
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.artefacts import sha256_json, write_bytes
+from kit.artefacts import atomic_file, sha256_json, write_bytes
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
@@ -135,43 +132,40 @@ def pass_file(
     return out / f"{member.name}-{identity[:12]}" / folder / (image_id + suffix)
 
 
-class MapWriter:
-    """A .npy map written from its first row to its last; the file appears only when it is whole.
+@contextmanager
+def write_map(target: Path, height: int, width: int, stored: str) -> Iterator[MapWriter]:
+    """Yield a writer of a .npy map; the file appears when the block ends and has all its rows.
 
     Args:
         target: the file.
         height: rows it will have.
         width: columns.
         stored: "uint8" or "uint16".
+
+    Raises:
+        KitError: the disk is full or the folder is not writable.
+    """
+    with atomic_file(target) as temporary, temporary.open("wb") as stream:
+        writer = MapWriter(stream, (height, width), np.dtype(stored).newbyteorder("<"))
+        yield writer
+        stream.flush()
+        assert writer.written == height, f"{writer.written} rows of {height} were written"
+
+
+class MapWriter:
+    """Writes a .npy map from its first row to its last, see `write_map`.
+
+    Args:
+        stream: the file.
+        shape: rows, columns.
+        dtype: of the map.
     """
 
-    def __init__(self, target: Path, height: int, width: int, stored: str) -> None:
-        self._target, self._shape = target, (height, width)
-        self.dtype = np.dtype(stored).newbyteorder("<")
-        self._written = self._unsynced = 0
-        self._temporary: Path | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(
-                dir=self._target.parent, prefix=f".{self._target.name}.", suffix=".tmp"
-            )
-        except OSError as error:
-            raise self._cannot(error) from error
-        self._temporary, self._stream = Path(name), os.fdopen(handle, "wb")
-        header = {"descr": self.dtype.str, "fortran_order": False, "shape": self._shape}
-        np.lib.format.write_array_header_1_0(self._stream, header)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # A full disk was reported when it was met; closing would meet it again.
-        with contextlib.suppress(OSError):
-            self._stream.close()
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
+    def __init__(self, stream: BinaryIO, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+        self._stream, self.dtype = stream, dtype
+        self.written = self._unsynced = 0
+        header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
 
     def append(self, rows_HW: Levels) -> None:
         """Write the next rows.
@@ -180,49 +174,15 @@ class MapWriter:
             rows_HW: (any number, width) of `dtype`, contiguous.
 
         Raises:
-            KitError: the disk is full.
+            OSError: the disk is full; `write_map` makes a `KitError` of it.
         """
-        try:
-            self._stream.write(rows_HW.data)
-            self._unsynced += rows_HW.nbytes
-            if self._unsynced >= _SYNC_BYTES:
-                self._stream.flush()
-                os.fdatasync(self._stream.fileno())
-                self._unsynced = 0
-        except OSError as error:
-            raise self._cannot(error) from error
-        self._written += len(rows_HW)
-
-    def finish(self) -> None:
-        """Make the file appear.
-
-        Raises:
-            KitError: the disk is full or the folder is not writable.
-        """
-        assert self._written == self._shape[0], f"{self._written} rows of {self._shape[0]} were written"
-        assert self._temporary is not None, "the writer was not entered"
-        try:
+        self._stream.write(rows_HW.data)
+        self.written += len(rows_HW)
+        self._unsynced += rows_HW.nbytes
+        if self._unsynced >= _SYNC_BYTES:
             self._stream.flush()
-            os.fsync(self._stream.fileno())
-            self._stream.close()
-            self._temporary.chmod(0o644)
-            self._temporary.replace(self._target)
-        except OSError as error:
-            raise self._cannot(error) from error
-        self._temporary = None
-
-    def _cannot(self, error: OSError) -> KitError:
-        return KitError(
-            f"cannot write {self._target.name}: {error.strerror or error}",
-            where=self._target.parent,
-            fix="free space on that disk or choose a writable scratch folder",
-        )
-
-
-def drop_unfinished(target: Path) -> None:
-    """Remove what a process that died while it wrote a map to `target` left: up to two bytes a pixel."""
-    for part in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        part.unlink(missing_ok=True)
+            os.fdatasync(self._stream.fileno())
+            self._unsynced = 0
 
 
 class StoredMap:

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from kit.artefacts import whole
+from kit.artefacts import atomic_file
 from kit.errors import KitError
 
 
@@ -27,26 +27,17 @@ def place_file(source: Path, target: Path) -> None:
     """
     if not source.is_file():
         raise KitError("the file to place is missing", where=source, fix="run the step that writes it again")
-    if not _link(source.resolve(), target):
-        with whole(target) as temporary:
+    with atomic_file(target) as temporary:
+        # A rename between two names of one file does nothing (POSIX): then the target is there already, and
+        # `atomic_file` removes the temporary name.
+        if not _linked(source.resolve(), temporary):
             shutil.copyfile(source, temporary)  # in blocks, so that memory does not grow with the file
 
 
-def _link(source: Path, target: Path) -> bool:
-    """Whether the target is now a hard link to the source.
-
-    It cannot be where the folders are on different disks, or where the file system or its rules refuse.
-    """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+def _linked(source: Path, path: Path) -> bool:
+    """Hard-link a file; False where the folders are on different disks, or where the file system refuses."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
-        os.link(source, temporary)
-        temporary.replace(target)
+        os.link(source, path)
     except OSError:
         return False
-    finally:
-        # POSIX: a rename between two links of one file does nothing and keeps both. That is the case when
-        # the target was placed before, so the temporary name has to go in any case.
-        temporary.unlink(missing_ok=True)
     return True

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -119,3 +120,41 @@ def test_sidecar_completes_an_artefact_and_notices_damage(tmp_path):
     path.unlink()
     with pytest.raises(KitError, match="weights file is missing"):
         artefacts.read_sidecar(path, kind="weights")
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "deep" / "map.npy"
+    artefacts.write_bytes(target, b"old")
+
+    def fail():
+        with artefacts.atomic_file(target) as temporary:
+            temporary.write_bytes(b"new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert [(path.name, path.read_bytes()) for path in target.parent.iterdir()] == [("map.npy", b"old")]
+
+
+def test_a_file_that_cannot_be_read_is_not_told_as_one_that_cannot_be_written(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"image\.tiff"), artefacts.atomic_file(tmp_path / "map.npy"):
+        (tmp_path / "image.tiff").read_bytes()
+    with pytest.raises(OSError, match="Input/output"), artefacts.atomic_file(tmp_path / "map.npy"):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "folder").write_text("")
+    message = r"cannot write map.npy: File exists[\s\S]*fix:   choose --out"
+    target = tmp_path / "folder" / "map.npy"
+    with pytest.raises(KitError, match=message), artefacts.atomic_file(target, fix="choose --out"):
+        pass
+
+
+def test_leftovers_of_a_folder_or_of_one_file_are_removed(tmp_path):
+    for name in ("a/.b[1].npy.0f.tmp", "a/.other.npy.0f.tmp", "a/b[1].npy", "a/c.tmp"):
+        artefacts.write_bytes(tmp_path / name, b"")
+    artefacts.remove_leftovers(tmp_path / "a" / "b[1].npy")
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {".other.npy.0f.tmp", "b[1].npy", "c.tmp"}
+    artefacts.remove_leftovers(tmp_path)
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"b[1].npy", "c.tmp"}

@@ -63,7 +63,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(KitError, match="cannot write a checkpoint: No space left on device") as error:
+    with pytest.raises(KitError, match=r"cannot write step-00000002\.pt: No space left on device") as error:
         checkpoint.save(tmp_path, 2, state(2), identity="run")
     assert "free space" in str(error.value)
     assert checkpoint.load(tmp_path, identity="run")["step"] == 1

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.artefacts import read_sidecar, sidecar_path, write_bytes, write_sidecar
+from kit.artefacts import atomic_file, read_sidecar, sidecar_path, write_bytes, write_sidecar
 from kit.errors import KitError
 from kit.images.slide import open_slide
 from kit.predictions import SemanticMask
@@ -106,26 +105,13 @@ def _shrink(band: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
 
 
 @contextlib.contextmanager
-def _whole_array(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
-    """A memory-mapped uint8 array that appears under its name only when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+def _new_array(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]]:
+    """Yield a memory-mapped uint8 array; its file appears when the block ends without an error."""
+    advice = f"free {int(np.prod(shape)) >> 20} MiB on that disk or choose another --out"
+    with atomic_file(path, fix=advice) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         yield array
         array.flush()
-        del array
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise KitError(
-            f"cannot write {path.name}: {error.strerror or error}",
-            where=path.parent,
-            fix=f"free {int(np.prod(shape)) >> 20} MiB on that disk or choose another --out",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _grey_sums(band_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -197,8 +183,8 @@ def write(
         height, width = -(-slide.height // reduction), -(-slide.width // reduction)
         grey = []
         with (
-            _whole_array(files.image, (height, width, 3)) as image_HWC,
-            _whole_array(files.mask, (height, width)) as mask_HW,
+            _new_array(files.image, (height, width, 3)) as image_HWC,
+            _new_array(files.mask, (height, width)) as mask_HW,
         ):
             for row in range(0, height, BAND):
                 y0, y1 = row * reduction, min((row + BAND) * reduction, slide.height)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kit.artefacts import canonical_json, sha256_file, sha256_json, whole
+from kit.artefacts import atomic_file, canonical_json, sha256_file, sha256_json
 from kit.errors import KitError
 from kit.local.pretrained.checkpoint_formats import Kind, Reset, recognise
 from kit.local.pretrained.read import read_tensors
@@ -82,7 +82,7 @@ def convert(
         "missing": [name for name in wanted if name.startswith(kind.part) and name not in tensors],
     }
     try:
-        with whole(out) as temporary:
+        with atomic_file(out) as temporary:
             save_file(_apart(tensors), temporary, metadata={HEADER: canonical_json(header)})
     except SafetensorError as error:
         raise KitError(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from kit.artefacts import atomic_file
 from kit.errors import KitError
 from kit.manifest import Entry
 from submission.runtime.inputs.mounts import File
@@ -114,9 +115,10 @@ class Restorer:
         if entry.members and (folder := self._unpacked(entry.members)):
             try:
                 return Found(entry, self._pack(entry, folder), "packed again")
-            except OSError as error:
+            except (KitError, OSError) as error:
+                reason = error.problem if isinstance(error, KitError) else error.strerror or error
                 raise KitError(
-                    f"{name} was unpacked and cannot be packed again: {error.strerror or error}",
+                    f"{name} was unpacked and cannot be packed again: {reason}",
                     where=self.scratch,
                     fix="free space there, or point TMPDIR to another disk",
                 ) from error
@@ -167,13 +169,14 @@ class Restorer:
         assert entry.members is not None
         top = _common_top(entry.members)
         target = self.scratch / PurePosixPath(entry.file).name
-        temporary = target.with_name(target.name + ".tmp")
-        # Mounts date files to 1970, which a zip cannot hold and would refuse.
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
+        with (
+            atomic_file(target) as temporary,
+            # Mounts date files to 1970, which a zip cannot hold and would refuse.
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive,
+        ):
             for name in entry.members:
                 inside = folder / name
                 archive.write(inside if inside.is_file() else folder / name.removeprefix(top), name)
-        temporary.replace(target)
         return target
 
     def _complaint(self, entry: Entry, hashes: dict[Path, str]) -> KitError:

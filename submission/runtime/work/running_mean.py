@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kit.inference.fusion import mean_bands
-from kit.inference.store import MapWriter, levels_of, open_map
+from kit.inference.store import levels_of, open_map, write_map
 
 
 def fold(files: Sequence[Path], weights: Sequence[float], target: Path) -> None:
@@ -28,8 +28,7 @@ def fold(files: Sequence[Path], weights: Sequence[float], target: Path) -> None:
         return
     maps = [open_map(path) for path in files]
     height, width = maps[0].shape
-    with MapWriter(target, height, width, "uint16") as writer:
+    with write_map(target, height, width, "uint16") as writer:
         for _, mean_HW in mean_bands(maps, weights):
             levels_HW = np.rint(mean_HW * levels_of(writer.dtype)).clip(0, levels_of(writer.dtype))
             writer.append(levels_HW.astype(writer.dtype))
-        writer.finish()

@@ -16,9 +16,9 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from kit.artefacts import write_json, write_text
+from kit.artefacts import remove_leftovers, write_json, write_text
 from kit.errors import KitError
-from kit.inference.store import drop_unfinished, pass_file
+from kit.inference.store import pass_file
 from submission.runtime.plan.costs import Costs, reserve_seconds
 from submission.runtime.work.workers import Crew
 from submission.runtime.inputs.install import offline_environment
@@ -352,7 +352,7 @@ class Supervisor:
             return
         self.setbacks[job.image] = problem
         if isinstance(job, PassTask):
-            drop_unfinished(self._result_of(job))
+            remove_leftovers(self._result_of(job))
         follows = self.schedule.failed(job, stage, problem)
         what = f"row of rung {job.rung + 1}" if isinstance(job, FuseTask) else f"pass {job.index + 1}"
         self.journal.problem(f"{what}, image {job.image}: {problem}; {follows}", stage=stage, trace=trace)

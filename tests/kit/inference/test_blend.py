@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from kit.inference.blend import Gaussian, Halo, density, enlarge, reach
 from kit.inference.layout import Layout
-from kit.inference.store import MapWriter, levels_of, open_map
+from kit.inference.store import levels_of, open_map, write_map
 
 
 def laid(height, width, core, context):
@@ -26,14 +26,13 @@ def blended(tmp_path_factory):
     path = tmp_path_factory.mktemp("maps") / "map.npy"
 
     def run(kind, layout, window_of, stored="uint16"):
-        with MapWriter(path, layout.height, layout.width, stored) as file:
+        with write_map(path, layout.height, layout.width, stored) as file:
             blend = kind(layout, file)
             for tile in layout.tiles():
                 map_HW = window_of(tile)
                 if map_HW is not None:
                     blend.put(tile, [map_HW])
             blend.finish()
-            file.finish()
         levels_HW = np.array(open_map(path))
         return levels_HW / levels_of(levels_HW.dtype)
 
@@ -107,7 +106,7 @@ def test_a_halo_of_coarse_maps_is_that_of_the_whole_windows_enlarged(
     layout = Layout(*size, core, context, tuple((side, side) for side in sides))
     path = tmp_path_factory.mktemp("maps") / "map.npy"
     expected = np.zeros(size)
-    with MapWriter(path, *size, "uint16") as file:
+    with write_map(path, *size, "uint16") as file:
         blend = Halo(layout, file)
         for tile in layout.tiles():
             maps = [rng.random((side, side), np.float32) / len(sides) for side in sides]
@@ -118,7 +117,6 @@ def test_a_halo_of_coarse_maps_is_that_of_the_whole_windows_enlarged(
             own_HW = whole[context : context + tile.height, context : context + tile.width]
             expected[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width] = own_HW
         blend.finish()
-        file.finish()
     assert np.abs(np.array(open_map(path)) / 65535 - expected).max() < 1e-4
 
 

@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kit.artefacts import remove_leftovers
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference import views
 from kit.inference.store import (
     CodedDetections,
-    MapWriter,
-    drop_unfinished,
     levels_of,
     load_detections,
     open_map,
     pass_file,
     save_detections,
+    write_map,
 )
 
 MEMBER = Member(
@@ -35,29 +35,30 @@ MEMBER = Member(
 BEGIN_AND_DIE = """
 import os, sys
 from pathlib import Path
-from kit.inference.store import MapWriter
-MapWriter(Path(sys.argv[1]), 4, 4, "uint8").__enter__()
+from kit.inference.store import write_map
+writer = write_map(Path(sys.argv[1]), 4, 4, "uint8")
+writer.__enter__()
 os._exit(0)
 """
 
 
 def write(path, levels_HW, rows):
-    with MapWriter(path, *levels_HW.shape, levels_HW.dtype.name) as writer:
+    with write_map(path, *levels_HW.shape, levels_HW.dtype.name) as writer:
         for y0 in range(0, len(levels_HW), rows):
             writer.append(levels_HW[y0 : y0 + rows])
-        writer.finish()
 
 
 def test_what_a_dead_writer_of_one_map_left_can_be_dropped(tmp_path):
     whole_HW = np.zeros((4, 4), np.uint8)
     write(tmp_path / "a[b].npy", whole_HW, 2)
-    with MapWriter(tmp_path / "other.npy", 4, 4, "uint8"):
+    with write_map(tmp_path / "other.npy", 4, 4, "uint8") as still_writing:
         subprocess.run([sys.executable, "-c", BEGIN_AND_DIE, str(tmp_path / "a[b].npy")], check=True)
         assert len(list(tmp_path.iterdir())) == 3
-        drop_unfinished(tmp_path / "a[b].npy")
+        remove_leftovers(tmp_path / "a[b].npy")
         assert (tmp_path / "a[b].npy").is_file()
         (other,) = set(tmp_path.iterdir()) - {tmp_path / "a[b].npy"}
         assert other.name.startswith(".other.npy.")
+        still_writing.append(whole_HW)
 
 
 @pytest.mark.parametrize("stored", ["uint8", "uint16"])
@@ -75,7 +76,10 @@ def test_a_map_written_by_bands_is_read_back_whole_and_by_rows(tmp_path, stored)
 
 
 def test_a_map_that_was_interrupted_does_not_exist(tmp_path):
-    with MapWriter(tmp_path / "map.npy", 16, 8, "uint16") as writer:
+    with (
+        pytest.raises(AssertionError, match="8 rows of 16 were written"),
+        write_map(tmp_path / "map.npy", 16, 8, "uint16") as writer,
+    ):
         writer.append(np.zeros((8, 8), np.uint16))
     assert not list(tmp_path.iterdir())
 
