@@ -100,22 +100,11 @@ def _scale(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no resolution; write 1, 1/2, 1/3, ...") from error
 
 
-def _full_forms() -> dict[str, Recipe]:
-    """All recipes by name, earlier stages in front of those that start from them."""
-    forms: dict[str, Recipe] = {}
-
-    def add(recipe: Recipe) -> None:
-        if recipe.before is not None:
-            add(recipe.before)
-        forms.setdefault(recipe.name, recipe)
-
-    for name in recipes.names():
-        add(recipes.get(name))
-    return forms
-
-
 def _all_forms() -> list[Recipe]:
-    return [*_full_forms().values(), *(recipes.get(name).tiny() for name in recipes.names())]
+    """All recipes, earlier stages in front of those that start from them, and the tiny forms."""
+    members = [recipes.get(name) for name in recipes.names()]
+    stages = [recipes.get(name) for name in recipes.stage_names()]
+    return [*stages, *members, *(recipe.tiny() for recipe in members)]
 
 
 def _data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -156,7 +145,7 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 def _train_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser = verbs.add_parser("train", help="train one recipe; killed and run again, it goes on")
-    parser.add_argument("recipe", choices=sorted(_full_forms()))
+    parser.add_argument("recipe", choices=sorted([*recipes.names(), *recipes.stage_names()]))
     _data_arguments(parser)
     parser.add_argument("--fold", default="0", help="index, or all of the recipe's (default: 0)")
     parser.add_argument("--seed", type=int, help="default: the recipe's")
@@ -164,8 +153,8 @@ def _train_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from train_local import jobs
     from train_local.data import prepared
+    from train_local.planned_runs import PlannedRun
     from train_local.train import train
 
     data, options = prepared.load(arguments.prepared), _options(arguments)
@@ -177,16 +166,16 @@ def _train(arguments: argparse.Namespace) -> int:
     else:
         raise KitError(f"{arguments.fold!r} is no fold", where="--fold", fix="give a number from 0, or all")
     for fold in folds:
-        job = jobs.Job(recipe, fold)
-        run, start = jobs.run_of(
-            job, data, arguments.out, seed=arguments.seed, published=arguments.checkpoints
+        planned = PlannedRun(recipe, fold)
+        run, initial = planned.ready(
+            data, arguments.out, seed=arguments.seed, published=arguments.checkpoints
         )
-        print(json.dumps({"run": str(run.folder), **train(run, data, options, start=start)}))
+        print(json.dumps({"run": str(run.folder), **train(run, data, options, initial=initial)}))
     return 0
 
 
 def _form(name: str, arguments: argparse.Namespace) -> Recipe:
-    recipe = _full_forms()[name]
+    recipe = recipes.get(name)
     recipe = recipe.tiny() if arguments.tiny else recipe
     return replace(recipe, views=tuple(arguments.views)) if arguments.views else recipe
 
@@ -203,13 +192,14 @@ def _train_all_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _train_all(arguments: argparse.Namespace) -> int:
-    from train_local import jobs
     from train_local.data import prepared
+    from train_local.planned_runs import plan_runs
+    from train_local.train_all import train_all
 
     data = prepared.load(arguments.prepared)
     forms = [_form(name, arguments) for name in recipes.names()]
-    jobs.train_all(
-        jobs.in_order(forms, data),
+    train_all(
+        plan_runs(forms, data),
         data,
         arguments.out,
         _options(arguments),
@@ -263,7 +253,9 @@ def _recipes(arguments: argparse.Namespace) -> int:
     rows = []
     for form in forms:
         length = f"{form.epochs} epochs" if form.epochs is not None else f"{form.iterations} iterations"
-        before = form.before.name if form.before is not None else form.start or "random weights"
+        before = (
+            form.earlier_stage.name if form.earlier_stage is not None else form.pretrained or "random weights"
+        )
         folds = ", ".join(map(str, form.folds))
         rows.append(
             (form.name, form.competition, length, str(form.batch_size), folds, ", ".join(form.views), before)

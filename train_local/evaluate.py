@@ -13,7 +13,7 @@ from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.inference.runner import PassResult, fuse, result_file, run_pass
 from kit.local.competitions import scores
 from kit.local.competitions.labelled import LabelledData
-from kit.models import Network, spec
+from kit.models import Network
 from kit.predictions import Prediction
 from train_local.data.prepared import Prepared
 from train_local.runs import Run
@@ -48,7 +48,7 @@ def member_of(run: Run, prepared: Prepared, *, sha256: str, size: int) -> Member
         sha256: of the weights, or any text that names this state of the network.
         size: bytes of the weights file.
     """
-    network, inference = dict(run.recipe.network), dict(run.recipe.inference)
+    network, inference = run.recipe.network.as_dict(), run.recipe.inference_dict()
     seen = {prepared.images[image_id].pixel_size for image_id in prepared.fold(run.fold).train}
     if prepared.kind == "semantic" and "size" not in inference and len(seen) == 1 and None not in seen:
         inference.setdefault("pixel_size", seen.pop())
@@ -59,7 +59,7 @@ def member_of(run: Run, prepared: Prepared, *, sha256: str, size: int) -> Member
         size=size,
         network=network,
         inference=inference,
-        requires=list(spec(str(network["network"])).requires),
+        requires=list(run.recipe.network.spec.requires),
     )
 
 

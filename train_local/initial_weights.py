@@ -1,4 +1,4 @@
-"""Where first weights come from: an earlier stage, ImageNet, a published checkpoint, or chance."""
+"""Where a run's initial weights come from: an earlier stage, ImageNet, a published checkpoint, or chance."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from train_local.runs import WEIGHTS
 
 
 @dataclass(frozen=True)
-class Start:
-    """First weights.
+class InitialWeights:
+    """The weights a run begins with.
 
     Attributes:
         identity: sha256 of the file, "timm", or None for random weights.
@@ -27,12 +27,13 @@ class Start:
     path: Path | None = None
 
 
-def resolve(recipe: Recipe, fold: int, runs: Path, published: Path | None) -> Start:
-    """Find the first weights of a run.
+def find_initial_weights(recipe: Recipe, fold: int, runs: Path, published: Path | None) -> InitialWeights:
+    """Find the weights a run begins with.
 
     Args:
-        recipe: whose `before` and `start` say what is needed.
-        fold: of the run; an earlier stage's same fold is taken, or its first where it has no such fold.
+        recipe: whose `earlier_stage` and `pretrained` say what is needed.
+        fold: of the run. The earlier stage's same fold is taken, or its first where it has no such fold:
+            a stage that trains fold 0 only serves all five folds of the recipe after it.
         runs: folder of all runs.
         published: folder of checkpoints, as `kit.models fetch` and `convert` write them. One that is only
             fetched is converted here, once.
@@ -41,8 +42,8 @@ def resolve(recipe: Recipe, fold: int, runs: Path, published: Path | None) -> St
         KitError: the earlier stage is not trained yet, or the checkpoint is not in the folder or not of this
             network.
     """
-    if recipe.before is not None:
-        earlier = recipe.before
+    if recipe.earlier_stage is not None:
+        earlier = recipe.earlier_stage
         path = runs / earlier.name / f"fold{fold if fold in earlier.folds else earlier.folds[0]}" / WEIGHTS
         if not path.is_file():
             raise KitError(
@@ -50,31 +51,31 @@ def resolve(recipe: Recipe, fold: int, runs: Path, published: Path | None) -> St
                 where=path,
                 fix=f"run `train {earlier.name}` first, or `train-all`, which knows the order",
             )
-        return Start(str(read_sidecar(path, kind="weights")["sha256"]), path)
-    if recipe.start is not None and recipe.start != "timm":
-        path = find(recipe.start, recipe.network, published)
-        return Start(sha256_file(path), path)
-    return Start(recipe.start)
+        return InitialWeights(str(read_sidecar(path, kind="weights")["sha256"]), path)
+    if recipe.pretrained is not None and recipe.pretrained != "timm":
+        path = find(recipe.pretrained, recipe.network.as_dict(), published)
+        return InitialWeights(sha256_file(path), path)
+    return InitialWeights(recipe.pretrained)
 
 
-def apply(network: Network, recipe: Recipe, start: Start) -> None:
-    """Fill a fresh network with its first weights.
+def load_initial_weights(network: Network, recipe: Recipe, initial: InitialWeights) -> None:
+    """Fill a new network with the weights its run begins with.
 
     Raises:
-        KitError: the weights cannot be had or are another network's.
+        KitError: the weights cannot be fetched, or they belong to another network.
     """
-    if start.path is not None and recipe.before is not None:
-        load_weights(network, start.path)
-    elif start.path is not None:
-        load_pretrained(network, start.path)
-    elif start.identity == "timm":
+    if initial.path is not None and recipe.earlier_stage is not None:
+        load_weights(network, initial.path)
+    elif initial.path is not None:
+        load_pretrained(network, initial.path)
+    elif initial.identity == "timm":
         _load_timm(network, recipe)
 
 
 def _load_timm(network: Network, recipe: Recipe) -> None:
     import segmentation_models_pytorch as smp
 
-    config = recipe.network
+    config = recipe.network.arguments
     own: Any = network.network.get_submodule("encoder")
     name = config.get("encoder", f"tu-{own.name}")
     try:

@@ -32,12 +32,11 @@ from train_local.data.prepared import Prepared
 from train_local.data.sampler import Steps, loader
 from train_local.ema import MovingAverage
 from train_local.evaluate import Validation
-from train_local.initial_weights import Start
-from train_local.initial_weights import apply as apply_start
+from train_local.initial_weights import InitialWeights, load_initial_weights
 from train_local.logs import Log
 from train_local.optimise import make_optimiser, set_learning_rate
 from train_local.runs import Run
-from train_local.tasks import Task, make_task
+from train_local.training_setup import make_setup
 
 LOG_EVERY = 10
 """Steps between log lines; evaluations and the last step are always logged."""
@@ -139,10 +138,10 @@ class Trainer:
         run: what to train.
         prepared: on what.
         options: how.
-        start: first weights.
+        initial: weights it begins with.
     """
 
-    def __init__(self, run: Run, prepared: Prepared, options: Options, start: Start) -> None:
+    def __init__(self, run: Run, prepared: Prepared, options: Options, initial: InitialWeights) -> None:
         self.run, self.options, self.recipe = run, options, run.recipe
         self.fabric = make_fabric(options.device, run.recipe.precision)
         if self.fabric.device.type == "cpu":
@@ -150,10 +149,10 @@ class Trainer:
             cv2.setNumThreads(options.threads)
             keep_freed_memory()
         seed_all(run.seed)
-        self.task: Task = make_task(run, prepared)
-        self.total = self.recipe.total_steps(self.task.epoch)
-        self.network: Network = self.task.network
-        apply_start(self.network, self.recipe, start)
+        self.setup = make_setup(run, prepared)
+        self.total = self.recipe.total_steps(self.setup.epoch)
+        self.network: Network = self.setup.network
+        load_initial_weights(self.network, self.recipe, initial)
         optimiser = make_optimiser(self.network, self.recipe.optimiser)
         self.module, self.optimiser = self.fabric.setup(self.network, optimiser)
         self.average = MovingAverage(self.network, self.recipe.ema_decay)
@@ -164,7 +163,7 @@ class Trainer:
     @property
     def epoch_steps(self) -> int:
         """Optimiser steps of an epoch."""
-        return max(self.task.epoch // (self.recipe.batch_size * self.recipe.accumulate), 1)
+        return max(self.setup.epoch // (self.recipe.batch_size * self.recipe.accumulate), 1)
 
     @property
     def eval_steps(self) -> int:
@@ -249,9 +248,9 @@ class Trainer:
         torch.backends.cudnn.benchmark = on_gpu
         return iter(
             loader(
-                self.task.examples,
+                self.setup.examples,
                 Steps(self.progress.step, self.total, self.recipe.batch_size, self.recipe.accumulate),
-                collate=self.task.collate,
+                collate=self.setup.collate,
                 workers=min(wanted, os.cpu_count() or 1),
                 pin=on_gpu,
             )
@@ -267,7 +266,7 @@ class Trainer:
             with self.clock.count("data"):
                 batch = self.fabric.to_device(next(batches))
             with self.clock.count("step"):
-                terms = self.task.losses(self.module, batch)
+                terms = self.setup.losses(self.module, batch)
                 loss = torch.stack(list(terms.values())).sum() / self.recipe.accumulate
                 self.fabric.backward(loss)
                 for name, value in terms.items():

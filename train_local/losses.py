@@ -1,11 +1,11 @@
-"""Losses by the names recipes use; what a loss is weighted with stands in the recipe."""
+"""Losses by the names that recipes use. The recipe gives each its weight."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Literal
 
-import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,13 +15,15 @@ from kit.models import Logits
 
 
 def _bce(logits: Logits, target_N1HW: Tensor) -> Tensor:
-    """Binary cross entropy of one logit a pixel."""
+    """Binary cross entropy of one logit per pixel."""
     return F.binary_cross_entropy_with_logits(_main(logits, 1, "bce"), target_N1HW)
 
 
 def _dice(logits: Logits, target_N1HW: Tensor) -> Tensor:
-    """1 - Dice over the batch, of one logit a pixel."""
-    value: Tensor = smp.losses.DiceLoss("binary")(_main(logits, 1, "dice"), target_N1HW)
+    """1 - Dice over the batch, of one logit per pixel."""
+    from segmentation_models_pytorch.losses import DiceLoss
+
+    value: Tensor = DiceLoss("binary")(_main(logits, 1, "dice"), target_N1HW)
     return value
 
 
@@ -32,18 +34,25 @@ def _cross_entropy(logits: Logits, target_N1HW: Tensor) -> Tensor:
 
 
 def _lovasz(logits: Logits, target_N1HW: Tensor) -> Tensor:
-    """Lovasz-Softmax of each image, averaged (Berman et al., CVPR 2018): a surrogate of 1 - IoU.
+    """Lovasz-Softmax (Berman et al., CVPR 2018), a smooth stand-in for 1 - IoU.
 
-    Of each image it is the mean over the classes that occur in it. A pixel belongs to the foreground when it
-    is covered by half or more.
+    It is computed for each image alone, as the mean over the classes that occur in the image, and then
+    averaged over the images: a small object counts as much as a large one in another image. A pixel that is
+    covered by half or more is foreground.
     """
-    loss = smp.losses.LovaszLoss("multiclass", per_image=True)
+    from segmentation_models_pytorch.losses import LovaszLoss
+
+    loss = LovaszLoss("multiclass", per_image=True)
     value: Tensor = loss(_main(logits, 2, "lovasz"), (target_N1HW[:, 0] >= 0.5).long())
     return value
 
 
 def _auxiliary_bce(logits: Logits, target_N1HW: Tensor) -> Tensor:
-    """Binary cross entropy of the auxiliary logits, summed; the target is reduced to their nearest pixels."""
+    """Binary cross entropy of the auxiliary logits, summed.
+
+    Auxiliary logits are smaller than the image by their stride. At stride 16 they are compared with every
+    16th pixel of the target, which is what reducing it to the nearest pixel gives.
+    """
     if not logits.auxiliary:
         raise KitError(
             "loss 'auxiliary_bce' needs auxiliary heads, and the network has none",
@@ -63,7 +72,7 @@ def _main(logits: Logits, channels: int, name: str) -> Tensor:
     if given != channels:
         others = ("bce", "dice") if given == 1 else ("cross_entropy", "lovasz")
         raise KitError(
-            f"loss {name!r} is of {channels} logits a pixel, and the network gives {given}",
+            f"loss {name!r} takes {channels} logits per pixel, and the network gives {given}",
             where="losses",
             fix=f"use {' and '.join(others)}",
         )
@@ -81,12 +90,37 @@ _TERMS: Mapping[str, Callable[[Logits, Tensor], Tensor]] = {
 SEMANTIC = tuple(_TERMS)
 """Names of the semantic losses."""
 
+INSTANCE = ("loss_rpn_cls", "loss_rpn_bbox", "loss_cls", "loss_bbox", "loss_mask")
+"""Ends of the names of a cascade's losses in mmdet: "loss_cls" is that of s0., s1. and s2.loss_cls."""
 
-def semantic(weights: Mapping[str, float], logits: Logits, target_N1HW: Tensor) -> dict[str, Tensor]:
-    """Weighted losses of a semantic network.
+
+def check(weights: Mapping[str, float], kind: Literal["semantic", "instance"]) -> None:
+    """Check the names of a recipe's losses.
 
     Args:
-        weights: name in `SEMANTIC` -> weight.
+        weights: of the recipe.
+        kind: of its network.
+
+    Raises:
+        KitError: no loss has such a name, or a semantic recipe has no loss.
+    """
+    known = SEMANTIC if kind == "semantic" else INSTANCE
+    for name in weights:
+        if name not in known:
+            raise KitError(
+                f"no {kind} loss is called {name!r}", where="losses", fix=f"choose from {', '.join(known)}"
+            )
+    if kind == "semantic" and not weights:
+        raise KitError(
+            "a semantic recipe needs a loss", where="losses", fix=f"choose from {', '.join(known)}"
+        )
+
+
+def semantic(weights: Mapping[str, float], logits: Logits, target_N1HW: Tensor) -> dict[str, Tensor]:
+    """Return the weighted losses of a semantic network.
+
+    Args:
+        weights: name in `SEMANTIC` -> weight, as `check` takes them.
         logits: of the network in training.
         target_N1HW: covered part of each pixel, in [0, 1].
 
@@ -94,30 +128,28 @@ def semantic(weights: Mapping[str, float], logits: Logits, target_N1HW: Tensor) 
         Name -> scalar, to be summed.
 
     Raises:
-        KitError: no loss has that name, or it does not fit what the network gives.
+        KitError: a loss does not fit what the network gives.
     """
-    for name in weights:
-        if name not in _TERMS:
-            raise KitError(
-                f"no loss is called {name!r}", where="losses", fix=f"choose from {', '.join(SEMANTIC)}"
-            )
     return {name: weight * _TERMS[name](logits, target_N1HW) for name, weight in weights.items()}
 
 
 _NETWORK = re.compile(r"\d+(_w[\d.]+)?$")
-"""Which of a composite backbone's networks a loss is of, and the weight it has for that."""
+"""What a composite backbone adds to a loss's name: which of its networks it is of, and the weight of that."""
 
 
 def weighted(weights: Mapping[str, float], terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A detector's own losses, weighted.
+    """Weight a detector's own losses.
+
+    With the weight 2 for "loss_mask", "s0.loss_mask" and "s2.loss_mask" count double, and so do
+    "s0.loss_mask0_w0.5" (assistant) and "s0.loss_mask1" (lead) of a composite backbone: the digit and the
+    "_w0.5" are cut off before the ends of the names are compared. "s0.loss_cls" keeps the detector's weight.
 
     Args:
-        weights: end of a loss's name, e.g. "loss_mask" for that of all stages -> weight; others keep theirs.
-        terms: the detector's loss name, e.g. "s0.loss_mask", -> scalar. A composite backbone's ends in what
-            tells assistant and lead apart: the weight for "loss_mask" is also that of "s0.loss_mask0_w0.5".
+        weights: end of a loss's name -> weight.
+        terms: the detector's loss name -> scalar.
 
     Raises:
-        KitError: a weight that belongs to no loss.
+        KitError: a weight belongs to no loss of this detector.
     """
     plain = {name: _NETWORK.sub("", name) for name in terms}
     unknown = [key for key in weights if not any(name.endswith(key) for name in plain.values())]

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from train_local.recipes.base import Optimiser
+from train_local.recipes.settings import Optimiser
 
 
 def make_optimiser(module: nn.Module, settings: Optimiser) -> Optimizer:

@@ -1,4 +1,4 @@
-"""Where a run lies, what identifies it, and whether it is finished."""
+"""A run is one training of a recipe on a fold: where it lies, what identifies it, whether it is finished."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, Literal
 import kit
 from kit.artefacts import read_json, remove_leftovers, sha256_json, write_json
 from kit.errors import KitError
-from kit.inference import views
 from kit.local.console import console
 from train_local.data.prepared import Prepared
 from train_local.recipes import suits
@@ -21,10 +20,10 @@ Status = Literal["to do", "interrupted", "stopped early", "finished"]
 
 @dataclass(frozen=True)
 class Run:
-    """One recipe on one fold.
+    """One training of a recipe on a fold.
 
     Attributes:
-        recipe: the resolved recipe.
+        recipe: what is trained.
         fold: index in the prepared data.
         seed: of this run.
         root: folder of all runs.
@@ -40,7 +39,7 @@ class Run:
     @property
     def name(self) -> str:
         """Short name, also the ensemble member's."""
-        return f"{self.recipe.name}.fold{self.fold}"
+        return run_name(self.recipe, self.fold)
 
     @property
     def folder(self) -> Path:
@@ -63,11 +62,11 @@ class Run:
         return self.folder / "oof"
 
     def config(self) -> dict[str, Any]:
-        """The resolved config."""
+        """Return what the run trains, as a plain JSON value."""
         return {"recipe": self.recipe.as_dict(), "fold": self.fold, "seed": self.seed}
 
     def record(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of this run, or None if it is absent or another run's."""
+        """Read a JSON file of this run; return None if it is absent or another run's."""
         path = self.folder / name
         if not path.is_file():
             return None
@@ -75,35 +74,39 @@ class Run:
         return value if value.get("identity") == self.identity else None
 
     def status(self) -> Status:
-        """How far it is."""
+        """Return how far the run is."""
         done = self.record("done.json")
         if done is not None:
             return "finished" if done["complete"] else "stopped early"
         return "interrupted" if self.record("run.json") is not None else "to do"
 
 
-def plan(
+def run_name(recipe: Recipe, fold: int) -> str:
+    """Return the name of a recipe's run on a fold: "unet-regnety16.fold0"."""
+    return f"{recipe.name}.fold{fold}"
+
+
+def make_run(
     recipe: Recipe,
     prepared: Prepared,
     fold: int,
     root: Path,
     *,
     seed: int | None = None,
-    start: str | None = None,
+    initial: str | None = None,
 ) -> Run:
-    """The run of a recipe on a fold.
+    """Check that a recipe can be trained on a fold, and give the run its identity.
 
     Args:
-        recipe: resolved.
+        recipe: what to train.
         prepared: its data.
         fold: index.
         root: folder of all runs.
         seed: None takes the recipe's.
-        start: sha256 of the weights it starts from, if any.
+        initial: identity of its initial weights; None for random ones.
 
     Raises:
-        KitError: the recipe does not suit the competition, a view of it does not exist, the fold does not
-            exist or lacks images.
+        KitError: the recipe does not suit the competition, or the fold does not exist or lacks images.
     """
     if not suits(recipe, prepared.competition, prepared.kind):
         raise KitError(
@@ -118,8 +121,6 @@ def plan(
             where=prepared.root,
             fix="prepare with fewer --folds, or train another fold",
         )
-    for view in recipe.views:
-        (views.get_set if prepared.kind == "semantic" else views.get)(view)
     used = recipe.seed if seed is None else seed
     identity = sha256_json(
         {
@@ -127,15 +128,15 @@ def plan(
             "fold": fold,
             "seed": used,
             "prepared": prepared.identity,
-            "start": start,
+            "initial_weights": initial,
             "code": kit.__version__,
         }
     )
     return Run(recipe, fold, used, root, identity)
 
 
-def claim(run: Run) -> None:
-    """Make the folder this run's; another run's results found there are kept under a name of their own.
+def claim_folder(run: Run) -> None:
+    """Reserve the folder for this run; rename the folder first if it holds another run's results.
 
     Raises:
         KitError: the folder cannot be written.
@@ -150,7 +151,7 @@ def claim(run: Run) -> None:
             aside = run.folder.with_name(f"{run.folder.name}.was-{other}-{number}")
         run.folder.rename(aside)
         console().print(
-            f"{run.folder} held a run of another config, data or code version: kept as {aside.name}",
+            f"{run.folder} held a run of another config, data or code version. It is kept as {aside.name}.",
             style="yellow",
             markup=False,
         )

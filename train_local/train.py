@@ -14,19 +14,19 @@ from kit.local.console import console, progress
 from kit.models import Network, load_weights, save_weights
 from train_local.data.prepared import Prepared
 from train_local.evaluate import Predicted, member_of, predict
-from train_local.initial_weights import Start
+from train_local.initial_weights import InitialWeights
 from train_local.loop import Options, Trainer
-from train_local.runs import Run, claim
+from train_local.runs import Run, claim_folder
 
 
-def train(run: Run, prepared: Prepared, options: Options, *, start: Start) -> dict[str, Any]:
+def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWeights) -> dict[str, Any]:
     """Train, export the best weights, predict the held-out images; what is done already is kept.
 
     Args:
         run: what to train.
         prepared: on what.
         options: device, budget and the like.
-        start: weights to begin with.
+        initial: weights to begin with.
 
     Returns:
         What `done.json` says: metric, step, whether the run is complete, where the time went.
@@ -38,8 +38,8 @@ def train(run: Run, prepared: Prepared, options: Options, *, start: Start) -> di
     if done is not None and done["complete"]:
         console().print(f"{run.name}: finished before, metric {done['metric']:.4f}", markup=False)
         return done
-    claim(run)
-    trainer = Trainer(run, prepared, options, start=start)
+    claim_folder(run)
+    trainer = Trainer(run, prepared, options, initial=initial)
     complete = trainer.fit()
     best = trainer.progress.best
     assert best is not None, "fit evaluates before it returns"

@@ -21,13 +21,13 @@ from torch import Tensor
 from kit.artefacts import sha256_file, write_bytes
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
-from kit.models import spec
 from train_local import checkpoint, recipes
 from train_local.data.prepare import prepare
-from train_local.initial_weights import Start
+from train_local.initial_weights import InitialWeights
 from train_local.loop import Options
-from train_local.recipes import Recipe
-from train_local.runs import Run, plan
+from train_local.recipes.base import Recipe
+from train_local.recipes.settings import NetworkConfig
+from train_local.runs import Run, make_run
 from train_local.train import train
 
 Inference = SemanticSettings | InstanceSettings
@@ -48,14 +48,13 @@ VASCULATURE_INFERENCE = (
 def small_unet(number: int) -> Recipe:
     """The tiny recipe with a network of 0.13 MB."""
     tiny = recipes.get("unet-regnety16").tiny()
-    network = {"network": "unet-regnety16", "encoder": "tu-regnety_002"}
-    network |= {"encoder_depth": 3, "decoder_channels": [32, 16, 16]}
+    size = {"encoder": "tu-regnety_002", "encoder_depth": 3, "decoder_channels": [32, 16, 16]}
     if number == 1:
-        network["attention"] = "scse"
+        size["attention"] = "scse"
     return replace(
         tiny,
         name=f"golden-unet{number}",
-        network=network,
+        network=NetworkConfig(name="unet-regnety16", arguments=size),
         views=("identity",),
         data=replace(tiny.data, scale=0.25, crop=128),
         seed=number,
@@ -66,12 +65,12 @@ def small_unet(number: int) -> Recipe:
 def small_detector() -> Recipe:
     """The tiny recipe with a network of 1.2 MB."""
     tiny = recipes.get("detectors-r50").tiny()
-    network = {**tiny.network, "base_channels": 4, "neck_channels": 16, "fc_channels": 32}
-    network |= {"mask_convs": 1, "mask_channels": 16, "anchor_scales": [6.0], "max_per_image": 100}
+    size = {**tiny.network.arguments, "base_channels": 4, "neck_channels": 16, "fc_channels": 32}
+    size |= {"mask_convs": 1, "mask_channels": 16, "anchor_scales": [6.0], "max_per_image": 100}
     return replace(
         tiny,
         name="golden-detector",
-        network=network,
+        network=replace(tiny.network, arguments=size),
         views=("identity",),
         data=replace(tiny.data, scale=1.5, crop=128),
         half=False,  # a variance of this narrow network is too large for fp16
@@ -87,8 +86,8 @@ def trained(competition: str, recipe: Recipe, fold: int, work: Path) -> Run:
     prepared = prepare(
         competition, SAMPLE / competition, work / competition, reductions=reductions, fold_count=2
     )
-    run = plan(recipe, prepared, fold, work / "runs")
-    train(run, prepared, Options(device="cpu"), start=Start())
+    run = make_run(recipe, prepared, fold, work / "runs")
+    train(run, prepared, Options(device="cpu"), initial=InitialWeights())
     return run
 
 
@@ -107,15 +106,14 @@ def member(
     """Write one member's weights to where the golden test looks for them."""
     path = HERE / competition / "weights" / f"{name}.safetensors"
     write_bytes(path, serialize(half_where_it_fits(state)))
-    network = dict(recipe.network)
     return Member(
         name=name,
         weights=path.name,
         sha256=sha256_file(path),
         size=path.stat().st_size,
-        network=network,
+        network=recipe.network.as_dict(),
         inference=inference.as_dict(),
-        requires=list(spec(str(network["network"])).requires),
+        requires=list(recipe.network.spec.requires),
     )
 
 

@@ -9,10 +9,15 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
+from kit.inference.settings import SemanticSettings
 from kit.masks import rle
-from train_local.recipes.base import Data, Optimiser, Recipe, Schedule, Step
+from train_local.augment import Flip, Rot90
+from train_local.recipes.base import Recipe
+from train_local.recipes.settings import Data, NetworkConfig, Optimiser, Schedule
 
 IDS = ("aa", "bb", "cc", "dd")
+SMALL = {"encoder": "tu-regnety_002", "encoder_depth": 3, "decoder_channels": [16, 8, 8]}
+"""A U-Net of 0.1 MB."""
 
 
 def slide(seed, height=192, width=256):
@@ -61,16 +66,11 @@ def recipe(**changes) -> BlobRecipe:
     settings = {
         "name": "blobs",
         "competition": "kidney",
-        "network": {
-            "network": "unet-regnety16",
-            "encoder": "tu-regnety_002",
-            "encoder_depth": 3,
-            "decoder_channels": [16, 8, 8],
-        },
-        "inference": {"core": 128, "context": 32, "scale": 0.5, "batch_size": 4},
+        "network": NetworkConfig(name="unet-regnety16", arguments=SMALL),
+        "inference": SemanticSettings(core=128, context=32, scale=0.5, batch_size=4),
         "views": ("identity", "hflip"),
         "data": Data(tile=128, scale=0.5, crop=48, sampling="random", examples_per_image=4, workers=0),
-        "augment": (Step(name="flip", p=0.5), Step(name="rot90")),
+        "augment": (Flip(p=0.5), Rot90()),
         "optimiser": Optimiser(name="adamw", lr=5e-3, weight_decay=1e-3),
         "schedule": Schedule(warmup_fraction=0.1),
         "iterations": 40,

@@ -6,8 +6,10 @@ import pytest
 from kit import ensemble as plans
 from kit.artefacts import read_sidecar, sha256_file
 from kit.errors import KitError
-from train_local import ensemble, jobs
+from train_local import ensemble
 from train_local.loop import Options
+from train_local.planned_runs import plan_runs
+from train_local.train_all import train_all
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +18,7 @@ def runs(blobs, blob_data, tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     recipe = blobs.recipe(iterations=12, eval_every=12)
     other = replace(recipe, name="seeded", seed=5, views=("identity",))
-    jobs.train_all(jobs.in_order([recipe, other], blob_data), blob_data, root, Options(device="cpu"))
+    train_all(plan_runs([recipe, other], blob_data), blob_data, root, Options(device="cpu"))
     return root
 
 

@@ -1,12 +1,15 @@
 """First weights of a run: published checkpoints by the names recipes give them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from kit.errors import KitError
 from kit.local.pretrained import convert, get, names
 from kit.models import build
-from train_local import initial_weights, recipes
+from train_local import recipes
+from train_local.initial_weights import InitialWeights, find_initial_weights, load_initial_weights
 
 NAME = "regnety_016"
 FILE = "regnety_016-54367f74.pth"
@@ -14,13 +17,13 @@ FILE = "regnety_016-54367f74.pth"
 
 @pytest.fixture
 def recipe(blobs):
-    return blobs.recipe(start=NAME)
+    return blobs.recipe(pretrained=NAME)
 
 
 @pytest.fixture
 def encoder(recipe):
     """What timm publishes of the recipe's encoder: other names than in the U-Net, and a classifier."""
-    whole = build(recipe.network).network.state_dict()
+    whole = build(recipe.network.as_dict()).network.state_dict()
     prefix = "encoder.model."
     state = {name.removeprefix(prefix): value for name, value in whole.items() if name.startswith(prefix)}
     return {name: torch.rand_like(value, dtype=torch.float32) for name, value in state.items()} | {
@@ -39,16 +42,18 @@ def test_every_recipe_starts_from_a_registered_checkpoint_for_its_network():
     for name in recipes.names():
         recipe = recipes.get(name)
         while recipe is not None:
-            assert (recipe.start is None) == (recipe.before is not None), f"{recipe.name} starts from nothing"
-            if recipe.start is not None:
-                assert recipe.network["network"] in get(recipe.start).networks, recipe.name
-            recipe = recipe.before
+            assert (recipe.pretrained is None) == (recipe.earlier_stage is not None), (
+                f"{recipe.name} starts from nothing"
+            )
+            if recipe.pretrained is not None:
+                assert recipe.network.name in get(recipe.pretrained).networks, recipe.name
+            recipe = recipe.earlier_stage
     assert {"timm", "detectors_htc_r50_1x_coco"} <= set(names())
 
 
 def test_without_the_checkpoint_the_error_is_the_two_commands_that_get_it(recipe, tmp_path):
     with pytest.raises(KitError, match=f"starts from the published checkpoint {NAME}") as error:
-        initial_weights.resolve(recipe, 0, tmp_path, None)
+        find_initial_weights(recipe, 0, tmp_path, None)
     for part in (
         f"python -m kit.models fetch {NAME} --out checkpoints",
         f"convert checkpoints/{FILE} --network unet-regnety16 --out checkpoints/{NAME}.safetensors",
@@ -56,42 +61,43 @@ def test_without_the_checkpoint_the_error_is_the_two_commands_that_get_it(recipe
     ):
         assert part in str(error.value)
     with pytest.raises(KitError, match="published checkpoint") as error:
-        initial_weights.resolve(recipe, 0, tmp_path, tmp_path)
+        find_initial_weights(recipe, 0, tmp_path, tmp_path)
     assert f"--out {tmp_path}" in str(error.value)
 
 
 def test_a_fetched_checkpoint_is_converted_once(recipe, encoder, tmp_path, capsys):
     torch.save(encoder, tmp_path / FILE)
-    first = initial_weights.resolve(recipe, 0, tmp_path, tmp_path)
+    first = find_initial_weights(recipe, 0, tmp_path, tmp_path)
     assert "of encoder.* loaded" in capsys.readouterr().err
     assert first.path.name.startswith(f"{NAME}.unet-regnety16-")
     made = first.path.stat().st_mtime_ns
-    assert initial_weights.resolve(recipe, 0, tmp_path, tmp_path) == first
+    assert find_initial_weights(recipe, 0, tmp_path, tmp_path) == first
     assert first.path.stat().st_mtime_ns == made
-    network = build(recipe.network)
-    initial_weights.apply(network, recipe, first)
+    network = build(recipe.network.as_dict())
+    load_initial_weights(network, recipe, first)
     check(network, encoder)
 
 
 def test_a_converted_checkpoint_is_enough(recipe, encoder, tmp_path):
     source, folder = tmp_path / FILE, tmp_path / "checkpoints"
     torch.save(encoder, source)
-    convert(source, recipe.network, folder / f"{NAME}.safetensors")
-    found = initial_weights.resolve(recipe, 0, tmp_path, folder)
+    convert(source, recipe.network.as_dict(), folder / f"{NAME}.safetensors")
+    found = find_initial_weights(recipe, 0, tmp_path, folder)
     assert found.path == folder / f"{NAME}.safetensors"
-    network = build(recipe.network)
-    initial_weights.apply(network, recipe, found)
+    network = build(recipe.network.as_dict())
+    load_initial_weights(network, recipe, found)
     check(network, encoder)
 
 
 def test_one_converted_for_other_sizes_is_refused(blobs, recipe, encoder, tmp_path):
     source = tmp_path / FILE
     torch.save(encoder, source)
-    convert(source, recipe.network, tmp_path / f"{NAME}.safetensors")
-    deeper = blobs.recipe(network={**recipe.network, "encoder_depth": 4, "decoder_channels": [16, 8, 8, 8]})
+    convert(source, recipe.network.as_dict(), tmp_path / f"{NAME}.safetensors")
+    sizes = {**recipe.network.arguments, "encoder_depth": 4, "decoder_channels": [16, 8, 8, 8]}
+    deeper = blobs.recipe(network=replace(recipe.network, arguments=sizes))
     with pytest.raises(KitError, match="was converted for unet-regnety16 of other sizes") as error:
-        initial_weights.apply(
-            build(deeper.network), deeper, initial_weights.Start("x", tmp_path / f"{NAME}.safetensors")
+        load_initial_weights(
+            build(deeper.network.as_dict()), deeper, InitialWeights("x", tmp_path / f"{NAME}.safetensors")
         )
     assert "convert it again with --network and --config" in str(error.value)
 
@@ -100,5 +106,5 @@ def test_a_file_that_was_not_converted_is_refused(recipe, encoder, tmp_path):
     path = tmp_path / "weights.pth"
     torch.save(encoder, path)
     with pytest.raises(KitError, match="not a converted checkpoint") as error:
-        initial_weights.apply(build(recipe.network), recipe, initial_weights.Start("x", path))
+        load_initial_weights(build(recipe.network.as_dict()), recipe, InitialWeights("x", path))
     assert "kit.models convert" in str(error.value)

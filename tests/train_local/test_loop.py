@@ -7,21 +7,21 @@ import torch
 
 from kit.artefacts import read_json_lines, read_sidecar
 from kit.errors import KitError
-from train_local import jobs
 from train_local.loop import Options, Trainer, make_fabric
+from train_local.planned_runs import PlannedRun
 from train_local.train import train
 
 SAMPLE = Path(__file__).parents[2] / "sample"
 
 
 def run_of(recipe, data, root, fold=0):
-    return jobs.run_of(jobs.Job(recipe, fold), data, root)
+    return PlannedRun(recipe, fold).ready(data, root)
 
 
 def test_a_network_learns_discs_and_leaves_what_the_ensemble_needs(blobs, blob_data, tmp_path):
-    run, start = run_of(blobs.recipe(half=True), blob_data, tmp_path)
+    run, initial = run_of(blobs.recipe(half=True), blob_data, tmp_path)
     assert run.status() == "to do"
-    done = train(run, blob_data, Options(device="cpu"), start=start)
+    done = train(run, blob_data, Options(device="cpu"), initial=initial)
     assert run.status() == "finished"
     assert done["metric"] > 0.85, "discs of another colour: nearly all of them are found"
     log = read_json_lines(run.folder / "log.jsonl")
@@ -45,18 +45,18 @@ def test_a_network_learns_discs_and_leaves_what_the_ensemble_needs(blobs, blob_d
         for name in files.values():
             assert read_sidecar(run.oof / name, kind="oof")["seconds"] > 0
     assert not (run.folder / "evaluation").exists()
-    again = train(run, blob_data, Options(device="cpu"), start=start)
+    again = train(run, blob_data, Options(device="cpu"), initial=initial)
     assert again == done, "what is finished is not done again"
 
 
 def test_the_budget_ends_a_run_early_and_going_on_gives_the_undisturbed_result(blobs, blob_data, tmp_path):
     recipe = blobs.recipe(iterations=6, eval_every=3)
-    whole, start = run_of(recipe, blob_data, tmp_path / "whole")
-    train(whole, blob_data, Options(device="cpu"), start=start)
-    run, start = run_of(recipe, blob_data, tmp_path / "parts")
+    whole, initial = run_of(recipe, blob_data, tmp_path / "whole")
+    train(whole, blob_data, Options(device="cpu"), initial=initial)
+    run, initial = run_of(recipe, blob_data, tmp_path / "parts")
     steps = []
     for _ in range(6):
-        done = train(run, blob_data, Options(device="cpu", max_seconds=0.0), start=start)
+        done = train(run, blob_data, Options(device="cpu", max_seconds=0.0), initial=initial)
         steps.append(done["step"])
         assert done["complete"] == (done["step"] == 6)
         assert run.weights.is_file(), "a run that was cut short can be used all the same"
@@ -65,20 +65,20 @@ def test_the_budget_ends_a_run_early_and_going_on_gives_the_undisturbed_result(b
 
 
 def test_results_of_another_config_are_kept_aside(blobs, blob_data, tmp_path, capsys):
-    first, start = run_of(blobs.recipe(iterations=1), blob_data, tmp_path)
-    train(first, blob_data, Options(device="cpu"), start=start)
+    first, initial = run_of(blobs.recipe(iterations=1), blob_data, tmp_path)
+    train(first, blob_data, Options(device="cpu"), initial=initial)
     weights = first.weights.read_bytes()
-    second, start = run_of(blobs.recipe(iterations=2), blob_data, tmp_path)
+    second, initial = run_of(blobs.recipe(iterations=2), blob_data, tmp_path)
     assert second.status() == "to do"
-    train(second, blob_data, Options(device="cpu"), start=start)
+    train(second, blob_data, Options(device="cpu"), initial=initial)
     aside = tmp_path / "blobs" / f"fold0.was-{first.identity[:8]}"
     assert (aside / "weights.safetensors").read_bytes() == weights
     assert "held a run of another config" in " ".join(capsys.readouterr().err.split())
 
 
 def test_accumulated_batches_are_one_step(blobs, blob_data, tmp_path):
-    run, start = run_of(blobs.recipe(batch_size=2, accumulate=3, iterations=2), blob_data, tmp_path)
-    trainer = Trainer(run, blob_data, Options(device="cpu"), start)
+    run, initial = run_of(blobs.recipe(batch_size=2, accumulate=3, iterations=2), blob_data, tmp_path)
+    trainer = Trainer(run, blob_data, Options(device="cpu"), initial)
     assert trainer.fit()
     assert trainer.progress.step == 2
     assert trainer.average.updates == 2
@@ -87,8 +87,8 @@ def test_accumulated_batches_are_one_step(blobs, blob_data, tmp_path):
 def test_worker_processes_change_nothing(blobs, blob_data, tmp_path):
     states = []
     for workers in (0, 2):
-        run, start = run_of(blobs.recipe(iterations=3), blob_data, tmp_path / str(workers))
-        trainer = Trainer(run, blob_data, Options(device="cpu", workers=workers), start)
+        run, initial = run_of(blobs.recipe(iterations=3), blob_data, tmp_path / str(workers))
+        trainer = Trainer(run, blob_data, Options(device="cpu", workers=workers), initial)
         trainer.fit()
         states.append(trainer.network.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
@@ -96,9 +96,9 @@ def test_worker_processes_change_nothing(blobs, blob_data, tmp_path):
 
 def test_a_loss_that_is_no_number_stops_the_run(blobs, blob_data, tmp_path):
     diverging = replace(blobs.recipe().optimiser, lr=1e30)
-    run, start = run_of(blobs.recipe(optimiser=diverging), blob_data, tmp_path)
+    run, initial = run_of(blobs.recipe(optimiser=diverging), blob_data, tmp_path)
     with pytest.raises(KitError, match="the loss is not a number after step") as error:
-        train(run, blob_data, Options(device="cpu"), start=start)
+        train(run, blob_data, Options(device="cpu"), initial=initial)
     assert "lower the learning rate" in str(error.value)
 
 
@@ -112,9 +112,9 @@ def test_wrong_devices_are_told():
 
 def test_slides_not_prepared_at_the_recipes_resolution_say_how_to(blobs, blob_data, tmp_path):
     recipe = blobs.recipe()
-    run, start = run_of(replace(recipe, data=replace(recipe.data, scale=0.25)), blob_data, tmp_path)
+    run, initial = run_of(replace(recipe, data=replace(recipe.data, scale=0.25)), blob_data, tmp_path)
     with pytest.raises(KitError, match="not prepared at 1/4 of their resolution") as error:
-        train(run, blob_data, Options(device="cpu"), start=start)
+        train(run, blob_data, Options(device="cpu"), initial=initial)
     assert "--scale 1/1 1/2 1/4" in str(error.value)
 
 
@@ -131,14 +131,14 @@ def test_the_instance_network_goes_on_exactly_too(tmp_path):
         eval_every=2,
         batch_size=1,
         views=("identity",),
-        inference={**tiny.inference, "size": 96},
+        inference=replace(tiny.inference, size=96),
         data=replace(tiny.data, crop=96),
     )
     weights = []
     for name, seconds in (("whole", [None]), ("parts", [0.0, None])):
-        run, start = run_of(recipe, data, tmp_path / name)
+        run, initial = run_of(recipe, data, tmp_path / name)
         for limit in seconds:
-            done = train(run, data, Options(device="cpu", max_seconds=limit), start=start)
+            done = train(run, data, Options(device="cpu", max_seconds=limit), initial=initial)
         assert done["complete"]
         assert done["metric_name"] == "AP@0.6"
         assert {"loss/loss_rpn_cls", "loss/s2.loss_mask"} <= set(read_json_lines(run.folder / "log.jsonl")[0])

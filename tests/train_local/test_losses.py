@@ -87,7 +87,7 @@ def test_auxiliary_logits_are_compared_with_the_nearest_pixels_of_the_target():
 )
 def test_a_loss_of_another_number_of_logits_is_told(name, channels, others):
     with pytest.raises(
-        KitError, match=rf"loss '{name}' is of \d logits a pixel, and the network gives"
+        KitError, match=rf"loss '{name}' takes \d logits per pixel, and the network gives"
     ) as caught:
         losses.semantic({name: 1.0}, Logits(torch.zeros(1, channels, 2, 2), {}), torch.zeros(1, 1, 2, 2))
     assert others in caught.value.fix
@@ -99,9 +99,15 @@ def test_an_auxiliary_loss_without_auxiliary_heads_is_told():
 
 
 def test_an_unknown_loss_is_told_with_the_known_ones():
-    with pytest.raises(KitError, match="no loss is called 'focal'") as caught:
-        losses.semantic({"focal": 1.0}, one(torch.zeros(1, 1, 2, 2)), torch.zeros(1, 1, 2, 2))
+    with pytest.raises(KitError, match="no semantic loss is called 'focal'") as caught:
+        losses.check({"focal": 1.0}, "semantic")
     assert caught.value.fix == "choose from bce, dice, cross_entropy, lovasz, auxiliary_bce"
+    with pytest.raises(KitError, match="no instance loss is called 'bce'") as caught:
+        losses.check({"loss_mask": 1.0, "bce": 1.0}, "instance")
+    assert "loss_rpn_cls" in caught.value.fix
+    with pytest.raises(KitError, match="a semantic recipe needs a loss"):
+        losses.check({}, "semantic")
+    losses.check({}, "instance")
 
 
 def test_a_detector_s_losses_are_weighted_by_the_end_of_their_names():

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from train_local.optimise import make_optimiser, set_learning_rate
-from train_local.recipes.base import Optimiser
+from train_local.recipes.settings import Optimiser
 
 
 @pytest.fixture

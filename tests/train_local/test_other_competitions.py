@@ -8,9 +8,11 @@ from kit import competitions
 from kit.errors import KitError
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import score
-from train_local import baseline, ensemble, evaluate, jobs, recipes
+from train_local import baseline, ensemble, evaluate, recipes
 from train_local.data import prepare, prepared
 from train_local.loop import Options
+from train_local.planned_runs import PlannedRun, plan_runs
+from train_local.train_all import train_all
 
 DISCS = """
 name = "discs"
@@ -64,21 +66,21 @@ def test_recipes_of_its_kind_suit_a_competition_that_has_none(blobs, discs):
     assert recipes.suits(unet, "body", "semantic")
     assert not recipes.suits(detector, "body", "semantic")
     assert not recipes.suits(blobs.recipe(competition="body"), "kidney", "semantic"), "it has its own"
-    names = [job.name for job in jobs.in_order([unet, detector], discs)]
+    names = [job.name for job in plan_runs([unet, detector], discs)]
     assert names == ["unet-regnety16.fold0", "unet-regnety16.fold1"]
 
 
 @pytest.mark.parametrize("view", ["sideways", "hflip@0", "identity+identity"])
 def test_views_that_do_not_exist_are_refused_before_training(blobs, discs, tmp_path, view):
     with pytest.raises(KitError, match="view"):
-        jobs.run_of(jobs.Job(blobs.recipe(views=("identity", view)), 0), discs, tmp_path)
+        PlannedRun(blobs.recipe(views=("identity", view)), 0).ready(discs, tmp_path)
 
 
 def test_windows_hold_for_the_one_pixel_size_of_the_training_images(blobs, discs, tmp_path):
     def seen(data, **inference):
         recipe = blobs.recipe()
-        recipe = replace(recipe, inference={**recipe.inference, **inference})
-        run, _ = jobs.run_of(jobs.Job(recipe, 0), data, tmp_path)
+        recipe = replace(recipe, inference=replace(recipe.inference, **inference))
+        run, _ = PlannedRun(recipe, 0).ready(data, tmp_path)
         return evaluate.member_of(run, data, sha256="0", size=0).inference.get("pixel_size")
 
     assert seen(discs) == 0.25
@@ -93,7 +95,7 @@ def test_windows_hold_for_the_one_pixel_size_of_the_training_images(blobs, discs
 
 def test_an_ensemble_under_scaled_views_carries_the_definition(blobs, discs, tmp_path):
     recipe = blobs.recipe(iterations=8, eval_every=8, views=("identity", "hflip@0.5", "identity+vflip"))
-    jobs.train_all(jobs.in_order([recipe], discs), discs, tmp_path, Options(device="cpu"))
+    train_all(plan_runs([recipe], discs), discs, tmp_path, Options(device="cpu"))
     trained = ensemble.find(discs, tmp_path)
     made = ensemble.build(discs, trained, keep_all=True)
     assert competitions.of(made).slug == "find-the-discs"

@@ -7,9 +7,10 @@ from kit.artefacts import read_json_lines, read_sidecar
 from kit.errors import KitError
 from kit.models import Logits, build, load_weights, tiny
 from kit.models.network import Auxiliary
-from train_local import jobs, losses
+from train_local import losses
 from train_local.loop import Options, make_fabric
-from train_local.recipes.base import Optimiser
+from train_local.planned_runs import PlannedRun
+from train_local.recipes.settings import NetworkConfig, Optimiser
 from train_local.train import train
 
 ADAMW = Optimiser(name="adamw", lr=3e-3, weight_decay=1e-2, no_decay_1d=True)
@@ -22,16 +23,20 @@ LOSSES = {
 
 
 def run_of(recipe, data, root):
-    return jobs.run_of(jobs.Job(recipe, 0), data, root)
+    return PlannedRun(recipe, 0).ready(data, root)
 
 
 @pytest.mark.parametrize("network", LOSSES)
 def test_it_learns_discs_and_leaves_weights_that_load(network, blobs, blob_data, tmp_path):
     recipe = blobs.recipe(
-        network=tiny(network), losses=LOSSES[network], optimiser=ADAMW, iterations=60, eval_every=30
+        network=NetworkConfig(name=network).tiny(),
+        losses=LOSSES[network],
+        optimiser=ADAMW,
+        iterations=60,
+        eval_every=30,
     )
-    run, start = run_of(recipe, blob_data, tmp_path)
-    done = train(run, blob_data, Options(device="cpu"), start=start)
+    run, initial = run_of(recipe, blob_data, tmp_path)
+    done = train(run, blob_data, Options(device="cpu"), initial=initial)
     assert done["metric"] > 0.8, "discs of another colour: most of them are found"
     entries = [entry for entry in read_json_lines(run.folder / "log.jsonl") if "lr" in entry]
     assert entries[-1]["loss"] < 0.5 * entries[0]["loss"]
@@ -71,6 +76,6 @@ def test_logits_pass_through_fabric():
 
 
 def test_losses_of_another_kind_of_network_stop_before_the_first_step(blobs, blob_data, tmp_path):
-    run, start = run_of(blobs.recipe(losses={"cross_entropy": 1.0}), blob_data, tmp_path)
-    with pytest.raises(KitError, match="'cross_entropy' is of 2 logits a pixel, and the network gives 1"):
-        train(run, blob_data, Options(device="cpu"), start=start)
+    run, initial = run_of(blobs.recipe(losses={"cross_entropy": 1.0}), blob_data, tmp_path)
+    with pytest.raises(KitError, match="'cross_entropy' takes 2 logits per pixel, and the network gives 1"):
+        train(run, blob_data, Options(device="cpu"), initial=initial)

@@ -11,9 +11,9 @@ from pathlib import Path
 import blobs  # beside this script
 import torch
 
-from train_local import jobs
 from train_local.data import prepared
 from train_local.loop import Options
+from train_local.planned_runs import PlannedRun
 from train_local.train import train
 
 
@@ -36,5 +36,5 @@ if __name__ == "__main__":
     if int(number):
         die_at(int(number))
     made = prepared.load(Path(data))
-    run, start = jobs.run_of(jobs.Job(blobs.recipe(iterations=24, eval_every=8), 0), made, Path(runs))
-    train(run, made, Options(device="cpu", checkpoint_seconds=float(seconds)), start=start)
+    run, initial = PlannedRun(blobs.recipe(iterations=24, eval_every=8), 0).ready(made, Path(runs))
+    train(run, made, Options(device="cpu", checkpoint_seconds=float(seconds)), initial=initial)

@@ -22,7 +22,7 @@ from kit.models.detections import InstanceTarget
 from train_local.data import coco
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import Position, generator, shuffled
-from train_local.recipes.base import Data
+from train_local.recipes.settings import Data
 
 Augment = Callable[
     [NDArray[np.uint8], NDArray[np.bool_], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.bool_]]

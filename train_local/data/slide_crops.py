@@ -16,7 +16,7 @@ from kit.images.reflection import reflected
 from train_local.data import slides
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import Position, generator, share, shuffled
-from train_local.recipes.base import Data
+from train_local.recipes.settings import Data
 
 Augment = Callable[
     [NDArray[np.uint8], NDArray[np.uint8], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.uint8]]

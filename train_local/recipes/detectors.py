@@ -4,13 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kit.models import tiny
-from train_local.recipes.base import Data, Optimiser, Recipe, Schedule, Step
+from kit.inference.settings import InstanceSettings
+from train_local.augment import (
+    Affine,
+    AllOf,
+    Brightness,
+    Contrast,
+    Cutout,
+    Equalise,
+    Flip,
+    Hue,
+    IouCrop,
+    OneOf,
+    Rot90,
+    Saturation,
+    Stain,
+    Translate,
+)
+from train_local.recipes.base import Recipe
+from train_local.recipes.settings import Data, NetworkConfig, Optimiser, Schedule
+
+COMPETITION = "vasculature"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorRecipe(Recipe):
     """An instance network on whole tiles."""
+
+    earlier_stage: DetectorRecipe | None = None
 
     def tiny(self) -> DetectorRecipe:
         """The same architecture with an eighth of its width, trained from random weights on crops.
@@ -22,14 +43,14 @@ class DetectorRecipe(Recipe):
         return replace(
             self,
             name=f"{self.name}-tiny",
-            network={**self.network, **tiny(self.network["network"])},
-            inference={"size": 480, "max_per_image": 150},
+            network=self.network.tiny(),
+            inference=InstanceSettings(size=480, max_per_image=150),
             views=("identity", "hflip"),
             data=Data(tile=None, scale=1.5, crop=160, examples_per_image=4, workers=0),
             augment=(
-                Step(name="flip", p=0.5, options={"directions": ["horizontal"]}),
-                Step(name="rot90"),
-                Step(name="stain", options={"gain": 0.15, "offset": 0.06}),
+                Flip(p=0.5, directions=("horizontal",)),
+                Rot90(),
+                Stain(gain=0.15, offset=0.06),
             ),
             optimiser=Optimiser(name="adamw", lr=1e-3, weight_decay=1e-2, no_decay_1d=True),
             schedule=Schedule(warmup_fraction=0.1, final_factor=0.02),
@@ -44,8 +65,8 @@ class DetectorRecipe(Recipe):
             eval_every=150,
             fold_count=5,
             folds=(0,),
-            start=None,
-            before=None,
+            pretrained=None,
+            earlier_stage=None,
         )
 
 
@@ -59,16 +80,16 @@ def detectors_r50_stage1() -> DetectorRecipe:
     """
     return DetectorRecipe(
         name="detectors-r50-stage1",
-        competition="vasculature",
-        network={"network": "detectors-r50"},
-        inference={"size": 2048},
+        competition=COMPETITION,
+        network=NetworkConfig(name="detectors-r50"),
+        inference=InstanceSettings(size=2048),
         views=("identity", "hflip", "vflip"),
         data=Data(tile=None, scale=4.0, crop=None, datasets=(2,)),
         augment=(
             _FLIP,
-            Step(name="one_of", choices=_PRETRAINING),
-            Step(name="affine", p=0.4, options={"shift": 0.0625, "scale": 0.15, "rotate": 15.0}),
-            Step(name="rot90", p=0.4),
+            OneOf(choices=_PRETRAINING),
+            Affine(p=0.4, shift=0.0625, scale=0.15, rotate=15.0),
+            Rot90(p=0.4),
         ),
         optimiser=Optimiser(name="sgd", lr=0.03, momentum=0.9, weight_decay=1e-4),
         schedule=Schedule(warmup_steps=250, start_factor=0.001, final_factor=0.025 / 0.03),
@@ -81,7 +102,7 @@ def detectors_r50_stage1() -> DetectorRecipe:
         fold_count=5,
         folds=(0,),
         seed=69,
-        start="detectors_htc_r50_1x_coco",
+        pretrained="detectors_htc_r50_1x_coco",
     )
 
 
@@ -96,47 +117,39 @@ def detectors_r50() -> DetectorRecipe:
         first,
         name="detectors-r50",
         data=replace(first.data, datasets=(1,)),
-        augment=(_FLIP, Step(name="one_of", choices=_FINE_TUNING), Step(name="rot90", p=0.4)),
+        augment=(_FLIP, OneOf(choices=_FINE_TUNING), Rot90(p=0.4)),
         optimiser=replace(first.optimiser, lr=0.0125),
         schedule=replace(first.schedule, warmup_steps=200, final_factor=1e-8 / 0.0125),
         epochs=23,
-        start=None,
-        before=first,
+        pretrained=None,
+        earlier_stage=first,
     )
 
 
-_FLIP = Step(name="flip", p=0.5)
-_SHEAR = Step(name="affine", p=0.4, options={"shear": 0.0, "border": "constant"})
+_FLIP = Flip(p=0.5)
+_SHEAR = Affine(p=0.4, shear=0.0, border="constant")
 """The published shear has level 0, which is no shear: it takes a share of the draws and changes nothing."""
-_TRANSLATE = Step(name="translate", p=0.4, options={"pixels": 125})
-_ROTATE = Step(name="affine", options={"rotate": 30.0, "border": "constant"})
-_SATURATE = Step(name="saturation", options={"low": 1.18, "high": 1.18})
+_TRANSLATE = Translate(p=0.4, pixels=125)
+_ROTATE = Affine(rotate=30.0, border="constant")
+_SATURATE = Saturation(low=1.18, high=1.18)
 _PRETRAINING = (
-    Step(name="all_of", choices=(_SHEAR,)),
-    Step(name="all_of", choices=(_TRANSLATE,)),
-    Step(name="all_of", choices=(_SATURATE, Step(name="equalise"), _ROTATE)),
+    AllOf(steps=(_SHEAR,)),
+    AllOf(steps=(_TRANSLATE,)),
+    AllOf(steps=(_SATURATE, Equalise(), _ROTATE)),
 )
 _FINE_TUNING = (
-    Step(name="all_of", choices=(_SHEAR,)),
-    Step(name="all_of", choices=(_TRANSLATE,)),
-    Step(
-        name="all_of",
-        choices=(
-            Step(name="brightness", p=0.5, options={"low": 0.75, "high": 1.25}),
-            Step(name="contrast", p=0.5, options={"low": 0.5, "high": 1.5}),
-            Step(name="saturation", p=0.5, options={"low": 0.5, "high": 1.5}),
-            Step(name="hue", p=0.5, options={"degrees": 18.0}),
-        ),
+    AllOf(steps=(_SHEAR,)),
+    AllOf(steps=(_TRANSLATE,)),
+    AllOf(
+        steps=(
+            Brightness(p=0.5, low=0.75, high=1.25),
+            Contrast(p=0.5, low=0.5, high=1.5),
+            Saturation(p=0.5, low=0.5, high=1.5),
+            Hue(p=0.5, degrees=18.0),
+        )
     ),
-    Step(name="iou_crop", options={"overlaps": [0.4, 0.5, 0.6, 0.7, 0.8, 0.9], "least": 0.3}),
-    Step(name="cutout", options={"holes": [5, 10], "sides": [4, 48]}),
-    Step(
-        name="all_of",
-        choices=(
-            Step(name="brightness", options={"low": 0.82, "high": 0.82}),
-            Step(name="contrast", options={"low": 1.18, "high": 1.18}),
-            _ROTATE,
-        ),
-    ),
-    Step(name="all_of", choices=(_SATURATE, Step(name="equalise"))),
+    IouCrop(overlaps=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9), least=0.3),
+    Cutout(holes=(5, 10), sides=(4, 48)),
+    AllOf(steps=(Brightness(low=0.82, high=0.82), Contrast(low=1.18, high=1.18), _ROTATE)),
+    AllOf(steps=(_SATURATE, Equalise())),
 )

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kit.models import tiny
-from train_local.recipes.base import Data, Optimiser, Recipe, Schedule, Step
+from kit.inference.settings import SemanticSettings
+from train_local.augment import (
+    Affine,
+    AllOf,
+    Blur,
+    Brightness,
+    ChannelShuffle,
+    Clahe,
+    Contrast,
+    Cutout,
+    Flip,
+    Gamma,
+    Hue,
+    OneOf,
+    Rot90,
+    Saturation,
+    Stain,
+)
+from train_local.recipes.base import Recipe
+from train_local.recipes.settings import Data, NetworkConfig, Optimiser, Schedule
+
+COMPETITION = "kidney"
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnetRecipe(Recipe):
     """A U-Net on tiles of a slide."""
+
+    earlier_stage: UnetRecipe | None = None
 
     def tiny(self) -> UnetRecipe:
         """A small encoder at low resolution, trained from random weights on squares drawn anywhere.
@@ -21,8 +43,10 @@ class UnetRecipe(Recipe):
         return replace(
             self,
             name=f"{self.name}-tiny",
-            network={**self.network, **tiny(self.network["network"])},
-            inference={"core": 512, "context": 256, "scale": 0.125, "batch_size": 4, "skip_background": True},
+            network=self.network.tiny(),
+            inference=SemanticSettings(
+                core=512, context=256, scale=0.125, batch_size=4, skip_background=True
+            ),
             views=("identity", "hflip"),
             data=Data(
                 tile=None,
@@ -34,14 +58,12 @@ class UnetRecipe(Recipe):
                 workers=0,
             ),
             augment=(
-                Step(name="flip", p=0.5, options={"directions": ["horizontal"]}),
-                Step(name="rot90"),
-                Step(
-                    name="affine", p=0.8, options={"scale": [0.8, 1.25], "rotate": 15.0, "border": "reflect"}
-                ),
-                Step(name="saturation", options={"low": 0.0, "high": 1.5}),
-                Step(name="contrast", options={"low": 0.8, "high": 1.2}),
-                Step(name="stain", options={"gain": 0.2, "offset": 0.08}),
+                Flip(p=0.5, directions=("horizontal",)),
+                Rot90(),
+                Affine(p=0.8, scale=(0.8, 1.25), rotate=15.0, border="reflect"),
+                Saturation(low=0.0, high=1.5),
+                Contrast(low=0.8, high=1.2),
+                Stain(gain=0.2, offset=0.08),
             ),
             optimiser=replace(self.optimiser, lr=2e-3, weight_decay=1e-2),
             schedule=Schedule(warmup_fraction=0.1, start_factor=0.05, final_factor=0.02),
@@ -55,7 +77,7 @@ class UnetRecipe(Recipe):
             eval_every=100,
             fold_count=2,
             folds=(0, 1),
-            start=None,
+            pretrained=None,
         )
 
 
@@ -70,23 +92,22 @@ def unet_regnety16() -> UnetRecipe:
     """
     return UnetRecipe(
         name="unet-regnety16",
-        competition="kidney",
-        network={"network": "unet-regnety16"},
-        inference={"core": 1536, "context": 384, "scale": 1 / 3, "batch_size": 8, "skip_background": True},
+        competition=COMPETITION,
+        network=NetworkConfig(name="unet-regnety16"),
+        inference=SemanticSettings(core=1536, context=384, scale=1 / 3, batch_size=8, skip_background=True),
         views=("identity", "hflip", "rot90", "transpose"),
         data=Data(tile=3072, scale=1 / 3, crop=512, crop_centre=0.2, object_tiles=0.5),
         augment=(
-            Step(name="flip"),
-            Step(name="rot90"),
-            Step(
-                name="all_of",
+            Flip(),
+            Rot90(),
+            AllOf(
                 p=0.4,
-                choices=(
-                    Step(name="affine", p=0.2, options={"shift": 0.1, "scale": 0.2, "rotate": 45.0}),
-                    Step(name="gamma", p=0.1, options={"low": 0.8, "high": 1.2}),
-                    Step(name="one_of", p=0.3, choices=_COLOURS),
-                    Step(name="cutout", p=0.1, options={"holes": [8, 8], "sides": [8, 64]}),
-                    Step(name="blur", p=0.2, options={"low": 3, "high": 9}),
+                steps=(
+                    Affine(p=0.2, shift=0.1, scale=0.2, rotate=45.0),
+                    Gamma(p=0.1, low=0.8, high=1.2),
+                    OneOf(p=0.3, choices=_COLOURS),
+                    Cutout(p=0.1, holes=(8, 8), sides=(8, 64)),
+                    Blur(p=0.2, low=3, high=9),
                 ),
             ),
         ),
@@ -102,21 +123,16 @@ def unet_regnety16() -> UnetRecipe:
         losses={"bce": 1.0, "dice": 1.0},
         fold_count=4,
         folds=(0, 1, 2, 3),
-        start="timm",
+        pretrained="timm",
     )
 
 
 _COLOURS = (
-    Step(
-        name="all_of",
-        choices=(
-            Step(name="hue", options={"degrees": 20.0}),
-            Step(name="saturation", options={"low": 0.94, "high": 1.06}),
-            Step(name="brightness", options={"low": 0.96, "high": 1.04}),
-        ),
+    AllOf(
+        steps=(Hue(degrees=20.0), Saturation(low=0.94, high=1.06), Brightness(low=0.96, high=1.04)),
     ),
-    Step(name="clahe", options={"limit": 4.0}),
-    Step(name="brightness", options={"low": 0.6, "high": 1.4}),
-    Step(name="channel_shuffle"),
+    Clahe(limit=4.0),
+    Brightness(low=0.6, high=1.4),
+    ChannelShuffle(),
 )
 """HSV by 10 (hue in half degrees), 15 and 10 of 255; CLAHE; brightness by 0.4; any order of the channels."""

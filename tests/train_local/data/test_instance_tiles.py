@@ -11,7 +11,7 @@ from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco as codec
 from train_local.data import prepare
 from train_local.data.instance_tiles import InstanceTiles, collate, target_of
-from train_local.recipes.base import Data
+from train_local.recipes.settings import Data
 
 SAMPLE = Path(__file__).parents[3] / "sample" / "vasculature"
 

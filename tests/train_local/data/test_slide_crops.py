@@ -7,7 +7,7 @@ import torch
 from kit.errors import KitError
 from train_local.data import slides
 from train_local.data.slide_crops import SlideCrops, is_blank
-from train_local.recipes.base import Data
+from train_local.recipes.settings import Data
 
 RANDOM = Data(tile=96, scale=0.5, crop=32, sampling="random", examples_per_image=8)
 TILES = Data(tile=64, scale=0.5, crop=None, object_tiles=0.5, sampling="tiles")

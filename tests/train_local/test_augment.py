@@ -1,39 +1,60 @@
+import json
+from dataclasses import dataclass
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.errors import KitError
-from train_local.data import augment
-from train_local.recipes import Step
+from kit.typed_json import from_plain, to_plain
+from train_local import augment
+from train_local.augment import (
+    Affine,
+    AllOf,
+    AnyOperation,
+    Blur,
+    Brightness,
+    ChannelShuffle,
+    Clahe,
+    Contrast,
+    Cutout,
+    Equalise,
+    Flip,
+    Gamma,
+    Hue,
+    IouCrop,
+    Noise,
+    OneOf,
+    Rot90,
+    Saturation,
+    Stain,
+    Translate,
+)
 
-EXAMPLES = {
-    "all_of": Step(name="all_of", choices=(Step(name="flip"), Step(name="equalise"))),
-    "affine": Step(
-        name="affine",
-        options={"shift": 0.1, "scale": [0.8, 1.2], "rotate": 30.0, "shear": 0.1, "border": "constant"},
-    ),
-    "blur": Step(name="blur", options={"low": 3, "high": 9}),
-    "brightness": Step(name="brightness", options={"low": 0.5, "high": 1.5}),
-    "channel_shuffle": Step(name="channel_shuffle"),
-    "clahe": Step(name="clahe", options={"limit": 4.0}),
-    "contrast": Step(name="contrast", options={"low": 0.5, "high": 1.5}),
-    "cutout": Step(name="cutout", options={"holes": [2, 4], "sides": [3, 9]}),
-    "equalise": Step(name="equalise"),
-    "flip": Step(name="flip"),
-    "gamma": Step(name="gamma", options={"low": 0.5, "high": 2.0}),
-    "hue": Step(name="hue", options={"degrees": 90.0}),
-    "iou_crop": Step(name="iou_crop"),
-    "noise": Step(name="noise", options={"sigma": 0.1}),
-    "one_of": Step(
-        name="one_of",
-        choices=(Step(name="rot90", p=0.5), Step(name="blur", p=0.2, options={"low": 3, "high": 5})),
-    ),
-    "rot90": Step(name="rot90"),
-    "saturation": Step(name="saturation", options={"low": 0.5, "high": 1.5}),
-    "stain": Step(name="stain", options={"gain": 0.2, "offset": 0.1}),
-    "translate": Step(name="translate", options={"pixels": 7}),
-}
+OPERATIONS = [
+    AllOf(steps=(Flip(), Equalise())),
+    Affine(shift=0.1, scale=(0.8, 1.2), rotate=30.0, shear=0.1, border="constant"),
+    Blur(low=3, high=9),
+    Brightness(low=0.5, high=1.5),
+    ChannelShuffle(),
+    Clahe(limit=4.0),
+    Contrast(low=0.5, high=1.5),
+    Cutout(holes=(2, 4), sides=(3, 9)),
+    Equalise(),
+    Flip(),
+    Gamma(low=0.5, high=2.0),
+    Hue(degrees=90.0),
+    IouCrop(),
+    Noise(sigma=0.1),
+    OneOf(choices=(Rot90(p=0.5), Blur(p=0.2, low=3, high=5))),
+    Rot90(),
+    Saturation(low=0.5, high=1.5),
+    Stain(gain=0.2, offset=0.1),
+    Translate(pixels=7),
+]
+EXAMPLES = {operation.name: operation for operation in OPERATIONS}
 GEOMETRY = ("affine", "flip", "iou_crop", "rot90", "translate", "one_of", "all_of")
 
 
@@ -48,7 +69,17 @@ def example(height=48, width=64, seed=3):
 
 
 def test_every_operation_has_an_example():
-    assert sorted(EXAMPLES) == augment.names()
+    assert {type(operation) for operation in OPERATIONS} == set(get_args(AnyOperation))
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_every_operation_comes_back_from_json(name):
+    @dataclass(frozen=True)
+    class Holder:
+        operations: tuple[AnyOperation, ...]
+
+    value = json.loads(json.dumps(to_plain(Holder((EXAMPLES[name],)))))
+    assert from_plain(Holder, value).operations == (EXAMPLES[name],)
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
@@ -122,7 +153,7 @@ def test_a_rotated_disc_stays_on_its_mask(seed, border):
     y, x = np.mgrid[:65, :65]
     mask_HW = (((y - 20) ** 2 + (x - 30) ** 2) < 12**2).astype(np.uint8) * 255
     image_HWC = np.repeat(mask_HW[..., None], 3, axis=2)
-    step = Step(name="affine", options={"shift": 0.1, "scale": 0.2, "rotate": 180.0, "border": border})
+    step = Affine(shift=0.1, scale=0.2, rotate=180.0, border=border)
     changed_HWC, changed_HW = augment.semantic([step], image_HWC, mask_HW, np.random.default_rng(seed))
     both = ((changed_HWC[..., 0] > 127) & (changed_HW > 127)).sum()
     either = ((changed_HWC[..., 0] > 127) | (changed_HW > 127)).sum()
@@ -131,7 +162,7 @@ def test_a_rotated_disc_stays_on_its_mask(seed, border):
 
 def test_a_reflected_border_leaves_no_black_corners():
     image_HWC = np.full((40, 60, 3), 200, np.uint8)
-    step = Step(name="affine", options={"rotate": 45.0, "scale": [0.8, 0.8]})
+    step = Affine(rotate=45.0, scale=(0.8, 0.8))
     changed_HWC, _ = augment.semantic(
         [step], image_HWC, np.zeros((40, 60), np.uint8), np.random.default_rng(0)
     )
@@ -140,13 +171,13 @@ def test_a_reflected_border_leaves_no_black_corners():
 
 def test_one_of_draws_by_weight():
     choices = (
-        Step(name="brightness", p=0.9, options={"low": 0.0, "high": 0.0}),
-        Step(name="brightness", p=0.1, options={"low": 1.0, "high": 1.0}),
+        Brightness(p=0.9, low=0.0, high=0.0),
+        Brightness(p=0.1, low=1.0, high=1.0),
     )
     random, image_HWC, black = np.random.default_rng(0), np.full((4, 4, 3), 100, np.uint8), 0
     for _ in range(300):
         changed_HWC, _ = augment.semantic(
-            [Step(name="one_of", choices=choices)], image_HWC, np.zeros((4, 4), np.uint8), random
+            [OneOf(choices=choices)], image_HWC, np.zeros((4, 4), np.uint8), random
         )
         black += int(changed_HWC.max() == 0)
     assert 240 < black < 295
@@ -156,7 +187,7 @@ def test_a_crop_keeps_every_touched_instance_above_the_drawn_overlap():
     image_HWC = np.zeros((64, 64, 3), np.uint8)
     masks_NHW = np.zeros((1, 64, 64), bool)
     masks_NHW[0, 8:56, 8:56] = True
-    step = Step(name="iou_crop", options={"overlaps": [0.9], "least": 0.3})
+    step = IouCrop(overlaps=(0.9,), least=0.3)
     for seed in range(30):
         changed_HWC, changed_NHW = augment.instances(
             [step], image_HWC, masks_NHW, np.random.default_rng(seed)
@@ -167,8 +198,17 @@ def test_a_crop_keeps_every_touched_instance_above_the_drawn_overlap():
     pytest.fail("no window was cut tightly round the only instance")
 
 
-def test_an_unknown_operation_is_told_with_the_known_ones():
-    image_HWC, masks_NHW = example()
-    with pytest.raises(KitError, match="no augmentation is called 'sharpen'") as caught:
-        augment.instances([Step(name="sharpen")], image_HWC, masks_NHW, np.random.default_rng(0))
-    assert "cutout" in str(caught.value.fix)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Flip(directions=("diagonal",)), "'diagonal'"),
+        (lambda: Flip(p=1.5), "p is 1.5; it has to be at least 0 and at most 1"),
+        (lambda: Affine(rotate="a lot"), "rotate is 'a lot', not a number"),
+        (lambda: Affine(scale=(0.0, 1.0)), "it has to be above 0"),
+        (lambda: Cutout(holes=(1, 2, 3), sides=(1, 2)), "holes is .*, not a list of 2"),
+        (lambda: OneOf(choices=(Flip(), "rot90")), r"choices\[1\] is 'rot90'"),
+    ],
+)
+def test_a_wrong_option_is_told_when_the_operation_is_made(make, message):
+    with pytest.raises(KitError, match=message):
+        make()

@@ -1,0 +1,85 @@
+"""What differs between training a semantic and an instance network: examples, batches and losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset, default_collate
+
+from kit.models import Network, build
+from train_local import augment, losses
+from train_local.data.instance_tiles import InstanceTiles
+from train_local.data.instance_tiles import collate as collate_tiles
+from train_local.data.prepared import Prepared
+from train_local.data.slide_crops import SlideCrops
+from train_local.runs import Run
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What the training loop works with.
+
+    Attributes:
+        network: with random weights.
+        examples: data set that takes (step, item).
+        epoch: examples of an epoch.
+        collate: list of examples -> batch.
+        losses: (wrapped network, batch) -> weighted terms, to be summed.
+    """
+
+    network: Network
+    examples: Dataset[Any]
+    epoch: int
+    collate: Callable[[list[Any]], Any]
+    losses: Callable[[nn.Module, Any], dict[str, Tensor]]
+
+
+def make_setup(run: Run, prepared: Prepared) -> TrainingSetup:
+    """Return the setup of a run.
+
+    Raises:
+        KitError: data and recipe do not fit together, or the network cannot be built.
+    """
+    return _semantic(run, prepared) if prepared.kind == "semantic" else _instance(run, prepared)
+
+
+def _semantic(run: Run, prepared: Prepared) -> TrainingSetup:
+    recipe = run.recipe
+    network = build(recipe.network.as_dict())
+    crops = SlideCrops(
+        prepared,
+        prepared.fold(run.fold).train,
+        recipe.data,
+        augment=partial(augment.semantic, recipe.augment),
+        seed=run.seed,
+        per_step=recipe.batch_size * recipe.accumulate,
+    )
+
+    def weighted_losses(module: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        x_NCHW, target_NCHW = batch
+        return losses.semantic(recipe.losses, module(x_NCHW, logits=True), target_NCHW)
+
+    return TrainingSetup(network, crops, len(crops), default_collate, weighted_losses)
+
+
+def _instance(run: Run, prepared: Prepared) -> TrainingSetup:
+    recipe = run.recipe
+    network = build(recipe.network.as_dict())
+    tiles = InstanceTiles(
+        prepared,
+        run.fold,
+        recipe.data,
+        augment=partial(augment.instances, recipe.augment),
+        seed=run.seed,
+        per_step=recipe.batch_size * recipe.accumulate,
+    )
+
+    def weighted_losses(module: nn.Module, batch: tuple[Tensor, Any]) -> dict[str, Tensor]:
+        x_NCHW, targets = batch
+        return losses.weighted(recipe.losses, module(x_NCHW, targets))
+
+    return TrainingSetup(network, tiles, len(tiles), collate_tiles, weighted_losses)
