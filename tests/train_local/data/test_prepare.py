@@ -1,5 +1,7 @@
 import json
 import shutil
+import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from kit.artefacts import sha256_file
 from kit.errors import KitError
+from kit.local.competitions.truth_readers import PolygonTruth
 from train_local.data import coco, prepare, prepared, slides
 
 SAMPLE = Path(__file__).parents[3] / "sample"
@@ -33,8 +36,32 @@ def test_kidney_sample_becomes_arrays_by_slide(tmp_path):
     assert "| 0 | 1 | 1 | 1019 |" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_vasculature_sample_becomes_coco_by_fold(tmp_path):
+@pytest.fixture
+def opened():
+    """How often each file is opened while the test runs; an audit hook stays, so it is switched off after."""
+    counts, counting = Counter(), [True]
+
+    def hook(event, arguments):
+        if event == "open" and counting:
+            counts[str(arguments[0])] += 1
+
+    sys.addaudithook(hook)
+    yield counts
+    counting.clear()
+
+
+def test_vasculature_sample_becomes_coco_by_fold(tmp_path, monkeypatch, opened):
+    decoded, regions = Counter(), PolygonTruth.regions
+
+    def counted(reader, entry, *size):
+        decoded[entry.id] += 1
+        return regions(reader, entry, *size)
+
+    monkeypatch.setattr(PolygonTruth, "regions", counted)
     made = prepare.prepare("vasculature", SAMPLE / "vasculature", tmp_path / "out")
+    assert opened[str(SAMPLE / "vasculature" / "polygons.jsonl")] == 1
+    assert opened[str(SAMPLE / "vasculature" / "solution.jsonl")] == 0
+    assert decoded == Counter(made.images.keys()), "the truth of each tile is decoded once"
     assert made.split == "strips"
     assert len(made.folds) == 5
     assert any("both sides" in finding for finding in made.findings)

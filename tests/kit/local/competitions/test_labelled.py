@@ -1,8 +1,12 @@
 """Truth of a folder: where it is looked for, and that nothing is read or decoded twice."""
 
+from collections import Counter
+
 import pytest
 
 from kit.errors import KitError
+from kit.local.competitions.check import check
+from kit.local.competitions.truth_readers import AnnotatedTruth, PolygonTruth, TextTruth
 
 
 def test_training_ids_are_sorted(kidney):
@@ -21,3 +25,42 @@ def test_training_truth_goes_before_the_solution(kidney):
     expected = kidney.truth(["aa"])["aa"].runs.tolist()
     kidney.table("solution.csv", ("id", "encoding"), ("aa", "1 1"))
     assert kidney.truth(["aa"])["aa"].runs.tolist() == expected != []
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often each file is read and each image decoded, counted around the readers' own methods."""
+    counts = Counter()
+
+    def count(cls, method, key):
+        real = getattr(cls, method)
+
+        def counted(reader, *arguments):
+            counts[method, key(arguments)] += 1
+            return real(reader, *arguments)
+
+        monkeypatch.setattr(cls, method, counted)
+
+    for cls in (TextTruth, PolygonTruth):
+        count(cls, "entries", lambda arguments: arguments[1])
+    for cls in (TextTruth, AnnotatedTruth):
+        count(cls, "regions", lambda arguments: arguments[0].id)
+    return counts
+
+
+def test_a_command_reads_each_file_once_and_decodes_each_image_once(each, calls):
+    labelled = each.labelled()
+    assert check(labelled).ok
+    ids = labelled.train_ids()
+    assert labelled.truth(ids) == labelled.truth(ids)
+    assert labelled.plausibility().images == 2
+    training, held_out = labelled.files
+    assert calls == {("entries", training): 1, ("regions", "aa"): 1, ("regions", "bb"): 1}
+    labelled.truth(["cc", "aa"])
+    assert calls["entries", held_out] == calls["regions", "cc"] == 1
+    assert calls["entries", training] == calls["regions", "aa"] == 1
+
+
+def test_only_the_images_asked_for_are_decoded(each, calls):
+    each.labelled().truth(["aa"])
+    assert {key for method, key in calls if method == "regions"} == {"aa"}
