@@ -1,7 +1,7 @@
 """COCO's instances JSON: images, annotations and categories of a whole competition in one file.
 
-Such files take hundreds of MB, most of it coordinates. They are parsed once, and what nobody asks for is
-dropped while that goes on. (Format: cocodataset.org, "Data format".)
+Such files take hundreds of MB, most of it coordinates. So the parser drops keys that are not used, and packs
+coordinates into arrays, as soon as it has read an annotation. (Format: cocodataset.org, "Data format".)
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,25 +80,18 @@ class CocoFile:
 
 
 def read(path: Path) -> CocoFile:
-    """What a COCO file holds; only a file that has changed is parsed again.
+    """Read a COCO file. Segmentations are checked later, when they are drawn.
 
-    Segmentations are checked when they are drawn.
+    The file's three flat lists become one list of images that hold their annotations:
+
+        images       [{id: 7, file_name: "a.tif", ...}]
+        categories   [{id: 3, name: "cell"}]                                  CocoImage(file_name="a.tif",
+        annotations  [{image_id: 7, category_id: 3, segmentation: S}]   ->      annotations=[cell drawn as S])
 
     Raises:
         KitError: the file is missing, no JSON or of another form; a key is missing or wrong; two images or
             categories have one id; an annotation is of no image or category there is. Names the place.
     """
-    try:
-        status = path.stat()
-    except OSError:
-        return _parse(path, None)  # says why
-    return _parse(path, (status.st_mtime_ns, status.st_size))
-
-
-@lru_cache(maxsize=2)
-def _parse(path: Path, stamp: tuple[int, int] | None) -> CocoFile:
-    """Two are kept, of training and held-out images; `stamp` has a changed file read anew."""
-    del stamp
     value = _load(path)
     lists = []
     for part in _PARTS:
@@ -139,7 +131,10 @@ def _load(path: Path) -> Any:
 
 
 def _reduced(value: dict[str, Any]) -> dict[str, Any]:
-    """An annotation, as soon as it is parsed, without the keys nobody reads and its numbers as arrays."""
+    """Return an annotation with the keys that are used, its numbers as arrays; other objects as they are.
+
+    The JSON parser calls this for every object once it is complete, innermost first.
+    """
     if "segmentation" not in value or "image_id" not in value:
         return value
     kept = {key: value[key] for key in _OF_ANNOTATION if key in value}

@@ -1,5 +1,4 @@
 import json
-import os
 
 import numpy as np
 import pytest
@@ -62,22 +61,6 @@ def test_coordinates_are_kept_as_arrays_not_as_numbers_by_the_million(tmp_path):
     (polygon,) = coco_files.read(path).images[0].annotations[0].segmentation
     assert isinstance(polygon, np.ndarray)
     assert polygon.tolist() == SQUARE[0]
-
-
-def test_a_file_is_parsed_once_and_again_when_it_has_changed(tmp_path):
-    path = tmp_path / "some.json"
-    path.write_text(json.dumps(whole()))
-    first = coco_files.read(path)
-    assert coco_files.read(path) is first
-    os.utime(path, ns=(1, 1))
-    again = coco_files.read(path)
-    assert again is not first
-    path.write_text(json.dumps(whole(), indent=1))
-    os.utime(path, ns=(1, 1))
-    assert coco_files.read(path) is not again
-    path.unlink()
-    with pytest.raises(KitError, match="file is missing"):
-        coco_files.read(path)
 
 
 @pytest.mark.parametrize(
