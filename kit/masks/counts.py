@@ -1,6 +1,19 @@
-"""The characters of COCO's compressed counts, for many masks at once: a few passes over flat arrays.
+"""The characters of COCO's compressed counts, for all masks of an image at once.
 
-`kit.masks.coco` describes the format.
+The lengths 100, 3, 20, 5 (background, foreground, background, foreground) become the characters T33d02:
+
+    stored    100       3    20        5 - 3 = 2   from the fourth on, the difference to the one two places
+    before 5 bits    4, 3      3    20, 0     2           the lowest 5 bits first: 100 = 4 + 32 * 3
+    + 32      36, 3     3    52, 0     2           where more bits follow
+    + 48      84, 51    51   100, 48   50          printable characters
+              T   3     3    d    0    2
+
+Numbers have a sign: a last digit of 16 to 31 means negative. So -2 (all ones, ending in 11110) is the one
+digit 30, N; and 20 needs the second digit 0, because 20 alone would mean -12. (Format: the COCO API's
+maskApi.c.)
+
+A loop in Python over 300 masks of 40 numbers takes far longer than these functions, which work on one digit
+of all numbers at a time.
 """
 
 from __future__ import annotations
@@ -16,15 +29,18 @@ from kit.errors import KitError
 Integers = NDArray[np.int64]
 
 _LONGEST = 12
-"""Characters of one number, 5 bits each: more than any image's pixels need, less than 64 bits."""
+"""Most characters of one number: 60 bits are more than any image's pixels need and fit into 64."""
 
 
 def compress(lengths: Integers, numbers: Integers) -> list[bytes]:
-    """Characters of every mask, a digit of all numbers at a time.
+    """Return the characters of every mask.
+
+    >>> compress(np.array([100, 3, 20, 5, 7, 2]), np.array([4, 2]))
+    [b'T33d02', b'72']
 
     Args:
-        lengths: alternating lengths of all masks, one mask after another.
-        numbers: how many of them each mask has, at least one.
+        lengths: lengths of background and foreground in turns, one mask after another.
+        numbers: how many lengths each mask has, at least one.
     """
     left = lengths.copy()
     first = np.cumsum(numbers) - numbers
@@ -49,19 +65,19 @@ def compress(lengths: Integers, numbers: Integers) -> list[bytes]:
 def expand(
     masks: Sequence[bytes], height: int, width: int, where: str | Path | None
 ) -> tuple[Integers, Integers]:
-    """The way back from `compress`.
+    """Return the lengths and numbers that `compress` was given.
 
     Args:
         masks: characters of one mask or more.
         height: rows of their image.
-        width: its columns.
-        where: named in the error message.
+        width: columns of their image.
+        where: file and row, for the error message.
 
     Returns:
-        Alternating lengths of all masks, and how many of them each mask has.
+        Lengths of background and foreground in turns of all masks, and how many of them each mask has.
 
     Raises:
-        KitError: the bytes of a mask are no compressed counts, or not of an image of this size.
+        KitError: the bytes of a mask are no compressed counts, or those of an image of another size.
     """
     sizes = np.array([len(one) for one in masks])
     stops = np.cumsum(sizes)
@@ -97,7 +113,11 @@ def expand(
 
 
 def places(numbers: Integers) -> Integers:
-    """For every number its place in its mask."""
+    """Return the place of every number in its mask.
+
+    >>> places(np.array([4, 2])).tolist()
+    [0, 1, 2, 3, 0, 1]
+    """
     return np.arange(numbers.sum()) - np.repeat(np.cumsum(numbers) - numbers, numbers)
 
 
@@ -107,17 +127,18 @@ def require_size(
     """Refuse masks whose lengths are not those of an image.
 
     Args:
-        lengths: alternating lengths of all masks, one mask after another.
-        numbers: how many of them each mask has, at least one.
+        lengths: lengths of background and foreground in turns, one mask after another.
+        numbers: how many lengths each mask has, at least one.
         size: (height, width) of the image.
-        where: named in the error message.
+        where: file and row, for the error message.
 
     Raises:
         KitError: the lengths of a mask do not add up to the image's pixels, or one of them is negative.
     """
     first, pixels = np.cumsum(numbers) - numbers, size[0] * size[1]
     covered = np.add.reduceat(lengths, first)
-    # Sums of huge lengths wrap around and may seem right. As unsigned, negative ones are huge, too.
+    # The sum of huge lengths can overflow to the right number. Seen as unsigned, negative lengths are huge,
+    # too.
     wrong = lengths.view(np.uint64) > pixels
     if (covered != pixels).any():
         holds = f"covers {covered[np.argmax(covered != pixels)]} pixels"
@@ -133,6 +154,15 @@ def require_size(
 
 
 def _add_up(lengths: Integers, chain: NDArray[np.bool_], of_mask: Integers) -> None:
-    """Undo the differences of a chain: every second number of a mask, `of_mask` of them in each."""
+    """Undo the differences of a chain (every second number of a mask) in place.
+
+    The chain 3, 2, -1 of one mask and 7, 1 of the next have the running sums 3, 5, 4, 11, 12. Minus the sum
+    before each mask (0 and 4), they are the lengths 3, 5, 4 and 7, 8.
+
+    Args:
+        lengths: of all masks.
+        chain: which of them belong to the chain.
+        of_mask: how many of the chain each mask has.
+    """
     sums = np.append(0, np.cumsum(lengths[chain]))
     lengths[chain] = sums[1:] - np.repeat(sums[np.cumsum(of_mask) - of_mask], of_mask)

@@ -1,9 +1,18 @@
-"""From masks to runs over column-major pixels, without ever transposing a slide.
+"""Encode masks as runs over column-major pixels without transposing a slide.
 
-A mask has few places where a pixel differs from the one above it. They are found row by row, in the order in
-which memory holds them; only those few positions are then sorted into column-major order. Bands may come one
-after another, so a slide's mask never exists as a whole. Where changes are dense (noise), sorting them would
-cost more than transposing, so such blocks are kept as maps of changes and transposed a few columns at a time.
+A change is a pixel that differs from the one before it down the columns: from the pixel above it or, in row
+0, from the last pixel of the column to the left.
+
+    column  0 1 2
+    row 0   . # .    row 0: (column 2, row 0) differs from (column 1, row 1)
+    row 1   # # .    row 1: (column 0, row 1) differs from the pixel above
+
+The encoder looks for changes row by row, as memory holds the pixels, and sorts only the changes: (0, 1), (2,
+0). These are the pixels 1 and 4 down the columns, so the mask has the run 1..4. Bands come one after another,
+and row 0 is compared at the end, so the mask of a slide is never in memory at once.
+
+Where changes are dense (noise), sorting them takes longer than transposing. The encoder keeps such blocks as
+maps of changes and transposes them a few columns at a time.
 """
 
 from __future__ import annotations
@@ -20,21 +29,21 @@ Mask: TypeAlias = NDArray[np.bool_] | NDArray[np.uint8]
 """(height, width); anything but zero is foreground."""
 
 _COLUMN = 32
-"""A change is kept as column << 32 | row: sorts column-major whatever the height turns out to be."""
+"""A change is kept as column << 32 | row: such keys sort column-major while the height is not yet known."""
 BLOCK = 1 << 20
-"""Pixels compared at once: their differences stay in a core's own cache."""
+"""Pixels compared at once: their differences stay in the processor's cache."""
 _GROUP = 1 << 22
 """Pixels transposed at once."""
-_FOLD = 16
-"""Parts a buffer is folded into before it is searched, so that most of it is looked at by one fast OR."""
+_PARTS = 16
+"""Parts of a buffer that are combined by OR before the result is searched."""
 _DENSE = 16
-"""From one changed pixel in sixteen on, searching a map of all pixels is faster than sorting positions."""
+"""From one change per 16 pixels on, searching a map of all pixels is faster than sorting positions."""
 
 
 class RunLengthEncoder:
     """Encodes a mask given as bands of rows, top to bottom.
 
-    Memory grows with the number of changes, by at most one byte a pixel.
+    Memory grows with the number of changes, by at most one byte per pixel.
 
     Args:
         width: columns of the mask.
@@ -50,7 +59,7 @@ class RunLengthEncoder:
         self._buffer = np.zeros(0, np.uint8)
 
     def push(self, band_HW: Mask) -> None:
-        """Add rows below those already there.
+        """Add rows below the rows already pushed.
 
         Args:
             band_HW: (rows, width), any number of rows; anything but zero is foreground.
@@ -68,7 +77,7 @@ class RunLengthEncoder:
             self._push_block(_as_bool(band_HW[top : top + rows]))
 
     def finish(self) -> Runs:
-        """The runs of all rows pushed so far."""
+        """Return the runs of all rows pushed so far."""
         above_first = np.concatenate([[False], self._last[:-1]])
         at_top = np.flatnonzero(self._first != above_first)
         in_maps = sum(int(np.count_nonzero(map_HW)) for _, map_HW in self._maps)
@@ -85,7 +94,7 @@ class RunLengthEncoder:
         return runs_between(keys, self.width * self.height)
 
     def _push_block(self, block_HW: NDArray[np.bool_]) -> None:
-        """Keep where pixels differ from the one above; few enough rows for one buffer."""
+        """Keep the changes of a block of rows that fits the buffer."""
         if self.height == 0:
             self._first = block_HW[0].copy()
             self._last = self._first
@@ -105,7 +114,7 @@ class RunLengthEncoder:
         self.height += len(block_HW)
 
     def _scanned(self, at_top: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-        """All changes in column-major order, by searching transposed maps of a few columns each."""
+        """Return all changes in column-major order; search transposed maps of a few columns each."""
         keys = np.concatenate([at_top << _COLUMN, *self._keys])
         keys.sort()
         columns = min(self.width, max(1, _GROUP // self.height))
@@ -126,7 +135,7 @@ class RunLengthEncoder:
 
 
 def encode_columns(mask_WH: Mask) -> Runs:
-    """Runs of a mask that is stored column by column (transposed, C-contiguous): nothing is left to sort."""
+    """Return the runs of a mask that is stored column by column (C-contiguous when transposed)."""
     flat = mask_WH.reshape(-1)
     buffer = np.zeros(min(_padded(flat.size), BLOCK), np.uint8)
     changes = [np.flatnonzero(flat[:1])]
@@ -136,14 +145,20 @@ def encode_columns(mask_WH: Mask) -> Runs:
         np.bitwise_xor(part[:-1], part[1:], out=buffer[:size])
         buffer[size:] = 0
         found = _nonzero(buffer, size)
-        assert found is not None  # there cannot be more
+        assert found is not None, "more changes than pixels"
         found += begin
         changes.append(found)
     return runs_between(np.concatenate(changes), flat.size)
 
 
 def runs_between(changes: NDArray[np.int64], size: int) -> Runs:
-    """Runs whose starts and ends alternate in `changes` (used up); the last one may reach the mask's end."""
+    """Return the runs whose starts and ends alternate in `changes`, which is overwritten.
+
+    The last run may reach the end of the mask, where no change ends it.
+
+    >>> runs_between(np.array([1, 4, 5]), 6).tolist()
+    [[1, 3], [5, 1]]
+    """
     if len(changes) % 2:
         changes = np.append(changes, size)
     runs = changes.reshape(-1, 2)
@@ -156,30 +171,34 @@ def _as_bool(part: Mask) -> NDArray[np.bool_]:
 
 
 def _padded(size: int) -> int:
-    """The next size that folds into words."""
-    return -(-size // (8 * _FOLD)) * 8 * _FOLD
+    """Return the next size that is a whole number of 8-byte words in each part."""
+    return -(-size // (8 * _PARTS)) * 8 * _PARTS
 
 
 def _nonzero(buffer: NDArray[np.uint8], most: int) -> NDArray[np.int64] | None:
-    """Positions of the ones in a buffer of zeros and ones, or None if they lie all over and are too many.
+    """Return the positions of the ones in a buffer of zeros and ones, or None if there are too many.
+
+    The buffer is 16 parts of 8-byte words. A buffer of 1 MiB has 8,192 words per part. One OR combines the 16
+    parts into 8,192 words, most of which are 0 for a mask of few objects. The 16 words behind a 0 need no
+    look.
 
     Args:
-        buffer: of a length that folds into words.
-        most: ones that are not too many.
+        buffer: its length is that of `_padded`.
+        most: if more than a quarter of the combined words are not 0, return at most so many positions.
     """
-    words = buffer.view(np.uint64).reshape(_FOLD, -1)
+    words = buffer.view(np.uint64).reshape(_PARTS, -1)
     hits = np.flatnonzero(np.bitwise_or.reduce(words, axis=0))
     if len(hits) * 4 > words.shape[1]:
         ones = buffer.view(bool)
         return None if np.count_nonzero(ones) > most else np.flatnonzero(ones)
     inside = np.flatnonzero(np.take(words, hits, axis=1).view(bool))
-    places = ((np.arange(_FOLD) * words.shape[1])[:, None] + hits).reshape(-1) << 3
+    places = ((np.arange(_PARTS) * words.shape[1])[:, None] + hits).reshape(-1) << 3
     positions: NDArray[np.int64] = places[inside >> 3] + (inside & 7)
     return positions
 
 
 def _keys(found: NDArray[np.int64], width: int, top: int) -> NDArray[np.int64]:
-    """Keys of positions in a block whose first row is `top`."""
+    """Return the keys (column << 32 | row) of positions in a block whose first row is `top`."""
     row = found // width
     keys: NDArray[np.int64] = ((found - row * width) << _COLUMN) + (row + top)
     return keys

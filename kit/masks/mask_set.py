@@ -1,6 +1,6 @@
-"""Run lengths of many masks of one image at once: a few passes over flat arrays instead of a loop over masks.
+"""All masks of one image as runs in flat arrays, so that numpy works on all of them in one call.
 
-300 masks of 50 x 50 pixels are 12000 short runs; decoded one by one, calls take far longer than the work.
+300 masks of 50 x 50 pixels have about 12,000 short runs. A loop over masks spends most of its time on calls.
 """
 
 from __future__ import annotations
@@ -20,11 +20,18 @@ from kit.masks.counts import Integers, compress, expand, places
 class MaskSet:
     """Runs of foreground of `count` masks over column-major pixels of one image.
 
+    Three masks, of which the first has the pixels 1 to 3 and 7, the second none and the third 2 to 4:
+
+        count   3
+        of      0  0  2
+        starts  1  7  2
+        ends    4  8  5
+
     Attributes:
-        count: of masks; one without foreground has no run.
-        of: (n,) which mask each run belongs to, ascending.
-        starts: (n,) zero-based first pixel, ascending within a mask.
-        ends: (n,) pixel after the last; greater than the start.
+        count: number of masks; a mask without foreground has no run.
+        of: (n,) the mask of each run, ascending.
+        starts: (n,) first pixel of each run, from 0; ascending within a mask.
+        ends: (n,) pixel after the last one of each run.
     """
 
     count: int
@@ -33,11 +40,11 @@ class MaskSet:
     ends: Integers
 
     def areas(self) -> Integers:
-        """Foreground pixels of every mask, (count,)."""
+        """Return the number of foreground pixels of every mask, (count,)."""
         return np.bincount(self.of, self.ends - self.starts, self.count).astype(np.int64)
 
     def boxes(self, height: int) -> Integers:
-        """x0, y0, x1, y1 of every mask in an image of `height` rows, far ends exclusive, (count, 4)."""
+        """Return the box of every mask in an image of `height` rows, (count, 4) as in `kit.masks.boxes`."""
         found = np.zeros((self.count, 4), np.int64)
         if len(self.of):
             first = np.flatnonzero(np.diff(self.of, prepend=-1))
@@ -45,7 +52,7 @@ class MaskSet:
         return found
 
     def take(self, masks: Integers) -> MaskSet:
-        """The masks at ascending positions, numbered from 0 again."""
+        """Return the masks at ascending positions, numbered from 0 again."""
         place = np.full(self.count, -1)
         place[masks] = np.arange(len(masks))
         of = place[self.of]
@@ -53,7 +60,10 @@ class MaskSet:
         return MaskSet(len(masks), of[kept], self.starts[kept], self.ends[kept])
 
     def columns(self, height: int) -> MaskSet:
-        """The same pixels, runs cut where they go on in the next column of `height` pixels."""
+        """Return the same masks with runs cut at the ends of columns of `height` pixels.
+
+        With 10 rows, the run 8..25 becomes 8..10, 10..20 and 20..25 (ends exclusive).
+        """
         first, last = self.starts // height, (self.ends - 1) // height
         pieces = last - first + 1
         if (pieces == 1).all():
@@ -65,7 +75,16 @@ class MaskSet:
         return MaskSet(self.count, np.repeat(self.of, pieces), starts, ends)
 
     def placed(self, rows: int, corner: tuple[int, int], height: int) -> MaskSet:
-        """Masks of a window of `rows` rows in an image of `height` rows, (top, left) being its corner."""
+        """Return the masks of a window as masks of the image that the window was cut from.
+
+        Pixel 7 of a window of 5 rows is column 1, row 2. With the corner (top 100, left 30) in an image of
+        1,000 rows, it is column 31, row 102 of the image: pixel 31,102.
+
+        Args:
+            rows: rows of the window.
+            corner: (top, left) of the window in the image.
+            height: rows of the image.
+        """
         top, left = corner
         strokes = self.columns(rows)
         column = strokes.starts // rows
@@ -74,7 +93,7 @@ class MaskSet:
 
 
 def join(parts: Sequence[MaskSet]) -> MaskSet:
-    """The masks of several parts, numbered on."""
+    """Return the masks of all parts, one part after another."""
     counts = np.cumsum([0, *(part.count for part in parts)])
     none = np.empty(0, np.int64)
     return MaskSet(
@@ -88,14 +107,16 @@ def join(parts: Sequence[MaskSet]) -> MaskSet:
 def from_crops(
     crops: Sequence[NDArray[np.bool_]], corners: Sequence[tuple[int, int]], height: int
 ) -> MaskSet:
-    """Runs of masks that are given as crops of their image.
+    """Return the runs of masks that are given as crops of their image.
 
     Args:
-        crops: n masks (rows, columns), each of its own size, none without pixels.
-        corners: n (top, left) of each in the image.
+        crops: n masks (rows, columns), each of its own size, none of size 0.
+        corners: (top, left) of each crop in the image.
         height: rows of the image.
     """
-    # A background pixel after each column keeps runs inside columns and crops apart.
+    # All crops become one line, column by column, with a background pixel in front and after each column, so
+    # that no run goes on in another column or crop. Of the crops [[1, 1], [0, 1]] and [[1]]:
+    #     line    0 | 1 0 0 | 1 1 0 | 1 0        changes at 0, 1, 3, 5, 6, 7: runs 0..1, 3..5, 6..7
     columns_first = [np.pad(crop.T, ((0, 0), (0, 1))).ravel() for crop in crops]
     flat = np.concatenate([np.zeros(1, bool), *columns_first])
     changes = np.flatnonzero(flat[1:] != flat[:-1])
@@ -111,16 +132,16 @@ def from_crops(
 
 
 def decode(masks: Sequence[bytes], height: int, width: int, *, where: str | Path | None = None) -> MaskSet:
-    """Runs of COCO compressed counts; `kit.masks.coco` describes the format.
+    """Return the masks of COCO compressed counts (format: `kit.masks.counts`).
 
     Args:
         masks: n compressed counts.
         height: rows of their image.
-        width: its columns.
-        where: named in messages.
+        width: columns of their image.
+        where: file and row, for the error message.
 
     Raises:
-        KitError: bytes that are no compressed counts, or not of an image of this size.
+        KitError: the bytes of a mask are no compressed counts, or those of an image of another size.
     """
     none = np.empty(0, np.int64)
     if not masks:
@@ -133,12 +154,12 @@ def decode(masks: Sequence[bytes], height: int, width: int, *, where: str | Path
 
 
 def encode(runs: MaskSet, height: int, width: int) -> list[bytes]:
-    """COCO compressed counts of every mask; runs that touch are joined.
+    """Return the COCO compressed counts of every mask; runs that touch are joined.
 
     Args:
         runs: of the masks.
         height: rows of their image.
-        width: its columns.
+        width: columns of their image.
     """
     if runs.count == 0:
         return []
@@ -147,16 +168,19 @@ def encode(runs: MaskSet, height: int, width: int) -> list[bytes]:
     closes = np.append(opens[1:], True)[: len(opens)]
     of, starts, ends = runs.of[opens], runs.starts[opens], runs.ends[closes]
 
+    # Each run gives two lengths, the background before it and itself. A mask whose last run ends before the
+    # image does has one more length. In an image of 10 pixels, the masks 1..4, 7..8 and 5..10 (ends
+    # exclusive) have the lengths 1 3 3 1 2 and 5 5.
     own = np.bincount(of, minlength=runs.count)
-    covered = np.zeros(runs.count, np.int64)  # where each mask's last run ends
-    covered[of] = ends
-    numbers = 2 * own + (covered < height * width)
+    last_end = np.zeros(runs.count, np.int64)
+    last_end[of] = ends
+    numbers = 2 * own + (last_end < height * width)
     first = np.cumsum(numbers) - numbers
     lengths = np.zeros(numbers.sum(), np.int64)
     place = first[of] + 2 * (np.arange(len(of)) - (np.cumsum(own) - own)[of])
     before = np.append(0, ends[:-1])[: len(ends)]
     lengths[place] = starts - np.where(place == first[of], 0, before)
     lengths[place + 1] = ends - starts
-    open_ended = np.flatnonzero(covered < height * width)
-    lengths[first[open_ended] + 2 * own[open_ended]] = height * width - covered[open_ended]
+    rest = np.flatnonzero(last_end < height * width)
+    lengths[first[rest] + 2 * own[rest]] = height * width - last_end[rest]
     return compress(lengths, numbers)

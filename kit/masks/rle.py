@@ -1,4 +1,12 @@
-"""Masks as run lengths over column-major pixels: decoding, counting, and Kaggle's text."""
+"""Masks as run lengths over column-major pixels: encoding, decoding, counting, and Kaggle's text.
+
+    column  0 1 2
+    row 0   . # .    pixels are numbered down the columns:   0 2 4
+    row 1   # # .                                            1 3 5
+
+The foreground is the pixels 1, 2 and 3: one run, [[1, 3]] (start, length). Kaggle's text counts from 1: "2
+3". COCO's lengths begin with background: 1, 3, 2.
+"""
 
 from __future__ import annotations
 
@@ -31,21 +39,21 @@ __all__ = [
     "union",
 ]
 
-_SHORT = 64
-"""Pixels a run from which on filling run by run beats writing all pixels in one go."""
+_PIXELS_PER_RUN = 64
+"""With more pixels per run, filling the runs one by one is faster than repeating all lengths at once."""
 _DIGITS = b"0123456789 \t\n\r"
-"""What plain run lengths are made of."""
+"""Characters of plain run lengths."""
 _HUGE = 10**18
-"""Numbers of so many digits are refused: sums of them would overflow."""
+"""Larger numbers are refused: sums of them could overflow."""
 
 
 def empty() -> Runs:
-    """The runs of a mask without foreground."""
+    """Return the runs of a mask without foreground."""
     return np.zeros((0, 2), np.int64)
 
 
 def encode(mask_HW: Mask) -> Runs:
-    """Runs of a whole mask; anything but zero is foreground."""
+    """Return the runs of a mask; anything but zero is foreground."""
     if mask_HW.flags.f_contiguous and not mask_HW.flags.c_contiguous:
         return encode_columns(mask_HW.T)
     encoder = RunLengthEncoder(mask_HW.shape[1])
@@ -54,9 +62,9 @@ def encode(mask_HW: Mask) -> Runs:
 
 
 def decode(runs: Runs, height: int, width: int) -> NDArray[np.bool_]:
-    """The mask of some runs, (height, width), Fortran-ordered: transposing takes longer than decoding."""
+    """Return the mask (height, width) of runs; Fortran-ordered, as transposing takes longer than decoding."""
     size = height * width
-    if len(runs) * _SHORT > size:
+    if len(runs) * _PIXELS_PER_RUN > size:
         lengths = to_lengths(runs, size)
         flat = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     else:
@@ -67,14 +75,27 @@ def decode(runs: Runs, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def to_lengths(runs: Runs, size: int) -> NDArray[np.int64]:
-    """Alternating lengths of background and foreground, background first (maybe 0), `size` in all."""
+    """Return the lengths of background and foreground in turns; COCO's "counts" before they are compressed.
+
+    Background comes first (its length may be 0), and the sum is `size`, the pixels of the mask. A last length
+    of 0 is left out.
+
+    >>> to_lengths(np.array([[0, 2], [4, 1]]), 6).tolist()
+    [0, 2, 2, 1, 1]
+    """
     edges = np.concatenate([[0], np.stack([runs[:, 0], runs[:, 0] + runs[:, 1]], axis=1).ravel(), [size]])
     lengths: NDArray[np.int64] = np.diff(edges)
     return lengths[:-1] if len(runs) and lengths[-1] == 0 else lengths
 
 
 def from_lengths(lengths: NDArray[np.int64]) -> Runs:
-    """The way back from `to_lengths`; lengths of zero inside are legal and join their neighbours."""
+    """Return the runs of lengths of background and foreground in turns: the inverse of `to_lengths`.
+
+    A length of 0 inside is legal and joins its neighbours.
+
+    >>> from_lengths(np.array([1, 2, 0, 3, 2])).tolist()
+    [[1, 5]]
+    """
     ends = np.cumsum(lengths)[1::2]
     foreground = lengths[1::2]
     starts, ends = (ends - foreground)[foreground > 0], ends[foreground > 0]
@@ -82,12 +103,12 @@ def from_lengths(lengths: NDArray[np.int64]) -> Runs:
 
 
 def decode_window(runs: Runs, height: int, window: tuple[int, int, int, int]) -> NDArray[np.bool_]:
-    """A part of the mask of some runs, without decoding the rest.
+    """Return a part of the mask of runs, without decoding the rest.
 
     Args:
-        runs: of the whole mask.
-        height: rows of the whole mask.
-        window: top, left, rows, columns; wholly inside the mask.
+        runs: of the complete mask.
+        height: rows of the complete mask.
+        window: top, left, rows, columns; completely inside the mask.
 
     Returns:
         (rows, columns), Fortran-ordered.
@@ -103,12 +124,20 @@ def decode_window(runs: Runs, height: int, window: tuple[int, int, int, int]) ->
 
 
 def area(runs: Runs) -> int:
-    """Foreground pixels."""
+    """Return the number of foreground pixels."""
     return int(runs[:, 1].sum())
 
 
 def intersection(runs_a: Runs, runs_b: Runs) -> int:
-    """Pixels in both masks (of one size), counted on the runs."""
+    """Return the number of pixels that two masks of one size share.
+
+    For each run of one mask, count the pixels of the other below its end, minus those below its start. For
+    the run [[3, 4]] and the other mask [[0, 2], [5, 4]]: 4 lie below 7 and 2 below 3, so 2 are shared (5 and
+    6).
+
+    >>> intersection(np.array([[3, 4]]), np.array([[0, 2], [5, 4]]))
+    2
+    """
     if len(runs_a) > len(runs_b):
         runs_a, runs_b = runs_b, runs_a
     if len(runs_a) == 0:
@@ -150,9 +179,14 @@ def union(masks: Iterable[Runs]) -> Runs:
 
 
 def transposed(runs: Runs, height: int, width: int) -> Runs:
-    """Runs of the transposed mask: those of the mask itself counted along its rows (row-major).
+    """Return the runs of the transposed mask, which count the mask's own pixels along its rows.
 
-    Columns are decoded a few at a time, so that a slide's mask never exists as a whole.
+    A few columns are decoded at a time and become rows of the transposed mask, so that the mask of a slide is
+    never in memory at once. In the mask above, the pixels count 0 1 2 / 3 4 5 along the rows, and the
+    foreground is 1, 3 and 4:
+
+    >>> transposed(np.array([[1, 3]]), 2, 3).tolist()
+    [[1, 1], [3, 2]]
 
     Args:
         runs: of a mask of `height` rows and `width` columns.
@@ -168,7 +202,12 @@ def transposed(runs: Runs, height: int, width: int) -> Runs:
 
 
 def to_kaggle(runs: Runs, *, first: int = 1) -> str:
-    """Kaggle's "start length start length ...", starts counted from `first`; empty for an empty mask."""
+    """Return Kaggle's text "start length start length ...", empty for an empty mask.
+
+    Args:
+        runs: of the mask.
+        first: number of the first pixel in the text.
+    """
     pairs = runs + np.array([first, 0])
     return str(pairs.ravel().tolist())[1:-1].replace(",", "")  # by far the fastest for millions of runs
 
@@ -176,7 +215,7 @@ def to_kaggle(runs: Runs, *, first: int = 1) -> str:
 def from_kaggle(
     text: str, height: int, width: int, *, where: str | Path, first: int = 1, by_rows: bool = False
 ) -> Runs:
-    """Runs of Kaggle's text, checked; runs that touch are merged.
+    """Read Kaggle's text and check it; runs that touch are merged.
 
     Args:
         text: pairs of start and length.
@@ -184,11 +223,11 @@ def from_kaggle(
         width: columns of the image.
         where: file and row, for the error message.
         first: number of the first pixel in the text, 1 in the competitions the kit knows.
-        by_rows: the text counts along the rows; the runs returned are column-major nevertheless.
+        by_rows: the text counts pixels along the rows. The returned runs are column-major in any case.
 
     Raises:
-        KitError: odd count, no integers, a length that is not positive, or runs that are unsorted, overlap or
-            leave the image.
+        KitError: the text has an odd count of numbers, something else than integers or a length that is not
+            positive, or its runs are unsorted, overlap or leave the image.
     """
     path = "along the rows" if by_rows else "down the columns"
     fix = f"pairs are 'start length', starts count from {first}, {path}, in ascending order"
@@ -215,7 +254,7 @@ def from_kaggle(
 
 
 def _integers(text: str) -> NDArray[np.int64] | str:
-    """The numbers of a text, or the first word that is no integer (or one of more than 18 digits)."""
+    """Return the numbers of a text, or the first word that is no integer of up to 18 digits."""
     if text.strip() and not text.encode(errors="replace").translate(None, _DIGITS):
         numbers = np.fromstring(text, np.int64, sep=" ")
         if numbers.max(initial=0) < _HUGE:
