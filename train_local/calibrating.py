@@ -19,6 +19,7 @@ from kit.inference.settings import InstanceSettings
 from kit.inference.store import load_detections
 from kit.local.metrics.average_precision import precision_recall
 from kit.predictions import Instances
+from kit.typed_json import from_plain
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def judge(
     Raises:
         KitError: stored detections are missing or damaged.
     """
-    settings = InstanceSettings.from_dict(member.inference, where=member.name)
+    settings = from_plain(InstanceSettings, member.inference, where=member.name)
     views: dict[str, list[Path]] = {}
     for of_view in files:
         for image_id, path in of_view.items():

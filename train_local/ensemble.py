@@ -17,6 +17,7 @@ from kit.local.competitions.labelled import LabelledData
 from kit.local.console import console, show_table, track
 from kit.local.place_file import place_file
 from kit.predictions import Instances, Prediction
+from kit.typed_json import from_plain, to_plain
 from train_local import calibrating, tuning
 from train_local.data.prepared import Prepared
 from train_local.evaluate import score
@@ -219,7 +220,7 @@ class Bench:
         if self.prepared.kind == "semantic":
             weights, settings = tuning.tune_semantic(self.truth, files, candidates, self.infos)
         else:
-            plain = replace(InstanceFusion.from_dict(start), calibration={})
+            plain = replace(from_plain(InstanceFusion, start), calibration={})
             weights, settings = tuning.tune_instance(candidates, plain, scored)
             calibrations = calibrating.choices(self._judged(stages, count))
             settings = tuning.tune_calibration(calibrations, settings, lambda tried: scored(weights, tried))
@@ -294,7 +295,7 @@ def write(ensemble: Ensemble, trained: Sequence[Trained], out: Path) -> None:
 def show(ensemble: Ensemble) -> None:
     """Print the ladder."""
     metric = competitions.of(ensemble).metric
-    usual: dict[str, Any] = {**InstanceFusion().as_dict(), "thresholds": {}}
+    usual: dict[str, Any] = {**to_plain(InstanceFusion()), "thresholds": {}}
     rows = []
     for number, rung in enumerate(ensemble.rungs):
         last = ensemble.passes[rung.passes - 1]

@@ -15,6 +15,7 @@ from kit.inference.fusion import mean_bands
 from kit.inference.settings import InstanceFusion, SemanticFusion
 from kit.inference.store import open_map
 from kit.predictions import Prediction, SemanticMask
+from kit.typed_json import to_plain
 from train_local.data.slides import MaskBands
 
 BINS = 100
@@ -168,7 +169,7 @@ def tune_semantic(
         tried.append((value, threshold, list(weights), curves))
     _, threshold, weights, curves = max(tried, key=lambda item: item[0])
     by_organ = organ_thresholds(curves, infos, threshold)
-    return weights, SemanticFusion(threshold=threshold, thresholds=by_organ).as_dict()
+    return weights, to_plain(SemanticFusion(threshold=threshold, thresholds=by_organ))
 
 
 def tune_instance(
@@ -183,15 +184,15 @@ def tune_instance(
         settings: to begin with.
         score: the metric for weights and settings.
     """
-    tried = [(score(weights, settings.as_dict()), list(weights)) for weights in candidates]
+    tried = [(score(weights, to_plain(settings)), list(weights)) for weights in candidates]
     best, weights = max(tried, key=lambda item: item[0])
     kept = settings
     for name, values in INSTANCE_CHOICES:
         for variant in [replace(kept, **{name: value}) for value in values if value != getattr(kept, name)]:
-            value = score(weights, variant.as_dict())
+            value = score(weights, to_plain(variant))
             if value > best:
                 best, kept = value, variant
-    return weights, kept.as_dict()
+    return weights, to_plain(kept)
 
 
 def tune_calibration(

@@ -21,6 +21,7 @@ from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFus
 from kit.inference.store import CodedDetections, LevelRows, levels_of, load_detections, open_map
 from kit.masks import rle
 from kit.predictions import Instances, Prediction, SemanticMask
+from kit.typed_json import from_plain
 
 _BAND_VALUES = 1 << 22
 """Pixels of the mean map that exist at once."""
@@ -72,8 +73,8 @@ def fuse(
     if not results:
         raise KitError("no pass of this rung has a result", where=image_id, fix="run its passes first")
     if kind == "semantic":
-        return _fuse_maps(results, SemanticFusion.from_dict(settings), size, image_id, info)
-    return _fuse_detections(results, InstanceFusion.from_dict(settings), size, image_id)
+        return _fuse_maps(results, from_plain(SemanticFusion, settings), size, image_id, info)
+    return _fuse_detections(results, from_plain(InstanceFusion, settings), size, image_id)
 
 
 def _fuse_maps(
@@ -99,7 +100,7 @@ def _fuse_detections(
     merged, weights = [], []
     for name, passes in by_member.items():
         views = [_detections(result, size, image_id) for result in passes]
-        one = merge_views(views, InstanceSettings.from_dict(passes[0].member.inference, where=name))
+        one = merge_views(views, from_plain(InstanceSettings, passes[0].member.inference, where=name))
         merged.append(calibrated(one, settings.calibration.get(name)))
         weights.append(float(np.mean([result.weight for result in passes])))
     return fuse_instances(merged, weights, settings, size, where=image_id)

@@ -35,6 +35,7 @@ from kit.inference.settings import InstanceSettings, SemanticSettings
 from kit.inference.store import pass_file, save_detections
 from kit.memory import keep_freed_memory
 from kit.models import InstanceNetwork, Network, build, load_weights, spec
+from kit.typed_json import from_plain
 
 __all__ = ["PassResult", "configure", "fuse", "open_member", "result_file", "run_pass"]
 
@@ -131,7 +132,7 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
     where = f"member {member.name}, view {view}, image {image_id}"
     with open_slide(image) as slide:
         if isinstance(module, InstanceNetwork):
-            settings = InstanceSettings.from_dict(member.inference, where=member.name)
+            settings = from_plain(InstanceSettings, member.inference, where=member.name)
             found = predict_instances(
                 module, settings, slide, view, device=device, where=where, on_batch=on_batch
             )
@@ -143,7 +144,7 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
         return predict_map(
             module,
             output,
-            SemanticSettings.from_dict(member.inference, where=member.name),
+            from_plain(SemanticSettings, member.inference, where=member.name),
             slide,
             view=view,
             target=target,

@@ -21,6 +21,7 @@ from torch import Tensor
 from kit.artefacts import sha256_file, write_bytes
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
+from kit.typed_json import to_plain
 from train_local import checkpoint, recipes
 from train_local.data.prepare import prepare
 from train_local.initial_weights import InitialWeights
@@ -112,7 +113,7 @@ def member(
         sha256=sha256_file(path),
         size=path.stat().st_size,
         network=recipe.network.as_dict(),
-        inference=inference.as_dict(),
+        inference=to_plain(inference),
         requires=list(recipe.network.spec.requires),
     )
 
@@ -130,8 +131,8 @@ def kidney(work: Path) -> None:
         state = load_file(trained("kidney", recipe, number, work).weights)
         members.append(member("kidney", f"{recipe.name}.fold{number}", recipe, state, inference))
     rungs = [
-        Rung(passes=1, weights=[1.0], settings=SemanticFusion(threshold=0.5).as_dict(), cv=0.0),
-        Rung(passes=3, weights=[1.0, 1.7, 0.5], settings=SemanticFusion(threshold=0.45).as_dict(), cv=0.0),
+        Rung(passes=1, weights=[1.0], settings=to_plain(SemanticFusion(threshold=0.5)), cv=0.0),
+        Rung(passes=3, weights=[1.0, 1.7, 0.5], settings=to_plain(SemanticFusion(threshold=0.45)), cv=0.0),
     ]
     steps = passes((0, "identity"), (1, "rot90"), (0, "transverse"))
     save(
@@ -154,8 +155,8 @@ def vasculature(work: Path) -> None:
     ]
     fusion = InstanceFusion(iou=0.55, skip_score=0.1, vote_fraction=0.6, morphology="closing", min_area=12)
     rungs = [
-        Rung(passes=1, weights=[1.0], settings=fusion.as_dict(), cv=0.0),
-        Rung(passes=4, weights=[1.0, 0.6, 1.0, 0.6], settings=fusion.as_dict(), cv=0.0),
+        Rung(passes=1, weights=[1.0], settings=to_plain(fusion), cv=0.0),
+        Rung(passes=4, weights=[1.0, 0.6, 1.0, 0.6], settings=to_plain(fusion), cv=0.0),
     ]
     steps = passes((0, "identity"), (1, "hflip"), (0, "rot270"), (1, "vflip"))
     save(

@@ -9,6 +9,7 @@ from kit.inference.settings import InstanceFusion, SemanticFusion
 from kit.local.metrics.dice import dice
 from kit.masks import rle
 from kit.predictions import SemanticMask
+from kit.typed_json import from_plain, to_plain
 from train_local import tuning
 
 
@@ -58,7 +59,7 @@ def test_the_best_threshold_and_weights_are_found(tmp_path):
 
 
 def test_instance_settings_climb_to_the_best_of_each_choice():
-    wanted = InstanceFusion(morphology="opening", iou=0.7, vote_fraction=0.5, skip_score=0.05).as_dict()
+    wanted = to_plain(InstanceFusion(morphology="opening", iou=0.7, vote_fraction=0.5, skip_score=0.05))
     asked = []
 
     def score(weights, settings):
@@ -155,7 +156,7 @@ def test_thresholds_of_organs_are_used_where_the_masks_are_made(tmp_path):
         files[name] = {0: tmp_path / f"{number}.npy"}
         infos[name] = ImageInfo(None, organ, "HPA")
     _, settings = tuning.tune_semantic(truth, files, [[1.0]], infos)
-    tuned = SemanticFusion.from_dict(settings)
+    tuned = from_plain(SemanticFusion, settings)
     for name, info in infos.items():
         found = fuse_semantic([np.load(files[name][0])], [1.0], tuned.threshold_of(info))
         assert dice(truth[name].runs, found) == 1.0, (info.organ, settings)

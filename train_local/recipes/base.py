@@ -134,7 +134,7 @@ class Recipe(Checked, ABC):
     def inference_dict(self) -> dict[str, Any]:
         """Return the inference settings for `ensemble.json`: those that differ from their defaults."""
         defaults = {item.name: item.default for item in fields(self.inference) if item.default is not MISSING}
-        values = self.inference.as_dict()
+        values: dict[str, Any] = to_plain(self.inference)
         return {key: value for key, value in values.items() if value != defaults.get(key, MISSING)}
 
     def as_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 from kit.inference import views
 from kit.inference.settings import SemanticSettings
+from kit.typed_json import from_plain, to_plain
 
 PAGE = (Path(__file__).parents[3] / "docs" / "inference.md").read_text()
 BLOCKS = [json.loads(block) for block in re.findall(r"(?:^    .*\n?)+", PAGE, re.MULTILINE)]
@@ -15,13 +16,13 @@ NAMES = re.findall(r"^\| `([^`]+)` \| (?:one of|the same|a set)", PAGE, re.MULTI
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_every_block_of_the_page_is_understood(block):
     if isinstance(block, dict):
-        assert block.items() <= SemanticSettings.from_dict(block).as_dict().items()
+        assert block.items() <= to_plain(from_plain(SemanticSettings, block)).items()
     else:
         assert all(views.get_set(name) for name in block)
 
 
 def test_the_page_names_every_setting_and_every_symmetry():
     assert len(BLOCKS) >= 6
-    for name in [*SemanticSettings(size=1).as_dict(), *views.names()]:
+    for name in [*to_plain(SemanticSettings(size=1)), *views.names()]:
         assert name in PAGE or name == "autocast"
     assert [len(views.get_set(name)) for name in NAMES] == [1, 1, 3]

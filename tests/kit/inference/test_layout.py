@@ -7,6 +7,7 @@ from kit.errors import KitError
 from kit.inference import views
 from kit.inference.layout import layout
 from kit.inference.settings import SemanticSettings
+from kit.typed_json import to_plain
 
 KIDNEY = SemanticSettings(core=1536, context=384, scale=1 / 3)
 KIDNEY_LOCAL = SemanticSettings(core=3072, context=768, scale=1 / 3)
@@ -66,7 +67,7 @@ def test_tiles_are_every_pixel_exactly_once_whatever_the_pixel_size(height, widt
 @pytest.mark.parametrize("pixel_size", [0.4, 0.5, 6.263, 0.229, 0.4945, 0.7562])
 @pytest.mark.parametrize("settings", [KIDNEY, DAFORMER])
 def test_an_image_of_another_pixel_size_is_seen_at_the_same_resolution(settings, pixel_size):
-    adapted = SemanticSettings(**{**settings.as_dict(), "pixel_size": 0.4})
+    adapted = SemanticSettings(**{**to_plain(settings), "pixel_size": 0.4})
     found = lay(adapted, (3000, 3000), pixel_size=pixel_size)
     assert found.inputs == ((settings.input_size,) * 2,)
     wanted = 0.4 / settings.scale  # micrometres of a pixel of the network's input
@@ -78,13 +79,13 @@ def test_an_image_of_another_pixel_size_is_seen_at_the_same_resolution(settings,
 
 
 def test_an_unknown_pixel_size_changes_nothing():
-    adapted = SemanticSettings(**{**KIDNEY.as_dict(), "pixel_size": 0.4})
+    adapted = SemanticSettings(**{**to_plain(KIDNEY), "pixel_size": 0.4})
     assert lay(adapted, (99, 99)) == lay(KIDNEY, (99, 99), pixel_size=6.0) == lay(KIDNEY, (99, 99))
 
 
 @pytest.mark.parametrize("pixel_size", [0.0, -1.0, float("nan"), float("inf"), 400.0, 0.001])
 def test_an_absurd_pixel_size_is_told(pixel_size):
-    adapted = SemanticSettings(**{**KIDNEY.as_dict(), "pixel_size": 0.4})
+    adapted = SemanticSettings(**{**to_plain(KIDNEY), "pixel_size": 0.4})
     with pytest.raises(KitError, match=r"absurd beside the settings' 0\.4 um") as caught:
         lay(adapted, (99, 99), pixel_size=pixel_size)
     assert caught.value.where == "member m, image i"

@@ -11,6 +11,7 @@ from kit.inference import runner, views
 from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
 from kit.masks import coco
 from kit.predictions import Instances, SemanticMask
+from kit.typed_json import to_plain
 
 CPU = torch.device("cpu")
 SIZE = (75, 90)
@@ -32,10 +33,10 @@ NETWORKS = {
     },
 }
 INFERENCE = {
-    "semantic": SemanticSettings(core=32, context=8, scale=1.0, batch_size=4).as_dict(),
-    "instance": InstanceSettings(size=128, max_per_image=20).as_dict(),
+    "semantic": to_plain(SemanticSettings(core=32, context=8, scale=1.0, batch_size=4)),
+    "instance": to_plain(InstanceSettings(size=128, max_per_image=20)),
 }
-FUSION = {"semantic": SemanticFusion().as_dict(), "instance": InstanceFusion().as_dict()}
+FUSION = {"semantic": to_plain(SemanticFusion()), "instance": to_plain(InstanceFusion())}
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,7 @@ class TestEveryRecipe:
         assert competitions.get(recipe.competition).kind == recipe.network.spec.kind
 
     def test_its_inference_settings_come_back_from_what_a_member_stores(self, recipe):
-        assert type(recipe.inference).from_dict(recipe.inference_dict()) == recipe.inference
+        assert from_plain(type(recipe.inference), recipe.inference_dict()) == recipe.inference
         assert recipe.views[0] == "identity"
 
     def test_inference_sees_the_resolution_of_training(self, recipe):
