@@ -14,7 +14,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from rich.table import Table
 
-from bundle import dataset, weights
+from bundle import dataset, dataset_metadata, weights
+from bundle.archives import place_weights, place_wheel
 from bundle.closure import Closure
 from bundle.dataset import Content, Written, entry_of
 from bundle.pip_download import WheelCache
@@ -28,6 +29,7 @@ from kit.errors import KitError
 from kit.local import lockfile, targets
 from kit.local.console import console, progress
 from kit.local.targets import Target
+from kit.manifest import Entry
 
 ENSEMBLE = "ensemble.json"
 
@@ -50,7 +52,7 @@ class Options:
 
     ensembles: Sequence[Path]
     out: Path
-    owner: str = dataset.OWNER_PLACEHOLDER
+    owner: str = dataset_metadata.OWNER_PLACEHOLDER
     prefix: str = "hubmap-kit"
     licence: str = "other"
     cache: Path = Path("build/wheels")
@@ -85,9 +87,10 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     shipped = combine(closures, options.roots)
     wheels = [
         Content(
-            entry=entry_of(item.path, item.path.name, role="wheel", wheel=item.wheel),
+            entry=entry_of(
+                item.path, place_wheel(item.path.name, item.wheel.tags), role="wheel", wheel=item.wheel
+            ),
             source=item.path,
-            link=True,
         )
         for item in shipped
     ]
@@ -110,7 +113,7 @@ def build(options: Options) -> list[tuple[Path, Written]]:
 def _describe_wheels(options: Options) -> tuple[str, dict[str, object]]:
     name = f"{options.prefix}-wheels"
     pythons = ", ".join(sorted({target.minor for target in options.targets}))
-    metadata = dataset.describe(
+    metadata = dataset_metadata.describe(
         name,
         owner=options.owner,
         title=name.replace("-", " "),
@@ -123,7 +126,7 @@ def _describe_wheels(options: Options) -> tuple[str, dict[str, object]]:
 
 def _describe_weights(plan: Ensemble, options: Options) -> tuple[str, dict[str, object]]:
     name = f"{options.prefix}-{plan.competition}-weights"
-    metadata = dataset.describe(
+    metadata = dataset_metadata.describe(
         name,
         owner=options.owner,
         title=name.replace("-", " "),
@@ -135,18 +138,17 @@ def _describe_weights(plan: Ensemble, options: Options) -> tuple[str, dict[str, 
 
 
 def _weights_contents(plan: Ensemble, path: Path) -> list[Content]:
-    """Verified weights and the effective ensemble.json."""
+    """Check the weights; return them and the ensemble.json that names them as the dataset does."""
     with progress(transient=True) as display:
         task = display.add_task(f"verify {plan.competition}", total=len(plan.members), note="")
         checked = weights.check_all(plan, path, on_checked=lambda _: display.advance(task))
     config = canonical_json(weights.effective(plan, checked).as_dict()).encode()
-    return [
-        Content(entry=entry_of(config, ENSEMBLE, role="config"), source=config),
-        *(
-            Content(entry=entry_of(item.path, item.name, role="weights", run=item.run), source=item.path)
-            for item in checked
-        ),
-    ]
+    contents = [Content(entry=entry_of(config, ENSEMBLE, role="config"), source=config)]
+    places = place_weights([item.name for item in checked])
+    for item, file in zip(checked, places, strict=True):
+        entry = Entry(file=file, size=item.size, sha256=item.sha256, role="weights", run=item.run)
+        contents.append(Content(entry=entry, source=item.path))
+    return contents
 
 
 def _closures(options: Options) -> list[Closure]:
@@ -205,7 +207,7 @@ def add_build_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the datasets")
     parser.add_argument(
         "--owner",
-        default=dataset.OWNER_PLACEHOLDER,
+        default=dataset_metadata.OWNER_PLACEHOLDER,
         metavar="NAME",
         help="your Kaggle user name; without it the bundle can be rehearsed but not uploaded",
     )

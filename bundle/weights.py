@@ -1,4 +1,7 @@
-"""The weights of an ensemble: verified where training left them, named so that they survive Kaggle."""
+"""Check an ensemble's weights where training left them, and name them so that Kaggle keeps them.
+
+Each file is read once, in blocks, whatever is compared with its hash. The dataset then gets a hard link.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from bundle import safetensors_header
-from kit.artefacts import read_sidecar, sha256_file, sidecar_path
+from kit.artefacts import read_json, sha256_file, sidecar_path
 from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
 from kit.local.kaggle_names import safe
 
 FOLDER = "weights"
-"""Beside `ensemble.json`: where its members' weights are."""
+"""The folder beside `ensemble.json` that holds its members' weights."""
 
 _RUN_FIELDS = ("config", "config_sha256", "inputs", "metrics", "code_version")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedWeights:
-    """One member's weights, known to be what the ensemble was tuned with.
+    """One member's weights; they are those with which the ensemble was tuned.
 
     Attributes:
         path: the file.
-        name: what it is called in the dataset.
+        name: its name in the dataset.
         size: bytes.
         sha256: hex.
         run: what trained it, from the JSON beside it; None without one.
@@ -42,15 +45,16 @@ class CheckedWeights:
 def check_all(
     ensemble: Ensemble, source: Path, *, on_checked: Callable[[Member], None] = lambda _: None
 ) -> list[CheckedWeights]:
-    """Verify every member's weights: content, the JSON beside them, and structure.
+    """Check every member's weights: their content, the JSON beside them, and their structure.
 
     Args:
         ensemble: as loaded from `source`.
-        source: path of `ensemble.json`; weights are in `weights/` beside it.
-        on_checked: told after each member.
+        source: path of `ensemble.json`; the weights are in `weights/` beside it.
+        on_checked: called after each member.
 
     Raises:
-        KitError: a file is missing, is not the one the ensemble names, or is no whole safetensors.
+        KitError: a file is missing, differs from what the ensemble names, or is not a complete safetensors
+            file.
     """
     checked: list[CheckedWeights] = []
     taken: set[str] = set()
@@ -64,28 +68,41 @@ def check_all(
 
 def _check(member: Member, path: Path, taken: set[str]) -> CheckedWeights:
     if not path.is_file():
-        raise KitError(f"weights of {member.name} are missing", where=path, fix="run `ensemble` again")
+        raise KitError(
+            f"the weights of {member.name} are missing", where=path, fix="run `ensemble` again to place them"
+        )
+    safetensors_header.check(path)
     size, sha256 = path.stat().st_size, sha256_file(path)
     if (size, sha256) != (member.size, member.sha256):
         raise KitError(
-            f"weights of {member.name} are not those the ensemble was tuned with: "
-            f"{size} bytes, sha256 {sha256}; expected {member.size} bytes, {member.sha256}",
+            f"the weights of {member.name} are not those with which the ensemble was tuned: "
+            f"expected {member.size} bytes, sha256 {member.sha256}; found {size} bytes, sha256 {sha256}",
             where=path,
-            fix="run `ensemble` again after training; it copies the weights it measured",
+            fix="run `ensemble` again after training; it places the weights that it measured",
         )
-    run = None
-    if sidecar_path(path).exists():
-        record = read_sidecar(path, kind="weights")
-        run = {key: record[key] for key in _RUN_FIELDS if key in record}
-    safetensors_header.check(path)
     name = safe(member.weights)
     if name in taken:
         name = safe(f"{sha256[:8]}-{member.weights}")
-    return CheckedWeights(path=path, name=name, size=size, sha256=sha256, run=run)
+    return CheckedWeights(path=path, name=name, size=size, sha256=sha256, run=_run(path, sha256))
+
+
+def _run(path: Path, sha256: str) -> dict[str, Any] | None:
+    """Return what the JSON beside the weights says about their training; None without such a file."""
+    beside = sidecar_path(path)
+    if not beside.exists():
+        return None
+    record = read_json(beside)
+    if not isinstance(record, dict) or (record.get("kind"), record.get("sha256")) != ("weights", sha256):
+        raise KitError(
+            f"this JSON does not describe the weights {path.name}",
+            where=beside,
+            fix="run `ensemble` again; it places both files",
+        )
+    return {key: record[key] for key in _RUN_FIELDS if key in record}
 
 
 def effective(ensemble: Ensemble, checked: list[CheckedWeights]) -> Ensemble:
-    """The ensemble as it is shipped: its members name the files as they are called in the dataset."""
+    """Return the ensemble with the names that its weights have in the dataset."""
     members = [
         dataclasses.replace(member, weights=item.name)
         for member, item in zip(ensemble.members, checked, strict=True)

@@ -6,25 +6,17 @@ import base64
 import csv
 import hashlib
 import io
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.metadata import Metadata
 
-from kit.artefacts import write_bytes
+from bundle import stored_zip
 from kit.errors import KitError
 
 ANY = "py3-none-any"
 """Tag of a wheel for every Python 3 on every machine."""
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time a zip entry can carry."""
-
-_UNIX = 3
-_PLAIN_FILE = 0o100644 << 16
-"""A regular file, rw-r--r--, where a zip made on Unix keeps it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,9 +125,7 @@ def build(
 
 
 def write_wheel(path: Path, files: Mapping[str, bytes], *, dist_info: str) -> None:
-    """Write a wheel: the given files and their RECORD, the same bytes whoever writes it, where and when.
-
-    Entries are sorted and stored uncompressed: the output of deflate differs between builds of zlib.
+    """Write a wheel: the given files and their RECORD. The same files give the same bytes everywhere.
 
     Args:
         path: the wheel to write.
@@ -148,19 +138,8 @@ def write_wheel(path: Path, files: Mapping[str, bytes], *, dist_info: str) -> No
     record_name = f"{dist_info}/RECORD"
     # The wheel format asks for the .dist-info at the end; RECORD is its last entry.
     names = sorted(files, key=lambda name: (name.startswith(f"{dist_info}/"), name))
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in names:
-            archive.writestr(_entry(name), files[name])
-        archive.writestr(_entry(record_name), _record(names, files, record_name))
-    write_bytes(path, buffer.getvalue())
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _EPOCH)
-    entry.create_system = _UNIX
-    entry.external_attr = _PLAIN_FILE
-    return entry
+    record = _record(names, files, record_name).encode()
+    stored_zip.write(path, {**{name: files[name] for name in names}, record_name: record})
 
 
 def _record(names: list[str], files: Mapping[str, bytes], record_name: str) -> str:

@@ -11,6 +11,7 @@ from kit.errors import KitError
 
 SCHEMA = 1
 NAME = "manifest.json"
+ARCHIVE_SUFFIX = ".zip"
 Role = Literal["wheel", "weights", "config", "data"]
 
 
@@ -40,14 +41,13 @@ class Entry:
     """One file.
 
     Attributes:
-        file: path in the dataset, "/" between parts.
+        file: path in the dataset, "/" between parts. A first part that ends in ".zip" is an archive of the
+            dataset, and the rest is the file's name in it: "wheels-cp313.zip/timm-1.0.31-py3-none-any.whl".
         size: bytes.
         sha256: hex.
         role: what it is for.
         wheel: for wheels.
         run: for weights: what trained them (recipe, fold, seed, config_sha256, metrics).
-        members: for files that are zip archives inside: member name -> [size, sha256], so that a folder
-            it was unpacked into is recognised.
     """
 
     file: str
@@ -56,7 +56,17 @@ class Entry:
     role: Role
     wheel: Wheel | None = None
     run: dict[str, Any] | None = None
-    members: dict[str, list[Any]] | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name without archive and folders."""
+        return self.file.rpartition("/")[2]
+
+    @property
+    def archive(self) -> str | None:
+        """Name of the dataset's archive that carries the file; None for a file that lies in the open."""
+        top, slash, _ = self.file.partition("/")
+        return top if slash and top.endswith(ARCHIVE_SUFFIX) else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A folder shaped like /kaggle/input: mount layout, mangled names, unpacked archives, no held-out truth."""
+"""Lays files out as /kaggle/input has them: layout, changed names, unpacked archives, no held-out truth."""
 
 from __future__ import annotations
 
@@ -14,22 +14,29 @@ from typing import Literal
 from kit.artefacts import read_json
 from kit.competitions.competition import Competition
 from kit.errors import KitError
-from kit.local.kaggle_names import fate, mangle
+from kit.local.kaggle_names import fate, mangle, without_archive_ending
 
 Layout = Literal["new", "old"]
+Archives = Literal["unpacked", "doubled", "packed"]
+"""What happens to archives. Kaggle usually unpacks `wheels.zip` into `wheels/`; the top folder was seen twice
+(`wheels/wheels/`), and archives were seen that stayed as they were."""
+
 _NEVER_MOUNTED = frozenset({"dataset-metadata.json", "datapackage.json"})
 _HELD_OUT = "solution."
-"""Truth of the test images, which Kaggle keeps to itself."""
+"""Start of the name of the test images' truth, which Kaggle does not mount."""
 
 
-def mount_competition(root: Path, data: Path, competition: Competition, layout: Layout = "new") -> Path:
-    """Lay a competition's folder out as Kaggle mounts it.
+def mount_competition(root: Path, data: Path, competition: Competition, *, layout: Layout = "new") -> Path:
+    """Lay out a competition's folder as Kaggle mounts it.
 
     Args:
         root: stands for /kaggle/input.
         data: the competition's folder.
         competition: which one.
         layout: "new": competitions/<slug>; "old": <slug>.
+
+    Returns:
+        The mounted folder.
     """
     target = root / "competitions" / competition.slug if layout == "new" else root / competition.slug
     for path in sorted(data.rglob("*")):
@@ -38,21 +45,23 @@ def mount_competition(root: Path, data: Path, competition: Competition, layout: 
     return target
 
 
-def mount_dataset(root: Path, folder: Path, layout: Layout = "new") -> tuple[Path, list[str]]:
-    """Lay a dataset folder out as Kaggle mounts it after the upload.
-
-    What Kaggle sometimes unpacks is unpacked here.
+def mount_dataset(
+    root: Path, folder: Path, *, layout: Layout = "new", archives: Archives = "unpacked"
+) -> tuple[Path, list[str]]:
+    """Lay out a dataset folder as Kaggle mounts it after the upload.
 
     Args:
         root: stands for /kaggle/input.
         folder: made by `bundle build`.
         layout: "new": datasets/<owner>/<slug>; "old": <slug>.
+        archives: what happens to archives. Files such as .pth, which Kaggle unpacks sometimes, are unpacked
+            unless archives stay packed.
 
     Returns:
-        The mounted folder and what happened to which file.
+        The mounted folder, and a sentence for each file that Kaggle would change.
 
     Raises:
-        KitError: a name for which Kaggle fails the whole dataset.
+        KitError: Kaggle would refuse the whole dataset because of a file's name.
     """
     owner, slug = _identity(folder)
     target = root / "datasets" / owner / slug if layout == "new" else root / slug
@@ -61,34 +70,42 @@ def mount_dataset(root: Path, folder: Path, layout: Layout = "new") -> tuple[Pat
         if not path.is_file() or path.name in _NEVER_MOUNTED:
             continue
         name = path.relative_to(folder).as_posix()
-        mounted = mangle(name)
+        mounted = target / mangle(name)
         if path.is_symlink():
             changes.append(f"{name}: a link, mounted as an empty file")
-            (target / mounted).parent.mkdir(parents=True, exist_ok=True)
-            (target / mounted).write_bytes(b"")
+            mounted.parent.mkdir(parents=True, exist_ok=True)
+            mounted.write_bytes(b"")
             continue
         match fate(name):
-            case "unpacked" | "perhaps unpacked" if _unpack(path, target / mounted):
+            case "unpacked" | "perhaps unpacked" if archives != "packed" and _unpack(path, mounted, archives):
                 changes.append(f"{name}: unpacked")
             case "gunzipped":
-                _gunzip(path, (target / mounted).with_suffix(""))
+                _gunzip(path, mounted.with_suffix(""))
                 changes.append(f"{name}: gunzipped")
             case _:
-                _place(path, target / mounted)
-                if mounted != name:
-                    changes.append(f"{name}: renamed to {mounted}")
+                _place(path, mounted)
+                if mounted.relative_to(target).as_posix() != name:
+                    changes.append(f"{name}: renamed to {mangle(name)}")
     return target, changes
 
 
 def mount(
-    root: Path, data: Path, datasets: Sequence[Path], competition: Competition, layout: Layout = "new"
+    root: Path,
+    data: Path,
+    datasets: Sequence[Path],
+    competition: Competition,
+    *,
+    layout: Layout = "new",
+    archives: Archives = "unpacked",
 ) -> list[str]:
-    """Build the whole input folder; returns what Kaggle did to which file."""
-    mount_competition(root, data, competition, layout)
-    return [change for folder in datasets for change in mount_dataset(root, folder, layout)[1]]
+    """Build the whole input folder; return a sentence for each file that Kaggle would change."""
+    mount_competition(root, data, competition, layout=layout)
+    mounted = [mount_dataset(root, folder, layout=layout, archives=archives) for folder in datasets]
+    return [change for _, changes in mounted for change in changes]
 
 
 def _identity(folder: Path) -> tuple[str, str]:
+    """Owner and name of a dataset."""
     path = folder / "dataset-metadata.json"
     if not path.is_file():
         return "owner", folder.name
@@ -99,24 +116,36 @@ def _identity(folder: Path) -> tuple[str, str]:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Hard link, or copy across disks: slides are large."""
+    """Hard-link a file, or copy it across disks: slides are large."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)  # of a file whose name came out the same; writing to it would change both
+    # "a+b" and "ab" both become "ab". Writing into the first one's link would change the original.
+    target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
 
 
-def _unpack(path: Path, target: Path) -> bool:
+def _unpack(path: Path, target: Path, archives: Archives) -> bool:
+    """Unpack an archive into the folder that Kaggle makes for it; False if it is no archive.
+
+    wheels.zip with tool-1.0+cu1.whl  ->  wheels/tool-1.0cu1.whl         ("unpacked")
+                                          wheels/wheels/tool-1.0cu1.whl  ("doubled")
+    """
+    folder = target.with_name(without_archive_ending(target.name))
+    if archives == "doubled":
+        folder /= folder.name
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            archive.extractall(target)  # noqa: S202 - zipfile keeps members inside target
+            archive.extractall(folder)  # noqa: S202 - zipfile keeps members inside the folder
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
-            archive.extractall(target, filter="data")
+            archive.extractall(folder, filter="data")
     else:
         return False
+    for inside in sorted(folder.rglob("*"), reverse=True):  # children before the folders they lie in
+        if (mounted := mangle(inside.name)) != inside.name:
+            inside.rename(inside.with_name(mounted))
     return True
 
 

@@ -20,7 +20,7 @@ from kit.errors import KitError
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import score
 from submission import sandbox
-from submission.kaggle_shape import Layout, mount
+from submission.kaggle_shape import Archives, Layout, mount
 from submission.runtime.main import DEFAULT_BUDGET
 from submission.runtime.result.submission_file import guess_sizes, image_sizes
 from submission.simulated_image import PYTHONS, Image, choose_target, find_python, make_image
@@ -44,6 +44,7 @@ class Settings:
         pythons: wanted versions, the first found is taken.
         fresh: make the simulated image again.
         layout: of the mounts.
+        archives: what Kaggle does to the datasets' archives.
         memory: bytes one process may have, None: no limit.
         arguments: more of them for predict.py.
     """
@@ -59,6 +60,7 @@ class Settings:
     pythons: tuple[str, ...] = PYTHONS
     fresh: bool = False
     layout: Layout = "new"
+    archives: Archives = "unpacked"
     memory: int | None = None
     arguments: tuple[str, ...] = ()
 
@@ -99,7 +101,14 @@ def _rehearse(settings: Settings, image: Image, competition: Competition, stage:
     for folder in folders.values():
         folder.mkdir()
     datasets = sorted(path.parent for path in settings.bundle.glob("*/manifest.json"))
-    changes = mount(folders["input"], settings.data, datasets, competition, settings.layout)
+    changes = mount(
+        folders["input"],
+        settings.data,
+        datasets,
+        competition,
+        layout=settings.layout,
+        archives=settings.archives,
+    )
     script = folders["src"] / "script.py"  # what Kaggle calls a script kernel's file
     shutil.copyfile(settings.predict, script)
     command = [
@@ -201,6 +210,12 @@ def add_rehearse_command(verbs: Any) -> None:
     parser.add_argument("--python", action="append", choices=PYTHONS, help="instead of the newest found")
     parser.add_argument("--fresh", action="store_true", help="make the simulated image again")
     parser.add_argument("--layout", choices=("new", "old"), default="new", help="of the mounts")
+    parser.add_argument(
+        "--archives",
+        choices=("unpacked", "doubled", "packed"),
+        default="unpacked",
+        help="what Kaggle does to archives",
+    )
     parser.add_argument("--memory-gb", type=float, help="memory one process may have")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="more arguments for predict.py")
@@ -220,6 +235,7 @@ def _run(args: argparse.Namespace) -> int:
         pythons=tuple(args.python or PYTHONS),
         fresh=args.fresh,
         layout=args.layout,
+        archives=args.archives,
         memory=None if args.memory_gb is None else int(args.memory_gb * GIB),
         arguments=tuple(args.arguments),
     )

@@ -19,13 +19,12 @@ from kit.artefacts import canonical_json, sha256_bytes, write_text
 from kit.competitions import of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
+from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
 from kit.manifest import Manifest
 from submission.modules import collect
 from submission.runtime.inputs.test_images import ENSEMBLE, MANIFESTS
 from submission.runtime.script.text import QUOTES, script_text
 
-LARGEST = 1_000_000
-"""Bytes; Kaggle refuses kernel sources of 1 MB and more."""
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
 """The program, and the importer that starts it."""
 
@@ -71,9 +70,9 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
     notebook = canonical_json(_notebook(text, of(ensemble).slug))
     size = len(text.encode())
     for name, length in ((out.name, size), (out.with_suffix(".ipynb").name, len(notebook.encode()))):
-        if length >= LARGEST:
+        if length >= KERNEL_SOURCE_BYTES:
             raise KitError(
-                f"{name} would have {length} bytes, Kaggle takes fewer than {LARGEST}",
+                f"{name} would have {length} bytes, Kaggle takes fewer than {KERNEL_SOURCE_BYTES}",
                 where=out,
                 fix="fewer members or wheels make the embedded manifests smaller",
             )

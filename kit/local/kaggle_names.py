@@ -1,7 +1,7 @@
-"""What Kaggle does to the names of files in a dataset.
+"""What Kaggle does to the names and contents of files in a dataset.
 
-Learned by competitors, not documented by Kaggle: characters vanish from names, some names make the creation
-of the dataset fail minutes after it was reported as a success, and archives arrive unpacked.
+Kaggle does not document this; competitors found it out. Some characters vanish from names. Other characters
+make the creation of the dataset fail, minutes after it was reported as a success. Archives arrive unpacked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kit.errors import KitError
 
 Fate = Literal["kept", "unpacked", "gunzipped", "perhaps unpacked"]
 """What happens to a file's content: `unpacked` becomes a folder, `gunzipped` loses its .gz, and
-`perhaps unpacked` was seen both ways."""
+`perhaps unpacked` was seen as a folder and as a file."""
 
 _REFUSED = "@&"
 _STRIPPED = re.compile(r"[+~=]|[^\x00-\x7f]")
@@ -23,10 +23,10 @@ _ZIP_INSIDE = (".pt", ".pth", ".npz")
 
 
 def mangle(name: str) -> str:
-    """The name or path (parts joined by "/") under which Kaggle mounts a file whose content it keeps.
+    """Return the name or path under which Kaggle mounts a file: "a+b/c.bin" gives "ab/c.bin".
 
     Raises:
-        KitError: a character for which Kaggle fails the whole dataset, or nothing left of a part.
+        KitError: Kaggle refuses the whole dataset because of a character, or would keep none of a name.
     """
     if found := sorted(set(name) & set(_REFUSED)):
         raise KitError(
@@ -40,7 +40,8 @@ def mangle(name: str) -> str:
 
 
 def fate(name: str) -> Fate:
-    """What Kaggle does to the content of a file of this name."""
+    """Return what Kaggle does to the content of a file of this name."""
+    # The longest endings first: "a.tar.gz" is unpacked, "a.csv.gz" only loses its .gz.
     lower = PurePosixPath(name).name.lower()
     if lower.endswith(_ARCHIVES):
         return "unpacked"
@@ -51,16 +52,18 @@ def fate(name: str) -> Fate:
     return "kept"
 
 
-def survives(name: str) -> bool:
-    """Whether a file arrives under its own name and whole."""
-    try:
-        return mangle(name) == name and fate(name) == "kept"
-    except KitError:
-        return False
+def without_archive_ending(name: str) -> str:
+    """Return the name of the folder into which Kaggle unpacks an archive: "wheels.tar.gz" gives "wheels"."""
+    for ending in sorted(_ARCHIVES, key=len, reverse=True):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
 
 
 def safe(name: str) -> str:
-    """A file name near `name` that survives: odd characters become "-", a name that is unpacked gets ".bin".
+    """Return a similar file name that Kaggle keeps, and whose content it keeps.
+
+    "unet+tta.zip" gives "unet-tta.zip.bin": odd characters become "-", and ".bin" hides an archive.
 
     Args:
         name: without folders.

@@ -31,6 +31,7 @@ def dataset(tmp_path):
     for name in ("epoch.pth", "extra.zip"):
         with zipfile.ZipFile(folder / name, "w") as archive:
             archive.writestr("archive/data.pkl", "pickle")
+            archive.writestr("a+b/tool-1.0+cu128-py3-none-any.whl", "wheel")
     (folder / "legacy.pth").write_bytes(b"no zip inside")
     (folder / "link").symlink_to("plain.safetensors")
     (folder / "manifest.json").write_text("{}")
@@ -42,7 +43,7 @@ def test_a_competition_is_mounted_without_the_truth_of_its_test_images(tmp_path,
     target = mount_competition(tmp_path / "input", data, KIDNEY)
     assert target == tmp_path / "input" / "competitions" / KIDNEY.slug
     assert sorted(path.name for path in target.rglob("*")) == ["a.tiff", "sample_submission.csv", "test"]
-    assert mount_competition(tmp_path / "old", data, KIDNEY, "old") == tmp_path / "old" / KIDNEY.slug
+    assert mount_competition(tmp_path / "old", data, KIDNEY, layout="old") == tmp_path / "old" / KIDNEY.slug
 
 
 def test_two_files_whose_names_become_one_stay_as_they_were_made(tmp_path, dataset):
@@ -57,8 +58,10 @@ def test_a_dataset_arrives_as_kaggle_would_mount_it(tmp_path, dataset):
     assert target == tmp_path / "input" / "datasets" / "somebody" / "kit-wheels"
     files = sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file())
     assert files == [
+        "epoch.pth/ab/tool-1.0cu128-py3-none-any.whl",
         "epoch.pth/archive/data.pkl",
-        "extra.zip/archive/data.pkl",
+        "extra/ab/tool-1.0cu128-py3-none-any.whl",
+        "extra/archive/data.pkl",
         "legacy.pth",
         "link",
         "manifest.json",
@@ -72,8 +75,20 @@ def test_a_dataset_arrives_as_kaggle_would_mount_it(tmp_path, dataset):
     assert len(changes) == 5
 
 
+@pytest.mark.parametrize(
+    ("archives", "expected"),
+    [
+        ("doubled", ["extra/extra/archive/data.pkl", "epoch.pth/epoch.pth/archive/data.pkl"]),
+        ("packed", ["extra.zip", "epoch.pth"]),
+    ],
+)
+def test_archives_arrive_in_each_way_that_was_seen(tmp_path, dataset, archives, expected):
+    target, _ = mount_dataset(tmp_path / "input", dataset, archives=archives)
+    assert all((target / name).is_file() for name in expected)
+
+
 def test_the_old_layout_has_no_owner(tmp_path, dataset, data):
-    changes = mount(tmp_path / "input", data, [dataset], KIDNEY, "old")
+    changes = mount(tmp_path / "input", data, [dataset], KIDNEY, layout="old")
     assert (tmp_path / "input" / "kit-wheels" / "manifest.json").is_file()
     assert (tmp_path / "input" / KIDNEY.slug).is_dir()
     assert changes

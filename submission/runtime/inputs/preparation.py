@@ -95,7 +95,7 @@ class Preparation:
         plan: what to install.
         root: the input folder.
         site: where packages go.
-        scratch: for links, caches and archives packed again.
+        scratch: for links, caches and files out of archives.
         timeout: seconds one installer may take.
     """
 

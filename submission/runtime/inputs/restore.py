@@ -1,6 +1,15 @@
-"""Finds the bundle's files by content, because Kaggle changes names and places and unpacks archives.
+"""Finds the bundle's files by content, because Kaggle changes names and places and may unpack archives.
 
-What cannot be repaired is told with the file's name, what was expected and what was found instead.
+Three things can have happened to a wheel that was uploaded as "tool-1.0+cu1-py3-none-any.whl" in
+"wheels-common.zip"; one search finds it in all of them:
+
+    the archive was unpacked     wheels-common/tool-1.0cu1-py3-none-any.whl
+    at another depth             wheels-common/wheels-common/tool-1.0cu1-py3-none-any.whl
+    the archive is still packed  wheels-common.zip, and in it tool-1.0+cu1-py3-none-any.whl
+
+First the files that lie in the open and have the right size are hashed. If none fits, the files of that size
+inside archives are copied to scratch and hashed on the way. A file that cannot be found so is lost; the error
+names it, what was expected and what was found instead.
 """
 
 from __future__ import annotations
@@ -8,17 +17,24 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import zipfile
+import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
-from kit.artefacts import atomic_file
 from kit.errors import KitError
 from kit.manifest import Entry
+from submission.runtime.inputs.archives import (
+    UNREADABLE,
+    PackedFile,
+    list_archive,
+    may_be_archive,
+    named_as_archive,
+    take_out,
+)
 from submission.runtime.inputs.mounts import File
 
 THREADS = 16
@@ -26,8 +42,10 @@ THREADS = 16
 
 _BLOCK = 4 << 20
 _AHEAD = 8
+_MOST_ARCHIVES = 500
+"""Files opened in the search for archives, those with an archive's ending first, then the largest."""
 
-How = Literal["as is", "renamed", "packed again"]
+How = Literal["as is", "renamed", "from an archive"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +54,8 @@ class Found:
 
     Attributes:
         entry: of the manifest.
-        path: a file with exactly that content; "packed again": a zip with the same members.
-        how: what Kaggle had done to it.
+        path: a file with exactly that content.
+        how: what Kaggle had done to it; "from an archive": `path` is a copy in scratch.
     """
 
     entry: Entry
@@ -46,7 +64,7 @@ class Found:
 
 
 def plain_name(name: str) -> str:
-    """A file name as two renamings of it have in common: lower case letters and digits only."""
+    """Return what two renamings of a file name have in common: lower case letters and digits only."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
@@ -55,7 +73,7 @@ class Restorer:
 
     Args:
         files: all files of the datasets.
-        scratch: a folder for archives that have to be packed again.
+        scratch: a folder for files out of archives that are still packed.
         threads: how many files are read at the same time.
     """
 
@@ -65,7 +83,9 @@ class Restorer:
         self._by_size: dict[int, list[Path]] = defaultdict(list)
         for file in files:
             self._by_size[file.size].append(file.path)
-        self._jobs = ThreadPoolExecutor(threads, thread_name_prefix="restore")
+        self._packed: dict[int, list[PackedFile]] | None = None
+        self._listing = threading.Lock()
+        self._searches = ThreadPoolExecutor(threads, thread_name_prefix="restore")
         self._readers = ThreadPoolExecutor(threads, thread_name_prefix="read")
 
     def restore(
@@ -75,17 +95,17 @@ class Restorer:
 
         Args:
             entries: what is needed.
-            on_found: told about each as soon as its content is verified, in the order of `entries`.
+            on_found: called with each as soon as its content is verified, in the order of `entries`.
 
         Returns:
-            What was found, and file name -> what is wrong, in the order of `entries`.
+            What was found, and path in the dataset -> what is wrong, in the order of `entries`.
         """
-        jobs = [(entry, self._jobs.submit(self.find, entry)) for entry in entries]
+        searches = [(entry, self._searches.submit(self.find, entry)) for entry in entries]
         found: list[Found] = []
         errors: dict[str, KitError] = {}
-        for entry, job in jobs:
+        for entry, search in searches:
             try:
-                found.append(job.result())
+                found.append(search.result())
             except KitError as error:
                 errors[entry.file] = error
             else:
@@ -97,35 +117,40 @@ class Restorer:
         """Find one entry.
 
         Raises:
-            KitError: no file and no unpacked folder has its content.
+            KitError: no file has its content, neither in the open nor in an archive.
         """
-        name = PurePosixPath(entry.file).name
-        same_size = sorted(
+        name, plain = entry.name, plain_name(entry.name)
+        # Likely files first: the same name, then a name that Kaggle may have made of it, then all others.
+        in_the_open = sorted(
             self._by_size.get(entry.size, []),
-            key=lambda path: (path.name != name, plain_name(path.name) != plain_name(name), str(path)),
+            key=lambda path: (path.name != name, plain_name(path.name) != plain, str(path)),
         )
-        hashes: dict[Path, str] = {}
-        for path in same_size:
+        others: dict[Path, str] = {}
+        for path in in_the_open:
             try:
-                hashes[path] = self._sha256(path)
+                sha256 = self._sha256(path)
             except OSError as error:
-                hashes[path] = f"unreadable ({error.strerror})"
-            if hashes[path] == entry.sha256:
+                others[path] = f"unreadable ({error.strerror})"
+                continue
+            if sha256 == entry.sha256:
                 return Found(entry, path, "as is" if path.name == name else "renamed")
-        if entry.members and (folder := self._unpacked(entry.members)):
+            others[path] = f"sha256 {sha256}"
+        packed = self._packed_files().get(entry.size, [])
+        for item in sorted(packed, key=lambda item: plain_name(item.name) != plain):
+            target = self.scratch / "from-archives" / f"{entry.sha256[:16]}-{name}"
             try:
-                return Found(entry, self._pack(entry, folder), "packed again")
-            except (KitError, OSError) as error:
-                reason = error.problem if isinstance(error, KitError) else error.strerror or error
-                raise KitError(
-                    f"{name} was unpacked and cannot be packed again: {reason}",
-                    where=self.scratch,
-                    fix="free space there, or point TMPDIR to another disk",
-                ) from error
-        raise self._complaint(entry, hashes)
+                sha256 = take_out(item, target)
+            except UNREADABLE as error:
+                others[item.archive / item.inside] = f"unreadable ({error})"
+                continue
+            if sha256 == entry.sha256:
+                return Found(entry, target, "from an archive")
+            target.unlink()
+            others[item.archive / item.inside] = f"sha256 {sha256}"
+        raise self._complaint(entry, others)
 
     def _sha256(self, path: Path) -> str:
-        """Hash of a file whose next blocks are read ahead: one thread alone reads a cold mount too slowly."""
+        """Hash a file and read its next blocks ahead: one thread alone reads a cold mount too slowly."""
         digest = hashlib.sha256()
         with path.open("rb") as stream:
             handle, size = stream.fileno(), path.stat().st_size
@@ -138,86 +163,54 @@ class Restorer:
                 digest.update(ahead.popleft().result())
         return digest.hexdigest()
 
-    def _is(self, path: Path, expected: Sequence[object]) -> bool:
-        size, sha256 = expected
-        try:
-            return path.stat().st_size == size and self._sha256(path) == sha256
-        except OSError:
-            return False
+    def _packed_files(self) -> dict[int, list[PackedFile]]:
+        """Return the files inside archives by their size. The first call lists the archives."""
+        with self._listing:
+            if self._packed is None:
+                self._packed = defaultdict(list)
+                candidates = [file for file in self.files if may_be_archive(file.path)]
+                candidates.sort(key=lambda file: (not named_as_archive(file.path), -file.size))
+                for file in candidates[:_MOST_ARCHIVES]:
+                    for item in list_archive(file.path):
+                        self._packed[item.size].append(item)
+            return self._packed
 
-    def _unpacked(self, members: dict[str, list[object]]) -> Path | None:
-        """A folder in which all members of an archive lie with their sizes and hashes.
+    def _complaint(self, entry: Entry, others: dict[Path, str]) -> KitError:
+        """The error for an entry that was not found: damaged, truncated, or missing.
 
-        The archive's single top folder may have been dropped or doubled, so the folder is found from any
-        member's tail.
+        Args:
+            entry: what was looked for.
+            others: files of the same size -> what they are instead.
         """
-        top = _common_top(members)
-        for prefix in dict.fromkeys(("", top)):
-            relative = {name.removeprefix(prefix): value for name, value in members.items()}
-            probe = max(relative, key=len)
-            tail = "/" + probe
-            for path in self._by_size.get(int(str(relative[probe][0])), []):
-                if not path.as_posix().endswith(tail):
-                    continue
-                folder = Path(path.as_posix().removesuffix(tail))
-                if all(self._is(folder / name, value) for name, value in relative.items()):
-                    return folder
-        return None
-
-    def _pack(self, entry: Entry, folder: Path) -> Path:
-        """A stored zip of an unpacked folder, with the member names the archive had."""
-        assert entry.members is not None
-        top = _common_top(entry.members)
-        target = self.scratch / PurePosixPath(entry.file).name
-        with (
-            atomic_file(target) as temporary,
-            # Mounts date files to 1970, which a zip cannot hold and would refuse.
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive,
-        ):
-            for name in entry.members:
-                inside = folder / name
-                archive.write(inside if inside.is_file() else folder / name.removeprefix(top), name)
-        return target
-
-    def _complaint(self, entry: Entry, hashes: dict[Path, str]) -> KitError:
         expected = f"expected {entry.size} bytes, sha256 {entry.sha256}"
-        name = PurePosixPath(entry.file).name
-        for path, found in hashes.items():
-            if plain_name(path.name) == plain_name(name):
+        for path, found in others.items():
+            if plain_name(path.name) == plain_name(entry.name):
                 return KitError(
-                    f"{name} is damaged: {expected}; found the same size, sha256 {found}",
+                    f"{entry.name} is damaged: {expected}; found the same size, {found}",
                     where=path,
                     fix="upload the dataset again; its content changed on the way",
                 )
-        for file in self.files:
-            if plain_name(file.path.name) == plain_name(name):
-                what = "truncated" if file.size < entry.size else "not the file that was bundled"
-                return KitError(
-                    f"{name} is {what}: {expected}; found {file.size} bytes",
-                    where=file.path,
-                    fix="upload the dataset again, or attach the version that belongs to this predict.py",
-                )
-        stem = plain_name(name)
-        near = [
-            file.path
-            for file in self.files
-            if any(plain_name(part) in {stem, plain_name(Path(name).stem)} for part in file.path.parts[-4:-1])
-        ]
-        if near and entry.members:
+        if (other := self._named_as(entry.name)) is not None:
+            what = "truncated" if other.size < entry.size else "not the file that was bundled"
             return KitError(
-                f"{name} was unpacked and some of its {len(entry.members)} members are missing or damaged; "
-                f"{expected}",
-                where=os.path.commonpath([path.parent for path in near]),
-                fix="upload the dataset again",
+                f"{entry.name} is {what}: {expected}; found {other.size} bytes",
+                where=other.path,
+                fix="upload the dataset again, or attach the version that belongs to this predict.py",
+            )
+        if entry.archive is not None and (other := self._named_as(entry.archive)) is not None:
+            return KitError(
+                f"{entry.name} is missing: {expected}; {entry.archive}, which carried it, is damaged or "
+                f"another one ({other.size} bytes)",
+                where=other.path,
+                fix="upload the dataset again, or attach the version that belongs to this predict.py",
             )
         return KitError(
-            f"{name} is missing: {expected}; no file among the {len(self.files)} attached has this content",
+            f"{entry.name} is missing: {expected}; no file among the {len(self.files)} attached has this "
+            "content",
             fix="attach the dataset that predict.py names in its header, at the version it was rendered for",
         )
 
-
-def _common_top(members: Iterable[str]) -> str:
-    """The archive's single top folder with its slash, "" without one."""
-    tops = {name.partition("/")[0] for name in members if "/" in name}
-    loose = any("/" not in name for name in members)
-    return "" if loose or len(tops) != 1 else tops.pop() + "/"
+    def _named_as(self, name: str) -> File | None:
+        """Return a file in the open that seems to have been uploaded under this name."""
+        plain = plain_name(name)
+        return next((file for file in self.files if plain_name(file.path.name) == plain), None)

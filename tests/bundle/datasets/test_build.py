@@ -5,14 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bundle import __main__ as cli
 from bundle import build
+from bundle.archives import place_weights, place_wheel
 from bundle.roots import Root
 from kit import ensemble, manifest
+from kit.artefacts import sha256_bytes
 from kit.errors import KitError, run_cli
 from kit.local import targets
 
@@ -62,8 +67,67 @@ def test_every_file_is_what_its_manifest_says(options):
     for folder, written in build.build(options):
         assert manifest.load(folder / "manifest.json").sha256() == written.manifest.sha256()
         for entry in written.manifest.files:
-            path = folder / entry.file
-            assert (path.stat().st_size, build.dataset.sha256_file(path)) == (entry.size, entry.sha256)
+            data = content_of(folder, entry)
+            assert (len(data), sha256_bytes(data)) == (entry.size, entry.sha256)
+
+
+def content_of(folder, entry):
+    if entry.archive is None:
+        return (folder / entry.file).read_bytes()
+    with zipfile.ZipFile(folder / entry.archive) as archive:
+        return archive.read(entry.name)
+
+
+def test_wheels_travel_in_an_archive_per_python_and_a_common_one(options):
+    (folder, written), _ = build.build(options)
+    assert {entry.archive: entry.name for entry in written.manifest.files} == {
+        "wheels-common.zip": "tool-1.0-py3-none-any.whl",
+        "wheels-cp311.zip": "only_old-1.0-cp311-cp311-manylinux_2_28_x86_64.whl",
+    }
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "dataset-metadata.json",
+        "manifest.json",
+        "wheels-common.zip",
+        "wheels-cp311.zip",
+    ]
+
+
+def test_weights_are_hard_links_of_what_was_trained(options):
+    _, (folder, _) = build.build(options)
+    trained = options.ensembles[0].parent / "weights"
+    assert (folder / "b.safetensors").samefile(trained / "b.safetensors")
+
+
+def test_more_weights_than_kaggle_takes_at_the_top_share_archives(options, make_ensemble):
+    many = make_ensemble("body", names=[f"m{number}.safetensors" for number in range(64)], folder="many")
+    _, (folder, written) = build.build(dataclasses.replace(options, ensembles=[many]))
+    archives = [entry.archive for entry in written.manifest.files if entry.role == "weights"]
+    assert len(archives) == 64
+    assert len(set(archives)) == 32
+    assert len([path for path in folder.iterdir() if path.name != "dataset-metadata.json"]) == 34
+    for entry in written.manifest.files:
+        assert sha256_bytes(content_of(folder, entry)) == entry.sha256
+
+
+@given(st.integers(0, 3000))
+def test_weights_never_need_more_entries_than_kaggle_takes(count):
+    names = [f"{number}.safetensors" for number in range(count)]
+    places = place_weights(names)
+    assert [place.rpartition("/")[2] for place in places] == names
+    assert len({place.partition("/")[0] for place in places}) <= 48
+
+
+@pytest.mark.parametrize(
+    ("tags", "archive"),
+    [
+        (["cp313-cp313-manylinux_2_28_x86_64", "cp313-cp313-manylinux_2_17_x86_64"], "wheels-cp313.zip"),
+        (["cp312-abi3-manylinux_2_17_x86_64"], "wheels-common.zip"),
+        (["py2-none-any", "py3-none-any"], "wheels-common.zip"),
+        (["cp311-cp311-linux_x86_64", "cp312-cp312-linux_x86_64"], "wheels-common.zip"),
+    ],
+)
+def test_a_wheel_for_one_python_lies_in_that_pythons_archive(tags, archive):
+    assert place_wheel("a.whl", tags) == f"{archive}/a.whl"
 
 
 def test_the_same_inputs_give_the_same_bytes_from_another_folder_and_a_cold_cache(
@@ -79,8 +143,8 @@ def test_a_target_that_is_no_longer_wanted_takes_its_wheels_along(options):
     build.build(options)
     fewer = dataclasses.replace(options, targets=THIRTEEN)
     (folder, wheels), _ = build.build(fewer)
-    assert wheels.removed == ["only_old-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"]
-    assert not list(folder.glob("only_old*"))
+    assert wheels.removed == ["wheels-cp311.zip"]
+    assert not (folder / "wheels-cp311.zip").exists()
     assert wheels.manifest.targets == ["cp313"]
 
 
@@ -112,7 +176,7 @@ def test_a_network_that_needs_more_than_the_bundle_has_is_refused(options, make_
 
 
 def test_a_prefix_kaggle_would_refuse_stops_before_anything_is_downloaded(options):
-    with pytest.raises(KitError, match="not a dataset name for Kaggle"):
+    with pytest.raises(KitError, match="as the name of a dataset"):
         build.build(dataclasses.replace(options, prefix="a-prefix-so-long-that-the-whole-name-does-not-fit"))
     assert not options.cache.exists()
 
@@ -168,7 +232,7 @@ def test_killed_before_any_rename_and_run_again_it_ends_the_same(options, tmp_pa
     [
         (["--ensemble", "absent.json"], "absent.json"),
         (["--target", "cp39"], "unknown target 'cp39'"),
-        (["--owner", "me/you"], "not a Kaggle user name"),
+        (["--owner", "me/you"], "is not a Kaggle user name"),
         (["--licence", "MIT"], "Kaggle knows no licence 'MIT'"),
     ],
 )

@@ -1,12 +1,15 @@
-import errno
 import json
-import os
+import zipfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bundle import dataset
-from bundle.dataset import Content, describe, entry_of, write
+from bundle.dataset import Content, entry_of, write
+from bundle.dataset_metadata import describe
 from kit import manifest
+from kit.artefacts import sha256_file
 from kit.errors import KitError
 
 GOOD = {
@@ -37,17 +40,17 @@ def test_metadata_has_what_the_client_asks_for():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"slug": "short"}, "not a dataset name for Kaggle: 'short' (5 characters)"),
+        ({"slug": "short"}, "Kaggle does not take 'short' (5 characters) as the name of a dataset"),
         ({"slug": "a" * 51}, "(51 characters)"),
         ({"slug": "under_score"}, "6 to 50 characters of a-z, 0-9 and single hyphens"),
-        ({"slug": "Capital-letters"}, "not a dataset name"),
-        ({"slug": "double--hyphen"}, "not a dataset name"),
-        ({"title": "tiny"}, "title of 4 characters: 'tiny'"),
-        ({"title": "t" * 51}, "title of 51 characters"),
-        ({"subtitle": "too short"}, "subtitle of 9 characters"),
-        ({"subtitle": "s" * 81}, "20 to 80 characters"),
+        ({"slug": "Capital-letters"}, "as the name of a dataset"),
+        ({"slug": "double--hyphen"}, "as the name of a dataset"),
+        ({"title": "tiny"}, "the title 'tiny' has 4 characters"),
+        ({"title": "t" * 51}, "has 51 characters; Kaggle takes 6 to 50"),
+        ({"subtitle": "too short"}, "the subtitle 'too short' has 9 characters"),
+        ({"subtitle": "s" * 81}, "has 81 characters; Kaggle takes 20 to 80"),
         ({"licence": "MIT"}, "Kaggle knows no licence 'MIT'"),
-        ({"owner": "me/you"}, "not a Kaggle user name: 'me/you'"),
+        ({"owner": "me/you"}, "'me/you' is not a Kaggle user name"),
         ({"owner": ""}, "the name in your profile's URL"),
     ],
 )
@@ -120,7 +123,9 @@ def test_a_damaged_file_is_put_right(tmp_path):
     [
         (["a@b.bin"], "Kaggle refuses datasets with @ in a file name: a@b.bin"),
         (["a.bin", "a.bin"], "two files named a.bin"),
-        (["ab.bin", "a+b.bin"], "two files get the same name once Kaggle has stripped theirs"),
+        (["ab.bin", "a+b.bin"], "two files would have the same name after Kaggle has removed"),
+        (["some.zip/a&b.bin"], "Kaggle refuses datasets with & in a file name"),
+        (["old.pth", "x.csv.gz"], "Kaggle would unpack old.pth, x.csv.gz"),
     ],
 )
 def test_names_that_would_not_survive_are_refused_before_anything_is_written(tmp_path, names, message):
@@ -130,25 +135,78 @@ def test_names_that_would_not_survive_are_refused_before_anything_is_written(tmp
     assert not (tmp_path / "kit-data").exists()
 
 
-@pytest.mark.parametrize("link", [True, False])
-def test_linked_files_share_space_and_copied_ones_do_not(tmp_path, link):
+def test_a_file_of_its_own_is_a_hard_link_and_is_not_read_again(tmp_path, monkeypatch):
     source = tmp_path / "source.bin"
     source.write_bytes(b"data")
-    item = Content(entry=entry_of(source, "a.bin", role="data"), source=source, link=link)
+    item = Content(entry=entry_of(source, "a.bin", role="data"), source=source)
     write(tmp_path / "kit-data", [item], {})
-    assert (tmp_path / "kit-data" / "a.bin").samefile(source) == link
+    assert (tmp_path / "kit-data" / "a.bin").samefile(source)
+    read = []
+    monkeypatch.setattr(dataset, "sha256_file", lambda path: read.append(path.name) or sha256_file(path))
+    write(tmp_path / "kit-data", [item], {})
+    assert "a.bin" not in read
 
 
-def test_files_are_copied_where_links_are_not_possible(tmp_path, monkeypatch):
-    def refuse(source, target):
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
+def archive_of(tmp_path, *names):
+    """Contents of an archive, half of them from files."""
+    items = [content(f"some.zip/{name}", name.encode()) for name in names]
     source = tmp_path / "source.bin"
-    source.write_bytes(b"data")
-    item = Content(entry=entry_of(source, "a.bin", role="data"), source=source, link=True)
-    write(tmp_path / "kit-data", [item], {})
-    assert (tmp_path / "kit-data" / "a.bin").read_bytes() == b"data"
+    source.write_bytes(names[0].encode())
+    return [Content(entry=items[0].entry, source=source), *items[1:]]
+
+
+def test_an_archive_holds_its_files_as_they_are_and_lasts(tmp_path):
+    folder = tmp_path / "kit-data"
+    contents = archive_of(tmp_path, "a+b.bin", "c.bin")
+    write(folder, contents, {})
+    archive = folder / "some.zip"
+    with zipfile.ZipFile(archive) as packed:
+        assert {name: packed.read(name) for name in packed.namelist()} == {
+            "a+b.bin": b"a+b.bin",
+            "c.bin": b"c.bin",
+        }
+        assert {item.compress_type for item in packed.infolist()} == {zipfile.ZIP_STORED}
+    before = (archive.stat().st_ino, archive.read_bytes())
+    write(folder, list(reversed(contents)), {})
+    assert (archive.stat().st_ino, archive.read_bytes()) == before
+    (tmp_path / "other").mkdir()
+    write(tmp_path / "other" / "kit-data", archive_of(tmp_path / "other", "a+b.bin", "c.bin"), {})
+    assert (tmp_path / "other" / "kit-data" / "some.zip").read_bytes() == before[1]
+
+
+@given(position=st.integers(0), byte=st.integers(0, 255), cut=st.integers(0, 200))
+def test_an_archive_that_was_damaged_is_put_right(tmp_path_factory, position, byte, cut):
+    folder = tmp_path_factory.mktemp("damaged")
+    contents = [content("some.zip/a.bin"), content("some.zip/b.bin", b"more")]
+    write(folder, contents, {})
+    whole = (folder / "some.zip").read_bytes()
+    damaged = bytearray(whole)
+    damaged[position % len(whole)] = byte
+    (folder / "some.zip").write_bytes(damaged[: len(whole) - cut])
+    write(folder, contents, {})
+    with zipfile.ZipFile(folder / "some.zip") as packed:
+        assert [packed.read(name) for name in ("a.bin", "b.bin")] == [b"data", b"more"]
+
+
+def test_an_archive_goes_with_its_last_file(tmp_path):
+    folder = tmp_path / "kit-data"
+    write(folder, [content("keep.bin"), content("some.zip/a.bin")], {})
+    assert write(folder, [content("keep.bin")], {}).removed == ["some.zip"]
+    assert not (folder / "some.zip").exists()
+
+
+def test_as_many_entries_as_kaggle_takes_and_no_more(tmp_path):
+    folder = tmp_path / "kit-data"
+    files = [content(f"{number}.bin") for number in range(47)]
+    several = [content("some.zip/a"), content("some.zip/b"), content("folder/a"), content("folder/b")]
+    write(folder, [*files, *several], {})
+    (folder / "notes.txt").write_text("uploaded too")
+    with pytest.raises(KitError, match=r"51 files and folders at the top, Kaggle asks for at most 50"):
+        write(folder, [*files, *several], {})
+    (folder / "notes.txt").unlink()
+    with pytest.raises(KitError, match="51 files and folders"):
+        write(folder, [*files, *several, content("one-more.bin")], {})
+    assert not (folder / "one-more.bin").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from bundle import safetensors_header, weights
 from kit import ensemble
+from kit.artefacts import sha256_file
 from kit.errors import KitError
 
 
@@ -98,6 +99,14 @@ def test_weights_are_shipped_under_names_that_survive(make_ensemble):
     assert checked[0].run["metrics"] == {"dice": 0.5}
 
 
+def test_each_file_of_weights_is_read_once(make_ensemble, monkeypatch):
+    source = make_ensemble(names=("a.safetensors", "b.safetensors"))
+    read = []
+    monkeypatch.setattr(weights, "sha256_file", lambda path: read.append(path.name) or sha256_file(path))
+    weights.check_all(ensemble.load(source), source)
+    assert read == ["a.safetensors", "b.safetensors"]
+
+
 def test_weights_without_a_json_beside_them_ship_without_a_history(make_ensemble):
     source = make_ensemble()
     (source.parent / "weights" / "a.safetensors.json").unlink()
@@ -111,16 +120,16 @@ def test_missing_changed_and_foreign_weights_are_told_apart(make_ensemble, chang
     path = source.parent / "weights" / "a.safetensors"
 
     change_json(path.with_name("a.safetensors.json"), kind="dataset")
-    with pytest.raises(KitError, match="expected weights, found 'dataset'"):
+    with pytest.raises(KitError, match=r"this JSON does not describe the weights a\.safetensors"):
         weights.check_all(plan, source)
 
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(KitError, match="not those the ensemble was tuned with") as error:
+    with pytest.raises(KitError, match="are not those with which the ensemble was tuned") as error:
         weights.check_all(plan, source)
     assert plan.members[0].sha256 in str(error.value)
 
     path.unlink()
-    with pytest.raises(KitError, match=r"weights of small\.fold0 are missing"):
+    with pytest.raises(KitError, match=r"the weights of small\.fold0 are missing"):
         weights.check_all(plan, source)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.errors import KitError
-from kit.local.kaggle_names import fate, mangle, safe, survives
+from kit.local.kaggle_names import fate, mangle, safe, without_archive_ending
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_a_name_of_which_nothing_is_left_is_refused():
 )
 def test_archives_do_not_arrive_as_they_were_sent(name, expected):
     assert fate(name) == expected
-    assert survives(name) == (expected == "kept")
 
 
 @given(st.text())
 def test_a_safe_name_survives_whatever_it_was_made_from(name):
-    assert survives(safe(name))
+    assert mangle(safe(name)) == safe(name)
+    assert fate(safe(name)) == "kept"
 
 
 @given(st.text(st.characters(codec="ascii", exclude_characters="@&/"), min_size=1))
@@ -63,3 +63,18 @@ def test_mangling_twice_changes_nothing_more(name):
 def test_safe_names_that_survive_already_are_left_alone():
     assert safe("unet-regnety16.fold0.safetensors") == "unet-regnety16.fold0.safetensors"
     assert safe("unet+tta.zip") == "unet-tta.zip.bin"
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("a.zip", "a"),
+        ("a.b.TAR.GZ", "a.b"),
+        ("a.tgz", "a"),
+        ("a.tar", "a"),
+        ("a.pth", "a.pth"),
+        ("a.gz", "a.gz"),
+    ],
+)
+def test_an_archive_becomes_a_folder_without_its_ending(name, folder):
+    assert without_archive_ending(name) == folder

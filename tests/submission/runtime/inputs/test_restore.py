@@ -1,15 +1,18 @@
 import hashlib
-import os
+import io
 import random
+import tarfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.artefacts import sha256_file
+from kit.artefacts import sha256_bytes, sha256_file
 from kit.errors import KitError
+from kit.local.kaggle_names import mangle
 from kit.manifest import Entry
 from submission.runtime.inputs.mounts import File
 from submission.runtime.inputs.restore import Restorer, plain_name
@@ -100,72 +103,118 @@ def test_a_stripped_plus_does_not_hide_that_the_file_is_truncated(bundled):
     assert "tool-1.0+cu128-py3-none-any.whl is truncated" in message(restorer, entry)
 
 
+WHEELS = {
+    f"tool{number}-1.0+cu1-py3-none-any.whl": random.Random(number).randbytes(5000) for number in range(4)
+}
+
+
 @pytest.fixture
-def checkpoint(tmp_path):
-    """A zip-like weight file as torch writes them, with its entry."""
-    path = tmp_path / "made" / "epoch_12.pth"
-    path.parent.mkdir(exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, size in (("data.pkl", 900), ("version", 2), ("data/0", 5000), ("data/1", 5000)):
-            archive.writestr(f"archive/{name}", random.Random(name).randbytes(size))
-    with zipfile.ZipFile(path) as archive:
-        members = {
-            item.filename: [item.file_size, hashlib.sha256(archive.read(item)).hexdigest()]
-            for item in archive.infolist()
-        }
-    return path, entry_of(path, members=members)
+def wheels(bundled):
+    """Entries of wheels that were uploaded in an archive; two of them have the same size."""
+    return [
+        Entry(file=f"wheels-common.zip/{name}", size=len(data), sha256=sha256_bytes(data), role="wheel")
+        for name, data in WHEELS.items()
+    ]
 
 
-@pytest.mark.parametrize("inner", ["epoch_12.pth/archive", "epoch_12.pth", "epoch_12/archive/archive"])
-def test_a_weight_file_unpacked_into_a_folder_is_packed_again(bundled, checkpoint, inner):
+def write_zip(path: Path, compression=zipfile.ZIP_STORED, top: str = "") -> None:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in WHEELS.items():
+            archive.writestr(top + name, data)
+
+
+def write_tar(path: Path, mode: str = "w") -> None:
+    with tarfile.open(path, mode) as archive:
+        for name, data in WHEELS.items():
+            item = tarfile.TarInfo(f"./{name}")
+            item.size = len(data)
+            archive.addfile(item, io.BytesIO(data))
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "wheels-common",
+        "wheels-common.zip",
+        "wheels-common/wheels-common",
+        "versions/3/a/b/wheels-common",
+        ".",
+    ],
+)
+def test_wheels_of_an_unpacked_archive_are_found_at_any_depth(bundled, wheels, inner):
     _, mount, restorer = bundled
-    path, entry = checkpoint
-    with zipfile.ZipFile(path) as archive:
-        for item in archive.infolist():
-            target = mount / inner / item.filename.removeprefix("archive/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(archive.read(item))
-    found = restorer().find(entry)
-    assert found.how == "packed again"
-    assert found.path.name == "epoch_12.pth"
-    with zipfile.ZipFile(path) as before, zipfile.ZipFile(found.path) as after:
-        assert {name: before.read(name) for name in before.namelist()} == {
-            name: after.read(name) for name in after.namelist()
-        }
+    (mount / inner).mkdir(parents=True, exist_ok=True)
+    for name, data in WHEELS.items():
+        (mount / inner / mangle(name)).write_bytes(data)
+    found, errors = restorer().restore(wheels)
+    assert not errors
+    assert [item.path.read_bytes() for item in found] == list(WHEELS.values())
+    assert {item.how for item in found} == {"renamed"}
 
 
-def test_an_unpacked_archive_without_dates_is_packed_again(bundled, checkpoint):
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("wheels-common.zip", write_zip),
+        ("wheels-common.zip", partial(write_zip, compression=zipfile.ZIP_DEFLATED)),
+        ("wheels-common.zip", partial(write_zip, top="wheels-common/")),
+        ("wheels-common.tar", write_tar),
+        ("wheels-common.tar.gz", partial(write_tar, mode="w:gz")),
+        ("renamed-by-somebody", write_zip),
+        ("wheels-common.bin", write_tar),
+    ],
+)
+def test_wheels_of_an_archive_that_stayed_packed_are_taken_out(bundled, wheels, tmp_path, name, write):
     _, mount, restorer = bundled
-    path, entry = checkpoint
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(mount / "epoch_12.pth")
-    for member in mount.rglob("*"):
-        os.utime(member, (0, 0))
-    assert restorer().find(entry).how == "packed again"
+    write(mount / name)
+    found, errors = restorer().restore(wheels)
+    assert not errors
+    assert [item.path.read_bytes() for item in found] == list(WHEELS.values())
+    assert {item.how for item in found} == {"from an archive"}
+    assert all(item.path.is_relative_to(tmp_path / "scratch") for item in found)
+    (name_of_first, *_) = WHEELS
+    assert found[0].path.name.endswith(name_of_first)
 
 
-def test_an_archive_that_cannot_be_packed_again_costs_itself_only(bundled, checkpoint, tmp_path):
+def test_only_what_is_needed_is_taken_out_of_an_archive(bundled, wheels, tmp_path):
+    _, mount, restorer = bundled
+    write_zip(mount / "wheels-common.zip")
+    assert restorer().find(wheels[2]).how == "from an archive"
+    assert len([path for path in (tmp_path / "scratch").rglob("*") if path.is_file()]) == 1
+
+
+@pytest.mark.parametrize("how", ["truncated", "damaged"])
+def test_a_broken_archive_costs_the_files_it_carried(bundled, wheels, how):
     entry, mount, restorer = bundled
-    path, packed = checkpoint
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(mount / "epoch_12.pth")
     (mount / entry.file).write_bytes(CONTENT)
-    (tmp_path / "scratch" / "epoch_12.pth").mkdir()  # in the way
-    found, errors = restorer().restore([packed, entry])
+    write_zip(mount / "wheels-common.zip")
+    data = bytearray((mount / "wheels-common.zip").read_bytes())
+    data[100] ^= 1  # in the first wheel
+    (mount / "wheels-common.zip").write_bytes(data if how == "damaged" else data[:-30])
+    found, errors = restorer().restore([*wheels, entry])
+    if how == "truncated":
+        assert [item.entry for item in found] == [entry]
+        text = str(errors[wheels[0].file])
+        assert f"is missing: expected 5000 bytes, sha256 {wheels[0].sha256}; wheels-common.zip, which" in text
+        assert "which carried it, is damaged or another one" in text
+    else:
+        assert [item.entry for item in found] == [*wheels[1:], entry]
+        text = str(errors[wheels[0].file])
+        assert "tool0-1.0+cu1-py3-none-any.whl is damaged: expected 5000 bytes" in text
+        assert "found the same size, unreadable (Bad CRC-32" in text
+
+
+def test_scratch_that_cannot_be_written_is_not_taken_for_a_damaged_archive(bundled, wheels, tmp_path):
+    entry, mount, restorer = bundled
+    write_zip(mount / "wheels-common.zip")
+    (mount / entry.file).write_bytes(CONTENT)
+    (tmp_path / "scratch" / "from-archives").write_text("in the way")
+    found, errors = restorer().restore([*wheels, entry])
     assert [item.entry for item in found] == [entry]
-    assert "epoch_12.pth was unpacked and cannot be packed again" in str(errors["epoch_12.pth"])
-
-
-def test_an_unpacked_weight_file_with_a_damaged_member_is_told(bundled, checkpoint):
-    _, mount, restorer = bundled
-    path, entry = checkpoint
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(mount / "epoch_12.pth")
-    member = mount / "epoch_12.pth" / "archive" / "data" / "1"
-    member.write_bytes(b"x" + member.read_bytes()[1:])
-    text = message(restorer, entry)
-    assert "epoch_12.pth was unpacked and some of its 4 members are missing or damaged" in text
-    assert "epoch_12.pth" in text.splitlines()[1]
+    text = str(errors[wheels[0].file])
+    assert "cannot write" in text
+    assert "tool0-1.0+cu1-py3-none-any.whl: File exists" in text
+    assert "point TMPDIR to another disk" in text
 
 
 def test_what_is_found_is_announced_in_order_and_the_rest_is_told(bundled, tmp_path):
