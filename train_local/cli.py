@@ -231,10 +231,10 @@ def _ensemble(arguments: argparse.Namespace) -> int:
     from train_local.data import prepared
 
     data = prepared.load(arguments.prepared)
-    trained = ensemble.find(data, arguments.runs)
-    made = ensemble.build(data, trained, keep_all=arguments.keep_all)
-    ensemble.write(made, trained, arguments.out)
-    ensemble.show(made)
+    runs = ensemble.find_finished_runs(data, arguments.runs)
+    made = ensemble.build_ensemble(data, runs, keep_all=arguments.keep_all)
+    ensemble.write_ensemble(made, runs, arguments.out)
+    ensemble.show_ensemble(made)
     print(arguments.out)
     return 0
 

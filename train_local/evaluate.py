@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from kit.ensemble import Ensemble, Member, Pass, Rung
+from kit.ensemble import Member
 from kit.inference.runner import PassResult, fuse, result_file, run_pass
 from kit.local.competitions import scores
 from kit.local.competitions.labelled import LabelledData
@@ -27,7 +28,7 @@ class Predicted:
         view: under which it was seen.
         image_id: of the image.
         path: of the stored map or detections.
-        seconds: it took, reading included; 0 when it was there already.
+        seconds: it took, reading included; 0 if the result was there already.
     """
 
     view: str
@@ -74,7 +75,7 @@ def predict(
     device: torch.device,
     on_image: Callable[[Predicted], None] | None = None,
 ) -> list[Predicted]:
-    """Run passes over images, best-known view order outside, images inside.
+    """Predict images under views, view by view.
 
     Args:
         module: in eval mode on `device`.
@@ -102,49 +103,28 @@ def predict(
     return done
 
 
-def alone(prepared: Prepared, member: Member, view: str) -> Ensemble:
-    """The ensemble of one member under one view with the default fusion."""
-    return Ensemble(
-        competition=prepared.competition,
-        kind=prepared.kind,
-        members=[member],
-        passes=[Pass(member=0, view=view, seconds_per_megapixel=0.0)],
-        rungs=[Rung(passes=1, weights=[1.0], settings={}, cv=0.0)],
-        definition=prepared.definition,
-    )
-
-
 def score(
     prepared: Prepared,
-    ensemble: Ensemble,
-    rung: int,
-    files: Mapping[str, Mapping[int, Path]],
+    results: Mapping[str, Sequence[PassResult]],
+    settings: Mapping[str, Any],
     truth: Mapping[str, Prediction],
 ) -> float:
-    """The competition's metric of a rung, fused exactly as on Kaggle.
+    """Return the competition's metric of some passes, fused exactly as on Kaggle.
 
     Args:
         prepared: knows the competition, and the images' sizes and infos.
-        ensemble: whose rung it is.
-        rung: its index.
-        files: image id -> index in `ensemble.passes` -> stored pass.
-        truth: image id -> truth, of the same images.
+        results: image id -> its passes' results.
+        settings: of the fusion, as a rung has them; {} takes the defaults.
+        truth: image id -> truth, of these images at least.
     """
     predictions = {}
-    step = ensemble.rungs[rung]
-    for image_id, of_pass in files.items():
+    for image_id, of_image in results.items():
         image = prepared.images[image_id]
         size = (image.height, image.width)
-        results = [
-            PassResult(file=of_pass[index], weight=weight, member=ensemble.members[item.member])
-            for index, (item, weight) in enumerate(zip(ensemble.passes, step.weights, strict=False))
-            if index in of_pass
-        ]
         predictions[image_id] = fuse(
-            results, step.settings, size, kind=ensemble.kind, image_id=image_id, info=image.info
+            of_image, settings, size, kind=prepared.kind, image_id=image_id, info=image.info
         )
-    wanted = {image_id: truth[image_id] for image_id in files}
-    return scores.score(prepared.source, wanted, predictions).value
+    return scores.score(prepared.source, {key: truth[key] for key in results}, predictions).value
 
 
 class Validation:
@@ -168,5 +148,5 @@ class Validation:
         view = self._run.recipe.views[0]
         member = member_of(self._run, self._prepared, sha256=f"step {step}", size=0)
         done = predict(module, member, self._prepared, self._ids, [view], out=scratch, device=device)
-        files = {item.image_id: {0: item.path} for item in done}
-        return score(self._prepared, alone(self._prepared, member, view), 0, files, self._truth)
+        results = {item.image_id: [PassResult(file=item.path, weight=1.0, member=member)] for item in done}
+        return score(self._prepared, results, {}, self._truth)

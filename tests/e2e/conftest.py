@@ -12,7 +12,7 @@ from kit.competitions import get
 from kit.images.slide import open_slide
 from kit.local.competitions.labelled import LabelledData
 from kit.masks import rle
-from train_local.data.slides import MaskBands
+from train_local.data.mask_bands import MaskBands
 
 SAMPLE = Path(__file__).parents[2] / "sample"
 SIDE = (192, 224)

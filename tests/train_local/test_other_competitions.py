@@ -96,8 +96,8 @@ def test_windows_hold_for_the_one_pixel_size_of_the_training_images(blobs, discs
 def test_an_ensemble_under_scaled_views_carries_the_definition(blobs, discs, tmp_path):
     recipe = blobs.recipe(iterations=8, eval_every=8, views=("identity", "hflip@0.5", "identity+vflip"))
     train_all(plan_runs([recipe], discs), discs, tmp_path, Options(device="cpu"))
-    trained = ensemble.find(discs, tmp_path)
-    made = ensemble.build(discs, trained, keep_all=True)
+    trained = ensemble.find_finished_runs(discs, tmp_path)
+    made = ensemble.build_ensemble(discs, trained, keep_all=True)
     assert competitions.of(made).slug == "find-the-discs"
     assert {item.view for item in made.passes} == {"identity", "hflip@0.5", "identity+vflip"}
     assert all(member.inference["pixel_size"] == 0.25 for member in made.members)

@@ -1,4 +1,4 @@
-"""COCO annotations of one part of the images, with the conventions the published pipelines trained on.
+"""COCO annotations of training images, with the conventions the published pipelines trained on.
 
 One category, `blood_vessel`, id 0. Image ids are the tile ids themselves. Annotation ids count from 1. Boxes
 are [left, top, width, height] with both border pixels counted (width = x2 - x1 + 1). `area` is the number of
@@ -21,15 +21,15 @@ CATEGORY = {"id": 0, "name": "blood_vessel", "supercategory": "none"}
 
 
 def mask_of(annotation: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """The mask of an annotation, bool (H, W)."""
+    """Return the mask of an annotation, bool (H, W)."""
     height, width = annotation["segmentation"]["size"]
     return rle.decode(rle.from_lengths(np.array(annotation["segmentation"]["counts"])), height, width)
 
 
-def part_of(
+def training_part(
     tiles: Mapping[str, Instances], file_names: Mapping[str, str], *, description: str
 ) -> dict[str, Any]:
-    """The JSON value of one part.
+    """Return the JSON value of one fold's training images.
 
     Args:
         tiles: id -> its instances; tiles without any stay listed as images.

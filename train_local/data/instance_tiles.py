@@ -60,7 +60,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
     def __init__(
         self, prepared: Prepared, fold: int, data: Data, *, augment: Augment, seed: int, per_step: int
     ) -> None:
-        value: dict[str, Any] = read_json(prepared.coco_path(fold, "train"))
+        value: dict[str, Any] = read_json(prepared.coco_path(fold))
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for entry in value["annotations"]:
             grouped[entry["image_id"]].append(entry)
@@ -75,7 +75,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
             raise KitError(
                 f"no training tile of fold {fold} has an instance"
                 + (f" and belongs to dataset {', '.join(map(str, sorted(chosen)))}" if chosen else ""),
-                where=prepared.coco_path(fold, "train"),
+                where=prepared.coco_path(fold),
                 fix="check the annotations and tile_meta.csv, or the recipe's data.datasets",
             )
         self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step

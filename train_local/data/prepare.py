@@ -197,22 +197,16 @@ def _write_slides(made: Prepared, truth: dict[str, Prediction]) -> None:
 
 
 def _write_coco(made: Prepared, truth: dict[str, Prediction]) -> None:
-    """Annotations of both parts of every fold."""
+    """Write the annotations of every fold's training images; held-out images are scored against the truth."""
     names = {image_id: image.path for image_id, image in made.images.items()}
+    instances = {image_id: item for image_id, item in truth.items() if isinstance(item, Instances)}
     for fold in track(made.folds, total=len(made.folds), description="COCO annotations"):
-        parts: dict[prepared.Part, tuple[str, ...]] = {"train": fold.train, "valid": fold.valid}
-        for part, ids in parts.items():
-            tiles = {}
-            for image_id in ids:
-                instances = truth[image_id]
-                assert isinstance(instances, Instances)
-                tiles[image_id] = instances
-            value = coco.part_of(
-                tiles,
-                names,
-                description=f"{made.competition}, fold {fold.index}, {part}; conventions in coco.py",
-            )
-            write_json(made.coco_path(fold.index, part), value)
+        value = coco.training_part(
+            {image_id: instances[image_id] for image_id in fold.train},
+            names,
+            description=f"{made.competition}, fold {fold.index}, train; conventions in coco.py",
+        )
+        write_json(made.coco_path(fold.index), value)
 
 
 def _fold_rows(made: Prepared) -> list[tuple[str, str, str, str]]:

@@ -1,4 +1,4 @@
-"""`prepared.json`: what `prepare` made, read by everything that trains."""
+"""`prepared.json` says what `prepare` made; everything that trains reads it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from train_local.data.folds import Fold
 
 SCHEMA = 2
 NAME = "prepared.json"
-Part = Literal["train", "valid"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +47,7 @@ class Image:
 
     @property
     def info(self) -> ImageInfo:
-        """What the engine and the fusion are told of it."""
+        """What the engine and the fusion are told of the image."""
         return ImageInfo(self.pixel_size, self.organ, self.source)
 
 
@@ -109,7 +108,7 @@ class Prepared:
         )
 
     def fold(self, index: int) -> Fold:
-        """The fold of an index.
+        """Return the fold of an index.
 
         Raises:
             KitError: there is no such fold.
@@ -123,16 +122,16 @@ class Prepared:
         return self.folds[index]
 
     def image_path(self, image_id: str) -> Path:
-        """Where an image's file lies."""
+        """Return where an image's file lies."""
         return self.data / self.images[image_id].path
 
-    def coco_path(self, fold: int, part: Part) -> Path:
-        """Where the COCO annotations of a fold's part lie."""
-        return self.root / "coco" / f"fold{fold}_{part}.json"
+    def coco_path(self, fold: int) -> Path:
+        """Return where the COCO annotations of a fold's training images lie."""
+        return self.root / "coco" / f"fold{fold}_train.json"
 
 
 def save(prepared: Prepared) -> None:
-    """Write `prepared.json`; call it after everything it describes."""
+    """Write `prepared.json`. Call this after everything that it describes is written."""
     value = {
         "schema": SCHEMA,
         **{key: item for key, item in asdict(prepared).items() if key != "root"},

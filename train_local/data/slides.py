@@ -19,6 +19,7 @@ from kit.artefacts import atomic_file, read_sidecar, sidecar_path, write_bytes, 
 from kit.errors import KitError
 from kit.images.slide import open_slide
 from kit.predictions import SemanticMask
+from train_local.data.mask_bands import MaskBands
 
 BAND = 128
 """Rows of the small image that are made at a time."""
@@ -65,33 +66,6 @@ def reduction_of(scale: float) -> int:
             fix="use 1, 1/2, 1/3, ... so that every training pixel is the mean of whole source pixels",
         )
     return reduction
-
-
-class MaskBands:
-    """Row bands of a column-major run-length mask, without ever holding the whole mask."""
-
-    def __init__(self, mask: SemanticMask) -> None:
-        start, length = mask.runs[:, 0], mask.runs[:, 1]
-        # A run that goes on in the next columns becomes one piece a column.
-        first, last = start // mask.height, (start + length - 1) // mask.height
-        pieces = last - first + 1
-        column = (
-            np.repeat(first, pieces) + np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
-        )
-        top = np.maximum(np.repeat(start, pieces) - column * mask.height, 0)
-        bottom = np.minimum(np.repeat(start + length, pieces) - column * mask.height, mask.height)
-        self._column, self._top, self._bottom = column, top, bottom
-        self._width = mask.width
-
-    def band(self, y0: int, y1: int) -> NDArray[np.uint8]:
-        """Rows y0 to y1 as uint8 (y1 - y0, W) of 0 and 255."""
-        hit = (self._top < y1) & (self._bottom > y0)
-        column = self._column[hit]
-        edges_HW = np.zeros((y1 - y0 + 1, self._width), np.int8)
-        np.add.at(edges_HW, (np.maximum(self._top[hit] - y0, 0), column), 1)
-        np.add.at(edges_HW, (np.minimum(self._bottom[hit], y1) - y0, column), -1)
-        covered_HW: NDArray[np.uint8] = edges_HW[:-1].cumsum(axis=0, dtype=np.int8).astype(np.uint8) * 255
-        return covered_HW
 
 
 def _shrink(band: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:

@@ -65,9 +65,11 @@ def test_vasculature_sample_becomes_coco_by_fold(tmp_path, monkeypatch, opened):
     assert made.split == "strips"
     assert len(made.folds) == 5
     assert any("both sides" in finding for finding in made.findings)
-    parts = [json.loads(made.coco_path(0, part).read_text()) for part in ("train", "valid")]
-    assert sum(len(part["images"]) for part in parts) == len(made.images)
-    for part in parts:
+    files = [path.name for path in sorted((made.root / "coco").iterdir())]
+    assert files == [f"fold{fold}_train.json" for fold in range(5)], "what is read, and nothing else"
+    for fold in (0, 4):
+        part = json.loads(made.coco_path(fold).read_text())
+        assert sorted(image["id"] for image in part["images"]) == list(made.folds[fold].train)
         assert part["categories"] == [{"id": 0, "name": "blood_vessel", "supercategory": "none"}]
         assert [entry["id"] for entry in part["annotations"]] == list(range(1, len(part["annotations"]) + 1))
         names = {image["id"]: image["file_name"] for image in part["images"]}

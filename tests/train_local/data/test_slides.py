@@ -1,27 +1,11 @@
-from itertools import pairwise
-
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kit.errors import KitError
 from kit.masks import rle
 from kit.predictions import SemanticMask
 from train_local.data import slides
-
-
-@given(
-    st.integers(0, 10_000), st.integers(1, 23), st.integers(1, 17), st.sampled_from((0.0, 0.1, 0.5, 0.9, 1.0))
-)
-def test_bands_of_a_mask_put_together_are_the_mask(seed, height, width, density):
-    random = np.random.default_rng(seed)
-    mask_HW = random.random((height, width)) < density
-    bands = slides.MaskBands(SemanticMask(height, width, rle.encode(mask_HW)))
-    cuts = sorted({0, height, *random.integers(0, height + 1, 3).tolist()})
-    joined = np.concatenate([bands.band(y0, y1) for y0, y1 in pairwise(cuts)])
-    assert np.array_equal(joined, mask_HW * np.uint8(255))
 
 
 @pytest.mark.parametrize(("scale", "reduction"), [(1, 1), (0.5, 2), (1 / 3, 3), (0.333, 3), (0.125, 8)])

@@ -1,9 +1,8 @@
-"""What a rung leaves open, chosen by the competition's metric on out-of-fold predictions."""
+"""Weights and thresholds of a semantic rung, chosen by Dice on out-of-fold predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +11,41 @@ from numpy.typing import NDArray
 
 from kit.images.info import ImageInfo
 from kit.inference.fusion import mean_bands
-from kit.inference.settings import InstanceFusion, SemanticFusion
+from kit.inference.settings import SemanticFusion
 from kit.inference.store import open_map
 from kit.predictions import Prediction, SemanticMask
 from kit.typed_json import to_plain
-from train_local.data.slides import MaskBands
+from train_local.data.mask_bands import MaskBands
 
 BINS = 100
 """Thresholds that are tried lie between multiples of 1 / BINS."""
-WEIGHTS = (0.5, 1.0, 2.0)
-"""Weights a stage is tried with, relative to those before it."""
-
 LEAST_IMAGES = 8
-"""Of an organ, for a threshold of its own: the standard error of fewer means little."""
+"""Images an organ needs for a threshold of its own: the standard error of fewer means little."""
 
 Curves = Mapping[str, NDArray[np.float64]]
 """Image id -> Dice by threshold, (BINS - 1,)."""
 Files = Mapping[str, Mapping[int, Path]]
-"""Image id -> index of the pass -> stored prediction."""
+"""Image id -> position of the pass in the rung -> stored prediction."""
 
 
 def dice_by_threshold(
     truth: SemanticMask, maps: Sequence[Path], weights: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Dice of one image for every threshold 1/BINS, 2/BINS, ... at once, from two histograms.
+    """Return the Dice of one image for every threshold 1/BINS, 2/BINS, ... at once, from two histograms.
+
+    Each pixel is put into the bin of the last threshold that its mean probability reaches; foreground and
+    background are counted apart. A sum from the end of the histogram then tells, for each threshold, how many
+    pixels of either kind are predicted. With thresholds 1/4, 2/4, 3/4 and six pixels, three of them true:
+
+        probability         0.1  0.3  0.6  0.6  0.8  0.9     bin  0   1   2   3
+        true                 -    -    -    x    x    x      x    0   0   1   2
+                                                             -    1   1   1   0
+        threshold 2/4       reached by 3 true ones (1 + 2) and 1 other (1 + 0): 2 * 3 / (4 + 3) = 0.86
 
     Args:
         truth: of the image.
         maps: stored probability maps.
-        weights: one a map.
+        weights: one for each map.
 
     Returns:
         float64 (BINS - 1,); 1 where truth and prediction are both empty.
@@ -64,12 +69,12 @@ def _thresholds() -> NDArray[np.float64]:
 
 
 def dice_curves(truth: Mapping[str, Prediction], files: Files, weights: Sequence[float]) -> Curves:
-    """Dice by threshold of every image.
+    """Return the Dice by threshold of every image.
 
     Args:
         truth: by image id.
         files: of the images wanted.
-        weights: one a pass.
+        weights: one for each pass.
     """
     curves = {}
     for image_id, of_pass in files.items():
@@ -81,17 +86,24 @@ def dice_curves(truth: Mapping[str, Prediction], files: Files, weights: Sequence
     return curves
 
 
-def best_threshold(dice_NT: NDArray[np.float64], usual: float = 0.5) -> tuple[float, float]:
-    """The threshold nearest to a usual one that the images cannot tell from the best, and its mean Dice.
+def best_threshold(dice_NT: NDArray[np.float64], preferred: float = 0.5) -> tuple[float, float]:
+    """Return the threshold nearest to the preferred one that is as good as the best one, and its mean Dice.
 
-    With few images the highest point of the curve is mostly chance. A threshold stays in the race while its
-    mean loss against the best one is within one standard error of that loss over the images, paired (the
-    one-standard-error rule of Breiman et al., Classification and Regression Trees, 1984, on differences).
-    One image alone can tell nothing.
+    With few images the highest point of the mean curve is mostly chance. So every threshold is compared with
+    the best one, image by image: it counts as equally good while its mean loss of Dice is at most one
+    standard error of that loss (the one-standard-error rule of Breiman et al., Classification and Regression
+    Trees, 1984, on paired differences). With four images, 0.5 preferred and the best mean at 0.3:
+
+        threshold   loss of each image against 0.3     mean    standard error
+        0.40        0.00   0.01  -0.01   0.02          0.005   0.006            as good as 0.3
+        0.45        0.01   0.02   0.00   0.03          0.015   0.006            worse
+
+    0.40 is chosen: of the equally good ones it is the nearest to 0.5. One image alone can tell nothing, and
+    the preferred threshold stays.
 
     Args:
         dice_NT: Dice of N images for the thresholds 1/BINS, 2/BINS, ...
-        usual: the threshold to stay near to.
+        preferred: the threshold to stay near to.
     """
     mean_T = dice_NT.mean(axis=0)
     loss_NT = dice_NT[:, [mean_T.argmax()]] - dice_NT
@@ -99,15 +111,16 @@ def best_threshold(dice_NT: NDArray[np.float64], usual: float = 0.5) -> tuple[fl
     if len(dice_NT) > 1:
         error_T = loss_NT.std(axis=0, ddof=1) / np.sqrt(len(dice_NT))
     alike = np.flatnonzero(loss_NT.mean(axis=0) <= error_T + 1e-12)
-    chosen = alike[np.abs(_thresholds()[alike] - usual).argmin()]
+    chosen = alike[np.abs(_thresholds()[alike] - preferred).argmin()]
     return float(_thresholds()[chosen]), float(mean_T[chosen])
 
 
 def organ_thresholds(curves: Curves, infos: Mapping[str, ImageInfo], common: float) -> dict[str, float]:
-    """Thresholds of the organs, and of the organs of single sources, that want another one than the common.
+    """Return the thresholds of those organs, and organs of one source, that do better with their own.
 
-    The same rule, one step at a time: an organ stays near the common threshold, an organ of one source near
-    its organ's. Those with fewer than `LEAST_IMAGES` images keep what they have.
+    The rule of `best_threshold` is used one step at a time: an organ stays near the common threshold, an
+    organ of one source stays near its organ's. Those with fewer than `LEAST_IMAGES` images keep what they
+    have.
 
     Args:
         curves: of the images.
@@ -119,11 +132,11 @@ def organ_thresholds(curves: Curves, infos: Mapping[str, ImageInfo], common: flo
     """
     found: dict[str, float] = {}
 
-    def look(name: str, images: list[str], usual: float) -> float:
+    def look(name: str, images: list[str], preferred: float) -> float:
         if len(images) < LEAST_IMAGES or "" in name.split("/"):
-            return usual
-        own, _ = best_threshold(np.array([curves[image_id] for image_id in images]), usual)
-        if own != usual:
+            return preferred
+        own, _ = best_threshold(np.array([curves[image_id] for image_id in images]), preferred)
+        if own != preferred:
             found[name] = own
         return own
 
@@ -137,29 +150,18 @@ def organ_thresholds(curves: Curves, infos: Mapping[str, ImageInfo], common: flo
     return found
 
 
-INSTANCE_CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (
-    ("masks", ("votes", "soft")),
-    ("morphology", ("none", "closing", "opening")),
-    ("iou", (0.5, 0.6, 0.7)),
-    ("confidence", ("avg", "box_and_model_avg")),
-    ("vote_fraction", (0.2, 0.5)),
-    ("skip_score", (0.0, 0.01, 0.05)),
-)
-"""Fields of `InstanceFusion`, chosen one after another, each on top of the best so far."""
-
-
-def tune_semantic(
+def tune(
     truth: Mapping[str, Prediction],
     files: Files,
     candidates: Sequence[Sequence[float]],
     infos: Mapping[str, ImageInfo],
 ) -> tuple[list[float], dict[str, Any]]:
-    """Weights and thresholds of a semantic rung.
+    """Return the weights and settings of a semantic rung.
 
     Args:
         truth: by image id.
         files: of the rung's passes.
-        candidates: weights to try, one a pass each.
+        candidates: weights to try, one for each pass.
         infos: by image id.
     """
     tried = []
@@ -170,47 +172,3 @@ def tune_semantic(
     _, threshold, weights, curves = max(tried, key=lambda item: item[0])
     by_organ = organ_thresholds(curves, infos, threshold)
     return weights, to_plain(SemanticFusion(threshold=threshold, thresholds=by_organ))
-
-
-def tune_instance(
-    candidates: Sequence[Sequence[float]],
-    settings: InstanceFusion,
-    score: Callable[[Sequence[float], dict[str, Any]], float],
-) -> tuple[list[float], dict[str, Any]]:
-    """Weights and fusion settings of an instance rung, by coordinate search.
-
-    Args:
-        candidates: weights to try, one a pass each.
-        settings: to begin with.
-        score: the metric for weights and settings.
-    """
-    tried = [(score(weights, to_plain(settings)), list(weights)) for weights in candidates]
-    best, weights = max(tried, key=lambda item: item[0])
-    kept = settings
-    for name, values in INSTANCE_CHOICES:
-        for variant in [replace(kept, **{name: value}) for value in values if value != getattr(kept, name)]:
-            value = score(weights, to_plain(variant))
-            if value > best:
-                best, kept = value, variant
-    return weights, to_plain(kept)
-
-
-def tune_calibration(
-    choices: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    settings: dict[str, Any],
-    score: Callable[[dict[str, Any]], float],
-) -> dict[str, Any]:
-    """The settings, with the calibration that raises the metric most if one does.
-
-    Args:
-        choices: method -> member -> calibration.
-        settings: of the fusion, tuned without.
-        score: the metric for settings.
-    """
-    best, kept = score(settings), settings
-    for calibration in choices.values():
-        variant = {**settings, "calibration": {member: dict(how) for member, how in calibration.items()}}
-        value = score(variant)
-        if value > best:
-            best, kept = value, variant
-    return kept

@@ -7,6 +7,8 @@ from kit import ensemble as plans
 from kit.artefacts import read_sidecar, sha256_file
 from kit.errors import KitError
 from train_local import ensemble
+from train_local.ensemble.build import order_by_cost
+from train_local.ensemble.trial import Trial, files_of, passes_of
 from train_local.loop import Options
 from train_local.planned_runs import plan_runs
 from train_local.train_all import train_all
@@ -23,43 +25,43 @@ def runs(blobs, blob_data, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(blob_data, runs):
-    return ensemble.find(blob_data, runs)
+def finished(blob_data, runs):
+    return ensemble.find_finished_runs(blob_data, runs)
 
 
-def test_members_are_the_finished_runs_with_their_files(trained):
-    assert [run.member.name for run in trained] == [
+def test_members_are_the_finished_runs_with_their_files(finished):
+    assert [run.member.name for run in finished] == [
         "blobs.fold0",
         "blobs.fold1",
         "seeded.fold0",
         "seeded.fold1",
     ]
-    assert list(trained[0].files) == ["identity", "hflip"], "in the recipe's order"
-    for run in trained:
+    assert list(finished[0].files) == ["identity", "hflip"], "in the recipe's order"
+    for run in finished:
         assert run.member.sha256 == sha256_file(run.weights)
         assert all(value > 0 for value in run.seconds_per_megapixel.values())
 
 
-def test_stages_come_by_view_then_cost(trained):
+def test_stages_come_by_view_then_cost(finished):
     slow = [
         replace(run, seconds_per_megapixel=dict.fromkeys(run.files, 9.0 if run.recipe == "blobs" else 1.0))
-        for run in trained
+        for run in finished
     ]
-    assert [(stage.recipe, stage.view) for stage in ensemble.order(slow)] == [
+    assert [(stage.recipe, stage.view) for stage in order_by_cost(slow)] == [
         ("seeded", "identity"),
         ("blobs", "identity"),
         ("blobs", "hflip"),
     ]
 
 
-def test_rungs_are_nested_tuned_and_end_with_all_passes(blob_data, trained, tmp_path):
-    made = ensemble.build(blob_data, trained, keep_all=True)
+def test_rungs_are_nested_tuned_and_end_with_all_passes(blob_data, finished, tmp_path):
+    made = ensemble.build_ensemble(blob_data, finished, keep_all=True)
     assert [rung.passes for rung in made.rungs] == [1, 2, 4, 6]
     assert len(made.members) == 4
     for rung in made.rungs:
         assert 0 < rung.cv <= 1
         assert 0 < rung.settings["threshold"] < 1
-    ensemble.write(made, trained, tmp_path / "dist" / "ensemble.json")
+    ensemble.write_ensemble(made, finished, tmp_path / "dist" / "ensemble.json")
     read = plans.load(tmp_path / "dist" / "ensemble.json")
     assert read == made
     for member in read.members:
@@ -67,8 +69,8 @@ def test_rungs_are_nested_tuned_and_end_with_all_passes(blob_data, trained, tmp_
         assert read_sidecar(copy, kind="weights")["sha256"] == member.sha256
 
 
-def test_a_pass_that_gains_nothing_is_dropped(blob_data, trained):
-    made = ensemble.build(blob_data, trained)
+def test_a_pass_that_gains_nothing_is_dropped(blob_data, finished):
+    made = ensemble.build_ensemble(blob_data, finished)
     full = [rung.cv for rung in made.rungs if rung.passes > 1]
     assert full == sorted(set(full)), "every rung beats the one before"
     assert made.rungs[-1].passes == len(made.passes)
@@ -76,24 +78,31 @@ def test_a_pass_that_gains_nothing_is_dropped(blob_data, trained):
     assert used == set(range(len(made.members))), "no member without a pass"
 
 
-def test_a_rungs_score_is_that_of_the_fused_predictions(blob_data, trained):
-    made = ensemble.build(blob_data, trained, keep_all=True)
-    bench = ensemble.Bench(blob_data, trained)
-    stages = ensemble.order(trained)
-    files = bench.files(stages, made.rungs[-1].passes)
-    assert sorted(files) == sorted(blob_data.images)
-    from train_local.evaluate import score
+def test_a_rungs_score_is_that_of_the_fused_predictions(blob_data, finished):
+    made = ensemble.build_ensemble(blob_data, finished, keep_all=True)
+    passes = passes_of(order_by_cost(finished), finished)
+    assert [(made.members[item.member], item.view) for item in made.passes] == [
+        (item.run.member, item.view) for item in passes
+    ]
+    assert sorted(files_of(passes)) == sorted(blob_data.images)
+    rung, trial = made.rungs[-1], Trial(blob_data, finished)
+    assert trial.score(passes, rung.weights, rung.settings) == rung.cv
 
-    assert score(blob_data, made, len(made.rungs) - 1, files, bench.truth) == made.rungs[-1].cv
+
+def test_placed_weights_share_their_bytes_with_the_run(blob_data, finished, tmp_path):
+    made = ensemble.build_ensemble(blob_data, finished, keep_all=True)
+    ensemble.write_ensemble(made, finished, tmp_path / "ensemble.json")
+    for run in finished:
+        assert (tmp_path / "weights" / run.member.weights).read_bytes() == run.weights.read_bytes()
 
 
 def test_runs_of_other_data_or_none_at_all_are_told(blob_data, runs, tmp_path, capsys):
     with pytest.raises(KitError, match="no finished run of this prepared data") as error:
-        ensemble.find(blob_data, tmp_path)
+        ensemble.find_finished_runs(blob_data, tmp_path)
     assert "train-all" in str(error.value)
     other = replace(blob_data, inputs={**blob_data.inputs, "image:aa": "0" * 64})
     with pytest.raises(KitError, match="no finished run"):
-        ensemble.find(other, runs)
+        ensemble.find_finished_runs(other, runs)
     assert "trained on other data" in " ".join(capsys.readouterr().err.split())
 
 
@@ -104,11 +113,11 @@ def test_predictions_of_other_weights_are_refused(blob_data, runs, monkeypatch):
     try:
         path.write_text(json.dumps({**value, "weights": "0" * 64}))
         with pytest.raises(KitError, match="made by other weights"):
-            ensemble.find(blob_data, runs)
+            ensemble.find_finished_runs(blob_data, runs)
         value["files"]["hflip"]["aa" if "aa" in value["files"]["hflip"] else "bb"] = "gone.npy"
         path.write_text(json.dumps(value))
         with pytest.raises(KitError, match="1 out-of-fold predictions are missing") as error:
-            ensemble.find(blob_data, runs)
+            ensemble.find_finished_runs(blob_data, runs)
         assert "gone.npy" in str(error.value)
     finally:
         path.write_text(kept)

@@ -1,17 +1,17 @@
 import numpy as np
 import pytest
 
-from kit.competitions import get
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference import calibration
 from kit.inference.store import CodedDetections, save_detections
 from kit.masks import coco
 from kit.predictions import Instances
-from train_local import calibrating
-from train_local.calibrating import Judged
+from train_local.ensemble import calibrations
+from train_local.ensemble.calibrations import Judged
 
 SIZE = (40, 40)
+IOU = 0.6
 
 
 def square(top, left, side=8):
@@ -47,12 +47,12 @@ def test_hits_are_judged_after_the_views_are_merged(tmp_path):
         "a": Instances(*SIZE, np.ones(2), [square(0, 0), square(20, 20)]),
         "b": Instances(*SIZE, np.ones(1), [square(0, 0)]),
     }
-    judged = calibrating.judge("r", member(), files, truth, get("vasculature"))
+    judged = calibrations.judge("r", member(), files, truth, IOU)
     assert judged.scores.tolist() == [0.9, 0.6, 0.5, 0.3], "0.8 is the best one once more"
     assert judged.hits.tolist() == [True, False, False, True]
     files[0]["a"].unlink()
     with pytest.raises(KitError, match="this pass has no result"):
-        calibrating.judge("r", member(), files, truth, get("vasculature"))
+        calibrations.judge("r", member(), files, truth, IOU)
 
 
 def overconfident(recipe, name, seed, power):
@@ -64,7 +64,7 @@ def overconfident(recipe, name, seed, power):
 
 def test_a_member_is_calibrated_by_what_the_other_folds_found():
     judged = [overconfident("r", "r.fold0", 0, 3.0), overconfident("r", "r.fold1", 1, 0.5)]
-    found = calibrating.choices(judged)
+    found = calibrations.choices(judged)
     assert set(found) == {"isotonic", "temperature", "rank"}
     for method in ("isotonic", "temperature"):
         for item, other in (judged, judged[::-1]):
@@ -80,10 +80,10 @@ def test_a_member_is_calibrated_by_what_the_other_folds_found():
 def test_recipes_of_one_fold_and_too_few_detections_are_left_as_they_are():
     alone = overconfident("alone", "alone.fold0", 2, 2.0)
     pair = [overconfident("r", f"r.fold{fold}", fold, 2.0) for fold in range(2)]
-    assert calibrating.choices([alone]) == {}
-    assert {name for fitted in calibrating.choices([alone, *pair]).values() for name in fitted} == {
+    assert calibrations.choices([alone]) == {}
+    assert {name for fitted in calibrations.choices([alone, *pair]).values() for name in fitted} == {
         "r.fold0",
         "r.fold1",
     }
     few = [Judged("r", f"r.fold{fold}", np.array([0.5]), np.array([True])) for fold in range(2)]
-    assert calibrating.choices(few) == {}
+    assert calibrations.choices(few) == {}

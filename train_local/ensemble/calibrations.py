@@ -10,7 +10,6 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions.instance import InstanceCompetition
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference import calibration
@@ -44,16 +43,16 @@ def judge(
     member: Member,
     files: Iterable[Mapping[str, Path]],
     truth: Mapping[str, Instances],
-    competition: InstanceCompetition,
+    iou: float,
 ) -> Judged:
-    """Which detections of a member are right.
+    """Return which detections of a member are right.
 
     Args:
         recipe: its name.
         member: whose detections they are.
         files: image id -> stored detections, for each view that counts.
         truth: of the images, at least.
-        competition: its middle overlap decides what is a hit.
+        iou: a detection that overlaps an instance by this or more is a hit.
 
     Raises:
         KitError: stored detections are missing or damaged.
@@ -67,17 +66,17 @@ def judge(
     for image_id, paths in views.items():
         merged = merge_views([load_detections(path) for path in paths], settings)
         found[image_id] = Instances(merged.height, merged.width, merged.scores, merged.masks)
-    ious = competition.format.metric.iou
-    curve = precision_recall({key: truth[key] for key in found}, found, ious[len(ious) // 2])
+    curve = precision_recall({key: truth[key] for key in found}, found, iou)
     return Judged(recipe, member.name, curve.scores, curve.correct)
 
 
 def choices(judged: Sequence[Judged]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Calibrations to try: method -> member -> calibration.
+    """Return the calibrations to try: method -> member -> calibration.
 
-    A member's is fitted on what the other folds' members of its recipe found in the images they held out, so
-    the metric with it is an out-of-fold one like all others. A recipe with one fold has no such detections
-    and stays as it is; a method that cannot be fitted for some member is left out.
+    The calibration of a member is fitted on what the other folds' members of its recipe found in the images
+    they held out: that of fold 0 on the detections of the folds 1 to 4. So the metric with it is an
+    out-of-fold one like all others. A recipe with one fold has no such detections and stays as it is. A
+    method that cannot be fitted for some member is left out.
 
     Args:
         judged: of all members of a rung.

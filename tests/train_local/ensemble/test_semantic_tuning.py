@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from kit.images.info import ImageInfo
 from kit.inference.fusion import fuse_semantic
-from kit.inference.settings import InstanceFusion, SemanticFusion
+from kit.inference.settings import SemanticFusion
 from kit.local.metrics.dice import dice
 from kit.masks import rle
 from kit.predictions import SemanticMask
-from kit.typed_json import from_plain, to_plain
-from train_local import tuning
+from kit.typed_json import from_plain
+from train_local.ensemble import semantic_tuning as tuning
 
 
 @pytest.fixture(scope="module")
@@ -53,22 +53,9 @@ def test_the_best_threshold_and_weights_are_found(tmp_path):
     assert value == 1.0
     assert threshold == pytest.approx(0.29), "of equals the one nearest to a half"
     infos = {"a": ImageInfo(), "b": ImageInfo()}
-    weights, settings = tuning.tune_semantic(truth, files, [[1.0, 2.0], [1.0, 1.0], [1.0, 0.01]], infos)
+    weights, settings = tuning.tune(truth, files, [[1.0, 2.0], [1.0, 1.0], [1.0, 0.01]], infos)
     assert weights == [1.0, 0.01]
     assert 0.1 < settings["threshold"] < 0.31
-
-
-def test_instance_settings_climb_to_the_best_of_each_choice():
-    wanted = to_plain(InstanceFusion(morphology="opening", iou=0.7, vote_fraction=0.5, skip_score=0.05))
-    asked = []
-
-    def score(weights, settings):
-        asked.append((tuple(weights), str(settings)))
-        return sum(settings[name] == wanted[name] for name in wanted) + (tuple(weights) == (1.0, 2.0))
-
-    weights, settings = tuning.tune_instance([[1.0, 1.0], [1.0, 2.0]], InstanceFusion(), score)
-    assert (weights, settings) == ([1.0, 2.0], wanted)
-    assert len(set(asked)) == len(asked), "nothing is scored twice"
 
 
 def test_few_images_do_not_move_the_threshold_far_and_many_do(tmp_path):
@@ -155,21 +142,8 @@ def test_thresholds_of_organs_are_used_where_the_masks_are_made(tmp_path):
         truth[name] = SemanticMask(10, 10, rle.encode(mask_HW))
         files[name] = {0: tmp_path / f"{number}.npy"}
         infos[name] = ImageInfo(None, organ, "HPA")
-    _, settings = tuning.tune_semantic(truth, files, [[1.0]], infos)
+    _, settings = tuning.tune(truth, files, [[1.0]], infos)
     tuned = from_plain(SemanticFusion, settings)
     for name, info in infos.items():
         found = fuse_semantic([np.load(files[name][0])], [1.0], tuned.threshold_of(info))
         assert dice(truth[name].runs, found) == 1.0, (info.organ, settings)
-
-
-def test_a_calibration_is_kept_only_if_the_metric_rises():
-    choices = {"isotonic": {"m": {"kind": "a"}}, "rank": {"m": {"kind": "b"}}}
-    values = {None: 0.5, "a": 0.5, "b": 0.6}
-
-    def score(settings):
-        return values[settings.get("calibration", {}).get("m", {}).get("kind")]
-
-    assert tuning.tune_calibration(choices, {"iou": 0.6}, score)["calibration"] == {"m": {"kind": "b"}}
-    values["b"] = 0.4
-    assert tuning.tune_calibration(choices, {"iou": 0.6}, score) == {"iou": 0.6}
-    assert tuning.tune_calibration({}, {"iou": 0.6}, score) == {"iou": 0.6}

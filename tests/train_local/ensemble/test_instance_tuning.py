@@ -1,0 +1,29 @@
+from kit.inference.settings import InstanceFusion
+from kit.typed_json import to_plain
+from train_local.ensemble import instance_tuning as tuning
+
+
+def test_instance_settings_climb_to_the_best_of_each_choice():
+    wanted = to_plain(InstanceFusion(morphology="opening", iou=0.7, vote_fraction=0.5, skip_score=0.05))
+    asked = []
+
+    def score(weights, settings):
+        asked.append((tuple(weights), str(settings)))
+        return sum(settings[name] == wanted[name] for name in wanted) + (tuple(weights) == (1.0, 2.0))
+
+    weights, settings = tuning.tune([[1.0, 1.0], [1.0, 2.0]], InstanceFusion(), score)
+    assert (weights, settings) == ([1.0, 2.0], wanted)
+    assert len(set(asked)) == len(asked), "nothing is scored twice"
+
+
+def test_a_calibration_is_kept_only_if_the_metric_rises():
+    choices = {"isotonic": {"m": {"kind": "a"}}, "rank": {"m": {"kind": "b"}}}
+    values = {None: 0.5, "a": 0.5, "b": 0.6}
+
+    def score(settings):
+        return values[settings.get("calibration", {}).get("m", {}).get("kind")]
+
+    assert tuning.tune_calibration(choices, {"iou": 0.6}, score)["calibration"] == {"m": {"kind": "b"}}
+    values["b"] = 0.4
+    assert tuning.tune_calibration(choices, {"iou": 0.6}, score) == {"iou": 0.6}
+    assert tuning.tune_calibration({}, {"iou": 0.6}, score) == {"iou": 0.6}

@@ -1,0 +1,95 @@
+"""Finished runs and the out-of-fold predictions they left: what an ensemble is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.artefacts import read_json, read_sidecar
+from kit.ensemble import Member
+from kit.errors import KitError
+from kit.local.console import console
+from train_local.data.prepared import Prepared
+from train_local.runs import WEIGHTS
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run with its weights and its predictions of the images it did not train on.
+
+    Attributes:
+        recipe: its name.
+        fold: it was validated on.
+        member: of an ensemble that its weights make.
+        weights: the file.
+        files: view -> held-out image id -> stored prediction; views in the recipe's order.
+        seconds_per_megapixel: by view.
+    """
+
+    recipe: str
+    fold: int
+    member: Member
+    weights: Path
+    files: dict[str, dict[str, Path]]
+    seconds_per_megapixel: dict[str, float]
+
+
+def find_finished_runs(prepared: Prepared, runs: Path) -> list[FinishedRun]:
+    """Find all runs of the prepared data that left out-of-fold predictions, by recipe and fold.
+
+    Raises:
+        KitError: there are none, or a file of one is missing or damaged.
+    """
+    found = []
+    for path in sorted(runs.glob(f"*/fold*/{WEIGHTS}")):
+        folder = path.parent
+        if not folder.name.removeprefix("fold").isdigit() or not (folder / "done.json").is_file():
+            continue
+        record = read_sidecar(path, kind="weights")
+        if record["inputs"]["prepared"] != prepared.identity:
+            console().print(
+                f"{folder}: this run was trained on other data or folds and is left out.",
+                style="yellow",
+                markup=False,
+            )
+            continue
+        found.append(_read(folder, path, record))
+    if not found:
+        raise KitError(
+            "no finished run of this prepared data",
+            where=runs,
+            fix="run `train-all` (or `train RECIPE`) with the same --prepared and --out first",
+        )
+    return found
+
+
+def _read(folder: Path, weights: Path, record: dict[str, Any]) -> FinishedRun:
+    oof = read_json(folder / "oof" / "oof.json")
+    if oof["weights"] != record["sha256"]:
+        raise KitError(
+            "out-of-fold predictions were made by other weights",
+            where=folder / "oof",
+            fix="run the same `train` command again; it predicts anew",
+        )
+    files = {
+        view: {image_id: folder / "oof" / name for image_id, name in oof["files"][view].items()}
+        for view in oof["views"]
+    }
+    missing = [path for of_view in files.values() for path in of_view.values() if not path.is_file()]
+    if missing:
+        raise KitError(
+            f"{len(missing)} out-of-fold predictions are missing",
+            where=missing[0],
+            fix="run its `train` command again",
+        )
+    member = Member(
+        name=oof["member"],
+        weights=f"{oof['member']}.safetensors",
+        sha256=record["sha256"],
+        size=record["size"],
+        network=record["network"],
+        inference=record["inference"],
+        requires=record["requires"],
+    )
+    return FinishedRun(record["recipe"], record["fold"], member, weights, files, oof["seconds_per_megapixel"])

@@ -1,0 +1,67 @@
+"""Weights and fusion settings of an instance rung, chosen by average precision on out-of-fold predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from kit.inference.settings import InstanceFusion
+from kit.typed_json import to_plain
+
+CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("masks", ("votes", "soft")),
+    ("morphology", ("none", "closing", "opening")),
+    ("iou", (0.5, 0.6, 0.7)),
+    ("confidence", ("avg", "box_and_model_avg")),
+    ("vote_fraction", (0.2, 0.5)),
+    ("skip_score", (0.0, 0.01, 0.05)),
+)
+"""Fields of `InstanceFusion`, chosen one after another, each on top of the best so far."""
+
+
+def tune(
+    candidates: Sequence[Sequence[float]],
+    settings: InstanceFusion,
+    score: Callable[[Sequence[float], dict[str, Any]], float],
+) -> tuple[list[float], dict[str, Any]]:
+    """Return the weights and fusion settings of an instance rung, found by coordinate search.
+
+    The best weights come first. Then each field of `CHOICES` is tried with all its values, one field after
+    another, and each keeps the value that scores best on top of the fields before it.
+
+    Args:
+        candidates: weights to try, one for each pass.
+        settings: to begin with.
+        score: the metric for weights and settings.
+    """
+    tried = [(score(weights, to_plain(settings)), list(weights)) for weights in candidates]
+    best, weights = max(tried, key=lambda item: item[0])
+    kept = settings
+    for name, values in CHOICES:
+        for variant in [replace(kept, **{name: value}) for value in values if value != getattr(kept, name)]:
+            value = score(weights, to_plain(variant))
+            if value > best:
+                best, kept = value, variant
+    return weights, to_plain(kept)
+
+
+def tune_calibration(
+    choices: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    settings: dict[str, Any],
+    score: Callable[[dict[str, Any]], float],
+) -> dict[str, Any]:
+    """Return the settings with the calibration that raises the metric most, or unchanged if none raises it.
+
+    Args:
+        choices: method -> member -> calibration.
+        settings: of the fusion, tuned without.
+        score: the metric for settings.
+    """
+    best, kept = score(settings), settings
+    for calibration in choices.values():
+        variant = {**settings, "calibration": {member: dict(how) for member, how in calibration.items()}}
+        value = score(variant)
+        if value > best:
+            best, kept = value, variant
+    return kept
