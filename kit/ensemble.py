@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from kit.artefacts import read_json, write_json
 from kit.errors import KitError
+from kit.typed_json import Checked, above, at_least, from_plain, to_plain
 
 SCHEMA = 1
 Kind = Literal["semantic", "instance"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class Member(Checked):
     """One trained network.
 
     Attributes:
@@ -32,14 +32,14 @@ class Member:
     name: str
     weights: str
     sha256: str
-    size: int
+    size: Annotated[int, at_least(0)]
     network: dict[str, Any]
     inference: dict[str, Any]
     requires: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pass:
+class Pass(Checked):
     """One walk of one member over all images under one view.
 
     Attributes:
@@ -48,13 +48,13 @@ class Pass:
         seconds_per_megapixel: measured where the ensemble was written; a prior, measured again on Kaggle.
     """
 
-    member: int
+    member: Annotated[int, at_least(0)]
     view: str
-    seconds_per_megapixel: float
+    seconds_per_megapixel: Annotated[float, at_least(0)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rung:
+class Rung(Checked):
     """A prefix of the passes with everything tuned for just that prefix.
 
     Attributes:
@@ -65,14 +65,14 @@ class Rung:
         cv: competition metric on out-of-fold predictions.
     """
 
-    passes: int
-    weights: list[float]
+    passes: Annotated[int, at_least(1)]
+    weights: list[Annotated[float, above(0)]]
     settings: dict[str, Any]
     cv: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ensemble:
+class Ensemble(Checked):
     """The whole plan of a submission.
 
     Attributes:
@@ -92,12 +92,13 @@ class Ensemble:
     members: list[Member]
     passes: list[Pass]
     rungs: list[Rung]
-    reserve_seconds: float = 60.0
-    slowdown: float = 1.6
+    reserve_seconds: Annotated[float, at_least(0)] = 60.0
+    slowdown: Annotated[float, above(0)] = 1.6
     inputs: dict[str, str] = field(default_factory=dict)
     definition: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         names = [member.name for member in self.members]
         if len(set(names)) != len(names):
             raise KitError(f"two members share a name: {sorted(names)}", fix="give each member its own name")
@@ -109,22 +110,17 @@ class Ensemble:
         if not self.rungs or not self.passes or not self.members:
             raise KitError("an ensemble needs at least one member, pass and rung", fix="train a recipe first")
         lengths = [rung.passes for rung in self.rungs]
-        if lengths != sorted(set(lengths)) or lengths[0] < 1 or lengths[-1] != len(self.passes):
+        if lengths != sorted(set(lengths)) or lengths[-1] != len(self.passes):
             raise KitError(f"rungs must be growing prefixes that end with all passes, not {lengths}")
         if any(item.member not in range(len(self.members)) for item in self.passes):
             raise KitError("a pass names a member that does not exist")
         for rung in self.rungs:
-            if len(rung.weights) != rung.passes or not all(0 < weight < math.inf for weight in rung.weights):
-                raise KitError(f"each rung needs one positive weight for every pass, not {rung.weights}")
-        times = (self.reserve_seconds, *(item.seconds_per_megapixel for item in self.passes))
-        if not all(0 <= seconds < math.inf for seconds in times) or not 0 < self.slowdown < math.inf:
-            raise KitError("times are finite and not negative, the slowdown is above 0")
-        if self.kind not in get_args(Kind):
-            raise KitError(f"kind is {self.kind!r}, no kind of predictions")
+            if len(rung.weights) != rung.passes:
+                raise KitError(f"each rung needs one weight for every pass, not {rung.weights}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value with the schema number."""
-        return {"schema": SCHEMA, **asdict(self)}
+        return {"schema": SCHEMA, **to_plain(self)}
 
 
 def from_dict(value: Any, *, where: str | Path | None = None) -> Ensemble:
@@ -133,24 +129,7 @@ def from_dict(value: Any, *, where: str | Path | None = None) -> Ensemble:
     Raises:
         KitError: wrong schema, missing or unknown fields, or values that cannot be.
     """
-    fix = "run `ensemble` again"
-    if not isinstance(value, dict):
-        raise KitError("not an ensemble", where=where, fix=fix)
-    if value.get("schema") != SCHEMA:
-        raise KitError(f"ensemble schema {value.get('schema')!r}, expected {SCHEMA}", where=where, fix=fix)
-    fields = {key: item for key, item in value.items() if key != "schema"}
-    for key, form in (("competition", str), ("definition", dict | None)):
-        if not isinstance(item := fields.get(key), form):
-            raise KitError(f"not an ensemble: {key} is {item!r}", where=where, fix=fix)
-    try:
-        fields["members"] = [Member(**item) for item in fields["members"]]
-        fields["passes"] = [Pass(**item) for item in fields["passes"]]
-        fields["rungs"] = [Rung(**item) for item in fields["rungs"]]
-        return Ensemble(**fields)
-    except (KeyError, TypeError) as error:
-        raise KitError(f"not an ensemble: {error}", where=where, fix=fix) from error
-    except KitError as error:
-        raise KitError(error.problem, where=where, fix=error.fix or fix) from error
+    return from_plain(Ensemble, value, where=where, fix="run `ensemble` again", schema=SCHEMA)
 
 
 def save(path: Path, ensemble: Ensemble) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from kit.artefacts import canonical_json, read_json, sha256_bytes, write_json
-from kit.errors import KitError
+from kit.typed_json import Checked, from_plain, to_plain
 
 SCHEMA = 1
 NAME = "manifest.json"
@@ -16,7 +16,7 @@ Role = Literal["wheel", "weights", "config", "data"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wheel:
+class Wheel(Checked):
     """What the installer needs to know of a wheel without opening it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Wheel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entry(Checked):
     """One file.
 
     Attributes:
@@ -70,7 +70,7 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
+class Manifest(Checked):
     """The files of one dataset and for which targets its wheels are complete."""
 
     dataset: str
@@ -79,38 +79,21 @@ class Manifest:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value; absent options are left out so that equal manifests are equal bytes."""
-        value = asdict(self)
-        value["files"] = [
-            {key: item for key, item in entry.items() if item is not None}
-            for entry in sorted(value["files"], key=lambda entry: entry["file"])
-        ]
-        return {"schema": SCHEMA, **value}
+        in_order = replace(self, files=sorted(self.files, key=lambda entry: entry.file))
+        return {"schema": SCHEMA, **to_plain(in_order, leave_out_none=True)}
 
     def sha256(self) -> str:
         """Identity of the dataset: hash of the canonical JSON, which is also the file's bytes."""
         return sha256_bytes(canonical_json(self.as_dict()).encode())
 
 
-def from_dict(value: dict[str, Any], *, where: str | Path | None = None) -> Manifest:
+def from_dict(value: Any, *, where: str | Path | None = None) -> Manifest:
     """The manifest of a plain JSON value.
 
     Raises:
         KitError: wrong schema or fields.
     """
-    if value.get("schema") != SCHEMA:
-        raise KitError(
-            f"manifest schema {value.get('schema')!r}, expected {SCHEMA}",
-            where=where,
-            fix="run `bundle` again",
-        )
-    try:
-        files = [
-            Entry(**{**item, "wheel": Wheel(**item["wheel"]) if item.get("wheel") else None})
-            for item in value["files"]
-        ]
-        return Manifest(dataset=value["dataset"], files=files, targets=value["targets"])
-    except (KeyError, TypeError) as error:
-        raise KitError(f"not a manifest: {error}", where=where, fix="run `bundle` again") from error
+    return from_plain(Manifest, value, where=where, fix="run `bundle` again", schema=SCHEMA)
 
 
 def save(folder: Path, manifest: Manifest) -> Path:

@@ -78,7 +78,14 @@ class Checked:
             object.__setattr__(self, name, _converted(hint, getattr(self, name), place))
 
 
-def from_plain(cls: type[T], value: Any, *, where: str | Path | None = None, fix: str | None = None) -> T:
+def from_plain(
+    cls: type[T],
+    value: Any,
+    *,
+    where: str | Path | None = None,
+    fix: str | None = None,
+    schema: int | None = None,
+) -> T:
     """Make a dataclass from a plain value.
 
     Args:
@@ -86,11 +93,17 @@ def from_plain(cls: type[T], value: Any, *, where: str | Path | None = None, fix
         value: mapping of its fields' names to plain values.
         where: the file or object that holds the value, for messages.
         fix: what else the reader can do about a fault, for messages: "run `bundle` again".
+        schema: version that the value has to state under the key "schema", which is no field.
 
     Raises:
         KitError: a key is missing or unknown, or a value has the wrong type or is outside its limits.
     """
     place = _Place("", None if where is None else str(where), fix)
+    if schema is not None and isinstance(value, Mapping):
+        if (found := value.get("schema")) != schema:
+            problem = f"{cls.__name__.lower()} schema {shown(found)}, expected {schema}"
+            raise place.error(problem, "the file is of another version of the kit")
+        value = {key: item for key, item in value.items() if key != "schema"}
     made: T = _converted(cls, value, place)
     return made
 

@@ -11,6 +11,7 @@ from kit.artefacts import read_json, sha256_json, write_json
 from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.images.info import ImageInfo
+from kit.typed_json import convert, from_plain, to_plain
 from train_local.data.folds import Fold
 
 SCHEMA = 2
@@ -134,9 +135,8 @@ def save(prepared: Prepared) -> None:
     """Write `prepared.json`. Call this after everything that it describes is written."""
     value = {
         "schema": SCHEMA,
-        **{key: item for key, item in asdict(prepared).items() if key != "root"},
-        "data": str(prepared.data),
-        "images": [asdict(prepared.images[image_id]) for image_id in sorted(prepared.images)],
+        **{key: item for key, item in to_plain(prepared).items() if key != "root"},
+        "images": [to_plain(prepared.images[image_id]) for image_id in sorted(prepared.images)],
         "identity": prepared.identity,
     }
     write_json(prepared.root / NAME, value)
@@ -155,18 +155,12 @@ def load(root: Path) -> Prepared:
             where=path,
             fix="run: python -m train_local prepare COMPETITION --data DIR --out DIR",
         )
-    value: dict[str, Any] = read_json(path)
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        raise KitError("prepared.json has another schema", where=path, fix="run `prepare` again")
-    fields = {key: item for key, item in value.items() if key not in ("schema", "identity")}
-    try:
-        fields["images"] = {item["id"]: Image(**item) for item in fields["images"]}
-        fields["folds"] = [
-            Fold(item["index"], tuple(item["train"]), tuple(item["valid"])) for item in fields["folds"]
-        ]
-        prepared = Prepared(**{**fields, "root": root, "data": Path(fields["data"])})
-    except (KeyError, TypeError) as error:
-        raise KitError(f"not a prepared.json: {error}", where=path, fix="run `prepare` again") from error
+    value, fix = read_json(path), "run `prepare` again"
+    if isinstance(value, dict):
+        images = convert(list[Image], value.get("images"), "images", where=path, fix=fix)
+        value = {key: item for key, item in value.items() if key != "identity"}
+        value |= {"root": root, "images": {image.id: image for image in images}}
+    prepared = from_plain(Prepared, value, where=path, fix=fix, schema=SCHEMA)
     if not prepared.data.is_dir():
         raise KitError(
             "the competition's folder is no longer there",

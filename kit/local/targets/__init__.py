@@ -7,17 +7,17 @@ An unknown version is null, never a guess.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name
 
 from kit.artefacts import read_json
 from kit.errors import KitError
+from kit.typed_json import from_plain
 
 _OLDEST_GLIBC_MINOR = 5
 """manylinux_2_5 is manylinux1: no older platform tag exists for x86_64."""
@@ -140,18 +140,11 @@ def load(path: Path) -> Target:
     """Read one target.
 
     Raises:
-        KitError: missing, no JSON, or fields missing or unknown.
+        KitError: the file is missing or no JSON, or a field is missing, unknown or of the wrong type.
     """
-    return _from_dict(read_json(path), where=path)
-
-
-def _from_dict(value: dict[str, Any], *, where: Path) -> Target:
-    known = {item.name for item in fields(Target)}
-    if odd := known.symmetric_difference(value):
-        raise KitError(f"target with missing or unknown fields: {', '.join(sorted(odd))}", where=where)
-    target = Target(**{**value, "gpus": [Gpu(**gpu) for gpu in value["gpus"]]})
+    target = from_plain(Target, read_json(path), where=path)
     if target.tag != "cp" + target.minor.replace(".", ""):
-        raise KitError(f"tag {target.tag} is not that of Python {target.python}", where=where)
+        raise KitError(f"tag {target.tag} is not that of Python {target.python}", where=path)
     marker_environment(target.python)
     return target
 

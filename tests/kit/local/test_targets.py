@@ -74,7 +74,7 @@ def test_targets_are_chosen_by_name_or_tag_and_unknown_ones_list_the_known():
     ("change", "message"),
     [
         ({"tag": "cp312"}, "tag cp312 is not that of Python 3.13"),
-        ({"colour": "red"}, "missing or unknown fields: colour"),
+        ({"colour": "red"}, "unknown key colour"),
         ({"python": "three"}, "is not that of Python three"),
     ],
 )

@@ -164,5 +164,5 @@ def test_prepared_folders_that_are_none_say_what_to_run(blobs, tmp_path):
         prepared.load(tmp_path / "out")
     assert "--data" in str(error.value)
     (tmp_path / "out" / "prepared.json").write_text('{"schema": 2, "images": []}')
-    with pytest.raises(KitError, match=r"not a prepared\.json"):
+    with pytest.raises(KitError, match="competition is missing"):
         prepared.load(tmp_path / "out")
