@@ -95,7 +95,7 @@ def _agree(asker: str, item: Requirement, closure: Closure) -> None:
 
 def _check_image(asker: str, item: Requirement, target: Target) -> None:
     """Refuse a wheel that asks more of torch, torchvision or numpy than the image is known to have."""
-    version = target.image_has.get(canonicalize_name(item.name))
+    version = target.packages().get(canonicalize_name(item.name))
     if version is not None and not item.specifier.contains(version, prereleases=True):
         raise KitError(
             f"{asker} needs {item.name}{item.specifier}; {target.name} has {version} and keeps it",

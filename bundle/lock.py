@@ -21,6 +21,7 @@ from kit.errors import KitError
 from kit.local import lockfile
 from kit.local.console import console
 from kit.local.targets import marker_environment
+from kit.local.uv import find_uv
 
 COMMAND = "python -m bundle lock"
 PIP_COMPILE = (
@@ -134,23 +135,6 @@ def _environment(python: str, work: Path) -> Path:
         f"cannot install pip-tools for Python {python}",
     )
     return compiler
-
-
-def find_uv() -> str:
-    """Path of the uv binary: the installed package's, else the one on PATH.
-
-    Raises:
-        KitError: there is none.
-    """
-    try:
-        from uv import find_uv_bin
-
-        return str(find_uv_bin())
-    except (ImportError, FileNotFoundError):
-        found = shutil.which("uv")
-    if found is None:
-        raise KitError("uv is not installed", fix="python -m pip install uv")
-    return found
 
 
 def registry_environment() -> dict[str, str]:

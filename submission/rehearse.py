@@ -38,7 +38,7 @@ class Settings:
         data: the competition's folder; with a solution file the result is scored.
         budget: seconds.
         out: gets submission.csv, report.json, log.txt and rehearsal.json.
-        targets: folder with descriptions of images.
+        targets: folder with descriptions of images; None: those of the kit.
         venvs: where simulated images are kept.
         lock: versions for what a description leaves open.
         pythons: wanted versions, the first found is taken.
@@ -54,7 +54,7 @@ class Settings:
     data: Path
     budget: float
     out: Path
-    targets: Path
+    targets: Path | None
     venvs: Path
     lock: Path
     pythons: tuple[str, ...] = PYTHONS
@@ -201,7 +201,7 @@ def add_rehearse_command(verbs: Any) -> None:
     parser.add_argument("--budget", type=float, default=DEFAULT_BUDGET, help="seconds")
     parser.add_argument("--out", type=Path, required=True, help="for the submission and reports")
     parser.add_argument(
-        "--targets", type=Path, default=root / "kit" / "local" / "targets", help="descriptions of images"
+        "--targets", type=Path, help="folder with descriptions of images; default: those of the kit"
     )
     parser.add_argument("--venvs", type=Path, default=root / "build" / "images", help="where images are kept")
     parser.add_argument(

@@ -1,9 +1,8 @@
-"""A virtual environment that holds what a Kaggle image has at hand, and nothing of ours."""
+"""Makes a virtual environment that holds what a Kaggle image has, and nothing of ours."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,9 @@ from typing import Any
 
 from kit.artefacts import read_json, sha256_json, write_json
 from kit.errors import KitError
+from kit.local import lockfile
+from kit.local.targets import Target, known
+from kit.local.uv import find_uv
 
 PYTHONS = ("3.13", "3.12", "3.11")
 """Newest first: the image's next Python is what breaks bundles."""
@@ -21,7 +23,6 @@ OURS = ("kit", "submission", "mmcv", "mmdet", "cbnetv2", "vit_adapter")
 """What no Kaggle image has; an environment in which one imports proves nothing."""
 _RECORD = "image.json"
 _PROBE = "import sys; print(*sys.version_info[:2], sep='.', end=' '); print(sys.executable)"
-_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(\s*;[^\\]*)?", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Image:
     """A simulated image.
 
     Attributes:
-        target: name of the description it follows.
+        target: name of the image it simulates.
         python: its interpreter.
         version: "3.13.1".
         packages: what it holds, name -> version.
@@ -42,13 +43,13 @@ class Image:
 
 
 def find_python(wanted: Sequence[str] = PYTHONS) -> tuple[str, str]:
-    """The newest interpreter of some versions.
+    """Find an interpreter.
 
     Args:
-        wanted: e.g. ("3.13", "3.12"), the first found is taken.
+        wanted: e.g. ("3.13", "3.12"); the first one that is installed is taken.
 
     Returns:
-        Its version as wanted, and its executable.
+        Its version as written in `wanted`, and its executable.
 
     Raises:
         KitError: none is installed.
@@ -64,7 +65,7 @@ def find_python(wanted: Sequence[str] = PYTHONS) -> tuple[str, str]:
                 return version, text.removeprefix(version + " ")
     raise KitError(
         f"no Python {', '.join(wanted)} is installed",
-        fix="install one of them, e.g. with `uv python install 3.13`",
+        fix="install one of them, for example with `uv python install 3.13`",
     )
 
 
@@ -83,74 +84,83 @@ def _output(command: Sequence[str], environment: Mapping[str, str]) -> str | Non
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def choose_target(targets: Path, python: str) -> dict[str, Any]:
-    """The newest description of an image with some Python.
+def choose_target(targets: Path | None, python: str) -> Target:
+    """Return the newest known image with some Python.
 
     Args:
-        targets: folder with one JSON an image.
+        targets: folder with one JSON per image; None: those of the kit.
         python: e.g. "3.13".
 
     Raises:
-        KitError: none has that Python.
+        KitError: no image has that Python, or a file does not describe an image.
     """
-    tag = "cp" + python.replace(".", "")
-    found = [value for path in sorted(targets.glob("*.json")) if (value := read_json(path)).get("tag") == tag]
+    found = [target for target in known(targets) if target.minor == python]
     if not found:
         raise KitError(
-            f"no description of an image with {tag}", where=targets, fix="write one, or give --targets"
+            f"no image with Python {python} is described",
+            where=targets,
+            fix="write a description, or give another folder with --targets",
         )
-    return max(found, key=lambda value: (value["since"], value["name"]))
+    return max(found, key=lambda target: (target.since, target.name))
 
 
-def requirements(target: Mapping[str, Any]) -> list[str]:
-    """What to install for a target: the names it surely has, at their versions where they are known."""
-    has: Mapping[str, str | None] = target["image_has"]
-    return [name if version is None else f"{name}=={version}" for name, version in sorted(has.items())]
+def requirements(target: Target) -> list[str]:
+    """Return what to install for a target: the names it surely has, with their versions where known."""
+    has = sorted(target.packages().items())
+    return [name if version is None else f"{name}=={version}" for name, version in has]
 
 
-def pins(lock: Path, has: Mapping[str, str | None]) -> list[str]:
-    """Versions of a lock file for what a target leaves open, so that the image is the same tomorrow.
+def constraints(lock: Path, target: Target) -> list[str]:
+    """Return the lock's versions for what a target leaves open, so that the image is the same tomorrow.
+
+    For a target that says "torch 2.11.0, pillow unknown":
+
+        the lock has torch 2.11.0, pillow 13.0.0   ->  pillow==13.0.0
+        the lock has torch 2.12.0, pillow 13.0.0   ->  nothing
+
+    In the second case the lock is of another time than the image: versions that were chosen for torch 2.12
+    may not fit to torch 2.11.
 
     Args:
-        lock: of pip-tools.
-        has: what the target has, name -> version or None.
+        lock: `requirements.lock`; it may be absent.
+        target: the image.
 
-    Returns:
-        Constraints; none without a lock, nor where the target is of another time than the lock: versions
-        chosen for another torch exclude the target's.
+    Raises:
+        KitError: the file is not a lock.
     """
-    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
-    locked = _PIN.findall(text)
-    fixed = {name: version for name, version in has.items() if version is not None}
-    if any(fixed.get(name.lower(), version) != version for name, version, _ in locked):
+    if not lock.is_file():
         return []
-    left = [item for item in locked if item[0].lower() not in fixed]
-    return [f"{name}=={version}{marker.rstrip()}" for name, version, marker in left]
+    has = target.packages()
+    locked = lockfile.select(lockfile.load(lock), target.environment(), where=lock)
+    if any(has.get(name) not in {None, pin.version} for name, pin in locked.items()):
+        return []
+    return [f"{name}=={pin.version}" for name, pin in sorted(locked.items()) if has.get(name) is None]
 
 
-def make_image(
-    target: Mapping[str, Any], python: str, folder: Path, lock: Path, *, fresh: bool = False
-) -> Image:
-    """Make the environment, or take the one that was made for the same content.
+def make_image(target: Target, python: str, folder: Path, lock: Path, *, fresh: bool = False) -> Image:
+    """Make the environment, or return the one that was made before for the same content.
 
     Args:
-        target: description of the image.
+        target: the image to simulate.
         python: executable of its Python.
         folder: where environments are kept.
-        lock: see `pins`.
+        lock: see `constraints`.
         fresh: make it again.
 
     Raises:
-        KitError: uv is missing, or a package cannot be had.
+        KitError: uv is missing, or a package cannot be downloaded.
     """
-    wanted = requirements(target)
-    content = {"python": python, "requirements": wanted, "pins": pins(lock, target["image_has"])}
-    place = folder / f"{target['name']}-{sha256_json(content)[:12]}"
+    content = {
+        "python": python,
+        "requirements": requirements(target),
+        "constraints": constraints(lock, target),
+    }
+    place = folder / f"{target.name}-{sha256_json(content)[:12]}"
     record = place / _RECORD
     if fresh or not record.is_file():
         shutil.rmtree(place, ignore_errors=True)
         _install(place, python, content)
-    image = _inspect(place, str(target["name"]))
+    image = _inspect(place, target.name)
     if fresh or not record.is_file():
         write_json(record, {**content, "packages": image.packages})
     elif read_json(record)["packages"] != image.packages:
@@ -159,26 +169,14 @@ def make_image(
 
 
 def _install(place: Path, python: str, content: Mapping[str, Any]) -> None:
-    uv = _uv()
+    uv = find_uv()
     _run([uv, "venv", "--quiet", "--python", python, str(place)])
-    constraints = place / "constraints.txt"
-    constraints.write_text("\n".join(content["pins"]) + "\n", encoding="utf-8")
+    fixed = place / "constraints.txt"
+    fixed.write_text("\n".join(content["constraints"]) + "\n", encoding="utf-8")
     wanted = place / "requirements.txt"
     wanted.write_text("\n".join(content["requirements"]) + "\n", encoding="utf-8")
     command = [uv, "pip", "install", "--quiet", "--python", str(place / "bin" / "python")]
-    _run([*command, "--constraint", str(constraints), "--requirement", str(wanted)])
-
-
-def _uv() -> str:
-    try:
-        from uv import find_uv_bin
-    except ImportError:
-        found = shutil.which("uv")
-    else:
-        found = find_uv_bin()
-    if found is None:
-        raise KitError("uv is not installed", fix="python -m pip install uv")
-    return str(found)
+    _run([*command, "--constraint", str(fixed), "--requirement", str(wanted)])
 
 
 def _run(command: Sequence[str]) -> None:
@@ -215,7 +213,9 @@ def _inspect(place: Path, target: str) -> Image:
     )
     if done.returncode != 0:
         raise KitError(
-            f"the simulated image does not start: {done.stderr[-400:]}", where=place, fix="use --fresh"
+            f"the Python of the simulated image does not start: {done.stderr[-400:]}",
+            where=place,
+            fix="run with --fresh to make the image again",
         )
     version, packages, ours = json.loads(done.stdout)
     if ours:

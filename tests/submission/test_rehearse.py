@@ -1,11 +1,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from kit.errors import KitError
+from kit.local.targets import known
 from submission.rehearse import Settings, rehearse
 
 ROOT = Path(__file__).parents[2]
@@ -18,8 +20,9 @@ def settings(kit_of_two, competition, tmp_path):
     targets = tmp_path / "targets"
     targets.mkdir()
     tag = "cp" + OWN.replace(".", "")
-    image = {"name": "bare", "tag": tag, "since": "2026-01", "image_has": {"numpy": None}}
-    (targets / "bare.json").write_text(json.dumps(image))
+    like = known()[0]
+    image = replace(like, name="bare", python=OWN, tag=tag, image_has={"numpy": None}, freeze=None)
+    (targets / "bare.json").write_text(json.dumps(asdict(image)))
 
     def make(**changes) -> Settings:
         options = {

@@ -1,14 +1,24 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 
 from kit.errors import KitError
-from submission.simulated_image import choose_target, find_python, make_image, pins, requirements
+from kit.local import targets
+from submission.simulated_image import (
+    choose_target,
+    constraints,
+    find_python,
+    make_image,
+    requirements,
+)
 
 OWN = ".".join(map(str, sys.version_info[:2]))
-TARGET = {"name": "tiny", "tag": "cp399", "since": "2026-01", "image_has": {"six": None, "packaging": "26.0"}}
+(THIRTEEN,) = targets.choose(["cp313"], targets.known())
+TARGET = replace(THIRTEEN, name="tiny", image_has={"six": None, "packaging": "26.0"}, freeze=None)
+BARE = replace(TARGET, image_has={})
 
 
 def test_the_newest_interpreter_is_found_and_is_of_that_version():
@@ -31,52 +41,59 @@ def test_without_any_the_fix_is_told():
 
 
 def test_the_newest_description_of_a_python_is_taken(tmp_path):
-    for name, tag, since in (("a", "cp313", "2026-10"), ("b", "cp313", "2026-11"), ("c", "cp312", "2026-12")):
-        value = {"name": name, "tag": tag, "since": since, "image_has": {}}
+    for name, python, since in (("a", "3.13", "2026-10"), ("b", "3.13", "2026-11"), ("c", "3.12", "2026-12")):
+        tag = "cp" + python.replace(".", "")
+        value = asdict(replace(TARGET, name=name, python=python, tag=tag, since=since))
         (tmp_path / f"{name}.json").write_text(json.dumps(value))
-    assert choose_target(tmp_path, "3.13")["name"] == "b"
-    with pytest.raises(KitError, match="no description of an image with cp311"):
+    assert choose_target(tmp_path, "3.13").name == "b"
+    with pytest.raises(KitError, match=r"no image with Python 3\.11 is described"):
         choose_target(tmp_path, "3.11")
+    assert choose_target(None, "3.13") == THIRTEEN
 
 
-def test_what_the_description_leaves_open_is_pinned_by_the_lock(tmp_path):
+def test_what_the_description_leaves_open_is_fixed_by_the_lock(tmp_path):
     lock = tmp_path / "requirements.lock"
+    digest = "0" * 64
     lock.write_text(
-        "# made by\nsix==1.17.0 \\\n    --hash=sha256:00\n"
-        "numpy==2.4.0 ; python_version < '3.12' \\\n    --hash=sha256:01\n"
-        "packaging==26.0 \\\n    --hash=sha256:02\n"
+        f"# made by\nsix==1.17.0 \\\n    --hash=sha256:{digest}\n"
+        f'numpy==2.4.0 ; python_version < "3.12" \\\n    --hash=sha256:{digest}\n'
+        f'numpy==2.5.0 ; python_version >= "3.12" \\\n    --hash=sha256:{digest}\n'
+        f"packaging==26.0 \\\n    --hash=sha256:{digest}\n"
     )
     assert requirements(TARGET) == ["packaging==26.0", "six"]
-    assert pins(lock, TARGET["image_has"]) == ["six==1.17.0", "numpy==2.4.0 ; python_version < '3.12'"]
-    assert pins(lock, {"packaging": "25.0"}) == [], "the lock is of another time than the image"
-    assert pins(tmp_path / "absent", {}) == []
+    assert constraints(lock, TARGET) == ["numpy==2.5.0", "six==1.17.0"]
+    assert constraints(lock, replace(TARGET, image_has={"packaging": "25.0"})) == [], "of another time"
+    assert constraints(tmp_path / "absent", TARGET) == []
+
+
+def test_a_captured_freeze_tells_the_versions_that_were_open():
+    frozen = replace(TARGET, freeze={"Six": "1.16.0+local", "packaging": "1.0", "never-asked": "3"})
+    assert requirements(frozen) == ["packaging==26.0", "six==1.16.0"]
 
 
 def test_an_environment_is_made_once_and_again_when_somebody_changed_it(tmp_path):
-    target = {**TARGET, "image_has": {}}
     _, python = find_python((OWN,))
-    image = make_image(target, python, tmp_path, tmp_path / "no.lock")
+    image = make_image(BARE, python, tmp_path, tmp_path / "no.lock")
     assert image.packages == {}
     assert image.version.startswith(OWN)
     (folder,) = tmp_path.iterdir()
     marker = folder / "marker"
     marker.touch()
-    assert make_image(target, python, tmp_path, tmp_path / "no.lock") == image
+    assert make_image(BARE, python, tmp_path, tmp_path / "no.lock") == image
     assert marker.exists()
     site = next(folder.glob("lib/python*/site-packages"))
     (site / "intruder-1.0.dist-info").mkdir()
     (site / "intruder-1.0.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: intruder\nVersion: 1.0\n"
     )
-    assert make_image(target, python, tmp_path, tmp_path / "no.lock") == image
+    assert make_image(BARE, python, tmp_path, tmp_path / "no.lock") == image
     assert not marker.exists()
 
 
 def test_an_environment_that_imports_our_code_is_refused(tmp_path):
-    target = {**TARGET, "image_has": {}}
     _, python = find_python((OWN,))
-    make_image(target, python, tmp_path, tmp_path / "no.lock")
+    make_image(BARE, python, tmp_path, tmp_path / "no.lock")
     site = next(tmp_path.glob("*/lib/python*/site-packages"))
     (site / "mmcv.py").touch()
     with pytest.raises(KitError, match="the simulated image imports mmcv, which no Kaggle image has"):
-        make_image(target, python, tmp_path, tmp_path / "no.lock")
+        make_image(BARE, python, tmp_path, tmp_path / "no.lock")

@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
 
-from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name
 
 from kit.artefacts import read_json
@@ -98,13 +97,16 @@ class Target:
                 tags.append(f"{legacy[number]}_{self.machine}")
         return tags
 
-    def supported_tags(self) -> list[Tag]:
-        """Wheel tags the target installs, best first."""
-        version = tuple(int(part) for part in self.minor.split("."))
-        return [
-            *cpython_tags(version, [self.tag], self.platforms()),
-            *compatible_tags(version, self.tag, self.platforms()),
-        ]
+    def packages(self) -> dict[str, str | None]:
+        """Return what the image surely has -> version, as far as `image_has` or the freeze tell it.
+
+        Local build tags are left out: "2.11.0+cu128" of the freeze gives "2.11.0".
+        """
+        freeze: dict[str, str] = {
+            canonicalize_name(name): version for name, version in (self.freeze or {}).items()
+        }
+        known = {name: version or freeze.get(name) for name, version in self.image_has.items()}
+        return {name: version and version.partition("+")[0] for name, version in known.items()}
 
 
 def marker_environment(python: str, *, machine: str = "x86_64") -> dict[str, str]:
@@ -149,10 +151,15 @@ def load(path: Path) -> Target:
     return target
 
 
-def known() -> list[Target]:
-    """All targets shipped with the kit, sorted by name."""
-    # Package data is on disk here: this package runs from the source tree, never from a zip.
-    folder = Path(str(files(__package__)))
+def known(folder: Path | None = None) -> list[Target]:
+    """Return all targets of a folder, by default those of the kit, sorted by name.
+
+    Raises:
+        KitError: a file does not describe a target.
+    """
+    if folder is None:
+        # Package data is on disk here: this package runs from the source tree, never from a zip.
+        folder = Path(str(files(__package__)))
     return [load(path) for path in sorted(folder.glob("*.json"))]
 
 

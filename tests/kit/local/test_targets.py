@@ -1,8 +1,8 @@
 import json
+from dataclasses import replace
 
 import pytest
 from packaging.markers import default_environment
-from packaging.tags import Tag
 
 from kit.errors import KitError
 from kit.local import targets
@@ -49,17 +49,19 @@ def test_a_python_version_of_another_form_is_refused(text):
         targets.marker_environment(text)
 
 
-def test_tags_accept_older_platforms_and_the_stable_abi_best_first():
-    tags = target("cp313").supported_tags()
-    fits = [
-        Tag("cp313", "cp313", "manylinux_2_28_x86_64"),
-        Tag("cp313", "cp313", "manylinux2014_x86_64"),
-        Tag("cp38", "abi3", "manylinux_2_17_x86_64"),
-        Tag("py3", "none", "any"),
-    ]
-    assert [tags.index(tag) for tag in fits] == sorted(tags.index(tag) for tag in fits)
-    for python, platform in [("cp312", "manylinux_2_28_x86_64"), ("cp313", "manylinux_2_34_x86_64")]:
-        assert Tag(python, python, platform) not in tags
+def test_wheels_for_older_platforms_are_accepted_newest_first():
+    platforms = target("cp313").platforms()
+    assert platforms[0] == "manylinux_2_28_x86_64"
+    assert platforms[-2:] == ["manylinux_2_5_x86_64", "manylinux1_x86_64"]
+    assert platforms.index("manylinux_2_17_x86_64") + 1 == platforms.index("manylinux2014_x86_64")
+    assert "manylinux_2_34_x86_64" not in platforms
+
+
+def test_a_freeze_fills_the_versions_that_are_open_and_adds_no_names():
+    frozen = replace(target("cp313"), freeze={"Torch": "2.12.0+cu130", "NumPy": "2.5.0+x", "wandb": "1"})
+    packages = frozen.packages()
+    assert packages.keys() == frozen.image_has.keys()
+    assert (packages["numpy"], packages["torch"], packages["scipy"]) == ("2.5.0", "2.11.0", None)
 
 
 def test_targets_are_chosen_by_name_or_tag_and_unknown_ones_list_the_known():
