@@ -11,7 +11,7 @@ from pathlib import Path
 from kit import competitions
 from kit.artefacts import canonical_json
 from kit.competitions.competition import Competition
-from kit.competitions.files import is_file
+from kit.competitions.path_pattern import is_file
 from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.errors import BAD_INPUT, KitError, run_cli

@@ -1,4 +1,4 @@
-"""Competitions: those the kit knows by name, and any other whose format a TOML file describes."""
+"""Competitions: three that the kit knows by name, and any other that a TOML file describes."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ __all__ = ["Made", "get", "names", "of"]
 
 
 class Made(Protocol):
-    """What was made for a competition and says for which, such as an ensemble or prepared data."""
+    """Anything that names the competition it was made for, such as an ensemble or prepared data."""
 
     @property
     def competition(self) -> str:
-        """The competition's name."""
+        """Return the competition's name."""
 
     @property
     def definition(self) -> dict[str, Any] | None:
-        """Of a competition that a TOML file describes; None where the name says it all."""
+        """Return the values of its TOML file; None for a competition the kit knows by name."""
 
 
 def names() -> list[str]:
-    """Names that `get` takes besides TOML files, as used on command lines."""
+    """Return the names that `get` knows, sorted."""
     return sorted(PRESETS)
 
 
 def get(name: str | Path) -> Competition:
-    """The competition of a name or of a TOML file.
+    """Return the competition of a name or of a TOML file.
 
     Raises:
-        KitError: no such competition (lists those there are), or the file is wrong (names the key).
+        KitError: there is no such competition (lists the known ones), or the file is wrong (names the key).
     """
     if isinstance(name, str) and name in PRESETS:
         return _made(PRESETS[name], name, None)
@@ -45,25 +45,25 @@ def get(name: str | Path) -> Competition:
             fix=f"use one of: {', '.join(names())}, or the path of a .toml file (docs/competitions.md)",
         )
     value = read_toml(Path(name))
-    return _described(value, name)
+    return _from_file(value, name)
 
 
 def of(made: Made) -> Competition:
-    """The competition something was made for; no file is needed.
+    """Return the competition something was made for; the TOML file itself is not needed.
 
     Raises:
-        KitError: the kit does not know it, or its definition is wrong.
+        KitError: the kit does not know the name, or the definition is wrong.
     """
     if made.definition is None:
         return get(made.competition)
-    return _described(made.definition, f"definition of {made.competition}")
+    return _from_file(made.definition, f"definition of {made.competition}")
 
 
-def _described(value: dict[str, Any], where: str | Path) -> Competition:
+def _from_file(value: dict[str, Any], where: str | Path) -> Competition:
     made = _made(value, where, value)
     if made.name in PRESETS:
         raise KitError(
-            f"name is {made.name!r}, as that of a competition the kit knows",
+            f"name is {made.name!r}, which is the name of a competition the kit knows",
             where=where,
             fix="give it a name of its own",
         )

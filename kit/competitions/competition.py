@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kit.competitions import layout, presets, submissions
+from kit.competitions import presets, recognition, submissions
 from kit.competitions.definition import Definition, Split
-from kit.competitions.files import PathPattern, is_file
-from kit.competitions.layout import SAMPLE_SUBMISSION
 from kit.competitions.metadata import MetadataReader
 from kit.competitions.parsing import parse
+from kit.competitions.path_pattern import PathPattern, is_file
+from kit.competitions.recognition import SAMPLE_SUBMISSION
 from kit.competitions.report import Report
 from kit.competitions.tables import Row, read_table
 from kit.errors import KitError
@@ -77,8 +77,8 @@ class Competition(ABC):
 
     def check_folder(self, report: Report, data: Path) -> bool:
         """Return whether a folder holds this competition's data; if not, report what it is instead."""
-        known = {name: layout.signature(parse(value)) for name, value in presets.PRESETS.items()}
-        return layout.check_folder(report, data, layout.signature(self.format), known)
+        known = {name: recognition.signature(parse(value)) for name, value in presets.PRESETS.items()}
+        return recognition.check_folder(report, data, recognition.signature(self.format), known)
 
     def image_pattern(self, split: Split) -> PathPattern:
         """Return where the images of a part lie."""

@@ -1,7 +1,7 @@
-"""What a competition's format consists of: the tables of a TOML file, typed.
+"""The format of a competition: the tables of its TOML file as dataclasses.
 
-The competitions the kit knows by name are such definitions too (`presets`), so nothing is possible for them
-that a file could not ask for. docs/competitions.md explains every key and shows complete files.
+The competitions that the kit knows by name are written in the same form (`presets`), so a TOML file can
+ask for everything that they use. docs/competitions.md explains every key and shows complete files.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ SUFFIXES = (".tif", ".tiff")
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """Where images lie: paths below the competition's folder with `{id}` for the image's id.
+    """Paths of the images below the competition's folder; `{id}` stands for an image's id.
 
     Attributes:
-        train: of images with truth.
-        test: of images to predict.
+        train: path of the images with truth, e.g. "train/{id}.tiff".
+        test: path of the images to predict.
     """
 
     train: str
@@ -39,7 +39,7 @@ class Images:
             _require_below(key, pattern)
             if ID not in pattern or PurePosixPath(pattern).suffix.lower() not in SUFFIXES:
                 raise KitError(
-                    f"{key} is {pattern!r}, no pattern of TIFFs",
+                    f"{key} is {pattern!r}, which is no path of TIFF files with {{id}} in it",
                     fix="write a path with {id} for the image's id, such as 'train/{id}.tiff'",
                 )
 
@@ -48,12 +48,20 @@ class Images:
 class MaskText:
     """How a mask is written in a cell of a table.
 
+    The cell "2 3 9 1" (3 pixels from 2 on, 1 pixel from 9 on) in an image of 4 rows and 3 columns, with the
+    `order` "columns" and `first` 1:
+
+        numbers   1 5  9        mask   . . #
+                  2 6 10               # . .
+                  3 7 11               # . .
+                  4 8 12               # . .
+
     Attributes:
-        encoding: "pairs" of start and length with blanks between, or "coco": base64 of zlib of COCO's
-            compressed counts.
-        order: of the pixels that pairs count: down the "columns" or along the "rows".
+        encoding: "pairs" (start and length of each run, separated by blanks) or "coco" (base64 of zlib of
+            COCO's compressed counts).
+        order: how "pairs" number the pixels: down the "columns" or along the "rows".
         first: number of the first pixel, 0 or 1.
-        empty: what is written for an image without masks; an empty cell is always understood.
+        empty: text for an image without masks; readers understand an empty cell in any case.
     """
 
     encoding: Literal["pairs", "coco"] = "pairs"
@@ -63,23 +71,24 @@ class MaskText:
 
     def __post_init__(self) -> None:
         if self.first not in (0, 1):
-            raise KitError(f"first is {self.first}", fix="the first pixel's number is 0 or 1")
+            raise KitError(f"first is {self.first}", fix="write 0 or 1: the number of the first pixel")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Truth(MaskText):
-    """Where the truth is and what of it is scored.
+    """Where the truth is, and which parts of it are scored.
 
     Attributes:
-        form: "text": a CSV with masks in cells (`encoding` and so on say how); "images": an image a mask, its
-            values labels; "polygons": JSON lines, or one JSON file an image; "coco": one instances file of
-            the COCO form, whose images have ids by `Images`.
-        file: below the competition's folder; with `{id}` for images and JSON files.
-        solution: the same for held-out images, where somebody has their truth; the competition keeps it.
-        id: column of the ids, for text.
-        mask: column of the masks, for text.
-        scored: types of polygons, or COCO's categories, that count; all if empty.
-        ignored: those inside of which detections are not judged, for instances only.
+        form: "text": a CSV with masks in its cells (`encoding`, `order` ... say how they are written);
+            "images": one mask image per image, its values are labels;
+            "polygons": JSON lines, or one JSON file per image;
+            "coco": one COCO instances file; the paths in `Images` tell the ids from its file names.
+        file: path below the competition's folder; with `{id}` where each image has its own file.
+        solution: the same for the held-out images, if you have their truth; Kaggle does not publish it.
+        id: column of the ids, for "text".
+        mask: column of the masks, for "text".
+        scored: types of polygons, or COCO categories, that count; empty means all.
+        ignored: types inside which detections are neither right nor wrong; for instances only.
     """
 
     form: Literal["text", "images", "polygons", "coco"]
@@ -93,18 +102,18 @@ class Truth(MaskText):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.file:
-            raise KitError("file is missing", fix="say where the truth is, such as 'train.csv'")
+            raise KitError("file is missing", fix="name the file with the truth, such as 'train.csv'")
         for key, path in (("file", self.file), ("solution", self.solution)):
             _require_below(key, path)
             if self.form == "text" and ID in path:
                 raise KitError(
-                    f"{key} is {path!r}, but masks in text stand in one table",
-                    fix="name the table, such as 'train.csv'",
+                    f"{key} is {path!r}, but masks in text are in one table for all images",
+                    fix="name the table without {id}, such as 'train.csv'",
                 )
             if self.form == "coco" and ID in path:
                 raise KitError(
                     f"{key} is {path!r}, but a COCO file holds all images",
-                    fix="name the file, such as 'train/annotations.json'",
+                    fix="name the file without {id}, such as 'train/annotations.json'",
                 )
             if path and self.form == "images" and ID not in path:
                 raise KitError(
@@ -118,23 +127,23 @@ class Truth(MaskText):
                 )
         if (self.scored or self.ignored) and self.form not in ("polygons", "coco"):
             raise KitError(
-                "scored and ignored are types of polygons",
-                fix=f"leave them out with {self.form}; what `like` gave ends with []",
+                f"scored and ignored name types of polygons, but form is {self.form!r}",
+                fix="remove both keys; if they come from `like`, write scored = [] and ignored = []",
             )
         if both := set(self.scored) & set(self.ignored):
-            raise KitError(f"{min(both)!r} is both scored and ignored", fix="keep one of the two")
+            raise KitError(f"{min(both)!r} is both scored and ignored", fix="remove it from one of the two")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Submission(MaskText):
-    """Columns of submission.csv, a row an image.
+    """Columns of submission.csv, which has one row per image.
 
     Attributes:
         id: column of the ids.
         mask: column of the mask (semantic) or of "label score mask", repeated (instance).
         height: column of the image's height; empty if there is none.
         width: column of the image's width; empty if there is none.
-        label: the only one of an instance.
+        label: the class label in front of every instance.
     """
 
     id: str = "id"
@@ -149,17 +158,17 @@ class Submission(MaskText):
             if not column:
                 raise KitError(f"{key} is {column!r}", fix=f"name the column of the {key}s")
         if bool(self.height) != bool(self.width):
-            raise KitError("there is one of height and width", fix="name both columns, or neither")
+            raise KitError("only one of height and width is given", fix="name both columns, or neither")
         if len(set(self.columns)) != len(self.columns):
             raise KitError(
-                f"a column is named twice: {', '.join(self.columns)}", fix="give each its own name"
+                f"a column is named twice: {', '.join(self.columns)}", fix="give each column another name"
             )
         if not re.fullmatch(r"\S+", self.label):
             raise KitError(f"label is {self.label!r}", fix="write one word, such as '0'")
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The header."""
+        """Return the header of submission.csv."""
         return tuple(name for name in (self.id, self.height, self.width, self.mask) if name)
 
 
@@ -168,9 +177,9 @@ class Metric:
     """How predictions are scored.
 
     Attributes:
-        name: "mean Dice" of all images (1 where truth and prediction are empty), or "AP" of all images'
-            detections together.
-        iou: for AP: overlap from which on a detection is correct; the mean of several is taken.
+        name: "mean Dice" (the mean over images; 1 for an image whose truth and prediction are empty), or "AP"
+            (average precision of the detections of all images together).
+        iou: for AP: the IoU from which on a detection is correct; with several, the mean of the APs counts.
     """
 
     name: Literal["mean Dice", "AP"]
@@ -178,15 +187,17 @@ class Metric:
 
     def __post_init__(self) -> None:
         if bool(self.iou) != (self.name == "AP"):
-            raise KitError(f"iou does not go with {self.name}", fix="AP needs one number or more, Dice none")
+            raise KitError(
+                f"iou does not fit the metric {self.name!r}", fix="AP needs one number or more, Dice none"
+            )
         if not all(0 < threshold <= 1 for threshold in self.iou):
-            raise KitError(f"iou is {list(self.iou)}", fix="overlaps are larger than 0 and at most 1")
+            raise KitError(f"iou is {list(self.iou)}", fix="write numbers above 0 and up to 1")
         if list(self.iou) != sorted(set(self.iou)):
-            raise KitError(f"iou is {list(self.iou)}", fix="write each threshold once, ascending")
+            raise KitError(f"iou is {list(self.iou)}", fix="write each threshold once, in ascending order")
 
     @property
     def text(self) -> str:
-        """As people write it: "mean Dice", "AP@0.6", "mean AP@0.5:0.95"."""
+        """Return the name with its thresholds: "mean Dice", "AP@0.6", "mean AP@0.5:0.95"."""
         if not self.iou:
             return self.name
         first, last = self.iou[0], self.iou[-1]
@@ -195,15 +206,15 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Columns of the metadata tables; empty where a table does not tell.
+    """Names of the columns in the metadata tables; empty where there is no such column.
 
     Attributes:
-        organ: of `ImageInfo`.
-        source: of `ImageInfo`.
-        pixel_size: of `ImageInfo`, micrometres.
-        group: what must not be split across folds (patient, slide); the image itself if empty.
-        height: rows, compared with the image's header.
-        width: columns, compared with the image's header.
+        organ: column of the organ.
+        source: column of the lab or data set.
+        pixel_size: column of the pixel size in micrometres.
+        group: column of what must stay together in one fold (patient, slide); empty: each image by itself.
+        height: column of the image's rows; it is compared with the image's header.
+        width: column of the image's columns; it is compared with the image's header.
     """
 
     organ: str = ""
@@ -216,17 +227,20 @@ class Columns:
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What is known of images besides their pixels.
+    """What the competition says of its images besides the pixels.
+
+    The pixel size of an image is the first of these that is known: its cell in the table;
+    `pixel_sizes["HPA/lung"]` (source/organ); `pixel_sizes["lung"]`; `pixel_size`.
 
     Attributes:
-        train: CSV or JSON with a row an image, below the competition's folder; empty if there is none.
-        test: the same for images to predict.
-        id: column of the ids; the image's suffix may be part of them.
-        columns: of both tables.
-        organ: of every image that no table tells it of.
-        source: of every image that no table tells it of.
-        pixel_size: micrometres, of every image that neither a table nor `pixel_sizes` tells it of.
-        pixel_sizes: micrometres by "source/organ" or organ, for images whose table does not tell.
+        train: CSV or JSON with one row per image, below the competition's folder; empty if there is none.
+        test: the same for the images to predict.
+        id: column of the ids; an id may end with the image's suffix, as in "a.tiff".
+        columns: names of the columns in both tables.
+        organ: organ of the images whose table does not tell it.
+        source: source of the images whose table does not tell it.
+        pixel_size: micrometres, for images whose pixel size is not known otherwise.
+        pixel_sizes: micrometres by "source/organ" or organ, for images whose table does not tell it.
     """
 
     train: str = ""
@@ -244,30 +258,33 @@ class Metadata:
         given = {**self.pixel_sizes, **({} if self.pixel_size is None else {"pixel_size": self.pixel_size})}
         for key, value in given.items():
             if not 0 < value < math.inf:
-                raise KitError(f"{key} is {value}", fix="pixel sizes are micrometres, larger than 0")
+                raise KitError(f"{key} is {value}", fix="write the side of a pixel in micrometres, above 0")
         if self.columns.group and not self.train:
             raise KitError(
-                "columns.group needs a table of the training images", fix="name it: train = 'train.csv'"
+                "columns.group needs a table of the training images",
+                fix="name the table: train = 'train.csv'",
             )
         columns = [key for key, column in vars(self.columns).items() if column]
         if columns and not (self.train or self.test):
-            raise KitError(f"columns.{columns[0]} needs a table", fix="name it: train = 'train.csv', or test")
+            raise KitError(
+                f"columns.{columns[0]} needs a table", fix="name one: train = 'train.csv', or test"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """A competition's format.
+    """The format of a competition.
 
     Attributes:
-        name: short, for command lines and folders.
+        name: short name for command lines and folders.
         slug: Kaggle's name, as in the competition's address.
-        kind: of the predictions.
-        images: where they lie.
-        truth: of the training images.
-        submission: what is handed in.
-        metric: how it is scored.
-        metadata: pixel sizes and so on.
-        marks: further files or folders that only this competition has, to recognise its folder.
+        kind: "semantic": one mask per image; "instance": any number of scored masks per image.
+        images: where the images lie.
+        truth: where the truth is and how it is written.
+        submission: columns and mask text of submission.csv.
+        metric: how predictions are scored.
+        metadata: pixel sizes, organs and groups.
+        marks: further files or folders that only this competition has; they help to recognise its folder.
     """
 
     name: str
@@ -284,7 +301,8 @@ class Definition:
         for key, value in (("name", self.name), ("slug", self.slug)):
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
                 raise KitError(
-                    f"{key} is {value!r}; it becomes a folder's name", fix="use letters, digits, '-' and '_'"
+                    f"{key} is {value!r}, which cannot name a folder",
+                    fix="use letters, digits, '-', '_' and '.'",
                 )
         for mark in self.marks:
             _require_below("marks", mark)
@@ -296,15 +314,18 @@ class Definition:
             )
         if encoding and self.submission.encoding != encoding:
             raise KitError(
-                f"submission.encoding is {self.submission.encoding!r}, which has blanks inside",
-                fix=f"'label score mask' takes masks without blanks: encoding = {encoding!r}",
+                f"submission.encoding is {self.submission.encoding!r}, whose text has blanks inside",
+                fix=f"blanks separate 'label score mask', so the mask may have none: encoding = {encoding!r}",
             )
         if self.kind == "semantic" and self.truth.ignored:
-            raise KitError("truth.ignored is for instances", fix="leave it out")
+            raise KitError("truth.ignored works for instances only", fix="remove it")
 
 
 def _require_below(key: str, path: str) -> None:
     """Raise a `KitError` if a path leaves the competition's folder."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path:
-        raise KitError(f"{key} is {path!r}", fix="write a path below the competition's folder, with '/'")
+        raise KitError(
+            f"{key} is {path!r}, which is no path below the competition's folder",
+            fix="write a relative path with '/' and without '..'",
+        )

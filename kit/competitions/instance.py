@@ -14,7 +14,7 @@ from kit.errors import KitError
 from kit.masks import coco, mask_set
 from kit.predictions import Instances, Prediction
 
-_FORM = "a prediction is '{} score mask', repeated with blanks between"
+_FORM = "write '{} score mask' for each instance, separated by blanks"
 
 
 class InstanceCompetition(Competition):
@@ -41,18 +41,20 @@ class InstanceCompetition(Competition):
         if mask_text.is_empty(row.cells[form.mask], form):
             return self.empty(*(size or (0, 0)))
         if size is None:
-            raise KitError("the size of this image is not known", where=row.where, fix="is the id right?")
+            raise KitError("the size of this image is not known", where=row.where, fix="check the id")
         tokens = row.cells[form.mask].split()
         if len(tokens) % 3:
             raise KitError(
-                f"prediction string has {len(tokens)} parts, no multiple of 3", where=row.where, fix=fix
+                f"prediction string has {len(tokens)} parts, which is no multiple of 3",
+                where=row.where,
+                fix=fix,
             )
         scores, masks = [], []
         for number in range(len(tokens) // 3):
             label, score, text = tokens[3 * number : 3 * number + 3]
             where = f"{row.where}, prediction {number + 1}"
             if label != form.label:
-                raise KitError(f"label is {label[:20]!r}, the only one is {form.label}", where=where, fix=fix)
+                raise KitError(f"label is {label[:20]!r}, it has to be {form.label}", where=where, fix=fix)
             scores.append(_score(score, where, fix))
             masks.append(coco.unpack(text, where=where))
         _require_masks(masks, size, row.where)
@@ -62,7 +64,7 @@ class InstanceCompetition(Competition):
 
 
 def _require_masks(masks: Sequence[bytes], size: tuple[int, int], where: str) -> None:
-    """Raise a `KitError` that names the first mask that is none of this size."""
+    """Raise a `KitError` that names the first mask that does not fit this size."""
     try:
         mask_set.decode(masks, *size)
     except KitError:
@@ -77,7 +79,7 @@ def _score(text: str, where: str, fix: str) -> float:
     except ValueError:
         score = math.nan
     if not 0.0 <= score <= 1.0:  # False for NaN, too
-        raise KitError(f"score is {text[:20]!r}, no number in [0, 1]", where=where, fix=fix)
+        raise KitError(f"score is {text[:20]!r}, it has to be a number in [0, 1]", where=where, fix=fix)
     return score
 
 

@@ -1,4 +1,4 @@
-"""Masks as text in a table's cell, in the spellings of `MaskText`."""
+"""Read and write masks as text in a table's cell, in the encodings of `MaskText`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from kit.masks import coco, rle
 
 
 def is_empty(text: str, form: MaskText) -> bool:
-    """Whether a cell says that there is no mask."""
+    """Return whether a cell means that there is no mask."""
     return text.strip() in {"", form.empty.strip()}
 
 
 def read(text: str, form: MaskText, height: int, width: int, *, where: str | Path) -> rle.Runs:
-    """The runs of a cell.
+    """Return the runs of a cell.
 
     Args:
-        text: of the cell.
-        form: how it is written.
+        text: the cell.
+        form: how masks are written.
         height: rows of the image.
         width: columns of the image.
         where: file and row, for the error message.
 
     Raises:
-        KitError: it is written otherwise, or not for an image of this size.
+        KitError: the text is written in another way, or does not fit an image of this size.
     """
     if is_empty(text, form):
         return rle.empty()
@@ -35,7 +35,7 @@ def read(text: str, form: MaskText, height: int, width: int, *, where: str | Pat
 
 
 def write(runs: rle.Runs, form: MaskText, height: int, width: int) -> str:
-    """The cell of some runs; the way back from `read`."""
+    """Return the text of some runs, which `read` turns into the same runs again."""
     if len(runs) == 0:
         return form.empty
     if form.encoding == "coco":

@@ -1,4 +1,4 @@
-"""Pixel size, organ and source of images, from the tables competitions give."""
+"""Pixel size, organ and source of images, from the tables of the competition."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Table = Mapping[str, Mapping[str, str]]
 
 
 class MetadataReader:
-    """Reads what a definition says of metadata; tables are read again when they change.
+    """Reads the metadata tables of a competition; a table that has changed is read again.
 
     Args:
-        metadata: of the definition.
+        metadata: which tables and columns there are, from the definition.
     """
 
     def __init__(self, metadata: Metadata) -> None:
@@ -31,7 +31,7 @@ class MetadataReader:
         self.columns = tuple(dict.fromkeys(name for name in given if name))
 
     def info(self, data: Path, image_id: str, split: Split) -> ImageInfo:
-        """What is known of an image; what cannot be read is left out."""
+        """Return what is known of an image; values that cannot be read are left out."""
         try:
             cells = self.table(data, split).get(image_id, {})
         except KitError:
@@ -39,10 +39,10 @@ class MetadataReader:
         return self.info_of(cells)
 
     def table(self, data: Path, split: Split) -> Table:
-        """Rows by id, empty without a table.
+        """Return the rows of a part's table by id; empty if the definition names no table.
 
         Raises:
-            KitError: missing, not readable, or a column is missing.
+            KitError: the file is missing or not readable, or has no such column.
         """
         path = self.path(data, split)
         if path == data or not self.columns:
@@ -70,7 +70,7 @@ class MetadataReader:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, key: str, columns: tuple[str, ...], stamp: int) -> Table:
-    """Rows by id, of each the given columns; `stamp`, the time of change, has a new file read anew."""
+    """Return rows by id with the given columns; a new `stamp` (time of change) misses the cache."""
     del stamp
     if path.suffix == ".json":
         rows = list(_json_rows(path, key, columns))

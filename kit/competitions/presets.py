@@ -1,6 +1,6 @@
-"""The competitions the kit knows by name, each a definition as a TOML file could give it.
+"""The competitions that the kit knows by name, with the same keys as a TOML file.
 
-Facts without a remark stand in the competitions' own pages or in the winners' public code.
+Facts without a comment come from the competitions' pages or the winners' public code.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ KIDNEY: dict[str, Any] = {
         "columns": {"height": "height_pixels", "width": "width_pixels"},
         "organ": "kidney",
         "source": "Hubmap",
-        # No table of this competition tells; the next one gives 0.5 for kidneys of the same source.
+        # No table of this competition says it; the next competition gives 0.5 for kidneys of this source.
         "pixel_size": 0.5,
     },
 }
-"""HuBMAP - Hacking the Kidney (2021): glomeruli in slides of gigapixels."""
+"""HuBMAP - Hacking the Kidney (2021): glomeruli in gigapixel slides."""
 
 BODY: dict[str, Any] = {
     "name": "body",
@@ -46,7 +46,7 @@ BODY: dict[str, Any] = {
             "height": "img_height",
             "width": "img_width",
         },
-        # Where a row does not tell: what the second place used.
+        # For rows without a pixel size: the values that the second place used.
         "pixel_sizes": {
             "HPA/kidney": 0.4,
             "HPA/prostate": 0.4,
@@ -73,8 +73,8 @@ VASCULATURE: dict[str, Any] = {
         "form": "polygons",
         "file": "polygons.jsonl",
         "solution": "solution.jsonl",
-        # A detection in a glomerulus or an unsure region counts as wrong: the page says so of glomeruli; of
-        # unsure regions nothing is known, and `ignored = ["unsure"]` is the other way to read it.
+        # A detection in a glomerulus or an unsure region counts as wrong. The page says so for glomeruli.
+        # Nothing is known about unsure regions; `ignored = ["unsure"]` leaves detections there unjudged.
         "scored": ["blood_vessel"],
     },
     "submission": {
@@ -92,7 +92,7 @@ VASCULATURE: dict[str, Any] = {
     },
     "marks": ["wsi_meta.csv"],
 }
-"""HuBMAP - Hacking the Human Vasculature (2023): blood vessels in tiles of kidney."""
+"""HuBMAP - Hacking the Human Vasculature (2023): blood vessels in kidney tiles."""
 
 PRESETS: dict[str, dict[str, Any]] = {preset["name"]: preset for preset in (KIDNEY, BODY, VASCULATURE)}
-"""By name."""
+"""All of them by name."""

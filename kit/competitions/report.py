@@ -15,7 +15,8 @@ class Finding:
     """One line of a report.
 
     Attributes:
-        level: "error" makes the data or file unusable; "alarm" is valid but absurd; "note" is worth knowing.
+        level: "error": the data or file cannot be used; "alarm": valid, but hardly meant so; "note": worth
+            knowing.
         message: what was found.
         where: file, row or id.
         fix: what to do, for errors and alarms.
@@ -33,7 +34,13 @@ class Finding:
 
 @dataclass
 class Report:
-    """Findings about a data folder or a submission file."""
+    """Findings about a data folder or a submission file.
+
+    Attributes:
+        subject: the folder or file.
+        findings: what was found, in order.
+        facts: numbers worth knowing by name, e.g. "test images".
+    """
 
     subject: str
     findings: list[Finding] = field(default_factory=list)
@@ -41,7 +48,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """True without errors; alarms and notes do not count."""
+        """Return whether there is no error; alarms and notes do not count."""
         return not any(finding.level == "error" for finding in self.findings)
 
     def add(self, level: Level, message: str, where: str = "", fix: str = "") -> None:
@@ -61,11 +68,11 @@ class Report:
         self.add("note", message, where)
 
     def take(self, error: KitError, where: str = "") -> None:
-        """Add an error that was raised; `where` is used if it names no place itself."""
+        """Add an error that was raised; `where` is its place if the error names none."""
         self.error(error.problem, error.where or where, error.fix or "")
 
     def require_ok(self) -> None:
-        """Raise the first error as a `KitError` that also counts the others.
+        """Raise the first error as a `KitError` that also says how many others there are.
 
         Raises:
             KitError: there is at least one error.

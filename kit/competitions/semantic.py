@@ -36,7 +36,7 @@ class SemanticCompetition(Competition):
             raise KitError(
                 "the size of this image is not known, so its mask cannot be checked",
                 where=row.where,
-                fix="is the id right, and can the image's header be read?",
+                fix="check the id, and whether the image's header can be read",
             )
         return SemanticMask(*size, mask_text.read(text, form, *size, where=row.where))
 

@@ -1,4 +1,4 @@
-"""Submission files: every row decoded, every fault named; alarms for what Kaggle accepts but nobody wants."""
+"""Check submission files: errors for what Kaggle refuses, alarms for what it accepts but nobody wants."""
 
 from __future__ import annotations
 
@@ -22,46 +22,53 @@ _LISTED = 5
 
 
 def row(form: Submission, image_id: str, size: tuple[int, int], text: str) -> dict[str, str]:
-    """A row by columns: id, height and width where there are such, masks as text."""
+    """Return a row by columns: id, mask as text, and the size if the competition asks for it.
+
+    Args:
+        form: columns of the submission.
+        image_id: of the image.
+        size: its height and width.
+        text: the mask.
+    """
     cells = {form.id: image_id, form.height: str(size[0]), form.width: str(size[1]), form.mask: text}
     return {column: cells[column] for column in form.columns}
 
 
 def size_of(row: Row, form: Submission, size: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Height and width of a row's image: those it tells, where there are such columns, else the known ones.
+    """Return height and width of a row's image: from the row if it has such columns, else `size`.
 
     Args:
         row: of the submission.
         form: its columns.
-        size: of the image, None if not known.
+        size: height and width of the image, None if not known.
 
     Raises:
-        KitError: the row tells no size, or another one than that of the image.
+        KitError: the row's size is no size, or not that of the image.
     """
     if not form.height:
         return size
     height, width = (_pixels(row, column) for column in (form.height, form.width))
     if size is not None and size != (height, width):
         raise KitError(
-            f"height and width are {height} and {width}, those of the image {size[0]} and {size[1]}",
+            f"height and width are {height} and {width}, but the image has {size[0]} and {size[1]}",
             where=row.where,
-            fix="write the size of the original image; masks have to be of that size too",
+            fix="write the size of the original image, and masks of that size",
         )
     return height, width
 
 
 def repeated(ids: Iterable[str]) -> list[str]:
-    """Ids that occur more than once, in order of first occurrence."""
+    """Return the ids that occur more than once, in order of first occurrence."""
     return [key for key, count in Counter(ids).items() if count > 1]
 
 
 def check_ids(report: Report, rows: Sequence[Row], ids: Sequence[str]) -> None:
-    """Every id and no other; repeated ones `decode` reports.
+    """Report missing ids, unknown ids and ids with blanks around them; `decode` reports repeated ones.
 
     Args:
         report: gets the errors.
         rows: of the submission.
-        ids: those to predict.
+        ids: the ids to predict.
     """
     given, wanted = dict.fromkeys(row.id for row in rows), dict.fromkeys(ids)
     missing = [key for key in wanted if key not in given]
@@ -78,9 +85,14 @@ def check_ids(report: Report, rows: Sequence[Row], ids: Sequence[str]) -> None:
             unknown,
             "id is not among the images to predict",
             "ids are not among the images to predict",
-            "leave them out; is this the file of another data set?",
+            "remove them; is this the file of another data set?",
         ),
-        (spaced, "id has blanks around it", "ids have blanks around them", "Kaggle takes them for other ids"),
+        (
+            spaced,
+            "id has blanks around it",
+            "ids have blanks around them",
+            "remove the blanks; to Kaggle these are other ids",
+        ),
     ):
         if faults:
             more = f" and {len(faults) - _LISTED} more" if len(faults) > _LISTED else ""
@@ -91,18 +103,18 @@ def check_ids(report: Report, rows: Sequence[Row], ids: Sequence[str]) -> None:
 def decode(
     report: Report, rows: Iterable[Row], decoder: Decoder, sizes: Mapping[str, tuple[int, int]]
 ) -> dict[str, Prediction]:
-    """Predictions of all rows that can be decoded; errors of the others go to the report.
+    """Return the predictions of all rows that can be decoded; report the others as errors.
 
     Args:
         report: gets the errors.
         rows: of the submission.
         decoder: `Competition.decode_row`.
-        sizes: id -> height and width, as far as known.
+        sizes: id -> (height, width), as far as known.
     """
     predictions: dict[str, Prediction] = {}
     for row in rows:
         if row.id in predictions:
-            report.error(f"id {row.id} is there twice", row.where, "write one row an id")
+            report.error(f"id {row.id} is there twice", row.where, "write one row per id")
             continue
         try:
             predictions[row.id] = decoder(row, sizes.get(row.id))
@@ -112,7 +124,7 @@ def decode(
 
 
 def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:
-    """Alarms for all masks empty, a mask over everything, all rows or all scores alike; facts on the way."""
+    """Raise alarms: all masks empty, a mask that covers its image, equal rows, equal scores; add facts."""
     areas = {key: areas_of(prediction) for key, prediction in predictions.items()}
     empty = [key for key, found in areas.items() if not found.any()]
     report.facts["rows"] = float(len(predictions))
@@ -125,28 +137,28 @@ def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:
         return
     full = [key for key, p in predictions.items() if (areas[key] == p.height * p.width).any() and p.height]
     if full:
-        more = f", and so in {len(full) - 1} more" if len(full) > 1 else ""
-        text = f"a mask of image {full[0]} covers everything{more}"
+        more = f", and so do masks in {len(full) - 1} more" if len(full) > 1 else ""
+        text = f"a mask of image {full[0]} covers the whole image{more}"
         report.alarm(text, report.subject, "check the threshold, and whether mask and background are swapped")
     _alarm_if_alike(report, predictions)
     scores = [p.scores for p in predictions.values() if isinstance(p, Instances)]
     ranked = np.concatenate(scores) if scores else np.zeros(0)
     if len(ranked) > 1 and np.all(ranked == ranked[0]):
         text = f"all {len(ranked)} detections have the score {ranked[0]:g}"
-        report.alarm(text, report.subject, "the metric ranks by score; were the scores lost?")
+        report.alarm(text, report.subject, "the metric sorts detections by score; were the scores lost?")
 
 
 def _pixels(row: Row, column: str) -> int:
     text = row.cells[column].strip()
     if not re.fullmatch("[0-9]{1,9}", text) or int(text) == 0:
         raise KitError(
-            f"{column} is {text[:20]!r}, no count of pixels", where=row.where, fix="write it in pixels"
+            f"{column} is {text[:20]!r}, no number of pixels", where=row.where, fix="write a number of pixels"
         )
     return int(text)
 
 
 def areas_of(prediction: Prediction) -> NDArray[np.int64]:
-    """Pixels of every mask of an image, (n,); none for an image without."""
+    """Return the pixels of every mask of an image, (n,); an empty array if there is no mask."""
     if isinstance(prediction, SemanticMask):
         return np.array([rle.area(prediction.runs)] if len(prediction.runs) else [], np.int64)
     return mask_set.decode(prediction.masks, prediction.height, prediction.width).areas()

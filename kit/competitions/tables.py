@@ -1,4 +1,4 @@
-"""CSV files of competitions, read with every fault named by its line."""
+"""Read the CSV files of competitions; every error names the line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from kit.errors import KitError
 
 _FIELD_LIMIT = 2**31 - 1
-"""The most every platform allows (C long); a slide's run lengths take many MB, csv's default is 128 KiB."""
+"""Bytes of one cell. A slide's run lengths take many MB, csv allows 128 KiB by default."""
 
 
 @dataclass(frozen=True)
@@ -31,26 +31,27 @@ class Row:
 
     @property
     def id(self) -> str:
-        """The cell of the ids' column, without blanks around it."""
+        """Return the id, without blanks around it."""
         return self.cells[self.key].strip()
 
     @property
     def where(self) -> str:
-        """File, line and id, for messages."""
+        """Return file, line and id, for messages."""
         return f"{self.path}:{self.line}" + (f" (id {self.id})" if self.key in self.cells else "")
 
 
 def read_table(path: Path, columns: Sequence[str], *, more: bool = False, key: str = "id") -> list[Row]:
-    """All rows of a CSV file.
+    """Return all rows of a CSV file.
 
     Args:
         path: the file, UTF-8 with or without a byte order mark.
-        columns: those it must have, in any order.
-        more: whether it may have others too.
+        columns: the columns it must have, in any order.
+        more: whether it may have other columns too.
         key: column of the ids.
 
     Raises:
-        KitError: missing, empty, no CSV, other columns, no rows, or a row of another length (names the line).
+        KitError: the file is missing, empty or no CSV; its columns are others; it has no rows; or a row has
+            another number of fields than the header (names the line).
     """
     rows = list(_rows(path, columns, more=more, key=key))
     if not rows:
@@ -59,7 +60,7 @@ def read_table(path: Path, columns: Sequence[str], *, more: bool = False, key: s
 
 
 def header_of(path: Path) -> list[str]:
-    """Columns named in a CSV file's first line; empty if there is no such file or it cannot be read."""
+    """Return the columns in a CSV file's first line; empty if the file is missing or not readable."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             return next(csv.reader([stream.readline(1 << 16)]), [])
@@ -69,7 +70,7 @@ def header_of(path: Path) -> list[str]:
 
 def _rows(path: Path, columns: Sequence[str], *, more: bool, key: str) -> Iterator[Row]:
     expected = f"the first line has to {'name' if more else 'be'}: {','.join(columns)}"
-    # A setting of the whole process, only ever raised.
+    # This limit holds for the whole process, so it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:

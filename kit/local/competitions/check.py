@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from kit.competitions.definition import ID, Split
-from kit.competitions.layout import SAMPLE_SUBMISSION
+from kit.competitions.recognition import SAMPLE_SUBMISSION
 from kit.competitions.report import Report
 from kit.competitions.submissions import areas_of, repeated
 from kit.errors import KitError

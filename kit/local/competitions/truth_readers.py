@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from kit.competitions import mask_text
 from kit.competitions.definition import ID, Definition, Images, Kind, Truth
-from kit.competitions.files import PathPattern
+from kit.competitions.path_pattern import PathPattern
 from kit.competitions.tables import read_table
 from kit.errors import KitError
-from kit.local.competitions import coco_files, label_images, polygon_files
+from kit.local.competitions import coco_files, mask_images, polygon_files
 from kit.local.competitions.annotations import Annotation, distinct
 from kit.local.competitions.coco_files import CocoFile, CocoImage
 from kit.masks import rle
@@ -131,11 +131,11 @@ class ImageTruth(TruthReader):
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
         """The foreground, or one an instance in the order of their values."""
-        label_HW = label_images.read(entry.value, height, width, self.kind)
+        label_HW = mask_images.read(entry.value, height, width, self.kind)
         if self.kind == "semantic":
             runs = rle.encode(label_HW != 0)
             return [Region(runs)] if len(runs) else []
-        return [Region(runs) for runs in label_images.runs_by_label(label_HW)]
+        return [Region(runs) for runs in mask_images.runs_by_label(label_HW)]
 
 
 class AnnotatedTruth(TruthReader):

@@ -57,7 +57,7 @@ def test_every_named_competition_is_a_complete_definition(name):
         (
             '"train.csv"',
             '"masks/{id}.csv"',
-            "file is 'masks/{id}.csv', but masks in text stand in one table",
+            "file is 'masks/{id}.csv', but masks in text are in one table for all images",
             "FILE [truth]",
             "such as 'train.csv'",
         ),
@@ -81,15 +81,15 @@ def test_every_named_competition_is_a_complete_definition(name):
             "tr\\u0000n/{id}",
             "train is 'tr\\x00n/{id}.tiff'",
             "FILE [images]",
-            "below the compet",
+            "write a relative path",
         ),
-        ("kind = ", 'marks = ["/etc"]\nkind = ', "marks is '/etc'", "FILE", "below the competition's folder"),
+        ("kind = ", 'marks = ["/etc"]\nkind = ', "marks is '/etc'", "FILE", "write a relative path"),
         (
             "[metric]",
             '[metadata.columns]\norgan = "organ"\n[metric]',
             "columns.organ needs a table",
             "FILE [metadata]",
-            "name it: train",
+            "name one: train",
         ),
         (
             "[metric]",
@@ -124,20 +124,20 @@ def test_every_named_competition_is_a_complete_definition(name):
         ),
         ('"train.csv"', "7", "truth.file is 7, not a text", "FILE", "write a text"),
         ('"train.csv"', "true", "truth.file is True, not a text", "FILE", "write a text"),
-        ('"train.csv"', '"../t.csv"', "file is '../t.csv'", "FILE [truth]", "below the competition's folder"),
-        ('"train.csv"', '"/t.csv"', "file is '/t.csv'", "FILE [truth]", "below the competition's folder"),
-        ('file = "train.csv"', 'file = "t.csv"\nfirst = 2', "first is 2", "FILE [truth]", "is 0 or 1"),
+        ('"train.csv"', '"../t.csv"', "file is '../t.csv'", "FILE [truth]", "write a relative path"),
+        ('"train.csv"', '"/t.csv"', "file is '/t.csv'", "FILE [truth]", "write a relative path"),
+        ('file = "train.csv"', 'file = "t.csv"\nfirst = 2', "first is 2", "FILE [truth]", "write 0 or 1"),
         (
             "test/{id}.tiff",
             "test/*.tiff",
-            "test is 'test/*.tiff', no pattern of TIFFs",
+            "test is 'test/*.tiff', which is no path of TIFF files",
             "FILE [images]",
             "{id} for the",
         ),
         (
             "test/{id}.tiff",
             "test/{id}.jpg",
-            "no pattern of TIFFs",
+            "which is no path of TIFF files",
             "FILE [images]",
             "such as 'train/{id}.tiff'",
         ),
@@ -159,7 +159,7 @@ def test_every_named_competition_is_a_complete_definition(name):
         (
             '"mean Dice"',
             '"AP"',
-            "iou does not go with AP",
+            "iou does not fit the metric 'AP'",
             "FILE [metric]",
             "AP needs one number or more, Dice none",
         ),
@@ -173,7 +173,7 @@ def test_every_named_competition_is_a_complete_definition(name):
         (
             '[submission]\nmask = "rle"',
             '[submission]\nmask = "rle"\nheight = "h"',
-            "there is one of height and width",
+            "only one of height and width is given",
             "FILE [submission]",
             "name both columns, or neither",
         ),
@@ -189,14 +189,14 @@ def test_every_named_competition_is_a_complete_definition(name):
             "[metadata]\npixel_size = 0.0\n[metric]",
             "pixel_size is 0.0",
             "FILE [metadata]",
-            "than 0",
+            "above 0",
         ),
         (
             "[metric]",
             "[metadata]\npixel_sizes = {lung = nan}\n[metric]",
             "lung is nan",
             "FILE [metadata]",
-            "micrometres, larger than 0",
+            "micrometres, above 0",
         ),
         (
             "[metric]",
@@ -215,9 +215,9 @@ def test_every_named_competition_is_a_complete_definition(name):
         (
             'file = "train.csv"',
             'file = "t.csv"\nscored = ["a"]',
-            "are types of polygons",
+            "name types of polygons, but form is 'text'",
             "FILE [truth]",
-            "text",
+            "remove both keys",
         ),
         (
             "name = ",
@@ -229,7 +229,7 @@ def test_every_named_competition_is_a_complete_definition(name):
         (
             '"glands"',
             '"kidney"',
-            "as that of a competition the kit knows",
+            "the name of a competition the kit knows",
             "FILE",
             "give it a name of its own",
         ),
@@ -248,20 +248,25 @@ def test_what_is_wrong_is_said_with_its_key_and_remedy(refusal, fault):
 @pytest.mark.parametrize(
     ("old", "new", "problem", "fix"),
     [
-        ("", "", "submission.encoding is 'pairs', which has blanks inside", "encoding = 'coco'"),
-        ("iou = 0.5", "iou = [0, 0.5]", "iou is [0.0, 0.5]", "larger than 0"),
+        ("", "", "submission.encoding is 'pairs', whose text has blanks inside", "encoding = 'coco'"),
+        ("iou = 0.5", "iou = [0, 0.5]", "iou is [0.0, 0.5]", "numbers above 0"),
         ("iou = 0.5", "iou = true", "metric.iou is True, not a number", "write a number"),
-        ("iou = 0.5", "iou = []", "iou does not go with AP", "one number or more"),
-        ("iou = 0.5", "iou = 60", "iou is [60.0]", "at most 1"),
-        ("iou = 0.5", "iou = [0.6, 0.5]", "iou is [0.6, 0.5]", "once, ascending"),
+        ("iou = 0.5", "iou = []", "iou does not fit the metric 'AP'", "one number or more"),
+        ("iou = 0.5", "iou = 60", "iou is [60.0]", "up to 1"),
+        ("iou = 0.5", "iou = [0.6, 0.5]", "iou is [0.6, 0.5]", "once, in ascending order"),
         ("iou = 0.5", 'iou = ["0.5"]', "metric.iou is '0.5', not a number", "write a number"),
         ('mask = "rle"\n[metric]', 'mask = "rle"\nlabel = "a b"\n[metric]', "label is 'a b'", "one word"),
-        ('mask = "rle"\n[metric]', 'mask = "id"\n[metric]', "a column is named twice: id, id", "own name"),
+        (
+            'mask = "rle"\n[metric]',
+            'mask = "id"\n[metric]',
+            "a column is named twice: id, id",
+            "another name",
+        ),
         (
             'form = "text"',
             'form = "polygons"\nscored = ["a"]\nignored = ["a"]',
             "'a' is both scored and ignored",
-            "keep one",
+            "remove it from one",
         ),
     ],
 )
@@ -273,7 +278,7 @@ def test_what_is_wrong_with_instances_is_said(refusal, old, new, problem, fix):
 
 def test_ignored_types_are_for_instances(refusal):
     text = COMPLETE.replace('form = "text"', 'form = "polygons"\nignored = ["blurred"]')
-    assert refusal(text)[0] == "truth.ignored is for instances"
+    assert refusal(text)[0] == "truth.ignored works for instances only"
 
 
 def test_a_file_that_is_not_there_and_a_file_like_another_without_name(tmp_path, refusal):

@@ -54,7 +54,7 @@ def test_one_mask_covering_everything(each):
     one, all_of_it = (prediction(each.competition, mask_HW) for mask_HW in (PART, FULL))
     if each.competition.kind == "instance":
         one.scores[:] = 0.3
-    assert alarms(validated(each, cc=one, dd=all_of_it)) == ["a mask of image dd covers everything"]
+    assert alarms(validated(each, cc=one, dd=all_of_it)) == ["a mask of image dd covers the whole image"]
     nearly_HW = FULL.copy()
     nearly_HW[-1, -1] = False
     nearly = prediction(each.competition, nearly_HW)
@@ -80,7 +80,7 @@ def test_some_rows_alike_are_counted_and_named(kidney):
 def test_many_full_masks_are_one_alarm(each):
     full = prediction(each.competition, FULL)
     (first, *_) = alarms(validated(each, cc=full, dd=full))
-    assert first == "a mask of image cc covers everything, and so in 1 more"
+    assert first == "a mask of image cc covers the whole image, and so do masks in 1 more"
 
 
 def test_a_file_far_from_the_training_images_is_an_alarm(each):

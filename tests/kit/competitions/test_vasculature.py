@@ -135,13 +135,13 @@ def test_a_polygon_file_that_is_missing_or_no_text_is_named(vasculature):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        (f"0 0.5 {GOOD} 0", "prediction string has 7 parts, no multiple of 3"),
-        (f"1 0.5 {GOOD}", "label is '1', the only one is 0"),
-        (f"0 nan {GOOD}", "score is 'nan', no number in [0, 1]"),
-        (f"0 1.5 {GOOD}", "score is '1.5', no number in [0, 1]"),
-        (f"0 -0.1 {GOOD}", "score is '-0.1', no number in [0, 1]"),
-        (f"0 inf {GOOD}", "score is 'inf', no number in [0, 1]"),
-        (f"0 high {GOOD}", "score is 'high', no number in [0, 1]"),
+        (f"0 0.5 {GOOD} 0", "prediction string has 7 parts, which is no multiple of 3"),
+        (f"1 0.5 {GOOD}", "label is '1', it has to be 0"),
+        (f"0 nan {GOOD}", "score is 'nan', it has to be a number in [0, 1]"),
+        (f"0 1.5 {GOOD}", "score is '1.5', it has to be a number in [0, 1]"),
+        (f"0 -0.1 {GOOD}", "score is '-0.1', it has to be a number in [0, 1]"),
+        (f"0 inf {GOOD}", "score is 'inf', it has to be a number in [0, 1]"),
+        (f"0 high {GOOD}", "score is 'high', it has to be a number in [0, 1]"),
         ("0 0.5 ???", "mask is no base64"),
         ("0 0.5 AAAA", "mask is no zlib data"),
         (f"0 0.5 {base64.b64encode(zlib.compress(square())[:-3]).decode()}", "mask's zlib data is cut short"),
@@ -171,12 +171,12 @@ def test_scores_of_exactly_nothing_and_one_are_scores(vasculature):
 @pytest.mark.parametrize(
     ("height", "width", "shown"),
     [
-        (512, 512, "height and width are 512 and 512, those of the image 10 and 12"),
-        ("", 12, "height is '', no count of pixels"),
-        (10, "-12", "width is '-12', no count of pixels"),
-        (0, 12, "height is '0', no count of pixels"),
-        ("9" * 5000, 12, "height is '99999999999999999999', no count of pixels"),
-        ("\u0661\u0660", 12, "no count of pixels"),
+        (512, 512, "height and width are 512 and 512, but the image has 10 and 12"),
+        ("", 12, "height is '', no number of pixels"),
+        (10, "-12", "width is '-12', no number of pixels"),
+        (0, 12, "height is '0', no number of pixels"),
+        ("9" * 5000, 12, "height is '99999999999999999999', no number of pixels"),
+        ("\u0661\u0660", 12, "no number of pixels"),
     ],
 )
 def test_a_wrong_size_is_said(vasculature, height, width, shown):

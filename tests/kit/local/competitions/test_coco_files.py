@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from kit.competitions.files import PathPattern
+from kit.competitions.path_pattern import PathPattern
 from kit.errors import KitError
 from kit.local.competitions import coco_files
 

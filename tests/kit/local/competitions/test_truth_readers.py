@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kit.competitions.definition import Truth
-from kit.competitions.files import PathPattern
+from kit.competitions.path_pattern import PathPattern
 from kit.errors import KitError
 from kit.local.competitions import truth_readers
 from kit.local.competitions.polygon_files import Outlines

@@ -1,4 +1,4 @@
-"""Files of images: a path with `{id}` in it, filled in and found again."""
+"""Paths with `{id}` in them: id -> path, files on disk -> ids, file name in a table -> id."""
 
 from __future__ import annotations
 
@@ -12,36 +12,42 @@ from kit.competitions.definition import ID
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; False, too, for a path no file can have, such as one with a very long id."""
+    """Return whether a file is there; False for impossible paths, too, such as one with a very long id."""
     return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for such
 
 
 @dataclass(frozen=True)
 class PathPattern:
-    """A path below a folder, with `{id}` once or more.
+    """A path below a folder, with `{id}` in it once or more.
+
+    With the text "train/{id}/im_{id}.tif" and a folder "data":
+
+        path("data", "7")            data/train/7/im_7.tif
+        ids("data")                  every x for which data/train/x/im_x.tif is there
+        id_of("7/im_7.png")          "7"
 
     Attributes:
-        text: such as "train/{id}.tiff" or "train/{id}/images/{id}.tif".
+        text: the path, e.g. "train/{id}.tiff".
     """
 
     text: str
 
     def path(self, folder: Path, image_id: str) -> Path:
-        """The file of an id; it need not exist."""
+        """Return the path of an id's file; it need not exist."""
         return folder / self.text.replace(ID, image_id)
 
     def ids(self, folder: Path) -> list[str]:
-        """Ids of the files there are, sorted; hidden files are none (macOS leaves one beside every image)."""
+        """Return the ids of the files in a folder, sorted; hidden files (macOS makes some) do not count."""
         form = _form(self.text)
         wanted = re.sub(r"\*+", "*", "*".join(map(glob.escape, self.text.split(ID))))
         names = (path.relative_to(folder).as_posix() for path in folder.glob(wanted))
         return sorted({match[1] for name in names if (match := form.fullmatch(name))})
 
     def id_of(self, name: str) -> str | None:
-        """The id of the image that a file name in some table means; None if it means none.
+        """Return the id that a file name in some table means, None if it fits no image.
 
-        Neither the suffix nor folders in front of the last `{id}` count, so "train/{id}.tif" finds "a" in
-        "a.png", "train/a.tif" and "/slides/a.tif".
+        The suffix and the folders in front of the last part with `{id}` may differ. For "train/{id}.tif" the
+        names "a.png", "train/a.tif" and "/slides/a.tif" all mean "a".
         """
         try:
             given = PurePosixPath(name.replace("\\", "/")).with_suffix("").parts
@@ -54,6 +60,9 @@ class PathPattern:
 
 
 def _form(text: str) -> re.Pattern[str]:
-    """What a pattern's paths are like, the id being the group."""
+    r"""Return a regular expression of a pattern's paths; its first group is the id.
+
+    "x/im_{id}_of_{id}.tif" -> x/im_([^/.][^/]*?)_of_\1\.tif, so that both places have to hold the same id.
+    """
     first, *others = (re.escape(part) for part in text.split(ID))
     return re.compile(f"{first}([^/.][^/]*?)" + r"\1".join(others))

@@ -63,7 +63,7 @@ def test_the_columns_of_the_sample_weigh_more_than_names_and_tables(kidney, body
 
 def test_data_one_folder_deeper_is_found(each):
     text = refusal(each.competition, each.root.parent)
-    assert "lies one folder deeper" in text
+    assert "is one folder deeper" in text
     assert f"use --data {each.root}" in text
 
 
@@ -71,7 +71,7 @@ def test_an_unrelated_folder_is_refused_with_what_should_be_there(each, tmp_path
     (tmp_path / "unrelated").mkdir()
     text = refusal(each.competition, tmp_path / "unrelated")
     assert f"this is not the data of {each.competition.slug}" in text
-    assert "point --data to the folder that holds sample_submission.csv" in text
+    assert "point --data to the folder with sample_submission.csv" in text
 
 
 OWN = """
@@ -105,9 +105,9 @@ def test_a_described_competition_is_recognised_by_its_table_and_columns(glands):
     assert said(competition, data) == (True, "")
     (data / "sample_submission.csv").unlink()
     assert said(competition, data) == (True, "")
-    assert "lies one folder deeper" in said(competition, data.parent)[1]
+    assert "is one folder deeper" in said(competition, data.parent)[1]
     text = said(competition, data / "test")[1]
-    assert "point --data to the folder that holds sample_submission.csv, masks.csv, test" in text
+    assert "point --data to the folder with sample_submission.csv, masks.csv, test" in text
 
 
 def test_a_described_competition_with_the_columns_of_a_known_one_is_told_from_it(glands, body):

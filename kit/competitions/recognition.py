@@ -1,4 +1,4 @@
-"""Which competition's data a folder holds."""
+"""Tell which competition's data a folder holds."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from kit.competitions.tables import header_of
 
 SAMPLE_SUBMISSION = "sample_submission.csv"
 _COMMON = {"train", "test", "train.csv", "test.csv", ""}
-"""Names that many competitions have."""
+"""Names in the folders of many competitions; they tell nothing."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What tells a competition's folder from others.
+    """What distinguishes a competition's folder from others.
 
     Attributes:
-        name: in `kit.competitions`, or of a TOML file.
+        name: short name of the competition.
         slug: Kaggle's name.
         columns: header of its sample_submission.csv.
-        truth: its truth's table and columns that has; None for other truth.
-        marks: files or folders only it has.
-        images: folder of the images to predict; where it has no marks.
+        truth: table with the truth and the columns it has to have; None if the truth is no table.
+        marks: files or folders that only this competition has.
+        images: folder of the images to predict; counts only for a competition without marks.
     """
 
     name: str
@@ -36,7 +36,11 @@ class Signature:
     images: str
 
     def evidence(self, folder: Path) -> int:
-        """How strongly a folder looks like this competition's, 0 for not at all."""
+        """Return how much a folder looks like this competition's, from 0 (not at all) to 7.
+
+        The columns of sample_submission.csv give 4 points, those of the truth's table 2, a mark 1. A folder
+        with kidney's sample_submission.csv and body's train.csv is kidney's, with 4 points to 2.
+        """
         marked = any((folder / mark).exists() for mark in self.marks)
         if not self.marks:
             marked = bool(self.images) and (folder / self.images).is_dir()
@@ -47,7 +51,7 @@ class Signature:
 
 
 def signature(definition: Definition) -> Signature:
-    """The signature of a competition."""
+    """Return the signature of a competition."""
     truth, metadata = definition.truth, definition.metadata
     patterns = (definition.images.train, definition.images.test, truth.file, metadata.train, metadata.test)
     tops = [_top(path) for path in (*patterns, *definition.marks)]
@@ -62,20 +66,20 @@ def signature(definition: Definition) -> Signature:
 
 
 def recognise(folder: Path, signatures: Sequence[Signature]) -> Signature | None:
-    """Whose data a folder holds, None if it looks like nobody's; the first of equals."""
+    """Return the signature with the most evidence (the first of equals); None if no one has any."""
     evidence = [candidate.evidence(folder) for candidate in signatures]
     best = max(evidence, default=0)
     return signatures[evidence.index(best)] if best else None
 
 
 def check_folder(report: Report, folder: Path, own: Signature, others: Mapping[str, Signature]) -> bool:
-    """Whether a folder is there and not another competition's; says what it is otherwise.
+    """Return whether a folder holds a competition's data; if not, report what it holds instead.
 
     Args:
         report: gets the error.
         folder: the data folder.
         own: signature of the competition it should hold.
-        others: of the competitions the kit knows, by name; those of the same slug share its data.
+        others: signatures of the known competitions by name; one with the same slug shares the data.
     """
     if not folder.is_dir():
         report.error("data folder is missing", str(folder), f"unpack {own.slug} there, or change --data")
@@ -95,18 +99,18 @@ def check_folder(report: Report, folder: Path, own: Signature, others: Mapping[s
         entry for entry in sorted(folder.iterdir()) if entry.is_dir() and recognise(entry, signatures) == own
     ]
     if inner:
-        report.error(f"the data of {own.slug} lies one folder deeper", str(folder), f"use --data {inner[0]}")
+        report.error(f"the data of {own.slug} is one folder deeper", str(folder), f"use --data {inner[0]}")
         return False
     known = dict.fromkeys((SAMPLE_SUBMISSION, own.truth[0] if own.truth else "", *own.marks, own.images))
     report.error(
-        f"this is not the data of {own.slug}: neither the columns nor the files of that competition are here",
+        f"this is not the data of {own.slug}: its files and their columns are not here",
         str(folder),
-        f"point --data to the folder that holds {', '.join(name for name in known if name)}",
+        f"point --data to the folder with {', '.join(name for name in known if name)}",
     )
     return False
 
 
 def _top(path: str) -> str:
-    """The first folder or the file of a path or pattern; empty if that depends on the id."""
+    """Return the first part of a path: "train" of "train/{id}.tif"; empty if it contains the id."""
     first = PurePosixPath(path).parts[:1]
     return first[0] if first and "{" not in first[0] else ""
