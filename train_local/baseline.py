@@ -6,7 +6,6 @@ darker is foreground, and for instance competitions each 8-connected component o
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, get_args
@@ -60,26 +59,22 @@ def predict_baseline(
     }
 
 
-def add_baseline_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `baseline` to a command line whose parsers set `run`."""
-    parser = verbs.add_parser("baseline", help="a submission without learning, to compare with")
-    parser.add_argument(
-        "--competition", required=True, metavar="NAME", help=f"{'|'.join(competitions.names())}|FILE.toml"
-    )
-    parser.add_argument("--data", type=Path, required=True, help="the competition's unpacked folder")
-    parser.add_argument("--out", type=Path, required=True, help="the submission.csv to write")
-    parser.add_argument("--kind", choices=get_args(Kind), default="otsu", help="default: otsu")
-    parser.set_defaults(run=_run)
+def write_baseline(competition: str | Path, data: Path, out: Path, name: Kind) -> None:
+    """Write the submission file of a baseline for a competition's test images.
 
+    Args:
+        competition: name in `kit.competitions`, or the TOML file that describes it.
+        data: its folder.
+        out: the file.
+        name: as in `predict_baseline`.
 
-def _run(arguments: argparse.Namespace) -> int:
-    module = competitions.get(arguments.competition)
-    ids = module.test_ids(arguments.data)
-    predictions = predict_baseline(arguments.competition, arguments.data, ids, arguments.kind)
+    Raises:
+        KitError: as `predict_baseline`, or the file cannot be written.
+    """
+    module = competitions.get(competition)
+    predictions = predict_baseline(competition, data, module.test_ids(data), name)
     rows = [module.row(image_id, prediction) for image_id, prediction in predictions.items()]
-    write_submission(arguments.out, module.columns, rows)
-    print(arguments.out)
-    return 0
+    write_submission(out, module.columns, rows)
 
 
 def _path(module: Competition, data: Path, image_id: str) -> Path:

@@ -1,27 +1,28 @@
-"""The typed command line: one verb a function, what it prints on stdout is for other programs."""
+"""The typed command line: one verb is one dataclass of options and one function.
+
+What a verb prints on stdout is for other programs. Libraries are imported when a verb runs, so that `--help`
+answers at once.
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from kit import competitions
+from kit.command_line import Verb, option, run_verb
+from kit.competitions.presets import PRESETS
 from kit.errors import KitError
-from kit.local.console import show_table
+from kit.typed_json import at_least
 from train_local import recipes
-from train_local.baseline import add_baseline_command
-from train_local.data.sample import add_sample_command
+from train_local.options import Options
 
 if TYPE_CHECKING:
-    from train_local.loop import Options
     from train_local.recipes.base import Recipe
 
-
-Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers returns
+_COMPETITIONS = "|".join([*sorted(PRESETS), "FILE.toml"])
 
 
 def main(argv: Sequence[str]) -> int:
@@ -30,74 +31,199 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         KitError: bad input.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m train_local",
-        description="Competition data -> weights, out-of-fold predictions, ensemble.",
+    verbs = (
+        Verb("prepare", Prepare, _prepare),
+        Verb("train", Train, _train),
+        Verb("train-all", TrainAll, _train_all),
+        Verb("ensemble", Ensemble, _ensemble),
+        Verb("recipes", Recipes, _recipes),
+        Verb("baseline", Baseline, _baseline),
+        Verb("sample", Sample, _sample),
     )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    _prepare_arguments(verbs)
-    _train_arguments(verbs)
-    _train_all_arguments(verbs)
-    _ensemble_arguments(verbs)
-    _recipes_arguments(verbs)
-    add_baseline_command(verbs)
-    add_sample_command(verbs)
-    arguments = parser.parse_args(argv)
-    code: int = arguments.run(arguments)
-    return code
+    description = "Competition data -> weights, out-of-fold predictions, ensemble."
+    return run_verb(argv, verbs, prog="python -m train_local", description=description)
 
 
-def _prepare_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser(
-        "prepare", help="check the competition's files, build folds and training arrays"
-    )
-    parser.add_argument(
-        "competition", metavar="COMPETITION", help=f"{'|'.join(competitions.names())}|FILE.toml"
-    )
-    parser.add_argument("--data", type=Path, required=True, help="the competition's unpacked folder")
-    parser.add_argument("--out", type=Path, required=True, help="the prepared folder to write")
-    parser.add_argument(
-        "--folds", type=int, help="number of folds (default: published, or as many as groups allow)"
-    )
-    parser.add_argument(
-        "--split", choices=("group", "strips", "stratified"), help="default: strips for tiles, else group"
-    )
-    parser.add_argument("--seed", type=int, default=42, help="of the split (default: 42)")
-    parser.add_argument(
-        "--scale",
-        type=_scale,
-        nargs="+",
-        help="training resolutions of slides, e.g. 1/3 (default: all recipes')",
-    )
-    parser.set_defaults(run=_prepare)
+def _scale(text: str) -> float:
+    """A resolution written as a number or a fraction: "1/3"."""
+    above, _, below = text.partition("/")
+    try:
+        return float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError) as error:
+        raise KitError("a resolution is a number such as 1, 1/2 or 1/3") from error
 
 
-def _prepare(arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Prepare:
+    """Check the competition's files, build folds and training arrays."""
+
+    competition: str = field(metadata=option(_COMPETITIONS, metavar="COMPETITION", positional=True))
+    data: Path = field(metadata=option("the competition's unpacked folder", metavar="DIR"))
+    out: Path = field(metadata=option("the prepared folder to write", metavar="DIR"))
+    folds: int | None = field(
+        default=None,
+        metadata=option("number of folds (default: published, or as many as groups allow)", metavar="N"),
+    )
+    split: Literal["group", "strips", "stratified"] | None = field(
+        default=None, metadata=option("how images become folds (default: strips for tiles, else group)")
+    )
+    seed: int = field(default=42, metadata=option("of the split", metavar="N"))
+    scale: tuple[float, ...] = field(
+        default=(),
+        metadata=option(
+            "training resolutions of slides, e.g. 1/3 (default: all recipes')", metavar="SCALE", read=_scale
+        ),
+    )
+
+
+def _prepare(options: Prepare) -> int:
+    from kit import competitions
     from train_local.data import prepare, slides
 
-    source = competitions.get(arguments.competition)
-    scales = arguments.scale or sorted(
+    source = competitions.get(options.competition)
+    scales = options.scale or sorted(
         {form.data.scale for form in _all_forms() if recipes.suits(form, source.name, source.kind)}
     )
     made = prepare.prepare(
-        arguments.competition,
-        arguments.data,
-        arguments.out,
+        options.competition,
+        options.data,
+        options.out,
         reductions=[slides.reduction_of(scale) for scale in scales] if source.kind == "semantic" else [],
-        fold_count=arguments.folds,
-        split=arguments.split,
-        seed=arguments.seed,
+        fold_count=options.folds,
+        split=options.split,
+        seed=options.seed,
     )
     prepare.show(made)
     return 0
 
 
-def _scale(text: str) -> float:
-    above, _, below = text.partition("/")
-    try:
-        return float(above) / float(below or 1)
-    except (ValueError, ZeroDivisionError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no resolution; write 1, 1/2, 1/3, ...") from error
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What one training run and all of them share."""
+
+    prepared: Path = field(metadata=option("folder that `prepare` wrote", metavar="DIR"))
+    out: Path = field(metadata=option("folder of all runs", metavar="DIR"))
+    tiny: bool = field(default=False, metadata=option("the small form, for a CPU and a few minutes"))
+    views: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "to predict held-out images under, instead of the recipe's: hflip, rot90@0.8, identity+vflip",
+            metavar="VIEW",
+        ),
+    )
+    checkpoints: Path | None = field(
+        default=None, metadata=option("folder of published checkpoints recipes start from", metavar="DIR")
+    )
+    options: Options = field(default_factory=Options)
+
+    def recipe(self, name: str) -> Recipe:
+        """Return the recipe of a name, as `tiny` and `views` change it."""
+        recipe = recipes.get(name)
+        recipe = recipe.tiny() if self.tiny else recipe
+        return replace(recipe, views=self.views) if self.views else recipe
+
+
+def _fold(text: str) -> str:
+    """A fold's index, or "all"."""
+    if text != "all" and not text.isdigit():
+        raise KitError("a fold is a number from 0, or all")
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train one recipe; killed and run again, it goes on."""
+
+    recipe: str = field(
+        metadata=option(
+            "as `recipes` lists it",
+            positional=True,
+            choices=lambda: sorted([*recipes.names(), *recipes.stage_names()]),
+        )
+    )
+    training: Training
+    fold: str = field(default="0", metadata=option("index of the fold, or all of the recipe's", read=_fold))
+    seed: int | None = field(default=None, metadata=option("default: the recipe's", metavar="N"))
+
+
+def _train(options: Train) -> int:
+    from train_local.data import prepared
+    from train_local.planned_runs import PlannedRun
+    from train_local.train import train
+
+    shared = options.training
+    data, recipe = prepared.load(shared.prepared), shared.recipe(options.recipe)
+    every = [fold for fold in recipe.folds if fold < len(data.folds)]
+    for fold in every if options.fold == "all" else [int(options.fold)]:
+        planned = PlannedRun(recipe, fold)
+        run, initial = planned.ready(data, shared.out, seed=options.seed, published=shared.checkpoints)
+        print(json.dumps({"run": str(run.folder), **train(run, data, shared.options, initial=initial)}))
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainAll:
+    """Train every recipe and fold of the prepared data, in order."""
+
+    training: Training
+    only: str | None = field(
+        default=None,
+        metadata=option("runs whose name matches, e.g. 'unet*' or '*.fold0'", metavar="PATTERN"),
+    )
+    jobs: Annotated[int, at_least(1)] = field(
+        default=1, metadata=option("runs that train side by side", metavar="N")
+    )
+    dry_run: bool = field(default=False, metadata=option("print the plan, train nothing"))
+
+
+def _train_all(options: TrainAll) -> int:
+    from train_local.data import prepared
+    from train_local.planned_runs import plan_runs
+    from train_local.train_all import train_all
+
+    shared = options.training
+    data = prepared.load(shared.prepared)
+    train_all(
+        plan_runs([shared.recipe(name) for name in recipes.names()], data),
+        data,
+        shared.out,
+        shared.options,
+        published=shared.checkpoints,
+        only=options.only,
+        dry_run=options.dry_run,
+        at_once=options.jobs,
+    )
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Choose members, rungs, weights and thresholds from out-of-fold predictions."""
+
+    prepared: Path = field(metadata=option("folder that `prepare` wrote", metavar="DIR"))
+    runs: Path = field(metadata=option("folder of all runs", metavar="DIR"))
+    out: Path = field(metadata=option("ensemble.json to write; weights/ goes beside it", metavar="FILE"))
+    keep_all: bool = field(default=False, metadata=option("keep passes that do not raise the metric, too"))
+
+
+def _ensemble(options: Ensemble) -> int:
+    from train_local import ensemble
+    from train_local.data import prepared
+
+    data = prepared.load(options.prepared)
+    runs = ensemble.find_finished_runs(data, options.runs)
+    made = ensemble.build_ensemble(data, runs, keep_all=options.keep_all)
+    ensemble.write_ensemble(made, runs, options.out)
+    ensemble.show_ensemble(made)
+    print(options.out)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipes:
+    """List what can be trained."""
+
+    json: bool = field(default=False, metadata=option("machine-readable, on stdout"))
 
 
 def _all_forms() -> list[Recipe]:
@@ -107,147 +233,11 @@ def _all_forms() -> list[Recipe]:
     return [*stages, *members, *(recipe.tiny() for recipe in members)]
 
 
-def _data_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--prepared", type=Path, required=True, help="folder that `prepare` wrote")
-    parser.add_argument("--out", type=Path, required=True, help="folder of all runs")
-    parser.add_argument("--tiny", action="store_true", help="the small form, for a CPU and a few minutes")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
-    parser.add_argument("--max-seconds", type=float, help="end each run cleanly after this much time")
-    parser.add_argument("--workers", type=int, help="data loader processes (default: the recipe's)")
-    parser.add_argument(
-        "--threads", type=int, default=1, help="of the CPU, where there is no GPU (default: 1)"
-    )
-    parser.add_argument("--checkpoint-seconds", type=float, default=300.0, help="default: 300")
-    parser.add_argument(
-        "--views",
-        nargs="+",
-        metavar="VIEW",
-        help="to predict held-out images under, instead of the recipe's: hflip, rot90@0.8, identity+vflip",
-    )
-    parser.add_argument("--checkpoints", type=Path, help="folder of published checkpoints recipes start from")
+def _recipes(options: Recipes) -> int:
+    from kit.local.console import show_table
 
-
-def _options(arguments: argparse.Namespace) -> Options:
-    from train_local.loop import Options
-
-    for name in ("max_seconds", "workers"):
-        value = getattr(arguments, name)
-        if value is not None and value < 0:
-            raise KitError(f"{value} is negative", where=f"--{name.replace('_', '-')}", fix="give 0 or more")
-    return Options(
-        device=arguments.device,
-        max_seconds=arguments.max_seconds,
-        workers=arguments.workers,
-        checkpoint_seconds=arguments.checkpoint_seconds,
-        threads=max(arguments.threads, 1),
-    )
-
-
-def _train_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser("train", help="train one recipe; killed and run again, it goes on")
-    parser.add_argument("recipe", choices=sorted([*recipes.names(), *recipes.stage_names()]))
-    _data_arguments(parser)
-    parser.add_argument("--fold", default="0", help="index, or all of the recipe's (default: 0)")
-    parser.add_argument("--seed", type=int, help="default: the recipe's")
-    parser.set_defaults(run=_train)
-
-
-def _train(arguments: argparse.Namespace) -> int:
-    from train_local.data import prepared
-    from train_local.planned_runs import PlannedRun
-    from train_local.train import train
-
-    data, options = prepared.load(arguments.prepared), _options(arguments)
-    recipe = _form(arguments.recipe, arguments)
-    if arguments.fold == "all":
-        folds = [fold for fold in recipe.folds if fold < len(data.folds)]
-    elif arguments.fold.isdigit():
-        folds = [int(arguments.fold)]
-    else:
-        raise KitError(f"{arguments.fold!r} is no fold", where="--fold", fix="give a number from 0, or all")
-    for fold in folds:
-        planned = PlannedRun(recipe, fold)
-        run, initial = planned.ready(
-            data, arguments.out, seed=arguments.seed, published=arguments.checkpoints
-        )
-        print(json.dumps({"run": str(run.folder), **train(run, data, options, initial=initial)}))
-    return 0
-
-
-def _form(name: str, arguments: argparse.Namespace) -> Recipe:
-    recipe = recipes.get(name)
-    recipe = recipe.tiny() if arguments.tiny else recipe
-    return replace(recipe, views=tuple(arguments.views)) if arguments.views else recipe
-
-
-def _train_all_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser("train-all", help="every recipe and fold of the prepared data, in order")
-    _data_arguments(parser)
-    parser.add_argument(
-        "--only", metavar="PATTERN", help="runs whose name matches, e.g. 'unet*' or '*.fold0'"
-    )
-    parser.add_argument("--jobs", type=int, default=1, help="runs that train side by side (default: 1)")
-    parser.add_argument("--dry-run", action="store_true", help="print the plan, train nothing")
-    parser.set_defaults(run=_train_all)
-
-
-def _train_all(arguments: argparse.Namespace) -> int:
-    from train_local.data import prepared
-    from train_local.planned_runs import plan_runs
-    from train_local.train_all import train_all
-
-    data = prepared.load(arguments.prepared)
-    forms = [_form(name, arguments) for name in recipes.names()]
-    train_all(
-        plan_runs(forms, data),
-        data,
-        arguments.out,
-        _options(arguments),
-        published=arguments.checkpoints,
-        only=arguments.only,
-        dry_run=arguments.dry_run,
-        at_once=arguments.jobs,
-    )
-    return 0
-
-
-def _ensemble_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser(
-        "ensemble", help="members, rungs, weights and thresholds from out-of-fold predictions"
-    )
-    parser.add_argument("--prepared", type=Path, required=True, help="folder that `prepare` wrote")
-    parser.add_argument("--runs", type=Path, required=True, help="folder of all runs")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="ensemble.json to write; weights/ goes beside it"
-    )
-    parser.add_argument(
-        "--keep-all", action="store_true", help="keep passes that do not raise the metric, too"
-    )
-    parser.set_defaults(run=_ensemble)
-
-
-def _ensemble(arguments: argparse.Namespace) -> int:
-    from train_local import ensemble
-    from train_local.data import prepared
-
-    data = prepared.load(arguments.prepared)
-    runs = ensemble.find_finished_runs(data, arguments.runs)
-    made = ensemble.build_ensemble(data, runs, keep_all=arguments.keep_all)
-    ensemble.write_ensemble(made, runs, arguments.out)
-    ensemble.show_ensemble(made)
-    print(arguments.out)
-    return 0
-
-
-def _recipes_arguments(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    parser = verbs.add_parser("recipes", help="what can be trained")
-    parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
-    parser.set_defaults(run=_recipes)
-
-
-def _recipes(arguments: argparse.Namespace) -> int:
     forms = _all_forms()
-    if arguments.json:
+    if options.json:
         print(json.dumps([form.as_dict() for form in forms], indent=1))
         return 0
     rows = []
@@ -262,4 +252,40 @@ def _recipes(arguments: argparse.Namespace) -> int:
         )
     headings = ("name", "competition", "length", "batch", "folds", "views", "starts from")
     show_table("recipes", headings, rows)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Write a submission without learning, to compare with."""
+
+    competition: str = field(metadata=option(_COMPETITIONS, metavar="NAME"))
+    data: Path = field(metadata=option("the competition's unpacked folder", metavar="DIR"))
+    out: Path = field(metadata=option("the submission.csv to write", metavar="FILE"))
+    kind: Literal["otsu", "otsu-smoothed", "all-foreground"] = field(
+        default="otsu", metadata=option("how it finds foreground")
+    )
+
+
+def _baseline(options: Baseline) -> int:
+    from train_local.baseline import write_baseline
+
+    write_baseline(options.competition, options.data, options.out, options.kind)
+    print(options.out)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Make the sample data sets from the labelled source images."""
+
+    source: Path = field(metadata=option("folder with the labelled source images", metavar="DIR"))
+    out: Path = field(default=Path("sample"), metadata=option("folder to fill", metavar="DIR"))
+
+
+def _sample(options: Sample) -> int:
+    from train_local.data.sample import make_sample
+
+    make_sample(options.source, options.out)
+    print(options.out)
     return 0

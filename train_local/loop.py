@@ -35,33 +35,12 @@ from train_local.evaluate import Validation
 from train_local.initial_weights import InitialWeights, load_initial_weights
 from train_local.logs import Log
 from train_local.optimise import make_optimiser, set_learning_rate
+from train_local.options import Options
 from train_local.runs import Run
 from train_local.training_setup import make_setup
 
 LOG_EVERY = 10
 """Steps between log lines; evaluations and the last step are always logged."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What may differ between two starts of one run and leaves its result alone (but see `threads`).
-
-    Attributes:
-        device: "auto", "cpu" or "cuda".
-        max_seconds: end cleanly after this much time of this start; None trains to the end.
-        workers: data loader processes; None takes the recipe's.
-        checkpoint_seconds: time between checkpoints; every evaluation writes one as well.
-        bars: draw progress bars; else say a line at each evaluation.
-        threads: of the CPU's arithmetic, when training on it. More than one also changes the order of sums,
-            and with it the last bits of the result; and on a busy machine they cost more than they bring.
-    """
-
-    device: str = "auto"
-    max_seconds: float | None = None
-    workers: int | None = None
-    checkpoint_seconds: float = 300.0
-    bars: bool = True
-    threads: int = 1
 
 
 @dataclass

@@ -15,7 +15,8 @@ from kit.models import Network, load_weights, save_weights
 from train_local.data.prepared import Prepared
 from train_local.evaluate import Predicted, member_of, predict
 from train_local.initial_weights import InitialWeights
-from train_local.loop import Options, Trainer
+from train_local.loop import Trainer
+from train_local.options import Options
 from train_local.runs import Run, claim_folder
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kit.errors import KitError
 from train_local.data.prepared import Prepared
-from train_local.loop import Options
+from train_local.options import Options
 from train_local.planned_runs import PlannedRun, show_plan
 from train_local.train import train
 

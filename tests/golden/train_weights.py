@@ -25,7 +25,7 @@ from kit.typed_json import to_plain
 from train_local import checkpoint, recipes
 from train_local.data.prepare import prepare
 from train_local.initial_weights import InitialWeights
-from train_local.loop import Options
+from train_local.options import Options
 from train_local.recipes.base import Recipe
 from train_local.recipes.settings import NetworkConfig
 from train_local.runs import Run, make_run

@@ -10,7 +10,7 @@ from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import score
 from train_local import baseline, ensemble, evaluate, recipes
 from train_local.data import prepare, prepared
-from train_local.loop import Options
+from train_local.options import Options
 from train_local.planned_runs import PlannedRun, plan_runs
 from train_local.train_all import train_all
 

@@ -7,7 +7,7 @@ import torch
 from kit.errors import KitError
 from kit.models import build
 from train_local.initial_weights import load_initial_weights
-from train_local.loop import Options
+from train_local.options import Options
 from train_local.planned_runs import PlannedRun, plan_runs
 from train_local.recipes.settings import NetworkConfig
 from train_local.train_all import train_all

@@ -12,7 +12,7 @@ import blobs  # beside this script
 import torch
 
 from train_local.data import prepared
-from train_local.loop import Options
+from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.train import train
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -78,17 +77,3 @@ def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
     write_text(
         folder / SUMS, "".join(f"{sha256_bytes(data)}  {name}\n" for name, data in sorted(files.items()))
     )
-
-
-def add_sample_command(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb `sample`; its parser's default `run` takes the arguments and returns the exit code."""
-    parser = subparsers.add_parser("sample", help="make the sample data sets from the labelled source images")
-    parser.add_argument("--source", type=Path, required=True, help="folder with the labelled source images")
-    parser.add_argument("--out", type=Path, default=Path("sample"), help="folder to fill (default: sample)")
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    make_sample(arguments.source, arguments.out)
-    print(arguments.out)
-    return 0

@@ -1,4 +1,3 @@
-import argparse
 import hashlib
 import os
 from pathlib import Path
@@ -12,7 +11,8 @@ from kit.images.slide import open_slide
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco, rle
-from train_local.data.sample import SUMS, add_sample_command, check_sums, make_sample, read_sums
+from train_local import cli
+from train_local.data.sample import SUMS, check_sums, make_sample, read_sums
 from train_local.data.seams import source_images
 
 ROOT = Path(__file__).parents[3]
@@ -133,22 +133,20 @@ def test_the_sample_is_what_its_source_makes(source, tmp_path):
 
 
 def test_a_missing_or_changed_source_is_named(tmp_path):
-    parser = argparse.ArgumentParser()
-    add_sample_command(parser.add_subparsers())
-    arguments = parser.parse_args(["sample", "--source", str(tmp_path), "--out", str(tmp_path / "out")])
+    arguments = ["sample", "--source", str(tmp_path), "--out", str(tmp_path / "out")]
     with pytest.raises(KitError, match="source folder bcss-tumour-regions/ is missing"):
-        arguments.run(arguments)
+        cli.main(arguments)
     folder = tmp_path / "bcss-tumour-regions"
     folder.mkdir()
     with pytest.raises(KitError, match="SHA256SUMS is missing"):
-        arguments.run(arguments)
+        cli.main(arguments)
     (folder / SUMS).write_text(f"{hashlib.sha256(b'image').hexdigest()}  1008.tif\n")
     with pytest.raises(KitError, match="file is missing") as caught:
-        arguments.run(arguments)
+        cli.main(arguments)
     assert caught.value.where == str(folder / "1008.tif")
     (folder / "1008.tif").write_bytes(b"imagf")
     with pytest.raises(KitError, match="file differs from SHA256SUMS"):
-        arguments.run(arguments)
+        cli.main(arguments)
     assert not (tmp_path / "out").exists()
 
 

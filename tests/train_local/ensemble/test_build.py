@@ -9,7 +9,7 @@ from kit.errors import KitError
 from train_local import ensemble
 from train_local.ensemble.build import order_by_cost
 from train_local.ensemble.trial import Trial, files_of, passes_of
-from train_local.loop import Options
+from train_local.options import Options
 from train_local.planned_runs import plan_runs
 from train_local.train_all import train_all
 
