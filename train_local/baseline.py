@@ -1,4 +1,4 @@
-"""Baselines without learning, so that a score has something to beat: Otsu's threshold, and everything.
+"""Baselines without learning, for a score to beat: Otsu's threshold, and all pixels as foreground.
 
 Otsu: an image's darkness (255 - grey) is split where the variance between both classes is largest; what is
 darker is foreground, and for instance competitions each 8-connected component of it is one instance.
@@ -38,7 +38,7 @@ _CONNECTIVITY = 8
 def predict_baseline(
     competition: str | Path, data: Path, ids: Iterable[str], name: Kind
 ) -> dict[str, Prediction]:
-    """Predictions of a baseline.
+    """Return the predictions of a baseline.
 
     Args:
         competition: name in `kit.competitions`, or the TOML file that describes it.
@@ -101,7 +101,7 @@ def _semantic(slide: Slide, name: Kind) -> SemanticMask:
 
 
 def _instances(slide: Slide, name: Kind) -> Instances:
-    """One instance a component, ranked by how dark it is on average; tiles are small enough for memory."""
+    """One instance for each component, ranked by its mean darkness. Tiles are small enough for memory."""
     import cv2
 
     parts = list(_masks(slide, name))
@@ -138,7 +138,7 @@ def _histogram(slide: Slide, name: Kind) -> NDArray[np.int64]:
 
 
 def _darkness(slide: Slide, top: int, name: Kind) -> NDArray[np.uint8]:
-    """255 - grey of the band that starts at `top`, smoothed with its neighbours' rows if asked for."""
+    """255 - grey of the band that starts at `top`, smoothed across its borders if the baseline says so."""
     import cv2
 
     halo = int(4 * _SIGMA) if name == "otsu-smoothed" else 0
@@ -151,7 +151,11 @@ def _darkness(slide: Slide, top: int, name: Kind) -> NDArray[np.uint8]:
 
 
 def otsu(counts: NDArray[np.int64]) -> int:
-    """Otsu's threshold (1979): the value v that maximises the variance between {<= v} and {> v}.
+    """Return Otsu's threshold (1979): the v with the largest variance between {<= v} and {> v}.
+
+    With w the pixels of a class and m its mean, the variance between both is w0 * w1 * (m0 - m1)^2. For four
+    pixels of value 1, two of 2 and four of 8: v = 1 gives 4 * 6 * (1 - 6)^2 = 600, and v = 2 gives
+    6 * 4 * (1.33 - 8)^2 = 1067. So 1 and 2 are background.
 
     Args:
         counts: histogram of the values 0, 1, 2, ...

@@ -1,4 +1,4 @@
-"""Checkpoints a run is resumed from: written whole or not at all, the last two kept, read back safely."""
+"""Checkpoints that a run is resumed from: written atomically, the last two kept, read without unpickling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"step-(\d{8})\.pt")
 
 
 def random_state() -> dict[str, Any]:
-    """The state of Python's, numpy's and torch's global generators, in types a safe unpickler takes."""
+    """Return the state of Python's, numpy's and torch's generators, in types `weights_only` accepts."""
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002 - the state of others
     return {
         "python": random.getstate(),
@@ -37,7 +37,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put the global generators where they were."""
+    """Give the global generators the state they had."""
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     kind, keys, position, has_gauss, cached = state["numpy"]
@@ -49,7 +49,7 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 
 def _found(folder: Path) -> list[tuple[int, Path]]:
-    """Completed checkpoints, newest first; a file whose JSON was never written does not count."""
+    """Return completed checkpoints, newest first; a file whose JSON was never written does not count."""
     names = (
         ((_NAME.fullmatch(path.name), path) for path in folder.glob("step-*.pt")) if folder.is_dir() else ()
     )
@@ -64,7 +64,7 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
         folder: of the run's checkpoints.
         step: optimiser steps taken.
         state: tensors and plain values.
-        identity: of the run; another run's checkpoint is never resumed from.
+        identity: of the run; a checkpoint of another run is never used.
 
     Raises:
         KitError: the disk is full or the folder cannot be written.
@@ -89,7 +89,7 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
 
 
 def load(folder: Path, *, identity: str) -> dict[str, Any] | None:
-    """The newest undamaged state, or None if there never was a checkpoint.
+    """Read the newest undamaged state; return None if there never was a checkpoint.
 
     Raises:
         KitError: there are checkpoints, but all are damaged or belong to another run.
@@ -101,7 +101,9 @@ def load(folder: Path, *, identity: str) -> dict[str, Any] | None:
         except KitError as error:
             problems.append(error)
             console().print(
-                f"checkpoint of step {step} is unusable: {error.problem}", style="yellow", markup=False
+                f"The checkpoint of step {step} cannot be used: {error.problem}.",
+                style="yellow",
+                markup=False,
             )
     if problems:
         raise KitError(

@@ -1,4 +1,4 @@
-"""A running mean of a network's parameters and buffers: what is evaluated and saved."""
+"""An exponential moving average of a network's parameters and buffers: what is evaluated and saved."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from torch import Tensor, nn
 class MovingAverage:
     """Exponential moving average of everything in a module's state dict.
 
-    The decay starts low and rises, min(decay, (1 + n) / (10 + n)) after n updates, so that short runs are not
-    held back by their random start (the rule of TensorFlow's `ExponentialMovingAverage`). Integers are
-    copied.
+    The decay starts low and rises: after n updates it is min(decay, (1 + n) / (10 + n)), the rule of
+    TensorFlow's `ExponentialMovingAverage`. So the random start is forgotten soon in short runs. For 0.995:
+
+        n       1     10    100    1000    1790 and more
+        decay   0.18  0.55  0.918  0.991   0.995
+
+    Integers (a batch norm's counter) are copied.
 
     Attributes:
         decay: its final value; 0 keeps the latest weights.
-        updates: how many there were.
+        updates: number of updates so far.
         state: the means, by name, on the module's device.
     """
 
@@ -29,7 +33,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Take in the module's present values."""
+        """Add the module's present values to the mean."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, value in module.state_dict().items():
@@ -41,7 +45,7 @@ class MovingAverage:
 
     @contextmanager
     def applied(self, module: nn.Module) -> Iterator[None]:
-        """The module with the means in it and in eval mode; its own values and mode come back afterwards."""
+        """Put the means into the module, in eval mode; restore its own values and mode afterwards."""
         own = {name: value.detach().clone() for name, value in module.state_dict().items()}
         training = module.training
         module.load_state_dict(self.state)
@@ -53,11 +57,11 @@ class MovingAverage:
             module.train(training)
 
     def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
-        """For a checkpoint."""
+        """Return what a checkpoint stores."""
         return {"updates": self.updates, "state": self.state}
 
     def load_state_dict(self, value: dict[str, int | dict[str, Tensor]]) -> None:
-        """From a checkpoint."""
+        """Take over what a checkpoint stored."""
         updates, state = value["updates"], value["state"]
         assert isinstance(updates, int)
         assert isinstance(state, dict)

@@ -1,4 +1,4 @@
-"""Validation images predicted with the engine that runs on Kaggle, scored by the competition's metric."""
+"""Predict validation images with the engine that runs on Kaggle, and score them as the competition does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from train_local.runs import Run
 
 @dataclass(frozen=True)
 class Predicted:
-    """One pass over one image.
+    """The result of one pass over one image.
 
     Attributes:
         view: under which it was seen.
@@ -38,10 +38,10 @@ class Predicted:
 
 
 def member_of(run: Run, prepared: Prepared, *, sha256: str, size: int) -> Member:
-    """The ensemble member a run's weights make.
+    """Return the ensemble member that a run's weights make.
 
-    Where all images it trained on have one pixel size, its windows hold for that one, so that images of
-    another are seen at the same micrometres; a recipe may say otherwise.
+    If all images the run trained on have one pixel size, the member's windows get that pixel size: images of
+    another pixel size are then seen at the same micrometres. A recipe with a pixel size of its own keeps it.
 
     Args:
         run: that trained them.
@@ -85,10 +85,10 @@ def predict(
         views: names or sets of names of `kit.inference.views`, with scales.
         out: root of the stored passes; what is there already is kept.
         device: where the module is.
-        on_image: told of each finished one.
+        on_image: called with each finished result.
 
     Raises:
-        KitError: an image cannot be read, the disk is full, the network gives no numbers.
+        KitError: an image cannot be read, the disk is full, or the network gives values that are no numbers.
     """
     done = []
     for view in views:
@@ -128,7 +128,7 @@ def score(
 
 
 class Validation:
-    """The metric of a fold's held-out images, for a network in training."""
+    """Computes the metric of a fold's held-out images for a network in training."""
 
     def __init__(self, run: Run, prepared: Prepared) -> None:
         self._run, self._prepared = run, prepared
@@ -137,7 +137,7 @@ class Validation:
         self.metric = prepared.source.metric
 
     def __call__(self, module: Network, step: int, scratch: Path, *, device: torch.device) -> float:
-        """The metric under the recipe's first view.
+        """Return the metric under the recipe's first view.
 
         Args:
             module: in eval mode on `device`.

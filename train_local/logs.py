@@ -1,4 +1,4 @@
-"""What a run leaves for people: `log.jsonl`, one object a line, and the same numbers for TensorBoard."""
+"""A run's log for people: `log.jsonl` with one object per line, and the same numbers for TensorBoard."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Log:
 
     Args:
         folder: of the run.
-        step: the run goes on from here: what an interrupted start logged beyond it is taken back.
+        step: the run goes on from here; lines that an interrupted process logged beyond it are removed.
     """
 
     def __init__(self, folder: Path, *, step: int) -> None:
@@ -44,7 +44,7 @@ class Log:
         self._writer.close()
 
     def write(self, step: int, **values: float | str) -> None:
-        """One line, and its numbers as TensorBoard scalars."""
+        """Write one line, and its numbers as TensorBoard scalars."""
         self._stream.write(json.dumps({"step": step, **values}) + "\n")
         self._stream.flush()
         for name, value in values.items():
@@ -52,6 +52,6 @@ class Log:
                 self._writer.add_scalar(name, value, step)
 
     def sync(self) -> None:
-        """Bring the lines to disk; called before a checkpoint, which must not be ahead of its log."""
+        """Write the lines through to disk; call this before a checkpoint, which must not be ahead of it."""
         self._stream.flush()
         os.fsync(self._stream.fileno())

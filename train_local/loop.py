@@ -1,8 +1,8 @@
-"""The training loop: Lightning Fabric for device and precision, the rest in plain sight.
+"""The training loop. Lightning Fabric handles device and precision; the rest is written out here.
 
-A run is a pure function of its config and data: examples depend on (seed, step, item) only, everything else
-that changes is in the checkpoint. Killed at any point and started again, it ends with the same weights (on
-one machine; on CUDA only as far as its kernels are deterministic).
+The result of a run depends on its config and data only. Examples depend on (seed, step, item), and everything
+else that changes is in the checkpoint. So a run that is killed at any point and started again ends with the
+same weights (on one machine; on CUDA only as far as its kernels are deterministic).
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ LOG_EVERY = 10
 
 @dataclass
 class Progress:
-    """How far a run is; in every checkpoint.
+    """How far a run is; every checkpoint stores it.
 
     Attributes:
         step: optimiser steps taken.
-        seconds: of training over all starts.
+        seconds: of training, summed over all starts.
         best: step, metric and averaged weights of the best evaluation so far.
     """
 
@@ -58,7 +58,7 @@ class Progress:
     best: dict[str, Any] | None = None
 
     def offer(self, step: int, metric: float, state: dict[str, Tensor]) -> bool:
-        """Keep these weights if they are the best so far; the earlier of two equals stays."""
+        """Keep these weights if they are the best so far; of two equal ones the earlier stays."""
         if self.best is not None and metric <= self.best["metric"]:
             return False
         self.best = {
@@ -71,13 +71,13 @@ class Progress:
 
 @dataclass
 class Clock:
-    """Where the time goes."""
+    """Seconds spent on each kind of work."""
 
     spent: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "step": 0.0, "evaluation": 0.0})
 
     @contextmanager
     def count(self, what: str) -> Iterator[None]:
-        """Add the block's time to `what`."""
+        """Add the time of the block to `what`."""
         began = time.perf_counter()
         try:
             yield
@@ -86,7 +86,7 @@ class Clock:
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
-    """One device; 16-bit precisions fall back to float32 on the CPU.
+    """Return a Fabric for one device; on the CPU 16-bit precisions become float32.
 
     Raises:
         KitError: CUDA was asked for and is not there.
@@ -111,7 +111,7 @@ def seed_all(seed: int) -> None:
 
 
 class Trainer:
-    """One run in progress.
+    """Trains one run.
 
     Args:
         run: what to train.
@@ -150,7 +150,7 @@ class Trainer:
         return self.recipe.eval_every * (1 if self.recipe.epochs is None else self.epoch_steps)
 
     def load(self) -> bool:
-        """Go on from the last checkpoint; False if there is none."""
+        """Go on from the last checkpoint; return False if there is none."""
         state = checkpoint.load(self.run.checkpoints, identity=self.run.identity)
         if state is None:
             return False
@@ -179,13 +179,13 @@ class Trainer:
         self._saved = time.monotonic()
 
     def fit(self) -> bool:
-        """Train until the end or the budget; `progress.best` holds the result.
+        """Train until the end or until the time is up; `progress.best` holds the result.
 
         Returns:
             Whether the end was reached.
 
         Raises:
-            KitError: the loss is no longer a number, the disk is full.
+            KitError: the loss is no longer a number, or the disk is full.
         """
         resumed = self.load()
         screen = console()
@@ -213,17 +213,19 @@ class Trainer:
                     self.save(log)
                 if self._out_of_time() and step < self.total:
                     self.save(log)
-                    # Not in the checkpoint: a start that goes on must not know of an evaluation out of turn.
+                    # This evaluation comes after the checkpoint and is not in it: it is only for those who
+                    # want the weights now. A run that goes on later must choose its best weights among the
+                    # regular evaluations, as an undisturbed run does.
                     if step % self.eval_steps:
                         self._evaluate(log)
                     return False
         return True
 
     def _batches(self) -> Iterator[Any]:
-        """Everything still to be trained on, in order."""
+        """All batches from the present step to the end, in order."""
         wanted = self.recipe.data.workers if self.options.workers is None else self.options.workers
         on_gpu = self.fabric.device.type == "cuda"
-        # Crops are of one size, so the fastest convolution has to be searched for once only.
+        # Crops have one size, so CUDA searches for the fastest convolution only once.
         torch.backends.cudnn.benchmark = on_gpu
         return iter(
             loader(

@@ -11,7 +11,7 @@ from train_local.recipes.settings import Optimiser
 
 
 def make_optimiser(module: nn.Module, settings: Optimiser) -> Optimizer:
-    """The optimiser of a recipe over all parameters that train.
+    """Return the optimiser of a recipe over all parameters that train.
 
     Args:
         module: the network; its frozen parameters are left out.
@@ -19,16 +19,16 @@ def make_optimiser(module: nn.Module, settings: Optimiser) -> Optimizer:
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     decayed = [parameter for parameter in trained if parameter.ndim > 1 or not settings.no_decay_1d]
-    spared = [parameter for parameter in trained if parameter.ndim <= 1 and settings.no_decay_1d]
+    undecayed = [parameter for parameter in trained if parameter.ndim <= 1 and settings.no_decay_1d]
     groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": settings.weight_decay}]
-    if spared:
-        groups.append({"params": spared, "weight_decay": 0.0})
+    if undecayed:
+        groups.append({"params": undecayed, "weight_decay": 0.0})
     if settings.name == "sgd":
         return SGD(groups, lr=settings.lr, momentum=settings.momentum)
     return AdamW(groups, lr=settings.lr, betas=settings.betas, amsgrad=settings.amsgrad)
 
 
 def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
-    """The same learning rate for every group."""
+    """Give every group the same learning rate."""
     for group in optimiser.param_groups:
         group["lr"] = rate

@@ -1,4 +1,4 @@
-"""One run from its first step to stored out-of-fold predictions; parts that are there are skipped."""
+"""One run from its first step to stored out-of-fold predictions. Parts that exist already are skipped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from train_local.runs import Run, claim_folder
 
 
 def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWeights) -> dict[str, Any]:
-    """Train, export the best weights, predict the held-out images; what is done already is kept.
+    """Train, export the best weights and predict the held-out images; parts done before are kept.
 
     Args:
         run: what to train.
@@ -33,11 +33,11 @@ def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWei
         What `done.json` says: metric, step, whether the run is complete, where the time went.
 
     Raises:
-        KitError: bad data, weights or options; a full disk; a loss that is not a number.
+        KitError: the data, weights or options are wrong, the disk is full, or the loss is not a number.
     """
     done = run.record("done.json")
     if done is not None and done["complete"]:
-        console().print(f"{run.name}: finished before, metric {done['metric']:.4f}", markup=False)
+        console().print(f"{run.name} was finished before, metric {done['metric']:.4f}", markup=False)
         return done
     claim_folder(run)
     trainer = Trainer(run, prepared, options, initial=initial)
@@ -47,9 +47,7 @@ def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWei
     trainer.network.load_state_dict(best["state"])
     trainer.network.eval()
     member = export(run, prepared, trainer.network, best, metric_name=trainer.validation.metric)
-    load_weights(
-        trainer.network, run.weights
-    )  # what was written, rounding included, is what gets predicted with
+    load_weights(trainer.network, run.weights)  # as written: fp16 rounds, and Kaggle gets the rounded ones
     timing = out_of_fold(
         run, prepared, trainer.network, member, device=trainer.fabric.device, bars=options.bars
     )
@@ -73,7 +71,7 @@ def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWei
 def export(
     run: Run, prepared: Prepared, network: Network, best: dict[str, Any], *, metric_name: str
 ) -> Member:
-    """Write the weights with the JSON that says what made them.
+    """Write the weights, then the JSON that says what made them.
 
     Args:
         run: that trained them.
@@ -107,13 +105,13 @@ def export(
 def out_of_fold(
     run: Run, prepared: Prepared, network: Network, member: Member, *, device: Any, bars: bool = True
 ) -> dict[str, float]:
-    """Predict the held-out images under each of the recipe's views; `oof.json` appears last.
+    """Predict the held-out images under each of the recipe's views; `oof.json` is written last.
 
     Args:
         run: that trained the network.
         prepared: where the images are.
         network: with the exported weights, in eval mode on `device`.
-        member: it makes.
+        member: that its weights make.
         device: where the network is.
         bars: draw progress.
 
@@ -148,7 +146,7 @@ def out_of_fold(
             for item in done
             if item.view == view
         ]
-        # The first image also pays for warming up; a median forgets it.
+        # The first image takes longer: memory is allocated and kernels are loaded. The median ignores it.
         timing[view] = statistics.median(costs)
     files: dict[str, dict[str, str]] = {view: {} for view in views}
     for item in done:
@@ -168,7 +166,7 @@ def out_of_fold(
 
 
 def _drop_unfinished(folder: Path) -> None:
-    """Predictions whose JSON was never written: a kill came between the two."""
+    """Delete predictions whose JSON was never written, because a kill came between the two."""
     found: Sequence[Path] = [*folder.glob("*/*/*.npy"), *folder.glob("*/*/*.npz")]
     for path in found:
         if not sidecar_path(path).is_file():
@@ -185,8 +183,8 @@ def _say(run: Run, done: dict[str, Any]) -> None:
     )
     if not done["complete"]:
         screen.print(
-            f"{run.name}: the time budget ended it at step {done['step']} of {done['total_steps']}; "
-            "run the same command again to go on",
+            f"{run.name}: the time is up at step {done['step']} of {done['total_steps']}; "
+            "run the same command again to go on.",
             style="yellow",
             markup=False,
         )

@@ -35,7 +35,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
     newest = tmp_path / "step-00000002.pt"
     newest.write_bytes(newest.read_bytes()[:-7])
     assert checkpoint.load(tmp_path, identity="run")["step"] == 1
-    assert "checkpoint of step 2 is unusable" in capsys.readouterr().err
+    assert "checkpoint of step 2 cannot be used" in capsys.readouterr().err
 
 
 def test_one_without_its_json_does_not_count(tmp_path):

@@ -146,7 +146,9 @@ def _affine(
 ) -> Pair:
     height, width = image.shape[-2:]
     if border == "reflect":
-        # A frame of half the side covers every rotation; a mirror image can be no wider than the image.
+        # The image gets a frame of its own mirror image first, and the frame is cut off at the end. When a
+        # square of side 100 is turned by 45 degrees, its new corners come from 21 pixels outside it, which is
+        # 100 * (sqrt(2) - 1) / 2: half a side is enough. The mirror image is at most side - 1 wide.
         frame = [min(width // 2, width - 1), min(height // 2, height - 1)]
         image, masks = (F.pad(item, frame, padding_mode="reflect") for item in (image, masks))
     image = F.affine(image, **settings, interpolation=InterpolationMode.BILINEAR)
@@ -157,6 +159,7 @@ def _affine(
 
 
 def _iou(boxes: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU of each box with the window: shared area over area covered by either."""
     sides = np.clip(np.minimum(boxes[:, 2:], window[2:]) - np.maximum(boxes[:, :2], window[:2]), 0, None)
     shared = sides.prod(axis=1)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)

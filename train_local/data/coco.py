@@ -26,50 +26,59 @@ def mask_of(annotation: Mapping[str, Any]) -> NDArray[np.bool_]:
     return rle.decode(rle.from_lengths(np.array(annotation["segmentation"]["counts"])), height, width)
 
 
-def training_part(
-    tiles: Mapping[str, Instances], file_names: Mapping[str, str], *, description: str
-) -> dict[str, Any]:
-    """Return the JSON value of one fold's training images.
-
-    Args:
-        tiles: id -> its instances; tiles without any stay listed as images.
-        file_names: id -> path of the image below the competition's folder.
-        description: goes into `info`.
+def annotations_of(tile_id: str, truth: Instances) -> list[dict[str, Any]]:
+    """Return one annotation for each instance of a tile; `training_part` gives them their ids.
 
     Raises:
         KitError: an instance has no pixels.
     """
     entries: list[dict[str, Any]] = []
-    for tile_id, truth in tiles.items():
-        for number, counts in enumerate(truth.masks):
-            runs = coco.runs_of(counts, truth.height, truth.width)
-            if not len(runs):
-                raise KitError(
-                    f"instance {number} of tile {tile_id} has no pixels",
-                    fix="remove this polygon from the truth",
-                )
-            x0, y0, x1, y1 = rle.bounding_box(runs, truth.height)
-            entries.append(
-                {
-                    "id": len(entries) + 1,
-                    "image_id": tile_id,
-                    "category_id": CATEGORY["id"],
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "area": rle.area(runs),
-                    "iscrowd": 0,
-                    "segmentation": {
-                        "size": [truth.height, truth.width],
-                        "counts": rle.to_lengths(runs, truth.height * truth.width).tolist(),
-                    },
-                }
+    for number, counts in enumerate(truth.masks):
+        runs = coco.runs_of(counts, truth.height, truth.width)
+        if not len(runs):
+            raise KitError(
+                f"instance {number} of tile {tile_id} has no pixels", fix="remove this polygon from the truth"
             )
-    images = [
-        {"id": tile_id, "file_name": file_names[tile_id], "height": truth.height, "width": truth.width}
-        for tile_id, truth in tiles.items()
-    ]
+        x0, y0, x1, y1 = rle.bounding_box(runs, truth.height)
+        entries.append(
+            {
+                "image_id": tile_id,
+                "category_id": CATEGORY["id"],
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "area": rle.area(runs),
+                "iscrowd": 0,
+                "segmentation": {
+                    "size": [truth.height, truth.width],
+                    "counts": rle.to_lengths(runs, truth.height * truth.width).tolist(),
+                },
+            }
+        )
+    return entries
+
+
+def training_part(
+    tiles: Mapping[str, Instances],
+    annotations: Mapping[str, list[dict[str, Any]]],
+    file_names: Mapping[str, str],
+    *,
+    description: str,
+) -> dict[str, Any]:
+    """Return the JSON value of one fold's training images.
+
+    Args:
+        tiles: id -> its instances; tiles without any stay listed as images.
+        annotations: id -> `annotations_of` the tile, of these tiles at least. A tile is in the training part
+            of all folds but one, so they are made once and handed in.
+        file_names: id -> path of the image below the competition's folder.
+        description: goes into `info`.
+    """
+    entries = [entry for tile_id in tiles for entry in annotations[tile_id]]
     return {
         "info": {"description": description},
-        "images": images,
+        "images": [
+            {"id": tile_id, "file_name": file_names[tile_id], "height": truth.height, "width": truth.width}
+            for tile_id, truth in tiles.items()
+        ],
         "categories": [dict(CATEGORY)],
-        "annotations": entries,
+        "annotations": [{"id": number, **entry} for number, entry in enumerate(entries, 1)],
     }

@@ -1,4 +1,4 @@
-"""Which images validate which fold, and what about a split deserves a warning."""
+"""Cross-validation folds: which images each fold holds out, and warnings about a split."""
 
 from __future__ import annotations
 
@@ -56,19 +56,25 @@ def _check(ids: Sequence[str], count: int) -> None:
 def by_group(
     groups: Mapping[str, str], count: int, *, strata: Mapping[str, str] | None = None, seed: int = 42
 ) -> list[Fold]:
-    """Folds that never part a group (slide, WSI): the honest estimate for images from elsewhere.
+    """Make folds that never split a group (slide, WSI). Their score is honest for images from elsewhere.
 
-    Large groups are dealt first, each to the fold that holds the fewest images so far; the seed breaks ties.
-    Groups of one size come stratum by stratum, so that every fold gets its share of each.
+    The largest group comes first, and each group goes to the fold with the fewest images so far. Groups of 5,
+    3, 3 and 2 images in two folds:
+
+        group of 5 -> fold 0 (5)     group of 3 -> fold 1 (3)
+        group of 3 -> fold 1 (6)     group of 2 -> fold 0 (7)
+
+    Groups of one size come stratum by stratum, so that every fold gets its share of each; within a stratum
+    the seed decides their order.
 
     Args:
         groups: id -> group.
         count: number of folds.
-        strata: id -> what folds should hold alike (organ); of a group, that of its first image counts.
-        seed: of the ties.
+        strata: id -> what every fold should get its share of (organ); a group has that of its first image.
+        seed: of the order of groups of one size and stratum.
 
     Raises:
-        KitError: fewer groups than folds, fewer than two folds.
+        KitError: there are fewer groups than folds, or fewer than two folds.
     """
     ids = list(groups)
     _check(ids, count)
@@ -78,7 +84,7 @@ def by_group(
     if len(members) < count:
         raise KitError(
             f"{len(members)} group{'s' if len(members) != 1 else ''} cannot make {count} folds "
-            "without parting a group",
+            "without splitting a group",
             fix=f"ask for --folds {len(members)} or fewer"
             if len(members) > 1
             else "add images of another group",
@@ -96,11 +102,11 @@ def by_group(
 
 
 def stratified(strata: Mapping[str, str], count: int, *, seed: int = 42) -> list[Fold]:
-    """Folds with the same share of every stratum, images dealt singly: the published vasculature split.
+    """Make folds with the same share of every stratum, image by image: the published vasculature split.
 
-    Neighbouring tiles of one WSI fall on both sides, so its score flatters. The dealing follows
-    scikit-learn's shuffled `StratifiedKFold` (its allocation, numpy's legacy generator), so that the
-    published seed gives the published folds when ids come in the order of the competition's table.
+    Neighbouring tiles of one WSI can be on both sides of a fold, so its score is too good. The allocation is
+    that of scikit-learn's shuffled `StratifiedKFold`, with numpy's legacy generator. So the published seed
+    gives the published folds when ids come in the order of the competition's table.
 
     Args:
         strata: id -> stratum, in the order of the table.
@@ -108,13 +114,15 @@ def stratified(strata: Mapping[str, str], count: int, *, seed: int = 42) -> list
         seed: of the shuffle; 42 was published.
 
     Raises:
-        KitError: fewer images than folds, fewer than two folds.
+        KitError: there are fewer images than folds, or fewer than two folds.
     """
     ids = list(strata)
     _check(ids, count)
     names = list(dict.fromkeys(strata.values()))
     sizes = Counter(strata.values())
-    # The images, in order of stratum, are dealt round the folds: so many of each stratum a fold gets.
+    # How many images of each stratum a fold gets: write the strata one after another, and let the folds take
+    # turns. Strata A (3 images) and B (4) in two folds:  A A A B B B B   ->  fold 0 takes A A B B
+    #                                                     0 1 0 1 0 1 0       fold 1 takes A B B
     in_order = np.repeat(np.arange(len(names)), [sizes[name] for name in names])
     random = np.random.RandomState(seed)
     fold_of: dict[str, int] = {}
@@ -127,10 +135,18 @@ def stratified(strata: Mapping[str, str], count: int, *, seed: int = 42) -> list
 
 
 def strips(groups: Mapping[str, str], positions: Mapping[str, tuple[int, int]], count: int) -> list[Fold]:
-    """Folds of neighbouring tiles: each group, in order of place, is cut into one strip a fold.
+    """Make folds of neighbouring tiles: each group is sorted by place and cut into one strip per fold.
 
-    Every group is in every fold, yet few tiles have a neighbour on the other side: the cuts are made where
-    the largest gap lies near, so that tiles of one source image stay together where images lie apart.
+    So every group is in every fold, and yet few tiles have a neighbour on the other side. A cut may move by
+    up to two tiles from equal shares, to the largest gap: where source images lie apart, the tiles of one
+    image stay together. A WSI of 7 tiles in three folds, with 512 pixels from tile to tile:
+
+        place     0   512  1024 | 4096  4608 | 9216  9728
+        gap         512  512   3072   512   4608   512
+        fold      0    0     0  |   1     1  |   2     2
+
+    Equal shares would cut after 2 and after 4 tiles (7 * 1 // 3 and 7 * 2 // 3); the gaps of 3072 and 4608
+    are near, so the cuts are after 3 and 5. The second WSI begins with fold 1, the third with fold 2.
 
     Args:
         groups: id -> group (WSI).
@@ -138,7 +154,7 @@ def strips(groups: Mapping[str, str], positions: Mapping[str, tuple[int, int]], 
         count: number of folds.
 
     Raises:
-        KitError: fewer images than folds, fewer than two folds.
+        KitError: there are fewer images than folds, or fewer than two folds.
     """
     ids = list(groups)
     _check(ids, count)
@@ -150,13 +166,13 @@ def strips(groups: Mapping[str, str], positions: Mapping[str, tuple[int, int]], 
         gaps = [abs(positions[a][0] - positions[b][0]) for a, b in pairwise(tiles)]
         cuts = [_cut(gaps, len(tiles) * strip // count) for strip in range(1, count)]
         for number, item in enumerate(tiles):
-            # Each group begins with another fold, or the small ones would all be held out by the first.
+            # Each group begins with another fold. Else fold 0 would hold out all groups of one tile.
             fold_of[item] = (sum(number >= cut for cut in cuts) + place) % count
     return _folds(ids, fold_of, count)
 
 
 def _cut(gaps: Sequence[int], ideal: int) -> int:
-    """Tiles before the cut: the largest gap at most two tiles from the ideal place, else nearest to it."""
+    """The number of tiles before a cut: at the largest gap near `ideal`, of equal gaps at the nearest."""
     near = [cut for cut in range(ideal - 2, ideal + 3) if 1 <= cut <= len(gaps)]
     return max(near, key=lambda cut: (gaps[cut - 1], -abs(cut - ideal)), default=ideal)
 
@@ -170,18 +186,18 @@ def make(
     strata: Mapping[str, str] | None = None,
     seed: int = 42,
 ) -> list[Fold]:
-    """Folds by the named split.
+    """Make folds by the named split.
 
     Args:
-        split: None takes strips where there are positions, else whole groups.
+        split: None takes "strips" if there are positions, else "group".
         groups: id -> group, in the order of the competition's table.
-        count: None takes 5, the published number, or for whole groups up to 4 of them.
-        positions: id -> place in its group.
-        strata: id -> organ, for whole groups.
+        count: None takes 5, the published number; for "group" 2 to 4, as many as there are groups.
+        positions: id -> place in its group, for "strips".
+        strata: id -> organ, for "group".
         seed: of what is drawn.
 
     Raises:
-        KitError: the split needs positions and there are none; see the single splits.
+        KitError: the split needs positions and there are none, or the folds cannot be made.
     """
     if split == "stratified":
         return stratified(groups, count or 5, seed=seed)
@@ -193,7 +209,7 @@ def make(
 
 
 def hygiene(folds: Sequence[Fold], groups: Mapping[str, str]) -> list[str]:
-    """Warnings about a split: shared images, groups on both sides, empty or very uneven parts."""
+    """Return warnings about a split: shared images, groups on both sides, empty or very uneven parts."""
     warnings = []
     shared = {
         group for fold in folds for group in {groups[i] for i in fold.train} & {groups[i] for i in fold.valid}
@@ -201,7 +217,7 @@ def hygiene(folds: Sequence[Fold], groups: Mapping[str, str]) -> list[str]:
     if shared:
         warnings.append(
             f"{len(shared)} of {len(set(groups.values()))} groups are on both sides of a fold; the "
-            "out-of-fold score will flatter on images from elsewhere (--split group avoids it)"
+            "out-of-fold score will be too good for images from elsewhere (--split group avoids that)"
         )
     for fold in folds:
         both = set(fold.train) & set(fold.valid)

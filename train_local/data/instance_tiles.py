@@ -27,14 +27,14 @@ from train_local.recipes.settings import Data
 Augment = Callable[
     [NDArray[np.uint8], NDArray[np.bool_], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.bool_]]
 ]
-"""(image_HWC, masks_NHW, generator) -> the same, changed; instances may come out empty."""
+"""(image_HWC, masks_NHW, generator) -> both, changed; instances may come out empty."""
 
 _LEAST_PIXELS = 4
 """Instances that augmentation leaves with fewer pixels are dropped."""
 
 
 def target_of(masks_NHW: NDArray[np.bool_]) -> InstanceTarget:
-    """Boxes and masks of the instances that still have pixels."""
+    """Return boxes and masks of the instances that still have enough pixels."""
     masks_NHW = masks_NHW[masks_NHW.sum(axis=(1, 2)) >= _LEAST_PIXELS]
     return InstanceTarget(
         boxes=torch.from_numpy(boxes.of_masks(masks_NHW).astype(np.float32)),
@@ -43,7 +43,7 @@ def target_of(masks_NHW: NDArray[np.bool_]) -> InstanceTarget:
 
 
 class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
-    """Examples of a fold's training tiles, each a pure function of (seed, step, item).
+    """Examples of a fold's training tiles, each a function of (seed, step, item) only.
 
     Args:
         prepared: the prepared folder.
@@ -51,7 +51,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         data: what an example is.
         augment: done to each.
         seed: of the run.
-        per_step: examples of one step; orders the walk through the tiles.
+        per_step: examples of one step; with step and item it gives the number of an example.
 
     Raises:
         KitError: no tile of the training part has an instance.
@@ -106,7 +106,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
     def _cut(
         self, image_HWC: NDArray[np.uint8], masks_NHW: NDArray[np.bool_], random: np.random.Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """A random or central square; sides shorter than it stay whole."""
+        """A random or central square; a side that is shorter than it is not cut."""
         if self._data.crop is None:
             return image_HWC, masks_NHW
         slack = [max(side - self._data.crop, 0) for side in image_HWC.shape[:2]]
@@ -117,7 +117,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
 
 
 def collate(examples: Sequence[tuple[Tensor, InstanceTarget]]) -> tuple[Tensor, list[InstanceTarget]]:
-    """One batch; smaller images and their masks get black pixels at the right and bottom."""
+    """Return one batch; smaller images and their masks get black pixels at the right and bottom."""
     height = max(x_CHW.shape[1] for x_CHW, _ in examples)
     width = max(x_CHW.shape[2] for x_CHW, _ in examples)
     x_NCHW = torch.zeros((len(examples), 3, height, width), dtype=torch.uint8)

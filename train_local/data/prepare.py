@@ -1,4 +1,4 @@
-"""Competition data -> checked, divided into folds, laid out for training. Killed, it goes on there."""
+"""Competition data -> checked, divided into folds, laid out for training. After a kill it goes on."""
 
 from __future__ import annotations
 
@@ -43,17 +43,19 @@ def prepare(
         competition: name in `kit.competitions`, or the TOML file that describes it.
         data: the competition's folder.
         out: the prepared folder; `prepared.json` appears in it last.
-        reductions: for slides: source pixels, along one side, in one training pixel; one array set each.
+        reductions: for slides: source pixels, along one side, in one training pixel; each gives one set of
+            arrays.
         fold_count: number of folds; None takes the published number or as many as there are groups.
-        split: "group" never parts a slide or WSI; "strips" cuts WSIs into neighbouring tiles; "stratified" is
-            the published split of the vasculature. None takes strips for tiles, groups for slides.
+        split: "group" never splits a slide or WSI; "strips" cuts a WSI into strips of neighbouring tiles;
+            "stratified" is the published split of the vasculature. None takes strips for tiles, groups for
+            slides.
         seed: of the split.
 
     Returns:
         What `prepared.json` says.
 
     Raises:
-        KitError: a table or an image is unusable, the folds cannot be made, the disk is too small.
+        KitError: a table or an image is unusable, the folds cannot be made, or the disk is too small.
     """
     source = competitions.get(competition)
     if not data.is_dir():
@@ -124,12 +126,13 @@ class _Place:
 
 
 def _places(data: Path, ids: Sequence[str], *, needed: bool) -> dict[str, _Place]:
-    """Where tiles were cut, for competitions that say so in a tile_meta.csv; empty for others.
+    """Read where tiles were cut, if the competition says so in a tile_meta.csv; else return {}.
 
     Args:
         data: the competition's folder.
         ids: of the tiles.
-        needed: the table has to have these columns if it is there; those of other competitions may not.
+        needed: whether a table without these columns is an error; in other competitions it may mean
+            something else.
 
     Raises:
         KitError: the table lacks a column, holds no numbers or misses a tile.
@@ -160,7 +163,7 @@ def _truth_hash(truth: Prediction) -> str:
 
 
 def _write_slides(made: Prepared, truth: dict[str, Prediction]) -> None:
-    """Arrays of every slide at every resolution that are not there yet."""
+    """Write the arrays of every slide at every resolution that are not there yet."""
     todo = []
     for reduction in made.reductions:
         for image_id in made.images:
@@ -200,9 +203,14 @@ def _write_coco(made: Prepared, truth: dict[str, Prediction]) -> None:
     """Write the annotations of every fold's training images; held-out images are scored against the truth."""
     names = {image_id: image.path for image_id, image in made.images.items()}
     instances = {image_id: item for image_id, item in truth.items() if isinstance(item, Instances)}
-    for fold in track(made.folds, total=len(made.folds), description="COCO annotations"):
+    annotations = {
+        image_id: coco.annotations_of(image_id, item)
+        for image_id, item in track(instances.items(), total=len(instances), description="COCO annotations")
+    }
+    for fold in made.folds:
         value = coco.training_part(
             {image_id: instances[image_id] for image_id in fold.train},
+            annotations,
             names,
             description=f"{made.competition}, fold {fold.index}, train; conventions in coco.py",
         )
@@ -219,7 +227,7 @@ def _fold_rows(made: Prepared) -> list[tuple[str, str, str, str]]:
 
 
 def report_text(made: Prepared) -> str:
-    """What a person wants to see of a prepared folder, as Markdown."""
+    """Return what a person wants to know about a prepared folder, as Markdown."""
     groups = {image.group for image in made.images.values()}
     pixels = sum(image.height * image.width for image in made.images.values())
     size = f"{len(made.images)} labelled images, {len(groups)} groups, {pixels / 1e6:.1f} megapixels"

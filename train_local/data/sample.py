@@ -1,4 +1,4 @@
-"""Makes `sample/`: two small data sets of real tissue in the layouts of two competitions."""
+"""Make `sample/`: two small data sets of real tissue in the layouts of two competitions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAKERS = {
 
 
 def read_sums(folder: Path) -> dict[str, str]:
-    """File name -> sha256 as listed in a folder's SHA256SUMS.
+    """Return file name -> sha256 as listed in a folder's SHA256SUMS.
 
     Raises:
         KitError: there is no such list.

@@ -21,7 +21,7 @@ _TILE = 256
 
 
 def make(source: Path) -> dict[str, bytes]:
-    """All files of the sample.
+    """Return all files of the sample.
 
     Args:
         source: holds `<n>.tif` (pyramid) and `<n>_mask.png` (1 bit, full resolution).
@@ -50,7 +50,7 @@ def make(source: Path) -> dict[str, bytes]:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
-    """A CSV file's content."""
+    """Return the content of a CSV file."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows([header, *rows])
     return stream.getvalue().encode()
@@ -95,7 +95,7 @@ def _tiff(array: NDArray[np.uint8], quality: int, **options: Any) -> bytes:
 
 
 def _chunky(image_HWC: NDArray[np.uint8]) -> bytes:
-    """Height x width x 3 in one page, tiled; the usual layout."""
+    """Height x width x 3 in one page, tiled: what most TIFFs look like."""
     return _tiff(image_HWC, 85, photometric="rgb", metadata=None)
 
 

@@ -40,7 +40,7 @@ class _Tile:
 
 
 def make(source: Path) -> dict[str, bytes]:
-    """All files of the sample.
+    """Return all files of the sample.
 
     Args:
         source: holds `images/<id>.png` and `labels/<id>.png` (16 bit, 1..N one nucleus each).
@@ -75,9 +75,10 @@ def make(source: Path) -> dict[str, bytes]:
 
 
 def plan(images: Mapping[str, NDArray[np.uint8]]) -> list[_Tile]:
-    """Stain group, place and side of every tile; quarters of one image never fall on both sides.
+    """Return stain group, place and side of every tile; quarters of one image are always on one side.
 
-    In each stain group the quarter of the source images (rounded) whose ids hash lowest is held out.
+    In each stain group a quarter of the source images (rounded) is held out: those whose ids have the lowest
+    hashes. It is a random choice that anyone can repeat.
 
     Args:
         images: source id -> image_HWC.
@@ -99,7 +100,7 @@ def plan(images: Mapping[str, NDArray[np.uint8]]) -> list[_Tile]:
 
 
 def stain_of(tiles: Sequence[NDArray[np.uint8]]) -> str:
-    """Look of one source image: pink by its mean colour, else by how bright its brightest tenth is."""
+    """Return the look of one source image: by its mean colour, then by its brightest tenth."""
     pixels = np.concatenate([tile_HWC.reshape(-1, 3) for tile_HWC in tiles]).astype(np.float64)
     red, _, blue = pixels.mean(axis=0)
     if red > blue:
@@ -132,7 +133,7 @@ def _tiff(image_HWC: NDArray[np.uint8]) -> bytes:
 
 
 def _polygons(label_HW: NDArray[np.uint8]) -> list[list[list[int]]]:
-    """One closed outline a nucleus (its largest part), through the centres of its border pixels."""
+    """One closed outline for each nucleus (its largest part), through the centres of its border pixels."""
     import cv2
 
     rings = []

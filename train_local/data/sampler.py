@@ -1,4 +1,4 @@
-"""What example comes when: a pure function of seed and position, so that resuming needs no loader state."""
+"""Which example comes when: a function of seed and position only, so that resuming needs no loader state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Position = tuple[int, int]
 
 
 def generator(seed: int, step: int, item: int) -> np.random.Generator:
-    """The only randomness of one example."""
+    """Return the generator of one example: all its randomness."""
     return np.random.default_rng(np.random.SeedSequence([seed, step, item]))
 
 
@@ -26,23 +26,37 @@ def _permutation(seed: int, stream: int, epoch: int, count: int) -> NDArray[np.i
 
 
 def shuffled(seed: int, stream: int, number: int, count: int) -> int:
-    """Which of `count` things the `number`-th example is, if walked through in a new order each round.
+    """Return which of `count` things the `number`-th example is, in a new random order for each round.
+
+    With 3 things the numbers 0 to 2 give for example 2, 0, 1, and the numbers 3 to 5 give 1, 2, 0: every
+    thing comes once per round, and any number can be asked for without those before it.
 
     Args:
         seed: of the run.
-        stream: keeps several walks of one run apart.
-        number: of examples of this walk before this one.
+        stream: keeps several sequences of one run apart.
+        number: of examples of this sequence before this one.
         count: of things.
     """
     return int(_permutation(seed, stream, number // count, count)[number % count])
 
 
 def share(number: int, part: float) -> tuple[bool, int]:
-    """Split a sequence in two so that the first kind's share stays within one of `part` at every point.
+    """Tell which of two sequences the `number`-th example comes from, mixed evenly.
+
+    Among the first n examples, n * `part` (rounded down) are from the first sequence. With part = 0.4:
+
+        number              0  1  2  3  4  5  6  7
+        from the first      -  -  x  -  x  -  -  x
+        earlier of its own  0  1  0  2  1  3  4  2
+
+    Args:
+        number: position in the mixed sequence, from 0.
+        part: share of the first sequence.
 
     Returns:
-        Whether the `number`-th is of the first kind, and how many of its kind came before it.
+        Whether the example is from the first sequence, and how many examples before it are from the same.
     """
+    # 1e-9: 90 * 0.7 is 62.99999999999999 in floating point and has to count as 63.
     before, after = int(number * part + 1e-9), int((number + 1) * part + 1e-9)
     return (True, before) if after > before else (False, number - before)
 
@@ -71,7 +85,7 @@ class Steps(Sampler[list[Position]]):
 
 
 def _quiet_worker(_: int) -> None:
-    """One thread a worker: the processes already are the parallelism."""
+    """Use one thread in each worker: the processes already are the parallelism."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
@@ -79,7 +93,7 @@ def _quiet_worker(_: int) -> None:
 def loader(
     examples: Dataset[object], steps: Steps, *, collate: object, workers: int, pin: bool
 ) -> DataLoader[object]:
-    """Batches in the order of `steps`; the same for any number of workers.
+    """Return a loader of batches in the order of `steps`; they are the same for any number of workers.
 
     Args:
         examples: takes a `Position`.

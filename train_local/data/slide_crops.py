@@ -21,12 +21,12 @@ from train_local.recipes.settings import Data
 Augment = Callable[
     [NDArray[np.uint8], NDArray[np.uint8], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.uint8]]
 ]
-"""(image_HWC, mask_HW, generator) -> the same, changed."""
+"""(image_HWC, mask_HW, generator) -> both, changed."""
 
 _KEPT_BLANK = 0.05
-"""Share of the blank grid tiles that stay in (published)."""
+"""Share of the blank grid tiles that are kept (published)."""
 _TRIES = 16
-"""Draws for a place with tissue, or inside a large object, before the last one is taken as it is."""
+"""Draws for a place with tissue, or inside a large object; after them the last one is taken as it is."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,13 @@ class _Slide:
 
 
 def is_blank(sums: NDArray[np.float64]) -> bool:
-    """Glass or black: mean grey below 10, or above 205 and deviation below 20, or > 10 % of pixels below 10.
+    """Whether a tile shows no tissue (rule of the kidney 2nd place).
+
+    It is glass if its mean grey is above 205 and the deviation below 20. It is black if the mean is below 10
+    or more than 10 % of its pixels are below 10.
 
     Args:
-        sums: count, sum, sum of squares and number of pixels below 10. (Rule of the kidney 2nd place.)
+        sums: count, sum, sum of squares and number of pixels below 10 of its grey values.
     """
     count, total, squares, dark = sums
     mean = total / count
@@ -65,7 +68,15 @@ def is_blank(sums: NDArray[np.float64]) -> bool:
 
 
 class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
-    """Examples of a fold's slides, each a pure function of (seed, step, item).
+    """Examples of a fold's slides, each a function of (seed, step, item) only.
+
+    How an example is found, for a recipe with tiles of 1024 and crops of 512 training pixels:
+
+        1. a place: the centre of an object or of a grid tile, in turns ("tiles"), or drawn ("random");
+        2. a tile of 1024 x 1024 around the place, of which only
+        3. a crop of 512 x 512 is read: the tile's centre, or a random place in it, so that an object is not
+           always in the middle of the crop;
+        4. where the crop reaches over the slide's edge, the slide is mirrored there.
 
     Args:
         prepared: the prepared folder.
@@ -73,10 +84,10 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         data: what an example is.
         augment: done to each.
         seed: of the run.
-        per_step: examples of one step; orders the walk through tiles.
+        per_step: examples of one step; with step and item it gives the number of an example.
 
     Raises:
-        KitError: the resolution was not prepared, the recipe sets neither tile nor crop.
+        KitError: the resolution was not prepared, or the recipe sets neither tile nor crop.
     """
 
     def __init__(
@@ -145,7 +156,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         return self._slides
 
     def _places(self, opened: Sequence[_Slide]) -> tuple[list[Place], list[Place]]:
-        """All object centres, and the centres of the grid tiles that hold tissue (and a few that do not)."""
+        """All object centres, and the centres of the grid tiles with tissue and of a few without."""
         objects = [
             Place(number, float(row[4]), float(row[5]))
             for number, slide in enumerate(opened)
@@ -162,7 +173,11 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         return objects, grid
 
     def _grey(self, slide: _Slide, top: int, left: int) -> NDArray[np.float64]:
-        """Grey sums of the blocks a tile touches inside the slide."""
+        """Grey sums of the blocks that a tile touches inside the slide.
+
+        With blocks of 32 pixels, a tile of 100 from row 40 touches the rows of blocks 1 to 4 (32 to 159).
+        Slicing cuts off what is beyond the slide, where nothing was summed.
+        """
         first_row, first_column = max(top, 0) // slides.BLOCK, max(left, 0) // slides.BLOCK
         last_row, last_column = (
             -(-(top + self._tile) // slides.BLOCK),
@@ -172,7 +187,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         return part
 
     def _walk(self, number: int) -> Place:
-        """The `number`-th place: objects and grid tiles in their shares, each shuffled anew every round."""
+        """The `number`-th place: objects and grid tiles in their shares, each in a new order every round."""
         part = self._data.object_tiles if self._grid else 1.0
         of_objects, before = share(number, part if self._objects else 0.0)
         places = self._objects if of_objects else self._grid
@@ -193,7 +208,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         return place
 
     def _inside_object(self, number: int, random: np.random.Generator) -> Place:
-        """The centre of an object that fits a tile, a random point inside one that does not."""
+        """The centre of an object, or a random point inside it if the object is larger than a tile."""
         place, (y0, x0, y1, x1) = self._objects[number], self._boxes[number].tolist()
         if max(y1 - y0, x1 - x0) <= self._tile:
             return place
@@ -205,7 +220,11 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         return place
 
     def _read(self, place: Place, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The crop of the tile round a place; outside the slide its mirror image."""
+        """The crop of the tile around a place; outside the slide its mirror image.
+
+        A tile of 1024 has 512 pixels more than a crop of 512. So the crop begins 0 to 512 pixels right of
+        the tile's left edge, and 0 to 512 below its top; 256 and 256 is the centre.
+        """
         slide = self._open()[place.slide]
         slack = self._tile - self._crop
         centred = random.random() < self._data.crop_centre

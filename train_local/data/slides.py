@@ -1,6 +1,6 @@
-"""One uncompressed array a slide at training resolution, so that a crop at any offset is a short read.
+"""One uncompressed array for each slide at training resolution, so that any crop is a short read.
 
-Written by bands: a slide of any size needs the memory of a few hundred of its rows.
+The arrays are written by bands: a slide of any size needs the memory of a few hundred of its rows.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from kit.predictions import SemanticMask
 from train_local.data.mask_bands import MaskBands
 
 BAND = 128
-"""Rows of the small image that are made at a time."""
+"""Rows of the array that are made at a time."""
 BLOCK = 32
-"""Side, in pixels of the small image, of the squares whose grey values are summed to find blank tiles."""
+"""Side, in pixels of the array, of the squares whose grey values are summed to find blank tiles."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SlideFiles:
 
 
 def files_of(root: Path, reduction: int, image_id: str) -> SlideFiles:
-    """Where the arrays of a slide lie under the prepared folder."""
+    """Return where the arrays of a slide lie in the prepared folder."""
     folder = root / "slides" / f"x{reduction}"
     return SlideFiles(
         folder / f"{image_id}.image.npy", folder / f"{image_id}.mask.npy", folder / f"{image_id}.places.npz"
@@ -53,23 +53,23 @@ def files_of(root: Path, reduction: int, image_id: str) -> SlideFiles:
 
 
 def reduction_of(scale: float) -> int:
-    """The whole number of source pixels, along one side, in one training pixel.
+    """Return how many source pixels, along one side, make one training pixel: 3 for a scale of 1/3.
 
     Raises:
-        KitError: the scale is not one over a whole number.
+        KitError: the scale is not one over an integer.
     """
     reduction = max(round(1 / scale), 1) if scale > 0 else 0
     if not reduction or abs(1 / reduction - scale) > 2e-3 * scale:
         raise KitError(
-            f"training resolution {scale:g} is not one over a whole number",
+            f"training resolution {scale:g} is not one over an integer",
             where="scale",
-            fix="use 1, 1/2, 1/3, ... so that every training pixel is the mean of whole source pixels",
+            fix="use 1, 1/2, 1/3, ... so that every training pixel is the mean of n x n source pixels",
         )
     return reduction
 
 
 def _shrink(band: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
-    """Means of `reduction` x `reduction` squares; rows and columns that fill no square are mirrored first."""
+    """Means of `reduction` x `reduction` squares; 10 rows at 1/4 are mirrored to 12 first and give 3."""
     height, width = band.shape[:2]
     pad = (-height % reduction, -width % reduction)
     if any(pad):
@@ -89,7 +89,11 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]
 
 
 def _grey_sums(band_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Count, sum, sum of squares and dark pixels of each BLOCK square of a band, (rows, columns, 4)."""
+    """Count, sum, sum of squares and dark pixels of each BLOCK square of a band, (rows, columns, 4).
+
+    `reduceat` sums from each given place to the next: with the places 0, 32 and 64, the 80 columns of an
+    array become three sums, over 32, 32 and 16 columns.
+    """
     grey_HW = band_HWC.mean(axis=2, dtype=np.float64)
     layers = np.stack([np.ones_like(grey_HW), grey_HW, grey_HW**2, (grey_HW < 10).astype(np.float64)], axis=2)
     rows = np.add.reduceat(layers, np.arange(0, grey_HW.shape[0], BLOCK), axis=0)
@@ -138,10 +142,10 @@ def write(
         reduction: source pixels, along one side, in one training pixel.
         inputs: hashes the sidecars record.
         code_version: likewise.
-        on_rows: told how many source rows were done.
+        on_rows: called with the number of source rows after each band.
 
     Raises:
-        KitError: the image cannot be read, the truth is of another size, the disk is full.
+        KitError: the image cannot be read, the truth has another size, or the disk is full.
     """
     for path in (files.image, files.mask, files.places):
         sidecar_path(path).unlink(missing_ok=True)

@@ -21,7 +21,10 @@ def test_annotations_are_what_pycocotools_reads():
         "b": Instances(7, 9, np.ones(1), [counts_codec.encode(mask_HW)]),
         "a": Instances(7, 9, np.ones(0), []),
     }
-    value = coco.training_part(tiles, {"a": "train/a.tif", "b": "train/b.tif"}, description="test")
+    annotations = {tile_id: coco.annotations_of(tile_id, truth) for tile_id, truth in tiles.items()}
+    value = coco.training_part(
+        tiles, annotations, {"a": "train/a.tif", "b": "train/b.tif"}, description="test"
+    )
     assert [image["id"] for image in value["images"]] == ["b", "a"]
     (entry,) = value["annotations"]
     packed = oracle.frPyObjects(entry["segmentation"], 7, 9)
@@ -34,4 +37,4 @@ def test_annotations_are_what_pycocotools_reads():
 def test_an_instance_without_pixels_is_named():
     empty = counts_codec.encode(np.zeros((3, 3), bool))
     with pytest.raises(KitError, match="instance 0 of tile t has no pixels"):
-        coco.training_part({"t": Instances(3, 3, np.ones(1), [empty])}, {"t": "t.tif"}, description="")
+        coco.annotations_of("t", Instances(3, 3, np.ones(1), [empty]))

@@ -15,7 +15,7 @@ def test_whole_reductions_are_recognised(scale, reduction):
 
 @pytest.mark.parametrize("scale", [0.4, 2.0, 0.3, 0.0, -1.0])
 def test_other_resolutions_are_refused_with_what_would_do(scale):
-    with pytest.raises(KitError, match="is not one over a whole number") as error:
+    with pytest.raises(KitError, match="is not one over an integer") as error:
         slides.reduction_of(scale)
     assert "1/2, 1/3" in str(error.value)
 
