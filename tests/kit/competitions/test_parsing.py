@@ -194,9 +194,9 @@ def test_every_named_competition_is_a_complete_definition(name):
         (
             "[metric]",
             "[metadata]\npixel_sizes = {lung = nan}\n[metric]",
-            "lung is nan",
-            "FILE [metadata]",
-            "micrometres, above 0",
+            "metadata.pixel_sizes.lung is nan, not a finite number",
+            "FILE",
+            "correct it",
         ),
         (
             "[metric]",
@@ -254,7 +254,7 @@ def test_what_is_wrong_is_said_with_its_key_and_remedy(refusal, fault):
         ("iou = 0.5", "iou = []", "iou does not fit the metric 'AP'", "one number or more"),
         ("iou = 0.5", "iou = 60", "iou is [60.0]", "up to 1"),
         ("iou = 0.5", "iou = [0.6, 0.5]", "iou is [0.6, 0.5]", "once, in ascending order"),
-        ("iou = 0.5", 'iou = ["0.5"]', "metric.iou is '0.5', not a number", "write a number"),
+        ("iou = 0.5", 'iou = ["0.5"]', "metric.iou[0] is '0.5', not a number", "write a number"),
         ('mask = "rle"\n[metric]', 'mask = "rle"\nlabel = "a b"\n[metric]', "label is 'a b'", "one word"),
         (
             'mask = "rle"\n[metric]',
