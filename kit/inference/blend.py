@@ -1,6 +1,6 @@
-"""From predicted windows to the rows of a stored map: cores cut out, or all windows blended.
+"""Make the rows of a stored map from predicted windows: cut out their cores, or blend overlapping windows.
 
-Rows leave for the file as soon as no later window reaches them, so memory is one row of windows.
+Rows are written as soon as no later window reaches them, so memory holds one row of windows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kit.inference.store import MapWriter, levels_of
 from kit.inference.tiles import Tile, move_up
 
 _ROWS = 64
-"""Blended rows that become levels at once: they stay in the processor's cache."""
+"""Blended rows that are converted to levels at once: they stay in the processor's cache."""
 
 
 def enlarge(
@@ -31,17 +31,19 @@ def enlarge(
     *,
     out_HW: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Sum of maps at one size: bilinear, pixel centres at half numbers, borders continued.
+    """Resize maps to one size (bilinear) and return sum(maps) * factor + offset.
+
+    The centre of pixel i lies at i + 0.5; beyond the centres of the outermost pixels their values continue.
 
     Args:
         maps: float32 (rows, columns), each of its own size.
         height: wanted rows.
         width: wanted columns.
-        factor: on the sum; applied, like the offset, where there are few pixels.
+        factor: of the sum; applied to the small maps, like the offset, because they have fewer pixels.
         offset: added to the product.
-        out_HW: float32 (height, width) for the sum, unless the first map has that size itself.
+        out_HW: float32 (height, width) for the result, unless the first map has that size itself.
     """
-    import cv2  # only who predicts needs it
+    import cv2  # needed for predicting alone
 
     total_HW: NDArray[np.float32] | None = None
     for map_HW in maps:
@@ -57,11 +59,11 @@ def enlarge(
 
 
 class Blend(ABC):
-    """Takes the windows of an image in the layout's order and writes its rows.
+    """Takes the windows of an image in the layout's order and writes the rows of the map.
 
     Args:
-        layout: of the image.
-        file: where the rows go.
+        layout: the windows of the image.
+        file: gets the rows.
     """
 
     def __init__(self, layout: Layout, file: MapWriter) -> None:
@@ -71,12 +73,12 @@ class Blend(ABC):
         self._y0 = 0
 
     def put(self, tile: Tile, maps: Sequence[NDArray[np.float32]]) -> None:
-        """Take a window; a tile that is left out is probability 0.
+        """Take a window; cores without a window get probability 0.
 
         Args:
-            tile: its core.
-            maps: probabilities of the whole window, float32 (rows, columns) each at its own resolution; their
-                sum is meant.
+            tile: core of the window.
+            maps: float32 (rows, columns), each of the complete window at its own resolution; their sum is the
+                probability.
 
         Raises:
             KitError: the disk is full.
@@ -85,7 +87,7 @@ class Blend(ABC):
         self._add(tile, maps)
 
     def finish(self) -> None:
-        """Write what is left of the image.
+        """Write the remaining rows of the image.
 
         Raises:
             KitError: the disk is full.
@@ -99,36 +101,41 @@ class Blend(ABC):
 
     @abstractmethod
     def _add(self, tile: Tile, maps: Sequence[NDArray[np.float32]]) -> None:
-        """Take a window of the current row of tiles."""
+        """Add a window to the current row of tiles."""
 
     @abstractmethod
     def _row_done(self) -> None:
-        """The current row of tiles, from `_y0` on, has all its windows."""
+        """Write what can be written now that the row of tiles from `_y0` on has all its windows."""
 
 
 def reach(window: int, sides: Sequence[int], first: int, count: int) -> slice:
-    """The pixels of a window that have to be enlarged for some of them to be right, along one axis.
+    """Return which pixels of a window have to be enlarged so that the wanted ones are right, along one axis.
 
-    A pixel is made of map pixels up to one beside it, and a cut is right only where the pixels of all maps
-    begin and end together.
+    Maps can only be cut between their own pixels, so the cut has to lie where pixels of all maps begin. A
+    window of 100 pixels with maps of 40 and 50 pixels: their pixels are 2.5 and 2 wide and begin together
+    every 10. Bilinear interpolation also uses the map pixel beside, so one such unit is added on each side.
+    For the wanted pixels 20..80, the pixels 10..90 are enlarged: 4..36 of the first map, 5..45 of the second.
+
+    >>> reach(100, [40, 50], first=20, count=60)
+    slice(10, 90, None)
 
     Args:
-        window: pixels.
-        sides: pixels of the maps, each of which shows the whole window.
-        first: of the wanted pixels.
-        count: of the wanted pixels.
+        window: pixels of the window.
+        sides: pixels of each map, which shows the complete window.
+        first: first wanted pixel.
+        count: number of wanted pixels.
     """
     unit = math.lcm(*(window // math.gcd(window, side) for side in sides))
     return slice(max(0, first // unit - 1) * unit, min(window, (-(-(first + count) // unit) + 1) * unit))
 
 
 class Halo(Blend):
-    """Each pixel comes from the window whose core it lies in."""
+    """Takes each pixel from the window whose core it lies in."""
 
     def __init__(self, layout: Layout, file: MapWriter) -> None:
         super().__init__(layout, file)
         self._band_HW = np.zeros((min(self._core, layout.height), layout.width), file.dtype)
-        # Only what the core is made of is enlarged: less than half of the published windows.
+        # Only the core is enlarged: less than half of the pixels of the published windows.
         rows, columns = (
             reach(window, [sides[axis] for sides in layout.inputs], layout.context, layout.core or window)
             for axis, window in enumerate(layout.window)
@@ -145,7 +152,7 @@ class Halo(Blend):
 
     def _add(self, tile: Tile, maps: Sequence[NDArray[np.float32]]) -> None:
         parts = [map_HW[cut] for map_HW, cut in zip(maps, self._cuts, strict=True)]
-        # Half a level is added so that cutting off rounds.
+        # Half a level is added so that the conversion to integers rounds.
         height, width = self._part_HW.shape
         part_HW = enlarge(parts, height, width, self._levels, 0.5, out_HW=self._part_HW)
         top, left = self._first
@@ -159,9 +166,10 @@ class Halo(Blend):
 
 
 def density(window: int) -> NDArray[np.float32]:
-    """Weights of a window's pixels along one axis: a normal density, sigma window / 8, 1 at the centre.
+    """Return the weights of a window's pixels along one axis: a normal density of sigma window / 8.
 
-    The way of nnU-Net (Isensee et al., Nature Methods 18, 2021), whose smallest weight is about 3e-4.
+    They are 1 at the centre and about 3e-4 at both ends, as nnU-Net does it (Isensee et al., Nature Methods
+    18, 2021).
     """
     distance = np.arange(window) - (window - 1) / 2
     weights: NDArray[np.float32] = np.exp(-0.5 * (distance / (window / 8)) ** 2).astype(np.float32)
@@ -172,7 +180,7 @@ class _Row(NamedTuple):
     """One row of windows.
 
     Attributes:
-        top: row of the image where they begin.
+        top: row of the image where its windows begin; negative in the first row.
         weights: (W,) sum of the windows' weights in each column.
         seen: (W,) columns whose core has a window.
     """
@@ -183,10 +191,11 @@ class _Row(NamedTuple):
 
 
 class Gaussian(Blend):
-    """Each pixel is the mean of all windows that show it, weighted by their `density` along both axes.
+    """Takes for each pixel the mean of all windows that show it, weighted by their `density` along both axes.
 
-    The weights' sum needs no map: in a row of windows it is one weight a row times one sum a column. A core
-    that was left out is 0, and its window lends nothing to its neighbours.
+    The sum of the weights needs no map. A window weighs pixel (y, x) with d(y) * d(x), and the windows of a
+    row share d(y), so their sum is d(y) times the sum of their d(x): one number per row, one per column.
+    Cores without a window are 0, and add nothing to their neighbours.
     """
 
     def __init__(self, layout: Layout, file: MapWriter) -> None:
@@ -228,7 +237,7 @@ class Gaussian(Blend):
             self._rows.popleft()
 
     def _row(self) -> _Row:
-        """What is known of the current row of windows."""
+        """Return the current row of windows; add it if it is new."""
         top = self._y0 - self._layout.context
         if not self._rows or self._rows[-1].top != top:
             width = self._layout.width
@@ -236,7 +245,7 @@ class Gaussian(Blend):
         return self._rows[-1]
 
     def _write(self, first: int, last: int) -> None:
-        """Write the rows first..last, which lie in the cores of one row of tiles."""
+        """Write the rows first..last, which belong to cores of one row of tiles."""
         weight_HW = np.zeros((last - first, self._layout.width), np.float32)
         for row in self._rows:
             y0, y1 = max(first, row.top), min(last, row.top + self._window)
@@ -247,5 +256,5 @@ class Gaussian(Blend):
                 seen_W = row.seen
         weight_HW[:, ~seen_W] = np.inf
         mean_HW = self._sum_HW[first - self._written : last - self._written] / weight_HW
-        mean_HW += 0.5  # cutting off rounds
+        mean_HW += 0.5  # so that the conversion to integers rounds
         self._file.append(mean_HW.astype(self._file.dtype))

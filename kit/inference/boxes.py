@@ -1,7 +1,7 @@
-"""Boxes of several detectors to one set: NMS and weighted boxes fusion, with a fixed order of ties.
+"""Fuse the boxes of several detectors: NMS and weighted boxes fusion, with a fixed order of equal scores.
 
-Ties: higher score first, then the earlier source (member or view), then the earlier detection of it. Nothing
-depends on timing.
+A higher score comes first, then the earlier source (member or view), then the earlier detection of that
+source. So the result does not depend on timing.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Confidence = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"
 CONFIDENCES: tuple[str, ...] = get_args(Confidence)
 
 _FARTHEST = 1e9
-"""Pixels: no image reaches so far, and products of such numbers are exact enough to be compared."""
+"""Pixels: larger than any image, and products of such numbers are still exact enough to be compared."""
 _SLACK = 1e-9
-"""Relative: rounding may not hide a neighbour that overlaps just enough."""
+"""Added to the reach of a search, so that rounding hides no neighbour that overlaps just enough."""
 
 
 def nms(boxes: Floats, scores: Floats, iou: float) -> Integers:
@@ -34,13 +34,13 @@ def nms(boxes: Floats, scores: Floats, iou: float) -> Integers:
     Args:
         boxes: (n, 4) x1, y1, x2, y2.
         scores: (n,); equal scores rank by position.
-        iou: a box that overlaps a better kept one by more is dropped.
+        iou: a box is dropped if its IoU with a better kept box is larger.
 
     Returns:
         Positions of the kept boxes, best first.
 
     Raises:
-        KitError: boxes or scores that are not numbers.
+        KitError: boxes or scores are not numbers.
     """
     require_numbers(boxes, scores)
     placed, kept = _Placed(boxes, iou), []
@@ -54,14 +54,14 @@ def nms(boxes: Floats, scores: Floats, iou: float) -> Integers:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Fused boxes, best confidence first, with the boxes each was made of.
+    """Fused boxes, best confidence first, and the n detected boxes they were made of.
 
     Attributes:
-        boxes: (k, 4) confidence-weighted means of their members' boxes.
+        boxes: (k, 4) means of the boxes of each cluster, weighted by their weighted scores.
         scores: (k,) fused confidences.
-        of: (n,) the cluster of each fused box's member; ascending, members of one cluster best first.
-        sources: (n,) which source each member came from.
-        indices: (n,) which box of that source it is.
+        of: (n,) the cluster of each detected box, ascending; best first within a cluster.
+        sources: (n,) the source of each detected box.
+        indices: (n,) its position in that source.
     """
 
     boxes: Floats
@@ -83,34 +83,47 @@ def weighted_boxes_fusion(
     skip_score: float,
     confidence: Confidence = "avg",
 ) -> Clusters:
-    """Weighted boxes fusion (Solovyev, Wang, Gabruseva 2021) of one class, members tracked by index.
+    """Fuse the boxes of one class (weighted boxes fusion; Solovyev, Wang, Gabruseva 2021).
 
-    Boxes go, best weighted score first, to the cluster whose fused box they overlap most, if by more than
-    `iou`, else open a new one. A fused box is the mean of its members weighted by weighted score. With w of
-    the sources' weights, n members, m their mean weighted score, s all sources and p those with a member in
-    the cluster, a fused confidence is
+    The boxes are taken in the order of their weighted scores (score * weight of the source), best first. A
+    box joins the cluster whose fused box it overlaps most, if their IoU is more than `iou`; else it opens a
+    new cluster. The fused box is the mean of the cluster's boxes, weighted by weighted score.
+
+    Two detectors of weight 1 find x = 0..10 with score 0.75 and x = 2..12 with score 0.25. The IoU is 8 / 12,
+    so both are one cluster, from 0.75 * 0 + 0.25 * 2 = 0.5 to 10.5, with the confidence 0.5 * 2 / 2 = 0.5
+    (avg):
+
+    >>> found = weighted_boxes_fusion(
+    ...     [np.array([[0.0, 0, 10, 10]]), np.array([[2.0, 0, 12, 10]])],
+    ...     [np.array([0.75]), np.array([0.25])], [1, 1], iou=0.5, skip_score=0)
+    >>> found.boxes.tolist(), found.scores.tolist()
+    ([[0.5, 0.0, 10.5, 10.0]], [0.5])
+
+    A third detector that finds nothing there lowers it to 0.5 * 2 / 3. For a cluster of n boxes from the
+    sources p, with m the mean of their weighted scores, s all sources and w weights of sources, the
+    confidence is
 
         avg                     m * min(len(s), n) / sum(w of s); above 1 where a source with more than the
                                 mean weight puts several boxes into the cluster
         max                     largest weighted score / max(w of s)
-        box_and_model_avg       m * n / sum(w of members) * sum(w of p) / sum(w of s); never above 1
-        absent_model_aware_avg  m * n / (sum(w of members) + sum(w of s not in p)); never above 1
+        box_and_model_avg       m * n / sum(w of each box) * sum(w of p) / sum(w of s); never above 1
+        absent_model_aware_avg  m * n / (sum(w of each box) + sum(w of s not in p)); never above 1
 
-    Sums are rounded to float32 where the package ensemble-boxes does so, which makes results equal to its.
+    Sums are rounded to float32 where the package ensemble-boxes does so, so that the results are equal.
 
     Args:
-        boxes: one (n_s, 4) a source: x1, y1, x2, y2 in any unit; those without area are left out.
-        scores: one (n_s,) a source, not negative.
-        weights: one a source, positive.
+        boxes: for each source (n_s, 4) x1, y1, x2, y2 in any unit; boxes without area are left out.
+        scores: for each source (n_s,), not negative.
+        weights: for each source, positive.
         iou: threshold for joining a cluster, in (0, 1].
         skip_score: boxes with a lower unweighted score are left out.
         confidence: how scores are fused.
 
     Returns:
-        Clusters, best confidence first; equal ones in the order they were opened.
+        Clusters, best confidence first; equal confidences in the order in which the clusters were opened.
 
     Raises:
-        KitError: boxes or scores that are not numbers, negative scores.
+        KitError: boxes or scores are not numbers, or a score is negative.
     """
     weight_S = np.asarray(weights, np.float64)
     for source_boxes, source_scores in zip(boxes, scores, strict=True):
@@ -128,18 +141,18 @@ def weighted_boxes_fusion(
     rank = np.empty_like(best_first)
     rank[best_first] = np.arange(len(rank))
     grouped = np.argsort(rank[of_N], kind="stable")
-    members = order[grouped]
+    detected = order[grouped]
     return Clusters(
         fused[best_first],
         fused_scores[best_first],
         rank[of_N][grouped],
-        source_N[members],
-        index_N[members],
+        source_N[detected],
+        index_N[detected],
     )
 
 
 def require_numbers(boxes: Floats, scores: Floats, *, where: str | Path | None = None) -> None:
-    """Refuse what cannot be ranked or compared.
+    """Refuse boxes and scores that cannot be ranked or compared.
 
     Args:
         boxes: (n, 4).
@@ -147,10 +160,10 @@ def require_numbers(boxes: Floats, scores: Floats, *, where: str | Path | None =
         where: file or image, for messages.
 
     Raises:
-        KitError: shapes that do not belong together, values that are not finite, boxes far outside any
-            image, negative scores.
+        KitError: the shapes do not fit each other, a value is not finite, a box lies far outside any image,
+            or a score is negative.
     """
-    fix = "delete the stored result of that pass and run it again; if it returns, its network is damaged"
+    fix = "delete the result of that pass and run it again; if that does not help, its weights are damaged"
     if boxes.shape != (len(scores), 4) or scores.ndim != 1:
         raise KitError(
             f"boxes of shape {boxes.shape} do not fit scores of shape {scores.shape}", where=where, fix=fix
@@ -166,16 +179,18 @@ def require_numbers(boxes: Floats, scores: Floats, *, where: str | Path | None =
 
 
 class _Placed:
-    """Boxes so far, and which of them a new one overlaps most: a grid of their centres.
+    """The boxes placed so far; finds the one that a new box overlaps most by a grid of their centres.
 
-    Boxes with IoU > t share more than t times the larger width, so their centres are less than
-    max(1 - t, (1 / t - 1) / 2) times the width of either apart; the same holds for heights.
+    Boxes with IoU > t share more than t times the larger width, so their centres are closer than
+    max(1 - t, (1 / t - 1) / 2) times the width of either; the same holds for heights. With t = 0.5, a box 20
+    wide with its centre at x = 100 needs no boxes with centres outside 90..110: two or three cells of mean
+    size.
 
-    Plain floats: a box has a handful of neighbours, for which a call into numpy would take longer.
+    Plain floats are used: a box has few neighbours, and a call into numpy would take longer.
 
     Args:
-        boxes: (n, 4) all that will be placed or asked for; their mean size becomes that of a cell.
-        iou: overlaps up to this are none.
+        boxes: (n, 4) all boxes that will be placed or searched for; a cell gets their mean size.
+        iou: a box overlaps another one if their IoU is larger.
     """
 
     def __init__(self, boxes: Floats, iou: float) -> None:
@@ -191,7 +206,7 @@ class _Placed:
         return len(self._boxes)
 
     def put(self, number: int, x1: float, y1: float, x2: float, y2: float) -> None:
-        """Place the box `number` (they are counted from 0), or move it."""
+        """Place the box `number` (counted from 0), or move it if it is placed already."""
         box = (x1, y1, x2, y2, (x2 - x1) * (y2 - y1))
         cell = (int((x1 + x2) * 0.5 * self._per_x // 1), int((y1 + y2) * 0.5 * self._per_y // 1))
         if number == len(self._boxes):
@@ -206,12 +221,12 @@ class _Placed:
         self._cells.setdefault(cell, []).append(number)
 
     def best(self, x1: float, y1: float, x2: float, y2: float) -> int:
-        """Number of the box this one overlaps most, the first of several; -1 if none by more than `iou`."""
+        """Return the number of the box that this one overlaps most (the first of equals); -1 if none."""
         area = (x2 - x1) * (y2 - y1)
         best, most, boxes = -1, self._iou, self._boxes
         for number in self._near(x1, y1, x2, y2):
             other_x1, other_y1, other_x2, other_y2, other_area = boxes[number]
-            # min and max as calls would double the time.
+            # Calls of min and max would double the time.
             width = (other_x2 if other_x2 < x2 else x2) - (other_x1 if other_x1 > x1 else x1)  # noqa: FURB136
             height = (other_y2 if other_y2 < y2 else y2) - (other_y1 if other_y1 > y1 else y1)  # noqa: FURB136
             if width <= 0 or height <= 0:
@@ -223,11 +238,11 @@ class _Placed:
         return best
 
     def array(self) -> Floats:
-        """All boxes, (k, 4)."""
+        """Return all boxes, (k, 4)."""
         return np.array(self._boxes, np.float64).reshape(-1, 5)[:, :4]
 
     def _near(self, x1: float, y1: float, x2: float, y2: float) -> Iterable[int]:
-        """Numbers of all boxes that may overlap this one, and maybe more; in no order."""
+        """Return the numbers of all boxes that may overlap this one, and maybe of others; in no order."""
         x, y = (x1 + x2) * 0.5, (y1 + y2) * 0.5
         reach_x, reach_y = (x2 - x1) * self._reach, (y2 - y1) * self._reach
         first, last = int((x - reach_x) * self._per_x // 1), int((x + reach_x) * self._per_x // 1)
@@ -244,9 +259,9 @@ class _Placed:
 
 
 def _clusters(boxes: Floats, confidences: Floats, iou: float) -> tuple[Floats, Integers]:
-    """Fused boxes (k, 4) in the order in which they were opened, and the cluster of every box (n,)."""
+    """Return the fused boxes (k, 4), in the order their clusters were opened, and each box's cluster (n,)."""
     fused = _Placed(boxes, iou)
-    sums: list[array[float]] = []  # of confidence * coordinate; an array("f") rounds to float32
+    sums: list[array[float]] = []  # of confidence * coordinate; array("f") rounds to float32
     totals: list[float] = []
     rounded = array("f", bytes(16))
     of = np.empty(len(boxes), np.int64)
@@ -259,7 +274,7 @@ def _clusters(boxes: Floats, confidences: Floats, iou: float) -> tuple[Floats, I
             totals.append(confidence)
         else:
             total = totals[best] = totals[best] + confidence
-            if total > 0:  # the mean of boxes that all score 0 is the first of them
+            if total > 0:  # if all boxes of a cluster score 0, the first one stays
                 own = sums[best]
                 for side, value in enumerate(box):
                     own[side] += confidence * value
@@ -272,7 +287,7 @@ def _clusters(boxes: Floats, confidences: Floats, iou: float) -> tuple[Floats, I
 def _confidences(
     of_N: Integers, source_N: Integers, weighted_N: Floats, weight_S: Floats, confidence: Confidence
 ) -> Floats:
-    """Fused confidence of every cluster, (k,); boxes best first. See `weighted_boxes_fusion`."""
+    """Return the fused confidence of every cluster, (k,), by the formulas of `weighted_boxes_fusion`."""
     count = np.bincount(of_N)
 
     def rounded(values: Floats) -> Floats:

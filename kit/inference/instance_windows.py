@@ -1,4 +1,4 @@
-"""Windows over an image too large for one network input, and what becomes of instances at their seams."""
+"""Cut an image that is too large for one network input into windows, and merge what is found in them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _AGREE = 0.5
-"""Intersection over union, inside what two windows share, from which two masks are of one instance."""
+"""Two masks are of one instance from this IoU on, counted inside the rectangle that their windows share."""
 _TOUCH = 2.0
-"""Pixels from a window's border within which a box counts as cut there: boxes are not exact to a pixel."""
+"""A box that ends within so many pixels of a window's border counts as cut: boxes are not exact."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Window:
 
     Attributes:
         shown: what the network sees.
-        core: the part of it that no other window's core holds; cores make up the image.
+        core: its part of the image; the cores of all windows do not overlap and make up the image.
     """
 
     shown: tuple[int, int, int, int]
@@ -37,10 +37,11 @@ class Window:
 
 
 def plan(height: int, width: int, settings: InstanceSettings) -> list[list[Window]]:
-    """Rows of windows, top to bottom: one that is the image if that is no larger than a window.
+    """Return the rows of windows, top to bottom; the image itself if it is no larger than a window.
 
-    Windows are spread evenly, all of one size, so neighbours share `settings.overlap` pixels or more; their
-    cores meet in the middle of what they share.
+    All windows have one size and are spread evenly, so that neighbours share at least `settings.overlap`
+    pixels. Their cores meet in the middle of what they share. With windows of 100 pixels and an overlap of
+    40, a side of 160 pixels gets the windows 0..100 and 60..160 with the cores 0..80 and 80..160.
     """
     rows, columns = (_spread(side, settings.window, settings.overlap) for side in (height, width))
     return [
@@ -50,7 +51,11 @@ def plan(height: int, width: int, settings: InstanceSettings) -> list[list[Windo
 
 
 def _spread(side: int, window: int | None, overlap: int) -> list[tuple[int, int, int, int]]:
-    """Along one axis: start and end of each window and of its core."""
+    """Return the start and end of each window and of its core, along one axis.
+
+    >>> _spread(160, 100, 40)
+    [(0, 100, 0, 80), (60, 160, 80, 160)]
+    """
     if window is None or side <= window:
         return [(0, side, 0, side)]
     count = -(-(side - overlap) // (window - overlap))
@@ -63,7 +68,7 @@ def _spread(side: int, window: int | None, overlap: int) -> list[tuple[int, int,
 
 
 def joined(parts: Sequence[CodedDetections]) -> CodedDetections:
-    """All detections of some parts, at least one, of one image."""
+    """Return the detections of all parts (at least one) of one image together."""
     return CodedDetections(
         parts[0].height,
         parts[0].width,
@@ -76,20 +81,31 @@ def joined(parts: Sequence[CodedDetections]) -> CodedDetections:
 def merge(
     windows: Sequence[Sequence[Window]], found: Sequence[CodedDetections], settings: InstanceSettings
 ) -> CodedDetections:
-    """Detections of all windows to those of the image.
+    """Merge the detections of all windows into those of the image.
 
-    A detection is cut if its box touches a border of its window that is not the image's. Where the masks of
-    two windows agree inside what both show, a cut one gives way to one that is not, and two cut ones become
-    one: their union, with the better score. Any other cut one counts only if its centre lies in its window's
-    core. What two windows show whole is left to NMS.
+        0               60      80     100              160
+        |------------- window 1 ---------|                    core 1: 0..80
+                        |------------ window 2 -----------|   core 2: 80..160
+                             AAAA                             70..90: complete in both windows
+                                BBBBBBBBBB                    80..130: window 1 shows 80..100 of it
+                CCCCCCCCCCCCCCCCCCCCCC                        40..130: cut in both windows
+                                     DD                       92..100, found in window 1 only
+
+    A detection is cut if its box touches a border of its window that is not a border of the image.
+    A: no detection is cut, so NMS keeps the better one. B: the two masks agree inside 60..100, which both
+    windows show, so the complete one is kept and the cut one dropped, whatever their scores. C: the masks
+    40..100 and 60..130 agree there, too, and both are cut: they become one detection, their union, with the
+    better score.
+    D: a cut detection without a partner is kept only if its centre lies in the core of its window. Its centre
+    is 96, so it is dropped: window 2, which shows it completely, did not find it.
 
     Args:
-        windows: of `plan`.
-        found: in the same order, row by row, in pixels of the image.
-        settings: `nms_iou` applies.
+        windows: those of `plan`.
+        found: detections of each window, row by row, in pixels of the image.
+        settings: `nms_iou` is used.
 
     Returns:
-        Best score first; equal scores in the order of the windows.
+        Detections, best score first; equal scores in the order of the windows.
     """
     all_found = joined(found)
     counts = [len(part.scores) for part in found]
@@ -114,20 +130,24 @@ def merge(
     core = np.array([window.core for window in flat], np.float64).reshape(-1, 4)[window_of]
     in_core = ((centres >= core[:, :2]) & (centres < core[:, 2:])).all(axis=1)
     alone = np.flatnonzero(~gone & ~grouped & (~cut | in_core))
-    whole = [all_found.take(alone), *(_united(all_found.take(np.array(group))) for group in groups)]
-    together = joined(whole)
+    united = [_united(all_found.take(np.array(group))) for group in groups]
+    together = joined([all_found.take(alone), *united])
     return together.take(nms(together.boxes, together.scores, settings.nms_iou))
 
 
 def _cut(boxes: Floats, shown: NDArray[np.int64], height: int, width: int) -> Bools:
-    """Which boxes (n, 4) touch a border of their windows (n, 4) that is not the image's; (n,)."""
+    """Return which boxes (n, 4) touch a border of their window (n, 4) that is not the image's, (n,)."""
     near = (boxes[:, :2] <= shown[:, :2] + _TOUCH) & (shown[:, :2] > 0)
     far = (boxes[:, 2:] >= shown[:, 2:] - _TOUCH) & (shown[:, 2:] < [width, height])
     return np.asarray((near | far).any(axis=1))
 
 
 def _neighbours(rows: int, columns: int) -> Iterator[tuple[int, int]]:
-    """Numbers of windows that may share pixels, each pair once: sharing half, they reach two steps far."""
+    """Yield the numbers of two windows that may share pixels, each pair once.
+
+    Neighbours share up to half of a window, and more where the image is short, so that a window can reach the
+    one after the next: windows of 60 pixels at 0, 20 and 40.
+    """
     steps = [(down, aside) for down in range(3) for aside in range(-2, 3) if (down, aside) > (0, 0)]
     for row, column in itertools.product(range(rows), range(columns)):
         for down, aside in steps:
@@ -141,7 +161,7 @@ def _same(
     numbers: tuple[NDArray[np.int64], NDArray[np.int64]],
     shown: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> Iterator[tuple[int, int]]:
-    """Detections of two windows, at least one of them cut, whose masks agree inside what both show."""
+    """Yield pairs of detections of two windows, one or both cut, whose masks agree where both can be seen."""
     first, second = numbers
     left, top = np.maximum(shown[0][:2], shown[1][:2]).tolist()
     right, bottom = np.minimum(shown[0][2:], shown[1][2:]).tolist()
@@ -164,7 +184,7 @@ def _same(
 
 
 def _clipped(runs: mask_set.MaskSet, height: int, tlbr: tuple[int, int, int, int]) -> rle.Runs:
-    """What of one mask lies in a rectangle; runs end with their columns."""
+    """Return the part of one mask that lies in a rectangle; no run goes on in the next column."""
     top, left, bottom, right = tlbr
     strokes = runs.columns(height)
     column = strokes.starts // height
@@ -175,7 +195,11 @@ def _clipped(runs: mask_set.MaskSet, height: int, tlbr: tuple[int, int, int, int
 
 
 def _groups(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """Numbers that are connected by pairs."""
+    """Return the groups of numbers that are connected by pairs.
+
+    >>> _groups([(1, 4), (2, 3), (4, 5)])
+    [[1, 4, 5], [2, 3]]
+    """
     group_of: dict[int, list[int]] = {}
     for first, second in pairs:
         one, other = group_of.get(first, [first]), group_of.get(second, [second])
@@ -185,7 +209,7 @@ def _groups(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
 
 
 def _united(pieces: CodedDetections) -> CodedDetections:
-    """One detection of the pieces of an instance."""
+    """Return one detection of the pieces of an instance: the union of their masks, and their best score."""
     height, width = pieces.height, pieces.width
     box = np.concatenate([pieces.boxes[:, :2].min(axis=0), pieces.boxes[:, 2:].max(axis=0)])[None]
     runs = mask_set.decode(pieces.masks, height, width)

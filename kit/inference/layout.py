@@ -1,4 +1,10 @@
-"""Where the windows of one image lie, and at which sizes a network sees them: settings made pixels."""
+"""Where the windows of one image lie, and at which sizes a network sees them.
+
+Core, context and input of a window, from settings of core 512, context 128, scale 0.5 and pixel size 0.5 um:
+
+    image of 0.5 um     core 512, context 128: windows of 768 pixels, which the network sees as 384 x 384
+    image of 0.25 um    core 1024, context 256: windows of 1536 pixels, the same tissue, seen as 384 x 384
+"""
 
 from __future__ import annotations
 
@@ -11,14 +17,14 @@ from kit.inference.resize import fit
 from kit.inference.settings import SemanticSettings
 from kit.inference.tiles import Tile, count, plan
 
-_LARGEST_WHOLE = 1 << 26
-"""Pixels of an image that is read as a whole: 0.2 GB of colours, 0.3 GB of probabilities."""
+_LARGEST_IMAGE = 1 << 26
+"""Most pixels of an image that is seen at once: 0.2 GB of colours, 0.3 GB of probabilities."""
 _LARGEST_FACTOR = 64.0
-"""Between pixel sizes; the competitions' differ by 27 at most."""
+"""Largest ratio of pixel sizes; those of the competitions differ by 27 at most."""
 _LARGEST_INPUT = 1 << 14
-"""Pixels a side that a network is shown: ten times as many as the largest published."""
+"""Most pixels per side of a network input: ten times the largest published."""
 _LARGEST_WINDOW = 1 << 16
-"""Pixels a side that a window may have at full resolution: fourteen times the largest published."""
+"""Most pixels per side of a window at full resolution: fourteen times the largest published."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +34,10 @@ class Layout:
     Attributes:
         height: rows of the image.
         width: its columns.
-        core: pixels a side that each window decides, full resolution; None when the image is seen whole.
-        context: more pixels around the core.
-        inputs: what the network sees of a window, (rows, columns), one for each scale of the views.
+        core: pixels per side of the part of the map that each window gives, full resolution; None when the
+            image is one window.
+        context: pixels that a window shows around its core.
+        inputs: size (rows, columns) at which the network sees a window, for each scale of the views.
     """
 
     height: int
@@ -41,13 +48,13 @@ class Layout:
 
     @property
     def window(self) -> tuple[int, int]:
-        """Rows and columns of a window, full resolution."""
+        """Rows and columns of a window at full resolution."""
         if self.core is None:
             return self.height, self.width
         return self.core + 2 * self.context, self.core + 2 * self.context
 
     def tiles(self) -> Iterator[Tile]:
-        """The cores, row by row; together they are every pixel exactly once."""
+        """Return the cores, row by row; each pixel of the image is in exactly one."""
         if self.core is None:
             return iter([Tile(0, 0, self.height, self.width)])
         return plan(self.height, self.width, self.core)
@@ -68,23 +75,23 @@ def layout(
 
     Args:
         settings: of the member.
-        scales: of the views, each once.
+        scales: the scales of the views, each once.
         size: (height, width) of the image.
-        pixel_size: of the image, micrometres, None if not known. If it is not the settings', core and context
-            grow or shrink to the same micrometres, to within a pixel, and the input sizes stay.
+        pixel_size: of the image, micrometres, None if not known. If the settings have another one, core and
+            context become so many pixels that they show the same micrometres; the input sizes stay.
         where: member and image, for messages.
 
     Raises:
-        KitError: the image is too large to be seen whole, its pixel size is absurd, a view's scale leaves no
+        KitError: the image is too large for one window, its pixel size is absurd, a view's scale leaves no
             pixel, or windows or inputs are larger than any memory.
     """
     height, width = size
     if settings.size is not None:
-        if height * width > _LARGEST_WHOLE:
+        if height * width > _LARGEST_IMAGE:
             raise KitError(
-                f"an image of {height} x {width} is too large to be seen whole",
+                f"an image of {height} x {width} pixels is too large for one network input",
                 where=where,
-                fix="give the recipe's inference settings core, context and scale instead of size",
+                fix="set core, context and scale instead of size in the recipe's inference settings",
             )
         wanted = [max(1, int(settings.size * scale + 0.5)) for scale in scales]
         _require_at_most(_LARGEST_INPUT, max(wanted), "a network input", where)
@@ -110,7 +117,7 @@ def layout(
 def _require_at_most(limit: int, side: int, what: str, where: str) -> None:
     if side > limit:
         raise KitError(
-            f"{what} of {side} pixels a side is more than {limit}",
+            f"{what} has {side} pixels per side, the most are {limit}",
             where=where,
             fix="correct the recipe's inference settings or views",
         )
@@ -120,7 +127,7 @@ def _factor(expected: float, found: float, where: str) -> float:
     factor = expected / found if math.isfinite(found) and found > 0 else math.nan
     if not 1 / _LARGEST_FACTOR <= factor <= _LARGEST_FACTOR:
         raise KitError(
-            f"a pixel of {found} um is absurd beside the settings' {expected} um",
+            f"the image's pixels have {found} um, the settings' {expected} um: such a ratio is a mistake",
             where=where,
             fix="correct the competition's metadata or pixel_size in the recipe's inference settings",
         )

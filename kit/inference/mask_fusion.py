@@ -1,8 +1,17 @@
-"""Masks of clusters of detections to one mask each, drawn side by side on sheets.
+"""Fuse the masks of each cluster of detections to one mask.
 
-Run lengths come in and go out. In between each cluster has a small window of a sheet, so that counting votes,
-morphology and finding the fused run lengths take one pass over the sheet, which fits the processor's cache,
-instead of one over each mask.
+Masks come and go as runs. In between, each cluster has a small window on a sheet, beside the windows of other
+clusters. Counting votes, morphology and finding the runs of the fused masks are then one operation each on
+the sheet, which fits the processor's cache, instead of one per mask of some thousand pixels.
+
+A pixel is kept if enough masks hold it. Three masks of a cluster, of which two are needed, in one column:
+
+    row            0 1 2 3 4 5 6 7 8
+    masks              a a a             +1 where a mask begins, -1 after its end
+                         b b b           (2: +1, 3: +1, 4: +1, 5: -1, 6: -1, 8: -1)
+                           c c c c
+    votes          0 0 1 2 3 2 1 1 0     the running sum of these
+    kept                 # # #           rows 3 to 5
 """
 
 from __future__ import annotations
@@ -22,18 +31,18 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _SHEET = 1 << 16
-"""Pixels of a sheet, unless one window alone is larger."""
+"""Most pixels of a sheet, unless one window alone is larger."""
 _SHARES = 1 << 20
-"""Weights are counted in whole parts of their sum, so that a sum has one value whatever its order."""
+"""Parts that the weights of a cluster are rounded to: sums of integers do not depend on their order."""
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Where k masks of an image may lie.
+    """The rectangles of an image in which k fused masks may lie.
 
     Attributes:
         height: rows of the image.
-        width: its columns.
+        width: columns of the image.
         tlbr: (k, 4) top, left, bottom, right in pixels, inside the image.
     """
 
@@ -43,19 +52,27 @@ class Frames:
 
     @classmethod
     def around(cls, boxes: Floats, height: int, width: int) -> Self:
-        """The pixels that boxes (k, 4) x1, y1, x2, y2 touch: rounded outwards, cut at the image."""
+        """Return the pixels that boxes (k, 4) x1, y1, x2, y2 touch: rounded outwards, cut at the image.
+
+        The box 2.3, 5.0, 6.1, 8.5 has the frame top 5, left 2, bottom 9, right 7.
+        """
         near = np.clip(np.floor(boxes[:, [1, 0]]), 0, [height, width])
         far = np.clip(np.ceil(boxes[:, [3, 2]]), near, [height, width])
         return cls(height, width, np.concatenate([near, far], axis=1).astype(np.int64))
 
 
 def shares(weights: Floats, of: Integers, count: int) -> tuple[Integers, Integers]:
-    """Weights (n,) as whole numbers in the same ratios, and their sums in each of `count` groups.
+    """Return weights as integers in the same ratios, and their sum in each group.
+
+    Weights 0.3 and 0.1 of one group are 3/4 and 1/4 of its sum:
+
+    >>> shares(np.array([0.3, 0.1]), np.array([0, 0]), 1)
+    (array([786432, 262144]), array([1048576]))
 
     Args:
-        weights: not negative; a group whose weights are all 0 shares equally.
+        weights: (n,), not negative; if all weights of a group are 0, they count equally.
         of: (n,) the group of each.
-        count: of groups.
+        count: number of groups.
     """
     totals = np.bincount(of, weights, count)[of]
     equal = 1 / np.bincount(of, minlength=count)[of]
@@ -73,20 +90,20 @@ def fuse(
     morphology: Morphology,
     kernel: int,
 ) -> MaskSet:
-    """Pixels that enough masks of a cluster hold, inside the cluster's frame, after morphology.
+    """Return for each cluster the pixels that enough of its masks hold, after morphology.
 
     Args:
-        runs: of n masks.
-        cluster: (n,) which cluster each mask belongs to.
-        votes: (n,) how much each mask counts; None where each counts 1.
-        needed: (k,) votes from which a pixel is kept; positive.
-        frames: k, one a cluster; votes outside are ignored. Closing may leave it, but not the image, whose
-            border changes nothing.
+        runs: n masks.
+        cluster: (n,) the cluster of each mask.
+        votes: (n,) how much each mask counts; None if each counts 1.
+        needed: (k,) a pixel is kept from so many votes on; positive.
+        frames: k, one per cluster; votes outside a frame are ignored. Closing may add pixels outside the
+            frame, but not outside the image. The border of the image changes nothing.
         morphology: "closing", "opening" or "none".
-        kernel: side of its square, odd.
+        kernel: side of the square of the morphology, pixels, odd.
 
     Returns:
-        Runs of k masks.
+        k masks.
     """
     strokes = runs.columns(frames.height)
     column = strokes.starts // frames.height
@@ -99,7 +116,7 @@ def fuse(
     weights = None if votes is None else votes[strokes.of[inside]]
 
     sheets, sheet_of = _sheets(frames, np.flatnonzero(np.bincount(of)), kernel if morphology != "none" else 1)
-    # The smallest type: numbers of up to 16 bits are counted, not compared.
+    # The smallest integer type: up to 16 bits, numpy sorts by counting (radix sort) and not by comparing.
     by_sheet = np.argsort(sheet_of[of].astype(np.min_scalar_type(len(sheets))), kind="stable")
     bounds = np.searchsorted(sheet_of[of][by_sheet], np.arange(len(sheets) + 1)).tolist()
     found = []
@@ -119,16 +136,19 @@ def fuse(
 
 
 def exclusive(runs: MaskSet, height: int, width: int, min_area: int) -> MaskSet:
-    """Each pixel goes to the first mask that holds it; one left with fewer than `min_area` takes none.
+    """Give each pixel to the first mask that holds it, so that masks do not overlap.
+
+    A mask that is left with fewer than `min_area` pixels becomes empty, and the next masks may take its
+    pixels.
 
     Args:
-        runs: of masks, best first.
+        runs: masks, best first.
         height: rows of the image.
-        width: its columns.
+        width: columns of the image.
         min_area: pixels.
 
     Returns:
-        Runs of as many masks; those that got too little are empty.
+        As many masks.
     """
     taken = np.zeros(height * width, bool)
     bounds = np.searchsorted(runs.of, np.arange(runs.count + 1)).tolist()
@@ -149,15 +169,31 @@ def exclusive(runs: MaskSet, height: int, width: int, min_area: int) -> MaskSet:
 
 @dataclass(frozen=True)
 class _Sheet:
-    """Windows side by side: a line of the sheet is a column of an image, with `margin` pixels around a frame.
+    """Windows of clusters one below another; a line of the sheet is a column of the image.
+
+    Cluster a has the frame of rows 10..12 and columns 4..6 (ends exclusive), cluster b rows 2..5 and column
+    7. With a margin of 1 around each frame, their windows have 4 and 3 lines, and the taller one needs 5
+    pixels:
+
+        line 0   . . . . .     margin of a
+        line 1   . a a . .     column 4 of the image: rows 10 and 11
+        line 2   . a a . .     column 5
+        line 3   . . . . .     margin of a
+        line 4   . . . . .     margin of b
+        line 5   . b b b .     column 7: rows 2, 3 and 4
+        line 6   . . . . .     margin of b
+
+    Pixels on a line follow each other in the runs of the image, too, so that runs of the sheet become runs of
+    the image by one addition. Margins keep the masks of two clusters apart and end every
+    run inside its line.
 
     Attributes:
-        frames: of all clusters.
-        clusters: (m,) those on this sheet.
-        line: (k,) the first line of each cluster's window; of clusters elsewhere, anything.
-        lines: in all.
-        stride: pixels a line.
-        margin: pixels that stay background on every side of a frame, until morphology.
+        frames: frames of all k clusters.
+        clusters: (m,) the clusters on this sheet.
+        line: (k,) the first line of each cluster's window; meaningless for clusters of other sheets.
+        lines: number of lines.
+        stride: pixels of a line.
+        margin: pixels around each frame; background until morphology.
     """
 
     frames: Frames
@@ -168,25 +204,26 @@ class _Sheet:
     margin: int
 
     def place(self, of: Integers, column: Integers, row: Integers) -> Integers:
-        """Positions on the flat sheet of pixels (row, column) of the image in the windows of clusters."""
+        """Return the place on the flat sheet of pixels (row, column) of the image, in windows of clusters."""
         top, left = self.frames.tlbr[:, 0], self.frames.tlbr[:, 1]
         return (self.line[of] + column - left[of] + self.margin) * self.stride + row - top[of] + self.margin
 
     def count(
         self, begins: Integers, ends: Integers, weights: Integers | None, needed: Integers
     ) -> NDArray[np.uint8]:
-        """Pixels, uint8 (lines, stride) of 0 and 1, where strokes from `begins` to `ends` reach `needed`."""
+        """Return 1 where the runs from `begins` to `ends` reach the needed votes, uint8 (lines, stride)."""
         size = self.lines * self.stride
         change = np.bincount(begins, weights, size) - np.bincount(ends, weights, size)
         votes = np.cumsum(change, out=change).reshape(self.lines, self.stride)
         return (votes >= needed[self._cluster_of_line()][:, None]).view(np.uint8)
 
     def morph(self, foreground: NDArray[np.uint8], morphology: Morphology, kernel: int) -> None:
-        """Closing (dilation, then erosion) or opening (erosion, then dilation) of every window, in place.
+        """Close (dilate, then erode) or open (erode, then dilate) every window in place.
 
-        Pixels outside the image are background to a dilation and foreground to an erosion.
+        Before a dilation, pixels outside the image become background, before an erosion foreground: in both
+        cases they change no pixel inside.
         """
-        import cv2  # only who fuses needs it
+        import cv2  # needed for fusing masks alone
 
         square = np.ones((kernel, kernel), np.uint8)
         outside = list(self._outside())
@@ -199,7 +236,7 @@ class _Sheet:
             foreground[part] = 0
 
     def runs(self, foreground: NDArray[np.uint8]) -> tuple[Integers, Integers, Integers]:
-        """Cluster, first pixel and pixel after the last of every run, column-major in the image."""
+        """Return cluster, first pixel and pixel after the last of every run, column-major in the image."""
         flat = foreground.ravel()
         changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
         starts, ends = changes[::2], changes[1::2]  # every line begins and ends with background
@@ -214,7 +251,7 @@ class _Sheet:
         return np.repeat(self.clusters, np.diff(self.line[self.clusters], append=self.lines))
 
     def _outside(self) -> Iterator[tuple[slice, slice]]:
-        """Parts of the sheet that stand for pixels outside the image."""
+        """Yield the parts of the sheet that stand for pixels outside the image."""
         tops = self.line[self.clusters].tolist()
         for (y1, x1, y2, x2), first, after in zip(
             self.frames.tlbr[self.clusters].tolist(), tops, [*tops[1:], self.lines], strict=True
@@ -231,7 +268,10 @@ class _Sheet:
 
 
 def _sheets(frames: Frames, clusters: Integers, margin: int) -> tuple[list[_Sheet], Integers]:
-    """Sheets with windows of similar height, and the sheet of each cluster (k,)."""
+    """Return sheets of windows of similar height, and the sheet of each cluster (k,).
+
+    Clusters are sorted by height, so that lines of a sheet are little longer than its windows need.
+    """
     rows, columns = (frames.tlbr[:, 2:] - frames.tlbr[:, :2] + 2 * margin).T
     line, sheet_of = np.zeros(len(frames.tlbr), np.int64), np.zeros(len(frames.tlbr), np.int64)
     order = clusters[np.argsort(rows[clusters], kind="stable")]

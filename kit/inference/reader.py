@@ -1,4 +1,15 @@
-"""Network inputs cut from a slide: full-width bands are read one after another, each row once."""
+"""Cut network inputs from a slide, which is read in full-width bands, each row once.
+
+With a core of 4 pixels and a context of 2, the windows of the first two rows of tiles show these image rows:
+
+    row             -2 -1  0  1  2  3  4  5  6  7  8  9
+    first windows    m  m  C  C  C  C  c  c               m: mirrored, C: core, c: context
+    second windows               c  c  C  C  C  C  c  c
+
+A `_Band` holds the 8 rows of one row of windows, already shrunk to the network's resolution. For the next row
+of tiles it moves up by one core: the rows 2..6 stay, the rows 6..10 are read. Rows and columns outside the
+image are its own, mirrored: row -1 is row 1, row -2 is row 2.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +29,11 @@ from kit.inference.resize import resize_image
 from kit.inference.tiles import Tile, move_up
 
 _ROWS = 256
-"""Image rows that are read and shrunk at once."""
+"""Image rows read and shrunk at once."""
 
 
 class BandSource(Protocol):
-    """What the engine needs of a slide; `kit.images.slide.Slide` is one."""
+    """What the engines need of an image; `kit.images.slide.Slide` is one."""
 
     @property
     def height(self) -> int:
@@ -33,11 +44,11 @@ class BandSource(Protocol):
         """Columns."""
 
     def read_band(self, y0: int, y1: int) -> NDArray[np.uint8]:
-        """RGB rows y0..y1, uint8 (y1 - y0, width, 3)."""
+        """Return the RGB rows y0..y1, uint8 (y1 - y0, width, 3)."""
 
 
 def require_pixels(source: BandSource, where: str) -> None:
-    """Refuse an image without a single pixel.
+    """Refuse an image without pixels.
 
     Raises:
         KitError: height or width is zero.
@@ -54,9 +65,9 @@ class Batch(NamedTuple):
     """Windows for one forward pass.
 
     Attributes:
-        tiles: the cores they decide, in the order of the layout; may be empty in the last batch.
-        inputs: what the network sees, one array for each of the layout's inputs: uint8 (n, rows, columns, 3).
-        skipped: tiles without tissue that were passed over since the batch before.
+        tiles: the cores of the windows, in the order of the layout; may be empty in the last batch.
+        inputs: what the network sees, for each of the layout's inputs one array uint8 (n, rows, columns, 3).
+        skipped: number of tiles without tissue that were left out since the batch before.
     """
 
     tiles: list[Tile]
@@ -67,11 +78,11 @@ class Batch(NamedTuple):
 def batches(
     source: BandSource, layout: Layout, size: int, *, skip_background: bool = False
 ) -> Iterator[Batch]:
-    """The windows of an image, row by row; what lies outside the image is mirrored in each.
+    """Yield the windows of an image in batches, row by row; outside the image they show it mirrored.
 
-    Each row of pixels is read once, but for those that the upper and lower border mirror. Memory is one row
-    of windows, at the network's resolution where all windows share one grid of its pixels, else at the
-    image's.
+    Each row of pixels is read once, except those that are mirrored at the upper and lower border. Memory
+    holds one row of windows: at the network's resolution if all windows share one grid of its pixels
+    (`_on_one_grid`), else at the image's.
 
     Args:
         source: the image.
@@ -101,7 +112,7 @@ def batches(
 def _windows(
     source: BandSource, layout: Layout, *, skip_background: bool
 ) -> Iterator[tuple[Tile, list[NDArray[np.uint8]] | None]]:
-    """Every tile with its network inputs, or with None where there is no tissue."""
+    """Yield every tile with its network inputs, or with None if its window shows no tissue."""
     if layout.core is None:
         image_HWC = source.read_band(0, source.height)
         yield next(layout.tiles()), [resize_image(image_HWC, *sides) for sides in layout.inputs]
@@ -122,19 +133,24 @@ def _windows(
 
 
 def _on_one_grid(core: int, context: int, side: int) -> bool:
-    """Whether shrinking the whole image gives each window the pixels it would have if shrunk by itself."""
+    """Return whether shrinking rows of the image gives each window the same pixels as shrinking it alone.
+
+    It does if cores and contexts become whole pixels: a core of 4 and a context of 2 shrunk from 8 to 4
+    pixels become 2 and 1. From 8 to 3 pixels, the core would become 1.5: then each window is shrunk by
+    itself.
+    """
     window = core + 2 * context
     return side <= window and core * side % window == 0 and context * side % window == 0
 
 
 class _Band:
-    """The image rows that one row of windows shows, mirrored around the image, kept at one or more sizes.
+    """The image rows that one row of windows shows, with mirrored borders, kept at one or more sizes.
 
     Args:
         source: the image.
         layout: its windows.
-        sides: what a window's side becomes, pixels; each divides the grid of the windows.
-        look: judge whether there is tissue.
+        sides: for each size, pixels that a window's side becomes; cores and contexts become whole pixels.
+        look: find out which windows show tissue.
     """
 
     def __init__(self, source: BandSource, layout: Layout, sides: Sequence[int], *, look: bool) -> None:
@@ -143,7 +159,7 @@ class _Band:
         self._window = layout.window[0]
         self._across = -(-source.width // layout.core)
         self._sides = sides
-        # Fewest pixels that become whole pixels at each of the sizes, which all divide the core.
+        # Fewest image pixels that become whole pixels, for each size: 2 where 8 become 4, 4 where 8 become 6.
         self._units = [self._window // math.gcd(self._window, side) for side in sides]
         unit = math.lcm(*self._units)
         self._rows = max(unit, _ROWS // unit * unit)
@@ -154,7 +170,7 @@ class _Band:
         self._tissue: deque[tuple[int, NDArray[np.bool_]]] = deque()
 
     def move_to(self, top: int) -> None:
-        """Hold the rows from `top` on: of the first row of windows, then always of the next one."""
+        """Hold the rows from `top` on; after the first call, `top` is always one core further down."""
         kept = 0
         if self._top is not None:
             assert top - self._top == self._core, "bands follow one another"
@@ -168,7 +184,7 @@ class _Band:
             self._fill(first, min(first + self._rows, self._window))
 
     def cut(self, tile: Tile) -> list[NDArray[np.uint8]]:
-        """The tile's window at each size, as views that the next `move_to` overwrites."""
+        """Return the tile's window at each size, as views that the next `move_to` overwrites."""
         cuts = []
         for held_HWC, side in zip(self._held, self._sides, strict=True):
             left = tile.x0 * side // self._window
@@ -176,11 +192,11 @@ class _Band:
         return cuts
 
     def has_tissue(self, tile: Tile) -> bool:
-        """Whether the tile's window shows any."""
+        """Return whether the tile's window shows tissue."""
         return any(tissue_N[tile.x0 // self._core] for _, tissue_N in self._tissue)
 
     def _fill(self, first: int, last: int) -> None:
-        """Read the rows first..last of the band."""
+        """Read the rows first..last of the band, look for tissue in them and shrink them to each size."""
         assert self._top is not None, "move first"
         rows = reflected(self._top + first, self._top + last, self._source.height)
         low = int(rows.min())
@@ -197,10 +213,11 @@ class _Band:
             self._shrink(rows_HWC, out_HWC, side, unit)
 
     def _shrink(self, rows_HWC: NDArray[np.uint8], out_HWC: NDArray[np.uint8], side: int, unit: int) -> None:
+        """Shrink full-width rows in three parts: mirrored left context, image, right end with mirrored rest."""
         width = self._source.width
         right = self._across * self._core + self._context
-        whole = width // unit * unit
-        for begin, end in ((-self._context, 0), (0, whole), (whole, right)):
+        inner = width // unit * unit
+        for begin, end in ((-self._context, 0), (0, inner), (inner, right)):
             if begin == end:
                 continue
             inside = begin >= 0 and end <= width
@@ -210,6 +227,6 @@ class _Band:
 
 
 def _take(rows_HWC: NDArray[np.uint8], positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """`numpy.take` of rows, but a view where the positions are all of them in order (always, inside)."""
+    """Return rows by their positions; a view if these are all rows in order, as they are inside the image."""
     in_order = len(positions) == len(rows_HWC) and bool((np.diff(positions) == 1).all())
     return rows_HWC if in_order else np.take(rows_HWC, positions, axis=0)

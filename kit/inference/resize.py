@@ -1,4 +1,4 @@
-"""One way to change an image's or a mask's size, for training and inference alike."""
+"""Change the size of images and masks, in the same way for training and inference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def resize_image(image_HWC: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """An image at another size: area average when it shrinks on both axes, else bilinear.
+    """Resize an image: by the average over areas if it shrinks on both axes, else bilinear.
 
     Args:
         image_HWC: uint8, rows x columns x channels.
@@ -16,7 +16,7 @@ def resize_image(image_HWC: NDArray[np.uint8], height: int, width: int) -> NDArr
     """
     if image_HWC.shape[:2] == (height, width):
         return image_HWC
-    import cv2  # only who predicts needs it
+    import cv2  # needed for predicting alone
 
     shrinks = height <= image_HWC.shape[0] and width <= image_HWC.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -25,17 +25,17 @@ def resize_image(image_HWC: NDArray[np.uint8], height: int, width: int) -> NDArr
 
 
 def resize_mask(mask_HW: NDArray[np.bool_], height: int, width: int, threshold: float) -> NDArray[np.bool_]:
-    """A mask at another size: its coverage of each new pixel, resampled like an image, >= `threshold`.
+    """Resize a mask: resample its coverage like an image and keep pixels from the threshold on.
 
     Args:
-        mask_HW: bool.
+        mask_HW: bool (rows, columns).
         height: wanted rows.
         width: wanted columns.
         threshold: coverage in (0, 1) from which a pixel belongs to the mask.
     """
     if mask_HW.shape == (height, width):
         return mask_HW
-    import cv2  # only who predicts needs it
+    import cv2  # needed for predicting alone
 
     shrinks = height <= mask_HW.shape[0] and width <= mask_HW.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -45,6 +45,12 @@ def resize_mask(mask_HW: NDArray[np.bool_], height: int, width: int, threshold: 
 
 
 def fit(height: int, width: int, longer: int) -> tuple[int, int]:
-    """Height and width once the longer side is `longer`: ratio kept, rounded half up, at least 1."""
+    """Return height and width of an image whose longer side becomes `longer`; its ratio is kept.
+
+    Halves are rounded up, and no side is less than 1.
+
+    >>> fit(300, 400, 100)
+    (75, 100)
+    """
     ratio = longer / max(height, width)
     return max(1, int(height * ratio + 0.5)), max(1, int(width * ratio + 0.5))

@@ -1,12 +1,18 @@
-"""Named invertible transforms of an image: the eight symmetries of the square, at any input resolution.
+"""Views of test-time augmentation: the eight symmetries of the square, at any input resolution.
 
-A view is a swap of the axes (or not), then a flip of the rows (or not), then of the columns (or not). Its
-inverse is the same steps backwards. Only the last two axes move: a view can never flip channels or the batch.
+A view swaps the axes or not, then flips the rows or not, then the columns or not:
 
-`hflip@0.8` shows the flipped image to the network at 0.8 times its usual resolution. The engines ask for the
-scale when they make the network's input; `apply` and `invert` move pixels and nothing else.
+    1 2 3   hflip  3 2 1   vflip  4 5 6   transpose  1 4   rot90  3 6   (swap, then flip rows)
+    4 5 6          6 5 4          1 2 3              2 5          2 5
+                                                     3 6          1 4
 
-`identity+hflip` is a set: several views that one pass over an image runs and averages, for one stored result.
+The inverse does the same steps backwards. Only the last two axes of an array move, never channels or the
+batch.
+
+`hflip@0.8` shows the flipped image to the network at 0.8 times the resolution of the settings. The engines
+use the scale when they make the network's input; `apply` and `invert` only move pixels.
+
+`identity+hflip` is a set: one pass runs several views, and their mean is one stored result.
 """
 
 from __future__ import annotations
@@ -21,7 +27,7 @@ from numpy.typing import NDArray
 from kit.errors import KitError
 
 _LARGEST_SCALE = 16.0
-"""Far above any use: a slip of the pen shall not ask for terabytes."""
+"""Far above any use: a typing error must not ask for terabytes."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class View:
     """One symmetry (swap, then flip rows, then flip columns) at one resolution.
 
     Attributes:
-        name: as it is written.
+        name: as written in recipes, e.g. "hflip@0.8".
         swap: rows become columns.
         flip_rows: top becomes bottom, after the swap.
         flip_columns: left becomes right, after the swap.
@@ -56,15 +62,15 @@ _SYMMETRIES = (
 
 
 def names() -> tuple[str, ...]:
-    """The names of all symmetries; each may be followed by `@` and a scale."""
+    """Return the names of all symmetries; `@` and a scale may follow each."""
     return tuple(view.name for view in _SYMMETRIES)
 
 
 def get(name: str) -> View:
-    """The view of a name: `hflip`, or `hflip@0.8`.
+    """Return the view of a name, e.g. `hflip` or `hflip@0.8`.
 
     Raises:
-        KitError: no such symmetry, or a scale that is no positive number up to 16.
+        KitError: there is no such symmetry, or the scale is no positive number up to 16.
     """
     symmetry, at, scale = name.partition("@")
     for view in _SYMMETRIES:
@@ -74,7 +80,7 @@ def get(name: str) -> View:
 
 
 def get_set(name: str) -> tuple[View, ...]:
-    """The views of a set, in the order they are written: `identity+hflip+rot90@0.8`; of one view, that one.
+    """Return the views of a set in their order, e.g. of `identity+hflip+rot90@0.8` or of one view.
 
     Raises:
         KitError: a part is no view, or two parts are the same view.
@@ -86,7 +92,11 @@ def get_set(name: str) -> tuple[View, ...]:
 
 
 def work(name: str) -> float:
-    """Pixels that the network sees in a set, relative to those of one view at scale 1: what a pass costs."""
+    """Return the cost of a pass: pixels that the network sees in a set, relative to one view at scale 1.
+
+    >>> work("identity+hflip@0.5")
+    1.25
+    """
     return sum(view.scale**2 for view in get_set(name))
 
 
@@ -109,10 +119,13 @@ def _flip(x: torch.Tensor, view: View) -> torch.Tensor:
 
 
 def apply(name: str, x_NCHW: torch.Tensor) -> torch.Tensor:
-    """The image as the view shows it, at the resolution it has.
+    """Return the image as the view shows it, at its own resolution.
+
+    >>> apply("rot90", torch.tensor([[1, 2, 3], [4, 5, 6]])).tolist()
+    [[3, 6], [2, 5], [1, 4]]
 
     Args:
-        name: of the view.
+        name: name of the view.
         x_NCHW: any tensor whose last two axes are rows and columns.
     """
     view = get(name)
@@ -120,23 +133,28 @@ def apply(name: str, x_NCHW: torch.Tensor) -> torch.Tensor:
 
 
 def invert(name: str, map_NCHW: torch.Tensor) -> torch.Tensor:
-    """A map or masks of the viewed image back in the image's own frame: `invert(v, apply(v, x)) == x`."""
+    """Return a map or masks of the viewed image in the image's own frame: `invert(v, apply(v, x)) == x`."""
     view = get(name)
     unflipped = _flip(map_NCHW, view)
     return unflipped.transpose(-1, -2) if view.swap else unflipped
 
 
 def invert_boxes(name: str, boxes: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """Boxes found under the view, back in the image's own frame.
+    """Return boxes found under a view in the image's own frame.
+
+    An image of 10 x 20 pixels (rows x columns) under hflip: x = 2..5 of the view is x = 15..18 of the image.
+
+    >>> invert_boxes("hflip", np.array([[2.0, 1, 5, 4]]), 10, 20).tolist()
+    [[15.0, 1.0, 18.0, 4.0]]
 
     Args:
-        name: of the view.
+        name: name of the view.
         boxes: (n, 4) x1, y1, x2, y2 in pixels of the viewed image.
         height: rows of the image before the view was applied, at the resolution of the boxes.
-        width: its columns.
+        width: columns of that image.
 
     Returns:
-        (n, 4) x1, y1, x2, y2, again with x1 <= x2 and y1 <= y2.
+        (n, 4) x1, y1, x2, y2 with x1 <= x2 and y1 <= y2.
     """
     view = get(name)
     x1, y1, x2, y2 = (boxes[:, column] for column in range(4))

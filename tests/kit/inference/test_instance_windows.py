@@ -142,6 +142,23 @@ def test_the_images_own_border_cuts_nothing():
     assert [score for score, _ in merged(detections((0.4, corner)), detections())] == [0.4]
 
 
+def test_the_example_of_the_documentation():
+    size, asked = (20, 160), InstanceSettings(size=100, window=100, overlap=40)
+    plan = instance_windows.plan(*size, asked)
+    assert [(w.shown[::2], w.core[::2]) for w in plan[0]] == [((0, 100), (0, 80)), ((60, 160), (80, 160))]
+
+    def found(*spans):
+        return drawn.detections(
+            size, [(score, drawn.rectangle(size, (y, x0, y + 2, x1))) for score, y, x0, x1 in spans]
+        )
+
+    first = found((0.9, 1, 70, 90), (0.8, 5, 80, 100), (0.6, 9, 40, 100), (0.5, 13, 92, 100))
+    second = found((0.4, 1, 70, 90), (0.3, 5, 80, 130), (0.7, 9, 60, 130))
+    merged = instance_windows.merge(plan, [first, second], asked)
+    assert merged.scores.tolist() == [0.9, 0.7, 0.3]
+    assert merged.boxes[:, [0, 2]].tolist() == [[70, 90], [40, 130], [80, 130]]
+
+
 def test_windows_without_detections_merge_to_none():
     assert merged(detections(), detections()) == []
 

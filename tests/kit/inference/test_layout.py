@@ -103,11 +103,21 @@ def test_a_view_too_small_for_a_pixel_is_told():
             SemanticSettings(size=1 << 14),
             1.01,
             None,
-            "a network input of 16548 pixels a side",
+            "a network input has 16548 pixels per side, the most are 16384",
         ),
-        (SemanticSettings(core=1 << 14, context=0, scale=1.0), 1.01, None, "a network input of 16548 pixels"),
-        (SemanticSettings(core=65537, context=0, scale=0.01), 1.0, None, "a window of 65537 pixels"),
-        (SemanticSettings(core=1 << 12, context=0, scale=0.1, pixel_size=1.7), 1.0, 0.1, "a window of 69632"),
+        (
+            SemanticSettings(core=1 << 14, context=0, scale=1.0),
+            1.01,
+            None,
+            "a network input has 16548 pixels",
+        ),
+        (SemanticSettings(core=65537, context=0, scale=0.01), 1.0, None, "a window has 65537 pixels"),
+        (
+            SemanticSettings(core=1 << 12, context=0, scale=0.1, pixel_size=1.7),
+            1.0,
+            0.1,
+            "a window has 69632",
+        ),
     ],
 )
 def test_sizes_beyond_any_memory_are_told_before_memory_is_asked_for(settings, scale, pixel_size, message):
@@ -122,7 +132,7 @@ def test_the_largest_sizes_are_laid():
     assert lay(largest, (99, 99)).inputs == ((1 << 14, 1 << 14),)
 
 
-def test_a_slide_is_not_seen_whole():
-    with pytest.raises(KitError, match="30000 x 30000 is too large to be seen whole") as caught:
+def test_a_slide_is_no_single_network_input():
+    with pytest.raises(KitError, match="30000 x 30000 pixels is too large for one network input") as caught:
         lay(BODY, (30000, 30000))
     assert "core, context and scale instead of size" in str(caught.value)

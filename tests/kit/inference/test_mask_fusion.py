@@ -145,3 +145,19 @@ def test_exclusive_masks_equal_plain_loops(seed, min_area):
     found = mask_fusion.exclusive(coded(masks), *SIZE, min_area)
     for mask_HW, expected_HW in zip(decoded(found), expected, strict=True):
         assert np.array_equal(mask_HW, expected_HW)
+
+
+def test_examples_of_the_documentation():
+    runs = mask_set.MaskSet(3, np.arange(3), np.array([2, 3, 4]), np.array([5, 6, 8]))
+    frames = mask_fusion.Frames(9, 1, np.array([[0, 0, 9, 1]]))
+    of = np.zeros(3, np.int64)
+    found = mask_fusion.fuse(runs, of, None, np.array([2]), frames, morphology="none", kernel=1)
+    assert (found.starts.tolist(), found.ends.tolist()) == ([3], [6])
+    near = mask_fusion.Frames.around(np.array([[2.3, 5.0, 6.1, 8.5]]), 20, 20)
+    assert near.tlbr.tolist() == [[5, 2, 9, 7]]
+
+    a_and_b = mask_fusion.Frames(20, 20, np.array([[10, 4, 12, 6], [2, 7, 5, 8]]))
+    (sheet,), _ = mask_fusion._sheets(a_and_b, np.array([0, 1]), 1)
+    assert (sheet.lines, sheet.stride, sheet.line.tolist()) == (7, 5, [0, 4])
+    flat = sheet.place(np.array([0, 0, 1]), np.array([4, 5, 7]), np.array([10, 11, 4]))
+    assert [divmod(place, 5) for place in flat.tolist()] == [(1, 1), (2, 2), (5, 3)]
