@@ -1,12 +1,15 @@
-"""Scores of one detector made comparable with those of others, without changing their order.
+"""Calibrate the scores of a detector, so that they can be compared with those of other detectors.
 
-A calibration is a plain dict, so that it can lie in `ensemble.json`:
+A calibration is a plain dict, so that `ensemble.json` can hold it:
 
-    {"kind": "temperature", "temperature": 1.7}                         sigmoid(logit(score) / temperature)
+    {"kind": "temperature", "temperature": 2.0}                         sigmoid(logit(score) / temperature)
     {"kind": "curve", "scores": [0.0, ..., 1.0], "values": [...]}       linear between the points
 
-Both rise: a member's own detections never change places, only where they stand among the other members'. They
-are fitted on out-of-fold detections, whose hits and misses are known.
+A temperature of 2 moves scores towards 0.5: 0.9 becomes 0.75, as logit(0.9) = ln(9), half of which is ln(3).
+The curve {"scores": [0, 0.5, 1], "values": [0, 0.2, 1]} makes 0.25 to 0.1 and 0.75 to 0.6.
+
+Both rise, so a member's own detections keep their order; only their ranks among the other members' detections
+change. Calibrations are fitted on out-of-fold detections, of which is known whether they hit.
 """
 
 from __future__ import annotations
@@ -24,25 +27,29 @@ Calibration = Mapping[str, Any]
 Method = Literal["isotonic", "temperature", "rank"]
 
 _FEWEST = 20
-"""Detections below which a fit would be chance."""
+"""Fewest detections for a fit."""
 _BINS = 64
-"""Points of a curve; detections are first pooled into as many bins of equal count."""
+"""Points of a curve: detections are first put into so many bins of equal count."""
 _TILT = 1e-3
-"""How much of the identity is mixed into a curve, so that flat parts still rise."""
+"""Share of the identity that is mixed into a curve, so that flat parts rise a little."""
 _COLDEST, _HOTTEST = 0.05, 20.0
 _EDGE = 1e-7
-"""Scores are kept so far from 0 and 1, where a logit is infinite."""
+"""Scores are moved so far away from 0 and 1, where a logit is infinite."""
 
 
 def apply(calibration: Calibration, scores: Floats) -> Floats:
-    """Calibrated scores in [0, 1], in the same order.
+    """Return the calibrated scores in [0, 1], (n,).
+
+    >>> curve = {"kind": "curve", "scores": [0, 0.5, 1], "values": [0, 0.2, 1]}
+    >>> apply(curve, np.array([0.25, 0.75])).tolist()
+    [0.1, 0.6]
 
     Args:
-        calibration: of this module's `fit`.
+        calibration: as `fit` returns it.
         scores: (n,) in [0, 1].
 
     Raises:
-        KitError: not a calibration.
+        KitError: the calibration is none.
     """
     check(calibration)
     if calibration["kind"] == "curve":
@@ -52,14 +59,14 @@ def apply(calibration: Calibration, scores: Floats) -> Floats:
 
 
 def check(calibration: Calibration, *, of: str = "a member") -> None:
-    """Refuse what is no calibration or would change the order of scores.
+    """Refuse a value that is no calibration or would change the order of scores.
 
     Args:
-        calibration: what is to be used.
-        of: whose scores, for messages.
+        calibration: the value.
+        of: name of the detector, for messages.
 
     Raises:
-        KitError: unknown kind, missing or impossible values.
+        KitError: the kind is unknown, or a value is missing or impossible.
     """
     known = {"temperature": {"temperature"}, "curve": {"scores", "values"}}
     kind = str(calibration.get("kind")) if isinstance(calibration, Mapping) else ""
@@ -84,26 +91,27 @@ def check(calibration: Calibration, *, of: str = "a member") -> None:
 def _rises(scores: Floats, values: Floats) -> bool:
     if scores.ndim != 1 or scores.shape != values.shape or len(scores) < 2:
         return False
-    whole = scores[0] == 0 and scores[-1] == 1 and values[0] >= 0 and values[-1] <= 1
-    return bool(whole and (np.diff(scores) > 0).all() and (np.diff(values) > 0).all())
+    in_range = scores[0] == 0 and scores[-1] == 1 and values[0] >= 0 and values[-1] <= 1
+    return bool(in_range and (np.diff(scores) > 0).all() and (np.diff(values) > 0).all())
 
 
 def fit(method: Method, scores: Floats, hits: NDArray[np.bool_]) -> dict[str, Any]:
-    """The calibration of one member.
+    """Fit the calibration of one member.
 
     isotonic     the rate of hits as a rising function of the score (pool adjacent violators; Barlow et al.
-                 1972), drawn through the pools' mean scores
-    temperature  the one with the smallest log loss (Guo et al. 2017)
-    rank         the part of all detections with a lower score: makes members alike, whatever their hits
+    1972),
+                 linear between the mean scores of the groups
+    temperature  the temperature of the smallest log loss (Guo et al. 2017)
+    rank         the share of all detections with a lower score, whether they hit or not
 
     Args:
-        method: which.
+        method: one of these.
         scores: (n,) in [0, 1], of out-of-fold detections of all images.
-        hits: (n,) whether each found an instance of the truth.
+        hits: (n,) whether each detection found a true instance.
 
     Raises:
-        KitError: too few detections or all of one score, no numbers, or all hits or all misses where the
-            method needs both.
+        KitError: there are too few detections, or all have one score, scores are no numbers, or the method
+            needs hits and misses and there are only hits or only misses.
     """
     scores, hits = np.asarray(scores, np.float64), np.asarray(hits, bool)
     if method not in ("isotonic", "temperature", "rank"):
@@ -130,7 +138,7 @@ def fit(method: Method, scores: Floats, hits: NDArray[np.bool_]) -> dict[str, An
 
 
 def _binned(scores: Floats, hits: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
-    """Mean score, rate of hits and count of bins of about equally many detections, equal scores in one."""
+    """Return mean score, rate of hits and count of bins of about equal count; equal scores share a bin."""
     order = np.argsort(scores, kind="stable")
     distinct, first = np.unique(scores[order], return_index=True)
     edges = np.unique(np.searchsorted(distinct, scores[order][:: -(-len(scores) // _BINS)]))
@@ -141,19 +149,25 @@ def _binned(scores: Floats, hits: NDArray[np.bool_]) -> tuple[Floats, Floats, Fl
 
 
 def _pooled(mean: Floats, value: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Neighbours whose values fall are joined to their weighted mean until all rise."""
-    pools: list[tuple[float, float, float]] = []  # weight, sum of scores, sum of values
+    """Join neighbours to their weighted mean until the values rise; return scores and values of the groups.
+
+    Values 0.2, 0.6, 0.4, 0.8 of bins of equal weight: 0.6 and 0.4 fall, so they become one group of 0.5.
+
+    >>> _pooled(np.array([0.1, 0.3, 0.5, 0.9]), np.array([0.2, 0.6, 0.4, 0.8]), np.ones(4))[1].tolist()
+    [0.2, 0.5, 0.8]
+    """
+    groups: list[tuple[float, float, float]] = []  # weight, sum of scores, sum of values
     for own, x, y in zip(weight.tolist(), (mean * weight).tolist(), (value * weight).tolist(), strict=True):
-        pools.append((own, x, y))
-        while len(pools) > 1 and pools[-2][2] * pools[-1][0] >= pools[-1][2] * pools[-2][0]:
-            last = pools.pop()
-            pools[-1] = (pools[-1][0] + last[0], pools[-1][1] + last[1], pools[-1][2] + last[2])
-    total, x_sum, y_sum = np.array(pools).T
+        groups.append((own, x, y))
+        while len(groups) > 1 and groups[-2][2] * groups[-1][0] >= groups[-1][2] * groups[-2][0]:
+            last = groups.pop()
+            groups[-1] = (groups[-1][0] + last[0], groups[-1][1] + last[1], groups[-1][2] + last[2])
+    total, x_sum, y_sum = np.array(groups).T
     return x_sum / total, y_sum / total
 
 
 def _curve(mean: Floats, value: Floats) -> dict[str, Any]:
-    """Through the points, from score 0 to score 1, strictly rising."""
+    """Return the curve through the points, from score 0 to score 1, strictly rising."""
     rounded = np.unique(np.round(mean, 6))
     x = np.concatenate([[0.0], rounded[(rounded > 0) & (rounded < 1)], [1.0]])
     y = (1 - _TILT) * np.interp(x, mean, value) + _TILT * x
@@ -161,7 +175,7 @@ def _curve(mean: Floats, value: Floats) -> dict[str, Any]:
 
 
 def _temperature(scores: Floats, hits: NDArray[np.bool_]) -> float:
-    """The log loss is convex in 1 / temperature: its slope is followed to zero by halving."""
+    """Find where the slope of the log loss is 0, by halving: the loss is convex in 1 / temperature."""
     logit = _logit(scores)
     low, high = 1 / _HOTTEST, 1 / _COLDEST
     for _ in range(60):

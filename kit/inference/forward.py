@@ -1,4 +1,4 @@
-"""One forward pass that survives a full memory: the batch is halved, the result stays the same."""
+"""Forward passes that survive a full memory: the batch is halved, the result stays the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for what torch, cuDNN and cuBLAS raise when an allocation fails, and for nothing else."""
+    """Return whether torch, cuDNN or cuBLAS raised this because an allocation failed."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     signs = ("DefaultCPUAllocator: can't allocate", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -23,7 +23,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def inference(device: torch.device, *, autocast: bool) -> Iterator[None]:
-    """No gradients; float16 autocast on CUDA if asked for."""
+    """Compute without gradients, and with float16 autocast on CUDA if `autocast`."""
     with (
         torch.inference_mode(),
         torch.autocast("cuda", torch.float16, enabled=autocast and device.type == "cuda"),
@@ -32,10 +32,13 @@ def inference(device: torch.device, *, autocast: bool) -> Iterator[None]:
 
 
 class Batcher:
-    """Runs a function over batches, in pieces where a whole batch does not fit.
+    """Runs a function over batches, in smaller pieces once memory runs out.
+
+    With size 8 and 20 items, the pieces are 0..8, 8..16 and 16..20. If memory runs out at 8..16, the size
+    becomes 4 for good, and 8..12, 12..16 and 16..20 follow.
 
     Attributes:
-        size: the largest batch that is tried; shrinks by half whenever memory runs out and stays there.
+        size: the largest piece; halved whenever memory runs out.
     """
 
     def __init__(self, size: int, *, where: str) -> None:
@@ -43,27 +46,26 @@ class Batcher:
         self._where = where
 
     def run(self, function: Callable[[torch.Tensor], T], x_NCHW: torch.Tensor) -> list[T]:
-        """The function's results over the pieces of a batch, in order.
+        """Return the function's results for the pieces of a batch, in order.
 
         Args:
-            function: takes (n, C, H, W) with n <= the batch; its result for a piece must not depend on the
-                others.
+            function: takes (n, C, H, W); its result for a piece must not depend on other pieces.
             x_NCHW: the batch, on the CPU.
 
         Raises:
-            KitError: a single item does not fit.
+            KitError: a single item does not fit into memory.
         """
         return self.pieces(lambda piece: function(x_NCHW[piece]), len(x_NCHW))
 
     def pieces(self, function: Callable[[slice], T], count: int) -> list[T]:
-        """The function's results over pieces of `count` items, in order.
+        """Return the function's results for pieces of `count` items, in order.
 
         Args:
-            function: takes which items; its result for them must not depend on the others.
-            count: items in all.
+            function: takes the slice of a piece; its result must not depend on other pieces.
+            count: number of items.
 
         Raises:
-            KitError: a single item does not fit.
+            KitError: a single item does not fit into memory.
         """
         results: list[T] = []
         done = 0
@@ -78,7 +80,7 @@ class Batcher:
             else:
                 done = piece.stop
                 continue
-            # Outside the handler: the traceback in it would keep the failed pass's tensors alive.
+            # Not in the handler, where the traceback would keep the tensors of the failed call alive.
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             if too_large == 1:

@@ -1,6 +1,6 @@
-"""Detections of views and members to the instances of an image; masks stay run-length coded in between.
+"""Fuse the detections of views and members to the instances of an image; masks stay runs in between.
 
-Needs no torch: the supervisor on Kaggle fuses while its workers predict.
+This needs no torch: on Kaggle, the supervisor fuses while its workers predict.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from kit.masks.mask_set import MaskSet
 from kit.predictions import Instances
 
 _CODED_BYTES = 1 << 21
-"""Of run lengths that are decoded at once."""
+"""Bytes of compressed counts that are decoded at once."""
 
 
 def require_detections(detections: CodedDetections, where: str | Path) -> None:
     """Refuse stored detections that cannot be ranked or compared.
 
     Raises:
-        KitError: boxes, scores and masks that do not belong together or are not numbers.
+        KitError: the numbers of boxes, scores and masks differ, or they are not numbers.
     """
     require_numbers(detections.boxes, detections.scores, where=where)
     if len(detections.masks) != len(detections.scores):
@@ -40,7 +40,7 @@ def require_detections(detections: CodedDetections, where: str | Path) -> None:
 
 
 def calibrated(detections: CodedDetections, how: calibration.Calibration | None) -> CodedDetections:
-    """One member's detections with calibrated scores; as they are without a calibration."""
+    """Return one member's detections with calibrated scores; unchanged if `how` is None."""
     if how is None:
         return detections
     scores = calibration.apply(how, detections.scores)
@@ -48,11 +48,11 @@ def calibrated(detections: CodedDetections, how: calibration.Calibration | None)
 
 
 def merge_views(views: Sequence[CodedDetections], settings: InstanceSettings) -> CodedDetections:
-    """One member's detections under several views to one list: NMS over all of them.
+    """Merge one member's detections under several views into one list by NMS.
 
     Args:
-        views: one an executed view, all of one image.
-        settings: the member's; `nms_iou` applies, and `max_per_image` to every window.
+        views: detections under each view, all of one image.
+        settings: of the member; `nms_iou` is used, and `max_per_image` as the limit of each window.
     """
     together = joined(views)
     if len(views) == 1:
@@ -70,21 +70,21 @@ def fuse_instances(
     *,
     where: str | Path | None = None,
 ) -> Instances:
-    """Weighted boxes fusion over members; masks follow their boxes by index and are fused, too.
+    """Fuse the boxes of all members by weighted boxes fusion, and the masks of the boxes in each cluster.
 
     Args:
-        members: one a member, boxes in pixels.
-        weights: one a member.
-        settings: of the rung.
+        members: detections of each member, boxes in pixels.
+        weights: weight of each member.
+        settings: settings of the rung.
         size: (height, width) of the image.
         where: the image, for messages.
 
     Returns:
-        Best score first; scores are cut at 1, which "avg" confidences can pass when one member puts several
-        boxes into a cluster.
+        Instances, best score first. Scores are cut at 1: "avg" confidences can be larger if one member puts
+        several boxes into a cluster.
 
     Raises:
-        KitError: boxes or scores that are not numbers, damaged masks or masks of another size.
+        KitError: boxes or scores are not numbers, or masks are damaged or of another size.
     """
     height, width = size
     clusters = weighted_boxes_fusion(
@@ -112,7 +112,7 @@ def fuse_instances(
 def _portions(
     clusters: Clusters, count: int, members: Sequence[CodedDetections]
 ) -> Iterator[tuple[int, int]]:
-    """The first `count` clusters in ranges whose masks may be decoded at once."""
+    """Yield ranges of the first `count` clusters whose masks may be decoded at once."""
     coded = [0] * count
     for cluster, source, index in zip(
         clusters.of.tolist(), clusters.sources.tolist(), clusters.indices.tolist(), strict=True
@@ -129,7 +129,7 @@ def _portions(
         yield first, count
 
 
-def _fused_masks(  # noqa: PLR0917  # the same words as its caller
+def _fused_masks(  # noqa: PLR0917  # what its caller has
     clusters: Clusters,
     part: tuple[int, int],
     members: Sequence[CodedDetections],
@@ -138,7 +138,12 @@ def _fused_masks(  # noqa: PLR0917  # the same words as its caller
     size: tuple[int, int],
     where: str | Path | None,
 ) -> MaskSet:
-    """Masks of the clusters from part[0] up to part[1]."""
+    """Return the fused masks of the clusters part[0]..part[1].
+
+    "soft": a pixel needs `mask_threshold` of the summed trust (score * weight of the member) of its cluster.
+    Of masks with trust 0.6, 0.3 and 0.1 and the threshold 0.5, the first one decides alone. "vote": a pixel
+    needs `vote_fraction` of the masks, rounded down, but at least one: of 3 masks and 0.5, one.
+    """
     first, last = np.searchsorted(clusters.of, part)
     of, count = clusters.of[first:last] - part[0], part[1] - part[0]
     which = list(

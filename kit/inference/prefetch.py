@@ -1,4 +1,12 @@
-"""Threads beside the one that computes: one works ahead of it, one behind it; both end with it."""
+"""Two threads beside the one that computes: one reads ahead, one writes behind.
+
+    reader thread   | read 1 | read 2 | read 3 |
+    this thread              | net 1  | net 2  | net 3  |
+    writer thread                     | write 1| write 2| write 3|
+
+Queues of a fixed depth are between them, so that none runs far ahead. Each entry is a list of one item; an
+empty list means the end, so that None can be an item, too.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +18,15 @@ from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 
-_PATIENCE = 0.1
-"""Seconds after which a thread that waits for room looks whether anybody still takes its items."""
+_POLL = 0.1
+"""Seconds after which a thread that waits for room checks whether its items are still wanted."""
 
 
 def _offer(waiting: queue.Queue[T], entry: T, wanted: Callable[[], bool]) -> bool:
-    """Wait for room and put the entry there; False once it is no longer wanted."""
+    """Wait for room and put the entry there; return False if it is no longer wanted."""
     while wanted():
         try:
-            waiting.put(entry, timeout=_PATIENCE)
+            waiting.put(entry, timeout=_POLL)
         except queue.Full:
             continue
         return True
@@ -26,14 +34,14 @@ def _offer(waiting: queue.Queue[T], entry: T, wanted: Callable[[], bool]) -> boo
 
 
 class Prefetch(Generic[T]):
-    """Runs an iterator in a thread; use as a context manager, iterate inside it, once.
+    """Runs an iterator in a thread; enter it as a context manager, then iterate over it once.
 
-    Leaving the context ends the thread, whatever happened. An exception of the iterator is raised at the
-    consumer, in its place in the order.
+    Leaving the context ends the thread in any case. If the iterator raises an exception, the consumer gets
+    the items before it, then the exception.
 
     Args:
-        items: run in the thread.
-        depth: at most this many items wait.
+        items: the iterator to run in the thread.
+        depth: most items that wait.
     """
 
     def __init__(self, items: Iterator[T], depth: int) -> None:
@@ -67,7 +75,7 @@ class Prefetch(Generic[T]):
                 if not self._put([item]):
                     return
             self._put([])
-        except BaseException as error:  # noqa: BLE001  # handed over to the consumer, not swallowed
+        except BaseException as error:  # noqa: BLE001  # raised again at the consumer
             self._put(error)
 
     def _put(self, entry: list[T] | BaseException) -> bool:
@@ -75,14 +83,14 @@ class Prefetch(Generic[T]):
 
 
 class WriteBehind(Generic[T]):
-    """Does something with items, one after another, in a thread; use as a context manager.
+    """Calls a function with items in a thread, in their order; use it as a context manager.
 
-    Leaving the context waits until all is done; leaving it with an exception drops what waits. An exception
-    of the thread is raised by the next `put`, or on leaving.
+    Leaving the context waits until all items are done; leaving it with an exception drops the items that
+    wait. If the function raises an exception, the next `put` raises it, or leaving the context does.
 
     Args:
-        consume: called in the thread with each item, in order.
-        depth: at most this many items wait.
+        consume: called in the thread with each item.
+        depth: most items that wait.
     """
 
     def __init__(self, consume: Callable[[T], None], depth: int) -> None:
@@ -107,10 +115,10 @@ class WriteBehind(Generic[T]):
             raise self._error
 
     def put(self, item: T) -> None:
-        """Hand over an item; waits while too many wait already.
+        """Add an item; wait for room if `depth` items wait already.
 
         Raises:
-            BaseException: whatever `consume` raised for an earlier item.
+            BaseException: the exception that `consume` raised for an earlier item.
         """
         _offer(self._waiting, [item], self._thread.is_alive)
         if self._error is not None:
@@ -120,5 +128,5 @@ class WriteBehind(Generic[T]):
         try:
             while (entry := self._waiting.get()) and not self._stop.is_set():
                 self._consume(entry[0])
-        except BaseException as error:  # noqa: BLE001  # handed over to the producer, not swallowed
+        except BaseException as error:  # noqa: BLE001  # raised again at the producer
             self._error = error

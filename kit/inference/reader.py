@@ -213,7 +213,7 @@ class _Band:
             self._shrink(rows_HWC, out_HWC, side, unit)
 
     def _shrink(self, rows_HWC: NDArray[np.uint8], out_HWC: NDArray[np.uint8], side: int, unit: int) -> None:
-        """Shrink full-width rows in three parts: mirrored left context, image, right end with mirrored rest."""
+        """Shrink full-width rows in three parts: mirrored left, image, its end with mirrored right."""
         width = self._source.width
         right = self._across * self._core + self._context
         inner = width // unit * unit
