@@ -41,8 +41,8 @@ def apply(calibration: Calibration, scores: Floats) -> Floats:
     """Return the calibrated scores in [0, 1], (n,).
 
     >>> curve = {"kind": "curve", "scores": [0, 0.5, 1], "values": [0, 0.2, 1]}
-    >>> apply(curve, np.array([0.25, 0.75])).tolist()
-    [0.1, 0.6]
+    >>> apply(curve, np.array([0.25, 0.5])).tolist()
+    [0.1, 0.2]
 
     Args:
         calibration: as `fit` returns it.
