@@ -1,4 +1,4 @@
-"""`--explain`: what would be done, in that order. Nothing is written, installed or started."""
+"""`--explain`: say what a run would do, in that order. Nothing is written, installed or started."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from submission.runtime.work.device import cpu_count, gpu_slots
 
 
 def explain(script: Script, options: Options) -> str:
-    """The plan of a run, a line for every thing decided.
+    """Return the plan of a run, one line per decision.
 
     Args:
         script: the running predict.py.
@@ -86,7 +86,7 @@ def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator
     costs, done = Costs(ensemble), 0
     for index, item in enumerate(ensemble.passes):
         name = ensemble.members[item.member].name
-        expected = f"{item.seconds_per_megapixel:.3g} s a megapixel expected"
+        expected = f"{item.seconds_per_megapixel:.3g} s per megapixel expected"
         skips = ", windows without tissue skipped" if _skips(ensemble.members[item.member]) else ""
         yield f"pass {index + 1:<7} {name}, {item.view}: {expected}{skips}"
     for index, rung in enumerate(ensemble.rungs):

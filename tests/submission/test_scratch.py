@@ -39,19 +39,19 @@ def run_on(in_namespace, kit, tmp_path):
     return run
 
 
-def test_a_ladder_that_does_not_fit_is_folded_to_the_same_masks(kit, run_on, tmp_path, tools):
+def test_a_ladder_that_does_not_fit_uses_running_means_and_gives_the_same_masks(kit, run_on, tmp_path, tools):
     data = tools.write_kidney(tmp_path / "data" / tools.slug, dict.fromkeys(("a", "b"), (1000, 1000)))
     root = tools.mount(tmp_path / "input", kit, data)
     plain = tools.run(kit.script, root, tmp_path / "plain", "--workers", "1")
     assert plain.code == 0, plain.text
-    assert plain.report["folded"] is False
+    assert plain.report["running_means"] is False
     done = run_on(16 << 20, root)  # three passes leave 12 MB, with running means 10 at most
     assert done.returncode == 0, done.stdout
-    folded = tools.report_of(tmp_path / "out")
-    assert folded["folded"] is True
-    assert [task["kind"] for task in folded["tasks"]].count("fold") == 4
-    assert [rung["state"] for rung in folded["rungs"]] == ["done"] * 3
-    assert folded["problems"] == plain.report["problems"]
+    averaged = tools.report_of(tmp_path / "out")
+    assert averaged["running_means"] is True
+    assert [task["kind"] for task in averaged["tasks"]].count("running mean") == 4
+    assert [rung["state"] for rung in averaged["rungs"]] == ["done"] * 3
+    assert averaged["problems"] == plain.report["problems"]
     ours, theirs = (
         masks(data, tmp_path / "out" / "submission.csv"),
         masks(data, plain.output / "submission.csv"),

@@ -1,7 +1,7 @@
-"""From mounts to importable libraries and verified weights, in a thread beside the supervisor's clock.
+"""From mounts to importable libraries and verified weights, in a thread beside the supervisor.
 
-A mount that hangs blocks this thread only. Weights are verified in the order the ladder needs them, and each
-is announced as soon as it is, so that the first pass does not wait for the last member's gigabytes.
+A mount that hangs blocks only this thread. Weights are verified in the order in which the ladder needs them,
+and each is announced at once: the first pass does not wait until the last member's gigabytes are verified.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 from kit.ensemble import Ensemble
 from kit.errors import KitError
@@ -25,15 +24,15 @@ from submission.runtime.inputs.restore import Found, Restorer
 from submission.runtime.inputs.wheels import Choice, choose
 
 ENGINE = ("torch", "torchvision", "numpy", "opencv-python-headless", "tifffile", "imagecodecs", "safetensors")
-"""What the kit itself imports on Kaggle, whatever the networks need on top."""
+"""What the kit itself imports on Kaggle; networks may need more."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the image needs for the ensemble; known before any file was looked at.
+    """What the image needs for the ensemble; known before any file is read.
 
     Attributes:
-        choices: one a distribution, in the order they are reached.
+        choices: one per distribution, in the order they are reached.
         needs: member -> distributions it reaches.
         errors: member -> why it cannot run in this image with this bundle.
     """
@@ -44,12 +43,12 @@ class Plan:
 
     @property
     def wheels(self) -> list[Entry]:
-        """What has to be installed."""
+        """The wheels that have to be installed."""
         return [choice.entry for choice in self.choices if choice.entry is not None]
 
     @property
     def replaces(self) -> list[str]:
-        """What the image has in another version; nothing may import it before ours is in place."""
+        """Distributions that the image has in another version; nothing may import them too early."""
         return [
             choice.name
             for choice in self.choices
@@ -71,23 +70,98 @@ def make_plan(ensemble: Ensemble, manifests: Sequence[Manifest]) -> Plan:
     return Plan(list(choices.values()), needs, errors)
 
 
-@dataclass(frozen=True)
-class Event:
-    """Something the supervisor wants to know.
+@dataclass(frozen=True, kw_only=True)
+class DatasetsFound:
+    """The mounts were searched.
 
     Attributes:
-        name: "datasets", "restored" (wheels), "installed", "member", "lost", "done" or "broken".
-        at: monotonic time.
-        facts: what it is about.
+        roots: name of a dataset -> folder with its manifest.
+        missing: datasets without a folder that holds their manifest.
+        files: number of files that may be theirs.
     """
 
-    name: str
+    roots: dict[str, str]
+    missing: list[str]
+    files: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelsRestored:
+    """The wheels are verified.
+
+    Attributes:
+        files: one row per wheel: file, path and how it was found.
+        bytes: of all wheels.
+    """
+
+    files: list[dict[str, str]]
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """The packages can be imported.
+
+    Attributes:
+        tool: that installed them.
+        notes: why other tools were skipped.
+    """
+
+    tool: str
+    notes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsReady:
+    """A member's weights are verified.
+
+    Attributes:
+        member: index of the member.
+        path: of the weights.
+        how: they were found.
+        bytes: of the file.
+    """
+
+    member: int
+    path: str
+    how: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberLost:
+    """A member cannot be prepared."""
+
+    member: int
+    error: KitError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """Preparing failed as a whole; `trace` is the traceback of an unexpected error."""
+
+    error: KitError
+    trace: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Nothing is left to prepare."""
+
+
+News = DatasetsFound | WheelsRestored | Installed | WeightsReady | MemberLost | Broken | Prepared
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in the preparation thread, and its monotonic time."""
+
+    news: News
     at: float
-    facts: dict[str, Any]
 
 
 class Preparation:
-    """The thread's work; what it has to say is in `events`.
+    """Prepares packages and weights in a thread, and puts what happens into the queue `events`.
 
     Args:
         ensemble: members in use.
@@ -117,11 +191,15 @@ class Preparation:
         self._ended = False
 
     def start(self, competition: Path) -> None:
-        """Begin; `competition` is not searched for datasets."""
+        """Start the thread.
+
+        Args:
+            competition: folder with the competition's data, which is not searched for datasets.
+        """
         threading.Thread(target=self._run, args=(competition,), name="preparation", daemon=True).start()
 
     def end(self) -> None:
-        """End the installer: a process of its own, it would write on after this one is gone."""
+        """End the installer, which is a process of its own and would outlive this one."""
         self._ended = True
         if self._installer is not None:
             end(self._installer)
@@ -131,25 +209,26 @@ class Preparation:
         if self._ended:
             end(process)
 
-    def _tell(self, name: str, **facts: Any) -> None:
-        self.events.put(Event(name, time.monotonic(), facts))
+    def _tell(self, news: News) -> None:
+        self.events.put(Event(news, time.monotonic()))
 
     def _run(self, competition: Path) -> None:
         try:
             self._prepare(competition)
         except KitError as error:
-            self._tell("broken", error=error)
+            self._tell(Broken(error=error))
         except Exception as error:  # noqa: BLE001 - a thread has nobody above it who would see this
             problem = KitError(f"preparing failed: {type(error).__name__}: {error}", where=self.root)
-            self._tell("broken", error=problem, trace=traceback.format_exc())
+            self._tell(Broken(error=problem, trace=traceback.format_exc()))
 
     def _prepare(self, competition: Path) -> None:
         datasets = find_datasets(self.root, self.manifests, competition)
         self._tell(
-            "datasets",
-            roots={name: str(path) for name, path in datasets.roots.items()},
-            missing=[item.dataset for item in self.manifests if item.dataset not in datasets.roots],
-            files=len(datasets.files),
+            DatasetsFound(
+                roots={name: str(path) for name, path in datasets.roots.items()},
+                missing=[item.dataset for item in self.manifests if item.dataset not in datasets.roots],
+                files=len(datasets.files),
+            )
         )
         restorer = Restorer(datasets.files, self.scratch)
         lost = dict(self.plan.errors)
@@ -160,17 +239,17 @@ class Preparation:
                 wheel = next(choice.entry for choice in self.plan.choices if choice.name == bad[0])
                 assert wheel is not None
                 lost.setdefault(index, errors[wheel.file])
-        self._tell("restored", files=_files(found), bytes=sum(item.entry.size for item in found))
+        self._tell(WheelsRestored(files=_files(found), bytes=sum(item.entry.size for item in found)))
         for index, error in lost.items():
-            self._tell("lost", member=index, error=error)
+            self._tell(MemberLost(member=index, error=error))
         if len(lost) < len(self.ensemble.members):
             useful = [index for index in self._order() if index not in lost]
             weights = threading.Thread(target=self._weights, args=(restorer, useful), daemon=True)
             weights.start()  # reads the mount while the installer unpacks
             done = install(found, self.site, self.scratch, timeout=self.timeout, on_start=self._on_installer)
-            self._tell("installed", tool=done.tool, notes=done.notes)
+            self._tell(Installed(tool=done.tool, notes=done.notes))
             weights.join()
-        self._tell("done")
+        self._tell(Prepared())
 
     def _order(self) -> list[int]:
         """Members in the order of their first pass."""
@@ -191,7 +270,7 @@ class Preparation:
                 error = KitError(
                     f"the bundle holds no weights for {name}", fix="render again with this ensemble's bundle"
                 )
-                self._tell("lost", member=index, error=error)
+                self._tell(MemberLost(member=index, error=error))
             else:
                 wanted.append((index, entry))
         waiting = dict(wanted)
@@ -199,11 +278,12 @@ class Preparation:
         def on_found(item: Found) -> None:
             for index, entry in wanted:
                 if entry is item.entry and waiting.pop(index, None) is not None:
-                    self._tell("member", member=index, path=str(item.path), how=item.how, bytes=entry.size)
+                    size = entry.size
+                    self._tell(WeightsReady(member=index, path=str(item.path), how=item.how, bytes=size))
 
         _, errors = restorer.restore([entry for _, entry in wanted], on_found)
         for index, entry in waiting.items():
-            self._tell("lost", member=index, error=errors[entry.file])
+            self._tell(MemberLost(member=index, error=errors[entry.file]))
 
 
 def _files(found: Iterable[Found]) -> list[dict[str, str]]:

@@ -16,14 +16,18 @@ from kit.errors import KitError
 
 SCHEMA = 1
 _LONGEST_STARTUP = 120.0
+"""Seconds; a process that is older was not started for this run."""
 
 
 def process_start() -> float:
-    """When this process began, on the clock of `time.monotonic`, in seconds.
+    """Return the monotonic time, in seconds, at which this process began.
 
-    Kaggle counts from there, and an interpreter with Kaggle's site hooks can take a while to its first line.
-    Where the kernel does not say, or says something absurd (a notebook cell in an hours-old process), now is
-    taken.
+    Kaggle counts from there, and Kaggle's start-up hooks may take seconds before our first line runs. The
+    present time is returned where the kernel does not tell the age of the process, or where the process is
+    old: a notebook's process may have run for hours before the cell with this script.
+
+    Example: the kernel says the process began 500000 ticks after the machine. With 100 ticks per second that
+    is 5000 s; at 5003 s after the machine's start the process is 3 s old.
     """
     now = time.monotonic()
     try:
@@ -36,52 +40,52 @@ def process_start() -> float:
 
 
 @dataclass
-class Journal:
-    """What happened and when; printed as it happens, written to report.json again and again.
+class RunReport:
+    """What happened and when. It is printed as it happens, and written to report.json several times.
 
     Attributes:
-        start: of the process, on the monotonic clock.
-        report: the JSON value; other parts add their own keys.
-        path: where report.json goes; None until the output folder is known to be writable.
+        start: monotonic time at which the process began.
+        values: what report.json holds; other modules add their own keys.
+        path: of report.json; None until the output folder is known to be writable.
     """
 
     start: float
-    report: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.report.update(schema=SCHEMA, events=[], problems=[])
+        self.values.update(schema=SCHEMA, events=[], problems=[])
 
     def elapsed(self, at: float | None = None) -> float:
-        """Seconds since the process began, of now or of another moment of the monotonic clock."""
+        """Return the seconds since the process began, until now or until a monotonic time."""
         return (time.monotonic() if at is None else at) - self.start
 
     def say(self, text: str) -> None:
-        """Print a progress line with the elapsed seconds; nobody who has stopped reading ends the run."""
+        """Print progress with the elapsed seconds. A closed output does not end the run."""
         with self._lock:
             for line in text.splitlines():
                 _print(f"[{self.elapsed():8.1f} s] {line}")
 
     def event(self, name: str, *, at: float | None = None, **facts: Any) -> None:
-        """Record a named moment; `at` is on the monotonic clock."""
+        """Record a named moment: now, or the monotonic time `at`."""
         with self._lock:
-            self.report["events"].append({"name": name, "seconds": round(self.elapsed(at), 3), **facts})
+            self.values["events"].append({"name": name, "seconds": round(self.elapsed(at), 3), **facts})
 
     def problem(self, what: str, **facts: Any) -> None:
-        """Record and print something that went wrong and was survived."""
+        """Record and print a problem that the run goes on with."""
         with self._lock:
-            self.report["problems"].append({"what": what, "seconds": round(self.elapsed(), 3), **facts})
+            self.values["problems"].append({"what": what, "seconds": round(self.elapsed(), 3), **facts})
         self.say(f"PROBLEM: {what}")
 
     def save(self) -> None:
-        """Write report.json; a full disk costs the report, never the submission."""
+        """Write report.json. If the disk is full, the report is missing and the run goes on."""
         if self.path is None:
             return
         try:
             with self._lock:
-                # File names that are no UTF-8 come as lone surrogates, which JSON writes as escapes.
-                write_bytes(self.path, canonical_json(self.report).encode("utf-8", "backslashreplace"))
+                # Bytes of file names that are not UTF-8 come as lone surrogates; JSON writes them as escapes.
+                write_bytes(self.path, canonical_json(self.values).encode("utf-8", "backslashreplace"))
         except KitError as error:
             print(f"report.json was not written: {error}", file=sys.stderr)
 
@@ -93,5 +97,5 @@ def _print(line: str) -> None:
 
 
 def counted(number: int, what: str) -> str:
-    """A number with its noun, e.g. "1 image" or "2 images"."""
+    """Return a number with its noun, e.g. "1 image" or "2 images"."""
     return f"{number} {what}{'' if number == 1 else 's'}"

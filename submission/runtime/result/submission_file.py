@@ -1,4 +1,4 @@
-"""submission.csv: a valid file from the first seconds on, replaced only by a better one."""
+"""The file submission.csv: valid from the first seconds on, and replaced only by a better one."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Size = tuple[int, int]
 def image_sizes(
     competition: Competition, data: Path, ids: Sequence[str], *, limit: float | None = None
 ) -> tuple[dict[str, Size], dict[str, str]]:
-    """Sizes of the test images from their headers, several at a time.
+    """Read the sizes of the test images from their headers, several at a time.
 
     Args:
         competition: knows where images lie.
         data: its folder.
         ids: of the images.
-        limit: seconds for all of them, as a mount may keep a reader waiting for good; None: no limit.
+        limit: seconds for all of them, because a dead mount lets a reader wait for ever; None: no limit.
 
     Returns:
         id -> (height, width), and id -> why the image cannot be read.
@@ -50,12 +50,12 @@ def image_sizes(
 
     sizes: dict[str, Size] = {}
     unreadable: dict[str, str] = {}
-    pool = ThreadPoolExecutor(_THREADS)
-    jobs = {image: pool.submit(look, image) for image in ids}
-    finished, _ = wait(jobs.values(), timeout=limit)
-    pool.shutdown(wait=False, cancel_futures=True)
-    for image, job in jobs.items():
-        result = job.result() if job in finished else f"its header was not read within {limit:g} s"
+    threads = ThreadPoolExecutor(_THREADS)
+    futures = {image: threads.submit(look, image) for image in ids}
+    finished, _ = wait(futures.values(), timeout=limit)
+    threads.shutdown(wait=False, cancel_futures=True)
+    for image, future in futures.items():
+        result = future.result() if future in finished else f"its header was not read within {limit:g} s"
         if isinstance(result, str):
             unreadable[image] = result
         else:
@@ -65,15 +65,15 @@ def image_sizes(
 
 @dataclass
 class Submission:
-    """The file and what it is made of.
+    """The file and what it holds.
 
     Attributes:
         competition: knows rows and rules.
-        ids: in the file's order.
+        ids: in the order of the file.
         sizes: of every id; a guess where the image cannot be read.
         path: of submission.csv.
-        state: "none", "fallback", "part of rung 1", "rung 2": what the file holds.
-        origins: id -> where its row comes from.
+        state: what the file holds: "none", "fallback", "part of rung 1", "rung 2".
+        origins: id -> what its row comes from: "fallback", "rung 2".
     """
 
     competition: Competition
@@ -84,7 +84,7 @@ class Submission:
     origins: dict[str, str] = field(default_factory=dict)
 
     def text(self, rows: Mapping[str, Path]) -> str:
-        """The CSV with the given rows and the fallback for all other ids.
+        """Return the CSV with the given rows, and the fallback row for all other ids.
 
         Args:
             rows: id -> JSON file with its row.
@@ -100,7 +100,7 @@ class Submission:
         return stream.getvalue()
 
     def write_fallback(self) -> None:
-        """Write a valid file that finds nothing.
+        """Write a valid file that predicts nothing.
 
         Raises:
             KitError: the folder cannot be written, or the file would not be valid.
@@ -111,12 +111,12 @@ class Submission:
         self.origins = dict.fromkeys(self.ids, "fallback")
 
     def replace(self, text: str, state: str, origins: Mapping[str, str]) -> None:
-        """Put a better file in place of the old one.
+        """Replace the file by a better one.
 
         Args:
-            text: of the file, already validated.
+            text: of the new file, already validated.
             state: what it holds.
-            origins: id -> where its row comes from, for rows that are no fallback.
+            origins: id -> what its row comes from; rows of other ids are the fallback.
 
         Raises:
             KitError: it cannot be written; the old file is unchanged.
@@ -126,14 +126,10 @@ class Submission:
         self.origins = {image: origins.get(image, "fallback") for image in self.ids}
 
     def validate_within(self, candidate: Path, seconds: float) -> Report | None:
-        """Validate a file, but for no longer than there is time.
-
-        Args:
-            candidate: the file.
-            seconds: to wait for the result.
+        """Validate a file, but wait for the result no longer than the given seconds.
 
         Returns:
-            The report, None if it was not done in time.
+            The report, None if it was not ready in time.
         """
         results: list[Report] = []
 
@@ -147,7 +143,7 @@ class Submission:
 
 
 def guess_sizes(ids: Sequence[str], sizes: Mapping[str, Size]) -> dict[str, Size]:
-    """Sizes of all ids: the commonest one stands in for images that cannot be read."""
+    """Return sizes of all ids; an image that cannot be read gets the size that occurs most often."""
     known = list(sizes.values())
-    usual = max(sorted(set(known)), key=known.count) if known else _UNKNOWN_SIZE
-    return {image: sizes.get(image, usual) for image in ids}
+    guess = max(sorted(set(known)), key=known.count) if known else _UNKNOWN_SIZE
+    return {image: sizes.get(image, guess) for image in ids}

@@ -5,91 +5,134 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from kit.ensemble import Ensemble
 from kit.errors import BAD_INPUT
-from submission.runtime.work.supervisor import Supervisor
+from submission.runtime.plan.state import LadderState
+from submission.runtime.result import wording
+from submission.runtime.result.report import RunReport
+from submission.runtime.result.submission_file import Submission
+
+FALLBACK = "fallback"
 
 
-def conclude(supervisor: Supervisor) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        ensemble: members, passes and rungs.
+        state: of the ladder at the end.
+        submission: the file.
+        unreadable: image -> why its header cannot be read.
+        budget: seconds.
+        workers: number of workers at the end, at least 1.
+        forward_seconds: inside networks, over all workers.
+        published: index of the rung in the file, -1 for none.
+        setbacks: image -> reason of its last task that failed or was not started.
+        failure: what ended the run early, or kept all members from working.
+        stopped: a signal ended the run.
+    """
+
+    ensemble: Ensemble
+    state: LadderState
+    submission: Submission
+    unreadable: Mapping[str, str]
+    budget: float
+    workers: int
+    forward_seconds: float
+    published: int
+    setbacks: Mapping[str, str]
+    failure: str | None
+    stopped: bool
+
+    @property
+    def predicted(self) -> int:
+        """Number of rows in the file that hold a prediction."""
+        return sum(origin != FALLBACK for origin in self.submission.origins.values())
+
+
+def conclude(outcome: Outcome, report: RunReport) -> int:
     """Complete the report and print what was reached.
 
     Returns:
-        0 with a valid file that holds at least one predicted row, 2 with the fallback only.
+        0 if at least one row of the valid file was predicted, 2 if the file is the fallback.
     """
-    journal, schedule, submission = supervisor.journal, supervisor.schedule, supervisor.data.submission
-    wall = journal.elapsed()
-    workers = max(1, schedule.workers)
-    journal.report.update(
+    wall = report.elapsed()
+    utilisation = outcome.forward_seconds / (wall * outcome.workers)
+    code = 0 if outcome.predicted else BAD_INPUT
+    tasks = report.values.get("tasks", [])
+    report.values.update(
         finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        state=submission.state,
-        rungs=_rungs(supervisor),
-        passes=_passes(supervisor),
-        images=_images(supervisor),
+        state=outcome.submission.state,
+        rungs=_rungs(outcome),
+        passes=_passes(outcome, tasks),
+        images=_images(outcome),
         wall_seconds=round(wall, 3),
-        forward_seconds=round(supervisor.forward_seconds, 3),
-        folded=schedule.shelf.folds,
-        workers=workers,
-        utilisation=round(supervisor.forward_seconds / (wall * workers), 4),
+        forward_seconds=round(outcome.forward_seconds, 3),
+        running_means=outcome.state.stored.averaging,
+        workers=outcome.workers,
+        utilisation=round(utilisation, 4),
+        exit_code=code,
     )
-    journal.event("end")
-    background = _background(journal.report.get("tasks", []))
-    predicted = sum(origin != "fallback" for origin in submission.origins.values())
-    code = 0 if predicted else BAD_INPUT
-    journal.report["exit_code"] = code
-    journal.save()
-    device = journal.report.get("device", {}).get("model", "no device")
-    rows = f"{predicted} of {len(submission.ids)} rows predicted"
-    share = 100 * supervisor.forward_seconds / (wall * workers)
-    lines = [
-        "",
-        f"submission  {submission.path} ({submission.state}; {rows})",
-        f"rungs       {supervisor.published + 1} of {len(supervisor.ensemble.rungs)} done",
-        f"time        {wall:.1f} s of {supervisor.options.budget:.0f} s",
-        f"forward     {supervisor.forward_seconds:.1f} s on {workers} {device}: {share:.0f} % of the time",
-    ]
-    if background:
-        share = 100 * background["skipped"] / background["windows"]
-        lines.append(f"background  {share:.0f} % of the windows hold no tissue and were not predicted")
-    if schedule.refused:
-        rung, seconds = next(iter(schedule.refused.items()))
-        slow = supervisor.ensemble.slowdown
-        lines.append(
-            f"not begun   rung {rung + 1}: would take {seconds:.0f} s, with a margin of {slow:g} too long"
-        )
-    for rung, reason in schedule.crowded.items():
-        lines.append(f"not begun   rung {rung + 1}: {reason}")
-    for member, reason in schedule.lost_members.items():
-        lines.append(f"dropped     {supervisor.ensemble.members[member].name}: {reason}")
-    for image, reason in {**supervisor.data.unreadable, **schedule.lost_images}.items():
-        lines.append(f"fallback    image {image}: {reason}")
-    if not predicted:
-        why = _why_nothing(supervisor)
-        lines.append(f"error: nothing was predicted; {submission.path.name} holds the fallback: {why}")
-    journal.say("\n".join(lines))
+    report.event("end")
+    report.save()
+    device = report.values.get("device", {}).get("model", "no device")
+    share = f"{outcome.workers} {device}: {100 * utilisation:.0f} % of the time"
+    forward = f"forward     {outcome.forward_seconds:.1f} s on {share}"
+    lines = ["", *_reached(outcome, wall), forward, *_background_line(tasks), *_losses(outcome)]
+    if not outcome.predicted:
+        lines.append(wording.nothing_predicted(outcome.submission.path.name, _why_nothing(outcome)))
+    report.say("\n".join(lines))
     return code
 
 
-def _why_nothing(supervisor: Supervisor) -> str:
-    """Why not even one row was predicted."""
-    schedule = supervisor.schedule
-    if supervisor.failure is not None:
-        return str(supervisor.failure)
-    if not schedule.live_images():
+def _reached(outcome: Outcome, wall: float) -> Iterator[str]:
+    file, total = outcome.submission, len(outcome.ensemble.rungs)
+    rows = f"{outcome.predicted} of {len(file.ids)} rows predicted"
+    yield f"submission  {file.path} ({file.state}; {rows})"
+    yield f"rungs       {outcome.published + 1} of {total} done"
+    yield f"time        {wall:.1f} s of {outcome.budget:.0f} s"
+
+
+def _background_line(tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if background := _background(tasks):
+        share = 100 * background["skipped"] / background["windows"]
+        yield f"background  {share:.0f} % of the windows hold no tissue and were not predicted"
+
+
+def _losses(outcome: Outcome) -> Iterator[str]:
+    state, ensemble = outcome.state, outcome.ensemble
+    for refused in state.rungs.refused.values():
+        yield f"not begun   {wording.not_started(refused, ensemble.slowdown)}"
+    for member, reason in state.losses.members.items():
+        yield f"dropped     {ensemble.members[member].name}: {reason}"
+    for image, reason in {**outcome.unreadable, **state.losses.images}.items():
+        yield f"fallback    image {image}: {reason}"
+
+
+def _why_nothing(outcome: Outcome) -> str:
+    """Say why not even one row was predicted."""
+    lost = outcome.state.losses.members
+    if outcome.failure is not None:
+        return outcome.failure
+    if not outcome.state.live_images():
         return "no image can be read: see the lines above"
-    if len(schedule.lost_members) == len(supervisor.ensemble.members):
-        return f"no member works: {next(iter(schedule.lost_members.values()))}"
-    if supervisor.setbacks:
-        image, reason = next(iter(supervisor.setbacks.items()))
+    if len(lost) == len(outcome.ensemble.members):
+        return f"no member works: {next(iter(lost.values()))}"
+    if outcome.setbacks:
+        image, reason = next(iter(outcome.setbacks.items()))
         return f"image {image}: {reason}"
-    if supervisor.stopped:
+    if outcome.stopped:
         return "a signal ended the run before the first row"
     return "the time was too short for a single image: raise --budget"
 
 
 def environment_facts() -> dict[str, Any]:
-    """What the report says about where it ran."""
+    """Return what the report says about the place of the run."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -99,74 +142,72 @@ def environment_facts() -> dict[str, Any]:
     }
 
 
-def _rungs(supervisor: Supervisor) -> list[dict[str, Any]]:
-    schedule, result = supervisor.schedule, []
-    for index, rung in enumerate(supervisor.ensemble.rungs):
-        if index <= supervisor.published and schedule.settled(index):
-            state = "done"
-        elif index in schedule.refused:
-            state = "too long"
-        elif index in schedule.crowded:
-            state = "no room"
-        elif index < schedule.admitted:
-            state = "incomplete"
-        else:
-            state = "not begun"
-        result.append(
-            {"index": index, "passes": rung.passes, "cv": rung.cv, "state": state}
-            | ({"predicted_seconds": round(schedule.refused[index], 1)} if index in schedule.refused else {})
-            | ({"reason": schedule.crowded[index]} if index in schedule.crowded else {})
-        )
-    return result
-
-
-def _passes(supervisor: Supervisor) -> list[dict[str, Any]]:
-    tasks = supervisor.journal.report.get("tasks", [])
+def _rungs(outcome: Outcome) -> list[dict[str, Any]]:
     result = []
-    for index, item in enumerate(supervisor.ensemble.passes):
-        own = [
-            task
-            for task in tasks
-            if task["kind"] == "pass" and task["index"] == index and "failed" not in task
-        ]
-        result.append(
-            {
-                "index": index,
-                "member": supervisor.ensemble.members[item.member].name,
-                "view": item.view,
-                "images": len(own),
-                "seconds": round(sum(task["end"] - task["begin"] for task in own), 3),
-                "forward_seconds": round(sum(task["forward"] for task in own), 3),
-                "expected_seconds_per_megapixel": item.seconds_per_megapixel,
-                "seconds_per_megapixel": supervisor.costs.measured(index),
-            }
-            | _background(own)
-        )
+    for index, rung in enumerate(outcome.ensemble.rungs):
+        row: dict[str, Any] = {"index": index, "passes": rung.passes, "cv": rung.cv}
+        row["state"] = _rung_state(outcome, index)
+        refused = outcome.state.rungs.refused.get(index)
+        if refused is not None and refused.seconds is not None:
+            row["predicted_seconds"] = round(refused.seconds, 1)
+        elif refused is not None:
+            row["reason"] = refused.reason
+        result.append(row)
     return result
+
+
+def _rung_state(outcome: Outcome, rung: int) -> str:
+    state = outcome.state
+    if rung <= outcome.published and state.settled(rung):
+        return "done"
+    if (refused := state.rungs.refused.get(rung)) is not None:
+        return "no room" if refused.seconds is None else "too long"
+    return "incomplete" if rung in state.rungs.started else "not begun"
+
+
+def _passes(outcome: Outcome, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    done: list[list[Mapping[str, Any]]] = [[] for _ in outcome.ensemble.passes]
+    for task in tasks:
+        if task["kind"] == "pass" and "failed" not in task:
+            done[task["index"]].append(task)
+    return [
+        {
+            "index": index,
+            "member": outcome.ensemble.members[item.member].name,
+            "view": item.view,
+            "images": len(own),
+            "seconds": round(sum(task["end"] - task["begin"] for task in own), 3),
+            "forward_seconds": round(sum(task["forward"] for task in own), 3),
+            "expected_seconds_per_megapixel": item.seconds_per_megapixel,
+            "seconds_per_megapixel": outcome.state.costs.measured(index),
+        }
+        | _background(own)
+        for index, (item, own) in enumerate(zip(outcome.ensemble.passes, done, strict=True))
+    ]
 
 
 def _background(tasks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Windows without tissue, and all, of passes whose member skips them; else nothing."""
+    """Return the windows without tissue, and all windows, of passes whose member skips them; else nothing."""
     looked = [task for task in tasks if "windows" in task]
     if not looked:
         return {}
     return {name: sum(task[name] for task in looked) for name in ("skipped", "windows")}
 
 
-def _images(supervisor: Supervisor) -> list[dict[str, Any]]:
-    submission = supervisor.data.submission
+def _images(outcome: Outcome) -> list[dict[str, Any]]:
+    submission = outcome.submission
     reasons = {
         image: reason
-        for image, reason in supervisor.setbacks.items()
-        if submission.origins.get(image) == "fallback"
+        for image, reason in outcome.setbacks.items()
+        if submission.origins.get(image) == FALLBACK
     }
-    reasons |= supervisor.data.unreadable | supervisor.schedule.lost_images
+    reasons |= {**outcome.unreadable, **outcome.state.losses.images}
     return [
         {
             "id": image,
             "height": submission.sizes[image][0],
             "width": submission.sizes[image][1],
-            "row": submission.origins.get(image, "fallback"),
+            "row": submission.origins.get(image, FALLBACK),
             "reason": reasons.get(image),
         }
         for image in submission.ids

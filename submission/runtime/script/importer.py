@@ -1,6 +1,8 @@
-"""The importer inside predict.py: it makes modules of the script's parts, then starts the program.
+"""The importer inside predict.py: makes modules of the script's parts, then starts the program.
 
-predict.py executes this file before any other part can be imported: it imports nothing of the kit at the top.
+predict.py executes this file before other parts can be imported; nothing of the kit is imported at its top.
+
+    PARTS["kit/errors.py"] = text     ->     import kit.errors     ->     traceback: kit/errors.py, line 12
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from types import CodeType, ModuleType, TracebackType
 class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     """Imports the modules among `parts`.
 
-    Tracebacks show the original file name, line number and source line. The lines are put where `linecache`
-    looks first, because a file of that name below the working directory would win otherwise.
+    Tracebacks show the original file name, line number and source line. The lines are put into the cache of
+    `linecache`: without them, Python would show lines of a file with that name below the working directory.
     """
 
     def __init__(self, parts: Mapping[str, str]) -> None:
@@ -32,7 +34,7 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Spec of an embedded module, None for all others."""
+        """Return the spec of an embedded module, None for all others."""
         del path, target
         if fullname not in self.paths:
             return None
@@ -48,18 +50,18 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return self.paths[fullname].endswith("/__init__.py")
 
     def get_source(self, fullname: str) -> str:
-        """The module's original text."""
+        """Return the module's original text."""
         return self.parts[self.paths[fullname]][1:]  # as `script.text.part_text`, which is not importable yet
 
     def get_code(self, fullname: str) -> CodeType:
-        """The compiled module; as a side effect its lines are known to tracebacks."""
+        """Return the compiled module, and make its lines known to tracebacks."""
         path, source = self.paths[fullname], self.get_source(fullname)
         linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
         return compile(source, path, "exec", dont_inherit=True)
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    # Python before 3.13 prints an uncaught error from C, which reads lines from files only.
+    # Python before 3.13 prints an uncaught error with C code, which reads source lines from files only.
     traceback.print_exception(kind, error, trace)
 
 
@@ -72,20 +74,21 @@ def run(header: str, parts: Mapping[str, str], file: str | None) -> None:
         file: the script's own path, None when it was piped or pasted.
 
     Raises:
-        SystemExit: with the program's exit code; not after success in a notebook, whose cell it would fail.
+        SystemExit: with the program's exit code. After success in a notebook nothing is raised, because the
+        cell would be shown as failed.
     """
     finder = EmbeddedFinder(parts)
     sys.meta_path.insert(0, finder)
     for name in finder.paths:
-        sys.modules.pop(name, None)  # of the script that another cell of this notebook ran
+        sys.modules.pop(name, None)  # another cell of this notebook may have run such a script
     sys.excepthook = _show
-    # These exist only once the finder does.
+    # These can be imported only now, through the finder.
     from submission.runtime.main import main
     from submission.runtime.script.script import Script, in_notebook
     from submission.runtime.script.text import part_text
 
     texts = {path: part_text(part) for path, part in parts.items()}
-    own_arguments = file is not None or not in_notebook()  # `%run` gives both a file and its arguments
+    own_arguments = file is not None or not in_notebook()  # `%run` in a notebook sets the file and arguments
     code = main(Script(header, texts, file), sys.argv[1:] if own_arguments else [])
     if code != 0 or not in_notebook():
         sys.exit(code)

@@ -11,18 +11,18 @@ from submission.runtime.script.text import script_text
 
 
 def in_notebook() -> bool:
-    """Whether a notebook's kernel executes this: its process has to outlive the run."""
+    """Whether a notebook's kernel executes this. Its process has to outlive the run."""
     return hasattr(builtins, "get_ipython")
 
 
 @dataclass(frozen=True)
 class Script:
-    """The running script, as its parts know it.
+    """The running script.
 
     Attributes:
         header: its docstring.
         parts: path -> original text: modules, ensemble.json and the manifests.
-        file: where it seems to lie; None when it was piped or pasted.
+        file: its path as Python gives it; None if the script came through a pipe or was pasted.
     """
 
     header: str
@@ -30,10 +30,10 @@ class Script:
     file: str | None
 
     def as_file(self, scratch: Path) -> Path:
-        """A file that holds this very script, for starting workers.
+        """Return a file that holds exactly this script, to start workers from.
 
         Args:
-            scratch: where to write it when `file` is absent or is another script that executes this one.
+            scratch: the file is written here if `file` is None or is another script, which executes this one.
         """
         text = script_text(self.header, self.parts)
         if self.file is not None:

@@ -1,12 +1,12 @@
-"""Which devices there are, and whether they compute: a GPU may be listed and fail on its first kernel."""
+"""Which devices there are, and whether they compute: a GPU may be listed and fail at its first kernel."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kit.errors import KitError
 
@@ -17,12 +17,33 @@ _MEMORY_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 _CACHED = ("inactive_file ", "total_inactive_file ")
 
 
+@dataclass(frozen=True, kw_only=True)
+class DeviceFacts:
+    """A device that computes, for the report.
+
+    Attributes:
+        device: "cpu" or "cuda:0", as torch calls it.
+        model: name of the GPU, or "CPU".
+        torch: version of torch.
+        threads: that torch uses, on the CPU.
+        capability: of the GPU, e.g. "8.0".
+        memory_gib: of the GPU.
+    """
+
+    device: str
+    model: str
+    torch: str
+    threads: int | None = None
+    capability: str | None = None
+    memory_gib: float | None = None
+
+
 def gpu_slots(environment: Mapping[str, str], devices: Path = Path("/dev")) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES has to be for each GPU, without importing torch.
+    """Return the value of CUDA_VISIBLE_DEVICES for each GPU, without importing torch.
 
     Args:
         environment: a CUDA_VISIBLE_DEVICES in it limits the choice.
-        devices: where the driver shows one file a GPU.
+        devices: folder where the driver shows one file per GPU.
     """
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
@@ -33,7 +54,10 @@ def gpu_slots(environment: Mapping[str, str], devices: Path = Path("/dev")) -> l
 
 
 def cpu_count() -> int:
-    """Cores this process may use: its affinity and the container's quota, at least one."""
+    """Return the cores that this process may use, by its affinity and the container's quota; at least 1.
+
+    A quota of "150000 100000" allows 150 ms of computing in 100 ms, 1.5 cores: 1 is returned.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _first_numbers(Path("/sys/fs/cgroup/cpu.max"))
     if len(quota) == 2 and quota[1] > 0:
@@ -42,7 +66,7 @@ def cpu_count() -> int:
 
 
 def available_memory(control: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Bytes that new processes may use: of the machine and of the container; None if neither says.
+    """Return the bytes that new processes may use, by the machine and the container; None if unknown.
 
     Args:
         control: where the kernel shows the container's limits, of either version of control groups.
@@ -56,7 +80,7 @@ def available_memory(control: Path = Path("/sys/fs/cgroup")) -> int | None:
     for folder, names in ((control, _MEMORY_V2), (control / "memory", _MEMORY_V1)):
         limit, used = (_first_numbers(folder / name) for name in names)
         if limit and used:
-            # Pages of files that were read count as used until somebody else needs them.
+            # Cached pages of files count as used, but the kernel gives them away when memory is needed.
             limits.append(limit[0] - used[0] + _reclaimable(folder / "memory.stat"))
     return min(limits) if limits else None
 
@@ -77,21 +101,17 @@ def _first_numbers(path: Path) -> list[int]:
     return [int(word) for word in words] if all(word.isdigit() for word in words) else []
 
 
-def check(device: str) -> dict[str, Any]:
+def check(device: str) -> DeviceFacts:
     """Compute something on a device and compare it with the CPU.
 
     Args:
         device: "cpu" or "cuda:0".
-
-    Returns:
-        Name, memory and torch's version, for the report.
 
     Raises:
         KitError: the device is not there, or does not compute, or computes something else.
     """
     import torch
 
-    facts: dict[str, Any] = {"device": device, "torch": torch.__version__}
     generator = torch.Generator().manual_seed(0)
     x_NCHW = torch.rand(2, 8, 32, 32, generator=generator)
     kernel = torch.rand(8, 8, 3, 3, generator=generator) / 72
@@ -100,23 +120,25 @@ def check(device: str) -> dict[str, Any]:
         finite = bool(torch.isfinite(expected).all())
         if not finite:
             raise KitError("the CPU computed values that are not numbers", where=device)
-        return facts | {"model": "CPU", "threads": torch.get_num_threads()}
+        threads = torch.get_num_threads()
+        return DeviceFacts(device=device, model="CPU", torch=str(torch.__version__), threads=threads)
+    model = device
     try:
         properties = torch.cuda.get_device_properties(device)
-        facts |= {
-            "model": properties.name,
-            "capability": f"{properties.major}.{properties.minor}",
-            "memory_gib": round(properties.total_memory / GIB, 1),
-        }
+        model = str(properties.name)
         result = torch.nn.functional.conv2d(x_NCHW.to(device).half(), kernel.to(device).half()).float().cpu()
     except (RuntimeError, AssertionError) as error:
         raise KitError(
-            f"{facts.get('model', device)} cannot be used: {str(error).splitlines()[0]}",
+            f"{model} cannot be used: {str(error).splitlines()[0]}",
             where=device,
             fix="choose an accelerator this image's torch was built for",
         ) from error
     if not torch.allclose(result, expected, atol=_TOLERANCE):
-        raise KitError(
-            f"{facts['model']} computes wrong values", where=device, fix="choose another accelerator"
-        )
-    return facts
+        raise KitError(f"{model} computes wrong values", where=device, fix="choose another accelerator")
+    return DeviceFacts(
+        device=device,
+        model=model,
+        torch=str(torch.__version__),
+        capability=f"{properties.major}.{properties.minor}",
+        memory_gib=round(properties.total_memory / GIB, 1),
+    )

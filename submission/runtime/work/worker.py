@@ -1,4 +1,4 @@
-"""The process that computes: told what to do in JSON lines on stdin, answers in JSON lines.
+"""The process that computes: reads requests from stdin, sends replies to stdout.
 
 It imports torch and checks its device at once, while the supervisor still verifies and installs the bundle.
 """
@@ -9,45 +9,71 @@ import contextlib
 import ctypes
 import errno
 import importlib
-import json
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import BinaryIO, Any
 
 from kit.artefacts import read_json, write_json
-from kit.images.info import ImageInfo
 from kit.ensemble import Ensemble
-from kit.ensemble import from_dict as ensemble_from
 from kit.errors import KitError
+from submission.runtime.plan.tasks import Stage
 from submission.runtime.work.device import check
+from submission.runtime.work.messages import (
+    Done,
+    Failed,
+    Finding,
+    FirstForward,
+    FuseRequest,
+    MeanDone,
+    MeanRequest,
+    PassDone,
+    PassRequest,
+    Progress,
+    Ready,
+    Reply,
+    Request,
+    RowDone,
+    Unusable,
+    Validated,
+    ValidateRequest,
+    read_request,
+    to_line,
+)
 
 _SIGN_OF_LIFE = 0.5
+"""Seconds between two messages of progress."""
+_MOST_FINDINGS = 20
+_BAND_ROWS = 1024
 _DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 class Channel:
-    """The way back to the supervisor: the process's first stdout. What libraries print goes to stderr."""
+    """The way to the supervisor: the process's first stdout. What libraries print goes to stderr."""
 
     def __init__(self) -> None:
-        self._stream: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        self._stream: BinaryIO = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
 
-    def send(self, event: str, **facts: Any) -> None:
+    def send(self, reply: Reply) -> None:
         """Send one message."""
-        self._stream.write(json.dumps({"event": event, **facts}) + "\n")
+        self._stream.write(to_line(reply))
         self._stream.flush()
 
 
 class Stopwatch:
     """Adds up the time inside a network's forward passes.
 
-    On CUDA it records events and reads them at the end, so that measuring does not make the CPU wait.
+    On CUDA it records events and reads them at the end, so that the CPU does not wait for the GPU.
+
+    Args:
+        device: "cpu" or "cuda:0".
+        on_first: called once, with the monotonic time of the first forward pass.
     """
 
     def __init__(self, device: str, on_first: Callable[[float], None]) -> None:
@@ -57,7 +83,7 @@ class Stopwatch:
         self._events: list[tuple[Any, Any]] = []
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, timed."""
+        """Return a function that does the same and is timed."""
 
         def timed(*args: Any, **more: Any) -> Any:
             import torch
@@ -82,7 +108,7 @@ class Stopwatch:
         return timed
 
     def take(self) -> float:
-        """Seconds since the last call."""
+        """Return the seconds in forward passes since the last call."""
         if self._events:
             self._events[-1][1].synchronize()
             self._seconds += sum(first.elapsed_time(last) for first, last in self._events) / 1000
@@ -91,61 +117,65 @@ class Stopwatch:
 
 
 class Worker:
-    """State between tasks: the member that is loaded.
+    """Does tasks; between two tasks the member stays loaded.
 
     Args:
-        ensemble: all members.
+        ensemble: of the script.
         device: "cpu" or "cuda:0".
         channel: to the supervisor.
+
+    Attributes:
+        loaded: index of the member in `module`, None if none is loaded.
+        module: its network.
     """
 
     def __init__(self, ensemble: Ensemble, device: str, channel: Channel) -> None:
         self.ensemble, self.device, self.channel = ensemble, device, channel
         self.loaded: int | None = None
         self.module: Any = None
-        self.watch = Stopwatch(device, lambda at: channel.send("first_forward", at=at))
+        self.stopwatch = Stopwatch(device, lambda at: channel.send(FirstForward(at=at)))
 
-    def run(self, message: Mapping[str, Any]) -> None:
-        """Do one task and answer "done" or "failed"."""
-        begin = time.monotonic()
+    def handle(self, request: Request) -> None:
+        """Do one task and reply that it is done or has failed."""
         try:
-            facts = getattr(self, f"do_{message['op']}")(message)
+            done = self._do(request)
         except KitError as error:
-            full = getattr(error.__cause__, "errno", None) in _DISK_IS_FULL
-            self._failed(message, error.problem, fix=error.fix, where=error.where, known=True, full=full)
+            self.channel.send(self._known_failure(request, error))
         except Exception as error:  # noqa: BLE001 - whatever a library raises costs a task, not the run
-            text = f"{type(error).__name__}: {error}"
-            self._failed(message, text, out_of_memory=_is_out_of_memory(error), trace=traceback.format_exc())
+            self.channel.send(self._unexpected_failure(request, error))
+            if self.device != "cpu":
+                # A CUDA error leaves the process's context unusable: the supervisor starts a new process.
+                sys.exit(1)
         else:
-            self.channel.send("done", begin=begin, end=time.monotonic(), **facts)
+            self.channel.send(done)
 
-    def do_pass(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """One pass over one image."""
+    def _do(self, request: Request) -> Done:
+        match request:
+            case PassRequest():
+                return self._run_pass(request)
+            case MeanRequest():
+                return self._average(request)
+            case FuseRequest():
+                return self._fuse(request)
+            case ValidateRequest():
+                return self._validate(request)
+
+    def _run_pass(self, request: PassRequest) -> PassDone:
         import torch
 
         from kit.inference import runner
 
-        pass_ = self.ensemble.passes[message["index"]]
-        member = self.ensemble.members[pass_.member]
-        device = torch.device(self.device)
-        load_seconds = 0.0
-        if self.loaded != pass_.member:
-            begin = time.monotonic()
-            self.module, self.loaded = None, None  # two large networks may not fit side by side
-            runner.configure(device)
-            module = runner.open_member(member, Path(message["weights"]), device)
-            entrance = "detect" if self.ensemble.kind == "instance" else "forward"
-            setattr(module, entrance, self.watch.wrap(getattr(module, entrance)))
-            self.module, self.loaded = module, pass_.member
-            load_seconds = time.monotonic() - begin
-        self.watch.take()
+        begin = time.monotonic()
+        pass_ = self.ensemble.passes[request.index]
+        load_seconds = self._load(pass_.member, Path(request.weights))
+        self.stopwatch.take()
         last = time.monotonic()
 
         def on_batch(done: int, total: int) -> None:
             nonlocal last
             if time.monotonic() - last >= _SIGN_OF_LIFE:
                 last = time.monotonic()
-                self.channel.send("batch", done=done, total=total)
+                self.channel.send(Progress(done=done, total=total))
 
         windows: dict[str, int] = {}
 
@@ -154,100 +184,129 @@ class Worker:
 
         file = runner.run_pass(
             self.module,
-            member,
+            self.ensemble.members[pass_.member],
             pass_.view,
-            message["image"],
-            Path(message["path"]),
-            Path(message["out"]),
-            device=device,
-            batch_size=message["batch_size"],
+            request.image,
+            Path(request.path),
+            Path(request.out),
+            device=torch.device(self.device),
+            batch_size=request.batch_size,
             on_batch=on_batch,
             on_skipped=on_skipped,
-            info=ImageInfo(**message["info"]),
+            info=request.info,
         )
-        return {"file": str(file), "forward": self.watch.take(), "load": load_seconds, **windows}
+        return PassDone(
+            begin=begin,
+            end=time.monotonic(),
+            file=str(file),
+            forward=self.stopwatch.take(),
+            load=load_seconds,
+            **windows,
+        )
 
-    def do_fold(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """One pass's map into the running mean of its image."""
-        from submission.runtime.work.running_mean import fold
+    def _load(self, member: int, weights: Path) -> float:
+        """Load a member if it is not loaded, and return the seconds that took."""
+        import torch
 
-        fold([Path(file) for file in message["files"]], message["weights"], Path(message["target"]))
-        return {"file": message["target"]}
+        from kit.inference import runner
 
-    def do_fuse(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """One image's row of one rung."""
+        if self.loaded == member:
+            return 0.0
+        begin = time.monotonic()
+        device = torch.device(self.device)
+        self.module, self.loaded = None, None  # two large networks may not fit side by side
+        runner.configure(device)
+        module = runner.open_member(self.ensemble.members[member], weights, device)
+        entrance = "detect" if self.ensemble.kind == "instance" else "forward"
+        setattr(module, entrance, self.stopwatch.wrap(getattr(module, entrance)))
+        self.module, self.loaded = module, member
+        return time.monotonic() - begin
+
+    def _average(self, request: MeanRequest) -> MeanDone:
+        from submission.runtime.work.running_mean import write_mean
+
+        begin = time.monotonic()
+        write_mean([Path(file) for file in request.files], request.weights, Path(request.target))
+        return MeanDone(begin=begin, end=time.monotonic(), file=request.target)
+
+    def _fuse(self, request: FuseRequest) -> RowDone:
         from kit.competitions import of
         from kit.inference.fusion import PassResult, fuse
 
-        ensemble = ensemble_from(read_json(Path(message["ensemble"])))
-        rung = ensemble.rungs[0]
-        results = [
-            PassResult(file=Path(file), weight=weight, member=ensemble.members[pass_.member])
-            for file, weight, pass_ in zip(message["files"], rung.weights, ensemble.passes, strict=True)
-        ]
-        height, width = message["size"]
-        info = ImageInfo(**message["info"])
+        begin = time.monotonic()
+        members, passes = self.ensemble.members, self.ensemble.passes
         prediction = fuse(
-            results, rung.settings, (height, width), kind=ensemble.kind, image_id=message["image"], info=info
+            [
+                PassResult(
+                    file=request.file(result),
+                    weight=result.weight,
+                    member=members[passes[result.index].member],
+                )
+                for result in request.results
+            ],
+            self.ensemble.rungs[request.rung].settings,
+            request.size,
+            kind=self.ensemble.kind,
+            image_id=request.image,
+            info=request.info,
         )
-        row = of(ensemble).row(message["image"], prediction)
-        write_json(Path(message["row"]), row)
-        return {"file": message["row"]}
+        write_json(Path(request.row), of(self.ensemble).row(request.image, prediction))
+        return RowDone(begin=begin, end=time.monotonic(), file=request.row)
 
-    def do_validate(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """A finished submission file."""
+    def _validate(self, request: ValidateRequest) -> Validated:
         from kit.competitions import of
 
-        sizes = {
-            image: (height, width) for image, (height, width) in read_json(Path(message["sizes"])).items()
-        }
-        report = of(self.ensemble).validate(Path(message["file"]), list(sizes), sizes)
-        findings = [{"level": finding.level, "text": str(finding)} for finding in report.findings]
-        return {"ok": report.ok, "findings": findings[:20]}
+        begin = time.monotonic()
+        sizes = {image: (height, width) for image, (height, width) in read_json(Path(request.sizes)).items()}
+        report = of(self.ensemble).validate(Path(request.file), list(sizes), sizes)
+        findings = [Finding(level=finding.level, text=str(finding)) for finding in report.findings]
+        return Validated(
+            begin=begin, end=time.monotonic(), ok=report.ok, findings=tuple(findings[:_MOST_FINDINGS])
+        )
 
-    def _failed(self, message: Mapping[str, Any], problem: str, *, known: bool = False, **facts: Any) -> None:
-        stage = "memory" if facts.pop("out_of_memory", False) else "forward" if known else "error"
-        if facts.pop("full", False):
-            stage = "disk"
-        elif message["op"] == "pass":
-            if unreadable := _unreadable(Path(message["path"])):
-                stage, problem = "image", unreadable
-            elif self.loaded is None and stage == "forward":
-                stage = "load"
-        self.channel.send("failed", stage=stage, problem=problem, **facts)
-        if self.device != "cpu" and not known:
-            # A CUDA error leaves the process's context unusable: a fresh process goes on.
-            sys.exit(1)
+    def _known_failure(self, request: Request, error: KitError) -> Failed:
+        if getattr(error.__cause__, "errno", None) in _DISK_IS_FULL:
+            return Failed(stage="disk", problem=error.problem)
+        if isinstance(request, PassRequest) and self.loaded is None:
+            return self._blame_the_image(request, Failed(stage="load", problem=error.problem))
+        return self._blame_the_image(request, Failed(stage="forward", problem=error.problem))
+
+    def _unexpected_failure(self, request: Request, error: Exception) -> Failed:
+        from kit.inference.forward import is_out_of_memory
+
+        stage: Stage = "memory" if is_out_of_memory(error) else "error"
+        trace = "".join(traceback.format_exception(error))
+        failed = Failed(stage=stage, problem=f"{type(error).__name__}: {error}", trace=trace)
+        return self._blame_the_image(request, failed)
+
+    def _blame_the_image(self, request: Request, failed: Failed) -> Failed:
+        """Return the failure, or that the image cannot be read to its end, if that is why a pass failed."""
+        reason = _unreadable(Path(request.path)) if isinstance(request, PassRequest) else None
+        return failed if reason is None else Failed(stage="image", problem=reason, trace=failed.trace)
 
 
 def _unreadable(path: Path) -> str | None:
-    """Why an image cannot be read to its end, None if it can: tells a bad image from a bad network."""
+    """Say why an image cannot be read to its end, None if it can: tells a bad image from a bad network."""
     from kit.images.slide import open_slide
 
     try:
         with open_slide(path) as slide:
-            for y0 in range(0, slide.height, 1024):
-                slide.read_band(y0, min(y0 + 1024, slide.height))
+            for y0 in range(0, slide.height, _BAND_ROWS):
+                slide.read_band(y0, min(y0 + _BAND_ROWS, slide.height))
     except KitError as error:
         return error.problem
     return None
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    from kit.inference.forward import is_out_of_memory
-
-    return is_out_of_memory(error)
-
-
 def _warm_up() -> None:
     """Import what only needs the image, while the bundle is still being verified and installed."""
-    with contextlib.suppress(ImportError):  # a task that needs it will say so
-        importlib.import_module("torchvision")  # half of what importing a network's libraries takes
+    with contextlib.suppress(ImportError):  # a task that needs it will fail with the reason
+        importlib.import_module("torchvision")  # half of the time that a network's libraries take
         importlib.import_module("kit.inference.runner")
 
 
-def _die_with(parent: int) -> None:
-    """End when the supervisor does, however it ends."""
+def _end_with(parent: int) -> None:
+    """Make the kernel kill this process when the supervisor ends, however it ends."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
@@ -258,21 +317,24 @@ def serve(ensemble: Ensemble, device: str, parent: int) -> int:
     """Work until stdin ends.
 
     Args:
-        ensemble: all members.
+        ensemble: of the script.
         device: "cpu" or "cuda:0".
         parent: process id of the supervisor.
+
+    Returns:
+        The exit code.
     """
-    _die_with(parent)
+    _end_with(parent)
     channel = Channel()
     try:
         facts = check(device)
     except KitError as error:
-        channel.send("unusable", problem=error.problem, fix=error.fix)
+        channel.send(Unusable(problem=error.problem, fix=error.fix))
         return 1
-    channel.send("ready", **facts)
+    channel.send(Ready(device=facts))
     _warm_up()
     worker = Worker(ensemble, device, channel)
     for line in sys.stdin:
         importlib.invalidate_caches()  # the folder with the bundle's packages may have been filled meanwhile
-        worker.run(json.loads(line))
+        worker.handle(read_request(line))
     return 0

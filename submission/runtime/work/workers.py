@@ -1,4 +1,4 @@
-"""How many workers on which devices, and what happens when one does not start, dies or hangs."""
+"""How many workers run on which devices, and what happens when one does not start, dies or hangs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,26 @@ import time
 from collections.abc import Mapping
 
 from kit.errors import KitError
+from kit.typed_json import to_plain
+from submission.runtime.result import wording
+from submission.runtime.result.report import RunReport
 from submission.runtime.work.device import GIB, available_memory, cpu_count, gpu_slots
-from submission.runtime.result.report import Journal
-from submission.runtime.work.processes import Message, Pool, Worker
+from submission.runtime.work.messages import Exited, Ready, Unusable
+from submission.runtime.work.processes import Received, WorkerProcess, WorkerProcesses
 
 _WORKER_MEMORY = 1.5 * GIB
-"""Of one worker on the CPU besides its weights: torch, a library's imports, a band of an image."""
+"""Bytes that a worker on the CPU takes besides its weights: torch, libraries, a band of an image."""
 _COPIES_OF_WEIGHTS = 3
-"""The file, the module and what the first layers need on top."""
+"""The file, the module, and what the first layers need on top."""
+_START_LIMITS = 4
+"""A worker may take this many times the limit to import torch: a cold image reads gigabytes of libraries."""
 
 
 def cpu_workers(cores: int, memory: int | None, largest_weights: int) -> int:
-    """How many workers a machine without a GPU carries: one a core, as far as memory goes.
+    """Return how many workers a machine without a GPU gets: one per core, as far as the memory goes.
+
+    With 5 GiB free and 300 MiB of weights, a worker takes 1.5 + 3 x 0.3 = 2.4 GiB: two workers, even on 4
+    cores.
 
     Args:
         cores: that may be used.
@@ -30,36 +38,32 @@ def cpu_workers(cores: int, memory: int | None, largest_weights: int) -> int:
     return max(1, min(cores, int(memory // each)))
 
 
-_START_LIMITS = 4
-"""Times the limit that a worker may take to import torch: a cold image reads gigabytes of libraries."""
-
-
-class Crew:
+class Workers:
     """The workers of a run.
 
     Args:
-        pool: starts and ends them.
-        journal: told what happens.
+        processes: starts and ends them.
+        report: records what happens.
         device: "auto", "cpu" or "cuda".
-        count: of workers, None: one a GPU or core.
+        count: number of workers, None: one per GPU or core.
         largest_weights: bytes of the largest member.
         environment: of this process; may limit the GPUs.
 
     Attributes:
-        broken: why nobody can work any more, None as long as somebody can.
+        broken: why no worker can work any more, None as long as one can.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        journal: Journal,
+        processes: WorkerProcesses,
+        report: RunReport,
         *,
         device: str,
         count: int | None,
         largest_weights: int,
         environment: Mapping[str, str],
     ) -> None:
-        self.pool, self.journal, self.device, self.count = pool, journal, device, count
+        self.processes, self.report, self.device, self.count = processes, report, device, count
         self.largest_weights = largest_weights
         self.gpus = [] if device == "cpu" else gpu_slots(environment)
         self.broken: KitError | None = None
@@ -67,26 +71,22 @@ class Crew:
 
     @property
     def size(self) -> int:
-        """Live workers."""
-        return len(self.pool.workers)
+        """Number of live workers."""
+        return len(self.processes.live)
 
     def start(self) -> None:
         """Start the workers; they check their device at once."""
         if self.gpus:
             for index in range(self.count or len(self.gpus)):
-                self._spawn("cuda:0", index % len(self.gpus))
+                self._start_one("cuda:0", index % len(self.gpus))
         elif self.device == "cuda":
-            self.broken = KitError(
-                "no GPU is visible",
-                where="--device cuda",
-                fix="switch the accelerator on, or use --device cpu",
-            )
+            self.broken = wording.no_gpu()
         else:
             cores = cpu_count()
             for index in range(self.count or cpu_workers(cores, available_memory(), self.largest_weights)):
-                self._spawn("cpu", index)
+                self._start_one("cpu", index)
 
-    def _spawn(self, device: str, slot: int) -> None:
+    def _start_one(self, device: str, slot: int) -> None:
         if device == "cpu":
             # One thread each: sums have one order, so results do not depend on the number of workers.
             extra = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -94,81 +94,80 @@ class Crew:
         else:
             extra = {"CUDA_VISIBLE_DEVICES": self.gpus[slot]}
         try:
-            self.pool.spawn(device, slot, extra)
+            self.processes.start(device, slot, extra)
         except OSError as error:  # no process, no memory, no room for its log
-            self.journal.problem(f"a worker could not be started: {error.strerror or error}")
-            if not self.pool.workers:
-                self.broken = KitError(
-                    f"workers cannot be started: {error.strerror or error}",
-                    where=self.pool.logs,
-                    fix="free memory, and space on that disk",
-                )
+            reason = str(error.strerror or error)
+            self.report.problem(wording.worker_not_started(reason))
+            if not self.processes.live:
+                self.broken = wording.workers_cannot_start(reason, self.processes.logs)
 
-    def poll(self, timeout: float) -> list[Message]:
-        """Messages that concern tasks; those about workers themselves are dealt with here.
+    def poll(self, timeout: float) -> list[Received]:
+        """Return messages about tasks; messages about workers themselves are handled here.
 
         Args:
             timeout: seconds to wait at most.
         """
-        remaining = []
-        for message in self.pool.poll(timeout):
-            if message.event == "ready":
-                message.worker.ready = True
-                self.journal.event("device", worker=message.worker.number, **message.facts)
-                self.journal.report.setdefault("device", dict(message.facts))
-            elif message.event == "unusable":
-                self._unusable(message)
+        about_tasks = []
+        for received in self.processes.poll(timeout):
+            worker, message = received.worker, received.message
+            if isinstance(message, Ready):
+                worker.ready = True
+                facts = to_plain(message.device, leave_out_none=True)
+                self.report.event("device", worker=worker.number, **facts)
+                self.report.values.setdefault("device", facts)
+            elif isinstance(message, Unusable):
+                self._give_up(worker, message)
             else:
-                remaining.append(message)
-                if message.event == "exit":
-                    self._gone(message.worker)
-        return remaining
+                about_tasks.append(received)
+                if isinstance(message, Exited):
+                    self._start_again(worker)
+        return about_tasks
 
-    def _unusable(self, message: Message) -> None:
-        problem = str(message.facts["problem"])
-        self.journal.problem(f"worker {message.worker.number}: {problem}", worker=message.worker.number)
-        message.worker.job = None
-        self.pool.kill(message.worker)
-        if self.pool.workers:
+    def _give_up(self, worker: WorkerProcess, message: Unusable) -> None:
+        """End a worker whose device does not compute; go on with the CPU when no GPU is left."""
+        self.report.problem(f"worker {worker.number}: {message.problem}", worker=worker.number)
+        worker.task = None
+        self.processes.kill(worker)
+        if self.processes.live:
             return
         if self.device == "auto" and self.gpus:
-            self.journal.say("no GPU computes: going on with the CPU")
+            self.report.say(wording.NO_GPU_COMPUTES)
             self.gpus = []
             self.start()
         else:
-            self.broken = KitError(
-                problem, where=message.worker.device, fix=str(message.facts.get("fix") or "")
-            )
+            self.broken = KitError(message.problem, where=worker.device, fix=message.fix)
 
-    def _gone(self, worker: Worker) -> None:
-        """Replace a dead worker, unless workers die before they ever get ready."""
+    def _start_again(self, worker: WorkerProcess) -> None:
+        """Replace a worker that ended, unless workers end before they ever get ready.
+
+        With 2 workers alive, the fourth end in a row without a ready worker starts no replacement. When no
+        worker is left, the run ends.
+        """
         if worker.device != "cpu" and not self.gpus:
             return  # the last GPU was given up in the same moment
         self._failed_starts = 0 if worker.ready else self._failed_starts + 1
         if self._failed_starts < 2 * max(1, self.size):
-            self._spawn(worker.device, worker.slot)
-        elif not self.pool.workers:
-            self.broken = KitError(
-                f"workers do not start: {worker.tail().splitlines()[-1] if worker.tail() else 'no message'}",
-                where=worker.log,
-                fix="read the last lines of that file; the image's torch may be broken",
-            )
+            self._start_one(worker.device, worker.slot)
+        elif not self.processes.live:
+            self.broken = wording.workers_do_not_start(worker.tail(), worker.log)
 
-    def stalled(self, limit: float) -> list[Worker]:
-        """Workers without a sign of life.
+    def stalled(self, limit: float) -> list[WorkerProcess]:
+        """Return the workers that were silent too long; an idle worker is never stalled.
+
+        A limit of 30 s allows a worker with a task 30 s of silence, and a new worker 120 s to get ready.
 
         Args:
-            limit: seconds a job may be silent; an idle worker is never stalled.
+            limit: seconds that a worker with a task may be silent.
         """
         now = time.monotonic()
         return [
             worker
-            for worker in self.pool.workers
-            if (worker.ready and worker.job is not None and now - worker.heard > limit)
+            for worker in self.processes.live
+            if (worker.ready and worker.task is not None and now - worker.heard > limit)
             or (not worker.ready and now - worker.heard > _START_LIMITS * limit)
         ]
 
-    def replace(self, worker: Worker) -> None:
+    def replace(self, worker: WorkerProcess) -> None:
         """Kill a worker that hangs and start another in its place."""
-        self.pool.kill(worker)
-        self._gone(worker)
+        self.processes.kill(worker)
+        self._start_again(worker)

@@ -11,7 +11,17 @@ from kit import manifest as manifests
 from kit.artefacts import sha256_file
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.manifest import Entry, Manifest, Wheel
-from submission.runtime.inputs.preparation import Preparation, make_plan
+from submission.runtime.inputs.preparation import (
+    Broken,
+    DatasetsFound,
+    Installed,
+    MemberLost,
+    Preparation,
+    Prepared,
+    WeightsReady,
+    WheelsRestored,
+    make_plan,
+)
 from submission.runtime.inputs.versions import python_tag
 
 NEEDY, EASY = 0, 1
@@ -75,7 +85,7 @@ def bundle(tmp_path):
     return folder, ensemble, manifest
 
 
-def prepare(tmp_path, ensemble, manifest, timeout=120.0) -> dict[str, list]:
+def prepare(tmp_path, ensemble, manifest, timeout=120.0) -> dict[type, list]:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     work = Preparation(
@@ -88,22 +98,22 @@ def prepare(tmp_path, ensemble, manifest, timeout=120.0) -> dict[str, list]:
         timeout=timeout,
     )
     work.start(tmp_path / "competition")
-    told: dict[str, list] = {}
-    while not {"done", "broken"} & set(told):
-        event = work.events.get(timeout=60)
-        told.setdefault(event.name, []).append(event.facts)
+    told: dict[type, list] = {}
+    while not {Prepared, Broken} & set(told):
+        news = work.events.get(timeout=60).news
+        told.setdefault(type(news), []).append(news)
     return told
 
 
 def test_a_whole_bundle_is_installed_and_every_member_announced(tmp_path, bundle):
     folder, ensemble, manifest = bundle
     told = prepare(tmp_path, ensemble, manifest)
-    assert told["datasets"][0]["roots"] == {"kit": str(folder)}
-    assert [item["how"] for item in told["restored"][0]["files"]] == ["as is"]
-    assert told["installed"][0]["tool"] in {"uv", "pip"}
+    assert told[DatasetsFound][0].roots == {"kit": str(folder)}
+    assert [item["how"] for item in told[WheelsRestored][0].files] == ["as is"]
+    assert told[Installed][0].tool in {"uv", "pip"}
     assert (tmp_path / "site" / "tinytool.py").is_file()
-    assert [item["member"] for item in told["member"]] == [NEEDY, EASY]
-    assert "lost" not in told
+    assert [item.member for item in told[WeightsReady]] == [NEEDY, EASY]
+    assert MemberLost not in told
 
 
 @pytest.mark.parametrize("how", ["missing", "truncated", "damaged"])
@@ -117,11 +127,11 @@ def test_a_broken_wheel_costs_only_the_members_that_need_it(tmp_path, bundle, ho
     else:
         path.write_bytes(data if how == "damaged" else data[:-1])
     told = prepare(tmp_path, ensemble, manifest)
-    (lost,) = told["lost"]
-    assert lost["member"] == NEEDY
-    assert f"tinytool-1.0-py3-none-any.whl is {how}: expected" in str(lost["error"])
-    assert [item["member"] for item in told["member"]] == [EASY]
-    assert told["installed"][0]["tool"] == "nothing"
+    (lost,) = told[MemberLost]
+    assert lost.member == NEEDY
+    assert f"tinytool-1.0-py3-none-any.whl is {how}: expected" in str(lost.error)
+    assert [item.member for item in told[WeightsReady]] == [EASY]
+    assert told[Installed][0].tool == "nothing"
 
 
 def test_weights_the_bundle_never_had_are_told(tmp_path, bundle):
@@ -130,16 +140,16 @@ def test_weights_the_bundle_never_had_are_told(tmp_path, bundle):
         dataset="kit", files=[entry for entry in manifest.files if entry.file != "member1.safetensors"]
     )
     told = prepare(tmp_path, ensemble, without)
-    (lost,) = told["lost"]
-    assert "the bundle holds no weights for member1" in str(lost["error"])
+    (lost,) = told[MemberLost]
+    assert "the bundle holds no weights for member1" in str(lost.error)
 
 
 def test_a_fault_of_the_thread_reaches_the_supervisor(tmp_path, bundle):
     folder, ensemble, manifest = bundle
     (tmp_path / "site").write_text("a file where the packages should go")
     told = prepare(tmp_path, ensemble, manifest)
-    (broken,) = told["broken"]
-    assert "preparing failed: FileExistsError" in str(broken["error"])
+    (broken,) = told[Broken]
+    assert "preparing failed: FileExistsError" in str(broken.error)
     assert folder.is_dir()
 
 
@@ -164,9 +174,8 @@ def test_an_installer_that_still_runs_is_ended_with_all_it_started(tmp_path, bun
         time.sleep(0.01)
     child = int((tmp_path / "child").read_text())
     preparation.end()
-    names = []
-    while names[-1:] not in (["done"], ["broken"]):
-        names.append(preparation.events.get(timeout=60).name)
+    while not isinstance(preparation.events.get(timeout=60).news, Prepared | Broken):
+        pass
     state = Path(f"/proc/{child}/stat")
     assert not state.exists() or " Z " in state.read_text()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from submission.runtime.result.report import Journal, process_start
+from submission.runtime.result.report import RunReport, process_start
 
 ROOT = Path(__file__).parents[4]
 
@@ -29,7 +29,7 @@ def test_an_old_process_counts_from_now(monkeypatch):
 
 
 def test_lines_carry_the_elapsed_seconds(capsys):
-    Journal(time.monotonic() - 12.3).say("first\nsecond")
+    RunReport(time.monotonic() - 12.3).say("first\nsecond")
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("[    12.")
     assert first.endswith(" s] first")
@@ -38,19 +38,19 @@ def test_lines_carry_the_elapsed_seconds(capsys):
 
 def test_names_that_are_no_utf8_are_printed_and_reported(tmp_path, capfdbinary):
     name = os.fsdecode(b"m\xff.bin")
-    journal = Journal(time.monotonic(), path=tmp_path / "report.json")
-    journal.problem(f"{name} is damaged")
-    journal.save()
+    report = RunReport(time.monotonic(), path=tmp_path / "report.json")
+    report.problem(f"{name} is damaged")
+    report.save()
     assert b"m\\udcff.bin is damaged" in capfdbinary.readouterr().out
-    assert json.loads(journal.path.read_text())["problems"][0]["what"] == f"{name} is damaged"
+    assert json.loads(report.path.read_text())["problems"][0]["what"] == f"{name} is damaged"
 
 
 @pytest.mark.parametrize("to", ["/dev/full", "a closed pipe"])
 def test_lines_that_nobody_can_read_end_nothing(to):
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from submission.runtime.result.report import Journal\n"
-        "Journal(0.0).say('one')\nJournal(0.0).say('two')\nos._exit(7)"
+        "from submission.runtime.result.report import RunReport\n"
+        "RunReport(0.0).say('one')\nRunReport(0.0).say('two')\nos._exit(7)"
     )
     if to == "/dev/full":
         stdout = os.open(to, os.O_WRONLY)
@@ -64,21 +64,21 @@ def test_lines_that_nobody_can_read_end_nothing(to):
     assert (done.returncode, done.stderr) == (7, "")
 
 
-def test_the_report_is_written_whole_and_again_and_again(tmp_path):
-    journal = Journal(time.monotonic())
-    journal.path = tmp_path / "report.json"
-    journal.event("start")
-    journal.save()
-    journal.problem("something was survived", image="a")
-    journal.save()
-    report = json.loads(journal.path.read_text())
-    assert [event["name"] for event in report["events"]] == ["start"]
-    assert report["problems"][0]["what"] == "something was survived"
-    assert report["problems"][0]["image"] == "a"
+def test_the_reportis_written_whole_and_again_and_again(tmp_path):
+    report = RunReport(time.monotonic())
+    report.path = tmp_path / "report.json"
+    report.event("start")
+    report.save()
+    report.problem("something was survived", image="a")
+    report.save()
+    written = json.loads(report.path.read_text())
+    assert [event["name"] for event in written["events"]] == ["start"]
+    assert written["problems"][0]["what"] == "something was survived"
+    assert written["problems"][0]["image"] == "a"
 
 
-def test_a_report_that_cannot_be_written_is_told_and_costs_nothing(tmp_path, capsys):
+def test_a_reportthat_cannot_be_written_is_told_and_costs_nothing(tmp_path, capsys):
     (tmp_path / "file").touch()
-    journal = Journal(time.monotonic(), path=tmp_path / "file" / "report.json")
-    journal.save()
+    report = RunReport(time.monotonic(), path=tmp_path / "file" / "report.json")
+    report.save()
     assert "report.json was not written" in capsys.readouterr().err

@@ -6,8 +6,8 @@ from submission.runtime.work.device import available_memory, check, gpu_slots
 
 def test_the_cpu_computes():
     facts = check("cpu")
-    assert facts["device"] == "cpu"
-    assert facts["model"] == "CPU"
+    assert facts.device == "cpu"
+    assert facts.model == "CPU"
 
 
 def test_a_gpu_that_is_not_there_is_told():

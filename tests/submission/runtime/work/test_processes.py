@@ -1,4 +1,4 @@
-"""Workers as real processes; a few lines of shell or Python stand for what a worker may do wrong."""
+"""Workers as real processes; a few lines of Python stand for what a worker may do wrong."""
 
 import os
 import signal
@@ -8,41 +8,52 @@ from pathlib import Path
 
 import pytest
 
-from submission.runtime.work.processes import Pool
+from kit.images.info import ImageInfo
+from submission.runtime.plan.tasks import PassTask
+from submission.runtime.work.messages import Exited, Failed, PassRequest, Progress, to_line
+from submission.runtime.work.processes import WorkerProcesses
 
-ECHO = """
-import json, sys
-print("a hook of the image prints this at start-up")
-print(json.dumps({"event": "ready"}), flush=True)
-for line in sys.stdin:
-    print(json.dumps({"event": "done", "got": json.loads(line)}), flush=True)
+TASK = PassTask(3, "line\nbreak")
+REQUEST = PassRequest(
+    index=3, image=TASK.image, path="i", weights="w", out="o", batch_size=None, info=ImageInfo()
+)
+HELLO = to_line(Progress(done=0, total=1)).decode()
+SAY = """
+import json, os, sys
+def say(text):
+    print(json.dumps({"message": "Failed", "stage": "error", "problem": text}), flush=True)
 """
-GRANDCHILD = """
-import json, subprocess, sys
-child = subprocess.Popen(["sleep", "600"])
-print(json.dumps({"event": "ready", "child": child.pid}), flush=True)
+ECHO = f"""{SAY}
+print("a hook of the image prints this at start-up")
+print({HELLO!r}, end="", flush=True)
+for line in sys.stdin:
+    say(json.loads(line)["image"])
+"""
+GRANDCHILD = f"""{SAY}
+import subprocess
+say(str(subprocess.Popen(["sleep", "600"]).pid))
 sys.stdin.read()
 """
 
 
 @pytest.fixture
-def pool(tmp_path):
-    def start(program: str, number: int = 1) -> Pool:
-        # The device option the pool adds lands in sys.argv, which these programs ignore.
+def start(tmp_path):
+    def run(program: str, number: int = 1) -> WorkerProcesses:
+        # The device option is added to the command; these programs ignore it.
         made.command = [sys.executable, "-c", program]
         for slot in range(number):
-            made.spawn("cpu", slot, {"SLOT": str(slot)})
+            made.start("cpu", slot, {"SLOT": str(slot)})
         return made
 
-    made = Pool([], dict(os.environ), tmp_path)
-    yield start
+    made = WorkerProcesses([], dict(os.environ), tmp_path)
+    yield run
     made.kill_all()
 
 
-def messages(pool: Pool, count: int) -> list:
+def messages(processes: WorkerProcesses, count: int) -> list:
     result = []
     for _ in range(200):
-        result += pool.poll(0.1)
+        result += processes.poll(0.1)
         if len(result) >= count:
             return result
     raise AssertionError(f"only {result}")
@@ -60,76 +71,77 @@ def gone(process: int) -> bool:
     return False
 
 
-def test_messages_go_both_ways_and_what_is_no_message_is_ignored(pool):
-    crew = pool(ECHO, 2)
-    ready = messages(crew, 2)
-    assert [message.event for message in ready] == ["ready", "ready"]
-    worker = ready[0].worker
+def test_messages_go_both_ways_and_other_lines_are_ignored(start):
+    processes = start(ECHO, 2)
+    first = messages(processes, 2)
+    assert [received.message for received in first] == [Progress(done=0, total=1)] * 2
+    worker = first[0].worker
     worker.ready = True
-    assert crew.idle() == [worker]
-    crew.send(worker, "a job", {"op": "think", "text": "line\nbreak"})
-    assert crew.idle() == []
-    (answer,) = messages(crew, 1)
-    assert answer.facts == {"got": {"op": "think", "text": "line\nbreak"}}
+    assert processes.idle() == [worker]
+    assert not processes.busy()
+    processes.send(worker, TASK, REQUEST)
+    assert processes.idle() == []
+    assert processes.busy()
+    (answer,) = messages(processes, 1)
+    assert answer.message == Failed(stage="error", problem=TASK.image)
     assert answer.worker is worker
-    assert worker.job == "a job"
+    assert worker.task == TASK
 
 
-def test_the_end_of_a_process_is_a_message_with_its_code_and_last_words(pool):
-    crew = pool("import sys; print('no such library', file=sys.stderr); sys.exit(7)")
-    (message,) = messages(crew, 1)
-    assert (message.event, message.facts["code"]) == ("exit", 7)
-    assert message.worker.tail() == "no such library"
-    assert crew.workers == []
+def test_the_end_of_a_process_is_a_message_with_its_code_and_last_words(start):
+    processes = start("import sys; print('no such library', file=sys.stderr); sys.exit(7)")
+    (received,) = messages(processes, 1)
+    assert received.message == Exited(code=7)
+    assert received.worker.tail() == "no such library"
+    assert processes.live == []
 
 
-def test_a_killed_worker_is_told_by_its_signal(pool):
-    crew = pool(ECHO)
-    (ready,) = messages(crew, 1)
-    os.kill(ready.worker.process.pid, signal.SIGKILL)
-    (message,) = messages(crew, 1)
-    assert (message.event, message.facts["code"]) == ("exit", -9)
+def test_a_killed_worker_is_told_by_its_signal(start):
+    processes = start(ECHO)
+    (first,) = messages(processes, 1)
+    os.kill(first.worker.process.pid, signal.SIGKILL)
+    (received,) = messages(processes, 1)
+    assert received.message == Exited(code=-9)
 
 
-def test_a_stopped_worker_can_be_killed_and_takes_its_children_along(pool):
-    crew = pool(GRANDCHILD)
-    (ready,) = messages(crew, 1)
-    os.kill(ready.worker.process.pid, signal.SIGSTOP)
-    assert crew.kill(ready.worker) == -9
-    assert gone(ready.facts["child"])
-    assert crew.kill(ready.worker) == -9, "killing twice is allowed"
+def test_a_stopped_worker_can_be_killed_and_takes_its_children_along(start):
+    processes = start(GRANDCHILD)
+    (first,) = messages(processes, 1)
+    os.kill(first.worker.process.pid, signal.SIGSTOP)
+    assert processes.kill(first.worker) == -9
+    assert gone(int(first.message.problem))
+    assert processes.kill(first.worker) == -9, "killing twice is allowed"
 
 
-def test_a_message_that_arrives_in_pieces_is_put_together(pool):
-    crew = pool(
+def test_a_message_that_arrives_in_pieces_is_put_together(start):
+    processes = start(
         "import json, sys, time\n"
-        "text = json.dumps({'event': 'done', 'x': 'y' * 200000})\n"
+        "text = json.dumps({'message': 'Failed', 'stage': 'error', 'problem': 'y' * 200000})\n"
         "sys.stdout.write(text[:7]); sys.stdout.flush(); time.sleep(0.2)\n"
         "print(text[7:], flush=True); sys.stdin.read()"
     )
-    (message,) = messages(crew, 1)
-    assert len(message.facts["x"]) == 200_000
+    (received,) = messages(processes, 1)
+    assert len(received.message.problem) == 200_000
 
 
-def test_a_job_for_a_dead_worker_raises_nothing_and_its_exit_is_told(pool):
-    crew = pool(ECHO)
-    (ready,) = messages(crew, 1)
-    ready.worker.process.kill()
-    ready.worker.process.wait()
-    crew.send(ready.worker, "a job", {"op": "x"})
-    (message,) = messages(crew, 1)
-    assert (message.event, message.worker.job) == ("exit", "a job")
+def test_a_task_for_a_dead_worker_raises_nothing_and_its_exit_is_told(start):
+    processes = start(ECHO)
+    (first,) = messages(processes, 1)
+    first.worker.process.kill()
+    first.worker.process.wait()
+    processes.send(first.worker, TASK, REQUEST)
+    (received,) = messages(processes, 1)
+    assert received.message == Exited(code=-9)
+    assert received.worker.task == TASK
 
 
-def test_each_worker_has_its_own_environment(pool):
-    crew = pool("import json, os; print(json.dumps({'event': 'slot', 'slot': os.environ['SLOT']}))", 2)
-    told = [message for message in messages(crew, 4) if message.event == "slot"]
-    assert sorted(message.facts["slot"] for message in told) == ["0", "1"]
+def test_each_worker_has_its_own_environment(start):
+    processes = start(SAY + "say(os.environ['SLOT'])", 2)
+    told = [item.message for item in messages(processes, 4) if isinstance(item.message, Failed)]
+    assert sorted(message.problem for message in told) == ["0", "1"]
 
 
-def test_workers_never_share_a_library_cache(pool):
-    crew = pool(
-        "import json, os; print(json.dumps({'event': 'cache', 'at': os.environ['XDG_CACHE_HOME']}))", 2
-    )
-    told = [message for message in messages(crew, 4) if message.event == "cache"]
-    assert len({message.facts["at"] for message in told}) == 2
+def test_workers_never_share_a_library_cache(start):
+    processes = start(SAY + "say(os.environ['XDG_CACHE_HOME'])", 2)
+    told = [item.message for item in messages(processes, 4) if isinstance(item.message, Failed)]
+    assert len({message.problem for message in told}) == 2

@@ -1,12 +1,17 @@
-"""The ladder against a simulated crew: every order of endings, every kind of failure."""
+"""The ladder against simulated workers: every order of endings, every kind of failure."""
+
+import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.ensemble import Ensemble, Member, Pass, Rung
-from submission.runtime.plan.costs import Costs
-from submission.runtime.plan.schedule import FuseTask, PassTask, Schedule
+from submission.runtime.plan.changes import LoseRow
+from submission.runtime.plan.ladder import Ladder, chosen_policy
+from submission.runtime.plan.policy import Resources
+from submission.runtime.plan.state import LadderState
+from submission.runtime.plan.tasks import FuseTask, PassTask
 
 IMAGES = {"small": 1.0, "large": 9.0, "middle": 4.0}
 
@@ -28,32 +33,31 @@ def ensemble(owners: list[int], rungs: list[int]) -> Ensemble:
     )
 
 
-def schedule(owners=(0, 1), rungs=(1, 2), images=IMAGES, fits=lambda seconds: True, ready=True) -> Schedule:
+def make(owners=(0, 1), rungs=(1, 2), images=IMAGES, seconds=math.inf, ready=True) -> Ladder:
     plan = ensemble(list(owners), list(rungs))
-    result = Schedule(plan, images, Costs(plan), workers=2, fits=fits)
+    state = LadderState(plan, images)
     if ready:
-        for member in range(len(plan.members)):
-            result.member_ready(member)
-    return result
+        state.ready |= set(range(len(plan.members)))
+    return Ladder(state, chosen_policy(plan), lambda: Resources(seconds, math.inf, workers=2))
 
 
-def work(ladder: Schedule, fail=lambda task: None) -> list:
+def work(ladder: Ladder, fail=lambda task: None) -> list:
     """Do everything one task at a time; `fail` names a stage for tasks that fail."""
     done = []
-    while (task := ladder.next()) is not None:
+    while (task := ladder.next_task()) is not None:
         done.append(task)
         stage = fail(task)
         if stage is not None:
-            ladder.failed(task, stage, f"reason {stage}")
+            ladder.fail(task, stage, f"reason {stage}")
         elif isinstance(task, PassTask):
-            ladder.finished_pass(task, f"{task.index}/{task.image}", seconds=1.0)
+            ladder.state.finished_pass(task, f"{task.index}/{task.image}", seconds=1.0)
         else:
-            ladder.finished_row(task, f"row {task.rung}/{task.image}")
+            ladder.state.finished_row(task, f"row {task.rung}/{task.image}")
     return done
 
 
 def test_a_row_is_fused_as_soon_as_its_passes_are_there_and_large_images_go_first():
-    assert work(schedule()) == [
+    assert work(make()) == [
         *(
             item
             for image in ("large", "middle", "small")
@@ -68,139 +72,135 @@ def test_a_row_is_fused_as_soon_as_its_passes_are_there_and_large_images_go_firs
 
 
 def test_a_rung_that_does_not_fit_is_not_begun():
-    ladder = schedule(fits=lambda seconds: False)
+    ladder = make(seconds=0.0)
     assert {task.index for task in work(ladder) if isinstance(task, PassTask)} == {0}
     assert ladder.exhausted
-    assert list(ladder.refused) == [1]
-    assert ladder.settled(0)
-    assert not ladder.settled(1)
+    assert list(ladder.state.rungs.refused) == [1]
+    assert ladder.state.settled(0)
+    assert not ladder.state.settled(1)
 
 
 def test_the_first_rung_is_begun_even_if_it_seems_too_long():
-    asked = []
-    ladder = schedule(rungs=(2,), fits=lambda seconds: asked.append(seconds) or False)
+    ladder = make(rungs=(2,), seconds=0.0)
     work(ladder)
-    assert asked == []
-    assert ladder.settled(0)
+    assert ladder.state.settled(0)
 
 
 def test_the_next_rung_starts_while_the_last_image_of_this_one_is_still_at_work():
-    ladder = schedule()
-    first = [ladder.next() for _ in range(4)]
+    ladder = make()
+    first = [ladder.next_task() for _ in range(4)]
     assert first == [PassTask(0, "large"), PassTask(0, "middle"), PassTask(0, "small"), PassTask(1, "large")]
 
 
 def test_a_member_whose_weights_are_not_verified_yet_waits():
-    ladder = schedule(ready=False)
-    assert ladder.next() is None
-    assert ladder.waiting
+    ladder = make(ready=False)
+    assert ladder.next_task() is None
     assert not ladder.exhausted
-    ladder.member_ready(0)
-    assert ladder.next() == PassTask(0, "large")
+    ladder.state.ready.add(0)
+    assert ladder.next_task() == PassTask(0, "large")
 
 
 def test_an_unreadable_image_costs_that_image_only():
-    ladder = schedule()
+    ladder = make()
     work(ladder, lambda task: "image" if task.image == "middle" else None)
     assert PassTask(1, "middle") not in work(
-        schedule(rungs=(2,)), lambda task: "image" if task.image == "middle" else None
+        make(rungs=(2,)), lambda task: "image" if task.image == "middle" else None
     )
-    assert list(ladder.lost_images) == ["middle"]
-    assert not ladder.lost_members
-    assert ladder.settled(1)
-    assert ladder.best_row(1, "middle") is None
-    assert ladder.best_row(1, "large") == (1, "row 1/large")
+    assert list(ladder.state.losses.images) == ["middle"]
+    assert not ladder.state.losses.members
+    assert ladder.state.settled(1)
+    assert ladder.state.rungs.best_row(1, "middle") is None
+    assert ladder.state.rungs.best_row(1, "large") == (1, "row 1/large")
 
 
 @pytest.mark.parametrize("stage", ["crash", "memory", "stall", "error"])
 def test_a_crash_is_tried_again_once(stage):
-    ladder = schedule()
+    ladder = make()
     tasks = work(ladder, lambda task: stage if task == PassTask(0, "large") else None)
     assert tasks[:2] == [PassTask(0, "large"), PassTask(0, "large", attempt=1)]
-    assert ladder.settled(1)
-    assert len(ladder.rows) == 6
-    always = work(schedule(), lambda task: stage if isinstance(task, PassTask) else None)
+    assert ladder.state.settled(1)
+    assert len(ladder.state.rungs.rows) == 6
+    always = work(make(), lambda task: stage if isinstance(task, PassTask) else None)
     assert max(task.attempt for task in always) == 1
 
 
 @pytest.mark.parametrize("stage", ["crash", "memory", "stall", "error"])
 def test_a_row_whose_worker_died_is_fused_again_once(stage):
-    ladder = schedule()
+    ladder = make()
     failing = iter([stage])
     tasks = work(ladder, lambda task: next(failing, None) if task == FuseTask(0, "large") else None)
     assert tasks.count(FuseTask(0, "large")) == 2
-    assert ladder.best_row(0, "large") == (0, "row 0/large")
-    ladder = schedule()
+    assert ladder.state.rungs.best_row(0, "large") == (0, "row 0/large")
+    ladder = make()
     tasks = work(ladder, lambda task: stage if isinstance(task, FuseTask) and task.image == "large" else None)
     assert tasks.count(FuseTask(0, "large")) == tasks.count(FuseTask(1, "large")) == 2
-    assert ladder.best_row(1, "large") is None
-    assert ladder.settled(1)
+    assert ladder.state.rungs.best_row(1, "large") is None
+    assert ladder.state.settled(1)
 
 
 def test_what_a_lost_row_leaves_its_image_with_is_told():
-    ladder = schedule(images={"only": 1.0})
+    ladder = make(images={"only": 1.0})
     told = []
-    while (task := ladder.next()) is not None:
+    while (task := ladder.next_task()) is not None:
         if isinstance(task, PassTask):
-            ladder.finished_pass(task, "map", seconds=1.0)
+            ladder.state.finished_pass(task, "map", seconds=1.0)
         elif task.rung == 0:
-            ladder.finished_row(task, "row")
+            ladder.state.finished_row(task, "row")
         else:
-            told.append(ladder.failed(task, "forward", "damaged"))
-    assert told == ["image only keeps its row of rung 1"]
-    ladder = schedule(rungs=(2,), images={"only": 1.0})
-    ladder.finished_pass(ladder.next(), "map", seconds=1.0)
-    ladder.finished_pass(ladder.next(), "map", seconds=1.0)
-    assert ladder.failed(ladder.next(), "disk", "full") == "image only keeps its row of the fallback"
+            told.append(ladder.fail(task, "forward", "damaged"))
+    assert told == [LoseRow(1, "only")]
+    assert ladder.state.rungs.best_row(1, "only") == (0, "row")
+    ladder = make(rungs=(2,), images={"only": 1.0})
+    ladder.state.finished_pass(ladder.next_task(), "map", seconds=1.0)
+    ladder.state.finished_pass(ladder.next_task(), "map", seconds=1.0)
+    assert ladder.fail(ladder.next_task(), "disk", "full") == LoseRow(0, "only")
+    assert ladder.state.rungs.best_row(0, "only") is None
 
 
 def test_a_member_that_cannot_be_loaded_is_dropped_and_its_rungs_are_fused_without_it():
-    ladder = schedule(owners=(0, 1, 2), rungs=(1, 2, 3))
+    ladder = make(owners=(0, 1, 2), rungs=(1, 2, 3))
     fused = {}
 
     def fail(task):
         if isinstance(task, FuseTask):
-            fused[task.rung, task.image] = ladder.files(task.rung, task.image)
+            fused[task.rung, task.image] = ladder.state.results_to_fuse(task)
         return "load" if task == PassTask(1, "large") else None
 
     work(ladder, fail)
-    assert list(ladder.lost_members) == [1]
-    assert not ladder.settled(1), "it would be the first rung again"
-    assert ladder.settled(2)
-    reduced = ladder.reduced(2)
-    assert [item.member for item in reduced.passes] == [0, 2]
-    assert reduced.rungs[0].weights == [1.0, 3.0]
-    assert fused[2, "small"] == ["0/small", "2/small"]
+    assert list(ladder.state.losses.members) == [1]
+    assert not ladder.state.settled(1), "it would be the first rung again"
+    assert ladder.state.settled(2)
+    assert fused[2, "small"] == [(0, "0/small", 1.0), (2, "2/small", 3.0)]
 
 
 def test_a_member_that_fails_on_two_images_before_its_first_success_is_dropped():
-    ladder = schedule()
+    ladder = make()
     tasks = work(ladder, lambda task: "forward" if isinstance(task, PassTask) and task.index == 1 else None)
     assert [task.image for task in tasks if isinstance(task, PassTask) and task.index == 1] == [
         "large",
         "middle",
     ]
-    assert list(ladder.lost_members) == [1]
-    assert ladder.settled(0)
+    assert list(ladder.state.losses.members) == [1]
+    assert ladder.state.settled(0)
 
 
 def test_with_a_single_image_one_failure_drops_a_member():
-    ladder = schedule(rungs=(2,), images={"only": 1.0})
+    ladder = make(rungs=(2,), images={"only": 1.0})
     work(ladder, lambda task: "forward" if task == PassTask(0, "only") else None)
-    assert list(ladder.lost_members) == [0]
-    assert ladder.best_row(0, "only") is not None
+    assert list(ladder.state.losses.members) == [0]
+    assert ladder.state.rungs.best_row(0, "only") is not None
 
 
 def test_a_member_that_works_elsewhere_keeps_going_and_the_image_keeps_its_earlier_row():
-    ladder = schedule()
+    ladder = make()
     work(ladder, lambda task: "forward" if task == PassTask(1, "middle") else None)
-    assert not ladder.lost_members
-    assert ladder.settled(1)
-    assert ladder.best_row(1, "middle") == (0, "row 0/middle")
+    assert not ladder.state.losses.members
+    assert ladder.state.settled(1)
+    assert ladder.state.rungs.best_row(1, "middle") == (0, "row 0/middle")
 
 
 def test_with_all_members_lost_nothing_is_left_to_do():
-    ladder = schedule()
+    ladder = make()
     ladder.drop_member(0, "gone")
     ladder.drop_member(1, "gone")
     assert work(ladder) == []
@@ -213,7 +213,7 @@ def test_it_always_ends_and_every_settled_rung_has_a_row_or_a_reason(data):
     owners = data.draw(st.lists(st.integers(0, 2), min_size=1, max_size=4).map(lambda o: [0, *o]))
     owners = [sorted(set(owners)).index(owner) for owner in owners]
     rungs = sorted(data.draw(st.sets(st.integers(1, len(owners))))) or [len(owners)]
-    ladder = schedule(owners, sorted({*rungs, len(owners)}))
+    ladder = make(owners, sorted({*rungs, len(owners)}))
     stages = st.sampled_from(
         [None, None, None, "image", "load", "forward", "error", "crash", "memory", "stall"]
     )
@@ -221,7 +221,7 @@ def test_it_always_ends_and_every_settled_rung_has_a_row_or_a_reason(data):
     while True:
         steps += 1
         assert steps < 1000
-        task = ladder.next() if len(running) < 3 else None
+        task = ladder.next_task() if len(running) < 3 else None
         if task is not None:
             assert task not in running
             running.append(task)
@@ -231,16 +231,18 @@ def test_it_always_ends_and_every_settled_rung_has_a_row_or_a_reason(data):
         task = running.pop(data.draw(st.integers(0, len(running) - 1)))
         stage = data.draw(stages)
         if isinstance(task, FuseTask):
-            assert task.image in ladder.megapixels
+            assert task.image in ladder.state.megapixels
             if stage is None:
-                ladder.finished_row(task, "row")
+                ladder.state.finished_row(task, "row")
             else:
-                ladder.failed(task, stage, "reason")
+                ladder.fail(task, stage, "reason")
         elif stage is None:
-            ladder.finished_pass(task, "file", seconds=1.0)
+            ladder.state.finished_pass(task, "file", seconds=1.0)
         else:
-            ladder.failed(task, stage, "reason")
-    alive = len(ladder.lost_members) < len(ladder.ensemble.members) and ladder.live_images()
+            ladder.fail(task, stage, "reason")
+    alive = (
+        len(ladder.state.losses.members) < len(ladder.state.ensemble.members) and ladder.state.live_images()
+    )
     if alive:
         assert ladder.exhausted
-        assert any(ladder.settled(rung) for rung in range(len(ladder.ensemble.rungs)))
+        assert any(ladder.state.settled(rung) for rung in range(len(ladder.state.ensemble.rungs)))

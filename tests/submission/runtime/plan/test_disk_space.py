@@ -1,6 +1,8 @@
-"""What lies on the scratch disk while the ladder is worked on: folded if it is small, cleared as it goes."""
+"""What lies on the scratch disk during a run: running means if it is small, cleared as the run goes."""
 
+import math
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +13,13 @@ from hypothesis import strategies as st
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
 from kit.inference.store import open_map
-from submission.runtime.plan.costs import Costs
-from submission.runtime.plan.disk_space import Space, weights_agree
-from submission.runtime.plan.schedule import FoldTask, FuseTask, PassTask, Schedule
-from submission.runtime.work.running_mean import fold
+from submission.runtime.plan.changes import LeaveOut
+from submission.runtime.plan.disk_space import DiskSpace, weights_agree
+from submission.runtime.plan.ladder import Ladder, chosen_policy
+from submission.runtime.plan.policy import Resources
+from submission.runtime.plan.state import LadderState
+from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask
+from submission.runtime.work.running_mean import write_mean
 
 MB = 1_000_000
 IMAGES = {"small": 1.0, "large": 9.0, "middle": 4.0}
@@ -46,13 +51,19 @@ class Disk:
 
     def __init__(self, ensemble: Ensemble, size: int, workers: int = 2) -> None:
         self.size, self.files, self.most = size, {}, 0
-        self.space = Space(ensemble, IMAGES, self.free)
-        self.ladder = Schedule(
-            ensemble, IMAGES, Costs(ensemble), workers=workers, fits=lambda seconds: True, space=self.space
+        self.left_out, self.rows = [], {}
+        self.state = LadderState(ensemble, IMAGES)
+        self.state.ready |= set(range(len(ensemble.members)))
+        self.ladder = Ladder(
+            self.state,
+            chosen_policy(ensemble),
+            lambda: Resources(math.inf, self.free(), workers),
+            self.note,
         )
-        for member in range(len(ensemble.members)):
-            self.ladder.member_ready(member)
-        self.rows = {}
+
+    def note(self, decision) -> None:
+        if isinstance(decision, LeaveOut):
+            self.left_out.append(decision)
 
     def free(self) -> int:
         return self.size - sum(size for size, _ in self.files.values())
@@ -63,42 +74,41 @@ class Disk:
         self.most = max(self.most, self.size - self.free())
 
     def clear(self) -> None:
-        for name in self.ladder.shelf.obsolete:
+        for name in self.state.stored.obsolete:
             del self.files[name]
-        self.ladder.shelf.obsolete.clear()
+        self.state.stored.obsolete.clear()
 
     def begin(self, task) -> SimpleNamespace:
         """A task as a worker gets it: what it reads is decided now."""
-        ladder, reads, weights = self.ladder, [], []
-        if isinstance(task, FoldTask):
-            reads, weights = ladder.shelf.parts(task.index, task.image), ladder.fold_weights(task)
+        reads = []
+        if isinstance(task, MeanTask):
+            reads = self.state.results_to_average(task)
         elif isinstance(task, FuseTask):
-            reads = ladder.files(task.rung, task.image)
-            weights = ladder.reduced(task.rung).rungs[0].weights
-        return SimpleNamespace(task=task, reads=reads, weights=weights)
+            reads = [(file, weight) for _, file, weight in self.state.results_to_fuse(task)]
+        return SimpleNamespace(task=task, reads=reads)
 
-    def end(self, job: SimpleNamespace) -> None:
-        task, content = job.task, {}
-        for name, weight in zip(job.reads, job.weights, strict=True):
+    def end(self, begun: SimpleNamespace) -> None:
+        task, content = begun.task, {}
+        for name, weight in begun.reads:
             inside = self.files[name][1]
             total = sum(inside.values())
             content |= {index: weight * share / total for index, share in inside.items()}
         if isinstance(task, PassTask):
             name = f"pass {task.index} {task.image}"
             self.write(name, task.image, {task.index: 1.0})
-            self.ladder.finished_pass(task, name, 1.0)
-        elif isinstance(task, FoldTask):
+            self.state.finished_pass(task, name, 1.0)
+        elif isinstance(task, MeanTask):
             name = f"mean {task.index} {task.image}"
             self.write(name, task.image, content)
-            self.ladder.finished_fold(task, name)
+            self.state.finished_mean(task, name)
         else:
             self.rows[task.rung, task.image] = content
-            self.ladder.finished_row(task, "row")
+            self.state.finished_row(task, "row")
 
     def work(self) -> list:
         """Everything, one task at a time."""
         done = []
-        while (task := self.ladder.next()) is not None:
+        while (task := self.ladder.next_task()) is not None:
             self.end(self.begin(task))
             self.clear()
             done.append(task)
@@ -110,10 +120,10 @@ def shares(content: dict[int, float]) -> dict[int, float]:
     return {index: weight / total for index, weight in content.items()}
 
 
-def test_on_a_large_disk_nothing_is_folded_and_everything_goes_once_its_last_row_is_written():
+def test_on_a_large_disk_no_mean_is_made_and_everything_goes_once_its_last_row_is_written():
     disk = Disk(plan([0, 1, 2], [1, 3]), 1000 * MB)
     done = disk.work()
-    assert not any(isinstance(task, FoldTask) for task in done)
+    assert not any(isinstance(task, MeanTask) for task in done)
     assert len(disk.rows) == 6
     assert disk.files == {}
 
@@ -122,7 +132,7 @@ def test_on_a_small_disk_an_image_keeps_one_mean_instead_of_all_its_maps():
     ensemble = plan([0, 1, 2, 3], [1, 2, 4])
     disk = Disk(ensemble, 100 * MB)
     done = disk.work()
-    assert sum(isinstance(task, FoldTask) for task in done) == 9
+    assert sum(isinstance(task, MeanTask) for task in done) == 9
     for (rung, image), content in disk.rows.items():
         assert shares(content) == pytest.approx(shares(dict(enumerate(ensemble.rungs[rung].weights)))), image
     assert len(disk.rows) == 9
@@ -134,7 +144,7 @@ def test_where_the_maps_cannot_wait_for_a_second_rung_the_first_is_done_from_han
     disk = Disk(plan([0, 1], [1, 2]), 25 * MB, workers=1)
     disk.work()
     assert sorted(disk.rows) == [(0, "large"), (0, "middle"), (0, "small")]
-    assert "GB of scratch space" in disk.ladder.crowded[1]
+    assert "GB of scratch space" in disk.state.rungs.refused[1].reason
     assert disk.ladder.exhausted
     assert disk.most == 18 * MB
 
@@ -143,20 +153,19 @@ def test_an_image_whose_map_has_no_room_is_left_out_and_the_others_are_predicted
     disk = Disk(plan([0], [1]), 10 * MB)
     disk.work()
     assert sorted(disk.rows) == [(0, "middle"), (0, "small")]
-    ((task, reason),) = disk.ladder.crowded_out
-    assert (task.index, task.image) == (0, "large")
-    assert reason == "needs 0.018 GB of scratch space, 0.009 GB can be used"
+    reason = "needs 0.018 GB of scratch space, 0.009 GB can be used"
+    assert disk.left_out == [LeaveOut(0, "large", "disk", reason)]
     assert disk.ladder.exhausted
-    assert disk.ladder.settled(0)
+    assert disk.state.settled(0)
 
 
-def test_rungs_that_weigh_shared_passes_differently_are_not_folded():
+def test_rungs_that_weigh_shared_passes_differently_use_no_means():
     assert weights_agree(plan([0, 1, 2], [1, 2, 3]))
     assert not weights_agree(plan([0, 1, 2], [1, 2, 3], agree=False))
     disk = Disk(plan([0, 1, 2], [1, 2, 3], agree=False), 80 * MB)
     done = disk.work()
-    assert not any(isinstance(task, FoldTask) for task in done)
-    assert list(disk.ladder.crowded) == [2], "two passes fit, three do not"
+    assert not any(isinstance(task, MeanTask) for task in done)
+    assert list(disk.state.rungs.refused) == [2], "two passes fit, three do not"
 
 
 def test_a_mean_weighs_its_maps_and_a_second_try_keeps_what_the_first_wrote(tmp_path):
@@ -166,36 +175,32 @@ def test_a_mean_weighs_its_maps_and_a_second_try_keeps_what_the_first_wrote(tmp_
     files = [tmp_path / f"{number}.npy" for number in range(3)]
     for path, levels_HW in zip(files, maps, strict=True):
         np.save(path, levels_HW)
-    fold(files[:2], [1.0, 2.0], tmp_path / "means" / "a.npy")
-    fold([tmp_path / "means" / "a.npy", files[2]], [3.0, 0.5], tmp_path / "means" / "b.npy")
+    write_mean(files[:2], [1.0, 2.0], tmp_path / "means" / "a.npy")
+    write_mean([tmp_path / "means" / "a.npy", files[2]], [3.0, 0.5], tmp_path / "means" / "b.npy")
     wanted_HW = (maps[0] / 65535 + 2 * (maps[1] / 65535) + 0.5 * (maps[2] / 255)) / 3.5
     found_HW = open_map(tmp_path / "means" / "b.npy")[:] / 65535
     assert np.abs(found_HW - wanted_HW).max() < 1.1 / 65535, "two roundings of half a level"
     before = (tmp_path / "means" / "b.npy").stat().st_mtime_ns
     files[2].unlink()
-    fold([tmp_path / "means" / "a.npy", files[2]], [3.0, 0.5], tmp_path / "means" / "b.npy")
+    write_mean([tmp_path / "means" / "a.npy", files[2]], [3.0, 0.5], tmp_path / "means" / "b.npy")
     assert (tmp_path / "means" / "b.npy").stat().st_mtime_ns == before
     with pytest.raises(KitError, match="this pass has no result"):
-        fold([files[2]], [1.0], tmp_path / "means" / "c.npy")
+        write_mean([files[2]], [1.0], tmp_path / "means" / "c.npy")
 
 
 def test_room_is_counted_by_the_depth_of_maps_and_with_what_is_being_written():
     ensemble = plan([0] * 10, [1, 10])
     shallow = replace(ensemble, members=[replace(ensemble.members[0], inference={"stored": "uint8"})])
-    free = [150 * MB]
-    space = Space(ensemble, IMAGES, lambda: free[0])
-    assert (space.map_bytes(0, "large"), Space(shallow, IMAGES, lambda: 0).map_bytes(0, "large")) == (
-        18 * MB,
-        9 * MB,
-    )
+    space = DiskSpace(ensemble, IMAGES)
+    assert space.map_bytes(0, "large") == 18 * MB
+    assert DiskSpace(shallow, IMAGES).map_bytes(0, "large") == 9 * MB
     # First means of 28 MB, and for each of two workers a map written, one waiting and the next mean of 18 MB.
-    needed = space.missing(range(10), list(IMAGES), folded=True, workers=2)
-    assert needed == "needs 0.136 GB of scratch space, 0.135 GB can be used"
-    free[0] = 152 * MB
-    assert space.missing(range(10), list(IMAGES), folded=True, workers=2) is None
-    free[0] = 28 * MB
-    assert space.crowded(0, "large", []) is None
-    assert space.crowded(0, "large", [(0, "middle")]).startswith("needs 0.026 GB")
+    missing = partial(space.missing, range(10), list(IMAGES), averaging=True, workers=2)
+    assert missing(free=150 * MB) == "needs 0.136 GB of scratch space, 0.135 GB can be used"
+    assert missing(free=152 * MB) is None
+    assert space.missing_now(0, "large", free=28 * MB, running=[]) is None
+    told = space.missing_now(0, "large", free=28 * MB, running=[(0, "middle")])
+    assert told.startswith("needs 0.026 GB")
 
 
 def test_detections_take_no_room():
@@ -203,46 +208,46 @@ def test_detections_take_no_room():
     disk.write = lambda name, image, content: disk.files.update({name: (0, content)})
     disk.work()
     assert len(disk.rows) == 6
-    assert not disk.ladder.crowded
+    assert not disk.state.rungs.refused
 
 
-def test_a_fold_that_fails_is_tried_again_and_then_costs_the_image_its_later_rows():
+def test_a_mean_that_fails_is_tried_again_and_then_costs_the_image_its_later_rows():
     disk = Disk(plan([0, 1], [1, 2]), 100 * MB)
     tries = []
-    while (task := disk.ladder.next()) is not None:
-        job = disk.begin(task)
-        if isinstance(task, FoldTask) and task.image == "middle":
+    while (task := disk.ladder.next_task()) is not None:
+        begun = disk.begin(task)
+        if isinstance(task, MeanTask) and task.image == "middle":
             tries.append(task)
-            disk.ladder.failed(task, "crash", "reason")
+            disk.ladder.fail(task, "crash", "reason")
         else:
-            disk.end(job)
+            disk.end(begun)
         disk.clear()
-    assert tries == [FoldTask(1, "middle")] * 2
-    assert disk.ladder.settled(1)
-    assert disk.ladder.best_row(1, "middle") == (0, "row")
+    assert tries == [MeanTask(1, "middle")] * 2
+    assert disk.state.settled(1)
+    assert disk.state.rungs.best_row(1, "middle") == (0, "row")
     assert disk.files == {}
 
 
 def test_a_full_disk_is_not_the_members_fault():
     disk = Disk(plan([0], [1]), 1000 * MB)
     told = []
-    while (task := disk.ladder.next()) is not None:
+    while (task := disk.ladder.next_task()) is not None:
         if isinstance(task, PassTask) and task.image != "small":
-            told.append(disk.ladder.failed(task, "disk", "No space left on device"))
+            told.append(disk.ladder.fail(task, "disk", "No space left on device"))
         else:
             disk.end(disk.begin(task))
-    assert told == ["image large goes on without this pass", "image middle goes on without this pass"]
-    assert not disk.ladder.lost_members
+    assert told == [LeaveOut(0, image, "disk", "No space left on device") for image in ("large", "middle")]
+    assert not disk.state.losses.members
     assert list(disk.rows) == [(0, "small")]
 
 
 def test_a_members_first_result_goes_if_its_image_was_lost_meanwhile():
     disk = Disk(plan([0, 1], [2]), 1000 * MB)
-    running = [disk.begin(disk.ladder.next()) for _ in range(6)]
+    running = [disk.begin(disk.ladder.next_task()) for _ in range(6)]
     last = running.pop()
     assert (last.task.index, last.task.image) == (1, "small")
-    for job in running:
-        disk.ladder.failed(job.task, "image", "reason")
+    for begun in running:
+        disk.ladder.fail(begun.task, "image", "reason")
     disk.end(last)
     disk.clear()
     assert disk.files == {}
@@ -261,29 +266,29 @@ def test_whatever_fails_every_row_is_fused_from_its_rungs_passes_and_the_disk_is
     disk = Disk(ensemble, data.draw(st.sampled_from((30, 100, 140, 1000))) * MB)
     running, worked = [], set()
     while True:
-        task = disk.ladder.next() if len(running) < 2 else None
+        task = disk.ladder.next_task() if len(running) < 2 else None
         disk.clear()
         if task is not None:
             running.append(disk.begin(task))
             continue
         if not running:
             break
-        job = running.pop(data.draw(st.integers(0, len(running) - 1)))
-        assert all(name in disk.files for name in job.reads), "a file went while it was needed"
+        begun = running.pop(data.draw(st.integers(0, len(running) - 1)))
+        assert all(name in disk.files for name, _ in begun.reads), "a file went while it was needed"
         stage = data.draw(st.sampled_from(STAGES))
         if stage is None:
-            live = [index for index in range(len(owners)) if owners[index] not in disk.ladder.lost_members]
-            disk.end(job)
-            worked |= {owners[job.task.index]} if isinstance(job.task, PassTask) else set()
-            if isinstance(job.task, FuseTask):
-                passes = [index for index in live if index < ensemble.rungs[job.task.rung].passes]
+            live = [index for index in range(len(owners)) if owners[index] not in disk.state.losses.members]
+            disk.end(begun)
+            worked |= {owners[begun.task.index]} if isinstance(begun.task, PassTask) else set()
+            if isinstance(begun.task, FuseTask):
+                passes = [index for index in live if index < ensemble.rungs[begun.task.rung].passes]
                 wanted = {index: ensemble.rungs[-1].weights[index] for index in passes}
-                content = disk.rows[job.task.rung, job.task.image]
+                content = disk.rows[begun.task.rung, begun.task.image]
                 assert shares(content) == pytest.approx(shares(wanted))
         else:
-            disk.ladder.failed(job.task, stage, "reason")
+            disk.ladder.fail(begun.task, stage, "reason")
         disk.clear()
-    if len(disk.ladder.lost_members) < len(ensemble.members):
+    if len(disk.state.losses.members) < len(ensemble.members):
         assert disk.ladder.exhausted
-    if worked == {*owners} - set(disk.ladder.lost_members):
+    if worked == {*owners} - set(disk.state.losses.members):
         assert disk.files == {}, "only what waits for a member that never worked may stay"

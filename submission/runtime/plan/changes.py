@@ -1,0 +1,87 @@
+"""What a policy can decide. `LadderState.apply` carries every change out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from submission.runtime.plan.tasks import LadderTask, Stage
+
+
+@dataclass(frozen=True)
+class UseRunningMeans:
+    """Keep one running mean per image on the disk instead of one map per pass."""
+
+
+@dataclass(frozen=True)
+class StartRung:
+    """Start a rung: its passes may run and its rows may be fused."""
+
+    rung: int
+
+
+@dataclass(frozen=True)
+class RefuseRung:
+    """Do not start a rung, nor any rung after it.
+
+    Attributes:
+        rung: index in `Ensemble.rungs`.
+        seconds: predicted time, where the time is too short.
+        reason: why the disk is too small, where it is.
+    """
+
+    rung: int
+    seconds: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class LeaveOut:
+    """Go on with an image without one of its passes.
+
+    Attributes:
+        index: of the pass.
+        image: id of the image.
+        stage: what failed.
+        reason: the same in words.
+    """
+
+    index: int
+    image: str
+    stage: Stage
+    reason: str
+
+
+@dataclass(frozen=True)
+class TryAgain:
+    """Give a failed task to a worker once more."""
+
+    task: LadderTask
+
+
+@dataclass(frozen=True)
+class LoseRow:
+    """Give up one image's row of one rung; an earlier rung's row stays."""
+
+    rung: int
+    image: str
+
+
+@dataclass(frozen=True)
+class LoseImage:
+    """Give up an image: it gets no further prediction."""
+
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LoseMember:
+    """Drop a member: rungs are fused without its passes."""
+
+    member: int
+    reason: str
+
+
+Decision = LadderTask | UseRunningMeans | StartRung | RefuseRung | LeaveOut | LoseRow
+Consequence = TryAgain | LeaveOut | LoseRow | LoseImage | LoseMember
+Change = Decision | Consequence

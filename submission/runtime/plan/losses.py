@@ -1,0 +1,89 @@
+"""What a run had to give up: images, members, passes over an image, rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from kit.ensemble import Ensemble
+from submission.runtime.plan.changes import LeaveOut, LoseImage, LoseMember, LoseRow
+from submission.runtime.plan.tasks import Stage
+
+
+class Losses:
+    """Losses so far, and the rows that they make impossible.
+
+    Args:
+        ensemble: members, passes and rungs.
+
+    Attributes:
+        images: image -> why it gets no further prediction.
+        members: dropped member -> why.
+        successes: member -> number of its results; with one, it is not dropped for failures any more.
+        left_out: (pass, image) -> stage of the failure, of passes that an image goes on without.
+        rows: (rung, image) of rows that were given up.
+    """
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        self.ensemble = ensemble
+        self.images: dict[str, str] = {}
+        self.members: dict[int, str] = {}
+        self.successes: Counter[int] = Counter()
+        self.left_out: dict[tuple[int, str], Stage] = {}
+        self.rows: set[tuple[int, str]] = set()
+        self._live: dict[int, list[int]] = {}
+
+    def add(self, loss: LeaveOut | LoseRow | LoseImage | LoseMember) -> None:
+        """Note a loss."""
+        match loss:
+            case LeaveOut():
+                self.left_out[loss.index, loss.image] = loss.stage
+            case LoseRow():
+                self.rows.add((loss.rung, loss.image))
+            case LoseImage():
+                self.images[loss.image] = loss.reason
+            case LoseMember():
+                self.members[loss.member] = loss.reason
+                self._live.clear()
+
+    def note_success(self, member: int) -> bool:
+        """Count a result of a member.
+
+        Returns:
+            Whether it is the member's first.
+        """
+        self.successes[member] += 1
+        return self.successes[member] == 1
+
+    def live_passes(self, rung: int) -> list[int]:
+        """Return the passes of a rung whose member was not dropped."""
+        if rung not in self._live:
+            passes = self.ensemble.passes[: self.ensemble.rungs[rung].passes]
+            self._live[rung] = [index for index, item in enumerate(passes) if item.member not in self.members]
+        return self._live[rung]
+
+    def blocks(self, rung: int, image: str) -> bool:
+        """Whether an image cannot get its row of a rung as things are now."""
+        return (rung, image) in self.rows or any(
+            (index, image) in self.left_out for index in self.live_passes(rung)
+        )
+
+    def blocks_for_good(self, rung: int, image: str) -> bool:
+        """Whether an image can never get its row of a rung.
+
+        A pass that was left out blocks its rungs only until its member is dropped. A member that has
+        succeeded once is not dropped, so its block is for good.
+        """
+        passes = self.ensemble.passes
+        return (rung, image) in self.rows or any(
+            (index, image) in self.left_out and passes[index].member in self.successes
+            for index in self.live_passes(rung)
+        )
+
+    def blamed_on(self, member: int) -> set[str]:
+        """Return the images that go on without a pass of a member because the member failed on them."""
+        passes = self.ensemble.passes
+        return {
+            image
+            for (index, image), stage in self.left_out.items()
+            if passes[index].member == member and stage != "disk"
+        }

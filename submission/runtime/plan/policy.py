@@ -1,0 +1,54 @@
+"""What a policy is: the replaceable part that decides what the workers do.
+
+A policy only looks at the state and at numbers; it starts no process, reads no file and asks no clock. It
+changes nothing itself: what it decides is a value of `plan.changes`, and `LadderState.apply` carries it out.
+So a policy can be tried on any state, in a simulation as well as in a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from submission.runtime.plan.changes import Consequence, Decision
+from submission.runtime.plan.state import LadderState
+from submission.runtime.plan.tasks import LadderTask, Stage
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What is left at the moment.
+
+    Attributes:
+        seconds: until the last task has to be finished.
+        free: bytes on the scratch disk.
+        workers: that compute in parallel, at least 1.
+    """
+
+    seconds: float
+    free: float
+    workers: int
+
+
+class Policy(Protocol):
+    """Decides what happens next."""
+
+    def decide(self, state: LadderState, resources: Resources) -> Decision | None:
+        """Return the next decision; None if nothing can start before something ends or arrives.
+
+        The caller applies a decision before it asks again. A task as decision goes to a free worker. A policy
+        that returns None for ever ends the run only if `exhausted` is true.
+        """
+
+    def after_failure(self, state: LadderState, task: LadderTask, stage: Stage, reason: str) -> Consequence:
+        """Return what a failure costs. The state has already counted it.
+
+        Args:
+            state: of the ladder.
+            task: that failed.
+            stage: what failed.
+            reason: the same in words.
+        """
+
+    def exhausted(self, state: LadderState) -> bool:
+        """Whether nothing runs and nothing is left to start, whichever member gets ready."""

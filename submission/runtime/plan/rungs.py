@@ -1,0 +1,79 @@
+"""Which rungs were started, which rows exist, and which rows can still come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kit.ensemble import Ensemble
+from submission.runtime.plan.changes import RefuseRung
+from submission.runtime.plan.losses import Losses
+
+
+class Rungs:
+    """The rungs of a ladder and their rows.
+
+    Args:
+        ensemble: members, passes and rungs.
+        losses: make rows impossible.
+
+    Attributes:
+        started: rungs that were started.
+        refused: rung -> why it was not started.
+        rows: (rung, image) -> file with the row.
+    """
+
+    def __init__(self, ensemble: Ensemble, losses: Losses) -> None:
+        self.ensemble, self.losses = ensemble, losses
+        self.started: set[int] = set()
+        self.refused: dict[int, RefuseRung] = {}
+        self.rows: dict[tuple[int, str], str] = {}
+
+    @property
+    def may_start(self) -> bool:
+        """Whether a rung may still start: one is left, and none was refused."""
+        return len(self.started) < len(self.ensemble.rungs) and not self.refused
+
+    def settled(self, rung: int, images: Iterable[str]) -> bool:
+        """Whether every image has its row of a started rung or will not get it."""
+        return (
+            rung in self.started
+            and self._adds(rung)
+            and all((rung, image) in self.rows or self.losses.blocks(rung, image) for image in images)
+        )
+
+    def best_row(self, rung: int, image: str) -> tuple[int, str] | None:
+        """Return the highest rung up to this one that has a row for an image, and the row's file."""
+        for lower in range(rung, -1, -1):
+            if (lower, image) in self.rows:
+                return lower, self.rows[lower, image]
+        return None
+
+    def open_for(self, image: str) -> list[int]:
+        """Return started rungs that an image has no row of but may still get one, lowest first."""
+        if image in self.losses.images:
+            return []
+        return [
+            rung
+            for rung in sorted(self.started)
+            if self._adds(rung)
+            and (rung, image) not in self.rows
+            and not self.losses.blocks_for_good(rung, image)
+        ]
+
+    def needed_passes(self, image: str) -> set[int]:
+        """Return the passes whose results an image still needs, for rungs started or yet to start."""
+        if image in self.losses.images:
+            return set()
+        rungs = self.open_for(image)
+        if self.may_start:
+            rungs += [
+                rung
+                for rung in range(len(self.ensemble.rungs))
+                if rung not in self.started and not self.losses.blocks_for_good(rung, image)
+            ]
+        return {index for rung in rungs for index in self.losses.live_passes(rung)}
+
+    def _adds(self, rung: int) -> bool:
+        """Whether a rung has more live passes than the one before; dropped members make some rungs equal."""
+        before = self.losses.live_passes(rung - 1) if rung > 0 else []
+        return len(self.losses.live_passes(rung)) > len(before)

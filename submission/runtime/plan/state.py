@@ -1,0 +1,229 @@
+"""The state of the ladder: what is done, running, stored and lost. It decides nothing.
+
+An image goes through the ladder like this (two rungs with passes [0] and [0, 1]):
+
+    pass 0 -> result stored -> row of rung 0 fused -> pass 1 -> result stored -> row of rung 1 fused
+                 |                                                  |
+          kept: rung 1 needs it, too                  both results obsolete: no rung needs them any more
+
+A row can be fused as soon as all live passes of its rung have results. A pass that was left out blocks the
+rows of its rungs for this image. If the pass's member is dropped later, the rungs no longer contain the pass,
+and the rows are possible again. Therefore results stay as long as a member that never succeeded may be
+dropped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from kit.ensemble import Ensemble
+from submission.runtime.plan.changes import (
+    Change,
+    LeaveOut,
+    LoseImage,
+    LoseMember,
+    LoseRow,
+    RefuseRung,
+    StartRung,
+    TryAgain,
+    UseRunningMeans,
+)
+from submission.runtime.plan.costs import Costs
+from submission.runtime.plan.losses import Losses
+from submission.runtime.plan.rungs import Rungs
+from submission.runtime.plan.stored_results import StoredResults
+from submission.runtime.plan.tasks import FuseTask, LadderTask, MeanTask, PassTask
+
+
+class LadderState:
+    """What is known of a run's ladder.
+
+    Args:
+        ensemble: members, passes and rungs.
+        images: image -> megapixels; more images can be added later.
+
+    Attributes:
+        megapixels: of every image.
+        costs: of the passes, as measured so far.
+        stored: the results of passes on the disk.
+        losses: images, members, passes and rows that were given up.
+        rungs: which are started or refused, and their rows.
+        ready: members whose weights and libraries are in place.
+        running: tasks that workers have.
+        combinable: rows and means that the stored results allow, first come first.
+    """
+
+    def __init__(self, ensemble: Ensemble, images: Mapping[str, float]) -> None:
+        self.ensemble = ensemble
+        self.megapixels: dict[str, float] = {}
+        self.costs = Costs(ensemble)
+        self.stored = StoredResults()
+        self.losses = Losses(ensemble)
+        self.rungs = Rungs(ensemble, self.losses)
+        self.ready: set[int] = set()
+        self.running: set[LadderTask] = set()
+        self.combinable: deque[MeanTask | FuseTask] = deque()
+        self._failures: Counter[LadderTask] = Counter()
+        self._to_do: list[set[str]] = [set() for _ in ensemble.passes]
+        for image, megapixels in images.items():
+            self.add_image(image, megapixels)
+
+    # Questions
+
+    def live_passes(self, rung: int) -> list[int]:
+        """Return the passes of a rung whose member was not dropped."""
+        return self.losses.live_passes(rung)
+
+    def live_images(self) -> list[str]:
+        """Return the images that were not given up, largest first.
+
+        A large image at the end would leave the other workers idle.
+        """
+        live = [image for image in self.megapixels if image not in self.losses.images]
+        return sorted(live, key=self._largest_first)
+
+    def images_to_do(self, index: int) -> Iterator[str]:
+        """Yield the images that a pass still has to be started on for a started rung, largest first."""
+        for image in sorted(self._to_do[index], key=self._largest_first):
+            if any(index in self.live_passes(rung) for rung in self.rungs.open_for(image)):
+                yield image
+
+    def finished_images(self, index: int) -> int:
+        """Return the number of live images that a pass was done over."""
+        return sum(self.stored.was_done(index, image) for image in self.live_images())
+
+    def settled(self, rung: int) -> bool:
+        """Whether every live image has its row of a started rung or will not get it."""
+        return self.rungs.settled(rung, self.live_images())
+
+    def failures(self, task: LadderTask) -> int:
+        """Return how many times a task has failed."""
+        return self._failures[_first_try(task)]
+
+    def results_to_fuse(self, task: FuseTask) -> list[tuple[int, str, float]]:
+        """Return (pass, file, weight) of every result that a row is fused from, in the order of the passes.
+
+        With running means it is one result, named after the first pass.
+        """
+        live = self.live_passes(task.rung)
+        files = self.stored.files(live, task.image)
+        assert files is not None, task
+        weights = self.ensemble.rungs[task.rung].weights
+        return [(index, file, weights[index]) for index, file in zip(live, files, strict=False)]
+
+    def results_to_average(self, task: MeanTask) -> list[tuple[str, float]]:
+        """Return (file, weight) of an image's running mean and of the map that is added to it.
+
+        A mean of passes 0 and 1 with weights 0.5 and 1.5 has weight 2.
+        """
+        weights = self.ensemble.rungs[-1].weights
+        mean = sum(weights[index] for index in self.stored.averaged_passes(task.image))
+        files = self.stored.mean_and_map(task.index, task.image)
+        return list(zip(files, [mean, weights[task.index]], strict=True))
+
+    # What happens
+
+    def add_image(self, image: str, megapixels: float) -> None:
+        """Add an image, at the start or at any time later."""
+        self.megapixels[image] = megapixels
+        for images in self._to_do:
+            images.add(image)
+
+    def finished_pass(self, task: PassTask, file: str, seconds: float) -> None:
+        """Note the result of a pass over an image, and how long it took."""
+        self.running.discard(task)
+        self.stored.add(task.index, task.image, file)
+        self.costs.observe(task.index, self.megapixels[task.image], seconds)
+        first = self.losses.note_success(self.ensemble.passes[task.index].member)
+        # After its first success a member is not dropped for failures any more. Images on which it failed
+        # before are blocked for good now, and their results can go. This task's image may be lost by now.
+        self._update([*(self.live_images() if first else ()), task.image])
+
+    def finished_mean(self, task: MeanTask, file: str) -> None:
+        """Note that a map was added to its image's mean, which now is in this file."""
+        self.running.discard(task)
+        self.stored.averaged(task.index, task.image, file)
+        self._update([task.image])
+
+    def finished_row(self, task: FuseTask, file: str) -> None:
+        """Note the file with a row of a rung."""
+        self.running.discard(task)
+        self.rungs.rows[task.rung, task.image] = file
+        self._update([task.image])
+
+    def failed(self, task: LadderTask) -> None:
+        """Note that a task failed; a `Consequence` has to be applied next."""
+        self.running.discard(task)
+        self._failures[_first_try(task)] += 1
+
+    def apply(self, change: Change) -> None:
+        """Carry out what the policy decided."""
+        match change:
+            case PassTask():
+                self.running.add(change)
+                self._to_do[change.index].discard(change.image)
+            case MeanTask() | FuseTask():
+                self.running.add(change)
+                self.combinable.remove(change)
+            case UseRunningMeans():
+                self.stored.averaging = True
+            case StartRung():
+                self.rungs.started.add(change.rung)
+                self._update(self.live_images())
+            case RefuseRung():
+                self.rungs.refused[change.rung] = change
+                self._update(self.live_images())
+            case TryAgain():
+                if isinstance(change.task, PassTask):
+                    self._to_do[change.task.index].add(change.task.image)
+                self._update([change.task.image])
+            case LoseMember():
+                self.losses.add(change)
+                self._update(self.live_images())
+            case LeaveOut() | LoseRow() | LoseImage():
+                self.losses.add(change)
+                self._drop_from_to_do(change)
+                self._update([change.image])
+
+    def _drop_from_to_do(self, change: LeaveOut | LoseRow | LoseImage) -> None:
+        if isinstance(change, LeaveOut):
+            self._to_do[change.index].discard(change.image)
+        elif isinstance(change, LoseImage):
+            for images in self._to_do:
+                images.discard(change.image)
+
+    def _largest_first(self, image: str) -> tuple[float, str]:
+        return -self.megapixels[image], image
+
+    def _update(self, images: Iterable[str]) -> None:
+        """Queue what images' results allow now, and mark results that no rung needs any more.
+
+        While a worker reads results of an image for a row or a mean, none of them becomes obsolete.
+        """
+        chosen = dict.fromkeys(images)
+        self.combinable = deque(task for task in self.combinable if task.image not in chosen)
+        for image in chosen:
+            self.combinable.extend(task for task in self._combinations(image) if task not in self.running)
+            if not any(task.image == image and not isinstance(task, PassTask) for task in self.running):
+                self.stored.keep(self.rungs.needed_passes(image), image)
+
+    def _combinations(self, image: str) -> Iterator[MeanTask | FuseTask]:
+        """Yield rows that can be fused now, or the pass whose map comes next into the mean.
+
+        With running means only the lowest open rung counts: adding a pass of the next rung to the mean would
+        change what this rung's row is fused from.
+        """
+        for rung in self.rungs.open_for(image):
+            live = self.live_passes(rung)
+            if self.stored.files(live, image) is not None:
+                yield FuseTask(rung, image)
+            elif (index := self.stored.next_to_average(live, image)) is not None:
+                yield MeanTask(index, image)
+            if self.stored.averaging:
+                return
+
+
+def _first_try(task: LadderTask) -> LadderTask:
+    return replace(task, attempt=0) if isinstance(task, PassTask) else task

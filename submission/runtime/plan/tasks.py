@@ -1,0 +1,62 @@
+"""The tasks that workers get, and the stages at which a task can fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Stage = Literal["image", "load", "forward", "error", "crash", "memory", "stall", "disk"]
+"""What failed: the image cannot be read, the member cannot be loaded, the network gave a wrong result, a
+library raised an error, the worker died, the memory was too small, the worker was silent too long, the disk
+is full."""
+
+MAY_PASS: frozenset[Stage] = frozenset({"error", "crash", "memory", "stall"})
+"""Stages that a second try may pass. An unreadable image or weights of another network stay as they are."""
+
+
+@dataclass(frozen=True)
+class PassTask:
+    """Run one pass over one image.
+
+    Attributes:
+        index: of the pass in `Ensemble.passes`.
+        image: id of the image.
+        attempt: number of failed tries before this one.
+    """
+
+    index: int
+    image: str
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class MeanTask:
+    """Add the map of one pass to the running mean of its image."""
+
+    index: int
+    image: str
+
+
+@dataclass(frozen=True)
+class FuseTask:
+    """Make one image's row of one rung from the results of its passes."""
+
+    rung: int
+    image: str
+
+
+@dataclass(frozen=True)
+class ValidateTask:
+    """Check the complete file of a rung before it replaces the old submission.
+
+    Attributes:
+        rung: index in `Ensemble.rungs`.
+        file: path of the file.
+    """
+
+    rung: int
+    file: str
+
+
+LadderTask = PassTask | MeanTask | FuseTask
+Task = LadderTask | ValidateTask

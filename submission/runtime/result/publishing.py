@@ -1,0 +1,128 @@
+"""Publishes the submission: each complete rung replaces submission.csv after it was validated.
+
+    every image has its row of rung 1 -> rung1.csv on scratch -> a worker validates it -> submission.csv
+
+A row that an image lacks in a rung is taken from the highest lower rung. When the time is up, what is
+complete but not yet published is published without a worker; if nothing was published, the rows of the first
+rung that exist are.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from pathlib import Path
+
+from kit.artefacts import write_text
+from kit.errors import KitError
+from submission.runtime.plan.state import LadderState
+from submission.runtime.plan.tasks import ValidateTask
+from submission.runtime.result import wording
+from submission.runtime.result.report import RunReport
+from submission.runtime.result.submission_file import Submission
+
+
+class Publisher:
+    """Replaces the submission rung by rung.
+
+    Args:
+        state: of the ladder; has the rows.
+        submission: the file.
+        report: records what is published.
+        scratch: folder for files before they are validated.
+        until: monotonic time at which the process has to have ended.
+
+    Attributes:
+        validations: tasks for workers.
+        published: index of the rung in submission.csv, -1 for none.
+        failure: why submission.csv could not be replaced.
+    """
+
+    def __init__(
+        self, state: LadderState, submission: Submission, report: RunReport, *, scratch: Path, until: float
+    ) -> None:
+        self.state, self.submission, self.report = state, submission, report
+        self.scratch, self.until = scratch, until
+        self.validations: deque[ValidateTask] = deque()
+        self.published = self._composed = -1
+        self.failure: KitError | None = None
+
+    def compose(self) -> None:
+        """Write the file of every rung that got complete, and queue its validation."""
+        for rung in sorted(self.state.rungs.started):
+            if rung <= self._composed or not self._complete(rung):
+                continue
+            self._composed = rung
+            file = self.scratch / f"rung{rung}.csv"
+            try:
+                write_text(file, self.submission.text(self._rows(rung)))
+            except KitError as error:  # `finish` makes room and tries again
+                self.report.problem(wording.rung_not_composed(rung, error.problem))
+            else:
+                self.validations.append(ValidateTask(rung, str(file)))
+
+    def publish_validated(self, task: ValidateTask) -> None:
+        """Publish a file that a worker found valid."""
+        self._publish(task.rung, Path(task.file).read_text(encoding="utf-8"))
+
+    def finish(self, results: list[Path]) -> None:
+        """Publish the best that is complete; of the first rung also what is incomplete.
+
+        Args:
+            results: folders that nobody reads any more; they are deleted if a file has to be written, because
+                they may fill the disk.
+        """
+        late = [
+            rung
+            for rung in sorted(self.state.rungs.started, reverse=True)
+            if rung > self.published and self._complete(rung)
+        ]
+        if late or self.published < 0:
+            for folder in results:
+                shutil.rmtree(folder, ignore_errors=True)
+        while late and late[0] > self.published:
+            self._publish_late(late.pop(0), part=False)
+        if self.published < 0 and self._rows(0):
+            self._publish_late(0, part=True)
+
+    def _complete(self, rung: int) -> bool:
+        return self.state.settled(rung) and bool(self._rows(rung))
+
+    def _best_rows(self, rung: int) -> dict[str, tuple[int, str]]:
+        found = {image: self.state.rungs.best_row(rung, image) for image in self.submission.ids}
+        return {image: row for image, row in found.items() if row is not None}
+
+    def _rows(self, rung: int) -> dict[str, Path]:
+        return {image: Path(file) for image, (_, file) in self._best_rows(rung).items()}
+
+    def _publish(self, rung: int, text: str, *, part: bool = False) -> None:
+        if rung <= self.published:
+            return
+        origins = {image: f"rung {lower + 1}" for image, (lower, _) in self._best_rows(rung).items()}
+        state = f"part of rung {rung + 1}" if part else f"rung {rung + 1}"
+        try:
+            self.submission.replace(text, state, origins)
+        except KitError as error:
+            self.failure = error
+            self.report.problem(str(error))
+            return
+        self.published = rung
+        self.report.event("rung", rung=rung, part=part, rows=len(origins))
+        self.report.say(wording.rung_written(state, len(self.state.ensemble.rungs), len(origins)))
+        self.report.save()
+
+    def _publish_late(self, rung: int, *, part: bool) -> None:
+        """Validate a file here, in half of the time that is left, and publish it unless it is invalid."""
+        text = self.submission.text(self._rows(rung))
+        candidate = self.scratch / "last.csv"
+        validation = None
+        try:
+            write_text(candidate, text)
+            validation = self.submission.validate_within(candidate, (self.until - time.monotonic()) / 2)
+        except KitError as error:
+            self.report.problem(wording.rung_not_validated(rung, error.problem))
+        if validation is not None and not validation.ok:
+            self.report.problem(wording.last_file_invalid(str(validation.findings[0])))
+        else:
+            self._publish(rung, text, part=part)

@@ -1,0 +1,212 @@
+"""The sentences that a run prints and writes to report.json. Search here for a line that you saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kit.ensemble import Ensemble
+from kit.errors import KitError
+from submission.runtime.plan.changes import (
+    Consequence,
+    LeaveOut,
+    LoseImage,
+    LoseMember,
+    LoseRow,
+    RefuseRung,
+    TryAgain,
+)
+from submission.runtime.plan.tasks import FuseTask, LadderTask, PassTask
+from submission.runtime.result.report import counted
+
+NO_GPU_COMPUTES = "no GPU computes: the CPU is used instead"
+STOPPED = "the run was stopped by a signal"
+TIME_IS_UP = "the time is up"
+IMAGE_HAS_ALL = "the image has all packages; nothing was installed"
+
+# The beginning
+
+
+def plan_of_run(ensemble: Ensemble, budget: float) -> str:
+    """What will be predicted with."""
+    return (
+        f"{ensemble.competition}: {counted(len(ensemble.members), 'member')}, {len(ensemble.passes)} passes, "
+        f"{counted(len(ensemble.rungs), 'rung')}; the budget is {budget:.0f} s"
+    )
+
+
+def fallback_written(images: int, megapixels: float, folder: Path, file: Path) -> str:
+    """The first valid file exists."""
+    found = f"{counted(images, 'image')} with {megapixels:.1f} megapixels found in {folder}"
+    return f"{found}; the fallback is written to {file}"
+
+
+def fallback_row(image: str, reason: str) -> str:
+    """An image cannot be read."""
+    return f"image {image} gets the fallback row: {reason}"
+
+
+def manifests_missing(names: Sequence[str]) -> str:
+    """Datasets were found without their manifest."""
+    return f"no folder carries the manifest of {', '.join(names)}: looking for its files by content"
+
+
+def installed(tool: str, names: Sequence[str]) -> str:
+    """Packages are in place."""
+    return f"installed with {tool}: {', '.join(names)}" if names else IMAGE_HAS_ALL
+
+
+def installer_skipped(note: str) -> str:
+    """An installer did not work, and the next one was tried."""
+    return f"an installer was skipped: {note}"
+
+
+def member_lost(error: KitError, follows: str) -> str:
+    """A member cannot be prepared."""
+    return f"{error}\n  so:    {follows}"
+
+
+# Workers
+
+
+def worker_not_started(reason: str) -> str:
+    """One worker process could not be made."""
+    return f"a worker could not be started: {reason}"
+
+
+def workers_cannot_start(reason: str, logs: Path) -> KitError:
+    """No worker process can be made."""
+    return KitError(
+        f"workers cannot be started: {reason}", where=logs, fix="free memory, and space on that disk"
+    )
+
+
+def workers_do_not_start(tail: str, log: Path) -> KitError:
+    """Worker processes end before they are ready."""
+    last = tail.splitlines()[-1] if tail else "they left no message"
+    return KitError(
+        f"workers do not start: {last}",
+        where=log,
+        fix="read the last lines of that file; the image's torch may be broken",
+    )
+
+
+def no_gpu() -> KitError:
+    """A GPU was asked for, and there is none."""
+    return KitError(
+        "no GPU is visible", where="--device cuda", fix="switch the accelerator on, or use --device cpu"
+    )
+
+
+def silent(limit: float) -> str:
+    """A worker hangs."""
+    return f"no sign of life for {limit:.0f} s"
+
+
+def ended(code: int | None, tail: str) -> str:
+    """A worker died."""
+    return f"worker ended with code {code}: {tail}"
+
+
+# Tasks
+
+
+def first_forward(seconds: float) -> str:
+    """The first network computes."""
+    return f"first forward pass after {seconds:.1f} s"
+
+
+def progress(  # every number of one line
+    ensemble: Ensemble, index: int, *, done: int, images: int, rate: float, left: float
+) -> str:
+    """How far a pass is."""
+    item = ensemble.passes[index]
+    return (
+        f"pass {index + 1} of {len(ensemble.passes)} ({ensemble.members[item.member].name}, {item.view}): "
+        f"{done} of {images} images, {rate:.3g} s per megapixel, {left:.0f} s left"
+    )
+
+
+def task_failed(task: LadderTask, problem: str, follows: str) -> str:
+    """A task failed, and what follows from it."""
+    what = f"row of rung {task.rung + 1}" if isinstance(task, FuseTask) else f"pass {task.index + 1}"
+    return f"{what}, image {task.image}: {problem}; {follows}"
+
+
+def no_room(left_out: LeaveOut, follows: str) -> str:
+    """The disk is too small for a pass over an image."""
+    return f"pass {left_out.index + 1}, image {left_out.image}: {left_out.reason}; {follows}"
+
+
+def what_follows(consequence: Consequence, ensemble: Ensemble, rows: Mapping[tuple[int, str], str]) -> str:
+    """What a failure costs.
+
+    Args:
+        consequence: of the failure.
+        ensemble: knows the members' names.
+        rows: (rung, image) of all rows that exist.
+    """
+    match consequence:
+        case TryAgain(task):
+            how = " with a batch of one" if isinstance(task, PassTask) else ""
+            return f"image {task.image} is tried again{how}"
+        case LeaveOut():
+            return f"image {consequence.image} goes on without this pass"
+        case LoseImage():
+            return f"image {consequence.image} gets the fallback row"
+        case LoseMember():
+            return f"member {ensemble.members[consequence.member].name} is dropped"
+        case LoseRow(rung, image):
+            earlier = max((lower for lower, name in rows if name == image and lower < rung), default=None)
+            kept = "the fallback" if earlier is None else f"rung {earlier + 1}"
+            return f"image {image} keeps its row of {kept}"
+
+
+# The file
+
+
+def rung_written(state: str, rungs: int, rows: int) -> str:
+    """A better file replaced the old one."""
+    return f"{state} of {rungs} written: {counted(rows, 'predicted row')}"
+
+
+def rung_not_composed(rung: int, problem: str) -> str:
+    """The file of a rung cannot be written to the scratch disk."""
+    return f"the file of rung {rung + 1} could not be put together: {problem}"
+
+
+def rung_not_validated(rung: int, problem: str) -> str:
+    """The validator did not come to an end."""
+    return f"rung {rung + 1} could not be validated: {problem}"
+
+
+def rung_found(rung: int, finding: str) -> str:
+    """The validator found something."""
+    return f"rung {rung + 1}: {finding}"
+
+
+def last_file_invalid(finding: str) -> str:
+    """The file made at the end is not used."""
+    return f"the last file is not valid and was not used: {finding}"
+
+
+# The end
+
+
+def supervisor_failed(error: Exception) -> str:
+    """A fault of this program."""
+    return f"the supervisor failed: {type(error).__name__}: {error}"
+
+
+def not_started(refused: RefuseRung, slowdown: float) -> str:
+    """Why a rung was not started."""
+    if refused.seconds is None:
+        return f"rung {refused.rung + 1}: {refused.reason}"
+    return (
+        f"rung {refused.rung + 1}: would take {refused.seconds:.0f} s, with a margin of {slowdown:g} too long"
+    )
+
+
+def nothing_predicted(name: str, why: str) -> str:
+    """The submission holds no prediction."""
+    return f"error: nothing was predicted; {name} holds the fallback: {why}"

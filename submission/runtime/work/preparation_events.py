@@ -1,0 +1,117 @@
+"""What the supervisor does with the events of the preparation thread."""
+
+from __future__ import annotations
+
+from queue import Empty
+from typing import Any
+
+from kit.errors import KitError
+from kit.typed_json import to_plain
+from submission.runtime.inputs.preparation import (
+    Broken,
+    DatasetsFound,
+    Event,
+    Installed,
+    MemberLost,
+    Plan,
+    Preparation,
+    Prepared,
+    WeightsReady,
+    WheelsRestored,
+)
+from submission.runtime.plan.ladder import Ladder
+from submission.runtime.result import wording
+from submission.runtime.result.report import RunReport
+from submission.runtime.work.requests import Requests
+from submission.runtime.work.workers import Workers
+
+
+class PreparationEvents:
+    """Follows the preparation.
+
+    Args:
+        preparation: the thread.
+        plan: what it installs.
+        ladder: is told which members are ready or lost.
+        requests: is told where weights lie.
+        workers: are started here if they have to wait for packages.
+        report: records what happens.
+
+    Attributes:
+        installed: the packages can be imported: tasks may start.
+        finished: nothing more will come.
+        failure: the first error that cost a member.
+    """
+
+    def __init__(  # noqa: PLR0913  # everything that an event can concern
+        self,
+        preparation: Preparation,
+        plan: Plan,
+        *,
+        ladder: Ladder,
+        requests: Requests,
+        workers: Workers,
+        report: RunReport,
+    ) -> None:
+        self.preparation, self.plan = preparation, plan
+        self.ladder, self.requests, self.workers, self.report = ladder, requests, workers, report
+        self.installed = self.finished = False
+        self.failure: KitError | None = None
+
+    def handle_all(self) -> None:
+        """Handle the events that have arrived."""
+        while True:
+            try:
+                event = self.preparation.events.get_nowait()
+            except Empty:
+                return
+            self._handle(event)
+
+    def _handle(self, event: Event) -> None:
+        news = event.news
+        match news:
+            case DatasetsFound():
+                self.report.event("datasets", at=event.at, **to_plain(news))
+                if news.missing:
+                    self.report.say(wording.manifests_missing(news.missing))
+            case WheelsRestored():
+                self.report.event("restored", at=event.at, **to_plain(news))
+            case Installed():
+                self._on_installed(event.at, news)
+            case WeightsReady():
+                self._on_weights(news)
+            case MemberLost(member=member, error=error):
+                self._lose([member], error, None)
+            case Broken(error=error, trace=trace):
+                self._lose(range(len(self.ladder.state.ensemble.members)), error, trace)
+            case Prepared():
+                self.finished = True
+                self.report.event("verified", at=event.at)
+
+    def _on_installed(self, at: float, news: Installed) -> None:
+        self.installed = True
+        facts: dict[str, Any] = to_plain(news)
+        self.report.event("installed", at=at, **facts)
+        choices = [choice.as_dict() for choice in self.plan.choices]
+        self.report.values["install"] = {**facts, "choices": choices}
+        for note in news.notes:
+            self.report.problem(wording.installer_skipped(note))
+        names = [choice.name for choice in self.plan.choices if choice.entry is not None]
+        self.report.say(wording.installed(news.tool, names))
+        if self.plan.replaces:
+            self.workers.start()
+
+    def _on_weights(self, news: WeightsReady) -> None:
+        state = self.ladder.state
+        self.requests.weights[news.member] = news.path
+        state.ready.add(news.member)
+        row = {**to_plain(news), "member": state.ensemble.members[news.member].name}
+        self.report.values.setdefault("weights", []).append(row)
+
+    def _lose(self, members: range | list[int], error: KitError, trace: str | None) -> None:
+        state = self.ladder.state
+        self.failure = self.failure or error
+        for member in members:
+            consequence = self.ladder.drop_member(member, error.problem)
+            follows = wording.what_follows(consequence, state.ensemble, state.rungs.rows)
+            self.report.problem(wording.member_lost(error, follows), trace=trace)

@@ -1,0 +1,158 @@
+"""What the supervisor does with the replies of workers: notes results, counts failures, writes the report."""
+
+from __future__ import annotations
+
+import time
+
+from kit.artefacts import remove_leftovers
+from kit.typed_json import to_plain
+from submission.runtime.plan.ladder import Ladder
+from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Stage, Task, ValidateTask
+from submission.runtime.result import wording
+from submission.runtime.result.publishing import Publisher
+from submission.runtime.result.report import RunReport
+from submission.runtime.work.messages import (
+    Done,
+    Exited,
+    Failed,
+    FirstForward,
+    MeanDone,
+    PassDone,
+    RowDone,
+    Validated,
+)
+from submission.runtime.work.processes import Received, WorkerProcess
+from submission.runtime.work.requests import Requests
+
+_SILENCE = 60.0
+"""Seconds between progress lines while a pass goes on."""
+_SHOWN_TAIL = 300
+_KINDS: dict[type[Task], str] = {
+    PassTask: "pass",
+    MeanTask: "running mean",
+    FuseTask: "fuse",
+    ValidateTask: "validate",
+}
+"""How report.json calls tasks."""
+
+
+class ReplyHandler:
+    """Handles replies.
+
+    Args:
+        ladder: its tasks end here.
+        requests: knows the files of results.
+        publisher: gets validated files.
+        report: records tasks and problems.
+        deadline: monotonic time at which the last task has to be finished.
+
+    Attributes:
+        forward_seconds: inside networks so far, over all workers.
+        setbacks: image -> reason of its last task that failed or was not started.
+    """
+
+    def __init__(
+        self, ladder: Ladder, requests: Requests, publisher: Publisher, report: RunReport, deadline: float
+    ) -> None:
+        self.ladder, self.requests, self.publisher, self.report = ladder, requests, publisher, report
+        self.deadline = deadline
+        self.forward_seconds = 0.0
+        self.setbacks: dict[str, str] = {}
+        self._last_progress = time.monotonic()
+
+    def handle(self, received: Received) -> None:
+        """Handle one message about a task."""
+        worker, message = received.worker, received.message
+        match message:
+            case FirstForward(at=at):
+                self._note_first_forward(at)
+            case PassDone() | MeanDone() | RowDone() | Validated():
+                self._finish(worker, message)
+            case Failed():
+                self.fail(worker, message.stage, message.problem, message.trace)
+            case Exited(code=code) if worker.task is not None:
+                self.fail(worker, "crash", wording.ended(code, worker.tail()[-_SHOWN_TAIL:]))
+            case _:
+                pass  # progress is a sign of life; `WorkerProcess.heard` has its time
+
+    def fail(self, worker: WorkerProcess, stage: Stage, problem: str, trace: str | None = None) -> None:
+        """Note that a worker's task failed, whether or not the worker still lives."""
+        task, worker.task = worker.task, None
+        if task is None:
+            self.report.problem(f"worker {worker.number}: {problem}")
+            return
+        self._record(worker, task, worker.started, time.monotonic(), failed=stage)
+        if isinstance(task, ValidateTask):
+            self.report.problem(wording.rung_not_validated(task.rung, problem), trace=trace)
+            return
+        self.setbacks[task.image] = problem
+        if isinstance(task, PassTask):
+            remove_leftovers(self.requests.result_file(task))
+        state = self.ladder.state
+        consequence = self.ladder.fail(task, stage, problem)
+        follows = wording.what_follows(consequence, state.ensemble, state.rungs.rows)
+        self.report.problem(wording.task_failed(task, problem, follows), stage=stage, trace=trace)
+
+    def _note_first_forward(self, at: float) -> None:
+        if not any(event["name"] == "first_forward" for event in self.report.values["events"]):
+            self.report.event("first_forward", at=at)
+            self.report.say(wording.first_forward(self.report.elapsed(at)))
+
+    def _finish(self, worker: WorkerProcess, done: Done) -> None:
+        task, worker.task = worker.task, None
+        assert task is not None, done
+        facts = {}
+        if isinstance(done, PassDone):
+            names = ("forward", "skipped", "windows")
+            facts = {name: value for name in names if (value := getattr(done, name)) is not None}
+        self._record(worker, task, done.begin, done.end, **facts)
+        state = self.ladder.state
+        match task, done:
+            case PassTask(), PassDone():
+                self.forward_seconds += done.forward
+                state.finished_pass(task, done.file, done.end - done.begin - done.load)
+                self._tell_progress(task.index)
+            case MeanTask(), MeanDone():
+                state.finished_mean(task, done.file)
+            case FuseTask(), RowDone():
+                state.finished_row(task, done.file)
+            case ValidateTask(), Validated():
+                self._finish_validation(task, done)
+            case _:
+                raise AssertionError(f"{done} is no answer to {task}")
+
+    def _finish_validation(self, task: ValidateTask, done: Validated) -> None:
+        for finding in done.findings:
+            if finding.level != "note":
+                self.report.problem(wording.rung_found(task.rung, finding.text))
+        if done.ok:
+            self.publisher.publish_validated(task)
+
+    def _tell_progress(self, index: int) -> None:
+        """Print one line when a pass is complete, and one per minute before."""
+        state = self.ladder.state
+        done, images = state.finished_images(index), len(state.live_images())
+        now = time.monotonic()
+        if done < images and now - self._last_progress < _SILENCE:
+            return
+        self._last_progress = now
+        rate, left = state.costs.per_megapixel(index), self.deadline - now
+        self.report.say(
+            wording.progress(state.ensemble, index, done=done, images=images, rate=rate, left=left)
+        )
+
+    def _record(
+        self, worker: WorkerProcess, task: Task, begin: float, end: float, **facts: float | str
+    ) -> None:
+        """Add a task to report.json."""
+        self.report.values.setdefault("tasks", []).append(
+            {
+                "worker": worker.number,
+                "kind": _KINDS[type(task)],
+                "index": task.index if isinstance(task, PassTask | MeanTask) else task.rung,
+                "image": None if isinstance(task, ValidateTask) else task.image,
+                "begin": round(self.report.elapsed(begin), 3),
+                "end": round(self.report.elapsed(end), 3),
+                **facts,
+            }
+        )

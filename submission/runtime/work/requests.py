@@ -1,0 +1,115 @@
+"""Makes the request for a task: which files a worker reads, and where it writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kit.artefacts import write_json
+from kit.inference.store import pass_file
+from submission.runtime.inputs.test_images import Data
+from submission.runtime.plan.state import LadderState
+from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Task, ValidateTask
+from submission.runtime.work.messages import (
+    FuseRequest,
+    MeanRequest,
+    PassRequest,
+    Request,
+    StoredResult,
+    ValidateRequest,
+)
+
+
+class Requests:
+    """Makes requests; all results of a run lie in `scratch`.
+
+        passes/<member>-<hash>/<view>/<image>.npy      result of a pass, or .npz
+        means/<pass>/<image>.npy                       running mean after that pass was added
+        rows/<rung>/<image>.row.json                   row of a rung
+        sizes.json                                     sizes of all images, for the validator
+
+    Args:
+        state: of the ladder; knows the stored results.
+        data: the test images.
+        scratch: the folder.
+        batch_size: instead of the members' own.
+
+    Attributes:
+        weights: member -> path of its weights, as far as they are verified.
+    """
+
+    def __init__(self, state: LadderState, data: Data, scratch: Path, batch_size: int | None) -> None:
+        self.state, self.data, self.scratch, self.batch_size = state, data, scratch, batch_size
+        self.weights: dict[int, str] = {}
+        self._sizes = scratch / "sizes.json"
+        write_json(self._sizes, dict(data.submission.sizes))
+
+    @property
+    def result_folders(self) -> list[Path]:
+        """Folders with results that are needed only until their rows are fused."""
+        return [self.scratch / "passes", self.scratch / "means"]
+
+    def request(self, task: Task) -> Request:
+        """Return the request for a task."""
+        match task:
+            case PassTask():
+                return self._run_pass(task)
+            case MeanTask():
+                return self._average(task)
+            case FuseTask():
+                return self._fuse(task)
+            case ValidateTask():
+                return ValidateRequest(file=task.file, sizes=str(self._sizes))
+
+    def result_file(self, task: PassTask) -> Path:
+        """Return the path where a worker stores the result of a pass."""
+        ensemble = self.state.ensemble
+        item = ensemble.passes[task.index]
+        return pass_file(
+            self.scratch / "passes",
+            ensemble.members[item.member],
+            item.view,
+            task.image,
+            kind=ensemble.kind,
+            info=self.data.infos[task.image],
+        )
+
+    def _run_pass(self, task: PassTask) -> PassRequest:
+        return PassRequest(
+            index=task.index,
+            image=task.image,
+            path=str(self.data.paths[task.image]),
+            weights=self.weights[self.state.ensemble.passes[task.index].member],
+            out=str(self.scratch / "passes"),
+            batch_size=1 if task.attempt else self.batch_size,
+            info=self.data.infos[task.image],
+        )
+
+    def _average(self, task: MeanTask) -> MeanRequest:
+        inputs = self.state.results_to_average(task)
+        return MeanRequest(
+            files=tuple(file for file, _ in inputs),
+            weights=tuple(weight for _, weight in inputs),
+            target=str(self.scratch / "means" / str(task.index) / f"{task.image}.npy"),
+        )
+
+    def _fuse(self, task: FuseTask) -> FuseRequest:
+        inputs = self.state.results_to_fuse(task)
+        names = {Path(file).name for _, file, _ in inputs}
+        assert len(names) == 1, names
+        return FuseRequest(
+            rung=task.rung,
+            image=task.image,
+            size=self.data.submission.sizes[task.image],
+            info=self.data.infos[task.image],
+            folder=str(self.scratch),
+            name=names.pop(),
+            results=tuple(
+                StoredResult(
+                    index=index,
+                    place=str(Path(file).parent.relative_to(self.scratch)),
+                    weight=weight,
+                )
+                for index, file, weight in inputs
+            ),
+            row=str(self.scratch / "rows" / str(task.rung) / f"{task.image}.row.json"),
+        )
