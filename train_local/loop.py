@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import math
 import os
-import random
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from kit.errors import KitError
@@ -32,82 +27,17 @@ from train_local.data.prepared import Prepared
 from train_local.data.sampler import Steps, loader
 from train_local.ema import MovingAverage
 from train_local.evaluate import Validation
+from train_local.fabric import make_fabric, seed_all
 from train_local.initial_weights import InitialWeights, load_initial_weights
 from train_local.logs import Log
 from train_local.optimise import make_optimiser, set_learning_rate
 from train_local.options import Options
+from train_local.progress import Clock, Progress
 from train_local.runs import Run
 from train_local.training_setup import make_setup
 
 LOG_EVERY = 10
 """Steps between log lines; evaluations and the last step are always logged."""
-
-
-@dataclass
-class Progress:
-    """How far a run is; every checkpoint stores it.
-
-    Attributes:
-        step: optimiser steps taken.
-        seconds: of training, summed over all starts.
-        best: step, metric and averaged weights of the best evaluation so far.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    best: dict[str, Any] | None = None
-
-    def offer(self, step: int, metric: float, state: dict[str, Tensor]) -> bool:
-        """Keep these weights if they are the best so far; of two equal ones the earlier stays."""
-        if self.best is not None and metric <= self.best["metric"]:
-            return False
-        self.best = {
-            "step": step,
-            "metric": metric,
-            "state": {name: value.detach().cpu().clone() for name, value in state.items()},
-        }
-        return True
-
-
-@dataclass
-class Clock:
-    """Seconds spent on each kind of work."""
-
-    spent: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "step": 0.0, "evaluation": 0.0})
-
-    @contextmanager
-    def count(self, what: str) -> Iterator[None]:
-        """Add the time of the block to `what`."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.spent[what] += time.perf_counter() - began
-
-
-def make_fabric(device: str, precision: str) -> Fabric:
-    """Return a Fabric for one device; on the CPU 16-bit precisions become float32.
-
-    Raises:
-        KitError: CUDA was asked for and is not there.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise KitError(f"unknown device {device!r}", where="--device", fix="use auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise KitError(
-            "no CUDA device is usable", where="--device", fix="use --device cpu, or check the driver"
-        )
-    on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    return Fabric(
-        accelerator="cuda" if on_gpu else "cpu", devices=1, precision=precision if on_gpu else "32-true"
-    )
-
-
-def seed_all(seed: int) -> None:
-    """Seed every global generator."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - mmdet's samplers draw from the global generator
-    torch.manual_seed(seed)
 
 
 class Trainer:

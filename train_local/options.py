@@ -1,4 +1,4 @@
-"""What a start of a training run may be told. Command lines import this, so it imports no torch."""
+"""How a training process runs. Command lines import this, so it imports no torch."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Seconds = Annotated[float, at_least(0)]
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Checked):
-    """What may differ between two starts of one run and leaves its result alone (but see `threads`).
+    """What may differ from process to process of one run without a change of its result (but see `threads`).
 
     Attributes:
         device: where the network computes; "auto" takes the GPU if there is one.
-        max_seconds: end cleanly after this much time of this start; None trains to the end.
+        max_seconds: write a checkpoint and stop after this much time; None trains to the end.
         workers: data loader processes; None takes the recipe's.
         checkpoint_seconds: time between checkpoints; every evaluation writes one as well.
-        bars: draw progress bars; else say a line at each evaluation.
-        threads: of the CPU's arithmetic, when training on it. More than one also changes the order of sums,
-            and with it the last bits of the result; and on a busy machine they cost more than they bring.
+        bars: draw progress bars; else print a line at each evaluation.
+        threads: CPU threads when training on the CPU. More than one changes the order of sums, and with it
+            the last bits of the result; on a busy machine they also cost more time than they save.
     """
 
     device: Literal["auto", "cpu", "cuda"] = field(

@@ -7,7 +7,8 @@ import torch
 
 from kit.artefacts import read_json_lines, read_sidecar
 from kit.errors import KitError
-from train_local.loop import Trainer, make_fabric
+from train_local.fabric import make_fabric
+from train_local.loop import Trainer
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.train import train

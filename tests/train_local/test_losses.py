@@ -5,6 +5,7 @@ import torch
 from mmseg.models.losses import LovaszLoss
 
 from kit.errors import KitError
+from kit.models import InstanceTarget, build, tiny
 from kit.models.network import Auxiliary, Logits
 from train_local import losses
 
@@ -108,6 +109,18 @@ def test_an_unknown_loss_is_told_with_the_known_ones():
     with pytest.raises(KitError, match="a semantic recipe needs a loss"):
         losses.check({}, "semantic")
     losses.check({}, "instance")
+
+
+@pytest.mark.parametrize("network", ["detectors-r50", "cbnetv2-swin-b"])
+def test_the_known_ends_are_those_of_a_detector_s_losses(network):
+    module = build(tiny(network)).train()
+    target = InstanceTarget(boxes=torch.zeros(0, 4), masks=torch.zeros(0, 96, 96, dtype=torch.bool))
+    terms = module(torch.zeros(1, 3, 96, 96, dtype=torch.uint8), [target])
+    named = {key: [name for name in losses.INSTANCE if name in key] for key in terms}
+    assert all(len(names) == 1 for names in named.values()), "each loss has one of the names"
+    assert {names[0] for names in named.values()} == set(losses.INSTANCE)
+    weighted = losses.weighted(dict.fromkeys(losses.INSTANCE, 0.0), terms)
+    assert all(float(value.detach()) == 0.0 for value in weighted.values())
 
 
 def test_a_detector_s_losses_are_weighted_by_the_end_of_their_names():

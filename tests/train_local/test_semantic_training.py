@@ -8,7 +8,7 @@ from kit.errors import KitError
 from kit.models import Logits, build, load_weights, tiny
 from kit.models.network import Auxiliary
 from train_local import losses
-from train_local.loop import make_fabric
+from train_local.fabric import make_fabric
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.recipes.settings import NetworkConfig, Optimiser
