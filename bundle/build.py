@@ -1,7 +1,7 @@
-"""`python -m bundle build`: ensemble + lock -> a dataset of wheels and one of weights for each ensemble.
+"""`python -m bundle build`: ensemble + lock -> one dataset of wheels and one of weights for each ensemble.
 
-What can be wrong with the input is found before the first download, and everything is downloaded and verified
-before the first file is written into a dataset.
+The command checks its input before the first download. It downloads and verifies everything before it writes
+the first file into a dataset.
 """
 
 from __future__ import annotations
@@ -64,19 +64,21 @@ class Options:
 def build(options: Options) -> list[tuple[Path, Written]]:
     """Make the datasets: `<prefix>-wheels` and `<prefix>-<competition>-weights` for each ensemble.
 
-    The same inputs give the same bytes; killed anywhere and run again it ends the same.
+    The same inputs give the same bytes, also if the command was killed and runs again.
 
     Returns:
         Each dataset's folder with what was written.
 
     Raises:
-        KitError: an input that cannot be bundled, see the modules that check it.
+        KitError: an input cannot be bundled; the message names it.
     """
     plans = {path: ensembles.load(path) for path in options.ensembles}
     competitions = [plan.competition for plan in plans.values()]
     if len(set(competitions)) < len(competitions):
         raise KitError(
-            "two ensembles of one competition", where="--ensemble", fix="give one for each competition"
+            "two of the ensembles are for the same competition",
+            where="--ensemble",
+            fix="give one ensemble for each competition",
         )
     wheels_name, wheels_metadata = _describe_wheels(options)
     described = {path: _describe_weights(plan, options) for path, plan in plans.items()}
@@ -152,7 +154,7 @@ def _weights_contents(plan: Ensemble, path: Path) -> list[Content]:
 
 
 def _closures(options: Options) -> list[Closure]:
-    """All wheels of all targets, fetched and verified."""
+    """Download and verify all wheels for each target."""
     pins = lockfile.load(options.lock)
     cache = WheelCache(options.cache)
     names = [root.name for root in options.roots]
@@ -169,20 +171,21 @@ def _closures(options: Options) -> list[Closure]:
 
 
 def _check_requires(plan: Ensemble, closures: Sequence[Closure]) -> None:
-    """Refuse a member whose network needs what the bundle does not carry."""
+    """Refuse a member whose network needs a distribution that the bundle does not have."""
     for member in plan.members:
         for closure in closures:
             needed = map(canonicalize_name, member.requires)
             if absent := [name for name in needed if name not in closure.wheels and name not in closure.left]:
                 raise KitError(
-                    f"{member.name} needs {', '.join(absent)}, not in the bundle for {closure.target.tag}",
+                    f"{member.name} needs {', '.join(absent)}, and the bundle for {closure.target.tag} "
+                    "does not have it",
                     where="bundle/roots.py",
                     fix="add it to the roots and to requirements.in, then lock again",
                 )
 
 
 def _table(results: Sequence[tuple[Path, Written]], closures: Sequence[Closure]) -> Table:
-    """What was made: a row a dataset, and what is left to the image below."""
+    """Return a table with one row per dataset, and below it what is left to the image."""
     left = sorted({name for closure in closures for name in closure.left})
     table = Table(caption=f"left to the image: {', '.join(left) or 'nothing'}")
     tags = sorted({closure.target.tag for closure in closures})

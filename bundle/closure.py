@@ -1,7 +1,7 @@
-"""Everything a set of distributions needs on another Python, found by walking the wheels' own metadata.
+"""Find everything that some distributions need on another Python, from the wheels' own metadata.
 
-Markers are evaluated for the target. `pip download` does not do that: it asks the Python that runs it, and so
-ships the wrong set as soon as the two differ.
+Markers are evaluated for the target. `pip download` evaluates them for the Python that runs it, and so it
+downloads the wrong set as soon as the two Pythons differ.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from kit.errors import KitError
 from kit.local.targets import Target
 
 Fetch = Callable[[Sequence[str]], dict[str, WheelInfo]]
-"""Wheels for the target by normalised name; asked once for each name."""
+"""Takes normalised names, returns their wheels for the target. It is called once for each name."""
 
 
 @dataclass(kw_only=True)
 class Closure:
-    """What must be there on one target.
+    """Everything that one target needs.
 
     Attributes:
-        target: where.
+        target: the image.
         wheels: name -> wheel to ship.
-        requires: name -> names it needs there, sorted; those left to the image included.
-        accepted: name -> what all that ask for it agree on.
-        left: names left to the image, with what our wheels ask of them.
+        requires: name -> sorted names that it needs on the target, with those that the image brings.
+        accepted: name -> versions that all wheels that need it accept.
+        left: name of what the image brings -> versions that our wheels accept.
     """
 
     target: Target
@@ -41,16 +41,24 @@ class Closure:
 
 
 def walk(roots: Sequence[str], target: Target, fetch: Fetch) -> Closure:
-    """The closure of some distributions on a target, one `fetch` for each level of depth.
+    """Return the closure of some distributions on a target, with one `fetch` for each level of depth.
+
+    An example, for a target with Python 3.13 that brings its own numpy:
+
+        level 1   mmdet                        fetch mmdet; it needs scipy, numpy, tomli if Python < 3.11
+        level 2   scipy, numpy                 fetch scipy; numpy is left to the image, tomli is not needed
+        level 3   (numpy, asked for by scipy)  nothing to fetch: done
+
+    A name that was fetched before is looked at again only if somebody asks for a new extra of it.
 
     Args:
         roots: normalised names to start from.
-        target: whose markers count, and who says what is never shipped.
+        target: whose markers count; it also says what is never shipped.
         fetch: see `Fetch`.
 
     Raises:
-        KitError: two wheels disagree with the pinned version of a third, or the image's torch or numpy is
-            known not to meet what a wheel asks of it; whatever `fetch` raises.
+        KitError: a wheel does not accept the pinned version of another one, or the image's version of torch
+            or numpy; or what `fetch` raises.
     """
     closure = Closure(target=target)
     environment = target.environment()
@@ -70,7 +78,7 @@ def walk(roots: Sequence[str], target: Target, fetch: Fetch) -> Closure:
 
 
 def _note(asker: str, item: Requirement, closure: Closure, extras: dict[str, set[str]]) -> str | None:
-    """Record who asks for what; the name if its own needs are not known yet, or grow by an extra."""
+    """Record that `asker` needs an item. Return its name if its own needs have to be looked at (again)."""
     name = canonicalize_name(item.name)
     kept = closure.left if closure.target.leaves_to_image(name) else closure.accepted
     kept[name] = kept.get(name, SpecifierSet()) & item.specifier
@@ -84,20 +92,20 @@ def _note(asker: str, item: Requirement, closure: Closure, extras: dict[str, set
 
 
 def _agree(asker: str, item: Requirement, closure: Closure) -> None:
-    """Refuse a pin that does not meet what somebody asks of it."""
+    """Refuse a pinned version that a wheel does not accept."""
     wheel = closure.wheels.get(canonicalize_name(item.name))
     if wheel is not None and not item.specifier.contains(wheel.version, prereleases=True):
         raise KitError(
-            f"{asker} needs {item.name}{item.specifier}, but the lock has {wheel.version}",
+            f"{asker} needs {item.name}{item.specifier}, but the lock pins {wheel.version}",
             fix=f"write {item.name}{item.specifier} into requirements.in and run `python -m bundle lock`",
         )
 
 
 def _check_image(asker: str, item: Requirement, target: Target) -> None:
-    """Refuse a wheel that asks more of torch, torchvision or numpy than the image is known to have."""
+    """Refuse a wheel that does not accept the image's version of torch, torchvision or numpy."""
     version = target.packages().get(canonicalize_name(item.name))
     if version is not None and not item.specifier.contains(version, prereleases=True):
         raise KitError(
-            f"{asker} needs {item.name}{item.specifier}; {target.name} has {version} and keeps it",
-            fix=f"pin an older {asker} in requirements.in and lock again, or leave out that target",
+            f"{asker} needs {item.name}{item.specifier}; the image {target.name} has {version} and keeps it",
+            fix=f"pin an older {asker} in requirements.in and lock again, or leave out this target",
         )

@@ -1,9 +1,14 @@
-"""`python -m bundle lock`: pin everything for every Python we serve, with hashes.
+"""`python -m bundle lock`: pin every distribution for every Python we support, with hashes.
 
-pip-compile resolves for the Python it runs under and nothing else, so it runs once under each, oldest first.
-Each result is handed to the next as its starting point: pip-compile keeps a given pin wherever it can, so the
-Pythons differ only where they must, and the later ones take half a minute instead of six. Each result is
-kept under `build/lock` with a JSON of what it was made from; a killed run goes on where it stopped.
+pip-compile resolves only for the Python that runs it, so it runs once under each Python, oldest first. Each
+result is the starting point of the next one, because pip-compile keeps a pin wherever it can:
+
+    Python 3.11   from requirements.in     six minutes    numpy==2.4.0, tomli==2.5.0, ...
+    Python 3.12   from those pins          half a minute  numpy==2.4.0 kept, tomli dropped
+    Python 3.13   from those pins          half a minute  the same, if a wheel for 3.13 exists
+
+So the Pythons differ only where they must. Each result is kept under `build/lock` with a JSON that says what
+it was made from, and a killed run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -50,20 +55,24 @@ def lock(
     """Write the lock of a requirements file for all Pythons.
 
     Args:
-        requirements: what we ask for (`requirements.in`).
-        out: the lock; its present pins are kept where they still fit, unless `upgrade`.
+        requirements: the file with the requirements (`requirements.in`).
+        out: the lock; its present pins stay where they still fit, unless `upgrade` is set.
         work: folder for environments and unfinished results.
-        upgrade: forget present pins and results, take the newest of everything.
-        pythons: which interpreters to resolve under, oldest first.
+        upgrade: forget present pins and results; take the newest release of everything.
+        pythons: versions of the interpreters that resolve, oldest first.
 
     Returns:
-        The pins written.
+        The pins in the lock.
 
     Raises:
-        KitError: an interpreter is not found, or no set of versions fits.
+        KitError: an interpreter is missing, or no set of versions fits.
     """
     if not requirements.is_file():
-        raise KitError("requirements file is missing", where=requirements, fix="run in the project's folder")
+        raise KitError(
+            "the file with the requirements is missing",
+            where=requirements,
+            fix="run the command in the project's folder",
+        )
     if upgrade:
         shutil.rmtree(work, ignore_errors=True)
     present = lockfile.load(out) if out.exists() and not upgrade else []
@@ -84,7 +93,7 @@ def lock(
 def _compile(
     python: str, compiler: Path, requirements: Path, seed: Sequence[lockfile.Pin], work: Path
 ) -> list[lockfile.Pin]:
-    """The pins for one Python: read when a former run finished them, else resolved."""
+    """Return the pins for one Python; resolve them unless a former run did for the same input."""
     result = work / f"cp{python.replace('.', '')}.txt"
     config = {"python": python, "options": list(PIP_COMPILE)}
     inputs = {"requirements.in": sha256_file(requirements)}
@@ -93,11 +102,11 @@ def _compile(
         if record["inputs"] == inputs and record["config_sha256"] == sha256_json(config):
             console().print(f"Python {python}: done before, kept")
             return lockfile.load(result)
-    console().print(f"Python {python}: resolving, usually {_MINUTES_A_PYTHON} minutes or less ...")
+    console().print(f"Python {python}: resolving; this takes up to {_MINUTES_A_PYTHON} minutes ...")
     start = time.monotonic()
     draft = work / f"draft-{python}" / "requirements.lock"
     draft.parent.mkdir(parents=True, exist_ok=True)
-    # A copy beside the draft: pip-compile writes the path it was given into its reasons.
+    # pip-compile writes the path of its input into the lock as a reason, so it gets a copy beside the draft.
     shutil.copyfile(requirements, draft.parent / "requirements.in")
     write_text(draft, lockfile.render(sorted(seed), command=COMMAND))
     done = subprocess.run(
@@ -122,23 +131,23 @@ def _compile(
 
 
 def _environment(python: str, work: Path) -> Path:
-    """pip-compile in an environment of one Python; made on first use, complete or absent."""
+    """Return the path of pip-compile in an environment of one Python; make the environment on first use."""
     folder = work / f"venv-{python}"
     compiler = folder / "bin" / "pip-compile"
     if compiler.exists():
         return compiler
     shutil.rmtree(folder, ignore_errors=True)
     uv = find_uv()
-    _prepare([uv, "venv", "--quiet", "--python", python, str(folder)], f"no Python {python} found")
+    _prepare([uv, "venv", "--quiet", "--python", python, str(folder)], f"uv finds no Python {python}")
     _prepare(
         [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "pip", "pip-tools"],
-        f"cannot install pip-tools for Python {python}",
+        f"pip-tools cannot be installed for Python {python}",
     )
     return compiler
 
 
 def registry_environment() -> dict[str, str]:
-    """This process's environment without folders of local wheels, whose builds a lock must not name."""
+    """Return this process's environment without folders of local wheels: a lock must not name such wheels."""
     kept = {key: value for key, value in os.environ.items() if key not in _LOCAL_WHEELS}
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "PYTHONNOUSERSITE": "1"}
 
@@ -153,24 +162,24 @@ def _prepare(command: list[str], problem: str) -> None:
 
 
 def _reason(output: str) -> str:
-    """What a tool said was wrong; pip-compile buries it in tracebacks of its own."""
+    """Return the lines of a tool's output that say what is wrong. pip-compile adds its own traceback."""
     lines = [line.strip() for line in output.strip().splitlines()]
     said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return "\n".join(dict.fromkeys(said)) or "\n".join(lines[-4:])
 
 
 def check(requirements: Path, out: Path) -> None:
-    """Refuse a lock that does not fulfil its requirements on some Python; no network.
+    """Refuse a lock that does not fulfil its requirements on some Python. This needs no network.
 
     Raises:
-        KitError: naming the requirements that are not met.
+        KitError: the message names the requirements that are not fulfilled.
     """
     pins = lockfile.load(out)
     text = requirements.read_text(encoding="utf-8")
     for python in lockfile.PYTHONS:
         if missing := lockfile.unmet(text, pins, marker_environment(python)):
             raise KitError(
-                f"the lock does not fulfil on Python {python}: {', '.join(missing)}",
+                f"the lock does not fulfil these requirements on Python {python}: {', '.join(missing)}",
                 where=out,
                 fix=f"run `{COMMAND}`",
             )

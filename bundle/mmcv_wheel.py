@@ -1,6 +1,7 @@
-"""Repack mmcv-full 1.7.2 as a pure Python wheel: its own Python files, our operators for the compiled ones.
+"""Repack mmcv-full 1.7.2 as a pure Python wheel: its Python files, with our operators for the compiled ones.
 
-mmcv's setup.py is not run (it needs a compiler, and fails on Python 3.13); the files come out of the archive.
+We do not run mmcv's setup.py: it needs a compiler, and it fails on Python 3.13. We take the files out of the
+source distribution.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from bundle.sdist import PinnedSdist, fetch, read_pin, verified
 from bundle.wheelfile import Description
 
 SOURCE = Path(__file__).parent / "packages" / "mmcv_portable"
-"""Where our part of the wheel lives."""
+"""Folder of our part of the wheel."""
 
 BUILD_TAG = "1portable"
-"""Tells this wheel from a native build of the same version."""
+"""Distinguishes this wheel from a native build of the same version."""
 
 _LICENCES = ("LICENSE", "LICENSES.md")
 
@@ -32,18 +33,18 @@ _REQUIRES = (
     "torchvision",
     "yapf<0.40.2",  # later ones lack the argument mmcv's Config.pretty_text passes
 )
-"""What mmcv imports. OpenCV is left out: any of its distributions will do, and asking for one of them would
-install a second cv2 beside the one that is there."""
+"""What mmcv imports, without OpenCV. Any of OpenCV's distributions is good enough, and a requirement for one
+of them would install a second cv2 beside the image's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """The pinned release as our builds take it.
+    """The pinned release, prepared for our builds.
 
     Attributes:
-        about: what the wheel will say of itself.
+        about: the wheel's description.
         files: path in the wheel -> content: mmcv's Python files and our operators.
-        sources: path in the source distribution -> content, of the operators' C++.
+        sources: path in the source distribution -> content, of the operators' C++ files.
     """
 
     about: Description
@@ -52,28 +53,29 @@ class Release:
 
 
 def build_wheel(out: Path, *, cache: Path, sdist: Path | None = None) -> Path:
-    """Build the portable wheel; the same inputs give the same bytes.
+    """Build the portable wheel. The same inputs give the same bytes.
 
     Args:
         out: folder for the wheel.
-        cache: folder where the downloaded source distribution is kept.
-        sdist: the source distribution, when it is already at hand.
+        cache: folder for the downloaded source distribution.
+        sdist: the source distribution, if you have downloaded it already.
 
     Returns:
         The wheel, `mmcv_full-1.7.2-1portable-py3-none-any.whl`.
 
     Raises:
-        KitError: the source distribution cannot be had or is not the pinned one, or `out` cannot be written.
+        KitError: the source distribution cannot be downloaded or is not the pinned one, or `out` cannot be
+            written.
     """
     made = release(cache=cache, sdist=sdist)
     return wheelfile.build(out, made.about, made.files, build_tag=BUILD_TAG)
 
 
 def release(*, cache: Path, sdist: Path | None = None) -> Release:
-    """The pinned source distribution, unpacked, with our operators in place of the compiled ones.
+    """Return the pinned release, unpacked, with our operators in place of the compiled ones.
 
     Raises:
-        KitError: the source distribution cannot be had or is not the pinned one.
+        KitError: the source distribution cannot be downloaded or is not the pinned one.
     """
     pin = read_pin(SOURCE / "sdist.json")
     archive = fetch(pin, cache) if sdist is None else verified(sdist, pin)
@@ -96,7 +98,7 @@ def release(*, cache: Path, sdist: Path | None = None) -> Release:
 
 
 def _sdist_files(archive: Path, pin: PinnedSdist) -> dict[str, bytes]:
-    """Every regular file of the source distribution, by its path under the top folder."""
+    """Return all regular files of the source distribution by their path below its top folder."""
     top = f"{pin.name}-{pin.version}/"
     files: dict[str, bytes] = {}
     with tarfile.open(archive, "r:gz") as tar:
@@ -108,14 +110,14 @@ def _sdist_files(archive: Path, pin: PinnedSdist) -> dict[str, bytes]:
 
 
 def _own_sources() -> list[Path]:
-    """Our modules in place of the compiled one."""
+    """Return the paths of the modules that take the place of the compiled one."""
     return [SOURCE / "_ext.py", *sorted(SOURCE.glob("_portable_*.py"))]
 
 
 def _is_shipped(name: str) -> bool:
-    """Whether a file of the source distribution belongs in the wheel: Python files and model zoo tables.
+    """Return whether a file of the source distribution goes into the wheel: Python files, model zoo tables.
 
-    `mmcv/ops/csrc`, the source of the compiled operators, is of no use once mmcv is installed.
+    `mmcv/ops/csrc`, the source of the compiled operators, has no use after the installation.
     """
     path = PurePosixPath(name)
     return path.parts[0] == "mmcv" and path.suffix in {".py", ".json"}

@@ -1,8 +1,9 @@
 """Compile the operators of mmcv-full 1.7.2 that we use, for the running Python and torch, into a wheel.
 
-The peer of the portable build, and the way to mmcv's own kernels. mmcv's setup.py is not run: it compiles a
-hundred operators in up to an hour, and fails on Python 3.13. Here one translation unit includes the sources
-of a dozen, for the CPU; what is not compiled, or gives wrong numbers, stays portable.
+This is the alternative to the portable build, with mmcv's own kernels. We do not run mmcv's setup.py: it
+compiles a hundred operators in up to an hour, and it fails on Python 3.13. Instead one translation unit
+includes the CPU sources of a dozen operators. An operator that is not compiled, or that gives wrong numbers,
+stays portable.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from bundle import mmcv_wheel, wheelfile
 from kit.errors import KitError
 
 SOURCE = Path(__file__).parent / "packages" / "mmcv_native"
-"""Our part of the wheel."""
+"""Folder of our part of the wheel."""
 
 BUILD_TAG = "1native"
-"""Tells this wheel from the portable build of the same version."""
+"""Distinguishes this wheel from the portable build of the same version."""
 
 _CSRC = "mmcv/ops/csrc/"
 _OPERATORS = ("nms", "roi_align", "deform_conv", "modulated_deform_conv")
@@ -38,19 +39,19 @@ _TAIL = 1500
 
 
 def build_wheel(out: Path, *, cache: Path, sdist: Path | None = None) -> Path:
-    """Build the native wheel for this Python, this torch and this kind of machine (about a minute).
+    """Build the native wheel for this Python, this torch and this kind of machine. It takes about a minute.
 
     Args:
         out: folder for the wheel.
-        cache: folder where the downloaded source distribution is kept.
-        sdist: the source distribution, when it is already at hand.
+        cache: folder for the downloaded source distribution.
+        sdist: the source distribution, if you have downloaded it already.
 
     Returns:
         The wheel, e.g. `mmcv_full-1.7.2-1native-cp311-cp311-linux_x86_64.whl`.
 
     Raises:
-        KitError: the source distribution cannot be had or is not the pinned one, there is no compiler, or
-            the sources do not compile.
+        KitError: the source distribution cannot be downloaded or is not the pinned one, there is no compiler,
+            or the sources do not compile.
     """
     import torch
 
@@ -66,7 +67,7 @@ def build_wheel(out: Path, *, cache: Path, sdist: Path | None = None) -> Path:
     about = dataclasses.replace(
         release.about,
         summary="OpenMMLab Computer Vision Foundation, with a subset of its operators compiled for the CPU",
-        # C++ of torch changes with every minor release, and a module built for another one does not import.
+        # torch's C++ interface changes with every minor release: a module for another one does not import.
         requires=(*(item for item in release.about.requires if item != "torch"), f"torch=={minor}.*"),
     )
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
@@ -75,9 +76,9 @@ def build_wheel(out: Path, *, cache: Path, sdist: Path | None = None) -> Path:
 
 
 def _unit(sources: Mapping[str, bytes]) -> str:
-    """One translation unit: the operators' sources, and their entries of mmcv's Python binding.
+    """Return one translation unit: the operators' sources, and their entries of mmcv's Python binding.
 
-    One instead of a dozen because most of the time goes into torch's headers.
+    One unit compiles faster than a dozen, because torch's headers take most of the time.
     """
     from bundle.packages.mmcv_portable import _ext
 
@@ -97,7 +98,7 @@ def _unit(sources: Mapping[str, bytes]) -> str:
 
 
 def _compile(unit: str, sources: Mapping[str, bytes], scratch: Path) -> Path:
-    """The shared library of a translation unit."""
+    """Compile a translation unit; return the path of the shared library."""
     import torch
     from torch.utils import cpp_extension
 
@@ -106,7 +107,7 @@ def _compile(unit: str, sources: Mapping[str, bytes], scratch: Path) -> Path:
         (scratch / name).write_bytes(content)
     (scratch / "unit.cpp").write_text(unit)
     csrc = scratch / _CSRC
-    # Headers put their paths into messages; they say nothing to anybody on another machine.
+    # Headers put their paths into messages. Replace the paths of this machine by names.
     folders = {scratch: "mmcv", Path(torch.__file__).parent: "torch", sysconfig.get_path("include"): "python"}
     renamed = [f"-ffile-prefix-map={folder}={name}" for folder, name in folders.items()]
     try:

@@ -1,7 +1,7 @@
 """Turn one of our source packages (`bundle/packages/<name>`) into a pure Python wheel.
 
-The packages are ordinary projects that any build tool builds from their pyproject.toml; this one adds that
-the same sources always give the same bytes, and that nothing is left out or taken along unnoticed.
+The packages are ordinary projects: any build tool can build them from their pyproject.toml. This builder also
+makes sure that the same sources always give the same bytes, and that it leaves out or adds no file unnoticed.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _NEEDED = frozenset(
         "version",
     }
 )
-"""Of `[project]`: all of them must be there."""
+"""Keys of `[project]` that must be there."""
 
 _CARRIED = _NEEDED | {"optional-dependencies"}
-"""Of `[project]`: no other may be there, since it would get lost."""
+"""Keys of `[project]` that may be there. Any other key would get lost, so it is an error."""
 
 
 def build_wheel(source: Path, out: Path) -> Path:
-    """Build a package's wheel; the same sources give the same bytes.
+    """Build a package's wheel. The same sources give the same bytes.
 
     Args:
         source: folder with pyproject.toml, README and licence files, and `src/<module>`.
@@ -68,27 +68,27 @@ def build_wheel(source: Path, out: Path) -> Path:
 
 
 def _project(path: Path) -> Mapping[str, Any]:
-    """The `[project]` table."""
+    """Return the `[project]` table."""
     try:
         project: dict[str, Any] = tomllib.loads(_read(path).decode()).get("project", {})
     except ValueError as error:
-        raise KitError(f"not TOML: {error}", where=path) from error
+        raise KitError(f"this file is not TOML: {error}", where=path, fix="correct the line") from error
     if absent := sorted(_NEEDED - project.keys()):
-        raise KitError(f"[project] does not say {', '.join(absent)}", where=path, fix="add it")
+        raise KitError(f"[project] has no {', '.join(absent)}", where=path, fix="add it")
     if surplus := sorted(project.keys() - _CARRIED):
         raise KitError(
-            f"[project] says {', '.join(surplus)}, which our wheels do not carry",
+            f"[project] has {', '.join(surplus)}, which our wheels do not contain",
             where=path,
-            fix="leave it out, or teach bundle/own_wheel.py",
+            fix="remove it, or teach bundle/own_wheel.py to write it",
         )
     return project
 
 
 def _modules(folder: Path, module: str) -> dict[str, bytes]:
-    """Every file of the import package by its path in the wheel.
+    """Return all files of the import package by their path in the wheel.
 
     Raises:
-        KitError: the package is not there, or something else than Python lies in `folder`.
+        KitError: the package is missing, or `folder` holds a file that is not Python.
     """
     _read(folder / module / "__init__.py")
     files = {}
@@ -98,7 +98,7 @@ def _modules(folder: Path, module: str) -> dict[str, bytes]:
             continue
         if name.parts[0] != module or (path.suffix != ".py" and path.name != "py.typed"):
             raise KitError(
-                f"{name} is no file of the package {module}", where=folder, fix="move it out of src"
+                f"{name} is not a file of the package {module}", where=folder, fix="move it out of src"
             )
         files[name.as_posix()] = _read(path)
     return files

@@ -1,8 +1,8 @@
-"""Wheels for another Python, fetched by pip: pinned, hash-checked, binary only, kept in a cache.
+"""Download wheels for another Python with pip: pinned, hash-checked, binary only, kept in a cache.
 
-pip picks the best wheel for the target's tags; which file that was is remembered per target, so that a cache
-filled for one target never changes what another one gets. Every file is hashed against the lock each time it
-is used.
+pip chooses the best wheel for the target's tags. The cache remembers this choice for each target, so that a
+wheel downloaded for one target never changes what another one gets. Each use of a wheel compares its hash
+with the lock.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ _OTHER_HASH = re.compile(r"(?:\s|^)([A-Za-z0-9._-]+)==(\S+) from .*\n\s+Expected
 
 
 class WheelCache:
-    """A folder of downloaded wheels, shared by all targets.
+    """A folder of downloaded wheels for all targets.
 
     Args:
-        folder: created when the first wheel arrives.
+        folder: it is made when the first wheel is downloaded.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def fetch(self, pins: Sequence[Pin], target: Target) -> dict[str, Path]:
-        """Wheels of the given pins for a target, in one pip call for all that are not there yet.
+        """Return the wheels of some pins for a target; download missing ones in one call of pip.
 
         Returns:
             Name -> path, for every pin.
 
         Raises:
-            KitError: a pin has no wheel for the target, a hash differs, or the index is out of reach.
+            KitError: a pin has no wheel for the target, a hash differs, or the index cannot be reached.
         """
         index = self._index(target)
         found = {pin.name: path for pin in pins if (path := self._kept(pin, index))}
@@ -62,7 +62,7 @@ class WheelCache:
         return dict(read_json(path)) if path.exists() else {}
 
     def _kept(self, pin: Pin, index: Mapping[str, str]) -> Path | None:
-        """The wheel a former call chose, if it is still what the lock says; a damaged one is removed."""
+        """Return the wheel that a former call chose, if its hash is in the lock; remove a damaged one."""
         name = index.get(_key(pin))
         if name is None:
             return None
@@ -77,9 +77,9 @@ class WheelCache:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise KitError(
-                f"cannot make the folder for downloads: {error.strerror}",
+                f"the folder for downloads cannot be made: {error.strerror}",
                 where=self.folder,
-                fix="pass --cache with a folder that can be written",
+                fix="give a folder that can be written with --cache",
             ) from error
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".download-") as name:
             scratch = Path(name)
@@ -100,20 +100,28 @@ class WheelCache:
                 digest = sha256_file(wheel)
                 pin = next((pin for pin in pins if digest in pin.hashes), None)
                 if pin is None:
-                    raise KitError("pip fetched a file whose sha256 is not in the lock", where=wheel.name)
+                    raise KitError(
+                        "pip downloaded a file whose sha256 is not in the lock",
+                        where=wheel.name,
+                        fix="check the package index, then run the command again",
+                    )
                 found[pin.name] = wheel.replace(self.folder / wheel.name)
             if lost := [pin.name for pin in pins if pin.name not in found]:
-                raise KitError(f"pip reported success but did not fetch {', '.join(lost)}", where=self.folder)
+                raise KitError(
+                    f"pip reported success but did not download {', '.join(lost)}",
+                    where=self.folder,
+                    fix="run the command again",
+                )
             return found
 
 
 def _key(pin: Pin) -> str:
-    """The choice of a wheel holds for one release: a new hash may mean a better wheel was added."""
+    """Return the key under which pip's choice is kept. A release that gets new wheels gets a new key."""
     return f"{pin.name}=={pin.version} {sha256_json(list(pin.hashes))[:16]}"
 
 
 def _anywhere(pin: Pin) -> Pin:
-    """The pin without its marker: it was evaluated for the target, pip would evaluate it for itself."""
+    """Return a pin without its marker: we evaluated it for the target, pip would do so for its own Python."""
     return Pin(name=pin.name, version=pin.version, hashes=pin.hashes)
 
 
@@ -128,7 +136,7 @@ def _pip_command(requirements: Path, out: Path, target: Target) -> list[str]:
 
 
 def _complaint(output: str, pins: Sequence[Pin], target: Target) -> KitError:
-    """Pip's failure in our words: which pin, which target, what to do."""
+    """Translate pip's output into an error that says which pin, which target and what to do."""
     by_hash = _OTHER_HASH.search(output)
     if by_hash or "DO NOT MATCH THE HASHES" in output:
         found = re.search(r"Got\s+([0-9a-f]{64})", output)
@@ -136,14 +144,14 @@ def _complaint(output: str, pins: Sequence[Pin], target: Target) -> KitError:
         return KitError(
             f"{what}: the sha256 of the downloaded wheel is not in the lock"
             + (f" (it is {found[1]})" if found else ""),
-            fix="do not use it; check the package index or mirror, or pin anew with `python -m bundle lock`",
+            fix="do not use the wheel; check the package index, or pin again with `python -m bundle lock`",
         )
     if _OFFLINE.search(output):
         names = ", ".join(f"{pin.name}=={pin.version}" for pin in pins[:4])
         more = f" and {len(pins) - 4} more" if len(pins) > 4 else ""
         return KitError(
-            f"cannot reach the package index to download {names}{more}",
-            fix="check the network, or pass --cache with a folder filled where there is one",
+            f"the package index cannot be reached to download {names}{more}",
+            fix="check the network, or give a folder with these wheels with --cache",
         )
     if unmatched := _UNMATCHED.search(output):
         name, version = unmatched[1], unmatched[2]
@@ -154,5 +162,5 @@ def _complaint(output: str, pins: Sequence[Pin], target: Target) -> KitError:
     return KitError(
         f"pip could not download the wheels for {target.name}:\n"
         + "\n".join(output.strip().splitlines()[-8:]),
-        fix="run the command again; wheels already fetched are kept",
+        fix="run the command again; it keeps the wheels that it has",
     )

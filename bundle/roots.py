@@ -1,4 +1,4 @@
-"""Distributions that code on Kaggle imports directly; everything else follows from their metadata."""
+"""The distributions that code on Kaggle imports directly. Their metadata says what they need in turn."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Root:
-    """One distribution we import ourselves.
+    """One distribution that our code imports.
 
     Attributes:
         name: normalised.
-        exact: whether only the bundled version will do; else an image's own copy is kept.
-        why: who imports it.
+        exact: whether only the bundled version is accepted. Otherwise the image's copy stays if it meets what
+            the other wheels ask for.
+        why: who imports it, and why this version.
     """
 
     name: str
@@ -21,7 +22,7 @@ class Root:
 
 
 ROOTS = (
-    Root("mmcv-full", exact=True, why="our portable build; mmdet and mmsegmentation stand on it"),
+    Root("mmcv-full", exact=True, why="our portable build; mmdet and mmsegmentation import it"),
     Root("mmdet", exact=True, why="HTC and DetectoRS; configs and weights are of this version"),
     Root("mmsegmentation", exact=True, why="SegFormer; configs and weights are of this version"),
     Root("cbnetv2", exact=True, why="our CBNetV2; weights are of this version"),

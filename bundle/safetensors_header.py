@@ -1,7 +1,11 @@
-"""Is a file whole safetensors? Read from its header alone, without torch.
+"""Check that a file is a complete safetensors file, from its header and its size, without torch.
 
-Layout: 8 bytes little-endian length N, N bytes of JSON, then the tensors' bytes. Whoever loads it trusts the
-offsets, so they are checked here: no gap, no overlap, nothing past the end, sizes as dtype and shape say.
+    bytes 0 to 7     N, the length of the header, little-endian
+    then N bytes     {"x": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "y": ...} in JSON
+    then the tensors x in bytes 0 to 23, y from byte 24 on
+
+A loader trusts these offsets. So this module checks that there are no gaps and overlaps, that nothing lies
+behind the end, and that each size follows from dtype and shape (F32, 2 x 3: 24 bytes).
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from kit.errors import KitError
 
 _LENGTH_BYTES = 8
 _LARGEST_HEADER = 100_000_000
-"""The format's own limit."""
+"""Bytes; the format's own limit."""
 _DTYPES = {
     8: ("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"),
     16: ("U16", "I16", "F16", "BF16"),
@@ -32,7 +36,7 @@ def check(path: Path) -> dict[str, str]:
         The free-text metadata of its header.
 
     Raises:
-        KitError: what is wrong, with the tensor it was found at.
+        KitError: the file is not complete; the message names the tensor.
     """
     header, size = _read(path)
     metadata = header.pop("__metadata__", {})
@@ -50,7 +54,7 @@ def check(path: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], int]:
-    """The header and the number of bytes after it."""
+    """Return the header and the number of bytes after it."""
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
@@ -60,7 +64,11 @@ def _read(path: Path) -> tuple[dict[str, Any], int]:
         rest = path.stat().st_size - _LENGTH_BYTES - length
         header = json.loads(text)
     except OSError as error:
-        raise KitError(f"cannot read weights: {error.strerror}", where=path) from error
+        raise KitError(
+            f"the weights cannot be read: {error.strerror}",
+            where=path,
+            fix="check the disk and the file's permissions",
+        ) from error
     except ValueError as error:
         raise _broken("its header is no JSON", path) from error
     if rest < 0 or not isinstance(header, dict):
@@ -69,7 +77,7 @@ def _read(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _span(name: str, entry: Any, path: Path) -> tuple[int, int]:
-    """First byte and one past the last of a tensor, after checking them against dtype and shape."""
+    """Return a tensor's first byte and the one after its last; check them against dtype and shape."""
     try:
         start, end = entry["data_offsets"]
         bits = math.prod(entry["shape"]) * _BITS[entry["dtype"]]
@@ -83,7 +91,7 @@ def _span(name: str, entry: Any, path: Path) -> tuple[int, int]:
 
 def _broken(what: str, path: Path) -> KitError:
     return KitError(
-        f"not a whole safetensors file: {what}",
+        f"this is not a complete safetensors file: {what}",
         where=path,
-        fix="write the weights again (`train`, `ensemble`)",
+        fix="run `train` or `ensemble` again to write the weights",
     )

@@ -1,4 +1,4 @@
-"""Fetch a source distribution pinned by its sha256 from the index pip is configured with."""
+"""Download a source distribution, pinned by its sha256, from the index that pip is configured with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class PinnedSdist:
-    """One source distribution and no other: name, version, file name and hex sha256."""
+    """Exactly one source distribution: its name, version, file name and hex sha256."""
 
     name: str
     version: str
@@ -29,29 +29,39 @@ class PinnedSdist:
 
 
 def read_pin(path: Path) -> PinnedSdist:
-    """The pin kept in a JSON file.
+    """Read a pin from a JSON file.
 
     Raises:
-        KitError: the file is missing, or a field of it is missing, unknown or malformed.
+        KitError: the file is missing, or one of its fields is missing, unknown or malformed.
     """
     record = read_json(path)
     try:
         pin = PinnedSdist(**record)
     except TypeError as error:
-        raise KitError(f"not a pin of a source distribution: {error}", where=path) from error
+        raise KitError(
+            f"this file does not pin a source distribution: {error}",
+            where=path,
+            fix="restore it from the repository",
+        ) from error
     if not re.fullmatch(r"[0-9a-f]{64}", pin.sha256):
-        raise KitError("the pinned sha256 is not 64 hex digits", where=path)
+        raise KitError(
+            "the pinned sha256 does not have 64 hex digits",
+            where=path,
+            fix="restore the file from the repository",
+        )
     return pin
 
 
 def verified(path: Path, pin: PinnedSdist) -> Path:
-    """`path`, once its content is known to be what the pin says.
+    """Return `path` after a check that the file is the pinned one.
 
     Raises:
         KitError: the file is missing or has another sha256.
     """
     if not path.is_file():
-        raise KitError(f"{pin.file} is missing", where=path, fix="give the path of the downloaded file")
+        raise KitError(
+            f"{pin.file} is missing", where=path, fix="give the path of the downloaded file with --sdist"
+        )
     found = sha256_file(path)
     if found != pin.sha256:
         raise _wrong_content(pin, found, path.stat().st_size, str(path))
@@ -59,10 +69,10 @@ def verified(path: Path, pin: PinnedSdist) -> Path:
 
 
 def fetch(pin: PinnedSdist, cache: Path) -> Path:
-    """The pinned file in `cache`, downloaded if it is not there or not whole.
+    """Return the path of the pinned file in `cache`; download it if it is missing or damaged.
 
     Raises:
-        KitError: the index cannot be reached, does not have the file, or serves other content.
+        KitError: the index cannot be reached, does not have the file, or serves another file.
     """
     kept = cache / pin.file
     if kept.is_file() and sha256_file(kept) == pin.sha256:
@@ -77,7 +87,7 @@ def fetch(pin: PinnedSdist, cache: Path) -> Path:
 
 
 def pip_setting(name: str) -> str | None:
-    """What pip would use for a global option such as "index-url": the environment, then its config files."""
+    """Return pip's value of a global option such as "index-url", from the environment or pip's files."""
     from_environment = os.environ.get("PIP_" + name.upper().replace("-", "_"))
     if from_environment:
         return from_environment
@@ -91,7 +101,7 @@ def pip_setting(name: str) -> str | None:
 
 
 def _download(pin: PinnedSdist, index: str) -> bytes:
-    """The file's bytes, as the index serves them."""
+    """Return the file's bytes as the index serves them."""
     by_hand = f"download {pin.file} on a machine that can, and pass it with --sdist"
     with requests.Session() as session, PyPISimple(index, session=session) as client:
         session.verify = pip_setting("cert") or True
@@ -108,7 +118,9 @@ def _download(pin: PinnedSdist, index: str) -> bytes:
             ) from error
         except (requests.RequestException, ValueError) as error:
             raise KitError(
-                f"cannot download {pin.file}: {error}", where=index, fix=f"check the network, or {by_hand}"
+                f"{pin.file} cannot be downloaded: {error}",
+                where=index,
+                fix=f"check the network, or {by_hand}",
             ) from error
         return response.content
 
@@ -117,5 +129,5 @@ def _wrong_content(pin: PinnedSdist, found: str, size: int, where: str) -> KitEr
     return KitError(
         f"{pin.file} is not the pinned file: {size} bytes with sha256 {found}, expected {pin.sha256}",
         where=where,
-        fix="it is truncated, damaged or another release: fetch it again from the public package index",
+        fix="it is truncated, damaged or another release: download it again from the public package index",
     )

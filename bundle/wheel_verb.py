@@ -1,4 +1,4 @@
-"""`python -m bundle wheel`: the distributions that no index has, because we build them ourselves."""
+"""`python -m bundle wheel`: build the distributions that are on no index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN_WHEELS: Mapping[str, Callable[[Path], Path]] = {
     "mmcv-full": lambda cache: mmcv_wheel.build_wheel(cache / "own", cache=cache),
     **{name: _from_sources(source) for name, source in own_wheel.SOURCES.items()},
 }
-"""Normalised distribution name -> cache folder -> wheel."""
+"""Normalised distribution name -> function from the cache folder to the path of the wheel that it builds."""
 
 
 def add_wheel_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,4 +1,4 @@
-"""Write a wheel whose bytes depend on nothing but its content."""
+"""Write a wheel whose bytes depend only on its content."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ ANY = "py3-none-any"
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a wheel says about itself: the fields of core metadata 2.4 that our wheels have.
+    """The fields of core metadata 2.4 that our wheels have.
 
     Attributes:
         name: of the distribution.
         version: of it.
         summary: one line.
         licence: SPDX expression.
-        licence_files: name -> content; shipped in the wheel's metadata folder.
+        licence_files: name -> content; they go into the wheel's metadata folder.
         requires_python: version specifier.
         requires: requirements as `Requires-Dist` takes them.
-        extras: name of what can be asked for in addition -> its requirements, without markers.
-        readme: Markdown, what an index shows.
+        extras: name of an extra -> its requirements, without markers.
+        readme: Markdown, which an index shows.
         more: further header lines, field -> value.
     """
 
@@ -91,14 +91,14 @@ def _extra_lines(extra: str, needs: Sequence[str]) -> Iterator[str]:
 def build(
     out: Path, about: Description, files: Mapping[str, bytes], *, build_tag: str = "", tag: str = ANY
 ) -> Path:
-    """Write a whole wheel: files, licences, METADATA, WHEEL and RECORD.
+    """Write a wheel with everything in it: files, licences, METADATA, WHEEL and RECORD.
 
     Args:
         out: folder for it.
-        about: what it is.
-        files: path inside the wheel -> content; what gets installed.
-        build_tag: tells it from another build of the same version; starts with a digit.
-        tag: which Pythons and machines it is for, e.g. "cp311-cp311-linux_x86_64".
+        about: its description.
+        files: path inside the wheel -> content, of what gets installed.
+        build_tag: distinguishes it from another build of the same version; starts with a digit.
+        tag: the Pythons and machines that it fits, e.g. "cp311-cp311-linux_x86_64".
 
     Returns:
         The wheel, `<name>-<version>[-<build tag>]-<tag>.whl`.
@@ -143,7 +143,11 @@ def write_wheel(path: Path, files: Mapping[str, bytes], *, dist_info: str) -> No
 
 
 def _record(names: list[str], files: Mapping[str, bytes], record_name: str) -> str:
-    """Rows of name, sha256 (URL-safe base64 without padding), size; RECORD itself without the latter two."""
+    """Return RECORD: rows of name, sha256 (URL-safe base64 without padding) and size.
+
+    tool.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0
+    tool-1.0.dist-info/RECORD,,
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     for name in names:

@@ -1,4 +1,4 @@
-"""What a wheel says about itself: version and tags in its file name, needs and licence in its METADATA."""
+"""Read what a wheel says about itself: version and tags in its name, requirements and licence in METADATA."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from kit.errors import KitError
 
 _LICENCE_CHARACTERS = 80
-"""Some distributions put the whole licence text into the field that names it."""
+"""Some distributions put their licence's full text into the field for its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +23,12 @@ class WheelInfo:
     """One wheel file.
 
     Attributes:
-        path: where it is.
+        path: of the file.
         name: normalised.
-        version: as in its file name.
+        version: as in the file's name.
         tags: its compatibility tags, expanded.
-        licence: SPDX expression where given, else the first line of what is.
-        requires: its Requires-Dist lines, markers unevaluated.
+        licence: SPDX expression if there is one, else a classifier or the first line of the licence field.
+        requires: its Requires-Dist lines with their markers.
     """
 
     path: Path
@@ -39,16 +39,16 @@ class WheelInfo:
     requires: tuple[Requirement, ...]
 
     def tag_names(self) -> list[str]:
-        """Tags as text, sorted."""
+        """Return the tags as sorted text."""
         return sorted(map(str, self.tags))
 
     def needs(self, environment: Mapping[str, str], extras: Sequence[str] = ()) -> list[Requirement]:
-        """Requirements that hold in an environment (not the running one) with some extras asked for."""
+        """Return the requirements that hold with some extras in an environment, e.g. of another Python."""
         return [item for item in self.requires if holds(item, environment, extras)]
 
 
 def holds(requirement: Requirement, environment: Mapping[str, str], extras: Sequence[str] = ()) -> bool:
-    """Whether a requirement applies: its marker is true without an extra or with one of those given."""
+    """Return whether a requirement applies: its marker is true without an extra or with one of `extras`."""
     if requirement.marker is None:
         return True
     return any(requirement.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras))
@@ -58,9 +58,9 @@ def read(path: Path) -> WheelInfo:
     """Read a wheel's name and METADATA.
 
     Raises:
-        KitError: not a wheel, or one whose METADATA is missing or malformed.
+        KitError: the file is not a wheel, or its METADATA is missing or malformed.
     """
-    fix = "delete the file and run the command again; it is downloaded anew"
+    fix = "delete the file and run the command again; it downloads the file again"
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
         with zipfile.ZipFile(path) as archive:
@@ -68,9 +68,9 @@ def read(path: Path) -> WheelInfo:
             headers = HeaderParser().parsestr(archive.read(inside).decode(errors="replace"))
         requires = tuple(Requirement(line) for line in headers.get_all("Requires-Dist") or ())
     except StopIteration as error:
-        raise KitError("wheel without METADATA", where=path, fix=fix) from error
+        raise KitError("the wheel has no METADATA", where=path, fix=fix) from error
     except (InvalidWheelFilename, InvalidRequirement, zipfile.BadZipFile, OSError) as error:
-        raise KitError(f"not a usable wheel: {error}", where=path, fix=fix) from error
+        raise KitError(f"this is not a usable wheel: {error}", where=path, fix=fix) from error
     return WheelInfo(
         path=path,
         name=canonicalize_name(name),
@@ -89,7 +89,7 @@ def _is_metadata(name: str) -> bool:
 
 
 def _licence(expression: str | None, text: str | None, classifiers: Sequence[str] | None) -> str:
-    """The shortest honest name: SPDX, else the licence classifier, else the first line of the text."""
+    """Return the licence's name: the SPDX expression, else the classifiers, else the text's first line."""
     if expression:
         return expression.strip()
     named = [item.split("::")[-1].strip() for item in classifiers or () if item.startswith("License ::")]

@@ -1,4 +1,4 @@
-"""From roots, lock and targets to the wheels of the bundle."""
+"""Choose the wheels of the bundle from roots, lock and targets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kit.manifest import Wheel
 
 @dataclass(frozen=True, kw_only=True)
 class Shipped:
-    """One wheel of the bundle and what the manifest says of it."""
+    """One wheel of the bundle: its file, and its description in the manifest."""
 
     path: Path
     wheel: Wheel
@@ -31,21 +31,21 @@ class Shipped:
 def closure_for(
     roots: Sequence[str], pins: Sequence[Pin], target: Target, cache: WheelCache, own: Mapping[str, Path]
 ) -> Closure:
-    """Fetch everything some distributions need on one target.
+    """Download everything that some distributions need on one target.
 
     Args:
         roots: normalised names.
         pins: of the lock; the only source of versions and hashes.
-        target: for whom.
+        target: the image.
         cache: of downloads.
-        own: name -> wheel we built ourselves; needs no pin.
+        own: name -> wheel that we built; it needs no pin.
 
     Raises:
-        KitError: a name is not in the lock, or whatever `WheelCache.fetch` and `walk` raise.
+        KitError: a name is not in the lock, or what `WheelCache.fetch` and `walk` raise.
     """
     chosen = select(pins, target.environment())
-    # One pip call for what the lock's reasons lead to; the metadata then says what was really needed.
-    # A wheel that cannot be had is an error only if the walk asks for it, and is told there.
+    # One call of pip for all wheels that the lock's notes lead to, instead of one for each level of the walk.
+    # The notes may name too much. So a wheel that does not exist is an error only when the walk asks for it.
     with suppress(KitError):
         cache.fetch([chosen[name] for name in _likely(roots, chosen, target)], target)
 
@@ -53,7 +53,7 @@ def closure_for(
         unknown = [name for name in names if name not in chosen and name not in own]
         if unknown:
             raise KitError(
-                f"not pinned for Python {target.minor}: {', '.join(unknown)}",
+                f"the lock has no pin for Python {target.minor} of {', '.join(unknown)}",
                 fix="add it to requirements.in and run `python -m bundle lock`",
             )
         paths = cache.fetch([chosen[name] for name in names if name not in own], target)
@@ -64,7 +64,11 @@ def closure_for(
 
 
 def _likely(roots: Sequence[str], pins: Mapping[str, Pin], target: Target) -> list[str]:
-    """What the roots lead to by the lock's "via" notes (made for readers): a guess that saves pip calls."""
+    """Return the names that the roots lead to by the lock's "via" notes: a guess that saves calls of pip.
+
+    "scipy==1.17.1  # via mmdet" says that mmdet needs scipy. The notes are made for readers: they leave out
+    markers and extras.
+    """
     needs: dict[str, set[str]] = {}
     for pin in pins.values():
         for reason in pin.via:
@@ -79,10 +83,10 @@ def _likely(roots: Sequence[str], pins: Mapping[str, Pin], target: Target) -> li
 
 
 def combine(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Shipped]:
-    """One list of wheels for all targets; a wheel that serves several is listed once.
+    """Return one list of the wheels for all targets. A wheel for several targets is in it once.
 
-    A root that must be exact accepts its own version only; any other distribution accepts what all its
-    dependents on all targets agree on.
+    A root that must be exact accepts only its own version. Any other distribution accepts the versions that
+    all wheels that need it accept, on all targets: ">=1.2" of one and "<2" of another give ">=1.2,<2".
     """
     exact = {root.name for root in roots if root.exact}
     wheels: dict[str, WheelInfo] = {}

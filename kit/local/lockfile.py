@@ -1,7 +1,13 @@
-"""`requirements.lock` as a value: read it, merge several Pythons', write it, ask for one Python's pins.
+"""Read, merge, select and write the pins of `requirements.lock`.
 
-The file is what pip calls a hash-checked requirements file: one pin a line, with a `python_version` marker
-only where the Pythons disagree. Nothing here touches the network.
+The lock is what pip calls a hash-checked requirements file. It has one pin per line, with a `python_version`
+marker only where the Pythons differ:
+
+    numpy==2.4.0 ; python_version < "3.12" --hash=sha256:...
+    numpy==2.5.0 ; python_version >= "3.12" --hash=sha256:...
+    tqdm==4.70.1 --hash=sha256:...
+
+Nothing in this module needs the network.
 """
 
 from __future__ import annotations
@@ -18,21 +24,21 @@ from packaging.utils import canonicalize_name
 from kit.errors import KitError
 
 PYTHONS = ("3.11", "3.12", "3.13")
-"""The Pythons one lock serves, oldest first."""
+"""The Pythons for which one lock holds, oldest first."""
 
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Pin:
-    """One exact version, the hashes any file of it may have, and where it holds.
+    """One exact version of a distribution.
 
     Attributes:
         name: normalised distribution name.
         version: exact version.
         marker: environment in which the pin holds, "" = everywhere.
         hashes: sha256 of every file of that release, hex, sorted.
-        via: what asked for it, sorted; for readers only.
+        via: names of what needs it, sorted; for readers only.
     """
 
     name: str
@@ -43,10 +49,10 @@ class Pin:
 
 
 def parse(text: str, *, where: str | Path | None = None) -> list[Pin]:
-    """The pins of a requirements file as pip-compile or `render` writes it.
+    """Read the pins of a requirements file as pip-compile or `render` writes it.
 
     Raises:
-        KitError: a line that is no exact pin with at least one sha256.
+        KitError: a line is not an exact pin with at least one sha256.
     """
     pins: list[Pin] = []
     lines = iter(text.splitlines())
@@ -67,7 +73,9 @@ def _pin(statement: str, where: str | Path | None) -> Pin:
     try:
         requirement = Requirement(statement.split("--hash", maxsplit=1)[0].strip())
     except InvalidRequirement as error:
-        raise KitError(f"not a pin: {statement.split(maxsplit=1)[0]!r}", where=where, fix=fix) from error
+        raise KitError(
+            f"this line of the lock is not a pin: {statement.split(maxsplit=1)[0]!r}", where=where, fix=fix
+        ) from error
     exact = [spec.version for spec in requirement.specifier if spec.operator == "=="]
     hashes = tuple(sorted(_HASH.findall(statement)))
     if len(exact) != 1 or len(requirement.specifier) != 1 or exact[0].endswith(".*"):
@@ -79,7 +87,10 @@ def _pin(statement: str, where: str | Path | None) -> Pin:
 
 
 def _with_via(pin: Pin, text: str) -> Pin:
-    """Add pip-compile's "# via" line; file names lose their flags, constraints are no reason."""
+    """Add the names of pip-compile's "# via" line: "-r requirements.in, scipy" gives the file and scipy.
+
+    "-c constraints.txt" is left out: a constraint is no reason why a distribution is there.
+    """
     reasons = (reason.strip() for reason in text.split(","))
     via = {reason.removeprefix("-r ") for reason in reasons if reason and not reason.startswith("-c ")}
     return Pin(
@@ -92,13 +103,17 @@ def _with_via(pin: Pin, text: str) -> Pin:
 
 
 def merge(locks: Mapping[str, Sequence[Pin]]) -> list[Pin]:
-    """One list for several Pythons: equal pins once, differing ones with a marker each.
+    """Merge the pins for several Pythons: equal pins become one, and differing ones get a marker each.
 
-    A pin that holds on every Python carries no `python_version` marker. Markers that came with a pin are kept
-    beside it. Hashes and reasons of equal pins are united.
+        Python 3.11   numpy==2.4.0                         numpy==2.4.0 ; python_version < "3.12"
+        Python 3.12   numpy==2.5.0   colorama==0.4.6   ->  numpy==2.5.0 ; python_version >= "3.12"
+        Python 3.13   numpy==2.5.0                         colorama==0.4.6 ; python_version == "3.12"
+
+    A pin that holds on all Pythons gets no marker. A marker that a pin already has is kept:
+    `(python_version < "3.12") and (sys_platform == "linux")`. Equal pins unite their hashes and their "via".
 
     Args:
-        locks: Python version ("3.11") -> its pins; all of `PYTHONS` that the result is to serve.
+        locks: Python version ("3.11") -> its pins, for each Python for which the result has to hold.
 
     Returns:
         Pins sorted by name, then version, then marker.
@@ -127,7 +142,16 @@ def merge(locks: Mapping[str, Sequence[Pin]]) -> list[Pin]:
 
 
 def _marker_of(chosen: Sequence[str], pythons: Sequence[str]) -> str:
-    """The shortest marker that is true for `chosen` out of `pythons` (both oldest first)."""
+    """Return the shortest marker that is true for `chosen` out of `pythons` (both oldest first).
+
+    Of 3.11, 3.12, 3.13 and 3.14:
+
+        all of them       ""
+        3.12              python_version == "3.12"
+        3.12, 3.13, 3.14  python_version >= "3.12"   the newest ones
+        3.11, 3.12        python_version < "3.13"    the oldest ones
+        3.11, 3.13        python_version == "3.11" or python_version == "3.13"
+    """
     if len(chosen) == len(pythons):
         return ""
     if len(chosen) == 1:
@@ -142,12 +166,12 @@ def _marker_of(chosen: Sequence[str], pythons: Sequence[str]) -> str:
 def select(
     pins: Sequence[Pin], environment: Mapping[str, str], *, where: str | Path | None = None
 ) -> dict[str, Pin]:
-    """The pins that hold in one environment, by name.
+    """Return the pins that hold in one environment, by name.
 
     Args:
         pins: of a lock.
-        environment: marker variables, e.g. `{"python_version": "3.13", ...}`; what is missing is taken from
-            the running Python.
+        environment: marker variables, e.g. `{"python_version": "3.13", ...}`; missing ones are taken from the
+            running Python.
         where: the lock's path, for messages.
 
     Raises:
@@ -158,7 +182,11 @@ def select(
         try:
             holds = not pin.marker or Marker(pin.marker).evaluate(dict(environment))
         except InvalidMarker as error:
-            raise KitError(f"{pin.name}: unreadable marker {pin.marker!r}", where=where) from error
+            raise KitError(
+                f"the marker {pin.marker!r} of {pin.name} cannot be read",
+                where=where,
+                fix="run `python -m bundle lock`; the lock is generated, not written by hand",
+            ) from error
         if not holds:
             continue
         if pin.name in chosen:
@@ -174,12 +202,12 @@ def select(
 
 
 def render(pins: Sequence[Pin], *, command: str, pythons: Sequence[str] = PYTHONS) -> str:
-    """The text of a lock: header, then each pin with its hashes and reasons.
+    """Return the text of a lock: a header, then each pin with its hashes and its "via" line.
 
     Args:
         pins: sorted as `merge` returns them.
-        command: what makes the file again, for the header.
-        pythons: what it serves, for the header.
+        command: the command that writes the file, for the header.
+        pythons: the Pythons for which it holds, for the header.
     """
     lines = [
         f"# Made by: {command}",
@@ -198,23 +226,23 @@ def load(path: Path) -> list[Pin]:
     """Read a lock.
 
     Raises:
-        KitError: missing, or a line that is no hashed pin.
+        KitError: the file is missing, or a line is not a pin with a hash.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise KitError(
-            f"cannot read the lock: {error.strerror}",
+            f"the lock cannot be read: {error.strerror}",
             where=path,
-            fix="run `python -m bundle lock` or pass --lock FILE",
+            fix="run `python -m bundle lock`, or give another file with --lock",
         ) from error
     return parse(text, where=path)
 
 
 def unmet(requirements_text: str, pins: Sequence[Pin], environment: Mapping[str, str]) -> list[str]:
-    """Requirements of a `requirements.in` that a lock does not fulfil in one environment; empty when all are.
+    """Return the requirements of a `requirements.in` that a lock does not fulfil in one environment.
 
-    Compares names and versions only: what the pins need in turn was pip-compile's business.
+    This compares names and versions only. pip-compile has checked what the pins need in turn.
     """
     chosen = select(pins, environment)
     missing = []

@@ -143,7 +143,7 @@ def test_what_does_not_belong_into_the_package_is_refused_by_its_name(copy, tmp_
     stray = copy / "src" / name.format(copy.name)
     stray.parent.mkdir(exist_ok=True)
     stray.write_text("")
-    with pytest.raises(KitError, match=rf"{stray.name} is no file of the package {copy.name}"):
+    with pytest.raises(KitError, match=rf"{stray.name} is not a file of the package {copy.name}"):
         own_wheel.build_wheel(copy, tmp_path / "out")
 
 
@@ -153,8 +153,8 @@ VERSION = 'version = "0.1.0"'
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ((f"{VERSION}\n", ""), "[project] does not say version"),
-        ((VERSION, f'{VERSION}\nkeywords = ["x"]'), "says keywords, which our wheels do not carry"),
+        ((f"{VERSION}\n", ""), "[project] has no version"),
+        ((VERSION, f'{VERSION}\nkeywords = ["x"]'), "has keywords, which our wheels do not contain"),
         ((VERSION, 'version = "one"'), "metadata of {} is not valid: 'one' is invalid for 'version'"),
         (('"Apache-2.0"', '"Apachy"'), "'Apachy' is invalid for 'license-expression'"),
         (('"mmdet==2.28.2"', '"mmdet=2.28.2"'), "is invalid for 'requires-dist'"),

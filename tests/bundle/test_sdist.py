@@ -70,7 +70,7 @@ def test_a_damaged_copy_in_the_cache_is_replaced(monkeypatch, tmp_path):
 def test_without_a_network_the_message_says_how_to_go_on(monkeypatch, tmp_path):
     with serving(monkeypatch):
         pass  # the port is closed again
-    with pytest.raises(KitError, match=r"cannot download thing-1\.0\.tar\.gz") as told:
+    with pytest.raises(KitError, match=r"thing-1\.0\.tar\.gz cannot be downloaded") as told:
         fetch(PIN, tmp_path)
     assert "check the network, or download thing-1.0.tar.gz on a machine that can" in str(told.value)
     assert "--sdist" in str(told.value)
@@ -83,9 +83,9 @@ def test_without_a_network_the_message_says_how_to_go_on(monkeypatch, tmp_path):
         ({"file": DATA + b"!"}, r"thing-1\.0\.tar\.gz is not the pinned file: 2401 bytes"),
         (
             {"file": DATA[:100], "announced": len(DATA)},
-            r"cannot download thing-1\.0\.tar\.gz: .*IncompleteRead",
+            r"thing-1\.0\.tar\.gz cannot be downloaded: .*IncompleteRead",
         ),
-        ({"file": b"", "status": 503}, r"cannot download thing-1\.0\.tar\.gz: 503"),
+        ({"file": b"", "status": 503}, r"thing-1\.0\.tar\.gz cannot be downloaded: 503"),
         ({"link": "thing-2.0.tar.gz"}, r"the package index has no thing-1\.0\.tar\.gz"),
     ],
     ids=["other content", "truncated", "server error", "only another version"],
@@ -117,9 +117,9 @@ def test_pip_settings_come_from_the_environment_then_from_its_files(monkeypatch,
 @pytest.mark.parametrize(
     ("record", "told"),
     [
-        ({"name": "thing"}, "not a pin of a source distribution"),
-        ({**vars(PIN), "url": "x"}, "not a pin of a source distribution"),
-        ({**vars(PIN), "sha256": "abc"}, "the pinned sha256 is not 64 hex digits"),
+        ({"name": "thing"}, "does not pin a source distribution"),
+        ({**vars(PIN), "url": "x"}, "does not pin a source distribution"),
+        ({**vars(PIN), "sha256": "abc"}, "the pinned sha256 does not have 64 hex digits"),
     ],
 )
 def test_a_malformed_pin_is_refused(tmp_path, record, told):

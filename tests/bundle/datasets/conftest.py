@@ -1,4 +1,4 @@
-"""Small real wheels, a shelf pip finds them on, and locks and ensembles made of them."""
+"""Small real wheels, a index pip finds them on, and locks and ensembles made of them."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from kit.local.targets import marker_environment
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Index:
     """A folder of wheels that stands for the package index."""
 
     folder: Path
@@ -38,7 +38,7 @@ class Shelf:
         return path
 
     def pins(self):
-        """A pin for every release on the shelf, with the hashes of all its wheels."""
+        """A pin for every release on the index, with the hashes of all its wheels."""
         hashes = {}
         for path in sorted(self.folder.glob("*.whl")):
             info = read(path)
@@ -54,13 +54,13 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path, monkeypatch):
-    folder = tmp_path / "shelf"
+def index(tmp_path, monkeypatch):
+    folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return Shelf(folder)
+    return Index(folder)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The whole of `build`, on a shelf of small wheels."""
+"""The whole of `build`, on a index of small wheels."""
 
 import dataclasses
 import os
@@ -28,15 +28,15 @@ ROOTS = (Root("tool", exact=True, why="test"), Root("helper", exact=False, why="
 
 
 @pytest.fixture
-def options(shelf, make_ensemble, tmp_path):
-    shelf.add("tool", requires=["numpy>=1.26", 'only-old ; python_version < "3.12"', "helper>=0.5"])
-    shelf.add("helper")
-    shelf.add("only-old", tag="cp311-cp311-manylinux_2_28_x86_64")
+def options(index, make_ensemble, tmp_path):
+    index.add("tool", requires=["numpy>=1.26", 'only-old ; python_version < "3.12"', "helper>=0.5"])
+    index.add("helper")
+    index.add("only-old", tag="cp311-cp311-manylinux_2_28_x86_64")
     return build.Options(
         ensembles=[make_ensemble(names=("a+1.safetensors", "b.safetensors"))],
         out=tmp_path / "out",
         cache=tmp_path / "cache",
-        lock=shelf.lock(tmp_path / "requirements.lock"),
+        lock=index.lock(tmp_path / "requirements.lock"),
         targets=PAIR,
         roots=ROOTS,
     )
@@ -159,7 +159,7 @@ def test_ensembles_of_two_competitions_share_the_wheels(options, make_ensemble):
 
 
 def test_two_ensembles_of_one_competition_are_refused(options):
-    with pytest.raises(KitError, match="two ensembles of one competition"):
+    with pytest.raises(KitError, match="two of the ensembles are for the same competition"):
         build.build(dataclasses.replace(options, ensembles=[*options.ensembles, copy_of(options)]))
 
 
@@ -170,7 +170,7 @@ def copy_of(options):
 
 def test_a_network_that_needs_more_than_the_bundle_has_is_refused(options, make_ensemble):
     source = make_ensemble(requires=("tool", "Rare_Thing", "numpy"), folder="needy")
-    with pytest.raises(KitError, match=r"small\.fold0 needs rare-thing, not in the bundle for cp313"):
+    with pytest.raises(KitError, match=r"small\.fold0 needs rare-thing, and the bundle for cp313"):
         build.build(dataclasses.replace(options, ensembles=[source]))
     assert not options.out.exists()
 

@@ -17,11 +17,11 @@ def cache(tmp_path):
     return WheelCache(tmp_path / "cache")
 
 
-def test_each_target_gets_its_own_best_wheel_whatever_the_cache_was_filled_for(shelf, cache):
-    shelf.add("tool", tag="cp38-abi3-manylinux2014_x86_64")
-    shelf.add("tool", tag="cp313-cp313-manylinux_2_28_x86_64")
-    shelf.add("tool", tag="cp313-cp313-manylinux_2_34_x86_64")  # newer than what we count on
-    pins = shelf.pins()
+def test_each_target_gets_its_own_best_wheel_whatever_the_cache_was_filled_for(index, cache):
+    index.add("tool", tag="cp38-abi3-manylinux2014_x86_64")
+    index.add("tool", tag="cp313-cp313-manylinux_2_28_x86_64")
+    index.add("tool", tag="cp313-cp313-manylinux_2_34_x86_64")  # newer than what we count on
+    pins = index.pins()
     chosen = {tag: cache.fetch(pins, KNOWN[tag])["tool"].name for tag in ("cp312", "cp313", "cp312")}
     assert chosen == {
         "cp312": "tool-1.0-cp38-abi3-manylinux2014_x86_64.whl",
@@ -29,17 +29,17 @@ def test_each_target_gets_its_own_best_wheel_whatever_the_cache_was_filled_for(s
     }
 
 
-def test_a_filled_cache_needs_no_index(shelf, cache, monkeypatch):
-    shelf.add("tool")
-    pins = shelf.pins()
+def test_a_filled_cache_needs_no_index(index, cache, monkeypatch):
+    index.add("tool")
+    pins = index.pins()
     first = cache.fetch(pins, KNOWN["cp313"])
     monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
     assert cache.fetch(pins, KNOWN["cp313"]) == first
 
 
-def test_a_damaged_wheel_in_the_cache_is_fetched_again(shelf, cache):
-    shelf.add("tool")
-    pins = shelf.pins()
+def test_a_damaged_wheel_in_the_cache_is_fetched_again(index, cache):
+    index.add("tool")
+    pins = index.pins()
     path = cache.fetch(pins, KNOWN["cp313"])["tool"]
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -47,41 +47,41 @@ def test_a_damaged_wheel_in_the_cache_is_fetched_again(shelf, cache):
     assert sha256_file(cache.fetch(pins, KNOWN["cp313"])["tool"]) in pins[0].hashes
 
 
-def test_a_wheel_of_another_hash_is_refused_by_name(shelf, cache):
-    shelf.add("tool")
-    pins = [dataclasses.replace(pin, hashes=("0" * 64,)) for pin in shelf.pins()]
+def test_a_wheel_of_another_hash_is_refused_by_name(index, cache):
+    index.add("tool")
+    pins = [dataclasses.replace(pin, hashes=("0" * 64,)) for pin in index.pins()]
     with pytest.raises(KitError) as error:
         cache.fetch(pins, KNOWN["cp313"])
     assert "tool==1.0: the sha256 of the downloaded wheel is not in the lock" in str(error.value)
-    assert "do not use it" in str(error.value)
+    assert "do not use the wheel" in str(error.value)
     assert not list(cache.folder.glob("*.whl"))
 
 
-def test_a_pin_without_a_wheel_for_the_target_says_name_version_tag_and_what_to_do(shelf, cache):
-    shelf.add("plain")
-    shelf.add("tool", "3.1", tag="cp312-cp312-manylinux_2_28_x86_64")
+def test_a_pin_without_a_wheel_for_the_target_says_name_version_tag_and_what_to_do(index, cache):
+    index.add("plain")
+    index.add("tool", "3.1", tag="cp312-cp312-manylinux_2_28_x86_64")
     with pytest.raises(KitError) as error:
-        cache.fetch(shelf.pins(), KNOWN["cp313"])
+        cache.fetch(index.pins(), KNOWN["cp313"])
     assert "tool==3.1 has no wheel for cp313 on manylinux_2_28_x86_64 (kaggle-2026-10)" in str(error.value)
     assert "pin a release of tool that has one in requirements.in" in str(error.value)
 
 
-def test_an_index_out_of_reach_is_told_as_such(shelf, cache, monkeypatch):
-    shelf.add("tool")
+def test_an_index_out_of_reach_is_told_as_such(index, cache, monkeypatch):
+    index.add("tool")
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    with pytest.raises(KitError, match=r"cannot reach the package index to download tool==1\.0") as error:
-        cache.fetch(shelf.pins(), KNOWN["cp313"])
-    assert "pass --cache" in str(error.value)
+    with pytest.raises(KitError, match=r"index cannot be reached to download tool==1\.0") as error:
+        cache.fetch(index.pins(), KNOWN["cp313"])
+    assert "with --cache" in str(error.value)
 
 
-def test_a_cache_that_cannot_be_made_is_named(shelf, tmp_path):
-    shelf.add("tool")
+def test_a_cache_that_cannot_be_made_is_named(index, tmp_path):
+    index.add("tool")
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(KitError, match="cannot make the folder for downloads") as error:
-        WheelCache(tmp_path / "file" / "cache").fetch(shelf.pins(), KNOWN["cp313"])
-    assert "pass --cache" in str(error.value)
+    with pytest.raises(KitError, match="the folder for downloads cannot be made") as error:
+        WheelCache(tmp_path / "file" / "cache").fetch(index.pins(), KNOWN["cp313"])
+    assert "with --cache" in str(error.value)
 
 
 def test_a_real_wheel_comes_from_the_real_index(cache, repo_pins):

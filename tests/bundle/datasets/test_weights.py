@@ -57,7 +57,7 @@ def test_a_header_that_does_not_fit_the_file_is_refused_with_the_tensor(tmp_path
 def test_what_is_no_safetensors_at_all_is_refused(tmp_path, data):
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
-    with pytest.raises(KitError, match="not a whole safetensors file"):
+    with pytest.raises(KitError, match="not a complete safetensors file"):
         safetensors_header.check(path)
 
 
@@ -77,7 +77,7 @@ def test_a_damaged_file_gives_a_clear_error_or_is_one_safetensors_takes_too(
     try:
         safetensors_header.check(damaged)
     except KitError as error:
-        assert "not a whole safetensors file" in str(error)  # noqa: PT017 - either outcome is right
+        assert "not a complete safetensors file" in str(error)  # noqa: PT017 - either outcome is right
     else:
         try:
             with safe_open(damaged, "numpy") as file:

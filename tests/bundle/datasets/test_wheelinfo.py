@@ -7,8 +7,8 @@ from kit.errors import KitError
 from kit.local.targets import marker_environment
 
 
-def test_a_wheel_says_its_name_version_tags_licence_and_needs(shelf):
-    path = shelf.add(
+def test_a_wheel_says_its_name_version_tags_licence_and_needs(index):
+    path = index.add(
         "Some-Tool", "2.0", ['old ; python_version < "3.12"', "new>=1"], tag="cp38-abi3-manylinux2014_x86_64"
     )
     info = wheelinfo.read(path)
@@ -18,8 +18,8 @@ def test_a_wheel_says_its_name_version_tags_licence_and_needs(shelf):
     assert [item.name for item in info.needs(marker_environment("3.11"))] == ["old", "new"]
 
 
-def test_needs_of_an_extra_count_only_when_it_is_asked_for(shelf):
-    info = wheelinfo.read(shelf.add("tool", requires=['web ; extra == "http" and python_version >= "3.12"']))
+def test_needs_of_an_extra_count_only_when_it_is_asked_for(index):
+    info = wheelinfo.read(index.add("tool", requires=['web ; extra == "http" and python_version >= "3.12"']))
     assert info.needs(marker_environment("3.13")) == []
     assert [item.name for item in info.needs(marker_environment("3.13"), ["http"])] == ["web"]
     assert info.needs(marker_environment("3.11"), ["http"]) == []
@@ -42,23 +42,23 @@ def rewritten(path, **fields):
         ({}, "not stated"),
     ],
 )
-def test_the_licence_is_named_as_briefly_as_the_metadata_allows(shelf, fields, licence):
-    path = rewritten(shelf.add("tool"), Name="tool", **fields)
+def test_the_licence_is_named_as_briefly_as_the_metadata_allows(index, fields, licence):
+    path = rewritten(index.add("tool"), Name="tool", **fields)
     assert wheelinfo.read(path).licence.strip() == licence
 
 
-def test_what_is_no_wheel_is_named(shelf):
-    damaged = shelf.folder / "tool-1.0-py3-none-any.whl"
+def test_what_is_no_wheel_is_named(index):
+    damaged = index.folder / "tool-1.0-py3-none-any.whl"
     damaged.write_bytes(b"PK")
     with pytest.raises(KitError, match="not a usable wheel") as error:
         wheelinfo.read(damaged)
     assert damaged.name in str(error.value)
-    empty = shelf.folder / "empty-1.0-py3-none-any.whl"
+    empty = index.folder / "empty-1.0-py3-none-any.whl"
     zipfile.ZipFile(empty, "w").close()
-    with pytest.raises(KitError, match="wheel without METADATA"):
+    with pytest.raises(KitError, match="the wheel has no METADATA"):
         wheelinfo.read(empty)
-    odd = rewritten(shelf.folder / "tool-1.0-py3-none-any.whl", Requires_Dist="???")
+    odd = rewritten(index.folder / "tool-1.0-py3-none-any.whl", Requires_Dist="???")
     with pytest.raises(KitError, match="not a usable wheel"):
         wheelinfo.read(odd)
     with pytest.raises(KitError, match="not a usable wheel"):
-        wheelinfo.read(shelf.folder / "tool.whl")
+        wheelinfo.read(index.folder / "tool.whl")

@@ -110,7 +110,7 @@ def test_two_pins_of_one_name_for_one_python_are_refused():
 
 
 def test_a_missing_lock_says_how_to_make_it(tmp_path):
-    with pytest.raises(KitError, match="cannot read the lock") as error:
+    with pytest.raises(KitError, match="the lock cannot be read") as error:
         lockfile.load(tmp_path / "requirements.lock")
     assert "python -m bundle lock" in str(error.value)
 
