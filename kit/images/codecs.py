@@ -1,7 +1,8 @@
-"""Decoding one strip or tile of a page.
+"""Decode one strip or tile of a page.
 
-Codecs that know bytes only (deflate, LZW, packbits, zstd) decode straight into the array where the samples
-are wanted, predictors are undone there. Codecs of images (JPEG and its like) are left to tifffile.
+Codecs of bytes (deflate, LZW, packbits, zstd) decode directly into the array where the samples are wanted,
+and predictor 2 is undone there: each sample is stored as its difference to the one before it in its row. The
+8-bit row 10 12 11 is stored as 10 2 255 (-1 modulo 256). tifffile decodes all others (JPEG and its like).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _BYTE_CODECS = {
 }
 """TIFF's compression -> imagecodecs' function."""
 _MOST = {RAW: 2, 5: 3000, 8: 1040, 32773: 64, 32946: 1040}
-"""TIFF's compression -> decoded bytes that a stored byte can stand for, rounded up."""
+"""TIFF's compression -> most decoded bytes per stored byte, rounded up."""
 _MOST_OF_OTHERS = 1 << 15
 _DEFLATE, _LZW, _JPEG = (8, 32946), 5, 7
 _BLACK_IS_ZERO, _RGB = 1, 2
@@ -44,9 +45,9 @@ _CHUNK = 4 << 20
 _CACHED = 1 << 18
 """Bytes that stay in a processor's cache between two passes over them."""
 _SPARE = 16
-"""Chunks and blocks of rows after which written memory is given back."""
+"""Written memory is given back after so many chunks or blocks of rows."""
 _REUSED = 8 << 20
-"""Decoded bytes up to which a thread keeps the memory for the next segment."""
+"""A thread keeps memory of up to so many decoded bytes for the next segment."""
 _DAMAGED = "the file is damaged: copy or download it again"
 
 
@@ -56,8 +57,8 @@ class OpenFile:
 
     Attributes:
         path: for messages.
-        descriptor: of the open file.
-        mapped: all of it.
+        descriptor: descriptor of the open file.
+        mapped: the complete file, mapped.
         byteorder: "little" or "big".
     """
 
@@ -100,10 +101,10 @@ class Codec:
     Attributes:
         page: its tags.
         dtype: of the decoded samples, in the machine's byte order.
-        shape: rows, columns and channels of a whole segment, also where the image's edge cuts it.
+        shape: rows, columns and channels of a complete segment, also where the image's border cuts it.
 
     Raises:
-        KitError: the library that the compression needs is missing or does not know the page.
+        KitError: the library for the compression is missing or cannot read the page.
     """
 
     def __init__(self, file: OpenFile, page: Page, plane: int) -> None:
@@ -121,22 +122,22 @@ class Codec:
         self._unpack = self._of_bytes() if self._by_bytes else self._of_images()
 
     def stored(self, number: int) -> tuple[int, int]:
-        """Offset and stored bytes of a segment of this plane; no bytes where it was never written."""
+        """Return offset and stored bytes of a segment of this plane; 0 bytes if it was never written."""
         offset, count = self.page.offsets[self._first + number], self.page.byte_counts[self._first + number]
         return offset, count if offset else 0
 
     def rows_of(self, number: int) -> int:
-        """How many rows of a segment lie within the image."""
+        """Return how many rows of a segment lie within the image."""
         top = number // self.page.grid[1] * self.page.segment[0]
         return min(self.page.segment[0], self.page.height - top)
 
     def decode(self, number: int, *, keep: bool = True) -> Samples:
-        """The samples of a segment, at least the part within the image, (rows, columns, channels).
+        """Return the samples of a segment, at least its part within the image, (rows, columns, channels).
 
         Args:
-            number: of the segment.
-            keep: if not, the array is good until this thread decodes the next segment: large arrays cost
-                more to get from the system than some codecs take to fill them.
+            number: number of the segment.
+            keep: if False, the array is valid until this thread decodes its next segment. Getting new memory
+                from the system can take longer than decoding.
 
         Raises:
             KitError: it cannot be decoded.
@@ -145,7 +146,7 @@ class Codec:
         if count and not self._by_bytes:
             try:
                 return self._unpack(self._read(offset, count), self._first + number)
-            except Exception as error:  # codecs raise classes of their own besides RuntimeError, ValueError
+            except Exception as error:  # codecs raise classes of their own, too
                 raise self._damaged(number, error) from error
         size = math.prod(self.shape) * self.dtype.itemsize
         memory = np.empty(size, np.uint8) if keep or size > _REUSED else self._buffer("pixels", size)
@@ -154,14 +155,14 @@ class Codec:
         return pixels_HWC
 
     def decode_into(self, number: int, out_HWC: Samples, spare: Callable[[], None] | None = None) -> None:
-        """Decode a segment to where its samples are wanted.
+        """Decode a segment into an array.
 
         Args:
-            number: of the segment.
-            out_HWC: contiguous, of `shape`; rows outside the image are left as they come.
-            spare: for segments of gigabytes in a mapped file: keep memory small rather than be quick, and
-                call this now and then to give back what was written. Only deflate is decoded bit by bit; all
-                other codecs fill the mapped file at once.
+            number: number of the segment.
+            out_HWC: contiguous, of `shape`; rows outside the image have any values.
+            spare: for segments of gigabytes in a mapped file. It is called from time to time and gives back
+                the memory written so far. Deflate is decoded in parts; all other codecs fill the mapped file
+                at once.
 
         Raises:
             KitError: it cannot be decoded.
@@ -189,9 +190,9 @@ class Codec:
                 size = len(self._unpack(memoryview(self._mapped)[offset : offset + count], flat))
             needed = rows * out_HWC[0].nbytes
             if size < needed:
-                raise ValueError(f"it holds {size} bytes instead of {needed}")  # noqa: TRY301  # told below
+                raise ValueError(f"it holds {size} bytes instead of {needed}")  # noqa: TRY301  # reported below
             self._undo(out_HWC[:rows], spare)
-        except Exception as error:  # codecs raise classes of their own besides RuntimeError, ValueError, ...
+        except Exception as error:  # codecs raise classes of their own, too
             raise self._damaged(number, error) from error
 
     def _lzw_head(self, count: int, out_HWC: Samples) -> bytes:
@@ -200,17 +201,17 @@ class Codec:
         return lzw.head(count, out_HWC, self.page.predictor, self._byteorder)
 
     def _read(self, offset: int, count: int, head: bytes = b"") -> memoryview:
-        """Stored bytes behind others; good until this thread reads the next ones."""
+        """Return `head` and stored bytes behind it; valid until this thread reads the next ones."""
         data = self._buffer("stored", len(head) + count).data
         data[: len(head)] = head
         size = len(head)
-        # A call gives 2 GiB at most, and less where a network's file system sees fit.
+        # One call reads at most 2 GiB; on a network's file system maybe less.
         while got := os.preadv(self._descriptor, [data[size:]], offset + size - len(head)):
             size += got
         return data[:size]
 
     def _buffer(self, name: str, size: int) -> NDArray[np.uint8]:
-        """So many bytes of memory of this thread, which are used again."""
+        """Return memory of this thread that is used again and again."""
         held: NDArray[np.uint8] | None = getattr(self._own, name, None)
         if held is None or len(held) < size:
             held = np.empty(size, np.uint8)
@@ -218,7 +219,7 @@ class Codec:
         return held[:size]
 
     def _undo(self, pixels_HWC: Samples, spare: Callable[[], None] | None) -> None:
-        """From differences in the file's byte order to samples, in place, in blocks that fit a cache."""
+        """Swap bytes and undo the predictor in place, in blocks that fit the processor's cache."""
         if not self._swap and self.page.predictor == 1:
             return
         block = max(1, _CACHED // pixels_HWC[0].nbytes)
@@ -238,7 +239,7 @@ class Codec:
             raise _missing("imagecodecs", self.path, error) from error
         self._delta: Any = imagecodecs.delta_decode
         decode = getattr(imagecodecs, _BYTE_CODECS[self.page.compression])
-        # Not `self` below: in a circle of references, the mapped file would outlive the slide.
+        # `self` must not be used below: in a circle of references, the mapped file would outlive the slide.
         checked = self.page.compression in _DEFLATE
 
         def unpack(data: memoryview, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -247,8 +248,8 @@ class Codec:
             except Exception:  # classes of imagecodecs' own
                 if not checked:
                     raise
-                # Some writers store more than the image needs. libtiff takes what it needs, and so do we
-                # where a checksum tells that from damage.
+                # Some writers store more bytes than the image needs. As libtiff does, take the needed ones,
+                # if a checksum shows that the data is not damaged.
                 held = np.frombuffer(decode(data), np.uint8)[: len(out)]
                 filled = out[: len(held)]
                 np.copyto(filled, held)
@@ -270,11 +271,11 @@ class Codec:
                 codec = TiffPage(tiff, index=self.page.index)
                 if self.page.compression == _JPEG:
                     self._name_colours(codec)
-                # Looked up now: tifffile reads from its own open file while it makes this function.
+                # Make the function now: tifffile reads from its open file to make it.
                 decode = codec.decode
-                # tifffile's names for what the pieces of a JPEG share.
+                # tifffile's names for what all segments of a JPEG share.
                 tables = {"jpegtables": codec.jpegtables, "jpegheader": codec.jpegheader}
-        except Exception as error:  # whatever nonsense in the tags leads to, a TypeError for one
+        except Exception as error:  # damaged tags lead to errors of any class
             raise KitError(f"TIFF cannot be decoded: {error}", where=self.path, fix=_DAMAGED) from error
 
         def unpack(data: bytes, number: int) -> Samples:
@@ -284,10 +285,10 @@ class Codec:
         return unpack
 
     def _name_colours(self, codec: Any) -> None:
-        """Correct what tifffile concludes of the colours in a JPEG, to what libtiff reads and writes.
+        """Correct the colour space that tifffile assumes for a JPEG to what libtiff reads and writes.
 
-        A plane of its own is gray, whatever the page's colour space. Three interleaved samples are never
-        YCbCr unless the page or a JFIF marker says so, also where the page calls them levels of black.
+        A plane of one channel is gray, whatever the page's colour space. Three interleaved samples are YCbCr
+        only if the page or a JFIF marker says so, even if the page calls them "black is zero".
         """
         if self.page.channels == 1:
             codec.photometric = _BLACK_IS_ZERO
@@ -295,7 +296,7 @@ class Codec:
             codec.photometric, codec.extrasamples = _RGB, ()
 
     def _inflated(self, offset: int, left: int) -> Iterator[bytes]:
-        """What a deflated segment holds, a few MiB at a time, to its very end, where the checksum is."""
+        """Yield a deflated segment, a few MiB at a time, to its end, where the checksum is."""
         inflater = zlib.decompressobj()
         while left and not inflater.eof:
             data = os.pread(self._descriptor, min(_CHUNK, left), offset)
@@ -315,7 +316,7 @@ class Codec:
 
 
 def _fill(flat: NDArray[np.uint8], chunks: Iterator[bytes], spare: Callable[[], None]) -> int:
-    """Copy chunks behind each other as far as there is room; how many bytes there were."""
+    """Copy chunks one after another while there is room; return how many bytes all of them have."""
     size = 0
     for number, chunk in enumerate(chunks):
         part = np.frombuffer(chunk, np.uint8)[: max(0, len(flat) - size)]

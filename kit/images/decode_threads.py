@@ -1,4 +1,4 @@
-"""Work shared among threads, for decoders that release the interpreter's lock."""
+"""Share work among threads, for decoders that release the interpreter's lock."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _MOST = 8
-"""Threads beyond would wait for memory, and each holds decoded pixels."""
+"""Most threads: more would wait for memory, and each one holds decoded pixels."""
 
 
 def processors() -> int:
-    """How many threads are worth starting here."""
+    """Return how many threads are worth starting on this machine."""
     return min(_MOST, len(os.sched_getaffinity(0)))
 
 
 def for_each(work: Callable[[T], None], items: Iterable[T], threads: int) -> None:
-    """Call `work` on every item, in this thread and others; return when all calls have.
+    """Call `work` with every item, in this thread and others; return when all calls have returned.
 
-    The threads live no longer than the call, so that nothing is left over when a process forks.
+    The other threads end with this call, so that no thread is left when the process forks.
 
     Args:
-        work: releases the interpreter's lock most of the time.
+        work: a function that releases the interpreter's lock most of the time.
         items: taken in their order.
-        threads: at most so many, this one included.
+        threads: most threads, this one included.
 
     Raises:
-        Exception: the first that a call raised; items not begun by then are left out.
+        Exception: the first exception of a call; items that no thread has begun by then are left out.
     """
     waiting = deque(items)
     helpers = min(threads, len(waiting)) - 1

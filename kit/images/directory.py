@@ -1,6 +1,15 @@
-"""The tags of a TIFF's pages, read with the standard library alone.
+"""Read the tags of a TIFF's pages with the standard library alone.
 
-Classic TIFF and BigTIFF, both byte orders (TIFF 6.0; BigTIFF design, 2007).
+A TIFF begins with its byte order (II or MM), 42 (43 in a BigTIFF) and the offset of the first directory. A
+directory is a count of tags, the tags, and the offset of the next directory, 0 after the last. A tag has 12
+bytes (20 in a BigTIFF): its number, a type, how many values, and the values, or their offset if they need
+more than 4 bytes (8 in a BigTIFF):
+
+    00 01   03 00   01 00 00 00   61 00 00 00     256 ImageWidth, 16 bits, one value: 97
+    11 01   04 00   05 00 00 00   20 03 00 00     273 StripOffsets, 32 bits, five values, which stand at byte
+    800
+
+(TIFF 6.0; BigTIFF design, 2007.)
 """
 
 from __future__ import annotations
@@ -17,13 +26,13 @@ COPY_AGAIN = "copy or download the file again and compare its size with the orig
 
 _MAX_PAGES = 10_000
 _MAX_TEXT = 4096
-"""Bytes of a description that are looked at; whole OME documents are not needed."""
+"""Bytes of a description that are read: an OME document is long and not needed."""
 RAW = 1
 """TIFF's number for pixels that are not compressed."""
 _SIZES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}
-"""Bytes of an integer field type."""
+"""Type of a tag -> bytes of one value."""
 _LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-"""The same types for `struct`."""
+"""Type of a tag -> its letter for `struct`."""
 _ASCII = 2
 
 
@@ -53,7 +62,7 @@ class Page:
         largest_sample: what the file says no sample exceeds, None if it says nothing.
         unwritten: value of all samples in segments that were never written (GDAL's nodata, if it is one
             that samples can have).
-        description: the first characters of it.
+        description: its first characters.
     """
 
     index: int
@@ -89,7 +98,7 @@ class Page:
         return 1 if self.planar else self.samples
 
     def contiguous_from(self, plane: int) -> int | None:
-        """Where a plane starts in the file if its rows lie there one behind the other, else None.
+        """Return where a plane starts in the file, if its rows lie there one after another, else None.
 
         Args:
             plane: 0 unless the page is planar.
@@ -111,7 +120,7 @@ class Page:
 
 
 class Directory:
-    """Walks the chain of image file directories of an open file, and the subdirectories of each."""
+    """Reads the image file directories of an open file, and the subdirectories of each."""
 
     def __init__(self, path: Path, stream: BinaryIO, size: int) -> None:
         self.path, self.stream, self.size = path, stream, size
@@ -129,10 +138,10 @@ class Directory:
         self.first = int.from_bytes(start[8:16] if self.big else start[4:8], self._byteorder)
 
     def pages(self) -> list[Page]:
-        """Every page of the chain, each followed by its subdirectories.
+        """Return every page of the file, each followed by its subdirectories.
 
         Raises:
-            KitError: the tags are cut short or nonsense.
+            KitError: the tags are cut short or make no sense.
         """
         pages: list[Page] = []
         seen: set[int] = set()
@@ -145,7 +154,7 @@ class Directory:
             tags, after = self._tags(offset)
             pages.append(self._page(len(pages), offset, tags))
             if below:
-                # Each subdirectory is listed; some writers chain them to each other besides.
+                # All subdirectories are listed. Some writers chain them, too, which is ignored.
                 below.pop()
             else:
                 following = after
@@ -156,7 +165,7 @@ class Directory:
         return pages
 
     def _tags(self, offset: int) -> tuple[dict[int, tuple[int, int, bytes]], int]:
-        """Tag number -> (type, count, its value or where that is), and the next directory's offset."""
+        """Return tag number -> (type, count, bytes of value or offset), and the next directory's offset."""
         count_size, entry, field = (8, 20, 8) if self.big else (2, 12, 4)
         count = int.from_bytes(self._at(offset, count_size), self._byteorder)
         body = self._at(offset + count_size, count * entry + field)
@@ -205,7 +214,7 @@ class Directory:
         )
         segments = math.prod(page.grid) * (samples if page.planar else 1)
         if not page.byte_counts and not tiled and page.compression == RAW:
-            # Old writers leave the sizes of raw strips out: they follow from the image's.
+            # Old writers leave out the stored sizes of raw strips: they follow from the image's size.
             row_bytes, strips = width * page.channels * page.bits // 8, page.grid[0]
             rows = [min(segment[0], height - number % strips * segment[0]) for number in range(segments)]
             page = replace(page, byte_counts=tuple(count * row_bytes for count in rows))
@@ -218,7 +227,7 @@ class Directory:
         return page
 
     def _values(self, tag: tuple[int, int, bytes]) -> tuple[int, ...]:
-        """A tag's integers; empty for other types."""
+        """Return the integers of a tag; none for other types."""
         kind, count, inline = tag
         if kind not in _LETTERS:
             return ()
@@ -229,7 +238,7 @@ class Directory:
         return struct.unpack(f"{self.order}{count}{_LETTERS[kind]}", data[:length])
 
     def _text(self, tag: tuple[int, int, bytes]) -> str:
-        """The beginning of a tag's text; empty for other types."""
+        """Return the beginning of a tag's text; empty for other types."""
         kind, count, inline = tag
         if kind != _ASCII:
             return ""

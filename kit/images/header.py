@@ -1,7 +1,11 @@
-"""Which image a TIFF holds, whether it is whole, and whether it can be used; standard library only.
+"""Find the full-resolution image of a TIFF and check it; standard library only.
 
-The supervisor on Kaggle needs image sizes before anything is installed, and a reader wants to know what is
-wrong with a file before it decodes the first pixel.
+The supervisor on Kaggle needs image sizes before anything is installed, and a faulty file has to be reported
+before its first pixel is decoded. Examples of files and the pages that make up their image:
+
+    0: 20000 x 30000 RGB, 1: 5000 x 7500 RGB        page 0, the largest ("chunky" or "planar")
+    0: 512 x 700 RGB (thumbnail), 1: 20000 x 30000  page 1
+    0, 1, 2: 20000 x 30000, one channel each        pages 0, 1 and 2 as red, green and blue ("pages")
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ COMPRESSIONS = {
     50001: "webp",
 }
 _RAW_COLOUR = (33003,)
-"""Compressions whose decoders hand over YCbCr whatever the page says of its colour."""
+"""Compressions whose decoders return YCbCr, whatever the page says of its colours."""
 PHOTOMETRICS = {
     0: "white is zero",
     1: "black is zero",
@@ -52,16 +56,16 @@ class TiffHeader:
         path: the file.
         height: rows.
         width: columns.
-        channels: samples a pixel over all its pages, alpha included.
-        bits: bits a channel, as stored.
-        significant_bits: of them, as the file's largest sample value says; all where it says nothing.
+        channels: samples per pixel over all its pages, alpha included.
+        bits: stored bits per channel.
+        significant_bits: bits of the largest sample value that the file names; `bits` if it names none.
         sample_format: "uint", "int" or "float".
-        layout: "chunky" RGBRGB..., "planar" one plane a channel in one page, "pages" one page a channel.
+        layout: "chunky" RGBRGB..., "planar" one plane per channel in one page, "pages" one page per channel.
         compression: its name, or TIFF's number.
         photometric: its name, or TIFF's number.
         byteorder: "little" or "big".
         parts: the pages that make up this image.
-        others: colour images of the same size that the file holds besides.
+        others: number of other colour images of the same size in the file.
     """
 
     path: Path
@@ -82,13 +86,12 @@ class TiffHeader:
 def read_header(path: Path) -> TiffHeader:
     """Read the tags of a TIFF and find its full-resolution image.
 
-    That is the largest page not marked as a reduced copy; or, where there are several single-channel pages of
-    that size, all of them, one a channel. Subdirectories (SubIFDs) count as pages, and so do planes that lie
-    behind the only page without pages of their own. Whether the pixels can be used as 8-bit RGB
-    `require_rgb8` tells.
+    It is the largest page that is not marked as a reduced copy. If that page has one channel, all pages of
+    its size belong to the image, one per channel. Subdirectories (SubIFDs) count as pages, and so do planes
+    that lie behind the only page. `require_rgb8` checks whether the pixels can be used as 8-bit RGB.
 
     Raises:
-        KitError: missing, empty, not a TIFF, or cut short (tags or pixels).
+        KitError: the file is missing, empty, no TIFF, or cut short (tags or pixels).
     """
     try:
         size = path.stat().st_size
@@ -101,21 +104,22 @@ def read_header(path: Path) -> TiffHeader:
 
 
 def require_rgb8(header: TiffHeader) -> list[str]:
-    """Make sure that the pixels can be used as 8-bit RGB.
+    """Check that the pixels can be used as 8-bit RGB.
 
-    16-bit samples are cut to the upper 8 of their significant bits: `value >> (significant_bits - 8)`. The
-    rule looks at tags, never at pixels, so that it is the same for every image of a scanner, training and
-    test. Only the width of the file's largest sample value counts; stretching to the value itself would give
-    every image a contrast of its own.
+    16-bit samples are cut to the upper 8 of their significant bits: `value >> (significant_bits - 8)`. A file
+    whose largest sample value is 4095 has 12 significant bits, so 4095 becomes 4095 >> 4 = 255. One whose
+    largest value is 3000 has 12, too: stretching to the value itself would give every image its own contrast.
+    The rule uses tags and not pixels, so that it is the same for every image of a scanner, in training and
+    test.
 
     Grayscale, palette and CMYK are refused although formulas exist: networks for stained tissue are trained
-    in colour, so a single channel is a lost one or another file (a mask), and CMYK needs its ink profile.
+    in colour. A single channel is one of several, or another file (a mask), and CMYK needs its ink profile.
 
     Returns:
-        What will be left out, cut or assumed, a sentence each.
+        What is left out, cut or assumed, one sentence each.
 
     Raises:
-        KitError: other depth, sample format, channel count or colour space; says how to convert.
+        KitError: depth, sample format, number of channels or colour space is another; says how to convert.
     """
     shape = f"{header.height} x {header.width}"
     convert = "convert it to 8-bit RGB first (and the same way for every image, training and test)"
@@ -123,7 +127,7 @@ def require_rgb8(header: TiffHeader) -> list[str]:
         raise KitError(
             f"image holds {header.bits}-bit {header.sample_format} samples, needed are 8-bit unsigned ones",
             where=header.path,
-            fix=convert + "; which range maps to 0..255 is yours to decide",
+            fix=convert + ", and decide which range becomes 0..255",
         )
     if header.channels not in (3, 4):
         held = {1: "grayscale or palette"}.get(header.channels, f"{header.channels} channels")
@@ -132,7 +136,7 @@ def require_rgb8(header: TiffHeader) -> list[str]:
         )
     usable = {"RGB", "black is zero"}
     if header.compression == "jpeg" and header.layout == "chunky":
-        usable |= {"YCbCr"}  # whose decoder makes RGB of all three samples of a pixel together
+        usable |= {"YCbCr"}  # its decoder makes RGB of the three samples of a pixel
     raw_colour = header.parts[0].compression in _RAW_COLOUR
     if header.photometric not in usable or raw_colour:
         colour = "YCbCr" if raw_colour else header.photometric
@@ -154,26 +158,26 @@ def _notes(header: TiffHeader) -> list[str]:
         notes.append("its fourth channel (alpha) is left out")
     if (orientation := header.parts[0].orientation) != 1:
         notes.append(
-            f"its orientation (TIFF's number {orientation}) is passed over: rows and columns stay as stored"
+            f"its orientation (TIFF's number {orientation}) is ignored: rows and columns stay as stored"
         )
     if header.bits == 16:
-        told = "" if header.significant_bits == 16 else f", {header.significant_bits} of them significant"
-        notes.append(f"its samples of 16 bits{told} are cut to 8: value >> {header.significant_bits - 8}")
+        known = "" if header.significant_bits == 16 else f", {header.significant_bits} of them significant"
+        notes.append(f"its samples of 16 bits{known} are cut to 8: value >> {header.significant_bits - 8}")
     return notes
 
 
 def _image_of(path: Path, directory: Directory) -> TiffHeader:
-    """The full-resolution image among a file's pages, its pixels checked to lie within the file."""
+    """Return the full-resolution image of a file's pages; check that its pixels lie within the file."""
     pages = pages_of(path, directory)
     full = [page for page in pages if not page.reduced] or pages
     largest = max(full, key=lambda page: page.height * page.width)
-    alike = [page for page in full if _kind(page) == _kind(largest)]
-    # One channel a page: every such page belongs to the image.
+    alike = [page for page in full if _form(page) == _form(largest)]
+    # One channel per page: every such page belongs to the image.
     parts = alike if largest.samples == 1 else [largest]
     for page in parts:
         _check_pixels(path, page, directory.size)
     channels = sum(page.samples for page in parts)
-    told = [page.largest_sample.bit_length() for page in parts if page.largest_sample is not None]
+    depths = [page.largest_sample.bit_length() for page in parts if page.largest_sample is not None]
     layout: Layout = "pages" if len(parts) > 1 else "planar" if largest.planar else "chunky"
     return TiffHeader(
         path=path,
@@ -181,7 +185,7 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
         width=largest.width,
         channels=channels,
         bits=largest.bits,
-        significant_bits=min(max(8, *told), largest.bits) if told else largest.bits,
+        significant_bits=min(max(8, *depths), largest.bits) if depths else largest.bits,
         sample_format={1: "uint", 2: "int", 3: "float"}.get(largest.sample_format, "unknown"),
         layout=layout,
         compression=COMPRESSIONS.get(largest.compression, f"number {largest.compression}"),
@@ -192,7 +196,7 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
     )
 
 
-def _kind(page: Page) -> tuple[int, ...]:
+def _form(page: Page) -> tuple[int, ...]:
     return page.height, page.width, page.bits, page.samples, page.sample_format
 
 

@@ -1,7 +1,9 @@
-"""Planes that lie behind the only page of a TIFF and have no pages of their own.
+"""Find planes that lie behind the only page of a TIFF and have no pages of their own.
 
-ImageJ writes files that way (always above 4 GiB), and so does tifffile when asked to: one directory, all
-planes behind each other, and their number only in the description.
+ImageJ writes such files (always above 4 GiB), and tifffile does with `truncate=True`: one directory, all
+planes one after another, and their number only in the description. A page of 100 x 80 8-bit pixels at byte
+300 with the description "ImageJ=1.53 / images=3 / channels=3" (one per line) has planes at the bytes 300,
+8300 and 16300.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ _AXES = ("channels", "slices", "frames")
 
 
 def pages_of(path: Path, directory: Directory) -> list[Page]:
-    """The pages of a file; a lone one with planes behind it is given as so many pages.
+    """Return the pages of a file; a single page with planes behind it becomes one page per plane.
 
     Raises:
-        KitError: the tags are cut short or nonsense, or the file ends before the planes that it announces.
+        KitError: the tags are cut short or make no sense, or the file ends before the planes that it
+            announces.
     """
     pages = directory.pages()
     first = pages[0]
@@ -53,7 +56,7 @@ def pages_of(path: Path, directory: Directory) -> list[Page]:
 
 
 def _announced(page: Page) -> int:
-    """How many planes the description of a page tells of; 1 if it tells nothing."""
+    """Return how many planes the description of a page announces; 1 if it announces none."""
     if page.description.startswith("ImageJ="):
         told = {
             key: int(value)
@@ -66,4 +69,4 @@ def _announced(page: Page) -> int:
             return 1
         return math.prod(map(int, told["shape"])) // (page.height * page.width)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        return 1  # somebody else's JSON, or none
+        return 1  # no JSON, or none of tifffile

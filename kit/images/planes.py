@@ -1,7 +1,19 @@
-"""One stored plane of a slide (or all of them interleaved) as an array that is not all in memory.
+"""One stored plane of a slide (or all planes, interleaved) as an array that is never in memory at once.
 
-Segments are strips or tiles. Three kinds, by what the file allows: mapped (raw), decoded when a window
-touches them, or, where one segment is a large part of a slide, decoded once to a scratch file and mapped.
+A plane is cut into segments: strips as wide as the image, or tiles. The segments of 100 rows x 250 columns
+with tiles of 64 x 128, and a band of the rows 50..80, which touches all four:
+
+        0      128     250
+      0 +-------+-------+
+        |   0   |   1   |
+     50 |=======|=======|      rows 50..64 of segments 0 and 1: used in part, kept for the next band
+     64 +-------+-------+
+        |   2   |   3   |      rows 64..80 of segments 2 and 3: used in part, kept
+    100 +-------+-------+
+
+Where segments come from depends on the file: raw ones are mapped (`MappedSegments`), compressed ones are
+decoded when a band touches them (`DecodedSegments`) or, if one is a large part of a slide, decoded once into
+a scratch file, which is mapped (`ScratchSegments`).
 """
 
 from __future__ import annotations
@@ -23,10 +35,11 @@ from kit.images.codecs import Codec, OpenFile, Samples, require_plausible
 from kit.images.directory import COPY_AGAIN, RAW, Page
 
 _BLOCK_BYTES = 1 << 20
+"""Bytes of mapped rows that are best read at once."""
 
 
 class Segments(ABC):
-    """Where the segments of a plane come from.
+    """Source of the segments of a plane.
 
     Attributes:
         page: the plane's tags.
@@ -36,34 +49,34 @@ class Segments(ABC):
         self.page = page
 
     @abstractmethod
-    def get(self, number: int, *, whole: bool) -> Samples:
-        """Samples of a segment, at least the part within the image, (rows, columns, channels).
+    def get(self, number: int, *, complete: bool) -> Samples:
+        """Return the samples of a segment, at least its part within the image, (rows, columns, channels).
 
         Args:
-            number: of the segment.
-            whole: all of it is used at once, so that it need not be kept; the array is good until this
-                thread asks for the next segment.
+            number: number of the segment.
+            complete: all of it is used now, so that it need not be kept. The array is valid until this thread
+                asks for the next segment.
 
         Raises:
             KitError: it cannot be decoded.
         """
 
-    def pending(self, numbers: list[int]) -> list[int]:  # noqa: ARG002  # for those that prepare something
-        """Those of the segments that `prepare` has to be called for before `get`."""
+    def pending(self, numbers: list[int]) -> list[int]:  # noqa: ARG002  # a subclass may prepare segments
+        """Return those of the segments that need `prepare` before `get`."""
         return []
 
-    def prepare(self, number: int) -> None:  # noqa: B027  # for those that prepare something
-        """Do what is done once for a segment; `KitError` if it cannot be decoded."""
+    def prepare(self, number: int) -> None:  # noqa: B027  # a subclass may prepare segments
+        """Do the work that is done once for a segment; `KitError` if it cannot be decoded."""
 
-    def forget(self, top: int) -> None:  # noqa: B027  # for those that keep something
-        """Drop what is kept and lies wholly above a row."""
+    def forget(self, top: int) -> None:  # noqa: B027  # a subclass may keep segments
+        """Drop kept segments that lie completely above a row."""
 
-    def release(self) -> None:  # noqa: B027  # for those that are mapped
-        """Let the system have the memory of mapped pages; they are read again if need be."""
+    def release(self) -> None:  # noqa: B027  # a subclass may be mapped
+        """Give the memory of mapped pages back to the system; it reads them again when they are needed."""
 
 
 class MappedSegments(Segments):
-    """Raw segments where they lie in the file.
+    """Raw segments, mapped where they lie in the file.
 
     Args:
         file: the open file.
@@ -78,7 +91,7 @@ class MappedSegments(Segments):
         order = "<" if file.byteorder == "little" else ">"
         self._dtype = np.dtype(f"{order}u{page.bits // 8}")
 
-    def get(self, number: int, *, whole: bool) -> Samples:  # noqa: ARG002  # nothing is kept anyway
+    def get(self, number: int, *, complete: bool) -> Samples:  # noqa: ARG002  # nothing is kept
         """See `Segments`."""
         page = self.page
         rows = page.segment[0]
@@ -101,11 +114,11 @@ class MappedSegments(Segments):
 
 
 class DecodedSegments(Segments):
-    """Segments decoded when they are asked for; those used in part are kept until a window lies below them.
+    """Segments decoded when they are asked for; one used in part is kept until a band lies below it.
 
     Args:
-        codec: decodes one.
-        budget: bytes of samples to keep; the last one is kept in any case.
+        codec: decodes a segment.
+        budget: bytes of samples to keep; the last segment is kept in any case.
     """
 
     def __init__(self, codec: Codec, budget: int) -> None:
@@ -114,15 +127,15 @@ class DecodedSegments(Segments):
         self._kept: OrderedDict[int, Samples] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, number: int, *, whole: bool) -> Samples:
+    def get(self, number: int, *, complete: bool) -> Samples:
         """See `Segments`."""
         with self._lock:
             segment = self._kept.get(number)
             if segment is not None:
                 self._kept.move_to_end(number)
                 return segment
-        segment = self._codec.decode(number, keep=not whole)
-        if not whole:
+        segment = self._codec.decode(number, keep=not complete)
+        if not complete:
             with self._lock:
                 self._held += segment.nbytes if number not in self._kept else 0
                 self._kept[number] = segment
@@ -139,11 +152,13 @@ class DecodedSegments(Segments):
 
 
 class ScratchSegments(Segments):
-    """Segments decoded once, each when first asked for, into a nameless file that vanishes with the process.
+    """Segments decoded once, each when it is first asked for, into a file without a name.
+
+    The file disappears when the process ends.
 
     Args:
-        codec: decodes one.
-        folder: where the file is put; the system's temporary folder when None.
+        codec: decodes a segment.
+        folder: folder of the file; the system's temporary folder if None.
     """
 
     def __init__(self, codec: Codec, folder: Path | None) -> None:
@@ -155,7 +170,7 @@ class ScratchSegments(Segments):
         self._turns: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def get(self, number: int, *, whole: bool) -> Samples:  # noqa: ARG002  # all are kept
+    def get(self, number: int, *, complete: bool) -> Samples:  # noqa: ARG002  # all are kept
         """See `Segments`."""
         codec = self._codec
         count = math.prod(codec.shape)
@@ -167,16 +182,16 @@ class ScratchSegments(Segments):
 
     def prepare(self, number: int) -> None:
         """See `Segments`."""
-        # Differences are undone in place: whoever else wants the segment has to wait, and not begin again.
+        # Differences are undone in place, so another thread must not decode the same segment: it waits.
         with self._turns.setdefault(number, threading.Lock()):
             if number in self._done:
                 return
-            self._codec.decode_into(number, self.get(number, whole=True), self.release)
+            self._codec.decode_into(number, self.get(number, complete=True), self.release)
             self._done.add(number)
             self.release()
 
     def release(self) -> None:
-        """See `Segments`; the file keeps what was written."""
+        """See `Segments`; the file keeps the written samples."""
         if self._map is not None:
             self._map.madvise(mmap.MADV_DONTNEED)
 
@@ -190,7 +205,8 @@ class ScratchSegments(Segments):
         size = math.prod(self.page.grid) * self._size
         try:
             with tempfile.TemporaryFile(dir=self._folder) as stream:
-                # Reserve the space now: a full disk would kill the process when a mapped page is written.
+                # Reserve the space now: if the disk is full later, writing to a mapped page kills the
+                # process.
                 os.posix_fallocate(stream.fileno(), 0, size)
                 return mmap.mmap(stream.fileno(), size)
         except OSError as error:
@@ -203,14 +219,13 @@ class ScratchSegments(Segments):
 
 
 class Plane:
-    """Windows of a plane, put together from its segments.
+    """Reads windows of a plane from its segments.
 
     Args:
-        segments: of the plane.
+        segments: the segments of the plane.
 
     Attributes:
-        unit: rows and columns of the blocks that are best read one by one; a segment that has to be decoded
-            is one of them.
+        unit: rows and columns of the blocks that threads should read; a segment that is decoded is one block.
     """
 
     def __init__(self, segments: Segments) -> None:
@@ -222,7 +237,7 @@ class Plane:
             self.unit = (min(self._rows, max(1, _BLOCK_BYTES // row_bytes)), self._columns)
 
     def touched(self, top: int, left: int, rows: int, columns: int) -> list[int]:
-        """Numbers of the segments that a window touches."""
+        """Return the numbers of the segments that a window touches."""
         across = self.segments.page.grid[1]
         return [
             down * across + right
@@ -231,9 +246,9 @@ class Plane:
         ]
 
     def get(self, top: int, left: int, rows: int, columns: int) -> Samples:
-        """A window within the plane, (rows, columns, channels) in the stored depth.
+        """Return a window within the plane, (rows, columns, channels) in the stored depth.
 
-        It is not for writing, and good until this thread asks for the next window of the plane.
+        Do not write to it. It is valid until this thread asks for the next window of the plane.
 
         Raises:
             KitError: it cannot be decoded.
@@ -247,8 +262,10 @@ class Plane:
             height, width = min(self._rows, page.height - y), min(self._columns, page.width - x)
             above, beside = max(top, y), max(left, x)
             below, right = min(top + rows, y + height), min(left + columns, x + width)
-            whole = (below - above, right - beside) == (height, width)
-            pixels = self.segments.get(number, whole=whole)[above - y : below - y, beside - x : right - x]
+            complete = (below - above, right - beside) == (height, width)
+            pixels = self.segments.get(number, complete=complete)[
+                above - y : below - y, beside - x : right - x
+            ]
             if len(numbers) == 1:
                 return pixels
             if out is None:
@@ -261,25 +278,25 @@ class Plane:
 def open_plane(
     file: OpenFile, page: Page, plane: int, *, keep: int, giant: int, scratch: Path | None
 ) -> Plane:
-    """The cheapest way to the samples of one plane.
+    """Choose the cheapest way to read one plane.
 
     Args:
         file: the open file.
         page: its tags.
         plane: which plane of a planar page; 0 otherwise.
-        keep: bytes of decoded samples to keep for the next window.
-        giant: a compressed segment of so many decoded bytes goes to a scratch file.
-        scratch: folder for huge segments that are compressed; the system's temporary one when None.
+        keep: bytes of decoded samples to keep for the next band.
+        giant: compressed segments of so many decoded bytes or more go to a scratch file.
+        scratch: folder of scratch files; the system's temporary folder if None.
 
     Raises:
-        KitError: the library that the compression needs is missing.
+        KitError: the library for the compression is missing, or the tags are damaged.
     """
     start = page.contiguous_from(plane)
     if start is not None:
         shape = (page.height, page.width)
         size = math.prod(shape) * page.channels * (page.bits // 8)
-        whole = replace(page, segment=shape, tiled=False, offsets=(start,), byte_counts=(size,))
-        return Plane(MappedSegments(file, whole, 0))
+        one_strip = replace(page, segment=shape, tiled=False, offsets=(start,), byte_counts=(size,))
+        return Plane(MappedSegments(file, one_strip, 0))
     if (page.compression, page.predictor, page.fill_order) == (RAW, 1, 1):
         require_plausible(file.path, page)
         return Plane(MappedSegments(file, page, plane))

@@ -1,4 +1,4 @@
-"""What an image shows beyond its border: itself, mirrored."""
+"""Mirror an image beyond its borders."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from numpy.typing import NDArray
 
 
 def reflected(start: int, stop: int, size: int) -> NDArray[np.int64]:
-    """Where along an axis the pixels at positions start..stop come from, most of them possibly outside.
+    """Return the pixels of an axis that a window start..stop shows, mirrored outside 0..size.
 
-    Mirrored at the centres of the border pixels, which are not repeated (numpy.pad's "reflect"), as often as
-    needed: a window may be much larger than the image. An axis of one pixel repeats it.
+    The mirrors are the centres of the border pixels, which are not repeated (numpy.pad's "reflect"). A window
+    may be much larger than the image: it is mirrored again and again. An axis of one pixel repeats it.
+
+    >>> reflected(-2, 9, 4).tolist()
+    [2, 1, 0, 1, 2, 3, 2, 1, 0, 1, 2]
 
     Args:
         start: first position, may be negative.
@@ -18,7 +21,7 @@ def reflected(start: int, stop: int, size: int) -> NDArray[np.int64]:
         size: pixels of the axis, at least 1.
 
     Returns:
-        (stop - start,) positions within 0..size.
+        (stop - start,) positions in 0..size.
     """
     positions = np.arange(start, stop, dtype=np.int64)
     if size == 1:

@@ -1,6 +1,7 @@
-"""A slide of any layout in the wild, read in full-width bands or windows of 8-bit RGB.
+"""Read a slide of any layout in full-width bands of 8-bit RGB.
 
-Bands beat windows: strips are as wide as the slide, so each window would decode all of them again.
+Slides are read in bands and not in windows because strips are as wide as the slide: a row of 20 windows would
+decode each strip 20 times.
 """
 
 from __future__ import annotations
@@ -23,31 +24,31 @@ from kit.images.pixels import to_rgb
 from kit.images.planes import Plane, open_plane
 
 CACHE_BYTES = 192 << 20
-"""Decoded pixels kept for the next band: 2000 rows of a slide 30,000 wide."""
+"""Bytes of decoded pixels kept for the next band: 2,000 rows of a slide of 30,000 columns."""
 GIANT_BYTES = 64 << 20
-"""A decoded strip or tile from here on is not decoded again for every band, but once to a scratch file."""
+"""A strip or tile of so many decoded bytes or more is decoded once, into a scratch file."""
 _RELEASE_BYTES = 64 << 20
-"""After so many bytes the pages of the mapped file are given back, so that memory is bands, never slides."""
+"""The pages of mapped files are given back after so many bytes, so that memory holds bands, never slides."""
 _AT_ONCE_BYTES = 128 << 20
-"""Decoded samples that all threads together may hold before they are copied to their places."""
+"""Most bytes of decoded samples that all threads hold before they are copied to the band."""
 _ALONE_BYTES = 1 << 20
-"""Windows up to here are copied sooner than a thread is started."""
+"""Bands of up to so many bytes are read by one thread: starting others would take longer."""
 
 
 class Slide:
-    """An open slide; make it with `open_slide`, close it or use it as a context manager.
+    """An open slide; `open_slide` makes it, and it is closed by `close` or as a context manager.
 
     Args:
-        header: of a file that `require_rgb8` accepts.
-        planes: one of interleaved channels, or three of one channel each.
+        header: header of a file that `require_rgb8` accepts.
+        planes: one plane of interleaved channels, or three of one channel each.
         file: the open file, closed with the slide.
         notes: what was left out, cut or assumed.
-        threads: that decode.
+        threads: number of threads that decode.
 
     Attributes:
         height: rows.
         width: columns.
-        notes: what was left out, cut or assumed, a sentence each.
+        notes: what was left out, cut or assumed, one sentence each.
     """
 
     def __init__(
@@ -60,13 +61,13 @@ class Slide:
         self._file: OpenFile | None = file
         self._unit = planes[0].unit
         if any(plane.unit != self._unit for plane in planes):
-            threads = 1  # a block of one plane is not one of the other's: threads would decode it twice
+            threads = 1  # blocks of the planes differ: two threads would decode the same segment
         held = self._unit[0] * self._unit[1] * header.channels * (header.bits // 8)
         self._threads = max(1, min(threads, _AT_ONCE_BYTES // held))
         self._read_bytes = 0
 
     def read_band(self, y0: int, y1: int) -> NDArray[np.uint8]:
-        """Full-width rows.
+        """Read full-width rows.
 
         Args:
             y0: first row.
@@ -77,7 +78,7 @@ class Slide:
 
         Raises:
             KitError: the pixels cannot be decoded.
-            ValueError: rows outside the slide.
+            ValueError: the rows lie outside the slide, or the slide is closed.
         """
         if y0 < 0 or y1 < y0 or y1 > self.height:
             raise ValueError(f"rows {y0} to {y1} of a slide of {self.height}")
@@ -112,7 +113,7 @@ class Slide:
         return out_HWC
 
     def close(self) -> None:
-        """Let go of the file and of scratch files."""
+        """Close the file and remove scratch files."""
         self._planes = []
         if self._file is not None:
             os.close(self._file.descriptor)
@@ -134,13 +135,14 @@ def open_slide(
 
     Args:
         path: the file.
-        scratch: folder for decoding slides stored as one huge strip; the system's temporary one when None.
-        giant: decoded bytes of a strip or tile from which on it counts as huge.
-        threads: that decode; as many as there are processors, up to a limit, when None.
+        scratch: folder of scratch files for strips and tiles from `giant` on; the system's temporary folder
+            if None.
+        giant: decoded bytes of a strip or tile from which on a scratch file is used.
+        threads: number of threads that decode; that of the processors, up to a limit, if None.
 
     Raises:
-        KitError: missing, empty, no TIFF, cut short, or neither 8- nor 16-bit RGB; says how to mend it. Or a
-            library that its compression needs is missing.
+        KitError: the file is missing, empty, no TIFF, cut short, or neither 8- nor 16-bit RGB, or the library
+            for its compression is missing; says how to mend it.
     """
     header = read_header(path)
     notes = require_rgb8(header)
@@ -171,7 +173,7 @@ def _opened(path: Path, header: TiffHeader) -> OpenFile:
     try:
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            # Private, because file systems in user space may refuse shared mappings even for reading.
+            # Private: file systems in user space may refuse shared mappings even for reading.
             mapped = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
         except BaseException:
             os.close(descriptor)
@@ -182,6 +184,10 @@ def _opened(path: Path, header: TiffHeader) -> OpenFile:
 
 
 def _cuts(start: int, count: int, unit: int) -> list[tuple[int, int]]:
-    """Start and length of the pieces of start..start+count between multiples of `unit`."""
+    """Return start and length of the pieces of start..start+count between multiples of `unit`.
+
+    >>> _cuts(3, 10, 4)
+    [(3, 1), (4, 4), (8, 4), (12, 1)]
+    """
     edges = [start, *range(start // unit * unit + unit, start + count, unit), start + count]
     return [(low, high - low) for low, high in itertools.pairwise(edges)]

@@ -1,8 +1,12 @@
-"""Is there tissue in this window, or only glass and the black of padding? Decided on a sample of its pixels.
+"""Find out whether a window shows tissue, or only glass and black padding, from a sample of its pixels.
 
-Made for a reader that holds the window anyway: nothing is decoded for the test, and a window with tissue is
-usually told from its first rows. A window counts as background only if none of its blocks shows tissue, so
-that the answer does not depend on how large the window is: a lone object in a huge window is seen.
+The window is judged in blocks of 64 x 64 pixels, of which every 4th row and column is looked at: 256 samples.
+A block shows tissue if more than 1 % of its samples, 3 or more, are neither glass nor padding. A window is
+background if no block shows tissue. So the answer does not depend on the window's size: a lone object in a
+huge window is seen.
+
+The caller holds the pixels already, and mostly the first rows of blocks show tissue, so the test takes little
+time.
 """
 
 from __future__ import annotations
@@ -17,17 +21,17 @@ from numpy.typing import NDArray
 class Background:
     """What glass and padding look like.
 
-    With these values no labelled pixel is lost on the sample and on the larger sets it was cut from, for
-    windows of 64 pixels up; the published kidney rule (a mean above 205 and a deviation below 20, or a mean
-    below 10) loses pale nuclei there.
+    With these values, no labelled pixel is lost on the sample and on the larger sets it was cut from, for
+    windows of 64 pixels or more. The published kidney rule (a mean above 205 and a deviation below 20, or a
+    mean below 10) loses pale nuclei there.
 
     Attributes:
-        bright: glass has no channel below this level, 0..255.
-        colour: glass has channels this close to each other; stains do not.
-        dark: padding has no channel above this level.
-        specks: share of a block's samples that may look otherwise (noise, compression).
-        block: pixels a side of the blocks that are judged one by one.
-        step: every so many-th pixel of both axes is looked at.
+        bright: glass has all channels at this level or above, 0..255.
+        colour: the channels of glass differ by at most this; those of stains differ more.
+        dark: padding has all channels at this level or below.
+        specks: share of a block's samples that may be something else (noise, compression).
+        block: pixels per side of a block.
+        step: distance of the samples in pixels, on both axes.
     """
 
     bright: int = 210
@@ -39,17 +43,17 @@ class Background:
 
 
 GLASS = Background()
-"""The rule the engine uses."""
+"""The rule that the engine uses."""
 
 
 def is_background(window_HWC: NDArray[np.uint8], rule: Background = GLASS) -> bool:
-    """Whether a window shows no tissue.
+    """Return whether a window shows no tissue.
 
-    Pass the window with its context, not the core alone: tissue at a core's edge continues there.
-    A view of a larger array is fine, nothing but the samples is copied.
+    Pass the window with its context, not the core alone: tissue at the core's border continues there. A view
+    of a larger array is fine, only the samples are copied.
 
     Args:
-        window_HWC: (h, w, 3) RGB, full resolution; an empty window is background.
+        window_HWC: (h, w, 3) RGB, full resolution; a window without pixels is background.
         rule: what background looks like.
     """
     step = rule.step

@@ -164,7 +164,7 @@ def test_pages_are_counted_as_they_are_met_subdirectories_after_their_parent(tmp
 @pytest.mark.parametrize("number", [1, 3, 6])
 def test_an_orientation_is_passed_over_and_said(write, image_HWC, number):
     header = read_header(write(image_HWC, extratags=[(274, 3, 1, number, True)]))
-    told = f"its orientation (TIFF's number {number}) is passed over: rows and columns stay as stored"
+    told = f"its orientation (TIFF's number {number}) is ignored: rows and columns stay as stored"
     assert require_rgb8(header) == ([] if number == 1 else [told])
     assert (header.height, header.width) == (131, 97)
 

@@ -78,14 +78,14 @@ def test_what_is_kept_is_bounded_and_the_oldest_goes_first(write, image_HWC):
         codec = Counting(file, header.parts[0], 0)
         segments = DecodedSegments(codec, 2 * 32 * 97 * 3)
         for number in (0, 1, 0, 2, 0, 1):
-            segments.get(number, whole=False)
+            segments.get(number, complete=False)
         assert codec.decoded == [0, 1, 2, 1]
-        segments.get(3, whole=True)
-        segments.get(3, whole=True)
+        segments.get(3, complete=True)
+        segments.get(3, complete=True)
         assert codec.decoded[4:] == [3, 3]
         smallest = DecodedSegments(codec, 0)
-        smallest.get(0, whole=False)
-        smallest.get(0, whole=False)
+        smallest.get(0, complete=False)
+        smallest.get(0, complete=False)
         assert codec.decoded[6:] == [0]
 
 
