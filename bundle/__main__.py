@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from bundle import build, lock, wheel_verb
+from kit.command_line import Verb, run_verb
 from kit.errors import run_cli
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bundle", description="locks + weights -> Kaggle datasets"
-    )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    build.add_build_command(verbs)
-    wheel_verb.add_wheel_command(verbs)
-    lock.add_lock_command(verbs)
-    arguments = parser.parse_args(argv)
-    return int(arguments.run(arguments))
+    verbs = (Verb("build", build.Options, build.run), wheel_verb.VERB, Verb("lock", lock.Options, lock.run))
+    return run_verb(argv, verbs, prog="python -m bundle", description="locks + weights -> Kaggle datasets")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ the first file into a dataset.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -24,6 +23,7 @@ from bundle.wheel_verb import OWN_WHEELS
 from bundle.wheels import closure_for, combine
 from kit import ensemble as ensembles
 from kit.artefacts import canonical_json
+from kit.command_line import option
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local import lockfile, targets
@@ -36,7 +36,7 @@ ENSEMBLE = "ensemble.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What `build` is asked for.
+    """Make dataset folders ready for Kaggle.
 
     Attributes:
         ensembles: `ensemble.json` files, one a competition, each with its `weights` folder beside it.
@@ -46,18 +46,35 @@ class Options:
         licence: of the weights; the wheels' dataset is "other", since each wheel has its own.
         cache: folder of downloaded wheels.
         lock: `requirements.lock`.
-        targets: images the wheels must install on.
+        targets: names or Python tags of the images the wheels must install on; all known ones if empty.
         roots: distributions to ship with all they need.
     """
 
-    ensembles: Sequence[Path]
-    out: Path
-    owner: str = dataset_metadata.OWNER_PLACEHOLDER
-    prefix: str = "hubmap-kit"
-    licence: str = "other"
-    cache: Path = Path("build/wheels")
-    lock: Path = Path("requirements.lock")
-    targets: Sequence[Target]
+    ensembles: tuple[Path, ...] = field(
+        metadata=option("may be repeated", flag="--ensemble", metavar="FILE", repeat=True)
+    )
+    out: Path = field(metadata=option("folder for the datasets", metavar="DIR"))
+    owner: str = field(
+        default=dataset_metadata.OWNER_PLACEHOLDER,
+        metadata=option(
+            "your Kaggle user name; without it the bundle can be rehearsed but not uploaded", metavar="NAME"
+        ),
+    )
+    prefix: str = field(default="hubmap-kit", metadata=option("start of the datasets' names", metavar="TEXT"))
+    licence: str = field(
+        default="other", metadata=option("of the weights, a name Kaggle knows", metavar="NAME")
+    )
+    cache: Path = field(default=Path("build/wheels"), metadata=option("downloads", metavar="DIR"))
+    lock: Path = field(default=Path("requirements.lock"), metadata=option("pinned versions", metavar="FILE"))
+    targets: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "image or Python tag (cp313), may be repeated (default: all)",
+            flag="--target",
+            metavar="NAME",
+            repeat=True,
+        ),
+    )
     roots: Sequence[Root] = ROOTS
 
 
@@ -80,10 +97,11 @@ def build(options: Options) -> list[tuple[Path, Written]]:
             where="--ensemble",
             fix="give one ensemble for each competition",
         )
-    wheels_name, wheels_metadata = _describe_wheels(options)
+    images = targets.choose(options.targets, targets.known())
+    wheels_name, wheels_metadata = _describe_wheels(options, images)
     described = {path: _describe_weights(plan, options) for path, plan in plans.items()}
     contents = {path: _weights_contents(plan, path) for path, plan in plans.items()}
-    closures = _closures(options)
+    closures = _closures(options, images)
     for plan in plans.values():
         _check_requires(plan, closures)
     shipped = combine(closures, options.roots)
@@ -96,7 +114,7 @@ def build(options: Options) -> list[tuple[Path, Written]]:
         )
         for item in shipped
     ]
-    tags = [target.tag for target in options.targets]
+    tags = [target.tag for target in images]
     results = []
     with progress() as display:
         task = display.add_task("datasets", total=1 + len(plans), note=wheels_name)
@@ -112,9 +130,9 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     return results
 
 
-def _describe_wheels(options: Options) -> tuple[str, dict[str, object]]:
+def _describe_wheels(options: Options, images: Sequence[Target]) -> tuple[str, dict[str, object]]:
     name = f"{options.prefix}-wheels"
-    pythons = ", ".join(sorted({target.minor for target in options.targets}))
+    pythons = ", ".join(sorted({target.minor for target in images}))
     metadata = dataset_metadata.describe(
         name,
         owner=options.owner,
@@ -153,7 +171,7 @@ def _weights_contents(plan: Ensemble, path: Path) -> list[Content]:
     return contents
 
 
-def _closures(options: Options) -> list[Closure]:
+def _closures(options: Options, images: Sequence[Target]) -> list[Closure]:
     """Download and verify all wheels for each target."""
     pins = lockfile.load(options.lock)
     cache = WheelCache(options.cache)
@@ -161,8 +179,8 @@ def _closures(options: Options) -> list[Closure]:
     own = {name: make(options.cache) for name, make in OWN_WHEELS.items() if name in names}
     closures = []
     with progress() as display:
-        task = display.add_task("wheels", total=len(options.targets), note="")
-        for target in options.targets:
+        task = display.add_task("wheels", total=len(images), note="")
+        for target in images:
             display.update(task, note=target.name)
             closures.append(closure_for(names, pins, target, cache, own))
             display.advance(task)
@@ -201,46 +219,8 @@ def _table(results: Sequence[tuple[Path, Written]], closures: Sequence[Closure])
     return table
 
 
-def add_build_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `build --ensemble FILE --out DIR ...` to a command line."""
-    parser = verbs.add_parser("build", help="dataset folders ready for Kaggle")
-    parser.add_argument(
-        "--ensemble", type=Path, required=True, action="append", metavar="FILE", help="may be repeated"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the datasets")
-    parser.add_argument(
-        "--owner",
-        default=dataset_metadata.OWNER_PLACEHOLDER,
-        metavar="NAME",
-        help="your Kaggle user name; without it the bundle can be rehearsed but not uploaded",
-    )
-    parser.add_argument("--prefix", default="hubmap-kit", metavar="TEXT", help="start of the datasets' names")
-    parser.add_argument(
-        "--licence", default="other", metavar="NAME", help="of the weights, a name Kaggle knows"
-    )
-    parser.add_argument("--cache", type=Path, default=Path("build/wheels"), metavar="DIR", help="downloads")
-    parser.add_argument("--lock", type=Path, default=Path("requirements.lock"), metavar="FILE")
-    parser.add_argument(
-        "--target",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="image or Python tag (cp313); all if absent",
-    )
-    parser.set_defaults(run=_run)
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    options = Options(
-        ensembles=arguments.ensemble,
-        out=arguments.out,
-        owner=arguments.owner,
-        prefix=arguments.prefix,
-        licence=arguments.licence,
-        cache=arguments.cache,
-        lock=arguments.lock,
-        targets=targets.choose(arguments.target, targets.known()),
-    )
+def run(options: Options) -> int:
+    """Run the verb `build`: make the datasets and print their folders."""
     for folder, _ in build(options):
         print(folder)
     return 0

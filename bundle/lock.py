@@ -13,15 +13,16 @@ it was made from, and a killed run goes on where it stopped.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.artefacts import read_sidecar, sha256_file, sha256_json, sidecar_path, write_sidecar, write_text
+from kit.command_line import option
 from kit.errors import KitError
 from kit.local import lockfile
 from kit.local.console import console
@@ -185,23 +186,24 @@ def check(requirements: Path, out: Path) -> None:
             )
 
 
-def add_lock_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `lock [--upgrade] [--check]` to a command line."""
-    parser = verbs.add_parser("lock", help="pin requirements.in for Python 3.11-3.13 with hashes")
-    parser.add_argument("--requirements", type=Path, default=Path("requirements.in"), metavar="FILE")
-    parser.add_argument("--out", type=Path, default=Path("requirements.lock"), metavar="FILE")
-    parser.add_argument(
-        "--work", type=Path, default=Path("build/lock"), metavar="DIR", help="unfinished results"
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Pin requirements.in for Python 3.11-3.13 with hashes."""
+
+    requirements: Path = field(
+        default=Path("requirements.in"), metadata=option("what is asked for", metavar="FILE")
     )
-    parser.add_argument("--upgrade", action="store_true", help="newest of everything, not the present pins")
-    parser.add_argument("--check", action="store_true", help="only compare lock and requirements, offline")
-    parser.set_defaults(run=_run_command)
+    out: Path = field(default=Path("requirements.lock"), metadata=option("the lock", metavar="FILE"))
+    work: Path = field(default=Path("build/lock"), metadata=option("unfinished results", metavar="DIR"))
+    upgrade: bool = field(default=False, metadata=option("newest of everything, not the present pins"))
+    check: bool = field(default=False, metadata=option("only compare lock and requirements, offline"))
 
 
-def _run_command(arguments: argparse.Namespace) -> int:
-    if not arguments.check:
-        pins = lock(arguments.requirements, arguments.out, work=arguments.work, upgrade=arguments.upgrade)
+def run(options: Options) -> int:
+    """Run the verb `lock`: write the lock unless it is only checked, then check it."""
+    if not options.check:
+        pins = lock(options.requirements, options.out, work=options.work, upgrade=options.upgrade)
         conditional = sum(bool(pin.marker) for pin in pins)
-        console().print(f"{arguments.out}: {len(pins)} pins, {conditional} of them for some Pythons only")
-    check(arguments.requirements, arguments.out)
+        console().print(f"{options.out}: {len(pins)} pins, {conditional} of them for some Pythons only")
+    check(options.requirements, options.out)
     return 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bundle import mmcv_wheel, native_mmcv, own_wheel
+from kit.command_line import Verb, Verbs, option
 from kit.errors import KitError
 
 
@@ -21,49 +22,52 @@ OWN_WHEELS: Mapping[str, Callable[[Path], Path]] = {
 """Normalised distribution name -> function from the cache folder to the path of the wheel that it builds."""
 
 
-def add_wheel_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `wheel mmcv|cbnetv2|vit-adapter --out DIR` to a command line.
+@dataclass(frozen=True, kw_only=True)
+class OwnWheel:
+    """Build the wheel of one of our own packages."""
 
-    The parsed arguments carry `run`, a function that takes them and returns the exit code.
-    """
-    packages = verbs.add_parser("wheel", help="build one of our own wheels").add_subparsers(
-        required=True, metavar="PACKAGE"
+    out: Path = field(metadata=option("folder for the wheel", metavar="DIR"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MmcvWheel:
+    """Build mmcv-full 1.7.2 with portable operators, or with compiled ones."""
+
+    out: Path = field(metadata=option("folder for the wheel", metavar="DIR"))
+    cache: Path = field(
+        default=Path("build/wheels"), metadata=option("folder where downloads are kept", metavar="DIR")
     )
-    mmcv = _parser(packages, "mmcv", "mmcv-full 1.7.2 with portable operators, or with compiled ones")
-    mmcv.add_argument(
-        "--cache",
-        type=Path,
-        default=Path("build/wheels"),
-        metavar="DIR",
-        help="folder where downloads are kept",
+    sdist: Path | None = field(
+        default=None, metadata=option("the source distribution, if at hand", metavar="FILE")
     )
-    mmcv.add_argument("--sdist", type=Path, metavar="FILE", help="the source distribution, if at hand")
-    mmcv.add_argument(
-        "--native", action="store_true", help="compile the operators for this Python, torch and CPU"
+    native: bool = field(
+        default=False, metadata=option("compile the operators for this Python, torch and CPU")
     )
-    mmcv.set_defaults(build=_build_mmcv)
-    for name, source in own_wheel.SOURCES.items():
-        _parser(packages, name, f"our package {name}").set_defaults(
-            build=lambda its, source=source: own_wheel.build_wheel(source, its.out)
-        )
 
 
-def _build_mmcv(arguments: argparse.Namespace) -> Path:
-    build = native_mmcv.build_wheel if arguments.native else mmcv_wheel.build_wheel
-    return build(arguments.out, cache=arguments.cache, sdist=arguments.sdist)
+def _mmcv(options: MmcvWheel) -> int:
+    build = native_mmcv.build_wheel if options.native else mmcv_wheel.build_wheel
+    return _print(lambda out: build(out, cache=options.cache, sdist=options.sdist), options.out)
 
 
-def _parser(
-    packages: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str
-) -> argparse.ArgumentParser:
-    parser = packages.add_parser(name, help=what)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the wheel")
-    parser.set_defaults(run=_run)
-    return parser
+def _own(source: Path) -> Callable[[OwnWheel], int]:
+    return lambda options: _print(lambda out: own_wheel.build_wheel(source, out), options.out)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise KitError("--out is a file", where=arguments.out, fix="name a folder")
-    print(arguments.build(arguments))
+def _print(build: Callable[[Path], Path], out: Path) -> int:
+    """Build a wheel in a folder and print its path."""
+    if out.exists() and not out.is_dir():
+        raise KitError("--out is a file", where=out, fix="name a folder")
+    print(build(out))
     return 0
+
+
+VERB = Verbs(
+    "wheel",
+    "Build one of our own wheels.",
+    (
+        Verb("mmcv", MmcvWheel, _mmcv),
+        *(Verb(name, OwnWheel, _own(source)) for name, source in own_wheel.SOURCES.items()),
+    ),
+)
+"""`wheel mmcv|cbnetv2|vit-adapter --out DIR`."""

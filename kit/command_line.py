@@ -208,7 +208,9 @@ def _help(item: Field[Any], told: _Option) -> str:
     default = item.default
     if default is MISSING or default is None or default is False or default is True or default in ("", ()):
         return text
-    return f"{text} (default: {str(default).replace('%', '%%')})".strip()
+    values = default if isinstance(default, tuple) else (default,)
+    written = ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
+    return f"{text} (default: {written.replace('%', '%%')})"
 
 
 def _item_type(hint: Any) -> tuple[Any, bool]:

@@ -2,27 +2,68 @@
 
 from __future__ import annotations
 
-import argparse
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from kit.command_line import Verb, option, run_verb
 from kit.errors import run_cli
-from submission.rehearse import add_rehearse_command
-from submission.render import add_render_command
-from submission.report.page import add_report_command
+from submission import rehearse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render:
+    """Write predict.py and predict.ipynb for an ensemble and its bundle."""
+
+    ensemble: Path = field(metadata=option("ensemble.json", metavar="FILE"))
+    bundle: Path = field(metadata=option("folder with the dataset folders", metavar="DIR"))
+    out: Path = field(metadata=option("path of predict.py", metavar="FILE"))
+
+
+def _render(options: Render) -> int:
+    from submission.render import render
+
+    done = render(options.ensemble, options.bundle, options.out)
+    facts = {"script": str(done.script), "bytes": done.size, "sha256": done.sha256, "modules": done.modules}
+    print(json.dumps(facts))
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Write one self-contained HTML page about a run."""
+
+    out: Path = field(metadata=option("the HTML file", metavar="FILE"))
+    chapters: tuple[tuple[str, Path, Path, Path], ...] = field(
+        metadata=option(
+            "a competition's name, data folder, dist folder and training runs; once for each competition",
+            flag="--chapter",
+            metavar=("COMPETITION", "DATA", "DIST", "RUNS"),
+        )
+    )
+    pictures: int = field(default=6, metadata=option("overlays in a chapter, at most", metavar="N"))
+
+
+def _report(options: Report) -> int:
+    from submission.report.chapter import Sources
+    from submission.report.page import write_report
+
+    write_report(options.out, [Sources(*chapter) for chapter in options.chapters], pictures=options.pictures)
+    print(options.out)
+    return 0
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m submission", description="ensemble -> predict.py, and its rehearsal"
+    verbs = (
+        Verb("render", Render, _render),
+        Verb("rehearse", rehearse.Options, rehearse.run),
+        Verb("report", Report, _report),
     )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    add_render_command(verbs)
-    add_rehearse_command(verbs)
-    add_report_command(verbs)
-    arguments = parser.parse_args(argv)
-    return int(arguments.run(arguments))
+    description = "ensemble -> predict.py, and its rehearsal"
+    return run_verb(argv, verbs, prog="python -m submission", description=description)
 
 
 if __name__ == "__main__":

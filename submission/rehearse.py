@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from kit import ensemble as ensembles
 from kit.artefacts import write_json
+from kit.command_line import option
 from kit.competitions import of
 from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import score
+from kit.typed_json import above
 from submission import sandbox
 from submission.kaggle_shape import Archives, Layout, mount
 from submission.runtime.main import DEFAULT_BUDGET
@@ -26,6 +27,15 @@ from submission.runtime.result.submission_file import guess_sizes, image_sizes
 from submission.simulated_image import PYTHONS, Image, choose_target, find_python, make_image
 
 GIB = 1 << 30
+
+
+def _gigabytes(text: str) -> int:
+    """Bytes of a number of gigabytes."""
+    return int(float(text) * GIB)
+
+
+def _root() -> Path:
+    return Path(str(files("submission"))).parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,20 +59,42 @@ class Settings:
         arguments: more of them for predict.py.
     """
 
-    predict: Path
-    bundle: Path
-    data: Path
-    budget: float
-    out: Path
-    targets: Path | None
-    venvs: Path
-    lock: Path
-    pythons: tuple[str, ...] = PYTHONS
-    fresh: bool = False
-    layout: Layout = "new"
-    archives: Archives = "unpacked"
-    memory: int | None = None
-    arguments: tuple[str, ...] = ()
+    predict: Path = field(metadata=option("the rendered script", metavar="FILE"))
+    bundle: Path = field(metadata=option("folder with the dataset folders", metavar="DIR"))
+    data: Path = field(metadata=option("the competition's folder", metavar="DIR"))
+    budget: Annotated[float, above(0)] = field(
+        default=DEFAULT_BUDGET, metadata=option("from start to end", metavar="SECONDS")
+    )
+    out: Path = field(metadata=option("for the submission and reports", metavar="DIR"))
+    targets: Path | None = field(
+        default=None,
+        metadata=option("folder with descriptions of images (default: those of the kit)", metavar="DIR"),
+    )
+    venvs: Path = field(
+        default_factory=lambda: _root() / "build" / "images",
+        metadata=option("where images are kept", metavar="DIR"),
+    )
+    lock: Path = field(
+        default_factory=lambda: _root() / "requirements.lock",
+        metadata=option("pins what images leave open", metavar="FILE"),
+    )
+    pythons: tuple[str, ...] = field(
+        default=PYTHONS,
+        metadata=option(
+            "version to use, may be repeated", flag="--python", repeat=True, choices=lambda: PYTHONS
+        ),
+    )
+    fresh: bool = field(default=False, metadata=option("make the simulated image again"))
+    layout: Layout = field(default="new", metadata=option("of the mounts"))
+    archives: Archives = field(default="unpacked", metadata=option("what Kaggle does to archives"))
+    memory: int | None = field(
+        default=None,
+        metadata=option("memory one process may have", flag="--memory-gb", metavar="NUMBER", read=_gigabytes),
+    )
+    arguments: tuple[str, ...] = field(
+        default=(),
+        metadata=option("more arguments for predict.py", metavar="-- ARGUMENT", positional=True),
+    )
 
 
 def rehearse(settings: Settings) -> dict[str, Any]:
@@ -191,61 +223,28 @@ def _competition(predict: Path) -> Competition:
     raise KitError("this is not a rendered predict.py", where=predict, fix="run `render`")
 
 
-def add_rehearse_command(verbs: Any) -> None:
-    """Add `rehearse` to a command line."""
-    root = Path(str(files("submission"))).parent
-    parser = verbs.add_parser("rehearse", help="run predict.py offline in a simulated Kaggle image")
-    parser.add_argument("--predict", type=Path, required=True, help="the rendered script")
-    parser.add_argument("--bundle", type=Path, required=True, help="folder with the dataset folders")
-    parser.add_argument("--data", type=Path, required=True, help="the competition's folder")
-    parser.add_argument("--budget", type=float, default=DEFAULT_BUDGET, help="seconds")
-    parser.add_argument("--out", type=Path, required=True, help="for the submission and reports")
-    parser.add_argument(
-        "--targets", type=Path, help="folder with descriptions of images; default: those of the kit"
-    )
-    parser.add_argument("--venvs", type=Path, default=root / "build" / "images", help="where images are kept")
-    parser.add_argument(
-        "--lock", type=Path, default=root / "requirements.lock", help="pins what images leave open"
-    )
-    parser.add_argument("--python", action="append", choices=PYTHONS, help="instead of the newest found")
-    parser.add_argument("--fresh", action="store_true", help="make the simulated image again")
-    parser.add_argument("--layout", choices=("new", "old"), default="new", help="of the mounts")
-    parser.add_argument(
-        "--archives",
-        choices=("unpacked", "doubled", "packed"),
-        default="unpacked",
-        help="what Kaggle does to archives",
-    )
-    parser.add_argument("--memory-gb", type=float, help="memory one process may have")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="more arguments for predict.py")
-    parser.set_defaults(run=_run)
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Run predict.py offline in a simulated Kaggle image."""
+
+    settings: Settings
+    json: bool = field(default=False, metadata=option("print the result as JSON"))
 
 
-def _run(args: argparse.Namespace) -> int:
-    settings = Settings(
-        predict=args.predict,
-        bundle=args.bundle,
-        data=args.data,
-        budget=args.budget,
-        out=args.out,
-        targets=args.targets,
-        venvs=args.venvs,
-        lock=args.lock,
-        pythons=tuple(args.python or PYTHONS),
-        fresh=args.fresh,
-        layout=args.layout,
-        archives=args.archives,
-        memory=None if args.memory_gb is None else int(args.memory_gb * GIB),
-        arguments=tuple(args.arguments),
-    )
+def run(options: Options) -> int:
+    """Run the verb `rehearse`: rehearse and print what came out.
+
+    Raises:
+        KitError: the rehearsal could not start, or what it ran would have failed on Kaggle.
+    """
+    settings = options.settings
     result = rehearse(settings)
-    print(json.dumps(result, indent=1) if args.json else _told(settings, result))
+    print(json.dumps(result, indent=1) if options.json else _told(settings, result))
     if not result["ok"]:
         raise KitError(
             f"the rehearsal failed: exit code {result['exit_code']}, {result['seconds']:.0f} s, "
             f"{'valid' if result['valid'] else 'not valid'}",
-            where=args.out / "log.txt",
+            where=settings.out / "log.txt",
             fix="read its last lines; what fails here fails on Kaggle",
         )
     return 0

@@ -5,8 +5,6 @@ The same inputs give the same bytes, whatever the working directory, the clock o
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -184,22 +182,3 @@ def _notebook(script: str, slug: str) -> dict[str, Any]:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-
-
-def add_render_command(verbs: Any) -> None:
-    """Add `render` to a command line."""
-    parser = verbs.add_parser("render", help="ensemble + bundle -> predict.py, predict.ipynb")
-    parser.add_argument("--ensemble", type=Path, required=True, help="ensemble.json")
-    parser.add_argument("--bundle", type=Path, required=True, help="folder with the dataset folders")
-    parser.add_argument("--out", type=Path, required=True, help="path of predict.py")
-    parser.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> int:
-    done = render(args.ensemble, args.bundle, args.out)
-    print(
-        json.dumps(
-            {"script": str(done.script), "bytes": done.size, "sha256": done.sha256, "modules": done.modules}
-        )
-    )
-    return 0

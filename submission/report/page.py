@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,26 +43,3 @@ def page(chapters: Sequence[Chapter]) -> str:
 
 def _css(colour: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
-def add_report_command(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The verb `report` of `python -m submission`."""
-    parser = verbs.add_parser("report", help="one self-contained HTML page about a run")
-    parser.add_argument("--out", type=Path, required=True, help="the HTML file")
-    parser.add_argument(
-        "--chapter",
-        nargs=4,
-        action="append",
-        required=True,
-        metavar=("COMPETITION", "DATA", "DIST", "RUNS"),
-        help="a competition's name, data folder, dist folder and training runs; once for each competition",
-    )
-    parser.add_argument("--pictures", type=int, default=6, help="overlays in a chapter, at most")
-    parser.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> int:
-    sources = [Sources(name, Path(data), Path(dist), Path(runs)) for name, data, dist, runs in args.chapter]
-    write_report(args.out, sources, pictures=args.pictures)
-    print(args.out)
-    return 0

@@ -148,6 +148,8 @@ def test_help_tells_each_option_with_its_default(capsys):
         "of the CPU (default: 1)",
         "{auto,cpu} what computes (default: auto)",
         "of the image (default: identity)",
+        "sizes (default: 1)",
+        "versions (default: 3.11)",
         "--chapter NAME FOLDER parts",
         "--no-compressed write plain files",
     ):

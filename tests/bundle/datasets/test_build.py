@@ -19,11 +19,8 @@ from bundle.roots import Root
 from kit import ensemble, manifest
 from kit.artefacts import sha256_bytes
 from kit.errors import KitError, run_cli
-from kit.local import targets
 
 ROOT = Path(__file__).parents[3]
-THIRTEEN = targets.choose(["cp313"], targets.known())
-PAIR = targets.choose(["cp311", "cp313"], targets.known())
 ROOTS = (Root("tool", exact=True, why="test"), Root("helper", exact=False, why="test"))
 
 
@@ -37,7 +34,7 @@ def options(index, make_ensemble, tmp_path):
         out=tmp_path / "out",
         cache=tmp_path / "cache",
         lock=index.lock(tmp_path / "requirements.lock"),
-        targets=PAIR,
+        targets=("cp311", "cp313"),
         roots=ROOTS,
     )
 
@@ -141,7 +138,7 @@ def test_the_same_inputs_give_the_same_bytes_from_another_folder_and_a_cold_cach
 
 def test_a_target_that_is_no_longer_wanted_takes_its_wheels_along(options):
     build.build(options)
-    fewer = dataclasses.replace(options, targets=THIRTEEN)
+    fewer = dataclasses.replace(options, targets=("cp313",))
     (folder, wheels), _ = build.build(fewer)
     assert wheels.removed == ["wheels-cp311.zip"]
     assert not (folder / "wheels-cp311.zip").exists()
@@ -202,7 +199,7 @@ Path.replace = replace
 folder = Path(sys.argv[2])
 build.build(build.Options(
     ensembles=[Path(sys.argv[3])], out=folder / "out", cache=folder / "cache", lock=Path(sys.argv[4]),
-    targets=targets.choose(["cp313"], targets.known()),
+    targets=("cp313",),
     roots=(Root("tool", exact=True, why=""), Root("helper", exact=False, why="")),
 ))
 """
@@ -210,7 +207,7 @@ build.build(build.Options(
 
 def test_killed_before_any_rename_and_run_again_it_ends_the_same(options, tmp_path, read_tree):
     """Killed at its first rename, then a new run in the same folder at its second, and so on to the end."""
-    undisturbed = dataclasses.replace(options, out=tmp_path / "undisturbed", targets=THIRTEEN)
+    undisturbed = dataclasses.replace(options, out=tmp_path / "undisturbed", targets=("cp313",))
     build.build(undisturbed)
     victim = tmp_path / "victim"
     arguments = [str(victim), str(options.ensembles[0]), str(options.lock)]
