@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.child import call, forget_peak, peak_bytes
 from kit.errors import KitError
+from kit.local.training import prepare
 from kit.models import build
 from tests.kit.models.probing import channels_last, images, loss
 
@@ -91,7 +92,12 @@ def measure(case: Case, environment: Mapping[str, str] | None = None) -> Result:
 def _here(case: Case) -> Result:
     torch.set_num_threads(case.threads)
     torch.manual_seed(0)
-    module: Any = build(case.network).train(case.step == "train").to(case.device)
+    module: Any = build(case.network)
+    if case.step == "train":
+        prepare(module, case.network).train()
+    else:
+        module.eval()
+    module.to(case.device)
     x_NCHW = images(case.batch, case.height, case.width).to(case.device)
     if case.step == "predict":
         _settle(module, x_NCHW)

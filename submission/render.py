@@ -19,6 +19,7 @@ from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
 from kit.manifest import Manifest
+from kit.models import family
 from submission.modules import collect
 from submission.runtime.inputs.test_images import ENSEMBLE, MANIFESTS
 from submission.runtime.script.text import QUOTES, script_text
@@ -59,7 +60,7 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
     """
     ensemble = ensembles.load(ensemble_file)
     manifests = relevant_manifests(ensemble, bundle)
-    modules = collect(_source_root(), *ENTRIES, f"kit.competitions.{ensemble.kind}")
+    modules = collect(_source_root(), *entry_points(ensemble))
     parts = {ENSEMBLE: _json_part(ensemble.as_dict())}
     parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict()) for item in manifests}
     parts |= {module.path: module.text for module in modules}
@@ -77,6 +78,24 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
     write_text(out, text)
     write_text(out.with_suffix(".ipynb"), notebook)
     return Rendered(out, out.with_suffix(".ipynb"), size, sha256_bytes(text.encode()), len(modules))
+
+
+def entry_points(ensemble: Ensemble) -> list[str]:
+    """Return the modules that predict.py starts from; what they import is embedded with them.
+
+    They are the program, the engine and the competition code of the ensemble's kind, and the families of its
+    members' networks. The program finds the last three by name when it runs, so a script of U-Nets carries no
+    detector.
+
+    Args:
+        ensemble: to be rendered.
+
+    Raises:
+        KitError: a member's network is unknown.
+    """
+    families = {family(str(member.network.get("network"))) for member in ensemble.members}
+    of_kind = (f"kit.competitions.{ensemble.kind}", f"kit.inference.{ensemble.kind}_engine")
+    return [*ENTRIES, *of_kind, *sorted(families)]
 
 
 def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
+from kit.local.training import prepare
 from kit.models import Network, build
 from train_local import augment, losses
 from train_local.data.instance_tiles import InstanceTiles
@@ -49,7 +50,7 @@ def make_setup(run: Run, prepared: Prepared) -> TrainingSetup:
 
 def _semantic(run: Run, prepared: Prepared) -> TrainingSetup:
     recipe = run.recipe
-    network = build(recipe.network.as_dict())
+    network = prepare(build(recipe.network.as_dict()), recipe.network.as_dict())
     crops = SlideCrops(
         prepared,
         prepared.fold(run.fold).train,
@@ -68,7 +69,7 @@ def _semantic(run: Run, prepared: Prepared) -> TrainingSetup:
 
 def _instance(run: Run, prepared: Prepared) -> TrainingSetup:
     recipe = run.recipe
-    network = build(recipe.network.as_dict())
+    network = prepare(build(recipe.network.as_dict()), recipe.network.as_dict())
     tiles = InstanceTiles(
         prepared,
         run.fold,

@@ -20,6 +20,8 @@ so.
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -29,13 +31,11 @@ from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.images.slide import open_slide
 from kit.inference.fusion import PassResult, fuse
-from kit.inference.instance import predict_instances
-from kit.inference.semantic import Progress, predict_map
-from kit.inference.settings import InstanceSettings, SemanticSettings
-from kit.inference.store import pass_file, save_detections
+from kit.inference.store import pass_file
 from kit.memory import keep_freed_memory
-from kit.models import InstanceNetwork, Network, build, load_weights, spec
-from kit.typed_json import from_plain
+from kit.models import Network, build, load_weights, spec
+
+Progress = Callable[[int, int], None]
 
 __all__ = ["PassResult", "configure", "fuse", "open_member", "result_file", "run_pass"]
 
@@ -130,24 +130,15 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
     if target.is_file():
         return target
     where = f"member {member.name}, view {view}, image {image_id}"
+    # By name: predict.py carries the engine of its own kind only.
+    engine = importlib.import_module(f"kit.inference.{module.spec.kind}_engine")
     with open_slide(image) as slide:
-        if isinstance(module, InstanceNetwork):
-            settings = from_plain(InstanceSettings, member.inference, where=member.name)
-            found = predict_instances(
-                module, settings, slide, view, device=device, where=where, on_batch=on_batch
-            )
-            save_detections(target, found)
-            return target
-        output = module.spec.output
-        if output == "detections":
-            raise KitError(f"{module.spec.name} declares detections but cannot detect", where=where)
-        return predict_map(
+        engine.run_pass(
             module,
-            output,
-            from_plain(SemanticSettings, member.inference, where=member.name),
+            member,
+            view,
             slide,
-            view=view,
-            target=target,
+            target,
             device=device,
             where=where,
             batch_size=batch_size,
@@ -155,3 +146,4 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
             on_skipped=on_skipped,
             info=info,
         )
+    return target

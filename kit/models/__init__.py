@@ -5,7 +5,7 @@ Importing this needs torch only; a network's libraries are imported when it is b
 
 from kit.models.detections import Detections, InstanceTarget
 from kit.models.network import InstanceNetwork, Logits, Network, SemanticNetwork
-from kit.models.registry import build, names, spec, tiny
+from kit.models.registry import build, check, family, names, spec, tiny
 from kit.models.spec import NetworkSpec
 from kit.models.weights import load_weights, save_weights
 
@@ -18,6 +18,8 @@ __all__ = [
     "NetworkSpec",
     "SemanticNetwork",
     "build",
+    "check",
+    "family",
     "load_weights",
     "names",
     "save_weights",

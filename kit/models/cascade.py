@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from kit.errors import KitError
 from kit.models import cascade_detect
-from kit.models.cascade_targets import TargetMasks
 from kit.models.detections import Detections, InstanceTarget
 from kit.models.network import InstanceNetwork
 from kit.models.openmmlab import quiet
@@ -44,9 +43,12 @@ class HybridTaskCascade(InstanceNetwork):
 
     Attributes:
         least_side: inputs are padded to it.
+        target_masks: makes what mmdet's mask losses ask for from the masks of one image (n, H, W) and the
+            height and width of the padded batch. `kit.local.training` puts a faster one here.
     """
 
     network: Any
+    target_masks: Callable[[Tensor, int, int], Any]
 
     def __init__(self, spec: NetworkSpec, config: Mapping[str, Any], *, least_side: int = 0) -> None:
         """Build with random weights.
@@ -74,6 +76,7 @@ class HybridTaskCascade(InstanceNetwork):
             network.init_weights()
         super().__init__(spec, network)
         self.least_side = least_side
+        self.target_masks = _bitmap_masks
         network.rpn_head.register_forward_hook(partial(_settled, spec.name, "region proposals"))
         for stage, head in enumerate(network.roi_head.bbox_head):
             head.register_forward_hook(partial(_settled, spec.name, f"boxes of stage {stage + 1}"))
@@ -100,7 +103,9 @@ class HybridTaskCascade(InstanceNetwork):
             metas,
             gt_bboxes=boxes,
             gt_labels=[box.new_zeros(len(box), dtype=torch.long) for box in boxes],
-            gt_masks=[TargetMasks(target["masks"].to(padded.device), height, width) for target in targets],
+            gt_masks=[
+                self.target_masks(target["masks"].to(padded.device), height, width) for target in targets
+            ],
         )
         return {
             name: (torch.stack(value) if isinstance(value, list) else value).sum()
@@ -134,6 +139,14 @@ class HybridTaskCascade(InstanceNetwork):
             "flip": False,
         }
         return padded, [dict(meta) for _ in range(len(padded))]
+
+
+def _bitmap_masks(mask_NHW: Tensor, height: int, width: int) -> Any:
+    """Return mmdet's own targets: masks on the CPU, padded like their image."""
+    from mmdet.core import BitmapMasks
+
+    rows, columns = height - mask_NHW.shape[-2], width - mask_NHW.shape[-1]
+    return BitmapMasks(F.pad(mask_NHW, (0, columns, 0, rows)).cpu().numpy().astype(np.uint8), height, width)
 
 
 def _settled(name: str, part: str, _module: nn.Module, _inputs: Any, output: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a module of `kit.models` hands to the registry."""
+"""What a module of `kit.models.families` tells the registry."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ class Entry:
 
     Attributes:
         spec: its declaration.
-        build: makes it with random weights; without arguments at published size. They are plain JSON values.
-        tiny: arguments of its small form, the same architecture at a size for tests and demos on a CPU.
+        size: a frozen dataclass with the published sizes. Its fields are the words that a config may have
+            beside "network"; their types and limits are what the config is checked against.
+        build: makes the network with random weights from its declaration and a size.
+        tiny: words of its small form: the same architecture at a size for tests and demos on a CPU.
     """
 
     spec: NetworkSpec
-    build: Callable[..., Network]
+    size: Any
+    build: Callable[[NetworkSpec, Any], Network]
     tiny: Mapping[str, Any] = field(default_factory=dict)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from kit.errors import KitError
+from kit.typed_json import Checked
 
 _STAGE_IOUS = (0.5, 0.6, 0.7)
 _STAGE_STDS = ((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067))
@@ -34,7 +35,7 @@ TINY: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class CascadeSize:
+class CascadeSize(Checked):
     """Everything behind the backbone that may differ between a published and a tiny form.
 
     Attributes:
@@ -80,10 +81,7 @@ class CascadeSize:
     mask_threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.head not in get_args(Head):
-            raise KitError(
-                f"no box head is called {self.head!r}", fix=f"choose one of {', '.join(get_args(Head))}"
-            )
+        super().__post_init__()
         if self.mask_channels != self.neck_channels:
             raise KitError(
                 f"mask heads of {self.mask_channels} channels cannot add features of {self.neck_channels}",

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from kit.errors import KitError
 from kit.models.network import Auxiliary, Logits, SemanticNetwork
 from kit.models.openmmlab import quiet
 from kit.models.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, Output
+from kit.typed_json import Checked, at_least, below
 
 HEADS = (1, 2, 5, 8)
 """Attention heads of each stage; its width is `embed_dims` times as many."""
@@ -30,6 +31,38 @@ _REDUCTIONS = (8, 4, 2, 1)
 """How much coarser each stage's keys and values are than its queries."""
 
 
+Count = Annotated[int, at_least(1)]
+Rate = Annotated[float, at_least(0), below(1)]
+"""A probability with which something is left out in training; 0 switches it off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MitSize(Checked):
+    """What every network on a Mix Transformer may change.
+
+    Attributes:
+        embed_dims: width of the encoder's first stage.
+        depths: blocks of the encoder's four stages.
+        channels: width of the decoder.
+        dropout: of the decoder's channels.
+        drop_path: probability that the encoder's last block is left out in training.
+        checkpointing: spend time in training to save memory.
+    """
+
+    embed_dims: Count = 64
+    depths: tuple[Count, Count, Count, Count] = (3, 4, 6, 3)
+    channels: Count = 256
+    dropout: Rate = 0.1
+    drop_path: Rate = 0.1
+    checkpointing: bool = False
+
+    def encoder(self) -> MixTransformer:
+        """Return the encoder with random weights."""
+        return MixTransformer(
+            self.embed_dims, self.depths, drop_path=self.drop_path, checkpointing=self.checkpointing
+        )
+
+
 class MixTransformer(nn.Module):
     """The encoder, with random weights.
 
@@ -39,23 +72,12 @@ class MixTransformer(nn.Module):
         drop_path: probability that the last block is left out in training; earlier ones less, linearly.
         checkpointing: in training keep only what goes into each block and compute the rest again in the
             backward pass.
-
-    Raises:
-        KitError: sizes that cannot be.
     """
 
     def __init__(
         self, embed_dims: int, depths: Sequence[int], *, drop_path: float, checkpointing: bool
     ) -> None:
         super().__init__()
-        require_size("embed_dims", embed_dims)
-        if len(depths) != len(HEADS) or any(not isinstance(depth, int) or depth < 1 for depth in depths):
-            raise KitError(
-                f"a Mix Transformer has {len(HEADS)} stages of at least one block, got depths {list(depths)}",
-                where="depths",
-                fix="give four positive numbers, e.g. 3, 4, 6, 3 for MiT-b2",
-            )
-        require_probability("drop_path", drop_path)
         # Not at the top: an ensemble without one has no use for it and Kaggle would have to install it.
         with quiet():
             from mmseg.models.backbones.mit import TransformerEncoderLayer
@@ -184,34 +206,6 @@ def declare(
 def widths(embed_dims: int) -> tuple[int, ...]:
     """Channels of the four levels."""
     return tuple(embed_dims * heads for heads in HEADS)
-
-
-def require_size(word: str, value: int) -> None:
-    """Refuse a size below one.
-
-    Raises:
-        KitError: says which.
-    """
-    if not isinstance(value, int) or value < 1:
-        raise KitError(
-            f"{word} {value!r} is no size",
-            where="network of the recipe",
-            fix="give a whole number from 1",
-        )
-
-
-def require_probability(word: str, value: float) -> None:
-    """Refuse what is no probability below one.
-
-    Raises:
-        KitError: says which.
-    """
-    if not 0 <= value < 1:
-        raise KitError(
-            f"{word} {value} is no probability below one",
-            where="network of the recipe",
-            fix="give 0 to switch it off, 0.1 as published",
-        )
 
 
 def _image(tokens_BNC: Tensor, height: int, width: int) -> Tensor:

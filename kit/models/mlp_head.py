@@ -8,8 +8,6 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kit.errors import KitError
-from kit.models.mit import require_probability, require_size
 from kit.models.openmmlab import quiet
 
 Norm = Literal["batch", "group"]
@@ -29,9 +27,6 @@ class MlpHead(nn.Module):
         norm: behind each convolution but the last.
         norm_groups: of "group".
         dropout: of whole channels, before the last convolution.
-
-    Raises:
-        KitError: sizes that cannot be.
     """
 
     def __init__(
@@ -45,8 +40,7 @@ class MlpHead(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        settings = _norm_settings(norm, channels, norm_groups)
-        require_probability("dropout", dropout)
+        settings = {"type": "BN"} if norm == "batch" else {"type": "GN", "num_groups": norm_groups}
         with quiet():
             from mmcv.cnn import ConvModule
 
@@ -98,19 +92,3 @@ def classifier(channels: int, classes: int) -> nn.Conv2d:
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
-
-
-def _norm_settings(norm: str, channels: int, norm_groups: int) -> dict[str, Any]:
-    """What mmcv calls a norm layer."""
-    require_size("channels", channels)
-    if norm == "batch":
-        return {"type": "BN"}
-    if norm != "group":
-        raise KitError(f"no decoder has norm {norm!r}", where="norm", fix='use "batch" or "group"')
-    if norm_groups < 1 or channels % norm_groups:
-        raise KitError(
-            f"{channels} channels cannot be split into {norm_groups} groups",
-            where="norm_groups",
-            fix="choose a divisor of channels, or norm 'batch'",
-        )
-    return {"type": "GN", "num_groups": norm_groups}

@@ -10,12 +10,12 @@ import torch
 
 from kit import ensemble as ensembles
 from kit.competitions import get
-from kit.inference import fusion, reader, runner, views
+from kit.inference import reader, runner, semantic_fusion, views
 from tests.golden.comparison import compare
 
 GOLDEN = Path(__file__).parent / "kidney"
 UNDO = views.invert
-MEAN = fusion.mean_bands
+MEAN = semantic_fusion.mean_bands
 FAULTS = {
     "border repeated": (
         reader,
@@ -33,7 +33,7 @@ FAULTS = {
         "resize_image",
         lambda image, height, width: cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR),
     ),
-    "equal weights": (fusion, "mean_bands", lambda maps, weights: MEAN(maps, [1.0] * len(weights))),
+    "equal weights": (semantic_fusion, "mean_bands", lambda maps, weights: MEAN(maps, [1.0] * len(weights))),
 }
 
 

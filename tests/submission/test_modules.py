@@ -5,7 +5,6 @@ import pytest
 
 from kit.errors import KitError
 from submission.modules import collect
-from submission.render import ENTRIES
 
 ROOT = Path(str(files("kit"))).parent
 
@@ -96,7 +95,7 @@ def test_a_missing_entry_point_is_told(tmp_path):
 
 
 def test_the_real_program_needs_kit_and_runtime_only():
-    modules = collect(ROOT, *ENTRIES)
+    modules = collect(ROOT, "submission.runtime.main", "submission.runtime.script.importer")
     found = {module.name for module in modules}
     assert {
         "kit",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.images.info import ImageInfo
-from kit.inference.fusion import mean_bands
+from kit.inference.semantic_fusion import mean_bands
 from kit.inference.settings import SemanticFusion
 from kit.inference.store import open_map
 from kit.predictions import Prediction, SemanticMask

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from kit import models
-from kit.errors import KitError
-from kit.models import registry
 from kit.typed_json import Checked, Fraction, above, at_least
 
 Count = Annotated[int, at_least(1)]
@@ -34,7 +31,7 @@ class NetworkConfig(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check(self)
+        models.check(self.as_dict())
 
     @property
     def spec(self) -> models.NetworkSpec:
@@ -49,17 +46,6 @@ class NetworkConfig(Checked):
     def as_dict(self) -> dict[str, Any]:
         """Return the plain dict that `kit.models.build` and `ensemble.json` take."""
         return {"network": self.name, **self.arguments}
-
-
-def _check(config: NetworkConfig) -> None:
-    entry = registry._entry(config.name)  # noqa: SLF001
-    known = {"sync_bn", *entry.tiny, *inspect.signature(entry.build).parameters}
-    for word in config.arguments:
-        if word not in known:
-            raise KitError(
-                f"network {config.name} takes no argument {word!r}",
-                fix=f"choose from {', '.join(sorted(known))}",
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,26 @@ import importlib.machinery
 import linecache
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, ModuleType, TracebackType
+
+_PLACE = "predict.py/"
+"""Begins every entry of an embedded package's `__path__`."""
+
+
+class EmbeddedFolder:
+    """Lists the modules of one embedded package, for `pkgutil.iter_modules`, with which registries look."""
+
+    def __init__(self, modules: Mapping[str, bool]) -> None:
+        self.modules = modules
+
+    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        """Yield the name of each module, and whether it is a package; called by `pkgutil.iter_modules`."""
+        for name, is_package in sorted(self.modules.items()):
+            yield prefix + name, is_package
+
+    def find_spec(self, fullname: str, target: ModuleType | None = None) -> None:
+        """Find nothing: `EmbeddedFinder` was asked before."""
 
 
 class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
@@ -43,6 +61,8 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
             fullname, self, origin=origin, is_package=self.is_package(fullname)
         )
         spec.has_location = True
+        if spec.submodule_search_locations is not None:
+            spec.submodule_search_locations.append(_PLACE + origin.removesuffix("/__init__.py"))
         return spec
 
     def is_package(self, fullname: str) -> bool:
@@ -52,6 +72,23 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def get_source(self, fullname: str) -> str:
         """Return the module's original text."""
         return self.parts[self.paths[fullname]][1:]  # as `script.text.part_text`, which is not importable yet
+
+    def folder(self, place: str) -> EmbeddedFolder:
+        """Return the lister of an embedded package; a hook in `sys.path_hooks`.
+
+        Args:
+            place: entry of a package's `__path__`, e.g. "predict.py/kit/models/families".
+
+        Raises:
+            ImportError: a place on the disk.
+        """
+        if not place.startswith(_PLACE):
+            raise ImportError
+        package = place.removeprefix(_PLACE).replace("/", ".")
+        inside = {name: name.rpartition(".") for name in self.paths}
+        return EmbeddedFolder(
+            {last: self.is_package(name) for name, (parent, _, last) in inside.items() if parent == package}
+        )
 
     def get_code(self, fullname: str) -> CodeType:
         """Return the compiled module, and make its lines known to tracebacks."""
@@ -79,8 +116,11 @@ def run(header: str, parts: Mapping[str, str], file: str | None) -> None:
     """
     finder = EmbeddedFinder(parts)
     sys.meta_path.insert(0, finder)
+    sys.path_hooks.insert(0, finder.folder)
     for name in finder.paths:
         sys.modules.pop(name, None)  # another cell of this notebook may have run such a script
+    for place in [place for place in sys.path_importer_cache if place.startswith(_PLACE)]:
+        del sys.path_importer_cache[place]  # as with the modules
     sys.excepthook = _show
     # These can be imported only now, through the finder.
     from submission.runtime.main import main

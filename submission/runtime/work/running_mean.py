@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.inference.fusion import mean_bands
+from kit.inference.semantic_fusion import mean_bands
 from kit.inference.store import levels_of, open_map, write_map
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.inference import fusion, instance_fusion
+from kit.inference import fusion, instance_fusion, semantic_fusion
 from kit.inference.settings import InstanceFusion, InstanceSettings
 from kit.inference.store import save_detections
 from kit.masks import coco, rle
@@ -27,7 +27,9 @@ def detections(*found):
 
 def fused(members, weights=None, **options):
     plain = {"morphology": "none", **options}
-    found = fusion.fuse_instances(members, weights or [1.0] * len(members), InstanceFusion(**plain), SIZE)
+    found = instance_fusion.fuse_instances(
+        members, weights or [1.0] * len(members), InstanceFusion(**plain), SIZE
+    )
     return found, [coco.decode(counts, *SIZE) for counts in found.masks]
 
 
@@ -200,12 +202,14 @@ def test_nothing_found_anywhere_is_an_empty_prediction():
 def test_views_of_a_member_are_merged_by_nms():
     one = detections((0.9, rectangle(2, 2, 12, 12)), (0.4, rectangle(2, 18, 12, 28)))
     other = detections((0.8, rectangle(2, 2, 12, 13)), (0.7, rectangle(14, 2, 22, 12)))
-    merged = fusion.merge_views([one, other], InstanceSettings(size=30))
+    merged = instance_fusion.merge_views([one, other], InstanceSettings(size=30))
     assert merged.scores.tolist() == [0.9, 0.7, 0.4]
     assert merged.masks == [one.masks[0], other.masks[1], one.masks[1]]
-    both = fusion.merge_views([one, other], InstanceSettings(size=30, nms_iou=0.91))  # theirs is 10 / 11
+    both = instance_fusion.merge_views(
+        [one, other], InstanceSettings(size=30, nms_iou=0.91)
+    )  # theirs is 10 / 11
     assert both.scores.tolist() == [0.9, 0.8, 0.7, 0.4]
-    best = fusion.merge_views([one, other], InstanceSettings(size=30, max_per_image=2))
+    best = instance_fusion.merge_views([one, other], InstanceSettings(size=30, max_per_image=2))
     assert best.scores.tolist() == [0.9, 0.7]
 
 
@@ -226,7 +230,7 @@ def test_streamed_means_are_thresholded_like_whole_ones(seed, count, height, wid
     mean_HW = np.average(
         [map_HW / top for map_HW, top in zip(maps, tops, strict=True)], axis=0, weights=weights
     )
-    found_HW = rle.decode(fusion.fuse_semantic(maps, weights, threshold), height, width)
+    found_HW = rle.decode(semantic_fusion.fuse_semantic(maps, weights, threshold), height, width)
     clear = np.abs(mean_HW - threshold) > 1e-6
     assert np.array_equal(found_HW[clear], (mean_HW >= threshold)[clear])
 
@@ -235,17 +239,17 @@ def test_streamed_means_are_thresholded_like_whole_ones(seed, count, height, wid
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.55, 15 / 255, 1 / 3, 0.9999999])
 def test_one_map_is_thresholded_on_its_levels_as_on_its_probabilities(top, threshold):
     levels_HW = np.arange(top + 1).reshape(16, -1).astype(np.uint8 if top == 255 else np.uint16)
-    ((_, mean_HW),) = fusion.mean_bands([levels_HW], [0.7])
-    found_HW = rle.decode(fusion.fuse_semantic([levels_HW], [0.7], threshold), *levels_HW.shape)
+    ((_, mean_HW),) = semantic_fusion.mean_bands([levels_HW], [0.7])
+    found_HW = rle.decode(semantic_fusion.fuse_semantic([levels_HW], [0.7], threshold), *levels_HW.shape)
     assert np.array_equal(found_HW, mean_HW >= np.float32(threshold))
 
 
 def test_bands_of_rows_give_the_same_mask_as_one_band(monkeypatch):
     maps = [np.random.default_rng(0).integers(0, 65536, (37, 20), np.uint16)]
-    whole = fusion.fuse_semantic(maps, [1.0], 0.5)
-    monkeypatch.setattr(fusion, "_BAND_VALUES", 60)
-    assert [y0 for y0, _ in fusion.mean_bands(maps, [1.0])] == list(range(0, 37, 3))
-    assert np.array_equal(fusion.fuse_semantic(maps, [1.0], 0.5), whole)
+    whole = semantic_fusion.fuse_semantic(maps, [1.0], 0.5)
+    monkeypatch.setattr(semantic_fusion, "_BAND_VALUES", 60)
+    assert [y0 for y0, _ in semantic_fusion.mean_bands(maps, [1.0])] == list(range(0, 37, 3))
+    assert np.array_equal(semantic_fusion.fuse_semantic(maps, [1.0], 0.5), whole)
 
 
 def results_of(kind, members, weights, files):

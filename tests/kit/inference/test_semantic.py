@@ -7,9 +7,9 @@ import torch
 
 from kit.images.info import ImageInfo
 from kit.inference import views
-from kit.inference.fusion import fuse_semantic
 from kit.inference.resize import fit, resize_image
 from kit.inference.semantic import predict_map, probability
+from kit.inference.semantic_fusion import fuse_semantic
 from kit.inference.settings import SemanticSettings
 from kit.inference.store import open_map
 from tests.kit.inference.predicting import CPU, image, predict

@@ -7,14 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmdet.core import BitmapMasks
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
-from torch.nn import functional as F
 
-from kit.models import build, names, spec, tiny
+from kit.models import build
 from kit.models.cascade_detect import paste
-from kit.models.cascade_targets import TargetMasks
-from tests.kit.models.probing import images, settled, squares
+from tests.kit.models.probing import images, settled
 from tests.kit.models.test_detectors import SMALL
 
 
@@ -49,38 +46,6 @@ class TestLosses:
         total.backward()
         assert bool(torch.isfinite(total))
         module.zero_grad()
-
-    @pytest.mark.parametrize("name", [name for name in names() if spec(name).kind == "instance"])
-    def test_checkpointing_changes_neither_them_nor_the_gradients(self, name):
-        targets = [squares(96, 128, [(5, 8), (40, 50)])]
-        totals, gradients = [], []
-        for checkpointing in (False, True):
-            torch.manual_seed(0)
-            light = build({**tiny(name), "checkpointing": checkpointing}).train()
-            torch.manual_seed(1)
-            total = torch.stack(list(light.losses(images(1, 96, 128), targets).values())).sum()
-            total.backward()
-            totals.append(total.detach())
-            gradients.append([parameter.grad for parameter in light.network.parameters()])
-        assert torch.equal(*totals)
-        for kept, again in zip(*gradients, strict=True):
-            torch.testing.assert_close(kept, again)
-
-    @pytest.mark.parametrize("padded", [(90, 100), (96, 128)])
-    @pytest.mark.parametrize("binarize", [True, False])
-    def test_boxes_see_of_their_instance_what_they_see_in_mmdet(self, padded, binarize):
-        generator = torch.Generator().manual_seed(3)
-        mask_NHW = F.interpolate(torch.rand(3, 1, 9, 10, generator=generator), (90, 100))[:, 0] > 0.5
-        corner = torch.rand(8, 2, generator=generator) * 60
-        boxes = torch.cat([corner, corner + 2 + 28 * torch.rand(8, 2, generator=generator)], dim=1).numpy()
-        which = np.array([0, 2, 1, 1, 0, 2, 2, 0])
-        rows, columns = padded[0] - 90, padded[1] - 100
-        full_NHW = F.pad(mask_NHW, (0, columns, 0, rows)).numpy().astype(np.uint8)
-        asked = {"device": torch.device("cpu"), "inds": which, "binarize": binarize}
-        theirs = BitmapMasks(full_NHW, *padded).crop_and_resize(boxes, (28, 28), **asked).to_ndarray()
-        ours = TargetMasks(mask_NHW, *padded).crop_and_resize(boxes, (28, 28), **asked).to_ndarray()
-        assert 0 < ours.mean() < 1
-        assert np.array_equal(ours, theirs)
 
 
 class TestDetections:
@@ -163,7 +128,7 @@ class TestPasting:
 BROKEN = """
 import torch
 from kit.errors import KitError
-from kit.models import build, names, spec, tiny
+from kit.models import build
 from tests.kit.models.probing import images, settled, squares
 from tests.kit.models.test_detectors import SMALL
 

@@ -38,8 +38,8 @@ def test_several_necks_follow_each_other():
 
 
 def test_what_cannot_be_is_refused_with_the_way_out():
-    with pytest.raises(KitError, match="no box head is called '3fc'") as caught:
+    with pytest.raises(KitError, match="head is '3fc'") as caught:
         CascadeSize(head="3fc")
-    assert caught.value.fix == "choose one of 2fc, 4conv1fc, 4conv1fc-plain"
+    assert caught.value.fix == "use one of: '2fc', '4conv1fc', '4conv1fc-plain'"
     with pytest.raises(KitError, match="mask heads of 64 channels cannot add features of 256"):
         CascadeSize(mask_channels=64)

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from kit.errors import KitError
-from kit.models import build, names, spec
+from kit.models import build, check, family, names, spec, tiny
 from kit.models.__main__ import main
 
 
@@ -30,6 +30,34 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch):
     with pytest.raises(KitError, match="cannot import segmentation_models_pytorch") as caught:
         build({"network": "unet-regnety16"})
     assert caught.value.fix == "install segmentation-models-pytorch and timm"
+
+
+@pytest.mark.parametrize(
+    ("config", "problem", "fix"),
+    [
+        ({"network": "unet-of-mars"}, "no network is called 'unet-of-mars'", "choose one of"),
+        ({"network": "unet-regnety16", "encodr": "x"}, "unknown key encodr", "did you mean 'encoder'"),
+        ({"network": "segformer-b0", "embed_dims": 0}, "embed_dims is 0", "correct it"),
+        ({"network": "detectors-r50", "norm": "layer"}, "norm is 'layer'", "'frozen', 'batch', 'group'"),
+        ({"network": "detectors-r50", "neck_channels": 32}, "mask heads of 256 channels", "the same value"),
+        ({"network": "vit-adapter-l", "depth": 6}, "6 blocks cannot be shared out", "a multiple of"),
+    ],
+)
+def test_a_config_is_checked_without_the_networks_libraries(config, problem, fix, monkeypatch):
+    for library in ("segmentation_models_pytorch", "mmcv", "mmdet", "mmseg", "cbnetv2", "vit_adapter"):
+        monkeypatch.setitem(sys.modules, library, None)
+    for name in names():
+        check(tiny(name))
+        check({"network": name, "sync_bn": True})
+    with pytest.raises(KitError, match=problem) as caught:
+        check(config)
+    assert fix in (caught.value.fix or "")
+
+
+def test_a_network_stands_in_a_file_of_the_folder_that_the_registry_looks_into():
+    assert family("unetplusplus-regnety16-scse") == "kit.models.families.unet"
+    assert family("vit-adapter-l-3x") == "kit.models.families.vit_adapter"
+    assert len({family(name) for name in names()}) == 6
 
 
 def test_importing_the_registry_needs_none_of_the_networks_libraries():

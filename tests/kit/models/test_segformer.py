@@ -10,8 +10,8 @@ from mmseg.models import build_segmentor
 
 from kit.errors import KitError
 from kit.models import build, spec
+from kit.models.families.segformer import SIZES
 from kit.models.mit import HEADS, MixTransformer
-from kit.models.segformer import SIZES
 
 CONFIGS = Path(mmseg.__file__).parent / ".mim/configs/segformer"
 GROUP_NORM = {"type": "GN", "num_groups": 8}
@@ -176,18 +176,18 @@ def test_checkpointing_keeps_less_for_the_backward_pass():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"depths": [2, 2, 2]}, r"four positive numbers"),
-        ({"depths": [2, 2, 0, 2]}, r"at least one block, got depths \[2, 2, 0, 2\]"),
-        ({"depths": "b3"}, r"got depths \['b', '3'\]"),
-        ({"embed_dims": 0}, "embed_dims 0 is no size"),
-        ({"embed_dims": "64"}, "embed_dims '64' is no size"),
-        ({"channels": 0}, "channels 0 is no size"),
+        ({"depths": [2, 2, 2]}, r"depths is \[2, 2, 2\], not a list of 4"),
+        ({"depths": [2, 2, 0, 2]}, r"depths\[2\] is 0; it has to be at least 1"),
+        ({"depths": "b3"}, "depths is 'b3', not a list of 4"),
+        ({"embed_dims": 0}, "embed_dims is 0; it has to be at least 1"),
+        ({"embed_dims": "64"}, "embed_dims is '64', not an integer"),
+        ({"channels": 0}, "channels is 0; it has to be at least 1"),
         ({"norm_groups": 7}, "32 channels cannot be split into 7 groups"),
-        ({"norm": "layer"}, "no decoder has norm 'layer'"),
-        ({"dropout": 1.0}, r"dropout 1\.0 is no probability below one"),
-        ({"drop_path": -0.1}, r"drop_path -0\.1 is no probability"),
-        ({"score": "logit"}, "segformer-b0 has no score 'logit'"),
-        ({"attention": "scse"}, "unexpected keyword argument 'attention'"),
+        ({"norm": "layer"}, "norm is 'layer'"),
+        ({"dropout": 1.0}, r"dropout is 1\.0; it has to be at least 0 and below 1"),
+        ({"drop_path": -0.1}, r"drop_path is -0\.1; it has to be at least 0 and below 1"),
+        ({"score": "logit"}, "score is 'logit'"),
+        ({"attention": "scse"}, "unknown key attention"),
     ],
 )
 def test_words_that_cannot_be_are_told(words, message):

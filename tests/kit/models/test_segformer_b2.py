@@ -166,10 +166,10 @@ class TestAuxiliaryHeads:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"channels": 0}, "channels 0 is no size"),
-        ({"depths": [3, 4, 6]}, "a Mix Transformer has 4 stages"),
-        ({"dropout": 2.0}, r"dropout 2\.0 is no probability"),
-        ({"score": "sigmoid"}, "unexpected keyword argument 'score'"),
+        ({"channels": 0}, "channels is 0; it has to be at least 1"),
+        ({"depths": [3, 4, 6]}, r"depths is \[3, 4, 6\], not a list of 4"),
+        ({"dropout": 2.0}, r"dropout is 2\.0; it has to be at least 0 and below 1"),
+        ({"score": "sigmoid"}, "unknown key score"),
     ],
 )
 def test_words_that_cannot_be_are_told(config, words, message):

@@ -48,7 +48,7 @@ def test_shared_statistics_change_no_name():
     ("size", "problem"),
     [
         ({"depth": 6}, "6 blocks cannot be shared out evenly over 4 interactions"),
-        ({"neck_norm": "layer"}, "no norm of the neck is called 'layer'"),
+        ({"neck_norm": "layer"}, "neck_norm is 'layer'"),
         ({"num_heads": 3}, "network 'vit-adapter-l' cannot be built: .*heads"),
     ],
 )

@@ -132,8 +132,34 @@ def test_the_finder_leaves_other_modules_alone():
     finder = EmbeddedFinder({"kit/a.py": "\nx = 1\n", "kit/b/__init__.py": "\n", "data.json": "\n{}"})
     assert finder.find_spec("numpy") is None
     assert finder.find_spec("data") is None
-    assert finder.find_spec("kit.b").submodule_search_locations == []
     assert finder.find_spec("kit.a").origin == "kit/a.py"
+
+
+def test_a_registry_finds_the_embedded_modules_of_a_folder_and_no_others(script, tmp_path):
+    main = """import importlib, pkgutil
+import kit, kit.deep
+
+def main(script, argv):
+    print([(item.name, item.ispkg) for item in pkgutil.iter_modules(kit.__path__, "kit.")])
+    print([item.name for item in pkgutil.iter_modules(kit.deep.__path__)])
+    try:
+        importlib.import_module("kit.deep.three")
+    except ModuleNotFoundError as error:
+        print(error)
+    return 3
+"""
+    space = {"__name__": "not main"}
+    exec(compile(script.read_text(), str(script), "exec"), space)
+    parts = {path: part_text(part) for path, part in space["PARTS"].items()}
+    parts |= {f"kit/deep/{name}.py": "" for name in ("__init__", "one", "two")}
+    script.write_text(script_text("A header", {**parts, "submission/runtime/main.py": main}))
+    (tmp_path / "predict.py" / "kit").mkdir(parents=True)
+    (tmp_path / "predict.py" / "kit" / "of_the_working_directory.py").touch()
+    assert run(script, cwd=tmp_path).stdout.splitlines() == [
+        "[('kit.deep', True), ('kit.faulty', False)]",
+        "['one', 'two']",
+        "No module named 'kit.deep.three'",
+    ]
 
 
 def test_a_script_that_was_edited_is_not_taken_for_itself(tmp_path):

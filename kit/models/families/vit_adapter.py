@@ -6,8 +6,7 @@ HTC++ is a Hybrid Task Cascade whose coarsest map sees itself as a whole before 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from kit.errors import KitError
 from kit.models.cascade import HybridTaskCascade, declaration
@@ -67,34 +66,28 @@ class ViTAdapterSize(CascadeSize):
                 f"{self.depth} blocks cannot be shared out evenly over {self.interactions} interactions",
                 fix="choose a depth that is a multiple of the interactions",
             )
-        if self.neck_norm not in get_args(NeckNorm):
-            raise KitError(
-                f"no norm of the neck is called {self.neck_norm!r}",
-                fix=f"choose one of {', '.join(get_args(NeckNorm))}",
-            )
 
 
-def _build(spec: NetworkSpec, /, **size: Any) -> HybridTaskCascade:
-    chosen = ViTAdapterSize(**size)
+def _build(spec: NetworkSpec, size: ViTAdapterSize) -> HybridTaskCascade:
     with quiet():
         import vit_adapter  # noqa: F401  # it registers its classes
-    maps = [chosen.embed_dim] * 4
+    maps = [size.embed_dim] * 4
     attention = {
         "type": "ExtraAttention",
         "in_channels": maps,
-        "num_head": chosen.neck_heads,
-        "drop_path": chosen.neck_drop_path,
-        "with_cp": chosen.checkpointing,
+        "num_head": size.neck_heads,
+        "drop_path": size.neck_drop_path,
+        "with_cp": size.checkpointing,
     }
-    group = {"type": "GN", "num_groups": chosen.norm_groups, "requires_grad": True}
+    group = {"type": "GN", "num_groups": size.norm_groups, "requires_grad": True}
     pyramid = {
         "type": "FPN",
         "in_channels": maps,
-        "out_channels": chosen.neck_channels,
+        "out_channels": size.neck_channels,
         "num_outs": 5,
-        "norm_cfg": group if chosen.neck_norm == "group" else None,
+        "norm_cfg": group if size.neck_norm == "group" else None,
     }
-    model = config(chosen, backbone=_backbone(chosen), neck=[attention, pyramid])
+    model = config(size, backbone=_backbone(size), neck=[attention, pyramid])
     return HybridTaskCascade(spec, model)
 
 
@@ -141,12 +134,12 @@ _TINY = {
 }
 
 
-def _entry(name: str, **published: Any) -> Entry:
-    spec = declaration(name, "vit-adapter")
-    return Entry(spec=spec, build=partial(_build, spec, **published), tiny=_TINY)
-
-
 ENTRIES = (
-    _entry("vit-adapter-l"),
-    _entry("vit-adapter-l-3x", head="4conv1fc-plain", neck_norm="none", drop_path=0.4),
+    Entry(spec=declaration("vit-adapter-l", "vit-adapter"), size=ViTAdapterSize(), build=_build, tiny=_TINY),
+    Entry(
+        spec=declaration("vit-adapter-l-3x", "vit-adapter"),
+        size=ViTAdapterSize(head="4conv1fc-plain", neck_norm="none", drop_path=0.4),
+        build=_build,
+        tiny=_TINY,
+    ),
 )

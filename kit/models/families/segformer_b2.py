@@ -9,22 +9,13 @@ Both give one logit and are trained with binary cross entropy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kit.models.entry import Entry
-from kit.models.mit import (
-    MitNetwork,
-    MixTransformer,
-    Segmenter,
-    declare,
-    require_probability,
-    require_size,
-    widths,
-)
+from kit.models.mit import MitNetwork, MitSize, Segmenter, declare, widths
 from kit.models.mlp_head import MlpHead, classifier
 from kit.models.openmmlab import quiet
 from kit.models.spec import NetworkSpec
@@ -81,8 +72,6 @@ class DaformerHead(nn.Module):
 
     def __init__(self, in_channels: Sequence[int], *, channels: int, dropout: float) -> None:
         super().__init__()
-        require_size("channels", channels)
-        require_probability("dropout", dropout)
         self.embed_layers = nn.ModuleDict(
             {str(index): _Embedding(width, channels) for index, width in enumerate(in_channels)}
         )
@@ -134,51 +123,41 @@ class _AtrousPyramid(nn.Module):
         return joined
 
 
-def build(
-    spec: NetworkSpec,
-    decoder: type[MixUpsampleHead | DaformerHead],
-    /,
-    *,
-    channels: int,
-    embed_dims: int = 64,
-    depths: Sequence[int] = (3, 4, 6, 3),
-    dropout: float = 0.1,
-    drop_path: float = 0.1,
-    checkpointing: bool = False,
-) -> MitNetwork:
-    """The network with random weights; the mix-upsample decoder comes with four auxiliary heads.
+def _build_mixupsample(spec: NetworkSpec, size: MitSize) -> MitNetwork:
+    """The network; it has four auxiliary heads, as published, of which one is trained."""
+    encoder, levels = size.encoder(), widths(size.embed_dims)
+    head = MixUpsampleHead(levels, channels=size.channels, dropout=size.dropout)
+    auxiliary_heads = nn.ModuleList(nn.Conv2d(width, 1, kernel_size=1) for width in levels)
+    network = Segmenter(encoder, head, auxiliary_heads)
+    return MitNetwork(spec, network, auxiliary_stages=(_AUXILIARY_STAGE,))
 
-    Args:
-        spec: its declaration.
-        decoder: its kind.
-        channels: width of the decoder.
-        embed_dims: width of the encoder's first stage.
-        depths: blocks of the encoder's four stages.
-        dropout: of the decoder's channels.
-        drop_path: probability that the encoder's last block is left out in training.
-        checkpointing: spend time in training to save memory.
 
-    Raises:
-        KitError: sizes that cannot be.
-    """
-    encoder = MixTransformer(embed_dims, depths, drop_path=drop_path, checkpointing=checkpointing)
-    head = decoder(widths(embed_dims), channels=channels, dropout=dropout)
-    if decoder is not MixUpsampleHead:
-        return MitNetwork(spec, Segmenter(encoder, head, nn.ModuleList()))
-    auxiliary_heads = nn.ModuleList(nn.Conv2d(width, 1, kernel_size=1) for width in widths(embed_dims))
-    return MitNetwork(spec, Segmenter(encoder, head, auxiliary_heads), auxiliary_stages=(_AUXILIARY_STAGE,))
+def _build_daformer(spec: NetworkSpec, size: MitSize) -> MitNetwork:
+    encoder = size.encoder()
+    head = DaformerHead(widths(size.embed_dims), channels=size.channels, dropout=size.dropout)
+    return MitNetwork(spec, Segmenter(encoder, head, nn.ModuleList()))
 
 
 _TINY = {"embed_dims": 16, "depths": [1, 1, 1, 1], "channels": 32}
-_MIXUPSAMPLE = declare(
-    "segformer-b2-mixupsample",
-    "logit",
-    system="body-b2",
-    unused_parameters=tuple(f"auxiliary_heads.{stage}." for stage in range(4) if stage != _AUXILIARY_STAGE),
-)
-_DAFORMER = declare("segformer-b2-daformer", "logit", system="body-b2")
 
 ENTRIES = (
-    Entry(spec=_MIXUPSAMPLE, build=partial(build, _MIXUPSAMPLE, MixUpsampleHead, channels=320), tiny=_TINY),
-    Entry(spec=_DAFORMER, build=partial(build, _DAFORMER, DaformerHead, channels=256), tiny=_TINY),
+    Entry(
+        spec=declare(
+            "segformer-b2-mixupsample",
+            "logit",
+            system="body-b2",
+            unused_parameters=tuple(
+                f"auxiliary_heads.{stage}." for stage in range(4) if stage != _AUXILIARY_STAGE
+            ),
+        ),
+        size=MitSize(channels=320),
+        build=_build_mixupsample,
+        tiny=_TINY,
+    ),
+    Entry(
+        spec=declare("segformer-b2-daformer", "logit", system="body-b2"),
+        size=MitSize(channels=256),
+        build=_build_daformer,
+        tiny=_TINY,
+    ),
 )

@@ -7,8 +7,6 @@ runs on both, the assistant's losses count half; in prediction on the lead's map
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from kit.models.cascade import HybridTaskCascade, declaration
 from kit.models.entry import Entry
@@ -39,36 +37,34 @@ class CBSwinSize(CascadeSize):
     checkpointing: bool = False
 
 
-def _build(spec: NetworkSpec, /, **size: Any) -> HybridTaskCascade:
-    chosen = CBSwinSize(**size)
+def _build(spec: NetworkSpec, size: CBSwinSize) -> HybridTaskCascade:
     with quiet():
         import cbnetv2  # noqa: F401  # it registers its classes
     backbone = {
         "type": "CBSwinTransformer",
-        "embed_dim": chosen.embed_dim,
-        "depths": list(chosen.depths),
-        "num_heads": list(chosen.num_heads),
-        "window_size": chosen.window_size,
-        "drop_path_rate": chosen.drop_path,
-        "use_checkpoint": chosen.checkpointing,
+        "embed_dim": size.embed_dim,
+        "depths": list(size.depths),
+        "num_heads": list(size.num_heads),
+        "window_size": size.window_size,
+        "drop_path_rate": size.drop_path,
+        "use_checkpoint": size.checkpointing,
         "cb_del_stages": 1,
     }
     neck = {
         "type": "CBFPN",
-        "in_channels": [chosen.embed_dim * 2**stage for stage in range(len(chosen.depths))],
-        "out_channels": chosen.neck_channels,
+        "in_channels": [size.embed_dim * 2**stage for stage in range(len(size.depths))],
+        "out_channels": size.neck_channels,
         "num_outs": 5,
     }
-    model = config(chosen, backbone=backbone, neck=neck, detector="CBHybridTaskCascade")
+    model = config(size, backbone=backbone, neck=neck, detector="CBHybridTaskCascade")
     return HybridTaskCascade(spec, model)
 
 
-_SPEC = declaration("cbnetv2-swin-b", "cbnetv2")
-
 ENTRIES = (
     Entry(
-        spec=_SPEC,
-        build=partial(_build, _SPEC),
+        spec=declaration("cbnetv2-swin-b", "cbnetv2"),
+        size=CBSwinSize(),
+        build=_build,
         tiny={
             **TINY,
             "embed_dim": 16,

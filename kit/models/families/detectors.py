@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 from kit.errors import KitError
 from kit.models.cascade import HybridTaskCascade, declaration
 from kit.models.entry import Entry
 from kit.models.htc import TINY, CascadeSize, config
-from kit.models.openmmlab import quiet
 from kit.models.spec import NetworkSpec
 
 _EXPANSION = 4
@@ -32,7 +30,8 @@ class DetectoRSSize(CascadeSize):
             "batch" trains them; "group" needs no batch.
         norm_groups: of "group".
         checkpointing: blocks are computed again in the backward pass instead of being kept; statistics that
-            "batch" trains then see every batch twice.
+            "batch" trains then see every batch twice. Training does this to the network that was built
+            (`kit.local.training`); the network itself does not change.
     """
 
     depth: Literal[50, 101, 152] = 50
@@ -57,26 +56,21 @@ class DetectoRSSize(CascadeSize):
             )
 
 
-def _build(spec: NetworkSpec, /, **size: Any) -> HybridTaskCascade:
-    chosen = DetectoRSSize(**size)
-    backbone = _backbone(chosen)
-    if chosen.checkpointing:
-        with quiet():
-            from kit.models import detectors_checkpointing as light
-        backbone["type"] = light.ResNeXt if chosen.groups > 1 else light.ResNet
+def _build(spec: NetworkSpec, size: DetectoRSSize) -> HybridTaskCascade:
+    backbone = _backbone(size)
     # ConvAWS convolutions, deformable switchable atrous convolution in the last three stages, and a feature
     # pyramid that is run twice, the second time through a backbone of its own.
     neck = {
         "type": "RFP",
-        "in_channels": [chosen.base_channels * _EXPANSION * 2**stage for stage in range(4)],
-        "out_channels": chosen.neck_channels,
+        "in_channels": [size.base_channels * _EXPANSION * 2**stage for stage in range(4)],
+        "out_channels": size.neck_channels,
         "num_outs": 5,
         "rfp_steps": 2,
-        "aspp_out_channels": chosen.neck_channels // _ASPP_BRANCHES,
+        "aspp_out_channels": size.neck_channels // _ASPP_BRANCHES,
         "aspp_dilations": (1, 3, 6, 1),
-        "rfp_backbone": {**backbone, "rfp_inplanes": chosen.neck_channels},
+        "rfp_backbone": {**backbone, "rfp_inplanes": size.neck_channels},
     }
-    model = config(chosen, backbone={**backbone, "output_img": True}, neck=neck)
+    model = config(size, backbone={**backbone, "output_img": True}, neck=neck)
     return HybridTaskCascade(spec, model, least_side=_LEAST_SIDE)
 
 
@@ -104,18 +98,12 @@ def _backbone(size: DetectoRSSize) -> dict[str, Any]:
 _TINY = {**TINY, "base_channels": 8, "norm": "batch"}
 
 
-def _entry(name: str, tiny: dict[str, Any], **published: Any) -> Entry:
-    spec = declaration(name)
-    return Entry(spec=spec, build=partial(_build, spec, **published), tiny=tiny)
-
-
 ENTRIES = (
-    _entry("detectors-r50", _TINY),
-    _entry(
-        "detectors-x101",
-        {**_TINY, "depth": 50, "groups": 2, "base_width": 4},
-        depth=101,
-        groups=32,
-        base_width=4,
+    Entry(spec=declaration("detectors-r50"), size=DetectoRSSize(), build=_build, tiny=_TINY),
+    Entry(
+        spec=declaration("detectors-x101"),
+        size=DetectoRSSize(depth=101, groups=32, base_width=4),
+        build=_build,
+        tiny={**_TINY, "depth": 50, "groups": 2, "base_width": 4},
     ),
 )

@@ -1,0 +1,85 @@
+"""What `run_pass` and `fuse` do for instance networks: detections per pass, instances per rung."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kit.ensemble import Member
+from kit.errors import KitError
+from kit.images.info import ImageInfo
+from kit.inference.fusion import PassResult, require_size
+from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views, require_detections
+from kit.inference.settings import InstanceFusion, InstanceSettings
+from kit.inference.store import CodedDetections, load_detections, save_detections
+from kit.predictions import Instances
+from kit.typed_json import from_plain
+
+if TYPE_CHECKING:
+    import torch
+
+    from kit.inference.reader import BandSource
+    from kit.models import Network
+
+
+def run_pass(
+    module: Network,
+    member: Member,
+    view: str,
+    slide: BandSource,
+    target: Path,
+    *,
+    device: torch.device,
+    where: str,
+    batch_size: int | None,
+    on_batch: Callable[[int, int], None] | None,
+    on_skipped: Callable[[int, int], None] | None,
+    info: ImageInfo | None,
+) -> None:
+    """Write the detections of one pass over one image.
+
+    Arguments and errors are those of `kit.inference.runner.run_pass`. Beside them, `slide` is the opened
+    image, `target` the file to write, and `where` names member, view and image in messages.
+    """
+    from kit.inference.instance import predict_instances  # needs torch, fusing does not
+    from kit.models import InstanceNetwork
+
+    del batch_size, on_skipped, info  # windows are seen one by one, all of them, in pixels
+    if not isinstance(module, InstanceNetwork):
+        raise KitError(f"{module.spec.name} declares detections but cannot detect", where=where)
+    settings = from_plain(InstanceSettings, member.inference, where=member.name)
+    found = predict_instances(module, settings, slide, view, device=device, where=where, on_batch=on_batch)
+    save_detections(target, found)
+
+
+def fuse(
+    results: Sequence[PassResult],
+    settings: Mapping[str, Any],
+    size: tuple[int, int],
+    *,
+    image_id: str,
+    info: ImageInfo | None,
+) -> Instances:
+    """Return the instances of one rung for one image; arguments as `kit.inference.fusion.fuse`."""
+    del info  # nothing depends on organ or source here
+    fusion = from_plain(InstanceFusion, settings, where="settings of the rung", fix="run `ensemble` again")
+    by_member: dict[str, list[PassResult]] = {}
+    for result in results:
+        by_member.setdefault(result.member.name, []).append(result)
+    merged, weights = [], []
+    for name, passes in by_member.items():
+        views = [_detections(result, size, image_id) for result in passes]
+        one = merge_views(views, from_plain(InstanceSettings, passes[0].member.inference, where=name))
+        merged.append(calibrated(one, fusion.calibration.get(name)))
+        weights.append(float(np.mean([result.weight for result in passes])))
+    return fuse_instances(merged, weights, fusion, size, where=image_id)
+
+
+def _detections(result: PassResult, size: tuple[int, int], image_id: str) -> CodedDetections:
+    detections = load_detections(result.file)
+    require_size((detections.height, detections.width), size, result, image_id)
+    require_detections(detections, result.file)
+    return detections

@@ -1,0 +1,80 @@
+"""What `run_pass` and `fuse` do for semantic networks: a probability map per pass, one mask per rung."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit.ensemble import Member
+from kit.errors import KitError
+from kit.images.info import ImageInfo
+from kit.inference.fusion import PassResult, require_size
+from kit.inference.semantic_fusion import fuse_semantic
+from kit.inference.settings import SemanticFusion, SemanticSettings
+from kit.inference.store import open_map
+from kit.predictions import SemanticMask
+from kit.typed_json import from_plain
+
+if TYPE_CHECKING:
+    import torch
+
+    from kit.inference.reader import BandSource
+    from kit.models import Network
+
+
+def run_pass(
+    module: Network,
+    member: Member,
+    view: str,
+    slide: BandSource,
+    target: Path,
+    *,
+    device: torch.device,
+    where: str,
+    batch_size: int | None,
+    on_batch: Callable[[int, int], None] | None,
+    on_skipped: Callable[[int, int], None] | None,
+    info: ImageInfo | None,
+) -> None:
+    """Write the probability map of one pass over one image.
+
+    Arguments and errors are those of `kit.inference.runner.run_pass`. Beside them, `slide` is the opened
+    image, `target` the file to write, and `where` names member, view and image in messages.
+    """
+    from kit.inference.semantic import predict_map  # needs torch, fusing does not
+
+    output = module.spec.output
+    if output == "detections":
+        raise KitError(f"{module.spec.name} declares detections but cannot detect", where=where)
+    predict_map(
+        module,
+        output,
+        from_plain(SemanticSettings, member.inference, where=member.name),
+        slide,
+        view=view,
+        target=target,
+        device=device,
+        where=where,
+        batch_size=batch_size,
+        on_batch=on_batch,
+        on_skipped=on_skipped,
+        info=info,
+    )
+
+
+def fuse(
+    results: Sequence[PassResult],
+    settings: Mapping[str, Any],
+    size: tuple[int, int],
+    *,
+    image_id: str,
+    info: ImageInfo | None,
+) -> SemanticMask:
+    """Return the mask of one rung for one image; arguments as `kit.inference.fusion.fuse`."""
+    fusion = from_plain(SemanticFusion, settings, where="settings of the rung", fix="run `ensemble` again")
+    maps = [open_map(result.file) for result in results]
+    for prob_HW, result in zip(maps, results, strict=True):
+        require_size(prob_HW.shape, size, result, image_id)
+    weights = [result.weight for result in results]
+    return SemanticMask(*size, fuse_semantic(maps, weights, fusion.threshold_of(info)))

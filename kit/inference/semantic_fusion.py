@@ -1,0 +1,77 @@
+"""Probability maps of passes to one mask: their weighted mean, cut at a threshold, a few rows at a time.
+
+Needs no torch: processes that fuse run beside those that predict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.inference.store import LevelRows, levels_of
+from kit.masks import rle
+
+_BAND_VALUES = 1 << 22
+"""Pixels of the mean map that exist at once."""
+
+
+def mean_bands(
+    maps: Sequence[LevelRows], weights: Sequence[float]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Weighted mean of stored probability maps, a few million pixels at a time.
+
+    Args:
+        maps: uint8 or uint16 (H, W), all of one size; arrays, or what `open_map` returns.
+        weights: one a map, positive; only their ratios count.
+
+    Yields:
+        First row, and the mean probabilities from there, float32 (rows, W) in [0, 1].
+    """
+    shares = _shares(maps, weights)
+    for y0, y1 in _row_bands(maps[0].shape):
+        mean_HW = maps[0][y0:y1].astype(np.float32) * shares[0]
+        for levels_HW, share in zip(maps[1:], shares[1:], strict=True):
+            mean_HW += levels_HW[y0:y1].astype(np.float32) * share
+        yield y0, mean_HW
+
+
+def _shares(maps: Sequence[LevelRows], weights: Sequence[float]) -> NDArray[np.float32]:
+    """What a stored level of each map adds to the mean probability."""
+    levels = np.array([levels_of(levels_HW.dtype) for levels_HW in maps])
+    return (np.array(weights, np.float64) / (float(np.sum(weights)) * levels)).astype(np.float32)
+
+
+def _row_bands(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    height, width = shape
+    rows = max(1, _BAND_VALUES // width)
+    for y0 in range(0, height, rows):
+        yield y0, min(y0 + rows, height)
+
+
+def fuse_semantic(maps: Sequence[LevelRows], weights: Sequence[float], threshold: float) -> rle.Runs:
+    """Run lengths of the pixels whose weighted mean probability is at least `threshold`, streamed.
+
+    Args:
+        maps: as `mean_bands`.
+        weights: as `mean_bands`.
+        threshold: probability.
+    """
+    encoder = rle.RunLengthEncoder(maps[0].shape[1])
+    if len(maps) == 1:
+        for reached_HW in _reached(maps[0], weights, threshold):
+            encoder.push(reached_HW)
+        return encoder.finish()
+    for _, mean_HW in mean_bands(maps, weights):
+        encoder.push(mean_HW >= np.float32(threshold))
+    return encoder.finish()
+
+
+def _reached(map_HW: LevelRows, weights: Sequence[float], threshold: float) -> Iterator[NDArray[np.bool_]]:
+    """Where one map reaches the threshold: as `mean_bands` would say, but without a float a pixel."""
+    levels = np.arange(levels_of(map_HW.dtype) + 1)
+    reached = levels.astype(np.float32) * _shares([map_HW], weights)[0] >= np.float32(threshold)
+    least = levels[reached].min(initial=len(levels))
+    for y0, y1 in _row_bands(map_HW.shape):
+        yield map_HW[y0:y1] >= least
