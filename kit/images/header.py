@@ -171,9 +171,9 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
     pages = pages_of(path, directory)
     full = [page for page in pages if not page.reduced] or pages
     largest = max(full, key=lambda page: page.height * page.width)
-    alike = [page for page in full if _form(page) == _form(largest)]
+    equal = [page for page in full if _form(page) == _form(largest)]
     # One channel per page: every such page belongs to the image.
-    parts = alike if largest.samples == 1 else [largest]
+    parts = equal if largest.samples == 1 else [largest]
     for page in parts:
         _check_pixels(path, page, directory.size)
     channels = sum(page.samples for page in parts)
@@ -192,7 +192,7 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
         photometric=PHOTOMETRICS.get(largest.photometric, f"number {largest.photometric}"),
         byteorder="little" if directory.order == "<" else "big",
         parts=tuple(parts),
-        others=len(alike) - len(parts),
+        others=len(equal) - len(parts),
     )
 
 

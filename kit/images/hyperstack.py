@@ -58,15 +58,15 @@ def pages_of(path: Path, directory: Directory) -> list[Page]:
 def _announced(page: Page) -> int:
     """Return how many planes the description of a page announces; 1 if it announces none."""
     if page.description.startswith("ImageJ="):
-        told = {
+        numbers = {
             key: int(value)
             for key, value in re.findall(r"^(\w+)=(\d{1,9})\s*$", page.description, re.MULTILINE)
         }
-        return max(told.get("images", 1), math.prod(told.get(axis, 1) for axis in _AXES))
+        return max(numbers.get("images", 1), math.prod(numbers.get(axis, 1) for axis in _AXES))
     try:
-        told = json.loads(page.description)
-        if not told["truncated"]:
+        value = json.loads(page.description)
+        if not value["truncated"]:
             return 1
-        return math.prod(map(int, told["shape"])) // (page.height * page.width)
+        return math.prod(map(int, value["shape"])) // (page.height * page.width)
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return 1  # no JSON, or none of tifffile

@@ -84,10 +84,10 @@ def _around_count(shape: tuple[int, ...], bits: int, predictor: int, order: str)
     start = 8 + 2 + 12 * len(tags) + 4
     head = struct.pack(order + "2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(tags))
     place = 0
-    for number, kind, told in tags:
+    for number, kind, fixed in tags:
         head += struct.pack(order + "HHI", number, kind, 1)
         place = len(head) if number == 279 else place
-        value = start if number == 273 else told
+        value = start if number == 273 else fixed
         head += struct.pack(order + "I", value) if kind == _LONG else struct.pack(order + "HH", value, 0)
     head += bytes(4)
     return head[:place], head[place + 4 :]

@@ -154,7 +154,7 @@ class _Band:
     """
 
     def __init__(self, source: BandSource, layout: Layout, sides: Sequence[int], *, look: bool) -> None:
-        assert layout.core is not None, "the image is seen whole"
+        assert layout.core is not None, "the image is one window"
         self._source, self._core, self._context = source, layout.core, layout.context
         self._window = layout.window[0]
         self._across = -(-source.width // layout.core)

@@ -1,4 +1,4 @@
-"""What the engine needs to know about a member and about a rung, as plain dicts in `ensemble.json`.
+"""Settings of members and rungs, which `ensemble.json` holds as plain dicts.
 
 `Member.inference` holds `SemanticSettings` or `InstanceSettings`, `Rung.settings` holds `SemanticFusion` or
 `InstanceFusion`. `kit.typed_json` checks types and limits of fields; rules across fields are here.
@@ -27,29 +27,28 @@ _FIX = "correct the recipe's inference settings"
 
 @dataclass(frozen=True, kw_only=True)
 class SemanticSettings(Checked):
-    """How one semantic network sees a slide: in windows (`core`, `context`, `scale`) or whole (`size`).
+    """How a semantic network sees an image: in windows (`core`, `context`, `scale`) or at once (`size`).
 
-    Windows: the image is cut into square cores; each is predicted from a window with `context` more pixels on
-    every side, read at full resolution (reflected outside the image) and resized by `scale` to the network's
-    input. Published: kidney 2nd place core 1536, context 384, scale 1/3; 1024-px windows seen at 320: core
-    512, context 256, scale 0.3125.
+    In windows: the image is cut into square cores. Each one is predicted from a window with `context` more
+    pixels on every side, mirrored outside the image, and resized by `scale` to the network's input.
+    Published: kidney 2nd place core 1536, context 384, scale 1/3 (windows of 2304 pixels, seen as 768 x 768).
 
-    Whole: the longer side becomes `size`, the ratio is kept; for images that fit into memory. Published: body
-    1st place, three sizes.
+    At once: the longer side is resized to `size`, and the ratio is kept. The image has to fit into memory.
+    Published: body 1st place, three sizes.
 
     Attributes:
-        core: pixels a side, full resolution.
+        core: pixels per side, full resolution.
         context: pixels on each side of the core, full resolution.
         scale: network input pixels per full-resolution pixel.
-        size: the whole image's longer side at the network's input, pixels.
+        size: longer side of the image at the network's input, pixels.
         pixel_size: micrometres of a full-resolution pixel for which core, context and scale hold. An image of
-            another pixel size is cut into windows of the same micrometres, seen by the network at the same
-            input size. None, or an image of unknown pixel size: windows are what they are in pixels.
+            another pixel size is cut into windows of the same micrometres, and the network's input keeps its
+            size. If this or the image's pixel size is None, core and context are used as they are.
         batch_size: windows in one forward pass, fewer on the CPU; halved when memory runs out.
-        blend: "halo" keeps cores only: no sums. "gaussian" is the mean over all windows that show a pixel,
-            weighted by a normal density around each window's centre, sigma an eighth of the window (nnU-Net).
-        skip_background: cores without tissue become probability 0 and are not shown to the network.
-        stored: "uint16", or "uint8": half the disk, probabilities to within 1/510.
+        blend: "halo" uses the cores only. "gaussian" uses the mean of all windows that show a pixel, weighted
+            by a normal density around each window's centre, sigma an eighth of the window (nnU-Net).
+        skip_background: cores without tissue get probability 0, and the network does not see them.
+        stored: "uint16", or "uint8": half the disk space, probabilities exact to 1/510.
         autocast: float16 autocast on CUDA; the CPU always computes in float32.
     """
 
@@ -72,7 +71,9 @@ class SemanticSettings(Checked):
         of_windows = ("core", "context", "scale", "pixel_size", "blend", "skip_background")
         defaults = {item.name: item.default for item in fields(self)}
         if given := [name for name in of_windows if getattr(self, name) != defaults[name]]:
-            raise KitError(f"{given[0]} belongs to windows, but with size the image is seen whole", fix=_FIX)
+            raise KitError(
+                f"{given[0]} belongs to windows, but with size the image is seen at once", fix=_FIX
+            )
 
     def _check_windows(self) -> None:
         if missing := [name for name in ("core", "context", "scale") if getattr(self, name) is None]:
@@ -83,38 +84,38 @@ class SemanticSettings(Checked):
 
     @property
     def windows(self) -> tuple[int, int, float]:
-        """Core, context and scale."""
-        assert self.core is not None and self.context is not None and self.scale is not None, "seen whole"  # noqa: PT018  # one fact
+        """Core, context and scale of settings with windows."""
+        assert self.core is not None and self.context is not None and self.scale is not None, "seen at once"  # noqa: PT018  # one fact
         return self.core, self.context, self.scale
 
     @property
     def window(self) -> int:
-        """Pixels a side read at full resolution."""
+        """Pixels per side of a window at full resolution."""
         core, context, _ = self.windows
         return core + 2 * context
 
     @property
     def input_size(self) -> int:
-        """Pixels a side the network sees under a view of scale 1."""
+        """Pixels per side of the network's input under a view of scale 1."""
         return int(self.window * self.windows[2] + 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceSettings(Checked):
-    """How one instance network sees an image: whole, or in windows that overlap where it is larger than one.
+    """How an instance network sees an image: at once, or in overlapping windows if it is larger than one.
 
     Attributes:
-        size: the longer side of the image or window at the network's input, pixels; the ratio is kept. Times
-            the scale of a view ("hflip@0.8").
-        window: pixels a side of the image that the network sees at once; None: every image whole.
-        overlap: pixels that neighbouring windows share at least: more than most instances are long.
-        score_threshold: detections below are dropped (published .001: low-scored extras cost AP almost
-            nothing).
+        size: longer side of the image or window at the network's input, pixels; the ratio is kept. A view's
+            scale multiplies it ("hflip@0.8").
+        window: pixels per side of a window; None: every image is seen at once.
+        overlap: least pixels that neighbouring windows share; more than most instances are long.
+        score_threshold: drop detections with a lower score (published 0.001: additional low scores cost
+            almost no AP).
         nms_iou: detections of several views of one member that overlap more are the same instance.
-        max_per_image: best detections kept of each window under each view, and as many a window of the merged
-            views.
-        mask_threshold: of the network's mask probability; masks leave the network as bool, so this also
-            decides a pixel when a mask is resized back.
+        max_per_image: keep so many best detections of each window under each view, and so many per window
+            once the views are merged.
+        mask_threshold: threshold of the network's mask probability, and of the coverage of pixels when masks
+            are resized to the image.
         autocast: float16 autocast on CUDA; the CPU always computes in float32.
     """
 
@@ -139,10 +140,9 @@ class SemanticFusion(Checked):
     """How probability maps become a mask.
 
     Attributes:
-        threshold: a pixel whose weighted mean probability reaches it is foreground; belongs to probabilities,
-            never to logits.
-        thresholds: by organ ("lung") or source and organ ("Hubmap/lung"), as the competition spells them,
-            for images where another one is better; the more specific one applies.
+        threshold: a pixel is foreground if its weighted mean probability (not logit) reaches this.
+        thresholds: other thresholds by organ ("lung") or source and organ ("Hubmap/lung"), spelled as in the
+            competition; the more specific one applies.
     """
 
     threshold: Probability = 0.5
@@ -155,7 +155,7 @@ class SemanticFusion(Checked):
                 raise KitError(f"thresholds are by organ or source/organ, not by {name!r}", fix=_FIX)
 
     def threshold_of(self, info: ImageInfo | None) -> float:
-        """The threshold for an image: its source and organ's, else its organ's, else the common one."""
+        """Return the threshold of an image: of its source and organ, else its organ, else the common one."""
         if info is None or not info.organ:
             return self.threshold
         common = self.thresholds.get(info.organ, self.threshold)
@@ -169,23 +169,23 @@ class InstanceFusion(Checked):
     The defaults are the published pseudo-label settings of the vasculature 3rd place.
 
     Attributes:
-        iou: boxes that overlap a cluster's fused box by more than this join it.
-        skip_score: detections below are left out of the fusion.
-        confidence: how the scores of a cluster become one, as ensemble-boxes names them; see
-            `kit.inference.boxes`. "avg", which the published system used, can pass 1 and is cut there:
-            instances above it tie. "box_and_model_avg", "max" and "absent_model_aware_avg" never do.
+        iou: a box joins a cluster if its IoU with the cluster's fused box is larger.
+        skip_score: detections with a lower score are left out of the fusion.
+        confidence: how the scores of a cluster become one, by the names of ensemble-boxes; see
+            `kit.inference.boxes`. "avg", which the published system used, can exceed 1 and is cut at 1, so
+            that such instances have equal scores. The others never exceed 1.
         masks: "votes", or "soft": the mean of a cluster's masks, weighted by weighted score.
-        vote_fraction: for votes: a pixel belongs to the fused mask if at least max(1, int(vote_fraction * n))
-            of the n masks hold it.
-        mask_threshold: for soft masks: a pixel belongs to the fused mask if the mean reaches it.
+        vote_fraction: with "votes", a pixel belongs to the fused mask if at least max(1, int(vote_fraction *
+            n)) of the n masks hold it.
+        mask_threshold: with "soft", a pixel belongs to the fused mask if the mean reaches this.
         morphology: of fused masks: "closing" = erosion(dilation), "opening" = dilation(erosion), or "none".
-        morphology_size: side of its square kernel, odd.
+        morphology_size: side of the square kernel of the morphology, pixels, odd.
         overlap: "keep" lets instances overlap; "exclusive" gives each pixel to the best-scored instance that
             holds it.
-        min_area: pixels; smaller instances are dropped at the very end.
+        min_area: instances of fewer pixels are dropped at the end.
         min_score: instances with a lower fused score are dropped.
-        calibration: by name of the member, see `kit.inference.calibration`; scores are calibrated before
-            anything here looks at them. Members without one keep their scores.
+        calibration: name of a member -> calibration of its scores before the fusion
+            (`kit.inference.calibration`); the scores of other members stay as they are.
     """
 
     iou: PositiveFraction = 0.6

@@ -25,13 +25,13 @@ from kit.images.info import ImageInfo
 T = TypeVar("T")
 
 _LONGEST_VIEW = 100
-"""Characters of a folder's name; file systems end at 255, which three scales of all symmetries pass."""
+"""Most characters of a view set in a folder's name: file systems allow 255, and a large set has more."""
 
 ENGINE = 3
-"""Goes up whenever the same pass would give another result, so that no file of an older way is used."""
+"""Version of the engines; raise it when a pass gives another result, so that older files are not used."""
 
 _SYNC_BYTES = 64 << 20
-"""Written to the disk at once: so the last rows do not wait for all the others to reach it."""
+"""Rows are synced to the disk after so many bytes, so that the last sync is short."""
 
 _DAMAGED = (
     EOFError,
@@ -45,14 +45,14 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What numpy and zipfile raise for bytes that are not theirs."""
+"""Errors that numpy and zipfile raise for damaged files."""
 
 Levels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
-"""Probabilities in whole steps: the largest number of the type is probability 1."""
+"""Probabilities as integers: the largest number of the type is probability 1 (255 or 65535)."""
 
 
 class LevelRows(Protocol):
-    """A stored probability map as the fusion reads it: rows by slice. Arrays are one, `StoredMap` too."""
+    """A stored probability map whose rows are read by slicing: an array or a `StoredMap`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,11 +63,11 @@ class LevelRows(Protocol):
         """`uint8` or `uint16`."""
 
     def __getitem__(self, rows: slice, /) -> Levels:
-        """Those rows."""
+        """Return these rows."""
 
 
 def levels_of(dtype: np.dtype[Any]) -> int:
-    """The number that stands for probability 1."""
+    """Return the number that stands for probability 1."""
     return int(np.iinfo(dtype).max)
 
 
@@ -77,10 +77,10 @@ class CodedDetections:
 
     Attributes:
         height: rows of the image.
-        width: its columns.
+        width: columns of the image.
         boxes: float64 (n, 4): x1, y1, x2, y2 in pixels of the image, inside it.
         scores: float64 (n,).
-        masks: n COCO compressed run-length strings, never empty masks.
+        masks: n COCO compressed counts; no mask is empty.
     """
 
     height: int
@@ -90,7 +90,7 @@ class CodedDetections:
     masks: list[bytes]
 
     def take(self, order: NDArray[np.int64]) -> CodedDetections:
-        """The detections at the given positions, in that order."""
+        """Return the detections at the given positions, in that order."""
         masks = [self.masks[index] for index in order]
         return CodedDetections(self.height, self.width, self.boxes[order], self.scores[order], masks)
 
@@ -104,17 +104,16 @@ def pass_file(
     kind: str,
     info: ImageInfo | None = None,
 ) -> Path:
-    """Where the result of one pass over one image lies.
+    """Return the path of the result of one pass over one image.
 
-    The folder's name carries a hash of everything that decides the result (weights, network, settings, the
-    image's pixel size, the engine's own way of computing), so a file that was made otherwise is never taken
-    for this one.
+    The folder's name has a hash of all that decides the result: weights, network, settings, the image's pixel
+    size and the version of the engines. So a result of other settings or weights is never taken for this one.
 
     Args:
-        out: root of all passes.
-        member: the network.
+        out: root folder of all passes.
+        member: the member.
         view: name of the view, or of a set of views.
-        image_id: of the image.
+        image_id: id of the image.
         kind: "semantic" (.npy map) or "instance" (.npz detections).
         info: what is known of the image.
     """
@@ -138,8 +137,8 @@ def write_map(target: Path, height: int, width: int, stored: str) -> Iterator[Ma
 
     Args:
         target: the file.
-        height: rows it will have.
-        width: columns.
+        height: rows of the map.
+        width: columns of the map.
         stored: "uint8" or "uint16".
 
     Raises:
@@ -186,7 +185,9 @@ class MapWriter:
 
 
 class StoredMap:
-    """A probability map on disk. Rows are read when asked for, not mapped: what was read is let go of.
+    """A probability map on disk, whose rows are read when they are asked for.
+
+    It is not mapped, because memory of mapped files counts as used until the system takes it back.
 
     Args:
         path: a two-dimensional .npy of unsigned bytes or 16-bit numbers.
@@ -212,39 +213,43 @@ class StoredMap:
         self._path = path
 
     def __getitem__(self, rows: slice) -> Levels:
-        """Rows start..stop as an array of its own.
+        """Read the rows start..stop.
 
         Raises:
-            KitError: the file is gone or was cut short meanwhile.
+            KitError: the file is missing or was cut short after it was opened.
         """
         first, stop, _ = rows.indices(self.shape[0])
         return _load(self._path, lambda: self._read(first, max(stop - first, 0)))
 
     def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("a map on disk becomes an array by reading it")
-        whole_HW = self[:]
-        return whole_HW if dtype is None else whole_HW.astype(dtype)
+            raise ValueError("a map on disk cannot become an array without a copy")
+        levels_HW = self[:]
+        return levels_HW if dtype is None else levels_HW.astype(dtype)
 
     def _read(self, first: int, rows: int) -> Levels:
         width = self.shape[1]
         offset = self._offset + first * width * self.dtype.itemsize
         levels = np.fromfile(self._path, self.dtype, rows * width, offset=offset)
-        found: Levels = levels.reshape(rows, width)  # too few numbers do not fit: ValueError
+        found: Levels = levels.reshape(rows, width)  # ValueError if there are too few numbers
         return found
 
 
 def open_map(path: Path) -> StoredMap:
-    """A stored probability map, (H, W), whose rows are read by slicing.
+    """Open a stored probability map, (H, W), whose rows are read by slicing.
 
     Raises:
-        KitError: missing or damaged.
+        KitError: the file is missing or damaged.
     """
     return _load(path, lambda: StoredMap(path))
 
 
 def save_detections(path: Path, detections: CodedDetections) -> None:
-    """Write detections atomically."""
+    """Write detections to a .npz file atomically.
+
+    The masks are one array of bytes, `counts`, with the place where each begins in `offsets`: masks of 5 and
+    3 bytes have the offsets 0, 5, 8.
+    """
     lengths = np.array([len(mask) for mask in detections.masks], np.int64)
     buffer = io.BytesIO()
     np.savez(
@@ -262,7 +267,7 @@ def load_detections(path: Path) -> CodedDetections:
     """Read what `save_detections` wrote.
 
     Raises:
-        KitError: missing or damaged.
+        KitError: the file is missing or damaged.
     """
 
     def read() -> CodedDetections:
