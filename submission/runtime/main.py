@@ -18,7 +18,7 @@ from submission.runtime.work.supervisor import Supervisor
 from submission.runtime.work.worker import serve
 
 DEFAULT_BUDGET = 8.5 * 3600
-"""Seconds; half an hour less than the usual limit of nine hours."""
+"""Seconds; half an hour less than the nine hours that most competitions allow."""
 _LONGEST = 30 * 86400
 """Seconds; the system calls that wait have a limit, and no competition runs for a month."""
 _LONGEST_STALL = 300.0
@@ -75,6 +75,7 @@ def main(script: Script, argv: Sequence[str]) -> int:
     """
     start = process_start()
     args = parser().parse_args(argv)
+    # A worker is this very script, started by its supervisor with the supervisor's process id.
     if args.worker is not None:
         ensemble, _ = embedded(script)
         return serve(ensemble, args.device, args.worker)

@@ -64,6 +64,7 @@ class Costs:
 
     def speed(self) -> float:
         """Return how many times longer passes take here than the ensemble says; 1 if nothing was measured."""
+        # Sums over all passes, not a mean of ratios: a pass measured on one small image counts little.
         expected = sum(
             self.ensemble.passes[index].seconds_per_megapixel * megapixels
             for index, megapixels in self._megapixels.items()

@@ -41,6 +41,7 @@ class DiskSpace:
         if self.ensemble.kind == "instance":
             return 0
         member = self.ensemble.members[self.ensemble.passes[index].member]
+        # Maps are stored with 16 bits unless the member says 8.
         deep = member.inference.get("stored", "uint16") == "uint16"
         return math.ceil(self.megapixels[image] * 1e6) * (2 if deep else 1)
 

@@ -32,14 +32,17 @@ def failure_cost(state: LadderState, task: LadderTask, stage: Stage, reason: str
         return LoseImage(task.image, reason)
     if stage in MAY_PASS and state.failures(task) < TRIES:
         return TryAgain(task)
+    # A row that cannot be fused costs only itself: higher rungs have other settings and may still work.
     if isinstance(task, FuseTask):
         return LoseRow(task.rung, task.image)
     leave_out = LeaveOut(task.index, task.image, stage, reason)
+    # The member has done its part if a mean fails, and nothing is its fault if the disk is full.
     if isinstance(task, MeanTask) or stage == "disk":
         return leave_out
     member = state.ensemble.passes[task.index].member
     if state.losses.successes[member] > 0:
         return leave_out
+    # Blame needs a second image: one image that kills every network must not cost all members.
     failed_on = state.losses.blamed_on(member) | {task.image}
     hopeless = len(failed_on) >= min(_FAILED_IMAGES, len(state.live_images()))
     return LoseMember(member, reason) if stage == "load" or hopeless else leave_out

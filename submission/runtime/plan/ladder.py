@@ -42,6 +42,7 @@ class Ladder:
 
         The caller reports its end: `state.finished_...` or `fail`.
         """
+        # A decision that is no task (start a rung, leave out a pass) changes what can be decided next.
         while (decision := self.policy.decide(self.state, self._measure())) is not None:
             self.state.apply(decision)
             if self._on_decision is not None:

@@ -56,6 +56,7 @@ class Losses:
 
     def live_passes(self, rung: int) -> list[int]:
         """Return the passes of a rung whose member was not dropped."""
+        # Asked for very often, and changed only by a lost member: kept until then.
         if rung not in self._live:
             passes = self.ensemble.passes[: self.ensemble.rungs[rung].passes]
             self._live[rung] = [index for index, item in enumerate(passes) if item.member not in self.members]
@@ -81,6 +82,7 @@ class Losses:
 
     def blamed_on(self, member: int) -> set[str]:
         """Return the images that go on without a pass of a member because the member failed on them."""
+        # Passes left out for want of disk space are nobody's fault.
         passes = self.ensemble.passes
         return {
             image

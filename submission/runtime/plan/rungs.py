@@ -64,6 +64,8 @@ class Rungs:
         """Return the passes whose results an image still needs, for rungs started or yet to start."""
         if image in self.losses.images:
             return set()
+        # Example with passes [0], [0, 1], [0, 1, 2]: rung 0 has its row, rung 1 is started, rung 2 may start.
+        # Passes 0, 1, 2 are needed. When rung 2 is refused, only 0 and 1 are, until rung 1 has its row.
         rungs = self.open_for(image)
         if self.may_start:
             rungs += [
@@ -75,5 +77,6 @@ class Rungs:
 
     def _adds(self, rung: int) -> bool:
         """Whether a rung has more live passes than the one before; dropped members make some rungs equal."""
+        # Passes [0], [0, 1] with the member of pass 1 dropped: rung 1 would give the rows of rung 0 again.
         before = self.losses.live_passes(rung - 1) if rung > 0 else []
         return len(self.losses.live_passes(rung)) > len(before)

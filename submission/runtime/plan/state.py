@@ -128,6 +128,7 @@ class LadderState:
     def add_image(self, image: str, megapixels: float) -> None:
         """Add an image, at the start or at any time later."""
         self.megapixels[image] = megapixels
+        # Passes of rungs that are not started are listed, too; `images_to_do` shows only what is wanted now.
         for images in self._to_do:
             images.add(image)
 

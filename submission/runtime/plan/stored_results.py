@@ -80,6 +80,8 @@ class StoredResults:
         if mean is None:
             return None
         added = len(mean.passes)
+        # The mean has to hold the first passes of this rung. Then the next one in order is added: with mean
+        # (0, 1) and passes [0, 1, 4], because the member of 2 and 3 was dropped, that is pass 4.
         if tuple(passes[:added]) != mean.passes or added == len(passes):
             return None
         return passes[added] if passes[added] in self._files[image] else None
@@ -94,6 +96,7 @@ class StoredResults:
 
     def averaged(self, index: int, image: str, file: str) -> None:
         """Note that a pass was added to the mean of its image, which now is in another file."""
+        # The old mean and the map are both in the new mean, which is complete on the disk by now.
         self.obsolete += self.mean_and_map(index, image)
         del self._files[image][index]
         self._means[image] = RunningMean((*self._means[image].passes, index), file)
@@ -110,6 +113,7 @@ class StoredResults:
             self.obsolete.append(self._means.pop(image).file)
 
     def _mean(self, passes: Sequence[int], image: str) -> RunningMean | None:
+        # The first pass's own map becomes the mean; it is no longer a result of its own, so `keep` spares it.
         if image not in self._means and passes and passes[0] in self._files[image]:
             self._means[image] = RunningMean((passes[0],), self._files[image].pop(passes[0]))
         return self._means.get(image)

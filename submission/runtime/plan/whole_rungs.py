@@ -38,6 +38,7 @@ class WholeRungs:
 
     def decide(self, state: LadderState, resources: Resources) -> Decision | None:
         """Return the most urgent of: a row or mean, a pass of a started rung, the start of a rung."""
+        # Rows come first: they are short, they make the submission better at once, and they free the disk.
         if state.combinable:
             return state.combinable[0]
         if not state.rungs.started:
@@ -66,10 +67,13 @@ class WholeRungs:
 
     def _next_pass(self, state: LadderState, resources: Resources) -> Decision | None:
         passes = self.ensemble.passes
+        # Passes of members whose weights are still being verified are skipped, not waited for.
         ready = (found for found in self._open_passes(state) if passes[found[0]].member in state.ready)
         index, image = next(ready, (None, ""))
         if index is None:
             return None
+        # `free` does not yet know the results that are being written now; they are counted on top. Example:
+        # 28 MB free, 90 % of it usable; a map of 18 MB fits, but not beside another of 8 MB.
         running = [(task.index, task.image) for task in state.running if isinstance(task, PassTask)]
         space = DiskSpace(self.ensemble, state.megapixels)
         reason = space.missing_now(index, image, free=resources.free, running=running)
@@ -81,6 +85,8 @@ class WholeRungs:
 
     def _next_rung(self, state: LadderState, resources: Resources) -> Decision:
         rung, images = len(state.rungs.started), state.live_images()
+        # Rungs are nested: only the passes that the rung adds take time. With passes [0, 1] done and a rung
+        # of [0, 1, 2, 3], the predicted time is that of passes 2 and 3 over all live images.
         before = state.live_passes(rung - 1)
         new = [index for index in state.live_passes(rung) if index not in before]
         megapixels = {image: state.megapixels[image] for image in images}

@@ -73,6 +73,7 @@ class Publisher:
             results: folders that nobody reads any more; they are deleted if a file has to be written, because
                 they may fill the disk.
         """
+        # Complete rungs whose validation did not come in time, best first: if the best is invalid, the next.
         late = [
             rung
             for rung in sorted(self.state.rungs.started, reverse=True)
@@ -97,6 +98,7 @@ class Publisher:
         return {image: Path(file) for image, (_, file) in self._best_rows(rung).items()}
 
     def _publish(self, rung: int, text: str, *, part: bool = False) -> None:
+        # A slow validation of a lower rung may end after that of a higher one.
         if rung <= self.published:
             return
         origins = {image: f"rung {lower + 1}" for image, (lower, _) in self._best_rows(rung).items()}
@@ -122,6 +124,7 @@ class Publisher:
             validation = self.submission.validate_within(candidate, (self.until - time.monotonic()) / 2)
         except KitError as error:
             self.report.problem(wording.rung_not_validated(rung, error.problem))
+        # Without a result the file is published all the same: the same code wrote the rungs that were valid.
         if validation is not None and not validation.ok:
             self.report.problem(wording.last_file_invalid(str(validation.findings[0])))
         else:

@@ -117,6 +117,7 @@ def _losses(outcome: Outcome) -> Iterator[str]:
 def _why_nothing(outcome: Outcome) -> str:
     """Say why not even one row was predicted."""
     lost = outcome.state.losses.members
+    # From the most to the least certain reason.
     if outcome.failure is not None:
         return outcome.failure
     if not outcome.state.live_images():
@@ -158,6 +159,7 @@ def _rungs(outcome: Outcome) -> list[dict[str, Any]]:
 
 def _rung_state(outcome: Outcome, rung: int) -> str:
     state = outcome.state
+    # "part of rung 1" is published, but not settled: it counts as incomplete.
     if rung <= outcome.published and state.settled(rung):
         return "done"
     if (refused := state.rungs.refused.get(rung)) is not None:
@@ -196,6 +198,7 @@ def _background(tasks: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 def _images(outcome: Outcome) -> list[dict[str, Any]]:
     submission = outcome.submission
+    # A setback explains a row only if no later try gave one.
     reasons = {
         image: reason
         for image, reason in outcome.setbacks.items()

@@ -279,6 +279,7 @@ def read_reply(line: str | bytes) -> Reply | None:
 
     An image's start-up hooks may print something before the worker takes stdout for itself.
     """
+    # Whatever the line is, it must not end the run: JSON of other programs, and broken JSON, is no reply.
     try:
         value = json.loads(line)
         return from_plain(_REPLIES[value.pop(_NAME)], value)

@@ -86,6 +86,7 @@ class ReplyHandler:
             self.report.problem(wording.rung_not_validated(task.rung, problem), trace=trace)
             return
         self.setbacks[task.image] = problem
+        # A worker that died while it wrote a map left a temporary file of up to 2 bytes per pixel.
         if isinstance(task, PassTask):
             remove_leftovers(self.requests.result_file(task))
         state = self.ladder.state
@@ -109,6 +110,7 @@ class ReplyHandler:
         state = self.ladder.state
         match task, done:
             case PassTask(), PassDone():
+                # Loading a member happens once, not per image: it would spoil the seconds per megapixel.
                 self.forward_seconds += done.forward
                 state.finished_pass(task, done.file, done.end - done.begin - done.load)
                 self._tell_progress(task.index)

@@ -80,6 +80,7 @@ class Requests:
             path=str(self.data.paths[task.image]),
             weights=self.weights[self.state.ensemble.passes[task.index].member],
             out=str(self.scratch / "passes"),
+            # After any failure that a second try may pass, the smallest batch: it may have been the memory.
             batch_size=1 if task.attempt else self.batch_size,
             info=self.data.infos[task.image],
         )
@@ -93,6 +94,7 @@ class Requests:
         )
 
     def _fuse(self, task: FuseTask) -> FuseRequest:
+        # All files carry the image's name; only their folders differ. See `work.messages` for the reason.
         inputs = self.state.results_to_fuse(task)
         names = {Path(file).name for _, file, _ in inputs}
         assert len(names) == 1, names

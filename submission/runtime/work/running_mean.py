@@ -25,6 +25,7 @@ def write_mean(files: Sequence[Path], weights: Sequence[float], target: Path) ->
     Raises:
         KitError: a map is missing or damaged, or the disk is full.
     """
+    # A worker may have died after it wrote the mean and before it said so. By now the maps may be gone.
     if target.is_file():
         return
     maps = [open_map(path) for path in files]

@@ -137,19 +137,23 @@ class Supervisor:
         return Resources(left, free, self._worker_count)
 
     def _on_decision(self, decision: Decision) -> None:
-        if isinstance(decision, LeaveOut):  # the disk has no room for a pass
+        # Of all decisions only this one costs an image something: a pass for which the disk has no room.
+        if isinstance(decision, LeaveOut):
             follows = wording.what_follows(decision, self.ensemble, self.state.rungs.rows)
-            self.report.problem(wording.no_room(decision, follows), stage="disk")
+            self.report.problem(wording.no_room(decision, follows), stage=decision.stage)
             self.replies.setbacks[decision.image] = decision.reason
 
     def work(self) -> None:
         """Give out tasks until all is done or the time is up."""
         while not self.stopped and (left := self.deadline - time.monotonic()) > 0:
+            # While the preparation goes on its events count, too, and they do not wake `poll`: look often.
             tick = _TICK if self.events.finished else _TICK_WHILE_PREPARING
             for received in self.workers.poll(min(tick, left)):
                 self.replies.handle(received)
             self.events.handle_all()
             self._replace_stalled()
+            # This order matters: a row that just arrived may complete a rung, whose validation goes out before
+            # more passes; deleting comes after the new tasks have taken what they read.
             self.publisher.compose()
             self._give_out_tasks()
             self._delete_obsolete()
@@ -160,6 +164,7 @@ class Supervisor:
 
     def _replace_stalled(self) -> None:
         """Replace silent workers. Another worker tries a pass that hung once more, with a batch of one."""
+        # First the task fails, then the worker goes: the task is queued again before a new worker can ask.
         for worker in self.workers.stalled(self.options.stall):
             self.replies.fail(worker, "stall", wording.silent(self.options.stall))
             self.workers.replace(worker)
@@ -167,6 +172,7 @@ class Supervisor:
     def _give_out_tasks(self) -> None:
         if not self.events.installed:
             return
+        # Workers may have died or been replaced: predictions of time use the present number.
         self._worker_count = max(1, self.workers.size)
         for worker in self.workers.processes.idle():
             validations = self.publisher.validations
@@ -197,6 +203,7 @@ class Supervisor:
 
     def outcome(self) -> Outcome:
         """Return what the run came to."""
+        # The reason nearest to the file counts most.
         failure = self.publisher.failure or self.workers.broken or self.events.failure
         return Outcome(
             ensemble=self.ensemble,

@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Any
 
@@ -44,6 +43,7 @@ from submission.runtime.work.messages import (
     read_request,
     to_line,
 )
+from submission.runtime.work.stopwatch import Stopwatch
 
 _SIGN_OF_LIFE = 0.5
 """Seconds between two messages of progress."""
@@ -57,6 +57,7 @@ class Channel:
     """The way to the supervisor: the process's first stdout. What libraries print goes to stderr."""
 
     def __init__(self) -> None:
+        # From here on, file 1 is stderr: a library's print, even one from C, cannot get between two messages.
         self._stream: BinaryIO = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
 
@@ -64,56 +65,6 @@ class Channel:
         """Send one message."""
         self._stream.write(to_line(reply))
         self._stream.flush()
-
-
-class Stopwatch:
-    """Adds up the time inside a network's forward passes.
-
-    On CUDA it records events and reads them at the end, so that the CPU does not wait for the GPU.
-
-    Args:
-        device: "cpu" or "cuda:0".
-        on_first: called once, with the monotonic time of the first forward pass.
-    """
-
-    def __init__(self, device: str, on_first: Callable[[float], None]) -> None:
-        self.device = device
-        self._on_first: Callable[[float], None] | None = on_first
-        self._seconds = 0.0
-        self._events: list[tuple[Any, Any]] = []
-
-    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that does the same and is timed."""
-
-        def timed(*args: Any, **more: Any) -> Any:
-            import torch
-
-            if self._on_first is not None:
-                self._on_first(time.monotonic())
-                self._on_first = None
-            if self.device == "cpu":
-                begin = time.perf_counter()
-                try:
-                    return function(*args, **more)
-                finally:
-                    self._seconds += time.perf_counter() - begin
-            event: Any = torch.cuda.Event  # untyped in torch
-            first, last = event(enable_timing=True), event(enable_timing=True)
-            first.record()
-            result = function(*args, **more)
-            last.record()
-            self._events.append((first, last))
-            return result
-
-        return timed
-
-    def take(self) -> float:
-        """Return the seconds in forward passes since the last call."""
-        if self._events:
-            self._events[-1][1].synchronize()
-            self._seconds += sum(first.elapsed_time(last) for first, last in self._events) / 1000
-        seconds, self._seconds, self._events = self._seconds, 0.0, []
-        return seconds
 
 
 class Worker:
@@ -161,6 +112,7 @@ class Worker:
                 return self._validate(request)
 
     def _run_pass(self, request: PassRequest) -> PassDone:
+        # What needs libraries of the bundle is imported here, in a task: they may not be installed at start.
         import torch
 
         from kit.inference import runner
@@ -217,6 +169,7 @@ class Worker:
         self.module, self.loaded = None, None  # two large networks may not fit side by side
         runner.configure(device)
         module = runner.open_member(self.ensemble.members[member], weights, device)
+        # Detectors are called by `detect`, the others by the module itself, which calls `forward`.
         entrance = "detect" if self.ensemble.kind == "instance" else "forward"
         setattr(module, entrance, self.stopwatch.wrap(getattr(module, entrance)))
         self.module, self.loaded = module, member
@@ -265,6 +218,7 @@ class Worker:
         )
 
     def _known_failure(self, request: Request, error: KitError) -> Failed:
+        # First the disk, then the image, then the member: a full disk would make any image look unreadable.
         if getattr(error.__cause__, "errno", None) in _DISK_IS_FULL:
             return Failed(stage="disk", problem=error.problem)
         if isinstance(request, PassRequest) and self.loaded is None:

@@ -1,0 +1,135 @@
+"""Rungs of the kidney competition published one after the other, from rows on a real disk."""
+
+import json
+import time
+
+import pytest
+
+from kit.competitions import get
+from kit.ensemble import Ensemble, Member, Pass, Rung
+from submission.runtime.plan.changes import LoseImage, LoseRow, StartRung
+from submission.runtime.plan.state import LadderState
+from submission.runtime.plan.tasks import FuseTask, ValidateTask
+from submission.runtime.result.publishing import Publisher
+from submission.runtime.result.report import RunReport
+from submission.runtime.result.submission_file import Submission
+
+IDS = ("a", "b", "unreadable")
+
+
+@pytest.fixture
+def publisher(tmp_path):
+    """Two started rungs; the third image is not in the ladder."""
+    members = [
+        Member(name=f"m{i}", weights=f"{i}", sha256=f"{i}", size=1, network={}, inference={}, requires=[])
+        for i in range(2)
+    ]
+    ensemble = Ensemble(
+        competition="kidney",
+        kind="semantic",
+        members=members,
+        passes=[Pass(member=i, view="identity", seconds_per_megapixel=1.0) for i in range(2)],
+        rungs=[Rung(passes=n, weights=[1.0] * n, settings={}, cv=0.1) for n in (1, 2)],
+    )
+    state = LadderState(ensemble, {"a": 1e-4, "b": 1e-4})
+    for rung in range(2):
+        state.apply(StartRung(rung))
+    (tmp_path / "out").mkdir()
+    submission = Submission(
+        get("kidney"), IDS, dict.fromkeys(IDS, (10, 10)), tmp_path / "out" / "submission.csv"
+    )
+    submission.write_fallback()
+    return Publisher(
+        state, submission, RunReport(time.monotonic()), scratch=tmp_path, until=time.monotonic() + 60
+    )
+
+
+def row(publisher: Publisher, rung: int, image: str, runs: str) -> None:
+    """A worker has fused a row."""
+    path = publisher.scratch / f"{rung}-{image}.json"
+    path.write_text(json.dumps({"id": image, "predicted": runs}))
+    publisher.state.finished_row(FuseTask(rung, image), str(path))
+
+
+def csv(publisher: Publisher) -> list[str]:
+    return publisher.submission.path.read_text().splitlines()[1:]
+
+
+def test_a_complete_rung_is_validated_and_then_replaces_the_file(publisher):
+    row(publisher, 0, "a", "1 3")
+    publisher.compose()
+    assert not publisher.validations, "image b has no row yet"
+    row(publisher, 0, "b", "5 2")
+    publisher.compose()
+    publisher.compose()
+    assert list(publisher.validations) == [ValidateTask(0, str(publisher.scratch / "rung0.csv"))]
+    assert csv(publisher) == ["a,", "b,", "unreadable,"]
+    publisher.publish_validated(publisher.validations.popleft())
+    assert csv(publisher) == ["a,1 3", "b,5 2", "unreadable,"]
+    assert publisher.submission.origins == {"a": "rung 1", "b": "rung 1", "unreadable": "fallback"}
+    assert publisher.published == 0
+
+
+def test_an_image_that_lost_its_row_keeps_the_one_of_the_rung_below(publisher):
+    for image in "ab":
+        row(publisher, 0, image, "1 3")
+    row(publisher, 1, "a", "1 4")
+    publisher.state.apply(LoseRow(1, "b"))
+    publisher.compose()
+    publisher.publish_validated(publisher.validations[-1])
+    assert csv(publisher) == ["a,1 4", "b,1 3", "unreadable,"]
+    publisher.publish_validated(ValidateTask(0, str(publisher.scratch / "rung0.csv")))
+    assert publisher.published == 1, "a lower rung that was validated later changes nothing"
+    assert csv(publisher) == ["a,1 4", "b,1 3", "unreadable,"]
+
+
+def test_at_the_end_the_best_complete_rung_is_published_and_results_make_room(publisher):
+    results = publisher.scratch / "passes"
+    results.mkdir()
+    for image in "ab":
+        row(publisher, 0, image, "1 3")
+        row(publisher, 1, image, "1 4")
+    publisher.finish([results])
+    assert csv(publisher) == ["a,1 4", "b,1 4", "unreadable,"]
+    assert publisher.submission.state == "rung 2"
+    assert not results.exists()
+
+
+def test_if_the_best_is_not_valid_the_next_is_published(publisher):
+    for image in "ab":
+        row(publisher, 0, image, "1 3")
+        row(publisher, 1, image, "99 9")  # beyond the last pixel
+    publisher.finish([])
+    assert csv(publisher) == ["a,1 3", "b,1 3", "unreadable,"]
+    (told,) = publisher.report.values["problems"]
+    assert told["what"].startswith("the last file is not valid and was not used: ")
+
+
+def test_of_the_first_rung_even_a_part_is_published(publisher):
+    row(publisher, 0, "b", "5 2")
+    publisher.finish([])
+    assert csv(publisher) == ["a,", "b,5 2", "unreadable,"]
+    assert publisher.submission.state == "part of rung 1"
+
+
+def test_with_no_row_the_fallback_stays(publisher):
+    for image in "ab":
+        publisher.state.apply(LoseImage(image, "torn"))
+    publisher.compose()
+    assert not publisher.validations
+    publisher.finish([])
+    assert csv(publisher) == ["a,", "b,", "unreadable,"]
+    assert publisher.published == -1
+
+
+def test_a_file_that_cannot_be_replaced_stays_and_is_told(publisher):
+    for image in "ab":
+        row(publisher, 0, image, "1 3")
+    publisher.compose()
+    task = publisher.validations.popleft()
+    publisher.submission.path.unlink()
+    publisher.submission.path.mkdir()
+    publisher.publish_validated(task)
+    assert publisher.published == -1
+    assert "cannot write submission.csv" in publisher.failure.problem
+    assert publisher.report.values["problems"]
