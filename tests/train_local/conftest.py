@@ -1,5 +1,6 @@
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,10 @@ def blob_data(blobs, tmp_path_factory):
     blobs.make_competition(folder / "data")
     prepare.prepare("kidney", folder / "data", folder / "prepared", reductions=(1, 2), fold_count=2)
     return prepared.load(folder / "prepared")
+
+
+@pytest.fixture
+def two_stages(blobs):
+    """A recipe and one that starts from its weights."""
+    first = blobs.recipe(name="early", iterations=1, folds=(0,))
+    return first, replace(blobs.recipe(name="late", iterations=1), earlier_stage=first, folds=(0, 1))

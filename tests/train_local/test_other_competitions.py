@@ -66,7 +66,7 @@ def test_recipes_of_its_kind_suit_a_competition_that_has_none(blobs, discs):
     assert recipes.suits(unet, "body", "semantic")
     assert not recipes.suits(detector, "body", "semantic")
     assert not recipes.suits(blobs.recipe(competition="body"), "kidney", "semantic"), "it has its own"
-    names = [job.name for job in plan_runs([unet, detector], discs)]
+    names = [run.name for run in plan_runs([unet, detector], discs)]
     assert names == ["unet-regnety16.fold0", "unet-regnety16.fold1"]
 
 

@@ -95,7 +95,7 @@ def test_steps_are_counted_from_epochs_or_given():
 def test_an_unknown_recipe_is_told_with_the_known_ones():
     with pytest.raises(KitError, match="no recipe is called 'unet-on-mars'") as caught:
         recipes.get("unet-on-mars")
-    assert caught.value.fix == "choose one of detectors-r50, unet-regnety16"
+    assert caught.value.fix == f"choose one of {', '.join(recipes.names())}"
 
 
 @pytest.mark.parametrize(
