@@ -1,4 +1,4 @@
-"""`python -m kit score|validate`: what a submission file is worth, and whether Kaggle would take it."""
+"""`python -m kit score|validate`: score a submission file, and check whether Kaggle would accept it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from kit.predictions import Instances, Prediction
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse the arguments and run the verb; returns the exit code."""
+    """Parse the arguments and run the verb; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m kit", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb, purpose in (
-        ("score", "the competition's metric on images with truth"),
-        ("validate", "errors Kaggle would refuse, alarms for what is valid but absurd"),
+        ("score", "compute the competition's metric on images with truth"),
+        ("validate", "report errors that Kaggle would refuse, and alarms for valid but absurd content"),
     ):
         command = verbs.add_parser(verb, help=purpose, description=purpose)
         command.add_argument(
@@ -40,14 +40,14 @@ def main(argv: Sequence[str]) -> int:
             "--data", type=Path, required=True, metavar="DIR", help="the competition's folder"
         )
         command.add_argument(
-            "--submission", type=Path, required=True, metavar="FILE", help="the CSV to look at"
+            "--submission", type=Path, required=True, metavar="FILE", help="the CSV to score or check"
         )
         command.add_argument(
             "--split",
             choices=("auto", "test", "train"),
             default="auto",
-            help="images it has to cover: test, train (those with truth, for out-of-fold predictions), "
-            "or whichever its first id belongs to (default)",
+            help="images the file has to cover: test, train (out-of-fold predictions), or auto (default): "
+            "the part that its first id belongs to",
         )
         command.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
@@ -132,7 +132,7 @@ def _score(
 def _coco(
     truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]
 ) -> dict[str, float | None] | None:
-    """COCO's precisions, by which other people's networks are known; None for masks of whole images."""
+    """Return COCO's precisions, which most published networks report; None for semantic masks."""
     true = {key: mask for key, mask in truth.items() if isinstance(mask, Instances)}
     if not true:
         return None
@@ -148,7 +148,7 @@ def _shown(value: float | None) -> str:
 
 
 def _sizes(competition: Competition, data: Path, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Sizes of the images whose headers can be read; a warning for each of the others."""
+    """Return the sizes of the images whose headers can be read; print a warning for each of the others."""
     sizes = {}
     for image_id in ids:
         try:

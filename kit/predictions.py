@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 class SemanticMask:
     """One foreground mask as run lengths over column-major (top to bottom, then left to right) pixels.
 
+        . . #      pixel numbers   0 2 4      runs [[1, 1], [4, 2]]: 1 pixel from 1 on, 2 pixels from 4 on
+        # . #                      1 3 5
+
     Attributes:
         height: image rows.
         width: image columns.
@@ -35,7 +38,7 @@ class Instances:
         width: image columns.
         scores: float64 (N,), in [0, 1]; ones for truth.
         masks: N COCO compressed run-length strings (`counts` bytes over column-major pixels).
-        ignored: of truth, in the same form: regions inside of which detections are not judged.
+        ignored: masks in the same form, of truth only: detections inside are neither right nor wrong.
     """
 
     height: int

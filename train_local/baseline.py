@@ -1,7 +1,8 @@
-"""Baselines without learning, for a score to beat: Otsu's threshold, and all pixels as foreground.
+"""Baselines without training, for comparison: Otsu's threshold, and the whole image as foreground.
 
-Otsu: an image's darkness (255 - grey) is split where the variance between both classes is largest; what is
-darker is foreground, and for instance competitions each 8-connected component of it is one instance.
+Otsu's threshold splits an image's darkness (255 - grey) where the variance between the two classes is
+largest. The darker class is foreground; in an instance competition each 8-connected component is one
+instance.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from kit.predictions import Instances, Prediction, SemanticMask
 Kind = Literal["otsu", "otsu-smoothed", "all-foreground"]
 
 _BAND = 1024
-"""Rows in memory at a time."""
+"""Rows that are in memory at a time."""
 _SIGMA = 8.0
-"""Pixels of the smoothing before "otsu-smoothed"."""
+"""Sigma in pixels of the Gaussian blur of "otsu-smoothed"."""
 _LEAST_AREA = 20
-"""Pixels; smaller components are noise."""
+"""Pixels; smaller components are dropped as noise."""
 _CONNECTIVITY = 8
 
 
@@ -43,11 +44,12 @@ def predict_baseline(
     Args:
         competition: name in `kit.competitions`, or the TOML file that describes it.
         data: its folder.
-        ids: images of its training or test part.
-        name: "otsu"; "otsu-smoothed", the same after a Gaussian blur; "all-foreground", one mask over all.
+        ids: training or test images.
+        name: "otsu"; "otsu-smoothed", the same after a Gaussian blur; "all-foreground", one mask per image
+            that covers it.
 
     Raises:
-        KitError: unknown baseline; an image is missing or damaged.
+        KitError: the baseline is unknown, or an image is missing or damaged.
     """
     if name not in get_args(Kind):
         raise KitError(f"no baseline is called {name!r}", fix=f"choose one of {', '.join(get_args(Kind))}")
@@ -101,7 +103,7 @@ def _semantic(slide: Slide, name: Kind) -> SemanticMask:
 
 
 def _instances(slide: Slide, name: Kind) -> Instances:
-    """One instance for each component, ranked by its mean darkness. Tiles are small enough for memory."""
+    """Return one instance per component, scored by its mean darkness; a whole tile fits into memory."""
     import cv2
 
     parts = list(_masks(slide, name))
@@ -122,7 +124,7 @@ def _instances(slide: Slide, name: Kind) -> Instances:
 
 
 def _masks(slide: Slide, name: Kind) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.uint8]]]:
-    """Foreground and darkness, band by band."""
+    """Yield foreground and darkness, band by band."""
     threshold = 255 if name == "all-foreground" else otsu(_histogram(slide, name))
     for top in range(0, slide.height, _BAND):
         darkness_HW = _darkness(slide, top, name)
@@ -138,7 +140,11 @@ def _histogram(slide: Slide, name: Kind) -> NDArray[np.int64]:
 
 
 def _darkness(slide: Slide, top: int, name: Kind) -> NDArray[np.uint8]:
-    """255 - grey of the band that starts at `top`, smoothed across its borders if the baseline says so."""
+    """Return 255 - grey of the band from row `top` on, blurred for "otsu-smoothed".
+
+    The blur reaches 32 rows, so a band of 1024 rows is read with 32 more at both sides and cut back
+    afterwards: the result is the same as that of blurring the whole image.
+    """
     import cv2
 
     halo = int(4 * _SIGMA) if name == "otsu-smoothed" else 0

@@ -1,4 +1,4 @@
-"""What is known of an image besides its pixels."""
+"""Facts about an image that are not in its pixels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What is known of an image besides its pixels.
+    """Facts about an image that are not in its pixels.
 
     Attributes:
         pixel_size: side of a pixel in micrometres, None if not known.
-        organ: as the competition spells it, e.g. "kidney"; empty if not known.
+        organ: name as in the competition's tables, e.g. "kidney"; empty if not known.
         source: where the image comes from, e.g. "HPA" or "Hubmap"; empty if not known.
     """
 

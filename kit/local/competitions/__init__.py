@@ -1,1 +1,1 @@
-"""The training side of a competition: truth, scores, and what its masks usually look like."""
+"""The local side of a competition: truth, checks of a data folder, scores, and plausible masks."""

@@ -1,4 +1,4 @@
-"""Regions drawn by people, whatever the file they are in."""
+"""Regions that people drew, in a form common to all file formats."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from kit.masks import rle
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation(ABC):
-    """One region. What it is drawn with is not checked before `runs`.
+    """One region. Its coordinates are checked only when `runs` draws it.
 
     Attributes:
-        number: in its file or line, from 1.
-        type: as the file says; empty where it does not.
-        crowd: it covers many instances that nobody parted.
+        number: position in its file or line, from 1.
+        type: what the file says it shows, e.g. "blood_vessel"; empty if it does not say.
+        crowd: whether it covers many instances that nobody separated.
     """
 
     number: int
@@ -26,11 +26,11 @@ class Annotation(ABC):
     @property
     @abstractmethod
     def key(self) -> Hashable:
-        """Equal for annotations of one type with the same drawing."""
+        """Return a value that is equal for annotations of one type with the same coordinates."""
 
     @abstractmethod
     def runs(self, height: int, width: int, where: str) -> rle.Runs:
-        """Its pixels.
+        """Return its pixels.
 
         Args:
             height: rows of the image.
@@ -38,12 +38,12 @@ class Annotation(ABC):
             where: file and annotation, for the error message.
 
         Raises:
-            KitError: it cannot be drawn.
+            KitError: the coordinates are invalid.
         """
 
 
 def distinct(annotations: Sequence[Annotation]) -> list[Annotation]:
-    """Annotations in their order, those that repeat an earlier one left out."""
+    """Return annotations in their order, without those that repeat an earlier one."""
     seen: set[Hashable] = set()
     kept = []
     for annotation in annotations:

@@ -1,4 +1,4 @@
-"""COCO's instances JSON: images, annotations and categories of a whole competition in one file.
+"""Read COCO's instances JSON: images, annotations and categories of all images in one file.
 
 Such files take hundreds of MB, most of it coordinates. So the parser drops keys that are not used, and packs
 coordinates into arrays, as soon as it has read an annotation. (Format: cocodataset.org, "Data format".)
@@ -32,18 +32,18 @@ class CocoAnnotation(Annotation):
     """A region of a COCO file.
 
     Attributes:
-        segmentation: compact polygons or run lengths.
+        segmentation: polygons or run lengths, their numbers in arrays (`segmentation.compact`).
     """
 
     segmentation: Any
 
     @property
     def key(self) -> Hashable:
-        """Category and numbers."""
+        """Return category and numbers."""
         return self.type, self.crowd, segmentation.key_of(self.segmentation)
 
     def runs(self, height: int, width: int, where: str) -> rle.Runs:
-        """The pixels pycocotools makes of it."""
+        """Return the pixels that pycocotools makes of it."""
         return segmentation.runs_of(self.segmentation, height, width, where=where)
 
 
@@ -52,11 +52,11 @@ class CocoImage:
     """An image of a COCO file.
 
     Attributes:
-        number: in the file's list, from 1.
-        file_name: as the file says, maybe with folders.
+        number: position in the file's list, from 1.
+        file_name: as in the file, maybe with folders.
         height: rows.
         width: columns.
-        annotations: its regions, in the file's order.
+        annotations: its regions in the file's order.
     """
 
     number: int
@@ -68,11 +68,11 @@ class CocoImage:
 
 @dataclass(frozen=True, slots=True)
 class CocoFile:
-    """What a COCO file holds.
+    """The content of a COCO file.
 
     Attributes:
         images: in the file's order.
-        categories: their names.
+        categories: names of the categories.
     """
 
     images: list[CocoImage]
@@ -96,7 +96,7 @@ def read(path: Path) -> CocoFile:
     lists = []
     for part in _PARTS:
         if not isinstance(value, dict) or not isinstance(value.get(part), list):
-            raise KitError(f"no COCO file: it has no list of {part}", where=path, fix=_FIX)
+            raise KitError(f"this is no COCO file: it has no list of {part}", where=path, fix=_FIX)
         lists.append(value.pop(part))
     listed_images, listed_annotations, listed_categories = lists
     categories: dict[int | str, str] = {}
@@ -111,7 +111,7 @@ def read(path: Path) -> CocoFile:
         owner = _known(images, item, "image", where)
         kind = _known(categories, item, "category", where)
         if (crowd := item.get("iscrowd", 0)) not in (0, 1):
-            raise KitError("iscrowd is neither 0 nor 1", where=where, fix="leave it out, or write 0 or 1")
+            raise KitError("iscrowd is neither 0 nor 1", where=where, fix="write 0 or 1, or remove the key")
         shape = _taken(item, "segmentation", where)
         owner.annotations.append(
             CocoAnnotation(number=number, type=kind, crowd=bool(crowd), segmentation=shape)
@@ -180,13 +180,13 @@ def _length(item: dict[str, Any], key: str, where: str) -> int:
 def _add(known: dict[int | str, T], key: int | str, value: T, where: str) -> None:
     if key in known:
         raise KitError(
-            f"id {key!r} is there twice", where=where, fix="give each its own, or keep one of them"
+            f"id {key!r} is there twice", where=where, fix="give each its own id, or remove one of them"
         )
     known[key] = value
 
 
 def _known(known: dict[int | str, T], item: dict[str, Any], what: str, where: str) -> T:
-    """The image or category an annotation is of."""
+    """Return the image or category that an annotation names by id."""
     key = _id(item, f"{what}_id", where)
     if key not in known:
         raise KitError(

@@ -1,4 +1,4 @@
-"""Mask images: of each pixel whether it is foreground, or which instance it belongs to."""
+"""Read mask images, whose values say which pixels are foreground, or which instance a pixel belongs to."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from kit.errors import KitError
 from kit.masks import rle
 
 _CHANNELS = 4
-"""Most values a pixel that a mask image may have."""
+"""Largest number of values per pixel in a mask image: red, green, blue, opacity."""
 
 
 def read(path: Path, height: int, width: int, kind: Kind) -> NDArray[Any]:
-    """The values of a mask image.
+    """Return the values of a mask image.
 
     Args:
-        path: a TIFF or what OpenCV reads.
+        path: a TIFF, or another format that OpenCV reads.
         height: rows of its image.
         width: columns of its image.
-        kind: of the predictions; a colour is foreground, but no label of an instance.
+        kind: of the competition; a colour may mean foreground, but not the number of an instance.
 
     Returns:
         (height, width).
 
     Raises:
-        KitError: the file is damaged, or has another size or more channels than it should.
+        KitError: the file is damaged, has another size than its image, or too many channels.
     """
     import cv2
     import tifffile
@@ -38,13 +38,13 @@ def read(path: Path, height: int, width: int, kind: Kind) -> NDArray[Any]:
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
             with tifffile.TiffFile(path) as tiff:
-                shape = tiff.series[0].shape  # looked at first: a damaged file may claim any size
+                shape = tiff.series[0].shape  # checked before reading: a damaged file may claim any size
                 fits = math.prod(shape) <= _CHANNELS * height * width
                 label = tiff.series[0].asarray() if fits else None
         else:
             label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             shape = (0,) if label is None else label.shape
-    except Exception as error:  # damaged TIFFs end in errors of every kind
+    except Exception as error:  # damaged TIFFs raise errors of every kind
         raise KitError(f"mask image cannot be read: {error}", where=path, fix="write it again") from error
     if not math.prod(shape):
         raise KitError("mask image cannot be read", where=path, fix="write it again, as PNG or TIFF")
@@ -61,7 +61,7 @@ def read(path: Path, height: int, width: int, kind: Kind) -> NDArray[Any]:
 
 
 def _flat(label: NDArray[Any], height: int, width: int, kind: Kind) -> NDArray[Any]:
-    """Values without axes of length one and, for whole images, without colours."""
+    """Return values without axes of length one; for semantic masks, colours become foreground."""
     while label.ndim > 2 and label.shape[0] == 1 and (label.ndim > 3 or label.shape[:2] != (height, width)):
         label = label[0]
     if label.ndim == 3 and label.shape[2] == 1:
@@ -72,7 +72,14 @@ def _flat(label: NDArray[Any], height: int, width: int, kind: Kind) -> NDArray[A
 
 
 def runs_by_label(label_HW: NDArray[Any]) -> list[rle.Runs]:
-    """Runs of every value but zero, in ascending order of the values."""
+    """Return the runs of every value except zero, in ascending order of the values.
+
+    Read down the columns (here of one column), runs of equal values are sorted by value and split there:
+
+        pixels 7 7 0 3 7   ->   starts 0 2 3 4, lengths 2 1 1 1, values 7 0 3 7
+        sorted by value    ->   0: [2 1]   3: [3 1]   7: [0 2] [4 1]
+        returned           ->   [[[3, 1]], [[0, 2], [4, 1]]]
+    """
     flat = np.ascontiguousarray(label_HW.T).reshape(-1)
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
     lengths = np.diff(starts, append=flat.size)

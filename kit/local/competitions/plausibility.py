@@ -1,4 +1,4 @@
-"""Whether masks are like those of the training images, in the coarse way that shows a broken run."""
+"""Compare masks with those of the training images, coarsely: enough to notice a broken run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kit.competitions.submissions import areas_of
 from kit.predictions import Instances, Prediction, SemanticMask
 
 _MOST = 200
-"""Images looked at: enough to know what is usual."""
+"""Number of training images that are looked at."""
 _FACTOR = 4.0
-"""Times the extremes of single training images that the mean of a submission may reach."""
+"""The mean share of a submission may lie outside the shares of single training images by this factor."""
 _AREA_FACTOR = 10.0
-"""Times the usual size of an instance."""
+"""The median area of an instance may differ from that in training by this factor."""
 _CONFIDENT = 0.5
-"""Detections below are there for the ranking only."""
+"""Detections with a lower score are left out: they matter for the ranking only."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Plausibility:
 
 
 def sample(ids: Sequence[str]) -> list[str]:
-    """Ids evenly taken from all of them, few enough to look at."""
+    """Return a sample of the ids, evenly spread: every 6th of 1001."""
     step = max(1, -(-len(ids) // _MOST))
     return list(ids[::step])
 
 
 def describe(predictions: Iterable[Prediction]) -> Plausibility | None:
-    """What masks are like; of instances, those with a score of at least a half. None without any image."""
+    """Describe masks; of instances, only those with a score of 0.5 or more. Return None without images."""
     shares, areas, covered, pixels = [], [], 0, 0
     semantic = True
     for prediction in predictions:
@@ -70,12 +70,15 @@ def describe(predictions: Iterable[Prediction]) -> Plausibility | None:
 
 
 def compare(report: Report, found: Plausibility | None, expected: Plausibility) -> None:
-    """Alarms for masks far from the usual ones.
+    """Raise alarms for masks that are far from those of the training images.
+
+    If masks cover 2 % to 10 % of single training images, a submission's mean share may be 0.5 % to 40 %. If
+    they cover up to 60 %, the upper limit is 80 %, halfway to the whole image, and not 240 %.
 
     Args:
-        report: gets them.
-        found: of a submission.
-        expected: of the training images.
+        report: gets the alarms.
+        found: what the masks of a submission are like.
+        expected: what those of the training images are like.
     """
     if found is None or found.empty == 1 or expected.empty == 1:
         return
@@ -84,19 +87,19 @@ def compare(report: Report, found: Plausibility | None, expected: Plausibility) 
     report.facts["the same in training"] = expected.mean_share
     if not least / _FACTOR <= found.mean_share <= min(_FACTOR * most, (1 + most) / 2):
         report.alarm(
-            f"masks cover {found.mean_share:.2%} of their images, in training {least:.2%} to {most:.2%}",
+            f"masks cover {found.mean_share:.2%} of their images, but {least:.2%} to {most:.2%} in training",
             report.subject,
             "check the threshold and the scale of the images",
         )
     if found.empty > (1 + expected.empty) / 2:
         report.alarm(
-            f"{found.empty:.0%} of the rows are empty; of the training images, {expected.empty:.0%} are",
+            f"{found.empty:.0%} of the rows are empty, but {expected.empty:.0%} of the training images",
             report.subject,
             "were some images not predicted, or is the threshold too high for them?",
         )
     if found.area and expected.area and not 1 / _AREA_FACTOR <= found.area / expected.area <= _AREA_FACTOR:
         report.alarm(
-            f"the median instance has {found.area:g} pixels; in training it has {expected.area:g}",
+            f"the median instance has {found.area:g} pixels, but {expected.area:g} in training",
             report.subject,
             "check the scale of the images, and whether masks were pasted at the right size",
         )

@@ -1,4 +1,4 @@
-"""Polygons drawn by people, as the competitions' JSON files hold them."""
+"""Read polygons from the JSON files of competitions: JSON lines, lists of rings, GeoJSON."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from kit.masks import rle
 _LINE = 'a line is {"id": ..., "annotations": [{"type": ..., "coordinates": [[[x, y], ...]]}, ...]}'
 _FILE = "a file is a list of rings [[[x, y], ...], ...] or of GeoJSON features of polygons"
 _FAULTS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""What values of another form, and nests of brackets, end in."""
+"""Errors that JSON of another form raises, too many nested brackets included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlines(Annotation):
-    """A region whose pixels reach to its outline.
+    """A region whose outline belongs to it.
 
     Attributes:
-        rings: of vertices (x, y); a ring in a ring is a hole.
+        rings: lists of vertices (x, y); a ring inside a ring is a hole.
     """
 
     rings: list[Any]
 
     @property
     def key(self) -> Hashable:
-        """Type and coordinates."""
+        """Return type and coordinates."""
         try:
             return json.dumps([self.type, self.rings])
-        except RecursionError:  # no rings, as `runs` will say
+        except RecursionError:  # nested too deep to be rings; `runs` reports it
             return id(self.rings)
 
     def runs(self, height: int, width: int, where: str) -> rle.Runs:
-        """The pixels inside, outline included."""
+        """Return the pixels inside, outline included."""
         from kit.local.masks import polygons
 
         return rle.encode(polygons.fill(self.rings, height, width, where=where))
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str, list[Outlines]]]:
-    """Id, place and annotations of every line of a JSON lines file.
+    """Yield id, place and annotations of every line of a JSON lines file.
 
     Raises:
-        KitError: the file is missing or no text, or a line is of another form (names it).
+        KitError: the file is missing or no text, or a line has another form (names the line).
     """
     for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
@@ -62,7 +62,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, str, list[Outlines]]]:
             ]
         except _FAULTS as error:
             raise KitError(
-                f"no line of polygons ({type(error).__name__}: {error})", where=where, fix=_LINE
+                f"this is no line of polygons ({type(error).__name__}: {error})", where=where, fix=_LINE
             ) from error
         if not all(isinstance(item.type, str) and isinstance(item.rings, list) for item in found):
             raise KitError(
@@ -72,13 +72,17 @@ def read_lines(path: Path) -> Iterator[tuple[str, str, list[Outlines]]]:
 
 
 def read_file(path: Path) -> list[Outlines]:
-    """The annotations of one image's file: a list of rings, each its own region, or GeoJSON features.
+    """Return the annotations of one image's file.
 
-    Features' types are the names of their classification (as QuPath writes them), and every part of a
-    multi-polygon is a region of its own.
+    Two forms are known, the second as QuPath writes it:
+
+        [ring, ring]                                                    two regions without a type
+        [{"geometry": {"type": "MultiPolygon",                          two regions of the type "Cortex",
+                       "coordinates": [[ring, hole], [ring]]},          the first with a hole
+          "properties": {"classification": {"name": "Cortex"}}}]
 
     Raises:
-        KitError: the file is missing, no JSON, or of another form.
+        KitError: the file is missing, no JSON, or has another form.
     """
     try:
         value = json.loads(_text(path))
@@ -90,12 +94,12 @@ def read_file(path: Path) -> list[Outlines]:
         ]
     except _FAULTS as error:
         raise KitError(
-            f"no file of polygons ({type(error).__name__}: {error})", where=path, fix=_FILE
+            f"this is no file of polygons ({type(error).__name__}: {error})", where=path, fix=_FILE
         ) from error
 
 
 def _of_item(item: Any) -> list[tuple[str, list[Any]]]:
-    """Type and rings of every region of an item."""
+    """Return type and rings of every region of a ring or feature."""
     if isinstance(item, list):
         return [("", [item])]
     geometry = item["geometry"]

@@ -1,4 +1,4 @@
-"""Truth in the forms competitions give it: masks in a table's cells, mask images, polygons, COCO files."""
+"""Read truth in four forms: masks in a table's cells, mask images, polygons, COCO files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Role = Literal["scored", "ignored", "left out"]
 
 @dataclass(frozen=True)
 class TruthEntry:
-    """The truth of one image, as its file holds it.
+    """The truth of one image as its file holds it, not yet decoded.
 
     Attributes:
         id: of the image.
-        where: file, line and id, for messages.
-        value: what the reader that made it takes.
+        where: file, line and id, for messages; each entry of a folder has another one.
+        value: text, path or annotations, for the reader that made the entry.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Region:
 
     Attributes:
         runs: its pixels.
-        ignored: detections inside are not judged.
+        ignored: detections inside are neither right nor wrong.
     """
 
     runs: rle.Runs
@@ -53,8 +53,8 @@ class TruthReader(ABC):
     """Reads the truth of one form.
 
     Args:
-        truth: what the definition says of it.
-        kind: of the predictions.
+        truth: that part of the competition's definition.
+        kind: of the competition.
     """
 
     def __init__(self, truth: Truth, kind: Kind) -> None:
@@ -63,37 +63,37 @@ class TruthReader(ABC):
 
     @abstractmethod
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
-        """The entries of a truth file, not yet decoded; an image may come twice if its file says so.
+        """Yield the entries of a truth file. An id that is twice in the file is yielded twice.
 
         Args:
             data: the competition's folder.
             place: `file` or `solution` of the definition.
 
         Raises:
-            KitError: the file is missing or not of the right form.
+            KitError: the file is missing or has another form.
         """
 
     @abstractmethod
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
-        """The regions of one image.
+        """Return the regions of one image.
 
         Raises:
-            KitError: an invalid one; names file, line and reason.
+            KitError: a region is invalid; names file, line and reason.
         """
 
     def exists(self, data: Path, place: str) -> bool:
-        """Whether there is anything to read."""
+        """Return whether there is a file to read."""
         return bool(place) and (
             bool(PathPattern(place).ids(data)) if ID in place else (data / place).is_file()
         )
 
     def files(self, data: Path, place: str) -> Iterator[TruthEntry]:
-        """An entry for each file of a pattern, its path as the value."""
+        """Yield an entry for each file of a path pattern, with its path as the value."""
         pattern = PathPattern(place)
         found = pattern.ids(data)
         if not found:
             raise KitError(
-                f"there is no file like {place}", where=data, fix="unpack the competition's files again"
+                f"there is no file {place}", where=data, fix="unpack the competition's files again"
             )
         for image_id in found:
             path = pattern.path(data, image_id)
@@ -101,10 +101,10 @@ class TruthReader(ABC):
 
 
 class TextTruth(TruthReader):
-    """A CSV with one mask in a row: of a whole image (semantic) or of an instance, ids repeated."""
+    """A CSV with one mask per row: of a whole image (semantic), or of one instance (ids are repeated)."""
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
-        """A row each; for instances, the rows of an image together."""
+        """Yield one entry per row; for instances, one per image with all its rows."""
         rows = read_table(data / place, (self.truth.id, self.truth.mask), more=True, key=self.truth.id)
         if self.kind == "semantic":
             for row in rows:
@@ -117,20 +117,20 @@ class TextTruth(TruthReader):
             yield TruthEntry(image_id, cells[0][0], cells)
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
-        """One a cell; none for an empty one."""
+        """Return one region per cell; an empty cell has none."""
         found = [mask_text.read(text, self.truth, height, width, where=where) for where, text in entry.value]
         return [Region(runs) for runs in found if len(runs)]
 
 
 class ImageTruth(TruthReader):
-    """A mask image for each image: anything but zero is foreground; for instances, each value is one."""
+    """One mask image per image: all values but zero are foreground, or each value is an instance."""
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
-        """A file each."""
+        """Yield one entry per file."""
         return self.files(data, place)
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
-        """The foreground, or one an instance in the order of their values."""
+        """Return the foreground, or one region per instance in the order of their values."""
         label_HW = mask_images.read(entry.value, height, width, self.kind)
         if self.kind == "semantic":
             runs = rle.encode(label_HW != 0)
@@ -139,14 +139,21 @@ class ImageTruth(TruthReader):
 
 
 class AnnotatedTruth(TruthReader):
-    """Regions with types, of which the definition says what they count for."""
+    """Regions with types; the definition says which types are scored or ignored."""
 
     @abstractmethod
     def annotations(self, entry: TruthEntry) -> Sequence[Annotation]:
-        """All of one image, as drawn."""
+        """Return all annotations of one image, as drawn."""
 
     def role(self, annotation: Annotation) -> Role:
-        """What an annotation counts for: a crowd is no instance, but belongs to the foreground."""
+        """Return what an annotation counts for.
+
+        With scored = ["cell"] and ignored = ["blurred"]:
+
+            type      cell      cell, a crowd                     blurred   debris
+            instance  scored    ignored (it is no one instance)   ignored   left out
+            semantic  scored    scored (it is foreground)         -         left out
+        """
         truth = self.truth
         if annotation.type in truth.ignored:
             return "ignored"
@@ -155,7 +162,7 @@ class AnnotatedTruth(TruthReader):
         return "ignored" if annotation.crowd and self.kind == "instance" else "scored"
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
-        """One an annotation that is scored or ignored; repeated ones are taken once."""
+        """Return one region per annotation that is scored or ignored; repeated annotations count once."""
         found = []
         for annotation in distinct(self.annotations(entry)):
             if (role := self.role(annotation)) != "left out":
@@ -166,10 +173,10 @@ class AnnotatedTruth(TruthReader):
 
 
 class PolygonTruth(AnnotatedTruth):
-    """Polygons with types: JSON lines of all images, or a JSON file for each."""
+    """Polygons with types: JSON lines for all images, or one JSON file per image."""
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
-        """A line or file each; its annotations as the value."""
+        """Yield one entry per line or file, with its annotations as the value."""
         if ID not in place:
             for image_id, where, value in polygon_files.read_lines(data / place):
                 yield TruthEntry(image_id, where, value)
@@ -178,18 +185,18 @@ class PolygonTruth(AnnotatedTruth):
             yield TruthEntry(entry.id, entry.where, polygon_files.read_file(entry.value))
 
     def annotations(self, entry: TruthEntry) -> Sequence[Annotation]:
-        """Of its line or file."""
+        """Return the annotations of a line or file."""
         drawn: Sequence[Annotation] = entry.value
         return drawn
 
 
 class CocoTruth(AnnotatedTruth):
-    """One COCO file of all images, whose names give their ids.
+    """One COCO file for all images; their file names tell the ids.
 
     Args:
-        truth: what the definition says of it.
-        kind: of the predictions.
-        images: where they lie.
+        truth: that part of the competition's definition.
+        kind: of the competition.
+        images: where the images lie.
     """
 
     def __init__(self, truth: Truth, kind: Kind, images: Images) -> None:
@@ -197,7 +204,7 @@ class CocoTruth(AnnotatedTruth):
         self.images = images
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
-        """An image each, those without annotations too."""
+        """Yield one entry per image, also for images without annotations."""
         path = data / place
         listed = coco_files.read(path)
         self._require_categories(listed, path)
@@ -207,49 +214,49 @@ class CocoTruth(AnnotatedTruth):
             where = f"{path}, image {image.number}"
             if (image_id := pattern.id_of(image.file_name)) is None:
                 raise KitError(
-                    f"file_name is {image.file_name!r}, no image like {pattern.text}",
+                    f"file_name is {image.file_name!r}, which does not fit {pattern.text}",
                     where=where,
-                    fix="name files as they lie in the competition's folder; suffixes may differ",
+                    fix="write the name that the file has in the competition's folder; the suffix may differ",
                 )
             if image_id in numbers:
                 raise KitError(
-                    f"image {image_id} is there twice: image {numbers[image_id]} has that file_name, too",
+                    f"image {image_id} is there twice: image {numbers[image_id]} has this file_name, too",
                     where=where,
-                    fix="keep one of them, with all annotations",
+                    fix="keep one of them, with the annotations of both",
                 )
             numbers[image_id] = image.number
             yield TruthEntry(image_id, f"{path} (id {image_id})", image)
 
     def annotations(self, entry: TruthEntry) -> Sequence[Annotation]:
-        """Of its image."""
+        """Return the annotations of an image."""
         image: CocoImage = entry.value
         return image.annotations
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
-        """As of any annotations; the file has to tell the image's own size."""
+        """Return regions as for all annotations; the size in the file has to be that of the image."""
         image: CocoImage = entry.value
         if (image.height, image.width) != (height, width):
             raise KitError(
-                f"the COCO file says that this image is {image.height} x {image.width}, "
-                f"its own header {height} x {width}",
+                f"the COCO file says that this image has {image.height} x {image.width} pixels, "
+                f"but its header says {height} x {width}",
                 where=entry.where,
-                fix="annotations have to be drawn on the images at their own size",
+                fix="write the annotations at the size of the image file",
             )
         return super().regions(entry, height, width)
 
     def _require_categories(self, listed: CocoFile, path: Path) -> None:
-        """A misspelt name would leave out all its annotations without a word."""
+        """Raise a `KitError` for an unknown name: a misspelt one would silently drop its annotations."""
         for name in (*self.truth.scored, *self.truth.ignored):
             if name not in listed.categories:
                 raise KitError(
-                    f"there is no category {name!r}, which scored or ignored names",
+                    f"scored or ignored names {name!r}, but there is no such category",
                     where=path,
                     fix=f"the file's categories are: {', '.join(sorted(listed.categories))}",
                 )
 
 
 def reader(definition: Definition) -> TruthReader:
-    """The reader of a definition's truth."""
+    """Return the reader for a definition's form of truth."""
     truth, kind = definition.truth, definition.kind
     match truth.form:
         case "text":

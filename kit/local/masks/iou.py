@@ -1,4 +1,4 @@
-"""Overlaps of many masks, counted on run lengths of those pairs only that can overlap enough."""
+"""IoU of many masks with many others, on run lengths; pairs that cannot overlap enough are not counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kit.masks import mask_set
 from kit.masks.mask_set import MaskSet
 
 _PAIRS = 1 << 20
-"""Pairs of boxes that are compared at once: those of all nuclei of a slide with one another are too many."""
+"""Number of box pairs compared at once; all pairs of the nuclei of a slide would not fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Overlaps:
     """Pairs of masks that share pixels, ascending by `a`, then `b`.
 
     Attributes:
-        a: (n,) position of the first mask in its list.
-        b: (n,) position of the second one in its list.
+        a: (n,) index of the first mask in its list.
+        b: (n,) index of the second mask in its list.
         iou: (n,) intersection over union, in (0, 1].
     """
 
@@ -33,7 +33,7 @@ class Overlaps:
 def iou_matrix(
     masks_a: Sequence[bytes], masks_b: Sequence[bytes], height: int, width: int
 ) -> NDArray[np.float64]:
-    """Intersection over union of every mask of `masks_a` with every one of `masks_b`.
+    """Return the intersection over union of every mask of `masks_a` with every mask of `masks_b`.
 
     Args:
         masks_a: n COCO compressed counts.
@@ -56,15 +56,16 @@ def iou_matrix(
 def overlaps(
     masks_a: Sequence[bytes], masks_b: Sequence[bytes], height: int, width: int, *, at_least: float = 0.0
 ) -> Overlaps:
-    """The pairs of a mask of `masks_a` and one of `masks_b` that share pixels.
+    """Return the pairs of a mask of `masks_a` and a mask of `masks_b` that share pixels.
 
     Args:
         masks_a: COCO compressed counts.
         masks_b: COCO compressed counts.
         height: rows of the image they belong to.
         width: its columns.
-        at_least: pairs of a smaller intersection over union are left out; most need not even be counted,
-            because boxes and areas already bound it.
+        at_least: pairs with a smaller intersection over union are left out. Most of them are never counted:
+            boxes and areas show that they cannot reach it. Masks of 10 and 40 pixels share 10 at most, so
+            their IoU is 10 / 40 = 0.25 at most.
 
     Raises:
         KitError: a mask is damaged or of another size.
@@ -79,7 +80,7 @@ def overlaps(
         np.minimum(most, areas_a[part, None], out=most)
         np.minimum(most, areas_b, out=most)
         sums = areas_a[part, None] + areas_b
-        # Division rounds monotonously, so a pair that reaches `at_least` in the end reaches it here.
+        # Rounding keeps the order of quotients, so no pair that reaches `at_least` below is lost here.
         pair_a, pair_b = np.nonzero((most > 0) & (most / np.maximum(sums - most, 1) >= at_least))
         shared = _intersections(a, b, pair_a + first, pair_b, height * width)
         ious = shared / np.maximum(sums[pair_a, pair_b] - shared, 1)
@@ -89,7 +90,7 @@ def overlaps(
 
 
 def _split(runs: MaskSet, count: int) -> tuple[MaskSet, MaskSet]:
-    """The first `count` masks and the others."""
+    """Return the first `count` masks, and the others."""
     cut = int(np.searchsorted(runs.of, count))
     return (
         MaskSet(count, runs.of[:cut], runs.starts[:cut], runs.ends[:cut]),
@@ -100,17 +101,23 @@ def _split(runs: MaskSet, count: int) -> tuple[MaskSet, MaskSet]:
 def _intersections(
     a: MaskSet, b: MaskSet, pair_a: NDArray[np.int64], pair_b: NDArray[np.int64], size: int
 ) -> NDArray[np.int64]:
-    """Pixels that the masks of each pair share.
+    """Return the number of pixels that the masks of each pair share.
 
-    For each run of a: the pixels of b before its end, less those before its start. All masks of b lie one
-    after another on one line, so that one search serves all pairs.
+    A run of a shares with b the pixels of b before the run's end, minus those before its start. For the run
+    5..15 and a mask b with the runs 0..8 and 12..20 (ends exclusive): 8 + 3 = 11 pixels of b lie before 15,
+    and 5 before 5, so 6 are shared.
+
+    All masks of b stand on one line, mask k from k * size on, so that one binary search serves all pairs:
+
+        line   | mask 0: ####....####.... | mask 1: ..######........ | mask 2 ...
+               0                          size                       2 * size
     """
     if len(pair_a) == 0:
         return np.zeros(0, np.int64)
     line_a, line_b = a.of * size, b.of * size
     runs_of_b = np.searchsorted(b.of, np.arange(b.count + 1))
     from_b, to_b = b.starts[runs_of_b[pair_b]], b.ends[runs_of_b[pair_b + 1] - 1]
-    # Only runs of a that reach into the stretch from the first to the last pixel of b can share any.
+    # Only runs of a that reach between the first and the last pixel of b can share pixels with it.
     first = np.searchsorted(a.ends + line_a, from_b + pair_a * size, side="right")
     number = np.searchsorted(a.starts + line_a, to_b + pair_a * size) - first
     pair = np.repeat(np.arange(len(pair_a)), number)
@@ -129,7 +136,7 @@ def _intersections(
 
 
 def _shared_box(boxes_a: NDArray[np.int64], boxes_b: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pixels in both of two boxes, (n, m)."""
+    """Return the number of pixels in both boxes of every pair, (n, m)."""
     x, y = (
         np.maximum(
             np.minimum.outer(boxes_a[:, axis + 2], boxes_b[:, axis + 2])

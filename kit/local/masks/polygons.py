@@ -1,7 +1,11 @@
-"""Outlines of regions to masks and back, both ways without losing a pixel.
+"""Draw outlines as masks, and find the outlines of masks; there and back, no pixel changes.
 
-Their vertices are the centres of the outermost pixels, which belong to the region: OpenCV's kind, and the
-vasculature competition's. COCO's polygons run along the pixels' edges (`kit.local.masks.segmentation`).
+Vertices are the centres of the outermost pixels, which belong to the region, as in OpenCV and the vasculature
+competition. COCO's polygons run along the edges of the pixels (`kit.local.masks.segmentation`). The same four
+pixels in both:
+
+    # #      outline (0, 0) (1, 0) (1, 1) (0, 1)      COCO 0, 0, 2, 0, 2, 2, 0, 2
+    # #
 """
 
 from __future__ import annotations
@@ -15,18 +19,18 @@ from numpy.typing import NDArray
 from kit.errors import KitError
 
 Ring = Sequence[Sequence[float]]
-"""Vertices (x, y) in pixels; closed by itself."""
+"""Vertices (x, y) in pixels; the last one is joined to the first."""
 
 
 def fill(
     rings: Sequence[Ring], height: int, width: int, *, where: str | Path | None = None
 ) -> NDArray[np.bool_]:
-    """Pixels inside some rings (even-odd rule, so a ring in a ring is a hole), the outline included.
+    """Return the pixels inside rings, outline included; a ring inside a ring is a hole (even-odd rule).
 
-    As the competition's own tools do, vertices are rounded to pixels and filled by OpenCV.
+    Vertices are rounded to pixels and filled by OpenCV, as in the competition's own tools.
 
     Args:
-        rings: vertices (x, y); x in 0..width and y in 0..height (the far edges count as the last pixel's).
+        rings: vertices (x, y); x in 0..width, y in 0..height (the far edges count as the last pixel).
         height: rows of the tile.
         width: columns of the tile.
         where: file, tile and polygon, for the error message.
@@ -47,14 +51,14 @@ def fill(
 
 
 def outlines(mask_HW: NDArray[np.bool_] | NDArray[np.uint8]) -> list[list[Ring]]:
-    """The regions of a mask as outlines that `fill` turns into the same pixels again.
+    """Return the regions of a mask as outlines that `fill` turns into the same pixels again.
 
     Args:
         mask_HW: (height, width); anything but zero is foreground.
 
     Returns:
-        For each region (pixels that touch at sides or corners) its outer ring and those of its holes.
-        Vertices are (x, y); rings of one or two pixels repeat the last one up to three.
+        For each region (pixels that touch at sides or corners) its outer ring, then the rings of its holes.
+        Vertices are (x, y); rings with one or two vertices repeat the last one until there are three.
     """
     import cv2
 
@@ -79,10 +83,12 @@ def _vertices(
     except (TypeError, ValueError) as error:
         raise KitError(f"ring {number} is no list of (x, y): {error}", where=where) from error
     if points.ndim != 2 or points.shape[1] != 2:
-        raise KitError(f"ring {number} has the shape {points.shape}, needed is (n, 2)", where=where)
+        raise KitError(f"ring {number} has the shape {points.shape}, it has to be (n, 2)", where=where)
     if len(points) < 3:
         raise KitError(
-            f"ring {number} has {len(points)} vertices, needed are 3", where=where, fix="remove that polygon"
+            f"ring {number} has {len(points)} vertices, it needs at least 3",
+            where=where,
+            fix="remove this polygon",
         )
     inside = np.all((points >= 0) & (points <= (width, height)), axis=1)  # False for NaN, too
     if not inside.all():

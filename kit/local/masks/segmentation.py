@@ -1,10 +1,11 @@
-"""COCO's `segmentation`: one region of an annotation file, in any of its three spellings.
+"""Draw COCO's `segmentation`: one region of an annotation file, in any of its three forms.
 
-- Polygons, lists x0, y0, x1, y1 ... along the pixels' edges, that cover what they enclose and are united.
-- {"size": [height, width], "counts": [...]}: lengths of background and foreground in turns down the columns.
+- Polygons, lists x0, y0, x1, y1 ... along the edges of the pixels; the region is what any of them encloses.
+- {"size": [height, width], "counts": [...]}: lengths of background and foreground in turn, down the columns.
 - The same with compressed counts as text (`kit.masks.coco`).
 
-(Format: cocodataset.org, "Data format", and the COCO API.)
+The lower right pixel of an image of 2 rows and 3 columns: [[2, 1, 3, 1, 3, 2, 2, 2]], or
+{"size": [2, 3], "counts": [5, 1]}. (Format: cocodataset.org, "Data format", and the COCO API.)
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from kit.masks.counts import require_size
 
 _FIX = "a segmentation is a list of polygons [x0, y0, x1, y1, ...], or {counts, size} for run lengths"
 _MOST_PIXELS = 2**31 - 1
-"""Of an image with polygons: pycocotools numbers pixels with C integers."""
+"""Largest image with polygons: pycocotools numbers pixels with C integers."""
 _LONGEST = 10_000_000
-"""Pixels along an outline: pycocotools takes over 100 bytes for each and does not ask whether it got them."""
+"""Longest outline in pixels: pycocotools needs over 100 bytes for each, and crashes without them."""
 
 
 def compact(segmentation: Any) -> Any:
-    """The same, its lists of numbers made arrays: a fraction of the memory.
+    """Return a segmentation with its lists of numbers as arrays, which take a fraction of the memory.
 
-    What is no segmentation stays as it is, for `runs_of` to refuse.
+    Anything else is returned as it is; `runs_of` refuses it later.
     """
     if isinstance(segmentation, list):
         return [_numbers(polygon, np.float64) for polygon in segmentation]
@@ -40,7 +41,7 @@ def compact(segmentation: Any) -> Any:
 
 
 def key_of(segmentation: Any) -> Hashable:
-    """Equal for compact segmentations of the same numbers; what is none is told apart by identity."""
+    """Return a value that is equal for compact segmentations with the same numbers, and else unique."""
     if isinstance(segmentation, list):
         return tuple(map(_key, segmentation))
     if isinstance(segmentation, Mapping):
@@ -49,16 +50,16 @@ def key_of(segmentation: Any) -> Hashable:
 
 
 def runs_of(segmentation: Any, height: int, width: int, *, where: str | Path | None = None) -> rle.Runs:
-    """Zero-based column-major runs of a segmentation, the same pixels as pycocotools makes of it.
+    """Return the zero-based column-major runs of a segmentation, the same pixels as pycocotools draws.
 
     Args:
-        segmentation: as JSON gives it, or made `compact`; polygons that leave the image are cut off.
+        segmentation: as JSON gives it, or made `compact`; polygons are cut off at the image's border.
         height: rows of the image.
         width: columns of the image.
         where: file and annotation, for the error message.
 
     Raises:
-        KitError: it is none, or not one of an image of this size.
+        KitError: it is no segmentation, or does not fit an image of this size.
     """
     packed = compact(segmentation)
     if isinstance(packed, Mapping):
@@ -79,12 +80,12 @@ def _of_counts(
         raise KitError("the segmentation's size is not [height, width]", where=where, fix=_FIX)
     if size.tolist() != [height, width]:
         raise KitError(
-            f"the segmentation's size is {size[0]} x {size[1]}, that of its image {height} x {width}",
+            f"the segmentation's size is {size[0]} x {size[1]}, but its image has {height} x {width} pixels",
             where=where,
-            fix="write masks at the image's own size, [height, width]",
+            fix="write the mask at the image's size, [height, width]",
         )
     if isinstance(counts, str):
-        # Whatever is no ASCII becomes bytes that are refused.
+        # Characters outside ASCII become bytes that the decoder refuses.
         return coco.runs_of(counts.encode("utf-8", "surrogatepass"), height, width, where=where)
     if not _are_integers(counts):
         raise KitError(
@@ -102,7 +103,7 @@ def _of_polygons(segmentation: list[Any], height: int, width: int, where: str | 
         raise KitError(
             f"an image of {height} x {width} pixels is too large for COCO's polygons",
             where=where,
-            fix=f"up to {_MOST_PIXELS} pixels they can be drawn; write run lengths instead",
+            fix=f"write run lengths instead; polygons work up to {_MOST_PIXELS} pixels",
         )
     polygons = [
         _checked(polygon, number, height, width, where).tolist()
@@ -115,7 +116,7 @@ def _of_polygons(segmentation: list[Any], height: int, width: int, where: str | 
 def _checked(
     polygon: Any, number: int, height: int, width: int, where: str | Path | None
 ) -> NDArray[np.float64]:
-    """A polygon that pycocotools can be given: it checks nothing itself, neither numbers nor memory."""
+    """Return a polygon that is safe for pycocotools, which checks neither numbers nor memory itself."""
     if (
         not isinstance(polygon, np.ndarray)
         or len(polygon) < 6
@@ -123,7 +124,7 @@ def _checked(
         or not np.isfinite(polygon).all()
     ):
         raise KitError(
-            f"polygon {number} is no list of six or more finite numbers, x and y in turns",
+            f"polygon {number} is no list of six or more finite numbers, x and y in turn",
             where=where,
             fix=_FIX,
         )
@@ -139,7 +140,7 @@ def _checked(
     outline = np.abs(np.roll(points, -1, axis=0) - points).max(axis=1).sum()
     if outline > _LONGEST:
         raise KitError(
-            f"polygon {number} is {outline:.3g} pixels long, {_LONGEST} are the most",
+            f"polygon {number} is {outline:.3g} pixels long, but at most {_LONGEST} can be drawn",
             where=where,
             fix="split it, or write run lengths instead",
         )
@@ -147,7 +148,7 @@ def _checked(
 
 
 def _numbers(value: Any, kind: type[np.float64] | None) -> Any:
-    """A list of numbers as an array of a type or the list's own; anything else as it is."""
+    """Return a list of numbers as an array (of `kind`, or of its own type), anything else as it is."""
     if not isinstance(value, list):
         return value
     try:

@@ -1,12 +1,18 @@
-"""Average precision of instances at one IoU threshold or several, as instance competitions score it.
+"""Average precision (AP) of instances at one IoU threshold or several, as instance competitions score it.
 
-Known of the vasculature competition: Open Images' instance segmentation AP, one class, IoU 0.6. From that
-follows that the ranking runs over all tiles together and that precision is made monotone first (as Open
-Images' published evaluator does, after PASCAL VOC 2010). Not known, as Kaggle's own code is not public:
-whether its evaluator does exactly so, how it ranks equal scores (here by image id, then by place in the
-image), and whether a detection whose best truth is already taken may find its second best. Here it may, as in
-COCO's evaluation; the published one counts it as wrong. Both agree as long as truths do not overlap: above
-0.5 a detection then overlaps one truth enough at most.
+The vasculature competition names its metric: Open Images' instance segmentation AP, one class, IoU 0.6. So
+the detections of all tiles are ranked together, and precision is made monotone first, as in Open Images'
+published evaluator (after PASCAL VOC 2010). An example with 2 true instances in all images:
+
+    rank  score  correct   precision   recall   monotone precision
+    1     0.9    yes       1/1         1/2      1
+    2     0.8    no        1/2         1/2      2/3
+    3     0.7    yes       2/3         2/2      2/3          AP = 1/2 * 1 + 1/2 * 2/3 = 0.83
+
+Kaggle's own code is not public, so three things are not known: whether it does exactly this; how it ranks
+equal scores (here by image id, then by position in the image); and whether a detection may take its second
+best truth when its best one is taken. Here it may, as in COCO's evaluation; Open Images' evaluator counts it
+as wrong. Both agree while truths do not overlap: above an IoU of 0.5 a detection then fits one truth only.
 """
 
 from __future__ import annotations
@@ -26,14 +32,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """All detections of all images in the order of their scores, and what holds down to each.
+    """The curve over the detections of all images, best score first.
 
     Attributes:
-        scores: (n,), falling.
-        correct: (n,), detection found a truth that none before it had found.
-        precision: (n,), correct ones so far / detections so far.
-        recall: (n,), correct ones so far / truths.
-        truths: true instances of all images.
+        scores: (n,), descending.
+        correct: (n,), whether the detection found a truth that none before it had found.
+        precision: (n,), correct detections up to this one / detections up to this one.
+        recall: (n,), correct detections up to this one / truths.
+        truths: number of true instances in all images.
     """
 
     scores: NDArray[np.float64]
@@ -44,7 +50,7 @@ class PrecisionRecall:
 
     @property
     def average_precision(self) -> float:
-        """Area under the curve made monotone: sum of (R_n - R_n-1) P_n, P_n the best from n on."""
+        """Return the sum of (R_n - R_n-1) P_n, where P_n is the highest precision from n on."""
         if self.truths == 0:
             return 1.0 if len(self.scores) == 0 else 0.0
         monotone = np.maximum.accumulate(self.precision[::-1])[::-1]
@@ -54,12 +60,12 @@ class PrecisionRecall:
 def average_precision(
     truths: Mapping[str, Instances], predictions: Mapping[str, Instances], iou: float = 0.6
 ) -> float:
-    """Area under the precision-recall curve of all images' detections together.
+    """Return the area under the precision-recall curve of the detections of all images together.
 
     Args:
         truths: id -> true instances (scores are ignored).
         predictions: id -> detections; ids without truth are ignored, a missing one found nothing.
-        iou: a detection is correct from this mask overlap on, above 0.
+        iou: a detection is correct from this IoU of the masks on; above 0.
 
     Returns:
         In [0, 1]; without any truth 1.0 if nothing was predicted, else 0.0.
@@ -73,23 +79,23 @@ def average_precision(
 def mean_average_precision(
     truths: Mapping[str, Instances], predictions: Mapping[str, Instances], ious: Sequence[float]
 ) -> float:
-    """The mean of `average_precision` over some thresholds; overlaps are counted once for all of them."""
+    """Return the mean of `average_precision` over IoU thresholds; overlaps are counted once for all."""
     return float(np.mean([one.average_precision for one in precision_recalls(truths, predictions, ious)]))
 
 
 def precision_recall(
     truths: Mapping[str, Instances], predictions: Mapping[str, Instances], iou: float = 0.6
 ) -> PrecisionRecall:
-    """The curve behind `average_precision`; same arguments and errors."""
+    """Return the curve behind `average_precision`; same arguments and errors."""
     return precision_recalls(truths, predictions, [iou])[0]
 
 
 def precision_recalls(
     truths: Mapping[str, Instances], predictions: Mapping[str, Instances], ious: Sequence[float]
 ) -> list[PrecisionRecall]:
-    """`precision_recall` at each of some thresholds (at least one, all above 0).
+    """Return `precision_recall` at each IoU threshold (at least one, all above 0).
 
-    Equal scores rank by image id, then by their place in the image: no dictionary's order matters.
+    Equal scores are ranked by image id, then by position in the image; the dictionaries' order is irrelevant.
     """
     scores: list[NDArray[np.float64]] = [np.zeros(0)]
     correct: list[NDArray[np.bool_]] = [np.zeros((len(ious), 0), bool)]
@@ -116,7 +122,11 @@ def _curve(scores: NDArray[np.float64], correct: NDArray[np.bool_], truths: int)
 
 
 def _correct(pairs: Overlaps, scores: NDArray[np.float64], truths: int, iou: float) -> NDArray[np.bool_]:
-    """Which detections of one image found a truth: best score first, each takes the best one still free."""
+    """Return which detections of one image found a truth.
+
+    Best score first, each detection takes the truth with the highest IoU that is still free. With detections
+    0 and 1 (scores 0.9, 0.8), truths A and B, and pairs 0-A 0.8, 1-A 0.9, 1-B 0.6: 0 takes A, 1 takes B.
+    """
     enough = np.flatnonzero(pairs.iou >= iou)
     rank = np.empty(len(scores), np.int64)
     rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores))

@@ -1,4 +1,4 @@
-"""COCO's mask mAP, by faster-coco-eval: for reports on the local side only, never at run time on Kaggle."""
+"""COCO's mask mAP, computed by faster-coco-eval, for comparison with published networks."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from kit.predictions import Instances
 
 @dataclass(frozen=True)
 class CocoMap:
-    """Average precisions in [0, 1], None where there is no truth of that size.
+    """Average precisions in [0, 1]; None if there is no truth of that size.
 
     Attributes:
-        mean: over IoU 0.50, 0.55 ... 0.95.
-        at_50: at IoU 0.50.
-        at_75: at IoU 0.75.
-        small: `mean` of truths below 32 x 32 pixels.
-        medium: `mean` of truths between.
-        large: `mean` of truths from 96 x 96 pixels on.
+        mean: mean over IoU 0.50, 0.55 ... 0.95.
+        at_50: AP at IoU 0.50.
+        at_75: AP at IoU 0.75.
+        small: `mean` for truths below 32 x 32 pixels.
+        medium: `mean` for truths from 32 x 32 to 96 x 96 pixels.
+        large: `mean` for truths above.
     """
 
     mean: float | None
@@ -34,9 +34,9 @@ class CocoMap:
 
 
 def coco_map(truths: Mapping[str, Instances], predictions: Mapping[str, Instances]) -> CocoMap:
-    """What the COCO challenge reports of one class: at most the 100 best detections of an image count.
+    """Return what the COCO challenge reports for one class: only the 100 best detections per image count.
 
-    Equal scores rank by image id, then by their place in the image.
+    Equal scores are ranked by image id, then by position in the image.
 
     Args:
         truths: id -> true instances (scores and ignored regions are not used).
@@ -60,11 +60,11 @@ def coco_map(truths: Mapping[str, Instances], predictions: Mapping[str, Instance
 
 
 def _dataset(instances: Sequence[Instances], true: Sequence[Instances]) -> dict[str, Any]:
-    """The content of a COCO file.
+    """Return the content of a COCO file.
 
     Args:
         instances: of every image.
-        true: of the same images, for their sizes.
+        true: the truth of the same images, for their sizes.
 
     Raises:
         KitError: as `coco_map`.
@@ -81,7 +81,7 @@ def _dataset(instances: Sequence[Instances], true: Sequence[Instances]) -> dict[
         "categories": [{"id": 1, "name": "instance"}],
         "annotations": [
             {
-                "id": number + 1,  # the library takes 0 for none
+                "id": number + 1,  # the library takes id 0 for "no annotation"
                 "image_id": image,
                 "category_id": 1,
                 "iscrowd": 0,
@@ -95,4 +95,4 @@ def _dataset(instances: Sequence[Instances], true: Sequence[Instances]) -> dict[
 
 
 def _silent(*_: Any) -> None:
-    """Instead of printing."""
+    """Print nothing."""

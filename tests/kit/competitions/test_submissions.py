@@ -94,7 +94,7 @@ def test_a_file_far_from_the_training_images_is_an_alarm(each):
     expected = each.labelled().plausibility()
     report, found = submission_files.inspect(each.competition, path, ["cc", "dd"], sizes, expected)
     assert list(found) == ["cc", "dd"]
-    assert any("82.50% of their images, in training" in text for text in alarms(report))
+    assert any("82.50% of their images, but" in text for text in alarms(report))
     assert report.facts["foreground where there is any"] == 0.825
 
 

@@ -93,7 +93,7 @@ def test_a_tile_belongs_to_its_slide(vasculature):
     [
         ([*SQUARE, [13, 4]], "vertex 4 of ring 0 (13, 4) lies outside the tile (12 x 10)"),
         ([*SQUARE[:2], [-1, 4]], "vertex 2 of ring 0 (-1, 4) lies outside the tile"),
-        (SQUARE[:2], "ring 0 has 2 vertices, needed are 3"),
+        (SQUARE[:2], "ring 0 has 2 vertices, it needs at least 3"),
         (["ab", "cd", "ef"], "ring 0 is no list of (x, y)"),
     ],
 )

@@ -180,15 +180,15 @@ def test_an_image_of_another_size_than_its_file_says_is_refused(folder):
     value = truth_file(annotation(CELL))
     value["images"][0].update(height=12, width=10)
     competition, data = folder(value)
-    with pytest.raises(KitError, match="this image is 12 x 10, its own header 10 x 12"):
+    with pytest.raises(KitError, match="this image has 12 x 10 pixels, but its header says 10 x 12"):
         LabelledData(competition, data).truth(["a"])
 
 
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("masks/a.png", "image a is there twice: image 1 has that file_name, too"),
-        (".tif/..", "file_name is '.tif/..', no image like train/{id}.tif"),
+        ("masks/a.png", "image a is there twice: image 1 has this file_name, too"),
+        (".tif/..", "file_name is '.tif/..', which does not fit train/{id}.tif"),
     ],
 )
 def test_two_names_of_one_image_and_names_of_none_are_refused(folder, name, problem):
@@ -205,7 +205,7 @@ def test_two_names_of_one_image_and_names_of_none_are_refused(folder, name, prob
 def test_a_category_that_is_not_in_the_file_is_refused(folder, name):
     text = TOML.replace(f"{name} = [", f'{name} = ["cells", ')
     competition, data = folder(truth_file(), text)
-    with pytest.raises(KitError, match="there is no category 'cells'") as caught:
+    with pytest.raises(KitError, match="names 'cells', but there is no such category") as caught:
         LabelledData(competition, data).train_ids()
     assert caught.value.fix == "the file's categories are: blurred, cell, debris, dividing"
 

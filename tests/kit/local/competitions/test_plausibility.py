@@ -47,13 +47,13 @@ def test_a_submission_like_the_training_images_raises_nothing():
 
 @pytest.mark.parametrize(("share", "shown"), [(0.5, "50.00%"), (0.001, "0.10%")])
 def test_far_too_much_or_too_little_foreground_is_an_alarm(share, shown):
-    expected = f"masks cover {shown} of their images, in training 1.00% to 8.00%"
+    expected = f"masks cover {shown} of their images, but 1.00% to 8.00% in training"
     assert alarms(masks(share, share), masks(0.01, 0.08)) == [expected]
 
 
 def test_training_images_that_are_half_covered_do_not_excuse_full_ones():
     assert alarms(masks(0.9, 0.9), masks(0.5, 0.3)) == [
-        "masks cover 90.00% of their images, in training 30.00% to 50.00%"
+        "masks cover 90.00% of their images, but 30.00% to 50.00% in training"
     ]
     assert alarms(masks(0.7, 0.7), masks(0.5, 0.3)) == []
 
@@ -61,7 +61,7 @@ def test_training_images_that_are_half_covered_do_not_excuse_full_ones():
 def test_many_more_empty_rows_than_in_training_are_an_alarm():
     found = masks(*[0.0] * 9, 0.2)
     assert alarms(found, masks(0.1, 0.2, 0.1)) == [
-        "90% of the rows are empty; of the training images, 0% are",
+        "90% of the rows are empty, but 0% of the training images",
     ]
     assert alarms(found, masks(*[0.0] * 9, 0.1)) == []
     assert alarms(masks(0.0, 0.1), masks(0.1, 0.2)) == []  # half of them are no more than may be
@@ -69,7 +69,7 @@ def test_many_more_empty_rows_than_in_training_are_an_alarm():
 
 def test_instances_of_quite_another_size_are_an_alarm():
     assert alarms([cells(*[2] * 90)], [cells(20, 20)]) == [
-        "the median instance has 4 pixels; in training it has 400"
+        "the median instance has 4 pixels, but 400 in training"
     ]
 
 

@@ -130,7 +130,7 @@ def test_no_mask_images_at_all_are_an_error(tmp_path):
     truth = Truth(form="images", file="masks/{id}.png")
     reader = truth_readers.ImageTruth(truth, "semantic")
     assert not reader.exists(tmp_path, truth.file)
-    with pytest.raises(KitError, match=r"there is no file like masks/\{id\}.png"):
+    with pytest.raises(KitError, match=r"there is no file masks/\{id\}.png"):
         list(reader.entries(tmp_path, truth.file))
 
 

@@ -147,7 +147,7 @@ def test_a_polygon_that_would_take_all_memory_is_refused():
         ({"size": [6, 8, 3], "counts": [48]}, "size is not [height, width]"),
         ({"size": [6.0, 8.0], "counts": [48]}, "size is not [height, width]"),
         ({"size": ["6", "8"], "counts": [48]}, "size is not [height, width]"),
-        ({"size": [8, 6], "counts": [48]}, "size is 8 x 6, that of its image 6 x 8"),
+        ({"size": [8, 6], "counts": [48]}, "size is 8 x 6, but its image has 6 x 8 pixels"),
         ({"size": [6, 8], "counts": None}, "counts are neither a text nor a list of integers"),
         ({"size": [6, 8], "counts": []}, "counts are neither a text nor a list of integers"),
         ({"size": [6, 8], "counts": [47.5, 0.5]}, "counts are neither a text nor a list of integers"),
