@@ -1,1 +1,1 @@
-"""From a slide and a network to a probability map or instances, and from many of them to one prediction."""
+"""Predict images with the networks of an ensemble, and fuse the results of all passes into one prediction."""

@@ -1,6 +1,6 @@
-"""The results of passes to one prediction of an image, by the engine of the ensemble's kind.
+"""Fuse the results of passes into one prediction of an image, with the engine of the ensemble's kind.
 
-Needs no torch: processes that fuse run beside those that predict.
+This needs no torch, because processes that fuse run beside those that predict.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class PassResult:
     """The stored result of one pass over one image.
 
     Attributes:
-        file: what `kit.inference.runner.run_pass` returned.
-        weight: of this pass in the rung, positive.
-        member: whose pass it is.
+        file: the path that `kit.inference.runner.run_pass` returned.
+        weight: weight of the pass in the rung, positive.
+        member: member of the pass.
     """
 
     file: Path
@@ -51,18 +51,18 @@ def fuse(
     Args:
         results: in the order of the ensemble's passes. Leave out the passes of a dropped member: the weights
             of the others count alone.
-        settings: of the rung, as ensemble.json has them.
+        settings: settings of the rung, as in ensemble.json.
         size: (height, width) of the image.
-        kind: of the predictions.
-        image_id: named in messages.
+        kind: kind of the ensemble.
+        image_id: for messages.
         info: what is known of the image; a semantic rung may have thresholds by organ and source.
 
     Raises:
-        KitError: no results, a file is damaged or of another size, detections that are not numbers.
+        KitError: there are no results, a file is damaged or of another size, or detections are not numbers.
     """
     if not results:
         raise KitError("no pass of this rung has a result", where=image_id, fix="run its passes first")
-    # By name: predict.py carries the engine of its own kind only.
+    # Imported by name, because predict.py holds only the engine of its own kind.
     engine = importlib.import_module(f"kit.inference.{kind}_engine")
     prediction: Prediction = engine.fuse(results, settings, size, image_id=image_id, info=info)
     return prediction
@@ -74,15 +74,15 @@ def require_size(found: tuple[int, ...], size: tuple[int, int], result: PassResu
     Args:
         found: rows and columns of the stored result.
         size: (height, width) of the image.
-        result: named in the message.
-        image_id: named in the message.
+        result: the result, for messages.
+        image_id: for messages.
 
     Raises:
         KitError: the sizes differ.
     """
     if tuple(found) != tuple(size):
         raise KitError(
-            f"a pass over {image_id} is {found[0]} x {found[1]}, the image {size[0]} x {size[1]}",
+            f"a result of image {image_id} is {found[0]} x {found[1]}, the image {size[0]} x {size[1]}",
             where=result.file,
             fix="delete the scratch folder of passes and run again",
         )

@@ -1,6 +1,6 @@
-"""One instance network over one image under one view: boxes in the image's own pixels, masks as run lengths.
+"""Run one instance network over one image under one view; boxes are in pixels of the image, masks are runs.
 
-An image larger than the window the settings declare is seen in windows; only one row of them is in memory.
+An image that is larger than the window of the settings is seen in windows. Memory holds one row of them.
 """
 
 from __future__ import annotations
@@ -33,23 +33,24 @@ def predict_instances(
     where: str,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> CodedDetections:
-    """Detect instances in a whole image under one view, or under a set of views merged by NMS.
+    """Detect instances in an image under one view, or under a set of views merged by NMS.
 
     Args:
         module: its `detect` takes RGB uint8 (1, 3, h, w) on `device`; in eval mode.
         settings: input size, windows, thresholds.
         source: the image.
-        view: name of the view or set.
-        device: where the module is.
+        view: name of the view or set of views.
+        device: device of the module.
         where: member and image, for messages.
         on_batch: called with (done, total) after every window.
 
     Returns:
-        At most `settings.max_per_image` detections a window, best score first; equal scores keep the order of
-        windows, views and the network.
+        At most `settings.max_per_image` detections per window, best score first; equal scores keep the order
+        of windows, views and the network.
 
     Raises:
-        KitError: no pixels, boxes or scores that are not numbers, masks of another size, memory out.
+        KitError: the image has no pixels, boxes or scores are not numbers, masks have another size, or memory
+            runs out.
     """
     require_pixels(source, where)
     windows = instance_windows.plan(source.height, source.width, settings)
@@ -61,11 +62,11 @@ def predict_instances(
         for window in row:
             x1, _, x2, _ = window.shown
             image_HWC = band_HWC[:, x1:x2]
-            under = [
+            by_view = [
                 _detect(module, settings, image_HWC, one, device=device, where=where)
                 for one in views.get_set(view)
             ]
-            found.append(_placed(merge_views(under, settings), (y1, x1), source))
+            found.append(_placed(merge_views(by_view, settings), (y1, x1), source))
             if on_batch is not None:
                 on_batch(len(found), total)
     return found[0] if total == 1 else instance_windows.merge(windows, found, settings)
@@ -80,7 +81,7 @@ def _detect(
     device: torch.device,
     where: str,
 ) -> CodedDetections:
-    """Instances of an image or window under one view, in its own pixels."""
+    """Detect instances in an image or window under one view; boxes and masks are in its own pixels."""
     height, width = image_HWC.shape[:2]
     shown = fit(height, width, max(1, int(settings.size * view.scale + 0.5)))
     x_NCHW = torch.from_numpy(np.array(resize_image(image_HWC, *shown))).permute(2, 0, 1)[None]
@@ -113,7 +114,7 @@ def _detect(
 def _numbers(
     found: Detections, size: tuple[int, ...], where: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (n,) and boxes (n, 4) of a network that was shown an image of `size`."""
+    """Return scores (n,) and boxes (n, 4) of a network that saw an image of `size`; check its masks, too."""
     scores = found.scores.float().cpu().numpy().astype(np.float64)
     boxes = found.boxes.float().cpu().numpy().astype(np.float64).reshape(-1, 4)
     if not (np.isfinite(scores).all() and np.isfinite(boxes).all()):
@@ -128,13 +129,13 @@ def _numbers(
             f"the network returned {len(boxes)} boxes, {len(scores)} scores and {found.masks.dtype} masks of "
             f"the shape {shape} for an input of {size[0]} x {size[1]}",
             where=where,
-            fix="`detect` has to return a box, a score and a bool mask of the input's size each time",
+            fix="`detect` has to return a box, a score and a bool mask of the input's size per detection",
         )
     return scores, boxes
 
 
 def _placed(found: CodedDetections, corner: tuple[int, int], source: BandSource) -> CodedDetections:
-    """Detections of a window, (top, left) being its corner, in the image it was cut from."""
+    """Return the detections of a window with the corner (top, left) in pixels of its image."""
     size = source.height, source.width
     if (found.height, found.width) == size:
         return found

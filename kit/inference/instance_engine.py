@@ -1,4 +1,4 @@
-"""What `run_pass` and `fuse` do for instance networks: detections per pass, instances per rung."""
+"""The engine of instance ensembles: detections per pass, instances per rung."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def run_pass(
 ) -> None:
     """Write the detections of one pass over one image.
 
-    Arguments and errors are those of `kit.inference.runner.run_pass`. Beside them, `slide` is the opened
-    image, `target` the file to write, and `where` names member, view and image in messages.
+    Arguments and errors are those of `kit.inference.runner.run_pass`. In addition, `slide` is the open image,
+    `target` the file to write, and `where` names member, view and image in messages.
     """
-    from kit.inference.instance import predict_instances  # needs torch, fusing does not
+    from kit.inference.instance import predict_instances  # needs torch, which fusing does not need
     from kit.models import InstanceNetwork
 
-    del batch_size, on_skipped, info  # windows are seen one by one, all of them, in pixels
+    del batch_size, on_skipped, info  # batches have one window, no window is skipped, sizes are in pixels
     if not isinstance(module, InstanceNetwork):
         raise KitError(f"{module.spec.name} declares detections but cannot detect", where=where)
     settings = from_plain(InstanceSettings, member.inference, where=member.name)
@@ -64,7 +64,7 @@ def fuse(
     info: ImageInfo | None,
 ) -> Instances:
     """Return the instances of one rung for one image; arguments as `kit.inference.fusion.fuse`."""
-    del info  # nothing depends on organ or source here
+    del info  # no setting depends on organ or source
     fusion = from_plain(InstanceFusion, settings, where="settings of the rung", fix="run `ensemble` again")
     by_member: dict[str, list[PassResult]] = {}
     for result in results:
@@ -72,8 +72,8 @@ def fuse(
     merged, weights = [], []
     for name, passes in by_member.items():
         views = [_detections(result, size, image_id) for result in passes]
-        one = merge_views(views, from_plain(InstanceSettings, passes[0].member.inference, where=name))
-        merged.append(calibrated(one, fusion.calibration.get(name)))
+        detections = merge_views(views, from_plain(InstanceSettings, passes[0].member.inference, where=name))
+        merged.append(calibrated(detections, fusion.calibration.get(name)))
         weights.append(float(np.mean([result.weight for result in passes])))
     return fuse_instances(merged, weights, fusion, size, where=image_id)
 

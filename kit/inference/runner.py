@@ -1,21 +1,20 @@
-"""One place that runs a pass, used by the worker on Kaggle and by training's out-of-fold predictions alike.
+"""Run passes: for workers on Kaggle, and for the out-of-fold predictions of training.
 
-The life of a prediction:
+The way to a prediction:
 
-    configure(device)                                          once a process
-    module = open_member(member, weights_path, device)         once a member
+    configure(device)                                          once per process
+    module = open_member(member, weights_path, device)         once per member
     path = run_pass(module, member, view, image_id, image_path, out, device=device, on_batch=...)
     prediction = fuse([PassResult(file=path, weight=1.0, member=member), ...], rung.settings, (height, width),
                       kind="semantic", image_id=image_id)
 
-`run_pass` leaves one file a (member, view or set of views, image): a probability map or run-length coded
-detections. A finished file is never made again, so any process may be killed and started again; its name
-holds a hash of weights, network, settings and pixel size, so a file of other weights is never mistaken for
-it. `fuse` (kit.inference.fusion, no torch needed) reads those files only.
+`run_pass` writes one file per member, view (or set of views) and image: a probability map or coded
+detections. It never computes a finished file again, so any process may be killed and started again. The path
+has a hash of weights, network, settings and pixel size, so that a file of other weights is never used. `fuse`
+(`kit.inference.fusion`, which needs no torch) reads these files.
 
-On the CPU every process computes with one thread: sums then have one order, and results do not depend on how
-many processes or cores there are. Float32 on the CPU; float16 autocast on CUDA where a member's settings say
-so.
+On the CPU, each process computes with one thread and in float32. Sums then have one order, and results do not
+depend on the number of processes or cores. On CUDA, float16 autocast is used if a member's settings have it.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ __all__ = ["PassResult", "configure", "fuse", "open_member", "result_file", "run
 
 def configure(device: torch.device) -> None:
     """Prepare this process: one CPU thread for torch and OpenCV, memory kept, fixed algorithms on CUDA."""
-    import cv2  # only who predicts needs it
+    import cv2  # needed for predicting alone
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -53,16 +52,16 @@ def configure(device: torch.device) -> None:
 
 
 def open_member(member: Member, weights: Path, device: torch.device) -> Network:
-    """The member's own module with its weights, in eval mode on the device.
+    """Return the member's module with its weights, in eval mode on the device.
 
     Raises:
-        KitError: unknown network, missing library, weights that are missing, damaged, of another network
-            or not numbers.
+        KitError: the network is unknown, a library is missing, or the weights are missing, damaged, of
+            another network or not numbers.
     """
     module = build(member.network)
     load_weights(module, weights)
     for name, tensor in module.network.state_dict().items():
-        # Detectors' compiled operators crash the whole process on boxes that are not numbers.
+        # Compiled operators of detectors crash the process if boxes are not numbers.
         if not bool(torch.isfinite(tensor).all()):
             raise KitError(
                 f"member {member.name}: {name} holds values that are not numbers",
@@ -73,7 +72,7 @@ def open_member(member: Member, weights: Path, device: torch.device) -> Network:
     module.to(device)
     if device.type == "cuda" and module.spec.kind == "semantic":
         for parameter in module.parameters():
-            if parameter.ndim == 4:  # what convolutions on tensor cores want
+            if parameter.ndim == 4:  # the order that convolutions on tensor cores need
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return module
 
@@ -86,7 +85,7 @@ def result_file(
     return pass_file(out, member, view, image_id, kind=kind, info=info)
 
 
-def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and training call it in this order
+def run_pass(  # noqa: PLR0917  # its callers all have these in this order
     module: Network,
     member: Member,
     view: str,
@@ -100,37 +99,37 @@ def run_pass(  # noqa: PLR0917  # who, how, on what, to where: worker and traini
     on_skipped: Progress | None = None,
     info: ImageInfo | None = None,
 ) -> Path:
-    """Run one member under one view over one image, or find that this was done before.
+    """Run one member under one view over one image, unless the result exists already.
 
     Args:
-        module: of `open_member`, or of training in eval mode on `device`.
-        member: settings and identity; for training's out-of-fold predictions with the sha256 of the weights
-            just written.
-        view: name of a view, or of a set of views: the mean of their probabilities, or their detections after
-            NMS, is stored.
-        image_id: used in the file's name and in messages.
+        module: module of `open_member`, or of training in eval mode on `device`.
+        member: the member; out-of-fold predictions of training give it the sha256 of the weights just
+            written.
+        view: name of a view, or of a set of views. For a set, the mean of the probabilities, or the
+            detections after NMS, are stored.
+        image_id: id of the image, for the file's name and messages.
         image: the image file.
         out: root folder of all passes.
-        device: where the module is.
-        batch_size: semantic only: instead of the settings'.
-        on_batch: called with (done, total) after every forward pass, in tiles; a tile of an instance network
-            is a window, or the image.
-        on_skipped: semantic only: called once with (tiles without tissue, tiles in all) if the settings skip
-            background.
-        info: what the competition knows of the image; its pixel size counts if the settings have one.
+        device: device of the module.
+        batch_size: replaces that of the settings (semantic only).
+        on_batch: called with (done, total) tiles after every forward pass; a tile of an instance network is a
+            window, or the image.
+        on_skipped: called once with (tiles without tissue, all tiles) if the settings skip background
+            (semantic only).
+        info: what is known of the image; its pixel size is used if the settings have one.
 
     Returns:
         `result_file(out, member, view, image_id, info=info)`.
 
     Raises:
-        KitError: unreadable image, numbers that are none, memory out with a batch of one, disk full; names
-        member and image.
+        KitError: the image cannot be read, results are not numbers, memory runs out with a batch of one, or
+            the disk is full; names member and image.
     """
     target = result_file(out, member, view, image_id, info=info)
     if target.is_file():
         return target
     where = f"member {member.name}, view {view}, image {image_id}"
-    # By name: predict.py carries the engine of its own kind only.
+    # Imported by name, because predict.py holds only the engine of its own kind.
     engine = importlib.import_module(f"kit.inference.{module.spec.kind}_engine")
     with open_slide(image) as slide:
         engine.run_pass(

@@ -1,8 +1,10 @@
-"""One semantic network over one slide: a probability map on disk, written band by band.
+"""Run one semantic network over one slide and write its probability map to disk, band by band.
 
-reader thread (bands -> windows -> network inputs) -> batches -> views -> network -> probability -> views
-undone -> mean -> writer thread (full resolution -> core or blend -> band -> file). Memory is bands and
-batches, never height x width.
+    reader thread    bands of the slide -> windows -> network inputs -> batches
+    this thread      for each view: image as the view shows it -> network -> probability -> back; then the
+    mean writer thread    full resolution -> core, or blended windows -> bands -> file
+
+Memory holds bands and batches, never a complete slide.
 """
 
 from __future__ import annotations
@@ -31,36 +33,36 @@ Output = Literal["logit", "sigmoid", "softmax"]
 Progress = Callable[[int, int], None]
 
 _READ_AHEAD = 2
-"""Batches of network inputs waiting for the network."""
+"""Batches of network inputs that wait for the network."""
 _WRITE_BEHIND = 2
-"""Batches of probabilities waiting for the writer."""
+"""Batches of probabilities that wait for the writer."""
 _CPU_PIXELS = 1 << 19
-"""The CPU is not faster with more at once, but needs more memory."""
+"""Most pixels of a batch on the CPU: more need more memory and are not faster."""
 _ROUNDING = 1e-6
-"""A float32 probability may exceed 1 by this; by ten times as much 16-bit levels would begin again at 0."""
+"""A float32 probability may exceed 1 by this. Ten times as much would make 16-bit levels begin again at 0."""
 _BLENDS: dict[str, type[Blend]] = {"halo": Halo, "gaussian": Gaussian}
 
 
 def probability(raw_NCHW: torch.Tensor, output: Output, where: str) -> torch.Tensor:
-    """Foreground probability, float32 (N, 1, H, W), of what a network returns.
+    """Return the foreground probability, float32 (N, 1, H, W), of a network's output.
 
     Args:
-        raw_NCHW: (N, 1, H, W).
-        output: what the numbers are, as the network declares it: a logit, or already a probability, whether
-            its own sigmoid or the foreground's share of a softmax.
+        raw_NCHW: output of the network, (N, 1, H, W).
+        output: meaning of the output, as the network declares it: a logit, or already a probability, by a
+            sigmoid or as the foreground's share of a softmax.
         where: member and image, for messages.
 
     Returns:
-        NaN where a logit is infinite: an overflow, not certainty.
+        NaN where a logit is infinite: this is an overflow and not certainty.
 
     Raises:
-        KitError: more than one value a pixel.
+        KitError: there is more than one value per pixel.
     """
     channels = raw_NCHW.shape[1]
     if channels != 1:
         raise KitError(f"a network that declares {output} returned {channels} channels", where=where)
     raw_NCHW = raw_NCHW.float()
-    # 0 times the logit: nothing for a number, NaN for infinity.
+    # Add 0 * logit, which is 0 for a number and NaN for infinity.
     return raw_NCHW.sigmoid().add_(raw_NCHW, alpha=0) if output == "logit" else raw_NCHW
 
 
@@ -68,16 +70,17 @@ class _Views:
     """The network under all views of a pass.
 
     Args:
-        module: gives raw outputs.
-        output: what they are.
-        names: of the views; those of one scale see one input.
-        device: where the module is.
-        autocast: float16 on CUDA.
+        module: the network.
+        output: meaning of its output.
+        names: set of views; views of one scale share one input.
+        device: device of the module.
+        autocast: use float16 on CUDA.
         where: member and image, for messages.
 
     Attributes:
-        scales: of the views, each once.
-        shares: of each scale's views among all: the largest value of its mean.
+        scales: the scales of the views, each once.
+        shares: for each scale, the share of its views among all: 2/3 and 1/3 for identity+hflip+rot90@0.8. It
+            is the largest value that the scale adds to the mean.
     """
 
     def __init__(
@@ -100,14 +103,14 @@ class _Views:
         self.shares = tuple(len(group) / self._count for group in self._groups)
 
     def __call__(self, inputs: Sequence[torch.Tensor], piece: slice) -> tuple[slice, list[torch.Tensor]]:
-        """For each scale the probabilities of its views, added up and divided by the number of all views.
+        """Return for each scale the sum of its views' probabilities, divided by the number of all views.
 
         Args:
-            inputs: one a scale: uint8 (N, 3, H, W) on the CPU.
-            piece: which of the N are wanted.
+            inputs: for each scale uint8 (N, 3, H, W) on the CPU.
+            piece: which of the N to compute.
 
         Returns:
-            The piece, and float32 (n, H, W), one a scale.
+            The piece, and for each scale float32 (n, H, W).
         """
         with inference(self._device, autocast=self._autocast):
             return piece, [
@@ -118,7 +121,7 @@ class _Views:
     def _mean(self, x_NCHW: torch.Tensor, group: Sequence[str]) -> torch.Tensor:
         total_NHW: torch.Tensor | None = None
         for name in group:
-            # Swapped axes would reach the convolutions in an order they must copy first, as float32.
+            # Else the convolutions would have to copy an image with swapped axes, as float32.
             shown_NCHW = views.apply(name, x_NCHW).contiguous(memory_format=torch.channels_last)
             prob_NCHW = probability(self._module(shown_NCHW), self._output, self._where)
             prob_NHW = views.invert(name, prob_NCHW)[:, 0]
@@ -142,28 +145,29 @@ def predict_map(
     on_skipped: Progress | None = None,
     info: ImageInfo | None = None,
 ) -> Path:
-    """Predict a whole slide under one view, or the mean of its probabilities under several.
+    """Predict a slide under one view, or the mean of its probabilities under several views.
 
     Args:
         module: maps RGB uint8 (N, 3, H, W) on `device` to its declared output at the same size; in eval mode.
-        output: what it declares.
-        settings: windows, cores and scale, or the whole image's size.
+        output: the meaning of its output.
+        settings: windows or size, and all else that the pass needs.
         source: the slide.
         view: name of the view or of a set of views.
-        target: file for the map, (H, W) .npy, the probability in whole steps of the settings' type; appears
-            when it is whole.
-        device: where the module is.
+        target: file of the map, (H, W) .npy of integers as in `kit.inference.store.Levels`; appears when it
+            is complete.
+        device: device of the module.
         where: member and image, for messages.
-        batch_size: instead of the settings', which on the CPU is an upper limit.
-        on_batch: called with (tiles done, tiles in all) after every batch.
-        on_skipped: called once with (tiles without tissue, tiles in all) if the settings skip background.
-        info: what is known of the image; its pixel size counts if the settings have one.
+        batch_size: replaces that of the settings, which is an upper limit on the CPU.
+        on_batch: called with (tiles done, all tiles) after every batch.
+        on_skipped: called once with (tiles without tissue, all tiles) if the settings skip background.
+        info: what is known of the image; its pixel size is used if the settings have one.
 
     Returns:
         `target`.
 
     Raises:
-        KitError: no pixels, outputs that are no probabilities, memory out with a batch of one, disk full.
+        KitError: the image has no pixels, outputs are no probabilities, memory runs out with a batch of one,
+            or the disk is full.
     """
     require_pixels(source, where)
     forward = _Views(module, output, view, device, autocast=settings.autocast, where=where)
@@ -202,7 +206,7 @@ def _tensors(
     windows: Iterator[Batch], *, pinned: bool
 ) -> Iterator[tuple[list[Tile], list[torch.Tensor], int]]:
     for batch in windows:
-        # Strided views: already channels-last in memory, which is what convolutions want.
+        # Strided views: in memory they are channels-last, the order that convolutions need.
         x_SNCHW = [torch.from_numpy(x_NHWC).permute(0, 3, 1, 2) for x_NHWC in batch.inputs]
         yield batch.tiles, [x.pin_memory() for x in x_SNCHW] if pinned else x_SNCHW, batch.skipped
 
@@ -210,7 +214,7 @@ def _tensors(
 def _write(
     blend: Blend, shares: Sequence[float], where: str, shown: tuple[list[Tile], list[torch.Tensor]]
 ) -> None:
-    """Runs in the writer's thread, which therefore is the one to wait for the device."""
+    """Check probabilities and blend them; runs in the writer's thread, which waits for the device."""
     tiles, prob_SNHW = shown
     arrays = [prob_NHW.cpu().numpy() for prob_NHW in prob_SNHW]
     for prob_NHW, share in zip(arrays, shares, strict=True):

@@ -1,4 +1,4 @@
-"""What `run_pass` and `fuse` do for semantic networks: a probability map per pass, one mask per rung."""
+"""The engine of semantic ensembles: one probability map per pass, one mask per rung."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def run_pass(
 ) -> None:
     """Write the probability map of one pass over one image.
 
-    Arguments and errors are those of `kit.inference.runner.run_pass`. Beside them, `slide` is the opened
-    image, `target` the file to write, and `where` names member, view and image in messages.
+    Arguments and errors are those of `kit.inference.runner.run_pass`. In addition, `slide` is the open image,
+    `target` the file to write, and `where` names member, view and image in messages.
     """
-    from kit.inference.semantic import predict_map  # needs torch, fusing does not
+    from kit.inference.semantic import predict_map  # needs torch, which fusing does not need
 
     output = module.spec.output
     if output == "detections":

@@ -1,6 +1,9 @@
-"""Probability maps of passes to one mask: their weighted mean, cut at a threshold, a few rows at a time.
+"""Fuse probability maps into one mask: their weighted mean, cut at a threshold, some rows at a time.
 
-Needs no torch: processes that fuse run beside those that predict.
+Two maps of weights 1 and 3 hold the uint8 levels 102 (probability 0.4) and 204 (0.8) at a pixel. The mean is
+102 * 1 / (4 * 255) + 204 * 3 / (4 * 255) = 0.7.
+
+This needs no torch, because processes that fuse run beside those that predict.
 """
 
 from __future__ import annotations
@@ -14,20 +17,20 @@ from kit.inference.store import LevelRows, levels_of
 from kit.masks import rle
 
 _BAND_VALUES = 1 << 22
-"""Pixels of the mean map that exist at once."""
+"""Most pixels of the mean map in memory."""
 
 
 def mean_bands(
     maps: Sequence[LevelRows], weights: Sequence[float]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Weighted mean of stored probability maps, a few million pixels at a time.
+    """Yield the weighted mean of stored probability maps, a few million pixels at a time.
 
     Args:
-        maps: uint8 or uint16 (H, W), all of one size; arrays, or what `open_map` returns.
-        weights: one a map, positive; only their ratios count.
+        maps: uint8 or uint16 (H, W), all of one size; arrays, or results of `open_map`.
+        weights: weight of each map, positive; only their ratios count.
 
     Yields:
-        First row, and the mean probabilities from there, float32 (rows, W) in [0, 1].
+        First row, and the mean probabilities from this row on, float32 (rows, W) in [0, 1].
     """
     shares = _shares(maps, weights)
     for y0, y1 in _row_bands(maps[0].shape):
@@ -38,7 +41,7 @@ def mean_bands(
 
 
 def _shares(maps: Sequence[LevelRows], weights: Sequence[float]) -> NDArray[np.float32]:
-    """What a stored level of each map adds to the mean probability."""
+    """Return how much one stored level of each map adds to the mean probability."""
     levels = np.array([levels_of(levels_HW.dtype) for levels_HW in maps])
     return (np.array(weights, np.float64) / (float(np.sum(weights)) * levels)).astype(np.float32)
 
@@ -51,11 +54,11 @@ def _row_bands(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
 
 
 def fuse_semantic(maps: Sequence[LevelRows], weights: Sequence[float], threshold: float) -> rle.Runs:
-    """Run lengths of the pixels whose weighted mean probability is at least `threshold`, streamed.
+    """Return the runs of the pixels whose weighted mean probability is at least `threshold`.
 
     Args:
-        maps: as `mean_bands`.
-        weights: as `mean_bands`.
+        maps: as for `mean_bands`.
+        weights: as for `mean_bands`.
         threshold: probability.
     """
     encoder = rle.RunLengthEncoder(maps[0].shape[1])
@@ -69,7 +72,7 @@ def fuse_semantic(maps: Sequence[LevelRows], weights: Sequence[float], threshold
 
 
 def _reached(map_HW: LevelRows, weights: Sequence[float], threshold: float) -> Iterator[NDArray[np.bool_]]:
-    """Where one map reaches the threshold: as `mean_bands` would say, but without a float a pixel."""
+    """Yield where one map reaches the threshold, as `mean_bands` would, but without floats per pixel."""
     levels = np.arange(levels_of(map_HW.dtype) + 1)
     reached = levels.astype(np.float32) * _shares([map_HW], weights)[0] >= np.float32(threshold)
     least = levels[reached].min(initial=len(levels))

@@ -377,5 +377,5 @@ def test_the_threshold_is_that_of_the_images_organ(tmp_path):
 
 def test_a_result_of_another_size_is_not_taken_for_this_image(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((3, 4), np.uint16))
-    with pytest.raises(KitError, match="a pass over slide is 3 x 4, the image 24 x 30"):
+    with pytest.raises(KitError, match="a result of image slide is 3 x 4, the image 24 x 30"):
         fuse_files("semantic", [0], [1.0], {0: tmp_path / "a.npy"}, image_id="slide")
