@@ -1,4 +1,4 @@
-"""Runs predict.py offline as Kaggle would, before it costs a submission, and judges what comes out."""
+"""Runs predict.py offline as Kaggle would, before it costs a submission, and checks and scores the result."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Settings:
         budget: seconds.
         out: gets submission.csv, report.json, log.txt and rehearsal.json.
         targets: folder with descriptions of images; None: those of the kit.
-        venvs: where simulated images are kept.
-        lock: versions for what a description leaves open.
-        pythons: wanted versions, the first found is taken.
+        venvs: folder for simulated images.
+        lock: versions for what the description of an image leaves open.
+        pythons: versions of Python; the first one that is installed is taken.
         fresh: make the simulated image again.
         layout: of the mounts.
         archives: what Kaggle does to the datasets' archives.
-        memory: bytes one process may have, None: no limit.
-        arguments: more of them for predict.py.
+        memory: bytes that one process may have; None: no limit.
+        arguments: further arguments for predict.py.
     """
 
     predict: Path = field(metadata=option("the rendered script", metavar="FILE"))
@@ -104,7 +104,7 @@ def rehearse(settings: Settings) -> dict[str, Any]:
         What is also written to rehearsal.json: how it ran, what was enforced, validity, score.
 
     Raises:
-        KitError: something needed is missing; what predict.py itself does wrong is in the result.
+        KitError: an input is missing. If predict.py itself fails, the result says so and nothing is raised.
     """
     for path, what in (
         (settings.predict, "predict.py"),
@@ -120,7 +120,7 @@ def rehearse(settings: Settings) -> dict[str, Any]:
     image = make_image(target, python, settings.venvs.resolve(), settings.lock, fresh=settings.fresh)
     competition = _competition(settings.predict)
     settings.out.mkdir(parents=True, exist_ok=True)
-    # Below `out`: slides are hard-linked, which needs one disk, and few have /tmp on that of their data.
+    # The stage lies below `out`, not in /tmp: slides are hard-linked, which works only on one disk.
     stage = Path(tempfile.mkdtemp(prefix=".stage-", dir=settings.out.resolve()))
     try:
         return _rehearse(settings, image, competition, stage)
@@ -181,7 +181,7 @@ def _rehearse(settings: Settings, image: Image, competition: Competition, stage:
 
 
 def _environment(image: Image, home: Path, temporary: Path) -> dict[str, str]:
-    """Nothing of this machine's but the system's commands."""
+    """Return the variables for predict.py: none of this machine's but the path to the system's commands."""
     return {
         "PATH": os.pathsep.join([str(image.python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": str(home),
@@ -192,7 +192,7 @@ def _environment(image: Image, home: Path, temporary: Path) -> dict[str, str]:
 
 
 def _judge(competition: Competition, data: Path, submission: Path) -> dict[str, Any]:
-    """Validity, and the score where the data folder knows the truth."""
+    """Validate the submission, and score it if the data folder has the truth."""
     if not submission.is_file():
         return {"valid": False, "findings": ["error: no submission.csv was written"], "score": None}
     ids = competition.test_ids(data)
@@ -214,7 +214,7 @@ def _judge(competition: Competition, data: Path, submission: Path) -> dict[str, 
 
 
 def _competition(predict: Path) -> Competition:
-    """The competition a script was rendered for, read from the script itself."""
+    """Return the competition for which a script was rendered; the script itself says it."""
     import ast
 
     for node in ast.walk(ast.parse(predict.read_text(encoding="utf-8"), str(predict))):

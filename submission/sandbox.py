@@ -1,4 +1,16 @@
-"""Runs a command as Kaggle would: no network, read-only input, fresh home, as far as this machine allows."""
+"""Runs a command as Kaggle would: without a network and with read-only input, as far as this machine allows.
+
+Three levels, one around the other; each is a program that starts the next one:
+
+    sh: ulimit -d ...      limits the memory of each process              if a limit is asked for
+    unshare --net --mount  a new network without any interface, and       if the machine allows namespaces
+                           a private list of mounts
+    sh: mount ... ro       makes input and script read-only there,        the same
+                           even for root
+    python script.py       the command itself
+
+If the machine does not allow namespaces, the command runs all the same and the result says what did not hold.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _UNSHARE = ("unshare", "--map-root-user", "--net", "--mount")
+# For each folder before "--": mount it onto itself, then mount this mount read-only. Then start the command,
+# which stands after "--". Exit code 97 says that a mount failed.
 _BIND = (
     'while [ "$1" != -- ]; do mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" || exit 97; shift; done'
     '; shift; exec "$@"'
@@ -20,13 +34,13 @@ _GRACE = 20.0
 
 @dataclass(frozen=True)
 class Enforced:
-    """What holds for the command, and what does not.
+    """What was enforced for the command.
 
     Attributes:
-        network: there is none.
-        read_only: input and script cannot be written, not even by root.
-        memory: per process, in bytes, None without a limit.
-        missing: why something is not enforced, for people.
+        network: the command had no network.
+        read_only: it could not write input and script, not even as root.
+        memory: limit for each process in bytes, None without a limit.
+        missing: one sentence for each thing that was not enforced, and why.
     """
 
     network: bool
@@ -40,7 +54,7 @@ class Ran:
     """How the command ended.
 
     Attributes:
-        code: exit code, negative for a signal, None if it was killed because it overran.
+        code: exit code; negative for a signal; None if it was killed because its time was up.
         seconds: wall time.
         text: what it printed.
     """
@@ -51,7 +65,7 @@ class Ran:
 
 
 def possible(folder: Path) -> tuple[bool, str]:
-    """Whether namespaces work here, tried on a folder; the reason if not."""
+    """Try on a folder whether namespaces work on this machine; return the answer and the reason if not."""
     try:
         done = subprocess.run(
             [
@@ -88,15 +102,18 @@ def run(
     seconds: float,
     memory: int | None = None,
 ) -> tuple[Ran, Enforced]:
-    """Run a command, printing what it prints.
+    """Run a command and print what it prints.
 
     Args:
         command: with its arguments.
-        read_only: folders it must not write to.
+        read_only: folders that it must not change.
         cwd: its working directory.
-        environment: all of it.
-        seconds: it is killed, with all it started, when it takes longer by a grace.
-        memory: bytes of private memory one process may have.
+        environment: the command gets these variables and no others.
+        seconds: 20 seconds later the command is killed with everything that it started.
+        memory: bytes of private memory that one process may have.
+
+    Returns:
+        How the command ended, and what was enforced.
     """
     works, reason = possible(cwd)
     missing = []
@@ -105,9 +122,9 @@ def run(
     else:
         missing.append(f"network and read-only input are not enforced: {reason}")
     if memory is not None:
-        # dash and bash count in KiB; every process of the run inherits the limit.
+        # dash and bash count in KiB. Every process that the command starts inherits the limit.
         command = ["sh", "-c", 'ulimit -d "$0" && exec "$@"', str(memory // 1024), *command]
-        missing.append("memory is limited for each process, not for all together")
+        missing.append("the memory limit holds for each process, not for all together")
     begin = time.monotonic()
     process = subprocess.Popen(
         command,
@@ -129,7 +146,7 @@ def run(
 
 
 def _follow(process: subprocess.Popen[bytes], until: float) -> str:
-    """Pass on what a process prints, to stderr, until it ends or the time is up."""
+    """Print a process's output on stderr until it ends or the time is up; return the output."""
     import selectors
     import sys
 

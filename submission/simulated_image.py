@@ -18,9 +18,9 @@ from kit.local.targets import Target, known
 from kit.local.uv import find_uv
 
 PYTHONS = ("3.13", "3.12", "3.11")
-"""Newest first: the image's next Python is what breaks bundles."""
+"""Newest first, because the image's next Python is what breaks bundles."""
 OURS = ("kit", "submission", "mmcv", "mmdet", "cbnetv2", "vit_adapter")
-"""What no Kaggle image has; an environment in which one imports proves nothing."""
+"""Packages that no Kaggle image has. A rehearsal where one of them can be imported proves nothing."""
 _RECORD = "image.json"
 _PROBE = "import sys; print(*sys.version_info[:2], sep='.', end=' '); print(sys.executable)"
 
@@ -56,7 +56,7 @@ def find_python(wanted: Sequence[str] = PYTHONS) -> tuple[str, str]:
     """
     environment = dict(os.environ)
     if pyenv := _pyenv_versions():
-        environment["PYENV_VERSION"] = ":".join(pyenv)  # its shims refuse versions that are not switched on
+        environment["PYENV_VERSION"] = ":".join(pyenv)  # pyenv's commands work only for versions named here
     own = ".".join(map(str, sys.version_info[:2]))
     for version in wanted:
         for command in (f"python{version}", *([sys.executable] if version == own else [])):
@@ -164,7 +164,7 @@ def make_image(target: Target, python: str, folder: Path, lock: Path, *, fresh: 
     if fresh or not record.is_file():
         write_json(record, {**content, "packages": image.packages})
     elif read_json(record)["packages"] != image.packages:
-        return make_image(target, python, folder, lock, fresh=True)  # somebody has changed it since
+        return make_image(target, python, folder, lock, fresh=True)  # somebody has changed it
     return image
 
 

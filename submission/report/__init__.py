@@ -1,1 +1,1 @@
-"""One self-contained HTML page about a run: tissue, masks, curves, timeline, installation, scores."""
+"""Write one self-contained HTML page about a run: tissue, masks, curves, timeline, installation, scores."""

@@ -1,4 +1,4 @@
-"""What the page says about one competition, gathered from the files the steps left on disk."""
+"""Gather what the page says about one competition from the files that the steps left on disk."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
 
     Args:
         sources: where the files lie.
-        pictures: at most so many overlays.
+        pictures: largest number of overlays.
 
     Raises:
         KitError: a file of the chain is missing or damaged.
@@ -96,7 +96,7 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
 
 
 def training_logs(runs: Path) -> dict[str, list[dict[str, Any]]]:
-    """Name of a run -> the whole lines of its log; a line cut off by a kill is left out."""
+    """Return name of a run -> the lines of its log. A line that a kill has cut off is left out."""
     return {
         f"{path.parent.parent.name} {path.parent.name}": read_json_lines(path)
         for path in sorted(runs.glob("*/fold*/log.jsonl"))
@@ -196,13 +196,19 @@ def _overlays(competition: Competition, sources: Sources, pictures: int) -> list
 
 
 def _spread(ids: list[str], count: int) -> list[str]:
-    """`count` ids evenly spread over the list: chosen without looking at their scores."""
+    """Return `count` ids evenly spread over the list: 3 of a, b, c, d, e are a, c, e.
+
+    So the choice does not depend on the scores.
+    """
     count = min(count, len(ids))
     return [ids[round(index * (len(ids) - 1) / max(1, count - 1))] for index in range(count)]
 
 
 def confident(prediction: Prediction, truth: Prediction) -> Prediction:
-    """The best-scored instances, as many as the truth has: a hundred low-scored extras would hide it."""
+    """Return as many instances as the truth has, those with the highest scores.
+
+    A submission may hold a hundred more with low scores, which would hide everything in the picture.
+    """
     if isinstance(prediction, SemanticMask):
         return prediction
     assert isinstance(truth, Instances)

@@ -1,4 +1,4 @@
-"""Charts as inline SVG, drawn by matplotlib with text kept as text."""
+"""Draw charts as inline SVG with matplotlib; text stays text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COLOURS = (
 
 @dataclass(frozen=True)
 class Bar:
-    """A stretch of time in a lane of the timeline.
+    """One bar in a lane of the timeline.
 
     Attributes:
         lane: the lane's name, e.g. "supervisor", "worker 0".
@@ -48,7 +48,7 @@ def curves(
     y_label: str,
     log: bool = False,
 ) -> str:
-    """Lines over one x axis.
+    """Draw lines over one x axis.
 
     Args:
         series: name -> (x, y).
@@ -82,12 +82,19 @@ def curves(
 
 
 def timeline(bars: Sequence[Bar], marks: Sequence[tuple[float, str]], *, budget: float | None) -> str:
-    """Lanes of bars over the seconds of a run, with vertical marks and the budget's end.
+    """Draw lanes of bars over the seconds of a run, with vertical marks and the budget's end.
+
+        supervisor  |start|find and install|
+        worker 0    |import, wait for the bundle|pass 1|pass 2|
+                          :fallback written          :rung 1 written
 
     Args:
-        bars: what was done when; lanes appear in the order they are first named.
+        bars: lanes appear in the order in which they are first named.
         marks: (seconds, name) of moments.
-        budget: seconds the run was allowed; drawn when it is within twice the run's length.
+        budget: seconds that the run was allowed; drawn if it is less than twice the run's length.
+
+    Returns:
+        An SVG element.
     """
     lanes = list(dict.fromkeys(bar.lane for bar in bars))
     labels = list(dict.fromkeys(bar.label for bar in bars))
@@ -104,7 +111,7 @@ def timeline(bars: Sequence[Bar], marks: Sequence[tuple[float, str]], *, budget:
             )
         for index, (second, name) in enumerate(marks):
             axes.axvline(second, color="#444444", linewidth=0.8, linestyle=":")
-            # Four heights, so that moments close to each other stay legible.
+            # Names of successive moments stand at four heights, so that close ones do not cover each other.
             height = -0.62 - 0.4 * (index % 4)
             axes.text(second, height, f" {name}", fontsize=7.5, color="#444444", clip_on=False)
         if budget is not None and budget < 2 * end:

@@ -1,4 +1,4 @@
-"""Pictures of tissue with the truth's and the prediction's outlines."""
+"""Draw pictures of tissue with the outlines of truth and prediction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kit.predictions import Instances, Prediction, SemanticMask
 
 TRUTH_RGB = (0, 158, 115)
 PREDICTION_RGB = (230, 60, 0)
-"""Okabe-Ito green and vermillion: told apart by colour-blind readers, and both stand out on H&E."""
+"""Okabe-Ito green and vermillion: colour-blind readers can distinguish them, and both stand out on H&E."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Overlay:
     """One picture of the page.
 
     Attributes:
-        image_id: whose it is.
-        caption: what can be read off it, e.g. counts.
+        image_id: of the image.
+        caption: the text below it, e.g. counts.
         uri: JPEG as a data URI.
         width: pixels.
         height: pixels.
@@ -64,6 +64,7 @@ def make_overlay(
     thickness = max(1, round(longest / 500))
     for mask, colour in ((truth, TRUTH_RGB), (prediction, PREDICTION_RGB)):
         contours = [
+            # Pixel 3 has its centre at 3.5: shrunk by 2 it lies at 1.75, which is in pixel 1 (1.25 rounded).
             np.round((np.array(ring) + 0.5) * factor - 0.5).astype(np.int32)
             for mask_HW in masks_of(mask)
             for region in polygons.outlines(mask_HW)
@@ -74,7 +75,7 @@ def make_overlay(
 
 
 def masks_of(prediction: Prediction) -> list[NDArray[np.uint8]]:
-    """Every mask of a prediction as uint8 (H, W) of 0 and 1."""
+    """Return every mask of a prediction as a uint8 array (H, W) of 0 and 1."""
     match prediction:
         case SemanticMask(height=height, width=width, runs=runs):
             return [rle.decode(runs, height, width).astype(np.uint8)]
@@ -83,6 +84,6 @@ def masks_of(prediction: Prediction) -> list[NDArray[np.uint8]]:
 
 
 def jpeg_uri(image_HWC: NDArray[np.uint8], quality: int = 85) -> str:
-    """An RGB image as a JPEG data URI."""
+    """Return an RGB image as a JPEG data URI."""
     _, data = cv2.imencode(".jpg", image_HWC[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

@@ -1,4 +1,4 @@
-"""The page itself: chapters into one HTML file without outside references."""
+"""Write the page: one HTML file without references to other files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_report(out: Path, chapters: Sequence[Sources], *, pictures: int = 6) -
     Args:
         out: the HTML file.
         chapters: one for each competition.
-        pictures: overlays in a chapter, at most.
+        pictures: largest number of overlays in a chapter.
 
     Raises:
         KitError: a file of the chain is missing or damaged, or `out` cannot be written.
@@ -27,7 +27,7 @@ def write_report(out: Path, chapters: Sequence[Sources], *, pictures: int = 6) -
 
 
 def page(chapters: Sequence[Chapter]) -> str:
-    """The HTML of gathered chapters."""
+    """Return the HTML for some chapters."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

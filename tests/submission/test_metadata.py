@@ -69,7 +69,7 @@ def test_organs_have_their_own_thresholds(told):
 def test_pixel_sizes_that_are_missing_or_absurd_are_told_and_do_without(told):
     assert problems(told) == [
         "0.0001 um cannot be the pixel size of absurd: networks learned on 0.4 um",
-        "the pixel size of untold, absurd is not known: taken to be the usual one",
+        "the pixel size of untold, absurd is not known: that of the training is used",
     ]
 
 
@@ -83,5 +83,7 @@ def test_without_a_usable_table_all_images_are_predicted_as_usual(kit, tools, tm
     assert outcome.code == 0, outcome.text
     assert predicted(outcome) == {"fine": True, "coarse": True, "untold": True, "absurd": True}
     sizes, organs = problems(outcome)
-    assert sizes == "the pixel size of fine, coarse, untold, absurd is not known: taken to be the usual one"
+    assert (
+        sizes == "the pixel size of fine, coarse, untold, absurd is not known: that of the training is used"
+    )
     assert organs.startswith("the organ of fine, coarse, untold, absurd is not known: the threshold for all")

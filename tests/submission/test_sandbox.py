@@ -81,7 +81,7 @@ def test_memory_is_capped_and_the_cap_is_explained(folders):
     assert ran.code == 1
     assert "MemoryError" in ran.text
     assert enforced.memory == 256 << 20
-    assert "memory is limited for each process, not for all together" in enforced.missing
+    assert "the memory limit holds for each process, not for all together" in enforced.missing
 
 
 def test_exit_codes_come_through(folders):

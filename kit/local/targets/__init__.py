@@ -1,7 +1,7 @@
-"""The Kaggle images we know, one JSON each, and what follows from them: markers, tags, what is never shipped.
+"""The Kaggle images that we know, one JSON each, and what follows: markers, tags, what is never shipped.
 
-Facts about an image age; each file says in `notes` where its figures come from and what is not known.
-An unknown version is null, never a guess.
+Facts about an image get old. Each file says in `notes` where its figures come from and what is not known. An
+unknown version is null, never a guess.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OLDEST_GLIBC_MINOR = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """An accelerator of a session: its name, how many at once, and its compute capability, e.g. "7.5"."""
+    """An accelerator of a session: its name, the number of them, and its compute capability, e.g. "7.5"."""
 
     name: str
     count: int
@@ -33,7 +33,7 @@ class Gpu:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """One image a bundle must install on.
+    """One image on which a bundle must install.
 
     Attributes:
         name: unique, e.g. "kaggle-2026-10".
@@ -47,11 +47,11 @@ class Target:
         torchvision: the same.
         numpy: the same.
         cuda: CUDA that torch was built for, null if unknown or none.
-        gpus: accelerators sessions of this image ran on.
+        gpus: accelerators of sessions with this image.
         image: full container reference with digest; null if not captured.
         freeze: every distribution of the image -> version; null if no freeze was captured.
-        never_ship: name patterns that are the image's business, whatever our wheels require.
-        image_has: distributions the image surely has -> version, null where the version is unknown.
+        never_ship: patterns of names that are left to the image, whatever our wheels require.
+        image_has: distributions that the image surely has -> version, null where the version is unknown.
         notes: sources and unknowns, for readers.
     """
 
@@ -79,15 +79,19 @@ class Target:
         return ".".join(self.python.split(".")[:2])
 
     def leaves_to_image(self, name: str) -> bool:
-        """Whether a distribution is never shipped to this target."""
+        """Return whether a distribution is never shipped to this target."""
         return any(fnmatchcase(canonicalize_name(name), pattern) for pattern in self.never_ship)
 
     def environment(self) -> dict[str, str]:
-        """Variables for environment markers as they are on the target, whatever Python runs us."""
+        """Return the variables for environment markers on the target, whatever Python runs this code."""
         return marker_environment(self.python, machine=self.machine)
 
     def platforms(self) -> list[str]:
-        """Platform tags the target installs, newest first, old spellings included."""
+        """Return the platform tags that the target installs, newest first, with their old spellings.
+
+        For glibc 2.28: manylinux_2_28_x86_64, ..., manylinux_2_17_x86_64, manylinux2014_x86_64, ...,
+        manylinux_2_5_x86_64, manylinux1_x86_64. pip has to be told each of them.
+        """
         major, minor = (int(part) for part in self.glibc.split("."))
         legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
         tags = []
@@ -110,7 +114,7 @@ class Target:
 
 
 def marker_environment(python: str, *, machine: str = "x86_64") -> dict[str, str]:
-    """Marker variables of CPython on Linux.
+    """Return the marker variables of CPython on Linux.
 
     Args:
         python: "3.13" or "3.13.1"; an unknown patch level counts as .0.

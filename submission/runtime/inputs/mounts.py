@@ -1,7 +1,7 @@
-"""Where Kaggle put things: the competition and the files of our datasets, in every layout seen so far.
+"""Finds the competition and the files of our datasets, in every layout of /kaggle/input seen so far.
 
-One recursive walk of /kaggle/input took 144 s in public notes, so nothing here walks freely: folders are
-visited breadth first down to a fixed depth, and the competition's images are never listed.
+A walk over all of /kaggle/input took 144 s in public notes. So the search visits folders breadth first down
+to a fixed depth, and it never lists the competition's images.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from kit.errors import KitError
 from kit.manifest import Manifest
 
 DATASET_DEPTH = 7
-"""datasets/<owner>/<slug>/versions/<n>/<folder>/<folder> is the deepest place a file of ours was seen at."""
+"""datasets/<owner>/<slug>/versions/<n>/<folder>/<folder> is the deepest place at which a file was seen."""
 COMPETITION_DEPTH = 5
 MOST_FILES = 50_000
-"""Of all datasets together; more than any bundle has, few enough to index on a slow mount."""
+"""Files indexed in all datasets: more than any bundle has, few enough for a slow mount."""
 _MARKER = "sample_submission.csv"
 _IMAGE_FOLDERS = frozenset({"train", "test", "train_images", "test_images", "train_annotations"})
 
@@ -39,8 +39,8 @@ class Datasets:
     """The files that may belong to our datasets.
 
     Attributes:
-        roots: dataset name -> folder whose manifest.json has the expected content.
-        files: all files of the candidate folders, in a stable order.
+        roots: dataset name -> folder with exactly its manifest.json.
+        files: all files of the folders that may be datasets, in a stable order.
     """
 
     roots: dict[str, Path] = field(default_factory=dict)
@@ -48,20 +48,20 @@ class Datasets:
 
 
 def find_competition(root: Path, competition: Competition) -> Path:
-    """The competition's folder below an input folder; its test part has been looked at.
+    """Return the competition's folder below an input folder, after a check of its test part.
 
     Args:
-        root: /kaggle/input, or any folder of such a shape, or the competition's folder itself.
+        root: /kaggle/input, or a folder of such a shape, or the competition's folder itself.
         competition: which one.
 
     Raises:
-        KitError: no such folder, or the data is of another competition.
+        KitError: there is no such folder, or the data is of another competition.
     """
     if not root.is_dir():
         raise KitError(
             "the input folder does not exist",
             where=root,
-            fix="on Kaggle: add the competition as an input; elsewhere: give its folder with --input",
+            fix="on Kaggle, add the competition as an input; elsewhere, give its folder with --input",
         )
     reports: list[tuple[Path, Report]] = []
     for folder in _competition_places(root, competition.slug):
@@ -74,7 +74,7 @@ def find_competition(root: Path, competition: Competition) -> Path:
         raise KitError(
             f"the data of {competition.slug} is not among the inputs; found: {listing}",
             where=root,
-            fix=f"on Kaggle: Add Input > Competitions > {competition.slug}; elsewhere: --input FOLDER",
+            fix=f"on Kaggle, use Add Input > Competitions > {competition.slug}; elsewhere, give --input",
         )
     folder, report = reports[0]
     first = next(finding for finding in report.findings if finding.level == "error")
@@ -86,7 +86,7 @@ def find_competition(root: Path, competition: Competition) -> Path:
 
 
 def _competition_places(root: Path, slug: str) -> Iterator[Path]:
-    """Folders that may be the competition's, likeliest first; it walks only if the known places fail."""
+    """Yield folders that may be the competition's, the most likely ones first. Search only if those fail."""
     known = [root / "competitions" / slug, root / slug]
     yield from (folder for folder in known if folder.is_dir())
     walked = [root, *_folders(root, COMPETITION_DEPTH)]
@@ -97,14 +97,13 @@ def _competition_places(root: Path, slug: str) -> Iterator[Path]:
 def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path | None) -> Datasets:
     """Index the folders that may hold our datasets.
 
-    Folders whose manifest.json has the expected sha256 are taken alone when there is one for every dataset;
-    otherwise every folder but the competition's is indexed, since files are matched by content and not by
-    place.
+    If a folder with the right manifest.json is found for every dataset, only these folders are indexed. If
+    one is missing, all folders but the competition's are: files are found by content, so any place is good.
 
     Args:
         root: /kaggle/input or a folder of such a shape.
         manifests: of the datasets.
-        competition: its folder, which is left out.
+        competition: its folder, which is not searched.
     """
     wanted = {manifest.sha256(): manifest.dataset for manifest in manifests}
     datasets = Datasets()
@@ -126,7 +125,7 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
 
 
 def _folders(root: Path, depth: int, skip: Path | None = None) -> Iterator[Path]:
-    """Folders below `root`, breadth first, names in order; folders of images are not entered."""
+    """Yield folders below `root`, breadth first, sorted by name. Folders of images are not entered."""
     level = [root]
     for _ in range(depth):
         following: list[Path] = []
@@ -142,7 +141,7 @@ def _folders(root: Path, depth: int, skip: Path | None = None) -> Iterator[Path]
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, a target that may not be looked at
+    except OSError:  # a link to itself, or a target that may not be read
         return False
 
 
@@ -154,7 +153,7 @@ def _file(entry: os.DirEntry[str]) -> File | None:
 
 
 def _hash(path: Path) -> str:
-    """Hex sha256 of a file, "" where there is none or it cannot be read."""
+    """Return the hex sha256 of a file; "" if it is missing or cannot be read."""
     try:
         return sha256_file(path) if path.is_file() else ""
     except OSError:
@@ -166,4 +165,4 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError:
-        return []  # a mount that cannot be listed holds nothing we can use
+        return []  # a folder that cannot be listed counts as empty

@@ -1,4 +1,4 @@
-"""From mounts to importable libraries and verified weights, in a thread beside the supervisor.
+"""Makes libraries importable and verifies weights, in a thread beside the supervisor.
 
 A mount that hangs blocks only this thread. Weights are verified in the order in which the ladder needs them,
 and each is announced at once: the first pass does not wait until the last member's gigabytes are verified.
@@ -32,8 +32,8 @@ class Plan:
     """What the image needs for the ensemble; known before any file is read.
 
     Attributes:
-        choices: one per distribution, in the order they are reached.
-        needs: member -> distributions it reaches.
+        choices: one per distribution, in the order in which they were reached.
+        needs: for each member the distributions that it needs, directly or through others.
         errors: member -> why it cannot run in this image with this bundle.
     """
 

@@ -1,4 +1,4 @@
-"""What a run is made of: the command line, the embedded plan, the competition's test part."""
+"""Reads what a run works on: the command line, the embedded ensemble, the competition's test images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ ENSEMBLE = "ensemble.json"
 MANIFESTS = "manifests/"
 MEGA = 1e6
 _LISTED = 5
-"""Images named in one note."""
+"""Number of images that one note names."""
 _LONGEST_LOOK = 120.0
-"""Seconds for all headers; until they are read not even the fallback can be written."""
+"""Seconds for reading all images' headers: the fallback cannot be written before."""
 _PLAUSIBLE = (1 / 64, 8.0)
-"""Pixel size of the training over an image's; beyond, the table is wrong and windows may fill the memory."""
+"""Smallest and largest ratio of the training's pixel size to an image's. Beyond these, the competition's
+table is wrong, and windows could fill the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,8 @@ class Options:
         output: folder for submission.csv and report.json.
         budget: seconds from process start until the process has ended.
         device: "auto", "cpu" or "cuda".
-        workers: processes, None: one a GPU or core.
-        batch_size: instead of the ensemble's, None: as tuned.
+        workers: number of processes; None: one per GPU or core.
+        batch_size: replaces the ensemble's; None: as tuned.
         stall: seconds without a sign of life after which a worker counts as stuck.
     """
 
@@ -53,10 +54,10 @@ class Options:
 
 
 def embedded(script: Script) -> tuple[Ensemble, list[Manifest]]:
-    """The ensemble and the manifests that a script was rendered with.
+    """Return the ensemble and the manifests with which a script was rendered.
 
     Raises:
-        KitError: the script was edited by hand and holds neither.
+        KitError: the embedded text is damaged.
     """
     ensemble = ensemble_from(json.loads(script.parts[ENSEMBLE]), where=ENSEMBLE)
     paths = sorted(path for path in script.parts if path.startswith(MANIFESTS))
@@ -65,15 +66,15 @@ def embedded(script: Script) -> tuple[Ensemble, list[Manifest]]:
 
 @dataclass(frozen=True)
 class Data:
-    """The competition's test part.
+    """The competition's test images.
 
     Attributes:
         folder: of the competition.
         paths: image -> its file, for images whose header can be read.
-        unreadable: image -> why not.
-        infos: image -> pixel size and so on, for the same images; what is not known is left out.
-        submission: knows ids and sizes.
-        notes: what was wrong with the folder's tables and has been put up with, a sentence each.
+        unreadable: image -> why its header cannot be read.
+        infos: image -> pixel size, organ and so on, as far as known; for the images in `paths`.
+        submission: has the ids and sizes.
+        notes: one sentence for each fault of the competition's tables, and how it was handled.
     """
 
     folder: Path
@@ -85,16 +86,16 @@ class Data:
 
     @property
     def megapixels(self) -> dict[str, float]:
-        """Size of every image whose header can be read."""
+        """Size of every image whose header can be read, in 10^6 pixels."""
         sizes = self.submission.sizes
         return {image: sizes[image][0] * sizes[image][1] / MEGA for image in self.paths}
 
 
 def find_data(ensemble: Ensemble, options: Options) -> Data:
-    """Find the competition and measure its test images.
+    """Find the competition and read its test images' sizes.
 
     Raises:
-        KitError: not among the inputs, or of another competition.
+        KitError: the competition is not among the inputs, or the data is of another one.
     """
     competition = of(ensemble)
     folder = find_competition(options.input, competition)
@@ -112,20 +113,22 @@ def find_data(ensemble: Ensemble, options: Options) -> Data:
 
 
 def _put_right(ensemble: Ensemble, infos: dict[str, ImageInfo]) -> Iterator[str]:
-    """Take away pixel sizes that cannot be true."""
-    usual = [size for member in ensemble.members if (size := member.inference.get("pixel_size"))]
+    """Remove pixel sizes that cannot be true; yield a note for each."""
+    learned = [size for member in ensemble.members if (size := member.inference.get("pixel_size"))]
     for image, info in infos.items():
         found = info.pixel_size
-        if found is not None and not all(_PLAUSIBLE[0] <= size / found <= _PLAUSIBLE[1] for size in usual):
-            yield f"{found:g} um cannot be the pixel size of {image}: networks learned on {usual[0]:g} um"
+        if found is None:
+            continue
+        if not all(_PLAUSIBLE[0] <= size / found <= _PLAUSIBLE[1] for size in learned):
+            yield f"{found:g} um cannot be the pixel size of {image}: networks learned on {learned[0]:g} um"
             infos[image] = replace(info, pixel_size=None)
 
 
 def _unknown(ensemble: Ensemble, infos: Mapping[str, ImageInfo]) -> Iterator[str]:
-    """What the ensemble would use and the competition's tables do not tell."""
+    """Yield a note for each fact that the ensemble would use and the competition's tables do not have."""
     if any(member.inference.get("pixel_size") for member in ensemble.members):
         unsized = [image for image, info in infos.items() if info.pixel_size is None]
-        yield from _note("pixel size", unsized, "taken to be the usual one")
+        yield from _note("pixel size", unsized, "that of the training is used")
     if any(rung.settings.get("thresholds") for rung in ensemble.rungs):
         nameless = [image for image, info in infos.items() if not info.organ]
         yield from _note("organ", nameless, "the threshold for all organs is used")

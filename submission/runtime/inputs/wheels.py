@@ -1,4 +1,4 @@
-"""Which of the bundle's wheels this image needs, and why."""
+"""Decides which of the bundle's wheels this image needs, and why."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from kit.manifest import Entry, Manifest, Wheel
 from submission.runtime.inputs.versions import accepts, python_tag, runs_here
 
 PROTECTED = frozenset({"torch", "torchvision", "numpy", "triton"})
-"""Never installed and never displaced: half of a replaced torch does not import."""
+"""Never installed and never replaced: a torch that is replaced in part does not import."""
 
 SAME_MODULE = {
     "opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
 }
-"""Distributions that bring the same module under another name; two of them side by side break each other."""
+"""Distributions with the same module under another name. Two of them in one environment break each other."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is done about one distribution.
+    """The decision about one distribution.
 
     Attributes:
         name: normalised.
-        installed: version in the image, None where it lacks it.
-        entry: the wheel to install, None where the image's copy is kept.
+        installed: version in the image; None if the image does not have it.
+        entry: the wheel to install; None if the image's copy stays.
         reason: for people.
     """
 
@@ -39,7 +39,7 @@ class Choice:
     reason: str
 
     def as_dict(self) -> dict[str, str | None]:
-        """For the report."""
+        """Return the row for the report."""
         wheel = self.entry.wheel if self.entry is not None else None
         return {
             "name": self.name,
@@ -51,36 +51,42 @@ class Choice:
 
 
 def normalise(name: str) -> str:
-    """A distribution's name as PEP 503 compares it."""
+    """Return a distribution's name as PEP 503 compares it: "Foo__Bar.baz" gives "foo-bar-baz"."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def is_protected(name: str) -> bool:
-    """Whether a distribution belongs to torch, numpy or CUDA."""
+    """Return whether a distribution belongs to torch, numpy or CUDA."""
     return name in PROTECTED or name.startswith("nvidia-")
 
 
 def installed_version(name: str, path: Sequence[str] | None = None) -> str | None:
-    """Version of a distribution on `sys.path` or on another path, None where it is absent."""
+    """Return the version of a distribution on `sys.path` or on another path; None if it is absent."""
     found = importlib.metadata.distributions(name=name, path=sys.path if path is None else list(path))
     return next((str(distribution.version) for distribution in found), None)
 
 
 def choose(manifests: Iterable[Manifest], roots: Iterable[str]) -> tuple[list[Choice], dict[str, KitError]]:
-    """Walk what the networks require and decide for every distribution on the way.
+    """Decide about everything that some distributions need, directly or through others.
+
+    For roots ["mmdet"] in an image that has scipy 1.17 and numpy, but not mmdet:
+
+        mmdet   not in the image: install its wheel, which needs scipy and numpy on this Python
+        scipy   the image's 1.17 is accepted: keep it; look at what it needs all the same
+        numpy   belongs to the image: keep it
 
     Args:
         manifests: of all datasets.
-        roots: distributions the networks need.
+        roots: distributions that the networks need.
 
     Returns:
-        Choices in the order they were reached, and distribution -> why it cannot be had.
+        The choices in the order in which they were reached, and distribution -> why it is not available.
     """
-    shelf: dict[str, list[Entry]] = {}
+    wheels: dict[str, list[Entry]] = {}
     for manifest in manifests:
         for entry in manifest.files:
             if entry.wheel is not None:
-                shelf.setdefault(normalise(entry.wheel.name), []).append(entry)
+                wheels.setdefault(normalise(entry.wheel.name), []).append(entry)
     choices: dict[str, Choice] = {}
     errors: dict[str, KitError] = {}
     waiting = [normalise(name) for name in roots]
@@ -89,11 +95,11 @@ def choose(manifests: Iterable[Manifest], roots: Iterable[str]) -> tuple[list[Ch
         if name in choices or name in errors:
             continue
         try:
-            choices[name] = _choose_one(name, shelf.get(name, []))
+            choices[name] = _choose_one(name, wheels.get(name, []))
         except KitError as error:
             errors[name] = error
             continue
-        wheel = _wheel_of(choices[name], shelf.get(name, []))
+        wheel = _wheel_of(choices[name], wheels.get(name, []))
         if wheel is not None:
             waiting += [normalise(item) for item in wheel.requires.get(python_tag(), [])]
     return list(choices.values()), errors
@@ -105,7 +111,7 @@ def _choose_one(name: str, entries: list[Entry]) -> Choice:
         if installed is None:
             raise KitError(
                 f"this image has no {name}, and {name} is never shipped",
-                fix="use a Kaggle image with torch, or install it here",
+                fix="use a Kaggle image with torch, or install it in this environment",
             )
         return Choice(name, installed, None, "belongs to the image")
     for other in SAME_MODULE.get(name, ()) if installed is None else ():
@@ -128,7 +134,7 @@ def _choose_one(name: str, entries: list[Entry]) -> Choice:
     if not entries:
         raise KitError(
             f"{name} is neither in this image nor in the bundle",
-            fix="build the bundle again for the networks of this ensemble",
+            fix="build the bundle again for this ensemble",
         )
     tags = sorted({tag for wheel in wheels for tag in wheel.tags})
     raise KitError(
@@ -138,7 +144,7 @@ def _choose_one(name: str, entries: list[Entry]) -> Choice:
 
 
 def _wheel_of(choice: Choice, entries: list[Entry]) -> Wheel | None:
-    """The wheel whose requirements count: the one to install, else one that would run here."""
+    """Return the wheel whose requirements count: the one to install, else one that would run here."""
     if choice.entry is not None:
         return choice.entry.wheel
     return next(
@@ -152,10 +158,10 @@ def _wheel_of(choice: Choice, entries: list[Entry]) -> Wheel | None:
 
 
 def canonical_name(entry: Entry) -> str:
-    """The file name installers insist on: {name}-{version}[-{build}]-{python}-{abi}-{platform}.whl.
+    """Return the file name that installers want: {name}-{version}[-{build}]-{python}-{abi}-{platform}.whl.
 
-    The bundle may have shipped the wheel under a name that Kaggle accepts; name, version and tags come from
-    the manifest.
+    If the wheel was uploaded under another name, its name, version and tags come from the manifest:
+    "0007.bin" with a-b, 1.0, py2-none-any and py3-none-any gives "a_b-1.0-py2.py3-none-any.whl".
     """
     assert entry.wheel is not None
     shipped = PurePosixPath(entry.file).name
