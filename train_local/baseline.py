@@ -115,6 +115,7 @@ def _instances(slide: Slide, name: Kind) -> Instances:
         mask_HW.astype(np.uint8), connectivity=_CONNECTIVITY
     )
     areas = table[:, cv2.CC_STAT_AREA]
+    # Sum of darkness by label, over the area: the mean of each component. Label 0 is the background.
     scores = np.bincount(label_HW.ravel(), darkness_HW.ravel(), count) / np.maximum(areas, 1) / 255
     kept = [number for number in range(1, count) if areas[number] >= _LEAST_AREA]
     kept.sort(key=lambda number: -scores[number])
@@ -147,6 +148,8 @@ def _darkness(slide: Slide, top: int, name: Kind) -> NDArray[np.uint8]:
     """
     import cv2
 
+    # The blur of a band's edge rows needs rows of its neighbours: 4 sigma = 32 of them, beyond which a
+    # Gaussian weighs 1/3000 of its peak. They are cut off again at the end.
     halo = int(4 * _SIGMA) if name == "otsu-smoothed" else 0
     first, last = max(top - halo, 0), min(top + _BAND + halo, slide.height)
     darkness_HW = 255 - cv2.cvtColor(slide.read_band(first, last), cv2.COLOR_RGB2GRAY)
@@ -176,6 +179,8 @@ def otsu(counts: NDArray[np.int64]) -> int:
     split = (below > 0) & (above > 0)
     if not split.any():
         return int(np.flatnonzero(counts)[0])
+    # Sums up to each value give both classes of every v at once: pixels `below` and their sum `moment`; what
+    # is above is the total minus that.
     between = np.zeros(len(counts))
     means = moment[split] / below[split] - (moment[-1] - moment[split]) / above[split]
     between[split] = below[split] * above[split] * means**2

@@ -69,6 +69,8 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
     Raises:
         KitError: the disk is full or the folder cannot be written.
     """
+    # The order makes a kill at any moment harmless: the new file, then its JSON, then the old files go.
+    # Between file and JSON the new checkpoint does not count yet, and the one before is still there.
     path = folder / f"step-{step:08d}.pt"
     advice = "free space on that disk and run the same command again; it goes on from the checkpoint before"
     with atomic_file(path, fix=advice) as temporary:
@@ -83,6 +85,7 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
         code_version=kit.__version__,
         step=step,
     )
+    # The JSON goes first: a checkpoint without JSON does not count, so no half-deleted one is ever read.
     for _, old in _found(folder)[KEPT:]:
         sidecar_path(old).unlink(missing_ok=True)
         old.unlink(missing_ok=True)

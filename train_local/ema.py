@@ -37,6 +37,7 @@ class MovingAverage:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, value in module.state_dict().items():
+            # mean + (1 - decay) * (value - mean) is decay * mean + (1 - decay) * value, in place.
             mean = self.state[name]
             if mean.is_floating_point():
                 mean.lerp_(value.detach().to(mean.dtype), 1 - decay)

@@ -94,6 +94,8 @@ def predict(
     for view in views:
         for image_id in ids:
             info, image = prepared.images[image_id].info, prepared.image_path(image_id)
+            # `run_pass` returns at once if the result exists. Its time would say nothing about the network,
+            # so it is multiplied by False and counts as 0.
             fresh = not result_file(out, member, view, image_id, info=info).is_file()
             began = time.perf_counter()
             path = run_pass(module, member, view, image_id, image, out, device=device, info=info)

@@ -64,6 +64,8 @@ def load_initial_weights(network: Network, recipe: Recipe, initial: InitialWeigh
     Raises:
         KitError: the weights cannot be fetched, or they belong to another network.
     """
+    # The weights of an earlier stage fit name by name. A published checkpoint may lack parts (an encoder
+    # only) or have more (a classifier), and `load_pretrained` reports which parts it filled.
     if initial.path is not None and recipe.earlier_stage is not None:
         load_weights(network, initial.path)
     elif initial.path is not None:
@@ -75,6 +77,8 @@ def load_initial_weights(network: Network, recipe: Recipe, initial: InitialWeigh
 def _load_timm(network: Network, recipe: Recipe) -> None:
     import segmentation_models_pytorch as smp
 
+    # segmentation_models_pytorch builds the encoder with ImageNet weights, and its tensors are copied into
+    # the encoder of our network, which has the same names. timm downloads them once and keeps them.
     config = recipe.network.arguments
     own: Any = network.network.get_submodule("encoder")
     name = config.get("encoder", f"tu-{own.name}")

@@ -136,6 +136,8 @@ class Trainer:
                 if step % LOG_EVERY == 0 or step in {1, self.total}:
                     self._log(log, terms)
                 display.update(bar, completed=step, note=self._note(terms))
+                # The log is synced before each checkpoint (see `save`). A process that goes on from step 300
+                # removes the lines after step 300 and writes them again, so no line is missing or doubled.
                 if step % self.eval_steps == 0 or step == self.total:
                     self._evaluate(log)
                     self.save(log)
@@ -173,6 +175,8 @@ class Trainer:
         factor = self.recipe.schedule.factor(self.progress.step, self.total)
         set_learning_rate(self.optimiser, self.recipe.optimiser.lr * factor)
         summed: dict[str, Tensor] = {}
+        # With accumulate = 4, four batches of 16 add up their gradients before one optimiser step: the mean
+        # over 64 examples, with the memory of 16. Each loss is divided by 4, so that the sum is that mean.
         for _ in range(self.recipe.accumulate):
             with self.clock.count("data"):
                 batch = self.fabric.to_device(next(batches))
@@ -204,6 +208,8 @@ class Trainer:
     def _evaluate(self, log: Log) -> None:
         scratch = self.run.folder / "evaluation"
         shutil.rmtree(scratch, ignore_errors=True)
+        # Stored predictions carry the step in their names, but not that of a process that died at the same
+        # step with other weights: so the scratch folder is emptied before and after.
         with self.clock.count("evaluation"), self.average.applied(self.network):
             metric = self.validation(self.network, self.progress.step, scratch, device=self.fabric.device)
         shutil.rmtree(scratch, ignore_errors=True)

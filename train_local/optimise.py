@@ -17,6 +17,8 @@ def make_optimiser(module: nn.Module, settings: Optimiser) -> Optimizer:
         module: the network; its frozen parameters are left out.
         settings: of the recipe.
     """
+    # Biases and the scales of norms have one dimension, weights of layers have two or four. Decay pulls
+    # values towards 0, which helps a layer's weights and makes no sense for a norm's scale of about 1.
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     decayed = [parameter for parameter in trained if parameter.ndim > 1 or not settings.no_decay_1d]
     undecayed = [parameter for parameter in trained if parameter.ndim <= 1 and settings.no_decay_1d]

@@ -29,6 +29,7 @@ class Progress:
         """Keep these weights if they are the best so far; of two equal ones the earlier stays."""
         if self.best is not None and metric <= self.best["metric"]:
             return False
+        # Copied to the CPU: the network goes on training, and the GPU's memory is for the batch.
         self.best = {
             "step": step,
             "metric": metric,

@@ -122,6 +122,9 @@ def make_run(
             fix="prepare with fewer --folds, or train another fold",
         )
     used = recipe.seed if seed is None else seed
+    # Everything that decides the result goes into the identity, and nothing else does: not the device, not
+    # the number of data loader workers, not where the folders lie. A run with the same identity is gone on
+    # with, or is finished already; one with another identity is another run, even if it has the same name.
     identity = sha256_json(
         {
             "recipe": recipe.as_dict(),
@@ -143,6 +146,8 @@ def claim_folder(run: Run) -> None:
     """
     path = run.folder / "run.json"
     if path.is_file() and run.record("run.json") is None:
+        # Say the recipe's learning rate was changed after the run: "fold0" becomes "fold0.was-1a2b3c4d", the
+        # new run gets an empty "fold0", and no result is lost.
         other = str(read_json(path).get("identity", "unknown"))[:8]
         aside = run.folder.with_name(f"{run.folder.name}.was-{other}")
         number = 1

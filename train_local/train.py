@@ -80,6 +80,7 @@ def export(
         best: step and metric of these weights.
         metric_name: of the competition.
     """
+    # The old JSON goes first: new weights beside an old JSON would look like damaged ones.
     sidecar_path(run.weights).unlink(missing_ok=True)
     # One entry only: safetensors writes several in an order that changes from process to process.
     save_weights(network, run.weights, {"identity": run.identity}, half=run.recipe.half)
@@ -125,6 +126,7 @@ def out_of_fold(
 
         def stored(item: Predicted) -> None:
             display.advance(bar)
+            # A prediction that was there already has its JSON, with the seconds it took when it was made.
             if item.seconds:
                 write_sidecar(
                     item.path,

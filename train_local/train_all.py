@@ -78,6 +78,11 @@ def _side_by_side(planned: Sequence[PlannedRun], do: Callable[[PlannedRun], None
     running: dict[Future[None], PlannedRun] = {}
     # Forking a process that has used torch's threads can hang, hence "spawn".
     with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as processes:
+        # One round: start whatever may start, then wait until a run ends. With two processes and the runs
+        # A-stage1.fold0, A.fold0, B.fold0:
+        #     round 1  start A-stage1.fold0 and B.fold0 (A.fold0 needs a stage that is unfinished)
+        #     round 2  A-stage1.fold0 has ended: start A.fold0
+        #     round 3  B.fold0 has ended: nothing left to start, wait for A.fold0
         while waiting or running:
             unfinished = {run.recipe.name for run in (*waiting, *running.values())}
             for run in list(waiting):
@@ -88,6 +93,8 @@ def _side_by_side(planned: Sequence[PlannedRun], do: Callable[[PlannedRun], None
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 run = running.pop(future)
                 try:
+                    # An error of the run is raised here and leaves the block: the executor then waits for the
+                    # runs in progress, and those in `waiting` never begin.
                     future.result()
                 except BrokenProcessPool as error:
                     raise KitError(

@@ -60,6 +60,8 @@ def _semantic(run: Run, prepared: Prepared) -> TrainingSetup:
         per_step=recipe.batch_size * recipe.accumulate,
     )
 
+    # `logits=True`: losses take raw logits of all heads. Without it the network returns one map for inference,
+    # in some networks as probabilities, whose logarithm is infinite once they are rounded to 0.
     def weighted_losses(module: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         x_NCHW, target_NCHW = batch
         return losses.semantic(recipe.losses, module(x_NCHW, logits=True), target_NCHW)
@@ -79,6 +81,7 @@ def _instance(run: Run, prepared: Prepared) -> TrainingSetup:
         per_step=recipe.batch_size * recipe.accumulate,
     )
 
+    # A detector computes its own losses: anchors and proposals are matched with the targets inside it.
     def weighted_losses(module: nn.Module, batch: tuple[Tensor, Any]) -> dict[str, Tensor]:
         x_NCHW, targets = batch
         return losses.weighted(recipe.losses, module(x_NCHW, targets))

@@ -89,6 +89,7 @@ class Stain(ColourOperation):
     offset: Factor
 
     def _recolour(self, image: tv_tensors.Image, random: np.random.Generator) -> tv_tensors.Image:
+        # Shape (3, 1, 1): one number for each channel, the same for all its pixels.
         factors = random.uniform(1 - self.gain, 1 + self.gain, (3, 1, 1)).astype(np.float32)
         summands = random.uniform(-self.offset, self.offset, (3, 1, 1)).astype(np.float32)
         return _bytes(image * torch.from_numpy(factors) + torch.from_numpy(summands) * 255, image)
@@ -128,6 +129,7 @@ class Clahe(ColourOperation):
     def _recolour(self, image: tv_tensors.Image, random: np.random.Generator) -> tv_tensors.Image:
         import cv2
 
+        # OpenCV wants the channels last and in one block of memory.
         image_HWC = np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
         lab_HWC = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2LAB)
         engine = cv2.createCLAHE(clipLimit=random.uniform(1, self.limit), tileGridSize=(self.grid, self.grid))
@@ -179,6 +181,8 @@ class Cutout(ColourOperation):
     sides: tuple[Pixels, Pixels]
 
     def _recolour(self, image: tv_tensors.Image, random: np.random.Generator) -> tv_tensors.Image:
+        # A rectangle's corner is drawn anywhere in the image, so it may reach over the right or lower edge;
+        # the slice ends there.
         changed = image.clone()
         height, width = image.shape[-2:]
         for _ in range(int(random.integers(self.holes[0], self.holes[1] + 1))):

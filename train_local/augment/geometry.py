@@ -41,6 +41,7 @@ class Rot90(Operation):
     name: Literal["rot90"] = "rot90"
 
     def _do(self, image: tv_tensors.Image, masks: tv_tensors.Mask, random: np.random.Generator) -> Pair:
+        # The last two axes are rows and columns, of the image (3, H, W) as of the masks (N, H, W).
         turns = int(random.integers(4))
         return (
             tv_tensors.wrap(image.rot90(turns, (-2, -1)), like=image),
@@ -71,6 +72,8 @@ class Affine(Operation):
         height, width = image.shape[-2:]
         scale, shift = self.scale, self.shift
         low, high = scale if isinstance(scale, tuple) else (1 - scale, 1 + scale)
+        # The order of these draws is part of what a seed means: angle, two shifts, scale, shear. torchvision
+        # takes the shear as an angle, so a slope of 0.1 is handed on as 5.7 degrees.
         settings: dict[str, float | list[float]] = {
             "angle": random.uniform(-self.rotate, self.rotate),
             "translate": [width * random.uniform(-shift, shift), height * random.uniform(-shift, shift)],
@@ -128,6 +131,8 @@ class IouCrop(Operation):
             inside = ((centres > window[:2]) & (centres < window[2:])).all(axis=1)
             if len(boxes) and (not inside.any() or _iou(boxes, window).min() < wanted):
                 continue
+            # Masks of instances outside are emptied before the cut, also where a part of them is in the
+            # window.
             kept = masks.clone()
             kept[present[~inside]] = 0
             return (

@@ -39,6 +39,8 @@ def annotations_of(tile_id: str, truth: Instances) -> list[dict[str, Any]]:
             raise KitError(
                 f"instance {number} of tile {tile_id} has no pixels", fix="remove this polygon from the truth"
             )
+        # `rle.bounding_box` has exclusive far ends, so the difference is COCO's width with both border
+        # pixels.
         x0, y0, x1, y1 = rle.bounding_box(runs, truth.height)
         entries.append(
             {

@@ -94,6 +94,7 @@ def by_group(
     sizes = [0] * count
     fold_of: dict[str, int] = {}
     stratum = {name: strata[members[name][0]] if strata else "" for name in names}
+    # Python's sort is stable: groups of one size and stratum stay in their shuffled order.
     for name in sorted(shuffled, key=lambda name: (-len(members[name]), stratum[name])):
         fold = sizes.index(min(sizes))
         sizes[fold] += len(members[name])
@@ -129,6 +130,7 @@ def stratified(strata: Mapping[str, str], count: int, *, seed: int = 42) -> list
     for place, name in enumerate(names):
         quota = [int((in_order[fold::count] == place).sum()) for fold in range(count)]
         dealt = np.repeat(np.arange(count), quota)
+        # One shuffle for each stratum, in the order of the table, from one generator: as scikit-learn draws.
         random.shuffle(dealt)
         fold_of.update(zip((item for item in ids if strata[item] == name), dealt.tolist(), strict=True))
     return _folds(ids, fold_of, count)

@@ -64,6 +64,8 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for entry in value["annotations"]:
             grouped[entry["image_id"]].append(entry)
+        # A recipe for the vasculature may say datasets=(1,). In a competition whose images have no such
+        # number it would leave nothing, so there it is ignored.
         numbered = any(image.dataset is not None for image in prepared.images.values())
         chosen = set(data.datasets) if data.datasets is not None and numbered else None
         self._tiles = [
@@ -88,6 +90,8 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         """Image uint8 (3, h, w) and its instances."""
         step, item = position
         random = generator(self._seed, step, item)
+        # Everything random comes from `random`, in this order: crop, then augmentation. A change of the order
+        # changes every training.
         path, entries = self._tiles[shuffled(self._seed, 0, step * self._per_step + item, len(self._tiles))]
         with open_slide(path) as slide:
             image_HWC = slide.read_band(0, slide.height)

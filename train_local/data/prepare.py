@@ -63,6 +63,7 @@ def prepare(
             "data folder is missing", where=data, fix="point --data at the competition's unpacked folder"
         )
     labelled = LabelledData(source, data)
+    # All that can fail because of the data or the options comes first; nothing is written before it is done.
     report = check(labelled)
     report.require_ok()
     ids = labelled.train_ids()
@@ -75,6 +76,8 @@ def prepare(
     findings = [str(finding) for finding in report.findings]
     findings += [f"alarm: {text}" for text in folds.hygiene(made, groups)]
     truth = labelled.truth(ids)
+    # From here on the folder counts as unfinished until `prepared.json` is there again. Arrays of slides that
+    # are still right are kept (see `slides.is_current`), so preparing again after a kill is quick.
     (out / prepared.NAME).unlink(missing_ok=True)
     remove_leftovers(out)
 
@@ -157,6 +160,7 @@ def _places(data: Path, ids: Sequence[str], *, needed: bool) -> dict[str, _Place
 
 
 def _truth_hash(truth: Prediction) -> str:
+    # Little-endian 64-bit numbers, whatever the machine: the hash is a part of a run's identity.
     if isinstance(truth, SemanticMask):
         return sha256_bytes(f"{truth.height}x{truth.width}:".encode() + truth.runs.astype("<i8").tobytes())
     return sha256_json([truth.height, truth.width, [counts.decode() for counts in truth.masks]])
@@ -177,6 +181,7 @@ def _write_slides(made: Prepared, truth: dict[str, Prediction]) -> None:
     )
     made.root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(made.root).free
+    # Three bytes of colour and one of mask for each training pixel.
     if pixels * 4 > free:
         raise KitError(
             f"the arrays need {pixels * 4 / 2**30:.1f} GiB, the disk has {free / 2**30:.1f} GiB free",

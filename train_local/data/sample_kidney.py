@@ -34,6 +34,7 @@ def make(source: Path) -> dict[str, bytes]:
     sizes: list[tuple[str, int, int]] = []
     for number in (*TRAIN, *TEST):
         image_HWC = _region(source / f"{number}.tif")
+        # The image is page 1 of the pyramid, which is half as wide and high as the mask.
         mask_HW = _half(_mask(source / f"{number}_mask.png"))
         if mask_HW.shape != image_HWC.shape[:2]:
             raise ValueError(f"{number}: image {image_HWC.shape} and mask {mask_HW.shape} differ in size")

@@ -83,6 +83,8 @@ def plan(images: Mapping[str, NDArray[np.uint8]]) -> list[_Tile]:
     Args:
         images: source id -> image_HWC.
     """
+    # First find which tiles are quarters of one image, then group the images by stain, then hold out some
+    # images of each group: so quarters of one image share a stain group and a side.
     groups: dict[str, list[dict[str, Position]]] = {stain: [] for stain in STAINS}
     for parts in source_images(images, rows=_ROWS, columns=_COLUMNS, limit=_SEAM_LIMIT):
         groups[stain_of([images[key] for key in parts])].append(parts)
@@ -139,6 +141,7 @@ def _polygons(label_HW: NDArray[np.uint8]) -> list[list[list[int]]]:
     rings = []
     for value in range(1, int(label_HW.max()) + 1):
         mask_HW = (label_HW == value).astype(np.uint8)
+        # A label may consist of several parts; the competition has one ring for each nucleus.
         contours, _ = cv2.findContours(mask_HW, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         largest = max(contours, key=cv2.contourArea)
         rings.append(largest[:, 0, :].tolist())

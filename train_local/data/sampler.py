@@ -17,6 +17,7 @@ Position = tuple[int, int]
 
 def generator(seed: int, step: int, item: int) -> np.random.Generator:
     """Return the generator of one example: all its randomness."""
+    # SeedSequence mixes the three numbers: (1, 2, 3) and (1, 3, 2), or step 7 and step 8, share no pattern.
     return np.random.default_rng(np.random.SeedSequence([seed, step, item]))
 
 
@@ -76,6 +77,7 @@ class Steps(Sampler[list[Position]]):
         self._batch, self._accumulate = batch, accumulate
 
     def __iter__(self) -> Iterator[list[Position]]:
+        # Step 5 with batch 2 and accumulate 2: [(5, 0), (5, 1)], then [(5, 2), (5, 3)].
         for step in self._range:
             for start in range(0, self._batch * self._accumulate, self._batch):
                 yield [(step, start + place) for place in range(self._batch)]
@@ -102,6 +104,8 @@ def loader(
         workers: processes; 0 loads in this one.
         pin: page-locked memory, for a GPU.
     """
+    # The sampler yields lists of positions, so it takes the place of `batch_size` and `shuffle`. Workers may
+    # finish in any order; the loader hands batches out in that of the sampler.
     return DataLoader(
         examples,
         batch_sampler=steps,

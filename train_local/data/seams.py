@@ -38,6 +38,7 @@ def seams(tiles: Mapping[str, NDArray[np.uint8]]) -> list[Seam]:
     Args:
         tiles: id -> image_HWC; all of one size.
     """
+    # int16: the difference of two uint8 would wrap around.
     image = {key: tile_HWC.astype(np.int16) for key, tile_HWC in tiles.items()}
     roughness = {
         key: {
@@ -88,9 +89,13 @@ def source_images(
         one, other = parts[seam.first], parts[seam.second]
         if one is other:
             continue
+        # How far `other` has to move so that its tile lies where the seam says: place it should have minus
+        # place it has.
         down = one[seam.first][0] + seam.shift[0] - other[seam.second][0]
         right = one[seam.first][1] + seam.shift[1] - other[seam.second][1]
         joined = {**one, **{key: (row + down, column + right) for key, (row, column) in other.items()}}
+        # A seam that would make the image too large, or put two tiles at one place, is skipped: some tile of
+        # another image happened to fit better than it should.
         if _fits(joined, rows, columns):
             for key in joined:
                 parts[key] = joined

@@ -115,6 +115,8 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
         self._files = [slides.files_of(prepared.root, reduction, image_id) for image_id in ids]
         self._slides: list[_Slide] | None = None
+        # In training pixels: a tile of 3072 source pixels at 1/3 is 1024. Without a tile the crop is the
+        # tile.
         self._tile = max(round(data.tile / reduction), 1) if data.tile is not None else data.crop or 0
         self._crop = min(data.crop or self._tile, self._tile)
         self._objects, self._grid = self._places(self._open())
@@ -188,6 +190,9 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
 
     def _walk(self, number: int) -> Place:
         """The `number`-th place: objects and grid tiles in their shares, each in a new order every round."""
+        # `share` says which of the two sequences this example is from and its number there; `shuffled` turns
+        # the number into a place. Without grid tiles all examples are objects, without objects all are grid
+        # tiles.
         part = self._data.object_tiles if self._grid else 1.0
         of_objects, before = share(number, part if self._objects else 0.0)
         places = self._objects if of_objects else self._grid
@@ -197,6 +202,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         opened = self._open()
         if self._objects and random.random() < self._data.object_tiles:
             return self._inside_object(int(random.integers(len(self._objects))), random)
+        # Slides are drawn by their area, so that every pixel of the training images has the same chance.
         areas = np.array([slide.mask.size for slide in opened], np.float64)
         for _ in range(_TRIES):
             number = int(random.choice(len(opened), p=areas / areas.sum()))
@@ -212,6 +218,8 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         place, (y0, x0, y1, x1) = self._objects[number], self._boxes[number].tolist()
         if max(y1 - y0, x1 - x0) <= self._tile:
             return place
+        # Always the same centre of a large region would show one tile of it again and again. Points are drawn
+        # in its box until one is foreground.
         mask_HW = self._open()[place.slide].mask
         for _ in range(_TRIES):
             place = Place(place.slide, random.uniform(y0, y1), random.uniform(x0, x1))
@@ -232,6 +240,8 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         top = round(place.y - self._tile / 2) + down
         left = round(place.x - self._tile / 2) + right
         height, width = slide.mask.shape
+        # Inside the slide the crop is a slice of the memory-mapped array. Over its edge, rows and columns are
+        # named one by one: rows -2, -1, 0, 1 of a slide are its rows 2, 1, 0, 1.
         if top >= 0 and left >= 0 and top + self._crop <= height and left + self._crop <= width:
             area = (slice(top, top + self._crop), slice(left, left + self._crop))
             return np.array(slide.image[area]), np.array(slide.mask[area])

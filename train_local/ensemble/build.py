@@ -50,6 +50,7 @@ def build_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], *, keep_all:
     for item in track(order, total=len(order), description="tune rungs"):
         tried = [*kept, item]
         passes = passes_of(tried, runs)
+        # The search begins where the rung before ended: from rung to rung the best settings change little.
         start = rungs[-1].settings if rungs else {}
         # Views of a member are merged without weights, so only a new recipe's weight matters there.
         new_recipe = item.recipe not in {other.recipe for other in kept}
@@ -59,6 +60,7 @@ def build_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], *, keep_all:
         if kept and not keep_all and rung.cv <= rungs[-1].cv:
             continue
         if not kept and len(passes) > 1:
+            # This rung comes before the one that was just tuned: 1 pass, then one pass for each fold.
             rungs.append(tune_rung(trial, passes[:1], [[1.0]], start))
         kept, shares = tried, _of_recipe_views(passes, tried, rung.weights)
         rungs.append(rung)
@@ -139,6 +141,8 @@ def _of_recipe_views(
 def _ensemble(
     prepared: Prepared, runs: Sequence[FinishedRun], passes: Sequence[TrialPass], rungs: list[Rung]
 ) -> Ensemble:
+    # Members are the runs that have a pass; a recipe that gained nothing leaves none behind. Passes refer to
+    # members by position: runs a.fold0, a.fold1, b.fold0 without a pass of a give members [b.fold0], b = 0.
     used = [run for run in runs if any(item.run.recipe == run.recipe for item in passes)]
     index = {run.member.name: position for position, run in enumerate(used)}
     return Ensemble(

@@ -65,6 +65,7 @@ def judge(
     found = {}
     for image_id, paths in views.items():
         merged = merge_views([load_detections(path) for path in paths], settings)
+        # Views are merged first, as on Kaggle: calibration sees the scores that the fusion will see.
         found[image_id] = Instances(merged.height, merged.width, merged.scores, merged.masks)
     curve = precision_recall({key: truth[key] for key in found}, found, iou)
     return Judged(recipe, member.name, curve.scores, curve.correct)

@@ -44,6 +44,7 @@ def find_finished_runs(prepared: Prepared, runs: Path) -> list[FinishedRun]:
     found = []
     for path in sorted(runs.glob(f"*/fold*/{WEIGHTS}")):
         folder = path.parent
+        # "fold0.was-1a2b3c4d" is a replaced run that was kept, and a run without done.json is not finished.
         if not folder.name.removeprefix("fold").isdigit() or not (folder / "done.json").is_file():
             continue
         record = read_sidecar(path, kind="weights")

@@ -38,6 +38,7 @@ def tune(
     tried = [(score(weights, to_plain(settings)), list(weights)) for weights in candidates]
     best, weights = max(tried, key=lambda item: item[0])
     kept = settings
+    # `>`: of equal values the earlier one stays, so that a setting changes only for a gain.
     for name, values in CHOICES:
         for variant in [replace(kept, **{name: value}) for value in values if value != getattr(kept, name)]:
             value = score(weights, to_plain(variant))

@@ -58,6 +58,8 @@ def dice_by_threshold(
         foreground = bands.band(y0, y0 + len(mean_HW)).ravel() > 0
         inside += np.bincount(level_HW[foreground], minlength=BINS + 1)
         outside += np.bincount(level_HW[~foreground], minlength=BINS + 1)
+    # Reversed, summed, reversed: [1, 2, 4] becomes [7, 6, 4], what is in a bin or in a later one. Bin 0 holds
+    # the pixels below the first threshold and belongs to none.
     hit = inside[::-1].cumsum()[::-1][1:BINS]
     predicted = hit + outside[::-1].cumsum()[::-1][1:BINS]
     total = predicted + inside.sum()
@@ -105,6 +107,7 @@ def best_threshold(dice_NT: NDArray[np.float64], preferred: float = 0.5) -> tupl
         dice_NT: Dice of N images for the thresholds 1/BINS, 2/BINS, ...
         preferred: the threshold to stay near to.
     """
+    # `loss_NT` is 0 in the column of the best mean, and negative where an image prefers another threshold.
     mean_T = dice_NT.mean(axis=0)
     loss_NT = dice_NT[:, [mean_T.argmax()]] - dice_NT
     error_T = np.full(BINS - 1, np.inf)

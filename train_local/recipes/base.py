@@ -88,6 +88,7 @@ class Recipe(Checked, ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # Each field is right by itself now; what follows are the rules across fields.
         if (self.epochs is None) == (self.iterations is None):
             raise KitError(
                 f"recipe {self.name!r} needs either epochs or iterations", fix="set one, leave the other None"
@@ -134,6 +135,8 @@ class Recipe(Checked, ABC):
     def inference_dict(self) -> dict[str, Any]:
         """Return the inference settings for `ensemble.json`: those that differ from their defaults."""
         defaults = {item.name: item.default for item in fields(self.inference) if item.default is not MISSING}
+        # InstanceSettings(size=480) gives {"size": 480}: short in ensemble.json, and equal settings give
+        # equal dicts, whether or not a recipe spelled a default out.
         values: dict[str, Any] = to_plain(self.inference)
         return {key: value for key, value in values.items() if value != defaults.get(key, MISSING)}
 

@@ -117,6 +117,8 @@ def entries() -> dict[str, Entry]:
 
 def read(path: Path) -> Iterator[Entry]:
     """Yield the recipes of one file without running it; a file without COMPETITION has none."""
+    # `ast` gives the file as a tree of statements; nothing in it runs, so the file's imports cost nothing.
+    # Only statements at the top level are looked at: methods and nested functions are no recipes.
     body = ast.parse(path.read_text(encoding="utf-8")).body
     competition = next((found for node in body if (found := _competition(node)) is not None), None)
     if competition is None:

@@ -101,6 +101,7 @@ class Schedule(Checked):
             step: optimiser steps already taken, from 0.
             total: optimiser steps of the whole run.
         """
+        # The last step is never part of the warm-up, so that a very short run has a peak too.
         warmup = self.warmup_steps or round(self.warmup_fraction * total)
         warmup = min(warmup, max(total - 1, 0))
         if step < warmup:
