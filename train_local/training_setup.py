@@ -60,8 +60,8 @@ def _semantic(run: Run, prepared: Prepared) -> TrainingSetup:
         per_step=recipe.batch_size * recipe.accumulate,
     )
 
-    # `logits=True`: losses take raw logits of all heads. Without it the network returns one map for inference,
-    # in some networks as probabilities, whose logarithm is infinite once they are rounded to 0.
+    # `logits=True`: losses take raw logits of all heads. Without it the network returns one map for
+    # inference, in some networks as probabilities, whose logarithm is infinite once they are rounded to 0.
     def weighted_losses(module: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         x_NCHW, target_NCHW = batch
         return losses.semantic(recipe.losses, module(x_NCHW, logits=True), target_NCHW)

@@ -16,14 +16,14 @@ Rate = Annotated[float, at_least(0)]
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig(Checked):
-    """A network by name, and its builder's arguments where they differ from the published size.
+    """A network by name, and the arguments in which it differs from the published size.
 
     Attributes:
         name: in `kit.models`.
-        arguments: of its builder, as plain JSON values: {"encoder_depth": 3}.
+        arguments: what `kit.models.build` takes beside the name, as plain JSON values: {"encoder_depth": 3}.
 
     Raises:
-        KitError: no network has that name, or its builder takes no such argument.
+        KitError: no network has that name, or it has no such argument, or a value has the wrong type.
     """
 
     name: str

@@ -134,6 +134,11 @@ def test_a_recipe_that_cannot_be_run_is_refused(change, message):
             "base_chanels",
             "base_channels",
         ),
+        (
+            lambda: NetworkConfig(name="unet-regnety16", arguments={"encoder_depth": "three"}),
+            "encoder_depth is 'three', not an integer",
+            "write an integer",
+        ),
         (lambda: Optimiser(name="adam", lr=1e-3), "name is 'adam'", "adamw"),
         (lambda: Optimiser(name="sgd", lr=0), "lr is 0.0; it has to be above 0", ""),
         (lambda: Schedule(warmup_kind="square"), "warmup_kind is 'square'", "cosine"),
