@@ -94,6 +94,7 @@ class Competition(ABC):
         Raises:
             KitError: the image is missing, damaged or no TIFF.
         """
+        # An id in both parts means one image, so either file has its size; the check of a folder holds that.
         train = self.image_path(data, image_id, "train")
         header = read_header(train if is_file(train) else self.image_path(data, image_id, "test"))
         return header.height, header.width
@@ -164,6 +165,7 @@ class Competition(ABC):
             return report, {}
         submissions.check_ids(report, rows, ids)
         predictions = submissions.decode(report, rows, self.decode_row, sizes)
+        # After an error some rows are not decoded, and "all masks are empty" might be wrong.
         if report.ok:
             submissions.raise_alarms(report, predictions)
         return report, predictions

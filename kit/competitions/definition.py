@@ -48,14 +48,6 @@ class Images:
 class MaskText:
     """How a mask is written in a cell of a table.
 
-    The cell "2 3 9 1" (3 pixels from 2 on, 1 pixel from 9 on) in an image of 4 rows and 3 columns, with the
-    `order` "columns" and `first` 1:
-
-        numbers   1 5  9        mask   . . #
-                  2 6 10               # . .
-                  3 7 11               # . .
-                  4 8 12               # . .
-
     Attributes:
         encoding: "pairs" (start and length of each run, separated by blanks) or "coco" (base64 of zlib of
             COCO's compressed counts).
@@ -64,6 +56,13 @@ class MaskText:
         empty: text for an image without masks; readers understand an empty cell in any case.
     """
 
+    # With the defaults, the cell "2 3 9 1" (3 pixels from number 2 on, 1 from 9 on) in an image of 4 rows and
+    # 3 columns is:
+    #
+    #     numbers   1 5  9      mask   . . #
+    #               2 6 10             # . .
+    #               3 7 11             # . .
+    #               4 8 12             # . .
     encoding: Literal["pairs", "coco"] = "pairs"
     order: Literal["columns", "rows"] = "columns"
     first: int = 1

@@ -42,6 +42,7 @@ class InstanceCompetition(Competition):
             return self.empty(*(size or (0, 0)))
         if size is None:
             raise KitError("the size of this image is not known", where=row.where, fix="check the id")
+        # "0 0.9 eNoL... 0 0.4 eNqz..." holds two instances: label, score and mask, three words each.
         tokens = row.cells[form.mask].split()
         if len(tokens) % 3:
             raise KitError(
@@ -58,6 +59,7 @@ class InstanceCompetition(Competition):
             scores.append(_score(score, where, fix))
             masks.append(coco.unpack(text, where=where))
         _require_masks(masks, size, row.where)
+        # Stable, so that equal scores keep the order of the file, as the metric ranks them.
         order = np.argsort(-np.array(scores, np.float64), kind="stable")
         ranked = np.array(scores, np.float64)[order]
         return Instances(*size, ranked, [masks[index] for index in order])
@@ -65,6 +67,7 @@ class InstanceCompetition(Competition):
 
 def _require_masks(masks: Sequence[bytes], size: tuple[int, int], where: str) -> None:
     """Raise a `KitError` that names the first mask that does not fit this size."""
+    # Decoding all masks at once is fast, but its error does not say which one: search only after an error.
     try:
         mask_set.decode(masks, *size)
     except KitError:

@@ -40,5 +40,6 @@ def write(runs: rle.Runs, form: MaskText, height: int, width: int) -> str:
         return form.empty
     if form.encoding == "coco":
         return coco.pack(coco.from_runs(runs, height, width))
+    # Runs go down the columns; a text along the rows numbers the same pixels as in the transposed image.
     counted = rle.transposed(runs, height, width) if form.order == "rows" else runs
     return rle.to_kaggle(counted, first=form.first)

@@ -27,6 +27,7 @@ class MetadataReader:
     def __init__(self, metadata: Metadata) -> None:
         self.metadata = metadata
         names = metadata.columns
+        # Two keys may name one column, as `source` and `group` do where a slide is both.
         given = (names.organ, names.source, names.pixel_size, names.group, names.height, names.width)
         self.columns = tuple(dict.fromkeys(name for name in given if name))
 
@@ -55,6 +56,7 @@ class MetadataReader:
         meta, names = self.metadata, self.metadata.columns
         organ = cells.get(names.organ, "").strip() or meta.organ
         source = cells.get(names.source, "").strip() or meta.source
+        # The first that is known counts: the cell, "HPA/lung", "lung", the value for all images.
         sizes = (
             micrometres(cells.get(names.pixel_size, "")),
             meta.pixel_sizes.get(f"{source}/{organ}"),
@@ -71,6 +73,7 @@ class MetadataReader:
 @lru_cache(maxsize=8)
 def _read(path: Path, key: str, columns: tuple[str, ...], stamp: int) -> Table:
     """Return rows by id with the given columns; a new `stamp` (time of change) misses the cache."""
+    # `info` asks once per image: without the cache 1633 tiles would read their table 1633 times.
     del stamp
     if path.suffix == ".json":
         rows = list(_json_rows(path, key, columns))
@@ -80,6 +83,7 @@ def _read(path: Path, key: str, columns: tuple[str, ...], stamp: int) -> Table:
     for image_id, cells in rows:
         if not image_id:
             continue  # a row that a spreadsheet left below the table
+        # "aa.tiff" means the image "aa", but "a.b" keeps its dot: only the suffix of a TIFF is cut off.
         pure = PurePosixPath(image_id)
         image = pure.stem if pure.suffix.lower() in SUFFIXES else image_id
         if image in table:
@@ -91,6 +95,7 @@ def _read(path: Path, key: str, columns: tuple[str, ...], stamp: int) -> Table:
 def _json_rows(path: Path, key: str, columns: tuple[str, ...]) -> Iterable[tuple[str, dict[str, str]]]:
     try:
         value = json.loads(path.read_text(encoding="utf-8-sig"))
+        # {"7": {"stain": "HE"}} becomes [{"stain": "HE", "id": "7"}]; a list of rows stays as it is.
         items = [{**cells, key: name} for name, cells in value.items()] if isinstance(value, dict) else value
         for item in items:
             yield str(item[key]).strip(), {column: _cell(item[column]) for column in columns}

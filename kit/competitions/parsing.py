@@ -1,4 +1,4 @@
-"""TOML or plain values -> `Definition`, with every fault named by its key."""
+"""Make a `Definition` from TOML or plain values; every error names the key."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LIKE = "like"
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The plain values of a competition's TOML file; what `like` names is filled in.
+    """Return the plain values of a competition's TOML file, completed by the competition that `like` names.
 
     Raises:
-        KitError: missing, no TOML, or like a competition that does not exist.
+        KitError: the file is missing or no TOML, or `like` names no known competition.
     """
     try:
         value = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -33,7 +33,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     like = value.pop(_LIKE)
     if not isinstance(like, str) or like not in PRESETS:
         raise KitError(
-            f"{_LIKE} is {shown(like)}, no competition the kit knows",
+            f"{_LIKE} is {shown(like)}, which is no competition the kit knows",
             where=path,
             fix=f"use one of: {', '.join(sorted(PRESETS))}",
         )
@@ -43,20 +43,23 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse(value: Mapping[str, Any], *, where: str | Path | None = None) -> Definition:
-    """The definition of plain values, as `read_toml` or an ensemble gives them.
+    """Return the definition of plain values, from `read_toml` or from an ensemble.
 
     Args:
         value: tables by name.
-        where: named in error messages, the file for example.
+        where: the file, for error messages.
 
     Raises:
-        KitError: a key is missing, unknown, of the wrong type or has a value that cannot be.
+        KitError: a key is missing or unknown, or its value has the wrong type or is not possible.
     """
     return from_plain(Definition, value, where=where or "competition", fix=DOCUMENTATION)
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `changes`, table by table."""
+    """Return `base` with the values of `changes`, table by table."""
+    # truth = {form = "text", file = "train.csv"} and the changes truth = {file = "own.csv"} give
+    # {form = "text", file = "own.csv"}. Only tables are merged. A list is replaced: `marks = []` removes all
+    # marks of the competition that `like` names.
     result = {**base}
     for key, value in changes.items():
         inner = base.get(key)

@@ -20,16 +20,14 @@ def is_file(path: Path) -> bool:
 class PathPattern:
     """A path below a folder, with `{id}` in it once or more.
 
-    With the text "train/{id}/im_{id}.tif" and a folder "data":
-
-        path("data", "7")            data/train/7/im_7.tif
-        ids("data")                  every x for which data/train/x/im_x.tif is there
-        id_of("7/im_7.png")          "7"
-
     Attributes:
         text: the path, e.g. "train/{id}.tiff".
     """
 
+    # With the text "train/{id}/im_{id}.tif":
+    #     path("data", "7")      data/train/7/im_7.tif
+    #     ids("data")            every x for which data/train/x/im_x.tif is there
+    #     id_of("7/im_7.png")    "7"
     text: str
 
     def path(self, folder: Path, image_id: str) -> Path:
@@ -39,6 +37,7 @@ class PathPattern:
     def ids(self, folder: Path) -> list[str]:
         """Return the ids of the files in a folder, sorted; hidden files (macOS makes some) do not count."""
         form = _form(self.text)
+        # "a{id}{id}.tif" would become the glob "a**.tif", which Python refuses or reads as "any depth".
         wanted = re.sub(r"\*+", "*", "*".join(map(glob.escape, self.text.split(ID))))
         names = (path.relative_to(folder).as_posix() for path in folder.glob(wanted))
         return sorted({match[1] for name in names if (match := form.fullmatch(name))})
@@ -46,23 +45,23 @@ class PathPattern:
     def id_of(self, name: str) -> str | None:
         """Return the id that a file name in some table means, None if it fits no image.
 
-        The suffix and the folders in front of the last part with `{id}` may differ. For "train/{id}.tif" the
-        names "a.png", "train/a.tif" and "/slides/a.tif" all mean "a".
+        The suffix may differ, and so may the folders in front of the last part with `{id}`.
         """
         try:
             given = PurePosixPath(name.replace("\\", "/")).with_suffix("").parts
         except ValueError:  # there is no name
             return None
         wanted = PurePosixPath(self.text).with_suffix("").parts
+        # For "train/{id}.tif" the tail is "{id}": "a.png", "train/a.tif" and "/slides/a.tif" all mean "a".
+        # For "{id}/image.tif" it is "{id}/image": "x/a/image.png" means "a", and "image.tif" nothing.
         tail = wanted[max(place for place, part in enumerate(wanted) if ID in part) :]
         match = _form("/".join(tail)).fullmatch("/".join(given[-len(tail) :]))
         return match[1] if match else None
 
 
 def _form(text: str) -> re.Pattern[str]:
-    r"""Return a regular expression of a pattern's paths; its first group is the id.
-
-    "x/im_{id}_of_{id}.tif" -> x/im_([^/.][^/]*?)_of_\1\.tif, so that both places have to hold the same id.
-    """
+    """Return a regular expression of a pattern's paths; its first group is the id."""
+    # "im_{id}_of_{id}.tif" becomes im_([^/.][^/]*?)_of_\1\.tif: both places have to hold the same id, so
+    # "im_1_of_2.tif" is no image. An id may not begin with a dot: macOS puts "._a.tif" beside every "a.tif".
     first, *others = (re.escape(part) for part in text.split(ID))
     return re.compile(f"{first}([^/.][^/]*?)" + r"\1".join(others))

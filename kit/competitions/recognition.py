@@ -36,11 +36,10 @@ class Signature:
     images: str
 
     def evidence(self, folder: Path) -> int:
-        """Return how much a folder looks like this competition's, from 0 (not at all) to 7.
-
-        The columns of sample_submission.csv give 4 points, those of the truth's table 2, a mark 1. A folder
-        with kidney's sample_submission.csv and body's train.csv is kidney's, with 4 points to 2.
-        """
+        """Return how much a folder looks like this competition's, from 0 (not at all) to 7."""
+        # Columns of sample_submission.csv: 4 points, of the table with the truth: 2, a mark: 1. So each
+        # counts more than all weaker ones together: a folder with kidney's sample_submission.csv is kidney's,
+        # even if somebody copied body's train.csv and train_annotations/ into it (4 points to 3).
         marked = any((folder / mark).exists() for mark in self.marks)
         if not self.marks:
             marked = bool(self.images) and (folder / self.images).is_dir()
@@ -84,6 +83,7 @@ def check_folder(report: Report, folder: Path, own: Signature, others: Mapping[s
     if not folder.is_dir():
         report.error("data folder is missing", str(folder), f"unpack {own.slug} there, or change --data")
         return False
+    # A variant (`like = "body"`) has the slug and the data of the original, so that one is no rival.
     signatures = [own, *(other for other in others.values() if other.slug != own.slug)]
     found = recognise(folder, signatures)
     if found == own:

@@ -45,7 +45,7 @@ def size_of(row: Row, form: Submission, size: tuple[int, int] | None) -> tuple[i
     Raises:
         KitError: the row's size is no size, or not that of the image.
     """
-    if not form.height:
+    if not form.height:  # the file tells no sizes, as in kidney
         return size
     height, width = (_pixels(row, column) for column in (form.height, form.width))
     if size is not None and size != (height, width):
@@ -70,6 +70,7 @@ def check_ids(report: Report, rows: Sequence[Row], ids: Sequence[str]) -> None:
         rows: of the submission.
         ids: the ids to predict.
     """
+    # dict.fromkeys is a set that keeps the order: messages name the first ids of the file.
     given, wanted = dict.fromkeys(row.id for row in rows), dict.fromkeys(ids)
     missing = [key for key in wanted if key not in given]
     unknown = [key for key in given if key not in wanted]
@@ -135,6 +136,7 @@ def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:
             "all masks are empty", report.subject, "is this the fallback file, or is the threshold too high?"
         )
         return
+    # One mask as large as its image is absurd in both kinds; height 0 is an empty mask of unknown size.
     full = [key for key, p in predictions.items() if (areas[key] == p.height * p.width).any() and p.height]
     if full:
         more = f", and so do masks in {len(full) - 1} more" if len(full) > 1 else ""
@@ -150,6 +152,7 @@ def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:
 
 def _pixels(row: Row, column: str) -> int:
     text = row.cells[column].strip()
+    # Not str.isdigit: it accepts digits of other scripts; and int() raises for 5000 digits.
     if not re.fullmatch("[0-9]{1,9}", text) or int(text) == 0:
         raise KitError(
             f"{column} is {text[:20]!r}, no number of pixels", where=row.where, fix="write a number of pixels"
@@ -165,6 +168,7 @@ def areas_of(prediction: Prediction) -> NDArray[np.int64]:
 
 
 def _alarm_if_alike(report: Report, predictions: Mapping[str, Prediction]) -> None:
+    # Compare masks as bytes: equal runs, or equal COCO counts in the same order. Empty rows do not count.
     alike: dict[bytes, list[str]] = {}
     for key, found in predictions.items():
         content = found.runs.tobytes() if isinstance(found, SemanticMask) else b"\n".join(found.masks)

@@ -63,6 +63,7 @@ def header_of(path: Path) -> list[str]:
     """Return the columns in a CSV file's first line; empty if the file is missing or not readable."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
+            # Only the first 64 KiB: the file may be anything, even gigabytes without a line end.
             return next(csv.reader([stream.readline(1 << 16)]), [])
     except (OSError, ValueError, csv.Error):
         return []

@@ -44,6 +44,8 @@ class Annotation(ABC):
 
 def distinct(annotations: Sequence[Annotation]) -> list[Annotation]:
     """Return annotations in their order, without those that repeat an earlier one."""
+    # Annotators saved some polygons twice. A detection finds one truth only, so as two instances they would
+    # keep the recall of a perfect submission below 1.
     seen: set[Hashable] = set()
     kept = []
     for annotation in annotations:

@@ -30,6 +30,8 @@ def check(labelled: LabelledData) -> Report:
         return report
     test = _check_test(report, labelled)
     train = _check_train(report, labelled)
+    # Public test images are often copies of training images, so "aa" may be in both parts. But if their sizes
+    # differ, they are two images, and a score would compare a prediction of one with the truth of the other.
     for image_id in [key for key in test if train.get(key, test[key]) != test[key]]:
         text = f"{image_id} is the id of a training image and of another one to predict"
         report.error(text, str(labelled.data), "rename one of them: truth and scores go by the id alone")
@@ -71,6 +73,7 @@ def _check_train(report: Report, labelled: LabelledData) -> Sizes:
     for image_id in repeated(entry.id for entry in entries):
         report.error(f"id {image_id} is there twice", str(path), KEEP_ONE)
     sizes = _check_headers(report, labelled, [entry.id for entry in entries], "train")
+    # Every entry is decoded, also after the first mask or error: one run of the check shows all faults.
     empty = bool(sizes)
     for entry in entries:
         if entry.id in sizes:
@@ -93,6 +96,7 @@ def _check_train(report: Report, labelled: LabelledData) -> Sizes:
 def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], split: Split) -> Sizes:
     """Check the headers of images; return the sizes of those that can be used."""
     sizes: Sizes = {}
+    # Notes come first, then errors, so that the errors are the last lines on the screen.
     faults: list[KitError] = []
     for image_id in ids:
         path = labelled.competition.image_path(labelled.data, image_id, split)
@@ -113,6 +117,7 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
 
 def _note_annotations(report: Report, reader: AnnotatedTruth, entries: Sequence[TruthEntry]) -> None:
     """Report the number of instances, and which annotations are repeated, ignored or left out."""
+    # 3 drawn vessels of which 2 are equal, and a glomerulus: 2 instances, 1 repeated polygon, 1 left out.
     drawn = [item for entry in entries for item in reader.annotations(entry)]
     kept = [item for entry in entries for item in distinct(reader.annotations(entry))]
     roles = Counter((reader.role(item), item.type, item.crowd) for item in kept)

@@ -82,21 +82,21 @@ class CocoFile:
 def read(path: Path) -> CocoFile:
     """Read a COCO file. Segmentations are checked later, when they are drawn.
 
-    The file's three flat lists become one list of images that hold their annotations:
-
-        images       [{id: 7, file_name: "a.tif", ...}]
-        categories   [{id: 3, name: "cell"}]                                  CocoImage(file_name="a.tif",
-        annotations  [{image_id: 7, category_id: 3, segmentation: S}]   ->      annotations=[cell drawn as S])
-
     Raises:
         KitError: the file is missing, no JSON or of another form; a key is missing or wrong; two images or
             categories have one id; an annotation is of no image or category there is. Names the place.
     """
+    # The file's three flat lists become one list of images with their annotations:
+    #
+    #     image 7 "a.tif"
+    #     category 3 "cell"
+    #     annotation of image 7 and category 3, drawn as S   ->   image "a.tif" with one "cell" drawn as S
     value = _load(path)
     lists = []
     for part in _PARTS:
         if not isinstance(value, dict) or not isinstance(value.get(part), list):
             raise KitError(f"this is no COCO file: it has no list of {part}", where=path, fix=_FIX)
+        # Popped, so that the raw list can be freed as soon as its items are converted.
         lists.append(value.pop(part))
     listed_images, listed_annotations, listed_categories = lists
     categories: dict[int | str, str] = {}
@@ -137,6 +137,7 @@ def _reduced(value: dict[str, Any]) -> dict[str, Any]:
     """
     if "segmentation" not in value or "image_id" not in value:
         return value
+    # A polygon of 200 numbers takes 6.4 KB as a list of floats, 1.6 KB as an array.
     kept = {key: value[key] for key in _OF_ANNOTATION if key in value}
     kept["segmentation"] = segmentation.compact(kept["segmentation"])
     return kept
@@ -158,6 +159,7 @@ def _taken(item: dict[str, Any], key: str, where: str) -> Any:
 
 def _id(item: dict[str, Any], key: str, where: str) -> int | str:
     value = _taken(item, key, where)
+    # JSON's true is an int in Python, and would be the same id as 1.
     if not isinstance(value, int | str) or isinstance(value, bool):
         raise KitError(f"{key} is neither an integer nor a text", where=where, fix=_FIX)
     return value

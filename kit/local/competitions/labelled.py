@@ -22,14 +22,8 @@ KEEP_ONE = "keep one of the two"
 class LabelledData:
     """A competition's folder together with its truth.
 
-    A command makes one object and hands it on, so that checking a folder, listing its training images and
-    taking their truth read and decode everything once:
-
-        labelled = LabelledData(competition, data)
-        check(labelled).require_ok()             # reads polygons.jsonl, decodes 82 tiles
-        labelled.truth(labelled.train_ids())     # neither reads nor decodes anything again
-
-    It keeps what it has read: files that change later are not read again.
+    A command makes one object and hands it on to all that need truth. The object keeps what it has read:
+    files that change later are not read again.
 
     Args:
         competition: the competition.
@@ -46,6 +40,10 @@ class LabelledData:
         truth = competition.format.truth
         self.files = tuple(name for name in (truth.file, truth.solution) if name)
         self.reader = truth_readers.reader(competition.format)
+        # With 82 labelled tiles:
+        #     check(labelled)                        reads polygons.jsonl, decodes 82 tiles
+        #     labelled.train_ids()                   reads nothing
+        #     labelled.truth(labelled.train_ids())   reads nothing, decodes nothing
         self._entries: dict[str, list[TruthEntry]] = {}
         self._decoded: dict[str, Prediction] = {}
 
@@ -82,6 +80,8 @@ class LabelledData:
             KitError: an id has no truth or its truth is invalid (names file, row and reason).
         """
         wanted = list(dict.fromkeys(ids))
+        # The file of the held-out images is opened only for ids that the training truth lacks. For an id in
+        # both, the training truth counts: it is what networks trained on.
         found: dict[str, TruthEntry] = {}
         for file in self.files:
             missing = set(wanted) - set(found)
@@ -109,6 +109,7 @@ class LabelledData:
         Raises:
             KitError: the truth is invalid, or the image cannot be read; names file, line and reason.
         """
+        # By place and not by id: an id that is twice in a file has two entries, and the check decodes both.
         if entry.where not in self._decoded:
             height, width = size or self.competition.size_of(self.data, entry.id)
             self._decoded[entry.where] = self._decode(entry, height, width)

@@ -62,6 +62,8 @@ def read(path: Path, height: int, width: int, kind: Kind) -> NDArray[Any]:
 
 def _flat(label: NDArray[Any], height: int, width: int, kind: Kind) -> NDArray[Any]:
     """Return values without axes of length one; for semantic masks, colours become foreground."""
+    # TIFFs of one mask have the shapes (1, 1, H, W) and (1, H, W) from stacks, (H, W, 1) from tools that keep
+    # the channel. A coloured image of one row, (1, W, 3), keeps its first axis: it is no stack.
     while label.ndim > 2 and label.shape[0] == 1 and (label.ndim > 3 or label.shape[:2] != (height, width)):
         label = label[0]
     if label.ndim == 3 and label.shape[2] == 1:
@@ -72,14 +74,10 @@ def _flat(label: NDArray[Any], height: int, width: int, kind: Kind) -> NDArray[A
 
 
 def runs_by_label(label_HW: NDArray[Any]) -> list[rle.Runs]:
-    """Return the runs of every value except zero, in ascending order of the values.
-
-    Read down the columns (here of one column), runs of equal values are sorted by value and split there:
-
-        pixels 7 7 0 3 7   ->   starts 0 2 3 4, lengths 2 1 1 1, values 7 0 3 7
-        sorted by value    ->   0: [2 1]   3: [3 1]   7: [0 2] [4 1]
-        returned           ->   [[[3, 1]], [[0, 2], [4, 1]]]
-    """
+    """Return the runs of every value except zero, in ascending order of the values."""
+    # One pass over the pixels for all instances, instead of one comparison of the image per instance. An
+    # image of one column with the pixels 7 7 0 3 7 has the runs (start, length) 0 2, 2 1, 3 1 and 4 1, of
+    # the values 7, 0, 3 and 7. Sorted by value: 2 1 of value 0, 3 1 of value 3, then 0 2 and 4 1 of value 7.
     flat = np.ascontiguousarray(label_HW.T).reshape(-1)
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
     lengths = np.diff(starts, append=flat.size)

@@ -48,6 +48,8 @@ def check(
     names, path = reader.metadata.columns, reader.path(data, split)
     grouped = split == "train" and bool(names.group)
     needed = grouped or any((names.organ, names.source, names.pixel_size))
+    # Without groups the tiles of one slide might be on both sides of a fold, and every score of the training
+    # would be too good: an error. Without an organ or pixel size the networks still run: an alarm.
     level: Literal["error", "alarm"] = "error" if grouped else "alarm"
     fix = "folds need it" if grouped else "without it, settings for the usual pixel size and organ are used"
     try:

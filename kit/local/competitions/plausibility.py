@@ -42,6 +42,7 @@ class Plausibility:
 
 def sample(ids: Sequence[str]) -> list[str]:
     """Return a sample of the ids, evenly spread: every 6th of 1001."""
+    # Rounded up: 1001 ids in steps of 6 are 167; in steps of 5 they would be 201, more than allowed.
     step = max(1, -(-len(ids) // _MOST))
     return list(ids[::step])
 
@@ -53,6 +54,7 @@ def describe(predictions: Iterable[Prediction]) -> Plausibility | None:
     for prediction in predictions:
         area = sum(found := _confident_areas(prediction))
         semantic = semantic and isinstance(prediction, SemanticMask)
+        # Overlapping instances may cover more than the image; an empty row of unknown size has 0 pixels.
         size = prediction.height * prediction.width
         shares.append(min(area / max(size, 1), 1.0))
         areas += found
@@ -72,9 +74,6 @@ def describe(predictions: Iterable[Prediction]) -> Plausibility | None:
 def compare(report: Report, found: Plausibility | None, expected: Plausibility) -> None:
     """Raise alarms for masks that are far from those of the training images.
 
-    If masks cover 2 % to 10 % of single training images, a submission's mean share may be 0.5 % to 40 %. If
-    they cover up to 60 %, the upper limit is 80 %, halfway to the whole image, and not 240 %.
-
     Args:
         report: gets the alarms.
         found: what the masks of a submission are like.
@@ -85,12 +84,15 @@ def compare(report: Report, found: Plausibility | None, expected: Plausibility) 
     least, most = expected.shares
     report.facts["foreground where there is any"] = found.mean_share
     report.facts["the same in training"] = expected.mean_share
+    # If masks cover 2 % to 10 % of single training images, a submission's mean share may be 0.5 % to 40 %. If
+    # they cover up to 60 %, the upper limit is 80 %, halfway to the whole image, and not 240 %.
     if not least / _FACTOR <= found.mean_share <= min(_FACTOR * most, (1 + most) / 2):
         report.alarm(
             f"masks cover {found.mean_share:.2%} of their images, but {least:.2%} to {most:.2%} in training",
             report.subject,
             "check the threshold and the scale of the images",
         )
+    # If 20 % of the training images are empty, up to 60 % of the rows may be, halfway to all of them.
     if found.empty > (1 + expected.empty) / 2:
         report.alarm(
             f"{found.empty:.0%} of the rows are empty, but {expected.empty:.0%} of the training images",

@@ -72,18 +72,17 @@ def read_lines(path: Path) -> Iterator[tuple[str, str, list[Outlines]]]:
 
 
 def read_file(path: Path) -> list[Outlines]:
-    """Return the annotations of one image's file.
-
-    Two forms are known, the second as QuPath writes it:
-
-        [ring, ring]                                                    two regions without a type
-        [{"geometry": {"type": "MultiPolygon",                          two regions of the type "Cortex",
-                       "coordinates": [[ring, hole], [ring]]},          the first with a hole
-          "properties": {"classification": {"name": "Cortex"}}}]
+    """Return the annotations of one image's file, a list of rings or of GeoJSON features.
 
     Raises:
         KitError: the file is missing, no JSON, or has another form.
     """
+    # Both forms, the second as QuPath writes it:
+    #
+    #     [ring, ring]                                              two regions without a type
+    #     [{"geometry": {"type": "MultiPolygon",                    two regions of the type "Cortex",
+    #                    "coordinates": [[ring, hole], [ring]]},    the first with a hole
+    #       "properties": {"classification": {"name": "Cortex"}}}]
     try:
         value = json.loads(_text(path))
         items = value["features"] if isinstance(value, Mapping) else list(value)

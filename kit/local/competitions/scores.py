@@ -63,6 +63,7 @@ def score(
     thresholds = competition.format.metric.iou
     if not any(image.ignored for image in true.values()):
         return Score(competition.metric, mean_average_precision(true, detected, thresholds), {})
+    # What is left out depends on the threshold: at IoU 0.5 a detection may find T, at 0.9 only lie in R.
     judged = zip(_judged(true, detected, thresholds), thresholds, strict=True)
     values = [mean_average_precision(true, kept, [iou]) for kept, iou in judged]
     return Score(competition.metric, sum(values) / len(values), {})
@@ -93,15 +94,15 @@ def _of_kind(kind: type[OneKind], predictions: Mapping[str, Prediction]) -> dict
 def _judged(
     truth: Mapping[str, Instances], predictions: Mapping[str, Instances], thresholds: Sequence[float]
 ) -> list[dict[str, Instances]]:
-    """Return, for each threshold, the predictions without those that nobody judges.
-
-    A detection is left out if it lies in an ignored region and finds no true instance at that threshold. With
-    one ignored region R and a true instance T beside it:
-
-        detection on T                  -> finds T: correct
-        6 of 10 of its pixels in R      -> left out, neither correct nor wrong
-        5 of 10 of its pixels in R      -> judged, and wrong
-    """
+    """Return, for each threshold, the predictions without those that are neither right nor wrong."""
+    # A detection is left out if it lies in an ignored region and finds no true instance at that threshold.
+    # With one ignored region R and a true instance T beside it:
+    #
+    #     detection on T                  finds T: correct
+    #     6 of its 10 pixels in R         left out, neither right nor wrong
+    #     5 of its 10 pixels in R         judged, and wrong
+    #
+    # A second detection on a T that lies in R is left out, too: the first one has found T.
     kept = [dict(predictions) for _ in thresholds]
     for key in truth.keys() & predictions.keys():
         true, found = truth[key], predictions[key]

@@ -35,6 +35,7 @@ def inspect(
         The report, and the predictions that could be decoded.
     """
     report, predictions = competition.inspect(submission, ids, sizes)
+    # With errors, the rows that could be decoded are no fair sample of the submission.
     if report.ok and expected is not None:
         plausibility.compare(report, plausibility.describe(predictions.values()), expected)
     return report, predictions
@@ -51,6 +52,7 @@ def write_submission(path: Path, columns: Sequence[str], rows: Iterable[Mapping[
     Raises:
         ValueError: a row has other columns.
     """
+    # Written to memory first: a wrong row must not leave half a file where a whole one was.
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)

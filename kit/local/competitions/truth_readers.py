@@ -110,6 +110,7 @@ class TextTruth(TruthReader):
             for row in rows:
                 yield TruthEntry(row.id, row.where, [(row.where, row.cells[self.truth.mask])])
             return
+        # Rows a, b, a give the entries a (two cells) and b: the rows of an image need not be neighbours.
         together: dict[str, list[tuple[str, str]]] = {}
         for row in rows:
             together.setdefault(row.id, []).append((row.where, row.cells[self.truth.mask]))
@@ -146,14 +147,12 @@ class AnnotatedTruth(TruthReader):
         """Return all annotations of one image, as drawn."""
 
     def role(self, annotation: Annotation) -> Role:
-        """Return what an annotation counts for.
-
-        With scored = ["cell"] and ignored = ["blurred"]:
-
-            type      cell      cell, a crowd                     blurred   debris
-            instance  scored    ignored (it is no one instance)   ignored   left out
-            semantic  scored    scored (it is foreground)         -         left out
-        """
+        """Return what an annotation counts for."""
+        # With scored = ["cell"] and ignored = ["blurred"]:
+        #
+        #     kind       cell     cell, a crowd                   blurred   debris
+        #     instance   scored   ignored (not one instance)      ignored   left out
+        #     semantic   scored   scored (it is foreground)       -         left out
         truth = self.truth
         if annotation.type in truth.ignored:
             return "ignored"
@@ -169,6 +168,7 @@ class AnnotatedTruth(TruthReader):
                 where = f"{entry.where}, annotation {annotation.number}"
                 runs = annotation.runs(height, width, where)
                 found.append(Region(runs, ignored=role == "ignored"))
+        # A polygon smaller than a pixel covers none; as an instance it could never be found.
         return [region for region in found if len(region.runs)]
 
 
@@ -208,6 +208,7 @@ class CocoTruth(AnnotatedTruth):
         path = data / place
         listed = coco_files.read(path)
         self._require_categories(listed, path)
+        # The file names say "masks/a.png" or "a.tif"; what counts is the id of the image they mean.
         pattern = PathPattern(self.images.test if place == self.truth.solution else self.images.train)
         numbers: dict[str, int] = {}
         for image in listed.images:

@@ -101,17 +101,15 @@ def _split(runs: MaskSet, count: int) -> tuple[MaskSet, MaskSet]:
 def _intersections(
     a: MaskSet, b: MaskSet, pair_a: NDArray[np.int64], pair_b: NDArray[np.int64], size: int
 ) -> NDArray[np.int64]:
-    """Return the number of pixels that the masks of each pair share.
-
-    A run of a shares with b the pixels of b before the run's end, minus those before its start. For the run
-    5..15 and a mask b with the runs 0..8 and 12..20 (ends exclusive): 8 + 3 = 11 pixels of b lie before 15,
-    and 5 before 5, so 6 are shared.
-
-    All masks of b stand on one line, mask k from k * size on, so that one binary search serves all pairs:
-
-        line   | mask 0: ####....####.... | mask 1: ..######........ | mask 2 ...
-               0                          size                       2 * size
-    """
+    """Return the number of pixels that the masks of each pair share."""
+    # A run of a shares with b the pixels of b before the run's end, minus those before its start. For the run
+    # 5..15 and a mask b with the runs 0..8 and 12..20 (ends exclusive): 8 + 3 = 11 pixels of b lie before 15,
+    # and 5 before 5, so 6 are shared.
+    #
+    # All masks of b stand on one line, mask k from k * size on, so that one binary search serves all pairs:
+    #
+    #     line   | mask 0: ####....####.... | mask 1: ..######........ | mask 2 ...
+    #            0                          size                       2 * size
     if len(pair_a) == 0:
         return np.zeros(0, np.int64)
     line_a, line_b = a.of * size, b.of * size

@@ -1,11 +1,7 @@
 """Draw outlines as masks, and find the outlines of masks; there and back, no pixel changes.
 
 Vertices are the centres of the outermost pixels, which belong to the region, as in OpenCV and the vasculature
-competition. COCO's polygons run along the edges of the pixels (`kit.local.masks.segmentation`). The same four
-pixels in both:
-
-    # #      outline (0, 0) (1, 0) (1, 1) (0, 1)      COCO 0, 0, 2, 0, 2, 2, 0, 2
-    # #
+competition. COCO's polygons run along the edges of the pixels (`kit.local.masks.segmentation`).
 """
 
 from __future__ import annotations
@@ -18,6 +14,10 @@ from numpy.typing import NDArray
 
 from kit.errors import KitError
 
+# The upper left 2 x 2 pixels of an image:
+#
+#     # # .      as an outline here   (0, 0) (1, 0) (1, 1) (0, 1)
+#     # # .      as COCO's polygon     0, 0,  2, 0,  2, 2,  0, 2
 Ring = Sequence[Sequence[float]]
 """Vertices (x, y) in pixels; the last one is joined to the first."""
 
@@ -66,6 +66,7 @@ def outlines(mask_HW: NDArray[np.bool_] | NDArray[np.uint8]) -> list[list[Ring]]
         (np.asarray(mask_HW) != 0).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
     )
     rings: list[Ring] = [contour[:, 0].tolist() for contour in contours]
+    # One pixel has one vertex, a line of pixels two; readers want three, so the last one is repeated.
     rings = [[*ring, *[ring[-1]] * (3 - len(ring))] for ring in rings]
     parents = tree[0, :, 3].tolist() if rings else []
     regions = {number: [rings[number]] for number, parent in enumerate(parents) if parent < 0}

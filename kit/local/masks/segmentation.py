@@ -4,8 +4,7 @@
 - {"size": [height, width], "counts": [...]}: lengths of background and foreground in turn, down the columns.
 - The same with compressed counts as text (`kit.masks.coco`).
 
-The lower right pixel of an image of 2 rows and 3 columns: [[2, 1, 3, 1, 3, 2, 2, 2]], or
-{"size": [2, 3], "counts": [5, 1]}. (Format: cocodataset.org, "Data format", and the COCO API.)
+(Format: cocodataset.org, "Data format", and the COCO API.)
 """
 
 from __future__ import annotations
@@ -61,6 +60,8 @@ def runs_of(segmentation: Any, height: int, width: int, *, where: str | Path | N
     Raises:
         KitError: it is no segmentation, or does not fit an image of this size.
     """
+    # The lower right pixel of an image of 2 rows and 3 columns is [[2, 1, 3, 1, 3, 2, 2, 2]] as polygons, or
+    # {"size": [2, 3], "counts": [5, 1]}: 5 pixels of background down the columns, then 1 of foreground.
     packed = compact(segmentation)
     if isinstance(packed, Mapping):
         return _of_counts(packed, height, width, where)
@@ -130,6 +131,7 @@ def _checked(
         )
     points = polygon.reshape(-1, 2)
     size = np.array([width, height])
+    # Annotators overshoot the border a little, which is cut off; a coordinate like 1e9 would fill the memory.
     if (far := np.any((points < -size) | (points > 2 * size), axis=1)).any():
         x, y = points[np.argmax(far)]
         raise KitError(

@@ -2,12 +2,7 @@
 
 The vasculature competition names its metric: Open Images' instance segmentation AP, one class, IoU 0.6. So
 the detections of all tiles are ranked together, and precision is made monotone first, as in Open Images'
-published evaluator (after PASCAL VOC 2010). An example with 2 true instances in all images:
-
-    rank  score  correct   precision   recall   monotone precision
-    1     0.9    yes       1/1         1/2      1
-    2     0.8    no        1/2         1/2      2/3
-    3     0.7    yes       2/3         2/2      2/3          AP = 1/2 * 1 + 1/2 * 2/3 = 0.83
+published evaluator (after PASCAL VOC 2010).
 
 Kaggle's own code is not public, so three things are not known: whether it does exactly this; how it ranks
 equal scores (here by image id, then by position in the image); and whether a detection may take its second
@@ -51,6 +46,12 @@ class PrecisionRecall:
     @property
     def average_precision(self) -> float:
         """Return the sum of (R_n - R_n-1) P_n, where P_n is the highest precision from n on."""
+        # With 2 true instances in all images:
+        #
+        #     score   correct   precision   recall   monotone precision
+        #     0.9     yes       1/1         1/2      1
+        #     0.8     no        1/2         1/2      2/3
+        #     0.7     yes       2/3         2/2      2/3          AP = 1/2 * 1 + 1/2 * 2/3 = 0.83
         if self.truths == 0:
             return 1.0 if len(self.scores) == 0 else 0.0
         monotone = np.maximum.accumulate(self.precision[::-1])[::-1]
@@ -101,6 +102,7 @@ def precision_recalls(
     correct: list[NDArray[np.bool_]] = [np.zeros((len(ious), 0), bool)]
     for image in sorted(truths.keys() & predictions.keys()):
         true, found = truths[image], predictions[image]
+        # Overlaps from the lowest threshold up are enough for all of them.
         pairs = overlaps(found.masks, true.masks, true.height, true.width, at_least=min(ious))
         scores.append(np.asarray(found.scores, np.float64))
         correct.append(np.stack([_correct(pairs, scores[-1], len(true.masks), iou) for iou in ious]))
@@ -122,11 +124,13 @@ def _curve(scores: NDArray[np.float64], correct: NDArray[np.bool_], truths: int)
 
 
 def _correct(pairs: Overlaps, scores: NDArray[np.float64], truths: int, iou: float) -> NDArray[np.bool_]:
-    """Return which detections of one image found a truth.
-
-    Best score first, each detection takes the truth with the highest IoU that is still free. With detections
-    0 and 1 (scores 0.9, 0.8), truths A and B, and pairs 0-A 0.8, 1-A 0.9, 1-B 0.6: 0 takes A, 1 takes B.
-    """
+    """Return which detections of one image found a truth: each takes the best one that is still free."""
+    # Pairs are sorted by the detection's rank, then by falling IoU, then by truth. With detections 0 and 1
+    # (scores 0.9 and 0.8) and truths A and B:
+    #
+    #     0-A 0.8    0 takes A
+    #     1-A 0.9    A is taken, though 1 fits it better: the higher score goes first
+    #     1-B 0.6    1 takes B
     enough = np.flatnonzero(pairs.iou >= iou)
     rank = np.empty(len(scores), np.int64)
     rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores))

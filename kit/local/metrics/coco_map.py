@@ -55,6 +55,7 @@ def coco_map(truths: Mapping[str, Instances], predictions: Mapping[str, Instance
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
+    # COCO reports -1 where there is no truth to find.
     values = [float(value) for value in evaluation.stats[:6]]
     return CocoMap(*(None if value < 0 else value for value in values))
 

@@ -10,8 +10,6 @@ from kit.masks import rle
 def dice(truth: rle.Runs, prediction: rle.Runs) -> float:
     """Return 2 |X and Y| / (|X| + |Y|), and 1.0 if both are empty (the competition's overview page).
 
-    A true mask of 10 pixels, a predicted one of 6, 4 of them shared: 2 * 4 / (10 + 6) = 0.5.
-
     Args:
         truth: runs of the true mask.
         prediction: runs of the predicted mask, of the same image size.
@@ -19,6 +17,7 @@ def dice(truth: rle.Runs, prediction: rle.Runs) -> float:
     Returns:
         In [0, 1].
     """
+    # A true mask of 10 pixels and a predicted one of 6 that share 4: 2 * 4 / (10 + 6) = 0.5.
     total = rle.area(truth) + rle.area(prediction)
     return 1.0 if total == 0 else 2.0 * rle.intersection(truth, prediction) / total
 
