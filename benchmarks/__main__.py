@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
-from benchmarks import counts, inference, matrix, models
+from benchmarks.options import InferenceOptions, MatrixOptions, ModelOptions, ParameterOptions
+from kit.command_line import Verb, run_verb
 from kit.errors import run_cli
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Figures for docs/.")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    models.add_arguments(verbs.add_parser("models", help="time and memory of the networks, and of peers"))
-    inference.add_arguments(verbs.add_parser("inference", help="slides, masks and scores, and of peers"))
-    verbs.add_parser("matrix", help="networks x checks of the conformance suite; more arguments go to pytest")
-    verbs.add_parser("parameters", help="parameters of the networks, beside the published numbers")
-    for verb in verbs.choices.values():
-        verb.add_argument("--write-docs", action="store_true", help="keep the tables in docs/")
-    arguments, others = parser.parse_known_args(argv)
-    if others and arguments.verb != "matrix":
-        parser.error(f"unrecognized arguments: {' '.join(others)}")
-    if arguments.verb == "matrix":
-        matrix.run(others, write_docs=arguments.write_docs)
-    elif arguments.verb == "models":
-        models.run(arguments, argv)
-    elif arguments.verb == "inference":
-        inference.run(arguments, argv)
-    else:
-        counts.run(write_docs=arguments.write_docs)
+
+    def models(options: ModelOptions) -> int:
+        from benchmarks.models import run
+
+        run(options, argv)
+        return 0
+
+    def inference(options: InferenceOptions) -> int:
+        from benchmarks.inference import run
+
+        run(options, argv)
+        return 0
+
+    verbs = (
+        Verb("models", ModelOptions, models),
+        Verb("inference", InferenceOptions, inference),
+        Verb("matrix", MatrixOptions, _matrix),
+        Verb("parameters", ParameterOptions, _parameters),
+    )
+    return run_verb(argv, verbs, prog="python -m benchmarks", description="Figures for docs/.")
+
+
+def _matrix(options: MatrixOptions) -> int:
+    from benchmarks.matrix import run
+
+    run(options.arguments, write_docs=options.write_docs)
+    return 0
+
+
+def _parameters(options: ParameterOptions) -> int:
+    from benchmarks.counts import run
+
+    run(write_docs=options.write_docs)
     return 0
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from kit import competitions
 from kit.artefacts import canonical_json
+from kit.command_line import Verb, option, run_verb
 from kit.competitions.competition import Competition
 from kit.competitions.path_pattern import is_file
 from kit.competitions.report import Report
@@ -21,45 +22,47 @@ from kit.local.competitions.scores import Score
 from kit.predictions import Instances, Prediction
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What both verbs are asked for."""
+
+    competition: str = field(metadata=option("|".join([*competitions.names(), "FILE.toml"]), metavar="NAME"))
+    data: Path = field(metadata=option("the competition's folder", metavar="DIR"))
+    submission: Path = field(metadata=option("the CSV to score or check", metavar="FILE"))
+    split: Literal["auto", "test", "train"] = field(
+        default="auto",
+        metadata=option(
+            "images the file has to cover: test, train (out-of-fold predictions), or auto: the part that "
+            "its first id belongs to"
+        ),
+    )
+    json: bool = field(default=False, metadata=option("print JSON"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(Options):
+    """Compute the competition's metric on images with truth."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateOptions(Options):
+    """Report errors that Kaggle would refuse, and alarms for valid but absurd content."""
+
+
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run the verb; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m kit", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb, purpose in (
-        ("score", "compute the competition's metric on images with truth"),
-        ("validate", "report errors that Kaggle would refuse, and alarms for valid but absurd content"),
-    ):
-        command = verbs.add_parser(verb, help=purpose, description=purpose)
-        command.add_argument(
-            "--competition",
-            required=True,
-            metavar="NAME",
-            help="|".join([*competitions.names(), "FILE.toml"]),
-        )
-        command.add_argument(
-            "--data", type=Path, required=True, metavar="DIR", help="the competition's folder"
-        )
-        command.add_argument(
-            "--submission", type=Path, required=True, metavar="FILE", help="the CSV to score or check"
-        )
-        command.add_argument(
-            "--split",
-            choices=("auto", "test", "train"),
-            default="auto",
-            help="images the file has to cover: test, train (out-of-fold predictions), or auto (default): "
-            "the part that its first id belongs to",
-        )
-        command.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args(argv)
-    competition = competitions.get(arguments.competition)
-    labelled = LabelledData(competition, arguments.data)
-    ids = _ids(labelled, arguments.submission, arguments.split)
-    sizes = _sizes(competition, arguments.data, ids)
-    expected = labelled.plausibility()
-    checked = submission_files.inspect(competition, arguments.submission, ids, sizes, expected)
-    if arguments.verb == "score":
-        return _score(labelled, arguments.submission, ids, *checked, as_json=arguments.json)
-    return _validate(competition, arguments.submission, checked[0], as_json=arguments.json)
+    verbs = (Verb("score", ScoreOptions, _score), Verb("validate", ValidateOptions, _validate))
+    return run_verb(argv, verbs, prog="python -m kit", description=__doc__ or "")
+
+
+def _inspect(options: Options) -> tuple[LabelledData, list[str], Report, dict[str, Prediction]]:
+    """Return the competition's data, the ids a submission has to hold, what is found in it, and its masks."""
+    competition = competitions.get(options.competition)
+    labelled = LabelledData(competition, options.data)
+    ids = _ids(labelled, options.submission, options.split)
+    sizes, expected = _sizes(competition, options.data, ids), labelled.plausibility()
+    checked = submission_files.inspect(competition, options.submission, ids, sizes, expected)
+    return labelled, ids, *checked
 
 
 def _ids(labelled: LabelledData, submission: Path, split: str) -> list[str]:
@@ -84,42 +87,24 @@ def _first_id(submission: Path, column: str) -> str:
         return ""
 
 
-def _validate(competition: Competition, submission: Path, report: Report, *, as_json: bool) -> int:
-    if as_json:
-        content = {
-            "ok": report.ok,
-            "findings": [asdict(item) for item in report.findings],
-            "facts": report.facts,
-        }
-        print(
-            canonical_json({"competition": competition.name, "submission": str(submission), **content}),
-            end="",
-        )
+def _validate(options: Options) -> int:
+    labelled, _, report, _ = _inspect(options)
+    if options.json:
+        findings = [asdict(item) for item in report.findings]
+        _print_json(labelled, options, {"ok": report.ok, "findings": findings, "facts": report.facts})
     else:
         _print_report(report)
     return 0 if report.ok else BAD_INPUT
 
 
-def _score(
-    labelled: LabelledData,
-    submission: Path,
-    ids: Sequence[str],
-    report: Report,
-    predictions: Mapping[str, Prediction],
-    *,
-    as_json: bool,
-) -> int:
+def _score(options: Options) -> int:
+    labelled, ids, report, predictions = _inspect(options)
     report.require_ok()
     truth = labelled.truth(ids)
     score, coco = scores.score(labelled.competition, truth, predictions), _coco(truth, predictions)
-    if as_json:
+    if options.json:
         content = {"images": len(truth), **asdict(score), "coco": coco, "alarms": _alarms(report)}
-        print(
-            canonical_json(
-                {"competition": labelled.competition.name, "submission": str(submission), **content}
-            ),
-            end="",
-        )
+        _print_json(labelled, options, content)
     else:
         print(*_alarms(report), sep="\n", end="\n" if _alarms(report) else "")
         _print_score(score, truth)
@@ -127,6 +112,11 @@ def _score(
             values = ", ".join(f"{name} {_shown(value)}" for name, value in coco.items())
             print(f"COCO mAP (at most 100 detections an image): {values}")
     return 0
+
+
+def _print_json(labelled: LabelledData, options: Options, content: Mapping[str, Any]) -> None:
+    about = {"competition": labelled.competition.name, "submission": str(options.submission)}
+    print(canonical_json({**about, **content}), end="")
 
 
 def _coco(

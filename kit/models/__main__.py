@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any
 
-from kit.errors import KitError, run_cli
-from kit.local.estimate import estimate
-from kit.local.pretrained import command
-from kit.models import build, names, spec
+from kit.command_line import Verb, option, run_verb
+from kit.errors import run_cli
+from kit.local import pretrained_command as command
+from kit.typed_json import at_least
 
 
 def describe(name: str, size: int | None = None) -> dict[str, Any]:
@@ -22,7 +21,11 @@ def describe(name: str, size: int | None = None) -> dict[str, Any]:
         size: side of a square image in pixels; adds "weight_bytes", and of that image "forward_flops" and
             "peak_activation_bytes", as `kit.local.estimate.Estimate` explains them.
     """
+    from kit.models import build, spec
+
     if size is not None:
+        from kit.local.estimate import estimate
+
         return {**spec(name).as_dict(), **asdict(estimate({"network": name}, size, size))}
     import torch
 
@@ -31,18 +34,32 @@ def describe(name: str, size: int | None = None) -> dict[str, Any]:
     return {**spec(name).as_dict(), "parameters": parameters}
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    if arguments.size is not None and arguments.size < 1:
-        raise KitError(f"--size {arguments.size} is no image", fix="give the side of a square in pixels")
-    rows = [describe(name, arguments.size) for name in arguments.names or names()]
-    if arguments.json:
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """List name, system, parameters, output semantics, size divisor."""
+
+    names: tuple[str, ...] = field(
+        default=(), metadata=option("these networks only", metavar="NAME", positional=True)
+    )
+    size: Annotated[int, at_least(1)] | None = field(
+        default=None,
+        metadata=option("estimate work and memory of a square image of this side", metavar="PIXELS"),
+    )
+    json: bool = field(default=False, metadata=option("machine-readable, on stdout"))
+
+
+def _list(options: List) -> int:
+    from kit.models import names
+
+    rows = [describe(name, options.size) for name in options.names or names()]
+    if options.json:
         print(json.dumps(rows, indent=1))
         return 0
     head = f"{'name':<28} {'system':<28} {'parameters':>12}  {'output':<12} divisor"
-    print(head + ("  weights MB  forward GFLOP  activations MB" if arguments.size else ""))
+    print(head + ("  weights MB  forward GFLOP  activations MB" if options.size else ""))
     for row in rows:
         line = "{name:<28} {system:<28} {parameters:>12,}  {output:<12} {size_divisor:>7}".format_map(row)
-        if arguments.size:
+        if options.size:
             line += f"  {row['weight_bytes'] / 1e6:>10,.0f}  {row['forward_flops'] / 1e9:>13,.1f}"
             line += f"  {row['peak_activation_bytes'] / 1e6:>14,.0f}"
         print(line)
@@ -51,19 +68,9 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m kit.models", description="The networks this kit can build, and what they start from."
-    )
-    verbs = parser.add_subparsers(required=True)
-    listing = verbs.add_parser("list", help="name, system, parameters, output semantics, size divisor")
-    listing.add_argument("names", nargs="*", metavar="NAME", help="these networks only")
-    listing.add_argument("--size", type=int, help="estimate work and memory of a square image of this side")
-    listing.add_argument("--json", action="store_true", help="machine-readable, on stdout")
-    listing.set_defaults(run=_list)
-    command.add(verbs)
-    arguments = parser.parse_args(argv)
-    outcome: int = arguments.run(arguments)
-    return outcome
+    verbs = (Verb("list", List, _list), *command.VERBS)
+    description = "The networks this kit can build, and what they start from."
+    return run_verb(argv, verbs, prog="python -m kit.models", description=description)
 
 
 if __name__ == "__main__":

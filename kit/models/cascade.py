@@ -15,8 +15,8 @@ from kit.errors import KitError
 from kit.models import cascade_detect
 from kit.models.detections import Detections, InstanceTarget
 from kit.models.network import InstanceNetwork
+from kit.models.network_spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec
 from kit.models.openmmlab import quiet
-from kit.models.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec
 
 
 def declaration(name: str, *packages: str) -> NetworkSpec:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kit.models.network import Network
-from kit.models.spec import NetworkSpec
+from kit.models.network_spec import NetworkSpec
 
 
 @dataclass(frozen=True, kw_only=True)

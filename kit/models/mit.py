@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from kit.models.network import Auxiliary, Logits, SemanticNetwork
+from kit.models.network_spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, Output
 from kit.models.openmmlab import quiet
-from kit.models.spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec, Output
 from kit.typed_json import Checked, at_least, below
 
 HEADS = (1, 2, 5, 8)

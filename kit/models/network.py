@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from kit.errors import KitError
 from kit.models.detections import Detections, InstanceTarget
-from kit.models.spec import NetworkSpec
+from kit.models.network_spec import NetworkSpec
 
 
 class Network(nn.Module):

@@ -18,7 +18,7 @@ from kit.errors import KitError
 from kit.models import families
 from kit.models.entry import Entry
 from kit.models.network import Network
-from kit.models.spec import NetworkSpec
+from kit.models.network_spec import NetworkSpec
 from kit.typed_json import from_plain, to_plain
 
 _COMMON = frozenset({"network", "sync_bn"})

@@ -1,6 +1,5 @@
 """The inference benchmark itself, on a tiny slide: all ways find the same, tables are measured and kept."""
 
-import argparse
 import importlib.util
 import shutil
 from pathlib import Path
@@ -11,8 +10,10 @@ import torch
 
 from benchmarks import inference, published, slide
 from benchmarks.markdown import DOCS, block
+from benchmarks.options import PARTS, InferenceOptions, Part
 from benchmarks.slide_data import NETWORK, TISSUE, Windows, write_slide
 from benchmarks.slide_published import VIEWS, encode
+from kit.command_line import parse
 from kit.errors import KitError
 from kit.images.header import read_header
 from kit.images.slide import open_slide
@@ -25,15 +26,12 @@ pytestmark = pytest.mark.filterwarnings("default")  # the peers warn about their
 
 def peers_of(part):
     """Skips a test where the libraries are missing that the part measures beside."""
-    missing = [peer for peer in inference.PARTS[part].peers if importlib.util.find_spec(peer) is None]
+    missing = [peer for peer in PARTS[part].peers if importlib.util.find_spec(peer) is None]
     return pytest.mark.skipif(bool(missing), reason=f"{missing} come with `nox -s bench -- inference`")
 
 
 def options(*argv):
-    parser = argparse.ArgumentParser()
-    inference.add_arguments(parser)
-    parser.add_argument("--write-docs", action="store_true")
-    return parser.parse_args(argv)
+    return parse(argv, InferenceOptions, prog="benchmarks")
 
 
 def measured(tmp_path, part):
@@ -69,7 +67,7 @@ def test_the_published_way_finds_the_same_under_four_views(tmp_path):
 
 @pytest.mark.parametrize(
     "part",
-    [pytest.param(name, marks=peers_of(name)) for name, part in inference.PARTS.items() if not part.sized],
+    [pytest.param(name, marks=peers_of(name)) for name, part in PARTS.items() if not part.sized],
 )
 def test_every_other_table_is_measured_and_kept(part, tmp_path):
     rows, how = measured(tmp_path, part)
@@ -149,7 +147,7 @@ def test_the_published_run_lengths_are_ours():
 
 
 def test_a_missing_peer_is_named_with_the_file_that_has_it(monkeypatch):
-    monkeypatch.setitem(inference.PARTS, "slide", inference.Part("slide", 1, ("no_such_library",)))
+    monkeypatch.setitem(PARTS, "slide", Part("slide", 1, ("no_such_library",)))
     with pytest.raises(KitError, match="beside no_such_library, which is not installed") as missing:
         inference.run(options("--part", "slide", "--tiny"), [])
     assert "requirements-bench.txt" in str(missing.value.fix)

@@ -1,6 +1,5 @@
 """The benchmark itself, on tiny networks: every table is measured and kept."""
 
-import argparse
 import shutil
 from pathlib import Path
 
@@ -8,6 +7,8 @@ import pytest
 
 from benchmarks import models, networks, peers, recipes
 from benchmarks.markdown import DOCS, block, write_block
+from benchmarks.options import ModelOptions
+from kit.command_line import parse
 from kit.errors import KitError
 
 
@@ -18,11 +19,8 @@ def docs(tmp_path):
 
 def measured(docs, *argv):
     """Head and rows of the table that the command writes, and what stands below it."""
-    parser = argparse.ArgumentParser()
-    models.add_arguments(parser)
-    parser.add_argument("--write-docs", action="store_true")
     command = [*argv, "--tiny", "--seconds", "0.01", "--rounds", "1", "--size", "64", "--write-docs"]
-    arguments = parser.parse_args(command)
+    arguments = parse(command, ModelOptions, prog="benchmarks")
     models.run(arguments, ["models", *command], docs)
     part = arguments.part or "networks"
     written, _, how = block(docs, part).partition("\n\n")

@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kit.command_line import option, parse
 from kit.errors import KitError, run_cli
-from tests.golden.comparison import run_golden
 
 FOLDER = Path(__file__).parent
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Compare what predict.py writes today with the golden submissions."""
+
+    golden: Path = field(default=FOLDER, metadata=option("folder with one folder per competition"))
+    competitions: tuple[str, ...] = field(
+        default=(),
+        metadata=option("only this one; may be repeated", flag="--competition", metavar="NAME", repeat=True),
+    )
+    work: Path | None = field(
+        default=None, metadata=option("keep scratch and results here (default: thrown away)", metavar="DIR")
+    )
+    python: Path = field(
+        default=Path(sys.executable), metadata=option("interpreter that has all packages", metavar="FILE")
+    )
+    json: bool = field(default=False, metadata=option("print the result as JSON"))
+
+
 def main(argv: Sequence[str]) -> int:
     """Compare every golden ensemble, or those that are named; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
-    parser.add_argument("--golden", type=Path, default=FOLDER, help="folder with one folder per competition")
-    parser.add_argument("--competition", action="append", help="only this one; may be repeated")
-    parser.add_argument("--work", type=Path, help="keep scratch and results here (default: thrown away)")
-    parser.add_argument(
-        "--python", type=Path, default=Path(sys.executable), help="interpreter that has all packages"
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    args = parser.parse_args(argv)
-    names = args.competition or sorted(path.parent.name for path in args.golden.glob("*/ensemble.json"))
-    if not names:
+    options = parse(argv, Options, prog="python -m tests.golden")
+    from tests.golden.comparison import run_golden
+
+    found = sorted(path.parent.name for path in options.golden.glob("*/ensemble.json"))
+    if not (names := options.competitions or tuple(found)):
         raise KitError(
             "this folder holds no golden ensemble",
-            where=args.golden,
+            where=options.golden,
             fix="give the folder tests/golden of the repository",
         )
     results: dict[str, Any] = {}
     for name in names:
         with tempfile.TemporaryDirectory(prefix="golden-") as scratch:
-            work = args.work.resolve() / name if args.work else Path(scratch)
-            results[name] = run_golden(args.golden / name, work, python=args.python)
-        if not args.json:
+            work = options.work.resolve() / name if options.work else Path(scratch)
+            results[name] = run_golden(options.golden / name, work, python=options.python)
+        if not options.json:
             print("\n".join(_told(name, results[name])))
-    if args.json:
+    if options.json:
         print(json.dumps(results, indent=1))
     return 0
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from kit.models.cascade import HybridTaskCascade, declaration
 from kit.models.entry import Entry
 from kit.models.htc import TINY, CascadeSize, Head, config
+from kit.models.network_spec import NetworkSpec
 from kit.models.openmmlab import quiet
-from kit.models.spec import NetworkSpec
 
 
 @dataclass(frozen=True, kw_only=True)

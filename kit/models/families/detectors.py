@@ -9,7 +9,7 @@ from kit.errors import KitError
 from kit.models.cascade import HybridTaskCascade, declaration
 from kit.models.entry import Entry
 from kit.models.htc import TINY, CascadeSize, config
-from kit.models.spec import NetworkSpec
+from kit.models.network_spec import NetworkSpec
 
 _EXPANSION = 4
 _ASPP_BRANCHES = 4

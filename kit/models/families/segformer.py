@@ -17,7 +17,7 @@ from kit.errors import KitError
 from kit.models.entry import Entry
 from kit.models.mit import Count, MitNetwork, MitSize, Segmenter, declare, widths
 from kit.models.mlp_head import MlpHead, Norm
-from kit.models.spec import NetworkSpec
+from kit.models.network_spec import NetworkSpec
 
 SIZES = {
     "b0": (32, (2, 2, 2, 2)),

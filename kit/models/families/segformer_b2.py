@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from kit.models.entry import Entry
 from kit.models.mit import MitNetwork, MitSize, Segmenter, declare, widths
 from kit.models.mlp_head import MlpHead, classifier
+from kit.models.network_spec import NetworkSpec
 from kit.models.openmmlab import quiet
-from kit.models.spec import NetworkSpec
 
 _AUXILIARY_STAGE = 2
 """The only one whose auxiliary logits enter the published loss; the other heads are never trained."""

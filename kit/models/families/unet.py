@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from kit.errors import KitError
 from kit.models.entry import Entry
 from kit.models.network import SemanticNetwork
-from kit.models.spec import NetworkSpec
+from kit.models.network_spec import NetworkSpec
 from kit.typed_json import Checked, at_least
 
 _LEAST_SCSE_CHANNELS = 16

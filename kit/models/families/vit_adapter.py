@@ -12,8 +12,8 @@ from kit.errors import KitError
 from kit.models.cascade import HybridTaskCascade, declaration
 from kit.models.entry import Entry
 from kit.models.htc import TINY, CascadeSize, Head, config
+from kit.models.network_spec import NetworkSpec
 from kit.models.openmmlab import quiet
-from kit.models.spec import NetworkSpec
 
 NeckNorm = Literal["group", "none"]
 

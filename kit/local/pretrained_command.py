@@ -1,0 +1,85 @@
+"""`python -m kit.models pretrained|fetch|convert`.
+
+It lies beside the package `kit.local.pretrained` and not in it, because importing that loads torch, which no
+`--help` should wait for.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kit.artefacts import read_json
+from kit.command_line import Verb, option
+from kit.errors import KitError
+from kit.typed_json import Fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """List the published checkpoints that networks start from."""
+
+    json: bool = field(default=False, metadata=option("machine-readable, on stdout"))
+
+
+def _list(options: List) -> int:
+    from kit.local.pretrained import get, names
+
+    entries = [get(name) for name in names()]
+    if options.json:
+        print(json.dumps([entry.as_dict() for entry in entries], indent=1))
+        return 0
+    for entry in entries:
+        print(f"{entry.name}\n    {entry.kind} for {', '.join(entry.networks)}")
+        for line in filter(None, (entry.note, entry.licence, entry.url)):
+            print(f"    {line}")
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetch:
+    """Download a published checkpoint; interrupted and run again, it goes on."""
+
+    name: str = field(metadata=option("as `pretrained` lists it", positional=True))
+    out: Path = field(default=Path("checkpoints"), metadata=option("folder", metavar="DIR"))
+    url: str | None = field(default=None, metadata=option("of a mirror, or with a signature"))
+
+
+def _fetch(options: Fetch) -> int:
+    from kit.local.pretrained import fetch, get
+
+    print(fetch(get(options.name), options.out, url=options.url))
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert:
+    """Convert a checkpoint into safetensors for one network, with a report."""
+
+    file: Path = field(metadata=option(".pth, .pth.zip, .pth.tar, .npz or .safetensors", positional=True))
+    network: str = field(metadata=option("as `list` names it", metavar="NAME"))
+    config: Path | None = field(
+        default=None, metadata=option("JSON file with the network's other settings", metavar="FILE")
+    )
+    out: Path = field(metadata=option("safetensors file to write", metavar="FILE"))
+    ema: bool = field(default=False, metadata=option("take the running mean of the weights, if there is one"))
+    least: Fraction | None = field(
+        default=None, metadata=option("share that has to load (default: by kind)", metavar="SHARE")
+    )
+
+
+def _convert(options: Convert) -> int:
+    from kit.local.pretrained import convert
+
+    more: Any = read_json(options.config) if options.config is not None else {}
+    if not isinstance(more, dict):
+        raise KitError("not a JSON object", where=options.config, fix='give settings like {"drop_path": 0.2}')
+    config = {**more, "network": options.network}
+    convert(options.file, config, options.out, mean=options.ema, least=options.least).show()
+    print(options.out)
+    return 0
+
+
+VERBS = (Verb("pretrained", List, _list), Verb("fetch", Fetch, _fetch), Verb("convert", Convert, _convert))
