@@ -98,6 +98,8 @@ def build(options: Options) -> list[tuple[Path, Written]]:
             fix="give one ensemble for each competition",
         )
     images = targets.choose(options.targets, targets.known())
+    # Everything that can be wrong with the input comes first: names that Kaggle refuses, damaged weights.
+    # Then follow the downloads, which take minutes, and at the end the files, which take gigabytes.
     wheels_name, wheels_metadata = _describe_wheels(options, images)
     described = {path: _describe_weights(plan, options) for path, plan in plans.items()}
     contents = {path: _weights_contents(plan, path) for path, plan in plans.items()}
@@ -192,6 +194,8 @@ def _check_requires(plan: Ensemble, closures: Sequence[Closure]) -> None:
     """Refuse a member whose network needs a distribution that the bundle does not have."""
     for member in plan.members:
         for closure in closures:
+            # "in the bundle" means a wheel of ours or a distribution that the image surely brings, e.g.
+            # numpy.
             needed = map(canonicalize_name, member.requires)
             if absent := [name for name in needed if name not in closure.wheels and name not in closure.left]:
                 raise KitError(
@@ -212,6 +216,7 @@ def _table(results: Sequence[tuple[Path, Written]], closures: Sequence[Closure])
         table.add_column(column, justify="right", overflow="fold")
     for folder, written in results:
         entries = written.manifest.files
+        # A wheel that several Pythons share counts in each of their columns.
         counts = [sum(bool(entry.wheel and tag in entry.wheel.requires) for entry in entries) for tag in tags]
         megabytes = sum(entry.size for entry in entries) / 1e6
         row = (folder.name, str(len(entries)), f"{megabytes:.1f}", *(str(count or "") for count in counts))

@@ -65,10 +65,15 @@ def walk(roots: Sequence[str], target: Target, fetch: Fetch) -> Closure:
     extras: dict[str, set[str]] = {}
     level = [("requirements", Requirement(name)) for name in roots]
     while level:
+        # 1. Who is asked for on this level? A name is in `grown` if it is new, or asked for with a new extra.
         grown = {name for name in (_note(asker, item, closure, extras) for asker, item in level) if name}
+        # 2. Fetch all new wheels of the level with one call of pip, and check that the pins fit the requests.
         closure.wheels |= fetch(sorted(grown - closure.wheels.keys()))
         for asker, item in level:
             _agree(asker, item, closure)
+        # 3. The next level is what these wheels need on the target. It is sorted, so that the same lock
+        # always gives the same calls and messages. The loop ends even if two wheels need each other: the
+        # second time neither of them is new.
         level = []
         for name in sorted(grown):
             needs = closure.wheels[name].needs(environment, sorted(extras[name]))
@@ -80,11 +85,14 @@ def walk(roots: Sequence[str], target: Target, fetch: Fetch) -> Closure:
 def _note(asker: str, item: Requirement, closure: Closure, extras: dict[str, set[str]]) -> str | None:
     """Record that `asker` needs an item. Return its name if its own needs have to be looked at (again)."""
     name = canonicalize_name(item.name)
+    # Versions are narrowed by every request: ">=1.2" and later "<2" give ">=1.2,<2".
     kept = closure.left if closure.target.leaves_to_image(name) else closure.accepted
     kept[name] = kept.get(name, SpecifierSet()) & item.specifier
     if kept is closure.left:
         _check_image(asker, item, closure.target)
         return None
+    # "client" and later "client[fast]": the second request adds the requirements of the extra, so the wheel's
+    # metadata has to be read again, now with {"fast"}.
     known = extras.setdefault(name, set())
     news = item.extras - known
     known |= item.extras

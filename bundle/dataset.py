@@ -111,6 +111,7 @@ def _present(folder: Path) -> set[str]:
 
 def _check_names(folder: Path, entries: Sequence[Entry]) -> None:
     """Refuse names under which Kaggle would not mount what was uploaded."""
+    # The checks use full paths, "wheels-common.zip/a.whl": Kaggle refuses a name inside an archive too.
     names = [entry.file for entry in entries]
     if twice := {name for name in names if names.count(name) > 1}:
         raise KitError(
@@ -171,6 +172,7 @@ def _place(path: Path, content: Content) -> None:
 
 def _place_archive(path: Path, contents: Sequence[Content]) -> None:
     """Put one archive in place; leave it alone if it is there with all its files."""
+    # Sorted by name: the order of `contents` must not change the archive's bytes.
     ordered = sorted(contents, key=lambda content: content.entry.file)
     inside = [content.entry.file.partition("/")[2] for content in ordered]
     entries = [(content.entry.size, content.entry.sha256) for content in ordered]

@@ -21,6 +21,8 @@ LICENCES = frozenset(
 )  # fmt: skip
 """Licence names that Kaggle's client takes, without the CDLA licences, whose exact names are not known."""
 
+# Words of small letters and digits, joined by single hyphens: "hubmap-kit-wheels", not "kit--wheels" or
+# "-kit".
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _OWNER = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -82,6 +82,8 @@ def lock(
     parts: dict[str, list[lockfile.Pin]] = {}
     for python in pythons:
         seed = list(lockfile.select(present, marker_environment(python), where=out).values())
+        # A pin of the present lock wins over one of the former Python, so that a lock changes no more than it
+        # must. What the present lock lacks, a new requirement for example, is taken from the former Python.
         newest_done = next(reversed(parts.values()), [])
         known = {pin.name for pin in seed}
         seed += [pin for pin in newest_done if pin.name not in known]
@@ -98,6 +100,7 @@ def _compile(
     result = work / f"cp{python.replace('.', '')}.txt"
     config = {"python": python, "options": list(PIP_COMPILE)}
     inputs = {"requirements.in": sha256_file(requirements)}
+    # The result of a former run holds as long as neither the requirements nor the options have changed.
     if sidecar_path(result).exists():
         record = read_sidecar(result, kind="lock-part")
         if record["inputs"] == inputs and record["config_sha256"] == sha256_json(config):
@@ -165,6 +168,7 @@ def _prepare(command: list[str], problem: str) -> None:
 def _reason(output: str) -> str:
     """Return the lines of a tool's output that say what is wrong. pip-compile adds its own traceback."""
     lines = [line.strip() for line in output.strip().splitlines()]
+    # pip's own sentences start with "ERROR: ". Without any, the last lines say most.
     said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return "\n".join(dict.fromkeys(said)) or "\n".join(lines[-4:])
 

@@ -94,6 +94,8 @@ def _modules(folder: Path, module: str) -> dict[str, bytes]:
     files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
+        # Refuse stray files instead of skipping them: a forgotten notebook or a weight file would otherwise
+        # be missing or shipped, and nobody would notice.
         if "__pycache__" in name.parts or path.is_dir():
             continue
         if name.parts[0] != module or (path.suffix != ".py" and path.name != "py.typed"):

@@ -19,6 +19,9 @@ from kit.errors import KitError
 from kit.local.lockfile import Pin, render
 from kit.local.targets import Target
 
+# pip has no machine-readable errors. Parts of its messages tell three cases apart: no network ("Failed to
+# establish a new connection"), no wheel ("No matching distribution found for tool==3.1"), and another hash
+# ("tool==1.0 from https://...:", then "Expected sha256 0000..." and "Got 9f86..." on lines of their own).
 _OFFLINE = re.compile(
     r"NewConnectionError|Failed to establish|name resolution|Network is unreachable|ProxyError|timed out"
 )
@@ -45,6 +48,8 @@ class WheelCache:
         Raises:
             KitError: a pin has no wheel for the target, a hash differs, or the index cannot be reached.
         """
+        # The index says which file pip chose for a pin on this target: {"scipy==1.17.1 9c0a...":
+        # "scipy-...whl"}. The same release has other files for other targets, so a name alone would not do.
         index = self._index(target)
         found = {pin.name: path for pin in pins if (path := self._kept(pin, index))}
         missing = [pin for pin in pins if pin.name not in found]
@@ -81,6 +86,8 @@ class WheelCache:
                 where=self.folder,
                 fix="give a folder that can be written with --cache",
             ) from error
+        # pip downloads into a folder of its own beside the cache. A killed download leaves nothing in the
+        # cache.
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".download-") as name:
             scratch = Path(name)
             requirements = scratch / "wanted.txt"
@@ -126,6 +133,9 @@ def _anywhere(pin: Pin) -> Pin:
 
 
 def _pip_command(requirements: Path, out: Path, target: Target) -> list[str]:
+    # --no-deps: `closure.walk` finds dependencies. --only-binary: a source distribution would run its
+    # setup.py. With --platform pip accepts exactly the tags that it is given, so all older ones have to be
+    # listed too.
     platforms = [argument for tag in target.platforms() for argument in ("--platform", tag)]
     return [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),

@@ -42,6 +42,7 @@ def check(path: Path) -> dict[str, str]:
     metadata = header.pop("__metadata__", {})
     if not header:
         raise _broken("it holds no tensors", path)
+    # In the order of their first byte the tensors have to lie end to end: 0-24, 24-28, 28-40.
     spans = sorted((*_span(name, entry, path), name) for name, entry in header.items())
     position = 0
     for start, end, name in spans:
@@ -58,6 +59,7 @@ def _read(path: Path) -> tuple[dict[str, Any], int]:
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+            # In a file of another kind the first 8 bytes are a huge number: do not read that many.
             if length > _LARGEST_HEADER:
                 raise _broken(f"its header claims {length} bytes", path)
             text = stream.read(length)
@@ -80,6 +82,7 @@ def _span(name: str, entry: Any, path: Path) -> tuple[int, int]:
     """Return a tensor's first byte and the one after its last; check them against dtype and shape."""
     try:
         start, end = entry["data_offsets"]
+        # In bits, because a number may have fewer than 8 of them in a future type.
         bits = math.prod(entry["shape"]) * _BITS[entry["dtype"]]
     except (KeyError, TypeError, ValueError) as error:
         raise _broken(f"tensor {name} is described by {entry!r}", path) from error

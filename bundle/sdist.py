@@ -104,6 +104,7 @@ def _download(pin: PinnedSdist, index: str) -> bytes:
     """Return the file's bytes as the index serves them."""
     by_hand = f"download {pin.file} on a machine that can, and pass it with --sdist"
     with requests.Session() as session, PyPISimple(index, session=session) as client:
+        # The index that pip uses, with pip's certificates: behind a company's mirror nothing else works.
         session.verify = pip_setting("cert") or True
         try:
             page = client.get_project_page(pin.name, timeout=_TIMEOUT_SECONDS)

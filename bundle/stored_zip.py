@@ -54,6 +54,7 @@ def holds(path: Path, files: Mapping[str, tuple[int, str]]) -> bool:
         path: the archive; it may be absent or damaged.
         files: name inside the archive -> its size in bytes and its hex sha256, in the order of `write`.
     """
+    # Compare how entries look first: it needs only the archive's directory. Then read the contents once.
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()

@@ -71,6 +71,7 @@ def _check(member: Member, path: Path, taken: set[str]) -> CheckedWeights:
         raise KitError(
             f"the weights of {member.name} are missing", where=path, fix="run `ensemble` again to place them"
         )
+    # The structure first, from the header alone: a truncated file is told without reading gigabytes.
     safetensors_header.check(path)
     size, sha256 = path.stat().st_size, sha256_file(path)
     if (size, sha256) != (member.size, member.sha256):
@@ -80,6 +81,8 @@ def _check(member: Member, path: Path, taken: set[str]) -> CheckedWeights:
             where=path,
             fix="run `ensemble` again after training; it places the weights that it measured",
         )
+    # Two names can become one: "a+b.safetensors" and "a=b.safetensors" both give "a-b.safetensors". The
+    # second one gets a part of its hash in front.
     name = safe(member.weights)
     if name in taken:
         name = safe(f"{sha256[:8]}-{member.weights}")

@@ -136,6 +136,7 @@ def write_wheel(path: Path, files: Mapping[str, bytes], *, dist_info: str) -> No
         KitError: the file cannot be written.
     """
     record_name = f"{dist_info}/RECORD"
+    # Fixed order and a fixed date make the bytes depend on the content alone.
     # The wheel format asks for the .dist-info at the end; RECORD is its last entry.
     names = sorted(files, key=lambda name: (name.startswith(f"{dist_info}/"), name))
     record = _record(names, files, record_name).encode()

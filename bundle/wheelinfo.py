@@ -51,6 +51,8 @@ def holds(requirement: Requirement, environment: Mapping[str, str], extras: Sequ
     """Return whether a requirement applies: its marker is true without an extra or with one of `extras`."""
     if requirement.marker is None:
         return True
+    # Metadata writes an extra as a marker: 'speed ; extra == "fast" and python_version >= "3.12"'. So the
+    # marker is tried without an extra, then with each extra that was asked for.
     return any(requirement.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras))
 
 
@@ -93,6 +95,7 @@ def _licence(expression: str | None, text: str | None, classifiers: Sequence[str
     if expression:
         return expression.strip()
     named = [item.split("::")[-1].strip() for item in classifiers or () if item.startswith("License ::")]
+    # "License :: OSI Approved :: MIT License" -> "MIT License"
     if named:
         return ", ".join(named)
     first = (text or "").strip().split("\n")[0].strip()

@@ -94,6 +94,8 @@ def combine(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Shipped]
     accepted: dict[str, SpecifierSet] = {}
     for closure in closures:
         for name, info in closure.wheels.items():
+            # Wheels are told apart by file: cp311, cp312 and cp313 have a scipy each, but share one timm.
+            # What a wheel accepts belongs to the distribution: all its wheels get the same.
             wheels[info.path.name] = info
             requires.setdefault(info.path.name, {})[closure.target.tag] = closure.requires[name]
             accepted[name] = accepted.get(name, SpecifierSet()) & closure.accepted[name]

@@ -69,6 +69,7 @@ def mount_dataset(
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.name in _NEVER_MOUNTED:
             continue
+        # The name decides what Kaggle does. A file that is named like an archive but is none stays as it is.
         name = path.relative_to(folder).as_posix()
         mounted = target / mangle(name)
         if path.is_symlink():

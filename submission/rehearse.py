@@ -159,12 +159,15 @@ def _rehearse(settings: Settings, image: Image, competition: Competition, stage:
         seconds=settings.budget,
         memory=settings.memory,
     )
+    # First remove files of an earlier rehearsal: if predict.py writes none, they must not pass for its
+    # result.
     for name in ("submission.csv", "report.json"):
         (settings.out / name).unlink(missing_ok=True)
         if (folders["working"] / name).is_file():
             shutil.copyfile(folders["working"] / name, settings.out / name)
     (settings.out / "log.txt").write_text(ran.text, encoding="utf-8")
     result: dict[str, Any] = {
+        # A run that was killed because its time was up has no exit code.
         "exit_code": ran.code,
         "seconds": round(ran.seconds, 2),
         "in_time": ran.code is not None and ran.seconds <= settings.budget,
@@ -217,6 +220,8 @@ def _competition(predict: Path) -> Competition:
     """Return the competition for which a script was rendered; the script itself says it."""
     import ast
 
+    # The script holds one assignment for each embedded file: PARTS['ensemble.json'] = '''...'''. Read its
+    # value without running the script.
     for node in ast.walk(ast.parse(predict.read_text(encoding="utf-8"), str(predict))):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PARTS['ensemble.json']":
             return of(ensembles.from_dict(json.loads(ast.literal_eval(node.value)), where=predict))

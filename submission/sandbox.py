@@ -66,6 +66,8 @@ class Ran:
 
 def possible(folder: Path) -> tuple[bool, str]:
     """Try on a folder whether namespaces work on this machine; return the answer and the reason if not."""
+    # Make the folder read-only and try to write to it: `touch` has to fail. Some systems allow the namespaces
+    # but not the mounts inside them.
     try:
         done = subprocess.run(
             [
@@ -139,6 +141,7 @@ def run(
         text = _follow(process, begin + seconds + _GRACE)
         overran = process.poll() is None
         if overran:
+            # The command leads a group of its own (start_new_session), which its workers belong to.
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
     ran = Ran(None if overran else code, time.monotonic() - begin, text)
@@ -158,6 +161,7 @@ def _follow(process: subprocess.Popen[bytes], until: float) -> str:
         while (left := until - time.monotonic()) > 0:
             if not selector.select(left):
                 break
+            # An empty read means that nobody holds the pipe any more: the command and its workers have ended.
             data = os.read(handle, 1 << 16)
             if not data:
                 process.wait()

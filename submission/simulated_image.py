@@ -57,6 +57,8 @@ def find_python(wanted: Sequence[str] = PYTHONS) -> tuple[str, str]:
     environment = dict(os.environ)
     if pyenv := _pyenv_versions():
         environment["PYENV_VERSION"] = ":".join(pyenv)  # pyenv's commands work only for versions named here
+    # "python3.13" may be a command of pyenv that fails, or of another version. So run each candidate and read
+    # the version that it prints: "3.13 /usr/local/bin/python3.13".
     own = ".".join(map(str, sys.version_info[:2]))
     for version in wanted:
         for command in (f"python{version}", *([sys.executable] if version == own else [])):
@@ -155,6 +157,8 @@ def make_image(target: Target, python: str, folder: Path, lock: Path, *, fresh: 
         "requirements": requirements(target),
         "constraints": constraints(lock, target),
     }
+    # The folder's name holds a hash of everything that decides its content. Another lock, another Python or a
+    # new fact about the image gives another folder; the old one stays and can be used again.
     place = folder / f"{target.name}-{sha256_json(content)[:12]}"
     record = place / _RECORD
     if fresh or not record.is_file():
@@ -202,6 +206,7 @@ def _inspect(place: Path, target: str) -> Image:
     import json
 
     python = place / "bin" / "python"
+    # Without PYTHONPATH and the like, which could add our packages to the environment.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [str(python), "-c", _INSPECT, *OURS],

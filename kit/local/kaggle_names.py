@@ -16,6 +16,7 @@ Fate = Literal["kept", "unpacked", "gunzipped", "perhaps unpacked"]
 """What happens to a file's content: `unpacked` becomes a folder, `gunzipped` loses its .gz, and
 `perhaps unpacked` was seen as a folder and as a file."""
 
+# "torch-2.13+cu126.whl" arrives as "torch-2.13cu126.whl"; "r&d.bin" makes the whole dataset fail.
 _REFUSED = "@&"
 _STRIPPED = re.compile(r"[+~=]|[^\x00-\x7f]")
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -68,5 +69,6 @@ def safe(name: str) -> str:
     Args:
         name: without folders.
     """
+    # Leading dots would hide a file, and leading hyphens look like options.
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "file"
     return kept if fate(kept) == "kept" else f"{kept}.bin"

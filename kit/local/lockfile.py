@@ -57,6 +57,8 @@ def parse(text: str, *, where: str | Path | None = None) -> list[Pin]:
     pins: list[Pin] = []
     lines = iter(text.splitlines())
     for line in lines:
+        # A pin takes several lines: "six==1.17.0 \", then "--hash=sha256:..." one or more times, each but the
+        # last with a backslash at its end. "# via mmdet" below belongs to the pin above.
         statement = line.strip()
         if not statement or statement.startswith("#"):
             if statement.startswith("# via ") and pins:
@@ -119,12 +121,15 @@ def merge(locks: Mapping[str, Sequence[Pin]]) -> list[Pin]:
         Pins sorted by name, then version, then marker.
     """
     pythons = sorted(locks, key=_minor)
+    # Group equal pins: (numpy, 2.5.0, "") -> {"3.12": pin, "3.13": pin}. The Pythons in a group give the
+    # marker.
     holders: dict[tuple[str, str, str], dict[str, Pin]] = {}
     for python in pythons:
         for pin in locks[python]:
             holders.setdefault((pin.name, pin.version, pin.marker), {})[python] = pin
     merged = []
     for (name, version, own), found in holders.items():
+        # The marker of the Pythons, the pin's own one, or both in brackets: "or" binds weaker than "and".
         parts = [part for part in (_marker_of(list(found), pythons), own) if part]
         marker = parts[0] if len(parts) == 1 else " and ".join(f"({part})" for part in parts)
         hashes = {digest for pin in found.values() for digest in pin.hashes}

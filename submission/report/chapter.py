@@ -107,7 +107,8 @@ def _loss_chart(logs: dict[str, list[dict[str, Any]]]) -> str:
     series = {}
     for name, entries in logs.items():
         points = [(entry["step"], entry["loss"]) for entry in entries if "loss" in entry]
-        # A running mean over 5 % of the run: single-batch losses hide the trend.
+        # A running mean over 5 % of the run, because losses of single batches hide the trend. With 200 points
+        # the width is 10: the value at point 50 is the mean of points 41 to 50, at point 3 of points 1 to 3.
         width = max(1, len(points) // 20)
         smooth = [
             sum(loss for _, loss in points[max(0, index - width + 1) : index + 1]) / min(width, index + 1)
@@ -127,6 +128,7 @@ def _metric_chart(logs: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _timeline(run: dict[str, Any]) -> str:
+    # Some events happen several times, e.g. one rung after the other. Reading them backwards keeps the first.
     seconds = {event["name"]: event["seconds"] for event in reversed(run["events"])}
     bars = [Bar("supervisor", "start", 0.0, seconds["fallback"])] if "fallback" in seconds else []
     if "installed" in seconds:
@@ -136,6 +138,7 @@ def _timeline(run: dict[str, Any]) -> str:
     tasks = run.get("tasks", [])
     for event in run["events"]:
         if event["name"] == "device":
+            # A worker is idle from its start until its first task: it imports torch and waits for the bundle.
             begins = [task["begin"] for task in tasks if task["worker"] == event["worker"]]
             until = min(begins, default=event["seconds"])
             bars.append(

@@ -11,8 +11,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 _STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "kit",
+    "svg.fonttype": "none",  # text stays text and can be searched
+    "svg.hashsalt": "kit",  # the same ids, hence the same bytes, in each run
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -134,5 +134,6 @@ def _svg(figure: Figure) -> str:
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     svg = stream.getvalue()
+    # Only the element: inside HTML an XML declaration and a document type are errors.
     svg = svg[svg.index("<svg") :]
     return re.sub(r"[ \t]+\n", "\n", svg)

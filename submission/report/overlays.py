@@ -59,6 +59,7 @@ def make_overlay(
         image_HWC = slide.read_band(0, slide.height)
     factor = longest / max(image_HWC.shape[:2])
     height, width = (max(1, round(side * factor)) for side in image_HWC.shape[:2])
+    # INTER_AREA averages all pixels when it shrinks; the others would skip most of a slide's pixels.
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     picture_HWC = np.ascontiguousarray(cv2.resize(image_HWC, (width, height), interpolation=method))
     thickness = max(1, round(longest / 500))

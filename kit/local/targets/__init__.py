@@ -127,6 +127,8 @@ def marker_environment(python: str, *, machine: str = "x86_64") -> dict[str, str
     if len(parts) not in {2, 3} or not all(part.isdigit() for part in parts):
         raise KitError(f"not a Python version: {python!r}", fix='write it as "3.13" or "3.13.1"')
     full = python if len(parts) == 3 else f"{python}.0"
+    # All variables that PEP 508 knows. Values for release and version of the system differ with every
+    # machine; no wheel of ours asks for them.
     return {
         "implementation_name": "cpython",
         "implementation_version": full,

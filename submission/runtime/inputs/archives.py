@@ -56,6 +56,7 @@ def list_archive(path: Path) -> list[PackedFile]:
                     for item in packed.infolist()
                     if not item.is_dir()
                 ]
+        # Opens .tar and, decompressing it, .tar.gz; any other file raises ReadError.
         with tarfile.open(path) as tar:
             return [PackedFile(path, item.name, item.size) for item in tar if item.isfile()]
     except UNREADABLE:

@@ -133,6 +133,7 @@ def install(
             tool()
             check(found, site)
         except KitError as error:
+            # The next tool starts with an empty folder: half of what this one installed may be there.
             notes.append(f"{name}: {error.problem}")
             shutil.rmtree(site, ignore_errors=True)
             site.mkdir(parents=True, exist_ok=True)
@@ -174,6 +175,7 @@ def unzip(wheels: Sequence[Path], site: Path) -> None:
         for wheel in wheels:
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(site)
+        # The layout of wheels: see "The .data directory" in the binary distribution format.
         for data in site.glob("*.data"):
             for scheme in ("purelib", "platlib"):
                 if (data / scheme).is_dir():

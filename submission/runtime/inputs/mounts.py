@@ -107,6 +107,7 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
     """
     wanted = {manifest.sha256(): manifest.dataset for manifest in manifests}
     datasets = Datasets()
+    # Look only at manifest.json in each folder, and stop at the last dataset: a mount is slow.
     for folder in (root, *_folders(root, DATASET_DEPTH, skip=competition)):
         if name := wanted.get(_hash(folder / "manifest.json")):
             datasets.roots.setdefault(name, folder)
@@ -126,6 +127,8 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
 
 def _folders(root: Path, depth: int, skip: Path | None = None) -> Iterator[Path]:
     """Yield folders below `root`, breadth first, sorted by name. Folders of images are not entered."""
+    # Breadth first: /a and /b come before /a/x. So the real dataset comes before a copy deep inside another
+    # one.
     level = [root]
     for _ in range(depth):
         following: list[Path] = []

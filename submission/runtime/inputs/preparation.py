@@ -234,6 +234,7 @@ class Preparation:
         lost = dict(self.plan.errors)
         found, errors = restorer.restore(self.plan.wheels)
         broken = {choice.name for choice in self.plan.choices if choice.entry and choice.entry.file in errors}
+        # A wheel that is lost costs only the members that need it: without mmdet's, the U-Nets still run.
         for index, names in enumerate(self.plan.needs):
             if bad := sorted(names & broken):
                 wheel = next(choice.entry for choice in self.plan.choices if choice.name == bad[0])
@@ -273,6 +274,8 @@ class Preparation:
                 self._tell(MemberLost(member=index, error=error))
             else:
                 wanted.append((index, entry))
+        # `restore` reports each file as soon as it is verified, in the order of `wanted`. What stays in
+        # `waiting` has an error.
         waiting = dict(wanted)
 
         def on_found(item: Found) -> None:

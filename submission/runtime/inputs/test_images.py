@@ -101,6 +101,7 @@ def find_data(ensemble: Ensemble, options: Options) -> Data:
     folder = find_competition(options.input, competition)
     listed = competition.test_ids(folder)
     ids = list(dict.fromkeys(listed))
+    # A mount that hangs must not take the whole budget: sizes that are not read in time are guessed.
     limit = min(_LONGEST_LOOK, options.budget / 4)
     sizes, unreadable = image_sizes(competition, folder, ids, limit=limit)
     paths = {image: competition.image_path(folder, image, "test") for image in sizes}

@@ -87,6 +87,7 @@ def _python_fits(python: str, abi: str) -> bool:
     match = re.fullmatch(r"(cp|py)(\d)(\d*)", python)
     if match is None or int(match[2]) != sys.version_info[0]:
         return False
+    # "py3" names no minor version and fits any 3.x; "py310" fits 3.10 and later.
     minor = int(match[3]) if match[3] else 0
     if match[1] == "cp" and abi != "abi3" and minor != sys.version_info[1]:
         return False

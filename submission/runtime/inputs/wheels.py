@@ -106,6 +106,8 @@ def choose(manifests: Iterable[Manifest], roots: Iterable[str]) -> tuple[list[Ch
 
 
 def _choose_one(name: str, entries: list[Entry]) -> Choice:
+    # In this order: the image's own; the same module under another name; a copy that is good enough; our
+    # wheel.
     installed = installed_version(name)
     if is_protected(name):
         if installed is None:
@@ -172,6 +174,7 @@ def canonical_name(entry: Entry) -> str:
         and parts[1].replace("_", "-") == entry.wheel.version.replace("_", "-")
     ):
         return shipped
+    # ["py2-none-any", "py3-none-any"] -> "py2.py3", "none", "any"
     pythons, abis, platforms = zip(*(tag.split("-", 2) for tag in entry.wheel.tags), strict=True)
     compressed = "-".join(".".join(dict.fromkeys(items)) for items in (pythons, abis, platforms))
     name = re.sub(r"[-_.]+", "_", entry.wheel.name)
