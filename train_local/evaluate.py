@@ -50,6 +50,7 @@ def member_of(run: Run, prepared: Prepared, *, sha256: str, size: int) -> Member
         size: bytes of the weights file.
     """
     network, inference = run.recipe.network.as_dict(), run.recipe.inference_dict()
+    # {0.5} is one size; {0.4, 0.5} are two; {None} and {None, 0.5} have an image of unknown size.
     seen = {prepared.images[image_id].pixel_size for image_id in prepared.fold(run.fold).train}
     if prepared.kind == "semantic" and "size" not in inference and len(seen) == 1 and None not in seen:
         inference.setdefault("pixel_size", seen.pop())

@@ -29,6 +29,8 @@ class Log:
 
     def __init__(self, folder: Path, *, step: int) -> None:
         self._path = folder / NAME
+        # Killed at step 317 after the checkpoint of step 300: the lines of 310 are removed, since the run
+        # goes on from 300 and writes them again.
         kept = [entry for entry in read_json_lines(self._path) if entry["step"] <= step]
         write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)

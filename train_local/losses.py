@@ -59,6 +59,7 @@ def _auxiliary_bce(logits: Logits, target_N1HW: Tensor) -> Tensor:
             where="losses",
             fix="leave it out, or choose a network with auxiliary heads such as segformer-b2-mixupsample",
         )
+    # Float32 here too; `_main` says why.
     terms = [
         F.binary_cross_entropy_with_logits(logit_N1HW.float(), target_N1HW[..., ::stride, ::stride])
         for logit_N1HW, stride in logits.auxiliary.values()
@@ -151,6 +152,8 @@ def weighted(weights: Mapping[str, float], terms: Mapping[str, Tensor]) -> dict[
     Raises:
         KitError: a weight belongs to no loss of this detector.
     """
+    # "s0.loss_mask0_w0.5" -> "s0.loss_mask", "loss_rpn_cls" stays. The terms keep their full names in the
+    # result, which become those of the log.
     plain = {name: _NETWORK.sub("", name) for name in terms}
     unknown = [key for key in weights if not any(name.endswith(key) for name in plain.values())]
     if unknown:

@@ -70,6 +70,8 @@ def plan_runs(
     """
     planned: dict[str, PlannedRun] = {}
 
+    # Depth first: a stage is added before the recipe that starts from it. Two recipes may share a stage; the
+    # name of its run is there already when the second one adds it.
     def add(recipe: Recipe) -> None:
         if recipe.earlier_stage is not None:
             add(recipe.earlier_stage)
@@ -90,6 +92,8 @@ def show_plan(planned: Sequence[PlannedRun], prepared: Prepared, root: Path, pub
     for item in planned:
         stage, fold = item.recipe.earlier_stage, prepared.fold(item.fold)
         source = stage.name if stage is not None else item.recipe.pretrained or "random weights"
+        # Before its earlier stage is trained a run has no identity: the hash of its initial weights is
+        # missing.
         try:
             run, _ = item.ready(prepared, root, published=published)
         except KitError as error:

@@ -25,6 +25,7 @@ class OneOf(Operation):
     choices: tuple[AnyOperation, ...]
 
     def _do(self, image: tv_tensors.Image, masks: tv_tensors.Mask, random: np.random.Generator) -> Pair:
+        # numpy wants probabilities that sum to 1.
         weights = np.array([choice.p for choice in self.choices], np.float64)
         drawn = int(random.choice(len(weights), p=weights / weights.sum()))
         return self.choices[drawn](image, masks, random)

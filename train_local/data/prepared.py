@@ -98,6 +98,8 @@ class Prepared:
     @property
     def identity(self) -> str:
         """Hash of all that training sees of it: images, truth and folds, wherever the folder lies."""
+        # Not in it: where the folders lie, the seed and name of the split (the folds say what came of them),
+        # and the resolutions of the arrays, which a recipe's `data.scale` names.
         return sha256_json(
             {
                 "competition": self.competition,

@@ -60,6 +60,7 @@ def make_sample(source: Path, out: Path) -> None:
     Raises:
         KitError: a source folder is missing or its files differ from their checksums.
     """
+    # Sources are checked before anything is written: a changed source image would give a changed sample.
     for name, (folder, make) in _MAKERS.items():
         if not (source / folder).is_dir():
             raise KitError(

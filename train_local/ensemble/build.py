@@ -73,6 +73,8 @@ def order_by_cost(runs: Sequence[FinishedRun]) -> list[RecipeView]:
     for run in runs:
         for rank, view in enumerate(run.files):
             seconds = [other.seconds_per_megapixel[view] for other in runs if other.recipe == run.recipe]
+            # Rank first: the second view of a cheap network comes after the first view of an expensive one. A
+            # second network brings more than a second view of the same.
             cost[RecipeView(run.recipe, view)] = (rank, max(seconds), run.recipe)
     return sorted(cost, key=lambda item: cost[item])
 
@@ -112,6 +114,7 @@ def _judged(trial: Trial, passes: Sequence[TrialPass]) -> list[calibrations.Judg
     """
     truth = {key: value for key, value in trial.truth.items() if isinstance(value, Instances)}
     ious = trial.prepared.source.format.metric.iou
+    # The views of a member come one after another in the rungs; here they are brought together.
     by_member: dict[str, list[TrialPass]] = {}
     for item in passes:
         by_member.setdefault(item.run.member.name, []).append(item)

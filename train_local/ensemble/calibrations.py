@@ -90,6 +90,8 @@ def choices(judged: Sequence[Judged]) -> dict[str, dict[str, dict[str, Any]]]:
                 others = [
                     other for other in judged if other.recipe == item.recipe and other.member != item.member
                 ]
+                # With folds 0, 1 and 2, the calibration of fold 0's member is fitted on what the members of
+                # folds 1 and 2 detected in the images that they did not train on.
                 if others:
                     scores = np.concatenate([other.scores for other in others])
                     hits = np.concatenate([other.hits for other in others])

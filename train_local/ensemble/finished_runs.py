@@ -67,6 +67,8 @@ def find_finished_runs(prepared: Prepared, runs: Path) -> list[FinishedRun]:
 
 def _read(folder: Path, weights: Path, record: dict[str, Any]) -> FinishedRun:
     oof = read_json(folder / "oof" / "oof.json")
+    # A training that went on after its predictions were stored has new weights and old predictions until its
+    # process has predicted again.
     if oof["weights"] != record["sha256"]:
         raise KitError(
             "out-of-fold predictions were made by other weights",

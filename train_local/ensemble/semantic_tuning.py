@@ -146,6 +146,7 @@ def organ_thresholds(curves: Curves, infos: Mapping[str, ImageInfo], common: flo
     for organ in sorted({infos[image_id].organ for image_id in curves}):
         images = [image_id for image_id in curves if infos[image_id].organ == organ]
         of_organ = look(organ, images, common)
+        # With one source only, "HPA/lung" would say the same as "lung".
         sources = sorted({infos[image_id].source for image_id in images})
         for source in sources if len(sources) > 1 else []:
             of_source = [image_id for image_id in images if infos[image_id].source == source]

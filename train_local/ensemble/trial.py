@@ -82,6 +82,7 @@ class Trial:
 
     def __init__(self, prepared: Prepared, runs: Sequence[FinishedRun]) -> None:
         self.prepared = prepared
+        # With all folds trained these are all labelled images; with fold 0 only, those that fold 0 held out.
         ids = sorted({image_id for run in runs for of_view in run.files.values() for image_id in of_view})
         self.truth = LabelledData(prepared.source, prepared.data).truth(ids)
         self.infos = {image_id: prepared.images[image_id].info for image_id in ids}
@@ -96,6 +97,8 @@ class Trial:
             weights: one for each pass.
             settings: of the rung, as `ensemble.json` has them.
         """
+        # As the worker and the supervisor do on Kaggle: the stored result of each pass, with its weight and
+        # its member, in the order of the passes. Of a held-out image only the passes of one fold are there.
         results = {
             image_id: [
                 PassResult(file=path, weight=weights[position], member=passes[position].run.member)

@@ -110,6 +110,7 @@ class Recipe(Checked, ABC):
     def _check_views(self) -> None:
         if not self.views:
             raise KitError(f"recipe {self.name!r} has no views", fix='give at least ("identity",)')
+        # A semantic pass may average a set of views, "identity+hflip". An instance pass has a single view.
         for view in self.views:
             (views.get_set if self.kind == "semantic" else views.get)(view)
 

@@ -80,6 +80,7 @@ def get(name: str) -> Recipe:
     entry = _entry(name)
     module = importlib.import_module(f"train_local.recipes.{entry.module}")
     recipe: Recipe = getattr(module, entry.function)()
+    # The list was made without running the file; here it is held against what the function really makes.
     if (recipe.name, recipe.competition) != (name, entry.competition):
         raise KitError(
             f"{entry.function} makes recipe {recipe.name!r} for {recipe.competition}, "
@@ -104,6 +105,8 @@ def suits(recipe: Recipe, competition: str, kind: str) -> bool:
     """
     if recipe.competition == competition:
         return True
+    # "body" has no recipe, so the U-Net of the kidney may train on it. Once a recipe says COMPETITION =
+    # "body", that one is offered and the others are not.
     made_for_it = any(competition_of(name) == competition for name in names())
     return not made_for_it and recipe.kind == kind
 
