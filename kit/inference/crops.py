@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from kit.inference import views
-from kit.masks.boxes import spans
+from kit.masks.spans import spans
 
 Bools = NDArray[np.bool_]
 Integers = NDArray[np.int64]

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.masks import boxes
 from kit.masks.counts import Integers, compress, expand, places
 
 
@@ -42,14 +41,6 @@ class MaskSet:
     def areas(self) -> Integers:
         """Return the number of foreground pixels of every mask, (count,)."""
         return np.bincount(self.of, self.ends - self.starts, self.count).astype(np.int64)
-
-    def boxes(self, height: int) -> Integers:
-        """Return the box of every mask in an image of `height` rows, (count, 4) as in `kit.masks.boxes`."""
-        found = np.zeros((self.count, 4), np.int64)
-        if len(self.of):
-            first = np.flatnonzero(np.diff(self.of, prepend=-1))
-            found[self.of[first]] = boxes.of_runs(self.starts, self.ends, first, height)
-        return found
 
     def take(self, masks: Integers) -> MaskSet:
         """Return the masks at ascending positions, numbered from 0 again."""

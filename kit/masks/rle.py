@@ -18,14 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.errors import KitError
-from kit.masks import boxes
 from kit.masks.encoder import BLOCK, Mask, RunLengthEncoder, Runs, encode_columns
 
 __all__ = [
     "RunLengthEncoder",
     "Runs",
     "area",
-    "bounding_box",
     "decode",
     "decode_window",
     "empty",
@@ -152,15 +150,6 @@ def intersection(runs_a: Runs, runs_b: Runs) -> int:
 
     ends_a = runs_a[:, 0] + runs_a[:, 1]
     return int((pixels_below(ends_a) - pixels_below(runs_a[:, 0])).sum())
-
-
-def bounding_box(runs: Runs, height: int) -> tuple[int, int, int, int]:
-    """Return x0, y0, x1, y1 of the foreground, far ends exclusive; zeros for an empty mask."""
-    if len(runs) == 0:
-        return 0, 0, 0, 0
-    box = boxes.of_runs(runs[:, 0], runs[:, 0] + runs[:, 1], np.zeros(1, np.int64), height)
-    x0, y0, x1, y1 = box[0].tolist()
-    return x0, y0, x1, y1
 
 
 def union(masks: Iterable[Runs]) -> Runs:

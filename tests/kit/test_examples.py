@@ -11,7 +11,7 @@ import kit
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(kit.__path__, "kit.")
-    if module.name.startswith(("kit.images.", "kit.masks.", "kit.inference."))
+    if module.name.startswith(("kit.images.", "kit.masks.", "kit.inference.", "kit.local.masks."))
 )
 
 

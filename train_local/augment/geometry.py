@@ -11,7 +11,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from kit.masks.boxes import of_masks
+from kit.local.masks.boxes import of_masks
 from kit.typed_json import Fraction, above, at_least
 from train_local.augment.operation import Operation, Pair
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.errors import KitError
+from kit.local.masks import boxes
 from kit.masks import coco, rle
 from kit.predictions import Instances
 
@@ -39,9 +40,8 @@ def annotations_of(tile_id: str, truth: Instances) -> list[dict[str, Any]]:
             raise KitError(
                 f"instance {number} of tile {tile_id} has no pixels", fix="remove this polygon from the truth"
             )
-        # `rle.bounding_box` has exclusive far ends, so the difference is COCO's width with both border
-        # pixels.
-        x0, y0, x1, y1 = rle.bounding_box(runs, truth.height)
+        # Far ends are exclusive, so the difference is COCO's width with both border pixels.
+        x0, y0, x1, y1 = boxes.of_runs(runs, truth.height)
         entries.append(
             {
                 "image_id": tile_id,

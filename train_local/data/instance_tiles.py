@@ -17,7 +17,7 @@ from kit.artefacts import read_json
 from kit.errors import KitError
 from kit.images.slide import open_slide
 from kit.inference.resize import resize_image, resize_mask
-from kit.masks import boxes
+from kit.local.masks import boxes
 from kit.models.detections import InstanceTarget
 from train_local.data import coco
 from train_local.data.prepared import Prepared

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kit.local.masks import boxes
 from kit.masks import mask_set
 from kit.masks.mask_set import MaskSet
 
@@ -71,7 +72,12 @@ def overlaps(
         KitError: a mask is damaged or of another size.
     """
     a, b = _split(mask_set.decode([*masks_a, *masks_b], height, width), len(masks_a))
-    areas_a, areas_b, boxes_a, boxes_b = a.areas(), b.areas(), a.boxes(height), b.boxes(height)
+    areas_a, areas_b, boxes_a, boxes_b = (
+        a.areas(),
+        b.areas(),
+        boxes.of_set(a, height),
+        boxes.of_set(b, height),
+    )
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     step = max(1, _PAIRS // max(1, b.count))
     for first in range(0, a.count, step):

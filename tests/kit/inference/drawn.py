@@ -3,6 +3,7 @@
 import numpy as np
 
 from kit.inference.store import CodedDetections
+from kit.local.masks.boxes import of_runs
 from kit.masks import coco, rle
 
 
@@ -16,7 +17,7 @@ def rectangle(size, corners):
 
 def detections(size, found):
     """Of (score, mask) pairs; each box is its mask's."""
-    boxes = [rle.bounding_box(rle.encode(mask_HW), size[0]) for _, mask_HW in found]
+    boxes = [of_runs(rle.encode(mask_HW), size[0]) for _, mask_HW in found]
     scores = np.array([score for score, _ in found], np.float64)
     masks = [coco.encode(mask_HW) for _, mask_HW in found]
     return CodedDetections(*size, np.array(boxes, np.float64).reshape(-1, 4), scores, masks)

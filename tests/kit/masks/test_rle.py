@@ -93,26 +93,6 @@ def test_intersection_counts_shared_pixels(pair):
     assert rle.intersection(rle.encode(a_HW), rle.encode(b_HW)) == np.count_nonzero(a_HW & b_HW)
 
 
-@given(masks)
-def test_the_bounding_box_holds_all_foreground_and_is_tight_in_columns(mask_HW):
-    x0, y0, x1, y1 = rle.bounding_box(rle.encode(mask_HW), len(mask_HW))
-    outside_HW = mask_HW.copy()
-    outside_HW[y0:y1, x0:x1] = False
-    assert not outside_HW.any()
-    columns = np.flatnonzero(mask_HW.any(axis=0))
-    assert (x0, x1) == ((columns[0], columns[-1] + 1) if len(columns) else (0, 0))
-
-
-@given(masks, st.data())
-def test_the_bounding_box_of_one_run_is_that_of_its_pixels(mask_HW, data):
-    height, width = mask_HW.shape
-    start = data.draw(st.integers(0, height * width - 1))
-    length = data.draw(st.integers(1, height * width - start))
-    rows, columns = np.nonzero(rle.decode(np.array([[start, length]]), height, width))
-    box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    assert rle.bounding_box(np.array([[start, length]]), height) == box
-
-
 @given(st.integers(1, 6), st.integers(1, 6), st.data())
 def test_the_union_holds_the_pixels_of_all_masks(height, width, data):
     masks_HW = data.draw(st.lists(hnp.arrays(bool, (height, width)), max_size=5))

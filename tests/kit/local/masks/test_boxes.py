@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kit.masks import boxes, coco, mask_set, rle
+from kit.local.masks import boxes
+from kit.masks import coco, mask_set, rle
 
 
 def box_of(mask_HW):
@@ -21,26 +22,13 @@ def test_boxes_of_pixels_hold_all_foreground_and_no_more(masks_NHW):
 
 def test_no_mask_has_no_box():
     assert boxes.of_masks(np.zeros((0, 4, 5), bool)).shape == (0, 4)
-    assert mask_set.decode([], 4, 5).boxes(4).shape == (0, 4)
+    assert boxes.of_set(mask_set.decode([], 4, 5), 4).shape == (0, 4)
 
 
 @given(st.integers(1, 8), st.integers(1, 8), st.data())
-def test_boxes_of_runs_are_those_of_pixels_unless_a_run_goes_on_in_the_next_column(height, width, data):
+def test_boxes_of_runs_are_those_of_pixels(height, width, data):
     masks_NHW = np.array(data.draw(st.lists(hnp.arrays(bool, (height, width)), min_size=1, max_size=5)))
-    found = mask_set.decode([coco.encode(mask_HW) for mask_HW in masks_NHW], height, width).boxes(height)
-    for box, mask_HW in zip(found.tolist(), masks_NHW, strict=True):
-        assert box == list(rle.bounding_box(rle.encode(mask_HW), height))
-        # Such a run covers the last pixel of one column and the first of the next: all rows.
+    together = mask_set.decode([coco.encode(mask_HW) for mask_HW in masks_NHW], height, width)
+    for box, mask_HW in zip(boxes.of_set(together, height).tolist(), masks_NHW, strict=True):
+        assert box == list(boxes.of_runs(rle.encode(mask_HW), height))
         assert box == box_of(mask_HW)
-
-
-def test_examples_of_the_documentation():
-    def of_one(start, end):
-        return boxes.of_runs(np.array([start]), np.array([end]), np.array([0]), 10).tolist()
-
-    assert of_one(12, 15) == [[1, 2, 2, 5]]
-    assert of_one(18, 22) == [[1, 0, 3, 10]]
-    assert boxes.spans(np.array([[False, True, False, True, False], [False] * 5])).tolist() == [
-        [1, 4],
-        [0, 0],
-    ]
