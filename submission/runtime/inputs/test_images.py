@@ -15,6 +15,7 @@ from kit.images.info import ImageInfo
 from kit.manifest import Manifest
 from kit.manifest import from_dict as manifest_from
 from submission.runtime.inputs.mounts import find_competition
+from submission.runtime.options import Options
 from submission.runtime.result.submission_file import NAME, Submission, guess_sizes, image_sizes
 from submission.runtime.script.script import Script
 
@@ -28,29 +29,6 @@ _LONGEST_LOOK = 120.0
 _PLAUSIBLE = (1 / 64, 8.0)
 """Smallest and largest ratio of the training's pixel size to an image's. Beyond these, the competition's
 table is wrong, and windows could fill the memory."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """The command line.
-
-    Attributes:
-        input: folder like /kaggle/input.
-        output: folder for submission.csv and report.json.
-        budget: seconds from process start until the process has ended.
-        device: "auto", "cpu" or "cuda".
-        workers: number of processes; None: one per GPU or core.
-        batch_size: replaces the ensemble's; None: as tuned.
-        stall: seconds without a sign of life after which a worker counts as stuck.
-    """
-
-    input: Path
-    output: Path
-    budget: float
-    device: str
-    workers: int | None
-    batch_size: int | None
-    stall: float
 
 
 def embedded(script: Script) -> tuple[Ensemble, list[Manifest]]:

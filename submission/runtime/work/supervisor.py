@@ -24,7 +24,8 @@ from pathlib import Path
 from kit.errors import KitError
 from submission.runtime.inputs.install import offline_environment
 from submission.runtime.inputs.preparation import Preparation, make_plan
-from submission.runtime.inputs.test_images import Data, Options, embedded, find_data
+from submission.runtime.inputs.test_images import Data, embedded, find_data
+from submission.runtime.options import Options
 from submission.runtime.plan.changes import Decision, LeaveOut
 from submission.runtime.plan.costs import reserve_seconds
 from submission.runtime.plan.ladder import Ladder, chosen_policy
@@ -165,8 +166,8 @@ class Supervisor:
     def _replace_stalled(self) -> None:
         """Replace silent workers. Another worker tries a pass that hung once more, with a batch of one."""
         # First the task fails, then the worker goes: the task is queued again before a new worker can ask.
-        for worker in self.workers.stalled(self.options.stall):
-            self.replies.fail(worker, "stall", wording.silent(self.options.stall))
+        for worker in self.workers.stalled(self.options.longest_silence):
+            self.replies.fail(worker, "stall", wording.silent(self.options.longest_silence))
             self.workers.replace(worker)
 
     def _give_out_tasks(self) -> None:
