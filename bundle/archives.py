@@ -31,16 +31,16 @@ _BESIDE_WEIGHTS = 2
 def place_wheel(file: str, tags: Sequence[str]) -> str:
     """Return a wheel's path in the dataset.
 
-    A wheel that fits one Python only goes into that Python's archive, every other one into a common archive:
-
-        cp313-cp313-manylinux_2_28_x86_64   wheels-cp313.zip
-        cp310-abi3-manylinux_2_17_x86_64    wheels-common.zip   (Python 3.10 and later)
-        py3-none-any                        wheels-common.zip
+    A wheel that fits one Python only goes into that Python's archive, every other one into a common archive.
 
     Args:
         file: the wheel's name.
         tags: its compatibility tags, expanded.
     """
+    # The second part of a tag, the ABI, says whether a wheel fits one Python only:
+    #     cp313-cp313-manylinux_2_28_x86_64   wheels-cp313.zip
+    #     cp310-abi3-manylinux_2_17_x86_64    wheels-common.zip, because it fits Python 3.10 and later
+    #     py3-none-any                        wheels-common.zip
     pythons = {tag.split("-")[0] for tag in tags if _PYTHON_TAG.fullmatch(tag.split("-")[1])}
     group = pythons.pop() if len(pythons) == 1 else "common"
     return f"wheels-{group}{ARCHIVE_SUFFIX}/{file}"
@@ -50,11 +50,7 @@ def place_weights(files: Sequence[str]) -> list[str]:
     """Return the paths of weights in the dataset, in the given order.
 
     Up to 48 files lie at the top. More files share archives, as small ones as the limit allows, so that an
-    interrupted upload repeats little:
-
-        16 files   16 files at the top
-        64 files   32 archives of 2 files
-       200 files   40 archives of 5 files
+    interrupted upload repeats little.
 
     Args:
         files: their names, all different.
@@ -62,5 +58,6 @@ def place_weights(files: Sequence[str]) -> list[str]:
     room = TOP_LEVEL_ENTRIES - _BESIDE_WEIGHTS
     if len(files) <= room:
         return list(files)
+    # Rounded up: 64 files give 32 archives of 2, 200 files give 40 archives of 5.
     each = -(-len(files) // room)
     return [f"weights-{number // each + 1:02d}{ARCHIVE_SUFFIX}/{file}" for number, file in enumerate(files)]

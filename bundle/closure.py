@@ -43,14 +43,6 @@ class Closure:
 def walk(roots: Sequence[str], target: Target, fetch: Fetch) -> Closure:
     """Return the closure of some distributions on a target, with one `fetch` for each level of depth.
 
-    An example, for a target with Python 3.13 that brings its own numpy:
-
-        level 1   mmdet                        fetch mmdet; it needs scipy, numpy, tomli if Python < 3.11
-        level 2   scipy, numpy                 fetch scipy; numpy is left to the image, tomli is not needed
-        level 3   (numpy, asked for by scipy)  nothing to fetch: done
-
-    A name that was fetched before is looked at again only if somebody asks for a new extra of it.
-
     Args:
         roots: normalised names to start from.
         target: whose markers count; it also says what is never shipped.
@@ -60,6 +52,10 @@ def walk(roots: Sequence[str], target: Target, fetch: Fetch) -> Closure:
         KitError: a wheel does not accept the pinned version of another one, or the image's version of torch
             or numpy; or what `fetch` raises.
     """
+    # An example, for a target with Python 3.13 that brings its own numpy:
+    #     level 1   mmdet         fetch mmdet; it needs scipy, numpy and, if Python < 3.11, tomli
+    #     level 2   scipy, numpy  fetch scipy; numpy is left to the image; tomli is not needed on 3.13
+    #     level 3   numpy         asked for by scipy: left to the image; nothing to fetch, so the walk ends
     closure = Closure(target=target)
     environment = target.environment()
     extras: dict[str, set[str]] = {}

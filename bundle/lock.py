@@ -1,14 +1,8 @@
 """`python -m bundle lock`: pin every distribution for every Python we support, with hashes.
 
 pip-compile resolves only for the Python that runs it, so it runs once under each Python, oldest first. Each
-result is the starting point of the next one, because pip-compile keeps a pin wherever it can:
-
-    Python 3.11   from requirements.in     six minutes    numpy==2.4.0, tomli==2.5.0, ...
-    Python 3.12   from those pins          half a minute  numpy==2.4.0 kept, tomli dropped
-    Python 3.13   from those pins          half a minute  the same, if a wheel for 3.13 exists
-
-So the Pythons differ only where they must. Each result is kept under `build/lock` with a JSON that says what
-it was made from, and a killed run goes on where it stopped.
+result is the starting point of the next one, so that the Pythons differ only where they must. Each result is
+kept under `build/lock` with a JSON that says what it was made from; a killed run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -79,6 +73,10 @@ def lock(
     present = lockfile.load(out) if out.exists() and not upgrade else []
     work = work.resolve()  # pip-compile runs in folders below it
     compilers = {python: _environment(python, work) for python in pythons}
+    # pip-compile keeps a pin of its starting point wherever it can:
+    #     Python 3.11   from the present lock   six minutes     numpy==2.4.0, tomli==2.5.0, ...
+    #     Python 3.12   from the pins above     half a minute   keeps numpy==2.4.0, drops tomli
+    #     Python 3.13   from the pins above     half a minute   numpy==2.5.0 if 2.4.0 has no wheel for it
     parts: dict[str, list[lockfile.Pin]] = {}
     for python in pythons:
         seed = list(lockfile.select(present, marker_environment(python), where=out).values())

@@ -1,11 +1,7 @@
 """Check that a file is a complete safetensors file, from its header and its size, without torch.
 
-    bytes 0 to 7     N, the length of the header, little-endian
-    then N bytes     {"x": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "y": ...} in JSON
-    then the tensors x in bytes 0 to 23, y from byte 24 on
-
-A loader trusts these offsets. So this module checks that there are no gaps and overlaps, that nothing lies
-behind the end, and that each size follows from dtype and shape (F32, 2 x 3: 24 bytes).
+A loader trusts the header's offsets. So this module checks that there are no gaps and overlaps, that nothing
+lies behind the end, and that each size follows from dtype and shape.
 """
 
 from __future__ import annotations
@@ -17,6 +13,9 @@ from typing import Any
 
 from kit.errors import KitError
 
+# bytes 0 to 7   N, the length of the header, little-endian
+# N bytes        JSON: {"x": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "y": ...}
+# the tensors    x in bytes 0 to 23 (2 x 3 numbers of 32 bits), y from byte 24 on
 _LENGTH_BYTES = 8
 _LARGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""

@@ -64,11 +64,10 @@ def closure_for(
 
 
 def _likely(roots: Sequence[str], pins: Mapping[str, Pin], target: Target) -> list[str]:
-    """Return the names that the roots lead to by the lock's "via" notes: a guess that saves calls of pip.
-
-    "scipy==1.17.1  # via mmdet" says that mmdet needs scipy. The notes are made for readers: they leave out
-    markers and extras.
-    """
+    """Return the names that the roots lead to by the lock's "via" notes: a guess that saves calls of pip."""
+    # "scipy==1.17.1  # via mmdet" says that mmdet needs scipy. The notes are made for readers: they leave out
+    # markers and extras. Turn them around: {"mmdet": {"scipy", "pycocotools"}}, and follow them from the
+    # roots.
     needs: dict[str, set[str]] = {}
     for pin in pins.values():
         for reason in pin.via:
@@ -86,7 +85,7 @@ def combine(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Shipped]
     """Return one list of the wheels for all targets. A wheel for several targets is in it once.
 
     A root that must be exact accepts only its own version. Any other distribution accepts the versions that
-    all wheels that need it accept, on all targets: ">=1.2" of one and "<2" of another give ">=1.2,<2".
+    all wheels that need it accept, on all targets.
     """
     exact = {root.name for root in roots if root.exact}
     wheels: dict[str, WheelInfo] = {}
@@ -95,7 +94,8 @@ def combine(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Shipped]
     for closure in closures:
         for name, info in closure.wheels.items():
             # Wheels are told apart by file: cp311, cp312 and cp313 have a scipy each, but share one timm.
-            # What a wheel accepts belongs to the distribution: all its wheels get the same.
+            # What is accepted belongs to the distribution, so all its wheels get the same: ">=1.2" of one
+            # target and "<2" of another give ">=1.2,<2".
             wheels[info.path.name] = info
             requires.setdefault(info.path.name, {})[closure.target.tag] = closure.requires[name]
             accepted[name] = accepted.get(name, SpecifierSet()) & closure.accepted[name]

@@ -128,11 +128,9 @@ def _place(source: Path, target: Path) -> None:
 
 
 def _unpack(path: Path, target: Path, archives: Archives) -> bool:
-    """Unpack an archive into the folder that Kaggle makes for it; False if it is no archive.
-
-    wheels.zip with tool-1.0+cu1.whl  ->  wheels/tool-1.0cu1.whl         ("unpacked")
-                                          wheels/wheels/tool-1.0cu1.whl  ("doubled")
-    """
+    """Unpack an archive into the folder that Kaggle makes for it; return False if it is no archive."""
+    # wheels.zip with tool-1.0+cu1.whl  ->  "unpacked": wheels/tool-1.0cu1.whl
+    #                                       "doubled":  wheels/wheels/tool-1.0cu1.whl
     folder = target.with_name(without_archive_ending(target.name))
     if archives == "doubled":
         folder /= folder.name

@@ -1,14 +1,5 @@
 """Runs a command as Kaggle would: without a network and with read-only input, as far as this machine allows.
 
-Three levels, one around the other; each is a program that starts the next one:
-
-    sh: ulimit -d ...      limits the memory of each process              if a limit is asked for
-    unshare --net --mount  a new network without any interface, and       if the machine allows namespaces
-                           a private list of mounts
-    sh: mount ... ro       makes input and script read-only there,        the same
-                           even for root
-    python script.py       the command itself
-
 If the machine does not allow namespaces, the command runs all the same and the result says what did not hold.
 """
 
@@ -117,6 +108,11 @@ def run(
     Returns:
         How the command ended, and what was enforced.
     """
+    # Three programs are put before the command; each sets one thing up and starts the next one:
+    #     sh -c "ulimit -d ..."   limits the memory of each process, if a limit is asked for
+    #     unshare --net --mount   gives a network without any interface, and a private list of mounts
+    #     sh -c "mount ... ro"    makes input and script read-only in this list, even for root
+    #     python script.py ...    the command itself
     works, reason = possible(cwd)
     missing = []
     if works:

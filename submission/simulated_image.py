@@ -115,14 +115,6 @@ def requirements(target: Target) -> list[str]:
 def constraints(lock: Path, target: Target) -> list[str]:
     """Return the lock's versions for what a target leaves open, so that the image is the same tomorrow.
 
-    For a target that says "torch 2.11.0, pillow unknown":
-
-        the lock has torch 2.11.0, pillow 13.0.0   ->  pillow==13.0.0
-        the lock has torch 2.12.0, pillow 13.0.0   ->  nothing
-
-    In the second case the lock is of another time than the image: versions that were chosen for torch 2.12
-    may not fit to torch 2.11.
-
     Args:
         lock: `requirements.lock`; it may be absent.
         target: the image.
@@ -134,6 +126,11 @@ def constraints(lock: Path, target: Target) -> list[str]:
         return []
     has = target.packages()
     locked = lockfile.select(lockfile.load(lock), target.environment(), where=lock)
+    # For a target that says "torch 2.11.0, pillow unknown":
+    #     the lock has torch 2.11.0, pillow 13.0.0   ->  pillow==13.0.0
+    #     the lock has torch 2.12.0, pillow 13.0.0   ->  nothing
+    # In the second case the lock is of another time than the image: versions that were chosen for torch 2.12
+    # may not fit torch 2.11.
     if any(has.get(name) not in {None, pin.version} for name, pin in locked.items()):
         return []
     return [f"{name}=={pin.version}" for name, pin in sorted(locked.items()) if has.get(name) is None]

@@ -107,10 +107,6 @@ def _with_via(pin: Pin, text: str) -> Pin:
 def merge(locks: Mapping[str, Sequence[Pin]]) -> list[Pin]:
     """Merge the pins for several Pythons: equal pins become one, and differing ones get a marker each.
 
-        Python 3.11   numpy==2.4.0                         numpy==2.4.0 ; python_version < "3.12"
-        Python 3.12   numpy==2.5.0   colorama==0.4.6   ->  numpy==2.5.0 ; python_version >= "3.12"
-        Python 3.13   numpy==2.5.0                         colorama==0.4.6 ; python_version == "3.12"
-
     A pin that holds on all Pythons gets no marker. A marker that a pin already has is kept:
     `(python_version < "3.12") and (sys_platform == "linux")`. Equal pins unite their hashes and their "via".
 
@@ -121,6 +117,10 @@ def merge(locks: Mapping[str, Sequence[Pin]]) -> list[Pin]:
         Pins sorted by name, then version, then marker.
     """
     pythons = sorted(locks, key=_minor)
+    #     Python 3.11   numpy==2.4.0                         numpy==2.4.0 ; python_version < "3.12"
+    #     Python 3.12   numpy==2.5.0   colorama==0.4.6   ->  numpy==2.5.0 ; python_version >= "3.12"
+    #     Python 3.13   numpy==2.5.0                         colorama==0.4.6 ; python_version == "3.12"
+    #
     # Group equal pins: (numpy, 2.5.0, "") -> {"3.12": pin, "3.13": pin}. The Pythons in a group give the
     # marker.
     holders: dict[tuple[str, str, str], dict[str, Pin]] = {}
@@ -147,16 +147,13 @@ def merge(locks: Mapping[str, Sequence[Pin]]) -> list[Pin]:
 
 
 def _marker_of(chosen: Sequence[str], pythons: Sequence[str]) -> str:
-    """Return the shortest marker that is true for `chosen` out of `pythons` (both oldest first).
-
-    Of 3.11, 3.12, 3.13 and 3.14:
-
-        all of them       ""
-        3.12              python_version == "3.12"
-        3.12, 3.13, 3.14  python_version >= "3.12"   the newest ones
-        3.11, 3.12        python_version < "3.13"    the oldest ones
-        3.11, 3.13        python_version == "3.11" or python_version == "3.13"
-    """
+    """Return the shortest marker that is true for `chosen` out of `pythons` (both oldest first)."""
+    # Of 3.11, 3.12, 3.13 and 3.14:
+    #     all of them         no marker
+    #     3.12                python_version == "3.12"
+    #     3.12, 3.13, 3.14    python_version >= "3.12", because these are the newest ones
+    #     3.11, 3.12          python_version < "3.13", because these are the oldest ones
+    #     3.11, 3.13          python_version == "3.11" or python_version == "3.13"
     if len(chosen) == len(pythons):
         return ""
     if len(chosen) == 1:

@@ -165,9 +165,6 @@ def check(found: Sequence[Found], site: Path) -> None:
 def unzip(wheels: Sequence[Path], site: Path) -> None:
     """Unpack wheels. Code in their `.data` folders goes where an installer puts it; scripts are dropped.
 
-        tool-1.0.data/purelib/tool/x.py  ->  tool/x.py
-        tool-1.0.data/scripts/tool       ->  dropped: nobody calls it
-
     Raises:
         KitError: a wheel cannot be unpacked.
     """
@@ -175,7 +172,8 @@ def unzip(wheels: Sequence[Path], site: Path) -> None:
         for wheel in wheels:
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(site)
-        # The layout of wheels: see "The .data directory" in the binary distribution format.
+        # tool-1.0.data/purelib/tool/x.py  ->  tool/x.py
+        # tool-1.0.data/scripts/tool       ->  dropped: nobody calls it
         for data in site.glob("*.data"):
             for scheme in ("purelib", "platlib"):
                 if (data / scheme).is_dir():

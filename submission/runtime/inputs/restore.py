@@ -1,12 +1,5 @@
 """Finds the bundle's files by content, because Kaggle changes names and places and may unpack archives.
 
-Three things can have happened to a wheel that was uploaded as "tool-1.0+cu1-py3-none-any.whl" in
-"wheels-common.zip"; one search finds it in all of them:
-
-    the archive was unpacked     wheels-common/tool-1.0cu1-py3-none-any.whl
-    at another depth             wheels-common/wheels-common/tool-1.0cu1-py3-none-any.whl
-    the archive is still packed  wheels-common.zip, and in it tool-1.0+cu1-py3-none-any.whl
-
 First the files that lie in the open and have the right size are hashed. If none fits, the files of that size
 inside archives are copied to scratch and hashed on the way. A file that cannot be found so is lost; the error
 names it, what was expected and what was found instead.
@@ -119,6 +112,10 @@ class Restorer:
         Raises:
             KitError: no file has its content, neither in the open nor in an archive.
         """
+        # Where a wheel can be that was uploaded as tool-1.0+cu1-py3-none-any.whl in wheels-common.zip:
+        #     archive unpacked    wheels-common/tool-1.0cu1-py3-none-any.whl
+        #     at another depth    wheels-common/wheels-common/tool-1.0cu1-py3-none-any.whl
+        #     still packed        wheels-common.zip, and in it tool-1.0+cu1-py3-none-any.whl
         name, plain = entry.name, plain_name(entry.name)
         # Likely files first: the same name, then a name that Kaggle may have made of it, then all others.
         in_the_open = sorted(

@@ -68,16 +68,13 @@ def python_tag(version: tuple[int, int] | None = None) -> str:
 
 
 def runs_here(tag: str) -> bool:
-    """Return whether a wheel's tag fits this interpreter and this machine.
-
-    A tag has three parts: Python, ABI, platform. On Python 3.13, x86_64, glibc 2.35:
-
-        cp313-cp313-manylinux_2_28_x86_64   yes: same Python, glibc is new enough
-        cp310-abi3-manylinux_2_17_x86_64    yes: the stable ABI of 3.10 holds in later versions
-        py3-none-any                        yes: no compiled code
-        cp312-cp312-manylinux_2_28_x86_64   no: compiled for another Python
-        cp313-cp313-manylinux_2_39_x86_64   no: needs a newer glibc
-    """
+    """Return whether a wheel's tag fits this interpreter and this machine."""
+    # A tag has three parts: Python, ABI, platform. On Python 3.13, x86_64, glibc 2.35:
+    #     cp313-cp313-manylinux_2_28_x86_64   yes: same Python, glibc is new enough
+    #     cp310-abi3-manylinux_2_17_x86_64    yes: the stable ABI of 3.10 holds in later versions
+    #     py3-none-any                        yes: no compiled code
+    #     cp312-cp312-manylinux_2_28_x86_64   no: compiled for another Python
+    #     cp313-cp313-manylinux_2_39_x86_64   no: needs a newer glibc
     python, _, rest = tag.partition("-")
     abi, _, where = rest.partition("-")
     return _python_fits(python, abi) and _platform_fits(where)

@@ -69,12 +69,6 @@ def installed_version(name: str, path: Sequence[str] | None = None) -> str | Non
 def choose(manifests: Iterable[Manifest], roots: Iterable[str]) -> tuple[list[Choice], dict[str, KitError]]:
     """Decide about everything that some distributions need, directly or through others.
 
-    For roots ["mmdet"] in an image that has scipy 1.17 and numpy, but not mmdet:
-
-        mmdet   not in the image: install its wheel, which needs scipy and numpy on this Python
-        scipy   the image's 1.17 is accepted: keep it; look at what it needs all the same
-        numpy   belongs to the image: keep it
-
     Args:
         manifests: of all datasets.
         roots: distributions that the networks need.
@@ -87,6 +81,10 @@ def choose(manifests: Iterable[Manifest], roots: Iterable[str]) -> tuple[list[Ch
         for entry in manifest.files:
             if entry.wheel is not None:
                 wheels.setdefault(normalise(entry.wheel.name), []).append(entry)
+    # For roots ["mmdet"] in an image that has scipy 1.17 and numpy, but not mmdet:
+    #     mmdet   not in the image: install its wheel, which needs scipy and numpy on this Python
+    #     scipy   the image's 1.17 is accepted: keep it, and decide about what it needs
+    #     numpy   belongs to the image: keep it
     choices: dict[str, Choice] = {}
     errors: dict[str, KitError] = {}
     waiting = [normalise(name) for name in roots]
