@@ -11,10 +11,10 @@ from kit.competitions.parsing import parse, read_toml
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
 
-__all__ = ["Made", "get", "names", "of"]
+__all__ = ["NamesCompetition", "get", "names", "of"]
 
 
-class Made(Protocol):
+class NamesCompetition(Protocol):
     """Anything that names the competition it was made for, such as an ensemble or prepared data."""
 
     @property
@@ -48,7 +48,7 @@ def get(name: str | Path) -> Competition:
     return _from_file(value, name)
 
 
-def of(made: Made) -> Competition:
+def of(made: NamesCompetition) -> Competition:
     """Return the competition something was made for; the TOML file itself is not needed.
 
     Raises:

@@ -51,7 +51,11 @@ def check(
     # Without groups the tiles of one slide might be on both sides of a fold, and every score of the training
     # would be too good: an error. Without an organ or pixel size the networks still run: an alarm.
     level: Literal["error", "alarm"] = "error" if grouped else "alarm"
-    fix = "folds need it" if grouped else "without it, settings for the usual pixel size and organ are used"
+    fix = (
+        "folds need it"
+        if grouped
+        else "without it, networks run with their default settings for pixel size and organ"
+    )
     try:
         table = reader.table(data, split)
     except KitError as error:

@@ -52,7 +52,7 @@ def write_submission(path: Path, columns: Sequence[str], rows: Iterable[Mapping[
     Raises:
         ValueError: a row has other columns.
     """
-    # Written to memory first: a wrong row must not leave half a file where a whole one was.
+    # Written to memory first: a wrong row must not leave a half-written file.
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
