@@ -40,8 +40,23 @@ def sessions():
             yield node
 
 
-def test_every_recipe_has_its_session():
-    assert constant("RECIPES") == {name: recipes.get(name).competition for name in recipes.names()}
+def test_every_recipe_has_its_session(tmp_path):
+    """The noxfile's constants, computed without any installed package, as nox's own environment has none."""
+    first = next(place for place, node in enumerate(STATEMENTS) if isinstance(node, ast.FunctionDef))
+    future, *lines = map(ast.unparse, STATEMENTS[1:first])
+    lines = [line for line in lines if not line.startswith(("import nox", "from uv", "nox.options"))]
+    script = [future, f"__file__ = {str(ROOT / 'noxfile.py')!r}", *lines, "print(RECIPES, DEMO)"]
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", "\n".join(script)],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    made = {name: recipes.get(name).competition for name in recipes.names()}
+    assert done.stdout == f"{made} {constant('DEMO')}\n"
+
+
+def test_the_demo_trains_one_recipe_for_each_competition():
+    for competition, recipe in constant("DEMO").items():
+        assert recipes.competition_of(recipe) == competition
 
 
 def test_every_competition_can_be_named():
