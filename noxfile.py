@@ -13,23 +13,22 @@ import shutil
 import sys
 import time
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 
 import nox
-from uv import find_uv_bin
+
+ROOT = Path(__file__).parent
+sys.path.append(str(ROOT))
+# nox runs in an interpreter of its own, without our dependencies. These two modules need none of them.
+from kit.local.uv import find_uv  # noqa: E402
+from train_local.recipes import registry  # noqa: E402
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests", "lint"]
 
-ROOT = Path(__file__).parent
-# Recipes' names are read from their files' text: nox's own environment has neither torch nor numpy.
-sys.path.insert(0, str(ROOT))
-from train_local import recipes  # noqa: E402 - the path has to be there first
-
 WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "build"))
 SAMPLE = ROOT / "sample"
-RECIPES = {name: recipes.competition_of(name) for name in recipes.names()}
-COMPETITIONS = ("body", "kidney", "vasculature")
 DEMO = {"kidney": "unet-regnety16", "vasculature": "detectors-r50"}
 """Competition -> the recipe whose tiny form the demo trains; other recipes do not make it longer."""
 OWN_WHEELS = ("mmcv", "cbnetv2", "vit-adapter")
@@ -92,7 +91,7 @@ def _own_wheels_identity() -> str:
 
 def _uv(session: nox.Session, *arguments: str) -> None:
     # VIRTUAL_ENV of the shell that started nox is none of uv's business here.
-    session.run(find_uv_bin(), *arguments, external=True, env={"VIRTUAL_ENV": None, "UV_NO_PROGRESS": "1"})
+    session.run(find_uv(), *arguments, external=True, env={"VIRTUAL_ENV": None, "UV_NO_PROGRESS": "1"})
 
 
 def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
@@ -113,9 +112,9 @@ def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
 def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
     """Competitions named first after `--` (all prepared ones when none is), and the other arguments."""
     prepared = sorted(path.parent.name for path in WORK.glob("*/prepared.json"))
-    known = {*COMPETITIONS, *prepared}
-    names = [argument for argument in session.posargs if argument in known] or prepared
-    others = [argument for argument in session.posargs if argument not in known]
+    # "kidney body --tiny x" -> ["kidney", "body"], ["--tiny", "x"]: names end where the options begin.
+    named = list(takewhile(lambda argument: not argument.startswith("-"), session.posargs))
+    names, others = named or prepared, session.posargs[len(named) :]
     if not names:
         session.error("no competition is prepared yet: run `nox -s prepare -- COMPETITION --data DIR` first")
     return names, others
@@ -143,21 +142,8 @@ def demo(session: nox.Session) -> None:
         data, work, runs, dist = SAMPLE / name, WORK / "demo" / name, RUNS / "demo" / name, DIST / name
         plan, datasets, script = dist / "ensemble.json", dist / "bundle", dist / "predict.py"
         run(session, "-m", "train_local", "prepare", name, "--data", data, "--out", work)
-        run(
-            session,
-            "-m",
-            "train_local",
-            "train-all",
-            "--prepared",
-            work,
-            "--out",
-            runs,
-            "--tiny",
-            "--only",
-            f"{recipe}-tiny",
-            "--jobs",
-            "2",
-        )
+        how = ("--prepared", work, "--out", runs, "--tiny", "--jobs", "2", "--only", f"{recipe}-tiny")
+        run(session, "-m", "train_local", "train-all", *how)
         run(session, "-m", "train_local", "ensemble", "--prepared", work, "--runs", runs, "--out", plan)
         run(session, "-m", "bundle", "build", "--ensemble", plan, "--out", datasets)
         run(session, "-m", "submission", "render", "--ensemble", plan, "--bundle", datasets, "--out", script)
@@ -206,9 +192,8 @@ def score(session: nox.Session, name: str) -> None:
 def prepare(session: nox.Session) -> None:
     """`-- COMPETITION --data DIR`: check the competition's files, build folds, training images, COCO."""
     first = session.posargs[0] if session.posargs else ""
-    if first not in COMPETITIONS and not first.endswith(".toml"):
-        names = "|".join([*COMPETITIONS, "FILE.toml"])
-        session.error(f"say which competition: nox -s prepare -- {{{names}}} --data DIR")
+    if not first or first.startswith("-"):
+        session.error("say which competition: nox -s prepare -- COMPETITION|FILE.toml --data DIR")
     name = name_of(first)
     run(session, "-m", "train_local", "prepare", *with_defaults(session.posargs, out=WORK / name))
 
@@ -233,8 +218,8 @@ def _train_session(recipe: str, name: str) -> None:
     )
 
 
-for _recipe, _competition in RECIPES.items():
-    _train_session(_recipe, _competition)
+for _recipe in registry.names():
+    _train_session(_recipe, registry.competition_of(_recipe))
 
 
 @nox.session

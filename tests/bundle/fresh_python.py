@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
-from uv import find_uv_bin
 
 from bundle import wheelinfo
 from kit.local.lockfile import load, render, select
 from kit.local.targets import marker_environment
+from kit.local.uv import find_uv
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +25,7 @@ def uv(*arguments):
         environment["PYENV_VERSION"] = ":".join(versions.stdout.split())
     environment["UV_PYTHON_DOWNLOADS"] = "never"
     return subprocess.run(
-        [find_uv_bin(), *map(str, arguments)], capture_output=True, text=True, check=False, env=environment
+        [find_uv(), *map(str, arguments)], capture_output=True, text=True, check=False, env=environment
     )
 
 
