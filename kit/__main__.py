@@ -60,6 +60,7 @@ def _inspect(options: Options) -> tuple[LabelledData, list[str], Report, dict[st
     competition = competitions.get(options.competition)
     labelled = LabelledData(competition, options.data)
     ids = _ids(labelled, options.submission, options.split)
+    # One LabelledData for both: what is decoded here for the comparison is not decoded again for the score.
     sizes, expected = _sizes(competition, options.data, ids), labelled.plausibility()
     checked = submission_files.inspect(competition, options.submission, ids, sizes, expected)
     return labelled, ids, *checked
@@ -71,6 +72,8 @@ def _ids(labelled: LabelledData, submission: Path, split: str) -> list[str]:
     report = Report(str(data))
     competition.check_folder(report, data)
     report.require_ok()
+    # Public test images are often copies of training images. An id of both parts is taken for one to predict;
+    # with `--split train` the file has to cover the training images all the same.
     if split == "auto":
         first = _first_id(submission, competition.columns[0])
         in_train = is_file(competition.image_path(data, first, "train"))
@@ -126,6 +129,7 @@ def _coco(
     true = {key: mask for key, mask in truth.items() if isinstance(mask, Instances)}
     if not true:
         return None
+    # Imported here, since only instance competitions need faster-coco-eval.
     from kit.local.metrics.coco_map import coco_map
 
     return asdict(

@@ -15,15 +15,14 @@ from numpy.typing import NDArray
 class SemanticMask:
     """One foreground mask as run lengths over column-major (top to bottom, then left to right) pixels.
 
-        . . #      pixel numbers   0 2 4      runs [[1, 1], [4, 2]]: 1 pixel from 1 on, 2 pixels from 4 on
-        # . #                      1 3 5
-
     Attributes:
         height: image rows.
         width: image columns.
         runs: int64 (N, 2): zero-based start and length; sorted, positive, non-overlapping, not touching.
     """
 
+    # . . #     pixels are numbered   0 2 4     runs are [[1, 1], [4, 2]]: 1 pixel from number 1 on,
+    # # . #                           1 3 5     2 pixels from number 4 on
     height: int
     width: int
     runs: NDArray[np.int64]
