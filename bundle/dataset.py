@@ -128,7 +128,7 @@ def _check_names(folder: Path, entries: Sequence[Entry]) -> None:
         )
     if changed := [entry.file for entry in entries if fate(entry.name) != "kept"]:
         raise KitError(
-            f"Kaggle would unpack {', '.join(changed)}, and nobody would find the file again",
+            f"Kaggle would unpack {', '.join(changed)}, so that predict.py could not find the content",
             where=folder,
             fix="choose another ending, e.g. .bin",
         )

@@ -122,6 +122,6 @@ def _compile(unit: str, sources: Mapping[str, bytes], scratch: Path) -> Path:
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         raise KitError(
             f"mmcv's operators could not be compiled: {str(error)[-_TAIL:]}",
-            fix="install g++ (C++17), ninja and Python's headers, or leave out --native, which asks for them",
+            fix="install g++ (C++17), ninja and Python's headers, or leave out --native",
         ) from error
     return scratch / "_native.so"

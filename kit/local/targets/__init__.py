@@ -125,7 +125,7 @@ def marker_environment(python: str, *, machine: str = "x86_64") -> dict[str, str
     """
     parts = python.split(".")
     if len(parts) not in {2, 3} or not all(part.isdigit() for part in parts):
-        raise KitError(f"not a Python version: {python!r}", fix='write it as "3.13" or "3.13.1"')
+        raise KitError(f"{python!r} is not a Python version", fix='write it as "3.13" or "3.13.1"')
     full = python if len(parts) == 3 else f"{python}.0"
     # All variables that PEP 508 knows. Values for release and version of the system differ with every
     # machine; no wheel of ours asks for them.
@@ -152,7 +152,7 @@ def load(path: Path) -> Target:
     """
     target = from_plain(Target, read_json(path), where=path)
     if target.tag != "cp" + target.minor.replace(".", ""):
-        raise KitError(f"tag {target.tag} is not that of Python {target.python}", where=path)
+        raise KitError(f"the tag {target.tag} is not that of Python {target.python}", where=path)
     marker_environment(target.python)
     return target
 
@@ -179,5 +179,5 @@ def choose(wanted: Sequence[str], targets: Sequence[Target]) -> list[Target]:
     for item in wanted:
         if not any(item in {target.name, target.tag} for target in targets):
             names = ", ".join(f"{target.name} ({target.tag})" for target in targets)
-            raise KitError(f"unknown target {item!r}", fix=f"known are: {names}")
+            raise KitError(f"no target is named {item!r}", fix=f"choose one of {names}")
     return chosen

@@ -228,7 +228,7 @@ def test_killed_before_any_rename_and_run_again_it_ends_the_same(options, tmp_pa
     ("arguments", "message"),
     [
         (["--ensemble", "absent.json"], "absent.json"),
-        (["--target", "cp39"], "unknown target 'cp39'"),
+        (["--target", "cp39"], "no target is named 'cp39'"),
         (["--owner", "me/you"], "is not a Kaggle user name"),
         (["--licence", "MIT"], "Kaggle knows no licence 'MIT'"),
     ],
