@@ -1,15 +1,8 @@
 """Read the tags of a TIFF's pages with the standard library alone.
 
 A TIFF begins with its byte order (II or MM), 42 (43 in a BigTIFF) and the offset of the first directory. A
-directory is a count of tags, the tags, and the offset of the next directory, 0 after the last. A tag has 12
-bytes (20 in a BigTIFF): its number, a type, how many values, and the values, or their offset if they need
-more than 4 bytes (8 in a BigTIFF):
-
-    00 01   03 00   01 00 00 00   61 00 00 00     256 ImageWidth, 16 bits, one value: 97
-    11 01   04 00   05 00 00 00   20 03 00 00     273 StripOffsets, 32 bits, five values, which stand at byte
-    800
-
-(TIFF 6.0; BigTIFF design, 2007.)
+directory is a count of tags, the tags, and the offset of the next directory, 0 after the last. (TIFF 6.0;
+BigTIFF design, 2007.)
 """
 
 from __future__ import annotations
@@ -166,6 +159,11 @@ class Directory:
 
     def _tags(self, offset: int) -> tuple[dict[int, tuple[int, int, bytes]], int]:
         """Return tag number -> (type, count, bytes of value or offset), and the next directory's offset."""
+        # A tag has 12 bytes (20 in a BigTIFF): its number, a type, how many values, and the values, or their
+        # offset if they need more than 4 bytes (8 in a BigTIFF):
+        #
+        #     00 01   03 00   01 00 00 00   61 00 00 00     256 ImageWidth, 16 bits, one value: 97
+        #     11 01   04 00   05 00 00 00   20 03 00 00     273 StripOffsets, 32 bits, five values at byte 800
         count_size, entry, field = (8, 20, 8) if self.big else (2, 12, 4)
         count = int.from_bytes(self._at(offset, count_size), self._byteorder)
         body = self._at(offset + count_size, count * entry + field)

@@ -1,11 +1,7 @@
 """Find the full-resolution image of a TIFF and check it; standard library only.
 
 The supervisor on Kaggle needs image sizes before anything is installed, and a faulty file has to be reported
-before its first pixel is decoded. Examples of files and the pages that make up their image:
-
-    0: 20000 x 30000 RGB, 1: 5000 x 7500 RGB        page 0, the largest ("chunky" or "planar")
-    0: 512 x 700 RGB (thumbnail), 1: 20000 x 30000  page 1
-    0, 1, 2: 20000 x 30000, one channel each        pages 0, 1 and 2 as red, green and blue ("pages")
+before its first pixel is decoded.
 """
 
 from __future__ import annotations
@@ -169,6 +165,10 @@ def _notes(header: TiffHeader) -> list[str]:
 def _image_of(path: Path, directory: Directory) -> TiffHeader:
     """Return the full-resolution image of a file's pages; check that its pixels lie within the file."""
     pages = pages_of(path, directory)
+    # Pages of a file                                     pages of its image
+    # 0: 20000 x 30000 RGB, 1: 5000 x 7500 RGB            0, the largest ("chunky" or "planar")
+    # 0: 512 x 700 RGB (thumbnail), 1: 20000 x 30000 RGB  1
+    # 0, 1 and 2: 20000 x 30000, one channel each         0, 1 and 2 as red, green and blue ("pages")
     full = [page for page in pages if not page.reduced] or pages
     largest = max(full, key=lambda page: page.height * page.width)
     equal = [page for page in full if _form(page) == _form(largest)]

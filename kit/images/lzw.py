@@ -48,11 +48,6 @@ def decode(file: memoryview, out_HWC: Samples) -> bool:
 def head(count: int, out_HWC: Samples, predictor: int, byteorder: str) -> bytes:
     """Return the bytes that make a TIFF of the stored bytes behind them.
 
-        0    II, 42, 8: byte order, magic number, where the list of tags begins
-        8    11, then 11 tags of 12 bytes: number, type, one value, the value itself
-        142  0: no further page
-        146  the stored bytes, where tag 273 (StripOffsets) points to
-
     Args:
         count: stored bytes.
         out_HWC: any array of the samples' shape and depth.
@@ -67,6 +62,10 @@ def head(count: int, out_HWC: Samples, predictor: int, byteorder: str) -> bytes:
 @lru_cache(maxsize=64)
 def _around_count(shape: tuple[int, ...], bits: int, predictor: int, order: str) -> tuple[bytes, bytes]:
     """Return the head up to the value of tag 279 (StripByteCounts), and what comes after that value."""
+    # 0    II, 42, 8: byte order, magic number, where the list of tags begins
+    # 8    11, then 11 tags of 12 bytes: number, type, one value, the value itself
+    # 142  0: no further page
+    # 146  the stored bytes, where tag 273 (StripOffsets) points to
     rows, columns, channels = shape
     tags = (
         (256, _LONG, columns),

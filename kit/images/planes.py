@@ -1,16 +1,5 @@
 """One stored plane of a slide (or all planes, interleaved) as an array that is never in memory at once.
 
-A plane is cut into segments: strips as wide as the image, or tiles. The segments of 100 rows x 250 columns
-with tiles of 64 x 128, and a band of the rows 50..80, which touches all four:
-
-        0      128     250
-      0 +-------+-------+
-        |   0   |   1   |
-     50 |=======|=======|      rows 50..64 of segments 0 and 1: used in part, kept for the next band
-     64 +-------+-------+
-        |   2   |   3   |      rows 64..80 of segments 2 and 3: used in part, kept
-    100 +-------+-------+
-
 Where segments come from depends on the file: raw ones are mapped (`MappedSegments`), compressed ones are
 decoded when a band touches them (`DecodedSegments`) or, if one is a large part of a slide, decoded once into
 a scratch file, which is mapped (`ScratchSegments`).
@@ -34,6 +23,16 @@ from kit.errors import KitError
 from kit.images.codecs import Codec, OpenFile, Samples, require_plausible
 from kit.images.directory import COPY_AGAIN, RAW, Page
 
+# A plane is cut into segments: strips as wide as the image, or tiles. The segments of 100 rows x 250 columns
+# with tiles of 64 x 128, and a band of the rows 50..80, which touches all four:
+#
+#         0      128     250
+#       0 +-------+-------+
+#         |   0   |   1   |
+#      50 |=======|=======|      rows 50..64 of segments 0 and 1: used in part, kept for the next band
+#      64 +-------+-------+
+#         |   2   |   3   |      rows 64..80 of segments 2 and 3: used in part, kept
+#     100 +-------+-------+
 _BLOCK_BYTES = 1 << 20
 """Bytes of mapped rows that are best read at once."""
 

@@ -111,11 +111,6 @@ class Blend(ABC):
 def reach(window: int, sides: Sequence[int], first: int, count: int) -> slice:
     """Return which pixels of a window have to be enlarged so that the wanted ones are right, along one axis.
 
-    Maps can only be cut between their own pixels, so the cut has to lie where pixels of all maps begin. A
-    window of 100 pixels with maps of 40 and 50 pixels: their pixels are 2.5 and 2 wide and begin together
-    every 10. Bilinear interpolation also uses the map pixel beside, so one such unit is added on each side.
-    For the wanted pixels 20..80, the pixels 10..90 are enlarged: 4..36 of the first map, 5..45 of the second.
-
     >>> reach(100, [40, 50], first=20, count=60)
     slice(10, 90, None)
 
@@ -125,6 +120,11 @@ def reach(window: int, sides: Sequence[int], first: int, count: int) -> slice:
         first: first wanted pixel.
         count: number of wanted pixels.
     """
+    # Maps can only be cut between their own pixels, so the cut has to lie where pixels of all maps begin. A
+    # window of 100 pixels with maps of 40 and 50 pixels: their pixels are 2.5 and 2 wide and begin together
+    # every 10. Bilinear interpolation also uses the map pixel beside, so one such unit is added on each side.
+    # For the wanted pixels 20..80, the pixels 10..90 are enlarged: 4..36 of the first map, 5..45 of the
+    # second.
     unit = math.lcm(*(window // math.gcd(window, side) for side in sides))
     return slice(max(0, first // unit - 1) * unit, min(window, (-(-(first + count) // unit) + 1) * unit))
 

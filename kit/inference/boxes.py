@@ -181,11 +181,6 @@ def require_numbers(boxes: Floats, scores: Floats, *, where: str | Path | None =
 class _Placed:
     """The boxes placed so far; finds the one that a new box overlaps most by a grid of their centres.
 
-    Boxes with IoU > t share more than t times the larger width, so their centres are closer than
-    max(1 - t, (1 / t - 1) / 2) times the width of either; the same holds for heights. With t = 0.5, a box 20
-    wide with its centre at x = 100 needs no boxes with centres outside 90..110: two or three cells of mean
-    size.
-
     Plain floats are used: a box has few neighbours, and a call into numpy would take longer.
 
     Args:
@@ -195,6 +190,10 @@ class _Placed:
 
     def __init__(self, boxes: Floats, iou: float) -> None:
         self._iou = iou
+        # Boxes with IoU > t share more than t times the larger width, so their centres are closer than
+        # max(1 - t, (1 / t - 1) / 2) times the width of either; the same holds for heights. With t = 0.5, a
+        # box 20 wide with its centre at x = 100 needs no boxes with centres outside 90..110: two or three
+        # cells of mean size.
         self._reach = max(1 - iou, (1 / iou - 1) / 2) + _SLACK
         width, height = (boxes[:, 2:] - boxes[:, :2]).mean(axis=0).tolist() if len(boxes) else (1.0, 1.0)
         self._per_x, self._per_y = 1 / (width or 1.0), 1 / (height or 1.0)

@@ -151,11 +151,10 @@ def _binned(scores: Floats, hits: NDArray[np.bool_]) -> tuple[Floats, Floats, Fl
 def _pooled(mean: Floats, value: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """Join neighbours to their weighted mean until the values rise; return scores and values of the groups.
 
-    Values 0.2, 0.6, 0.4, 0.8 of bins of equal weight: 0.6 and 0.4 fall, so they become one group of 0.5.
-
     >>> _pooled(np.array([0.1, 0.3, 0.5, 0.9]), np.array([0.2, 0.6, 0.4, 0.8]), np.ones(4))[1].tolist()
     [0.2, 0.5, 0.8]
     """
+    # Values 0.2, 0.6, 0.4, 0.8 of bins of equal weight: 0.6 and 0.4 fall, so they become one group of 0.5.
     groups: list[tuple[float, float, float]] = []  # weight, sum of scores, sum of values
     for own, x, y in zip(weight.tolist(), (mean * weight).tolist(), (value * weight).tolist(), strict=True):
         groups.append((own, x, y))

@@ -115,11 +115,6 @@ def _resampled(
 ) -> tuple[Integers, int, int]:
     """Return the coverage of target pixels along the first axis, in integer parts of a pixel.
 
-    Shrinking 6 pixels to 4: 3 source pixels become 2 target pixels, so the target pixels end at 1.5, 3, 4.5
-    and 6. Each source pixel has 2 parts and each target pixel is 3 parts. If only pixel 1 is foreground
-    (1..2), target pixel 0 (0..1.5) covers one part of it, and target pixel 1 (1.5..3) the other: coverage 1,
-    1, 0, 0 of 3.
-
     >>> _resampled(np.array([[1]]), 1, 6, 4, shrinks=True)
     (array([[1],
            [1]]), 0, 3)
@@ -136,6 +131,10 @@ def _resampled(
         Coverage of the target pixels that are not 0, (target pixels, other); the first of these pixels; how
         many parts make a pixel.
     """
+    # Shrinking 6 pixels to 4: 3 source pixels become 2 target pixels, so the target pixels end at 1.5, 3, 4.5
+    # and 6. Each source pixel has 2 parts and each target pixel is 3 parts. If only pixel 1 is foreground
+    # (1..2), target pixel 0 (0..1.5) covers one part of it, and target pixel 1 (1.5..3) the other: coverage
+    # 1, 1, 0, 0 of 3.
     divisor, end = math.gcd(source, target), begin + len(pixels)
     source_parts, target_parts = source // divisor, target // divisor
     framed = np.pad(pixels, ((1, 1), (0, 0)))

@@ -34,9 +34,6 @@ def inference(device: torch.device, *, autocast: bool) -> Iterator[None]:
 class Batcher:
     """Runs a function over batches, in smaller pieces once memory runs out.
 
-    With size 8 and 20 items, the pieces are 0..8, 8..16 and 16..20. If memory runs out at 8..16, the size
-    becomes 4 for good, and 8..12, 12..16 and 16..20 follow.
-
     Attributes:
         size: the largest piece; halved whenever memory runs out.
     """
@@ -69,6 +66,8 @@ class Batcher:
         """
         results: list[T] = []
         done = 0
+        # With size 8 and 20 items, the pieces are 0..8, 8..16 and 16..20. If memory runs out at 8..16, the
+        # size becomes 4 for good, and 8..12, 12..16 and 16..20 follow.
         while done < count:
             piece = slice(done, min(done + self.size, count))
             try:

@@ -138,18 +138,17 @@ def _fused_masks(  # noqa: PLR0917  # what its caller has
     size: tuple[int, int],
     where: str | Path | None,
 ) -> MaskSet:
-    """Return the fused masks of the clusters part[0]..part[1].
-
-    "soft": a pixel needs `mask_threshold` of the summed trust (score * weight of the member) of its cluster.
-    Of masks with trust 0.6, 0.3 and 0.1 and the threshold 0.5, the first one decides alone. "vote": a pixel
-    needs `vote_fraction` of the masks, rounded down, but at least one: of 3 masks and 0.5, one.
-    """
+    """Return the fused masks of the clusters part[0]..part[1]."""
     first, last = np.searchsorted(clusters.of, part)
     of, count = clusters.of[first:last] - part[0], part[1] - part[0]
     which = list(
         zip(clusters.sources[first:last].tolist(), clusters.indices[first:last].tolist(), strict=True)
     )
     runs = mask_set.decode([members[source].masks[index] for source, index in which], *size, where=where)
+    # Soft masks: a pixel needs `mask_threshold` of the summed trust (score * weight of the member) of its
+    # cluster. Of masks with trust 0.6, 0.3 and 0.1 and the threshold 0.5, the first one decides alone.
+    # Votes: a pixel needs `vote_fraction` of the masks, rounded down, but at least one: of 3 masks and 0.5,
+    # one.
     if settings.masks == "soft":
         trust = np.array([members[source].scores[index] * weights[source] for source, index in which])
         votes, total = mask_fusion.shares(trust, of, count)

@@ -83,21 +83,10 @@ def merge(
 ) -> CodedDetections:
     """Merge the detections of all windows into those of the image.
 
-        0               60      80     100              160
-        |------------- window 1 ---------|                    core 1: 0..80
-                        |------------ window 2 -----------|   core 2: 80..160
-                             AAAA                             70..90: complete in both windows
-                                BBBBBBBBBB                    80..130: window 1 shows 80..100 of it
-                CCCCCCCCCCCCCCCCCCCCCC                        40..130: cut in both windows
-                                     DD                       92..100, found in window 1 only
-
-    A detection is cut if its box touches a border of its window that is not a border of the image.
-    A: no detection is cut, so NMS keeps the better one. B: the two masks agree inside 60..100, which both
-    windows show, so the complete one is kept and the cut one dropped, whatever their scores. C: the masks
-    40..100 and 60..130 agree there, too, and both are cut: they become one detection, their union, with the
-    better score.
-    D: a cut detection without a partner is kept only if its centre lies in the core of its window. Its centre
-    is 96, so it is dropped: window 2, which shows it completely, did not find it.
+    A detection is cut if its box touches a border of its window that is not a border of the image. If two
+    masks agree where both windows can see them, the complete one is kept; of two cut ones, their union. A cut
+    detection without a partner is kept if its centre lies in the core of its window. NMS merges complete
+    ones.
 
     Args:
         windows: those of `plan`.
@@ -107,6 +96,18 @@ def merge(
     Returns:
         Detections, best score first; equal scores in the order of the windows.
     """
+    #     0                 60    80    100               160
+    #     |---------- window 1 ----------|                         core 1: 0..80
+    #                       |---------- window 2 ----------|       core 2: 80..160
+    #                          AAAAAA                              70..90, complete in both windows
+    #                             BBBBBBBBBBBBBBB                  80..130: window 1 shows 80..100 of it
+    #                 CCCCCCCCCCCCCCCCCCCCCCCCCCC                  40..130, cut in both windows
+    #                                 DD                           92..100, found in window 1 only
+    # A: no detection is cut, so NMS keeps the better one. B: the two masks agree inside 60..100, which both
+    # windows show, so the complete one is kept and the cut one dropped, whatever their scores. C: the masks
+    # 40..100 and 60..130 agree there, too, and both are cut: they become one detection, their union, with the
+    # better score. D: a cut detection without a partner is kept only if its centre lies in the core of its
+    # window. Its centre is 96, so it is dropped: window 2, which shows it completely, did not find it.
     all_found = joined(found)
     counts = [len(part.scores) for part in found]
     numbers = np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])

@@ -3,15 +3,6 @@
 Masks come and go as runs. In between, each cluster has a small window on a sheet, beside the windows of other
 clusters. Counting votes, morphology and finding the runs of the fused masks are then one operation each on
 the sheet, which fits the processor's cache, instead of one per mask of some thousand pixels.
-
-A pixel is kept if enough masks hold it. Three masks of a cluster, of which two are needed, in one column:
-
-    row            0 1 2 3 4 5 6 7 8
-    masks              a a a             +1 where a mask begins, -1 after its end
-                         b b b           (2: +1, 3: +1, 4: +1, 5: -1, 6: -1, 8: -1)
-                           c c c c
-    votes          0 0 1 2 3 2 1 1 0     the running sum of these
-    kept                 # # #           rows 3 to 5
 """
 
 from __future__ import annotations
@@ -167,25 +158,22 @@ def exclusive(runs: MaskSet, height: int, width: int, min_area: int) -> MaskSet:
     return MaskSet(runs.count, of, starts, ends)
 
 
+# Cluster a has the frame of rows 10..12 and columns 4..6 (ends exclusive), cluster b that of rows 2..5 and
+# column 7. With a margin of 1 around each frame, their windows have 4 and 3 lines, and b needs 5 pixels:
+#
+#     line 0   . . . . .     margin of a
+#     line 1   . a a . .     column 4 of the image: rows 10 and 11
+#     line 2   . a a . .     column 5
+#     line 3   . . . . .     margin of a
+#     line 4   . . . . .     margin of b
+#     line 5   . b b b .     column 7: rows 2, 3 and 4
+#     line 6   . . . . .     margin of b
+#
+# Pixels on a line follow each other in the runs of the image, too, so that runs of the sheet become runs of
+# the image by one addition. Margins keep the masks of two clusters apart and end every run inside its line.
 @dataclass(frozen=True)
 class _Sheet:
     """Windows of clusters one below another; a line of the sheet is a column of the image.
-
-    Cluster a has the frame of rows 10..12 and columns 4..6 (ends exclusive), cluster b rows 2..5 and column
-    7. With a margin of 1 around each frame, their windows have 4 and 3 lines, and the taller one needs 5
-    pixels:
-
-        line 0   . . . . .     margin of a
-        line 1   . a a . .     column 4 of the image: rows 10 and 11
-        line 2   . a a . .     column 5
-        line 3   . . . . .     margin of a
-        line 4   . . . . .     margin of b
-        line 5   . b b b .     column 7: rows 2, 3 and 4
-        line 6   . . . . .     margin of b
-
-    Pixels on a line follow each other in the runs of the image, too, so that runs of the sheet become runs of
-    the image by one addition. Margins keep the masks of two clusters apart and end every
-    run inside its line.
 
     Attributes:
         frames: frames of all k clusters.
@@ -213,6 +201,15 @@ class _Sheet:
     ) -> NDArray[np.uint8]:
         """Return 1 where the runs from `begins` to `ends` reach the needed votes, uint8 (lines, stride)."""
         size = self.lines * self.stride
+        # A pixel is kept if enough masks hold it. Three masks of a cluster, of which two are needed, in one
+        # column:
+        #
+        #     row            0 1 2 3 4 5 6 7 8
+        #     masks              a a a             +1 where a mask begins, -1 after its end
+        #                          b b b           (2: +1, 3: +1, 4: +1, 5: -1, 6: -1, 8: -1)
+        #                            c c c c
+        #     votes          0 0 1 2 3 2 1 1 0     the running sum of these
+        #     kept                 # # #           rows 3 to 5
         change = np.bincount(begins, weights, size) - np.bincount(ends, weights, size)
         votes = np.cumsum(change, out=change).reshape(self.lines, self.stride)
         return (votes >= needed[self._cluster_of_line()][:, None]).view(np.uint8)

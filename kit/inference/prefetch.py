@@ -1,9 +1,5 @@
 """Two threads beside the one that computes: one reads ahead, one writes behind.
 
-    reader thread   | read 1 | read 2 | read 3 |
-    this thread              | net 1  | net 2  | net 3  |
-    writer thread                     | write 1| write 2| write 3|
-
 Queues of a fixed depth are between them, so that none runs far ahead. Each entry is a list of one item; an
 empty list means the end, so that None can be an item, too.
 """
@@ -18,6 +14,9 @@ from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 
+# reader thread   | read 1 | read 2 | read 3 |
+# this thread              | net 1  | net 2  | net 3  |
+# writer thread                     | write 1| write 2| write 3|
 _POLL = 0.1
 """Seconds after which a thread that waits for room checks whether its items are still wanted."""
 

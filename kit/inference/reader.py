@@ -1,15 +1,4 @@
-"""Cut network inputs from a slide, which is read in full-width bands, each row once.
-
-With a core of 4 pixels and a context of 2, the windows of the first two rows of tiles show these image rows:
-
-    row             -2 -1  0  1  2  3  4  5  6  7  8  9
-    first windows    m  m  C  C  C  C  c  c               m: mirrored, C: core, c: context
-    second windows               c  c  C  C  C  C  c  c
-
-A `_Band` holds the 8 rows of one row of windows, already shrunk to the network's resolution. For the next row
-of tiles it moves up by one core: the rows 2..6 stay, the rows 6..10 are read. Rows and columns outside the
-image are its own, mirrored: row -1 is row 1, row -2 is row 2.
-"""
+"""Cut network inputs from a slide, which is read in full-width bands, each row once."""
 
 from __future__ import annotations
 
@@ -143,6 +132,16 @@ def _on_one_grid(core: int, context: int, side: int) -> bool:
     return side <= window and core * side % window == 0 and context * side % window == 0
 
 
+# With a core of 4 pixels and a context of 2, the windows of the first two rows of tiles show these image
+# rows:
+#
+#     row             -2 -1  0  1  2  3  4  5  6  7  8  9
+#     first windows    m  m  C  C  C  C  c  c               m: mirrored, C: core, c: context
+#     second windows               c  c  C  C  C  C  c  c
+#
+# A `_Band` holds the 8 rows of one row of windows, already shrunk to the network's resolution. For the next
+# row of tiles it moves up by one core: the rows 2..6 stay, the rows 6..10 are read. Rows and columns outside
+# the image are its own, mirrored: row -1 is row 1, row -2 is row 2.
 class _Band:
     """The image rows that one row of windows shows, with mirrored borders, kept at one or more sizes.
 

@@ -1,9 +1,5 @@
 """Run one semantic network over one slide and write its probability map to disk, band by band.
 
-    reader thread    bands of the slide -> windows -> network inputs -> batches
-    this thread      for each view: image as the view shows it -> network -> probability -> back; then the
-    mean writer thread    full resolution -> core, or blended windows -> bands -> file
-
 Memory holds bands and batches, never a complete slide.
 """
 
@@ -32,6 +28,9 @@ from kit.inference.tiles import Tile
 Output = Literal["logit", "sigmoid", "softmax"]
 Progress = Callable[[int, int], None]
 
+# reader thread    bands of the slide -> windows -> network inputs -> batches
+# this thread      for each view: turned image -> network -> probability -> turned back; then their mean
+# writer thread    full resolution -> core, or blended windows -> bands -> file
 _READ_AHEAD = 2
 """Batches of network inputs that wait for the network."""
 _WRITE_BEHIND = 2

@@ -1,8 +1,5 @@
 """Fuse probability maps into one mask: their weighted mean, cut at a threshold, some rows at a time.
 
-Two maps of weights 1 and 3 hold the uint8 levels 102 (probability 0.4) and 204 (0.8) at a pixel. The mean is
-102 * 1 / (4 * 255) + 204 * 3 / (4 * 255) = 0.7.
-
 This needs no torch, because processes that fuse run beside those that predict.
 """
 
@@ -42,6 +39,8 @@ def mean_bands(
 
 def _shares(maps: Sequence[LevelRows], weights: Sequence[float]) -> NDArray[np.float32]:
     """Return how much one stored level of each map adds to the mean probability."""
+    # Two maps of weights 1 and 3 hold the uint8 levels 102 (probability 0.4) and 204 (0.8) at a pixel. The
+    # mean is 102 * 1 / (4 * 255) + 204 * 3 / (4 * 255) = 0.7.
     levels = np.array([levels_of(levels_HW.dtype) for levels_HW in maps])
     return (np.array(weights, np.float64) / (float(np.sum(weights)) * levels)).astype(np.float32)
 

@@ -48,13 +48,12 @@ def plan(height: int, width: int, core: int) -> Iterator[Tile]:
 def move_up(rows: NDArray[Any], by: int) -> None:
     """Move rows towards the first one in place; the last `by` rows keep their contents.
 
-    `rows[:-by] = rows[by:]` would make numpy copy all of them first, because the two overlap. Pieces of `by`
-    rows do not overlap. Rows 0 1 2 3 4 moved by 2 become 2 3 4 3 4.
-
     Args:
         rows: any array; its first axis is moved.
         by: how many rows up.
     """
+    # `rows[:-by] = rows[by:]` would make numpy copy all of them first, because the two overlap. Pieces of
+    # `by` rows do not overlap. Rows 0 1 2 3 4 moved by 2 become 2 3 4 3 4.
     for first in range(by, len(rows), by) if by else ():
         piece = rows[first : first + by]
         rows[first - by : first - by + len(piece)] = piece

@@ -1,13 +1,7 @@
 """Views of test-time augmentation: the eight symmetries of the square, at any input resolution.
 
-A view swaps the axes or not, then flips the rows or not, then the columns or not:
-
-    1 2 3   hflip  3 2 1   vflip  4 5 6   transpose  1 4   rot90  3 6   (swap, then flip rows)
-    4 5 6          6 5 4          1 2 3              2 5          2 5
-                                                     3 6          1 4
-
-The inverse does the same steps backwards. Only the last two axes of an array move, never channels or the
-batch.
+A view swaps the axes or not, then flips the rows or not, then the columns or not. The inverse does the same
+steps backwards. Only the last two axes of an array move, never channels or the batch.
 
 `hflip@0.8` shows the flipped image to the network at 0.8 times the resolution of the settings. The engines
 use the scale when they make the network's input; `apply` and `invert` only move pixels.
@@ -49,6 +43,9 @@ class View:
     scale: float = 1.0
 
 
+# 1 2 3   hflip  3 2 1   vflip  4 5 6   transpose  1 4   rot90  3 6   (swap, then flip rows)
+# 4 5 6          6 5 4          1 2 3              2 5          2 5
+#                                                  3 6          1 4
 _SYMMETRIES = (
     View("identity", swap=False, flip_rows=False, flip_columns=False),
     View("hflip", swap=False, flip_rows=False, flip_columns=True),

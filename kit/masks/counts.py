@@ -1,16 +1,4 @@
-"""The characters of COCO's compressed counts, for all masks of an image at once.
-
-The lengths 100, 3, 20, 5 (background, foreground, background, foreground) become the characters T33d02:
-
-    stored    100       3    20        5 - 3 = 2   from the fourth on, the difference to the one two places
-    before 5 bits    4, 3      3    20, 0     2           the lowest 5 bits first: 100 = 4 + 32 * 3
-    + 32      36, 3     3    52, 0     2           where more bits follow
-    + 48      84, 51    51   100, 48   50          printable characters
-              T   3     3    d    0    2
-
-Numbers have a sign: a last digit of 16 to 31 means negative. So -2 (all ones, ending in 11110) is the one
-digit 30, N; and 20 needs the second digit 0, because 20 alone would mean -12. (Format: the COCO API's
-maskApi.c.)
+"""The characters of COCO's compressed counts (the COCO API's maskApi.c), for all masks of an image at once.
 
 A loop in Python over 300 masks of 40 numbers takes far longer than these functions, which work on one digit
 of all numbers at a time.
@@ -28,6 +16,16 @@ from kit.errors import KitError
 
 Integers = NDArray[np.int64]
 
+# The lengths 100, 3, 20, 5 (background, foreground, background, foreground) become the characters T33d02:
+#
+#     stored    100      3    20        5 - 3 = 2   from the 4th on: minus the number two places before
+#     5 bits    4, 3     3    20, 0     2           the lowest 5 bits first: 100 = 4 + 32 * 3
+#     + 32      36, 3    3    52, 0     2           if more bits follow
+#     + 48      84, 51   51   100, 48   50          printable characters
+#               T   3    3    d    0    2
+#
+# Numbers have a sign: a last digit of 16 to 31 means negative. So -2 (all ones, ending in 11110) is the one
+# digit 30, N; and 20 needs the second digit 0, because 20 alone would mean -12.
 _LONGEST = 12
 """Most characters of one number: 60 bits are more than any image's pixels need and fit into 64."""
 
@@ -156,13 +154,12 @@ def require_size(
 def _add_up(lengths: Integers, chain: NDArray[np.bool_], of_mask: Integers) -> None:
     """Undo the differences of a chain (every second number of a mask) in place.
 
-    The chain 3, 2, -1 of one mask and 7, 1 of the next have the running sums 3, 5, 4, 11, 12. Minus the sum
-    before each mask (0 and 4), they are the lengths 3, 5, 4 and 7, 8.
-
     Args:
         lengths: of all masks.
         chain: which of them belong to the chain.
         of_mask: how many of the chain each mask has.
     """
+    # The chain 3, 2, -1 of one mask and 7, 1 of the next have the running sums 3, 5, 4, 11, 12. Minus the sum
+    # before each mask (0 and 4), they are the lengths 3, 5, 4 and 7, 8.
     sums = np.append(0, np.cumsum(lengths[chain]))
     lengths[chain] = sums[1:] - np.repeat(sums[np.cumsum(of_mask) - of_mask], of_mask)

@@ -1,17 +1,7 @@
 """Encode masks as runs over column-major pixels without transposing a slide.
 
-A change is a pixel that differs from the one before it down the columns: from the pixel above it or, in row
-0, from the last pixel of the column to the left.
-
-    column  0 1 2
-    row 0   . # .    row 0: (column 2, row 0) differs from (column 1, row 1)
-    row 1   # # .    row 1: (column 0, row 1) differs from the pixel above
-
-The encoder looks for changes row by row, as memory holds the pixels, and sorts only the changes: (0, 1), (2,
-0). These are the pixels 1 and 4 down the columns, so the mask has the run 1..4. Bands come one after another,
-and row 0 is compared at the end, so the mask of a slide is never in memory at once.
-
-Where changes are dense (noise), sorting them takes longer than transposing. The encoder keeps such blocks as
+The encoder finds the few pixels that differ from the one before, and sorts only these. Where they are dense
+(noise), sorting them takes longer than transposing. The encoder keeps such blocks as
 maps of changes and transposes them a few columns at a time.
 """
 
@@ -28,6 +18,16 @@ Runs: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_] | NDArray[np.uint8]
 """(height, width); anything but zero is foreground."""
 
+# A change is a pixel that differs from the one before it down the columns: from the pixel above it or, in row
+# 0, from the last pixel of the column to the left.
+#
+#     column  0 1 2
+#     row 0   . # .    row 0: (column 2, row 0) differs from (column 1, row 1)
+#     row 1   # # .    row 1: (column 0, row 1) differs from the pixel above
+#
+# The encoder looks for changes row by row, as memory holds the pixels, and sorts only these by column and
+# row: (0, 1), (2, 0). They are the pixels 1 and 4 down the columns, so the mask has the run 1..4. Bands come
+# one after another, and row 0 is compared at the end, so the mask of a slide is never in memory at once.
 _COLUMN = 32
 """A change is kept as column << 32 | row: such keys sort column-major while the height is not yet known."""
 BLOCK = 1 << 20
@@ -178,14 +178,13 @@ def _padded(size: int) -> int:
 def _nonzero(buffer: NDArray[np.uint8], most: int) -> NDArray[np.int64] | None:
     """Return the positions of the ones in a buffer of zeros and ones, or None if there are too many.
 
-    The buffer is 16 parts of 8-byte words. A buffer of 1 MiB has 8,192 words per part. One OR combines the 16
-    parts into 8,192 words, most of which are 0 for a mask of few objects. The 16 words behind a 0 need no
-    look.
-
     Args:
         buffer: its length is that of `_padded`.
         most: if more than a quarter of the combined words are not 0, return at most so many positions.
     """
+    # The buffer is 16 parts of 8-byte words. A buffer of 1 MiB has 8,192 words per part. One OR combines the
+    # 16 parts into 8,192 words, most of which are 0 for a mask of few objects. The 16 words behind a 0 need
+    # no look.
     words = buffer.view(np.uint64).reshape(_PARTS, -1)
     hits = np.flatnonzero(np.bitwise_or.reduce(words, axis=0))
     if len(hits) * 4 > words.shape[1]:

@@ -51,10 +51,8 @@ class MaskSet:
         return MaskSet(len(masks), of[kept], self.starts[kept], self.ends[kept])
 
     def columns(self, height: int) -> MaskSet:
-        """Return the same masks with runs cut at the ends of columns of `height` pixels.
-
-        With 10 rows, the run 8..25 becomes 8..10, 10..20 and 20..25 (ends exclusive).
-        """
+        """Return the same masks with runs cut at the ends of columns of `height` pixels."""
+        # With 10 rows, the run 8..25 becomes 8..10, 10..20 and 20..25 (ends exclusive).
         first, last = self.starts // height, (self.ends - 1) // height
         pieces = last - first + 1
         if (pieces == 1).all():
@@ -68,14 +66,13 @@ class MaskSet:
     def placed(self, rows: int, corner: tuple[int, int], height: int) -> MaskSet:
         """Return the masks of a window as masks of the image that the window was cut from.
 
-        Pixel 7 of a window of 5 rows is column 1, row 2. With the corner (top 100, left 30) in an image of
-        1,000 rows, it is column 31, row 102 of the image: pixel 31,102.
-
         Args:
             rows: rows of the window.
             corner: (top, left) of the window in the image.
             height: rows of the image.
         """
+        # Pixel 7 of a window of 5 rows is column 1, row 2. With the corner (top 100, left 30) in an image of
+        # 1,000 rows, it is column 31, row 102 of the image: pixel 31,102.
         top, left = corner
         strokes = self.columns(rows)
         column = strokes.starts // rows

@@ -1,12 +1,4 @@
-"""Masks as run lengths over column-major pixels: encoding, decoding, counting, and Kaggle's text.
-
-    column  0 1 2
-    row 0   . # .    pixels are numbered down the columns:   0 2 4
-    row 1   # # .                                            1 3 5
-
-The foreground is the pixels 1, 2 and 3: one run, [[1, 3]] (start, length). Kaggle's text counts from 1: "2
-3". COCO's lengths begin with background: 1, 3, 2.
-"""
+"""Masks as run lengths over column-major pixels: encoding, decoding, counting, and Kaggle's text."""
 
 from __future__ import annotations
 
@@ -37,6 +29,12 @@ __all__ = [
     "union",
 ]
 
+#     column  0 1 2
+#     row 0   . # .    pixels are numbered down the columns:   0 2 4
+#     row 1   # # .                                            1 3 5
+#
+# The foreground is the pixels 1, 2 and 3: one run, [[1, 3]] (start, length). Kaggle's text counts from 1 and
+# is "2 3". COCO's lengths begin with background: 1, 3, 2.
 _PIXELS_PER_RUN = 64
 """With more pixels per run, filling the runs one by one is faster than repeating all lengths at once."""
 _DIGITS = b"0123456789 \t\n\r"
@@ -153,15 +151,13 @@ def intersection(runs_a: Runs, runs_b: Runs) -> int:
 
 
 def union(masks: Iterable[Runs]) -> Runs:
-    """Return the runs of the pixels that any of some masks (of one size) holds.
-
-    All runs are sorted by their starts; a run that begins after the farthest end so far opens a new one:
-
-        starts         2   4   5  11       of the masks [[2, 6], [11, 1]], [[4, 1], [5, 5]]
-        ends           8   5  10  12
-        farthest end   8   8  10  12
-        new runs       2 ----- 10, 11 - 12, so the union is [[2, 8], [11, 1]]
-    """
+    """Return the runs of the pixels that any of some masks (of one size) holds."""
+    # All runs are sorted by their starts; a run that begins after the farthest end so far opens a new one:
+    #
+    #     starts         2   4   5  11       of the masks [[2, 6], [11, 1]], [[4, 1], [5, 5]]
+    #     ends           8   5  10  12
+    #     farthest end   8   8  10  12
+    #     new runs       2 ----- 10, 11 - 12, so the union is [[2, 8], [11, 1]]
     runs = np.concatenate([empty(), *masks])
     runs = runs[np.argsort(runs[:, 0], kind="stable")]
     return _joined(runs[:, 0], np.maximum.accumulate(runs[:, 0] + runs[:, 1]))
@@ -171,8 +167,8 @@ def transposed(runs: Runs, height: int, width: int) -> Runs:
     """Return the runs of the transposed mask, which count the mask's own pixels along its rows.
 
     A few columns are decoded at a time and become rows of the transposed mask, so that the mask of a slide is
-    never in memory at once. In the mask above, the pixels count 0 1 2 / 3 4 5 along the rows, and the
-    foreground is 1, 3 and 4:
+    never in memory at once. In the mask of the example at the top, the
+    foreground is the pixels 1, 3 and 4 along the rows:
 
     >>> transposed(np.array([[1, 3]]), 2, 3).tolist()
     [[1, 1], [3, 2]]

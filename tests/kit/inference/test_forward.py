@@ -68,3 +68,17 @@ def test_a_real_allocation_that_cannot_succeed_is_recognised():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
+
+
+def test_the_example_of_the_documentation():
+    pieces = []
+
+    def work(piece):
+        if piece == slice(8, 16):
+            raise MemoryError
+        pieces.append((piece.start, piece.stop))
+
+    batcher = Batcher(8, where="member a")
+    batcher.pieces(work, 20)
+    assert pieces == [(0, 8), (8, 12), (12, 16), (16, 20)]
+    assert batcher.size == 4

@@ -136,3 +136,10 @@ def test_a_slide_is_no_single_network_input():
     with pytest.raises(KitError, match="30000 x 30000 pixels is too large for one network input") as caught:
         lay(BODY, (30000, 30000))
     assert "core, context and scale instead of size" in str(caught.value)
+
+
+def test_the_example_of_the_documentation():
+    settings = SemanticSettings(core=512, context=128, scale=0.5, pixel_size=0.5)
+    near, far = lay(settings, (9000, 9000), pixel_size=0.5), lay(settings, (9000, 9000), pixel_size=0.25)
+    assert (near.core, near.context, near.inputs) == (512, 128, ((384, 384),))
+    assert (far.core, far.context, far.window, far.inputs) == (1024, 256, (1536, 1536), ((384, 384),))

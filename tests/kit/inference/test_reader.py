@@ -173,3 +173,10 @@ def test_an_image_without_pixels_is_refused_by_name():
     with pytest.raises(KitError, match="image has no pixels: 0 x 7") as caught:
         require_pixels(ArraySource(np.zeros((0, 7, 3), np.uint8)), "member a, image b")
     assert caught.value.where == "member a, image b"
+
+
+def test_the_example_of_the_documentation():
+    """Windows of the rows -2..6, 2..10 and 6..14; the last one mirrors the rows 10 and 9."""
+    source = CountingSource(noise(12, 12))
+    windows(source, SemanticSettings(core=4, context=2, scale=0.5))
+    assert source.reads == [(0, 6), (6, 10), (9, 12)]
