@@ -21,8 +21,8 @@ class SemanticMask:
         runs: int64 (N, 2): zero-based start and length; sorted, positive, non-overlapping, not touching.
     """
 
-    # . . #     pixels are numbered   0 2 4     runs are [[1, 1], [4, 2]]: 1 pixel from number 1 on,
-    # # . #                           1 3 5     2 pixels from number 4 on
+    # . . x     pixels are numbered   0 2 4     runs are [[1, 1], [4, 2]]: 1 pixel from number 1 on,
+    # x . x                           1 3 5     2 pixels from number 4 on
     height: int
     width: int
     runs: NDArray[np.int64]

@@ -59,10 +59,10 @@ class MaskText:
     # With the defaults, the cell "2 3 9 1" (3 pixels from number 2 on, 1 from 9 on) in an image of 4 rows and
     # 3 columns is:
     #
-    #     numbers   1 5  9      mask   . . #
-    #               2 6 10             # . .
-    #               3 7 11             # . .
-    #               4 8 12             # . .
+    #     numbers   1 5  9      mask   . . x
+    #               2 6 10             x . .
+    #               3 7 11             x . .
+    #               4 8 12             x . .
     encoding: Literal["pairs", "coco"] = "pairs"
     order: Literal["columns", "rows"] = "columns"
     first: int = 1

@@ -114,7 +114,7 @@ def _intersections(
     #
     # All masks of b stand on one line, mask k from k * size on, so that one binary search serves all pairs:
     #
-    #     line   | mask 0: ####....####.... | mask 1: ..######........ | mask 2 ...
+    #     line   | mask 0: xxxx....xxxx.... | mask 1: ..xxxxxx........ | mask 2 ...
     #            0                          size                       2 * size
     if len(pair_a) == 0:
         return np.zeros(0, np.int64)

@@ -16,8 +16,8 @@ from kit.errors import KitError
 
 # The upper left 2 x 2 pixels of an image:
 #
-#     # # .      as an outline here   (0, 0) (1, 0) (1, 1) (0, 1)
-#     # # .      as COCO's polygon     0, 0,  2, 0,  2, 2,  0, 2
+#     x x .      as an outline here   (0, 0) (1, 0) (1, 1) (0, 1)
+#     x x .      as COCO's polygon     0, 0,  2, 0,  2, 2,  0, 2
 Ring = Sequence[Sequence[float]]
 """Vertices (x, y) in pixels; the last one is joined to the first."""
 
