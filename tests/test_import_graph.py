@@ -3,7 +3,7 @@
 import pytest
 
 from tests import import_graph
-from tests.import_graph import circles, reached, read, size, sources
+from tests.import_graph import circles, reached, read, rooms, size, sources
 
 
 def write(root, **files):
@@ -50,6 +50,20 @@ def test_comments_are_counted_but_not_switches_for_tools(tmp_path, text, comment
 
 def test_no_files_import_each_other_in_a_circle():
     assert circles(read(sources())) == []
+
+
+def test_the_rooms_of_the_runtime_follow_each_other_without_a_circle():
+    files = sources()
+    runtime = "submission/runtime"
+    graph = {
+        room: {other for other in others if other.startswith(runtime)}
+        for room, others in rooms(read(files), files).items()
+        if room.startswith(runtime)
+    }
+    assert len(graph) == 6
+    assert circles(graph) == []
+    assert graph[f"{runtime}/plan"] == graph[f"{runtime}/script"] == set(), "they decide and start, no more"
+    assert f"{runtime}/work" not in graph[f"{runtime}/result"]
 
 
 def test_the_command_says_so(capsys, monkeypatch):

@@ -13,10 +13,8 @@ something."""
 
 
 def reserve_seconds(budget: float, declared: float) -> float:
-    """Return the seconds kept free at the end for writing the file and ending the workers.
-
-    An ensemble that declares 60 s gets 60 s of a budget of 3600 s, but only 15 s of a budget of 100 s.
-    """
+    """Return the seconds kept free at the end for writing the file and ending the workers."""
+    # Declared 60 s: 60 s of a budget of 3600 s, but only 15 s of a budget of 100 s.
     return min(declared, SHORT_RUN_RESERVE * budget)
 
 
@@ -42,12 +40,7 @@ class Costs:
         return self._seconds[index] / self._megapixels[index] if self._megapixels.get(index) else None
 
     def per_megapixel(self, index: int) -> float:
-        """Return the best guess for a pass.
-
-        It is the measured value; without one, the mean of the same member's other views; without those, the
-        ensemble's value times `speed`. If passes took 2 s here where the ensemble says 1 s, a pass that it
-        says takes 4 s is expected to take 8 s.
-        """
+        """Return the best guess for a pass: measured, else from other views, else from the ensemble."""
         own = self.measured(index)
         if own is not None:
             return own
@@ -58,6 +51,7 @@ class Costs:
             for other, item in enumerate(passes)
             if item.member == member and (value := self.measured(other)) is not None
         ]
+        # Passes took 2 s here where the ensemble says 1 s: a pass of 4 s is expected to take 8 s.
         if siblings:
             return sum(siblings) / len(siblings)
         return passes[index].seconds_per_megapixel * self.speed()
@@ -72,13 +66,11 @@ class Costs:
         return sum(self._seconds.values()) / expected if expected > 0 else 1.0
 
     def seconds(self, passes: Sequence[int], megapixels: Mapping[str, float], workers: int) -> float:
-        """Return the least wall time of passes over images on parallel workers, one image per task.
-
-        It is the work divided by the workers, but not less than the longest task: one pass of 2 s per
-        megapixel over images of 9 and 1 megapixels takes 18 s, on 2 workers as on 8.
-        """
+        """Return the least wall time of passes over images on parallel workers, one image per task."""
         if not megapixels or not passes:
             return 0.0
+        # The work divided by the workers, but not less than the longest task. One pass of 2 s per megapixel
+        # over images of 9 and 1 megapixels is 20 s of work; it takes 18 s, on 2 workers as on 8.
         rates = [self.per_megapixel(index) for index in passes]
         return max(
             sum(rates) * sum(megapixels.values()) / max(workers, 1),

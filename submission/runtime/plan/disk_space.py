@@ -63,9 +63,6 @@ class DiskSpace:
     ) -> str | None:
         """Say why results of passes cannot be kept until a later rung needs them; None where they can.
 
-        Ten passes over one image of 9 megapixels leave ten maps of 18 MB, 180 MB together. With running means
-        and two workers they take the first maps, 18 MB, and 3 x 18 MB per worker: 126 MB at most.
-
         Args:
             passes: that would be done.
             images: the passes go over these.
@@ -76,7 +73,9 @@ class DiskSpace:
         needed = self._together(passes, images)
         if averaging:
             largest = max((math.ceil(self.megapixels[image] * 1e6) for image in images), default=0)
-            # The first pass over an image is its first mean; the means of later passes replace it.
+            # The first pass over an image is its first mean; the means of later passes replace it. Ten passes
+            # over an image of 9 megapixels leave 180 MB of maps; as a running mean 18 MB and, with one
+            # worker, 3 x 18 MB in work.
             first = self._together(passes[:1], images) if 0 in passes else 0
             needed = min(needed, first + _MAPS_IN_WORK * MEAN_BYTES * largest * workers)
         usable = USABLE * free
@@ -103,10 +102,8 @@ class DiskSpace:
 
 
 def weights_agree(ensemble: Ensemble) -> bool:
-    """Whether any two rungs give the passes they share weights of the same ratios.
-
-    Weights [1, 2] and [2, 4, 1] agree, weights [1, 2] and [1, 1, 1] do not.
-    """
+    """Whether any two rungs give the passes they share weights of the same ratios."""
+    # [1, 2] and [2, 4, 1] agree: 1 x 4 = 2 x 2. [1, 2] and [1, 1, 1] do not: 1 x 1 is not 2 x 1.
     return all(
         math.isclose(lower.weights[index] * upper.weights[0], upper.weights[index] * lower.weights[0])
         for lower, upper in pairwise(ensemble.rungs)

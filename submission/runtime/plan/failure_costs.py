@@ -1,18 +1,4 @@
-"""What a failed task costs: one more try, a row, a pass over one image, the image, or the member.
-
-    the image cannot be read                      the image is given up
-    a library raised, the worker died or hung,
-    or memory was too small, for the first time   the task is tried again, a pass with a batch of one
-    the disk is full                              the image goes on without this pass; nobody is blamed
-    any other failure of a pass                   the image goes on without this pass; the member is blamed
-    the member is blamed, never succeeded, and
-    (cannot be loaded, or failed on 2 images)     the member is dropped
-    a row or a mean failed                        the image loses the row, or goes on without the pass
-
-Example of the first-success rule: member 3 fails on image A, then works on image B. It stays, and only A
-loses its passes. If it fails on A and on B before any success, it is dropped, and A and B go on without it.
-With a single image, one failure is enough.
-"""
+"""What a failed task costs: one more try, a row, a pass over one image, the image, or the member."""
 
 from __future__ import annotations
 
@@ -28,8 +14,11 @@ _FAILED_IMAGES = 2
 
 def failure_cost(state: LadderState, task: LadderTask, stage: Stage, reason: str) -> Consequence:
     """Return what a failure costs; the state has already counted it."""
+    # An image that cannot be read to its end fails with every member: nothing more is tried on it.
     if isinstance(task, PassTask) and stage == "image":
         return LoseImage(task.image, reason)
+    # A crash, a stall, too little memory: once more, by another worker, a pass with a batch of one. After a
+    # stall of 300 s the worker is killed; if its task hangs again, 600 s are lost, and the task is given up.
     if stage in MAY_PASS and state.failures(task) < TRIES:
         return TryAgain(task)
     # A row that cannot be fused costs only itself: higher rungs have other settings and may still work.
@@ -39,10 +28,13 @@ def failure_cost(state: LadderState, task: LadderTask, stage: Stage, reason: str
     # The member has done its part if a mean fails, and nothing is its fault if the disk is full.
     if isinstance(task, MeanTask) or stage == "disk":
         return leave_out
+    # The first-success rule. Member 3 fails on image A, then works on B: it stays, only A loses its passes.
+    # It fails on A and on B before any success: it is dropped, and A and B get their rows without it.
     member = state.ensemble.passes[task.index].member
     if state.losses.successes[member] > 0:
         return leave_out
-    # Blame needs a second image: one image that kills every network must not cost all members.
+    # Blame needs a second image (unless there is one only): one image that kills every network must not cost
+    # all members. Weights that cannot be loaded need no second failure.
     failed_on = state.losses.blamed_on(member) | {task.image}
     hopeless = len(failed_on) >= min(_FAILED_IMAGES, len(state.live_images()))
     return LoseMember(member, reason) if stage == "load" or hopeless else leave_out

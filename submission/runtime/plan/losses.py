@@ -69,11 +69,9 @@ class Losses:
         )
 
     def blocks_for_good(self, rung: int, image: str) -> bool:
-        """Whether an image can never get its row of a rung.
-
-        A pass that was left out blocks its rungs only until its member is dropped. A member that has
-        succeeded once is not dropped, so its block is for good.
-        """
+        """Whether an image can never get its row of a rung."""
+        # Pass 1 failed on the image, and its member never succeeded: it may be dropped soon. Then the rung no
+        # longer contains pass 1, and the row is possible again. A member that succeeded once stays: no hope.
         passes = self.ensemble.passes
         return (rung, image) in self.rows or any(
             (index, image) in self.left_out and passes[index].member in self.successes

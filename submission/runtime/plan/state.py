@@ -1,15 +1,6 @@
 """The state of the ladder: what is done, running, stored and lost. It decides nothing.
 
-An image goes through the ladder like this (two rungs with passes [0] and [0, 1]):
-
-    pass 0 -> result stored -> row of rung 0 fused -> pass 1 -> result stored -> row of rung 1 fused
-                 |                                                  |
-          kept: rung 1 needs it, too                  both results obsolete: no rung needs them any more
-
-A row can be fused as soon as all live passes of its rung have results. A pass that was left out blocks the
-rows of its rungs for this image. If the pass's member is dropped later, the rungs no longer contain the pass,
-and the rows are possible again. Therefore results stay as long as a member that never succeeded may be
-dropped.
+A row can be fused as soon as all live passes of its rung have results over the image.
 """
 
 from __future__ import annotations
@@ -114,10 +105,8 @@ class LadderState:
         return [(index, file, weights[index]) for index, file in zip(live, files, strict=False)]
 
     def results_to_average(self, task: MeanTask) -> list[tuple[str, float]]:
-        """Return (file, weight) of an image's running mean and of the map that is added to it.
-
-        A mean of passes 0 and 1 with weights 0.5 and 1.5 has weight 2.
-        """
+        """Return (file, weight) of an image's running mean and of the map that is added to it."""
+        # A mean of passes 0 and 1 with weights 0.5 and 1.5 counts with weight 2 against the next map.
         weights = self.ensemble.rungs[-1].weights
         mean = sum(weights[index] for index in self.stored.averaged_passes(task.image))
         files = self.stored.mean_and_map(task.index, task.image)
@@ -203,6 +192,11 @@ class LadderState:
 
         While a worker reads results of an image for a row or a mean, none of them becomes obsolete.
         """
+        # How one image goes through rungs with passes [0] and [0, 1]:
+        #     pass 0 -> stored -> row of rung 0 -> pass 1 -> stored -> row of rung 1
+        #                 |                                    |
+        #         kept for rung 1                     both obsolete: no rung needs them
+        # If rung 1 is refused, the result of pass 0 is obsolete as soon as the row of rung 0 is there.
         chosen = dict.fromkeys(images)
         self.combinable = deque(task for task in self.combinable if task.image not in chosen)
         for image in chosen:
@@ -211,11 +205,9 @@ class LadderState:
                 self.stored.keep(self.rungs.needed_passes(image), image)
 
     def _combinations(self, image: str) -> Iterator[MeanTask | FuseTask]:
-        """Yield rows that can be fused now, or the pass whose map comes next into the mean.
-
-        With running means only the lowest open rung counts: adding a pass of the next rung to the mean would
-        change what this rung's row is fused from.
-        """
+        """Yield rows that can be fused now, or the pass whose map comes next into the mean."""
+        # With running means only the lowest open rung counts. Rungs [0, 1] and [0, 1, 2], mean (0, 1), map 2
+        # is there: if it were added now, rung 0 could never be fused from (0, 1). So its row comes first.
         for rung in self.rungs.open_for(image):
             live = self.live_passes(rung)
             if self.stored.files(live, image) is not None:

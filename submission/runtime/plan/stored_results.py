@@ -26,16 +26,6 @@ class RunningMean:
 class StoredResults:
     """Files by pass and image.
 
-    With running means, passes are added in the order of the rung. Passes 0, 1, 2 over an image arrive as
-    files m0, m1, m2, in any order:
-
-        m0 arrives          mean = m0 (no copy), passes (0,)
-        m2 arrives          it waits: pass 1 comes first
-        m1 arrives          mean = m0 + m1, passes (0, 1); m0 and m1 are obsolete
-        then m2             mean = m0 + m1 + m2, passes (0, 1, 2)
-
-    The row of a rung with passes 0 and 1 has to be fused while the mean holds exactly (0, 1).
-
     Attributes:
         averaging: keep one running mean per image instead of all its maps.
         obsolete: files that nobody needs any more; whoever deletes them empties the list.
@@ -76,6 +66,11 @@ class StoredResults:
             passes: of the rung that is worked on, in their order.
             image: id of the image.
         """
+        # Maps are added in the order of the rung, in whatever order they arrive:
+        #     m0 arrives     mean = m0, without a copy; passes (0,)
+        #     m2 arrives     it waits, because pass 1 comes first
+        #     m1 arrives     mean of m0, m1; passes (0, 1); m0 and m1 are obsolete
+        #     then m2        mean of m0, m1, m2; passes (0, 1, 2)
         mean = self._mean(passes, image) if self.averaging else None
         if mean is None:
             return None

@@ -1,10 +1,6 @@
 """Publishes the submission: each complete rung replaces submission.csv after it was validated.
 
-    every image has its row of rung 1 -> rung1.csv on scratch -> a worker validates it -> submission.csv
-
-A row that an image lacks in a rung is taken from the highest lower rung. When the time is up, what is
-complete but not yet published is published without a worker; if nothing was published, the rows of the first
-rung that exist are.
+A row that an image lacks in a rung is taken from the highest lower rung.
 """
 
 from __future__ import annotations
@@ -50,6 +46,9 @@ class Publisher:
 
     def compose(self) -> None:
         """Write the file of every rung that got complete, and queue its validation."""
+        # Every image has its row of rung 1 -> rung1.csv on scratch -> a worker validates it ->
+        # submission.csv. A worker does it because a file of 1000 images takes seconds, in which the loop
+        # would be deaf.
         for rung in sorted(self.state.rungs.started):
             if rung <= self._composed or not self._complete(rung):
                 continue
@@ -82,6 +81,8 @@ class Publisher:
         if late or self.published < 0:
             for folder in results:
                 shutil.rmtree(folder, ignore_errors=True)
+        # Nothing published yet: rows of an incomplete first rung, e.g. 12 of 100 images, are better than
+        # none.
         while late and late[0] > self.published:
             self._publish_late(late.pop(0), part=False)
         if self.published < 0 and self._rows(0):

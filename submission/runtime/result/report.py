@@ -20,17 +20,13 @@ _LONGEST_STARTUP = 120.0
 
 
 def process_start() -> float:
-    """Return the monotonic time, in seconds, at which this process began.
-
-    Kaggle counts from there, and Kaggle's start-up hooks may take seconds before our first line runs. The
-    present time is returned where the kernel does not tell the age of the process, or where the process is
-    old: a notebook's process may have run for hours before the cell with this script.
-
-    Example: the kernel says the process began 500000 ticks after the machine. With 100 ticks per second that
-    is 5000 s; at 5003 s after the machine's start the process is 3 s old.
-    """
+    """Return the monotonic time, in seconds, at which this process began; now, where that cannot be known."""
+    # Kaggle counts from there, and its start-up hooks may take seconds before our first line runs. But a
+    # notebook's process may have run for hours before the cell with this script: then now counts.
     now = time.monotonic()
     try:
+        # The process began 500000 ticks after the machine; with 100 ticks per second that is 5000 s. If the
+        # machine has run for 5003 s, the process is 3 s old.
         # Field 22 of proc(5) stat, counted after the command name, which may hold spaces and brackets.
         ticks = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")

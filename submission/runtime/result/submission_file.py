@@ -131,6 +131,7 @@ class Submission:
         Returns:
             The report, None if it was not ready in time.
         """
+        # In a thread, because a validation cannot be interrupted; one that is late is left behind.
         results: list[Report] = []
 
         def work() -> None:
@@ -144,6 +145,7 @@ class Submission:
 
 def guess_sizes(ids: Sequence[str], sizes: Mapping[str, Size]) -> dict[str, Size]:
     """Return sizes of all ids; an image that cannot be read gets the size that occurs most often."""
+    # Sizes (5, 5), (7, 7), (7, 7) and one unreadable image: it gets (7, 7). Its row is empty in any case.
     known = list(sizes.values())
     guess = max(sorted(set(known)), key=known.count) if known else _UNKNOWN_SIZE
     return {image: sizes.get(image, guess) for image in ids}

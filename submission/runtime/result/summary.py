@@ -61,6 +61,7 @@ def conclude(outcome: Outcome, report: RunReport) -> int:
     Returns:
         0 if at least one row of the valid file was predicted, 2 if the file is the fallback.
     """
+    # 2 workers, 100 s of wall time, 150 s inside networks: 75 % of the time was used.
     wall = report.elapsed()
     utilisation = outcome.forward_seconds / (wall * outcome.workers)
     code = 0 if outcome.predicted else BAD_INPUT

@@ -157,6 +157,7 @@ def what_follows(consequence: Consequence, ensemble: Ensemble, rows: Mapping[tup
         case LoseMember():
             return f"member {ensemble.members[consequence.member].name} is dropped"
         case LoseRow(rung, image):
+            # Rungs count from 0 here, and from 1 for people.
             earlier = max((lower for lower, name in rows if name == image and lower < rung), default=None)
             kept = "the fallback" if earlier is None else f"rung {earlier + 1}"
             return f"image {image} keeps its row of {kept}"

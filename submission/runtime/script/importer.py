@@ -7,6 +7,7 @@ predict.py executes this file before other parts can be imported; nothing of the
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import linecache
@@ -102,13 +103,14 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
     traceback.print_exception(kind, error, trace)
 
 
-def run(header: str, parts: Mapping[str, str], file: str | None) -> None:
+def run(header: str, parts: Mapping[str, str], file: str | None, main: str) -> None:
     """Start the embedded program; called by predict.py's last line.
 
     Args:
         header: the script's docstring.
         parts: as in the script.
         file: the script's own path, None when it was piped or pasted.
+        main: name of the module whose `main` takes the script and its arguments.
 
     Raises:
         SystemExit: with the program's exit code. After success in a notebook nothing is raised, because the
@@ -123,12 +125,12 @@ def run(header: str, parts: Mapping[str, str], file: str | None) -> None:
         del sys.path_importer_cache[place]  # as with the modules
     sys.excepthook = _show
     # These can be imported only now, through the finder.
-    from submission.runtime.main import main
     from submission.runtime.script.script import Script, in_notebook
     from submission.runtime.script.text import part_text
 
     texts = {path: part_text(part) for path, part in parts.items()}
     own_arguments = file is not None or not in_notebook()  # `%run` in a notebook sets the file and arguments
-    code = main(Script(header, texts, file), sys.argv[1:] if own_arguments else [])
+    program = importlib.import_module(main)
+    code = program.main(Script(header, texts, file), sys.argv[1:] if own_arguments else [])
     if code != 0 or not in_notebook():
         sys.exit(code)

@@ -13,13 +13,15 @@ QUOTES = "'" * 3
 
 IMPORTER = "submission/runtime/script/importer.py"
 """The part that the last lines execute."""
+MAIN = "submission.runtime.main"
+"""The module whose `main` the importer calls."""
 
 _TAIL = f"""\
 if __name__ == "__main__":
     importer = "{IMPORTER}"
     boot = {{"__name__": importer[:-3].replace("/", ".")}}
     exec(compile(PARTS[importer][1:], importer, "exec"), boot)
-    boot["run"](__doc__, PARTS, globals().get("__file__"))
+    boot["run"](__doc__, PARTS, globals().get("__file__"), "{MAIN}")
 """
 
 

@@ -54,11 +54,9 @@ def gpu_slots(environment: Mapping[str, str], devices: Path = Path("/dev")) -> l
 
 
 def cpu_count() -> int:
-    """Return the cores that this process may use, by its affinity and the container's quota; at least 1.
-
-    A quota of "150000 100000" allows 150 ms of computing in 100 ms, 1.5 cores: 1 is returned.
-    """
+    """Return the cores that this process may use, by its affinity and the container's quota; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # "150000 100000": 150 ms of computing per 100 ms, which is 1.5 cores, counted as 1. "max ...": no quota.
     quota = _first_numbers(Path("/sys/fs/cgroup/cpu.max"))
     if len(quota) == 2 and quota[1] > 0:
         cores = min(cores, max(1, quota[0] // quota[1]))

@@ -1,14 +1,6 @@
 """The messages between the supervisor and its workers. They are written and read only here.
 
-A message is one line of JSON with the name of its class: {"message": "FirstForward", "at": 12.5}. The
-supervisor sends requests, a worker sends replies.
-
-A request has to stay below `LONGEST_MESSAGE`: a pipe holds 64 KiB, and a longer line would block the
-supervisor until a worker reads it, which a stopped worker never does. The longest request fuses 64 passes.
-Therefore a `FuseRequest` names settings and members by their index in the ensemble that the script carries,
-and it gives the file name and the folder that all results share only once:
-
-    <folder>/passes/member3-0c5e.../hflip/<name>          place = "passes/member3-0c5e.../hflip"
+A message is one line of JSON with the name of its class: {"message": "FirstForward", "at": 12.5}.
 """
 
 from __future__ import annotations
@@ -23,8 +15,13 @@ from kit.typed_json import from_plain, to_plain
 from submission.runtime.plan.tasks import Stage
 from submission.runtime.work.device import DeviceFacts
 
+# A pipe holds 64 KiB. A longer line would block the supervisor until the worker reads it, which a stopped worker
+# never does. The longest request fuses 64 passes. With whole paths (200 bytes) and members (1 kB each) it would have
+# 80 kB; so it names rung and passes by their index in the ensemble that every worker has, and gives the folder
+# and the file name that all results share only once:
+#     <folder>/passes/member3-0c5e.../hflip/<name>        place = "passes/member3-0c5e.../hflip"
 LONGEST_MESSAGE = 1 << 15
-"""Bytes that a request may have; see above."""
+"""Bytes that a request may have."""
 _NAME = "message"
 
 

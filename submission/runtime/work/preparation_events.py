@@ -98,6 +98,7 @@ class PreparationEvents:
             self.report.problem(wording.installer_skipped(note))
         names = [choice.name for choice in self.plan.choices if choice.entry is not None]
         self.report.say(wording.installed(news.tool, names))
+        # With another version of torch in the bundle, no worker may import the image's before this moment.
         if self.plan.replaces:
             self.workers.start()
 
@@ -110,6 +111,7 @@ class PreparationEvents:
 
     def _lose(self, members: range | list[int], error: KitError, trace: str | None) -> None:
         state = self.ladder.state
+        # Broken concerns all members, and may come after some of them were lost: the first reason is kept.
         self.failure = self.failure or error
         for member in members:
             consequence = self.ladder.drop_member(member, error.problem)

@@ -166,9 +166,11 @@ class WorkerProcesses:
             assert worker.process.stdout is not None
             data = os.read(worker.process.stdout.fileno(), _READ)
             worker.heard = time.monotonic()
+            # A read may end in the middle of a message: b'{"a": 1}\n{"b"' gives one line and the rest b'{"b"'.
             *lines, worker.rest = (worker.rest + data).split(b"\n")
             replies = [reply for line in lines if (reply := read_reply(line)) is not None]
             received += [Received(worker, reply) for reply in replies]
+            # No data from a pipe that can be read means that its other end is closed.
             if not data:
                 received.append(Received(worker, Exited(code=self.kill(worker))))
         return received

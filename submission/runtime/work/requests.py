@@ -22,11 +22,6 @@ from submission.runtime.work.messages import (
 class Requests:
     """Makes requests; all results of a run lie in `scratch`.
 
-        passes/<member>-<hash>/<view>/<image>.npy      result of a pass, or .npz
-        means/<pass>/<image>.npy                       running mean after that pass was added
-        rows/<rung>/<image>.row.json                   row of a rung
-        sizes.json                                     sizes of all images, for the validator
-
     Args:
         state: of the ladder; knows the stored results.
         data: the test images.
@@ -38,6 +33,11 @@ class Requests:
     """
 
     def __init__(self, state: LadderState, data: Data, scratch: Path, batch_size: int | None) -> None:
+        # Below scratch:
+        #     passes/<member>-<hash>/<view>/<image>.npy    result of a pass; .npz for detections
+        #     means/<pass>/<image>.npy                     running mean after that pass was added
+        #     rows/<rung>/<image>.row.json                 row of a rung
+        #     sizes.json                                   sizes of all images, for the validator
         self.state, self.data, self.scratch, self.batch_size = state, data, scratch, batch_size
         self.weights: dict[int, str] = {}
         self._sizes = scratch / "sizes.json"

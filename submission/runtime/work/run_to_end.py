@@ -69,6 +69,7 @@ def _introduce(supervisor: Supervisor) -> None:
 
 def _predict(supervisor: Supervisor) -> int:
     supervisor.begin()
+    # If the loop fails, rows that are complete still get published.
     for step in (supervisor.work, supervisor.finish):
         try:
             step()

@@ -14,9 +14,6 @@ from kit.inference.store import levels_of, open_map, write_map
 def write_mean(files: Sequence[Path], weights: Sequence[float], target: Path) -> None:
     """Write the weighted mean of maps as a 16-bit map; do nothing if it exists already.
 
-    Levels 100 and 400 with weights 3 and 1 give level 175. Rounding moves a mean by half a level at most,
-    8e-6 of a probability.
-
     Args:
         files: stored maps of one size.
         weights: one per map.
@@ -32,5 +29,7 @@ def write_mean(files: Sequence[Path], weights: Sequence[float], target: Path) ->
     height, width = maps[0].shape
     with write_map(target, height, width, "uint16") as writer:
         for _, mean_HW in mean_bands(maps, weights):
+            # Levels 100 and 400 with weights 3 and 1 give 175. Rounding moves a mean by half a level at most,
+            # 8e-6 of a probability, once per pass.
             levels_HW = np.rint(mean_HW * levels_of(writer.dtype)).clip(0, levels_of(writer.dtype))
             writer.append(levels_HW.astype(writer.dtype))

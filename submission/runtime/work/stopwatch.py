@@ -10,8 +10,6 @@ from typing import Any
 class Stopwatch:
     """Adds up the time inside a network's forward passes.
 
-    On CUDA it records events and reads them at the end, so that the CPU does not wait for the GPU.
-
     Args:
         device: "cpu" or "cuda:0".
         on_first: called once, with the monotonic time of the first forward pass.
@@ -38,6 +36,8 @@ class Stopwatch:
                     return function(*args, **more)
                 finally:
                     self._seconds += time.perf_counter() - begin
+            # A call on CUDA returns before the GPU has computed. Waiting for it here would leave the GPU idle
+            # while the CPU makes the next batch; events are marks in the GPU's queue, read at the end.
             event: Any = torch.cuda.Event  # untyped in torch
             first, last = event(enable_timing=True), event(enable_timing=True)
             first.record()

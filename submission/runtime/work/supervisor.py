@@ -2,15 +2,6 @@
 
 It imports neither torch nor the bundle's libraries, reads no image beyond its header, and waits for nothing
 without a limit.
-
-Its times, for a budget of 3600 s and an ensemble that reserves 60 s:
-
-    0 s                     the process starts; the fallback is written as soon as the images are found
-    ...                     the loop: messages, events, new tasks, every 0.25 s or sooner
-    3540 s = deadline       the loop ends and the workers are killed
-    3540 s to 3600 s        the best complete rung is validated, for at most half of what is left, and written
-
-With a budget of 100 s the reserve is 15 s, as `plan.costs.reserve_seconds` says.
 """
 
 from __future__ import annotations
@@ -65,6 +56,10 @@ class Supervisor:
         self.ensemble, self.manifests = embedded(script)
         self.scratch = _scratch()
         self.site = self.scratch / "site"
+        # A budget of 3600 s and a reserve of 60 s, in seconds since the process started:
+        #     0 to 3540        fallback at once, then the loop: messages, events, new tasks
+        #     3540 deadline    the loop ends, the workers are killed
+        #     3540 to 3600     the best complete rung is validated, for 30 s at most, and written
         self.end = report.start + options.budget
         self.deadline = self.end - reserve_seconds(options.budget, self.ensemble.reserve_seconds)
         self.plan = make_plan(self.ensemble, self.manifests)

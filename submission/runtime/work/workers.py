@@ -24,9 +24,6 @@ _START_LIMITS = 4
 def cpu_workers(cores: int, memory: int | None, largest_weights: int) -> int:
     """Return how many workers a machine without a GPU gets: one per core, as far as the memory goes.
 
-    With 5 GiB free and 300 MiB of weights, a worker takes 1.5 + 3 x 0.3 = 2.4 GiB: two workers, even on 4
-    cores.
-
     Args:
         cores: that may be used.
         memory: bytes that may be used, None if unknown.
@@ -34,6 +31,7 @@ def cpu_workers(cores: int, memory: int | None, largest_weights: int) -> int:
     """
     if memory is None:
         return cores
+    # 5 GiB free, weights of 0.3 GiB: a worker takes 1.5 + 3 x 0.3 = 2.4 GiB, so 2 workers, even on 4 cores.
     each = _WORKER_MEMORY + _COPIES_OF_WEIGHTS * largest_weights
     return max(1, min(cores, int(memory // each)))
 
@@ -138,11 +136,9 @@ class Workers:
             self.broken = KitError(message.problem, where=worker.device, fix=message.fix)
 
     def _start_again(self, worker: WorkerProcess) -> None:
-        """Replace a worker that ended, unless workers end before they ever get ready.
-
-        With 2 workers alive, the fourth end in a row without a ready worker starts no replacement. When no
-        worker is left, the run ends.
-        """
+        """Replace a worker that ended, unless workers end before they ever get ready."""
+        # With 2 workers still alive, the fourth end in a row before "ready" starts no replacement; the run goes
+        # on with those 2. When none is left, it ends.
         if worker.device != "cpu" and not self.gpus:
             return  # the last GPU was given up in the same moment
         self._failed_starts = 0 if worker.ready else self._failed_starts + 1
@@ -154,11 +150,11 @@ class Workers:
     def stalled(self, limit: float) -> list[WorkerProcess]:
         """Return the workers that were silent too long; an idle worker is never stalled.
 
-        A limit of 30 s allows a worker with a task 30 s of silence, and a new worker 120 s to get ready.
-
         Args:
             limit: seconds that a worker with a task may be silent.
         """
+        # A limit of 30 s: a worker with a task may be silent for 30 s, a new one may import for 120 s. A worker
+        # in a pass sends a sign of life every half second, as long as its network returns.
         now = time.monotonic()
         return [
             worker
