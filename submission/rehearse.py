@@ -22,8 +22,8 @@ from kit.local.competitions.scores import score
 from kit.typed_json import above
 from submission import sandbox
 from submission.kaggle_shape import Archives, Layout, mount
-from submission.runtime.options import DEFAULT_BUDGET
 from submission.runtime.result.submission_file import guess_sizes, image_sizes
+from submission.runtime.script.options import DEFAULT_BUDGET
 from submission.simulated_image import PYTHONS, Image, choose_target, find_python, make_image
 
 GIB = 1 << 30

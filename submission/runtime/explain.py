@@ -12,9 +12,9 @@ from kit.manifest import Manifest
 from submission.runtime.inputs.mounts import find_datasets
 from submission.runtime.inputs.preparation import Plan, make_plan
 from submission.runtime.inputs.test_images import Data, embedded, find_data
-from submission.runtime.options import Options
 from submission.runtime.plan.costs import Costs, reserve_seconds
 from submission.runtime.result.report import counted
+from submission.runtime.script.options import Options
 from submission.runtime.script.script import Script
 from submission.runtime.work.device import cpu_count, gpu_slots
 

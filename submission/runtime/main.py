@@ -9,8 +9,8 @@ from kit.command_line import parse
 from kit.errors import BAD_INPUT, KitError
 from submission.runtime.explain import explain
 from submission.runtime.inputs.test_images import embedded
-from submission.runtime.options import CommandLine
 from submission.runtime.result.report import RunReport, process_start
+from submission.runtime.script.options import CommandLine
 from submission.runtime.script.script import Script
 from submission.runtime.work.run_to_end import run_to_end
 from submission.runtime.work.supervisor import Supervisor

@@ -253,6 +253,13 @@ class Disturbed:
             assert self.process.poll() is None, self.process.stdout.read()
             time.sleep(0.01)
 
+    def wait_for_pass(self) -> None:
+        """Wait until a worker writes the map of another image: what happens now happens to a pass."""
+        self.wait_for_row()
+        while not list(self.scratch.glob("predict-*/passes/*/*/.*.tmp")):
+            assert self.process.poll() is None, self.process.stdout.read()
+            time.sleep(0.005)
+
     def end(self) -> str:
         text, _ = self.process.communicate(timeout=240)
         return text
@@ -289,7 +296,7 @@ def test_a_stopped_worker_does_not_hold_the_deadline_and_finished_rows_are_kept(
 
 def test_a_stopped_worker_is_replaced_when_it_gave_no_sign_of_life_for_long(slow_mount, kit_of_two, tmp_path):
     run = Disturbed(kit_of_two, slow_mount, tmp_path / "out", tmp_path / "scratch", "--stall", "10")
-    run.wait_for_row()
+    run.wait_for_pass()
     (worker,) = run.workers()
     os.kill(worker, signal.SIGSTOP)
     text = run.end()
@@ -301,7 +308,7 @@ def test_a_stopped_worker_is_replaced_when_it_gave_no_sign_of_life_for_long(slow
 
 def test_a_killed_worker_is_replaced_and_the_result_is_the_same(slow_mount, kit_of_two, tmp_path, tools):
     run = Disturbed(kit_of_two, slow_mount, tmp_path / "out", tmp_path / "scratch")
-    run.wait_for_row()
+    run.wait_for_pass()
     (worker,) = run.workers()
     os.kill(worker, signal.SIGSTOP)
     begun = [

@@ -15,8 +15,8 @@ from kit.images.info import ImageInfo
 from kit.manifest import Manifest
 from kit.manifest import from_dict as manifest_from
 from submission.runtime.inputs.mounts import find_competition
-from submission.runtime.options import Options
 from submission.runtime.result.submission_file import NAME, Submission, guess_sizes, image_sizes
+from submission.runtime.script.options import Options
 from submission.runtime.script.script import Script
 
 ENSEMBLE = "ensemble.json"
