@@ -46,6 +46,8 @@ def environment(session: nox.Session, *, peers: bool = False) -> str:
     folder = ROOT / ".nox" / f"{'bench' if peers else 'kit'}-{sys.implementation.cache_tag}"
     locks = ["requirements.lock", *(["requirements-bench.txt"] if peers else [])]
     python = folder / "bin" / "python"
+    # Each stamp is written after its step: a step that was killed has none and runs again. There are two,
+    # because the locked packages take minutes and our own wheels change daily.
     into = ("pip", "install", "--quiet", "--python", str(python))
     made_from, identity = folder / "made-from", _lock_identity(locks)
     if not _is_of(made_from, identity):
@@ -55,7 +57,7 @@ def environment(session: nox.Session, *, peers: bool = False) -> str:
         made_from.write_text(identity)
     ours_from, identity = folder / "own-wheels-from", _own_wheels_identity()
     if not _is_of(ours_from, identity):
-        ours_from.unlink(missing_ok=True)
+        ours_from.unlink(missing_ok=True)  # what is installed from here on may be either version
         wheels = BUILD / "local-wheels"
         shutil.rmtree(wheels, ignore_errors=True)
         for name in OWN_WHEELS:
@@ -82,6 +84,8 @@ def _own_wheels_identity() -> str:
     names = [path.relative_to(ROOT) for path in packages.rglob("*") if path.is_file()]
     names = [name for name in names if not {"__pycache__", "tests"} & set(name.parts)]
     builders = ("mmcv_wheel", "own_wheel", "sdist", "wheelfile")
+    # Name and size go in with the bytes: a module that moves, or bytes that go from one file to the next,
+    # give another hash.
     digest = hashlib.sha256()
     for name in [*sorted(names), *(Path("bundle", f"{builder}.py") for builder in builders)]:
         content = (ROOT / name).read_bytes()
@@ -90,7 +94,7 @@ def _own_wheels_identity() -> str:
 
 
 def _uv(session: nox.Session, *arguments: str) -> None:
-    # VIRTUAL_ENV of the shell that started nox is none of uv's business here.
+    # Without this, uv would install into the environment that is active in the user's shell.
     session.run(find_uv(), *arguments, external=True, env={"VIRTUAL_ENV": None, "UV_NO_PROGRESS": "1"})
 
 
@@ -102,6 +106,7 @@ def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None
 def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
     """Arguments plus `--name value` for every default whose option the user did not give."""
     given = {argument.split("=")[0] for argument in arguments}
+    # "--out=x" and "--out x" both count as given.
     missing = {f"--{name.replace('_', '-')}": str(value) for name, value in defaults.items()}
     return [
         *arguments,
@@ -312,5 +317,6 @@ def lock_peers(session: nox.Session) -> None:
     what = ("requirements-bench.in", "--constraints", "requirements.lock", "--output-file")
     how = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url")
     header = ("--custom-compile-command", "nox -s lock")
+    # Both files are installed together with --require-hashes, which refuses a package that is listed twice.
     left_out = [f"--no-emit-package={name}" for name in known]
     _uv(session, "pip", "compile", "--quiet", *what, "requirements-bench.txt", *how, *header, *left_out)

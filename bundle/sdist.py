@@ -14,6 +14,7 @@ from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
 
 from kit.artefacts import read_json, sha256_bytes, sha256_file, write_bytes
 from kit.errors import KitError
+from kit.typed_json import from_plain
 
 _TIMEOUT_SECONDS = 60
 
@@ -34,15 +35,7 @@ def read_pin(path: Path) -> PinnedSdist:
     Raises:
         KitError: the file is missing, or one of its fields is missing, unknown or malformed.
     """
-    record = read_json(path)
-    try:
-        pin = PinnedSdist(**record)
-    except TypeError as error:
-        raise KitError(
-            f"this file does not pin a source distribution: {error}",
-            where=path,
-            fix="restore it from the repository",
-        ) from error
+    pin = from_plain(PinnedSdist, read_json(path), where=path, fix="restore the file from the repository")
     if not re.fullmatch(r"[0-9a-f]{64}", pin.sha256):
         raise KitError(
             "the pinned sha256 does not have 64 hex digits",

@@ -1,7 +1,7 @@
-"""Files that are complete or absent, and the JSON beside them that says what made them.
+"""Artefacts: files that are complete or absent, and the JSON beside each that says what made it.
 
-Write to a temporary name, fsync, rename; the JSON last. A step killed anywhere leaves either the old
-artefact, the new one, or one without its JSON, which counts as absent.
+Every file is written under a temporary name, synced to the disk and renamed; its JSON is written last. A step
+that is killed leaves the old artefact, the new one, or one without its JSON, which counts as absent.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _FIX = "free space on that disk or choose a writable folder; what was there befo
 
 
 def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no float surprises (NaN is refused), newline at the end."""
+    """Return the one text of a value: sorted keys, no NaN, a newline at the end."""
     return json.dumps(value, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def sha256_bytes(data: bytes) -> str:
-    """Hex sha256 of bytes."""
+    """Return the hex sha256 of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_json(value: Any) -> str:
-    """Hex sha256 of a value's canonical JSON: the identity of a config."""
+    """Return the hex sha256 of a value's canonical JSON: the identity of a config."""
     return sha256_bytes(canonical_json(value).encode())
 
 
 def sha256_file(path: Path) -> str:
-    """Hex sha256 of a file, read in blocks of 1 MiB."""
+    """Return the hex sha256 of a file, read in blocks of 1 MiB."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
@@ -53,10 +53,8 @@ def sha256_file(path: Path) -> str:
 def atomic_file(path: Path, *, fix: str = _FIX) -> Iterator[Path]:
     """Yield a temporary name beside `path`; what the block writes there takes the place of `path` at once.
 
-    The file appears only when the block ends without an error and its bytes are on disk. Readers see the old
-    file or the new one, never half of it. A killed process leaves ".<name>.<random>.tmp", see
-    `remove_leftovers`. The folder itself is not synced: after a power failure the old file may be there
-    again, and a JSON beside it that describes the new one is refused by its sha256.
+    The file appears only when the block ends without an error and its bytes are on the disk. Readers see the
+    old file or the new one, never a part of it.
 
     Args:
         path: the file; its folder is made if it is missing.
@@ -72,6 +70,9 @@ def atomic_file(path: Path, *, fix: str = _FIX) -> Iterator[Path]:
         in_block = True
         yield temporary
         in_block = False
+        # Without fsync the rename may reach the disk before the bytes do: after a power failure the file
+        # would have its name and be empty. The folder is not synced: if the rename itself is lost, the old
+        # file is back, and `read_sidecar` refuses a JSON beside it that describes the new one.
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
@@ -88,6 +89,8 @@ def atomic_file(path: Path, *, fix: str = _FIX) -> Iterator[Path]:
 
 def _is_of_writing(error: OSError, temporary: Path) -> bool:
     """Whether a block failed on its own file, not on an image it read or a process it talked to."""
+    # open() and rename() name a file in their error. write() names none, but only write() fails for these
+    # three reasons: a read of a broken disk gives EIO, a message to a dead process EPIPE.
     if error.filename is None:
         return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return str(error.filename) == str(temporary)
@@ -100,11 +103,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def remove_leftovers(place: Path) -> None:
-    """Delete what killed processes left half-written; nobody else may be writing there.
+    """Delete the temporary files of killed processes. No other process may be writing there.
 
     Args:
-        place: a folder: everything below it; any other path: what writers of this one file left beside it.
+        place: of a folder, all temporary files below it are deleted; of a file, those of its own writers.
     """
+    # A writer of "map.npy" that was killed left ".map.npy.1b2f03c4.tmp" beside it.
     pattern = f".{glob.escape(place.name)}.*.tmp"
     for path in place.rglob(".*.tmp") if place.is_dir() else place.parent.glob(pattern):
         path.unlink(missing_ok=True)
@@ -121,7 +125,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file.
+    """Read the value of a JSON file.
 
     Raises:
         KitError: the file is missing or is no JSON.
@@ -137,9 +141,10 @@ def read_json(path: Path) -> Any:
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """Values of a file with one JSON a line; a line cut off by a kill is left out, no file is no lines."""
+    """Read a file with one JSON value per line; skip a line that a kill cut off. No file gives no values."""
     values = []
-    # In bytes: the cut may fall into the middle of a character, and text has more ends of lines than JSON.
+    # Split bytes, not text: the cut may fall into the middle of a character ("Grö" without its last byte is
+    # no UTF-8), and str.splitlines also splits at U+2028, which JSON allows inside a string.
     for line in path.read_bytes().split(b"\n") if path.is_file() else ():
         try:
             values.append(json.loads(line))
@@ -149,7 +154,7 @@ def read_json_lines(path: Path) -> list[Any]:
 
 
 def sidecar_path(path: Path) -> Path:
-    """Where the JSON beside an artefact lives: `weights.safetensors` -> `weights.safetensors.json`."""
+    """Return the path of the JSON beside an artefact: `weights.safetensors` -> `weights.safetensors.json`."""
     return path.with_name(path.name + ".json")
 
 
@@ -195,7 +200,7 @@ def write_sidecar(
 
 
 def read_sidecar(path: Path, *, kind: str) -> dict[str, Any]:
-    """The JSON beside an artefact, checked against it.
+    """Read the JSON beside an artefact, and check that it describes this very file.
 
     Raises:
         KitError: either is missing, of another kind, or they do not belong together.

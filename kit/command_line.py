@@ -135,6 +135,8 @@ def read_options(cls: type[T], namespace: argparse.Namespace) -> T:
         KitError: rules of the dataclass across options.
     """
     given: dict[str, Any] = {}
+    # Options that were not written are not in the namespace (SUPPRESS): only the others are handed over, and
+    # the dataclass adds its defaults. So a default stands in one place.
     for item, hint in _fields(cls):
         if is_dataclass(hint):
             given[item.name] = read_options(hint, namespace)  # type: ignore[arg-type]  # hints are classes
@@ -171,7 +173,6 @@ def _argument(item: Field[Any], hint: Any) -> tuple[list[str], dict[str, Any]]:
     base, many = _item_type(hint)
     required = item.default is MISSING and item.default_factory is MISSING
     settings: dict[str, Any] = {"help": argparse.SUPPRESS if told.hidden else _help(item, told)}
-    # An option that is not written leaves nothing behind: the default stands in the dataclass alone.
     settings["default"] = argparse.SUPPRESS
     if base is bool:
         wanted = item.default is True
@@ -221,6 +222,7 @@ def _item_type(hint: Any) -> tuple[Any, bool]:
         return _item_type(left[0]) if len(left) == 1 else (hint, False)
     if origin is tuple and arguments[-1] is ...:
         return arguments[0], True
+    # Limits around a union or a tuple are not those of one value; the dataclass checks them if it is Checked.
     if origin is Annotated and get_origin(arguments[0]) in (Union, types.UnionType, tuple):
         return _item_type(arguments[0])
     return hint, False
@@ -230,6 +232,7 @@ def _reader(hint: Any, read: Callable[[str], Any] | None) -> Callable[[str], Any
     """Text -> value of a type; what is wrong with it becomes the parser's message."""
     bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
+    # argparse catches ArgumentTypeError alone and adds usage and the option's name to its message.
     def value_of(text: str) -> Any:
         try:
             if read is not None:
@@ -252,6 +255,7 @@ class _Group(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, flag: Any = None
     ) -> None:
+        # --chapter a x --chapter b y  ->  [("a", Path("x")), ("b", Path("y"))]
         del parser, flag
         assert isinstance(self.const, tuple)
         group = tuple(convert(hint, text, self.dest) for hint, text in zip(self.const, values, strict=True))

@@ -1,4 +1,4 @@
-"""Errors for a tired person at 2 a.m.: what is wrong, which file, what to do."""
+"""Errors that a tired person understands at 2 a.m.: what is wrong, which file, what to do."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 BAD_INPUT = 2
-"""Exit code of every command that was given something it cannot work with."""
+"""Exit code of every command that got bad input."""
 
 
 class KitError(Exception):
-    """Bad input, told so that it can be mended.
+    """Bad input, with what the user needs to correct it.
 
     Args:
         problem: what is wrong, one sentence.
@@ -26,7 +26,8 @@ class KitError(Exception):
         super().__init__(problem)
 
     def __reduce__(self) -> tuple[Callable[..., KitError], tuple[str, str | None, str | None]]:
-        """Errors cross process borders (data loaders), where keyword arguments are lost by default."""
+        """Let the error cross a process border, for example out of a data loader."""
+        # By default pickle calls KitError(*self.args) on the other side: `where` and `fix` would be lost.
         return _rebuild, (self.problem, self.where, self.fix)
 
     def __str__(self) -> str:

@@ -67,14 +67,15 @@ Fraction = Annotated[float, at_least(0), at_most(1)]
 
 
 class Checked:
-    """Base of dataclasses that check their fields, and convert them, when they are made in code as well.
+    """Base of dataclasses that check and convert their fields when code makes them, too.
 
-    A subclass that has rules across fields writes `__post_init__` and calls this one first.
+    A subclass with rules across fields writes its own `__post_init__`, which calls this one first.
     """
 
     def __post_init__(self) -> None:
         for name, hint in _hints(type(self)).items():  # type: ignore[arg-type]  # classes can be hashed
             place = _Place(name, type(self).__name__, None)
+            # The dataclasses are frozen; the converted value replaces the given one: 1 -> 1.0, [1] -> (1.0,).
             object.__setattr__(self, name, _converted(hint, getattr(self, name), place))
 
 
@@ -149,11 +150,14 @@ def to_plain(value: Any, *, leave_out_none: bool = False) -> Any:
 
 def shown(value: Any) -> str:
     """Return a value as messages show it: cut if it is long or deep."""
+    # Not repr(): a dotted TOML key of 3000 parts is 3000 tables deep and ends in a RecursionError.
     short = reprlib.Repr()
     short.maxstring = short.maxlong = short.maxother = 80
     return short.repr(value)
 
 
+# The annotations are texts ("Count | None"), because every module imports annotations from __future__.
+# Python evaluates them in the module of each class, which sys.modules has; that holds in predict.py, too.
 @cache
 def _hints(cls: Any) -> dict[str, Any]:
     """The types of a dataclass's fields, with their limits."""
@@ -230,6 +234,8 @@ def _one_of(hints: Sequence[Any], value: Any, place: _Place) -> Any:
     left = [hint for hint in hints if hint is not type(None)]
     if isinstance(value, Mapping) and any(map(is_dataclass, left)):
         left = _meant(left, value, place)
+    # `int | str` and "7": int refuses the text, str takes it. If none takes the value, the message is that of
+    # the last type.
     for hint in left[:-1]:
         try:
             return _converted(hint, value, place)
@@ -240,6 +246,8 @@ def _one_of(hints: Sequence[Any], value: Any, place: _Place) -> Any:
 
 def _meant(hints: Sequence[Any], value: Mapping[Any, Any], place: _Place) -> list[Any]:
     """The dataclasses of a union whose `Literal` fields take the value's: `kind: Literal["curve"]`."""
+    # Two dataclasses with kind: Literal["curve"] and kind: Literal["temperature"], and {"kind": "curve"}: the
+    # first one is meant, so a fault is told of the curve's keys. {"kind": "line"} fits none: tell both kinds.
     left: list[Any] = [hint for hint in hints if is_dataclass(hint)]
     for name, item in value.items():
         types_here = [_hints(hint).get(name) for hint in left]
@@ -294,6 +302,8 @@ def _container(origin: Any, arguments: Sequence[Any], value: Any, place: _Place)
             for index, (hint, item) in enumerate(zip(arguments, value, strict=True))
         )
     if origin in (list, tuple, Sequence):
+        # In TOML people write `iou = 0.5` where one number is the rule: a tuple takes it as (0.5,). A list
+        # does not, so that a JSON table in place of a list is a fault.
         single = origin is tuple and not isinstance(value, list | tuple)
         if not single and not isinstance(value, list | tuple):
             raise place.wrong(value, "a list")
@@ -318,6 +328,7 @@ def _simple(hint: Any, value: Any, place: _Place) -> Any:
         if not isinstance(value, str | Path):
             raise place.wrong(value, _NAMES[Path])
         return Path(value)
+    # bool is a subclass of int: `size = true` would be the size 1.
     allowed = (int, float) if hint is float else hint
     if not isinstance(value, allowed) or (isinstance(value, bool) and hint in (int, float)):
         raise place.wrong(value, _NAMES.get(hint, f"a {getattr(hint, '__name__', hint)}"))

@@ -81,6 +81,7 @@ def _prepare(options: Prepare) -> int:
     from train_local.data import prepare, slides
 
     source = competitions.get(options.competition)
+    # Slides are stored once at each resolution that some recipe trains at: scale 1/3 -> reduction 3.
     scales = options.scale or sorted(
         {form.data.scale for form in _all_forms() if recipes.suits(form, source.name, source.kind)}
     )
@@ -153,6 +154,7 @@ def _train(options: Train) -> int:
 
     shared = options.training
     data, recipe = prepared.load(shared.prepared), shared.recipe(options.recipe)
+    # A recipe of 5 folds on data prepared with 3 trains the first three.
     every = [fold for fold in recipe.folds if fold < len(data.folds)]
     for fold in every if options.fold == "all" else [int(options.fold)]:
         planned = PlannedRun(recipe, fold)

@@ -1,4 +1,4 @@
-"""Progress and messages of the local commands, drawn by rich. Kaggle's side logs plain lines instead."""
+"""Progress bars and tables of the local commands, drawn by rich. On Kaggle, predict.py logs plain lines."""
 
 from __future__ import annotations
 
@@ -23,22 +23,28 @@ T = TypeVar("T")
 
 
 def console() -> Console:
-    """A console on stderr, so that stdout stays for results others parse."""
+    """Return a console on stderr: stdout is for results that other programs read."""
     return Console(stderr=True)
 
 
 def show_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table on stderr; its first column, the names, is never broken."""
+    """Print a table on stderr. The first column holds the names, and its lines are not wrapped."""
     table = Table(title=title)
     for number, heading in enumerate(headings):
         table.add_column(heading, no_wrap=number == 0, overflow="fold")
     for row in rows:
+        # rich reads "[lung]" as a style and would print nothing for it.
         table.add_row(*map(escape, row))
     console().print(table)
 
 
 def progress(*, transient: bool = False, shown: bool = True) -> Progress:
-    """A progress display with count, elapsed and remaining time, or none (two at once would clash)."""
+    """Return a progress display with count, elapsed and remaining time.
+
+    Args:
+        transient: remove the display when it ends.
+        shown: False draws nothing. Two displays at once would overwrite each other.
+    """
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -53,7 +59,7 @@ def progress(*, transient: bool = False, shown: bool = True) -> Progress:
 
 
 def transfer() -> Progress:
-    """A progress display of bytes, with speed and remaining time."""
+    """Return a progress display of bytes, with speed and remaining time."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -65,7 +71,7 @@ def transfer() -> Progress:
 
 
 def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
-    """Yield `items` while a bar counts them."""
+    """Yield items while a progress bar counts them."""
     with progress() as display:
         task = display.add_task(description, total=total, note="")
         for item in items:

@@ -117,8 +117,8 @@ def test_pip_settings_come_from_the_environment_then_from_its_files(monkeypatch,
 @pytest.mark.parametrize(
     ("record", "told"),
     [
-        ({"name": "thing"}, "does not pin a source distribution"),
-        ({**vars(PIN), "url": "x"}, "does not pin a source distribution"),
+        ({"name": "thing"}, "version is missing"),
+        ({**vars(PIN), "url": "x"}, "unknown key url"),
         ({**vars(PIN), "sha256": "abc"}, "the pinned sha256 does not have 64 hex digits"),
     ],
 )

@@ -19,6 +19,7 @@ from kit.artefacts import read_json, sha256_file, write_json
 from kit.errors import KitError
 from kit.local.console import console, transfer
 from kit.local.pretrained.entry import Pretrained
+from kit.typed_json import from_plain
 
 _BLOCK = 1 << 18
 _AGENT = "kaggle-offline-kit"
@@ -233,8 +234,8 @@ def _note(part: Path) -> Path:
 
 def _known(part: Path, url: str) -> _Partial | None:
     try:
-        known = _Partial(**read_json(_note(part)))
-    except (KitError, TypeError):
+        known = from_plain(_Partial, read_json(_note(part)))
+    except KitError:
         return None
     same = urlsplit(known.url)._replace(query="") == urlsplit(url)._replace(query="")
     return known if same else None  # signatures in the query change from day to day
