@@ -121,14 +121,14 @@ def require_rgb8(header: TiffHeader) -> list[str]:
     convert = "convert it to 8-bit RGB first (and the same way for every image, training and test)"
     if header.bits not in (8, 16) or header.sample_format != "uint":
         raise KitError(
-            f"image holds {header.bits}-bit {header.sample_format} samples, needed are 8-bit unsigned ones",
+            f"image holds {header.bits}-bit {header.sample_format} samples, not 8-bit or 16-bit unsigned",
             where=header.path,
             fix=convert + ", and decide which range becomes 0..255",
         )
     if header.channels not in (3, 4):
         held = {1: "grayscale or palette"}.get(header.channels, f"{header.channels} channels")
         raise KitError(
-            f"image of {shape} pixels is {held}, needed are 3 colour channels", where=header.path, fix=convert
+            f"image of {shape} pixels has no 3 colour channels: it is {held}", where=header.path, fix=convert
         )
     usable = {"RGB", "black is zero"}
     if header.compression == "jpeg" and header.layout == "chunky":
@@ -137,7 +137,7 @@ def require_rgb8(header: TiffHeader) -> list[str]:
     if header.photometric not in usable or raw_colour:
         colour = "YCbCr" if raw_colour else header.photometric
         raise KitError(
-            f"image's colour space is {colour} ({header.compression} compression), needed is RGB",
+            f"image's colour space is {colour} ({header.compression} compression), not RGB",
             where=header.path,
             fix=convert,
         )

@@ -72,14 +72,16 @@ def check(calibration: Calibration, *, of: str = "a member") -> None:
     kind = str(calibration.get("kind")) if isinstance(calibration, Mapping) else ""
     if kind not in known or set(calibration) != {"kind", *known[kind]}:
         raise KitError(
-            f"the calibration of {of} is none: {calibration}",
+            f"the calibration of {of} has an unknown kind or other keys: {calibration}",
             fix="known: {kind: temperature, temperature: T} and {kind: curve, scores: [...], values: [...]}",
         )
     fix = "temperature: a positive number; curve: scores from 0 to 1 and values, both strictly rising"
     try:
         numbers = {name: np.asarray(calibration[name], np.float64) for name in known[kind]}
     except (TypeError, ValueError) as error:
-        raise KitError(f"the calibration of {of} holds what is no number: {error}", fix=fix) from error
+        raise KitError(
+            f"the calibration of {of} holds a value that is not a number: {error}", fix=fix
+        ) from error
     if kind == "temperature":
         rises = numbers["temperature"].ndim == 0 and bool(0 < numbers["temperature"] < np.inf)
     else:
@@ -123,9 +125,9 @@ def fit(method: Method, scores: Floats, hits: NDArray[np.bool_]) -> dict[str, An
     if len(scores) < _FEWEST or one_sided or different < 2:
         raise KitError(
             f"{len(scores)} detections with {np.count_nonzero(hits)} hits and {different} different scores "
-            "calibrate nothing",
-            fix=f"needed are {_FEWEST} detections of different scores, hits and misses among them; leave the "
-            "member as it is",
+            "are not enough for a calibration",
+            fix=f"use {_FEWEST} detections or more of different scores, with hits and misses, or leave the "
+            "member's scores as they are",
         )
     if method == "temperature":
         return {"kind": "temperature", "temperature": _temperature(scores, hits)}

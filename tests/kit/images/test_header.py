@@ -80,12 +80,16 @@ def test_alpha_is_announced(tmp_path):
 @pytest.mark.parametrize(
     ("image", "options", "problem"),
     [
-        (np.zeros((8, 9, 3), np.uint32), {"photometric": "rgb"}, "32-bit uint samples, needed are 8-bit"),
-        (np.zeros((8, 9, 3), np.int16), {"photometric": "rgb"}, "16-bit int samples, needed are 8-bit"),
+        (np.zeros((8, 9, 3), np.uint32), {"photometric": "rgb"}, "32-bit uint samples, not 8-bit"),
+        (np.zeros((8, 9, 3), np.int16), {"photometric": "rgb"}, "16-bit int samples, not 8-bit"),
         (np.zeros((8, 9, 3), np.float32), {"photometric": "rgb"}, "32-bit float samples"),
         (np.zeros((8, 9, 3), np.int8), {"photometric": "rgb"}, "8-bit int samples"),
-        (np.zeros((8, 9), np.uint8), {"photometric": "minisblack"}, "8 x 9 pixels is grayscale or palette"),
-        (np.zeros((5, 8, 9), np.uint8), {"photometric": "minisblack"}, "is 5 channels"),
+        (
+            np.zeros((8, 9), np.uint8),
+            {"photometric": "minisblack"},
+            "8 x 9 pixels has no 3 colour channels: it is grayscale or palette",
+        ),
+        (np.zeros((5, 8, 9), np.uint8), {"photometric": "minisblack"}, "it is 5 channels"),
         (np.zeros((8, 9, 4), np.uint8), {"photometric": "separated"}, "is CMYK"),
         (np.zeros((3, 8, 9), np.uint8), {"photometric": "miniswhite"}, "colour space is white is zero"),
     ],

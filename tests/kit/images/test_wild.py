@@ -79,7 +79,7 @@ def test_either_way_of_counting_planes_is_enough(tmp_path, image_HWC, told):
 def test_a_stack_of_many_slices_is_no_colour_image(tmp_path):
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, np.zeros((7, 20, 30), np.uint8), imagej=True, truncate=True)
-    with pytest.raises(KitError, match="is 7 channels, needed are 3 colour channels"):
+    with pytest.raises(KitError, match="has no 3 colour channels: it is 7 channels"):
         require_rgb8(read_header(path))
 
 

@@ -134,7 +134,11 @@ def test_settings_survive_their_dict(settings):
         ),
         (InstanceFusion, {"skip_score": float("nan")}, "skip_score is nan, not a finite number"),
         (InstanceFusion, {"min_score": -0.1}, "min_score is -0.1; it has to be at least 0"),
-        (InstanceFusion, {"calibration": {"m": {"kind": "platt"}}}, "the calibration of m is none"),
+        (
+            InstanceFusion,
+            {"calibration": {"m": {"kind": "platt"}}},
+            "the calibration of m has an unknown kind or other keys",
+        ),
         (InstanceFusion, {"calibration": {"m": None}}, "calibration.m is None, not a table"),
         (InstanceFusion, {"calibration": ["m"]}, "calibration is ['m'], not a table"),
         (InstanceSettings, {"size": 8.0}, "size is 8.0, not an integer"),

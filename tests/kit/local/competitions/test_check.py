@@ -33,8 +33,8 @@ def test_neither_sample_submission_nor_test_images(each):
 @pytest.mark.parametrize(
     ("array", "options", "shown"),
     [
-        (RGB_HWC.astype(np.float32), {}, "image holds 32-bit float samples, needed are 8-bit unsigned ones"),
-        (RGB_HWC[..., 0], {"photometric": "minisblack"}, "image of 10 x 12 pixels is grayscale or palette"),
+        (RGB_HWC.astype(np.float32), {}, "image holds 32-bit float samples, not 8-bit or 16-bit unsigned"),
+        (RGB_HWC[..., 0], {"photometric": "minisblack"}, "it is grayscale or palette"),
     ],
 )
 def test_unusable_pixels_are_errors_that_name_the_file(each, split, array, options, shown):
