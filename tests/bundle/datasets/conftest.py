@@ -1,4 +1,4 @@
-"""Small real wheels, a index pip finds them on, and locks and ensembles made of them."""
+"""Small real wheels, a folder that pip takes as its index, and locks and ensembles made of them."""
 
 import json
 import os
@@ -38,7 +38,7 @@ class Index:
         return path
 
     def pins(self):
-        """A pin for every release on the index, with the hashes of all its wheels."""
+        """Return a pin for every release in the index, with the hashes of all its wheels."""
         hashes = {}
         for path in sorted(self.folder.glob("*.whl")):
             info = read(path)

@@ -1,4 +1,4 @@
-"""The whole of `build`, on a index of small wheels."""
+"""Run all of `build` on an index of small wheels."""
 
 import dataclasses
 import os

@@ -17,7 +17,7 @@ KNOWN = {item.tag: item for item in targets.known()}
 
 @pytest.fixture
 def fetch(index):
-    """Wheels of the index by name, recording what was asked for."""
+    """Return wheels of the index by name, and record which were asked for."""
     asked = []
 
     def get(names):

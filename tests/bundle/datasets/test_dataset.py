@@ -179,10 +179,10 @@ def test_an_archive_that_was_damaged_is_put_right(tmp_path_factory, position, by
     folder = tmp_path_factory.mktemp("damaged")
     contents = [content("some.zip/a.bin"), content("some.zip/b.bin", b"more")]
     write(folder, contents, {})
-    whole = (folder / "some.zip").read_bytes()
-    damaged = bytearray(whole)
-    damaged[position % len(whole)] = byte
-    (folder / "some.zip").write_bytes(damaged[: len(whole) - cut])
+    intact = (folder / "some.zip").read_bytes()
+    damaged = bytearray(intact)
+    damaged[position % len(intact)] = byte
+    (folder / "some.zip").write_bytes(damaged[: len(intact) - cut])
     write(folder, contents, {})
     with zipfile.ZipFile(folder / "some.zip") as packed:
         assert [packed.read(name) for name in ("a.bin", "b.bin")] == [b"data", b"more"]

@@ -24,7 +24,7 @@ def tensor(start, end, shape=(2,), dtype="F32"):
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
 
 
-def test_the_metadata_of_a_whole_file_is_returned(tmp_path):
+def test_the_metadata_of_an_intact_file_is_returned(tmp_path):
     path = tmp_path / "a.safetensors"
     tensors = {"x": np.zeros((2, 3), np.float16), "flag": np.ones(5, bool), "empty": np.zeros((0, 4))}
     save_file(tensors, path, metadata={"fold": "1"})
@@ -67,10 +67,10 @@ def test_a_damaged_file_gives_a_clear_error_or_is_one_safetensors_takes_too(
     tmp_path_factory, position, byte, cut
 ):
     folder = tmp_path_factory.getbasetemp()
-    whole = folder / "whole.safetensors"
-    if not whole.exists():
-        save_file({"x": np.arange(6, dtype=np.float32), "y": np.zeros((2, 2), np.float16)}, whole)
-    data = bytearray(whole.read_bytes())
+    intact = folder / "intact.safetensors"
+    if not intact.exists():
+        save_file({"x": np.arange(6, dtype=np.float32), "y": np.zeros((2, 2), np.float16)}, intact)
+    data = bytearray(intact.read_bytes())
     data[position % len(data)] = byte
     damaged = folder / "damaged.safetensors"
     damaged.write_bytes(bytes(data[: len(data) - cut]))
