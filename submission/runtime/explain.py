@@ -78,6 +78,7 @@ def _skips(member: Member) -> bool:
 
 
 def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator[str]:
+    # As `work.workers` will choose, but without asking for memory or starting a process.
     gpus = [] if options.device == "cpu" else gpu_slots(os.environ)
     workers = options.workers or len(gpus) or cpu_count()
     device = f"{len(gpus)} GPU" if gpus else "CPU"
@@ -93,6 +94,7 @@ def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator
     for index, rung in enumerate(ensemble.rungs):
         text = f"rung {index + 1:<7} passes 1-{rung.passes}, cross-validation {rung.cv:.4f}"
         if data is not None:
+            # Rungs are nested: rung 2 with passes 1-4 after rung 1 with passes 1-2 takes passes 3 and 4 more.
             seconds = costs.seconds(range(done, rung.passes), data.megapixels, workers)
             text += f", {seconds:.0f} s more expected (times {ensemble.slowdown:g} as margin)"
         done = rung.passes

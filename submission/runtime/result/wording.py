@@ -98,6 +98,11 @@ def no_gpu() -> KitError:
     )
 
 
+def worker_problem(number: int, problem: str) -> str:
+    """A worker cannot be used, or failed while it had no task."""
+    return f"worker {number}: {problem}"
+
+
 def silent(limit: float) -> str:
     """A worker hangs."""
     return f"no sign of life for {limit:.0f} s"

@@ -61,6 +61,7 @@ class Options:
     @property
     def longest_silence(self) -> float:
         """Seconds after which a silent worker is replaced: a quarter of the budget, within 20 s and 300 s."""
+        # Budgets of 60 s, 600 s and 8 h give 20 s, 150 s and 300 s.
         return self.stall or max(_SHORTEST_STALL, min(_LONGEST_STALL, self.budget / 4))
 
 

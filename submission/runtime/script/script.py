@@ -35,6 +35,7 @@ class Script:
         Args:
             scratch: the file is written here if `file` is None or is another script, which executes this one.
         """
+        # In a notebook `file` may be the kernel's own script, and with `%run` a file that changed since.
         text = script_text(self.header, self.parts)
         if self.file is not None:
             path = Path(self.file)

@@ -79,7 +79,7 @@ class ReplyHandler:
         """Note that a worker's task failed, whether or not the worker still lives."""
         task, worker.task = worker.task, None
         if task is None:
-            self.report.problem(f"worker {worker.number}: {problem}")
+            self.report.problem(wording.worker_problem(worker.number, problem))
             return
         self._record(worker, task, worker.started, time.monotonic(), failed=stage)
         if isinstance(task, ValidateTask):

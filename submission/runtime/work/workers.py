@@ -123,7 +123,8 @@ class Workers:
 
     def _give_up(self, worker: WorkerProcess, message: Unusable) -> None:
         """End a worker whose device does not compute; go on with the CPU when no GPU is left."""
-        self.report.problem(f"worker {worker.number}: {message.problem}", worker=worker.number)
+        told = wording.worker_problem(worker.number, message.problem)
+        self.report.problem(told, worker=worker.number)
         worker.task = None
         self.processes.kill(worker)
         if self.processes.live:
