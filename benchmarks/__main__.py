@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.options import InferenceOptions, MatrixOptions, ModelOptions, ParameterOptions
+from benchmarks.options import InferenceOptions, MatrixOptions, ModelOptions, ParameterOptions, SizeOptions
 from kit.command_line import Verb, run_verb
 from kit.errors import run_cli
 
@@ -29,6 +29,7 @@ def main(argv: Sequence[str]) -> int:
         Verb("inference", InferenceOptions, inference),
         Verb("matrix", MatrixOptions, _matrix),
         Verb("parameters", ParameterOptions, _parameters),
+        Verb("size", SizeOptions, _size),
     )
     return run_verb(argv, verbs, prog="python -m benchmarks", description="Figures for docs/.")
 
@@ -42,6 +43,13 @@ def _matrix(options: MatrixOptions) -> int:
 
 def _parameters(options: ParameterOptions) -> int:
     from benchmarks.counts import run
+
+    run(write_docs=options.write_docs)
+    return 0
+
+
+def _size(options: SizeOptions) -> int:
+    from benchmarks.size import run
 
     run(write_docs=options.write_docs)
     return 0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kit.errors import KitError
 from kit.inference.boxes import Clusters, weighted_boxes_fusion
 from kit.inference.instance_fusion import fuse_instances
-from kit.inference.settings import InstanceFusion
+from kit.inference.instance_settings import InstanceFusion
 from kit.inference.store import CodedDetections
 from kit.masks import coco
 from kit.predictions import Instances

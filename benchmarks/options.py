@@ -115,3 +115,8 @@ class MatrixOptions(Documented):
 @dataclass(frozen=True, kw_only=True)
 class ParameterOptions(Documented):
     """Count the parameters of the networks, beside the published numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeOptions(Documented):
+    """Show what predict.py is made of, for ensembles of the published sizes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -71,11 +72,19 @@ class Entry(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest(Checked):
-    """The files of one dataset and for which targets its wheels are complete."""
+    """The files of one dataset.
+
+    Attributes:
+        dataset: its name.
+        files: all of them, or those that one ensemble needs (`excerpt`).
+        targets: Python tags for which the wheels are complete.
+        excerpt_of: sha256 of the manifest.json that an excerpt was made from; None for the whole.
+    """
 
     dataset: str
     files: list[Entry]
     targets: list[str] = field(default_factory=list)
+    excerpt_of: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value; absent options are left out so that equal manifests are equal bytes."""
@@ -83,8 +92,50 @@ class Manifest(Checked):
         return {"schema": SCHEMA, **to_plain(in_order, leave_out_none=True)}
 
     def sha256(self) -> str:
-        """Identity of the dataset: hash of the canonical JSON, which is also the file's bytes."""
-        return sha256_bytes(canonical_json(self.as_dict()).encode())
+        """Return the dataset's identity: the hash of its manifest.json, which is canonical JSON."""
+        return self.excerpt_of or sha256_bytes(canonical_json(self.as_dict()).encode())
+
+
+def excerpt(manifest: Manifest, *, weights: Container[str], distributions: Container[str]) -> Manifest:
+    """Return the part of a manifest that predict.py needs: some of the wheels and of the weights.
+
+    How weights were trained ("run") stays in the dataset's manifest.json.
+
+    Args:
+        manifest: of the dataset.
+        weights: hex sha256 of the weights to keep.
+        distributions: normalised names of the wheels to keep, whatever their version and tags.
+    """
+    kept = [
+        replace(entry, run=None)
+        for entry in manifest.files
+        if (entry.wheel is not None and entry.wheel.name in distributions)
+        or (entry.role == "weights" and entry.sha256 in weights)
+    ]
+    return replace(manifest, files=kept, excerpt_of=manifest.sha256())
+
+
+def closure(manifests: Iterable[Manifest], roots: Iterable[str]) -> set[str]:
+    """Return the distributions that some need, with all that these need in turn, on any Python.
+
+    timm needs pillow, so the closure of ["timm"] has both.
+
+    Args:
+        manifests: whose wheels say what they need.
+        roots: normalised names to begin with.
+    """
+    needs: dict[str, set[str]] = {}
+    for wheel in (entry.wheel for manifest in manifests for entry in manifest.files):
+        if wheel is not None:
+            needs.setdefault(wheel.name, set()).update(*wheel.requires.values())
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += needs.get(name, ())
+    return found
 
 
 def from_dict(value: Any, *, where: str | Path | None = None) -> Manifest:

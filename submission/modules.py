@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from kit.errors import KitError
 
@@ -121,8 +122,13 @@ def _imports(module: Module) -> Iterator[str]:
             base = _absolute(module, node)
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        elif isinstance(node, ast.Constant) and _is_name(node.value):
             yield node.value
+
+
+def _is_name(value: object) -> TypeGuard[str]:
+    """Whether a constant is a dotted name; the "kit.inference." of an f-string is none."""
+    return isinstance(value, str) and all(part.isidentifier() for part in value.split("."))
 
 
 def _absolute(module: Module, node: ast.ImportFrom) -> str:

@@ -5,6 +5,7 @@ The same inputs give the same bytes, whatever the working directory, the clock o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,16 +14,19 @@ from typing import Any
 
 from kit import ensemble as ensembles
 from kit import manifest as datasets
-from kit.artefacts import canonical_json, sha256_bytes, write_text
+from kit.artefacts import sha256_bytes, write_text
 from kit.competitions import of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
 from kit.manifest import Manifest
 from kit.models import family
+from submission.docstrings import first_paragraphs
 from submission.modules import collect
+from submission.readable_json import readable_json
+from submission.runtime.inputs.preparation import ENGINE
 from submission.runtime.inputs.test_images import ENSEMBLE, MANIFESTS
-from submission.runtime.script.text import QUOTES, script_text
+from submission.runtime.script.text import IMPORTER, QUOTES, script_text
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
 """The program, and the importer that starts it."""
@@ -63,10 +67,14 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
     modules = collect(_source_root(), *entry_points(ensemble))
     parts = {ENSEMBLE: _json_part(ensemble.as_dict())}
     parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict()) for item in manifests}
-    parts |= {module.path: module.text for module in modules}
+    parts |= {
+        # Nothing puts blank lines into the importer, which stays whole.
+        module.path: module.text if module.path == IMPORTER else first_paragraphs(module.text)
+        for module in modules
+    }
     text = script_text(_header(ensemble, manifests, len(modules)), parts)
     compile(text, out.name, "exec", dont_inherit=True)
-    notebook = canonical_json(_notebook(text, of(ensemble).slug))
+    notebook = json.dumps(_notebook(text, of(ensemble).slug), indent=1, ensure_ascii=False) + "\n"
     size = len(text.encode())
     for name, length in ((out.name, size), (out.with_suffix(".ipynb").name, len(notebook.encode()))):
         if length >= KERNEL_SOURCE_BYTES:
@@ -99,7 +107,7 @@ def entry_points(ensemble: Ensemble) -> list[str]:
 
 
 def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
-    """Manifests of the folders an ensemble needs: all with wheels, and those with its members' weights.
+    """Return what an ensemble needs of the manifests in a bundle: wheels, and the weights of its members.
 
     Args:
         ensemble: whose weights are looked for.
@@ -129,7 +137,11 @@ def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
             where=bundle,
             fix="run `bundle build` with this ensemble.json",
         )
-    return sorted(chosen, key=lambda manifest: manifest.dataset)
+    needed = datasets.closure(
+        chosen, {*ENGINE, *(name for member in ensemble.members for name in member.requires)}
+    )
+    excerpts = [datasets.excerpt(item, weights=wanted, distributions=needed) for item in chosen]
+    return sorted(excerpts, key=lambda manifest: manifest.dataset)
 
 
 def _source_root() -> Path:
@@ -138,7 +150,7 @@ def _source_root() -> Path:
 
 def _json_part(value: Any) -> str:
     # An apostrophe occurs inside JSON strings only, where its escape means the same.
-    text = canonical_json(value)
+    text = readable_json(value)
     return text.replace("'", "\\u0027") if QUOTES in text else text
 
 
@@ -167,8 +179,10 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
             for number, rung in enumerate(ensemble.rungs, 1)
         ),
         "",
-        f"Below: ensemble.json, the manifests and {modules} modules as they are in the kit's repository.",
-        "Tracebacks name those files and their lines. The last lines start the program.",
+        f"Below: ensemble.json, what it needs of the manifests, and {modules} modules of the repository.",
+        "Their code and comments are as they are there; of the docstrings of functions and classes here",
+        "is the first paragraph. Tracebacks name the repository's files and lines.",
+        "The last lines start the program.",
     ]
     header = "\n" + "\n".join(lines) + "\n"
     assert QUOTES not in header
@@ -176,7 +190,7 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
 
 
 def _notebook(script: str, slug: str) -> dict[str, Any]:
-    """A notebook that writes the script and runs it as a process: no state of the kernel matters."""
+    """Return a notebook that writes the script and runs it as a process: no state of the kernel matters."""
     run = "!python /tmp/predict.py\nassert _exit_code == 0, 'only the fallback was written: see above'\n"
     cells = [
         ("markdown", f"# {slug}\n\nThe next cell writes `predict.py`, the last one runs it.\n"),
@@ -189,7 +203,8 @@ def _notebook(script: str, slug: str) -> dict[str, Any]:
                 "cell_type": kind,
                 "id": f"cell-{number}",
                 "metadata": {},
-                "source": text.splitlines(keepends=True),
+                # One text, which nbformat allows beside a list of lines: a list has quotes around every line.
+                "source": text,
                 **({"execution_count": None, "outputs": []} if kind == "code" else {}),
             }
             for number, (kind, text) in enumerate(cells)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from kit.errors import KitError
 from kit.inference import crops, instance_windows, views
+from kit.inference.band_source import BandSource, require_pixels
 from kit.inference.forward import Batcher, inference
 from kit.inference.instance_fusion import merge_views
-from kit.inference.reader import BandSource, require_pixels
+from kit.inference.instance_settings import InstanceSettings
 from kit.inference.resize import fit, resize_image
-from kit.inference.settings import InstanceSettings
 from kit.inference.store import CodedDetections
 from kit.masks import mask_set
 from kit.models import Detections, InstanceNetwork

@@ -13,7 +13,7 @@ from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference.fusion import PassResult, require_size
 from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views, require_detections
-from kit.inference.settings import InstanceFusion, InstanceSettings
+from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.store import CodedDetections, load_detections, save_detections
 from kit.predictions import Instances
 from kit.typed_json import from_plain
@@ -21,7 +21,7 @@ from kit.typed_json import from_plain
 if TYPE_CHECKING:
     import torch
 
-    from kit.inference.reader import BandSource
+    from kit.inference.band_source import BandSource
     from kit.models import Network
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from kit.errors import KitError
 from kit.inference import calibration, mask_fusion
 from kit.inference.boxes import Clusters, nms, require_numbers, weighted_boxes_fusion
+from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.instance_windows import joined, plan
-from kit.inference.settings import InstanceFusion, InstanceSettings
 from kit.inference.store import CodedDetections
 from kit.masks import mask_set
 from kit.masks.mask_set import MaskSet

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.inference.boxes import nms
-from kit.inference.settings import InstanceSettings
+from kit.inference.instance_settings import InstanceSettings
 from kit.inference.store import CodedDetections
 from kit.masks import coco, mask_set, rle
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kit.errors import KitError
 from kit.inference.resize import fit
-from kit.inference.settings import SemanticSettings
+from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.tiles import Tile, count, plan
 
 _LARGEST_IMAGE = 1 << 26

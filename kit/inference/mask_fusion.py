@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.inference.settings import Morphology
+from kit.inference.instance_settings import Morphology
 from kit.masks.mask_set import MaskSet
 
 Floats = NDArray[np.float64]

@@ -5,49 +5,20 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.errors import KitError
 from kit.images.reflection import reflected
 from kit.images.tissue import is_background
+from kit.inference.band_source import BandSource
 from kit.inference.layout import Layout
 from kit.inference.resize import resize_image
 from kit.inference.tiles import Tile, move_up
 
 _ROWS = 256
 """Image rows read and shrunk at once."""
-
-
-class BandSource(Protocol):
-    """What the engines need of an image; `kit.images.slide.Slide` is one."""
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-
-    def read_band(self, y0: int, y1: int) -> NDArray[np.uint8]:
-        """Return the RGB rows y0..y1, uint8 (y1 - y0, width, 3)."""
-
-
-def require_pixels(source: BandSource, where: str) -> None:
-    """Refuse an image without pixels.
-
-    Raises:
-        KitError: height or width is zero.
-    """
-    if source.height < 1 or source.width < 1:
-        raise KitError(
-            f"image has no pixels: {source.height} x {source.width}",
-            where=where,
-            fix="download the image again; its header gives a size of zero",
-        )
 
 
 class Batch(NamedTuple):

@@ -16,12 +16,13 @@ import torch
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference import views
+from kit.inference.band_source import BandSource, require_pixels
 from kit.inference.blend import Blend, Gaussian, Halo
 from kit.inference.forward import Batcher, inference
 from kit.inference.layout import Layout, layout
 from kit.inference.prefetch import Prefetch, WriteBehind
-from kit.inference.reader import BandSource, Batch, batches, require_pixels
-from kit.inference.settings import SemanticSettings
+from kit.inference.reader import Batch, batches
+from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.store import write_map
 from kit.inference.tiles import Tile
 

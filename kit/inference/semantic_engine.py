@@ -11,7 +11,7 @@ from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference.fusion import PassResult, require_size
 from kit.inference.semantic_fusion import fuse_semantic
-from kit.inference.settings import SemanticFusion, SemanticSettings
+from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
 from kit.inference.store import open_map
 from kit.predictions import SemanticMask
 from kit.typed_json import from_plain
@@ -19,7 +19,7 @@ from kit.typed_json import from_plain
 if TYPE_CHECKING:
     import torch
 
-    from kit.inference.reader import BandSource
+    from kit.inference.band_source import BandSource
     from kit.models import Network
 
 

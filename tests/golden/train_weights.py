@@ -20,7 +20,8 @@ from torch import Tensor
 
 from kit.artefacts import sha256_file, write_bytes
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
-from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
+from kit.inference.instance_settings import InstanceFusion, InstanceSettings
+from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
 from kit.typed_json import to_plain
 from train_local import checkpoint, recipes
 from train_local.data.prepare import prepare

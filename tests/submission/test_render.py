@@ -11,8 +11,9 @@ from kit import ensemble as ensembles
 from kit import manifest as manifests
 from kit.artefacts import sha256_file
 from kit.errors import KitError
-from kit.manifest import Entry, Manifest
+from kit.manifest import Entry, Manifest, Wheel
 from submission import render as renderer
+from submission.docstrings import first_paragraphs
 from submission.render import relevant_manifests, render
 
 ROOT = Path(__file__).parents[2]
@@ -58,10 +59,11 @@ def test_the_header_names_what_to_attach_and_what_it_was_made_from(kit_of_two):
     assert "rung 2: first 2 of 2 passes" in header
 
 
-def test_every_module_stands_in_it_as_it_is_in_the_repository(kit_of_two):
+def test_every_module_stands_in_it_with_its_code_and_comments_on_their_lines(kit_of_two):
     text = kit_of_two.script.read_text()
     for path in ("kit/errors.py", "kit/inference/semantic.py", "submission/runtime/work/supervisor.py"):
-        assert f"PARTS[\"{path}\"] = r'''\n{(ROOT / path).read_text()}'''\n" in text
+        module = first_paragraphs((ROOT / path).read_text())
+        assert f"PARTS[\"{path}\"] = r'''\n{module}'''\n" in text
 
 
 def test_the_notebook_is_valid_and_writes_the_same_script(kit_of_two):
@@ -111,7 +113,8 @@ def test_quotes_in_a_manifest_cannot_end_the_part_that_holds_it(kit_of_two, tmp_
     bundle = tmp_path / "bundle"
     (bundle / "wheels").mkdir(parents=True)
     nasty = "it" + "'" * 3 + "s \\' here"
-    entry = Entry(file=nasty, size=1, sha256="1", role="wheel")
+    wheel = Wheel(name="timm", version="1", tags=[], licence="", accepts="", requires={})
+    entry = Entry(file=nasty, size=1, sha256="1", role="wheel", wheel=wheel)
     manifests.save(bundle / "wheels", Manifest(dataset="wheels", files=[entry]))
     (bundle / "weights").symlink_to(kit_of_two.weights)
     render(kit_of_two.ensemble, bundle, tmp_path / "predict.py")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from kit.inference.settings import SemanticSettings
+from kit.inference.semantic_settings import SemanticSettings
 from kit.masks import rle
 from train_local.augment import Flip, Rot90
 from train_local.recipes.base import Recipe

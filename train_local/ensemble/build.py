@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from kit.ensemble import Ensemble, Pass, Rung
-from kit.inference.settings import InstanceFusion
+from kit.inference.instance_settings import InstanceFusion
 from kit.local.console import track
 from kit.predictions import Instances
 from kit.typed_json import from_plain

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from kit.ensemble import Member
 from kit.errors import KitError
-from kit.inference import calibration
 from kit.inference.instance_fusion import merge_views
-from kit.inference.settings import InstanceSettings
+from kit.inference.instance_settings import InstanceSettings
 from kit.inference.store import load_detections
+from kit.local import calibration_fit
 from kit.local.metrics.average_precision import precision_recall
 from kit.predictions import Instances
 from kit.typed_json import from_plain
@@ -83,7 +83,7 @@ def choices(judged: Sequence[Judged]) -> dict[str, dict[str, dict[str, Any]]]:
         judged: of all members of a rung.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for method in get_args(calibration.Method):
+    for method in get_args(calibration_fit.Method):
         fitted: dict[str, dict[str, Any]] = {}
         try:
             for item in judged:
@@ -95,7 +95,7 @@ def choices(judged: Sequence[Judged]) -> dict[str, dict[str, dict[str, Any]]]:
                 if others:
                     scores = np.concatenate([other.scores for other in others])
                     hits = np.concatenate([other.hits for other in others])
-                    fitted[item.member] = calibration.fit(method, scores, hits)
+                    fitted[item.member] = calibration_fit.fit(method, scores, hits)
         except KitError:
             continue  # too few detections, or all of them right or wrong
         if fitted:

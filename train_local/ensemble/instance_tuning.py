@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from kit.inference.settings import InstanceFusion
+from kit.inference.instance_settings import InstanceFusion
 from kit.typed_json import to_plain
 
 CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (

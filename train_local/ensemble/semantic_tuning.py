@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kit.images.info import ImageInfo
 from kit.inference.semantic_fusion import mean_bands
-from kit.inference.settings import SemanticFusion
+from kit.inference.semantic_settings import SemanticFusion
 from kit.inference.store import open_map
 from kit.predictions import Prediction, SemanticMask
 from kit.typed_json import to_plain

@@ -9,7 +9,7 @@ from typing import Any
 from kit import competitions
 from kit.artefacts import sidecar_path
 from kit.ensemble import Ensemble, save
-from kit.inference.settings import InstanceFusion
+from kit.inference.instance_settings import InstanceFusion
 from kit.local.console import show_table
 from kit.local.place_file import place_file
 from kit.typed_json import to_plain

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from kit.errors import KitError
 from kit.inference import views
-from kit.inference.settings import InstanceSettings, SemanticSettings
+from kit.inference.instance_settings import InstanceSettings
+from kit.inference.semantic_settings import SemanticSettings
 from kit.typed_json import Checked, Fraction, at_least, to_plain
 from train_local import losses
 from train_local.augment import AnyOperation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kit.inference.settings import InstanceSettings
+from kit.inference.instance_settings import InstanceSettings
 from train_local.augment import (
     Affine,
     AllOf,

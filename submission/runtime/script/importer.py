@@ -11,11 +11,13 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import linecache
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, ModuleType, TracebackType
 
+_LEFT_OUT = re.compile(r"^ *# \.\.\. (\d+) more lines\n", re.MULTILINE)
 _PLACE = "predict.py/"
 """Begins every entry of an embedded package's `__path__`."""
 
@@ -71,8 +73,9 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return self.paths[fullname].endswith("/__init__.py")
 
     def get_source(self, fullname: str) -> str:
-        """Return the module's original text."""
-        return self.parts[self.paths[fullname]][1:]  # as `script.text.part_text`, which is not importable yet
+        """Return the module's text; each line of code has the number that it has in the repository."""
+        text = self.parts[self.paths[fullname]][1:]  # as `script.text.part_text`, which is not importable yet
+        return full_length(text)
 
     def folder(self, place: str) -> EmbeddedFolder:
         """Return the lister of an embedded package; a hook in `sys.path_hooks`.
@@ -96,6 +99,17 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         path, source = self.paths[fullname], self.get_source(fullname)
         linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
         return compile(source, path, "exec", dont_inherit=True)
+
+
+def full_length(text: str) -> str:
+    """Put blank lines where the renderer left out lines of a docstring.
+
+    The comment "# ... 4 more lines" becomes 4 blank lines.
+
+    Args:
+        text: of a module, as `submission.docstrings` shortened it.
+    """
+    return _LEFT_OUT.sub(lambda found: "\n" * int(found[1]), text)
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from kit.inference.semantic import predict_map
-from kit.inference.settings import SemanticSettings
+from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.store import levels_of, open_map
 from tests.kit.inference.sources import ArraySource
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kit.errors import KitError
 from kit.inference import calibration
+from kit.local import calibration_fit
 
 METHODS = ("isotonic", "temperature", "rank")
 
@@ -36,7 +37,7 @@ def test_every_fit_keeps_the_order_and_the_range_of_scores(seed, count, ties, me
     scores = rng.random(count).round(1) if ties else rng.random(count)
     hits = rng.random(count) < 0.5
     hits[:2] = True, False
-    how = json.loads(json.dumps(calibration.fit(method, scores, hits)))
+    how = json.loads(json.dumps(calibration_fit.fit(method, scores, hits)))
     calibration.check(how)
     asked = np.sort(rng.random(200))
     found = calibration.apply(how, asked)
@@ -49,7 +50,7 @@ def test_every_fit_keeps_the_order_and_the_range_of_scores(seed, count, ties, me
 @pytest.mark.parametrize("sharpness", [0.4, 1.0, 2.5])
 def test_temperature_is_the_one_the_sample_was_drawn_with_and_lowers_the_loss(sharpness):
     scores, hits = sample(0, 20000, sharpness)
-    how = calibration.fit("temperature", scores, hits)
+    how = calibration_fit.fit("temperature", scores, hits)
     assert how["temperature"] == pytest.approx(1 / sharpness, rel=0.06)
     best = log_loss(calibration.apply(how, scores), hits)
     for factor in (0.7, 0.95, 1.05, 1.4):
@@ -59,7 +60,7 @@ def test_temperature_is_the_one_the_sample_was_drawn_with_and_lowers_the_loss(sh
 
 def test_isotonic_gives_the_rate_of_hits():
     scores, hits = sample(1, 20000, 2.5)
-    found = calibration.apply(calibration.fit("isotonic", scores, hits), np.array([0.2, 0.5, 0.8]))
+    found = calibration.apply(calibration_fit.fit("isotonic", scores, hits), np.array([0.2, 0.5, 0.8]))
     odds = np.array([0.25, 1, 4]) ** 2.5
     assert found == pytest.approx(odds / (1 + odds), abs=0.05)
 
@@ -76,7 +77,7 @@ def test_pools_are_the_best_rising_fit(seed):
     rng = np.random.default_rng(seed)
     scores, hits = np.sort(rng.random(30)), rng.random(30) < 0.5
     hits[:2] = True, False
-    how = calibration.fit("isotonic", scores, hits)
+    how = calibration_fit.fit("isotonic", scores, hits)
     # 30 distinct scores are fewer than the bins, so nothing but pooling happens.
     expected = slow_isotonic(hits.astype(float))
     levels = np.unique(np.round(expected, 9))
@@ -94,7 +95,7 @@ def test_ranks_make_members_alike_that_score_differently():
     shy, bold = rng.random(2000) * 0.1, 0.9 + rng.random(2000) * 0.1
     hits = np.zeros(2000, bool)
     medians = [
-        calibration.apply(calibration.fit("rank", scores, hits), np.array([np.median(scores)]))[0]
+        calibration.apply(calibration_fit.fit("rank", scores, hits), np.array([np.median(scores)]))[0]
         for scores in (shy, bold)
     ]
     assert medians == pytest.approx([0.5, 0.5], abs=0.02)
@@ -102,7 +103,7 @@ def test_ranks_make_members_alike_that_score_differently():
 
 def test_a_rank_counts_half_of_the_equal_ones():
     scores = np.repeat(np.arange(1, 21) / 25, 2)
-    found = calibration.apply(calibration.fit("rank", scores, np.zeros(40, bool)), scores[::2])
+    found = calibration.apply(calibration_fit.fit("rank", scores, np.zeros(40, bool)), scores[::2])
     assert found == pytest.approx((np.arange(20) + 0.5) / 20, abs=1e-3)
 
 
@@ -166,12 +167,12 @@ def test_what_would_change_the_order_is_refused(how, message):
 )
 def test_what_calibrates_nothing_is_said(scores, hits, message):
     with pytest.raises(KitError, match=message):
-        calibration.fit("isotonic", scores, hits)
+        calibration_fit.fit("isotonic", scores, hits)
     with pytest.raises(KitError, match="unknown calibration 'beta'"):
-        calibration.fit("beta", *sample(0))
+        calibration_fit.fit("beta", *sample(0))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_scores_that_are_all_the_same_calibrate_nothing(method):
     with pytest.raises(KitError, match="40 detections with 20 hits and 1 different scores"):
-        calibration.fit(method, np.full(40, 0.7), np.arange(40) % 2 == 0)
+        calibration_fit.fit(method, np.full(40, 0.7), np.arange(40) % 2 == 0)

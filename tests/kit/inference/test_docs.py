@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kit.inference import views
-from kit.inference.settings import SemanticSettings
+from kit.inference.semantic_settings import SemanticSettings
 from kit.typed_json import from_plain, to_plain
 
 PAGE = (Path(__file__).parents[3] / "docs" / "inference.md").read_text()

@@ -9,7 +9,7 @@ from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference import fusion, instance_fusion, semantic_fusion
-from kit.inference.settings import InstanceFusion, InstanceSettings
+from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.store import save_detections
 from kit.masks import coco, rle
 from tests.kit.inference import drawn

@@ -5,7 +5,7 @@ import torch
 from kit.errors import KitError
 from kit.inference import views
 from kit.inference.instance import predict_instances
-from kit.inference.settings import InstanceSettings
+from kit.inference.instance_settings import InstanceSettings
 from kit.masks import coco
 from kit.models import Detections
 from tests.kit.inference.sources import ArraySource

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kit.inference import instance_windows
 from kit.inference.instance import predict_instances
-from kit.inference.settings import InstanceSettings
+from kit.inference.instance_settings import InstanceSettings
 from kit.masks import coco
 from tests.kit.inference import drawn
 from tests.kit.inference.sources import ArraySource

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from kit.errors import KitError
 from kit.inference import views
 from kit.inference.layout import layout
-from kit.inference.settings import SemanticSettings
+from kit.inference.semantic_settings import SemanticSettings
 from kit.typed_json import to_plain
 
 KIDNEY = SemanticSettings(core=1536, context=384, scale=1 / 3)

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.errors import KitError
+from kit.inference.band_source import require_pixels
 from kit.inference.layout import layout
-from kit.inference.reader import batches, require_pixels
-from kit.inference.settings import SemanticSettings
+from kit.inference.reader import batches
+from kit.inference.semantic_settings import SemanticSettings
 from tests.kit.inference.sources import ArraySource
 
 

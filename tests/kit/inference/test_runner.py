@@ -8,7 +8,8 @@ from kit.artefacts import sha256_file
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference import runner, views
-from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
+from kit.inference.instance_settings import InstanceFusion, InstanceSettings
+from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
 from kit.masks import coco
 from kit.predictions import Instances, SemanticMask
 from kit.typed_json import to_plain

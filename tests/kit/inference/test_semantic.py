@@ -10,7 +10,7 @@ from kit.inference import views
 from kit.inference.resize import fit, resize_image
 from kit.inference.semantic import predict_map, probability
 from kit.inference.semantic_fusion import fuse_semantic
-from kit.inference.settings import SemanticSettings
+from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.store import open_map
 from tests.kit.inference.predicting import CPU, image, predict
 from tests.kit.inference.sources import ArraySource

@@ -2,7 +2,8 @@ import pytest
 
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.inference.settings import InstanceFusion, InstanceSettings, SemanticFusion, SemanticSettings
+from kit.inference.instance_settings import InstanceFusion, InstanceSettings
+from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
 from kit.typed_json import from_plain, to_plain
 
 

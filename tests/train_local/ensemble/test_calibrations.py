@@ -5,6 +5,7 @@ from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference import calibration
 from kit.inference.store import CodedDetections, save_detections
+from kit.local import calibration_fit
 from kit.masks import coco
 from kit.predictions import Instances
 from train_local.ensemble import calibrations
@@ -69,7 +70,7 @@ def test_a_member_is_calibrated_by_what_the_other_folds_found():
     for method in ("isotonic", "temperature"):
         for item, other in (judged, judged[::-1]):
             fitted = found[method][item.member]
-            assert fitted == calibration.fit(method, other.scores, other.hits)
+            assert fitted == calibration_fit.fit(method, other.scores, other.hits)
     low, high = (
         calibration.apply(found["isotonic"][name], np.array([0.5]))[0] for name in ("r.fold1", "r.fold0")
     )

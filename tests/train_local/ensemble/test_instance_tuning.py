@@ -1,4 +1,4 @@
-from kit.inference.settings import InstanceFusion
+from kit.inference.instance_settings import InstanceFusion
 from kit.typed_json import to_plain
 from train_local.ensemble import instance_tuning as tuning
 

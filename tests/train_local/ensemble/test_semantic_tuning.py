@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from kit.images.info import ImageInfo
 from kit.inference.semantic_fusion import fuse_semantic
-from kit.inference.settings import SemanticFusion
+from kit.inference.semantic_settings import SemanticFusion
 from kit.local.metrics.dice import dice
 from kit.masks import rle
 from kit.predictions import SemanticMask

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kit import competitions
 from kit.errors import KitError
-from kit.inference.settings import InstanceSettings
+from kit.inference.instance_settings import InstanceSettings
 from kit.typed_json import from_plain
 from train_local import recipes
 from train_local.recipes.settings import Data, NetworkConfig, Optimiser, Schedule

@@ -1,0 +1,65 @@
+"""JSON as predict.py carries it: short, yet made of lines that a person can read.
+
+A value that fits into a line stands in one. So a member, a wheel or a pass takes a line or two, where
+`json.dumps(indent=1)` would give each of its numbers a line, and one line for everything could not be read:
+
+    {
+     "competition": "kidney", "kind": "semantic",
+     "members": [
+      {"name": "unet-regnety16.fold0", "sha256": "...", "size": 29112344},
+      ...
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WIDTH = 120
+
+
+def readable_json(value: Any) -> str:
+    """Return a plain value as JSON text with lines of at most `WIDTH` characters where texts allow it.
+
+    Args:
+        value: dictionaries, lists, texts and finite numbers; the same value gives the same text.
+    """
+    return _lines(value, 0, 0) + "\n"
+
+
+def _lines(value: Any, depth: int, before: int) -> str:
+    """Write a value in one line if it fits behind `before` characters, else each of its items in new lines.
+
+    At most `depth` brackets and a comma follow in the last line.
+    """
+    text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    if before + len(text) + depth + 1 <= WIDTH or not value or not isinstance(value, Mapping | list):
+        return text
+    inner = depth + 1
+    if isinstance(value, Mapping):
+        keys = {key: json.dumps(key, ensure_ascii=False) + ": " for key in sorted(value)}
+        items = [name + _lines(value[key], inner, inner + len(name)) for key, name in keys.items()]
+        opening, closing = "{}"
+    else:
+        items = [_lines(item, inner, inner) for item in value]
+        opening, closing = "[]"
+    if isinstance(value, Mapping) or not any(isinstance(item, Mapping | list) for item in value):
+        items = _filled(items, WIDTH - 2 * inner - 1)
+    start = "\n" + " " * inner
+    return opening + start + f",{start}".join(items) + closing
+
+
+def _filled(items: Sequence[str], width: int) -> list[str]:
+    """Join short items to lines.
+
+    ["0.5", "0.25", "1.0"] at a width of 10 becomes ["0.5, 0.25", "1.0"].
+    """
+    lines: list[str] = []
+    for item in items:
+        of_one_line = lines and "\n" not in lines[-1] + item
+        if of_one_line and len(lines[-1]) + len(", ") + len(item) <= width:
+            lines[-1] += f", {item}"
+        else:
+            lines.append(item)
+    return lines
