@@ -6,13 +6,15 @@ because a reader has to follow it all the same. A package's `__init__.py` counts
 
 from __future__ import annotations
 
-import argparse
 import ast
 import io
+import sys
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from kit.command_line import option, parse
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("kit", "bundle", "submission", "train_local", "benchmarks")
@@ -154,11 +156,16 @@ def _is_switch(comment: str) -> bool:
     return comment.lstrip("# ").startswith(("noqa", "type:", "fmt:", "!"))
 
 
-def main() -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options:
     """Print folders with their size and the folders they import, then the circles; 1 if there is one."""
-    parser = argparse.ArgumentParser(prog="python -m tests.import_graph", description=__doc__)
-    parser.add_argument("--root", type=Path, default=ROOT, help="checkout to look at (default: this one)")
-    root = parser.parse_args().root
+
+    root: Path = field(default=ROOT, metadata=option("checkout to look at", metavar="DIR"))
+
+
+def main() -> int:
+    """Run the command line; return 1 if there is a circle."""
+    root = parse(sys.argv[1:], Options, prog="python -m tests.import_graph").root
     files = sources(root)
     graph = read(files)
     between = rooms(graph, files)

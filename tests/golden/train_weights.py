@@ -10,8 +10,8 @@ fusion.
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -19,6 +19,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from kit.artefacts import sha256_file, write_bytes
+from kit.command_line import option, parse
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
@@ -166,9 +167,14 @@ def vasculature(work: Path) -> None:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Train the golden ensembles' networks again."""
+
+    work: Path = field(metadata=option("scratch folder for data and runs", metavar="DIR"))
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="scratch folder for data and runs")
-    work = parser.parse_args().work
-    kidney(work)
-    vasculature(work)
+    asked = parse(sys.argv[1:], TrainOptions, prog="python -m tests.golden.train_weights")
+    kidney(asked.work)
+    vasculature(asked.work)

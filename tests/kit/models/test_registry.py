@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from kit import models
 from kit.errors import KitError
 from kit.models import build, check, family, names, spec, tiny
 from kit.models.__main__ import main
@@ -11,6 +12,20 @@ from kit.models.__main__ import main
 def test_every_name_has_a_declaration():
     assert names() == sorted(names())
     assert all(spec(name).name == name for name in names())
+
+
+def test_the_package_gives_the_names_it_lists_and_no_submodule_hides_one():
+    script = (
+        "import pkgutil, sys\n"
+        "from kit import models\n"
+        "assert 'torch' not in sys.modules\n"
+        "submodules = {item.name for item in pkgutil.iter_modules(models.__path__)}\n"
+        "assert not submodules & set(models.__all__), submodules & set(models.__all__)\n"
+        "assert {getattr(models, name).__name__ for name in models.__all__} <= {*models.__all__, 'Tensor'}\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        models.nothing  # noqa: B018
 
 
 def test_the_networks_are_those_of_four_published_solutions():
