@@ -6,7 +6,6 @@ import pytest
 from kit.errors import KitError
 from train_local.options import Options
 from train_local.planned_runs import plan_runs
-from train_local.recipes.settings import NetworkConfig
 from train_local.train_all import train_all
 
 
@@ -16,12 +15,9 @@ def test_runs_side_by_side_wait_for_their_earlier_stage(two_stages, blob_data, t
     train_all(plan, blob_data, tmp_path, Options(device="cpu"), at_once=2)
     done = {str(path.relative_to(tmp_path).parent) for path in tmp_path.glob("*/*/done.json")}
     assert done == {"early/fold0", "late/fold0", "late/fold1"}
-    wrong = replace(
-        two_stages[0],
-        name="wrong",
-        network=NetworkConfig(name="unet-regnety16", arguments={"encoder_depth": 3}),
-    )
-    with pytest.raises(KitError, match="encoder depth 3 got 5 decoder widths"):
+    first = two_stages[0]
+    wrong = replace(first, name="wrong", data=replace(first.data, scale=0.25))
+    with pytest.raises(KitError, match="not prepared at 1/4 of their resolution"):
         train_all(plan_runs([wrong], blob_data), blob_data, tmp_path, Options(), at_once=2)
 
 

@@ -87,10 +87,10 @@ class UnetRecipe(Recipe):
 def unet_regnety16() -> UnetRecipe:
     """U-Net on RegNetY-16, one logit.
 
-    Published: 3072-px tiles at a third of the resolution, one a glomerulus and those of a grid with tissue;
-    crops of 512; AdamW with AMSGrad; 20 % of the epochs up from 2e-5 to 8e-4, then down to 3e-5; EMA 0.995
-    of parameters and buffers; BCE + Dice; float32 (the published config's AMP switch is never read); four
-    folds of slide pairs, batch 16 on each of 4 GPUs, 50 to 80 epochs. One GPU here: four batches are
+    Published: 3072-px tiles at a third of the resolution, one for each glomerulus and those of a grid with
+    tissue; crops of 512; AdamW with AMSGrad; 20 % of the epochs up from 2e-5 to 8e-4, then down to 3e-5; EMA
+    0.995 of parameters and buffers; BCE + Dice; float32 (the published config's AMP switch is never read);
+    four folds of slide pairs, batch 16 on each of 4 GPUs, 50 to 80 epochs. One GPU here: four batches are
     accumulated.
     """
     return UnetRecipe(

@@ -135,6 +135,11 @@ def test_a_recipe_that_cannot_be_run_is_refused(change, message):
             "base_channels",
         ),
         (
+            lambda: NetworkConfig(name="unet-regnety16", arguments={"encoder_depth": 3}),
+            "U-Net of depth 3 got 5 decoder widths",
+            "give 3 decoder_channels",
+        ),
+        (
             lambda: NetworkConfig(name="unet-regnety16", arguments={"encoder_depth": "three"}),
             "encoder_depth is 'three', not an integer",
             "write an integer",
