@@ -9,9 +9,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-from pypi_simple import PYPI_SIMPLE_ENDPOINT, NoSuchProjectError, PyPISimple
-
 from kit.artefacts import read_json, sha256_bytes, sha256_file, write_bytes
 from kit.errors import KitError
 from kit.typed_json import from_plain
@@ -70,6 +67,9 @@ def fetch(pin: PinnedSdist, cache: Path) -> Path:
     kept = cache / pin.file
     if kept.is_file() and sha256_file(kept) == pin.sha256:
         return kept
+    # Imported here: it brings an HTML parser, and `python -m bundle --help` should answer at once.
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
     index = pip_setting("index-url") or PYPI_SIMPLE_ENDPOINT
     data = _download(pin, index)
     found = sha256_bytes(data)
@@ -95,6 +95,9 @@ def pip_setting(name: str) -> str | None:
 
 def _download(pin: PinnedSdist, index: str) -> bytes:
     """Return the file's bytes as the index serves them."""
+    import requests
+    from pypi_simple import NoSuchProjectError, PyPISimple
+
     by_hand = f"download {pin.file} on a machine that can, and pass it with --sdist"
     with requests.Session() as session, PyPISimple(index, session=session) as client:
         # The index that pip uses, with pip's certificates: behind a company's mirror nothing else works.

@@ -9,7 +9,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MODULES = ("train_local", "bundle", "submission", "kit", "kit.models", "benchmarks", "tests.golden")
-HEAVY = ("torch", "cv2", "mmcv", "mmdet", "mmseg", "timm", "pandas", "matplotlib", "scipy", "tifffile")
+HEAVY = (
+    "torch",
+    "cv2",
+    "mmcv",
+    "mmdet",
+    "mmseg",
+    "timm",
+    "pandas",
+    "matplotlib",
+    "scipy",
+    "tifffile",
+    "requests",
+    "bs4",
+)
 
 # Asks for the help of a module and of all its verbs, in one process, and prints what that has loaded.
 ASK = """
