@@ -32,7 +32,11 @@ DETECTION = InstanceSettings(size=2048, window=1024, overlap=256)
 
 @dataclass(frozen=True)
 class Size:
-    """One ensemble: its networks (each trained on `folds` folds), its views, and its number of rungs."""
+    """One ensemble: its networks (each trained on `folds` folds), its views, and its number of rungs.
+
+    Kidney has one rung for every four passes and one for the first, vasculature one for every view of all its
+    members and one for the first, the largest one for every pass.
+    """
 
     competition: str
     kind: str
@@ -44,7 +48,7 @@ class Size:
 
 SIZES = {
     "kidney, 16 members x 4 views": Size("kidney", "semantic", UNETS, 4, VIEWS[:4], 17),
-    "vasculature, 5 members x 6 views": Size("vasculature", "instance", DETECTORS, 1, VIEWS, 8),
+    "vasculature, 5 members x 6 views": Size("vasculature", "instance", DETECTORS, 1, VIEWS, 7),
     "body, 6 members x 6 views": Size("body", "semantic", SEGFORMERS, 1, VIEWS, 12),
     "body, 64 members": Size("body", "semantic", (*UNETS, *SEGFORMERS, *SEGFORMERS[:6]), 4, VIEWS[:1], 64),
 }
