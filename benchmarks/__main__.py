@@ -1,4 +1,4 @@
-"""`nox -s bench -- models` or `-- inference`, or `python -m benchmarks VERB`: figures for docs/."""
+"""`python -m benchmarks VERB`, or `nox -s bench -- VERB` with all peers: figures for docs/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Average precision of many detections: ours beside faster-coco-eval and pycocotools, in alternating runs."""
+"""Compare the speed of our average precision with faster-coco-eval and pycocotools."""
 
 from __future__ import annotations
 
@@ -13,36 +13,40 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rounds import median_ratio
 from kit.errors import KitError
 from kit.local.metrics.average_precision import average_precision, mean_average_precision
 from kit.masks import coco
 from kit.predictions import Instances
 
 HEAD = ("metric", "way", "s", "x ours", "AP")
-"""Seconds from run lengths in memory to the number: loading (the peers' indices) and evaluating."""
+"""`s`: seconds from run lengths in memory to the AP. The peers build an index first; that counts, too."""
 
 IOU = 0.6
 IOUS = tuple(np.arange(50, 100, 5) / 100)
 _SIDE = 512
 _TRUTHS, _COPIES = 25, 4
 _EQUAL = 1e-6
-"""To six digits."""
+"""Largest difference between two APs that count as equal: six digits, as the table shows them."""
 
 _Ways: TypeAlias = Mapping[str, Callable[[], Callable[[], float]]]
-"""Name -> what makes new inputs (the peers write into theirs; not timed) and returns the run."""
+"""Name -> function that makes new inputs, which is not timed, and returns the step that is timed."""
 
 
 def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
-    """Rows under `HEAD`: 330 images of 512 x 512 with 25 truths and 100 detections each.
+    """Yield rows under `HEAD`: 330 images of 512 x 512 with 25 true instances and 100 detections each.
 
     Args:
-        small: 3 images.
-        rounds: of one run each; pycocotools runs once.
+        small: measure 3 images only.
+        rounds: number of rounds; each way runs once per round, pycocotools in the first round only.
 
     Raises:
-        KitError: the ways do not agree.
+        KitError: two ways give different APs, so their times would mean nothing.
     """
     truths, found = _case(3 if small else 330)
+    # The competition's AP reads the precision at every true positive: with 8250 true instances at the recalls
+    # 1/8250, 2/8250, ..., 1. The peers read it at 101 recalls by default; with these recalls they give the
+    # same number.
     total = sum(len(one.masks) for one in truths.values())
     everywhere = np.arange(1, total + 1) / total
     one: _Ways = {
@@ -61,6 +65,9 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
 def _table(label: str, ways: _Ways, rounds: int) -> Iterator[list[str]]:
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     values = {}
+    # `in_turns` does not fit here: the peers write into their inputs, so each run needs new ones, made while
+    # no clock runs. pycocotools runs once:
+    # it is there to check the values.
     for number in range(rounds):
         for way, prepare in list(ways.items())[:: 1 if number % 2 else -1]:
             if way != "pycocotools" or number == 0:
@@ -69,14 +76,19 @@ def _table(label: str, ways: _Ways, rounds: int) -> Iterator[list[str]]:
                 values[way] = step()
                 seconds[way].append(time.perf_counter() - began)
     if max(values.values()) - min(values.values()) > _EQUAL:
-        raise KitError(f"{label}: the ways do not agree: {values}")
+        raise KitError(
+            f"{label}: the ways give different values, so their times are not comparable: {values}"
+        )
     for way, times in seconds.items():
-        ratio = statistics.median(a / b for a, b in zip(times, seconds["ours"], strict=False))
+        ratio = median_ratio(times, seconds["ours"])
         yield [label, way, f"{statistics.median(times):.2f}", f"{ratio:.2f}", f"{values[way]:.6f}"]
 
 
 def _case(images: int) -> tuple[dict[str, Instances], dict[str, Instances]]:
-    """Wavy ellipses, and for each four detections that are moved, stretched and turned more or less."""
+    """Make wavy ellipses, and four detections of each: moved, stretched and turned by random amounts."""
+    # A row is (y, x, a, b, turn): centre, half axes and the phase of the outline's waves. The second factor
+    # of `change` is between 0 and 2 for each detection, so IoUs spread from nearly 0 to nearly 1, and the
+    # thresholds 0.50 to 0.95 all separate hits from misses.
     rng = np.random.default_rng(0)
     truths, found = {}, {}
     for number in range(images):
@@ -92,6 +104,8 @@ def _case(images: int) -> tuple[dict[str, Instances], dict[str, Instances]]:
 
 
 def _blob(y: float, x: float, a: float, b: float, turn: float) -> bytes:
+    # The outline has three waves of 15 % around an ellipse. Only a square of 1.3 times the longer half axis
+    # around the centre is computed, since 1.15 of it is the farthest the outline gets.
     mask_HW = np.zeros((_SIDE, _SIDE), bool)
     reach = 1.3 * max(a, b) + 1
     top, left = max(0, int(y - reach)), max(0, int(x - reach))
@@ -103,6 +117,8 @@ def _blob(y: float, x: float, a: float, b: float, turn: float) -> bytes:
 
 
 def _reference(truths: Mapping[str, Instances]) -> dict[str, Any]:
+    # COCO files need an area and a box. Neither matters here: `_evaluated` asks for one range of areas that
+    # holds everything, and IoUs of masks don't look at boxes.
     annotations = [
         {**row, "id": number, "iscrowd": 0, "area": 1, "bbox": [0, 0, 1, 1]}
         for number, row in enumerate(_results(truths), start=1)
@@ -150,7 +166,7 @@ def _pycocotools(reference: Any, results: Any, ious: Any, recalls: NDArray[np.fl
 
 
 def _evaluated(evaluation: Any, ious: Any, recalls: NDArray[np.float64]) -> float:
-    """All sizes together, precision read at every step of recall: the competition's AP."""
+    """Return the competition's AP: all sizes together, precision read at the given recalls."""
     evaluation.params.iouThrs, evaluation.params.recThrs = np.array(ious), recalls
     evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
     evaluation.params.maxDets = [1000]
@@ -160,4 +176,4 @@ def _evaluated(evaluation: Any, ious: Any, recalls: NDArray[np.float64]) -> floa
 
 
 def _silent(*_: Any) -> None:
-    """Instead of printing."""
+    """Replace the peer's print function."""

@@ -1,4 +1,4 @@
-"""Seconds by name, for telling what a whole is made of."""
+"""A stopwatch with names: what the wall time of a measurement consists of."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """Adds up the time spent under each name.
+    """Add up the time that is spent under each name.
 
     Attributes:
         seconds: name -> sum of its spans.
-        spans: name -> how many there were.
+        spans: name -> number of its spans.
     """
+
+    # Example: names may lie inside each other, so their seconds don't add up to the wall time.
+    #
+    #     with clock("wall"):             # wall    |------------------|   5 s
+    #         with clock("read"):         # read    |---|   |---|          2 s in two spans
+    #         with clock("network"):      # network     |---|   |------|   3 s in two spans
+    #         ...
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -22,7 +29,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Count what happens inside as `name`; the spans of one name must not overlap."""
+        """Count the time inside the `with` block under a name; spans of one name must not overlap."""
         began = time.perf_counter()
         try:
             yield

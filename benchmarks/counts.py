@@ -1,4 +1,4 @@
-"""Parameters of the networks beside the published numbers; nothing is computed, no memory is taken."""
+"""Count the parameters of the networks and show them beside the published numbers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from kit.models import build, names
 
 Config = dict[str, Any]
 
+# A classifier's published count includes its last layer, which an encoder does not have. RegNetY-16: the
+# layer maps 888 channels to 1000 classes, (888 + 1) * 1000 = 0.89 million weights and biases, so 11.20 - 0.89
+# = 10.31 remain. RegNetX-32 has 1008 channels: (1008 + 1) * 1000 = 1.01 million.
 ENCODERS = {
     "segformer-b0": 3.4,
     "segformer-b1": 13.1,
@@ -23,7 +26,6 @@ ENCODERS = {
     "segformer-b3": 44.0,
     "segformer-b4": 60.8,
     "segformer-b5": 81.4,
-    # timm's classifiers, less 1000 classes on 888 and 1008 channels
     **{
         f"{decoder}-regnety16{scse}": 11.20 - 0.89
         for decoder in ("unet", "unetplusplus")
@@ -38,8 +40,8 @@ ENCODERS = {
     "vit-adapter-l": 327.38,
     "vit-adapter-l-3x": 327.38,
 }
-"""Millions of parameters as published. DetectoRS has no published number; a test holds it against mmdet's own
-configuration."""
+"""Network -> published parameters of its encoder, in millions. DetectoRS has no published number; a test
+compares it with mmdet's own configuration."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Published:
     """A configuration of one of our two packages, with 80 classes.
 
     Attributes:
-        name: of the detector and its body.
-        call: as one writes it.
+        name: detector and backbone.
+        call: Python call that makes the configuration, as the table shows it.
         millions: of parameters, with as many digits as were published.
     """
 
@@ -57,10 +59,12 @@ class Published:
     millions: str
 
     def config(self) -> Config:
-        """The configuration for mmdet."""
+        """Return the configuration for mmdet."""
         import cbnetv2.zoo
         import vit_adapter.zoo
 
+        # 'cbnetv2.zoo.htc_swin_b("2fc")' has the package cbnetv2, the function htc_swin_b and the words
+        # "2fc". The table shows the same text, so nobody can count one call and show another.
         package, _, call = self.call.partition(".zoo.")
         function, _, words = call.rstrip(")").partition("(")
         zoo = {"cbnetv2": cbnetv2.zoo, "vit_adapter": vit_adapter.zoo}[package]
@@ -87,19 +91,21 @@ PUBLISHED = (
 
 
 def millions(module: nn.Module) -> float:
-    """Parameters of a module."""
+    """Return the number of parameters of a module, in millions."""
     return sum(parameter.numel() for parameter in module.parameters()) / 1e6
 
 
 def registered(name: str) -> tuple[float, float]:
-    """Millions of parameters of a network of the registry, and of its encoder."""
+    """Return millions of parameters of a network of the registry, and of its encoder alone."""
+    # On torch's meta device tensors have shapes but no numbers: a network of 450 million parameters (1.8 GB)
+    # takes no memory and is not initialised.
     with torch.device("meta"):
         network: Any = build({"network": name}).network
     return millions(network), millions(getattr(network, "encoder", None) or network.backbone)
 
 
 def detector(published: Published) -> float:
-    """Millions of parameters of one of our packages' configurations."""
+    """Return millions of parameters of one of our packages' configurations."""
     from mmcv import ConfigDict
     from mmdet.models import build_detector
 
@@ -108,7 +114,7 @@ def detector(published: Published) -> float:
 
 
 def registry_table(found: Mapping[str, tuple[float, float]]) -> str:
-    """Every network of the registry, from `registered` of each."""
+    """Return the table of the registry: network -> what `registered` returns."""
     rows = []
     for name, (whole, encoder) in found.items():
         known = f"{ENCODERS[name]:.2f}" if name in ENCODERS else ""
@@ -117,13 +123,13 @@ def registry_table(found: Mapping[str, tuple[float, float]]) -> str:
 
 
 def packages_table(found: Mapping[Published, float]) -> str:
-    """Every published configuration of our packages, from `detector` of each."""
+    """Return the table of our packages: published configuration -> what `detector` returns."""
     rows = [[entry.name, f"`{entry.call}`", f"{ours:.2f}", entry.millions] for entry, ours in found.items()]
     return table(["detector, 80 classes", "configuration", "M parameters", "published"], rows, numbers_from=2)
 
 
 def run(*, write_docs: bool) -> None:
-    """Print both tables, and put them into docs/models.md on demand."""
+    """Print both tables; `write_docs` also writes them into docs/models.md."""
     of_registry = registry_table({name: registered(name) for name in names()})
     of_packages = packages_table({entry: detector(entry) for entry in PUBLISHED})
     for name, text in (("registry", of_registry), ("packages", of_packages)):

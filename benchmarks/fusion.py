@@ -1,9 +1,8 @@
-"""Boxes and masks of several detectors fused: ours beside ensemble-boxes, which fuses boxes alone."""
+"""Compare the speed of our instance fusion (boxes and masks) with ensemble-boxes, which fuses boxes alone."""
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rounds import in_turns, median_ratio
 from kit.errors import KitError
 from kit.inference.boxes import Clusters, weighted_boxes_fusion
 from kit.inference.instance_fusion import fuse_instances
@@ -30,8 +30,9 @@ HEAD = (
     "masks one by one ms",
     "boxes + masks / ensemble-boxes",
 )
-"""The last: median of the rounds' ratios; at most 1 means that masks cost nothing. `one by one`: boxes of
-ensemble-boxes, each mask decoded and encoded by pycocotools, summed and closed at the image's size."""
+"""Last column: median ratio of the rounds; at most 1 means that we fuse boxes and masks in the time that
+ensemble-boxes takes for the boxes. `masks one by one`: boxes by ensemble-boxes, then pycocotools decodes each
+mask, the votes are added and closed at the size of the image, and pycocotools encodes the result."""
 
 _SIDE = 512
 _CASES = ((5, 30), (5, 100), (5, 300), (10, 300))
@@ -40,14 +41,14 @@ _SOFT = InstanceFusion(masks="soft")
 
 
 def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
-    """Rows under `HEAD`: detectors that see the same things in a 512-px tile, each a little differently.
+    """Yield rows under `HEAD`: several detectors find the same objects in a tile of 512 x 512 pixels.
 
     Args:
-        small: one small case.
-        rounds: of one run each, after one to warm up, in turns.
+        small: measure one small case only.
+        rounds: number of rounds; each way runs once per round.
 
     Raises:
-        KitError: the ways disagree, so their times would mean nothing.
+        KitError: two ways give different results, so their times would mean nothing.
     """
     for models, boxes in ((2, 10),) if small else _CASES:
         members = _scene(models, boxes)
@@ -58,10 +59,11 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
             "soft": partial(_ours, members, _SOFT),
             "plain": partial(_one_by_one, members),
         }
-        found = {name: way() for name, way in ways.items()}  # numba compiles, memory is taken
+        # This first run also warms up: numba compiles its functions, and the process gets its memory.
+        found = {name: way() for name, way in ways.items()}
         _require_equal(found)
-        times = _alternate(ways, rounds)
-        ratio = statistics.median(a / b for a, b in zip(times["votes"], times["theirs"], strict=True))
+        times = in_turns(ways, rounds, warm_up=False)
+        ratio = median_ratio(times["votes"], times["theirs"])
         yield [
             f"{models} x {boxes}",
             str(len(found["boxes"])),
@@ -71,7 +73,10 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
 
 
 def _scene(models: int, boxes: int) -> list[CodedDetections]:
-    """Boxes around the same centres, a few pixels apart, with elliptic masks; most scores are low."""
+    """Return the detections of each detector: the same objects, a few pixels apart, with elliptic masks."""
+    # All detectors share centres and sides, so that their boxes overlap and form clusters, about one per
+    # object. Each one moves the centres by about 2 px and changes the sides by up to 10 %. Squared scores
+    # make most of them low, as a detector's are before a threshold.
     rng = np.random.default_rng(0)
     centres, sides = rng.uniform(20, _SIDE - 20, (boxes, 2)), rng.uniform(16, 60, (boxes, 2))
     members = []
@@ -119,7 +124,10 @@ def _theirs(members: list[CodedDetections]) -> tuple[NDArray[np.float64], NDArra
 
 
 def _one_by_one(members: list[CodedDetections]) -> list[bytes]:
-    """What is usually written around ensemble-boxes; which boxes are in a cluster is taken from ours."""
+    """Fuse masks the way that is usually written around ensemble-boxes."""
+    # ensemble-boxes does not tell which boxes went into a cluster, so our clusters say it. `_require_equal`
+    # has checked that both give the same boxes in the same order. Finding them again would only slow this way
+    # down.
     from pycocotools import mask as pycocotools
 
     boxes, _ = _theirs(members)
@@ -143,17 +151,6 @@ def _require_equal(found: dict[str, Any]) -> None:
     ours: Clusters = found["boxes"]
     close = boxes.shape == ours.boxes.shape and np.allclose(boxes, ours.boxes, rtol=0, atol=1e-9 * _SIDE)
     if not close or not np.allclose(scores, ours.scores, rtol=0, atol=1e-9):
-        raise KitError("our fused boxes are not those of ensemble-boxes")
+        raise KitError("our fused boxes differ from those of ensemble-boxes, so the times are not comparable")
     if found["votes"].masks != found["plain"]:
-        raise KitError("our fused masks are not those fused one by one")
-
-
-def _alternate(ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each run; the order changes from round to round."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds):
-        for name in list(ways)[:: 1 if number % 2 else -1]:
-            began = time.perf_counter()
-            ways[name]()
-            times[name].append(time.perf_counter() - began)
-    return times
+        raise KitError("our fused masks differ from those fused one by one, so the times are not comparable")

@@ -1,4 +1,4 @@
-"""`python -m benchmarks inference`: the inference core beside its peers and the machine's limits."""
+"""`python -m benchmarks inference`: compare slides, masks and scores with other libraries."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ REQUIREMENTS = "requirements-bench.txt"
 
 
 def run(options: InferenceOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
-    """Measure, print tables, keep them in docs/benchmarks.md on demand.
+    """Measure the chosen parts and print their tables; `write_docs` also writes them into a document.
+
+    Args:
+        options: of the command line.
+        command: arguments as the user gave them; they stand below each table.
+        docs: document with a block for each part.
 
     Raises:
-        KitError: a peer is not installed, a measurement failed, or ways that should agree do not.
+        KitError: a peer is not installed, a measurement failed, or two ways give different results.
     """
     chosen = [options.part] if options.part else list(PARTS)
+    # All peers are checked before the first part runs: a missing library must not show after half an hour.
     for name in chosen:
         require_peers(name)
     for name in chosen:
@@ -37,15 +43,15 @@ def run(options: InferenceOptions, command: Sequence[str], docs: Path = DOCS / "
 
 
 def require_peers(name: str) -> None:
-    """Refuse a part whose peers are not there, before anything is measured.
+    """Check that the peers of a part are installed.
 
     Raises:
-        KitError: names the library and the file that has it.
+        KitError: a library is missing; the message names it and the file that lists it.
     """
     missing = [peer for peer in PARTS[name].peers if importlib.util.find_spec(peer) is None]
     if missing:
         raise KitError(
-            f"part {name} measures beside {' and '.join(missing)}, which is not installed here",
+            f"part {name} compares with {' and '.join(missing)}, which is not installed here",
             where=REQUIREMENTS,
             fix=f"run `nox -s bench -- inference`, or install {REQUIREMENTS} into this environment",
         )

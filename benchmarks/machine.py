@@ -1,4 +1,4 @@
-"""On what, when and how a figure was measured."""
+"""Describe the machine and the moment of a measurement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 
 def describe(device: str = "cpu") -> str:
-    """One line: processor, memory, versions, date, and how busy others kept the machine."""
+    """Return one line: processor, memory, versions, date and load; `device` is "cpu" or "cuda"."""
     if device == "cuda":
         processor = torch.cuda.get_device_name()
         memory = torch.cuda.get_device_properties(0).total_memory
@@ -21,5 +21,8 @@ def describe(device: str = "cpu") -> str:
         processor = f"{model}, {len(os.sched_getaffinity(0))} cores"
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    # The average number of running processes over the last minute, this benchmark included: if it
+    # uses 2 threads on 2 cores, a load of 2.0 means that nothing else ran, and 4.0 that it got about half of
+    # the processor.
     load = f"load {os.getloadavg()[0]:.1f} at the end"
     return f"{processor}, {memory / 2**30:.0f} GiB; {versions}; {time.strftime('%Y-%m-%d')}; {load}"

@@ -1,4 +1,4 @@
-"""Networks x checks: what the conformance suite found."""
+"""Run the conformance suite of the networks and show its result as a table: networks x checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ SUITE = "tests/kit/models/test_conformance.py"
 
 
 def read(report: Path) -> dict[str, dict[str, bool]]:
-    """Network -> check -> whether all its tests passed, from pytest's JUnit file."""
+    """Return network -> check -> whether all its tests passed, from the JUnit file that pytest wrote."""
+    # The suite attaches two properties to each test:
+    #
+    #     <testcase name="test_...[segformer-b0]">
+    #       <properties>
+    #         <property name="network" value="segformer-b0"/>
+    #         <property name="check" value="..."/>
+    #
+    # A check can have several tests, and passes if all of them pass. A skipped test counts as not passed.
     found: dict[str, dict[str, bool]] = {}
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it a moment ago
         properties = {item.get("name"): str(item.get("value")) for item in case.iter("property")}
@@ -29,7 +37,7 @@ def read(report: Path) -> dict[str, dict[str, bool]]:
 
 
 def matrix_table(found: dict[str, dict[str, bool]]) -> str:
-    """One row a network, one column a check; a cell that is empty was not run."""
+    """Return one row per network and one column per check; the cell of a check that did not run is empty."""
     checks = list(dict.fromkeys(check for row in found.values() for check in row))
     word = {True: "yes", False: "**no**", None: ""}
     rows = [[f"`{name}`", *(word[row.get(check)] for check in checks)] for name, row in sorted(found.items())]
@@ -40,15 +48,16 @@ def run(arguments: Sequence[str], *, write_docs: bool) -> None:
     """Run the suite and print the matrix.
 
     Args:
-        arguments: more of them for pytest.
-        write_docs: put the table into docs/models.md.
+        arguments: more arguments for pytest.
+        write_docs: also write the table into docs/models.md.
 
     Raises:
-        KitError: not every check passed.
+        KitError: a check did not pass; the table is not written then.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", SUITE, "--tb=short", f"--junitxml={report}", *arguments]
+        # pytest's progress goes to stderr, so that stdout holds the table alone.
         done = subprocess.run(command, cwd=ROOT, check=False, stdout=sys.stderr)
         found = read(report) if report.is_file() else {}
     text = matrix_table(found)

@@ -1,6 +1,7 @@
-"""Time and peak memory of one network, in a process of its own.
+"""Measure time and peak memory of one network in a new process.
 
-`measure(case)` starts the process; as a program this file reads a `Case` as JSON and prints the `Result`.
+`measure(case)` starts the process. It runs this file as a program, which reads a `Case` as JSON from stdin
+and prints the `Result` as JSON.
 """
 
 from __future__ import annotations
@@ -17,29 +18,29 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.child import call, forget_peak, peak_bytes
+from benchmarks.network_probes import channels_last, images, loss
 from kit.errors import KitError
 from kit.local.training import prepare
 from kit.models import build
-from tests.kit.models.probing import channels_last, images, loss
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What is measured.
+    """A measurement of one network.
 
     Attributes:
-        network: as `kit.models.build` takes it; random weights.
-        height: of the images, in pixels.
-        width: of the images, in pixels.
+        network: configuration for `kit.models.build`; the weights are random.
+        height: rows of the images.
+        width: columns of the images.
         batch: number of images.
-        ways: "float32", "bfloat16" or "float16" (autocast), "channels_last" (float32; has to be the last of
-            them, because it changes the weights' layout).
+        ways: "float32", "bfloat16" or "float16" (autocast), "channels_last" (float32; it changes the layout
+            of the weights, so it must be the last one).
         step: "predict", or "train": losses, gradients and a step of SGD with momentum.
         device: "cpu" or "cuda".
-        seconds: each way is repeated for so long after one run to warm up, once at least.
-        threads: of the CPU.
+        seconds: how long each way is repeated after one run to warm up; it runs at least once more.
+        threads: number of CPU threads.
     """
 
     network: Mapping[str, Any]
@@ -55,13 +56,13 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What was found.
+    """Times and memory of one network.
 
     Attributes:
         seconds: way -> median time of a step.
-        peak_bytes: way -> most memory of the whole process, or that torch took from the GPU.
-        matmul_flops: way -> operations a second of a large matrix product in its precision, on the same
-            device and threads.
+        peak_bytes: way -> peak memory of the whole process; on a GPU the peak that torch reserved there.
+        matmul_flops: way -> floating-point operations per second of a large matrix product in the precision
+            of the way, on the same device with the same threads: the practical limit of the hardware.
     """
 
     seconds: Mapping[str, float]
@@ -70,11 +71,11 @@ class Result:
 
 
 def measure(case: Case, environment: Mapping[str, str] | None = None) -> Result:
-    """Measure in a new process.
+    """Measure a case in a new process.
 
     Args:
-        case: what.
-        environment: of the process; this one's by default.
+        case: what to measure.
+        environment: variables of the process; this process's by default.
 
     Raises:
         KitError: the process failed.
@@ -83,7 +84,7 @@ def measure(case: Case, environment: Mapping[str, str] | None = None) -> Result:
         "benchmarks.measure",
         asdict(case),
         what=str(case.network["network"]),
-        fix="see --only to go on without it",
+        fix="name the other networks with --only to measure without it",
         environment=environment,
     )
     return Result(**answer)
@@ -117,17 +118,25 @@ def _here(case: Case) -> Result:
 
 @torch.inference_mode()
 def _settle(module: Any, x_NCHW: Tensor) -> None:
-    """Batch norms learn the images' statistics: fresh ones let activations grow until nothing is detected."""
+    """Fit the batch norms to the images, so that a network with random weights detects something.
+
+    Raises:
+        KitError: an instance network still detects nothing.
+    """
+    # A new batch norm assumes mean 0 and variance 1, so it changes nothing. Where each layer of random
+    # weights makes the activations 2 times as large, 30 layers make them 2 ** 30 times as large; the proposal
+    # head then finds no box, and the heads behind it, much of the time, would not run at all. With momentum
+    # 1.0 one pass through the network replaces the running statistics by those of these images.
     for norm in (part for part in module.modules() if isinstance(part, nn.BatchNorm2d | nn.SyncBatchNorm)):
         norm.train()
         norm.momentum = 1.0
     module(x_NCHW)
     module.eval()
     if module.spec.kind == "instance" and len(module.detect(x_NCHW)[0].scores) == 0:
-        raise KitError("random weights detected nothing, so its heads would go unmeasured")
+        raise KitError("the network detects nothing with random weights, so its heads would not be measured")
 
 
-def _prediction(module: Any, x_NCHW: Tensor, way: str) -> Callable[[], Any]:
+def _prediction(module: Any, x_NCHW: Tensor, way: str) -> Callable[[], None]:
     @torch.inference_mode()
     def step() -> None:
         with torch.autocast(x_NCHW.device.type, DTYPES.get(way), enabled=way in DTYPES):
@@ -136,36 +145,40 @@ def _prediction(module: Any, x_NCHW: Tensor, way: str) -> Callable[[], Any]:
     return step
 
 
-def _training(module: Any, x_NCHW: Tensor, way: str) -> Callable[[], Any]:
+def _training(module: Any, x_NCHW: Tensor, way: str) -> Callable[[], None]:
     device = x_NCHW.device.type
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     optimiser = torch.optim.SGD(trained, lr=1e-6, momentum=0.9)
+    # The weights may hardly move: the step is repeated for seconds, and random weights at a usual learning
+    # rate could soon give NaN. float16 ends at 65504 and loses gradients below 6e-8: the scaler multiplies
+    # the loss by 512 before `backward` and divides the gradients again before the step.
     scaler = torch.amp.grad_scaler.GradScaler(device, init_scale=512.0, enabled=way == "float16")
 
     def step() -> None:
         optimiser.zero_grad()
         with torch.autocast(device, DTYPES.get(way), enabled=way in DTYPES):
             value = loss(module, x_NCHW)
-        scaler.scale(value).backward()
+        scaler.scale(value).backward()  # type: ignore[no-untyped-call]  # torch leaves it open
         scaler.step(optimiser)
         scaler.update()
 
     return step
 
 
-def _median_seconds(step: Callable[[], Any], device: str, budget: float) -> float:
+def _median_seconds(step: Callable[[], object], device: str, budget: float) -> float:
     def timed() -> float:
         began = time.perf_counter()
         step()
+        # A GPU works while Python goes on: without waiting, only the launch of the kernels would be timed.
         if device == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - began
 
-    timed()
-    runs = [timed()]
-    while sum(runs) < budget:
-        runs.append(timed())
-    return statistics.median(runs)
+    timed()  # warm up: allocations, and choices that libraries make at the first call
+    times = [timed()]
+    while sum(times) < budget:
+        times.append(timed())
+    return statistics.median(times)
 
 
 def _forget_peak(device: str) -> None:
@@ -182,6 +195,8 @@ def _peak_bytes(device: str) -> int:
 
 
 def _matmul_flops(device: str, dtype: torch.dtype, side: int = 2048) -> float:
+    # Each of the side ** 2 results takes `side` multiplications and as many additions: 2 * 2048 ** 3 = 17.2
+    # GFLOP.
     left, right = torch.rand(2, side, side, device=device).to(dtype)
     return 2 * side**3 / _median_seconds(lambda: left @ right, device, 0.5)
 

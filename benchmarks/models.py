@@ -1,4 +1,4 @@
-"""`python -m benchmarks models`: speed and memory of the networks, and of our code beside its peers."""
+"""`python -m benchmarks models`: measure the networks, and compare our code with other libraries."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ from kit.models import names, spec
 
 
 def run(options: ModelOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
-    """Measure, print tables, keep them in docs/benchmarks.md on demand.
+    """Measure the chosen parts and print their tables; `write_docs` also writes them into a document.
+
+    Args:
+        options: of the command line.
+        command: arguments as the user gave them; they stand below each table.
+        docs: document with a block for each part.
 
     Raises:
-        KitError: no such network, no GPU, or a measurement failed.
+        KitError: a network is unknown, there is no GPU, or a measurement failed.
     """
     if options.device == "cuda" and not torch.cuda.is_available():
-        raise KitError("torch sees no GPU", fix="leave --device cuda out, or see `nvidia-smi`")
+        raise KitError("torch sees no GPU", fix="leave out --device cuda, or check `nvidia-smi`")
     chosen = [spec(name).name for name in options.only or names()]
     torch.set_num_threads(options.threads or torch.get_num_threads())
     for part in _parts(options):
@@ -34,6 +39,8 @@ def run(options: ModelOptions, command: Sequence[str], docs: Path = DOCS / "benc
 
 
 def _parts(options: ModelOptions) -> Sequence[str]:
+    # On a GPU only the recipes mean something: the published logs give time and memory on a GPU. The other
+    # parts compare ways on the CPU. `--only` names networks, and the peers are no networks of the registry.
     if options.part:
         return (options.part,)
     if options.device == "cuda":

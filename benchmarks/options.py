@@ -1,4 +1,4 @@
-"""What the benchmarks may be told. It imports no torch, so that `--help` answers at once."""
+"""Options of the benchmarks' commands. This file imports no torch, so that `--help` answers at once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Count = Annotated[int, at_least(1)]
 
 @dataclass(frozen=True)
 class Part:
-    """One table; the module has its `HEAD` and `rows(*, small, rounds)`.
+    """A table. Its module has `HEAD`, the names of the columns, and `rows(*, small, rounds)`.
 
     Attributes:
-        module: in this package.
-        rounds: by default.
-        peers: libraries that are only in requirements-bench.txt.
+        module: file in this package.
+        rounds: default number of rounds.
+        peers: libraries that the table needs and only requirements-bench.txt lists.
         sized: `rows` also takes `size` and `threads`.
     """
 
@@ -38,19 +38,19 @@ PARTS = {
     "fusion": Part("fusion", 11),
     "ap": Part("ap", 5),
 }
-"""Name on the command line and of the block in docs/benchmarks.md -> what makes it."""
+"""Name on the command line and of the block in docs/benchmarks.md -> the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Documented:
-    """What all benchmarks share."""
+    """Options that all benchmarks share."""
 
     write_docs: bool = field(default=False, metadata=option("keep the tables in docs/"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(Documented):
-    """Measure time and memory of the networks, and of peers."""
+    """Measure time and memory of the networks, and compare them with other libraries."""
 
     only: tuple[str, ...] = field(
         default=(), metadata=option("these networks; without the peers", metavar="NAME")
@@ -79,12 +79,17 @@ class ModelOptions(Documented):
     )
 
 
+# The network sees the slide at a third of its size. The peers shrink the slide first: a side of 1000 becomes
+# 333 pixels of 3.003 each, a side of 999 becomes 333 pixels of exactly 3, like the windows of ours. With a
+# side of 1000 the peers' masks would shift against ours, by one pixel at the far end of the slide. 288 is
+# three times 96, the core of the smallest windows: masks are compared without the outermost windows, and one
+# has to remain.
 _THIRDS = Limit(lambda side: side % 3 == 0, "a multiple of 3")
 
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceOptions(Documented):
-    """Measure slides, masks and scores, and peers."""
+    """Measure slides, masks and scores, and compare them with other libraries."""
 
     part: str | None = field(
         default=None, metadata=option("one of the tables (default: all)", choices=lambda: list(PARTS))

@@ -1,4 +1,4 @@
-"""A slide under four views: ours beside the way the kidney solution's inference was published."""
+"""Predict a slide under four views: our engine and the published inference of the kidney solution."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from collections.abc import Iterator
 from benchmarks.slide import OURS, SMALL_SIDE, Bench, bench
 
 HEAD = ("way", "side", "windows", "read s", "net s", "rest s", "RLE s", "wall s", "GB", "IoU", "x ours")
-"""Ours reads while the network computes; its `rest` is the wait for both, the fusion and the file between."""
+"""`rest s`: wall time without reading, network and run lengths. Ours reads while the network computes, so its
+`read` is "hidden", and its `rest` is waiting, fusion, and the file between passes and fusion."""
 
+# The four views are the published ones: with and without a mirror, with and without a quarter turn. `ours`
+# runs them as one pass over the slide ("identity+hflip+rot90+transpose"), so it reads each window once for
+# all views.
 SIDE = 12_288
 VIEWS = ("identity", "hflip", "rot90", "transpose")
 
 
 def rows(*, small: bool, rounds: int, size: int | None = None, threads: int = 1) -> Iterator[list[str]]:
-    """Rows under `HEAD`.
+    """Yield rows under `HEAD`.
 
     Args:
-        small: a slide of some hundred pixels.
-        rounds: of every way; each round runs all of them.
-        size: side of the slide, `SIDE` by default: at 30000 the published way takes a quarter of an hour.
-        threads: of the network.
+        small: use a slide of `SMALL_SIDE` pixels.
+        rounds: number of rounds; each way runs once per round.
+        size: side of the slide; `SIDE` by default, because at 30000 the published way takes 15 minutes.
+        threads: of the network on the CPU.
 
     Raises:
         KitError: a way failed, or the masks differ.
@@ -31,6 +35,8 @@ def rows(*, small: bool, rounds: int, size: int | None = None, threads: int = 1)
             found.run("published", "published", VIEWS)
             for name, settings in OURS.items():
                 found.run(name, "ours", ["+".join(VIEWS)], **settings)
+        # Times are shown only for ways that find the same: a way that predicts wrong masks could be as fast
+        # as it likes.
         for name in OURS:
             found.require_same("published", name)
         for name in ("published", *OURS):

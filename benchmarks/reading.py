@@ -1,15 +1,15 @@
-"""Reading slides in full-width bands: ours beside rasterio and zarr, and beside the codec alone.
+"""Compare the speed of our slide reader with rasterio, with zarr, and with the codec alone.
 
-A row is a way of storing the same tissue. Each reader opens the file and reads it from top to bottom, several
-times in turns with the others; the file is in the page cache. Ours gives (rows, width, 3); what the peers
-would need to get there is not charged to them, 16-bit samples included, which they leave as they are.
+Each row is a way to store the same tissue. Each reader opens the file and reads it in full-width bands from
+top to bottom. The readers take turns, and the file is in the page cache. Ours returns uint8 (rows, width, 3).
+The peers may return what is quickest for them: another order of the axes, or 16-bit samples as they are
+stored.
 """
 
 from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.child import ROOT
+from benchmarks.rounds import in_turns
 from kit.errors import KitError
 from kit.images import lzw
 from kit.images.decode_threads import processors
@@ -45,14 +46,14 @@ _BAND, _WINDOW = 1024, 1024
 
 @dataclass(frozen=True)
 class Stored:
-    """A way of storing an image.
+    """A way to store an image.
 
     Attributes:
-        name: of the row.
+        name: first cell of the row.
         options: of tifffile's writer.
-        layout: "chunky", "planar" or "pages".
-        deep: 16 bits a sample.
-        skip: peers that do not read it, or would need minutes.
+        layout: "chunky" (RGB RGB ...), "planar" (all R, all G, all B) or "pages" (one page per colour).
+        deep: 16 bits per sample instead of 8.
+        skip: peers that can't read it, or need minutes.
     """
 
     name: str
@@ -94,14 +95,14 @@ Reader = Callable[[Path], Iterator[NDArray[Any]]]
 
 
 def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
-    """Rows under `HEAD`, a way of storing each.
+    """Yield rows under `HEAD`, one per way to store the image.
 
     Args:
-        small: an image of 512 x 512.
-        rounds: of one reading by each after one to warm up.
+        small: use an image of 512 x 512.
+        rounds: number of rounds after one to warm up; each reader reads the file once per round.
 
     Raises:
-        KitError: a peer reads other pixels, so its time would mean nothing.
+        KitError: a reader gives wrong pixels, so its time would mean nothing.
     """
     side = _SMALL if small else _SIDE
     image_HWC = _tissue(side)
@@ -119,12 +120,15 @@ def _row(path: Path, way: Stored, side: int, rounds: int) -> list[str]:
         _require_same(name, reader, path, way)
     limit = _Limit(path)
     calls: dict[str, Callable[[], object]] = {
-        name: lambda reader=reader: deque(reader(path), maxlen=0)  # type: ignore[misc]  # bound now
+        name: lambda reader=reader: deque(reader(path), maxlen=0)  # type: ignore[misc]  # binds this reader
         for name, reader in readers.items()
     }
-    seconds = _in_turns(calls | {"limit": limit.run}, rounds)
+    seconds = in_turns(calls | {"limit": limit.run}, rounds)
+    # Times are per 1024 x 1024 pixels, the size of a usual window: a slide of 12288 x 12288 has 12 * 12 = 144
+    # of them, so 500 ms for the slide are shown as 3.47 ms.
     windows = (side / _WINDOW) ** 2
     shown = {name: 1000 * statistics.median(taken) / windows for name, taken in seconds.items()}
+    # The quicker one of the peers counts, whichever that is for this file.
     ratio = min(shown[name] for name in readers if name != "ours") / shown["ours"]
     return [
         way.name,
@@ -134,17 +138,6 @@ def _row(path: Path, way: Stored, side: int, rounds: int) -> list[str]:
         f"{shown['limit']:.2f}",
         f"{shown['limit'] / shown['ours']:.0%}",
     ]
-
-
-def _in_turns(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each call after one to warm up; the order is turned round from round to round."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(rounds + 1):
-        for name in list(calls)[:: -1 if number % 2 else 1]:
-            began = time.perf_counter()
-            calls[name]()
-            taken[name].append(time.perf_counter() - began)
-    return {name: each[1:] for name, each in taken.items()}
 
 
 def _ours(path: Path) -> Iterator[NDArray[Any]]:
@@ -193,13 +186,20 @@ def _zarr(path: Path) -> Iterator[NDArray[Any]]:
 
 
 def _require_same(name: str, reader: Reader, path: Path, way: Stored) -> None:
-    """Refuse a reader that gives other pixels than tifffile; JPEG may differ by rounding."""
+    """Check that a reader gives the pixels that tifffile reads.
+
+    Raises:
+        KitError: it does not.
+    """
+    # Every 7th row is compared, which is enough to find a wrong order of colours, rows or tiles. Decoders of
+    # JPEG round differently: there the mean difference may be up to 1 of 255. Ours returns the upper 8 of 16
+    # bits.
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
-        whole = np.stack([series.asarray() for series in tiff.series])
+        stored = np.stack([series.asarray() for series in tiff.series])
     expected_HWC = (
-        whole[0] if way.layout == "chunky" else np.moveaxis(whole.reshape(3, *whole.shape[-2:]), 0, 2)
+        stored[0] if way.layout == "chunky" else np.moveaxis(stored.reshape(3, *stored.shape[-2:]), 0, 2)
     )
     top = 0
     for band in reader(path):
@@ -209,14 +209,15 @@ def _require_same(name: str, reader: Reader, path: Path, way: Stored) -> None:
             expected = (expected >> 8).astype(band.dtype)
         far = np.abs(band_HWC[::7].astype(np.int32) - expected[::7])
         if far.mean() > (1 if "JPEG" in way.name else 0):
-            raise KitError(f"{name} reads other pixels: {way.name}", where=path)
+            raise KitError(f"{name} reads wrong pixels from a slide stored as {way.name!r}", where=path)
         top += len(band_HWC)
 
 
 class _Limit:
-    """What no reader can do without: the codec on every stored piece, or a copy where there is none.
+    """The least work of any reader: decode each stored piece, or copy it where it is not compressed.
 
-    The codec is the quickest we know, into memory that is used again, on as many threads as ours has.
+    It uses the quickest codec we know, writes into memory that it uses again, and has as many threads as
+    ours.
     """
 
     def __init__(self, path: Path) -> None:
@@ -234,11 +235,12 @@ class _Limit:
         self._path = path
 
     def run(self) -> None:
-        """Do it once."""
+        """Decode or copy the file once."""
         stored = np.memmap(self._path, np.uint8, "r")
-        with ThreadPoolExecutor(processors()) as pool:
+        with ThreadPoolExecutor(processors()) as executor:
             share = processors()
-            for future in [pool.submit(self._work, stored, self._pieces[k::share]) for k in range(share)]:
+            # With 2 threads: the first one decodes the pieces 0, 2, 4, ..., the second one 1, 3, 5, ...
+            for future in [executor.submit(self._work, stored, self._pieces[k::share]) for k in range(share)]:
                 future.result()
 
     def _work(self, stored: NDArray[np.uint8], pieces: list[tuple[int, int]]) -> None:
@@ -247,12 +249,17 @@ class _Limit:
         codecs: Any = imagecodecs
         out_HWC = np.empty(self._shape, self._dtype)
         flat = out_HWC.reshape(-1).view(np.uint8)
+        # TIFF's numbers of compression: 1 none, 5 LZW, 7 JPEG, 8 deflate, 50000 zstd. A piece is a strip or a
+        # tile.
         for offset, count in pieces:
             data = stored[offset : offset + count]
             if self._code == 1:
+                # An uncompressed file can store one piece that is larger than `flat`: it is copied in parts.
                 for start in range(0, count, len(flat)):
                     np.copyto(flat[: count - start], data[start : start + len(flat)])
             elif self._code == 5:
+                # libtiff decodes LZW into given memory, but it wants a TIFF: a small header comes before the
+                # bytes.
                 head = lzw.head(count, out_HWC, 2, "little")
                 codecs.tiff_decode(head + data.tobytes(), out=out_HWC)
             elif self._code == 7:
@@ -263,10 +270,10 @@ class _Limit:
 
 
 def _tissue(side: int) -> NDArray[np.uint8]:
-    """Real tissue, mirrored until it is large enough, (side, side, 3).
-
-    Noise of a scanner is added, lest codecs find the mirrored copies and store them for nothing.
-    """
+    """Return real tissue, mirrored until it is large enough, uint8 (side, side, 3)."""
+    # Mirrored rows repeat exactly. Deflate and zstd would find such copies and store a reference of a few
+    # bytes instead, so decoding would be unnaturally quick. Noise of -2 to 2, like a scanner's, makes each
+    # copy different.
     with open_slide(SAMPLE) as slide:
         region_HWC = slide.read_band(0, slide.height)
     down, across = (reflected(0, side, size) for size in region_HWC.shape[:2])
@@ -282,6 +289,7 @@ def _tissue(side: int) -> NDArray[np.uint8]:
 def _write(path: Path, image_HWC: NDArray[np.uint8], way: Stored) -> None:
     import tifffile
 
+    # "rowsperstrip" of 1 << 31 means one strip for the image; tifffile wants the true number of rows then.
     stored = image_HWC.astype(np.uint16) << 8 if way.deep else image_HWC
     rows = (
         {"rowsperstrip": min(way.options["rowsperstrip"], len(stored))}

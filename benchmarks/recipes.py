@@ -1,4 +1,4 @@
-"""Each instance network as it was trained and used, beside what the published logs say of one A6000."""
+"""Measure training steps and predictions of the instance networks beside the published logs of an A6000."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network was trained and used.
+    """The way in which a network was trained and used.
 
     Attributes:
         network: name in the registry.
-        train: side of the training images in pixels, two in a batch.
-        predict: side in prediction.
-        way: precision in training; prediction is in float16.
-        checkpointing: whether training recomputes activations.
-        seconds: of an iteration, as logged.
-        gigabytes: peak memory of it, as logged.
+        train: side of the training images in pixels; a batch holds two of them.
+        predict: side of the image in prediction, in pixels.
+        way: precision in training; prediction uses float16.
+        checkpointing: whether training recomputes activations to save memory.
+        seconds: logged time of an iteration.
+        gigabytes: logged peak memory of an iteration.
     """
 
     network: str
@@ -55,13 +55,13 @@ RECIPES = (
 
 
 def rows(names: Sequence[str], *, seconds: float, small: bool, device: str) -> Iterator[list[str]]:
-    """Rows under `HEAD`: a training step and a prediction of each.
+    """Yield rows under `HEAD`: a training step and a prediction of each network.
 
     Args:
-        names: in the registry; those without a recipe are passed over.
-        seconds: how long each is repeated.
-        small: the tiny forms at a sixteenth of the side.
-        device: "cuda"; on "cpu" the same steps are run, in bfloat16 for float16.
+        names: in the registry; networks without a recipe give no row.
+        seconds: how long each step is repeated.
+        small: measure the tiny forms at a sixteenth of the side.
+        device: "cuda"; on "cpu" the same steps run with bfloat16 in place of float16.
     """
     for recipe in RECIPES:
         if recipe.network not in names:
@@ -81,6 +81,7 @@ def rows(names: Sequence[str], *, seconds: float, small: bool, device: str) -> I
                 seconds=seconds,
             )
             console().print(f"measuring {recipe.network}, {step} ...")
+            # The logs are of training at full size; nothing else can stand beside them.
             logged = ("", "")
             if training and not small:
                 logged = (f"{recipe.seconds:.1f}", f"{recipe.gigabytes:.1f}")
@@ -89,6 +90,8 @@ def rows(names: Sequence[str], *, seconds: float, small: bool, device: str) -> I
 
 def _row(case: Case, found: Result, logged: tuple[str, str]) -> list[str]:
     (way,) = case.ways
+    # `of matmul` needs the operations of the step, and `estimate` counts a forward pass. A training step has
+    # a backward pass, and with checkpointing a second forward pass, so the cell stays empty there.
     share = ""
     if case.step == "predict":
         flops = estimate(case.network, case.height, case.width).forward_flops

@@ -1,6 +1,6 @@
-"""Run lengths of a slide's mask and of noise: ours beside what competitors write, each in a fresh process.
+"""Compare our run lengths with the code that competitors write, each way in a new process.
 
-As a program this file reads a request as JSON and prints what it measured.
+As a program, this file reads a request as JSON from stdin and prints what it measured as JSON.
 """
 
 from __future__ import annotations
@@ -18,36 +18,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.child import call, forget_peak, peak_bytes
+from benchmarks.rounds import median_ratio
 from kit.errors import KitError
 from kit.masks import rle
 
 HEAD = ("mask", "way", "first s", "again s", "x ours", "reads", "extra MB")
-"""`first`: in a process that has encoded nothing yet, as on Kaggle; `x ours` compares those of a round.
-`reads`: how often the mask's bytes could have been read in that time (`again`), the limit being 1."""
+"""`first s`: time in a process that has encoded nothing before, as on Kaggle; `x ours` compares the first
+times. `again s`: time of a later run. `reads`: `again s` divided by the time to read each byte of the mask
+once, so the limit is 1. `extra MB`: peak memory above the memory that the mask takes."""
 
 _MASKS = {"slide": (30_000, 600), "noise": (6_000, 120)}
-"""Name -> side in pixels, and that of the small form."""
+"""Name -> side of the mask in pixels, in full and small form."""
 _WAYS = {"slide": ("ours", "bands", "ravel", "pycocotools", "snippet"), "noise": ("ours", "bands", "ravel")}
 _TEXTS = ("write", "join", "read", "split")
 _RUNS = (1_000_000, 1_000)
 _ONCE = "snippet"
-"""Takes so long that one round has to do."""
+"""The way that takes so long that it runs in the first round only."""
+# np.concatenate makes int64 of the mask and the zeros (8 bytes per pixel) while the transposed copy (1 byte)
+# and the mask (1 byte) exist: 9 GB for a slide. The way is left out where that much memory is not free.
 _SNIPPET_BYTES = 10
-"""A pixel, that the snippet takes at most."""
+"""Peak memory of the snippet per pixel, in bytes."""
 
 
 def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
-    """Rows under `HEAD`.
+    """Yield rows under `HEAD`.
 
     Args:
-        small: masks and texts of a fiftieth of the side.
-        rounds: processes for each way, in turns.
+        small: use masks of a fiftieth of the side, and texts of 1000 runs.
+        rounds: number of rounds; each way runs in one new process per round.
 
     Raises:
-        KitError: two ways give different runs.
+        KitError: two ways give different runs, so their times would mean nothing.
     """
     for name, ways in _WAYS.items():
         side = _MASKS[name][small]
+        # The tuples are indexed by `small`: False is 0, the full form, and True is 1.
         left = [way for way in ways if way != _ONCE or side * side * _SNIPPET_BYTES < _free_bytes()]
         yield from _table(f"{name}, {side} x {side}", {"mask": name, "side": side}, left, rounds)
     count = _RUNS[small]
@@ -57,17 +62,17 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
 
 def _table(label: str, request: Mapping[str, Any], ways: list[str], rounds: int) -> Iterator[list[str]]:
     found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    # Every way is a process of its own: "first" includes late imports and page faults of new
+    # memory, which a second run in the same process would not show. On Kaggle one process encodes once.
     for number in range(rounds):
         for way in ways if number % 2 else ways[::-1]:
             if way != _ONCE or number == 0:
                 found[way].append(call("benchmarks.run_lengths", {**request, "way": way}, what=way))
     if len({answer["checksum"] for answers in found.values() for answer in answers}) > 1:
-        raise KitError(f"the ways over {label} do not give the same runs")
+        raise KitError(f"{label}: the ways give different runs, so their times are not comparable")
     for way, answers in found.items():
         first, again = (statistics.median(one[key] for one in answers) for key in ("first", "again"))
-        ratio = statistics.median(
-            one["first"] / ours["first"] for one, ours in zip(answers, found[ways[0]], strict=False)
-        )
+        ratio = median_ratio([one["first"] for one in answers], [one["first"] for one in found[ways[0]]])
         reads = statistics.median(one["again"] / one["read"] for one in answers)
         extra = max(one["extra"] for one in answers)
         yield [
@@ -82,7 +87,7 @@ def _table(label: str, request: Mapping[str, Any], ways: list[str], rounds: int)
 
 
 def _measured(request: Mapping[str, Any]) -> dict[str, float]:
-    """In this process: seconds of the first and of later runs, of reading all once, and extra bytes."""
+    """Return seconds of the first run, of a later run and of reading the data once, and extra bytes."""
     if "runs" in request:
         made = _runs(request["runs"])
         text = _join(made)
@@ -93,6 +98,8 @@ def _measured(request: Mapping[str, Any]) -> dict[str, float]:
         given = _mask(request["mask"], request["side"])
         data = given.reshape(-1).view(np.uint8)
         step = _STEPS[request["way"]]
+    # The peak so far is that of making the mask. It is forgotten, so that the difference below is what
+    # encoding needs beyond the mask itself. Example: mask 900 MB, peak while encoding 906 MB -> 6 MB extra.
     forget_peak()
     before = peak_bytes()
     began = time.perf_counter()
@@ -100,6 +107,8 @@ def _measured(request: Mapping[str, Any]) -> dict[str, float]:
     first = time.perf_counter() - began
     extra = peak_bytes() - before
     again = first if request["way"] == _ONCE else min(_seconds(lambda: step(given)) for _ in range(2))
+    # A bitwise "or" over words of 8 bytes reads each byte once and hardly computes: no way can be quicker
+    # than this.
     words = data[: len(data) // 8 * 8].view(np.uint64)
     read = min(_seconds(lambda: np.bitwise_or.reduce(words)) for _ in range(3))
     checked = result.encode() if isinstance(result, str) else result.tobytes()
@@ -113,7 +122,8 @@ def _seconds(step: Callable[[], Any]) -> float:
 
 
 def _mask(name: str, side: int) -> NDArray[np.bool_]:
-    """600 ellipses that cover 5 % of a slide, or every second pixel by chance."""
+    """Return a mask: "slide" is 600 ellipses, "noise" sets each pixel with a probability of a half."""
+    # The mean half axis is 0.0051 of the side: 600 * pi * 0.0051 ** 2 = 4.9 % of the slide is foreground.
     rng = np.random.default_rng(0)
     if name == "noise":
         return rng.integers(0, 2, (side, side), np.uint8).view(bool)
@@ -133,7 +143,7 @@ def _runs(count: int) -> rle.Runs:
 
 
 def _bands(mask_HW: NDArray[np.bool_]) -> rle.Runs:
-    """As the semantic engine does: from top to bottom."""
+    """Encode in bands from top to bottom, as the semantic engine does."""
     encoder = rle.RunLengthEncoder(mask_HW.shape[1])
     for top in range(0, len(mask_HW), 1024):
         encoder.push(mask_HW[top : top + 1024])
@@ -141,7 +151,9 @@ def _bands(mask_HW: NDArray[np.bool_]) -> rle.Runs:
 
 
 def _ravel(mask_HW: NDArray[np.bool_]) -> rle.Runs:
-    """The plain way with numpy: transpose by copying, compare neighbours."""
+    """Encode in the plain way with numpy: copy column by column, then compare neighbours."""
+    # Pixels  0 1 1 1 0 0 1  differ from their left neighbours at 1, 4 and 6; the last run ends at the end, 7.
+    # Edges 1 4 6 7 are starts and ends in turns: runs (1, 3) and (6, 1).
     flat = mask_HW.ravel(order="F")
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     edges = np.concatenate([[0] if flat[0] else [], edges, [flat.size] if flat[-1] else []]).astype(np.int64)
@@ -149,7 +161,7 @@ def _ravel(mask_HW: NDArray[np.bool_]) -> rle.Runs:
 
 
 def _snippet(mask_HW: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """What nearly every notebook does: transpose, flatten, pad with zeros, compare."""
+    """Encode as nearly every notebook does: transpose, flatten, pad with zeros, compare."""
     pixels = np.concatenate([[0], mask_HW.T.flatten(), [0]])
     edges = np.where(pixels[1:] != pixels[:-1])[0]
     edges[1::2] -= edges[0::2]
@@ -157,7 +169,7 @@ def _snippet(mask_HW: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _pycocotools(mask_HW: NDArray[np.bool_]) -> rle.Runs:
-    """Its counts; that they become pairs again costs next to nothing."""
+    """Encode with pycocotools, then make pairs of start and length, which takes hardly any time."""
     from pycocotools import mask as coco_mask
 
     from kit.masks import coco

@@ -1,4 +1,4 @@
-"""A slide end to end: ours beside the network alone, MONAI's sliding window and mmseg's slide mode."""
+"""Predict a slide end to end: our engine, its network alone, MONAI and mmseg."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.child import ROOT
+from benchmarks.rounds import median_ratio
 from benchmarks.slide_data import Windows, train_network, write_slide
 from benchmarks.slide_ways import Request, Result, run, run_here
 from kit.ensemble import Member
@@ -34,35 +35,36 @@ HEAD = (
     "IoU",
     "x ours",
 )
-"""`own`: in the network within this run; `net`: the network alone over ours' windows, in a run of its own;
-GB: most memory of the process; IoU: with ours."""
+"""`own s`: time in the network within this measurement. `net s`: time of the network alone over the windows
+of ours, in a measurement of its own. `GB`: peak memory of the process. `IoU`: of the mask with the mask of
+ours."""
 SKIPPING = "ours, tissue only"
 OURS: dict[str, dict[str, Any]] = {"ours": {}, SKIPPING: {"skip_background": True}}
-"""Name -> settings besides the windows."""
+"""Name -> settings of the engine in addition to the windows."""
 BLENDED: dict[str, dict[str, Any]] = {"ours, gaussian": {"blend": "gaussian"}}
 PEERS = ("monai-constant", "monai-gaussian", "mmseg")
 SMALL = Windows(core=96, context=24)
 SIDE, SMALL_SIDE = 30_000, 960
 THRESHOLD = 0.55
 LEAST_IOU = 0.99
-"""Of masks that two ways have to agree on."""
+"""Smallest IoU of two masks that count as the same."""
 
-_MAPS = 6
-"""Bytes a pixel of the slide kept on the disk at the most: its planes, a 16-bit map, and room to move."""
+_BYTES_PER_PIXEL = 6
+"""Most bytes on the disk per pixel of the slide: 3 for its planes, 2 for a 16-bit map, 1 to spare."""
 
 
 @dataclass
 class Bench:
-    """A slide, a network and the ways that were run over it.
+    """A slide, a network, and the results of the ways that were measured on them.
 
     Attributes:
-        folder: of the slide, the weights and what the ways leave; goes away with the bench.
+        folder: holds the slide, the weights and the masks; `bench` removes it.
         member: the network.
         windows: of every way.
-        side: of the slide.
-        threads: of the network.
-        apart: each way runs in a process of its own.
-        results: name given to a run -> its results, one a round.
+        side: of the slide, in pixels.
+        threads: of the network on the CPU.
+        apart: measure each way in a new process.
+        results: name of a way -> its results, one per round.
     """
 
     folder: Path
@@ -74,13 +76,13 @@ class Bench:
     results: dict[str, list[Result]] = field(default_factory=dict)
 
     def run(self, name: str, way: str, views: Sequence[str] = ("identity",), **settings: Any) -> None:
-        """Run a way once more and keep its result under a name.
+        """Measure a way once more and keep its result.
 
         Args:
-            name: of the result, and of the mask that is left.
-            way: in `slide_ways.WAYS`.
-            views: as `Request` has them.
-            settings: other than the member's.
+            name: of the result and of the file of the mask.
+            way: name in `slide_ways.WAYS`.
+            views: as in `Request`.
+            settings: of the engine; they replace the member's.
         """
         console().print(f"slide of {self.side}: {name} ...")
         member = replace(self.member, inference={**self.member.inference, **settings})
@@ -98,28 +100,34 @@ class Bench:
         self.results.setdefault(name, []).append((run if self.apart else run_here)(request))
 
     def seconds(self, name: str, part: str = "wall") -> float:
-        """Median over the rounds."""
+        """Return the median over the rounds of the time of a part of a way."""
         return statistics.median(result.seconds.get(part, 0.0) for result in self.results[name])
 
     def ratio(self, name: str, other: str) -> float:
-        """How many times as long as another, median over the rounds that both were in."""
-        pairs = zip(self.results[name], self.results[other], strict=False)
-        return statistics.median(one.seconds["wall"] / two.seconds["wall"] for one, two in pairs)
+        """Return the median over the rounds of the wall time of a way, divided by another's."""
+        times, others = ([one.seconds["wall"] for one in self.results[key]] for key in (name, other))
+        return median_ratio(times, others)
 
     def seen(self, name: str) -> int:
-        """How many the network saw."""
+        """Return the number of windows that the network predicted."""
         return self.results[name][0].windows
 
     def gigabytes(self, name: str) -> float:
-        """Most memory of any round."""
+        """Return the largest peak memory of any round, in GB."""
         return max(result.peak_bytes for result in self.results[name]) / 1e9
 
     def overhead(self, name: str) -> float:
-        """How many times as long as its own time in the network, median over rounds."""
-        return statistics.median(one.seconds["wall"] / one.seconds["network"] for one in self.results[name])
+        """Return the median over the rounds of the wall time, divided by the time in the network."""
+        walls, networks = ([one.seconds[part] for one in self.results[name]] for part in ("wall", "network"))
+        return median_ratio(walls, networks)
 
     def iou(self, name: str, other: str) -> float:
-        """Of two masks where no window reaches beyond the slide: ours is mirrored there, others' are not."""
+        """Return the IoU of two masks, without the outermost cores."""
+        # Windows of the outermost cores reach beyond the slide. Ours mirrors the slide there, others fill
+        # with zeros, so their masks may differ, and neither is wrong. With cores of 96 and a side of 960:
+        #
+        #     0    96                          864   960
+        #     |----|--------- compared ---------|-----|      (960 // 96 - 2) * 96 = 768 pixels
         core = self.windows.core
         length = (self.side // core - 2) * core
         inner = (core, core, length, length)
@@ -129,35 +137,45 @@ class Bench:
         return float(np.count_nonzero(one & two) / union) if union else 1.0
 
     def require_same(self, name: str, other: str) -> None:
-        """Refuse to compare the times of two ways that find different things.
+        """Check that two ways find the same, so that their times can be compared.
 
         Raises:
-            KitError: their masks differ, or neither holds anything.
+            KitError: their masks differ, or are empty.
         """
         found = self.iou(name, other)
         if found < LEAST_IOU or not len(np.load(self.folder / f"{name}.npy")):
-            raise KitError(f"{name} and {other} agree to an IoU of {found:.4f} only, or find nothing")
+            raise KitError(
+                f"the masks of {name} and {other} have an IoU of {found:.4f}; "
+                f"it must be {LEAST_IOU} at least, and the masks must not be empty"
+            )
 
 
 @contextmanager
 def bench(side: int, *, small: bool, threads: int) -> Iterator[Bench]:
-    """A bench with its slide and its network, in a folder below `work` that goes away again.
+    """Make a slide and a network in a folder below `work`, yield their bench, remove the folder.
 
     Args:
-        side: of the slide.
-        small: small windows, a network trained for a moment, and everything in this process.
-        threads: of the network.
+        side: of the slide, in pixels.
+        small: use small windows, train the network for a moment, and measure in this process.
+        threads: of the network on the CPU.
 
     Raises:
-        KitError: too little room on the disk.
+        KitError: the slide has fewer than three cores per side, or the disk has too little space.
     """
+    windows = SMALL if small else Windows()
+    if side < 3 * windows.core:
+        raise KitError(
+            f"a slide of {side} x {side} pixels is too small to compare masks: cores have {windows.core} "
+            "pixels, and the outermost ones are not compared",
+            fix=f"choose a --size of {3 * windows.core} at least",
+        )
     work = ROOT / "work"
     work.mkdir(exist_ok=True)
-    needed, free = _MAPS * side**2, shutil.disk_usage(work).free
+    needed, free = _BYTES_PER_PIXEL * side**2, shutil.disk_usage(work).free
     if needed > free:
         raise KitError(
-            f"a slide of {side} x {side} and what is made of it take {needed / 1e9:.1f} GB, "
-            f"{free / 1e9:.1f} GB are free",
+            f"a slide of {side} x {side} and its masks need {needed / 1e9:.1f} GB, "
+            f"but {free / 1e9:.1f} GB are free",
             where=work,
             fix="free space on that disk or choose a smaller --size",
         )
@@ -165,27 +183,28 @@ def bench(side: int, *, small: bool, threads: int) -> Iterator[Bench]:
         folder = Path(name)
         console().print(f"slide of {side}: making it, training the network ...")
         write_slide(folder / "slide.tiff", side)
-        windows = SMALL if small else Windows()
         steps, crop = (20, 64) if small else (80, 128)
         member = train_network(folder, windows, steps=steps, crop=crop)
         yield Bench(folder, member, windows, side, threads, apart=not small)
 
 
 def rows(*, small: bool, rounds: int, size: int | None = None, threads: int = 1) -> Iterator[list[str]]:
-    """Rows under `HEAD`: one view.
+    """Yield rows under `HEAD`: each way predicts the slide under one view.
 
     Args:
-        small: a slide of some hundred pixels.
-        rounds: of ours and its network, in turns, so that load of the machine meets both; the peers, which
-            take several times as long, are in the first round only.
-        size: side of the slide.
-        threads: of the network.
+        small: use a slide of `SMALL_SIDE` pixels.
+        rounds: number of rounds; ours and its network alone run in each, the peers in the first one only.
+        size: side of the slide, in pixels.
+        threads: of the network on the CPU.
 
     Raises:
-        KitError: a way failed, or masks that should agree do not.
+        KitError: a way failed, or the masks of ours with and without background differ.
     """
     ours = OURS | BLENDED
     with bench(size or (SMALL_SIDE if small else SIDE), small=small, threads=threads) as found:
+        # Order: ours, its network alone, ours for tissue only, its network alone, ... A load that lasts some
+        # minutes then meets a way and its network alike, and hardly moves `wall / net`. Peers take minutes
+        # each, and their ratios are far from 1, so that one round is enough.
         for number in range(rounds):
             for name, settings in ours.items():
                 found.run(name, "ours", **settings)

@@ -1,4 +1,4 @@
-"""What the slide benchmarks run on: a slide of real tissue of any size, and a small trained network."""
+"""Make what the slide benchmarks need: a slide of real tissue of any size, and a small trained network."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from kit.predictions import SemanticMask
 
 SAMPLE = ROOT / "sample" / "kidney"
 TISSUE = 0.4
-"""Part of the slide that is tissue."""
+"""Share of the slide that is tissue."""
 NETWORK = {
     "network": "unet-regnety16",
     "encoder": "tu-regnety_002",
     "decoder_channels": [64, 32, 16, 8, 8],
 }
-"""The published kidney network, with timm's smallest RegNetY and a quarter of the decoder's width."""
+"""The published kidney network, but with timm's smallest RegNetY and a decoder of a quarter of the width."""
 
 _WAVES = 12
 _BAND = 512
@@ -40,14 +40,22 @@ _BAND = 512
 
 @dataclass(frozen=True)
 class Windows:
-    """How every way looks at the slide; by default as published for the kidney slides.
+    """The windows into which every way cuts a slide; the defaults were published for the kidney slides.
 
     Attributes:
-        core: pixels a side that a window decides, at full resolution.
-        context: pixels around it.
-        scale: pixels at the network's input per pixel of the slide.
-        batch_size: windows that the network sees at once, or the most of them.
+        core: side of the square that a window predicts, in pixels of the slide.
+        context: pixels around the core that the network sees, too, in pixels of the slide.
+        scale: pixels of the network's input per pixel of the slide.
+        batch_size: most windows that the network sees at once.
     """
+
+    # With the defaults, along one axis:
+    #
+    #     |-- 384 --|------ core 1536 ------|-- 384 --|
+    #                             |-- 384 --|------ core 1536 ------|-- 384 --|
+    #
+    # A window has 384 + 1536 + 384 = 2304 pixels, and the network sees it at a third, with 768. The next
+    # window begins 1536 pixels further on the slide, which are 512 in the network's input.
 
     core: int = 1536
     context: int = 384
@@ -56,30 +64,31 @@ class Windows:
 
     @property
     def side(self) -> int:
-        """Pixels that a window reads."""
+        """Side of a window in pixels of the slide."""
         return self.core + 2 * self.context
 
     @property
     def input_side(self) -> int:
-        """Pixels that the network sees of it."""
+        """Side of a window in pixels of the network's input."""
         return round(self.side * self.scale)
 
     @property
     def stride(self) -> int:
-        """Pixels between windows at the network's resolution."""
+        """Distance between windows in pixels of the network's input."""
         return round(self.core * self.scale)
 
 
 def write_slide(path: Path, side: int, *, seed: int = 0) -> None:
-    """Write a slide like Kaggle's kidney files: raw, one plane a colour.
+    """Write a slide like Kaggle's kidney files: not compressed, one plane per colour.
 
-    Tissue is the sample's training regions side by side, mirrored as often as needed, in islands with smooth
-    outlines; around them, and along the border, is bright background with a scanner's noise.
+    The training regions of the sample stand side by side and are mirrored as often as needed. They show in
+    islands with smooth outlines. Around the islands and along the border is bright background with noise
+    like a scanner's.
 
     Args:
         path: of the TIFF.
-        side: rows and columns.
-        seed: of the islands.
+        side: number of rows and of columns.
+        seed: of the shapes of the islands.
     """
     import tifffile
 
@@ -90,6 +99,7 @@ def write_slide(path: Path, side: int, *, seed: int = 0) -> None:
     random = np.random.default_rng(seed)
     noise_HWC = random.integers(238, 247, (_BAND, side, 3), np.uint8)
     islands = _Islands(side, random)
+    # The file is written in bands of `_BAND` rows through a memory map: a slide of 30000 x 30000 has 2.7 GB.
     slide_CHW: Any = tifffile.memmap(
         path, shape=(3, side, side), dtype=np.uint8, photometric="rgb", planarconfig="separate"
     )
@@ -104,7 +114,10 @@ def write_slide(path: Path, side: int, *, seed: int = 0) -> None:
 
 
 class _Islands:
-    """Where tissue is: a sum of plane waves above the level that leaves `TISSUE` of the slide."""
+    """The places with tissue: a sum of plane waves is above a level there.
+
+    The level leaves the share `TISSUE` of the slide above it. `_wall` keeps the border free of tissue.
+    """
 
     def __init__(self, side: int, random: np.random.Generator) -> None:
         self._side = side
@@ -112,11 +125,13 @@ class _Islands:
         lengths = random.uniform(0.4, 0.9, _WAVES)
         self._y, self._x = 2 * math.pi * np.array([np.sin(angles), np.cos(angles)]) / lengths
         self._phases = phases
+        # The slide is the unit square here, whatever its side: a grid of 200 x 200 points is enough to find
+        # the level.
         coarse = np.linspace(0, 1, 200, dtype=np.float32)
         self._level = float(np.quantile(self._heights(coarse, coarse), 1 - TISSUE))
 
     def band(self, y0: int, y1: int) -> NDArray[np.bool_]:
-        """Rows y0..y1, (y1 - y0, side)."""
+        """Return the rows y0 to y1 - 1, bool (y1 - y0, side); True is tissue."""
         inside: NDArray[np.bool_] = self._heights(self._at(y0, y1), self._at(0, self._side)) > self._level
         return inside
 
@@ -124,7 +139,13 @@ class _Islands:
         return ((np.arange(start, stop) + 0.5) / self._side).astype(np.float32)
 
     def _heights(self, y: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """cos(a + b) = cos a cos b - sin a sin b, so that waves in the plane are one matrix product."""
+        """Return the sum of the waves and the walls at each pair of y and x, float32 (len(y), len(x))."""
+        # A wave is cos(a + b), where a depends on y and b on x. cos(a + b) = cos a * cos b - sin a * sin b is
+        # a sum of products of something of y with something of x, so all waves together are one matrix
+        # product:
+        #
+        #     left  (len(y), 26): 12 times cos a, 12 times -sin a, wall(y), 1
+        #     right (len(x), 26): 12 times cos b, 12 times  sin b, 1,       wall(x)
         down, across = np.outer(y, self._y).astype(np.float32), np.outer(x, self._x) + self._phases
         left = np.concatenate(
             [np.cos(down), -np.sin(down), _wall(y)[:, None], np.ones_like(y)[:, None]], axis=1
@@ -137,22 +158,28 @@ class _Islands:
 
 
 def _wall(at: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Far below every wave at the border (0 and 1), next to nothing a twentieth away from it."""
+    """Return a number far below every wave at the border (0 and 1), and nearly 0 away from it."""
+    # -100 at 0; at 0.05 the base is 0.9, and 0.9 ** 40 = 0.015 gives -1.5; at 0.1 it is 0.8 ** 40 and gives
+    # -0.013.
     return (-100 * np.abs(2 * at - 1) ** 40).astype(np.float32)
 
 
 def train_network(folder: Path, windows: Windows, *, steps: int = 80, crop: int = 128) -> Member:
-    """Train the small network on the sample for some seconds, so that its masks look like masks.
+    """Train the small network on the sample for some seconds.
 
     Args:
-        folder: where its weights go.
-        windows: crops are seen at their scale.
-        steps: of eight crops each.
-        crop: pixels a side, at the network's input.
+        folder: where the weights go.
+        windows: the network is trained at their scale and predicts with them.
+        steps: number of steps with eight crops each.
+        crop: side of a crop in pixels of the network's input.
 
     Returns:
-        The member, which predicts with these windows.
+        The member of an ensemble that the engine takes.
     """
+    # Why train at all? Random weights give masks like noise: millions of short runs, which no real mask has,
+    # and which make run lengths and the comparison of masks slow and meaningless. 80 steps are enough for
+    # masks of blobs. Two of eight crops are background, so that the network learns that the bright areas are
+    # empty.
     torch.manual_seed(0)
     pairs = [_scaled(image_id, windows.scale) for image_id in _train_ids()]
     module: Any = build(NETWORK).train()
@@ -192,7 +219,7 @@ def _region(image_id: str) -> NDArray[np.uint8]:
 
 
 def _scaled(image_id: str, scale: float) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A training region and its mask at the network's resolution."""
+    """Return a training region, uint8 (h, w, 3), and its mask, bool (h, w), at the network's resolution."""
     image_HWC = _region(image_id)
     truth = LabelledData(competitions.get("kidney"), SAMPLE).truth([image_id])[image_id]
     assert isinstance(truth, SemanticMask)
@@ -204,7 +231,7 @@ def _scaled(image_id: str, scale: float) -> tuple[NDArray[np.uint8], NDArray[np.
 def _crop(
     image_HWC: NDArray[np.uint8], mask_HW: NDArray[np.bool_], side: int, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A random square, turned at random."""
+    """Return a random square of an image and of its mask, both with the same random quarter turns."""
     top, left = (int(random.integers(0, size - side + 1)) for size in mask_HW.shape)
     turns = int(random.integers(4))
     part = (slice(top, top + side), slice(left, left + side))

@@ -1,9 +1,10 @@
-"""The way the kidney solution's inference was published, written anew from its description as the baseline.
+"""Predict a slide as the kidney solution did: the baseline, written anew from the published description.
 
-For every block of the slide and every view the window is read again, through rasterio, zero-filled beyond the
-border; the mean of the views' logits becomes a probability, is brought to full resolution whole, and its core
-is pasted into a mask of the whole slide, which is then transposed, flattened and run-length coded. Background
-is predicted like everything else.
+1. Cut the slide into cores. For each core and each view, read the core with its context through rasterio;
+   pixels beyond the border are zero.
+2. Predict it, background too, and average the logits of the views.
+3. Make probabilities of them, resize these to full resolution, and paste the core into a mask of the slide.
+4. Transpose the mask, flatten it, and make run lengths of all of it at once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ VIEWS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] 
     "rot90": (lambda x: x.rot90(1, (-2, -1)), lambda x: x.rot90(-1, (-2, -1))),
     "transpose": (lambda x: x.rot90(1, (-2, -1)).flip(-2), lambda x: x.flip(-2).rot90(-1, (-2, -1))),
 }
-"""Name in `kit.inference.views` -> the view and its inverse: mirrored or not, turned or not."""
+"""Name in `kit.inference.views` -> the view and its inverse, for tensors (..., rows, columns)."""
 
 
 def predict(
@@ -42,18 +43,15 @@ def predict(
     threshold: float,
     clock: Clock,
 ) -> NDArray[np.bool_]:
-    """The mask of a whole slide.
+    """Return the mask of a slide, bool (height, width).
 
     Args:
-        network: RGB uint8 (N, 3, H, W) to logits (N, 1, H, W).
-        image: a TIFF whose bands are red, green and blue.
-        windows: blocks, their context, scale and batch.
+        network: takes RGB uint8 (N, 3, H, W) and returns logits (N, 1, H, W).
+        image: TIFF whose bands are red, green and blue.
+        windows: sides of cores and contexts, scale, and number of windows per batch.
         views: names in `VIEWS`.
         threshold: probability above which a pixel is foreground.
-        clock: gets "read" and "rest".
-
-    Returns:
-        (height, width).
+        clock: counts "read" and "rest"; the network counts its own time.
     """
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
@@ -68,22 +66,29 @@ def predict(
             logits = []
             for view in views:
                 apply, invert = VIEWS[view]
+                # This read is inside the loop over the views: with four of them, each window is read four
+                # times.
                 with clock("read"):
                     x_NHWC = np.stack([_read(dataset, y0, x0, windows) for y0, x0 in blocks])
                 logits.append(invert(network(apply(torch.from_numpy(x_NHWC).permute(0, 3, 1, 2)))))
             with clock("rest"):
                 prob_NCHW = torch.stack(logits).mean(0).sigmoid()
                 full_NCHW = F.interpolate(prob_NCHW, (windows.side, windows.side), mode="bilinear")
+                # By default a window is 384 + 1536 + 384 = 2304 pixels, so the core is 384:1920. A core at
+                # the border of the slide reaches beyond it; `part_HW` ends at the border, and the core is cut
+                # to its size.
                 inside = slice(windows.context, windows.context + windows.core)
                 for (y0, x0), full_HW in zip(blocks, full_NCHW[:, 0].numpy(), strict=True):
                     part_HW = mask_HW[y0 : y0 + windows.core, x0 : x0 + windows.core]
                     part_HW[:] = (full_HW[inside, inside] > threshold)[: len(part_HW), : part_HW.shape[1]]
-                gc.collect()
+                gc.collect()  # as published
     return mask_HW
 
 
 def encode(mask_HW: NDArray[np.bool_]) -> str:
-    """Kaggle's run lengths in the way most notebooks make them: everything at once."""
+    """Return Kaggle's run lengths of a mask, bool (height, width), as most notebooks do."""
+    # Column by column with a zero at each end,  0 | 0 1 1 0 1 | 0  changes before the pixels 2, 4, 5 and 6
+    # (counted from 1). Starts and ends alternate; each end minus its start is a length: "2 2 5 1".
     pixels = np.concatenate([[0], mask_HW.T.flatten(), [0]])
     edges = np.where(pixels[1:] != pixels[:-1])[0] + 1
     edges[1::2] -= edges[::2]
@@ -91,7 +96,7 @@ def encode(mask_HW: NDArray[np.bool_]) -> str:
 
 
 def _read(dataset: Any, y0: int, x0: int, windows: Windows) -> NDArray[np.uint8]:
-    """One block with its context at the network's resolution."""
+    """Return the window of the core at (y0, x0), at the network's resolution, uint8 (side, side, 3)."""
     import cv2
     from rasterio.windows import Window
 

@@ -1,6 +1,7 @@
-"""One way over a slide from the file to the submission's row, in a process of its own.
+"""Predict a slide in one way, from the file to the row of the submission, in a new process.
 
-`run(request)` starts the process; as a program this file reads a `Request` as JSON and prints the `Result`.
+`run(request)` starts the process. It runs this file as a program, which reads a `Request` as JSON from stdin
+and prints the `Result` as JSON.
 """
 
 from __future__ import annotations
@@ -33,23 +34,23 @@ from kit.predictions import SemanticMask
 
 CPU = torch.device("cpu")
 AS_IT_IS = frozenset({"published"})
-"""Ways whose process gets a number of threads but not our memory: nobody gave it to their users either."""
+"""Ways that run without `configure`: it keeps freed memory for later, which the published code did not do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to run.
+    """A measurement of one way over a slide.
 
     Attributes:
-        way: a name in `WAYS`.
-        image: the slide.
-        weights: of the member.
-        member: `Member` as a dict; its settings hold the windows, and maybe more, for ours.
-        windows: `Windows` as a dict.
-        views: names; ours runs one pass for each entry, and an entry may be a set of views.
-        threshold: probability from which a pixel is foreground.
-        threads: of the network.
-        runs: where the mask's runs are left, .npy.
+        way: name in `WAYS`.
+        image: path of the slide.
+        weights: path of the member's weights.
+        member: fields of `Member`; its settings hold the windows for ours, and may hold more.
+        windows: fields of `Windows`.
+        views: names of views; ours runs one pass per entry, and an entry may join views ("identity+hflip").
+        threshold: probability above which a pixel is foreground.
+        threads: of the network on the CPU.
+        runs: path of the .npy file for the run lengths of the mask.
     """
 
     way: str
@@ -65,12 +66,12 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What was found.
+    """Times, windows and memory of one way over a slide.
 
     Attributes:
-        seconds: of the whole ("wall") and of its parts.
-        windows: how many the network saw.
-        peak_bytes: most memory of the process.
+        seconds: "wall" -> wall time; name of a part -> its time.
+        windows: number of windows that the network predicted.
+        peak_bytes: peak memory of the process.
     """
 
     seconds: Mapping[str, float]
@@ -79,39 +80,42 @@ class Result:
 
 
 def run(request: Request) -> Result:
-    """Run in a new process.
+    """Measure in a new process.
 
     Raises:
         KitError: the process failed.
     """
-    return Result(**call("benchmarks.slide_ways", asdict(request), what=f"the slide's way {request.way!r}"))
+    return Result(
+        **call("benchmarks.slide_ways", asdict(request), what=f"the way {request.way!r} over the slide")
+    )
 
 
 def run_here(request: Request) -> Result:
-    """Run in this process: its peak of memory is whatever the process did before."""
+    """Measure in this process; its peak memory includes what the process did before."""
     way, library = WAYS[request.way]
     with quiet():
         importlib.import_module(library)
-    job = _Job(request)
-    text = way(job)
+    setup = _Setup(request)
+    text = way(setup)
+    # The peak is read here: checking the text below needs memory that is not part of the way.
     peak = peak_bytes()
     if text is not None:
-        header = read_header(job.image)
+        header = read_header(setup.image)
         mask = SemanticMask(
             header.height,
             header.width,
             rle.from_kaggle(text, header.height, header.width, where=request.way),
         )
         np.save(request.runs, mask.runs)
-    return Result(seconds=dict(job.clock.seconds), windows=job.seen, peak_bytes=peak)
+    return Result(seconds=dict(setup.clock.seconds), windows=setup.seen, peak_bytes=peak)
 
 
-class _Job:
-    """A request with its objects made, and the network's calls counted.
+class _Setup:
+    """The objects of a request; it counts and times the calls of the network.
 
     Attributes:
-        clock: of everything that is measured.
-        seen: windows that the network saw.
+        clock: counts everything that is measured.
+        seen: number of windows that the network predicted.
     """
 
     def __init__(self, request: Request) -> None:
@@ -127,110 +131,117 @@ class _Job:
         self.seen = 0
 
     def network(self, x_NCHW: Tensor) -> Tensor:
-        """The module's logits, counted and timed."""
+        """Return the logits of the module; the call is counted and timed."""
         with self.clock("network"):
             logit_NCHW: Tensor = self.module(x_NCHW)
         self.seen += len(x_NCHW)
         return logit_NCHW
 
 
-def _ours(job: _Job) -> str:
-    """Through the path that Kaggle takes: passes, fusion, row."""
-    settings = {"threshold": job.request.threshold}
+def _ours(setup: _Setup) -> str:
+    """Predict as predict.py does on Kaggle: passes, fusion, row of the submission."""
+    settings = {"threshold": setup.request.threshold}
     competition = competitions.get("kidney")
-    watched = _Watched(job)
-    with tempfile.TemporaryDirectory(dir=job.image.parent) as folder, job.clock("wall"):
+    watched = _Watched(setup)
+    with tempfile.TemporaryDirectory(dir=setup.image.parent) as folder, setup.clock("wall"):
         results = []
-        for view in job.request.views:
-            with job.clock("passes"):
-                file = run_pass(watched, job.member, view, "slide", job.image, Path(folder), device=CPU)
-            results.append(PassResult(file=file, weight=1.0, member=job.member))
-        header = read_header(job.image)
-        with job.clock("fuse"):
+        for view in setup.request.views:
+            with setup.clock("passes"):
+                file = run_pass(watched, setup.member, view, "slide", setup.image, Path(folder), device=CPU)
+            results.append(PassResult(file=file, weight=1.0, member=setup.member))
+        header = read_header(setup.image)
+        with setup.clock("fuse"):
             size = (header.height, header.width)
             prediction = fuse(results, settings, size, kind="semantic", image_id="slide")
-        with job.clock("rle"):
+        with setup.clock("rle"):
             return competition.row("slide", prediction)["predicted"]
 
 
 class _Watched(Network):
-    """The job's network for the engine: the same numbers, counted and timed."""
+    """Give the engine the network of a setup, so that its calls are counted and timed."""
 
-    def __init__(self, job: _Job) -> None:
-        super().__init__(job.module.spec, job.module.network, size_divisor=job.module.size_divisor)
+    def __init__(self, setup: _Setup) -> None:
+        super().__init__(setup.module.spec, setup.module.network, size_divisor=setup.module.size_divisor)
         self.eval()
-        self._job = [job]  # in a list: no module of this one
+        # In a list: `nn.Module` would register a module that is reachable through an attribute as its own
+        # part.
+        self._setup = [setup]
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        return self._job[0].network(x_NCHW)
+        return self._setup[0].network(x_NCHW)
 
 
 class _Recorder(Network):
-    """Stands where the engine expects the network; keeps what it is given and answers zeros."""
+    """Give the engine a network that keeps its inputs and returns zeros."""
 
-    def __init__(self, job: _Job) -> None:
-        super().__init__(job.module.spec, nn.Identity())
+    def __init__(self, setup: _Setup) -> None:
+        super().__init__(setup.module.spec, nn.Identity())
         self.batches: list[Tensor] = []
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        self.batches.append(x_NCHW.clone())  # keeps the layout in memory
+        self.batches.append(x_NCHW.clone())  # the engine may use the memory again; a clone keeps the layout
         return torch.zeros(len(x_NCHW), 1, *x_NCHW.shape[-2:])
 
 
-def _forward(job: _Job) -> None:
-    """The network alone, over the very batches that the engine makes of this slide, already in memory."""
-    recorder = _Recorder(job)
-    with tempfile.TemporaryDirectory(dir=job.image.parent) as folder:
-        for view in job.request.views:
-            run_pass(recorder, job.member, view, "slide", job.image, Path(folder), device=CPU)
+def _forward(setup: _Setup) -> None:
+    """Run the network alone over the batches that the engine makes of this slide."""
+    # First the engine cuts the slide with a network that costs nothing, and all batches stay in memory. Then
+    # only the real network runs over them: no reading, no resizing, no pasting. No way over the slide can be
+    # quicker on this machine.
+    recorder = _Recorder(setup)
+    with tempfile.TemporaryDirectory(dir=setup.image.parent) as folder:
+        for view in setup.request.views:
+            run_pass(recorder, setup.member, view, "slide", setup.image, Path(folder), device=CPU)
     with torch.inference_mode():
-        job.module(recorder.batches[0])  # threads and memory are there from the second time on
-        with job.clock("wall"):
+        setup.module(recorder.batches[0])  # warm up: the first call starts threads and gets memory
+        with setup.clock("wall"):
             for batch_NCHW in recorder.batches:
-                job.network(batch_NCHW)
+                setup.network(batch_NCHW)
 
 
 @torch.inference_mode()
-def _published(job: _Job) -> str:
-    with job.clock("wall"):
+def _published(setup: _Setup) -> str:
+    with setup.clock("wall"):
         mask_HW = slide_published.predict(
-            job.network,
-            job.image,
-            job.windows,
-            views=job.request.views,
-            threshold=job.request.threshold,
-            clock=job.clock,
+            setup.network,
+            setup.image,
+            setup.windows,
+            views=setup.request.views,
+            threshold=setup.request.threshold,
+            clock=setup.clock,
         )
-        with job.clock("rle"):
+        with setup.clock("rle"):
             return slide_published.encode(mask_HW)
 
 
 @torch.inference_mode()
-def _peer(job: _Job, inferer: Callable[[Tensor], Any]) -> str:
-    """Everything in memory; run lengths by our encoder, so that the difference is the inferer's."""
-    with job.clock("wall"):
-        with job.clock("read"):
-            x_NCHW = slide_peers.read_whole(job.image, job.windows.scale)
+def _peer(setup: _Setup, inferer: Callable[[Tensor], Any]) -> str:
+    """Predict a slide in memory with a peer's inferer: x_NCHW to probabilities (h, w)."""
+    # Reading and run lengths are the quickest we know: the peers have none of their own, and what remains in
+    # the comparison is the time and memory of their inferers.
+    with setup.clock("wall"):
+        with setup.clock("read"):
+            x_NCHW = slide_peers.read_slide(setup.image, setup.windows.scale)
         prob_HW = inferer(x_NCHW)
         del x_NCHW
-        mask_HW = slide_peers.full_size_mask(prob_HW, read_header(job.image).width, job.request.threshold)
-        with job.clock("rle"):
+        mask_HW = slide_peers.full_size_mask(prob_HW, read_header(setup.image).width, setup.request.threshold)
+        with setup.clock("rle"):
             return rle.to_kaggle(rle.encode(mask_HW))
 
 
-def _monai_constant(job: _Job) -> str:
-    return _peer(job, lambda x_NCHW: slide_peers.monai(job.network, x_NCHW, job.windows, "constant"))
+def _monai_constant(setup: _Setup) -> str:
+    return _peer(setup, lambda x_NCHW: slide_peers.monai(setup.network, x_NCHW, setup.windows, "constant"))
 
 
-def _monai_gaussian(job: _Job) -> str:
-    return _peer(job, lambda x_NCHW: slide_peers.monai(job.network, x_NCHW, job.windows, "gaussian"))
+def _monai_gaussian(setup: _Setup) -> str:
+    return _peer(setup, lambda x_NCHW: slide_peers.monai(setup.network, x_NCHW, setup.windows, "gaussian"))
 
 
-def _mmseg(job: _Job) -> str:
-    return _peer(job, lambda x_NCHW: slide_peers.mmseg(job.network, x_NCHW, job.windows))
+def _mmseg(setup: _Setup) -> str:
+    return _peer(setup, lambda x_NCHW: slide_peers.mmseg(setup.network, x_NCHW, setup.windows))
 
 
-WAYS: Mapping[str, tuple[Callable[[_Job], str | None], str]] = {
+WAYS: Mapping[str, tuple[Callable[[_Setup], str | None], str]] = {
     "ours": (_ours, "kit.inference.runner"),
     "forward": (_forward, "kit.inference.runner"),
     "published": (_published, "rasterio"),
@@ -238,7 +249,7 @@ WAYS: Mapping[str, tuple[Callable[[_Job], str | None], str]] = {
     "monai-gaussian": (_monai_gaussian, "monai.inferers.utils"),
     "mmseg": (_mmseg, "mmseg.models.segmentors"),
 }
-"""Name -> what it runs, and the library of it that is imported before any clock starts."""
+"""Name -> function that predicts the slide, and its library, which is imported before a clock starts."""
 
 
 if __name__ == "__main__":

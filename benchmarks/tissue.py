@@ -1,4 +1,4 @@
-"""What skipping background costs on labelled images: cores skipped, foreground lost; ours and published."""
+"""Count what skipping background saves and loses on labelled images, by our rule and by the published one."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from kit.predictions import Prediction, SemanticMask
 
 SAMPLE = Path(__file__).parents[1] / "sample"
 HEAD = ("images", "core + context", "cores", "rule", "skipped", "foreground pixels lost")
+# The images of the sample are small: 320 x 256 for vasculature. The windows are smaller than those of a slide
+# (2304 by default), so the rules see less of the surroundings here.
 WINDOWS = {"kidney": ((64, 16), (128, 32), (256, 64)), "vasculature": ((64, 0), (64, 16))}
-"""Competition -> sides of cores and widths of their context, pixels; the vasculature images are 320 x 256."""
+"""Competition -> pairs of the side of the cores and the width of their context, in pixels."""
 
 Rule = Callable[[NDArray[np.uint8]], bool]
 
 
 def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
-    """Rows under `HEAD`, two a window size.
+    """Yield rows under `HEAD`, two per size of windows.
 
     Args:
-        small: only the first window size of each set.
-        rounds: not needed, nothing is timed.
+        small: only use the first size of each competition.
+        rounds: not used, because nothing is timed; all parts have this argument.
     """
     del rounds
     for name, windows in WINDOWS.items():
@@ -41,14 +43,20 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
 
 
 def published_rule(window_HWC: NDArray[np.uint8]) -> bool:
-    """What the 2nd place of the kidney competition left out of training: dark, or bright and even."""
+    """Return whether the 2nd place of the kidney competition left a window out of training.
+
+    It left out windows that are dark on average, windows that are bright and even, and windows with more than
+    a tenth of dark pixels.
+    """
+    # The last condition is the strictest: a window with 11 % of nearly black pixels, such as the padding
+    # beside a slide, counts as background, whatever the other 89 % show.
     mean = window_HWC.mean()
     dark = (window_HWC.mean(axis=2) < 10).mean()
     return bool(mean < 10 or (mean > 205 and window_HWC.std() < 20) or dark > 0.1)
 
 
 def labelled(name: str) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
-    """Every training image of a competition's sample, (h, w, 3), with its foreground, (h, w)."""
+    """Yield each training image of a sample, uint8 (h, w, 3), with its foreground, bool (h, w)."""
     competition, data = competitions.get(name), SAMPLE / name
     folder = LabelledData(competition, data)
     for image, truth in folder.truth(folder.train_ids()).items():
@@ -63,13 +71,15 @@ def tally(
 
     Args:
         images: with their foreground.
-        core: pixels a side.
-        context: pixels that a window has more on each side, cut at the image's border.
-        decide: True for background.
+        core: side of a core in pixels.
+        context: pixels by which a window is larger than its core on each side; the image's border cuts it.
+        decide: returns True for a window of background.
 
     Returns:
-        How many cores, how many of them are background, and how many foreground pixels these hold.
+        Number of cores, number of cores that are background, number of foreground pixels in those.
     """
+    # Example: image of 100 x 100, core 64, context 16. Cores begin at 0 and 64, so there are 2 * 2 = 4. The
+    # window of the second row of cores has the rows 64 - 16 = 48 to 99, its core the rows 64 to 99.
     cores = skipped = lost = 0
     for image_HWC, truth_HW in images:
         for top in range(0, truth_HW.shape[0], core):

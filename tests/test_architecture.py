@@ -15,12 +15,14 @@ from submission.modules import PACKAGES as EMBEDDABLE
 from tests import import_graph
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("kit", "bundle", "submission", "train_local")
+PACKAGES = ("kit", "bundle", "submission", "train_local", "benchmarks")
+OURS = {*PACKAGES, "tests"}
 ALLOWED = {
     "kit": {"kit"},
     "bundle": {"bundle", "kit"},
     "submission": {"submission", "kit"},
     "train_local": {"train_local", "kit"},
+    "benchmarks": {"benchmarks", "kit", "submission", "train_local", "bundle"},
 }
 OWN = ("cbnetv2", "vit_adapter")
 IMPORTED_AS = {"mmcv-full": "mmcv"}
@@ -44,13 +46,34 @@ def imported_packages(path):
             yield node.module.split(".")[0]
 
 
+def forbidden_imports(path, package):
+    """Packages of the project, `tests` among them, that a file of a package imports but may not import."""
+    return (set(imported_packages(path)) & OURS) - ALLOWED[package]
+
+
 @pytest.mark.parametrize("package", PACKAGES)
-def test_packages_import_kit_and_themselves_only(package):
+def test_packages_import_kit_and_themselves_only_and_benchmarks_no_tests(package):
     found = sources(package)
     assert found
     for path in found:
-        foreign = (set(imported_packages(path)) & set(PACKAGES)) - ALLOWED[package]
+        foreign = forbidden_imports(path, package)
         assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+@pytest.mark.parametrize(
+    ("package", "statement", "foreign"),
+    [
+        ("benchmarks", "from tests.kit.models.probing import settled", {"tests"}),
+        ("benchmarks", "from submission import render", set()),
+        ("train_local", "import benchmarks.machine", {"benchmarks"}),
+        ("kit", "from tests import golden", {"tests"}),
+        ("kit", "from bundle import wheel", {"bundle"}),
+    ],
+)
+def test_a_forbidden_import_is_found_wherever_it_stands(tmp_path, package, statement, foreign):
+    path = tmp_path / "module.py"
+    path.write_text(f"def run():\n    {statement}\n")
+    assert forbidden_imports(path, package) == foreign
 
 
 def below(name, package):
@@ -106,7 +129,7 @@ def declared(own):
 @pytest.mark.parametrize("own", OWN)
 def test_our_network_packages_import_what_they_declare_and_nothing_of_the_project(own):
     allowed = declared(own)
-    assert not allowed & {"timm", "apex", "einops", *PACKAGES}
+    assert not allowed & {"timm", "apex", "einops", *OURS}
     found = sources(f"bundle/packages/{own}/src")
     assert found
     for path in found:

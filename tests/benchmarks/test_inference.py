@@ -95,9 +95,9 @@ def test_different_masks_are_never_timed_against_each_other(tmp_path):
     np.save(tmp_path / "other.npy", rle.encode(np.roll(mask_HW, 5, axis=0)))
     np.save(tmp_path / "nothing.npy", rle.empty())
     found.require_same("ours", "same")
-    with pytest.raises(KitError, match=r"ours and other agree to an IoU of 0\.9048 only"):
+    with pytest.raises(KitError, match=r"the masks of ours and other have an IoU of 0\.9048"):
         found.require_same("ours", "other")
-    with pytest.raises(KitError, match="find nothing"):
+    with pytest.raises(KitError, match="must not be empty"):
         found.require_same("nothing", "nothing")
 
 
@@ -148,7 +148,7 @@ def test_the_published_run_lengths_are_ours():
 
 def test_a_missing_peer_is_named_with_the_file_that_has_it(monkeypatch):
     monkeypatch.setitem(PARTS, "slide", Part("slide", 1, ("no_such_library",)))
-    with pytest.raises(KitError, match="beside no_such_library, which is not installed") as missing:
+    with pytest.raises(KitError, match="compares with no_such_library, which is not installed") as missing:
         inference.run(options("--part", "slide", "--tiny"), [])
     assert "requirements-bench.txt" in str(missing.value.fix)
 
@@ -156,6 +156,13 @@ def test_a_missing_peer_is_named_with_the_file_that_has_it(monkeypatch):
 def test_a_slide_that_the_disk_cannot_hold_is_refused_before_it_is_made():
     with pytest.raises(KitError, match="GB are free"), slide.bench(30_000_000, small=True, threads=1):
         raise AssertionError("was made")
+
+
+@pytest.mark.parametrize(("side", "small", "least"), [(285, True, 288), (4605, False, 4608)])
+def test_a_slide_without_a_core_that_can_be_compared_is_refused(side, small, least):
+    with pytest.raises(KitError, match="too small to compare masks") as refused:
+        slide.bench(side, small=small, threads=1).__enter__()
+    assert str(least) in str(refused.value.fix)
 
 
 @pytest.mark.parametrize(("option", "value"), [("--size", "100"), ("--size", "1000"), ("--rounds", "0")])

@@ -7,11 +7,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.network_probes import images
 from kit.errors import KitError
 from kit.local.estimate import _predict, estimate, measure
 from kit.models import build, names, tiny
 from kit.models.__main__ import main
-from tests.kit.models.probing import images
 
 HEIGHT, WIDTH = 96, 128
 

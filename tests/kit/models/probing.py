@@ -1,41 +1,14 @@
-"""What the conformance suite and the benchmarks feed a network, and how they look inside one."""
+"""How the tests of the models look inside a network: raw outputs, settled norms, memory, changed copies."""
 
 import copy
 
 import torch
 
+from benchmarks.network_probes import images
 from kit.models import build, tiny
 
 PROPOSALS = ((4.0, 6.0, 44.0, 36.0), (30.0, 20.0, 90.0, 92.0), (1.5, 60.25, 120.0, 95.0))
 """x0 y0 x1 y1 in pixels: small, large, and between the pixels."""
-
-
-def images(count, height, width, seed=0):
-    """Random colours, uint8 (count, 3, height, width)."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (count, 3, height, width), dtype=torch.uint8, generator=generator)
-
-
-def squares(height, width, corners, side=30):
-    """An instance target of squares whose upper left corners (y, x) are given."""
-    boxes, masks = [], []
-    for y, x in corners:
-        mask_HW = torch.zeros(height, width, dtype=torch.bool)
-        mask_HW[y : y + side, x : x + side] = True
-        boxes.append([x, y, min(x + side, width), min(y + side, height)])
-        masks.append(mask_HW)
-    return {"boxes": torch.tensor(boxes, dtype=torch.float32), "masks": torch.stack(masks)}
-
-
-def loss(module, x_NCHW):
-    """A scalar that every trained part of the network has a share in."""
-    if module.spec.kind == "semantic":
-        logits = module(x_NCHW, logits=True)
-        outputs = [logits.main, *(auxiliary.logit for auxiliary in logits.auxiliary.values())]
-        return torch.stack([torch.nn.functional.softplus(output).mean() for output in outputs]).sum()
-    height, width = x_NCHW.shape[-2:]
-    targets = [squares(height, width, [(5, 8), (40, 50)]), squares(height, width, [(20, 30)])]
-    return torch.stack(list(module.losses(x_NCHW, targets[: len(x_NCHW)]).values())).sum()
 
 
 def predicted(module, x_NCHW):
@@ -96,14 +69,6 @@ def settled(name):
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return module.eval()
-
-
-def channels_last(module):
-    """Lay out torch's own convolutions for NHWC; mmcv's weight-standardised ones take contiguous views."""
-    for layer in module.modules():
-        if type(layer) in {torch.nn.Conv2d, torch.nn.ConvTranspose2d}:
-            layer.to(memory_format=torch.channels_last)
-    return module
 
 
 def storages(module):

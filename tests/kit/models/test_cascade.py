@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 
+from benchmarks.network_probes import images
 from kit.models import build
 from kit.models.cascade_detect import paste
-from tests.kit.models.probing import images, settled
+from tests.kit.models.probing import settled
 from tests.kit.models.test_detectors import SMALL
 
 
@@ -127,9 +128,10 @@ class TestPasting:
 
 BROKEN = """
 import torch
+from benchmarks.network_probes import images, squares
 from kit.errors import KitError
 from kit.models import build
-from tests.kit.models.probing import images, settled, squares
+from tests.kit.models.probing import settled
 from tests.kit.models.test_detectors import SMALL
 
 x_NCHW = torch.randint(0, 256, (1, 3, 96, 96), dtype=torch.uint8)

@@ -3,9 +3,9 @@ import sys
 import pytest
 import torch
 
+from benchmarks.network_probes import images, squares
 from kit.errors import KitError
 from kit.models import build, tiny
-from tests.kit.models.probing import images, squares
 
 SMALL = {
     **tiny("cbnetv2-swin-b"),

@@ -10,13 +10,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from benchmarks.network_probes import channels_last, images, loss
 from kit.errors import KitError
 from kit.models import build, load_weights, names, save_weights, spec, tiny
 from tests.kit.models.probing import (
     changed_copy,
-    channels_last,
-    images,
-    loss,
     predicted,
     raw,
     settled,

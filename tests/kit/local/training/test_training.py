@@ -8,10 +8,10 @@ import torch
 from mmdet.core import BitmapMasks
 from torch.nn import functional as F
 
+from benchmarks.network_probes import images, squares
 from kit.local.training import prepare
 from kit.local.training.target_masks import TargetMasks
 from kit.models import build, names, spec, tiny
-from tests.kit.models.probing import images, squares
 from tests.kit.models.test_detectors import SMALL
 
 
