@@ -10,10 +10,10 @@ HEAD = ("way", "side", "windows", "read s", "net s", "rest s", "RLE s", "wall s"
 """`rest s`: wall time without reading, network and run lengths. Ours reads while the network computes, so its
 `read` is "hidden", and its `rest` is waiting, fusion, and the file between passes and fusion."""
 
+SIDE = 12_288
 # The four views are the published ones: with and without a mirror, with and without a quarter turn. `ours`
 # runs them as one pass over the slide ("identity+hflip+rot90+transpose"), so it reads each window once for
 # all views.
-SIDE = 12_288
 VIEWS = ("identity", "hflip", "rot90", "transpose")
 
 

@@ -51,8 +51,7 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
         KitError: two ways give different runs, so their times would mean nothing.
     """
     for name, ways in _WAYS.items():
-        side = _MASKS[name][small]
-        # The tuples are indexed by `small`: False is 0, the full form, and True is 1.
+        side = _MASKS[name][small]  # `small` is the index: False is 0, the full form, True is 1
         left = [way for way in ways if way != _ONCE or side * side * _SNIPPET_BYTES < _free_bytes()]
         yield from _table(f"{name}, {side} x {side}", {"mask": name, "side": side}, left, rounds)
     count = _RUNS[small]
