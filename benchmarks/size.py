@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.markdown import DOCS, table, write_block
+from benchmarks.published_ensembles import SIZES, write
 from submission.render import render
-from tests.submission.full_size import SIZES, write
 
 PARTS = {
     "submission/runtime/": "runtime: `submission/runtime`",

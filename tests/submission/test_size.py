@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
+from benchmarks.published_ensembles import SIZES, write
 from benchmarks.size import measure
 from kit import ensemble as ensembles
 from kit import manifest as manifests
 from kit.artefacts import sha256_file
 from kit.models import family, spec
 from submission.render import render
-from tests.submission.full_size import SIZES, write
 
 LIMITS = {name: (1_000_000, 1_000_000) if "64" in name else (600_000, 700_000) for name in SIZES}
 TRAINING_ONLY = re.compile(r"metric|baseline|truth|target_masks|checkpointing|calibration_fit")

@@ -1,13 +1,18 @@
-"""Ensembles of the published sizes with all that render reads: ensemble.json and the bundle's manifests.
+"""Write ensembles of the published sizes with everything that `render` reads: ensemble.json and manifests.
 
-Weights and wheels themselves are not there: render reads manifests only. `full_size_wheels.json` is the
-manifest of a bundle for Python 3.11 to 3.13 that was built from requirements.lock.
+There are no weights and wheels, because `render` reads only their manifests.
+`published_ensembles_wheels.json` is the manifest of a bundle for Python 3.11 to 3.13 that was built from
+requirements.lock.
 """
+
+from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,7 +25,7 @@ from kit.manifest import Entry, Manifest
 from kit.models import spec
 from kit.typed_json import to_plain
 
-WHEELS = Path(__file__).with_name("full_size_wheels.json")
+WHEELS = Path(__file__).with_name("published_ensembles_wheels.json")
 UNETS = ("unet-regnety16", "unet-regnety16-scse", "unet-regnetx32", "unetplusplus-regnety16-scse")
 SEGFORMERS = tuple(f"segformer-b{size}" for size in range(6))
 DETECTORS = ("detectors-r50", "detectors-x101", "cbnetv2-swin-b", "vit-adapter-l", "vit-adapter-l-3x")
@@ -32,14 +37,22 @@ DETECTION = InstanceSettings(size=2048, window=1024, overlap=256)
 
 @dataclass(frozen=True)
 class Size:
-    """One ensemble: its networks (each trained on `folds` folds), its views, and its number of rungs.
+    """The size of an ensemble.
 
-    Kidney has one rung for every four passes and one for the first, vasculature one for every view of all its
-    members and one for the first, the largest one for every pass.
+    Attributes:
+        competition: name.
+        kind: "semantic" or "instance".
+        networks: names in the registry.
+        folds: number of folds on which each network is trained; each fold gives a member.
+        views: each member predicts under each of them.
+        rungs: number of rungs.
     """
 
+    # Example: kidney has 4 networks on 4 folds, so 16 members, under 4 views: 64 passes. Its 17 rungs end
+    # after 1, 4, 8, 12, ..., 64 passes. The largest ensemble has a rung after every pass.
+
     competition: str
-    kind: str
+    kind: Literal["semantic", "instance"]
     networks: tuple[str, ...]
     folds: int
     views: tuple[str, ...]
@@ -54,12 +67,13 @@ SIZES = {
 }
 
 
-def digest(text):
+def digest(text: str) -> str:
+    """Return a SHA-256 in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def members(size):
-    """Members as training writes them."""
+def members(size: Size) -> list[Member]:
+    """Return the members as training writes them."""
     inference = WINDOWS if size.kind == "semantic" else DETECTION
     return [
         Member(
@@ -76,8 +90,8 @@ def members(size):
     ]
 
 
-def curve(seed):
-    """An isotonic calibration as training fits it: twenty points of all digits."""
+def curve(seed: int) -> dict[str, Any]:
+    """Return an isotonic calibration as training fits it: twenty points with all digits."""
     random = np.random.default_rng(seed)
     scores, values = np.sort(random.random((2, 20)), axis=1)
     return {
@@ -87,18 +101,18 @@ def curve(seed):
     }
 
 
-def settings(size, names, rung):
-    """Settings of a rung with everything tuned."""
+def settings(size: Size, names: Sequence[str], rung: int) -> dict[str, Any]:
+    """Return the settings of a rung with everything tuned."""
     if size.kind == "instance":
         curves = {name: curve(rung * len(names) + number) for number, name in enumerate(names)}
-        return to_plain(InstanceFusion(iou=0.65, vote_fraction=0.35, calibration=curves))
+        return dict(to_plain(InstanceFusion(iou=0.65, vote_fraction=0.35, calibration=curves)))
     by_organ = ORGANS if size.competition == "body" else {}
     by_source = {f"{source}/{organ}": by_organ[organ] for source in ("Hubmap", "HPA") for organ in by_organ}
-    return to_plain(SemanticFusion(threshold=0.41, thresholds={**by_organ, **by_source}))
+    return dict(to_plain(SemanticFusion(threshold=0.41, thresholds={**by_organ, **by_source})))
 
 
-def ensemble_of(size):
-    """The ensemble, its rungs spread evenly over its passes."""
+def ensemble_of(size: Size) -> Ensemble:
+    """Return the ensemble; its rungs spread evenly over its passes."""
     trained = members(size)
     walks = list(itertools.product(size.views, range(len(trained))))
     random = np.random.default_rng(0)
@@ -124,8 +138,8 @@ def ensemble_of(size):
     )
 
 
-def run_record(member):
-    """What trained a member: as large as training's own, 2.9 kB."""
+def run_record(member: Member) -> dict[str, Any]:
+    """Return the record of a training run, as large as that of a real run: 2.9 kB."""
     return {
         "recipe": member.network["network"],
         "fold": 0,
@@ -135,11 +149,11 @@ def run_record(member):
     }
 
 
-def write(folder, size):
-    """Write ensemble.json and a bundle as `bundle build` leaves it.
+def write(folder: Path, size: Size) -> tuple[Path, Path]:
+    """Write ensemble.json and the manifests of a bundle as `bundle build` leaves them.
 
     Returns:
-        The file, and the bundle's folder.
+        The path of ensemble.json and the folder of the bundle.
     """
     ensemble, bundle = ensemble_of(size), folder / "bundle"
     ensembles.save(folder / "ensemble.json", ensemble)
