@@ -112,5 +112,8 @@ def _interpolation(start: Tensor, stop: Tensor, first: int, last: int, samples: 
     """(last - first, samples): how much each sample between start and stop counts at pixels first to last."""
     pixel = torch.arange(first, last, dtype=torch.float32, device=start.device) + 0.5
     sample = torch.arange(samples, dtype=torch.float32, device=start.device)
+    # A box from x = 10 to 38 has one of 28 samples per pixel: the centre of pixel 10, 10.5, is place 0, so
+    # sample 0 counts 1. In a box from 10 to 24 pixel 10 lies at place 0.5: samples 0 and 1 count a half each.
+    # Pixel 9 lies at place -1 or -1.5, a sample or more outside: none counts, its probability is 0.
     place = (pixel - start) / (stop - start).clamp(min=1e-6) * samples - 0.5
     return (1 - (place[:, None] - sample).abs()).clamp(min=0)

@@ -12,6 +12,10 @@ from typing import Any, Literal
 from kit.errors import KitError
 from kit.typed_json import Checked
 
+# Each stage gets better boxes than the one before and is judged more strictly. A proposal that overlaps an
+# instance by 0.55 is a positive example of stage 1 alone; stage 1 moves it to, say, 0.65, then it is one of
+# stage 2. Corrections get smaller, so they are divided by smaller deviations: a shift by 0.05 of the box's
+# width is 0.5 in stage 1 and 1.5 in stage 3.
 _STAGE_IOUS = (0.5, 0.6, 0.7)
 _STAGE_STDS = ((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067))
 _STAGE_LOSS_WEIGHTS = (1.0, 0.5, 0.25)

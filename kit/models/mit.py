@@ -242,12 +242,16 @@ def _attend(attention: Any, tokens_BNC: Tensor, height: int, width: int) -> Tens
         height: of the feature map.
         width: of the feature map.
     """
+    # Stage 1 of an image of 1024 x 1024: 256 x 256 = 65,536 queries. A convolution with stride 8 leaves
+    # 32 x 32 = 1,024 tokens for keys and values, so a head compares 65,536 x 1,024 pairs, not 65,536 squared.
     reduced_BMC = tokens_BNC
     if attention.sr_ratio > 1:
         reduced_BMC = attention.norm(_tokens(attention.sr(_image(tokens_BNC, height, width))))
     inner = attention.attn
     batch, _, channels = tokens_BNC.shape
     heads, each = inner.num_heads, inner.head_dim
+    # One matrix holds the three projections above each other: rows [:C] of queries, [C:2C] of keys, [2C:] of
+    # values. Queries come from all tokens, keys and values from the reduced ones.
     weight, bias = inner.in_proj_weight, inner.in_proj_bias
     query_BNC = F.linear(tokens_BNC, weight[:channels], bias[:channels])
     pair = F.linear(reduced_BMC, weight[channels:], bias[channels:]).view(batch, -1, 2, heads, each)

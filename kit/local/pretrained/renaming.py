@@ -16,19 +16,23 @@ Tensors = dict[str, Tensor]
 
 
 def as_it_is(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """The names are ours already."""
+    """Return the tensors unchanged: the names are ours already."""
     del wanted
     return tensors
 
 
 def below_backbone(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """A backbone's own names, in front of them where it is in the network."""
+    """Put "backbone." in front of the names of a backbone that was published alone."""
     del wanted
     return {f"backbone.{name.removeprefix('backbone.')}": value for name, value in tensors.items()}
 
 
 def from_mmdet_1(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Heads have moved into the RoI head since, the recursive pyramid's second pass into the neck."""
+    """Put the names of mmdet 1 where mmdet 2 has them.
+
+    "bbox_head.0.fc_cls.weight" becomes "roi_head.bbox_head.0.fc_cls.weight". The second pass of the recursive
+    pyramid, "rfp_modules.0.conv1.weight", becomes "neck.rfp_modules.0.conv1.weight".
+    """
     del wanted
     moved = {"bbox_head": "roi_head", "mask_head": "roi_head", "semantic_head": "roi_head"}
     moved |= {"rfp_modules": "neck", "rfp_aspp": "neck", "rfp_weight": "neck"}
@@ -39,7 +43,7 @@ def from_mmdet_1(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
 
 
 def mit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Names of mmseg; the authors' own, as in mit_b2.pth of NVlabs, are translated."""
+    """Take a MiT under mmseg's names, or translate the authors' own, as in mit_b2.pth of NVlabs."""
     if "patch_embed1.proj.weight" in tensors:
         tensors = _from_nvlabs(tensors)
     return below_backbone(tensors, wanted)
@@ -60,7 +64,11 @@ _NVLABS_BLOCK = (
 
 
 def _from_nvlabs(tensors: Tensors) -> Tensors:
-    """The authors' MiT: stages from 1, queries apart from keys and values, linear for 1x1 convolutions."""
+    """Translate the authors' names: stages count from 1, queries stand apart, 1x1 convolutions are linear."""
+    # block1.0.attn.q.weight (64, 64)           layers.0.1.0.attn.attn.in_proj_weight (192, 64): q above kv
+    # block1.0.attn.kv.weight (128, 64)
+    # block1.0.mlp.fc1.weight (256, 64)         layers.0.1.0.ffn.layers.0.weight (256, 64, 1, 1)
+    # patch_embed2.proj.weight (128, 64, 3, 3)  layers.1.0.projection.weight, as it is
     renamed = {}
     for name, value in tensors.items():
         if re.search(r"\.attn\.kv\.", name):
@@ -82,7 +90,7 @@ def _from_nvlabs(tensors: Tensors) -> Tensors:
 
 
 def both_passes(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """A ResNet into the backbone and, where the network has a recursive pyramid, into its second pass."""
+    """Copy a ResNet into the backbone and, if there is a recursive pyramid, into its second pass."""
     places = [
         place
         for place in ("backbone.", "neck.rfp_modules.0.")
@@ -92,13 +100,13 @@ def both_passes(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
 
 
 def encoder(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """A timm model into the encoder that segmentation_models_pytorch makes of it."""
+    """Name a timm model as the encoder that segmentation_models_pytorch makes of it."""
     del wanted
     return {f"encoder.model.{name}": value for name, value in tensors.items()}
 
 
 def both_swins(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Into both backbones; only the first has a patch embedding."""
+    """Copy a Swin transformer into both backbones; only the first has a patch embedding."""
     return {
         place: value
         for name, value in tensors.items()
@@ -108,7 +116,7 @@ def both_swins(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
 
 
 def vit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """BEiT and other ViTs, by the rules of our own package."""
+    """Convert BEiT and other ViTs by the rules of our own package."""
     from vit_adapter.converters import convert
 
     _, converted = convert(tensors)
@@ -116,7 +124,7 @@ def vit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
 
 
 def beit_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
-    """BEiT's table of relative positions at another window size."""
+    """Resize BEiT's table of relative positions to another window."""
     from vit_adapter.resizing import resize_relative_bias
 
     if not name.endswith("relative_position_bias_table") or value.shape[1:] != wanted.shape[1:]:
@@ -125,7 +133,7 @@ def beit_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
 
 
 def swin_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
-    """Swin's table of relative positions at another window size."""
+    """Resize Swin's table of relative positions to another window."""
     from cbnetv2.pretrained import resize
 
     return resize(name, value, wanted.shape)
