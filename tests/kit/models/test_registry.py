@@ -1,11 +1,12 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from kit import models
 from kit.errors import KitError
-from kit.models import build, check, family, names, spec, tiny
+from kit.models import build, check, families, family, names, spec, tiny
 from kit.models.__main__ import main
 
 
@@ -28,9 +29,9 @@ def test_the_package_gives_the_names_it_lists_and_no_submodule_hides_one():
         models.nothing  # noqa: B018
 
 
-def test_the_networks_are_those_of_four_published_solutions():
+def test_the_networks_of_four_published_solutions_are_there():
     systems = {spec(name).system for name in names()}
-    assert systems == {"body-1st", "body-b2", "kidney-2nd", "vasculature-3rd"}
+    assert systems >= {"body-1st", "body-b2", "kidney-2nd", "vasculature-3rd"}
 
 
 @pytest.mark.parametrize("config", [{"network": "unet-of-mars"}, {}])
@@ -72,7 +73,8 @@ def test_a_config_is_checked_without_the_networks_libraries(config, problem, fix
 def test_a_network_stands_in_a_file_of_the_folder_that_the_registry_looks_into():
     assert family("unetplusplus-regnety16-scse") == "kit.models.families.unet"
     assert family("vit-adapter-l-3x") == "kit.models.families.vit_adapter"
-    assert len({family(name) for name in names()}) == 6
+    files = {path.stem for path in Path(families.__path__[0]).glob("*.py")} - {"__init__"}
+    assert {family(name) for name in names()} == {f"kit.models.families.{stem}" for stem in files}
 
 
 def test_importing_the_registry_needs_none_of_the_networks_libraries():
