@@ -1,4 +1,4 @@
-"""Docstrings as predict.py carries them: of functions and classes the first paragraph.
+"""Docstrings as predict.py carries them: the first paragraph of each.
 
 The rest (arguments, attributes, errors, background) is a sixth of the sources. Who reads predict.py follows
 the code; who changes it has the repository. A comment says how many lines are left out. For example, the
@@ -18,21 +18,20 @@ from __future__ import annotations
 
 import ast
 
-_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def first_paragraphs(text: str) -> str:
     """Return a module's text with a short comment for all but the first paragraph of each docstring.
 
     Args:
-        text: of the module. Its own docstring and all comments stay whole.
+        text: of the module. All comments stay.
     """
     lines = text.split("\n")
     nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, _DOCUMENTED)]
-    for node in sorted(nodes, key=lambda node: node.lineno, reverse=True):  # numbers above stay valid
-        if ast.get_docstring(node) is None:
-            continue
-        docstring = node.body[0]
+    docstrings = [node.body[0] for node in nodes if ast.get_docstring(node) is not None]
+    # From the last to the first, so that the line numbers of those above stay valid.
+    for docstring in sorted(docstrings, key=lambda docstring: docstring.lineno, reverse=True):
         assert docstring.end_lineno is not None
         first, end = docstring.lineno - 1, docstring.end_lineno
         blank = next((index for index in range(first, end) if not lines[index].strip()), end)

@@ -24,8 +24,8 @@ from kit.models import family
 from submission.docstrings import first_paragraphs
 from submission.modules import collect
 from submission.readable_json import readable_json
+from submission.runtime.inputs.competition_data import ENSEMBLE, MANIFESTS
 from submission.runtime.inputs.preparation import ENGINE
-from submission.runtime.inputs.test_images import ENSEMBLE, MANIFESTS
 from submission.runtime.script.text import IMPORTER, QUOTES, script_text
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")

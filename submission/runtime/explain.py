@@ -9,9 +9,9 @@ from pathlib import Path
 from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
 from kit.manifest import Manifest
+from submission.runtime.inputs.competition_data import Data, embedded, find_data
 from submission.runtime.inputs.mounts import find_datasets
 from submission.runtime.inputs.preparation import Plan, make_plan
-from submission.runtime.inputs.test_images import Data, embedded, find_data
 from submission.runtime.plan.costs import Costs, reserve_seconds
 from submission.runtime.result.report import counted
 from submission.runtime.script.options import Options

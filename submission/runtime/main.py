@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kit.command_line import parse
 from kit.errors import BAD_INPUT, KitError
 from submission.runtime.explain import explain
-from submission.runtime.inputs.test_images import embedded
+from submission.runtime.inputs.competition_data import embedded
 from submission.runtime.result.report import RunReport, process_start
 from submission.runtime.script.options import CommandLine
 from submission.runtime.script.script import Script

@@ -6,7 +6,7 @@ from tests.submission.test_modules import ROOT
 
 SOURCE = '''"""A module.
 
-All of it stays.
+Its second paragraph.
 """
 
 
@@ -33,10 +33,8 @@ class Area:
 
     async def short(self): """Short."""
 '''
-EXPECTED = '''"""A module.
-
-All of it stays.
-"""
+EXPECTED = '''"""A module."""
+# ... 3 more lines
 
 
 class Area:
@@ -62,7 +60,7 @@ def code(text):
     """The syntax tree with the place where each node begins, and without docstrings."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
-        documented = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         if documented and ast.get_docstring(node):
             node.body[0].value.value = None
         for end in {"end_lineno", "end_col_offset"} & set(node._attributes):

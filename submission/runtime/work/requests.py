@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kit.artefacts import write_json
 from kit.inference.store import pass_file
-from submission.runtime.inputs.test_images import Data
+from submission.runtime.inputs.competition_data import Data
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Task, ValidateTask
 from submission.runtime.work.messages import (

@@ -15,7 +15,7 @@ from pathlib import Path
 from kit.errors import KitError
 from submission.runtime.inputs.install import offline_environment
 from submission.runtime.inputs.preparation import Preparation, make_plan
-from submission.runtime.inputs.test_images import Data, embedded, find_data
+from submission.runtime.inputs.competition_data import Data, embedded, find_data
 from submission.runtime.script.options import Options
 from submission.runtime.plan.changes import Decision, LeaveOut
 from submission.runtime.plan.costs import reserve_seconds

@@ -18,6 +18,8 @@ LAYOUTS = st.builds(
     laid, st.integers(1, 30), st.integers(1, 30), core=st.integers(1, 9), context=st.integers(0, 12)
 )
 KEPT = st.sampled_from([1.0, 0.6])
+EPSILON = float(np.finfo(np.float32).eps)
+"""A float32 sum of a few weights near 1 is off by some of these: a map by half a level and that."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def test_the_weights_of_every_pixel_add_up_to_one(blended, layout, value, kind, 
     constant = np.full(layout.window, value, np.float32)
     found = blended(kind, layout, lambda _: constant, stored)
     assert found.shape == (layout.height, layout.width)
-    assert np.abs(found - value).max() <= 0.51 / np.iinfo(stored).max
+    assert np.abs(found - value).max() <= 0.5 / np.iinfo(stored).max + 4 * EPSILON
 
 
 @settings(deadline=None)
@@ -88,7 +90,7 @@ def test_a_halo_is_cut_off_and_what_was_left_out_is_zero(blended, layout, kept, 
             own_HW = map_HW[context : context + tile.height, context : context + tile.width]
             expected[tile.y0 : tile.y0 + tile.height, tile.x0 : tile.x0 + tile.width] = own_HW
     found = blended(Halo, layout, given_windows.get)
-    assert np.abs(found - expected).max() <= 0.51 / 65535
+    assert np.abs(found - expected).max() <= 0.5 / 65535 + 4 * EPSILON
 
 
 @settings(deadline=None)

@@ -12,7 +12,7 @@ from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference.store import pass_file
-from submission.runtime.inputs.test_images import Data
+from submission.runtime.inputs.competition_data import Data
 from submission.runtime.plan.changes import StartRung
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, PassTask
