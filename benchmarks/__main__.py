@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.options import InferenceOptions, MatrixOptions, ModelOptions, ParameterOptions, SizeOptions
-from kit.command_line import Verb, run_verb
 from kit.errors import run_cli
+from kit.local.verbs import Verb, run_verb
 
 
 def main(argv: Sequence[str]) -> int:

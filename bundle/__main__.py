@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from bundle import build, lock, wheel_verb
-from kit.command_line import Verb, run_verb
 from kit.errors import run_cli
+from kit.local.verbs import Verb, run_verb
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bundle import mmcv_wheel, native_mmcv, own_wheel
-from kit.command_line import Verb, Verbs, option
+from kit.command_line import option
 from kit.errors import KitError
+from kit.local.verbs import Verb, Verbs
 
 
 def _from_sources(source: Path) -> Callable[[Path], Path]:

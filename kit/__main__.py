@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from kit import competitions
 from kit.artefacts import canonical_json
-from kit.command_line import Verb, option, run_verb
+from kit.command_line import option
 from kit.competitions.competition import Competition
 from kit.competitions.path_pattern import is_file
 from kit.competitions.report import Report
@@ -19,6 +19,7 @@ from kit.errors import BAD_INPUT, KitError, run_cli
 from kit.local.competitions import scores, submission_files
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import Score
+from kit.local.verbs import Verb, run_verb
 from kit.predictions import Instances, Prediction
 
 

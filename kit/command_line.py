@@ -69,53 +69,21 @@ def option(
     return {_KEY: _Option(text, metavar, positional, repeat, hidden, flag, choices, read)}
 
 
-@dataclass(frozen=True)
-class Verb:
-    """One verb of a command line.
-
-    Attributes:
-        name: as it is typed.
-        options: the dataclass of its options; the first line of its docstring is the verb's help.
-        run: takes such options and returns the exit code.
-    """
-
-    name: str
-    options: type
-    run: Callable[[Any], int]
-
-
-@dataclass(frozen=True)
-class Verbs:
-    """A verb that has verbs of its own: `wheel mmcv`."""
-
-    name: str
-    help: str
-    verbs: Sequence[Verb | Verbs]
-
-
-def run_verb(argv: Sequence[str], verbs: Sequence[Verb | Verbs], *, prog: str, description: str) -> int:
-    """Parse a command line of verbs and run the one it names.
-
-    Raises:
-        KitError: bad input.
-        SystemExit: the arguments cannot be parsed (code 2), or help was asked for (code 0).
-    """
-    parser = argparse.ArgumentParser(prog=prog, description=description)
-    _add_verbs(parser, verbs)
-    namespace = parser.parse_args(argv)
-    verb: Verb = namespace.verb
-    return verb.run(read_options(verb.options, namespace))
-
-
 def parse(argv: Sequence[str], cls: type[T], *, prog: str) -> T:
     """Parse a command line without verbs; the docstring of the dataclass describes it.
 
     Raises:
-        SystemExit: as in `run_verb`.
+        KitError: rules of the dataclass across options.
+        SystemExit: the arguments cannot be parsed (code 2), or help was asked for (code 0).
     """
-    parser = argparse.ArgumentParser(prog=prog, description=_summary(cls))
+    parser = argparse.ArgumentParser(prog=prog, description=summary(cls))
     add_options(parser, cls)
     return read_options(cls, parser.parse_args(argv))
+
+
+def summary(cls: type) -> str:
+    """Return the first paragraph of a class's docstring as one line."""
+    return " ".join((cls.__doc__ or "").split("\n\n")[0].split())
 
 
 def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
@@ -143,23 +111,6 @@ def read_options(cls: type[T], namespace: argparse.Namespace) -> T:
         elif (value := getattr(namespace, item.name, _ABSENT)) is not _ABSENT:
             given[item.name] = tuple(value) if isinstance(value, list) else value
     return cls(**given)
-
-
-def _add_verbs(parser: argparse.ArgumentParser, verbs: Sequence[Verb | Verbs]) -> None:
-    choices = parser.add_subparsers(required=True, metavar="VERB")
-    for verb in verbs:
-        if isinstance(verb, Verbs):
-            _add_verbs(choices.add_parser(verb.name, help=verb.help, description=verb.help), verb.verbs)
-            continue
-        summary = _summary(verb.options)
-        own = choices.add_parser(verb.name, help=summary.replace("%", "%%"), description=summary)
-        add_options(own, verb.options)
-        own.set_defaults(verb=verb)
-
-
-def _summary(cls: type) -> str:
-    """The first paragraph of a docstring, in one line."""
-    return " ".join((cls.__doc__ or "").split("\n\n")[0].split())
 
 
 def _fields(cls: Any) -> list[tuple[Field[Any], Any]]:

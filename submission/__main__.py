@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kit.command_line import Verb, option, run_verb
+from kit.command_line import option
 from kit.errors import run_cli
+from kit.local.verbs import Verb, run_verb
 from submission import rehearse
 
 

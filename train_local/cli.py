@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from kit.command_line import Verb, option, run_verb
+from kit.command_line import option
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
+from kit.local.verbs import Verb, run_verb
 from kit.typed_json import at_least
 from train_local import recipes
 from train_local.options import Options

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kit.artefacts import read_json
-from kit.command_line import Verb, option
+from kit.command_line import option
 from kit.errors import KitError
+from kit.local.verbs import Verb
 from kit.typed_json import Fraction
 
 

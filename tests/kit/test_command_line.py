@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import pytest
 
-from kit.command_line import Verb, Verbs, option, parse, run_verb
-from kit.errors import KitError, run_cli
+from kit.command_line import option, parse
+from kit.errors import KitError
 from kit.typed_json import Checked, at_least, below
 
 
@@ -156,28 +156,3 @@ def test_help_tells_each_option_with_its_default(capsys):
         assert part in text, part
     assert "--worker" not in text
     assert "seen" not in text
-
-
-def test_verbs_run_what_they_name(capsys):
-    seen = []
-
-    def show(options):
-        seen.append(options)
-        return 7
-
-    verbs = [Verbs("one", "of a group", [Verb("show", Show, show)]), Verb("show", Show, show)]
-
-    def main(argv):
-        return run_verb(argv, verbs, prog="program", description="All of it.")
-
-    assert main(["show", "thing"]) == 7
-    assert main(["one", "show", "thing", "5"]) == 7
-    assert seen == [Show(what="thing"), Show(what="thing", size=5)]
-    for arguments in ([], ["one"]):
-        with pytest.raises(SystemExit) as stop:
-            run_cli(main, arguments)
-        assert stop.value.code == 2
-        assert "required: VERB" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    assert "show Show one thing." in " ".join(capsys.readouterr().out.split())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from submission.docstrings import first_paragraphs
 from submission.runtime.script.importer import EmbeddedFinder
 from submission.runtime.script.script import Script
 from submission.runtime.script.text import part_text, script_text
@@ -18,6 +19,33 @@ def outer(x):
     return inner(x)
 
 def inner(x): return 1 / x  # here
+'''
+DOCUMENTED = '''"""A module with docstrings that the renderer shortens.
+
+Their other paragraphs leave predict.py.
+"""
+
+DIVISOR = 0
+
+
+class Area:
+    """An area of pixels.
+
+    Attributes:
+        pixels: number of them.
+    """
+
+    def __init__(self, pixels):
+        self.pixels = pixels
+
+    def share(self):
+        """Return a share.
+
+        Raises:
+            ZeroDivisionError: always.
+        """
+        # This comment stays.
+        return self.pixels / DIVISOR
 '''
 MAIN = """import sys
 from pathlib import Path
@@ -69,6 +97,27 @@ def test_an_uncaught_error_shows_original_file_line_and_source(script, tmp_path)
     done = run(script, "--fail", cwd=tmp_path)
     assert 'File "kit/faulty.py", line 5, in outer\n    return inner(x)' in done.stderr
     assert 'File "kit/faulty.py", line 7, in inner\n    def inner(x): return 1 / x  # here' in done.stderr
+    assert done.stderr.rstrip().endswith("ZeroDivisionError: division by zero")
+
+
+def test_an_error_below_shortened_docstrings_shows_the_original_line_and_source(script, tmp_path):
+    short = first_paragraphs(DOCUMENTED)
+    assert short.count(" more lines\n") == 3
+    main = """from kit.documented import Area
+
+def main(script, argv):
+    Area(5).share()
+"""
+    space = {"__name__": "not main"}
+    exec(compile(script.read_text(), str(script), "exec"), space)
+    parts = {path: part_text(part) for path, part in space["PARTS"].items()}
+    parts |= {"kit/documented.py": short, "submission/runtime/main.py": main}
+    script.write_text(script_text("A header", parts))
+    done = run(script, cwd=tmp_path)
+    failing = "        return self.pixels / DIVISOR"
+    number = DOCUMENTED.splitlines().index(failing) + 1
+    assert number != short.splitlines().index(failing) + 1
+    assert f'File "kit/documented.py", line {number}, in share\n    {failing.strip()}\n' in done.stderr
     assert done.stderr.rstrip().endswith("ZeroDivisionError: division by zero")
 
 

@@ -1,0 +1,51 @@
+"""A command line with verbs runs the verb that it names."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from kit.command_line import option
+from kit.errors import run_cli
+from kit.local.verbs import Verb, Verbs, run_verb
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show:
+    """Show one thing,
+    50% of it.
+
+    This paragraph is no help.
+    """
+
+    what: str = field(metadata=option("its name", positional=True))
+    size: int = field(default=3, metadata=option("pixels", positional=True))
+
+
+def test_verbs_run_what_they_name(capsys):
+    seen = []
+
+    def show(options):
+        seen.append(options)
+        return 7
+
+    verbs = [Verbs("one", "of a group", [Verb("show", Show, show)]), Verb("show", Show, show)]
+
+    def main(argv):
+        return run_verb(argv, verbs, prog="program", description="All of it.")
+
+    assert main(["show", "thing"]) == 7
+    assert main(["one", "show", "thing", "5"]) == 7
+    assert seen == [Show(what="thing"), Show(what="thing", size=5)]
+    for arguments in ([], ["one"]):
+        with pytest.raises(SystemExit) as stop:
+            run_cli(main, arguments)
+        assert stop.value.code == 2
+        assert "required: VERB" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "show Show one thing, 50% of it." in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(SystemExit):
+        main(["show", "--help"])
+    described = " ".join(capsys.readouterr().out.split())
+    assert "Show one thing, 50% of it." in described
+    assert "no help" not in described
