@@ -73,13 +73,13 @@ def _is_of(stamp: Path, identity: str) -> bool:
 
 
 def _lock_identity(locks: list[str]) -> str:
-    """What an environment is made from, but for our own wheels."""
+    """Return a hash of what an environment is made from, without our own wheels."""
     contents = b"".join((ROOT / name).read_bytes() for name in locks)
     return hashlib.sha256(sys.version.encode() + contents).hexdigest()
 
 
 def _own_wheels_identity() -> str:
-    """What our own wheels are made from: the packages without their tests, and the code that builds them."""
+    """Return a hash of our own wheels' sources: the packages without tests, and the code that builds them."""
     packages = ROOT / "bundle" / "packages"
     names = [path.relative_to(ROOT) for path in packages.rglob("*") if path.is_file()]
     names = [name for name in names if not {"__pycache__", "tests"} & set(name.parts)]
@@ -104,7 +104,7 @@ def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None
 
 
 def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
-    """Arguments plus `--name value` for every default whose option the user did not give."""
+    """Return the arguments, with `--name value` for every default whose option the user did not give."""
     given = {argument.split("=")[0] for argument in arguments}
     # "--out=x" and "--out x" both count as given.
     missing = {f"--{name.replace('_', '-')}": str(value) for name, value in defaults.items()}

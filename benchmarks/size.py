@@ -22,7 +22,7 @@ PARTS = {
     "manifests/": "manifests",
     "": "everything else of `kit`",
 }
-"""How a part's path begins -> its row; the first that fits counts."""
+"""Start of a part's path -> row of the table; the first entry that fits counts."""
 _REST = "header, frames of the parts, start"
 
 

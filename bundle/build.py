@@ -39,7 +39,7 @@ class Options:
     """Make dataset folders ready for Kaggle.
 
     Attributes:
-        ensembles: `ensemble.json` files, one a competition, each with its `weights` folder beside it.
+        ensembles: `ensemble.json` files, one per competition, each with its `weights` folder beside it.
         out: folder for the datasets.
         owner: Kaggle account that will own them.
         prefix: start of the datasets' names.

@@ -166,7 +166,7 @@ def _prepare(command: list[str], problem: str) -> None:
 def _reason(output: str) -> str:
     """Return the lines of a tool's output that say what is wrong. pip-compile adds its own traceback."""
     lines = [line.strip() for line in output.strip().splitlines()]
-    # pip's own sentences start with "ERROR: ". Without any, the last lines say most.
+    # pip's own sentences start with "ERROR: ". If there is none, show the last lines.
     said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return "\n".join(dict.fromkeys(said)) or "\n".join(lines[-4:])
 

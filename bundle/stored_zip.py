@@ -80,5 +80,5 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 def _look(entry: zipfile.ZipInfo) -> tuple[object, ...]:
-    """What an entry says beside its content."""
+    """Return what a zip stores about a file besides its content."""
     return entry.filename, entry.date_time, entry.create_system, entry.external_attr, entry.compress_type

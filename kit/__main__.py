@@ -25,7 +25,7 @@ from kit.predictions import Instances, Prediction
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What both verbs are asked for."""
+    """Options that both verbs have."""
 
     competition: str = field(metadata=option("|".join([*competitions.names(), "FILE.toml"]), metavar="NAME"))
     data: Path = field(metadata=option("the competition's folder", metavar="DIR"))

@@ -40,7 +40,7 @@ class Member(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Pass(Checked):
-    """One walk of one member over all images under one view.
+    """One member under one view over all images.
 
     Attributes:
         member: index into `Ensemble.members`.
@@ -59,7 +59,7 @@ class Rung(Checked):
 
     Attributes:
         passes: how many of `Ensemble.passes` it uses, from the first.
-        weights: one a pass, positive; semantic: of the probability maps (normalised to sum 1 when applied);
+        weights: one per pass, positive; semantic: of the probability maps (normalised to sum 1 when applied);
             instance: of the members in box fusion.
         settings: tuned for this prefix; semantic: {"threshold": float}; instance: fusion settings.
         cv: competition metric on out-of-fold predictions.

@@ -228,7 +228,7 @@ def _require_limits(limits: Sequence[Any], value: Any, place: _Place) -> None:
 
 
 def _one_of(hints: Sequence[Any], value: Any, place: _Place) -> Any:
-    """A value as the first type of a union that takes it."""
+    """Return a value as the first type of a union that accepts it."""
     if value is None and type(None) in hints:
         return None
     left = [hint for hint in hints if hint is not type(None)]

@@ -101,7 +101,7 @@ def _prepare(options: Prepare) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What one training run and all of them share."""
+    """Options that `train` and `train-all` share."""
 
     prepared: Path = field(metadata=option("folder that `prepare` wrote", metavar="DIR"))
     out: Path = field(metadata=option("folder of all runs", metavar="DIR"))

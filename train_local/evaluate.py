@@ -25,10 +25,10 @@ class Predicted:
     """The result of one pass over one image.
 
     Attributes:
-        view: under which it was seen.
+        view: the view of the image.
         image_id: of the image.
         path: of the stored map or detections.
-        seconds: it took, reading included; 0 if the result was there already.
+        seconds: duration, reading included; 0 if the result was there already.
     """
 
     view: str

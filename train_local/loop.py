@@ -46,7 +46,7 @@ class Trainer:
     Args:
         run: what to train.
         prepared: on what.
-        options: how.
+        options: of this process, e.g. device and time limit.
         initial: weights it begins with.
     """
 

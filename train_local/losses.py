@@ -135,7 +135,7 @@ def semantic(weights: Mapping[str, float], logits: Logits, target_N1HW: Tensor) 
 
 
 _NETWORK = re.compile(r"\d+(_w[\d.]+)?$")
-"""What a composite backbone adds to a loss's name: which of its networks it is of, and the weight of that."""
+"""End of the name of a composite backbone's loss: the number and the weight of one of its networks."""
 
 
 def weighted(weights: Mapping[str, float], terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

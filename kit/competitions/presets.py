@@ -95,4 +95,4 @@ VASCULATURE: dict[str, Any] = {
 """HuBMAP - Hacking the Human Vasculature (2023): blood vessels in kidney tiles."""
 
 PRESETS: dict[str, dict[str, Any]] = {preset["name"]: preset for preset in (KIDNEY, BODY, VASCULATURE)}
-"""All of them by name."""
+"""All presets by name."""

@@ -83,7 +83,7 @@ def check_folder(report: Report, folder: Path, own: Signature, others: Mapping[s
     if not folder.is_dir():
         report.error("data folder is missing", str(folder), f"unpack {own.slug} there, or change --data")
         return False
-    # A variant (`like = "body"`) has the slug and the data of the original, so that one is no rival.
+    # A variant (`like = "body"`) has the same slug and data as the original: do not compare with it.
     signatures = [own, *(other for other in others.values() if other.slug != own.slug)]
     found = recognise(folder, signatures)
     if found == own:

@@ -45,9 +45,9 @@ _CHUNK = 4 << 20
 _CACHED = 1 << 18
 """Bytes that stay in a processor's cache between two passes over them."""
 _SPARE = 16
-"""Written memory is given back after so many chunks or blocks of rows."""
+"""Give written memory back after this many chunks or blocks of rows."""
 _REUSED = 8 << 20
-"""A thread keeps memory of up to so many decoded bytes for the next segment."""
+"""A thread keeps up to this many bytes of memory to decode its next segment."""
 _DAMAGED = "the file is damaged: copy or download it again"
 
 

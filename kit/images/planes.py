@@ -284,7 +284,7 @@ def open_plane(
         page: its tags.
         plane: which plane of a planar page; 0 otherwise.
         keep: bytes of decoded samples to keep for the next band.
-        giant: compressed segments of so many decoded bytes or more go to a scratch file.
+        giant: compressed segments of this many decoded bytes or more go to a scratch file.
         scratch: folder of scratch files; the system's temporary folder if None.
 
     Raises:

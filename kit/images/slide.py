@@ -26,13 +26,13 @@ from kit.images.planes import Plane, open_plane
 CACHE_BYTES = 192 << 20
 """Bytes of decoded pixels kept for the next band: 2,000 rows of a slide of 30,000 columns."""
 GIANT_BYTES = 64 << 20
-"""A strip or tile of so many decoded bytes or more is decoded once, into a scratch file."""
+"""Decode a strip or tile of this many bytes or more once, into a scratch file."""
 _RELEASE_BYTES = 64 << 20
-"""The pages of mapped files are given back after so many bytes, so that memory holds bands, never slides."""
+"""Give back the pages of mapped files after this many bytes: memory holds bands, never a slide."""
 _AT_ONCE_BYTES = 128 << 20
 """Most bytes of decoded samples that all threads hold before they are copied to the band."""
 _ALONE_BYTES = 1 << 20
-"""Bands of up to so many bytes are read by one thread: starting others would take longer."""
+"""One thread reads bands of up to this many bytes: starting others would take longer."""
 
 
 class Slide:

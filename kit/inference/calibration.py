@@ -9,7 +9,7 @@ A temperature of 2 moves scores towards 0.5: 0.9 becomes 0.75, as logit(0.9) = l
 The curve {"scores": [0, 0.5, 1], "values": [0, 0.2, 1]} makes 0.25 to 0.1 and 0.75 to 0.6.
 
 Both rise, so a member's own detections keep their order; only their ranks among the other members' detections
-change. Calibrations are fitted on out-of-fold detections, of which is known whether they hit.
+change. Calibrations are fitted on out-of-fold detections, because there the truth is known.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class InstanceSettings(Checked):
         score_threshold: drop detections with a lower score (published 0.001: additional low scores cost
             almost no AP).
         nms_iou: detections of several views of one member that overlap more are the same instance.
-        max_per_image: keep so many best detections of each window under each view, and so many per window
-            once the views are merged.
+        max_per_image: number of best detections to keep in each window under each view, and again in each
+            window after the views are merged.
         mask_threshold: threshold of the network's mask probability, and of the coverage of pixels when masks
             are resized to the image.
         autocast: float16 autocast on CUDA; the CPU always computes in float32.

@@ -20,7 +20,7 @@ Bools = NDArray[np.bool_]
 _AGREE = 0.5
 """Two masks are of one instance from this IoU on, counted inside the rectangle that their windows share."""
 _TOUCH = 2.0
-"""A box that ends within so many pixels of a window's border counts as cut: boxes are not exact."""
+"""A box counts as cut if it ends this close to a window's border, in pixels: boxes are not exact."""
 
 
 @dataclass(frozen=True)

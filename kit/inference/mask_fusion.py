@@ -87,7 +87,7 @@ def fuse(
         runs: n masks.
         cluster: (n,) the cluster of each mask.
         votes: (n,) how much each mask counts; None if each counts 1.
-        needed: (k,) a pixel is kept from so many votes on; positive.
+        needed: (k,) votes that a pixel needs to be kept; positive.
         frames: k, one per cluster; votes outside a frame are ignored. Closing may add pixels outside the
             frame, but not outside the image. The border of the image changes nothing.
         morphology: "closing", "opening" or "none".

@@ -31,7 +31,7 @@ ENGINE = 3
 """Version of the engines; raise it when a pass gives another result, so that older files are not used."""
 
 _SYNC_BYTES = 64 << 20
-"""Rows are synced to the disk after so many bytes, so that the last sync is short."""
+"""Sync rows to the disk after this many bytes, so that the last sync is short."""
 
 _DAMAGED = (
     EOFError,

@@ -1,4 +1,4 @@
-"""One large file at a second place, without a second gigabyte and without a trip through memory."""
+"""Put a large file at a second place as a hard link, or copy it in blocks."""
 
 from __future__ import annotations
 

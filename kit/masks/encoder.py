@@ -180,7 +180,7 @@ def _nonzero(buffer: NDArray[np.uint8], most: int) -> NDArray[np.int64] | None:
 
     Args:
         buffer: its length is that of `_padded`.
-        most: if more than a quarter of the combined words are not 0, return at most so many positions.
+        most: largest number of positions to return if more than a quarter of the combined words are not 0.
     """
     # The buffer is 16 parts of 8-byte words. A buffer of 1 MiB has 8,192 words per part. One OR combines the
     # 16 parts into 8,192 words, most of which are 0 for a mask of few objects. The 16 words behind a 0 need

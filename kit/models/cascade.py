@@ -86,7 +86,7 @@ class HybridTaskCascade(InstanceNetwork):
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255.
-            targets: one an image; an image may have no instances.
+            targets: one per image; an image may have no instances.
 
         Returns:
             mmdet's loss name, e.g. "loss_rpn_cls" or "s0.loss_mask", -> scalar. A composite backbone has them
@@ -153,8 +153,8 @@ def _settled(name: str, part: str, _module: nn.Module, _inputs: Any, output: Any
     """Forward hook of a head that returns two tensors, or two lists of them: in float32 and finite.
 
     mmdet makes anchors and boxes in the precision of what it decodes: in float16 they would lie on whole
-    pixels from 1024 on. Numbers that are none would pass for an image without instances, or NMS and RoIAlign
-    would crash the whole process on them.
+    pixels from 1024 on. NaN would look like an image without instances, or NMS and RoIAlign
+    would crash the whole process.
     """
     settled = [
         item.float() if isinstance(item, Tensor) else [part.float() for part in item] for item in output

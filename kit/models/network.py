@@ -92,7 +92,7 @@ class Logits(NamedTuple):
 
 
 class SemanticNetwork(Network):
-    """One value a pixel in the declared semantics."""
+    """A network that gives one value per pixel, with the meaning that its spec declares."""
 
     def raw(self, padded_NCHW: Tensor, *, auxiliary: bool) -> Logits:
         """Logits of a normalised batch at its resolution or coarser; families with more to tell override it.
@@ -151,7 +151,7 @@ class InstanceNetwork(Network):
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255.
-            targets: one an image.
+            targets: one per image.
         """
 
     @abstractmethod

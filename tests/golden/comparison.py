@@ -48,7 +48,7 @@ class GoldenReport:
 
     Attributes:
         images: compared.
-        instances: compared; masks of a semantic competition count one an image.
+        instances: compared; the mask of a semantic image counts as one.
         lowest_iou: of a mask with its expected one.
         largest_score_difference: of an instance.
         problems: what is outside the tolerance, empty when all is well.

@@ -25,7 +25,7 @@ def masks(data, submission):
 
 @pytest.fixture
 def run_on(in_namespace, kit, tmp_path):
-    """Run predict.py with a scratch disk of so many bytes."""
+    """Run predict.py with a scratch disk of this many bytes."""
 
     def run(scratch_bytes: int, root: Path):
         for name in ("out", "scratch"):

@@ -35,7 +35,7 @@ class _Tile:
 
     @property
     def id(self) -> str:
-        """As short as the competition's."""
+        """The id, shortened to the length of the competition's ids."""
         return self.source_id[:12]
 
 

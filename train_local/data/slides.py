@@ -138,12 +138,12 @@ def write(
     """Write the arrays of one slide.
 
     Args:
-        files: where to.
+        files: where the arrays are written.
         source: the TIFF.
         mask: its truth, of the TIFF's size.
         reduction: source pixels, along one side, in one training pixel.
         inputs: hashes the sidecars record.
-        code_version: likewise.
+        code_version: version that the sidecars record.
         on_rows: called with the number of source rows after each band.
 
     Raises:

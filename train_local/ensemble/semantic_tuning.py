@@ -53,7 +53,7 @@ def dice_by_threshold(
     bands = MaskBands(truth)
     inside, outside = np.zeros(BINS + 1, np.int64), np.zeros(BINS + 1, np.int64)
     for y0, mean_HW in mean_bands([open_map(path) for path in maps], weights):
-        # The same comparison the fusion makes, for all thresholds: the last one a pixel reaches.
+        # Find the highest threshold that each pixel reaches, with the comparison that the fusion makes.
         level_HW = np.searchsorted(_thresholds().astype(np.float32), mean_HW.ravel(), side="right")
         foreground = bands.band(y0, y0 + len(mean_HW)).ravel() > 0
         inside += np.bincount(level_HW[foreground], minlength=BINS + 1)

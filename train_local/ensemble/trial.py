@@ -32,7 +32,7 @@ class TrialPass:
 
     Attributes:
         run: whose network it is.
-        view: it saw the images under.
+        view: the view of the images.
     """
 
     run: FinishedRun
@@ -40,7 +40,7 @@ class TrialPass:
 
     @property
     def recipe_view(self) -> RecipeView:
-        """What it belongs to."""
+        """The recipe and view that this pass belongs to."""
         return RecipeView(self.run.recipe, self.view)
 
     @property

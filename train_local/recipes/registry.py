@@ -38,8 +38,8 @@ class Entry:
 
     Attributes:
         module: file name without ".py".
-        function: that makes it.
-        competition: it is for.
+        function: name of the function that makes it.
+        competition: name of its competition.
     """
 
     module: str
@@ -95,7 +95,7 @@ def suits(recipe: Recipe, competition: str, kind: str) -> bool:
     """Whether a recipe may train on a competition's data.
 
     Args:
-        recipe: which.
+        recipe: the recipe to judge.
         competition: its name.
         kind: of its predictions.
 

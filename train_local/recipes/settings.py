@@ -50,10 +50,10 @@ class NetworkConfig(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Optimiser(Checked):
-    """Optimiser and its parameter groups.
+    """Optimiser and how it treats the parameters.
 
     Attributes:
-        name: which.
+        name: which optimiser.
         lr: peak learning rate.
         weight_decay: for parameters of two or more dimensions; for all of them unless `no_decay_1d`.
         betas: of AdamW.

@@ -162,7 +162,7 @@ KINDS = (
         recognise=_any_begins("layers.0.blocks.0."),
         rename=renaming.both_swins,
         part=("backbone.cb_modules.",),
-        apart=r"backbone\.cb_modules\.\d\.norm\d\.",  # one an output, where a classifier has one in all
+        apart=r"backbone\.cb_modules\.\d\.norm\d\.",  # one per output; a classifier has only one
         drops=r"backbone\.cb_modules\.\d\.(?:head|norm)\.",
         fit=renaming.swin_table,
     ),
@@ -186,9 +186,9 @@ KINDS = (
     ),
     Kind(name="weights", recognise=bool),
 )
-"""In the order in which they are tried; the last takes names as they are."""
+"""All kinds, in the order in which they are tried; the last one takes names as they are."""
 
 
 def recognise(names: Collection[str]) -> Kind:
-    """Which kind a file with these names is."""
+    """Return the kind of a file with these names."""
     return next(kind for kind in KINDS if kind.recognise(names))

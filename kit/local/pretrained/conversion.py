@@ -20,10 +20,10 @@ from kit.local.pretrained.report import Report
 from kit.models import build, names
 
 HEADER = "pretrained"
-"""Where the file's metadata say, as JSON, what it was made from and how."""
+"""Key of the file's metadata; its value says as JSON what the file was made from and how."""
 SCHEMA = 1
 SEED = 0
-"""Of heads that begin anew, so that the same checkpoint always gives the same bytes."""
+"""Seed for heads that get new random weights: the same checkpoint always gives the same bytes."""
 _NUMBERED = ("running_mean", "running_var")
 _WORTH_NAMING = 0.5
 
@@ -92,7 +92,7 @@ def convert(
 
 
 def _apart(tensors: Tensors) -> Tensors:
-    """No two in one memory nor parts of more, which the format refuses; the others are not copied."""
+    """Copy tensors that share memory or are parts of others, which safetensors refuses; keep the rest."""
     seen: set[int] = set()
     result = {}
     for name, value in tensors.items():
@@ -192,7 +192,7 @@ def _begin(reset: Reset, name: str, target: Tensor) -> Tensor:
 def _another(
     path: Path, given: Tensors, report: Report, threshold: float, *, among: Iterable[str]
 ) -> KitError:
-    """What to say of a checkpoint of another network, with the one it fits if there is one."""
+    """Return the error for a checkpoint of another network; it names the network that fits, if any."""
     kind = recognise(given)
     best, share = "", max(min(report.share, report.used), _WORTH_NAMING)
     for name in among:

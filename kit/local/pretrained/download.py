@@ -44,7 +44,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class _Partial:
-    """What is known of a file of which a part is there.
+    """What is known of a file that is downloaded in part.
 
     Attributes:
         url: it is read from.
@@ -148,7 +148,7 @@ def _download(entry: Pretrained, url: str, part: Path, target: Path, patience: P
 
 
 def _connect(url: str, part: Path, timeout: float, show: Callable[[int, int], None]) -> None:
-    """One connection: from where the part ends if that is still the same file, else from the start."""
+    """Download over one connection: continue the part if the file is still the same, else start anew."""
     known = _known(part, url)
     have = _size(part) if known is not None else 0
     if known is not None and 0 < known.total == have:

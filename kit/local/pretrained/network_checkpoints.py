@@ -145,4 +145,4 @@ ENTRIES = (
     ),
     _segformer("segformer_mit-b5_640x640_160k_ade20k", "20220617_203542-940a6bd8", "b5"),
 )
-"""Those that recipes start from, and the nearest alternatives."""
+"""Checkpoints that recipes start from, and the nearest alternatives."""

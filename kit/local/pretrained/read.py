@@ -25,7 +25,7 @@ from torch import Tensor
 from kit.errors import KitError
 
 _TORCH_LEGACY = b"\x80\x02\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
-"""How a file of `torch.save` before 1.6 begins: a pickle of this number, protocol 2."""
+"""First bytes of a file of `torch.save` before 1.6: a pickle of this number, protocol 2."""
 _MEMBERS = (".pth", ".pth.tar", ".pt", ".bin", ".ckpt")
 _WRAPPERS = ("state_dict", "model", "module", "net")
 _MEAN_WRAPPERS = ("state_dict_ema", "model_ema")
@@ -170,7 +170,7 @@ def _refusal(path: Path, message: str) -> KitError:
 
 
 def _globals(path: Path) -> Iterator[str]:
-    """What a pickle would import, by reading its instructions."""
+    """Return what a pickle would import, found by reading its instructions."""
     texts: list[str] = []
     try:
         for code, argument, _ in pickletools.genops(path.read_bytes()):
@@ -196,7 +196,7 @@ def _unwrap(value: Any, *, mean: bool) -> Mapping[str, Any]:
 
 
 def _without_module(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without what DistributedDataParallel, or two of them, put in front of every name."""
+    """Remove the "module." that DistributedDataParallel puts before every name, also if it is there twice."""
     while all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors

@@ -43,14 +43,14 @@ class TargetMasks:
         device: torch.device,
         binarize: bool,
     ) -> Any:
-        """What each box sees of its instance; the names are mmdet's.
+        """Cut each box's part out of its instance's mask; the names are mmdet's.
 
         Args:
             bboxes: (n, 4), x0 y0 x1 y1.
             out_shape: height and width of the result.
             inds: (n,), which instance each box belongs to.
             device: of the result's computation.
-            binarize: at a covered half; otherwise covered parts are returned.
+            binarize: return True where half or more is covered; otherwise return the covered parts.
 
         Returns:
             mmdet's `BitmapMasks` (n, *out_shape).

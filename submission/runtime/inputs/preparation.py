@@ -103,7 +103,7 @@ class Installed:
     """The packages can be imported.
 
     Attributes:
-        tool: that installed them.
+        tool: the tool that installed them.
         notes: why other tools were skipped.
     """
 
@@ -118,7 +118,7 @@ class WeightsReady:
     Attributes:
         member: index of the member.
         path: of the weights.
-        how: they were found.
+        how: the way in which they were found.
         bytes: of the file.
     """
 

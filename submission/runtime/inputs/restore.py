@@ -1,8 +1,8 @@
 """Finds the bundle's files by content, because Kaggle changes names and places and may unpack archives.
 
 First the files that lie in the open and have the right size are hashed. If none fits, the files of that size
-inside archives are copied to scratch and hashed on the way. A file that cannot be found so is lost; the error
-names it, what was expected and what was found instead.
+inside archives are copied to scratch and hashed on the way. A file that cannot be found this way is lost; the
+error names it, what was expected and what was found instead.
 """
 
 from __future__ import annotations

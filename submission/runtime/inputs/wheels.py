@@ -30,7 +30,7 @@ class Choice:
         name: normalised.
         installed: version in the image; None if the image does not have it.
         entry: the wheel to install; None if the image's copy stays.
-        reason: for people.
+        reason: why, as a text for the report.
     """
 
     name: str

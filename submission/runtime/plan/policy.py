@@ -47,8 +47,8 @@ class Policy(Protocol):
             state: of the ladder.
             task: that failed.
             stage: what failed.
-            reason: the same in words.
+            reason: what failed, in words.
         """
 
     def exhausted(self, state: LadderState) -> bool:
-        """Whether nothing runs and nothing is left to start, whichever member gets ready."""
+        """Whether nothing runs and nothing can start any more, even if more members get ready."""

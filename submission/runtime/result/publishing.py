@@ -66,7 +66,7 @@ class Publisher:
         self._publish(task.rung, Path(task.file).read_text(encoding="utf-8"))
 
     def finish(self, results: list[Path]) -> None:
-        """Publish the best that is complete; of the first rung also what is incomplete.
+        """Publish the best complete rung; if there is none, publish the rows that the first rung has.
 
         Args:
             results: folders that nobody reads any more; they are deleted if a file has to be written, because

@@ -124,7 +124,7 @@ def first_forward(seconds: float) -> str:
 def progress(  # every number of one line
     ensemble: Ensemble, index: int, *, done: int, images: int, rate: float, left: float
 ) -> str:
-    """How far a pass is."""
+    """Say how much of a pass is done."""
     item = ensemble.passes[index]
     return (
         f"pass {index + 1} of {len(ensemble.passes)} ({ensemble.members[item.member].name}, {item.view}): "

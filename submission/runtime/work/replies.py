@@ -33,7 +33,7 @@ _KINDS: dict[type[Task], str] = {
     FuseTask: "fuse",
     ValidateTask: "validate",
 }
-"""How report.json calls tasks."""
+"""Names of the kinds of tasks in report.json."""
 
 
 class ReplyHandler:

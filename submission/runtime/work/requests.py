@@ -80,7 +80,7 @@ class Requests:
             path=str(self.data.paths[task.image]),
             weights=self.weights[self.state.ensemble.passes[task.index].member],
             out=str(self.scratch / "passes"),
-            # After any failure that a second try may pass, the smallest batch: it may have been the memory.
+            # A second try uses a batch of one, because the first may have failed for lack of memory.
             batch_size=1 if task.attempt else self.batch_size,
             info=self.data.infos[task.image],
         )

@@ -133,7 +133,7 @@ class Supervisor:
         return Resources(left, free, self._worker_count)
 
     def _on_decision(self, decision: Decision) -> None:
-        # Of all decisions only this one costs an image something: a pass for which the disk has no room.
+        # Report only this decision: the image loses a pass because the disk has no room for its result.
         if isinstance(decision, LeaveOut):
             follows = wording.what_follows(decision, self.ensemble, self.state.rungs.rows)
             self.report.problem(wording.no_room(decision, follows), stage=decision.stage)
@@ -142,7 +142,7 @@ class Supervisor:
     def work(self) -> None:
         """Give out tasks until all is done or the time is up."""
         while not self.stopped and (left := self.deadline - time.monotonic()) > 0:
-            # While the preparation goes on its events count, too, and they do not wake `poll`: look often.
+            # Events of the preparation do not wake `poll`: wait only briefly until the preparation has ended.
             tick = _TICK if self.events.finished else _TICK_WHILE_PREPARING
             for received in self.workers.poll(min(tick, left)):
                 self.replies.handle(received)
@@ -199,7 +199,7 @@ class Supervisor:
 
     def outcome(self) -> Outcome:
         """Return what the run came to."""
-        # The reason nearest to the file counts most.
+        # A refused file explains more than a worker that died, and that more than a failed installation.
         failure = self.publisher.failure or self.workers.broken or self.events.failure
         return Outcome(
             ensemble=self.ensemble,

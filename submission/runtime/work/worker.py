@@ -112,7 +112,7 @@ class Worker:
                 return self._validate(request)
 
     def _run_pass(self, request: PassRequest) -> PassDone:
-        # What needs libraries of the bundle is imported here, in a task: they may not be installed at start.
+        # Import here, not at the top: the bundle's libraries may not be installed when the worker starts.
         import torch
 
         from kit.inference import runner

@@ -55,7 +55,7 @@ def text_of(mask_HW, form):
 
 
 def mask_of(text, form):
-    """The way back."""
+    """Return the mask that a text encodes."""
     if form.encoding == "coco" and text not in ("", form.empty):
         counts = zlib.decompress(base64.b64decode(text))
         return coco_api.decode({"size": [HEIGHT, WIDTH], "counts": counts}).astype(bool)

@@ -91,7 +91,7 @@ def test_ids_may_carry_the_images_suffix(kidney):
 
 
 def test_rows_without_id_are_left_out(kidney):
-    """Spreadsheets leave some below the table."""
+    """Spreadsheets leave empty rows below the table."""
     header = ("image_file", "width_pixels", "height_pixels")
     kidney.table(
         "HuBMAP-20-dataset_information.csv", header, ("aa.tiff", 12, 10), ("", "", ""), (" ", "", "")

@@ -8,7 +8,7 @@ from kit.masks import coco, mask_set, rle
 
 
 def box_of(mask_HW):
-    """The definition."""
+    """The box of a mask, by its definition."""
     rows, columns = np.nonzero(mask_HW)
     return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] if len(rows) else [0, 0, 0, 0]
 

@@ -23,7 +23,7 @@ from submission.runtime.work.running_mean import write_mean
 
 MB = 1_000_000
 IMAGES = {"small": 1.0, "large": 9.0, "middle": 4.0}
-"""Megapixels; a 16-bit map takes two bytes a pixel, one pass over all of them 28 MB."""
+"""Megapixels; a 16-bit map takes two bytes per pixel, so the maps of one pass take 28 MB."""
 
 
 def plan(owners, rungs, *, agree=True, kind="semantic") -> Ensemble:
@@ -47,7 +47,7 @@ def plan(owners, rungs, *, agree=True, kind="semantic") -> Ensemble:
 
 
 class Disk:
-    """What tasks leave on a disk of so many bytes: name of the file -> its size, its passes and weights."""
+    """What tasks leave on a disk of this many bytes: name of the file -> its size, its passes and weights."""
 
     def __init__(self, ensemble: Ensemble, size: int, workers: int = 2) -> None:
         self.size, self.files, self.most = size, {}, 0
