@@ -1,4 +1,4 @@
-"""What predict.py and its notebook are made of, for ensembles of the published sizes."""
+"""Measure the parts of predict.py and its notebook, for ensembles of the published sizes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ PARTS = {
     "manifests/": "manifests",
     "": "everything else of `kit`",
 }
-"""Start of a part's path -> row of the table; the first entry that fits counts."""
+"""Beginning of a part's path -> its row in the table; the first one that fits counts."""
 _REST = "header, frames of the parts, start"
 
 
 def measure(script: Path) -> dict[str, int]:
-    """Return the bytes of a rendered predict.py by part, and those that the notebook adds.
+    """Return the bytes of a rendered predict.py by part, and the bytes that the notebook adds.
 
     Args:
-        script: predict.py; its notebook lies beside it.
+        script: predict.py; its notebook is in the same folder.
 
     Returns:
         Row of the table -> bytes.
@@ -38,6 +38,7 @@ def measure(script: Path) -> dict[str, int]:
     text = script.read_text(encoding="utf-8")
     found: Counter[str] = Counter(dict.fromkeys([*PARTS.values(), _REST], 0))
     for path, part in _parts(text).items():
+        # "kit/masks/rle.py" belongs to "kit/masks/"; "kit/errors.py" fits only the last row, "".
         row = next(row for start, row in PARTS.items() if path.startswith(start))
         found[row] += len(part.encode())
     total = len(text.encode())
@@ -53,15 +54,15 @@ def measure(script: Path) -> dict[str, int]:
 
 def _parts(text: str) -> Mapping[str, str]:
     space: dict[str, dict[str, str]] = {}
-    exec(compile(text, "predict.py", "exec"), {"__name__": "measured"}, space)  # noqa: S102  # it only assigns
+    exec(compile(text, "predict.py", "exec"), {"__name__": "measured"}, space)  # noqa: S102  # without "__main__", the script only assigns its texts
     return space["PARTS"]
 
 
 def run(*, write_docs: bool) -> None:
-    """Render every ensemble, and print kilobytes by part.
+    """Render every published ensemble, and print the kilobytes of each part.
 
     Args:
-        write_docs: put the table into docs/benchmarks.md.
+        write_docs: also write the table into docs/benchmarks.md.
     """
     columns: dict[str, dict[str, int]] = {}
     for name, size in SIZES.items():

@@ -1,4 +1,8 @@
-"""Which modules predict.py needs: found by following imports from its entry point, importing nothing."""
+"""Find the modules that predict.py needs by following imports in the sources, without importing them.
+
+submission.runtime.main     from kit.images import tiff  ->  kit, kit.images, kit.images.tiff
+kit.images.tiff             import numpy                 ->  nothing, because Kaggle has numpy
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,9 @@ from typing import TypeGuard
 from kit.errors import KitError
 
 PACKAGES = ("kit", "submission.runtime")
-"""What may be embedded."""
+"""Packages whose modules may be embedded."""
 LOCAL = "kit.local"
-"""What both local sides share; nothing in it may be embedded."""
+"""Package of the local sides; its modules must never be embedded."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +25,9 @@ class Module:
     """One source file.
 
     Attributes:
-        name: dotted.
+        name: dotted, e.g. "kit.masks.rle".
         path: below the root, e.g. "kit/masks/rle.py".
-        text: as it is on disk.
+        text: content of the file.
     """
 
     name: str
@@ -32,29 +36,29 @@ class Module:
 
     @property
     def package(self) -> str:
-        """The package relative imports in it start from."""
+        """Name of the package from which its relative imports start."""
         return self.name if self.path.endswith("/__init__.py") else self.name.rpartition(".")[0]
 
 
 def collect(root: Path, *entries: str) -> list[Module]:
-    """All modules reachable from some entry points, sorted by path.
+    """Return all modules that the entry points reach, sorted by path.
 
-    Imports inside functions count, those for type checkers only do not. A string that is a module's full name
-    counts too, so that a registry may name its modules.
+    Imports inside functions count. Imports below `if TYPE_CHECKING` do not count. A string that equals a
+    module's full name counts, so that code may name a module as text.
 
     Args:
-        root: folder that holds the packages.
+        root: folder with the packages.
         entries: dotted names of the entry points.
 
     Raises:
-        KitError: a module cannot be embedded, or an entry point is missing.
+        KitError: a module cannot be embedded, or an entry point does not exist.
     """
     found: dict[str, Module] = {}
     waiting: list[tuple[Module, str]] = []
     for entry in entries:
         first = _module(root, entry)
         if first is None:
-            raise KitError(f"module {entry} does not exist", where=root)
+            raise KitError(f"the module {entry} does not exist", where=root)
         waiting.append((first, ""))
     while waiting:
         module, importer = waiting.pop()
@@ -64,10 +68,12 @@ def collect(root: Path, *entries: str) -> list[Module]:
             raise KitError(
                 f"{importer} imports {module.name}, but nothing in {LOCAL} may reach Kaggle",
                 where=root / importer.replace(".", "/"),
-                fix=f"move the code that needs this import to {LOCAL}, or what it imports out of there",
+                fix=f"move the importing code into {LOCAL}, or the imported code out of it",
             )
         _check_text(root, module)
         found[module.name] = module
+        # "kit.images.tiff" also needs the __init__.py of "kit" and "kit.images". Names without a file are not
+        # modules, e.g. "kit.artefacts.read_json" from `from kit.artefacts import read_json`.
         names = {name for name in _imports(module) if _embeddable(name)}
         names |= {parent for name in (module.name, *names) for parent in _parents(name)}
         waiting += [
@@ -102,12 +108,12 @@ def _check_text(root: Path, module: Module) -> None:
     if "'" * 3 in module.text:
         line = module.text[: module.text.index("'" * 3)].count("\n") + 1
         raise KitError(
-            "three single quotes in a row cannot be embedded in predict.py",
+            "the file has three single quotes in a row, which end a part of predict.py",
             where=f"{root / module.path}, line {line}",
-            fix="use triple double quotes",
+            fix="use three double quotes",
         )
     if module.text and not module.text.endswith("\n"):
-        raise KitError("the file does not end with a newline", where=root / module.path, fix="add one")
+        raise KitError("the file does not end with a newline", where=root / module.path, fix="add a newline")
 
 
 def _imports(module: Module) -> Iterator[str]:
@@ -127,11 +133,13 @@ def _imports(module: Module) -> Iterator[str]:
 
 
 def _is_name(value: object) -> TypeGuard[str]:
-    """Whether a constant is a dotted name; the "kit.inference." of an f-string is none."""
+    """Return whether a constant is a dotted name; "kit.inference." from an f-string is not."""
     return isinstance(value, str) and all(part.isidentifier() for part in value.split("."))
 
 
 def _absolute(module: Module, node: ast.ImportFrom) -> str:
+    # In kit/images/tiff.py, `from ..masks import rle` has level 2: two parts of "kit.images" are counted from
+    # the end, the last is dropped, and "kit" + "masks" gives "kit.masks".
     if node.level == 0:
         return node.module or ""
     parts = module.package.split(".")

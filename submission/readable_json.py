@@ -1,7 +1,7 @@
-"""JSON as predict.py carries it: short, yet made of lines that a person can read.
+"""Write the JSON in predict.py: short, with lines that a person can read.
 
-A value that fits into a line stands in one. So a member, a wheel or a pass takes a line or two, where
-`json.dumps(indent=1)` would give each of its numbers a line, and one line for everything could not be read:
+A value that fits into a line gets one line, so a member, a wheel or a pass takes one or two lines.
+`json.dumps(indent=1)` would use one line per number, and `json.dumps` without indent one line for everything.
 
     {
      "competition": "kidney", "kind": "semantic",
@@ -20,19 +20,24 @@ WIDTH = 120
 
 
 def readable_json(value: Any) -> str:
-    """Return a plain value as JSON text with lines of at most `WIDTH` characters where texts allow it.
+    """Return a plain value as JSON text; a line is longer than `WIDTH` only if one text in it is.
 
     Args:
-        value: dictionaries, lists, texts and finite numbers; the same value gives the same text.
+        value: dictionaries, lists, texts and finite numbers. Equal values give equal texts.
     """
     return _lines(value, 0, 0) + "\n"
 
 
 def _lines(value: Any, depth: int, before: int) -> str:
-    """Write a value in one line if it fits behind `before` characters, else each of its items in new lines.
+    """Write a value into one line if it fits, otherwise begin a new line for its items.
 
-    At most `depth` brackets and a comma follow in the last line.
+    Args:
+        value: a plain value.
+        depth: number of brackets around it.
+        before: characters in front of it in its line.
     """
+    # At most `depth` closing brackets and a comma follow the value in its line. With WIDTH 20, "[1, 2, 3]" (9
+    # characters) behind 8 others fits at depth 1: 8 + 9 + 1 + 1 = 19.
     text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
     if before + len(text) + depth + 1 <= WIDTH or not value or not isinstance(value, Mapping | list):
         return text
@@ -51,7 +56,7 @@ def _lines(value: Any, depth: int, before: int) -> str:
 
 
 def _filled(items: Sequence[str], width: int) -> list[str]:
-    """Join short items to lines.
+    """Join short items into lines of at most `width` characters.
 
     ["0.5", "0.25", "1.0"] at a width of 10 becomes ["0.5, 0.25", "1.0"].
     """

@@ -1,6 +1,7 @@
-"""Ensemble + bundle -> predict.py and predict.ipynb: one file of readable code that needs nothing beside it.
+"""Render predict.py and predict.ipynb from an ensemble and a bundle.
 
-The same inputs give the same bytes, whatever the working directory, the clock or the hash seed.
+predict.py is one file of readable code and needs no other source file. Equal inputs give equal bytes,
+whatever the working directory, the clock or the hash seed is.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from submission.runtime.inputs.preparation import ENGINE
 from submission.runtime.script.text import IMPORTER, QUOTES, script_text
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
-"""The program, and the importer that starts it."""
+"""Modules of the program, and of the importer that starts it."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """What `render` wrote.
+    """The files that `render` wrote.
 
     Attributes:
-        script: predict.py.
-        notebook: predict.ipynb beside it.
-        size: bytes of the script.
+        script: path of predict.py.
+        notebook: path of predict.ipynb in the same folder.
+        size: of the script in bytes.
         sha256: of the script.
-        modules: how many are embedded.
+        modules: number of embedded modules.
     """
 
     script: Path
@@ -52,11 +53,11 @@ class Rendered:
 
 
 def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
-    """Write predict.py and, beside it, predict.ipynb.
+    """Write predict.py, and predict.ipynb into the same folder.
 
     Args:
         ensemble_file: ensemble.json.
-        bundle: folder with the dataset folders that `bundle build` made for it.
+        bundle: folder with the dataset folders that `bundle build` made for this ensemble.
         out: path of predict.py.
 
     Raises:
@@ -68,20 +69,21 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
     parts = {ENSEMBLE: _json_part(ensemble.as_dict())}
     parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict()) for item in manifests}
     parts |= {
-        # Nothing puts blank lines into the importer, which stays whole.
+        # The importer restores the line numbers of shortened modules. Nothing restores its own, so it is not
+        # shortened.
         module.path: module.text if module.path == IMPORTER else first_paragraphs(module.text)
         for module in modules
     }
     text = script_text(_header(ensemble, manifests, len(modules)), parts)
-    compile(text, out.name, "exec", dont_inherit=True)
+    compile(text, out.name, "exec", dont_inherit=True)  # a script with a syntax error is never written
     notebook = json.dumps(_notebook(text, of(ensemble).slug), indent=1, ensure_ascii=False) + "\n"
     size = len(text.encode())
     for name, length in ((out.name, size), (out.with_suffix(".ipynb").name, len(notebook.encode()))):
         if length >= KERNEL_SOURCE_BYTES:
             raise KitError(
-                f"{name} would have {length} bytes, Kaggle takes fewer than {KERNEL_SOURCE_BYTES}",
+                f"{name} would have {length} bytes, but Kaggle takes fewer than {KERNEL_SOURCE_BYTES}",
                 where=out,
-                fix="fewer members or wheels make the embedded manifests smaller",
+                fix="choose fewer members or wheels, so that the embedded manifests become smaller",
             )
     write_text(out, text)
     write_text(out.with_suffix(".ipynb"), notebook)
@@ -89,37 +91,50 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
 
 
 def entry_points(ensemble: Ensemble) -> list[str]:
-    """Return the modules that predict.py starts from; what they import is embedded with them.
+    """Return the modules that predict.py needs; the modules that they import are embedded with them.
 
-    They are the program, the engine and the competition code of the ensemble's kind, and the families of its
-    members' networks. The program finds the last three by name when it runs, so a script of U-Nets carries no
-    detector.
+    These are the program, the engine and the competition code of the ensemble's kind, and the families of its
+    members' networks.
 
     Args:
-        ensemble: to be rendered.
+        ensemble: the one to render.
 
     Raises:
         KitError: a member's network is unknown.
     """
+    # The program does not import the modules of one kind or family. It finds them by name when it runs, so a
+    # script of U-Nets carries no detector. U-Nets add to `ENTRIES`: kit.competitions.semantic,
+    # kit.inference.semantic_engine and kit.models.families.unet.
     families = {family(str(member.network.get("network"))) for member in ensemble.members}
     of_kind = (f"kit.competitions.{ensemble.kind}", f"kit.inference.{ensemble.kind}_engine")
     return [*ENTRIES, *of_kind, *sorted(families)]
 
 
 def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
-    """Return what an ensemble needs of the manifests in a bundle: wheels, and the weights of its members.
+    """Return the parts of a bundle's manifests that an ensemble needs: wheels, and its members' weights.
 
     Args:
-        ensemble: whose weights are looked for.
+        ensemble: its weights are looked up.
         bundle: folder with dataset folders.
 
+    Returns:
+        Manifests with the needed entries only, sorted by dataset.
+
     Raises:
-        KitError: no manifest there, or a member's weights are in none.
+        KitError: the bundle has no manifest, or no manifest lists a member's weights.
     """
+    # A bundle may hold more than the ensemble needs. With the manifests
+    #   hubmap-kit-wheels   mmcv, timm, numpy, ...
+    #   hubmap-kit-kidney   unet.fold0, unet.fold1, unet.fold2
+    #   hubmap-kit-organs   segformer.fold0
+    # an ensemble of unet.fold0 takes the wheels that unet.fold0 requires from the first, and one file from
+    # the second.
     paths = sorted([*bundle.glob("*/manifest.json"), *bundle.glob("manifest.json")])
     if not paths:
         raise KitError(
-            "no manifest.json in this folder or one below", where=bundle, fix="run `bundle build` first"
+            "there is no manifest.json in this folder or its subfolders",
+            where=bundle,
+            fix="run `bundle build` first",
         )
     wanted = {member.sha256: member.name for member in ensemble.members}
     chosen: list[Manifest] = []
@@ -149,7 +164,8 @@ def _source_root() -> Path:
 
 
 def _json_part(value: Any) -> str:
-    # An apostrophe occurs inside JSON strings only, where its escape means the same.
+    # The parts stand between three single quotes. In JSON, a single quote occurs inside strings only, and its
+    # escape \u0027 means the same there.
     text = readable_json(value)
     return text.replace("'", "\\u0027") if QUOTES in text else text
 
@@ -190,7 +206,7 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
 
 
 def _notebook(script: str, slug: str) -> dict[str, Any]:
-    """Return a notebook that writes the script and runs it as a process: no state of the kernel matters."""
+    """Return a notebook that writes the script and runs it as a process, whatever the kernel has done."""
     run = "!python /tmp/predict.py\nassert _exit_code == 0, 'only the fallback was written: see above'\n"
     cells = [
         ("markdown", f"# {slug}\n\nThe next cell writes `predict.py`, the last one runs it.\n"),
@@ -203,7 +219,7 @@ def _notebook(script: str, slug: str) -> dict[str, Any]:
                 "cell_type": kind,
                 "id": f"cell-{number}",
                 "metadata": {},
-                # One text, which nbformat allows beside a list of lines: a list has quotes around every line.
+                # nbformat allows one text or a list of lines. The text is shorter: a list quotes every line.
                 "source": text,
                 **({"execution_count": None, "outputs": []} if kind == "code" else {}),
             }

@@ -1,7 +1,7 @@
 """`python -m kit.models pretrained|fetch|convert`.
 
-It lies beside the package `kit.local.pretrained` and not in it, because importing that loads torch, which no
-`--help` should wait for.
+This module stands beside the package `kit.local.pretrained` and not in it: an import of that package loads
+torch, and `--help` should not wait for torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kit.typed_json import Fraction
 class List:
     """List the published checkpoints that networks start from."""
 
-    json: bool = field(default=False, metadata=option("machine-readable, on stdout"))
+    json: bool = field(default=False, metadata=option("print JSON"))
 
 
 def _list(options: List) -> int:
@@ -41,11 +41,11 @@ def _list(options: List) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Fetch:
-    """Download a published checkpoint; interrupted and run again, it goes on."""
+    """Download a published checkpoint; run it again after an interruption, and it continues."""
 
-    name: str = field(metadata=option("as `pretrained` lists it", positional=True))
-    out: Path = field(default=Path("checkpoints"), metadata=option("folder", metavar="DIR"))
-    url: str | None = field(default=None, metadata=option("of a mirror, or with a signature"))
+    name: str = field(metadata=option("a name that `pretrained` lists", positional=True))
+    out: Path = field(default=Path("checkpoints"), metadata=option("folder for the file", metavar="DIR"))
+    url: str | None = field(default=None, metadata=option("address of a mirror, or one with a signature"))
 
 
 def _fetch(options: Fetch) -> int:
@@ -57,17 +57,17 @@ def _fetch(options: Fetch) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Convert:
-    """Convert a checkpoint into safetensors for one network, with a report."""
+    """Convert a checkpoint into safetensors for one network, and print a report."""
 
     file: Path = field(metadata=option(".pth, .pth.zip, .pth.tar, .npz or .safetensors", positional=True))
-    network: str = field(metadata=option("as `list` names it", metavar="NAME"))
+    network: str = field(metadata=option("a name that `list` shows", metavar="NAME"))
     config: Path | None = field(
         default=None, metadata=option("JSON file with the network's other settings", metavar="FILE")
     )
     out: Path = field(metadata=option("safetensors file to write", metavar="FILE"))
-    ema: bool = field(default=False, metadata=option("take the running mean of the weights, if there is one"))
+    ema: bool = field(default=False, metadata=option("take the running mean of the weights if there is one"))
     least: Fraction | None = field(
-        default=None, metadata=option("share that has to load (default: by kind)", metavar="SHARE")
+        default=None, metadata=option("share that has to load (default: by format)", metavar="SHARE")
     )
 
 
@@ -76,7 +76,11 @@ def _convert(options: Convert) -> int:
 
     more: Any = read_json(options.config) if options.config is not None else {}
     if not isinstance(more, dict):
-        raise KitError("not a JSON object", where=options.config, fix='give settings like {"drop_path": 0.2}')
+        raise KitError(
+            "the file does not hold a JSON object",
+            where=options.config,
+            fix='write settings like {"drop_path": 0.2}',
+        )
     config = {**more, "network": options.network}
     convert(options.file, config, options.out, mean=options.ema, least=options.least).show()
     print(options.out)

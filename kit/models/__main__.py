@@ -1,4 +1,4 @@
-"""`python -m kit.models list|pretrained|fetch|convert`: the networks, and the weights they start from."""
+"""`python -m kit.models list|pretrained|fetch|convert`: the networks, and the checkpoints they start from."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from kit.typed_json import at_least
 
 
 def describe(name: str, size: int | None = None) -> dict[str, Any]:
-    """A network's declaration and its number of parameters at published size; nothing is computed.
+    """Return a network's declaration and its number of parameters at published size, without computing.
 
     Args:
         name: in the registry.
-        size: side of a square image in pixels; adds "weight_bytes", and of that image "forward_flops" and
-            "peak_activation_bytes", as `kit.local.estimate.Estimate` explains them.
+        size: side of a square image in pixels. It adds the attributes of `kit.local.estimate.Estimate` for
+            such an image.
     """
+    # A table without `size` needs no trace of the network: tensors on the meta device have shapes only.
+
     from kit.models import build, spec
 
     if size is not None:
@@ -37,16 +39,16 @@ def describe(name: str, size: int | None = None) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class List:
-    """List name, system, parameters, output semantics, size divisor."""
+    """List each network's name, system, number of parameters, output and size divisor."""
 
     names: tuple[str, ...] = field(
-        default=(), metadata=option("these networks only", metavar="NAME", positional=True)
+        default=(), metadata=option("list these networks only", metavar="NAME", positional=True)
     )
     size: Annotated[int, at_least(1)] | None = field(
         default=None,
         metadata=option("estimate work and memory of a square image of this side", metavar="PIXELS"),
     )
-    json: bool = field(default=False, metadata=option("machine-readable, on stdout"))
+    json: bool = field(default=False, metadata=option("print JSON"))
 
 
 def _list(options: List) -> int:
@@ -70,7 +72,7 @@ def _list(options: List) -> int:
 def main(argv: Sequence[str]) -> int:
     """Run the command line."""
     verbs = (Verb("list", List, _list), *command.VERBS)
-    description = "The networks this kit can build, and what they start from."
+    description = "The networks that this kit builds, and the checkpoints they start from."
     return run_verb(argv, verbs, prog="python -m kit.models", description=description)
 
 

@@ -1,4 +1,4 @@
-"""The Hybrid Task Cascade behind one door: mmdet's detector without its data containers and class lists."""
+"""mmdet's Hybrid Task Cascade behind the kit's interface, without data containers and class lists."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from kit.models.openmmlab import quiet
 
 
 def declaration(name: str, *packages: str) -> NetworkSpec:
-    """What a Hybrid Task Cascade declares: ImageNet's colours, sides of whole cells of the coarsest map.
+    """Return the declaration of a Hybrid Task Cascade: ImageNet's colours, sides in multiples of 32.
 
     Args:
         name: of the network.
-        packages: distributions it needs besides mmdet's.
+        packages: distributions that it needs besides mmcv-full and mmdet.
     """
     return NetworkSpec(
         name=name,
@@ -39,12 +39,12 @@ def declaration(name: str, *packages: str) -> NetworkSpec:
 
 
 class HybridTaskCascade(InstanceNetwork):
-    """Three stages of boxes and masks on any backbone: all published instance networks are one.
+    """Three stages of boxes and masks on any backbone; all published instance networks have this form.
 
     Attributes:
-        least_side: inputs are padded to it.
-        target_masks: makes what mmdet's mask losses ask for from the masks of one image (n, H, W) and the
-            height and width of the padded batch. `kit.local.training` puts a faster one here.
+        least_side: smaller inputs are padded to this side.
+        target_masks: makes the targets of mmdet's mask losses from the masks of one image (n, H, W) and the
+            height and width of the padded batch. `kit.local.training` sets a faster one.
     """
 
     network: Any
@@ -54,47 +54,48 @@ class HybridTaskCascade(InstanceNetwork):
         """Build with random weights.
 
         Args:
-            spec: what it declares.
-            config: mmdet's, from `kit.models.htc.config`; packages that register its parts are imported.
-            least_side: smallest side that the backbone can work with.
+            spec: the network's declaration.
+            config: mmdet's, from `kit.models.htc.config`; the packages that register its parts are imported.
+            least_side: smallest side that the backbone accepts.
 
         Raises:
-            KitError: sizes that do not fit each other.
+            KitError: two sizes in the config do not fit each other.
         """
-        # Not at the top: a semantic ensemble has no use for it and Kaggle would have to install it.
+        # Imported here, because a semantic ensemble does not have mmdet on Kaggle.
         with quiet():
             from mmcv import ConfigDict
             from mmdet.models import build_detector
 
         try:
             network = build_detector(ConfigDict(config))
-        except ValueError as error:  # of a backbone or neck whose sizes do not fit each other
+        except ValueError as error:  # the sizes of a backbone or neck do not fit each other
             raise KitError(
                 f"network {spec.name!r} cannot be built: {error}", fix="correct its sizes in the config"
             ) from error
-        if not next(network.parameters()).is_meta:  # counting parameters needs no values, and there are none
+        if not next(network.parameters()).is_meta:  # on the meta device there are no values
             network.init_weights()
         super().__init__(spec, network)
         self.least_side = least_side
         self.target_masks = _bitmap_masks
-        network.rpn_head.register_forward_hook(partial(_settled, spec.name, "region proposals"))
+        network.rpn_head.register_forward_hook(partial(_finite, spec.name, "region proposals"))
         for stage, head in enumerate(network.roi_head.bbox_head):
-            head.register_forward_hook(partial(_settled, spec.name, f"boxes of stage {stage + 1}"))
+            head.register_forward_hook(partial(_finite, spec.name, f"boxes of stage {stage + 1}"))
 
     def losses(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget]) -> dict[str, Tensor]:
-        """Losses of the region proposals and of the three stages' boxes, classes and masks.
+        """Return the losses of the region proposals and of the three stages' boxes, classes and masks.
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255.
             targets: one per image; an image may have no instances.
 
         Returns:
-            mmdet's loss name, e.g. "loss_rpn_cls" or "s0.loss_mask", -> scalar. A composite backbone has them
-            twice: "s0.loss_mask0_w0.5" of the assistant, weighted already, and "s0.loss_mask1" of the lead.
+            mmdet's loss name, e.g. "loss_rpn_cls" or "s0.loss_mask", -> scalar. A composite backbone has two
+            of each: "s0.loss_mask0_w0.5" of the assistant (already weighted), "s0.loss_mask1" of the lead.
 
         Raises:
             KitError: the network's weights or activations are not finite.
         """
+        # The only class has the label 0; mmdet numbers the background last, here 1.
         padded, metas = self._prepare(x_NCHW)
         height, width = padded.shape[-2:]
         boxes = [target["boxes"].to(padded.device, torch.float32) for target in targets]
@@ -110,12 +111,12 @@ class HybridTaskCascade(InstanceNetwork):
         return {
             name: (torch.stack(value) if isinstance(value, list) else value).sum()
             for name, value in named.items()
-            if "loss" in name  # the rest is accuracy
+            if "loss" in name  # the others are accuracies
         }
 
     @torch.no_grad()
     def detect(self, x_NCHW: Tensor) -> list[Detections]:
-        """Instances by the settings of `CascadeSize`: score, NMS and mask thresholds are the network's own.
+        """Return the instances of each image by the network's own thresholds, see `CascadeSize`.
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255.
@@ -127,7 +128,7 @@ class HybridTaskCascade(InstanceNetwork):
         return cascade_detect.detect(self.network, padded, metas)
 
     def _prepare(self, x_NCHW: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
-        """The normalised batch, padded with zeros as published, and what mmdet asks about each image."""
+        """Return the normalised batch, padded with zeros as published, and mmdet's facts about each image."""
         height, width = x_NCHW.shape[-2:]
         padded = F.pad(self.normalise(x_NCHW), self.padding(height, width, self.least_side))
         meta = {
@@ -149,23 +150,23 @@ def _bitmap_masks(mask_NHW: Tensor, height: int, width: int) -> Any:
     return BitmapMasks(F.pad(mask_NHW, (0, columns, 0, rows)).cpu().numpy().astype(np.uint8), height, width)
 
 
-def _settled(name: str, part: str, _module: nn.Module, _inputs: Any, output: Any) -> Any:
-    """Forward hook of a head that returns two tensors, or two lists of them: in float32 and finite.
+def _finite(name: str, part: str, _module: nn.Module, _inputs: Any, output: Any) -> Any:
+    """Convert a head's two tensors, or two lists of tensors, to float32; refuse NaN. A forward hook.
 
-    mmdet makes anchors and boxes in the precision of what it decodes: in float16 they would lie on whole
-    pixels from 1024 on. NaN would look like an image without instances, or NMS and RoIAlign
-    would crash the whole process.
+    mmdet computes boxes in the precision of the head's output. NaN would look like an image without
+    instances, or crash the process in NMS or RoIAlign.
     """
-    settled = [
+    # float16 has 11 significant bits: between 1024 and 2048 it knows 1500 and 1501, but not 1500.5.
+    converted = [
         item.float() if isinstance(item, Tensor) else [part.float() for part in item] for item in output
     ]
-    tensors = [tensor for item in settled for tensor in ([item] if isinstance(item, Tensor) else item)]
+    tensors = [tensor for item in converted for tensor in ([item] if isinstance(item, Tensor) else item)]
     if not tensors[0].is_meta:
-        finite = torch.stack([tensor.isfinite().all() for tensor in tensors]).all()  # one wait for the GPU
+        finite = torch.stack([tensor.isfinite().all() for tensor in tensors]).all()  # waits once for the GPU
         if not bool(finite):
             raise KitError(
                 f"the {part} of {name} are not numbers",
-                fix="weights are damaged, training diverged or values overflow in float16: see the training "
-                "log, lower the learning rate or set autocast false",
+                fix="the weights are damaged, training diverged or values overflow in float16: read the "
+                "training log, lower the learning rate or set autocast to false",
             )
-    return tuple(settled)
+    return tuple(converted)

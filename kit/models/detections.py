@@ -1,4 +1,4 @@
-"""What an instance network found in one image."""
+"""The input and output of instance networks, per image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 class InstanceTarget(TypedDict):
     """The annotated instances of one training image.
 
-    boxes: float32 (n, 4), x0 y0 x1 y1 in pixels, the far edge exclusive.
+    boxes: float32 (n, 4), x0 y0 x1 y1 in pixels; x1 and y1 are exclusive.
     masks: bool (n, H, W).
     """
 

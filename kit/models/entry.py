@@ -1,4 +1,4 @@
-"""What a module of `kit.models.families` tells the registry."""
+"""The registry's entry of one network; each module of `kit.models.families` has a tuple of them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ class Entry:
     """One network of the registry.
 
     Attributes:
-        spec: its declaration.
-        size: a frozen dataclass with the published sizes. Its fields are the words that a config may have
-            beside "network"; their types and limits are what the config is checked against.
-        build: makes the network with random weights from its declaration and a size.
-        tiny: words of its small form: the same architecture at a size for tests and demos on a CPU.
+        spec: the network's declaration.
+        size: instance of a frozen dataclass with the published sizes. Its fields are the keys that a config
+            may have besides "network"; their types and limits check the config's values.
+        build: takes the declaration and a size, and returns the network with random weights.
+        tiny: keys and values of the small form: the same architecture, small enough for tests on a CPU.
     """
+
+    # U-Net: size UnetSize(encoder_depth=5, ...), tiny {"encoder_depth": 4, ...}. The config
+    # {"network": "unet-regnety16", "encoder_depth": 4} changes one published size.
 
     spec: NetworkSpec
     size: Any

@@ -181,6 +181,7 @@ def _roi_head(size: CascadeSize) -> dict[str, Any]:
 
 
 def _box_head(size: CascadeSize, stds: tuple[float, ...]) -> dict[str, Any]:
+    # A box corrects its place for all classes together ("class agnostic"), so it has four outputs.
     head = {
         "in_channels": size.neck_channels,
         "fc_out_channels": size.fc_channels,
@@ -198,7 +199,7 @@ def _box_head(size: CascadeSize, stds: tuple[float, ...]) -> dict[str, Any]:
         return head
     return {
         **head,
-        # SyncBN as published where there are several processes: `build` converts it, the names are the same.
+        # Published with SyncBN: `build` converts it for several processes; the names stay the same.
         "norm_cfg": {"type": "BN", "requires_grad": True},
         "reg_decoded_bbox": True,
         "loss_bbox": {"type": "GIoULoss", "loss_weight": 10.0},

@@ -78,7 +78,7 @@ class MixTransformer(nn.Module):
         self, embed_dims: int, depths: Sequence[int], *, drop_path: float, checkpointing: bool
     ) -> None:
         super().__init__()
-        # Not at the top: an ensemble without one has no use for it and Kaggle would have to install it.
+        # Imported here, because an ensemble without a MiT does not have it on Kaggle.
         with quiet():
             from mmseg.models.backbones.mit import TransformerEncoderLayer
             from mmseg.models.utils import PatchEmbed

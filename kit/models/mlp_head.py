@@ -1,4 +1,4 @@
-"""SegFormer's all-MLP decoder: every level to one width and one resolution, joined by a 1x1 convolution."""
+"""SegFormer's all-MLP decoder: all levels at one width and resolution, joined by a 1x1 convolution."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ Norm = Literal["batch", "group"]
 
 
 class MlpHead(nn.Module):
-    """mmseg's `SegformerHead` by its state-dict names, with a third of its arithmetic.
-
-    The published head enlarges all levels to a quarter of the input, concatenates them and convolves 1x1.
-    Both steps are linear and the convolution has no bias, so each level is convolved with its part of the
-    weights before it is enlarged, and the results are added: the same function.
+    """mmseg's `SegformerHead` with the same state-dict names and a third of the arithmetic.
 
     Args:
         in_channels: of each level, finest first.
         channels: width of the decoder.
-        classes: logits a pixel.
-        norm: behind each convolution but the last.
-        norm_groups: of "group".
-        dropout: of whole channels, before the last convolution.
+        classes: logits per pixel.
+        norm: after each convolution but the last.
+        norm_groups: number of groups of norm "group".
+        dropout: share of channels that are dropped before the last convolution.
     """
+
+    # published:  W [up(a), up(b)], convolved at the fine size
+    # here:       Wa a + up(Wb b), the same, because both steps are linear and W has no bias
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class MlpHead(nn.Module):
         self.conv_seg = classifier(channels, classes)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        """Logits at the first level's resolution.
+        """Return logits at the first level's resolution.
 
         Args:
             levels: NCHW, finest first.
@@ -69,10 +68,10 @@ class MlpHead(nn.Module):
         return logits
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """Sum of all levels at the first one's size.
+        """Return the sum of all levels at the first one's size.
 
         Args:
-            parts: NCHW, finest first, at the decoder's width; the first is overwritten.
+            parts: NCHW, finest first, at the decoder's width. The first is overwritten.
         """
         joined = parts[0]
         for part in parts[1:]:
@@ -81,11 +80,11 @@ class MlpHead(nn.Module):
 
 
 def classifier(channels: int, classes: int) -> nn.Conv2d:
-    """A decode head's last layer, with small first weights as in mmseg.
+    """Return a decode head's last layer, with small first weights as in mmseg.
 
     Args:
-        channels: in front of it.
-        classes: logits a pixel.
+        channels: of its input.
+        classes: logits per pixel.
     """
     layer = nn.Conv2d(channels, classes, kernel_size=1)
     nn.init.normal_(layer.weight, std=0.01)

@@ -1,4 +1,4 @@
-"""What all networks share: one place where colours are normalised and sizes padded."""
+"""The base classes of all networks; they normalise colours and pad sizes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from kit.models.network_spec import NetworkSpec
 
 
 class Network(nn.Module):
-    """A library's network behind one door.
+    """A network of a library behind the kit's interface.
 
     Attributes:
-        spec: what it declares.
-        mean: (3, 1, 1), what `normalise` subtracts.
-        std: (3, 1, 1), what it divides by.
-        network: the library's module; weight files carry its state-dict names, without a prefix.
-        size_divisor: of this build; smaller than the declared one when the encoder is shallower.
+        spec: the network's declaration.
+        mean: (3, 1, 1), `normalise` subtracts it.
+        std: (3, 1, 1), `normalise` divides by it.
+        network: the library's module; weight files have its state-dict names without a prefix.
+        size_divisor: of this build; smaller than the declared one if the encoder has fewer stages.
     """
 
     mean: Tensor
@@ -38,29 +38,30 @@ class Network(nn.Module):
         self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
 
     def normalise(self, x_NCHW: Tensor) -> Tensor:
-        """Subtract the declared mean, divide by the declared deviation, in float32. The only place that does.
+        """Subtract the declared mean, divide by the declared deviation, in float32; nothing else does this.
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255.
 
         Raises:
-            KitError: not four axes of which the second has three channels.
+            KitError: the shape is not (N, 3, H, W).
         """
         if x_NCHW.ndim != 4 or x_NCHW.shape[1] != 3:
             raise KitError(
                 f"{self.spec.name} takes RGB images (N, 3, H, W), got {tuple(x_NCHW.shape)}",
-                fix="drop alpha and put the channel axis second",
+                fix="remove the alpha channel and put the channel axis second",
             )
         return (x_NCHW.to(self.mean.dtype) - self.mean) / self.std
 
     def padding(self, height: int, width: int, least: int = 0) -> tuple[int, int, int, int]:
-        """Columns and rows to add at the right and bottom, in the order `torch.nn.functional.pad` takes them.
+        """Return the padding at the right and bottom, in the order of `torch.nn.functional.pad`.
 
         Args:
-            height: of the input.
-            width: of the input.
-            least: smallest side that the network can work with.
+            height: of the input in pixels.
+            width: of the input in pixels.
+            least: smallest side that the network accepts.
         """
+        # 100 x 70 with divisor 32 becomes 128 x 96: (0, 26, 0, 28).
         divisor = self.size_divisor
         rows = max(-(-height // divisor) * divisor, least) - height
         columns = max(-(-width // divisor) * divisor, least) - width
@@ -68,11 +69,11 @@ class Network(nn.Module):
 
 
 class Auxiliary(NamedTuple):
-    """Logits that a deeper layer was made to give, for a loss of their own.
+    """Logits of an auxiliary head at a deeper layer; they have a loss of their own.
 
     Attributes:
         logit: (N, 1, h, w), foreground; (y, x) belongs to pixel (y * stride, x * stride) of the input.
-        stride: pixels of the input from one to the next.
+        stride: pixels of the input between two neighbouring logits.
     """
 
     logit: Tensor
@@ -80,7 +81,7 @@ class Auxiliary(NamedTuple):
 
 
 class Logits(NamedTuple):
-    """What a semantic network's losses see. A named tuple, which Lightning Fabric hands through.
+    """The input of a semantic network's losses; a named tuple, because Lightning Fabric passes these on.
 
     Attributes:
         main: (N, K, H, W); K = 1: foreground; K = 2: background and foreground.
@@ -92,10 +93,10 @@ class Logits(NamedTuple):
 
 
 class SemanticNetwork(Network):
-    """A network that gives one value per pixel, with the meaning that its spec declares."""
+    """A network that returns one value per pixel; `spec.output` says what the value means."""
 
     def raw(self, padded_NCHW: Tensor, *, auxiliary: bool) -> Logits:
-        """Logits of a normalised batch at its resolution or coarser; families with more to tell override it.
+        """Return the logits of a normalised batch, at its resolution or coarser; families may override this.
 
         Args:
             padded_NCHW: height and width are multiples of `size_divisor`.
@@ -105,19 +106,17 @@ class SemanticNetwork(Network):
         return Logits(self.network(padded_NCHW), {})
 
     def forward(self, x_NCHW: Tensor, *, logits: bool = False) -> Tensor | Logits:
-        """Predict, or what losses need: one call for both, as wrappers like Lightning Fabric want it.
+        """Predict, or return what losses need; one method, because wrappers like Lightning Fabric call it.
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255, any height and width.
-            logits: return `Logits` at the input's size instead.
+            logits: return `Logits` at the input's size instead of a prediction.
 
         Returns:
-            N, 1, H, W: logit, sigmoid or softmax probability of the foreground, as `spec.output` says. Two
-            logits a pixel become one before they are brought to the input's size: bilinear interpolation is
-            linear, so the order does not matter, and softmax over two is the sigmoid of their difference.
+            (N, 1, H, W): logit, sigmoid or softmax probability of the foreground, as `spec.output` says.
         """
         height, width = x_NCHW.shape[-2:]
-        # The border is continued after normalisation, so that it costs no second pass over a larger image.
+        # Pad after normalisation, so that fewer pixels are normalised.
         padded = F.pad(self.normalise(x_NCHW), self.padding(height, width), mode="replicate")
         coarse = self.raw(padded, auxiliary=logits)
         if logits:
@@ -128,7 +127,9 @@ class SemanticNetwork(Network):
             return Logits(_enlarged(coarse.main, padded)[..., :height, :width], cropped)
         value = coarse.main
         if self.spec.output != "logit":
-            value = value.float()  # half precision has too few bits for probabilities near one
+            value = value.float()  # float16 has too few bits for probabilities near one
+        # Softmax over two logits is the sigmoid of their difference: (1, 3) gives sigmoid(2) = 0.88. Bilinear
+        # enlargement is linear, so the difference may be taken before it, at the small size.
         if value.shape[1] == 2:
             value = value[:, 1:] - value[:, :1] if self.spec.output == "softmax" else value[:, 1:]
         value = _enlarged(value, padded)[..., :height, :width]
@@ -143,11 +144,11 @@ def _enlarged(value_NKHW: Tensor, like_NCHW: Tensor) -> Tensor:
 
 
 class InstanceNetwork(Network):
-    """Boxes, scores and masks; training losses come from the network itself."""
+    """A network that returns boxes, scores and masks; it computes its training losses itself."""
 
     @abstractmethod
     def losses(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget]) -> dict[str, Tensor]:
-        """Named scalar losses of a batch, to be summed.
+        """Return the named scalar losses of a batch; the training loss is their sum.
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255.
@@ -156,12 +157,12 @@ class InstanceNetwork(Network):
 
     @abstractmethod
     def detect(self, x_NCHW: Tensor) -> list[Detections]:
-        """Find instances; one entry an image.
+        """Return the instances of each image.
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255.
         """
 
     def forward(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget] | None = None) -> Any:
-        """`losses` with targets, `detect` without: what wrappers like Lightning Fabric call."""
+        """Return `losses` with targets, `detect` without; wrappers like Lightning Fabric call this."""
         return self.detect(x_NCHW) if targets is None else self.losses(x_NCHW, targets)

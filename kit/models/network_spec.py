@@ -1,4 +1,4 @@
-"""What a network says about itself, so that nobody has to guess thresholds, colours or normalisation."""
+"""A network's declaration of its input and output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Output = Literal["logit", "sigmoid", "softmax", "detections"]
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
-"""Red, green, blue of the images most encoders were pretrained on, on the 0..255 scale."""
+"""Mean and deviation of red, green and blue in ImageNet, 0..255; most encoders were pretrained with them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +18,16 @@ class NetworkSpec:
 
     Attributes:
         name: in the registry.
-        system: the published solution it comes from: competition and rank ("kidney-2nd"), or network where no
-            rank is known ("body-b2").
-        kind: of what it predicts.
-        output: what the numbers of the output mean; "detections" have scores in [0, 1].
+        system: the published solution it comes from: competition and rank ("kidney-2nd"), or the network if
+            no rank is known ("body-b2").
+        kind: whether it predicts a map or instances.
+        output: meaning of the output's numbers; "detections" have scores in [0, 1].
         colour: channel order of the input, 0..255.
-        mean: subtracted from each channel, on the 0..255 scale.
-        std: each channel is divided by it, on the 0..255 scale.
-        size_divisor: inputs are padded to a multiple of it, inside the network.
-        requires: distributions it needs at run time besides torch and torchvision.
-        unused_parameters: prefixes of state-dict names that never get a gradient by construction.
+        mean: subtracted from each channel, 0..255.
+        std: divides each channel, 0..255.
+        size_divisor: the network pads its input to a multiple of it.
+        requires: distributions that it needs besides torch and torchvision.
+        unused_parameters: prefixes of the parameters that never get a gradient.
     """
 
     name: str
@@ -42,5 +42,5 @@ class NetworkSpec:
     unused_parameters: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON value."""
+        """Return a plain JSON value."""
         return {key: list(item) if isinstance(item, tuple) else item for key, item in asdict(self).items()}

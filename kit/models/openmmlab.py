@@ -1,4 +1,4 @@
-"""mmcv, mmseg and mmdet talk when they are imported and when they build; this makes them quiet."""
+"""Suppress the messages that mmcv, mmseg and mmdet print when they are imported and build networks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence while mmcv is imported: it announces its successor, and torch that there is no CUDA.
+    """Suppress the announcement of mmcv's successor and torch's remark that there is no CUDA.
 
-    Their loggers stay at warnings afterwards: they would list every parameter's initialisation.
+    Afterwards the three loggers stay at level WARNING. Otherwise they list every parameter's initialisation.
     """
     compiler = logging.getLogger("torch.utils.cpp_extension")
     before = compiler.level

@@ -1,7 +1,7 @@
-"""Networks by name: what each declares, which words its config takes, and how it is built.
+"""Networks by name: their declarations, the keys of their configs, and how to build them.
 
-The registry looks into the folder `kit/models/families`. Inside predict.py it finds the families that the
-script carries, because the script's importer lists its parts in the same way.
+The registry lists the modules in the folder `kit/models/families`. In predict.py it finds the families that
+the script carries, because the script's importer lists its parts like a folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kit.models.network_spec import NetworkSpec
 from kit.typed_json import from_plain, to_plain
 
 _COMMON = frozenset({"network", "sync_bn"})
-"""Words that every network's config may have."""
+"""Keys that every network's config may have."""
 
 
 def names() -> list[str]:
@@ -31,7 +31,7 @@ def names() -> list[str]:
 
 
 def spec(name: str) -> NetworkSpec:
-    """Return what a network declares.
+    """Return the declaration of a network.
 
     Raises:
         KitError: no network has that name.
@@ -40,7 +40,7 @@ def spec(name: str) -> NetworkSpec:
 
 
 def family(name: str) -> str:
-    """Return the name of the module that a network stands in: "kit.models.families.unet".
+    """Return the name of the module that defines a network, e.g. "kit.models.families.unet".
 
     Raises:
         KitError: no network has that name.
@@ -65,8 +65,8 @@ def check(config: Mapping[str, Any]) -> None:
         config: as `build` takes it.
 
     Raises:
-        KitError: unknown network, a word that it does not know, or a value of the wrong type or size. Sizes
-            that only the network's library can refuse are found by `build`.
+        KitError: the network or a key is unknown, or a value has the wrong type or size. Only `build` finds
+            sizes that the network's library refuses.
     """
     _sized(config)
 
@@ -75,15 +75,15 @@ def build(config: Mapping[str, Any]) -> Network:
     """Build a network with random weights.
 
     Args:
-        config: {"network": name, ...}; the other words choose its size, see `Entry.size`.
-            Every network takes "sync_bn": batch norms that share their statistics over the processes of a
-            distributed run; state-dict names stay the same.
+        config: {"network": name, ...}; the other keys choose its size, see `Entry.size`. Every network takes
+            "sync_bn": batch norms share their statistics over the processes of a distributed run. The
+            state-dict names stay the same.
 
     Returns:
         A `SemanticNetwork` or an `InstanceNetwork`, as `spec(name).kind` says.
 
     Raises:
-        KitError: as `check`, or sizes that do not fit each other, or a library it needs is not installed.
+        KitError: as `check`, or two sizes do not fit each other, or a library is not installed.
     """
     entry, size = _sized(config)
     declared = entry.spec
@@ -100,18 +100,19 @@ def build(config: Mapping[str, Any]) -> Network:
 
 
 def _sized(config: Mapping[str, Any]) -> tuple[Entry, Any]:
-    """The network's entry, and its published size with the config's words in place of the published ones."""
+    """Return a network's entry, and its published size with the values that the config changes."""
     entry = _entry(str(config.get("network")))
-    words = {key: value for key, value in config.items() if key not in _COMMON}
+    given = {key: value for key, value in config.items() if key not in _COMMON}
+    # {"network": "unet-regnety16", "sync_bn": True, "encoder_depth": 4} changes the encoder's depth only.
     published = to_plain(entry.size)
-    size = from_plain(type(entry.size), {**published, **words}, where=f"network {entry.spec.name}")
+    size = from_plain(type(entry.size), {**published, **given}, where=f"network {entry.spec.name}")
     return entry, size
 
 
 def _shared_batch_norms(network: nn.Module, declared: NetworkSpec) -> nn.Module:
     convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
     if "timm" in declared.requires:
-        # timm's batch norms contain the activation, and torch's conversion would drop it.
+        # timm's batch norms contain the activation, which torch's own conversion loses.
         convert = importlib.import_module("timm.layers").convert_sync_batchnorm
     converted: nn.Module = convert(network)
     return converted
@@ -119,7 +120,7 @@ def _shared_batch_norms(network: nn.Module, declared: NetworkSpec) -> nn.Module:
 
 @cache
 def _registry() -> dict[str, tuple[str, Entry]]:
-    """Name of the network -> the module it stands in, and its entry."""
+    """Return name of a network -> the name of its module, and its entry."""
     found: dict[str, tuple[str, Entry]] = {}
     for info in pkgutil.iter_modules(families.__path__, f"{families.__name__}."):
         for entry in importlib.import_module(info.name).ENTRIES:

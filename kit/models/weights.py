@@ -1,4 +1,4 @@
-"""Weights as safetensors: nothing that runs on Kaggle unpickles."""
+"""Weights as safetensors files, because a pickle could run code on Kaggle."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def save_weights(
     *,
     half: bool = False,
 ) -> None:
-    """Write a network's parameters and buffers under the library's own names, atomically.
+    """Write a network's parameters and buffers by the library's own names, atomically.
 
     Args:
         module: from `kit.models.build`.
         path: of the safetensors file.
         metadata: short texts for the file's header.
-        half: store floating point as fp16 (half the size; loading gives float32 again). A tensor with a value
-            too large for fp16, such as a running variance, stays as it is.
+        half: store floating point as float16; loading gives float32 again. A tensor with a value too large
+            for float16, e.g. a running variance, is stored as it is.
 
     Raises:
         KitError: the file cannot be written.
@@ -41,7 +41,7 @@ def save_weights(
 
     tensors = {}
     for name, tensor in module.network.state_dict().items():
-        value = tensor.detach().cpu().contiguous().clone()  # tied weights and views are refused by the format
+        value = tensor.detach().cpu().contiguous().clone()  # the format refuses tied weights and views
         if half and value.is_floating_point() and fits_half(value):
             value = value.half()
         tensors[name] = value
@@ -49,35 +49,36 @@ def save_weights(
 
 
 def fits_half(tensor: Tensor) -> bool:
-    """Whether no finite value of a tensor becomes infinite as fp16."""
+    """Return whether every finite value of a tensor stays finite in float16."""
     return bool((tensor.half().isfinite() == tensor.isfinite()).all())
 
 
 def load_weights(module: Network, path: Path) -> None:
-    """Fill a network from a safetensors file; every name and shape has to match.
+    """Load a safetensors file into a network; every name and shape has to match.
 
     Args:
         module: from `kit.models.build`; changed in place.
         path: of the file.
 
     Raises:
-        KitError: the file is missing, damaged, or of another network.
+        KitError: the file is missing or damaged, or it belongs to another network.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not path.is_file():
         raise KitError(
-            "weights are missing", where=path, fix="train the network, or attach the weights dataset"
+            "the weights are missing", where=path, fix="train the network, or attach the weights dataset"
         )
     try:
         tensors = load_file(os.fspath(path))
     except (SafetensorError, OSError) as error:
         raise KitError(
-            f"not a readable safetensors file: {error}",
+            f"this is not a readable safetensors file: {error}",
             where=path,
-            fix="it is truncated or damaged: copy or upload it again",
+            fix="the file is truncated or damaged: copy or upload it again",
         ) from error
+    # torch's own message lists all wrong names, perhaps thousands; this one lists five per fault.
     expected = module.network.state_dict()
     missing = [name for name in expected if name not in tensors]
     unexpected = [name for name in tensors if name not in expected]
@@ -97,7 +98,7 @@ def load_weights(module: Network, path: Path) -> None:
             if names
         ]
         raise KitError(
-            f"weights do not belong to this {module.spec.name}: {'; '.join(parts)}",
+            f"the weights do not belong to this {module.spec.name}: {'; '.join(parts)}",
             where=path,
             fix="build the network with the config that is stored beside these weights",
         )

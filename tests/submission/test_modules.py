@@ -86,7 +86,7 @@ def test_three_single_quotes_are_refused_with_their_line(tmp_path):
     with pytest.raises(KitError) as caught:
         collect(root, "kit.main")
     assert "main.py, line 2" in str(caught.value)
-    assert "use triple double quotes" in str(caught.value)
+    assert "use three double quotes" in str(caught.value)
 
 
 def test_a_missing_entry_point_is_told(tmp_path):

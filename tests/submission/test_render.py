@@ -104,7 +104,9 @@ def test_datasets_of_other_ensembles_are_left_out(kit_of_two, tmp_path):
 
 def test_a_script_too_large_for_kaggle_is_refused_and_not_written(kit_of_two, tmp_path, monkeypatch):
     monkeypatch.setattr(renderer, "KERNEL_SOURCE_BYTES", 100_000)
-    with pytest.raises(KitError, match=r"predict\.py would have \d+ bytes, Kaggle takes fewer than 100000"):
+    with pytest.raises(
+        KitError, match=r"predict\.py would have \d+ bytes, but Kaggle takes fewer than 100000"
+    ):
         render(kit_of_two.ensemble, kit_of_two.bundle, tmp_path / "predict.py")
     assert not (tmp_path / "predict.py").exists()
 

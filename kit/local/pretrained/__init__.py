@@ -1,6 +1,6 @@
-"""Published checkpoints: where they are, how they are fetched, how they become weights of our networks.
+"""Published checkpoints: their addresses, their download, and their conversion into weights of our networks.
 
-Local only: nothing that runs on Kaggle imports this, downloads, or unpickles.
+This package is local. Code that runs on Kaggle never imports it, downloads nothing and unpickles nothing.
 """
 
 from kit.local.pretrained.conversion import convert

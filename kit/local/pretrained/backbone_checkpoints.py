@@ -1,6 +1,6 @@
-"""Checkpoints of backbones: what the networks' own authors started from.
+"""Checkpoints of backbones, from which the networks' own authors started.
 
-A converted file fills the backbone only; everything else keeps its own initialisation.
+A converted file fills the backbone only. Every other part keeps its own initialisation.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _UNETS = ("unet", "unetplusplus")
 
 
 def _mit(size: str, ending: str) -> Pretrained:
+    # Three networks share the encoder b2: SegFormer and the two with other decoders.
     extra = ("segformer-b2-mixupsample", "segformer-b2-daformer") if size == "b2" else ()
     return Pretrained(
         name=f"mit_{size}",
@@ -32,6 +33,8 @@ def _mit(size: str, ending: str) -> Pretrained:
 
 
 def _regnet(letter: str, file: str) -> Pretrained:
+    # "regnety_016-54367f74.pth" becomes the entry "regnety_016" for unet-regnety16, unet-regnety16-scse,
+    # unetplusplus-regnety16 and unetplusplus-regnety16-scse.
     encoder = "regnety16" if letter == "y" else "regnetx32"
     return Pretrained(
         name=file.partition("-")[0],
@@ -55,7 +58,7 @@ ENTRIES = (
             for scse in ("", "-scse")
         ),
         licence="as timm's model card of the encoder says",
-        note="timm fetches its own default weights of the encoder and caches them; no fetch, no convert",
+        note="timm fetches and caches its default weights of the encoder; fetch and convert are not needed",
     ),
     _regnet("y", "regnety_016-54367f74.pth"),
     _regnet("x", "regnetx_032-ed0c7f7e.pth"),
@@ -71,7 +74,7 @@ ENTRIES = (
         kind="swin",
         networks=("cbnetv2-swin-b",),
         licence=_MICROSOFT,
-        note="ImageNet-22k; goes into both backbones",
+        note="ImageNet-22k; it fills both backbones",
     ),
     Pretrained(
         name="beitv2_large_patch16_224_pt1k_ft21k",
@@ -97,7 +100,7 @@ ENTRIES = (
         kind="resnet",
         networks=("detectors-r50",),
         licence="BSD-3-Clause (torchvision)",
-        note="ImageNet-1k; goes into both passes of the recursive pyramid",
+        note="ImageNet-1k; it fills both passes of the recursive pyramid",
     ),
     Pretrained(
         name="resnext101_32x4d",
@@ -105,7 +108,7 @@ ENTRIES = (
         kind="resnet",
         networks=("detectors-x101",),
         licence="Apache-2.0 (OpenMMLab)",
-        note="ImageNet-1k; goes into both passes of the recursive pyramid",
+        note="ImageNet-1k; it fills both passes of the recursive pyramid",
     ),
 )
-"""Deliberately without those of ViT sizes that no registered network has."""
+"""Checkpoints of other ViT sizes are left out, because no registered network has these sizes."""

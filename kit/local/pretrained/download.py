@@ -1,4 +1,10 @@
-"""Download a published checkpoint: interrupted it goes on, and a wrong file is never used."""
+"""Download a published checkpoint. An interrupted download goes on, and a wrong file is never used.
+
+resnet50.pth.part        the bytes that have come so far
+resnet50.pth.part.json   address, size and ETag of the file they belong to
+resnet50.pth             the complete file; it appears after size and sha256 were checked
+resnet50.pth.bad         a complete file with a wrong sha256
+"""
 
 from __future__ import annotations
 
@@ -24,18 +30,22 @@ from kit.typed_json import from_plain
 _BLOCK = 1 << 18
 _AGENT = "kaggle-offline-kit"
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers that are worth another try."""
+"""HTTP status codes after which another try may help."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How a download deals with a bad connection.
+    """How often and how long a download waits for a bad connection.
 
     Attributes:
-        attempts: connections in a row that may bring nothing; one that brings bytes starts the count anew.
-        pause: seconds before the second of them, doubled before each further one.
+        attempts: give up after this many connections in a row that brought no bytes.
+        pause: seconds to wait after a connection that brought bytes. Each connection that brings none doubles
+            the wait.
         timeout: seconds without a byte after which a connection counts as broken.
     """
+
+    # attempts=3, pause=1: bytes, break, wait 1 s, bytes, break, wait 1 s, nothing, wait 2 s, nothing,
+    # wait 4 s, nothing -> error. A connection that brings bytes starts the count again.
 
     attempts: int = 5
     pause: float = 1.0
@@ -44,12 +54,12 @@ class Patience:
 
 @dataclass(frozen=True)
 class _Partial:
-    """What is known of a file that is downloaded in part.
+    """The file that a partial download belongs to; it is kept as JSON beside the part.
 
     Attributes:
-        url: it is read from.
-        validator: strong ETag or date by which the server can tell whether the file is still the same.
-        total: bytes of the whole file, -1 where the server doesn't say.
+        url: address of the file.
+        validator: strong ETag or date; the server compares it to see whether the file has changed.
+        total: size of the complete file in bytes, -1 if the server does not say it.
     """
 
     url: str
@@ -58,7 +68,7 @@ class _Partial:
 
 
 class _BrokenError(Exception):
-    """The connection ended early or the server asks for patience."""
+    """The connection ended early, or the server asks to try again later."""
 
 
 _BROKEN = (
@@ -74,34 +84,35 @@ _BROKEN = (
 def fetch(
     entry: Pretrained, folder: Path, *, url: str | None = None, patience: Patience | None = None
 ) -> Path:
-    """Download a checkpoint into a folder, under its published file name.
+    """Download a checkpoint into a folder under its published file name.
 
-    The bytes go to `<file>.part`, which a later call continues if the server still has the same file. The
-    finished file is renamed only after its size and, where the name carries it, the sha256 are right.
+    The bytes go to `<file>.part`. A later call continues this part if the server still has the same file. The
+    part gets its final name after its size is right, and its sha256 if the file name has one.
 
     Args:
-        entry: what to fetch.
-        folder: made if it is not there.
-        url: of a mirror or with a signature, instead of the published one.
-        patience: with the connection.
+        entry: the checkpoint.
+        folder: for the file; it is made if necessary.
+        url: address of a mirror, or one with a signature, instead of the published address.
+        patience: how long to wait for a bad connection.
 
     Returns:
-        The file; nothing is downloaded if it is there already.
+        The file. If it is there already, nothing is downloaded.
 
     Raises:
-        KitError: no such file at the address, the connection keeps breaking, no space, or another file came.
+        KitError: the address has no such file, the connection keeps breaking, the disk is full, or the file
+            has the wrong sha256.
     """
     if not entry.url:
-        raise KitError(f"{entry.name} is not a file to fetch: {entry.note}")
+        raise KitError(f"{entry.name} has no file to fetch: {entry.note}")
     source = url or entry.url
     if urlsplit(source).scheme not in {"http", "https"}:
         raise KitError(
-            f"not an http address: {source}", where="--url", fix="copy the file there by hand instead"
+            f"{source} is not an http address", where="--url", fix="copy the file into the folder yourself"
         )
     target = folder / entry.file
     if target.is_file():
         _check(target, entry, source)
-        console().print(f"{target} is there already", markup=False)
+        console().print(f"{target} is there already; nothing is downloaded", markup=False)
         return target
     part = target.with_name(target.name + ".part")
     try:
@@ -113,7 +124,7 @@ def fetch(
         raise KitError(
             f"cannot write {target.name}: {error.strerror or error}",
             where=folder,
-            fix="free space on that disk or choose a writable folder; what was downloaded is kept",
+            fix="free space on that disk or choose a writable folder; the downloaded part is kept",
         ) from error
     _note(part).unlink(missing_ok=True)
     return target
@@ -148,7 +159,13 @@ def _download(entry: Pretrained, url: str, part: Path, target: Path, patience: P
 
 
 def _connect(url: str, part: Path, timeout: float, show: Callable[[int, int], None]) -> None:
-    """Download over one connection: continue the part if the file is still the same, else start anew."""
+    """Open one connection and read until it ends; continue the part if the server still has the same file."""
+    # The part has 120000 of 300000 bytes. We ask "Range: bytes=120000-" with "If-Range: <ETag>". The server
+    # answers
+    #   206 "Content-Range: bytes 120000-299999/300000"  the same file: append
+    #   200                                              the file has changed, or no ranges: start again
+    #   416 "Content-Range: bytes */120000"              the part is complete
+    #   416 "Content-Range: bytes */90000"               another file: delete the part and try again
     known = _known(part, url)
     have = _size(part) if known is not None else 0
     if known is not None and 0 < known.total == have:
@@ -160,7 +177,7 @@ def _connect(url: str, part: Path, timeout: float, show: Callable[[int, int], No
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             if error.headers.get("Content-Range", "") == f"bytes */{have}":
                 return  # nothing is left to send
-            part.unlink(missing_ok=True)  # the file there is shorter than our part: another one
+            part.unlink(missing_ok=True)  # the server's file is shorter than our part, so it is another file
             raise _BrokenError("the file on the server has changed") from error
         if error.code in _TRY_AGAIN:
             raise _BrokenError(f"the server answers {error.code} {error.reason}") from error
@@ -170,18 +187,17 @@ def _connect(url: str, part: Path, timeout: float, show: Callable[[int, int], No
         if first and (first != have or (known is not None and known.total not in {-1, total})):
             part.unlink(missing_ok=True)
             raise _BrokenError("the file on the server has changed")
-        have = first  # 0: the server sends all of it, because it cannot do otherwise or the file is new
+        have = first  # 0: the server sends the complete file
         if "html" in answer.headers.get_content_type():
             raise KitError(
                 "the server sent a web page instead of the file",
                 where=url,
-                fix="open the address in a browser; it may want a login or a newer link, which --url takes",
+                fix="open the address in a browser; if it shows a newer link, give that link with --url",
             )
         _room(part.parent, total - have)
         if not have:
-            part.unlink(
-                missing_ok=True
-            )  # first: old bytes must never lie beside what is said of the new file
+            # Before the note is written: it must never describe a new file beside bytes of the old one.
+            part.unlink(missing_ok=True)
         write_json(_note(part), {"url": url, "validator": _validator(answer), "total": total})
         _copy(answer, part, have, total, show)
 
@@ -199,9 +215,11 @@ def _copy(answer: Any, part: Path, have: int, total: int, show: Callable[[int, i
     with part.open("r+b" if have else "wb") as sink:
         sink.seek(have)
         sink.truncate()
-        while block := answer.read1(_BLOCK):  # what is there: `read` would hold it back until a block is full
+        # `read1` returns the bytes that have come; `read` would wait until a block is full. With the flush, a
+        # killed process loses none of them.
+        while block := answer.read1(_BLOCK):
             sink.write(block)
-            sink.flush()  # so that a kill costs nothing that had come
+            sink.flush()
             have += len(block)
             show(have, total)
     if total >= 0 and have < total:
@@ -209,7 +227,7 @@ def _copy(answer: Any, part: Path, have: int, total: int, show: Callable[[int, i
 
 
 def _extent(answer: Any, have: int) -> tuple[int, int]:
-    """First byte of what the server sends, and the size of the whole file (-1: not said)."""
+    """Return the offset of the first byte that the server sends, and the file's size (-1: unknown)."""
     if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
         given = answer.headers.get("Content-Range", "")
         span, _, total = given.removeprefix("bytes").strip().partition("/")
@@ -223,7 +241,7 @@ def _extent(answer: Any, have: int) -> tuple[int, int]:
 
 def _validator(answer: Any) -> str:
     tag = answer.headers.get("ETag", "")
-    if tag and not tag.startswith("W/"):  # a weak one promises nothing about single bytes
+    if tag and not tag.startswith("W/"):  # with a weak tag (W/), single bytes may differ
         return str(tag)
     return str(answer.headers.get("Last-Modified", ""))
 
@@ -237,8 +255,9 @@ def _known(part: Path, url: str) -> _Partial | None:
         known = from_plain(_Partial, read_json(_note(part)))
     except KitError:
         return None
+    # Signatures in the query ("?sig=...") change from day to day, and the file stays the same.
     same = urlsplit(known.url)._replace(query="") == urlsplit(url)._replace(query="")
-    return known if same else None  # signatures in the query change from day to day
+    return known if same else None
 
 
 def _size(path: Path) -> int:
@@ -249,14 +268,14 @@ def _room(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if wanted > free:
         raise KitError(
-            f"{wanted / 2**20:.0f} MiB are missing of the file, {free / 2**20:.0f} MiB are free",
+            f"the rest of the file has {wanted / 2**20:.0f} MiB, but {free / 2**20:.0f} MiB are free",
             where=folder,
-            fix="free space or choose another folder with --out; what was downloaded is kept",
+            fix="free space or choose another folder with --out; the downloaded part is kept",
         )
 
 
 def _check(path: Path, entry: Pretrained, source: str) -> None:
-    """Put a file with the wrong hash aside."""
+    """Compare a file's sha256 with the one in its name; rename a wrong file to `<file>.bad`."""
     if not entry.hash_prefix:
         return
     found = sha256_file(path)
@@ -268,14 +287,14 @@ def _check(path: Path, entry: Pretrained, source: str) -> None:
     raise KitError(
         f"{entry.file} has sha256 {found}, but its name promises {entry.hash_prefix}...",
         where=f"{aside} (from {source})",
-        fix="it is not used; run the command again, or give a mirror with --url",
+        fix="run the command again, or give a mirror with --url; the wrong file is not used",
     )
 
 
 def _not_served(entry: Pretrained, url: str, target: Path, error: urllib.error.HTTPError) -> KitError:
     where_to = f"or download it in a browser to {target}"
     if entry.signed and error.code in {401, 403, 404, 409}:
-        fix = f"its host wants a signature: {entry.note}, {where_to}"
+        fix = f"its host asks for a signature: {entry.note}, {where_to}"
     elif error.code == http.HTTPStatus.NOT_FOUND:
         fix = f"the file has moved: find it and give the address with --url, {where_to}"
     else:

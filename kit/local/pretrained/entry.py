@@ -1,4 +1,4 @@
-"""What is known of one published checkpoint."""
+"""The registry's entry of one published checkpoint."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ _HASH = re.compile(r"-([0-9a-f]{8})\.pth$")
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrained:
-    """One published starting point.
+    """One published checkpoint from which training may start.
 
     Attributes:
-        name: what recipes and commands call it: the file's name without date, hash and ending; a long
-            one without its schedule.
-        url: of the file; empty when a library fetches it itself.
-        kind: which converter reads it, see `kit.local.pretrained.checkpoint_formats`.
-        networks: registered networks it is a start for.
-        licence: of the weights, as far as their authors say; the training data have terms of their own.
-        note: what one should know before using it.
-        least: share of the network's part that has to load, where the kind's own would be too much to ask.
-        signed: the host answers a bare link with 403 or 404; the authors' README has links with a signature.
+        name: its name in recipes and commands: the file's name without date, hash and ending. A long name
+            also loses its training schedule.
+        url: address of the file; empty if a library fetches the file itself.
+        kind: name of its format in `kit.local.pretrained.checkpoint_formats`.
+        networks: names of the registered networks that may start from it.
+        licence: of the weights, as far as their authors say. The training data have terms of their own.
+        note: what a user should know before using it.
+        least: share from 0 to 1 that has to load; None means the share that its format asks for.
+        signed: whether the host answers a link without a signature with 403 or 404. The authors' README then
+            has links with a signature.
     """
 
     name: str
@@ -39,17 +40,18 @@ class Pretrained:
 
     @property
     def file(self) -> str:
-        """Published file name."""
+        """The file's name in the address."""
         return unquote(urlsplit(self.url).path.rpartition("/")[2])
 
     @property
     def hash_prefix(self) -> str:
-        """First eight hex digits of the sha256 where the publisher put them into the name, else empty."""
+        """First eight hex digits of the sha256 if the file's name has them, else an empty text."""
+        # "regnety_016-54367f74.pth" -> "54367f74"
         found = _HASH.search(self.file)
         return found[1] if found else ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON value."""
+        """Return a plain JSON value."""
         return {
             "name": self.name,
             "file": self.file,

@@ -1,4 +1,4 @@
-"""A converted checkpoint into a network."""
+"""Load a converted checkpoint into a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 4
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
-    """What a safetensors file says of its conversion; None for any other file."""
+    """Return what a safetensors file says about its conversion; None if `convert` did not write it."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -27,23 +27,23 @@ def read_header(path: Path) -> dict[str, Any] | None:
 
 
 def load_pretrained(network: Network, path: Path) -> None:
-    """Fill the part of a network that a file written by `convert` is for; the rest is left as it is.
+    """Load a file that `convert` wrote into its part of a network; the other parts do not change.
 
     Args:
         network: from `kit.models.build`; changed in place.
         path: of the file.
 
     Raises:
-        KitError: the file is no converted checkpoint, or was converted for a network of other sizes.
+        KitError: `convert` did not write the file, or wrote it for a network of other sizes.
     """
     from safetensors.torch import load_file
 
     header = read_header(path)
     if header is None:
         raise KitError(
-            "not a converted checkpoint",
+            "this is not a converted checkpoint",
             where=path,
-            fix=f"python -m kit.models convert {path} --network {network.spec.name}",
+            fix=f"convert it: python -m kit.models convert {path} --network {network.spec.name} --out FILE",
         )
     tensors, own = load_file(path), network.network.state_dict()
     other = [name for name, value in tensors.items() if name not in own or own[name].shape != value.shape]
@@ -51,11 +51,12 @@ def load_pretrained(network: Network, path: Path) -> None:
     absent = [name for name in own if name.startswith(tuple(header["part"])) and name not in known]
     if other or absent:
         raise KitError(
-            f"it was converted for {header['network']} of other sizes: {len(other)} of its tensors "
+            f"the file was converted for {header['network']} of other sizes: {len(other)} of its tensors "
             f"do not fit, {len(absent)} are missing ({', '.join((other + absent)[:_SHOWN])})",
             where=path,
             fix="convert it again with --network and --config of this network",
         )
-    # Not strict: what the part leaves out keeps its values. DetectoRS's adaptive weight standardisation takes
-    # the statistics that are missing in a file from the weights, and so behaves as without it at first.
+    # Not strict, because tensors outside the part keep their values. DetectoRS standardises its weights with
+    # statistics. If a file has none, mmdet computes them from the loaded weights, so that the standardisation
+    # changes nothing at first.
     network.network.load_state_dict(tensors, strict=False)

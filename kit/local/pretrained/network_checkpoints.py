@@ -1,6 +1,6 @@
-"""Checkpoints of whole networks: detectors trained on COCO, segmentors trained on Cityscapes and ADE20K.
+"""Checkpoints of complete networks: detectors trained on COCO, segmentors trained on Cityscapes and ADE20K.
 
-Addresses and hashes are those of the mmdet 2.28.2 and mmseg model zoos and of the authors' READMEs.
+Addresses and hashes come from the model zoos of mmdet 2.28.2 and mmseg, and from the authors' READMEs.
 """
 
 from __future__ import annotations
@@ -68,15 +68,17 @@ def _vit_adapter(release: str, file: str, network: str, note: str, kind: Kind = 
     )
 
 
+# In the notes, "58.4 box / 50.7 mask AP" is the average precision on COCO that the authors publish. `least`
+# is lower where a checkpoint has a part of the network only: htc_r50_rfp has to give 75 % of DetectoRS-R50.
 ENTRIES = (
-    _mmdet("detectors_htc_r50_1x_coco", "-329b1453", "detectors-r50", "start of the vasculature R50"),
+    _mmdet("detectors_htc_r50_1x_coco", "-329b1453", "detectors-r50", "the vasculature R50 starts from it"),
     Pretrained(
         name="detectors_htc_x101_32x4d_40e_coco",
         url="https://www.cs.jhu.edu/~syqiao/DetectoRS/DetectoRS_X101-ed983634.pth",
         kind="detector-v1",
         networks=("detectors-x101",),
         licence="Apache-2.0 with the code; none stated for the weights",
-        note="the authors' file, in names of mmdet 1; start of the vasculature X101 after a renaming",
+        note="the authors' file, with names of mmdet 1; the vasculature X101 starts from it",
     ),
     Pretrained(
         name="detectors_htc_r50_40e_coco",
@@ -84,7 +86,7 @@ ENTRIES = (
         kind="detector-v1",
         networks=("detectors-r50",),
         licence="Apache-2.0 with the code; none stated for the weights",
-        note="the authors' longer training, in names of mmdet 1",
+        note="the authors' longer training, with names of mmdet 1",
     ),
     _mmdet("htc_r50_rfp_1x_coco", "-8ff87c51", "detectors-r50", f"the pyramid: {_PART}", least=0.75),
     _mmdet("htc_r50_sac_1x_coco", "-bfa60c54", "detectors-r50", f"the convolutions: {_PART}", least=0.65),
@@ -99,40 +101,48 @@ ENTRIES = (
     _cbnet(
         "htc_cbv2_swin_base22k_giou_4conv1f_coco",
         "giou_4conv1f_",
-        "58.4 box / 50.7 mask AP on COCO; start of the vasculature CBNetV2",
+        "58.4 box / 50.7 mask AP on COCO; the vasculature CBNetV2 starts from it",
     ),
     _cbnet(
         "htc_cbv2_swin_base22k_coco",
         "",
-        "57.9 / 50.2; two-layer box heads: their four convolutions keep their own initialisation",
+        "57.9 box / 50.2 mask AP on COCO; it has no convolutions for the box heads, which keep their own",
     ),
     _vit_adapter(
         "v0.3.1",
         "htc++_beitv2_adapter_large_fpn_o365_coco.pth",
         "vit-adapter-l",
-        "61.8 box / 53.0 mask AP on COCO; start of both vasculature ViT-Adapters; about 1.8 GiB",
+        "61.8 box / 53.0 mask AP on COCO; both vasculature ViT-Adapters start from it; about 1.8 GiB",
     ),
     _vit_adapter(
         "v0.3.1",
         "htc++_beitv2_adapter_large_fpn_o365.pth",
         "vit-adapter-l",
-        "trained on Objects365 only, its heads have 365 classes",
+        "trained on Objects365 only; its heads have 365 classes",
     ),
-    _vit_adapter("v0.3.1", "htc++_beitv2_adapter_large_fpn_3x_coco.pth", "vit-adapter-l-3x", "58.8 / 51.1"),
     _vit_adapter(
-        "0.3.0", "htc++_beit_adapter_large_fpn_3x_coco.pth.tar", "vit-adapter-l-3x", "BEiT, 58.4 / 50.8"
+        "v0.3.1",
+        "htc++_beitv2_adapter_large_fpn_3x_coco.pth",
+        "vit-adapter-l-3x",
+        "58.8 box / 51.1 mask AP on COCO",
+    ),
+    _vit_adapter(
+        "0.3.0",
+        "htc++_beit_adapter_large_fpn_3x_coco.pth.tar",
+        "vit-adapter-l-3x",
+        "BEiT; 58.4 box / 50.8 mask AP on COCO",
     ),
     _segformer(
         "segformer_mit-b4_8x1_1024x1024_160k_cityscapes",
         "20211207_080709-07f6c333",
         "b4",
-        "start of the organ model b4_960_2; its BatchNorm head becomes a GroupNorm one",
+        "the organ model b4_960_2 starts from it; GroupNorm replaces the BatchNorm of its head",
     ),
     _segformer(
         "segformer_mit-b5_8x1_1024x1024_160k_cityscapes",
         "20211206_072934-87a052ec",
         "b5",
-        "start of the organ models b5_960 and b5_960_2; its BatchNorm head becomes a GroupNorm one",
+        "the organ models b5_960 and b5_960_2 start from it; GroupNorm replaces the BatchNorm of its head",
     ),
     *(
         _segformer(f"segformer_mit-{size}_8x1_1024x1024_160k_cityscapes", ending, size)
@@ -145,4 +155,4 @@ ENTRIES = (
     ),
     _segformer("segformer_mit-b5_640x640_160k_ade20k", "20220617_203542-940a6bd8", "b5"),
 )
-"""Checkpoints that recipes start from, and the nearest alternatives."""
+"""The checkpoints that recipes start from, and the nearest alternatives."""

@@ -1,4 +1,4 @@
-"""The tensors of a downloaded file, whatever it is, without running anything in it."""
+"""Read the tensors of a downloaded checkpoint of any known format; run no code from it."""
 
 from __future__ import annotations
 
@@ -25,36 +25,35 @@ from torch import Tensor
 from kit.errors import KitError
 
 _TORCH_LEGACY = b"\x80\x02\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
-"""First bytes of a file of `torch.save` before 1.6: a pickle of this number, protocol 2."""
+"""The first bytes of a file of `torch.save` before torch 1.6: a pickle of this number, protocol 2."""
 _MEMBERS = (".pth", ".pth.tar", ".pt", ".bin", ".ckpt")
 _WRAPPERS = ("state_dict", "model", "module", "net")
 _MEAN_WRAPPERS = ("state_dict_ema", "model_ema")
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
-_AGAIN = "it is truncated or damaged: fetch or copy it again"
+_AGAIN = "the file is truncated or damaged: fetch or copy it again"
 
 
 def read_tensors(path: Path, *, mean: bool = False) -> dict[str, Tensor]:
-    """All tensors of a checkpoint by their names, unwrapped and without "module." in front.
+    """Return all tensors of a checkpoint by name, without wrappers and without the prefix "module.".
 
-    What a file is, is seen from its content, not from its name: torch (".pth", ".pth.tar"; also from before
-    1.6), a zip with one such file in it (".pth.zip"), ".npz", safetensors. Pickles are read by torch's
-    restricted unpickler; beside tensors and plain values it makes `argparse.Namespace` and numpy scalars,
-    which training scripts store, and nothing else.
+    The content decides the format, not the file's name: torch (".pth", ".pth.tar", also from before 1.6), a
+    zip archive with one such file (".pth.zip"), ".npz" or safetensors. torch's restricted unpickler reads
+    pickles. Besides tensors and plain values it makes only `argparse.Namespace`, `defaultdict` and numpy
+    values, which training scripts store.
 
     Args:
         path: of the file.
-        mean: take the running mean of the weights where the file has one beside them. Such copies are never
-            in the result under names of their own.
+        mean: take the running mean of the weights if the file has one. The result never has both.
 
     Returns:
         Name -> tensor on the CPU.
 
     Raises:
-        KitError: the file is missing, damaged, of no known format, holds code or no tensors.
+        KitError: the file is missing, damaged, of no known format, asks for code, or has no tensors.
     """
     if not path.is_file():
         raise KitError(
-            "checkpoint is missing", where=path, fix="`python -m kit.models fetch NAME` downloads it"
+            "the checkpoint is missing", where=path, fix="download it with `python -m kit.models fetch NAME`"
         )
     try:
         value = _open(path)
@@ -65,11 +64,11 @@ def read_tensors(path: Path, *, mean: bool = False) -> dict[str, Tensor]:
         struct.error, zlib.error, zipfile.BadZipFile, NotImplementedError,
     ) as error:  # fmt: skip
         detail = (str(error).splitlines() or [type(error).__name__])[0]
-        raise KitError(f"not a readable checkpoint: {detail}", where=path, fix=_AGAIN) from error
+        raise KitError(f"this is not a readable checkpoint: {detail}", where=path, fix=_AGAIN) from error
     tensors = {name: item for name, item in _unwrap(value, mean=mean).items() if isinstance(item, Tensor)}
     if not tensors:
         raise KitError(
-            "the file holds no tensors by name",
+            "the file has no named tensors",
             where=path,
             fix="give the checkpoint itself, not its log or config",
         )
@@ -77,6 +76,10 @@ def read_tensors(path: Path, *, mean: bool = False) -> dict[str, Tensor]:
 
 
 def _open(path: Path) -> Any:
+    # 50 4b 03 04           zip: torch since 1.6, .npz, .pth.zip
+    # 8 bytes, then "{"     safetensors: the length of a JSON header, then the header
+    # 80 02 8a 0a ...       torch before 1.6
+    # 80                    any other pickle; never opened
     with path.open("rb") as stream:
         head = stream.read(16)
     if head[:4] == b"PK\x03\x04":
@@ -88,26 +91,26 @@ def _open(path: Path) -> Any:
     if head[:1] == b"\x80":
         named = ", ".join(sorted(set(_globals(path)))) or "nothing"
         raise KitError(
-            f"a plain pickle, not a file of torch.save; it was not opened (it asks for {named})",
+            f"the file is a plain pickle and not from torch.save; it was not opened (it asks for {named})",
             where=path,
-            fix="a pickle can run any code: get the weights as safetensors or as saved by torch",
+            fix="a pickle can run any code: get the weights as safetensors or as a file of torch.save",
         )
-    what = "a web page" if head.lstrip()[:1] == b"<" else "no checkpoint of a known format"
+    what = "a web page" if head.lstrip()[:1] == b"<" else "not a checkpoint of a known format"
     raise KitError(
         f"the file is {what}; it begins with {head[:8]!r}",
         where=path,
-        fix="fetch it again; known are .pth, .pth.zip, .pth.tar, .npz and .safetensors",
+        fix="fetch it again; the known formats are .pth, .pth.zip, .pth.tar, .npz and .safetensors",
     )
 
 
 def _open_zip(path: Path) -> Any:
-    """Torch's own format, numpy's and a packed checkpoint are all zip archives."""
+    """Open a zip archive: torch's own format, numpy's, or a packed checkpoint."""
     with zipfile.ZipFile(path) as archive:
         files = [name for name in archive.namelist() if not name.endswith("/")]
         if any(name.endswith("data.pkl") and name.count("/") <= 1 for name in files):
-            damaged = archive.testzip()  # torch doesn't check the sums itself
+            damaged = archive.testzip()  # torch does not compare checksums
             if damaged is not None:
-                raise KitError(f"the sum of {damaged} in the file is wrong", where=path, fix=_AGAIN)
+                raise KitError(f"the checksum of {damaged} in the file is wrong", where=path, fix=_AGAIN)
             return _load(path)
         if files and all(name.endswith(".npy") for name in files):
             with np.load(path, allow_pickle=False) as arrays:
@@ -115,9 +118,9 @@ def _open_zip(path: Path) -> Any:
         inside = [name for name in files if name.endswith(_MEMBERS) and not name.startswith("__MACOSX/")]
         if len(inside) != 1:
             raise KitError(
-                f"a zip archive with {len(inside)} checkpoints in it",
+                f"the file is a zip archive with {len(inside)} checkpoints, not with one",
                 where=path,
-                fix="unpack it and give one of its files",
+                fix="unpack it and give one of its checkpoints",
             )
         with _unpacked(archive, inside[0], path.parent) as member:
             return _open(member)
@@ -139,7 +142,7 @@ def _open_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return dict(load_file(path))
     except SafetensorError as error:
-        raise KitError(f"not a readable safetensors file: {error}", where=path, fix=_AGAIN) from error
+        raise KitError(f"this is not a readable safetensors file: {error}", where=path, fix=_AGAIN) from error
 
 
 def _load(path: Path) -> Any:
@@ -150,7 +153,8 @@ def _load(path: Path) -> Any:
         np.ndarray,
         *(type(np.dtype(kind)) for kind in "?bBhHiIlLqQefdSU"),
     ]
-    # Where numpy makes scalars and arrays moved from core to _core; old files still name the former.
+    # numpy 2 moved the functions that make scalars and arrays from numpy.core to numpy._core. Old files still
+    # ask for "numpy.core.multiarray.scalar", so both names are allowed.
     multiarray = importlib.import_module("numpy._core.multiarray")
     for made in (multiarray.scalar, multiarray._reconstruct):  # noqa: SLF001 it is what numpy's pickles name
         harmless += [made, (made, f"numpy.core.multiarray.{made.__name__}")]
@@ -161,16 +165,20 @@ def _load(path: Path) -> Any:
 def _refusal(path: Path, message: str) -> KitError:
     found = _GLOBAL.search(message)
     if found is None:
-        return KitError(f"not a checkpoint torch can read: {message.splitlines()[0]}", where=path, fix=_AGAIN)
+        return KitError(
+            f"torch cannot read this checkpoint: {message.splitlines()[0]}", where=path, fix=_AGAIN
+        )
     return KitError(
-        f"the checkpoint asks for {found[1]} when it is opened; nothing of it was run",
+        f"the checkpoint asks for {found[1]} when it is opened; no code was run",
         where=path,
-        fix="only tensors and plain values are read: get the weights as safetensors or as a mere state dict",
+        fix="get the weights as safetensors, or as a state dict of tensors and plain values only",
     )
 
 
 def _globals(path: Path) -> Iterator[str]:
-    """Return what a pickle would import, found by reading its instructions."""
+    """Yield the names that a pickle would import; only its instructions are read."""
+    # GLOBAL "posix system" -> "posix.system". In protocol 4 the two names are pushed as texts before
+    # STACK_GLOBAL: "posix", "system", STACK_GLOBAL -> "posix.system".
     texts: list[str] = []
     try:
         for code, argument, _ in pickletools.genops(path.read_bytes()):
@@ -180,12 +188,12 @@ def _globals(path: Path) -> Iterator[str]:
                 yield ".".join(texts[-2:])
             elif isinstance(argument, str):
                 texts.append(argument)
-    except ValueError:  # raw bytes after the pickle, or not a pickle to its end
+    except ValueError:  # there are raw bytes behind the pickle, or it ends early
         return
 
 
 def _unwrap(value: Any, *, mean: bool) -> Mapping[str, Any]:
-    """The innermost mapping whose values are tensors."""
+    """Return the innermost mapping: {"epoch": 3, "state_dict": {"a": tensor}} gives {"a": tensor}."""
     keys = (*_MEAN_WRAPPERS, *_WRAPPERS) if mean else _WRAPPERS
     while isinstance(value, Mapping):
         inner = next((value[key] for key in keys if isinstance(value.get(key), Mapping)), None)
@@ -196,14 +204,14 @@ def _unwrap(value: Any, *, mean: bool) -> Mapping[str, Any]:
 
 
 def _without_module(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the "module." that DistributedDataParallel puts before every name, also if it is there twice."""
+    """Remove the "module." that each DistributedDataParallel put in front of every name."""
     while all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors
 
 
 def _without_copies(tensors: dict[str, Tensor], *, mean: bool) -> dict[str, Tensor]:
-    """Mmcv's hook keeps the mean of `a.b` as `ema_a_b` beside it."""
+    """Remove the running means of mmcv's hook, or take them: the mean of "a.b" is stored as "ema_a_b"."""
     plain = {name: value for name, value in tensors.items() if not name.startswith("ema_")}
     if not mean or not plain:
         return plain or tensors

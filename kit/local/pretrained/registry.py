@@ -1,4 +1,4 @@
-"""Every published starting point by name."""
+"""The published checkpoints by name."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ _REGISTRY = {entry.name: entry for entry in (*network_checkpoints.ENTRIES, *back
 
 
 def names() -> list[str]:
-    """All registered starting points, sorted."""
+    """Return the names of all registered checkpoints, sorted."""
     return sorted(_REGISTRY)
 
 
 def get(name: str) -> Pretrained:
-    """A starting point by its name.
+    """Return the registered checkpoint of a name.
 
     Raises:
-        KitError: there is none of that name.
+        KitError: no checkpoint has that name.
     """
     if name not in _REGISTRY:
         raise KitError(
-            f"no published starting point is called {name!r}",
-            fix="`python -m kit.models pretrained` lists them",
+            f"no published checkpoint is called {name!r}",
+            fix="choose a name that `python -m kit.models pretrained` lists",
         )
     return _REGISTRY[name]
 
 
 def by_file(file: str) -> Pretrained | None:
-    """The starting point published under this file name (of a .zip: with or without that ending), if any."""
+    """Return the checkpoint that was published under this file name, None if there is none.
+
+    Args:
+        file: name of the file; of a packed one with or without ".zip".
+    """
     for entry in _REGISTRY.values():
         if entry.file and file in {entry.file, entry.file.removesuffix(".zip")}:
             return entry

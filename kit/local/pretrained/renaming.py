@@ -1,7 +1,7 @@
-"""From the names of published checkpoints to those of our networks.
+"""Rename the tensors of published checkpoints to the names of our networks.
 
-Each function takes a checkpoint's tensors and the network's state dict (shapes are enough) and returns the
-tensors under the network's names; one may go to several places.
+Each function takes the checkpoint's tensors and the network's state dict (shapes are enough) and returns the
+tensors by the network's names. It may give one tensor several names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Tensors = dict[str, Tensor]
 
 
 def as_it_is(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Return the tensors unchanged: the names are ours already."""
+    """Return the tensors unchanged, because the names are ours already."""
     del wanted
     return tensors
 
@@ -28,7 +28,7 @@ def below_backbone(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
 
 
 def from_mmdet_1(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Put the names of mmdet 1 where mmdet 2 has them.
+    """Move the names of mmdet 1 to where mmdet 2 has them.
 
     "bbox_head.0.fc_cls.weight" becomes "roi_head.bbox_head.0.fc_cls.weight". The second pass of the recursive
     pyramid, "rfp_modules.0.conv1.weight", becomes "neck.rfp_modules.0.conv1.weight".
@@ -43,7 +43,7 @@ def from_mmdet_1(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
 
 
 def mit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Take a MiT under mmseg's names, or translate the authors' own, as in mit_b2.pth of NVlabs."""
+    """Rename a MiT that has mmseg's names or the authors' own, as mit_b2.pth of NVlabs has."""
     if "patch_embed1.proj.weight" in tensors:
         tensors = _from_nvlabs(tensors)
     return below_backbone(tensors, wanted)
@@ -91,6 +91,7 @@ def _from_nvlabs(tensors: Tensors) -> Tensors:
 
 def both_passes(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
     """Copy a ResNet into the backbone and, if there is a recursive pyramid, into its second pass."""
+    # "conv1.weight" -> "backbone.conv1.weight" and "neck.rfp_modules.0.conv1.weight"
     places = [
         place
         for place in ("backbone.", "neck.rfp_modules.0.")
@@ -100,13 +101,16 @@ def both_passes(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
 
 
 def encoder(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Name a timm model as the encoder that segmentation_models_pytorch makes of it."""
+    """Rename a timm model to the encoder that segmentation_models_pytorch makes of it."""
+    # "s1.b1.conv1.conv.weight" -> "encoder.model.s1.b1.conv1.conv.weight"
     del wanted
     return {f"encoder.model.{name}": value for name, value in tensors.items()}
 
 
 def both_swins(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
     """Copy a Swin transformer into both backbones; only the first has a patch embedding."""
+    # "layers.0..." -> "backbone.cb_modules.0.layers.0..." and "backbone.cb_modules.1.layers.0..."
+    # "patch_embed.proj.weight" -> "backbone.cb_modules.0.patch_embed.proj.weight" only
     return {
         place: value
         for name, value in tensors.items()
@@ -116,7 +120,7 @@ def both_swins(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
 
 
 def vit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
-    """Convert BEiT and other ViTs by the rules of our own package."""
+    """Rename BEiT and other ViTs by the rules of our own package vit_adapter."""
     from vit_adapter.converters import convert
 
     _, converted = convert(tensors)
@@ -124,7 +128,7 @@ def vit(tensors: Tensors, wanted: Mapping[str, Tensor]) -> Tensors:
 
 
 def beit_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
-    """Resize BEiT's table of relative positions to another window."""
+    """Resize BEiT's table of relative positions to another window; None for every other tensor."""
     from vit_adapter.resizing import resize_relative_bias
 
     if not name.endswith("relative_position_bias_table") or value.shape[1:] != wanted.shape[1:]:
@@ -133,7 +137,7 @@ def beit_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
 
 
 def swin_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
-    """Resize Swin's table of relative positions to another window."""
+    """Resize Swin's table of relative positions to another window; None for every other tensor."""
     from cbnetv2.pretrained import resize
 
     return resize(name, value, wanted.shape)

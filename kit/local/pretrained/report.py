@@ -1,4 +1,4 @@
-"""What became of every tensor of a checkpoint and of a network."""
+"""The report of a conversion: what became of every tensor of the checkpoint and of the network."""
 
 from __future__ import annotations
 
@@ -12,23 +12,29 @@ _SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The outcome of a conversion, by names of the network unless said otherwise.
+    """The outcome of a conversion.
+
+    The last seven attributes are lists of tensors. All names are in the network's form, also those of tensors
+    that only the checkpoint has.
 
     Attributes:
-        kind: of the checkpoint.
+        kind: name of the checkpoint's format.
         network: registered name.
-        part: prefixes of the network's names that this kind fills.
-        values: numbers in that part that training changes, without those of `reset`.
-        filled: how many of them the checkpoint gave.
-        unused: numbers of the checkpoint that are `unexpected`.
-        loaded: taken as they are.
-        resized: fitted to another shape, with both shapes.
-        reset: begun anew by a declared rule, with the rule.
-        reshaped: not taken, because of another shape, with both shapes.
-        missing: in the network's part only; they keep the network's own initialisation.
-        unexpected: in the checkpoint only.
-        dropped: in the checkpoint only, as is known of this kind.
+        part: prefixes of the network's names that this format fills.
+        values: how many numbers of that part training changes, without those of `reset`.
+        filled: how many of these numbers the checkpoint gave.
+        unused: how many numbers the `unexpected` tensors have.
+        loaded: copied without a change.
+        resized: fitted to another shape; each line has both shapes.
+        reset: got new values by a declared rule; each line has the rule.
+        reshaped: refused because of another shape; each line has both shapes.
+        missing: not in the checkpoint; they keep the network's own initialisation.
+        unexpected: in the checkpoint, but not in the network.
+        dropped: in the checkpoint, but not in the network, as the format declares.
     """
+
+    # A checkpoint gives 900 of the network's 1200 values (filled 900, values 1200), and it has 100 values
+    # that the network does not know (unused 100). Then `share` is 900 / 1200 and `used` is 900 / (900 + 100).
 
     kind: str
     network: str
@@ -46,17 +52,17 @@ class Report:
 
     @property
     def share(self) -> float:
-        """Part of the values that the checkpoint gave."""
+        """Share of the network's values that the checkpoint gave, 0 to 1."""
         return self.filled / self.values if self.values else 0.0
 
     @property
     def used(self) -> float:
-        """Part of the checkpoint's values that the network took."""
+        """Share of the checkpoint's values that the network took, 0 to 1."""
         return self.filled / (self.filled + self.unused) if self.filled else 0.0
 
     @property
     def groups(self) -> tuple[tuple[str, Sequence[str]], ...]:
-        """Each group of names with what happened to it."""
+        """Each group of tensors, with the words for it."""
         return (
             ("loaded", self.loaded),
             ("resized", self.resized),
@@ -68,7 +74,7 @@ class Report:
         )
 
     def summary(self) -> str:
-        """One line: counts and first names of what went wrong."""
+        """Return one line with the counts, and the first names in each group of faults."""
         wrong = (
             ("of another shape", self.reshaped),
             ("missing", self.missing),
@@ -79,12 +85,12 @@ class Report:
         return ", ".join(parts)
 
     def show(self) -> None:
-        """Print a table of counts with examples, and the share."""
+        """Print a table of counts with examples, and both shares."""
         rows = [(what, str(len(names)), _first(names)) for what, names in self.groups if names]
         show_table(f"{self.kind} checkpoint -> {self.network}", ("tensors", "count", "for example"), rows)
-        whole = "the network" if self.part == ("",) else ", ".join(f"{prefix}*" for prefix in self.part)
+        part = "the network" if self.part == ("",) else ", ".join(f"{prefix}*" for prefix in self.part)
         console().print(
-            f"{self.share:.2%} of {whole} loaded ({self.filled:,} of {self.values:,} values), "
+            f"{self.share:.2%} of {part} loaded ({self.filled:,} of {self.values:,} values), "
             f"{self.used:.2%} of the checkpoint used",
             markup=False,
         )

@@ -1,4 +1,4 @@
-"""A folder of published checkpoints, as fetched and as converted."""
+"""Find a converted checkpoint in the user's folder of checkpoints."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from kit.local.pretrained.registry import get
 
 
 def find(name: str, config: Mapping[str, Any], folder: Path | None) -> Path:
-    """The converted file of a starting point for a network.
-
-    Looked for in the folder: `<name>.safetensors` converted for this network; then the published file, which
-    is converted once and kept as `<name>.<network>-<first digits of the config's sha256>.safetensors`.
+    """Return the converted file of a published checkpoint for a network; convert it if necessary.
 
     Args:
-        name: of the starting point.
+        name: of the checkpoint in the registry.
         config: plain dict of the network.
-        folder: of checkpoints; None where the user named none.
+        folder: of checkpoints; None if the user named none.
 
     Raises:
-        KitError: no such starting point, or neither file is in the folder, or the file is another network's.
+        KitError: the checkpoint is unknown, the folder does not have it, or it belongs to another network.
     """
+    # For "mit_b2" and segformer-b2, these files are tried in this order:
+    #   mit_b2.segformer-b2-1a2b3c4d.safetensors   an earlier call made it; 1a2b3c4d: sha256 of the config
+    #   mit_b2.safetensors                         the user made it; only if it was made for segformer-b2
+    #   mit_b2_20220624-66e8bf70.pth, mit_b2.pth   the published file; it is converted into the first name
     entry = get(name)
     network, identity = str(config["network"]), sha256_json(dict(config))
     if folder is not None:
@@ -43,13 +44,13 @@ def find(name: str, config: Mapping[str, Any], folder: Path | None) -> Path:
     place = folder if folder is not None else Path("checkpoints")
     named = "" if folder is not None else f", then train with --checkpoints {place}"
     raise KitError(
-        f"{network} starts from the published checkpoint {name}, which is not there",
+        f"{network} starts from the published checkpoint {name}, but no such file is there",
         where=folder if folder is not None else "--checkpoints",
-        fix=f"python -m kit.models fetch {name} --out {place} && python -m kit.models convert "
+        fix=f"run python -m kit.models fetch {name} --out {place} && python -m kit.models convert "
         f"{place / entry.file} --network {network} --out {place / name}.safetensors{named}",
     )
 
 
 def _files(entry: Pretrained) -> tuple[str, ...]:
-    """Names under which a published file may lie there: packed, unpacked, or by the starting point's name."""
+    """Return the names that a published file may have: packed, unpacked, or the checkpoint's name."""
     return (entry.file, entry.file.removesuffix(".zip"), f"{entry.name}.pth", f"{entry.name}.safetensors")

@@ -1,7 +1,7 @@
-"""The Kaggle images that we know, one JSON each, and what follows: markers, tags, what is never shipped.
+"""The known Kaggle images, one JSON file each, with their markers, wheel tags and preinstalled packages.
 
-Facts about an image get old. Each file says in `notes` where its figures come from and what is not known. An
-unknown version is null, never a guess.
+Facts about an image get old. Each file says in `notes` where its facts come from and which facts are unknown.
+An unknown version is null and never a guess.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kit.errors import KitError
 from kit.typed_json import from_plain
 
 _OLDEST_GLIBC_MINOR = 5
-"""manylinux_2_5 is manylinux1: no older platform tag exists for x86_64."""
+"""manylinux_2_5 is manylinux1, the oldest platform tag for x86_64."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,22 +37,22 @@ class Target:
 
     Attributes:
         name: unique, e.g. "kaggle-2026-10".
-        python: version as far as known, "3.12.13" or "3.13".
-        tag: wheel tag of that Python, "cp312".
-        machine: "x86_64".
-        glibc: newest manylinux glibc whose wheels we accept, e.g. "2.28"; the image's own may be newer.
-        since: first month seen as default image, "" if it never was Kaggle's.
-        until: last month seen as default image, "" if still.
-        torch: version without the local build tag; null if unknown.
-        torchvision: the same.
-        numpy: the same.
-        cuda: CUDA that torch was built for, null if unknown or none.
+        python: version as far as it is known, e.g. "3.12.13" or "3.13".
+        tag: wheel tag of that Python, e.g. "cp312".
+        machine: hardware name, e.g. "x86_64".
+        glibc: newest glibc of the manylinux wheels that we accept, e.g. "2.28"; the image's own may be newer.
+        since: first month as Kaggle's default image, e.g. "2026-10"; "" if it never was the default.
+        until: last month as Kaggle's default image; "" if it still is.
+        torch: version without the local build tag; None if unknown.
+        torchvision: as `torch`.
+        numpy: as `torch`.
+        cuda: CUDA version that torch was built for; None if unknown or built without CUDA.
         gpus: accelerators of sessions with this image.
-        image: full container reference with digest; null if not captured.
-        freeze: every distribution of the image -> version; null if no freeze was captured.
-        never_ship: patterns of names that are left to the image, whatever our wheels require.
-        image_has: distributions that the image surely has -> version, null where the version is unknown.
-        notes: sources and unknowns, for readers.
+        image: full container reference with digest; None if unknown.
+        freeze: name -> version of every distribution in the image (`pip freeze`); None if unknown.
+        never_ship: patterns of names; the image's own distribution is used, whatever our wheels require.
+        image_has: name -> version of distributions that the image certainly has; None for an unknown version.
+        notes: sources and unknown facts, for readers.
     """
 
     name: str
@@ -75,15 +75,15 @@ class Target:
 
     @property
     def minor(self) -> str:
-        """Version without the patch level: "3.13"."""
+        """Python's version without the patch level, e.g. "3.13"."""
         return ".".join(self.python.split(".")[:2])
 
     def leaves_to_image(self, name: str) -> bool:
-        """Return whether a distribution is never shipped to this target."""
+        """Return whether a bundle for this target must not contain a distribution."""
         return any(fnmatchcase(canonicalize_name(name), pattern) for pattern in self.never_ship)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables for environment markers on the target, whatever Python runs this code."""
+        """Return the variables of environment markers on the target, whichever Python runs this code."""
         return marker_environment(self.python, machine=self.machine)
 
     def platforms(self) -> list[str]:
@@ -92,6 +92,8 @@ class Target:
         For glibc 2.28: manylinux_2_28_x86_64, ..., manylinux_2_17_x86_64, manylinux2014_x86_64, ...,
         manylinux_2_5_x86_64, manylinux1_x86_64. pip has to be told each of them.
         """
+        # PEP 600: a wheel for glibc 2.17 runs on every newer glibc. So an image of glibc 2.28 takes all tags
+        # from 2_28 down. Three of them also have names from before PEP 600.
         major, minor = (int(part) for part in self.glibc.split("."))
         legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
         tags = []
@@ -102,7 +104,7 @@ class Target:
         return tags
 
     def packages(self) -> dict[str, str | None]:
-        """Return what the image surely has -> version, as far as `image_has` or the freeze tell it.
+        """Return name -> version of the distributions in `image_has`; the freeze fills in unknown versions.
 
         Local build tags are left out: "2.11.0+cu128" of the freeze gives "2.11.0".
         """
@@ -117,18 +119,18 @@ def marker_environment(python: str, *, machine: str = "x86_64") -> dict[str, str
     """Return the marker variables of CPython on Linux.
 
     Args:
-        python: "3.13" or "3.13.1"; an unknown patch level counts as .0.
+        python: "3.13" or "3.13.1"; without a patch level, .0 is added.
         machine: hardware name.
 
     Raises:
-        KitError: not a version of that form.
+        KitError: `python` has another form.
     """
     parts = python.split(".")
     if len(parts) not in {2, 3} or not all(part.isdigit() for part in parts):
         raise KitError(f"{python!r} is not a Python version", fix='write it as "3.13" or "3.13.1"')
     full = python if len(parts) == 3 else f"{python}.0"
-    # All variables that PEP 508 knows. Values for release and version of the system differ with every
-    # machine; no wheel of ours asks for them.
+    # All variables of PEP 508. The system's release and version differ between machines and stay empty; no
+    # wheel of ours asks for them.
     return {
         "implementation_name": "cpython",
         "implementation_version": full,
@@ -148,7 +150,7 @@ def load(path: Path) -> Target:
     """Read one target.
 
     Raises:
-        KitError: the file is missing or no JSON, or a field is missing, unknown or of the wrong type.
+        KitError: the file is missing or not JSON, or a field is missing, unknown or of the wrong type.
     """
     target = from_plain(Target, read_json(path), where=path)
     if target.tag != "cp" + target.minor.replace(".", ""):
@@ -164,16 +166,20 @@ def known(folder: Path | None = None) -> list[Target]:
         KitError: a file does not describe a target.
     """
     if folder is None:
-        # Package data is on disk here: this package runs from the source tree, never from a zip.
+        # This package runs from the source tree and never from a zip, so its data are files on the disk.
         folder = Path(str(files(__package__)))
     return [load(path) for path in sorted(folder.glob("*.json"))]
 
 
 def choose(wanted: Sequence[str], targets: Sequence[Target]) -> list[Target]:
-    """Targets by name or by Python tag; all when nothing is wanted.
+    """Choose targets by name or by Python tag.
+
+    Args:
+        wanted: names and tags, e.g. "kaggle-2026-10" or "cp313"; if it is empty, all targets are chosen.
+        targets: to choose from.
 
     Raises:
-        KitError: an unknown name, listing the known ones.
+        KitError: no target has that name or tag; the message lists the targets.
     """
     chosen = [target for target in targets if not wanted or {target.name, target.tag} & set(wanted)]
     for item in wanted:

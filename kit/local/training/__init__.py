@@ -1,4 +1,4 @@
-"""What training does to a network that was built. None of it reaches predict.py."""
+"""Changes that training makes to a network from `kit.models.build`; predict.py needs none of them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from kit.models.network import Network
 
 
 def prepare(module: Network, config: Mapping[str, Any]) -> Network:
-    """Make a network ready for training; its weights, names and results stay the same.
-
-    A cascade gets targets that stay on the GPU. A DetectoRS whose config says "checkpointing" keeps less for
-    the backward pass; the other families do that themselves.
+    """Prepare a network for training; its weights, names and results stay the same.
 
     Args:
-        module: from `kit.models.build`; it is changed.
-        config: the one it was built from.
+        module: from `kit.models.build`; it is changed in place.
+        config: the config that it was built from.
 
     Returns:
         `module`.
     """
+    # The other families do checkpointing themselves, so DetectoRS alone needs help here. `checkpoint_blocks`
+    # looks for DetectoRS's blocks and leaves the other cascades as they are.
     if isinstance(module, HybridTaskCascade):
         module.target_masks = TargetMasks
         if config.get("checkpointing", False):

@@ -1,7 +1,10 @@
 """Activation checkpointing of DetectoRS's backbones.
 
-mmdet's own switch calls `torch.utils.checkpoint` in a way that torch has announced to refuse. Here each block
-gets a method that calls it in the new way. The block keeps its class, its parameters and its names.
+mmdet's own switch calls `torch.utils.checkpoint` in an old way that torch will refuse. Here each block gets a
+method that calls it in the new way. The block keeps its class, its parameters and its names.
+
+    block without checkpointing   keeps input, output of conv1, bn1, relu, conv2, ... for the backward pass
+    block with checkpointing      keeps its input; the backward pass computes the others again
 """
 
 from __future__ import annotations
@@ -17,16 +20,17 @@ from kit.models.openmmlab import quiet
 
 
 def checkpoint_blocks(network: nn.Module) -> None:
-    """Let every residual block keep only its input, and compute the rest again in the backward pass.
+    """Make every residual block keep its input only, and compute the rest again in the backward pass.
 
     Args:
-        network: mmdet's detector; it is changed. One without blocks of DetectoRS stays as it is.
+        network: mmdet's detector; it is changed in place. Without DetectoRS's blocks it stays the same.
     """
     with quiet():
         from mmdet.models.backbones.detectors_resnet import Bottleneck
 
     for block in network.modules():
         if isinstance(block, Bottleneck):  # DetectoRS's ResNeXt blocks are of this class, too
+            # `forward` is the first pass of the recursive pyramid, `rfp_forward` the second.
             for name in ("forward", "rfp_forward"):
                 setattr(block, name, partial(_light, getattr(block, name)))
 

@@ -1,4 +1,4 @@
-"""Annotated masks in the form mmdet's mask losses ask for, kept where the network is."""
+"""Annotated masks for mmdet's mask losses; they stay on the network's device."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from torch.nn import functional as F
 class TargetMasks:
     """The instance masks of one training image.
 
-    mmdet's own class holds them on the CPU and, in each of the three stages, makes a full-size float copy for
-    every sampled box: 128 of 16 MB at 2048 px. Here a box looks into the mask of its instance.
+    mmdet's own class keeps the masks on the CPU and makes a full-size float copy for every sampled box, in
+    each of the three stages. At 2048 px these are 128 copies of 16 MB. This class cuts each box out of the
+    mask of its instance, without a copy per box.
 
     Attributes:
         height: of the padded image.
@@ -23,10 +24,10 @@ class TargetMasks:
     """
 
     def __init__(self, mask_NHW: Tensor, height: int, width: int) -> None:
-        """Pad the masks like their image.
+        """Pad the masks with zeros to the size of the batch.
 
         Args:
-            mask_NHW: bool, on the network's device.
+            mask_NHW: bool, one mask per instance, on the network's device.
             height: of the padded image.
             width: of the padded image.
         """
@@ -43,14 +44,15 @@ class TargetMasks:
         device: torch.device,
         binarize: bool,
     ) -> Any:
-        """Cut each box's part out of its instance's mask; the names are mmdet's.
+        """Cut each box out of the mask of its instance; mmdet calls this, so the names are mmdet's.
 
         Args:
-            bboxes: (n, 4), x0 y0 x1 y1.
+            bboxes: (n, 4), x0 y0 x1 y1 in pixels.
             out_shape: height and width of the result.
-            inds: (n,), which instance each box belongs to.
-            device: of the result's computation.
-            binarize: return True where half or more is covered; otherwise return the covered parts.
+            inds: (n,), index of each box's instance.
+            device: on which the result is computed.
+            binarize: whether a pixel of the result is 1 if the mask covers at least half of it, otherwise 0;
+                if false, its value is the covered share.
 
         Returns:
             mmdet's `BitmapMasks` (n, *out_shape).
@@ -58,6 +60,7 @@ class TargetMasks:
         from mmcv.ops import roi_align
         from mmdet.core import BitmapMasks
 
+        # RoIAlign takes rows of 5 numbers: the box (10, 20, 50, 60) of instance 3 becomes 3, 10, 20, 50, 60.
         rois = torch.from_numpy(np.concatenate([inds[:, None].astype(bboxes.dtype), bboxes], axis=1))
         mask_N1HW = self._mask_NHW.to(device, torch.float32)[:, None]
         cut_N1HW = roi_align(mask_N1HW, rois.to(device), out_shape, 1.0, 0, "avg", True)

@@ -1,5 +1,5 @@
-"""One module for each family of networks; `kit.models.registry` finds them all by looking into this folder.
+"""One module per family of networks; `kit.models.registry` lists the modules of this folder.
 
-A new network is one new file here with `ENTRIES`, a tuple of `kit.models.entry.Entry`. predict.py carries the
-families of its members only.
+To add a family, add one file with `ENTRIES`, a tuple of `kit.models.entry.Entry`. predict.py carries only the
+families of its members.
 """

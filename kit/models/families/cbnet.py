@@ -1,7 +1,8 @@
-"""CBNetV2 on Swin transformers with a Hybrid Task Cascade: of the 3rd place of Hacking the Human Vasculature.
+"""CBNetV2 on Swin transformers with a Hybrid Task Cascade: 3rd place of Hacking the Human Vasculature.
 
-Two backbones, of which the lead also sees what its assistant found at deeper stages. In training the cascade
-runs on both, the assistant's losses count half; in prediction on the lead's maps alone.
+The network has two backbones, an assistant and a lead. The lead also gets the assistant's maps of deeper
+stages. In training, the cascade runs on both, and the assistant's losses count half. In prediction, it runs
+on the lead only.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from kit.models.openmmlab import quiet
 
 @dataclass(frozen=True, kw_only=True)
 class CBSwinSize(CascadeSize):
-    """Everything about the detector that may differ between its published and its tiny form.
+    """The settings of the detector that its published and its tiny form may choose.
 
     Attributes:
-        embed_dim: width of each Swin transformer's first stage; every later one has twice the one before.
-        depths: blocks of each stage.
-        num_heads: of each stage's attention.
+        embed_dim: channels of the first stage of each Swin transformer; each further stage has twice as many.
+        depths: number of blocks of each stage.
+        num_heads: attention heads of each stage.
         window_size: side of the attention windows, in tokens.
-        drop_path: stochastic depth of the last block; rises linearly from 0 at the first.
-        checkpointing: blocks are computed again in the backward pass instead of being kept.
+        drop_path: stochastic depth of the last block; it rises linearly from 0 at the first block.
+        checkpointing: compute the blocks again in the backward pass, to save memory.
     """
 
     head: Head = "4conv1fc"
@@ -39,7 +40,8 @@ class CBSwinSize(CascadeSize):
 
 def _build(spec: NetworkSpec, size: CBSwinSize) -> HybridTaskCascade:
     with quiet():
-        import cbnetv2  # noqa: F401  # it registers its classes
+        import cbnetv2  # noqa: F401  # registers its classes
+    # Published: stages of 128, 256, 512 and 1024 channels at strides 4, 8, 16 and 32.
     backbone = {
         "type": "CBSwinTransformer",
         "embed_dim": size.embed_dim,
@@ -50,6 +52,7 @@ def _build(spec: NetworkSpec, size: CBSwinSize) -> HybridTaskCascade:
         "use_checkpoint": size.checkpointing,
         "cb_del_stages": 1,
     }
+    # The pyramid makes five maps of them, at strides 4 to 64.
     neck = {
         "type": "CBFPN",
         "in_channels": [size.embed_dim * 2**stage for stage in range(len(size.depths))],

@@ -1,4 +1,4 @@
-"""DetectoRS with a Hybrid Task Cascade, from mmdet: of the 3rd place of Hacking the Human Vasculature."""
+"""mmdet's DetectoRS with a Hybrid Task Cascade: 3rd place of Hacking the Human Vasculature."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from kit.models.network_spec import NetworkSpec
 _EXPANSION = 4
 _ASPP_BRANCHES = 4
 _LEAST_SIDE = 96
-"""SAC reflects two pixels at the border of its input, which in the last stage is the image over 32."""
+"""SAC reflects two pixels at its border, so its input needs three: 96 / 32 in the last stage."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectoRSSize(CascadeSize):
-    """Everything about the detector that may differ between its published and its tiny form.
+    """The settings of the detector that its published and its tiny form may choose.
 
     Attributes:
-        depth: of the ResNet: 50, 101 or 152.
-        base_channels: width of the ResNet's first stage.
-        groups: of its 3x3 convolutions; more than one make it a ResNeXt.
-        base_width: of a group in the first stage, when there are several.
-        norm: "frozen" keeps batch statistics of pretraining fixed and the stem untrained, as published;
-            "batch" trains them; "group" needs no batch.
-        norm_groups: of "group".
-        checkpointing: blocks are computed again in the backward pass instead of being kept; statistics that
-            "batch" trains then see every batch twice. Training does this to the network that was built
-            (`kit.local.training`); the network itself does not change.
+        depth: layers of the ResNet.
+        base_channels: channels of the ResNet's first stage.
+        groups: of the 3x3 convolutions; with more than one the backbone is a ResNeXt.
+        base_width: channels of a group in the first stage of a ResNeXt.
+        norm: "frozen" keeps the batch statistics of pretraining and does not train the stem, as published;
+            "batch" trains both; "group" needs no batch statistics.
+        norm_groups: number of groups of norm "group".
+        checkpointing: compute the blocks again in the backward pass, to save memory. With norm "batch", the
+            statistics then see every batch twice. `kit.local.training` does this to a built network.
     """
 
     depth: Literal[50, 101, 152] = 50
@@ -52,16 +51,17 @@ class DetectoRSSize(CascadeSize):
         if self.norm == "group" and self.base_channels % self.norm_groups:
             raise KitError(
                 f"{self.base_channels} channels cannot be split into {self.norm_groups} groups",
-                fix="choose a base width that is a multiple of the groups",
+                fix="choose base_channels that are a multiple of norm_groups",
             )
 
 
 def _build(spec: NetworkSpec, size: DetectoRSSize) -> HybridTaskCascade:
     backbone = _backbone(size)
-    # ConvAWS convolutions, deformable switchable atrous convolution in the last three stages, and a feature
-    # pyramid that is run twice, the second time through a backbone of its own.
+    # The recursive feature pyramid runs twice: image -> backbone -> pyramid -> second backbone -> pyramid.
+    # Both backbones have ConvAWS, and deformable switchable atrous convolutions in the last three stages.
     neck = {
         "type": "RFP",
+        # Published: 256, 512, 1024 and 2048 channels.
         "in_channels": [size.base_channels * _EXPANSION * 2**stage for stage in range(4)],
         "out_channels": size.neck_channels,
         "num_outs": 5,

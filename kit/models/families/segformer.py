@@ -1,9 +1,8 @@
-"""SegFormer b0 to b5 as in the 1st place of HuBMAP + HPA 2022: GroupNorm in the head, two classes.
+"""SegFormer b0 to b5 of the 1st place of HuBMAP + HPA 2022: GroupNorm in the head, two classes.
 
-What the numbers mean: trained with softmax cross entropy and Lovasz over background and cell, but predicted
-as published with the *sigmoid of the cell's logit alone*. That is no calibrated probability, and the
-published thresholds (0.2 to 0.6 by organ) belong to it. `score="softmax"` gives the trained probability
-instead; a network built so declares it, and thresholds have to be found anew.
+Training uses softmax cross entropy and Lovasz over background and cell. Prediction uses the sigmoid of the
+cell's logit alone, as published. This is not a calibrated probability, and the published thresholds (0.2 to
+0.6 by organ) belong to it. `score="softmax"` gives the trained probability and needs new thresholds.
 """
 
 from __future__ import annotations
@@ -27,19 +26,21 @@ SIZES = {
     "b4": (64, (3, 8, 27, 3)),
     "b5": (64, (3, 6, 40, 3)),
 }
-"""Published `embed_dims` and `depths` of the encoders."""
+"""`embed_dims` and `depths` of the published encoders."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegformerSize(MitSize):
-    """What may differ between the published and the tiny form.
+    """The settings that the published and the tiny form may choose.
 
     Attributes:
-        channels: checkpoints trained on Cityscapes or ADE20K have 256.
+        channels: of the decoder; checkpoints trained on Cityscapes or ADE20K have 256.
         norm: of the decoder; those checkpoints have "batch".
-        norm_groups: of norm "group".
-        score: what is predicted: the sigmoid of the foreground's logit, or the softmax over both.
+        norm_groups: number of groups of norm "group".
+        score: the prediction: the sigmoid of the foreground's logit, or the softmax over both logits.
     """
+
+    # Logits (background 2, cell 1): sigmoid(1) = 0.73, softmax = sigmoid(1 - 2) = 0.27.
 
     norm: Norm = "group"
     norm_groups: Count = 32

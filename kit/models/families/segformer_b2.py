@@ -1,9 +1,9 @@
-"""MiT-b2 under two other decoders: the mix-upsample decoder of a HuBMAP + HPA 2022 solution, and DAFormer's.
+"""MiT-b2 with two other decoders: the mix-upsample decoder of a HuBMAP + HPA 2022 solution, and DAFormer's.
 
-`segformer-b2-mixupsample` is the network that solution trained and called a DAFormer decoder: SegFormer's
-all-MLP decoder at 320 channels whose upsampling learns to mix bilinear and nearest. `segformer-b2-daformer`
-has the decoder of that name (Hoyer et al., CVPR 2022): context by separable atrous convolutions.
-Both give one logit and are trained with binary cross entropy.
+`segformer-b2-mixupsample` is the network that this solution trained and called DAFormer. Its decoder is
+SegFormer's all-MLP decoder with 320 channels, which learns to mix bilinear and nearest upsampling.
+`segformer-b2-daformer` has the real DAFormer decoder (Hoyer et al., CVPR 2022) with separable atrous
+convolutions. Both return one logit and are trained with binary cross entropy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kit.models.network_spec import NetworkSpec
 from kit.models.openmmlab import quiet
 
 _AUXILIARY_STAGE = 2
-"""The only one whose auxiliary logits enter the published loss; the other heads are never trained."""
+"""Only the auxiliary logits of this stage enter the published loss; the other heads are never trained."""
 
 _DILATIONS = (1, 6, 12, 18)
 
@@ -29,8 +29,8 @@ _DILATIONS = (1, 6, 12, 18)
 class MixUpsampleHead(MlpHead):
     """The all-MLP decoder with batch norm and learned upsampling.
 
-    Each coarser level has a number m, at first a half, and is enlarged to m * bilinear + (1 - m) * nearest.
-    The finest level keeps its size: there both are the identity, and a number could learn nothing.
+    Each coarser level has a weight m, 0.5 at first, and is enlarged to m * bilinear + (1 - m) * nearest. The
+    finest level keeps its size and needs no weight.
     """
 
     def __init__(self, in_channels: Sequence[int], *, channels: int, dropout: float) -> None:
@@ -40,12 +40,11 @@ class MixUpsampleHead(MlpHead):
         self.mixing = nn.Parameter(torch.full((len(in_channels) - 1,), 0.5))
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """Sum of all levels, each enlarged by its own mixture.
-
-        Enlarging to the nearest twice by two is enlarging by four, so that one chain from the coarsest level
-        up does for all of them; bilinear interpolation has no such rule.
-        """
+        """Return the sum of all levels, each enlarged by its own mixture."""
+        # Nearest twice by 2 equals nearest by 4, so the nearest parts a, b, c go up in one chain,
+        # a + 2 (b + 2 c). Bilinear interpolation has no such rule.
         finest, *coarser = parts
+        # m * bilinear(x) + (1 - m) * nearest(x) = bilinear(m x) + nearest(x - m x)
         smooth = [share * part for share, part in zip(self.mixing, coarser, strict=True)]
         rest = [part - share for share, part in zip(smooth, coarser, strict=True)]
         blocks = rest.pop()
@@ -58,16 +57,16 @@ class MixUpsampleHead(MlpHead):
 
 
 class DaformerHead(nn.Module):
-    """DAFormer's context-aware decoder, under the names of its published checkpoints.
+    """DAFormer's context-aware decoder, with the names of its published checkpoints.
 
-    Each level is embedded by a linear layer without norm or activation, enlarged to a quarter of the input
-    and concatenated; then a separable atrous pyramid (dilations 1, 6, 12, 18, no image pooling) and a 3x3
-    bottleneck.
+    A linear layer without norm or activation embeds each level. All levels are enlarged to a quarter of the
+    input and concatenated. A separable atrous pyramid (dilations 1, 6, 12, 18, no image pooling) and a 3x3
+    bottleneck follow.
 
     Args:
         in_channels: of each level, finest first.
-        channels: of each embedding, each branch of the pyramid and its output.
-        dropout: of whole channels, before the last convolution.
+        channels: of each embedding, each branch of the pyramid and the output.
+        dropout: share of channels that are dropped before the last convolution.
     """
 
     def __init__(self, in_channels: Sequence[int], *, channels: int, dropout: float) -> None:
@@ -80,7 +79,7 @@ class DaformerHead(nn.Module):
         self.conv_seg = classifier(channels, 1)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        """Logits at the first level's resolution."""
+        """Return logits at the first level's resolution."""
         size = levels[0].shape[2:]
         embedded = [embed(level) for embed, level in zip(self.embed_layers.values(), levels, strict=True)]
         enlarged = [F.interpolate(x, size, mode="bilinear", align_corners=False) for x in embedded[1:]]
@@ -124,7 +123,7 @@ class _AtrousPyramid(nn.Module):
 
 
 def _build_mixupsample(spec: NetworkSpec, size: MitSize) -> MitNetwork:
-    """The network; it has four auxiliary heads, as published, of which one is trained."""
+    """Build the network with four auxiliary heads, as published; one of them is trained."""
     encoder, levels = size.encoder(), widths(size.embed_dims)
     head = MixUpsampleHead(levels, channels=size.channels, dropout=size.dropout)
     auxiliary_heads = nn.ModuleList(nn.Conv2d(width, 1, kernel_size=1) for width in levels)

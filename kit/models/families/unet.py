@@ -1,11 +1,11 @@
-"""U-Net and U-Net++ of segmentation_models_pytorch on timm's RegNets: the 2nd place of Hacking the Kidney.
+"""U-Net and U-Net++ of segmentation_models_pytorch on timm's RegNets: 2nd place of Hacking the Kidney.
 
-Its ensemble: `unet-regnety16` (the best single model), `unet-regnety16-scse`, `unet-regnetx32` and
-`unetplusplus-regnety16-scse`; the other names complete the table.
+The published ensemble has `unet-regnety16` (the best single model), `unet-regnety16-scse`, `unet-regnetx32`
+and `unetplusplus-regnety16-scse`. The other names complete the combinations.
 
-It was trained with the encoders that segmentation_models_pytorch then called "timm-regnety_016" and
-"timm-regnetx_032"; today's are timm's own, one level deeper in the state dict ("encoder.s1.b1..." became
-"encoder.model.s1.b1..."). segmentation_models_pytorch renames an old checkpoint when it loads one.
+Its encoders were called "timm-regnety_016" and "timm-regnetx_032" in segmentation_models_pytorch. Today's
+encoders come from timm, with names one level deeper: "encoder.s1.b1..." became "encoder.model.s1.b1...".
+segmentation_models_pytorch renames old checkpoints when it loads them.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from kit.models.network_spec import NetworkSpec
 from kit.typed_json import Checked, at_least
 
 _LEAST_SCSE_CHANNELS = 16
-"""Its squeeze keeps one channel in sixteen."""
+"""scSE's squeeze keeps one channel in sixteen: 8 channels would become none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnetSize(Checked):
-    """What may differ between the published and the tiny form.
+    """The settings that the published and the tiny form may choose.
 
     Attributes:
-        encoder: name in segmentation_models_pytorch; "tu-" in front of a timm name.
-        encoder_depth: number of times the encoder halves the size.
+        encoder: name in segmentation_models_pytorch, or "tu-" and a timm name.
+        encoder_depth: how often the encoder halves the size.
         decoder_channels: one per stage of the decoder, deepest first.
-        attention: "scse" in the decoder, or None.
-        nested: U-Net++ instead of U-Net.
+        attention: "scse" attention in the decoder, or None.
+        nested: whether it is a U-Net++ instead of a U-Net.
     """
 
     encoder: str = "tu-regnety_016"
@@ -56,7 +56,7 @@ class UnetSize(Checked):
 
 
 def _build(spec: NetworkSpec, size: UnetSize) -> SemanticNetwork:
-    # Not at the top: an instance ensemble has no use for it and Kaggle would have to install it.
+    # Imported here, because an instance ensemble does not have it on Kaggle.
     import segmentation_models_pytorch as smp
 
     try:
@@ -73,16 +73,17 @@ def _build(spec: NetworkSpec, size: UnetSize) -> SemanticNetwork:
         raise KitError(
             f"no U-Net has the encoder {size.encoder!r} with depth {size.encoder_depth}: {error}",
             where="network of the recipe",
-            fix="name an encoder of segmentation_models_pytorch, or 'tu-' and a timm model; mind its depth",
+            fix="name an encoder of segmentation_models_pytorch, or 'tu-' and a timm model; check its depth",
         ) from error
     spec = replace(spec, unused_parameters=_unused(size))
+    # Depth 5 halves five times, so sides are padded to multiples of 32; the tiny form of depth 4 needs 16.
     return SemanticNetwork(spec, network, size_divisor=2**size.encoder_depth)
 
 
 def _unused(size: UnetSize) -> tuple[str, ...]:
-    """Return the prefix of the parameters that no image reaches.
+    """Return the prefixes of the parameters that the network never uses.
 
-    The last stage of the decoder joins no skip connection, so its attention over what it joins is not called.
+    The last stage of the decoder has no skip connection, so it does not call the attention over it.
     Depth 5: "decoder.blocks.4.attention1." in a U-Net, "decoder.blocks.x_0_4.attention1." in a U-Net++.
     """
     if size.attention is None:
@@ -93,6 +94,8 @@ def _unused(size: UnetSize) -> tuple[str, ...]:
 
 
 def _entry(name: str, encoder: str, small_encoder: str) -> Entry:
+    # "unetplusplus-regnety16-scse", "tu-regnety_016", "tu-regnety_002": U-Net++, its published encoder, its
+    # small encoder, with scSE.
     attention: Literal["scse"] | None = "scse" if name.endswith("-scse") else None
     size = UnetSize(encoder=encoder, attention=attention, nested=name.startswith("unetplusplus-"))
     spec = NetworkSpec(
@@ -100,7 +103,7 @@ def _entry(name: str, encoder: str, small_encoder: str) -> Entry:
         system="kidney-2nd",
         kind="semantic",
         output="logit",
-        # Of the kidney slides, as published.
+        # Mean and deviation of the kidney slides, as published.
         mean=(0.6226 * 255, 0.4284 * 255, 0.6705 * 255),
         std=(0.1246 * 255, 0.1719 * 255, 0.0956 * 255),
         size_divisor=32,

@@ -1,6 +1,6 @@
-"""ViT-Adapter on BEiT v2 with HTC++: of the 3rd place of Hacking the Human Vasculature.
+"""ViT-Adapter on BEiT v2 with HTC++: 3rd place of Hacking the Human Vasculature.
 
-HTC++ is a Hybrid Task Cascade whose coarsest map sees itself as a whole before the feature pyramid.
+HTC++ is a Hybrid Task Cascade with self-attention over the coarsest map before the feature pyramid.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ NeckNorm = Literal["group", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class ViTAdapterSize(CascadeSize):
-    """Everything about the detector that may differ between its published and its tiny form.
+    """The settings of the detector that its published and its tiny form may choose.
 
     Attributes:
-        embed_dim: width of the transformer, of the adapter and of all four maps.
-        depth: blocks of the transformer.
-        num_heads: of its attention.
-        window_size: side of its attention windows, in tokens of 16 pixels.
-        global_window_size: the same of the last block of each interaction.
-        interactions: how often the adapter and the transformer exchange features; divides `depth`.
-        init_values: the layer scale that transformer and adapter start with.
-        conv_inplane: width of the adapter's convolutional stem.
-        deform_num_heads: of its deformable attention.
-        deform_ratio: width of that attention's values over `embed_dim`.
-        drop_path: stochastic depth of the last block, and of every step of the adapter.
-        neck_heads: of the attention before the feature pyramid.
+        embed_dim: channels of the transformer, the adapter and all four maps.
+        depth: number of blocks of the transformer.
+        num_heads: heads of the transformer's attention.
+        window_size: side of the attention windows, in tokens of 16 pixels.
+        global_window_size: window size of the last block of each interaction.
+        interactions: how often adapter and transformer exchange features; it divides `depth`.
+        init_values: first layer scale of transformer and adapter.
+        conv_inplane: channels of the adapter's convolutional stem.
+        deform_num_heads: heads of the adapter's deformable attention.
+        deform_ratio: channels of that attention's values, divided by `embed_dim`.
+        drop_path: stochastic depth of the last block and of every step of the adapter.
+        neck_heads: heads of the attention before the feature pyramid.
         neck_drop_path: stochastic depth of that attention.
-        neck_norm: "group" after each convolution of the feature pyramid, or "none".
-        norm_groups: of "group".
-        checkpointing: blocks are computed again in the backward pass instead of being kept.
+        neck_norm: "group" norm after each convolution of the feature pyramid, or "none".
+        norm_groups: number of groups of norm "group".
+        checkpointing: compute the blocks again in the backward pass, to save memory.
     """
 
     head: Head = "4conv1fc"
@@ -63,15 +63,16 @@ class ViTAdapterSize(CascadeSize):
         super().__post_init__()
         if self.depth % self.interactions:
             raise KitError(
-                f"{self.depth} blocks cannot be shared out evenly over {self.interactions} interactions",
+                f"{self.depth} blocks cannot be divided evenly into {self.interactions} interactions",
                 fix="choose a depth that is a multiple of the interactions",
             )
 
 
 def _build(spec: NetworkSpec, size: ViTAdapterSize) -> HybridTaskCascade:
     with quiet():
-        import vit_adapter  # noqa: F401  # it registers its classes
+        import vit_adapter  # noqa: F401  # registers its classes
     maps = [size.embed_dim] * 4
+    # The adapter returns four maps of equal width, at strides 4, 8, 16 and 32.
     attention = {
         "type": "ExtraAttention",
         "in_channels": maps,
@@ -92,6 +93,7 @@ def _build(spec: NetworkSpec, size: ViTAdapterSize) -> HybridTaskCascade:
 
 
 def _backbone(size: ViTAdapterSize) -> dict[str, Any]:
+    # 24 blocks in 4 interactions: windows 14, 14, 14, 14, 14, 56, four times.
     span = size.depth // size.interactions
     windows = [*[size.window_size] * (span - 1), size.global_window_size] * size.interactions
     return {
@@ -109,7 +111,7 @@ def _backbone(size: ViTAdapterSize) -> dict[str, Any]:
         "deform_num_heads": size.deform_num_heads,
         "deform_ratio": size.deform_ratio,
         "interaction_indexes": [[first, first + span - 1] for first in range(0, size.depth, span)],
-        # SyncBN as published where there are several processes: `build` converts it, the names are the same.
+        # Published with SyncBN: `build` converts it for several processes; the names stay the same.
         "norm_cfg": {"type": "BN", "requires_grad": True},
         "with_cp": size.checkpointing,
     }
@@ -122,7 +124,7 @@ _TINY = {
     "num_heads": 4,
     "window_size": 4,
     "global_window_size": 8,
-    # The published 1e-6 keeps what pretraining learned; random weights have to be let in.
+    # The published 1e-6 protects pretrained features. Random weights need more influence.
     "init_values": 0.1,
     "conv_inplane": 16,
     "deform_num_heads": 4,

@@ -56,7 +56,7 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch):
         ({"network": "segformer-b0", "embed_dims": 0}, "embed_dims is 0", "correct it"),
         ({"network": "detectors-r50", "norm": "layer"}, "norm is 'layer'", "'frozen', 'batch', 'group'"),
         ({"network": "detectors-r50", "neck_channels": 32}, "mask heads of 256 channels", "the same value"),
-        ({"network": "vit-adapter-l", "depth": 6}, "6 blocks cannot be shared out", "a multiple of"),
+        ({"network": "vit-adapter-l", "depth": 6}, "6 blocks cannot be divided evenly", "a multiple of"),
     ],
 )
 def test_a_config_is_checked_without_the_networks_libraries(config, problem, fix, monkeypatch):

@@ -47,7 +47,7 @@ def test_shared_statistics_change_no_name():
 @pytest.mark.parametrize(
     ("size", "problem"),
     [
-        ({"depth": 6}, "6 blocks cannot be shared out evenly over 4 interactions"),
+        ({"depth": 6}, "6 blocks cannot be divided evenly into 4 interactions"),
         ({"neck_norm": "layer"}, "neck_norm is 'layer'"),
         ({"num_heads": 3}, "network 'vit-adapter-l' cannot be built: .*heads"),
     ],

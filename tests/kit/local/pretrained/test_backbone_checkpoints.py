@@ -170,7 +170,7 @@ def test_a_vit_without_relative_positions_is_no_beit(tmp_path):
     np.savez(path, **{name: value.astype(np.float32) for name, value in arrays.items()})
     with pytest.raises(KitError, match=r"the vit checkpoint fills .* of vit-adapter-l, which takes") as error:
         convert(path, tiny("vit-adapter-l"), tmp_path / "out.safetensors", among=[])
-    assert "at least 99.9% is asked for" in str(error.value)
+    assert "both have to be at least 99.9%" in str(error.value)
     assert "backbone.blocks.0.attn.q_bias" in str(error.value)
 
 

@@ -181,8 +181,8 @@ def test_a_part_goes_on_from_a_link_with_a_new_signature(server, tmp_path):
 @pytest.mark.parametrize(
     ("code", "signed", "advice"),
     [
-        (403, True, "its host wants a signature: copy the link"),
-        (404, True, "its host wants a signature: copy the link"),
+        (403, True, "its host asks for a signature: copy the link"),
+        (404, True, "its host asks for a signature: copy the link"),
         (404, False, "the file has moved: find it and give the address with --url"),
         (403, False, "try a mirror with --url"),
     ],
@@ -205,9 +205,9 @@ def test_a_web_page_is_not_taken_for_the_file(server, tmp_path):
 def test_nobody_there_and_no_web_address_are_told(tmp_path):
     with pytest.raises(KitError, match="breaks off"):
         fetch(entry(f"http://127.0.0.1:9/{FILE}"), tmp_path, patience=QUICK)
-    with pytest.raises(KitError, match="not an http address"):
+    with pytest.raises(KitError, match="is not an http address"):
         fetch(entry(f"file:///etc/{FILE}"), tmp_path)
-    with pytest.raises(KitError, match="timm is not a file to fetch: timm fetches"):
+    with pytest.raises(KitError, match="timm has no file to fetch: timm fetches"):
         fetch(entry("", name="timm", note="timm fetches it"), tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The list of published starting points is true as far as it can be checked without a connection."""
+"""The list of published checkpoints is true as far as it can be checked without a connection."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import pytest
 from kit import models
 from kit.errors import KitError, run_cli
 from kit.local.pretrained import get, names
-from kit.local.pretrained.checkpoint_formats import KINDS
+from kit.local.pretrained.checkpoint_formats import FORMATS
 from kit.local.pretrained.registry import by_file
 from kit.models.__main__ import main
 from submission.modules import collect
@@ -24,7 +24,7 @@ def test_an_entry_is_complete(entry):
     assert entry.licence
     assert entry.networks
     assert set(entry.networks) <= set(models.names())
-    assert entry.kind in {kind.name for kind in KINDS}
+    assert entry.kind in {item.name for item in FORMATS}
     assert entry.least is None or 0 < entry.least < 1
     assert json.loads(json.dumps(entry.as_dict()))["name"] == entry.name
     if entry.url:
@@ -49,7 +49,7 @@ def test_names_and_files_are_their_own():
     assert len({entry.url for entry in FILES}) == len(FILES)
     assert by_file("holiday.pth") is None
     assert by_file("") is None
-    with pytest.raises(KitError, match="no published starting point is called 'resnet51'") as error:
+    with pytest.raises(KitError, match="no published checkpoint is called 'resnet51'") as error:
         get("resnet51")
     assert "kit.models pretrained" in str(error.value)
 
@@ -88,9 +88,9 @@ def test_the_list_is_for_people_and_for_programs(capsys):
 
 def test_fetching_an_unknown_name_is_told_with_2(capsys, tmp_path):
     assert run_cli(main, ["fetch", "nothing", "--out", str(tmp_path)]) == 2
-    assert "no published starting point is called 'nothing'" in capsys.readouterr().err
+    assert "no published checkpoint is called 'nothing'" in capsys.readouterr().err
     assert run_cli(main, ["fetch", "timm", "--out", str(tmp_path)]) == 2
-    assert "timm is not a file to fetch" in capsys.readouterr().err
+    assert "timm has no file to fetch" in capsys.readouterr().err
 
 
 def test_nothing_of_it_reaches_kaggle():
