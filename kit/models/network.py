@@ -51,6 +51,7 @@ class Network(nn.Module):
                 f"{self.spec.name} takes RGB images (N, 3, H, W), got {tuple(x_NCHW.shape)}",
                 fix="remove the alpha channel and put the channel axis second",
             )
+        # ImageNet: a red of 182.07 becomes (182.07 - 123.675) / 58.395 = 1.
         return (x_NCHW.to(self.mean.dtype) - self.mean) / self.std
 
     def padding(self, height: int, width: int, least: int = 0) -> tuple[int, int, int, int]:
