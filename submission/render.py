@@ -23,6 +23,7 @@ from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
 from kit.manifest import Manifest
 from kit.models import family
 from submission.docstrings import first_paragraphs
+from submission.ensemble_check import require_usable
 from submission.modules import collect
 from submission.readable_json import readable_json
 from submission.runtime.inputs.competition_data import ENSEMBLE, MANIFESTS
@@ -61,9 +62,11 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
         out: path of predict.py.
 
     Raises:
-        KitError: the bundle lacks a member's weights, or the script would be too large for Kaggle.
+        KitError: the ensemble could not be run, the bundle lacks a member's weights, or the script would be
+            too large for Kaggle.
     """
     ensemble = ensembles.load(ensemble_file)
+    require_usable(ensemble, ensemble_file)
     manifests = relevant_manifests(ensemble, bundle)
     modules = collect(_source_root(), *entry_points(ensemble))
     parts = {ENSEMBLE: _json_part(ensemble.as_dict())}
@@ -201,7 +204,12 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
         "The last lines start the program.",
     ]
     header = "\n" + "\n".join(lines) + "\n"
-    assert QUOTES not in header
+    if QUOTES in header or not header.replace("\n", "").isprintable():
+        raise KitError(
+            "a name of a member or dataset holds three quotes or characters that cannot be printed",
+            where="ensemble.json or manifest.json",
+            fix="use letters, digits, '-', '_' and '.' in names",
+        )
     return header
 
 

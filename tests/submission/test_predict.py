@@ -359,3 +359,15 @@ def test_a_killed_supervisor_takes_its_workers_along(slow_mount, kit_of_two, tmp
     assert (run.output / "submission.csv").read_text() == "id,predicted\na,\nb,\nc,\n"
     report = json.loads((run.output / "report.json").read_text())
     assert [event["name"] for event in report["events"]][:2] == ["start", "fallback"]
+
+
+def test_half_a_line_of_a_start_up_hook_does_not_swallow_a_workers_first_message(
+    mount, kit_of_two, tools, tmp_path, monkeypatch
+):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nsys.stdout.write('half a line')\nsys.stdout.flush()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    outcome = tools.run(kit_of_two.script, mount, tmp_path / "out", "--budget", "60")
+    assert outcome.code == 0, outcome.text
+    assert outcome.report["problems"] == []

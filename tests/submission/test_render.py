@@ -123,3 +123,30 @@ def test_quotes_in_a_manifest_cannot_end_the_part_that_holds_it(kit_of_two, tmp_
     space = {"__name__": "not main"}
     exec(compile((tmp_path / "predict.py").read_text(), "predict.py", "exec"), space)
     assert json.loads(space["PARTS"]["manifests/wheels.json"])["files"][0]["file"] == nasty
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "problem"),
+    [
+        (("passes", 0, "view"), "hflop", "unknown view 'hflop'"),
+        (("rungs", 0, "settings"), {"treshold": 0.5}, "unknown key treshold"),
+        (("rungs", 0, "settings"), {"threshold": float("nan")}, "threshold is nan"),
+        (("members", 0, "inference"), {"cor": 96}, "unknown key cor"),
+        (("members", 0, "network", "encodr"), "x", "unknown key encodr"),
+        (("members", 0, "network"), {"network": "detectors-r50"}, "predicts instance masks"),
+        (("members", 0, "name"), "a'''b", "three quotes"),
+        (("members", 0, "name"), "\ud800", "cannot be printed"),
+    ],
+)
+def test_what_a_hand_made_ensemble_gets_wrong_is_told_before_kaggle(
+    place, value, problem, kit_of_two, tmp_path
+):
+    plan = json.loads(kit_of_two.ensemble.read_text())
+    inner = plan
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    (tmp_path / "ensemble.json").write_text(json.dumps(plan))
+    with pytest.raises(KitError, match=problem):
+        render(tmp_path / "ensemble.json", kit_of_two.bundle, tmp_path / "predict.py")
+    assert not (tmp_path / "predict.py").exists()

@@ -110,7 +110,7 @@ def silent(limit: float) -> str:
 
 def ended(code: int | None, tail: str) -> str:
     """A worker died."""
-    return f"worker ended with code {code}: {tail}"
+    return f"worker ended with code {code}: {tail or 'it left no message'}"
 
 
 # Tasks

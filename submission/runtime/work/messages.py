@@ -280,5 +280,5 @@ def read_reply(line: str | bytes) -> Reply | None:
     try:
         value = json.loads(line)
         return from_plain(_REPLIES[value.pop(_NAME)], value)
-    except (ValueError, AttributeError, KeyError, TypeError, KitError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError, KitError):
         return None

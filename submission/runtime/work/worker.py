@@ -60,6 +60,8 @@ class Channel:
         # From here on, file 1 is stderr: a library's print, even one from C, cannot get between two messages.
         self._stream: BinaryIO = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
+        # A start-up hook may have printed half a line; the first message must not be glued to it.
+        self._stream.write(b"\n")
 
     def send(self, reply: Reply) -> None:
         """Send one message."""

@@ -73,7 +73,7 @@ class TestConformance:
     def test_it_declares_what_it_needs_and_returns(self, name):
         declared = spec(name)
         assert declared.name == name
-        assert declared.requires
+        assert all(declared.requires)  # a network of torch alone needs nothing else
         assert (declared.kind == "instance") == (declared.output == "detections")
         assert all(0 < value < 255 for value in (*declared.mean, *declared.std))
 

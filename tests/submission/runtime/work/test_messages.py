@@ -76,6 +76,10 @@ def test_replies_with_missing_unknown_or_wrong_values_are_none(value):
     assert read_reply(json.dumps(value)) is None
 
 
+def test_a_line_nested_too_deep_is_no_reply():
+    assert read_reply("[" * 100_000) is None
+
+
 def test_a_request_with_a_wrong_value_names_it():
     with pytest.raises(KitError, match="rung is 'first', not an integer"):
         read_request('{"message": "FuseRequest", "rung": "first"}')
