@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import shutil
 import tarfile
 import zipfile
@@ -15,6 +14,7 @@ from kit.artefacts import read_json
 from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.local.kaggle_names import fate, mangle, without_archive_ending
+from kit.local.place_file import place_file
 
 Layout = Literal["new", "old"]
 Archives = Literal["unpacked", "doubled", "packed"]
@@ -41,7 +41,7 @@ def mount_competition(root: Path, data: Path, competition: Competition, *, layou
     target = root / "competitions" / competition.slug if layout == "new" else root / competition.slug
     for path in sorted(data.rglob("*")):
         if path.is_file() and not path.name.startswith(_HELD_OUT):
-            _place(path, target / path.relative_to(data))
+            place_file(path, target / path.relative_to(data))
     return target
 
 
@@ -84,7 +84,7 @@ def mount_dataset(
                 _gunzip(path, mounted.with_suffix(""))
                 changes.append(f"{name}: gunzipped")
             case _:
-                _place(path, mounted)
+                place_file(path, mounted)
                 if mounted.relative_to(target).as_posix() != name:
                     changes.append(f"{name}: renamed to {mangle(name)}")
     return target, changes
@@ -114,17 +114,6 @@ def _identity(folder: Path) -> tuple[str, str]:
     if not owner or not slug:
         raise KitError("the id is not of the form owner/slug", where=path, fix="run `bundle build` again")
     return owner, slug
-
-
-def _place(source: Path, target: Path) -> None:
-    """Hard-link a file, or copy it across disks: slides are large."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # "a+b" and "ab" both become "ab". Writing into the first one's link would change the original.
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _unpack(path: Path, target: Path, archives: Archives) -> bool:

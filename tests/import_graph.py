@@ -50,6 +50,8 @@ def _imports(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in files)
+        elif isinstance(node, ast.Call) and _imported_by_name(node) in files:
+            yield _imported_by_name(node)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
@@ -57,6 +59,14 @@ def _imports(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
                     yield inner
                 elif node.module in files:
                     yield node.module
+
+
+def _imported_by_name(node: ast.Call) -> str:
+    """Return the name in `importlib.import_module("kit.masks.rle")`; empty for other calls."""
+    function, first = ast.unparse(node.func), node.args[0] if node.args else None
+    if function.endswith("import_module") and isinstance(first, ast.Constant):
+        return str(first.value)
+    return ""
 
 
 def circles(graph: Graph) -> list[list[str]]:

@@ -99,7 +99,14 @@ def test_no_module_that_may_reach_kaggle_imports_local_code():
     assert imports_of_local_code(graph) == set()
 
 
-@pytest.mark.parametrize("statement", ["import kit.local.console", "from kit.local import console"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import kit.local.console",
+        "from kit.local import console",
+        "importlib.import_module('kit.local.console')",
+    ],
+)
 @pytest.mark.parametrize(
     ("name", "found"),
     [
@@ -175,20 +182,57 @@ def test_what_reaches_kaggle_can_be_embedded():
         assert "__file__" not in names, f"{path.relative_to(ROOT)} depends on its own place"
 
 
-def reads_environment(node):
-    return any(
-        (isinstance(part, ast.Attribute) and part.attr in {"environ", "getenv"})
+def run_at_import(node):
+    """Yield what runs when a module is imported: class bodies, defaults, decorators; no function bodies."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Lambda):
+            continue
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            for part in (*child.decorator_list, child.args):
+                yield part
+                yield from run_at_import(part)
+            continue
+        yield child
+        yield from run_at_import(child)
+
+
+def environment_reads(text):
+    return [
+        part
+        for part in run_at_import(ast.parse(text))
+        if (isinstance(part, ast.Attribute) and part.attr in {"environ", "getenv"})
         or (isinstance(part, ast.alias) and part.name in {"environ", "getenv"})
-        for part in ast.walk(node)
-    )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("import os\nX = os.environ\n", 1),
+        ("from os import environ\n", 1),
+        ("class A:\n    x = os.getenv('X')\n", 1),
+        ("def f(x=os.environ): pass\n", 1),
+        ("def f():\n    return os.environ\n", 0),
+        ("class A:\n    def f(self):\n        return os.environ\n", 0),
+    ],
+)
+def test_a_read_of_the_environment_at_import_is_found(text, count):
+    assert len(environment_reads(text)) == count
 
 
 def test_no_module_reads_the_environment_when_imported():
     for package in PACKAGES:
         for path in sources(package):
-            for node in ast.parse(path.read_text()).body:
-                if not isinstance(node, ast.FunctionDef | ast.ClassDef):
-                    assert not reads_environment(node), f"{path.relative_to(ROOT)}:{node.lineno}"
+            assert not environment_reads(path.read_text()), path.relative_to(ROOT)
+
+
+def test_classes_stay_small_enough_to_read():
+    for package in PACKAGES:
+        for path in sources(package):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    lines = node.end_lineno - node.lineno + 1
+                    assert lines <= 200, f"{path.relative_to(ROOT)}: class {node.name} has {lines} lines"
 
 
 def test_no_machine_path_or_registry_host_is_committed():

@@ -135,7 +135,7 @@ class Trainer:
                 step = self.progress.step
                 if step % LOG_EVERY == 0 or step in {1, self.total}:
                     self._log(log, terms)
-                display.update(bar, completed=step, note=self._note(terms))
+                display.update(bar, completed=step, note=_bar_note(terms, self.progress))
                 # The log is synced before each checkpoint (see `save`). A process that goes on from step 300
                 # removes the lines after step 300 and writes them again, so no line is missing or doubled.
                 if step % self.eval_steps == 0 or step == self.total:
@@ -234,10 +234,12 @@ class Trainer:
             **values,
         )
 
-    def _note(self, terms: dict[str, Tensor]) -> str:
-        best = f" best {self.progress.best['metric']:.4f}" if self.progress.best is not None else ""
-        return f"loss {float(sum(terms.values())):.4f}{best}"
-
     def _out_of_time(self) -> bool:
         limit = self.options.max_seconds
         return limit is not None and time.monotonic() - self._began >= limit
+
+
+def _bar_note(terms: dict[str, Tensor], progress: Progress) -> str:
+    """What stands behind the progress bar: "loss 0.2134 best 0.6438"."""
+    best = f" best {progress.best['metric']:.4f}" if progress.best is not None else ""
+    return f"loss {float(sum(terms.values())):.4f}{best}"

@@ -185,7 +185,7 @@ class Codec:
                     return
                 size = len(self._unpack(data[len(head) :], flat))
             elif self.page.compression in _DEFLATE:
-                size = _fill(flat, self._inflated(offset, count), spare)
+                size = _fill(flat, _inflated(self._descriptor, offset, count), spare)
             else:
                 size = len(self._unpack(memoryview(self._mapped)[offset : offset + count], flat))
             needed = rows * out_HWC[0].nbytes
@@ -270,7 +270,7 @@ class Codec:
                 tiff.filehandle.seek(self.page.offset)
                 codec = TiffPage(tiff, index=self.page.index)
                 if self.page.compression == _JPEG:
-                    self._name_colours(codec)
+                    _name_colours(codec, self.page)
                 # Make the function now: tifffile reads from its open file to make it.
                 decode = codec.decode
                 # tifffile's names for what all segments of a JPEG share.
@@ -284,35 +284,37 @@ class Codec:
 
         return unpack
 
-    def _name_colours(self, codec: Any) -> None:
-        """Correct the colour space that tifffile assumes for a JPEG to what libtiff reads and writes.
-
-        A plane of one channel is gray, whatever the page's colour space. Three interleaved samples are YCbCr
-        only if the page or a JFIF marker says so, even if the page calls them "black is zero".
-        """
-        if self.page.channels == 1:
-            codec.photometric = _BLACK_IS_ZERO
-        elif self.page.channels == 3 and self.page.photometric == _BLACK_IS_ZERO:
-            codec.photometric, codec.extrasamples = _RGB, ()
-
-    def _inflated(self, offset: int, left: int) -> Iterator[bytes]:
-        """Yield a deflated segment, a few MiB at a time, to its end, where the checksum is."""
-        inflater = zlib.decompressobj()
-        while left and not inflater.eof:
-            data = os.pread(self._descriptor, min(_CHUNK, left), offset)
-            offset, left = offset + len(data), left - len(data) if data else 0
-            while data:
-                yield inflater.decompress(data, _CHUNK)
-                data = inflater.unconsumed_tail
-        yield inflater.flush()
-        if not inflater.eof:
-            raise ValueError("its data ends too early")
-
     def _damaged(self, number: int, error: Exception) -> KitError:
         kind = "tile" if self.page.tiled else "strip"
         if "requires the 'imagecodecs' package" in str(error):
             return _missing("imagecodecs", self.path, error)
         return KitError(f"{kind} {number} cannot be decoded: {error}", where=self.path, fix=_DAMAGED)
+
+
+def _name_colours(codec: Any, page: Page) -> None:
+    """Correct the colour space that tifffile assumes for a JPEG to what libtiff reads and writes.
+
+    A plane of one channel is gray, whatever the page's colour space. Three interleaved samples are YCbCr
+    only if the page or a JFIF marker says so, even if the page calls them "black is zero".
+    """
+    if page.channels == 1:
+        codec.photometric = _BLACK_IS_ZERO
+    elif page.channels == 3 and page.photometric == _BLACK_IS_ZERO:
+        codec.photometric, codec.extrasamples = _RGB, ()
+
+
+def _inflated(descriptor: int, offset: int, left: int) -> Iterator[bytes]:
+    """Yield a deflated segment, a few MiB at a time, to its end, where the checksum is."""
+    inflater = zlib.decompressobj()
+    while left and not inflater.eof:
+        data = os.pread(descriptor, min(_CHUNK, left), offset)
+        offset, left = offset + len(data), left - len(data) if data else 0
+        while data:
+            yield inflater.decompress(data, _CHUNK)
+            data = inflater.unconsumed_tail
+    yield inflater.flush()
+    if not inflater.eof:
+        raise ValueError("its data ends too early")
 
 
 def _fill(flat: NDArray[np.uint8], chunks: Iterator[bytes], spare: Callable[[], None]) -> int:

@@ -19,7 +19,7 @@ from kit.models import families
 from kit.models.entry import Entry
 from kit.models.network import Network
 from kit.models.network_spec import NetworkSpec
-from kit.typed_json import from_plain, to_plain
+from kit.typed_json import convert, from_plain, to_plain
 
 _COMMON = frozenset({"network", "sync_bn"})
 """Keys that every network's config may have."""
@@ -102,10 +102,12 @@ def build(config: Mapping[str, Any]) -> Network:
 def _sized(config: Mapping[str, Any]) -> tuple[Entry, Any]:
     """Return a network's entry, and its published size with the values that the config changes."""
     entry = _entry(str(config.get("network")))
+    where = f"network {entry.spec.name}"
+    convert(bool, config.get("sync_bn", False), "sync_bn", where=where)
     given = {key: value for key, value in config.items() if key not in _COMMON}
     # {"network": "unet-regnety16", "sync_bn": True, "encoder_depth": 4} changes the encoder's depth only.
     published = to_plain(entry.size)
-    size = from_plain(type(entry.size), {**published, **given}, where=f"network {entry.spec.name}")
+    size = from_plain(type(entry.size), {**published, **given}, where=where)
     return entry, size
 
 

@@ -16,6 +16,7 @@ from kit.errors import KitError
 from kit.inference import views
 from kit.inference.instance_settings import InstanceSettings
 from kit.inference.semantic_settings import SemanticSettings
+from kit.local.pretrained import registry as checkpoints
 from kit.typed_json import Checked, Fraction, at_least, to_plain
 from train_local import losses
 from train_local.augment import AnyOperation
@@ -99,6 +100,11 @@ class Recipe(Checked, ABC):
                 f"recipe {self.name!r} trains folds {self.folds}, but there are {self.fold_count}",
                 fix=f"name folds from 0 to {self.fold_count - 1}",
             )
+        for what, values in (("folds", self.folds), ("views", self.views)):
+            if len(set(values)) < len(values):
+                raise KitError(f"recipe {self.name!r} names one of its {what} twice", fix="name each once")
+        if self.pretrained not in (None, "timm"):
+            checkpoints.get(self.pretrained)  # raises for an unknown name
         if self.network.spec.kind != self.kind:
             raise KitError(
                 f"recipe {self.name!r}: network {self.network.name} predicts {self.network.spec.kind} masks, "

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from kit import models
 from kit.errors import KitError
 from kit.models import build, check, families, family, names, spec, tiny
 from kit.models.__main__ import main
+
+README = Path(__file__).parents[3] / "README.md"
 
 
 def test_every_name_has_a_declaration():
@@ -54,6 +57,7 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch):
         ({"network": "unet-of-mars"}, "no network is called 'unet-of-mars'", "choose one of"),
         ({"network": "unet-regnety16", "encodr": "x"}, "unknown key encodr", "did you mean 'encoder'"),
         ({"network": "segformer-b0", "embed_dims": 0}, "embed_dims is 0", "correct it"),
+        ({"network": "segformer-b0", "sync_bn": "no"}, "sync_bn is 'no'", "true or false"),
         ({"network": "detectors-r50", "norm": "layer"}, "norm is 'layer'", "'frozen', 'batch', 'group'"),
         ({"network": "detectors-r50", "neck_channels": 32}, "mask heads of 256 channels", "the same value"),
         ({"network": "vit-adapter-l", "depth": 6}, "6 blocks cannot be divided evenly", "a multiple of"),
@@ -89,3 +93,11 @@ def test_the_table_for_people_names_every_network(capsys):
     assert main(["list"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in names())
+
+
+def test_the_readme_names_networks_that_exist():
+    section = README.read_text().split("## The networks")[1].split("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    named = {name for line in table for name in re.findall(r"`([a-z0-9-]+)`", line.split("|")[3])}
+    assert len(named) > 5
+    assert named - {"-scse"} <= set(names())
