@@ -371,3 +371,17 @@ def test_half_a_line_of_a_start_up_hook_does_not_swallow_a_workers_first_message
     outcome = tools.run(kit_of_two.script, mount, tmp_path / "out", "--budget", "60")
     assert outcome.code == 0, outcome.text
     assert outcome.report["problems"] == []
+
+
+def test_a_fault_of_the_program_is_told_as_one(mount, kit_of_two, tmp_path, tools):
+    text = kit_of_two.script.read_text()
+    loop = "    def work(self) -> None:\n"
+    assert text.count(loop) == 1
+    faulty = tmp_path / "predict.py"
+    faulty.write_text(text.replace(loop, f"{loop}        raise RuntimeError('planted')\n"))
+    outcome = tools.run(faulty, mount, tmp_path / "out")
+    assert (outcome.code, outcome.csv) == (1, FALLBACK)
+    assert outcome.report["exit_code"] == 1
+    last = outcome.text.splitlines()[-1]
+    assert "nothing was predicted" in last
+    assert "RuntimeError: planted" in last

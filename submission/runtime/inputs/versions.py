@@ -14,6 +14,7 @@ import importlib
 import platform
 import re
 import sys
+import warnings
 from types import ModuleType
 
 from kit.errors import KitError
@@ -55,7 +56,10 @@ def _specifiers() -> ModuleType | None:
     """The module `packaging.specifiers` from wherever it is."""
     for package in ("packaging", "pip._vendor.packaging"):
         try:
-            return importlib.import_module(f"{package}.specifiers")
+            with warnings.catch_warnings():
+                # setuptools hooks into imports of pip and may warn about distutils, which nobody here uses.
+                warnings.simplefilter("ignore")
+                return importlib.import_module(f"{package}.specifiers")
         except Exception:  # noqa: BLE001, S112 - a broken copy in the image counts as none
             continue
     return None

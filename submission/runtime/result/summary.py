@@ -19,6 +19,10 @@ from submission.runtime.result.submission_file import Submission
 FALLBACK = "fallback"
 
 
+CRASHED = 1
+"""Exit code when a fault of this program left nothing but the fallback."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a run came to.
@@ -34,6 +38,7 @@ class Outcome:
         published: index of the rung in the file, -1 for none.
         setbacks: image -> reason of its last task that failed or was not started.
         failure: what ended the run early, or kept all members from working.
+        crash: the fault of this program that ended the loop, if one did.
         stopped: a signal ended the run.
     """
 
@@ -47,6 +52,7 @@ class Outcome:
     published: int
     setbacks: Mapping[str, str]
     failure: str | None
+    crash: str | None = None
     stopped: bool
 
     @property
@@ -59,12 +65,13 @@ def conclude(outcome: Outcome, report: RunReport) -> int:
     """Complete the report and print what was reached.
 
     Returns:
-        0 if at least one row of the valid file was predicted, 2 if the file is the fallback.
+        0 if at least one row of the valid file was predicted. Else the file is the fallback: 1 after a fault
+        of this program, 2 after bad input.
     """
     # 2 workers, 100 s of wall time, 150 s inside networks: 75 % of the time was used.
     wall = report.elapsed()
     utilisation = outcome.forward_seconds / (wall * outcome.workers)
-    code = 0 if outcome.predicted else BAD_INPUT
+    code = 0 if outcome.predicted else BAD_INPUT if outcome.crash is None else CRASHED
     tasks = report.values.get("tasks", [])
     report.values.update(
         finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -119,8 +126,8 @@ def _why_nothing(outcome: Outcome) -> str:
     """Say why not even one row was predicted."""
     lost = outcome.state.losses.members
     # From the most to the least certain reason.
-    if outcome.failure is not None:
-        return outcome.failure
+    if outcome.failure is not None or outcome.crash is not None:
+        return outcome.failure or outcome.crash or ""
     if not outcome.state.live_images():
         return "no image can be read: see the lines above"
     if len(lost) == len(outcome.ensemble.members):

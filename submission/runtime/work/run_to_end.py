@@ -11,16 +11,16 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from kit.errors import BAD_INPUT, KitError
 from submission.runtime.result import wording
-from submission.runtime.result.summary import conclude, environment_facts
+from submission.runtime.result.summary import CRASHED, conclude, environment_facts
 from submission.runtime.script.script import in_notebook
 from submission.runtime.work.supervisor import Supervisor
 
-_CRASHED = 1
 
 
 def run_to_end(supervisor: Supervisor) -> int:
@@ -33,7 +33,7 @@ def run_to_end(supervisor: Supervisor) -> int:
         The exit code, in a notebook. Elsewhere the process ends here.
     """
     _introduce(supervisor)
-    code = _CRASHED
+    code = CRASHED
     with _signals_stop(supervisor):
         try:
             code = _predict(supervisor)
@@ -69,14 +69,17 @@ def _introduce(supervisor: Supervisor) -> None:
 
 def _predict(supervisor: Supervisor) -> int:
     supervisor.begin()
+    crash: str | None = None
     # If the loop fails, rows that are complete still get published.
     for step in (supervisor.work, supervisor.finish):
         try:
             step()
         except Exception as error:  # noqa: BLE001 - complete rows are published and reported even so
+            crash = crash or wording.supervisor_failed(error)
             supervisor.report.problem(wording.supervisor_failed(error), trace=traceback.format_exc())
             traceback.print_exc()
-    return conclude(supervisor.outcome(), supervisor.report)
+    # A fault of this program is told as such, and not as a budget that was too short.
+    return conclude(replace(supervisor.outcome(), crash=crash), supervisor.report)
 
 
 @contextlib.contextmanager

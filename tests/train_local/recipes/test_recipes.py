@@ -108,7 +108,7 @@ def test_an_unknown_recipe_is_told_with_the_known_ones():
         ({"folds": ()}, "but there are 4"),
         ({"folds": (0, 0)}, "names one of its folds twice"),
         ({"views": ("identity", "identity")}, "names one of its views twice"),
-        ({"pretrained": "timmm"}, "no published starting point is called 'timmm'"),
+        ({"pretrained": "timmm"}, "no published checkpoint is called 'timmm'"),
         ({"views": ("identity", "hflop")}, "hflop"),
         ({"inference": InstanceSettings(size=512)}, "predicts semantic masks, but .* are InstanceSettings"),
         ({"losses": {"bce": 1.0, "dise": 1.0}}, "no semantic loss is called 'dise'"),

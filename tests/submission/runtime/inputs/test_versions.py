@@ -31,6 +31,9 @@ COPIES = {"packaging": (), "pip's": ("packaging",), "none": ("packaging", "pip._
 @pytest.fixture(params=sorted(COPIES))
 def copy(request, monkeypatch):
     """Which copy this image has."""
+    # An import of pip makes setuptools' finder give up distutils for good, in the whole test process.
+    others = [finder for finder in sys.meta_path if type(finder).__name__ != "DistutilsMetaFinder"]
+    monkeypatch.setattr(sys, "meta_path", others)
     for name in COPIES[request.param]:
         for module in [name, *(loaded for loaded in sys.modules if loaded.startswith(f"{name}."))]:
             monkeypatch.setitem(sys.modules, module, None)
@@ -116,3 +119,19 @@ def test_every_tag_this_interpreter_supports_runs_here():
 )
 def test_tags_of_other_pythons_and_platforms_do_not(tag):
     assert not runs_here(tag)
+
+
+def test_pips_copy_is_found_where_setuptools_warns_about_it():
+    code = """
+import sys
+import setuptools, distutils
+for name in [name for name in sys.modules if name.partition(".")[0] == "packaging"]:
+    sys.modules[name] = None
+sys.modules["packaging"] = None
+from submission.runtime.inputs.versions import accepts
+print(accepts(">=1.0", "2.0rc1"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "True\n", done.stderr
