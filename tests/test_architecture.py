@@ -165,6 +165,17 @@ def test_our_network_packages_reach_nothing_else_at_run_time():
     assert done.returncode == 0, done.stderr
 
 
+def test_lint_looks_at_every_file():
+    """A folder of outputs and a room of the runtime were both called "work", and lint left out both."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--show-files", "."],
+        cwd=ROOT, capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    seen = {Path(line) for line in done.stdout.splitlines()}
+    missing = [path.relative_to(ROOT) for path in tracked("*.py") if path not in seen]
+    assert not missing
+
+
 def test_files_stay_small_enough_to_read():
     lengths = {path: len(path.read_text().splitlines()) for path in tracked("*.py")}
     too_long = {str(path.relative_to(ROOT)): count for path, count in lengths.items() if count > 500}

@@ -15,10 +15,10 @@ from kit.typed_json import from_plain, to_plain
 from submission.runtime.plan.tasks import Stage
 from submission.runtime.work.device import DeviceFacts
 
-# A pipe holds 64 KiB. A longer line would block the supervisor until the worker reads it, which a stopped worker
-# never does. The longest request fuses 64 passes. With whole paths (200 bytes) and members (1 kB each) it would have
-# 80 kB; so it names rung and passes by their index in the ensemble that every worker has, and gives the folder
-# and the file name that all results share only once:
+# A pipe holds 64 KiB. A longer line would block the supervisor until the worker reads it, which a stopped
+# worker never does. The longest request fuses 64 passes. With complete paths (200 bytes) and members (1 kB
+# each) it would have 80 kB; so it names rung and passes by their index in the ensemble that every worker has,
+# and gives the folder and the file name that all results share only once:
 #     <folder>/passes/member3-0c5e.../hflip/<name>        place = "passes/member3-0c5e.../hflip"
 LONGEST_MESSAGE = 1 << 15
 """Bytes that a request may have."""

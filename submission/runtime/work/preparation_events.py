@@ -43,7 +43,7 @@ class PreparationEvents:
         failure: the first error that cost a member.
     """
 
-    def __init__(  # noqa: PLR0913  # everything that an event can concern
+    def __init__(  # everything that an event can concern
         self,
         preparation: Preparation,
         plan: Plan,

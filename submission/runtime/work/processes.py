@@ -166,7 +166,7 @@ class WorkerProcesses:
             assert worker.process.stdout is not None
             data = os.read(worker.process.stdout.fileno(), _READ)
             worker.heard = time.monotonic()
-            # A read may end in the middle of a message: b'{"a": 1}\n{"b"' gives one line and the rest b'{"b"'.
+            # A read may end inside a message: b'{"a": 1}\n{"b"' gives one line and the rest b'{"b"'.
             *lines, worker.rest = (worker.rest + data).split(b"\n")
             replies = [reply for line in lines if (reply := read_reply(line)) is not None]
             received += [Received(worker, reply) for reply in replies]

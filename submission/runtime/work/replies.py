@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from kit.artefacts import remove_leftovers
-from kit.typed_json import to_plain
 from submission.runtime.plan.ladder import Ladder
 from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Stage, Task, ValidateTask
 from submission.runtime.result import wording

@@ -22,7 +22,6 @@ from submission.runtime.script.script import in_notebook
 from submission.runtime.work.supervisor import Supervisor
 
 
-
 def run_to_end(supervisor: Supervisor) -> int:
     """Predict, publish, report; end the workers and delete the scratch folder whatever happens.
 

@@ -13,10 +13,9 @@ import time
 from pathlib import Path
 
 from kit.errors import KitError
+from submission.runtime.inputs.competition_data import Data, embedded, find_data
 from submission.runtime.inputs.install import offline_environment
 from submission.runtime.inputs.preparation import Preparation, make_plan
-from submission.runtime.inputs.competition_data import Data, embedded, find_data
-from submission.runtime.script.options import Options
 from submission.runtime.plan.changes import Decision, LeaveOut
 from submission.runtime.plan.costs import reserve_seconds
 from submission.runtime.plan.ladder import Ladder, chosen_policy
@@ -27,6 +26,7 @@ from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.summary import Outcome
+from submission.runtime.script.options import Options
 from submission.runtime.script.script import Script
 from submission.runtime.work.preparation_events import PreparationEvents
 from submission.runtime.work.processes import WorkerProcesses, worker_command
@@ -148,8 +148,8 @@ class Supervisor:
                 self.replies.handle(received)
             self.events.handle_all()
             self._replace_stalled()
-            # This order matters: a row that just arrived may complete a rung, whose validation goes out before
-            # more passes; deleting comes after the new tasks have taken what they read.
+            # This order matters: a row that just arrived may complete a rung, whose validation goes out
+            # before more passes; deleting comes after the new tasks have taken what they read.
             self.publisher.compose()
             self._give_out_tasks()
             self._delete_obsolete()

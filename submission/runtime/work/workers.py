@@ -138,8 +138,8 @@ class Workers:
 
     def _start_again(self, worker: WorkerProcess) -> None:
         """Replace a worker that ended, unless workers end before they ever get ready."""
-        # With 2 workers still alive, the fourth end in a row before "ready" starts no replacement; the run goes
-        # on with those 2. When none is left, it ends.
+        # With 2 workers still alive, the fourth end in a row before "ready" starts no replacement; the run
+        # goes on with those 2. When none is left, it ends.
         if worker.device != "cpu" and not self.gpus:
             return  # the last GPU was given up in the same moment
         self._failed_starts = 0 if worker.ready else self._failed_starts + 1
@@ -154,8 +154,8 @@ class Workers:
         Args:
             limit: seconds that a worker with a task may be silent.
         """
-        # A limit of 30 s: a worker with a task may be silent for 30 s, a new one may import for 120 s. A worker
-        # in a pass sends a sign of life every half second, as long as its network returns.
+        # A limit of 30 s: a worker with a task may be silent for 30 s, a new one may import for 120 s. A
+        # worker in a pass sends a sign of life every half second, as long as its network returns.
         now = time.monotonic()
         return [
             worker
