@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from kit.artefacts import atomic_file, sha256_json, write_bytes
 from kit.ensemble import Member
 from kit.errors import KitError
+from kit.file_names import file_name
 from kit.images.info import ImageInfo
 
 T = TypeVar("T")
@@ -128,7 +129,7 @@ def pass_file(
     )
     suffix = ".npy" if kind == "semantic" else ".npz"
     folder = view if len(view) <= _LONGEST_VIEW else f"views-{sha256_json(view)[:12]}"
-    return out / f"{member.name}-{identity[:12]}" / folder / (image_id + suffix)
+    return out / f"{member.name}-{identity[:12]}" / folder / (file_name(image_id) + suffix)
 
 
 @contextmanager

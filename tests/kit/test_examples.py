@@ -11,7 +11,9 @@ import kit
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(kit.__path__, "kit.")
-    if module.name.startswith(("kit.images.", "kit.masks.", "kit.inference.", "kit.local.masks."))
+    if module.name.startswith(
+        ("kit.file_names", "kit.images.", "kit.masks.", "kit.inference.", "kit.local.masks.")
+    )
 )
 
 

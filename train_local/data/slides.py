@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kit.artefacts import atomic_file, read_sidecar, sidecar_path, write_bytes, write_sidecar
 from kit.errors import KitError
+from kit.file_names import file_name
 from kit.images.slide import open_slide
 from kit.predictions import SemanticMask
 from train_local.data.mask_bands import MaskBands
@@ -46,9 +47,9 @@ class SlideFiles:
 
 def files_of(root: Path, reduction: int, image_id: str) -> SlideFiles:
     """Return where the arrays of a slide lie in the prepared folder."""
-    folder = root / "slides" / f"x{reduction}"
+    place = root / "slides" / f"x{reduction}" / file_name(image_id)
     return SlideFiles(
-        folder / f"{image_id}.image.npy", folder / f"{image_id}.mask.npy", folder / f"{image_id}.places.npz"
+        *(place.with_name(place.name + end) for end in (".image.npy", ".mask.npy", ".places.npz"))
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kit.artefacts import write_json
+from kit.file_names import file_name
 from kit.inference.store import pass_file
 from submission.runtime.inputs.competition_data import Data
 from submission.runtime.plan.state import LadderState
@@ -90,7 +91,7 @@ class Requests:
         return MeanRequest(
             files=tuple(file for file, _ in inputs),
             weights=tuple(weight for _, weight in inputs),
-            target=str(self.scratch / "means" / str(task.index) / f"{task.image}.npy"),
+            target=str(self.scratch / "means" / str(task.index) / f"{file_name(task.image)}.npy"),
         )
 
     def _fuse(self, task: FuseTask) -> FuseRequest:
@@ -113,5 +114,5 @@ class Requests:
                 )
                 for index, file, weight in inputs
             ),
-            row=str(self.scratch / "rows" / str(task.rung) / f"{task.image}.row.json"),
+            row=str(self.scratch / "rows" / str(task.rung) / f"{file_name(task.image)}.row.json"),
         )
