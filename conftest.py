@@ -1,6 +1,31 @@
 """What all tests share: hypothesis takes the time it needs, timing is never asserted."""
 
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+_SHIM = Path(__file__).parent / "tests" / "mounts" / "difficult_mount.c"
+
+
+@pytest.fixture(scope="session")
+def difficult_mount(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, str]]:
+    """Return the environment in which a process finds a folder to be a difficult mount (see the C file)."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("this machine has no C compiler")
+    library = tmp_path_factory.mktemp("mount") / "difficult_mount.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, _SHIM, "-ldl"], check=True)
+
+    def environment(folder: Path, **settings: int) -> dict[str, str]:
+        named = {f"MOUNT_{name.upper()}": str(value) for name, value in settings.items()}
+        return {**os.environ, "LD_PRELOAD": str(library), "MOUNT_FOLDER": str(folder), **named}
+
+    return environment

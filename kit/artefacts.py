@@ -10,6 +10,7 @@ import contextlib
 import errno
 import glob
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -22,6 +23,8 @@ from kit.errors import KitError
 
 SIDECAR_SCHEMA = 1
 _BLOCK = 1 << 20
+_PASSING = frozenset({errno.EIO, errno.EAGAIN, errno.ETIMEDOUT})
+"""What a network's file system returns for a read that succeeds when it is tried again."""
 _FIX = "free space on that disk or choose a writable folder; what was there before is unchanged"
 
 
@@ -43,10 +46,102 @@ def sha256_json(value: Any) -> str:
 def sha256_file(path: Path) -> str:
     """Return the hex sha256 of a file, read in blocks of 1 MiB."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_to_read(path) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_at(handle: int, size: int, offset: int) -> bytes:
+    """Read a part of an open file, however little the file system returns at once.
+
+    Args:
+        handle: file descriptor.
+        size: bytes to read; fewer are returned only at the end of the file.
+        offset: of the first byte.
+
+    Raises:
+        OSError: the same place failed twice in a row.
+    """
+    # A block of 4 MiB on a mount that returns 64 KiB at most takes 64 reads; read 10 fails and is tried once
+    # more. The first read of an ordinary disk returns everything and is not copied.
+    data = b""
+    parts: list[bytes] = []
+    failed = False
+    while size > 0:
+        try:
+            data = os.pread(handle, size, offset)
+        except OSError as error:
+            if failed or error.errno not in _PASSING:
+                raise
+            failed = True
+            continue
+        if not data:
+            break
+        failed = False
+        parts.append(data)
+        size, offset = size - len(data), offset + len(data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _SteadyFile(io.RawIOBase):
+    """A file whose reads all go through `read_at`."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_RDONLY)
+        self._position = 0
+
+    def readinto(self, buffer: Any) -> int:
+        data = read_at(self._handle, len(buffer), self._position)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def readall(self) -> bytes:
+        data = read_at(self._handle, os.fstat(self._handle).st_size - self._position, self._position)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_CUR: self._position, io.SEEK_END: os.fstat(self._handle).st_size}.get(whence, 0)
+        if start + offset < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._position = start + offset
+        return self._position
+
+    def fileno(self) -> int:
+        return self._handle
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._handle)
+        super().close()
+
+
+def open_to_read(path: Path) -> io.BufferedReader:
+    """Open a regular file on any mount; short reads and a passing fault do not show, as in `read_at`.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    return io.BufferedReader(_SteadyFile(path), _BLOCK)
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Read a text file through `open_to_read`.
+
+    Raises:
+        OSError: the file cannot be read.
+        UnicodeDecodeError: its bytes are no such text.
+    """
+    with io.TextIOWrapper(open_to_read(path), encoding=encoding) as stream:
+        return stream.read()
 
 
 @contextmanager
@@ -131,7 +226,7 @@ def read_json(path: Path) -> Any:
         KitError: the file is missing or is no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except FileNotFoundError as error:
         raise KitError("file is missing", where=path, fix="run the step that writes it") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from kit.artefacts import read_text
 from kit.competitions.definition import SUFFIXES, Metadata, Split
 from kit.competitions.tables import read_table
 from kit.errors import KitError
@@ -94,7 +95,7 @@ def _read(path: Path, key: str, columns: tuple[str, ...], stamp: int) -> Table:
 
 def _json_rows(path: Path, key: str, columns: tuple[str, ...]) -> Iterable[tuple[str, dict[str, str]]]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
+        value = json.loads(read_text(path, "utf-8-sig"))
         # {"7": {"stain": "HE"}} becomes [{"stain": "HE", "id": "7"}]; a list of rows stays as it is.
         items = [{**cells, key: name} for name, cells in value.items()] if isinstance(value, dict) else value
         for item in items:

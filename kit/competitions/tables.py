@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.artefacts import open_to_read
 from kit.errors import KitError
 
 _FIELD_LIMIT = 2**31 - 1
@@ -62,7 +64,7 @@ def read_table(path: Path, columns: Sequence[str], *, more: bool = False, key: s
 def header_of(path: Path) -> list[str]:
     """Return the columns in a CSV file's first line; empty if the file is missing or not readable."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
+        with io.TextIOWrapper(open_to_read(path), encoding="utf-8-sig", newline="") as stream:
             # Only the first 64 KiB: the file may be anything, even gigabytes without a line end.
             return next(csv.reader([stream.readline(1 << 16)]), [])
     except (OSError, ValueError, csv.Error):
@@ -74,7 +76,7 @@ def _rows(path: Path, columns: Sequence[str], *, more: bool, key: str) -> Iterat
     # This limit holds for the whole process, so it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
+        with io.TextIOWrapper(open_to_read(path), encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = next(reader, None)
             if not header:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from kit.artefacts import write_bytes
+from kit.artefacts import open_to_read, write_bytes
 from kit.errors import KitError
 
 if TYPE_CHECKING:
@@ -53,6 +53,20 @@ def fits_half(tensor: Tensor) -> bool:
     return bool((tensor.half().isfinite() == tensor.isfinite()).all())
 
 
+def _tensors_of(path: Path) -> dict[str, Tensor]:
+    """Map a file, or read it where that fails."""
+    from safetensors.torch import load, load_file
+
+    # Older releases map shared memory, which file systems in user space may refuse: a file whose hash was
+    # right a moment ago would be called damaged. If it is, reading it fails as well.
+    try:
+        tensors: dict[str, Tensor] = load_file(os.fspath(path))
+    except Exception:  # noqa: BLE001 - each release of the library and of torch raises its own classes
+        with open_to_read(path) as stream:
+            tensors = load(stream.read())
+    return tensors
+
+
 def load_weights(module: Network, path: Path) -> None:
     """Load a safetensors file into a network; every name and shape has to match.
 
@@ -64,14 +78,13 @@ def load_weights(module: Network, path: Path) -> None:
         KitError: the file is missing or damaged, or it belongs to another network.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     if not path.is_file():
         raise KitError(
             "the weights are missing", where=path, fix="train the network, or attach the weights dataset"
         )
     try:
-        tensors = load_file(os.fspath(path))
+        tensors = _tensors_of(path)
     except (SafetensorError, OSError) as error:
         raise KitError(
             f"this is not a readable safetensors file: {error}",

@@ -1,9 +1,12 @@
 import errno
 import os
+import random
 import signal
 import subprocess
 import sys
+import tarfile
 import textwrap
+import zipfile
 
 import pytest
 from hypothesis import given
@@ -158,3 +161,61 @@ def test_leftovers_of_a_folder_or_of_one_file_are_removed(tmp_path):
     assert {path.name for path in (tmp_path / "a").iterdir()} == {".other.npy.0f.tmp", "b[1].npy", "c.tmp"}
     artefacts.remove_leftovers(tmp_path)
     assert {path.name for path in (tmp_path / "a").iterdir()} == {"b[1].npy", "c.tmp"}
+
+
+_ON_A_MOUNT = """
+import sys, tarfile, zipfile
+from pathlib import Path
+from kit.artefacts import open_to_read, read_text, sha256_bytes, sha256_file
+folder = Path(sys.argv[1])
+print(sha256_file(folder / "data"))
+with open_to_read(folder / "data") as stream:
+    print(sha256_bytes(stream.read()))
+print(len(read_text(folder / "text")))
+with open_to_read(folder / "data.zip") as stream, zipfile.ZipFile(stream) as packed:
+    print(sha256_bytes(packed.read("data")))
+with open_to_read(folder / "data.tgz") as stream, tarfile.open(fileobj=stream) as packed:
+    print(sha256_bytes(packed.extractfile("data").read()))
+"""
+
+
+def test_reads_do_not_depend_on_how_much_a_mount_returns_at_once(tmp_path, difficult_mount):
+    data = random.Random(0).randbytes(3_000_000)
+    (tmp_path / "data").write_bytes(data)
+    (tmp_path / "text").write_text("\u00e9" * 200_000, encoding="utf-8")
+    with zipfile.ZipFile(tmp_path / "data.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.write(tmp_path / "data", "data")
+    with tarfile.open(tmp_path / "data.tgz", "w:gz") as packed:
+        packed.add(tmp_path / "data", "data")
+    for trouble in ({}, {"bytes": 65536}, {"bytes": 1009, "faults": 1}):
+        done = subprocess.run(
+            [sys.executable, "-c", _ON_A_MOUNT, str(tmp_path)],
+            env=difficult_mount(tmp_path, **trouble),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        sha256 = artefacts.sha256_bytes(data)
+        assert done.stdout.split() == [sha256, sha256, "200000", sha256, sha256], trouble
+
+
+def test_a_part_of_a_file_is_read_to_its_end_and_no_further(tmp_path):
+    path = tmp_path / "data"
+    path.write_bytes(b"0123456789")
+    with path.open("rb") as stream:
+        handle = stream.fileno()
+        parts = [
+            artefacts.read_at(handle, size, offset) for size, offset in ((4, 0), (9, 8), (3, 10), (0, 2))
+        ]
+    assert parts == [b"0123", b"89", b"", b""]
+
+
+def test_a_disk_that_fails_every_time_is_told(tmp_path, monkeypatch):
+    def broken(handle, size, offset):
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = tmp_path / "data"
+    path.write_bytes(b"0")
+    monkeypatch.setattr(os, "pread", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        artefacts.sha256_file(path)

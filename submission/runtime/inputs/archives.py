@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from kit.artefacts import atomic_file
+from kit.artefacts import atomic_file, open_to_read
 
 UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 """What a damaged archive raises."""
@@ -49,16 +49,18 @@ def may_be_archive(path: Path) -> bool:
 def list_archive(path: Path) -> list[PackedFile]:
     """Return the files inside an archive; none if the file is no archive or is damaged."""
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as packed:
-                return [
-                    PackedFile(path, item.filename, item.file_size)
-                    for item in packed.infolist()
-                    if not item.is_dir()
-                ]
-        # Opens .tar and, decompressing it, .tar.gz; any other file raises ReadError.
-        with tarfile.open(path) as tar:
-            return [PackedFile(path, item.name, item.size) for item in tar if item.isfile()]
+        with open_to_read(path) as stream:
+            if zipfile.is_zipfile(stream):
+                with zipfile.ZipFile(stream) as packed:
+                    return [
+                        PackedFile(path, item.filename, item.file_size)
+                        for item in packed.infolist()
+                        if not item.is_dir()
+                    ]
+            stream.seek(0)
+            # Opens .tar and, decompressing it, .tar.gz; any other file raises ReadError.
+            with tarfile.open(fileobj=stream) as tar:
+                return [PackedFile(path, item.name, item.size) for item in tar if item.isfile()]
     except UNREADABLE:
         return []
 
@@ -82,13 +84,15 @@ def take_out(item: PackedFile, target: Path) -> str:
 @contextmanager
 def _open(item: PackedFile) -> Iterator[IO[bytes]]:
     """Open one file of an archive; the others stay packed."""
-    if zipfile.is_zipfile(item.archive):
-        with zipfile.ZipFile(item.archive) as packed, packed.open(item.inside) as stream:
-            yield stream
-        return
-    with tarfile.open(item.archive) as tar:
-        content = tar.extractfile(item.inside)
-        if content is None:
-            raise tarfile.ReadError(f"{item.inside} is no file")
-        with content:
-            yield content
+    with open_to_read(item.archive) as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as packed, packed.open(item.inside) as stream:
+                yield stream
+            return
+        file.seek(0)
+        with tarfile.open(fileobj=file) as tar:
+            content = tar.extractfile(item.inside)
+            if content is None:
+                raise tarfile.ReadError(f"{item.inside} is no file")
+            with content:
+                yield content

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.artefacts import open_to_read
 from kit.errors import KitError
 from submission.runtime.inputs.restore import Found
 from submission.runtime.inputs.wheels import canonical_name, installed_version, is_protected
@@ -170,7 +171,7 @@ def unzip(wheels: Sequence[Path], site: Path) -> None:
     """
     try:
         for wheel in wheels:
-            with zipfile.ZipFile(wheel) as archive:
+            with open_to_read(wheel) as stream, zipfile.ZipFile(stream) as archive:
                 archive.extractall(site)
         # tool-1.0.data/purelib/tool/x.py  ->  tool/x.py
         # tool-1.0.data/scripts/tool       ->  dropped: nobody calls it

@@ -8,7 +8,6 @@ error names it, what was expected and what was found instead.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import threading
 from collections import defaultdict, deque
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kit.artefacts import open_to_read, read_at
 from kit.errors import KitError
 from kit.manifest import Entry
 from submission.runtime.inputs.archives import (
@@ -151,11 +151,11 @@ class Restorer:
         # Eight blocks of 4 MiB are read at a time by as many threads; this thread hashes them in order:
         #     hashed | 0 1 2 |   being read | 3 4 5 6 7 8 9 10 |   not yet asked for | 11 ...
         digest = hashlib.sha256()
-        with path.open("rb") as stream:
+        with open_to_read(path) as stream:
             handle, size = stream.fileno(), path.stat().st_size
             ahead: deque[Future[bytes]] = deque()
             for start in range(0, size, _BLOCK):
-                ahead.append(self._readers.submit(os.pread, handle, _BLOCK, start))
+                ahead.append(self._readers.submit(read_at, handle, _BLOCK, start))
                 if len(ahead) >= _AHEAD:
                     digest.update(ahead.popleft().result())
             while ahead:

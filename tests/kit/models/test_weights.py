@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -72,3 +75,28 @@ def test_what_fp16_cannot_hold_stays_float32(tmp_path):
     again = build(CONFIG)
     load_weights(again, tmp_path / "weights.safetensors")
     assert torch.equal(again.network.segmentation_head[0].bias, bias)
+
+
+_LOAD = f"""
+import sys
+from pathlib import Path
+from kit.models import build, load_weights
+module = build({CONFIG})
+load_weights(module, Path(sys.argv[1]))
+print(sum(float(value.double().sum()) for value in module.network.state_dict().values()))
+"""
+
+
+@pytest.mark.parametrize(
+    "trouble", [{"no_shared": 1}, {"no_maps": 1}, {"bytes": 65536, "faults": 1, "no_maps": 1}]
+)
+def test_a_mount_that_maps_no_files_is_read(module, path, difficult_mount, trouble):
+    done = subprocess.run(
+        [sys.executable, "-c", _LOAD, str(path)],
+        env=difficult_mount(path.parent, **trouble),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    expected = sum(float(value.double().sum()) for value in module.network.state_dict().values())
+    assert float(done.stdout) == expected
