@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from kit.competitions.competition import Competition
+from kit.competitions.folder import CompetitionFolder
 from kit.competitions.parsing import parse, read_toml
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
 
-__all__ = ["NamesCompetition", "get", "names", "of"]
+if TYPE_CHECKING:
+    from kit.competitions.competition import Competition  # needs numpy, which `folder_of` does without
+
+__all__ = ["NamesCompetition", "folder_of", "get", "names", "of"]
 
 
 class NamesCompetition(Protocol):
@@ -57,6 +60,19 @@ def of(made: NamesCompetition) -> Competition:
     if made.definition is None:
         return get(made.competition)
     return _from_file(made.definition, f"definition of {made.competition}")
+
+
+def folder_of(made: NamesCompetition) -> CompetitionFolder:
+    """Return what is known of a competition without numpy: its ids, sizes and fallback rows.
+
+    Raises:
+        KitError: as `of`.
+    """
+    value = made.definition
+    if value is None and made.competition not in PRESETS:
+        return get(made.competition)  # raises the error
+    where = f"definition of {made.competition}"
+    return CompetitionFolder(parse(PRESETS[made.competition] if value is None else value, where=where), value)
 
 
 def _from_file(value: dict[str, Any], where: str | Path) -> Competition:

@@ -170,6 +170,17 @@ class Submission(MaskText):
         """Return the header of submission.csv."""
         return tuple(name for name in (self.id, self.height, self.width, self.mask) if name)
 
+    def row(self, image_id: str, size: tuple[int, int], text: str) -> dict[str, str]:
+        """Return a row by columns: id, mask as text, and the size if the competition asks for it.
+
+        Args:
+            image_id: of the image.
+            size: its height and width.
+            text: the mask; `empty` for an image without one.
+        """
+        cells = {self.id: image_id, self.height: str(size[0]), self.width: str(size[1]), self.mask: text}
+        return {column: cells[column] for column in self.columns}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:

@@ -31,7 +31,7 @@ class InstanceCompetition(Competition):
         form = self.format.submission
         found = zip(prediction.scores.tolist(), prediction.masks, strict=True)
         text = " ".join(f"{form.label} {score:.6f} {coco.pack(mask)}" for score, mask in found)
-        return submissions.row(form, image_id, (prediction.height, prediction.width), text or form.empty)
+        return form.row(image_id, (prediction.height, prediction.width), text or form.empty)
 
     def decode_row(self, row: Row, size: tuple[int, int] | None) -> Instances:
         """Return the instances of a row, best score first."""

@@ -23,7 +23,7 @@ class SemanticCompetition(Competition):
             raise TypeError(f"{self.name} rows hold one mask, not {type(prediction).__name__}")
         form, size = self.format.submission, (prediction.height, prediction.width)
         text = mask_text.write(prediction.runs, form, *size)
-        return submissions.row(form, image_id, size, text)
+        return form.row(image_id, size, text)
 
     def decode_row(self, row: Row, size: tuple[int, int] | None) -> SemanticMask:
         """Return the mask of a row; an empty one needs no size."""

@@ -21,19 +21,6 @@ _LISTED = 5
 """Ids named in one message."""
 
 
-def row(form: Submission, image_id: str, size: tuple[int, int], text: str) -> dict[str, str]:
-    """Return a row by columns: id, mask as text, and the size if the competition asks for it.
-
-    Args:
-        form: columns of the submission.
-        image_id: of the image.
-        size: its height and width.
-        text: the mask.
-    """
-    cells = {form.id: image_id, form.height: str(size[0]), form.width: str(size[1]), form.mask: text}
-    return {column: cells[column] for column in form.columns}
-
-
 def size_of(row: Row, form: Submission, size: tuple[int, int] | None) -> tuple[int, int] | None:
     """Return height and width of a row's image: from the row if it has such columns, else `size`.
 

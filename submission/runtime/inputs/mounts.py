@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.artefacts import sha256_file
-from kit.competitions.competition import Competition
+from kit.competitions.folder import CompetitionFolder
 from kit.competitions.report import Report
 from kit.errors import KitError
 from kit.manifest import Manifest
@@ -47,7 +47,7 @@ class Datasets:
     files: list[File] = field(default_factory=list)
 
 
-def find_competition(root: Path, competition: Competition) -> Path:
+def find_competition(root: Path, competition: CompetitionFolder) -> Path:
     """Return the competition's folder below an input folder, after a check of its test part.
 
     Args:
