@@ -102,9 +102,9 @@ def curve(seed: int) -> dict[str, Any]:
 
 
 def settings(size: Size, names: Sequence[str], rung: int) -> dict[str, Any]:
-    """Return the settings of a rung with everything tuned."""
+    """Return the settings of a rung of some members with everything tuned."""
     if size.kind == "instance":
-        curves = {name: curve(rung * len(names) + number) for number, name in enumerate(names)}
+        curves = {name: curve(rung * 64 + number) for number, name in enumerate(names)}
         return dict(to_plain(InstanceFusion(iou=0.65, vote_fraction=0.35, calibration=curves)))
     by_organ = ORGANS if size.competition == "body" else {}
     by_source = {f"{source}/{organ}": by_organ[organ] for source in ("Hubmap", "HPA") for organ in by_organ}
@@ -129,7 +129,8 @@ def ensemble_of(size: Size) -> Ensemble:
             Rung(
                 passes=length,
                 weights=random.random(length).tolist(),
-                settings=settings(size, [member.name for member in trained], number),
+                # A rung has the calibrations of its own members: the first pass has one of five.
+                settings=settings(size, [member.name for member in trained][:length], number),
                 cv=0.9 + number / 1000,
             )
             for number, length in enumerate(lengths)

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kit.artefacts import read_sidecar, sha256_file, sha256_json, sidecar_path, write_sidecar, write_text
+from kit.artefacts import sha256_file, sha256_json, write_text
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local import lockfile
 from kit.local.console import console
+from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.local.targets import marker_environment
 from kit.local.uv import find_uv
 

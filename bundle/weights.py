@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bundle import safetensors_header
-from kit.artefacts import read_json, sha256_file, sidecar_path
+from kit.artefacts import read_json, sha256_file
 from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
 from kit.local.kaggle_names import safe
+from kit.local.sidecars import sidecar_path
 
 FOLDER = "weights"
 """The folder beside `ensemble.json` that holds its members' weights."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,17 +23,17 @@ class Wheel(Checked):
         name: normalised distribution name ("mmcv-full").
         version: exact version in the wheel.
         tags: its compatibility tags, e.g. ["cp313-cp313-manylinux_2_28_x86_64"].
-        licence: SPDX expression or the text its metadata gives.
         accepts: version specifier an installed copy must meet to be kept ("==1.7.2", ">=1.0", "" = any).
         requires: for each target's Python tag ("cp313"), normalised names of what it needs there.
+        licence: SPDX expression or the text its metadata gives; None in an excerpt.
     """
 
     name: str
     version: str
     tags: list[str]
-    licence: str
     accepts: str
     requires: dict[str, list[str]]
+    licence: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,48 +93,6 @@ class Manifest(Checked):
     def sha256(self) -> str:
         """Return the dataset's identity: the hash of its manifest.json, which is canonical JSON."""
         return self.excerpt_of or sha256_bytes(canonical_json(self.as_dict()).encode())
-
-
-def excerpt(manifest: Manifest, *, weights: Container[str], distributions: Container[str]) -> Manifest:
-    """Return the part of a manifest that predict.py needs: some of the wheels and of the weights.
-
-    How weights were trained ("run") stays in the dataset's manifest.json.
-
-    Args:
-        manifest: of the dataset.
-        weights: hex sha256 of the weights to keep.
-        distributions: normalised names of the wheels to keep, whatever their version and tags.
-    """
-    kept = [
-        replace(entry, run=None)
-        for entry in manifest.files
-        if (entry.wheel is not None and entry.wheel.name in distributions)
-        or (entry.role == "weights" and entry.sha256 in weights)
-    ]
-    return replace(manifest, files=kept, excerpt_of=manifest.sha256())
-
-
-def closure(manifests: Iterable[Manifest], roots: Iterable[str]) -> set[str]:
-    """Return the distributions that some need, with all that these need in turn, on any Python.
-
-    timm needs pillow, so the closure of ["timm"] has both.
-
-    Args:
-        manifests: whose wheels say what they need.
-        roots: normalised names to begin with.
-    """
-    needs: dict[str, set[str]] = {}
-    for wheel in (entry.wheel for manifest in manifests for entry in manifest.files):
-        if wheel is not None:
-            needs.setdefault(wheel.name, set()).update(*wheel.requires.values())
-    found: set[str] = set()
-    waiting = list(roots)
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += needs.get(name, ())
-    return found
 
 
 def from_dict(value: Any, *, where: str | Path | None = None) -> Manifest:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from kit.errors import KitError
+from submission.shortening import looks_shortened
 
 PACKAGES = ("kit", "submission.runtime")
 """Packages whose modules may be embedded."""
@@ -111,6 +112,12 @@ def _check_text(root: Path, module: Module) -> None:
             "the file has three single quotes in a row, which end a part of predict.py",
             where=f"{root / module.path}, line {line}",
             fix="use three double quotes",
+        )
+    if looks_shortened(module.text):
+        raise KitError(
+            "a line looks like '# +4', which stands for 4 lines that predict.py leaves out",
+            where=root / module.path,
+            fix="write the line in another way",
         )
     if module.text and not module.text.endswith("\n"):
         raise KitError("the file does not end with a newline", where=root / module.path, fix="add a newline")

@@ -22,13 +22,14 @@ from kit.errors import KitError
 from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
 from kit.manifest import Manifest
 from kit.models import family
-from submission.docstrings import first_paragraphs
+from submission import excerpts
 from submission.ensemble_check import require_usable
 from submission.modules import collect
 from submission.readable_json import readable_json
 from submission.runtime.inputs.competition_data import ENSEMBLE, MANIFESTS
 from submission.runtime.inputs.preparation import ENGINE
 from submission.runtime.script.text import IMPORTER, QUOTES, script_text
+from submission.shortening import half_indented, shortened
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
 """Modules of the program, and of the importer that starts it."""
@@ -72,9 +73,9 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
     parts = {ENSEMBLE: _json_part(ensemble.as_dict())}
     parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict()) for item in manifests}
     parts |= {
-        # The importer restores the line numbers of shortened modules. Nothing restores its own, so it is not
-        # shortened.
-        module.path: module.text if module.path == IMPORTER else first_paragraphs(module.text)
+        # The importer restores the line numbers of shortened modules. Nothing restores its own, so it keeps
+        # its lines.
+        module.path: (half_indented if module.path == IMPORTER else shortened)(module.text)
         for module in modules
     }
     text = script_text(_header(ensemble, manifests, len(modules)), parts)
@@ -155,11 +156,11 @@ def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
             where=bundle,
             fix="run `bundle build` with this ensemble.json",
         )
-    needed = datasets.closure(
+    needed = excerpts.closure(
         chosen, {*ENGINE, *(name for member in ensemble.members for name in member.requires)}
     )
-    excerpts = [datasets.excerpt(item, weights=wanted, distributions=needed) for item in chosen]
-    return sorted(excerpts, key=lambda manifest: manifest.dataset)
+    carried = [excerpts.excerpt(item, weights=wanted, distributions=needed) for item in chosen]
+    return sorted(carried, key=lambda manifest: manifest.dataset)
 
 
 def _source_root() -> Path:
@@ -199,8 +200,9 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
         ),
         "",
         f"Below: ensemble.json, what it needs of the manifests, and {modules} modules of the repository.",
-        "Their code and comments are as they are there; of the docstrings of functions and classes here",
-        "is the first paragraph. Tracebacks name the repository's files and lines.",
+        "Their code is as it is there, indented by 2 spaces. Of docstrings here is the first paragraph, of",
+        "comments the first sentence; '# +4' stands for 4 more lines. Tracebacks name the repository's",
+        "files and lines.",
         "The last lines start the program.",
     ]
     header = "\n" + "\n".join(lines) + "\n"

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 import kit
-from kit.artefacts import atomic_file, read_sidecar, sidecar_path, write_sidecar
+from kit.artefacts import atomic_file
 from kit.errors import KitError
 from kit.local.console import console
+from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 
 KEPT = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kit.artefacts import read_sidecar, sha256_file
+from kit.artefacts import sha256_file
 from kit.errors import KitError
 from kit.local.pretrained import find, load_pretrained
+from kit.local.sidecars import read_sidecar
 from kit.models import Network, load_weights
 from train_local.recipes.base import Recipe
 from train_local.runs import WEIGHTS

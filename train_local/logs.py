@@ -10,7 +10,8 @@ from typing import Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from kit.artefacts import read_json_lines, write_text
+from kit.artefacts import write_text
+from kit.local.sidecars import read_json_lines
 
 NAME = "log.jsonl"
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import kit
-from kit.artefacts import read_sidecar, sha256_file, sidecar_path, write_json, write_sidecar
+from kit.artefacts import sha256_file, write_json
 from kit.ensemble import Member
 from kit.local.console import console, progress
+from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.models import Network, load_weights, save_weights
 from train_local.data.prepared import Prepared
 from train_local.evaluate import Predicted, member_of, predict

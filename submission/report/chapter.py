@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from kit import ensemble as ensembles
-from kit.artefacts import read_json, read_json_lines
+from kit.artefacts import read_json
 from kit.competitions import of
 from kit.competitions.competition import Competition
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import score
+from kit.local.sidecars import read_json_lines
 from kit.masks import rle
 from kit.predictions import Instances, Prediction, SemanticMask
 from submission.report.charts import Bar, curves, timeline

@@ -50,15 +50,6 @@ def test_missing_and_damaged_json_name_the_file(tmp_path):
             artefacts.read_json(tmp_path / "b.json")
 
 
-def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path):
-    path = tmp_path / "log.jsonl"
-    assert artefacts.read_json_lines(path) == []
-    path.write_text('{"step": 1}\n{"step": 2}\n{"st')
-    assert artefacts.read_json_lines(path) == [{"step": 1}, {"step": 2}]
-    path.write_bytes('{"name": "a\u2028b"}\n{"name": "Gr\u00f6\u00dfe"}\n'.encode()[:-5])
-    assert artefacts.read_json_lines(path) == [{"name": "a\u2028b"}]
-
-
 def test_failed_write_keeps_the_old_file(tmp_path):
     script = textwrap.dedent("""
         import resource, signal, sys
@@ -99,30 +90,6 @@ def test_a_killed_writer_leaves_the_old_file_or_the_new_one(tmp_path):
     data = target.read_bytes()
     assert len(data) == 50_000
     assert len(set(data)) == 1
-
-
-def test_sidecar_completes_an_artefact_and_notices_damage(tmp_path):
-    path = tmp_path / "weights.safetensors"
-    path.write_bytes(b"weights")
-    written = artefacts.write_sidecar(
-        path, kind="weights", config={"lr": 1}, inputs={"prepared": "00"}, code_version="1", fold=3
-    )
-    assert artefacts.read_sidecar(path, kind="weights") == written
-    assert written["fold"] == 3
-    with pytest.raises(KitError, match="expected oof, found 'weights'"):
-        artefacts.read_sidecar(path, kind="oof")
-    whole = artefacts.sidecar_path(path).read_text()
-    for text in ("[]", '{"kind": "weights"}'):
-        artefacts.sidecar_path(path).write_text(text)
-        with pytest.raises(KitError, match="this JSON does not describe an artefact"):
-            artefacts.read_sidecar(path, kind="weights")
-    artefacts.sidecar_path(path).write_text(whole)
-    path.write_bytes(b"w3ights")
-    with pytest.raises(KitError, match=r"differs from what its JSON describes[\s\S]*delete both"):
-        artefacts.read_sidecar(path, kind="weights")
-    path.unlink()
-    with pytest.raises(KitError, match="weights file is missing"):
-        artefacts.read_sidecar(path, kind="weights")
 
 
 def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):

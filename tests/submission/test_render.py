@@ -13,8 +13,8 @@ from kit.artefacts import sha256_file
 from kit.errors import KitError
 from kit.manifest import Entry, Manifest, Wheel
 from submission import render as renderer
-from submission.docstrings import first_paragraphs
 from submission.render import relevant_manifests, render
+from submission.shortening import shortened
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,7 +62,7 @@ def test_the_header_names_what_to_attach_and_what_it_was_made_from(kit_of_two):
 def test_every_module_stands_in_it_with_its_code_and_comments_on_their_lines(kit_of_two):
     text = kit_of_two.script.read_text()
     for path in ("kit/errors.py", "kit/inference/semantic.py", "submission/runtime/work/supervisor.py"):
-        module = first_paragraphs((ROOT / path).read_text())
+        module = shortened((ROOT / path).read_text())
         assert f"PARTS[\"{path}\"] = r'''\n{module}'''\n" in text
 
 

@@ -1,6 +1,6 @@
 import json
 
-from kit.artefacts import read_json_lines
+from kit.local.sidecars import read_json_lines
 from train_local.logs import Log
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kit.artefacts import read_json_lines, read_sidecar
 from kit.errors import KitError
+from kit.local.sidecars import read_json_lines, read_sidecar
 from train_local.fabric import make_fabric
 from train_local.loop import Trainer
 from train_local.options import Options

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.artefacts import read_sidecar, sha256_file
+from kit.artefacts import sha256_file
+from kit.local.sidecars import read_sidecar
 
 HERE = Path(__file__).parent
 

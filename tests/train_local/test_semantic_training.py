@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from kit.artefacts import read_json_lines, read_sidecar
 from kit.errors import KitError
+from kit.local.sidecars import read_json_lines, read_sidecar
 from kit.models import Logits, build, load_weights, tiny
 from kit.models.network import Auxiliary
 from train_local import losses

@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.artefacts import atomic_file, read_sidecar, sidecar_path, write_bytes, write_sidecar
+from kit.artefacts import atomic_file, write_bytes
 from kit.errors import KitError
 from kit.file_names import file_name
 from kit.images.slide import open_slide
+from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.predictions import SemanticMask
 from train_local.data.mask_bands import MaskBands
 

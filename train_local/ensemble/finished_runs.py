@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kit.artefacts import read_json, read_sidecar
+from kit.artefacts import read_json
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.local.console import console
+from kit.local.sidecars import read_sidecar
 from train_local.data.prepared import Prepared
 from train_local.runs import WEIGHTS
 

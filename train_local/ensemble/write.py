@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from kit import competitions
-from kit.artefacts import sidecar_path
 from kit.ensemble import Ensemble, save
 from kit.inference.instance_settings import InstanceFusion
 from kit.local.console import show_table
 from kit.local.place_file import place_file
+from kit.local.sidecars import sidecar_path
 from kit.typed_json import to_plain
 from train_local.ensemble.finished_runs import FinishedRun
 

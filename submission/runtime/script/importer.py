@@ -17,7 +17,8 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, ModuleType, TracebackType
 
-_LEFT_OUT = re.compile(r"^ *# \.\.\. (\d+) more lines\n", re.MULTILINE)
+LEFT_OUT = re.compile(r"^ *# \+(\d+)\n", re.MULTILINE)
+"""The mark of `submission.shortening`: "# +4" stands for 4 lines that predict.py leaves out."""
 _PLACE = "predict.py/"
 """Begins every entry of an embedded package's `__path__`."""
 
@@ -102,14 +103,12 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
 
 def full_length(text: str) -> str:
-    """Put blank lines where the renderer left out lines of a docstring.
-
-    The comment "# ... 4 more lines" becomes 4 blank lines.
+    """Put blank lines where the renderer left out lines of a docstring or comment: 4 lines for "# +4".
 
     Args:
-        text: of a module, as `submission.docstrings` shortened it.
+        text: of a module, as `submission.shortening` shortened it.
     """
-    return _LEFT_OUT.sub(lambda found: "\n" * int(found[1]), text)
+    return LEFT_OUT.sub(lambda found: "\n" * int(found[1]), text)
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

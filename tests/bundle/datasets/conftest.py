@@ -12,9 +12,10 @@ from safetensors.numpy import save_file
 from bundle.wheelfile import write_wheel
 from bundle.wheelinfo import read
 from kit import ensemble
-from kit.artefacts import sha256_file, write_sidecar, write_text
+from kit.artefacts import sha256_file, write_text
 from kit.local import lockfile
 from kit.local.lockfile import Pin
+from kit.local.sidecars import write_sidecar
 from kit.local.targets import marker_environment
 
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 import pytest
 
 from kit import ensemble as plans
-from kit.artefacts import read_sidecar, sha256_file
+from kit.artefacts import sha256_file
 from kit.errors import KitError
+from kit.local.sidecars import read_sidecar
 from train_local import ensemble
 from train_local.ensemble.build import order_by_cost
 from train_local.ensemble.trial import Trial, files_of, passes_of

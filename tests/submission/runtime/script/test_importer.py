@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from submission.docstrings import first_paragraphs
-from submission.runtime.script.importer import EmbeddedFinder
+from submission.runtime.script.importer import LEFT_OUT, EmbeddedFinder
 from submission.runtime.script.script import Script
 from submission.runtime.script.text import part_text, script_text
+from submission.shortening import shortened
 
 ROOT = Path(__file__).parents[4]
 FAULTY = '''"""A module whose fault is on line 7."""
@@ -44,7 +44,8 @@ class Area:
         Raises:
             ZeroDivisionError: always.
         """
-        # This comment stays.
+        # This sentence stays. Of the
+        # others the lines stay.
         return self.pixels / DIVISOR
 '''
 MAIN = """import sys
@@ -101,8 +102,8 @@ def test_an_uncaught_error_shows_original_file_line_and_source(script, tmp_path)
 
 
 def test_an_error_below_shortened_docstrings_shows_the_original_line_and_source(script, tmp_path):
-    short = first_paragraphs(DOCUMENTED)
-    assert short.count(" more lines\n") == 3
+    short = shortened(DOCUMENTED)
+    assert len(LEFT_OUT.findall(short)) == 4
     main = """from kit.documented import Area
 
 def main(script, argv):
@@ -116,7 +117,7 @@ def main(script, argv):
     done = run(script, cwd=tmp_path)
     failing = "        return self.pixels / DIVISOR"
     number = DOCUMENTED.splitlines().index(failing) + 1
-    assert number != short.splitlines().index(failing) + 1
+    assert number != short.splitlines().index("    return self.pixels / DIVISOR") + 1
     assert f'File "kit/documented.py", line {number}, in share\n    {failing.strip()}\n' in done.stderr
     assert done.stderr.rstrip().endswith("ZeroDivisionError: division by zero")
 
