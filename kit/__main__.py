@@ -93,6 +93,10 @@ def _first_id(submission: Path, column: str) -> str:
 
 def _validate(options: Options) -> int:
     labelled, _, report, _ = _inspect(options)
+    told = Report(report.subject)
+    labelled.tell(told)
+    # What training truth is like matters here only as far as masks are compared with it.
+    report.findings += [finding for finding in told.findings if finding.level == "alarm" or labelled.unusable]
     if options.json:
         findings = [asdict(item) for item in report.findings]
         _print_json(labelled, options, {"ok": report.ok, "findings": findings, "facts": report.facts})
@@ -105,6 +109,9 @@ def _score(options: Options) -> int:
     labelled, ids, report, predictions = _inspect(options)
     report.require_ok()
     truth = labelled.truth(ids)
+    told = Report(report.subject)
+    labelled.tell(told)
+    report.findings += told.findings
     score, coco = scores.score(labelled.competition, truth, predictions), _coco(truth, predictions)
     if options.json:
         content = {"images": len(truth), **asdict(score), "coco": coco, "alarms": _alarms(report)}

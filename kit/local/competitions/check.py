@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from kit.competitions.definition import ID, Split
 from kit.competitions.recognition import SAMPLE_SUBMISSION
 from kit.competitions.report import Report
-from kit.competitions.submissions import areas_of, repeated
+from kit.competitions.submissions import repeated
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8
 from kit.local.competitions import metadata_tables
@@ -74,17 +74,16 @@ def _check_train(report: Report, labelled: LabelledData) -> Sizes:
         report.error(f"id {image_id} is there twice", str(path), KEEP_ONE)
     sizes = _check_headers(report, labelled, [entry.id for entry in entries], "train")
     # Every entry is decoded, also after the first mask or error: one run of the check shows all faults.
-    empty = bool(sizes)
+    faults: list[KitError] = []
     for entry in entries:
         if entry.id in sizes:
             try:
-                truth = labelled.decode(entry, sizes[entry.id])
-                empty = empty and not areas_of(truth).any()
+                labelled.decode(entry, sizes[entry.id])
             except KitError as error:
-                report.take(error, entry.where)
-                empty = False
-    if empty:
-        report.alarm("no training image has a mask", str(path), "does the definition name what is scored?")
+                faults.append(KitError(error.problem, where=error.where or entry.where, fix=error.fix))
+    labelled.tell(report)
+    for fault in faults:
+        report.take(fault)
     metadata_tables.check(report, labelled.competition.metadata, labelled.data, "train", sizes)
     report.facts["training images with truth"] = float(len(sizes))
     reader = labelled.reader

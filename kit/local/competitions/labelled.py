@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kit.competitions.competition import Competition
+from kit.competitions.report import Report
 from kit.competitions.submissions import repeated
 from kit.errors import KitError
 from kit.local.competitions import metadata_tables, plausibility, truth_readers
@@ -33,6 +34,7 @@ class LabelledData:
         files: where truth is looked for, in this order: the training truth, then the held-out images' if the
             definition names a file for it.
         reader: reads the competition's form of truth.
+        unusable: why `plausibility` found no usable truth.
     """
 
     def __init__(self, competition: Competition, data: Path) -> None:
@@ -44,6 +46,7 @@ class LabelledData:
         #     check(labelled)                        reads polygons.jsonl, decodes 82 tiles
         #     labelled.train_ids()                   reads nothing
         #     labelled.truth(labelled.train_ids())   reads nothing, decodes nothing
+        self.unusable: KitError | None = None
         self._entries: dict[str, list[TruthEntry]] = {}
         self._decoded: dict[str, Prediction] = {}
 
@@ -131,5 +134,17 @@ class LabelledData:
         try:
             ids = plausibility.sample(self.train_ids())
             return plausibility.describe(self.truth(ids).values())
-        except KitError:
+        except KitError as error:
+            self.unusable = error
             return None
+
+    def tell(self, report: Report) -> None:
+        """Add what is noteworthy in the truth decoded so far: assumptions, and masks that look wrong."""
+        self.reader.remarks.tell(report)
+        path = self.data / self.files[0]
+        plausibility.check_truth(report, self._decoded.values(), str(path))
+        if self.unusable and self.reader.exists(self.data, self.files[0]):
+            problem, where = self.unusable.problem, self.unusable.where
+            report.note(
+                f"masks are not compared with those of the training images: {problem}", where or str(path)
+            )

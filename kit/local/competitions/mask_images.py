@@ -1,89 +1,209 @@
-"""Read mask images, whose values say which pixels are foreground, or which instance a pixel belongs to."""
+"""Read the pixels of mask images from any format; `mask_values` says what they mean."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions.definition import Kind
 from kit.errors import KitError
-from kit.masks import rle
+from kit.local.competitions.remarks import Remarks
 
+if TYPE_CHECKING:
+    from tifffile import TiffFrame, TiffPage, TiffPageSeries
+
+WRITE = "write one channel of 8 or 16 bits, 0 for background, as PNG or TIFF"
 _CHANNELS = 4
 """Largest number of values per pixel in a mask image: red, green, blue, opacity."""
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG = b"\x89PNG"
+_LOSSY_FORMATS = {"JPEG", "MPO", "AVIF", "HEIF"}
+_LOSSY_COMPRESSIONS = {6, 7, 33007, 34892}
+"""TIFF's numbers of JPEG."""
+_WHITE_IS_ZERO, _RGB = 0, 2
+"""TIFF's numbers of these colour spaces."""
+_BYTE = 8
+_MODES = {"1", "L", "P", "LA", "I", "I;16", "I;16B", "I;16L", "F", "RGB", "RGBA"}
+"""Pillow's names for pixels that are grey, RGB or indices."""
 
 
-def read(path: Path, height: int, width: int, kind: Kind) -> NDArray[Any]:
-    """Return the values of a mask image.
+@dataclass(frozen=True)
+class MaskImage:
+    """The pixels of a mask image as stored.
+
+    Attributes:
+        path: the file.
+        pixels: (height, width) or (height, width, 3), without opacity; the indices of a palette, not its
+            colours.
+        lossy: whether the format changes values a little.
+        opacity: (height, width) where the file has it.
+        palette: (n, 3), the colours of the indices; None if the pixels are no indices.
+    """
+
+    path: Path
+    pixels: NDArray[Any]
+    lossy: bool = False
+    opacity: NDArray[Any] | None = None
+    palette: NDArray[Any] | None = None
+
+
+def read(path: Path, height: int, width: int, remarks: Remarks) -> MaskImage:
+    """Return the pixels of a mask image.
 
     Args:
-        path: a TIFF, or another format that OpenCV reads.
+        path: a TIFF, or another format that Pillow or OpenCV reads; its content decides, not its name.
         height: rows of its image.
         width: columns of its image.
-        kind: of the competition; a colour may mean foreground, but not the number of an instance.
-
-    Returns:
-        (height, width).
+        remarks: get what was assumed.
 
     Raises:
-        KitError: the file is damaged, has another size than its image, or too many channels.
+        KitError: the file is damaged, has another size than its image, or channels that are no grey or RGB.
     """
-    import cv2
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(64)
+        made = (
+            _of_tiff(path, height, width, remarks)
+            if head[:4] in _TIFF
+            else _of_picture(path, head, height, width)
+        )
+    except KitError:
+        raise
+    except Exception as error:  # damaged files raise errors of every kind
+        raise KitError(f"mask image cannot be read: {error}", where=path, fix="write it again") from error
+    if made.pixels.shape[:2] != (height, width):
+        raise _other_shape(path, made.pixels.shape, height, width)
+    return made
+
+
+def _other_shape(path: Path, shape: tuple[int, ...], height: int, width: int) -> KitError:
+    return KitError(
+        f"mask image has the shape {' x '.join(map(str, shape))}, its image {height} x {width}",
+        where=path,
+        fix=f"masks have the size of their images: {WRITE}",
+    )
+
+
+def _of_tiff(path: Path, height: int, width: int, remarks: Remarks) -> MaskImage:
     import tifffile
 
-    try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            with tifffile.TiffFile(path) as tiff:
-                shape = tiff.series[0].shape  # checked before reading: a damaged file may claim any size
-                fits = math.prod(shape) <= _CHANNELS * height * width
-                label = tiff.series[0].asarray() if fits else None
-        else:
-            label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            shape = (0,) if label is None else label.shape
-    except Exception as error:  # damaged TIFFs raise errors of every kind
-        raise KitError(f"mask image cannot be read: {error}", where=path, fix="write it again") from error
-    if not math.prod(shape):
-        raise KitError("mask image cannot be read", where=path, fix="write it again, as PNG or TIFF")
-    if label is not None:
-        label = _flat(label, height, width, kind)
-        shape = label.shape
-    if label is None or shape != (height, width):
+    with tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0]
+        shape = series.shape  # checked before reading: a damaged file may claim any size
+        if not math.prod(shape) or math.prod(shape) > _CHANNELS * height * width:
+            raise _other_shape(path, shape, height, width)
+        page = series.keyframe
+        pixels = _flat(path, series, height, width)
+        if page.photometric == _WHITE_IS_ZERO:
+            pixels = _black_is_zero(path, pixels, page, remarks)
+        lossy = int(page.compression) in _LOSSY_COMPRESSIONS
+        return _split(path, pixels, lossy, opaque=not page.extrasamples and page.photometric != _RGB)
+
+
+def _black_is_zero(
+    path: Path, pixels: NDArray[Any], page: TiffPage | TiffFrame, remarks: Remarks
+) -> NDArray[Any]:
+    """Return the pixels of a black and white TIFF that says it stores white as zero."""
+    # Viewers, Pillow and OpenCV invert such files. But tifffile, which does not, writes every mask of bools
+    # like this, with 1 for True. So the program that wrote the file decides, and an alarm tells it.
+    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" and page.bitspersample == _BYTE else 1
+    if not np.isin(pixels, (0, white)).all():
         raise KitError(
-            f"mask image has the shape {' x '.join(map(str, shape))}, its image {height} x {width}",
-            where=path,
-            fix="masks have the size of their images and one channel",
+            "mask image says that its zero is white, which not all programs heed", where=path, fix=WRITE
         )
-    return label
+    own = str(page.software).startswith("tifffile")
+    mask: NDArray[Any] = pixels != 0 if own else pixels == 0
+    remarks.alarm(
+        f"mask images say that their zero is white; {'what is not 0' if own else '0'} is foreground, as the "
+        "program that wrote them means it",
+        f"{path}, {mask.mean():.1%} foreground",
+        f"is that right? {WRITE}",
+    )
+    return mask
 
 
-def _flat(label: NDArray[Any], height: int, width: int, kind: Kind) -> NDArray[Any]:
-    """Return values without axes of length one; for semantic masks, colours become foreground."""
+def _flat(path: Path, series: TiffPageSeries, height: int, width: int) -> NDArray[Any]:
+    """Return the pixels of a TIFF as (height, width) or (height, width, channels)."""
+    pixels, axes = series.asarray(), series.axes
     # TIFFs of one mask have the shapes (1, 1, H, W) and (1, H, W) from stacks, (H, W, 1) from tools that keep
     # the channel. A coloured image of one row, (1, W, 3), keeps its first axis: it is no stack.
-    while label.ndim > 2 and label.shape[0] == 1 and (label.ndim > 3 or label.shape[:2] != (height, width)):
-        label = label[0]
-    if label.ndim == 3 and label.shape[2] == 1:
-        return label[..., 0]
-    if label.ndim == 3 and kind == "semantic":
-        return np.asarray(label[..., :3].any(axis=2))  # a fourth channel is opacity
-    return label
+    while (
+        pixels.ndim > 2 and pixels.shape[0] == 1 and (pixels.ndim > 3 or pixels.shape[:2] != (height, width))
+    ):
+        pixels, axes = pixels[0], axes[1:]
+    if pixels.ndim == 2 or pixels.shape[:2] == (height, width):
+        return np.asarray(pixels)
+    if axes[0] == "S" and pixels.shape[1:] == (height, width):  # planes of colours
+        return np.moveaxis(pixels, 0, -1)
+    if pixels.shape[1:] == (height, width):
+        raise KitError(
+            f"mask image holds {len(pixels)} pages, but one is expected",
+            where=path,
+            fix=f"unite the pages, for instances with another number on each: {WRITE}",
+        )
+    raise _other_shape(path, pixels.shape, height, width)
 
 
-def runs_by_label(label_HW: NDArray[Any]) -> list[rle.Runs]:
-    """Return the runs of every value except zero, in ascending order of the values."""
-    # One pass over the pixels for all instances, instead of one comparison of the image per instance. An
-    # image of one column with the pixels 7 7 0 3 7 has the runs (start, length) 0 2, 2 1, 3 1 and 4 1, of
-    # the values 7, 0, 3 and 7. Sorted by value: 2 1 of value 0, 3 1 of value 3, then 0 2 and 4 1 of value 7.
-    flat = np.ascontiguousarray(label_HW.T).reshape(-1)
-    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
-    lengths = np.diff(starts, append=flat.size)
-    values = flat[starts]
-    order = np.argsort(values, kind="stable")
-    pieces = np.flatnonzero(np.diff(values[order])) + 1
-    runs = np.stack([starts, lengths], axis=1)[order]
-    groups = zip(np.split(values[order], pieces), np.split(runs, pieces), strict=True)
-    return [part for value, part in groups if value[0] != 0]
+def _of_picture(path: Path, head: bytes, height: int, width: int) -> MaskImage:
+    from PIL import Image
+
+    # Pillow warns of large pictures; here the size is compared before anything is decoded.
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(path) as picture:
+            frames: int = getattr(picture, "n_frames", 1)
+            size = picture.height, picture.width
+            if size != (height, width) or frames > 1:
+                raise _other_shape(path, (frames, *size) if frames > 1 else size, height, width)
+            if picture.mode not in _MODES:
+                raise KitError(f"mask image holds {picture.mode} colours", where=path, fix=WRITE)
+            lossy = picture.format in _LOSSY_FORMATS or (picture.format == "WEBP" and _is_lossy_webp(path))
+            if picture.mode == "P":
+                colours = np.array(picture.getpalette("RGB"), int).reshape(-1, 3)
+                return MaskImage(path, np.asarray(picture), lossy, palette=colours)
+            # Pillow cuts 16-bit colours, and grey with opacity, to 8 bits: the label 300 would become 1.
+            deep = head.startswith(_PNG) and head[24] == 16 and head[25] != 0
+            pixels = _of_opencv(path) if deep else np.asarray(picture)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    return _split(path, pixels, lossy, opaque=False)
+
+
+def _of_opencv(path: Path) -> NDArray[Any]:
+    """Return the pixels of a picture as OpenCV reads them; the order of the colours does not matter here."""
+    import cv2
+
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise KitError("mask image cannot be read", where=path, fix=f"write it again: {WRITE}")
+    return np.asarray(pixels)
+
+
+def _split(path: Path, pixels: NDArray[Any], lossy: bool, *, opaque: bool) -> MaskImage:
+    """Part colours and opacity; `opaque` says that there is none."""
+    if pixels.ndim == 2:
+        return MaskImage(path, pixels, lossy)
+    height, width, channels = pixels.shape
+    if channels == 1:
+        return MaskImage(path, pixels[..., 0], lossy)
+    if channels > _CHANNELS or (opaque and channels != 3):
+        raise _other_shape(path, pixels.shape, height, width)
+    opacity = None if channels == 3 else pixels[..., -1]
+    colours = pixels[..., 0] if channels == 2 else pixels[..., :3]
+    return MaskImage(path, colours, lossy, opacity)
+
+
+def _is_lossy_webp(path: Path) -> bool:
+    """Return whether a WebP file holds a lossy picture: a chunk of the name "VP8 "."""
+    content = path.read_bytes()
+    place = 12  # behind "RIFF", the size, "WEBP"
+    while place + 8 <= len(content):
+        if content[place : place + 4] == b"VP8 ":
+            return True
+        size = int.from_bytes(content[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+    return False

@@ -17,6 +17,10 @@ _FACTOR = 4.0
 """The mean share of a submission may lie outside the shares of single training images by this factor."""
 _AREA_FACTOR = 10.0
 """The median area of an instance may differ from that in training by this factor."""
+_FULL = 0.99
+"""A mask that covers this share of its image covers all of it; JPEG's noise may leave a few pixels out."""
+_MANY_FULL = 0.5
+"""With this share of the training images full, their masks were hardly meant so."""
 _CONFIDENT = 0.5
 """Detections with a lower score are left out: they matter for the ranking only."""
 
@@ -105,6 +109,33 @@ def compare(report: Report, found: Plausibility | None, expected: Plausibility) 
             report.subject,
             "check the scale of the images, and whether masks were pasted at the right size",
         )
+
+
+def check_truth(report: Report, truth: Iterable[Prediction], where: str) -> None:
+    """Raise an alarm if truth looks as if it was read wrongly: no image has a mask, or masks fill the images.
+
+    Args:
+        report: gets the alarm.
+        truth: of some images.
+        where: its file.
+    """
+    shares = [_largest_share(prediction) for prediction in truth]
+    full = sum(share >= _FULL for share in shares)
+    if shares and not any(shares):
+        report.alarm("no training image has a mask", where, "does the definition name what is scored?")
+    elif full and full >= _MANY_FULL * len(shares):
+        what = f"{full} of {len(shares)} training images have a mask that covers the whole image"
+        fix = "is 0 the background? were mask and background swapped, or were images given as masks?"
+        report.alarm(what, where, fix)
+    elif full:
+        what = f"{full} of {len(shares)} training images have a mask that covers the whole image"
+        report.note(what, where)
+
+
+def _largest_share(prediction: Prediction) -> float:
+    """Return the share of its image that the largest mask covers."""
+    areas = areas_of(prediction)
+    return float(areas.max()) / (prediction.height * prediction.width) if len(areas) else 0.0
 
 
 def _confident_areas(prediction: Prediction) -> list[int]:

@@ -13,9 +13,10 @@ from kit.competitions.definition import ID, Definition, Images, Kind, Truth
 from kit.competitions.path_pattern import PathPattern
 from kit.competitions.tables import read_table
 from kit.errors import KitError
-from kit.local.competitions import coco_files, mask_images, polygon_files
+from kit.local.competitions import coco_files, mask_images, mask_values, polygon_files
 from kit.local.competitions.annotations import Annotation, distinct
 from kit.local.competitions.coco_files import CocoFile, CocoImage
+from kit.local.competitions.remarks import Remarks
 from kit.masks import rle
 
 Role = Literal["scored", "ignored", "left out"]
@@ -55,11 +56,15 @@ class TruthReader(ABC):
     Args:
         truth: that part of the competition's definition.
         kind: of the competition.
+
+    Attributes:
+        remarks: what `entries` and `regions` assumed or left out so far.
     """
 
     def __init__(self, truth: Truth, kind: Kind) -> None:
         self.truth = truth
         self.kind = kind
+        self.remarks = Remarks()
 
     @abstractmethod
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
@@ -132,11 +137,12 @@ class ImageTruth(TruthReader):
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
         """Return the foreground, or one region per instance in the order of their values."""
-        label_HW = mask_images.read(entry.value, height, width, self.kind)
+        image = mask_images.read(entry.value, height, width, self.remarks)
+        label_HW = mask_values.labels(image, self.kind, self.remarks)
         if self.kind == "semantic":
             runs = rle.encode(label_HW != 0)
             return [Region(runs)] if len(runs) else []
-        return [Region(runs) for runs in mask_images.runs_by_label(label_HW)]
+        return [Region(runs) for runs in mask_values.runs_by_label(label_HW)]
 
 
 class AnnotatedTruth(TruthReader):
