@@ -195,8 +195,8 @@ def _halved(image: MaskImage, grey_HW: NDArray[Any], kind: Kind, remarks: Remark
             fix=f"was it scaled, or saved as JPEG? {again}",
         )
     remarks.alarm(
-        f"mask images hold greys between 0 and {full}, as scaling and JPEG make them; half of {full} or more is "
-        "foreground",
+        f"mask images hold greys between 0 and {full}, as scaling or JPEG makes them; half of {full} or more "
+        "is foreground",
         str(image.path),
         again,
     )
