@@ -23,6 +23,21 @@ def masks(data, submission):
     return KIDNEY.parse(submission, sizes)
 
 
+def only_disk(scratch: Path, size: int, output: Path) -> str:
+    """Shell lines that leave this one disk for temporary files; all others are full or cannot be written."""
+    return f"""mount --bind {output} /mnt
+        for place in /var/tmp /dev/shm; do mount -t tmpfs -o size=64k none $place; done
+        mount --bind /tmp /tmp; mount -o remount,ro,bind /tmp
+        mount -t tmpfs -o size=512k none {output}; mount -t tmpfs -o size={size} none {scratch}
+        export TMPDIR={scratch}"""
+
+
+def command_and_copy(output: Path, *command: str) -> list[str]:
+    """A command whose output folder lies on a disk that ends with the namespace."""
+    line = f'"$@"; code=$?; cp {output}/*.* /mnt; ls -A {output} > /mnt/left; exit $code'
+    return ["sh", "-c", line, "sh", *command]
+
+
 @pytest.fixture
 def run_on(in_namespace, kit, tmp_path):
     """Run predict.py with a scratch disk of this many bytes."""
@@ -31,10 +46,10 @@ def run_on(in_namespace, kit, tmp_path):
         for name in ("out", "scratch"):
             (tmp_path / name).mkdir()
         scratch = tmp_path / "scratch"
-        setup = f"mount -t tmpfs -o size={scratch_bytes} none {scratch}; export TMPDIR={scratch}"
+        setup = only_disk(scratch, scratch_bytes, tmp_path / "out")
         options = ["--input", str(root), "--output", str(tmp_path / "out"), "--device", "cpu"]
         command = [sys.executable, str(kit.script), *options, "--budget", "120", "--workers", "1"]
-        return in_namespace(setup, *command)
+        return in_namespace(setup, *command_and_copy(tmp_path / "out", *command))
 
     return run
 
@@ -51,7 +66,8 @@ def test_a_ladder_that_does_not_fit_uses_running_means_and_gives_the_same_masks(
     assert averaged["running_means"] is True
     assert [task["kind"] for task in averaged["tasks"]].count("running mean") == 4
     assert [rung["state"] for rung in averaged["rungs"]] == ["done"] * 3
-    assert averaged["problems"] == plain.report["problems"]
+    (about_the_disk,) = (item for item in averaged["problems"] if item not in plain.report["problems"])
+    assert "TMPDIR" in about_the_disk["what"]
     ours, theirs = (
         masks(data, tmp_path / "out" / "submission.csv"),
         masks(data, plain.output / "submission.csv"),
@@ -70,11 +86,12 @@ def test_a_disk_that_somebody_else_fills_costs_rows_and_the_reason_is_told(
     scratch, output = tmp_path / "scratch", tmp_path / "out"
     scratch.mkdir()
     output.mkdir()
-    setup = f"""mount -t tmpfs -o size=32m none {scratch}; export TMPDIR={scratch}
+    setup = f"""{only_disk(scratch, 32 << 20, output)}
         (until ls {scratch}/predict-*/sizes.json; do sleep 0.01; done; cat /dev/zero > {scratch}/theirs) \
         > /dev/null 2>&1 & :"""
     options = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "120"]
-    done = in_namespace(setup, sys.executable, str(kit.script), *options, "--workers", "1")
+    command = [sys.executable, str(kit.script), *options, "--workers", "1"]
+    done = in_namespace(setup, *command_and_copy(output, *command))
     assert done.returncode == 2, done.stdout
     assert (output / "submission.csv").read_text() == "id,predicted\na,\nb,\n"
     assert "submission.csv holds the fallback: image a: needs 0.002 GB of scratch space, 0" in done.stdout
@@ -97,3 +114,22 @@ def test_what_has_no_room_is_told_and_the_rest_is_predicted(kit, run_on, tmp_pat
     assert reasons == {"large": told.split("; ")[0].removeprefix("pass 1, image large: "), "small": None}
     assert "not begun   rung 2: needs 0.0" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("kaggle", [True, False], ids=["kaggle", "elsewhere"])
+def test_a_small_temporary_disk_beside_an_empty_one_costs_nothing(kit, in_namespace, tmp_path, tools, kaggle):
+    """The output folder has room: it is used, that is told, and nothing is left behind in it."""
+    data = tools.write_kidney(tmp_path / "data" / tools.slug, {"a": (200, 280)})
+    root = tools.mount(tmp_path / "input", kit, data)
+    scratch, output = tmp_path / "scratch", tmp_path / "out"
+    scratch.mkdir()
+    output.mkdir()
+    setup = f"""{only_disk(scratch, 1 << 20, output)}; mount -t tmpfs -o size=600m none {output}
+        export KAGGLE_KERNEL_RUN_TYPE={"Batch" if kaggle else "Interactive"}"""
+    options = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "120"]
+    command = [sys.executable, str(kit.script), *options, "--workers", "1"]
+    done = in_namespace(setup, *command_and_copy(output, *command))
+    assert done.returncode == 0, done.stdout
+    assert f"temporary files go to {output} (0.6" in done.stdout
+    assert [rung["state"] for rung in tools.report_of(output)["rungs"]] == ["done"] * 3
+    assert (output / "left").read_text().split() == ["report.json", "submission.csv"]

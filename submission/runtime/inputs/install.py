@@ -12,10 +12,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from kit.artefacts import open_to_read
 from kit.errors import KitError
@@ -23,6 +26,9 @@ from submission.runtime.inputs.restore import Found
 from submission.runtime.inputs.wheels import canonical_name, installed_version, is_protected
 
 _TAIL = 400
+_POLL = 1.0
+_STUCK = 15.0
+"""Seconds without any use of a processor after which a tool counts as stuck."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +103,13 @@ def install(
     scratch: Path,
     *,
     timeout: float,
-    on_start: Callable[[subprocess.Popen[str]], None] = lambda _: None,
+    on_start: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
 ) -> Installed:
     """Install wheels without their dependencies: the caller has listed them all.
 
     Args:
         found: verified wheels.
-        site: target folder; it is made.
+        site: target folder; it is made, and what it held is deleted.
         scratch: for links and caches.
         timeout: seconds a tool may take before the next one is tried.
         on_start: called with the process of each tool, so that the caller can end it with `end`.
@@ -118,33 +124,44 @@ def install(
         assert item.entry.wheel is not None
         assert not is_protected(item.entry.wheel.name), item.entry.wheel.name
     links = link_wheels(found, scratch / "wheels")
-    tools: list[tuple[str, Callable[[], None]]] = []
-    environment = offline_environment(os.environ, scratch, site)
-    common = ["--no-index", "--no-deps", "--target", str(site), *map(str, links)]
-    if uv := shutil.which("uv"):
-        uv_command = [uv, "pip", "install", "--quiet", "--offline", "--python", sys.executable, *common]
-        tools.append(("uv", lambda: _run(uv_command, environment, timeout, on_start)))
-    if has_pip():
-        pip_command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", *common]
-        tools.append(("pip", lambda: _run(pip_command, environment, timeout, on_start)))
-    tools.append(("unzip", lambda: unzip(links, site)))
     notes: list[str] = []
-    for name, tool in tools:
+    for name in _tools():
+        # Each tool has a folder of its own. One that cannot be killed may wake up later and go on writing.
+        target = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch))
+        environment = offline_environment(os.environ, scratch, target)
         try:
-            tool()
-            check(found, site)
+            if name == "unzip":
+                unzip(links, target)
+            else:
+                with (scratch / f"{name}.log").open("w+b") as log:
+                    _run([*_command(name, target), *map(str, links)], environment, timeout, log, on_start)
+            check(found, target)
         except KitError as error:
-            # The next tool starts with an empty folder: half of what this one installed may be there.
             notes.append(f"{name}: {error.problem}")
-            shutil.rmtree(site, ignore_errors=True)
-            site.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(target, ignore_errors=True)
         else:
+            shutil.rmtree(site, ignore_errors=True)
+            target.rename(site)
             return Installed(name, notes)
     raise KitError(
         "the bundle's wheels could not be installed: " + "; ".join(notes),
         where=site,
-        fix="check the free space of the temporary folder; the wheels themselves were verified",
+        fix="check the free space of the temporary folder, or point TMPDIR to another disk; the wheels "
+        "themselves were verified",
     )
+
+
+def _tools() -> list[str]:
+    """Return what can install here, the best first."""
+    return [*(["uv"] if shutil.which("uv") else []), *(["pip"] if has_pip() else []), "unzip"]
+
+
+def _command(name: str, target: Path) -> list[str]:
+    common = ["install", "--quiet", "--no-index", "--no-deps", "--target", str(target)]
+    if name == "uv":
+        return [shutil.which("uv") or "uv", "pip", *common, "--offline", "--python", sys.executable]
+    # -P: a file pip.py or logging.py in the current folder must not be taken for the library.
+    return [sys.executable, "-P", "-m", "pip", *common, "--no-compile"]
 
 
 def check(found: Sequence[Found], site: Path) -> None:
@@ -188,32 +205,72 @@ def _run(
     command: Sequence[str],
     environment: Mapping[str, str],
     timeout: float,
-    on_start: Callable[[subprocess.Popen[str]], None],
+    log: IO[bytes],
+    on_start: Callable[[subprocess.Popen[bytes]], None],
 ) -> None:
+    # The log is a file: a pipe is at its end only when everything the tool has started has closed it.
     try:
-        with subprocess.Popen(
+        process = subprocess.Popen(
             command,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=log,
             stderr=subprocess.STDOUT,
-            text=True,
             start_new_session=True,
-        ) as process:
-            on_start(process)
-            try:
-                text, _ = process.communicate(timeout=timeout)
-            finally:
-                end(process)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise KitError(f"{Path(command[0]).name} did not finish: {error}") from error
+        )
+        on_start(process)
+        problem = _wait(process, timeout)
+    except OSError as error:
+        raise KitError(f"{Path(command[0]).name} did not start: {error}") from error
+    if problem is not None:
+        end(process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL)
+        raise KitError(f"{Path(command[0]).name} did not finish: {problem}")
     if process.returncode != 0:
-        raise KitError(text.strip()[-_TAIL:] or f"exit code {process.returncode}")
+        log.seek(0)
+        text = log.read().decode(errors="replace").strip()
+        raise KitError(text[-_TAIL:] or f"exit code {process.returncode}")
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """Kill a tool and all it started, if it still runs."""
+def _wait(process: subprocess.Popen[bytes], timeout: float) -> str | None:
+    """Wait for a tool; say why it counts as stuck, None if it has ended."""
+    # A tool that reads a dead mount sleeps in the kernel: its processor time stands still. One that copies or
+    # unpacks gains at least some hundredths of a second each second. So the next tool begins after 15 s, not
+    # after the two hours that a budget of 8 h would allow.
+    begin = moved = time.monotonic()
+    used = -1.0
+    while True:
+        try:
+            process.wait(min(_POLL, timeout))
+        except subprocess.TimeoutExpired:
+            now, before = time.monotonic(), used
+            used = _processor_seconds(process.pid)
+            if used != before:
+                moved = now
+            if now - begin > timeout:
+                return f"it ran for {timeout:.0f} s"
+            if now - moved > min(_STUCK, timeout):
+                return f"it stood still for {now - moved:.0f} s"
+        else:
+            return None
+
+
+def _processor_seconds(group: int) -> float:
+    """Return the processor time that the processes of a group have used so far."""
+    total = 0.0
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # "17 (uv) S 1 17 ...": behind the name, which may hold blanks, are state, parent and group;
+            # numbers 11 to 14 are the times of the process and of its children that ended.
+            fields = file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                total += sum(map(int, fields[11:15]))
+    return total
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a tool and all it started. Nothing is waited for: it may be blocked in a read."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

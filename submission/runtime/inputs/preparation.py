@@ -187,7 +187,7 @@ class Preparation:
         self.ensemble, self.manifests, self.plan = ensemble, manifests, plan
         self.root, self.site, self.scratch, self.timeout = root, site, scratch, timeout
         self.events: SimpleQueue[Event] = SimpleQueue()
-        self._installer: subprocess.Popen[str] | None = None
+        self._installer: subprocess.Popen[bytes] | None = None
         self._ended = False
 
     def start(self, competition: Path) -> None:
@@ -204,7 +204,7 @@ class Preparation:
         if self._installer is not None:
             end(self._installer)
 
-    def _on_installer(self, process: subprocess.Popen[str]) -> None:
+    def _on_installer(self, process: subprocess.Popen[bytes]) -> None:
         self._installer = process
         if self._ended:
             end(process)

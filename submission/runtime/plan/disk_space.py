@@ -9,7 +9,7 @@ give the passes they share weights of the same ratios, as `ensemble` writes them
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from kit.ensemble import Ensemble
@@ -44,6 +44,10 @@ class DiskSpace:
         # Maps are stored with 16 bits unless the member says 8.
         deep = member.inference.get("stored", "uint16") == "uint16"
         return math.ceil(self.megapixels[image] * 1e6) * (2 if deep else 1)
+
+    def all_maps(self, images: Iterable[str]) -> int:
+        """Return the bytes that all passes over some images leave."""
+        return self._together(range(len(self.ensemble.passes)), list(images))
 
     def needs_running_means(self, images: Sequence[str], free: float) -> bool:
         """Whether images have to keep running means instead of maps, and can.

@@ -12,10 +12,10 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
 from kit.errors import BAD_INPUT, KitError
+from submission.runtime.inputs.scratch import Scratch
 from submission.runtime.result import wording
 from submission.runtime.result.summary import CRASHED, conclude, environment_facts
 from submission.runtime.script.script import in_notebook
@@ -42,8 +42,9 @@ def run_to_end(supervisor: Supervisor) -> int:
         except Exception:  # noqa: BLE001 - the traceback is printed, and the workers still have to end
             traceback.print_exc()
         finally:
-            supervisor.workers.processes.kill_all()
-            _delete(supervisor.scratch, supervisor.end)
+            if supervisor.scratch is not None:
+                supervisor.workers.processes.kill_all()
+                _delete(supervisor.scratch, supervisor.end)
             with contextlib.suppress(OSError):  # the output may be closed
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -97,16 +98,16 @@ def _signals_stop(supervisor: Supervisor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _delete(scratch: Path, until: float) -> None:
+def _delete(scratch: Scratch, until: float) -> None:
     """Delete the scratch folder, but stop waiting for that when the budget ends.
 
     Thousands of unpacked files took up to 9 s. The disk of a batch session on Kaggle ends with the session,
-    so nothing is deleted there.
+    so nothing is deleted there but what lies in the output folder, which Kaggle keeps.
     """
-    if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") == "Batch":
+    if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") == "Batch" and not scratch.in_output:
         return
     thread = threading.Thread(
-        target=shutil.rmtree, args=(scratch,), kwargs={"ignore_errors": True}, daemon=True
+        target=shutil.rmtree, args=(scratch.folder,), kwargs={"ignore_errors": True}, daemon=True
     )
     thread.start()
     thread.join(max(0.0, until - time.monotonic()))

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
-from kit.errors import KitError
 from submission.runtime.inputs.competition_data import Data, embedded, find_data
 from submission.runtime.inputs.install import offline_environment
 from submission.runtime.inputs.preparation import Preparation, make_plan
+from submission.runtime.inputs.scratch import Scratch, choose_scratch, space_needed
 from submission.runtime.plan.changes import Decision, LeaveOut
 from submission.runtime.plan.costs import reserve_seconds
+from submission.runtime.plan.disk_space import DiskSpace
 from submission.runtime.plan.ladder import Ladder, chosen_policy
 from submission.runtime.plan.policy import Resources
 from submission.runtime.plan.state import LadderState
@@ -48,14 +48,13 @@ class Supervisor:
         report: with the clock of the process.
 
     Attributes:
+        scratch: the folder for temporary files; None before the fallback is written.
         stopped: set from outside (a signal) to end as if the time were up.
     """
 
     def __init__(self, script: Script, options: Options, report: RunReport) -> None:
         self.options, self.report = options, report
         self.ensemble, self.manifests = embedded(script)
-        self.scratch = _scratch()
-        self.site = self.scratch / "site"
         # A budget of 3600 s and a reserve of 60 s, in seconds since the process started:
         #     0 to 3540        fallback at once, then the loop: messages, events, new tasks
         #     3540 deadline    the loop ends, the workers are killed
@@ -63,15 +62,8 @@ class Supervisor:
         self.end = report.start + options.budget
         self.deadline = self.end - reserve_seconds(options.budget, self.ensemble.reserve_seconds)
         self.plan = make_plan(self.ensemble, self.manifests)
-        environment = offline_environment(os.environ, self.scratch, self.site)
-        self.workers = Workers(
-            WorkerProcesses(worker_command(script.as_file(self.scratch)), environment, self.scratch),
-            report,
-            device=options.device,
-            count=options.workers,
-            largest_weights=max(member.size for member in self.ensemble.members),
-            environment=os.environ,
-        )
+        self.script = script
+        self.scratch: Scratch | None = None
         self.stopped = False
 
     def begin(self) -> None:
@@ -80,11 +72,11 @@ class Supervisor:
         Raises:
             KitError: the competition's data is not there, or the output folder cannot be written.
         """
-        if not self.plan.replaces:
-            self.workers.start()  # torch is the image's: workers import it while the bundle is still searched
         self.data = find_data(self.ensemble, self.options)
         self._write_fallback(self.data)
         self._connect(self.data)
+        if not self.plan.replaces:
+            self.workers.start()  # torch is the image's: workers import it while the bundle is still searched
         self.preparation.start(self.data.folder)
 
     def _write_fallback(self, data: Data) -> None:
@@ -101,21 +93,31 @@ class Supervisor:
         self.report.save()
 
     def _connect(self, data: Data) -> None:
-        """Make the parts that need to know the images."""
+        """Make the parts that need to know the images, beginning with the room for temporary files."""
+        self.scratch = self._choose_scratch(data)
+        folder = self.scratch.folder
+        site = folder / "site"
+        environment = offline_environment(os.environ, folder, site)
+        self.workers = Workers(
+            WorkerProcesses(worker_command(self.script.as_file(folder)), environment, folder),
+            self.report,
+            device=self.options.device,
+            count=self.options.workers,
+            largest_weights=max(member.size for member in self.ensemble.members),
+            environment=os.environ,
+        )
         self.state = LadderState(self.ensemble, data.megapixels)
         self.ladder = Ladder(self.state, chosen_policy(self.ensemble), self._measure, self._on_decision)
-        self.requests = Requests(self.state, data, self.scratch, self.options.batch_size)
-        self.publisher = Publisher(
-            self.state, data.submission, self.report, scratch=self.scratch, until=self.end
-        )
+        self.requests = Requests(self.state, data, folder, self.options.batch_size)
+        self.publisher = Publisher(self.state, data.submission, self.report, scratch=folder, until=self.end)
         self.replies = ReplyHandler(self.ladder, self.requests, self.publisher, self.report, self.deadline)
         self.preparation = Preparation(
             self.ensemble,
             self.manifests,
             self.plan,
             root=self.options.input,
-            site=self.site,
-            scratch=self.scratch,
+            site=site,
+            scratch=folder,
             timeout=max(1.0, self.options.budget / 4),
         )
         self.events = PreparationEvents(
@@ -128,8 +130,18 @@ class Supervisor:
         )
         self._worker_count = max(1, self.workers.size)
 
+    def _choose_scratch(self, data: Data) -> Scratch:
+        results = DiskSpace(self.ensemble, data.megapixels).all_maps(data.paths)
+        weights = [entry for item in self.manifests for entry in item.files if entry.role == "weights"]
+        chosen = choose_scratch(space_needed([*self.plan.wheels, *weights], results), self.options.output)
+        self.report.values["scratch"] = str(chosen.folder)
+        if chosen.note is not None:
+            self.report.problem(chosen.note)
+        return chosen
+
     def _measure(self) -> Resources:
-        left, free = self.deadline - time.monotonic(), shutil.disk_usage(self.scratch).free
+        free = shutil.disk_usage(self.requests.scratch).free
+        left = self.deadline - time.monotonic()
         return Resources(left, free, self._worker_count)
 
     def _on_decision(self, decision: Decision) -> None:
@@ -214,14 +226,3 @@ class Supervisor:
             failure=None if failure is None else str(failure),
             stopped=self.stopped,
         )
-
-
-def _scratch() -> Path:
-    try:
-        return Path(tempfile.mkdtemp(prefix="predict-"))
-    except OSError as error:
-        raise KitError(
-            f"no temporary folder can be made: {error.strerror}",
-            where=tempfile.gettempdir(),
-            fix="free space there, or point TMPDIR to another disk",
-        ) from error

@@ -1,8 +1,10 @@
 import base64
 import hashlib
 import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -91,6 +93,14 @@ def without(monkeypatch, *tools: str) -> None:
         monkeypatch.setattr(sys, "path", [part for part in sys.path if not (Path(part) / "pip").is_dir()])
 
 
+def put_first(monkeypatch, tool: Path, script: str) -> None:
+    """An image whose first tool is this script."""
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+
+
 @pytest.mark.parametrize(("absent", "used"), [((), "uv"), (("uv",), "pip"), (("uv", "pip"), "unzip")])
 def test_a_wheel_whose_plus_was_stripped_installs_with_every_tool(
     monkeypatch, tmp_path, mangled, absent, used
@@ -144,6 +154,51 @@ def test_a_tool_that_hangs_costs_no_more_than_its_time(monkeypatch, tmp_path, ma
     done = install([mangled], tmp_path / "site", tmp_path, timeout=1)
     assert done.tool == "unzip"
     assert "did not finish" in done.notes[0]
+
+
+def test_a_tool_that_stands_still_gives_way_long_before_its_time(monkeypatch, tmp_path, mangled):
+    put_first(monkeypatch, tmp_path / "bin" / "uv", "exec sleep 600")
+    without(monkeypatch, "pip")
+    monkeypatch.setattr("submission.runtime.inputs.install._STUCK", 1.5)
+    done = install([mangled], tmp_path / "site", tmp_path, timeout=7200)
+    assert done.tool == "unzip"
+    assert done.notes == ["uv: uv did not finish: it stood still for 2 s"]
+
+
+def test_a_tool_that_computes_is_not_stuck(monkeypatch, tmp_path, mangled):
+    busy = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done; echo done; exit 3"
+    put_first(monkeypatch, tmp_path / "bin" / "uv", busy)
+    without(monkeypatch, "pip")
+    monkeypatch.setattr("submission.runtime.inputs.install._STUCK", 1.5)
+    assert install([mangled], tmp_path / "site", tmp_path, timeout=7200).notes == ["uv: done"]
+
+
+def test_a_tool_that_no_signal_reaches_is_left_behind(monkeypatch, tmp_path, mangled):
+    """A process in a read of a dead mount stays, holds its output open, and writes later."""
+    pid = tmp_path / "pid"
+    escapes = f"""setsid sh -c 'echo $$ > {pid}; sleep 3; for d in {tmp_path}/uv-*/; do mkdir -p $d/tinytool
+        echo broken > $d/tinytool/__init__.py; done; echo written > {tmp_path}/late; sleep 600' & wait"""
+    put_first(monkeypatch, tmp_path / "bin" / "uv", escapes)
+    without(monkeypatch, "pip")
+    kills, started = [], []
+    monkeypatch.setattr("os.killpg", lambda group, number: kills.append(group))
+    done = install([mangled], tmp_path / "site", tmp_path, timeout=1, on_start=started.append)
+    assert (done.tool, kills) == ("unzip", [started[0].pid])
+    while not (tmp_path / "late").exists():
+        time.sleep(0.05)
+    assert imported(tmp_path / "site") == "1.2+local.3 True"
+    monkeypatch.undo()
+    os.killpg(int(pid.read_text()), signal.SIGKILL)
+    os.killpg(kills[0], signal.SIGKILL)
+    started[0].wait()
+
+
+def test_files_in_the_current_folder_are_not_taken_for_the_librarys(monkeypatch, tmp_path, mangled):
+    (tmp_path / "pip.py").write_text("raise SystemExit('not pip')")
+    monkeypatch.chdir(tmp_path)
+    without(monkeypatch, "uv")
+    done = install([mangled], tmp_path / "site", tmp_path / "scratch", timeout=120)
+    assert (done.tool, done.notes) == ("pip", [])
 
 
 def test_what_nobody_can_install_is_told_with_every_reason(monkeypatch, tmp_path, mangled):
