@@ -63,7 +63,7 @@ def test_its_files_are_the_sources_and_no_others(package, wheel):
     expected = {item.removeprefix("src/"): (source / item).read_bytes() for item in tracked}
     module = source.name
     assert {f"{module}/__init__.py", f"{module}/py.typed"} <= set(expected)
-    info = f"{module}-0.1.0.dist-info"
+    info = f"{module}-0.1.1.dist-info"
     found = content(wheel)
     assert {item: data for item, data in found.items() if not item.startswith(info)} == expected
     assert {item for item in found if item.startswith(info)} == {
@@ -75,8 +75,8 @@ def test_its_files_are_the_sources_and_no_others(package, wheel):
 def test_its_metadata_is_the_pyproject_and_the_readme(package, wheel):
     name, source = package
     project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
-    metadata = Metadata.from_email(content(wheel)[f"{source.name}-0.1.0.dist-info/METADATA"])
-    assert (metadata.name, str(metadata.version)) == (name, "0.1.0")
+    metadata = Metadata.from_email(content(wheel)[f"{source.name}-0.1.1.dist-info/METADATA"])
+    assert (metadata.name, str(metadata.version)) == (name, "0.1.1")
     assert metadata.summary == project["description"]
     assert (metadata.license_expression, metadata.license_files) == ("Apache-2.0", ["LICENSE"])
     assert str(metadata.requires_python) == ">=3.11"
@@ -90,7 +90,7 @@ def test_its_metadata_is_the_pyproject_and_the_readme(package, wheel):
 
 def test_its_needs_are_what_the_networks_stand_on(package, wheel):
     info = wheelinfo.read(wheel)
-    assert (info.name, info.version, info.licence) == (package[0], "0.1.0", "Apache-2.0")
+    assert (info.name, info.version, info.licence) == (package[0], "0.1.1", "Apache-2.0")
     assert info.tag_names() == ["py3-none-any"]
     needs = {item.name: str(item.specifier) for item in info.needs(marker_environment("3.13"))}
     assert needs["mmcv-full"] == "==1.7.2"
@@ -116,7 +116,7 @@ def test_two_builds_in_different_surroundings_are_the_same_bytes(wheel, copy, ru
         left.write_bytes(b"left behind")
     build = "from bundle.own_wheel import build_wheel; print(build_wheel(Path(sys.argv[1]), Path('out')))"
     other = tmp_path / run_elsewhere(build, copy)
-    assert other.name == wheel.name == f"{copy.name}-0.1.0-py3-none-any.whl"
+    assert other.name == wheel.name == f"{copy.name}-0.1.1-py3-none-any.whl"
     assert other.read_bytes() == wheel.read_bytes()
 
 
@@ -147,7 +147,7 @@ def test_what_does_not_belong_into_the_package_is_refused_by_its_name(copy, tmp_
         own_wheel.build_wheel(copy, tmp_path / "out")
 
 
-VERSION = 'version = "0.1.0"'
+VERSION = 'version = "0.1.1"'
 
 
 @pytest.mark.parametrize(

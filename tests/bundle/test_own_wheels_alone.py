@@ -72,7 +72,7 @@ def test_there_is_nothing_but_what_they_ask_for(python_with, tmp_path, version):
     versions, foreign = json.loads(run(python, "-I", "-c", LOOK, cwd=tmp_path))
     assert foreign == []
     assert versions.pop("torch").startswith("2.")
-    assert versions == {"mmcv-full": "1.7.2", "mmdet": "2.28.2", "cbnetv2": "0.1.0", "vit-adapter": "0.1.0"}
+    assert versions == {"mmcv-full": "1.7.2", "mmdet": "2.28.2", "cbnetv2": "0.1.1", "vit-adapter": "0.1.1"}
 
 
 @pytest.mark.slow

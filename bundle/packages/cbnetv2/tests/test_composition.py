@@ -37,11 +37,14 @@ def expected_swin_maps(weights, x_NCHW, deleted=0):
     """The composition formula on the written-out Swin transformer; `deleted` of the lead's stages."""
     assistant, lead = (naive.part(weights, f"cb_modules.{net}") for net in (0, 1))
     inputs, found = [naive.naive_embedding(x_NCHW, naive.part(assistant, "patch_embed"), 4)], []
+    leading = []
     for stage in range(STAGES):
         out, following = advance(inputs[-1], assistant, stage)
         found.append(naive.output(out, assistant, stage))
+        if stage < deleted:  # the assistant's tokens behind the lead's own norm
+            leading.append(naive.output(out, lead, stage))
         inputs.append(following)
-    x_BHWC, leading = inputs[deleted], found[:deleted]
+    x_BHWC = inputs[deleted]
     for stage in range(deleted, STAGES):
         fed = x_BHWC.permute(0, 3, 1, 2) + found[stage]
         for deeper in range(stage + 1, STAGES):
@@ -77,19 +80,31 @@ def test_swin_maps_follow_the_composition_formula(random):
         torch.testing.assert_close(got, expected)
 
 
-@torch.no_grad()
-def test_a_lead_swin_without_its_first_stage_takes_the_assistants_maps():
-    net = randomised(cb_swin(cb_del_stages=2).double()).eval()
+@pytest.mark.parametrize("deleted", [1, 2])
+def test_a_lead_swin_without_its_first_stages_normalises_the_assistants_tokens_itself(deleted):
+    net = randomised(cb_swin(cb_del_stages=deleted + 1).double()).eval()
+    with torch.no_grad():
+        net.cb_modules[1].norm0.weight.mul_(-2)  # far from the assistant's own
     x_NCHW = images(17, 30).double()
     assisting, leading = net(x_NCHW)
-    assert torch.equal(leading[0], assisting[0])
-    _, expected = expected_swin_maps(net.state_dict(), x_NCHW, deleted=1)
-    for got, one in zip(leading, expected, strict=True):
-        torch.testing.assert_close(got, one)
-    assert not any(
-        key.startswith(("cb_modules.1.layers.0", "cb_modules.1.norm0")) for key in net.state_dict()
-    )
-    assert not any(key.startswith("cb_linears.0") for key in net.state_dict())
+    weights = {key: value.detach().clone().requires_grad_() for key, value in net.named_parameters()}
+    expected_assisting, expected_leading = expected_swin_maps(weights, x_NCHW, deleted)
+    found, expected = (*assisting, *leading), (*expected_assisting, *expected_leading)
+    for got, one in zip(found, expected, strict=True):
+        torch.testing.assert_close(got, one, atol=1e-6, rtol=1e-6)
+    names = [key for key in weights if key.endswith(("norm0.weight", "norm0.bias", "qkv.weight"))]
+    assert {"cb_modules.1.norm0.weight", "cb_modules.1.norm0.bias"} < set(names)
+    mine = torch.autograd.grad(loss(found), [net.get_parameter(name) for name in names])
+    theirs = torch.autograd.grad(loss(expected), [weights[name] for name in names])
+    for one, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+    for stage in range(deleted):
+        absent = (f"cb_modules.1.layers.{stage}.", f"cb_linears.{stage}.")
+        assert not any(key.startswith(absent) for key in net.state_dict())
+
+
+def loss(maps):
+    return sum(level.square().mean() for level in maps)
 
 
 @torch.no_grad()
@@ -164,6 +179,20 @@ def test_initialising_a_cnn_composition_zeroes_scale_and_shift_only():
     drawn = cnn("resnet", cb_zero_init=False)
     drawn.init_weights()
     assert all(norm.weight.all() for norm in drawn._norms())
+
+
+@torch.no_grad()
+def test_a_cnn_composition_has_the_norm_of_its_networks():
+    group = {"type": "GN", "num_groups": 4, "requires_grad": True}
+    net = randomised(cnn("resnet", cb_del_stages=1, norm_cfg=group, norm_eval=False).double()).eval()
+    assert {type(norm) for norm in net._norms()} == {torch.nn.GroupNorm}
+    fed = net._feed(3, [torch.zeros(1, 1, 2, 2)] * 4 + [images(2, 3).double().repeat(1, 86, 1, 1)[:, :256]])
+    convolved = net.cb_linears[3][0][0](images(2, 3).double().repeat(1, 86, 1, 1)[:, :256])
+    norm = net.cb_linears[3][0][1]
+    expected = F.group_norm(convolved, 4, norm.weight, norm.bias)
+    torch.testing.assert_close(fed, nearest(expected, (2, 2)))
+    net.init_weights()
+    assert not any(norm.weight.any() or norm.bias.any() for norm in net._norms())
 
 
 def test_statistics_of_the_composition_never_change():

@@ -8,8 +8,6 @@ from mmdet.models.necks import FPN
 
 from bundle.packages.cbnetv2.tests.miniatures import DETECTORS, batch, randomised, small_detector
 
-pytestmark = pytest.mark.filterwarnings("ignore:Default ``avg_non_ignore`` is False:UserWarning")
-
 FPN_WORDS = {"in_channels": [4, 8], "out_channels": 6, "num_outs": 3}
 
 

@@ -8,9 +8,6 @@ from mmdet.models import build_detector
 
 from bundle.packages.cbnetv2.tests import tables
 
-# mmdet says so of the published semantic loss, which averages over ignored pixels too.
-pytestmark = pytest.mark.filterwarnings("ignore:Default ``avg_non_ignore`` is False:UserWarning")
-
 SWIN_DEPTHS = (2, 2, 18, 2)
 RESNET_WIDTHS = (256, 512, 1024, 2048)
 

@@ -181,6 +181,35 @@ def test_positions_are_resized_bicubically_and_the_class_tokens_entry_is_left_ou
     torch.testing.assert_close(tokens, expected.flatten(2).transpose(1, 2))
 
 
+def test_beit_has_absolute_positions_of_patches_alone():
+    net = built("BEiTAdapter", use_abs_pos_emb=True).eval()
+    assert net.pos_embed.shape == (1, 16, 16)  # 64 / 16 = 4 patches a side, 16 channels
+    table = net.pos_embed.detach().clone().requires_grad_()
+    grid = table.transpose(1, 2).reshape(1, 16, 4, 4)
+    resized = F.interpolate(grid, size=(2, 6), mode="bicubic", align_corners=False)
+    picture = image(1, 3, 32, 96)
+    expected = (net.patch_embed.proj(picture) + resized).flatten(2).transpose(1, 2)
+    tokens, size = net.embed_tokens(picture)
+    assert size == (2, 6)
+    torch.testing.assert_close(tokens, expected, atol=1e-6, rtol=1e-6)
+    (mine,) = torch.autograd.grad(tokens.square().sum(), [net.pos_embed])
+    (theirs,) = torch.autograd.grad(expected.square().sum(), [table])
+    torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "eps"),
+    [("BEiTAdapter", 1e-6), ("ViTAdapter", 1e-6), ("UniPerceiverAdapter", 1e-5), ("ViTBaseline", 1e-6)],
+)
+def test_every_layer_norm_has_the_eps_of_its_body_as_published(kind, eps):
+    norms = {
+        name: layer.eps for name, layer in built(kind).named_modules() if isinstance(layer, nn.LayerNorm)
+    }
+    assert set(norms.values()) == {eps}
+    adapter = [name for name in norms if name.startswith("interactions.")]
+    assert len(adapter) == (0 if kind == "ViTBaseline" else 4 * 5 + 2 * 3)
+
+
 def test_uni_perceiver_adds_space_and_the_first_frame_and_then_normalises():
     net = built("UniPerceiverAdapter").eval()
     patches = net.visual_embed.patch_embed
@@ -209,6 +238,14 @@ def test_adapters_start_as_published(kind):
     ]
     assert len(gammas) == 8
     assert all(torch.equal(gamma, torch.full((64,), scales[kind])) for gamma in gammas)
+
+
+def test_a_baseline_starts_its_transposed_convolutions_as_published():
+    torch.manual_seed(0)
+    net = build_backbone(ConfigDict({"type": "ViTBaseline", **WORDS["ViTBaseline"], "embed_dim": 64}))
+    for layer in (net.up1[0], net.up1[3], net.up2):
+        assert layer.weight.detach().std() == pytest.approx(math.sqrt(2 / (2 * 2 * 64)), rel=0.05)
+        assert layer.bias.count_nonzero() == 0
 
 
 def test_init_weights_leaves_loaded_weights_alone():

@@ -223,21 +223,27 @@ def test_areas_are_told_apart_at_the_published_borders(sides, corner, names):
     x, y = corner
     boxes_N4 = torch.tensor([[x, y, x + width, y + height] for width, height in sides], dtype=torch.float32)
     expected = [
-        any(above < width * height <= up_to for above, up_to in map(BORDERS.get, names))
+        any(
+            above < width * height <= up_to and not (name == "l-" and width * height == up_to)
+            for name, (above, up_to) in BORDERS.items()
+            if name in names
+        )
         for width, height in sides
     ]
     assert within_ranges(boxes_N4, names).tolist() == expected
     assert sum(within_ranges(boxes_N4, [name]).int() for name in ANY).tolist() == [1] * len(sides)
-    for whole in ("m", "l"):
+    for whole, hole in (("m", None), ("l", 512 * 512)):
         parts = within_ranges(boxes_N4, [f"{whole}-", f"{whole}+"])
+        parts |= torch.tensor([width * height == hole for width, height in sides])
         assert torch.equal(within_ranges(boxes_N4, [whole]), parts)
 
 
 @pytest.mark.parametrize(
-    ("side", "name"), [(0, "s"), (32, "s"), (64, "m-"), (96, "m+"), (512, "l-"), (513, "l+")]
+    ("side", "name"), [(0, "s"), (32, "s"), (64, "m-"), (96, "m+"), (511, "l-"), (512, "l"), (513, "l+")]
 )
-def test_a_square_at_a_border_belongs_to_the_range_below(side, name):
-    box_14 = torch.tensor([[7.0, 7.0, 7.0 + side, 7.0 + side]])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_square_at_a_border_belongs_to_the_range_below_but_512_to_no_part_of_large(side, name, dtype):
+    box_14 = torch.tensor([[7.0, 7.0, 7.0 + side, 7.0 + side]], dtype=dtype)
     holding = {other for other in AREA_RANGES if within_ranges(box_14, [other]).item()}
     assert holding == {name, name[0]}
 

@@ -33,9 +33,9 @@ def grids():
     return GridCache().at(SIZE, torch.zeros((), dtype=torch.float64))
 
 
-def layer_norm(values, layer):
+def layer_norm(values, layer, eps=1e-6):
     centred = values - values.mean(-1, keepdim=True)
-    spread = (centred.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+    spread = (centred.square().mean(-1, keepdim=True) + eps).sqrt()
     return centred / spread * layer.weight + layer.bias
 
 
@@ -96,6 +96,35 @@ def test_an_extractor_adds_what_the_normed_maps_find_in_the_normed_tokens(with_c
     if with_cffn:
         expected = expected + feed_forward(layer_norm(expected, extractor.ffn_norm), extractor.ffn)
     torch.testing.assert_close(extractor(pyramid, tokens, grid, SIZE), expected)
+
+
+@pytest.mark.parametrize("eps", [1e-6, 1e-5])
+def test_norms_of_both_directions_have_the_eps_they_are_given(eps):
+    tokens, pyramid = (values * 1e-3 for values in sequences())  # eps weighs as much as the variance
+    injecting, extracting = grids()
+    injector = randomised(Injector(DIM, **ATTENTION, init_values=0.0, eps=eps))
+    found = injector.attn(
+        layer_norm(tokens, injector.query_norm, eps), layer_norm(pyramid, injector.feat_norm, eps), injecting
+    )
+    assert_alike(injector(tokens, pyramid, injecting), tokens + injector.gamma * found, injector)
+    extractor = randomised(Extractor(DIM, **ATTENTION, cffn_ratio=0.5, eps=eps))
+    expected = pyramid + extractor.attn(
+        layer_norm(pyramid, extractor.query_norm, eps),
+        layer_norm(tokens, extractor.feat_norm, eps),
+        extracting,
+    )
+    expected = expected + feed_forward(layer_norm(expected, extractor.ffn_norm, eps), extractor.ffn)
+    assert_alike(extractor(pyramid, tokens, extracting, SIZE), expected, extractor)
+
+
+def assert_alike(found, expected, layer):
+    """Outputs and gradients to 1e-6."""
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
+    parameters = list(layer.parameters())
+    for mine, theirs in zip(
+        *(torch.autograd.grad(out.square().sum(), parameters) for out in (found, expected)), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-6)
 
 
 def test_extractors_run_one_after_another():

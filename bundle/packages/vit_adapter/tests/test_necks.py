@@ -78,20 +78,30 @@ def mapper(**words):
     return build_neck(ConfigDict(config))
 
 
-def test_the_mapper_convolves_each_map_and_pools_the_last():
-    neck = mapper(num_outs=6)
-    inputs = maps()
+@pytest.mark.parametrize("words", [{}, {"act_cfg": None}], ids=["as_published", "without_activation"])
+def test_the_mapper_convolves_each_map_cuts_off_below_zero_and_pools_the_last(words):
+    neck = mapper(num_outs=6, **words).double()
+    inputs = [level.double() for level in maps()]
     outs = neck(inputs)
     for out, given, layer in zip(outs, inputs, neck.convs, strict=False):
-        expected = torch.einsum("oc,bchw->bohw", layer.conv.weight[:, :, 0, 0], given)
-        torch.testing.assert_close(out, expected + layer.conv.bias[:, None, None], atol=1e-5, rtol=1e-5)
+        weight, bias = (value.detach().clone().requires_grad_() for value in layer.conv.parameters())
+        expected = torch.einsum("oc,bchw->bohw", weight[:, :, 0, 0], given) + bias[:, None, None]
+        if not words:
+            assert bool((expected < -0.1).any())
+            expected = torch.where(expected > 0, expected, torch.zeros_like(expected))
+        torch.testing.assert_close(out, expected, atol=1e-6, rtol=1e-6)
+        gradients = torch.autograd.grad(out.square().sum(), list(layer.conv.parameters()), retain_graph=True)
+        for mine, theirs in zip(
+            gradients, torch.autograd.grad(expected.square().sum(), [weight, bias]), strict=True
+        ):
+            torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-6)
     assert [tuple(out.shape[2:]) for out in outs] == [(24, 16), (12, 8), (6, 4), (3, 2), (1, 1), (1, 1)]
     assert torch.equal(outs[4][:, :, 0, 0], outs[3][:, :, :2].amax(dim=(2, 3)))
-    assert len(mapper()(inputs)) == 4
+    assert len(mapper().double()(inputs)) == 4
 
 
 def test_the_mapper_starts_with_xavier_weights_and_takes_other_kernels():
-    neck = mapper(kernel_size=3, norm_cfg={"type": "BN"}, act_cfg={"type": "ReLU"})
+    neck = mapper(kernel_size=3, norm_cfg={"type": "BN"})
     neck.init_weights()
     limit = math.sqrt(6 / ((8 + 5) * 9))
     weight = neck.convs[0].conv.weight

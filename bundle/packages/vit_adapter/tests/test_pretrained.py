@@ -99,6 +99,15 @@ def test_a_position_embedding_is_resized_and_keeps_its_class_entry():
     assert "pos_embed" not in report.loaded
 
 
+def test_beit_s_absolute_positions_leave_the_class_entry_behind():
+    backbone = beit(use_abs_pos_emb=True)
+    weights = body_of(backbone)
+    with_class = torch.cat([torch.full((1, 1, 12), 9.0), weights["pos_embed"]], dim=1)
+    report = load_pretrained(backbone, {**weights, "pos_embed": with_class})
+    assert report.reshaped == {"pos_embed": ((1, 17, 12), (1, 16, 12))}
+    assert loaded_equals(backbone, weights)
+
+
 def test_a_dinov2_kernel_of_14_pixels_becomes_one_of_16():
     backbone = vit()
     weights = body_of(backbone)

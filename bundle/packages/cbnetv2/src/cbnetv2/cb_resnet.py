@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any, ClassVar, Self, cast
 
+from mmcv.cnn import build_norm_layer
 from mmcv.runner import BaseModule
 from mmdet.models.backbones.res2net import Res2Net
 from mmdet.models.backbones.resnet import ResNet
@@ -84,7 +85,10 @@ class _CompositeResNet(BaseModule):  # type: ignore[misc]  # mmdet has no types
         self.cb_modules = nn.ModuleList([assistant, lead])
         self.cb_linears = nn.ModuleList(
             nn.ModuleList(
-                nn.Sequential(nn.Conv2d(deeper, widths[stage], 1, bias=False), nn.BatchNorm2d(widths[stage]))
+                nn.Sequential(
+                    nn.Conv2d(deeper, widths[stage], 1, bias=False),
+                    build_norm_layer(assistant.norm_cfg, widths[stage])[1],
+                )
                 for deeper in (widths[stage + 1 :] if stage >= cb_del_stages else [])
             )
             for stage in range(stages)
@@ -128,7 +132,7 @@ class _CompositeResNet(BaseModule):  # type: ignore[misc]  # mmdet has no types
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation; the composition's normalisation stays in evaluation.
 
-        Its running statistics are never updated, so it scales and shifts, as published.
+        The running statistics of its batch norms are never updated, so these scale and shift, as published.
         """
         super().train(mode)
         for norm in self._norms():
@@ -140,8 +144,8 @@ class _CompositeResNet(BaseModule):  # type: ignore[misc]  # mmdet has no types
         assistant, lead = self.cb_modules
         return assistant, lead
 
-    def _norms(self) -> list[nn.BatchNorm2d]:
-        return [module for module in self.cb_linears.modules() if isinstance(module, nn.BatchNorm2d)]
+    def _norms(self) -> list[Any]:
+        return [pair[1] for pair in self.cb_linears.modules() if isinstance(pair, nn.Sequential)]
 
     def _feed(self, stage: int, found: list[Tensor]) -> Tensor:
         """What the lead adds to the input of a stage: all that the assistant found there and deeper."""

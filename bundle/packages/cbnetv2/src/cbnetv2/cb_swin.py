@@ -28,8 +28,8 @@ class CBSwinTransformer(BaseModule):  # type: ignore[misc]  # mmdet has no types
     Args:
         embed_dim: channels of the first stage.
         cb_zero_init: whether `init_weights` sets the convolutions to zero.
-        cb_del_stages: 1 keeps all of the lead's stages; n deletes its first n - 1, whose maps are then the
-            assistant's own.
+        cb_del_stages: 1 keeps all of the lead's stages; n deletes its first n - 1. For their maps the lead
+            normalises the assistant's tokens by its own norms.
         pretrained: checkpoint of one plain Swin transformer, loaded into both by `init_weights`.
         init_cfg: mmcv's way of saying the same.
         swin: every other word of `cbnetv2.swin.SwinTransformer`, the same for both.
@@ -68,7 +68,6 @@ class CBSwinTransformer(BaseModule):  # type: ignore[misc]  # mmdet has no types
         lead.absolute_pos_embed = None
         for stage in range(self._first):
             lead.layers[stage] = nn.Identity()
-            delattr(lead, f"norm{stage}")
         self.cb_modules = nn.ModuleList([assistant, lead])
         self.cb_linears = nn.ModuleList()
         for stage in range(stages):
@@ -91,14 +90,15 @@ class CBSwinTransformer(BaseModule):  # type: ignore[misc]  # mmdet has no types
         """
         assistant, lead = cast("Iterable[SwinTransformer]", self.cb_modules)
         x_BHWC = assistant.embed(x_NCHW)
-        inputs, found = [], []
+        inputs, outputs, found = [], [], []
         for stage in range(len(assistant.layers)):
             inputs.append(x_BHWC)
             out_BHWC, x_BHWC = assistant.advance(stage, x_BHWC)
+            outputs.append(out_BHWC)
             found.append(assistant.normalised(stage, out_BHWC))
 
         x_BHWC = inputs[self._first]
-        leading = found[: self._first]
+        leading = [lead.normalised(stage, outputs[stage]) for stage in range(self._first)]
         for stage in range(self._first, len(lead.layers)):
             fed_BHWC = x_BHWC + self._feed(stage, found, x_BHWC.shape[1:3]).permute(0, 2, 3, 1)
             out_BHWC, x_BHWC = lead.advance(stage, fed_BHWC)

@@ -179,6 +179,6 @@ def _htc(size: str, head: Head, num_classes: int, *, semantic: bool, sync_bn: bo
         **_on_swin(size),
         "rpn_head": heads.rpn(),
         "roi_head": heads.htc_roi(boxes, num_classes, semantic=semantic),
-        "train_cfg": heads.cascade_training(masks=True),
+        "train_cfg": heads.cascade_training(masks=True, low_quality=True),
         "test_cfg": heads.detection(masks=True, soft=True),
     }

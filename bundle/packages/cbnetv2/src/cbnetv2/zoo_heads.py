@@ -132,7 +132,13 @@ def htc_roi(boxes: list[Settings], num_classes: int, *, semantic: bool) -> Setti
             "in_channels": CHANNELS,
             "conv_out_channels": CHANNELS,
             "num_classes": _STUFF_CLASSES,
-            "loss_seg": {"type": "CrossEntropyLoss", "ignore_index": 255, "loss_weight": 0.2},
+            # The mean over the pixels that count, as mmdet 2.14, which trained these networks, has it.
+            "loss_seg": {
+                "type": "CrossEntropyLoss",
+                "ignore_index": 255,
+                "avg_non_ignore": True,
+                "loss_weight": 0.2,
+            },
         }
     return settings
 
@@ -146,12 +152,17 @@ def standard_training(*, masks: bool) -> Settings:
     }
 
 
-def cascade_training(*, masks: bool) -> Settings:
-    """Assignment and sampling for three stages of rising overlap."""
+def cascade_training(*, masks: bool, low_quality: bool = False) -> Settings:
+    """Assignment and sampling for three stages of rising overlap.
+
+    Args:
+        masks: whether masks are trained.
+        low_quality: whether a box that no proposal fits well enough gets its best one; so for HTC.
+    """
     return {
         "rpn": _rpn_training(allowed_border=0),
         "rpn_proposal": _proposals(before_nms=2000, kept=2000),
-        "rcnn": [_rcnn_training(iou, masks=masks, low_quality=False) for iou in _STAGE_IOUS],
+        "rcnn": [_rcnn_training(iou, masks=masks, low_quality=low_quality) for iou in _STAGE_IOUS],
     }
 
 

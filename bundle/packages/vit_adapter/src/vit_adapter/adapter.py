@@ -179,11 +179,17 @@ class Adapter(Body):
                 cffn_ratio=words.cffn_ratio,
                 # As published: every extractor at the full rate, unlike the body's blocks.
                 drop_path=self.drop_path_rate,
+                eps=self.norm_eps,
             )
             for _ in range(1 + (_EXTRA_EXTRACTORS if last and words.use_extra_extractor else 0))
         ]
         injector = Injector(
-            dim, num_heads=heads, num_points=points, ratio=ratio, init_values=words.init_values
+            dim,
+            num_heads=heads,
+            num_points=points,
+            ratio=ratio,
+            init_values=words.init_values,
+            eps=self.norm_eps,
         )
         return Interaction(injector, extractors, with_cp=self.with_cp)
 

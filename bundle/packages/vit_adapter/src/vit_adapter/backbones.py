@@ -13,6 +13,7 @@ from .adapter import Adapter, AdapterWords
 from .beit import BEiT
 from .body import cropped
 from .layers import as_map
+from .spatial_prior import init_convolution
 from .uniperceiver import UniPerceiver
 from .vit import ViT
 
@@ -141,6 +142,9 @@ class ViTBaseline(ViT):
             nn.ConvTranspose2d(dim, dim, 2, 2),
         )
         self.up2 = nn.ConvTranspose2d(dim, dim, 2, 2)
+        for layer in (*self.up1, self.up2):
+            if isinstance(layer, nn.ConvTranspose2d):
+                init_convolution(layer)
         self.load_pretrained(pretrained)
 
     def forward(self, image_NCHW: Tensor) -> list[Tensor]:

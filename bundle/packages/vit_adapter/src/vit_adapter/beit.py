@@ -152,8 +152,8 @@ class BEiT(Body):
             )
         dim = self.embed_dim
         self.patch_embed = PatchEmbedding(self.patch_size, self.in_chans, dim)
-        # The first entry is the class token's, which detectors don't use.
-        positions = torch.zeros(1, self.grid[0] * self.grid[1] + 1, dim)
+        # Unlike ViT's, the published table has no entry of a class token.
+        positions = torch.zeros(1, self.grid[0] * self.grid[1], dim)
         self.pos_embed = nn.Parameter(positions) if use_abs_pos_emb else None
         self.drop_rate = drop_rate
 
@@ -193,5 +193,5 @@ class BEiT(Body):
         """An image of whole patches -> tokens (B, H * W, C) and (H, W)."""
         tokens_BNC, size = self.patch_embed(image_NCHW)
         if self.pos_embed is not None:
-            tokens_BNC = tokens_BNC + resize_positions(self.pos_embed[:, 1:], self.grid, size)
+            tokens_BNC = tokens_BNC + resize_positions(self.pos_embed, self.grid, size)
         return F.dropout(tokens_BNC, self.drop_rate, self.training), size

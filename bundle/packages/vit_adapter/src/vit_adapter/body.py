@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from mmcv.runner import BaseModule
 from torch import Tensor, nn
@@ -39,6 +39,9 @@ class Body(BaseModule):  # type: ignore[misc]  # mmcv has no types
         ValueError: a patch size other than 16, heads that do not divide the channels, lists that are not one
             entry a block, a windowed block without a size.
     """
+
+    norm_eps: ClassVar[float] = 1e-6
+    """Of the layer norms, the adapter's included."""
 
     def __init__(
         self,

@@ -23,7 +23,8 @@ AREA_RANGES: dict[str, tuple[float, float]] = {
     "l-": (96.0**2, 512.0**2),
     "l+": (512.0**2, math.inf),
 }
-"""Box areas in pixels of the original image by name: above the first number, up to the second."""
+"""Box areas in pixels of the original image by name: above the first number, up to the second, except that
+"l-" ends below it, as published: no range of a part of "l" holds an area of exactly 512 x 512 pixels."""
 
 _MASKS_AT_ONCE = 128
 _FLIPPED_DIMS = {"horizontal": (3,), "vertical": (2,), "diagonal": (2, 3)}
@@ -48,7 +49,7 @@ def within_ranges(boxes_N4: Tensor, ranges: Sequence[str]) -> Tensor:
     inside = torch.zeros_like(area, dtype=torch.bool)
     for name in ranges:
         above, up_to = AREA_RANGES[name]
-        inside |= (area > above) & (area <= up_to)
+        inside |= (area > above) & (area < up_to if name == "l-" else area <= up_to)
     return inside
 
 

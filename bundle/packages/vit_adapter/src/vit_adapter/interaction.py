@@ -10,8 +10,6 @@ from .deformable import DeformableAttention
 from .grids import SamplingGrid, pyramid_sizes
 from .layers import Residual, Size, run
 
-_EPS = 1e-6
-
 
 class DepthwiseConv(nn.Module):
     """One depthwise 3x3 convolution, run on each of three maps that lie one after another in a sequence.
@@ -67,14 +65,22 @@ class Injector(nn.Module):
         num_points: of the deformable attention.
         ratio: width of its values over `dim`.
         init_values: gamma at the start; 0 leaves a pretrained body as it was.
+        eps: of the norms.
     """
 
     def __init__(
-        self, dim: int, *, num_heads: int, num_points: int, ratio: float, init_values: float
+        self,
+        dim: int,
+        *,
+        num_heads: int,
+        num_points: int,
+        ratio: float,
+        init_values: float,
+        eps: float = 1e-6,
     ) -> None:
         super().__init__()
-        self.query_norm = nn.LayerNorm(dim, eps=_EPS)
-        self.feat_norm = nn.LayerNorm(dim, eps=_EPS)
+        self.query_norm = nn.LayerNorm(dim, eps=eps)
+        self.feat_norm = nn.LayerNorm(dim, eps=eps)
         self.attn = DeformableAttention(
             dim, num_heads=num_heads, num_levels=3, num_points=num_points, ratio=ratio
         )
@@ -98,6 +104,7 @@ class Extractor(nn.Module):
         cffn_ratio: its hidden width over `dim`.
         drop: dropout inside it.
         drop_path: stochastic depth around it.
+        eps: of the norms.
     """
 
     def __init__(
@@ -111,17 +118,18 @@ class Extractor(nn.Module):
         cffn_ratio: float = 0.25,
         drop: float = 0.0,
         drop_path: float = 0.0,
+        eps: float = 1e-6,
     ) -> None:
         super().__init__()
-        self.query_norm = nn.LayerNorm(dim, eps=_EPS)
-        self.feat_norm = nn.LayerNorm(dim, eps=_EPS)
+        self.query_norm = nn.LayerNorm(dim, eps=eps)
+        self.feat_norm = nn.LayerNorm(dim, eps=eps)
         self.attn = DeformableAttention(
             dim, num_heads=num_heads, num_levels=1, num_points=num_points, ratio=ratio
         )
         self.with_cffn = with_cffn
         if with_cffn:
             self.ffn = ConvFFN(dim, int(dim * cffn_ratio), drop=drop)
-            self.ffn_norm = nn.LayerNorm(dim, eps=_EPS)
+            self.ffn_norm = nn.LayerNorm(dim, eps=eps)
             self.residual = Residual(drop_path)
 
     def forward(self, pyramid_BNC: Tensor, tokens_BNC: Tensor, grid: SamplingGrid, size: Size) -> Tensor:

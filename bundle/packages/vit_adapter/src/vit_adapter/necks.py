@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from .layers import Mlp, Residual, as_map, init_linear_and_norm, new_gamma, run
 from .vit import ViTAttention
 
+_RELU = {"type": "ReLU"}
+
 
 @NECKS.register_module()
 class ExtraAttention(BaseModule):  # type: ignore[misc]  # mmcv has no types
@@ -96,7 +98,7 @@ class ChannelMapperWithPooling(BaseModule):  # type: ignore[misc]  # mmcv has no
         kernel_size: of the convolutions.
         conv_cfg: of mmcv's `ConvModule`.
         norm_cfg: of mmcv's `ConvModule`.
-        act_cfg: of mmcv's `ConvModule`.
+        act_cfg: of mmcv's `ConvModule`; ReLU by default, as in the published detector. None for none.
         num_outs: maps that come out, those of `in_channels` by default.
         init_cfg: mmcv's; Xavier uniform convolutions by default.
 
@@ -112,7 +114,7 @@ class ChannelMapperWithPooling(BaseModule):  # type: ignore[misc]  # mmcv has no
         kernel_size: int = 1,
         conv_cfg: dict[str, Any] | None = None,
         norm_cfg: dict[str, Any] | None = None,
-        act_cfg: dict[str, Any] | None = None,
+        act_cfg: dict[str, Any] | None = _RELU,
         num_outs: int | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:

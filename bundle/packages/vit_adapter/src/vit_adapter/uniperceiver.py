@@ -13,6 +13,7 @@ from .layers import Residual, Size, head_width, init_linear_and_norm, resize_pos
 from .windows import attend, attend_in_windows, fill_windows
 
 _FRAMES = 8
+_EPS = 1e-5
 
 
 class UniPerceiverAttention(nn.Module):
@@ -63,8 +64,8 @@ class UniPerceiverLayer(nn.Module):
         self.self_attn = UniPerceiverAttention(dim, num_heads, window)
         self.linear1 = nn.Linear(dim, int(dim * mlp_ratio))
         self.linear2 = nn.Linear(int(dim * mlp_ratio), dim)
-        self.norm1 = nn.LayerNorm(dim, eps=1e-5)
-        self.norm2 = nn.LayerNorm(dim, eps=1e-5)
+        self.norm1 = nn.LayerNorm(dim, eps=_EPS)
+        self.norm2 = nn.LayerNorm(dim, eps=_EPS)
         self.gamma_1 = nn.Parameter(torch.zeros(dim))
         self.gamma_2 = nn.Parameter(torch.zeros(dim))
         self.residual = Residual(drop_path)
@@ -101,7 +102,7 @@ class _VisualEmbedding(nn.Module):
     def __init__(self, grid: Size, patch_size: int, in_chans: int, embed_dim: int) -> None:
         super().__init__()
         self.patch_embed = _VisualPatches(grid, patch_size, in_chans, embed_dim)
-        self.embeddings_norm = nn.LayerNorm(embed_dim, eps=1e-5)
+        self.embeddings_norm = nn.LayerNorm(embed_dim, eps=_EPS)
 
     def forward(self, image_NCHW: Tensor) -> tuple[Tensor, Size]:
         tokens_BNC, size = self.patch_embed(image_NCHW)
@@ -117,6 +118,8 @@ class UniPerceiver(Body):
     Raises:
         ValueError: as `Body`.
     """
+
+    norm_eps = _EPS
 
     def __init__(self, **common: Any) -> None:
         super().__init__(**common)
