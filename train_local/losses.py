@@ -20,11 +20,18 @@ def _bce(logits: Logits, target_N1HW: Tensor) -> Tensor:
 
 
 def _dice(logits: Logits, target_N1HW: Tensor) -> Tensor:
-    """1 - Dice over the batch, of one logit per pixel."""
-    from segmentation_models_pytorch.losses import DiceLoss
+    """1 - Dice over the batch, of one logit per pixel; 0 for a batch without foreground.
 
-    value: Tensor = DiceLoss("binary")(_main(logits, 1, "dice"), target_N1HW)
-    return value
+    Dice is 2 sum(p t) / sum(p + t) for the probabilities p and the targets t. This is the formula of
+    segmentation_models_pytorch 0.1.3, which trained the published networks. Since 0.5 that library takes
+    (p + t - |p - t|) / 2 for p t. For hard targets this is the same, for soft ones it is not.
+    """
+    # p = t = 0.5 at every pixel: 2 * 0.25 / 1 = 0.5, so the loss is 0.5 and still pulls p to 1. The newer
+    # formula gives 2 * 0.5 / 1 = 1, a loss of 0.
+    probability_N1HW = F.logsigmoid(_main(logits, 1, "dice")).exp()
+    overlap = (probability_N1HW * target_N1HW).sum()
+    total = (probability_N1HW + target_N1HW).sum().clamp(min=1e-7)
+    return (1 - 2 * overlap / total) * (target_N1HW.sum() > 0)
 
 
 def _cross_entropy(logits: Logits, target_N1HW: Tensor) -> Tensor:

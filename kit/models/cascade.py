@@ -42,7 +42,6 @@ class HybridTaskCascade(InstanceNetwork):
     """Three stages of boxes and masks on any backbone; all published instance networks have this form.
 
     Attributes:
-        least_side: smaller inputs are padded to this side.
         target_masks: makes the targets of mmdet's mask losses from the masks of one image (n, H, W) and the
             height and width of the padded batch. `kit.local.training` sets a faster one.
     """
@@ -130,7 +129,7 @@ class HybridTaskCascade(InstanceNetwork):
     def _prepare(self, x_NCHW: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
         """Return the normalised batch, padded with zeros as published, and mmdet's facts about each image."""
         height, width = x_NCHW.shape[-2:]
-        padded = F.pad(self.normalise(x_NCHW), self.padding(height, width, self.least_side))
+        padded = F.pad(self.normalise(x_NCHW), self.padding(height, width))
         meta = {
             "img_shape": (height, width, 3),
             "ori_shape": (height, width, 3),

@@ -30,6 +30,9 @@ STRIDES = (4, 8, 16, 32)
 _REDUCTIONS = (8, 4, 2, 1)
 """How much coarser each stage's keys and values are than its queries."""
 
+LEAST_SIDE = 29
+"""Pixels: 28 would leave 7 rows in stage 1, where keys and values need 8 for one row of their own."""
+
 
 Count = Annotated[int, at_least(1)]
 Rate = Annotated[float, at_least(0), below(1)]
@@ -56,10 +59,14 @@ class MitSize(Checked):
     drop_path: Rate = 0.1
     checkpointing: bool = False
 
-    def encoder(self) -> MixTransformer:
-        """Return the encoder with random weights."""
+    def encoder(self, *, eps: float = 1e-6) -> MixTransformer:
+        """Return the encoder with random weights.
+
+        Args:
+            eps: as in `MixTransformer`.
+        """
         return MixTransformer(
-            self.embed_dims, self.depths, drop_path=self.drop_path, checkpointing=self.checkpointing
+            self.embed_dims, self.depths, drop_path=self.drop_path, checkpointing=self.checkpointing, eps=eps
         )
 
 
@@ -72,10 +79,18 @@ class MixTransformer(nn.Module):
         drop_path: probability that the last block is left out in training; earlier ones less, linearly.
         checkpointing: in training keep only what goes into each block and compute the rest again in the
             backward pass.
+        eps: of the layer norms behind patch embeddings and reductions: 1e-6 in mmseg, 1e-5 in the first
+            published MiT (NVlabs). All others have 1e-6 in both.
     """
 
     def __init__(
-        self, embed_dims: int, depths: Sequence[int], *, drop_path: float, checkpointing: bool
+        self,
+        embed_dims: int,
+        depths: Sequence[int],
+        *,
+        drop_path: float,
+        checkpointing: bool,
+        eps: float = 1e-6,
     ) -> None:
         super().__init__()
         # Imported here, because an ensemble without a MiT does not have it on Kaggle.
@@ -92,9 +107,14 @@ class MixTransformer(nn.Module):
             width = embed_dims * heads
             kernel, stride = (7, 4) if stage == 0 else (3, 2)
             embed = PatchEmbed(
-                before, width, kernel_size=kernel, stride=stride, padding=kernel // 2, norm_cfg=norm
+                before,
+                width,
+                kernel_size=kernel,
+                stride=stride,
+                padding=kernel // 2,
+                norm_cfg={**norm, "eps": eps},
             )
-            blocks = nn.ModuleList(
+            blocks = [
                 TransformerEncoderLayer(
                     width,
                     heads,
@@ -104,8 +124,10 @@ class MixTransformer(nn.Module):
                     sr_ratio=_REDUCTIONS[stage],
                 )
                 for _ in range(depth)
-            )
-            self.layers.append(nn.ModuleList([embed, blocks, nn.LayerNorm(width, eps=1e-6)]))
+            ]
+            for block in blocks if _REDUCTIONS[stage] > 1 else ():
+                block.attn.norm.eps = eps
+            self.layers.append(nn.ModuleList([embed, nn.ModuleList(blocks), nn.LayerNorm(width, eps=1e-6)]))
             before = width
         self.apply(_initialise)
 
@@ -113,7 +135,7 @@ class MixTransformer(nn.Module):
         """Feature maps of the four stages, at strides 4, 8, 16 and 32.
 
         Args:
-            x_NCHW: normalised; height and width are multiples of 32.
+            x_NCHW: normalised; height and width are `LEAST_SIDE` or more. 70 rows become 18, 9, 5 and 3.
         """
         levels = []
         layers: Any = self.layers
@@ -168,6 +190,8 @@ class MitNetwork(SemanticNetwork):
         auxiliary_stages: those whose auxiliary heads enter a loss.
     """
 
+    least_side = LEAST_SIDE
+
     network: Segmenter
 
     def __init__(
@@ -187,9 +211,14 @@ class MitNetwork(SemanticNetwork):
 
 
 def declare(
-    name: str, output: Output, *, system: str = "body-1st", unused_parameters: tuple[str, ...] = ()
+    name: str,
+    output: Output,
+    *,
+    system: str = "body-1st",
+    size_divisor: int = 1,
+    unused_parameters: tuple[str, ...] = (),
 ) -> NetworkSpec:
-    """The declaration of a network on a Mix Transformer."""
+    """The declaration of a network on a Mix Transformer, which takes sides of any length as published."""
     return NetworkSpec(
         name=name,
         system=system,
@@ -197,7 +226,7 @@ def declare(
         output=output,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
-        size_divisor=32,
+        size_divisor=size_divisor,
         requires=("mmcv-full", "mmsegmentation"),
         unused_parameters=unused_parameters,
     )

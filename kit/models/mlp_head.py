@@ -49,7 +49,7 @@ class MlpHead(nn.Module):
         self.fusion_conv: Any = ConvModule(
             channels * len(in_channels), channels, kernel_size=1, norm_cfg=settings
         )
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout: nn.Module = nn.Dropout2d(dropout)
         self.conv_seg = classifier(channels, classes)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:

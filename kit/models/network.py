@@ -24,8 +24,10 @@ class Network(nn.Module):
         std: (3, 1, 1), `normalise` divides by it.
         network: the library's module; weight files have its state-dict names without a prefix.
         size_divisor: of this build; smaller than the declared one if the encoder has fewer stages.
+        least_side: smaller inputs are padded to this side.
     """
 
+    least_side: int = 0
     mean: Tensor
     std: Tensor
 
@@ -54,18 +56,17 @@ class Network(nn.Module):
         # ImageNet: a red of 182.07 becomes (182.07 - 123.675) / 58.395 = 1.
         return (x_NCHW.to(self.mean.dtype) - self.mean) / self.std
 
-    def padding(self, height: int, width: int, least: int = 0) -> tuple[int, int, int, int]:
+    def padding(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Return the padding at the right and bottom, in the order of `torch.nn.functional.pad`.
 
         Args:
             height: of the input in pixels.
             width: of the input in pixels.
-            least: smallest side that the network accepts.
         """
         # 100 x 70 with divisor 32 becomes 128 x 96: (0, 26, 0, 28).
         divisor = self.size_divisor
-        rows = max(-(-height // divisor) * divisor, least) - height
-        columns = max(-(-width // divisor) * divisor, least) - width
+        rows = max(-(-height // divisor) * divisor, self.least_side) - height
+        columns = max(-(-width // divisor) * divisor, self.least_side) - width
         return (0, columns, 0, rows)
 
 
@@ -100,7 +101,7 @@ class SemanticNetwork(Network):
         """Return the logits of a normalised batch, at its resolution or coarser; families may override this.
 
         Args:
-            padded_NCHW: height and width are multiples of `size_divisor`.
+            padded_NCHW: height and width are multiples of `size_divisor` and at least `least_side`.
             auxiliary: whether the auxiliary heads are wanted.
         """
         del auxiliary  # this family has none

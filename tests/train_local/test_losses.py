@@ -2,7 +2,8 @@ import math
 
 import pytest
 import torch
-from mmseg.models.losses import LovaszLoss
+from mmseg.models.losses import CrossEntropyLoss, LovaszLoss
+from segmentation_models_pytorch.losses import DiceLoss
 
 from kit.errors import KitError
 from kit.models import InstanceTarget, build, tiny
@@ -27,6 +28,32 @@ def test_known_values():
     assert float(terms["bce"]) == pytest.approx(math.log(2))
     # p = 0.5 everywhere, truth everywhere: 1 - 2 * 8 / (8 + 16)
     assert float(terms["dice"]) == pytest.approx(1 / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("soft", [False, True], ids=["hard", "soft"])
+def test_dice_is_twice_the_product_over_the_sum_as_published(soft):
+    generator = torch.Generator().manual_seed(0)
+    logit = torch.randn(3, 1, 9, 7, generator=generator).requires_grad_()
+    target = torch.rand(3, 1, 9, 7, generator=generator)
+    target = target if soft else target.round()
+    (value,) = losses.semantic({"dice": 1.0}, one(logit), target).values()
+    value.backward()
+    p, t = (1 / (1 + (-logit.detach().double()).exp())).flatten(), target.double().flatten()
+    overlap, total = sum(a * b for a, b in zip(p, t, strict=True)), p.sum() + t.sum()
+    assert float(value.detach()) == pytest.approx(float(1 - 2 * overlap / total), abs=1e-6)
+    # d/dp of -2 o / s is -2 (t s - o) / s^2, and dp/dlogit is p (1 - p).
+    gradient = -2 * (t * total - overlap) / total**2 * p * (1 - p)
+    torch.testing.assert_close(logit.grad.double().flatten(), gradient, atol=1e-6, rtol=1e-6)
+    newer = DiceLoss("binary")(logit.detach(), target)  # of the segmentation_models_pytorch that we have
+    assert (abs(float(newer) - float(value.detach())) < 1e-6) != soft
+
+
+def test_a_batch_without_foreground_has_no_dice_loss():
+    logit = torch.randn(2, 1, 8, 8, requires_grad=True)
+    (value,) = losses.semantic({"dice": 1.0}, one(logit), torch.zeros(2, 1, 8, 8)).values()
+    value.backward()
+    assert float(value.detach()) == 0
+    assert not logit.grad.any()
 
 
 def test_half_precision_logits_do_not_overflow():
@@ -63,12 +90,24 @@ def test_lovasz_of_hard_predictions_is_one_minus_the_mean_iou_of_each_image():
     assert float(value) == pytest.approx(sum(expected) / 3, rel=1e-5)
 
 
-def test_lovasz_is_mmseg_s():
-    two, target = torch.randn(3, 2, 16, 16), torch.rand(3, 1, 16, 16).round()
+@pytest.mark.filterwarnings("ignore:.*Default ``avg_non_ignore`` is False")
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("lovasz", lambda: LovaszLoss(per_image=True, reduction="mean", loss_weight=3.0)),
+        ("cross_entropy", lambda: CrossEntropyLoss(loss_weight=3.0)),
+    ],
+)
+def test_losses_of_two_classes_are_mmseg_s(name, published):
+    generator = torch.Generator().manual_seed(0)
+    two = torch.randn(3, 2, 16, 16, generator=generator).requires_grad_()
+    target = torch.rand(3, 1, 16, 16, generator=generator).round()
     target[1] = 0  # a class that does not occur does not count
-    (value,) = losses.semantic({"lovasz": 3.0}, Logits(two, {}), target).values()
-    published = LovaszLoss(per_image=True, reduction="mean", loss_weight=3.0)
-    assert float(value) == pytest.approx(float(published(two, target[:, 0].long())), rel=1e-5)
+    (value,) = losses.semantic({name: 3.0}, Logits(two, {}), target).values()
+    expected = published()(two, target[:, 0].long())
+    assert float(value.detach()) == pytest.approx(float(expected.detach()), abs=1e-6)
+    mine, theirs = (torch.autograd.grad(loss, [two])[0] for loss in (value, expected))
+    torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-6)
 
 
 def test_auxiliary_logits_are_compared_with_the_nearest_pixels_of_the_target():

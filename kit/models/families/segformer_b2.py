@@ -25,6 +25,9 @@ _AUXILIARY_STAGE = 2
 
 _DILATIONS = (1, 6, 12, 18)
 
+_EPS = 1e-5
+"""Of the layer norms behind patch embeddings and reductions: both solutions took MiT from NVlabs."""
+
 
 class MixUpsampleHead(MlpHead):
     """The all-MLP decoder with batch norm and learned upsampling.
@@ -37,6 +40,10 @@ class MixUpsampleHead(MlpHead):
         super().__init__(
             in_channels, channels=channels, classes=1, norm="batch", norm_groups=1, dropout=dropout
         )
+        self.dropout = nn.Dropout(dropout)  # of single values, where mmseg's heads drop whole channels
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.reset_parameters()  # torch's first weights, as published, not mmseg's
         self.mixing = nn.Parameter(torch.full((len(in_channels) - 1,), 0.5))
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
@@ -124,7 +131,7 @@ class _AtrousPyramid(nn.Module):
 
 def _build_mixupsample(spec: NetworkSpec, size: MitSize) -> MitNetwork:
     """Build the network with four auxiliary heads, as published; one of them is trained."""
-    encoder, levels = size.encoder(), widths(size.embed_dims)
+    encoder, levels = size.encoder(eps=_EPS), widths(size.embed_dims)
     head = MixUpsampleHead(levels, channels=size.channels, dropout=size.dropout)
     auxiliary_heads = nn.ModuleList(nn.Conv2d(width, 1, kernel_size=1) for width in levels)
     network = Segmenter(encoder, head, auxiliary_heads)
@@ -132,7 +139,7 @@ def _build_mixupsample(spec: NetworkSpec, size: MitSize) -> MitNetwork:
 
 
 def _build_daformer(spec: NetworkSpec, size: MitSize) -> MitNetwork:
-    encoder = size.encoder()
+    encoder = size.encoder(eps=_EPS)
     head = DaformerHead(widths(size.embed_dims), channels=size.channels, dropout=size.dropout)
     return MitNetwork(spec, Segmenter(encoder, head, nn.ModuleList()))
 
@@ -145,6 +152,7 @@ ENTRIES = (
             "segformer-b2-mixupsample",
             "logit",
             system="body-b2",
+            size_divisor=32,  # its decoder enlarges by exactly 2, 4 and 8
             unused_parameters=tuple(
                 f"auxiliary_heads.{stage}." for stage in range(4) if stage != _AUXILIARY_STAGE
             ),

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmcv import Config
 from mmseg.models import build_segmentor
+from mmseg.ops import resize
 
 from kit.errors import KitError
 from kit.models import build, spec
@@ -73,14 +74,15 @@ class TestAgainstMmseg:
             torch.linspace(0, model.backbone.drop_path_rate, len(rates)).tolist(), abs=1e-7
         )
 
-    def test_its_weights_fit_and_give_its_logits(self, size):
+    @pytest.mark.parametrize(("height", "width"), [(64, 96), (70, 93), (29, 131)])
+    def test_its_weights_fit_and_give_its_logits_at_any_size(self, size, height, width):
         torch.manual_seed(0)
         original = miniature_of_mmseg(size).eval()
         original.init_weights()
         ours = build({"network": f"segformer-{size}", **MINIATURE}).eval()
         assert shapes(ours.network) == shapes(original)
         ours.network.load_state_dict(original.state_dict())
-        x_NCHW = images(64, 96)
+        x_NCHW = images(height, width)
         with torch.no_grad():
             expected = original.encode_decode(ours.normalise(x_NCHW), None)
             found = ours(x_NCHW, logits=True).main
@@ -109,6 +111,43 @@ def test_the_number_of_parameters_is_the_paper_s(size, channels, millions):
     count = sum(parameter.numel() for parameter in ours.parameters())
     more_classes = 148 * (channels + 1)
     assert (count + more_classes) / 1e6 == pytest.approx(millions, abs=0.1)
+
+
+def test_a_size_that_mmseg_cannot_take_is_padded_with_its_border():
+    ours = build({"network": "segformer-b0", **MINIATURE}).eval()
+    x_NCHW = images(5, 40)
+    padded_NCHW = torch.cat([x_NCHW, x_NCHW[..., -1:, :].expand(-1, -1, 24, -1)], dim=2)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x_NCHW), ours(padded_NCHW)[..., :5, :])
+        with pytest.raises(RuntimeError, match="Kernel size can't be greater than actual input size"):
+            ours.network.backbone(torch.zeros(1, 3, 28, 64))
+
+
+def test_gradients_at_a_size_of_no_multiple_are_mmseg_s():
+    torch.manual_seed(0)
+    original = miniature_of_mmseg("b0").train()
+    original.init_weights()
+    ours = build({"network": "segformer-b0", **MINIATURE}).train()
+    ours.network.load_state_dict(original.state_dict())
+    for network in (original, ours):
+        for layer in network.modules():
+            if type(layer).__name__ in {"Dropout", "Dropout2d", "DropPath"}:
+                layer.eval()
+    x_NCHW = images(45, 58)
+    logits = ours(x_NCHW, logits=True).main
+    expected = resize(
+        original._decode_head_forward_test(original.extract_feat(ours.normalise(x_NCHW)), None),
+        (45, 58),
+        mode="bilinear",
+        align_corners=False,
+    )
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-6)
+    logits.square().sum().backward()
+    expected.square().sum().backward()
+    theirs = dict(original.named_parameters())
+    for name, parameter in ours.network.named_parameters():
+        scale = theirs[name].grad.abs().max()
+        torch.testing.assert_close(parameter.grad / scale, theirs[name].grad / scale, rtol=1e-4, atol=1e-4)
 
 
 class TestScore:

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from kit.errors import KitError
 from kit.models import build
 from kit.models.mit import HEADS
+from tests.kit.models import naive_mit
 
 MIXUPSAMPLE = {
     "network": "segformer-b2-mixupsample",
@@ -50,6 +51,62 @@ class Weights:
         x_NCHW = F.conv2d(x_NCHW, self[f"{key}.conv.weight"], **how)
         norm = [self[f"{key}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]
         return F.relu(F.batch_norm(x_NCHW, *norm, eps=1e-5))
+
+
+@pytest.mark.parametrize(
+    ("config", "eps"),
+    [
+        (MIXUPSAMPLE, 1e-5),
+        (DAFORMER, 1e-5),
+        ({"network": "segformer-b2", "embed_dims": 8, "depths": [1, 1, 1, 1], "channels": 32}, 1e-6),
+    ],
+    ids=["mixupsample", "daformer", "mmseg"],
+)
+def test_the_encoder_s_norms_have_the_eps_of_its_publication(config, eps):
+    """In outputs and gradients, where the variance is about as small as eps."""
+    torch.manual_seed(0)
+    encoder = build(config).network.backbone.double().eval()
+    with torch.no_grad():
+        for name, parameter in encoder.named_parameters():
+            if "projection" in name or ".sr." in name:
+                parameter.mul_(0.01)
+    x_NCHW = 0.1 * torch.randn(2, 3, 70, 45, dtype=torch.float64)
+    named = dict(encoder.named_parameters())
+    copies = {name: value.detach().clone().requires_grad_() for name, value in named.items()}
+    found = encoder(x_NCHW)
+    expected = naive_mit.levels(copies, x_NCHW, embedding_eps=eps)
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-6)
+    mine = torch.autograd.grad(sum(level.pow(3).mean() for level in found), list(named.values()))
+    theirs = torch.autograd.grad(sum(level.pow(3).mean() for level in expected), list(copies.values()))
+    for one, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("config", "single"), [(MIXUPSAMPLE, True), (DAFORMER, False)])
+def test_dropout_takes_single_values_of_the_one_and_channels_of_the_other(config, single):
+    torch.manual_seed(0)
+    dropped = build({**config, "dropout": 0.5}).network.decode_head.train().dropout(torch.ones(1, 16, 8, 8))
+    mixed = [bool(channel.any()) and not bool(channel.all()) for channel in dropped[0]]
+    assert all(mixed) if single else not any(mixed)
+
+
+def test_the_mix_upsample_decoder_starts_with_torch_s_own_weights():
+    torch.manual_seed(0)
+    head = build({**MIXUPSAMPLE, "channels": 64}).network.decode_head
+    for layer in (head.fusion_conv.conv, head.conv_seg):
+        limit = layer.in_channels**-0.5  # uniform up to 1 / sqrt(fan in)
+        assert 0.8 * limit < float(layer.weight.detach().abs().max()) <= limit
+
+
+@torch.no_grad()
+def test_the_daformer_takes_any_size_as_published():
+    module = settled(DAFORMER)
+    x_NCHW = images(70, 93)
+    levels = module.network.backbone(module.normalise(x_NCHW))
+    assert [tuple(level.shape[2:]) for level in levels] == [(18, 24), (9, 12), (5, 6), (3, 3)]
+    expected = bilinear(module.network.decode_head(levels), (70, 93))
+    torch.testing.assert_close(module(x_NCHW), expected, rtol=1e-5, atol=1e-6)
 
 
 @torch.no_grad()
