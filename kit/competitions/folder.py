@@ -10,6 +10,7 @@ from typing import Any
 
 from kit.competitions import presets, recognition
 from kit.competitions.definition import Definition, Split
+from kit.competitions.listing import Listing, Size, read_listing, size_of
 from kit.competitions.metadata import MetadataReader
 from kit.competitions.parsing import parse
 from kit.competitions.path_pattern import PathPattern, is_file
@@ -48,6 +49,48 @@ class CompetitionFolder:
         self.columns = definition.submission.columns
         self.metric = definition.metric.text
         self.metadata = MetadataReader(definition.metadata)
+
+    def empty_row(self, image_id: str, size: Size) -> dict[str, str]:
+        """Return the submission row of an image in which nothing was found."""
+        return self.format.submission.row(image_id, size, self.format.submission.empty)
+
+    def is_foreign(self, data: Path) -> bool:
+        """Whether a folder looks like the data of a competition with another slug."""
+        known = [recognition.signature(parse(value)) for value in presets.PRESETS.values()]
+        found = recognition.recognise(data, [recognition.signature(self.format), *known])
+        return found is not None and found.slug != self.slug
+
+    def listing(self, data: Path) -> Listing:
+        """Return the images to predict and their sizes, as far as names and tables tell; opens no image.
+
+        The ids are those of sample_submission.csv; without any there, those of the files in the test part.
+        """
+        sample, found = data / SAMPLE_SUBMISSION, Listing()
+        try:
+            if is_file(sample):
+                found = read_listing(sample, self.format.submission)
+            what = "has no rows" if is_file(sample) else "is missing"
+        except KitError as error:
+            what = f"cannot be used: {error.problem}"
+        if not found.ids:
+            # A name of bytes that are no UTF-8 (here: a lone surrogate) cannot stand in a CSV.
+            files = self.image_pattern("test").ids(data)
+            found.ids = [image for image in files if image.isprintable()]
+            found.notes.append(
+                f"{SAMPLE_SUBMISSION} {what}: the ids are the {len(found.ids)} test images' names"
+            )
+        names = self.format.metadata.columns
+        try:
+            table = self.metadata.table(data, "test") if names.height else {}
+        except KitError:
+            table = {}  # as in `info`
+        for image in found.ids:
+            cells = table.get(image, {})
+            if image not in found.sizes and (
+                size := size_of(cells.get(names.height), cells.get(names.width))
+            ):
+                found.sizes[image] = size
+        return found
 
     def check_folder(self, report: Report, data: Path) -> bool:
         """Return whether a folder holds this competition's data; if not, report what it is instead."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from kit.competitions.definition import Definition
+from kit.competitions.listing import has_columns
 from kit.competitions.report import Report
 from kit.competitions.tables import header_of
 
@@ -45,7 +46,7 @@ class Signature:
             marked = bool(self.images) and (folder / self.images).is_dir()
         table, columns = self.truth or ("", frozenset())
         in_table = bool(columns) and columns <= set(header_of(folder / table))
-        in_sample = set(header_of(folder / SAMPLE_SUBMISSION)) == set(self.columns)
+        in_sample = has_columns(folder / SAMPLE_SUBMISSION, self.columns)
         return 4 * in_sample + 2 * in_table + marked
 
 

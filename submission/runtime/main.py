@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 
 from kit.command_line import parse
 from kit.errors import BAD_INPUT, KitError
-from submission.runtime.explain import explain
-from submission.runtime.inputs.competition_data import embedded
+from submission.runtime.inputs.competition_data import Listed, embedded, list_images
+from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport, process_start
-from submission.runtime.script.options import CommandLine
+from submission.runtime.result.submission_file import NAME
+from submission.runtime.script.options import CommandLine, Options
+from submission.runtime.script.process import CRASHED
 from submission.runtime.script.script import Script
-from submission.runtime.work.run_to_end import run_to_end
-from submission.runtime.work.supervisor import Supervisor
-from submission.runtime.work.worker import serve
 
 
 def main(script: Script, argv: Sequence[str]) -> int:
@@ -25,20 +25,57 @@ def main(script: Script, argv: Sequence[str]) -> int:
         argv: its arguments.
 
     Returns:
-        0: valid file with predictions; 1: a fault of this program; 2: bad input, nothing could be predicted.
+        0: valid file with predictions, or a commit run without test images; 1: a fault of this program; 2:
+        bad input, nothing could be predicted.
     """
-    start = process_start()
+    report = RunReport(process_start())
     try:
         command = parse(argv, CommandLine, prog="predict.py")
         # A worker is this very script, started by its supervisor with the supervisor's process id.
         if command.worker is not None:
+            from submission.runtime.work.worker import serve
+
             ensemble, _ = embedded(script)
             return serve(ensemble, command.options.device, command.worker)
         if command.explain:
+            from submission.runtime.explain import explain
+
             print(explain(script, command.options))
             return 0
-        supervisor = Supervisor(script, command.options, RunReport(start))
+        return _predict(script, command.options, report)
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    return run_to_end(supervisor)
+
+
+def _predict(script: Script, options: Options, report: RunReport) -> int:
+    # The fallback comes before everything that takes time or may fail: numpy, the scratch disk, the bundle,
+    # workers, images.
+    listed = _write_fallback(script, options, report)
+    try:
+        from submission.runtime.work.run_to_end import run_to_end
+
+        return run_to_end(script, options, report, listed)
+    except Exception as error:  # noqa: BLE001 - the file is there; what is left is to say why there is no more
+        broken = isinstance(error, ImportError)
+        report.fail(wording.cannot_start(error), BAD_INPUT if broken else CRASHED)
+        if not broken:
+            traceback.print_exc()
+        return BAD_INPUT if broken else CRASHED
+
+
+def _write_fallback(script: Script, options: Options, report: RunReport) -> Listed:
+    ensemble, _ = embedded(script)
+    report.event("start")
+    report.say(wording.plan_of_run(ensemble, options.budget))
+    listed = list_images(ensemble, options)
+    path = options.output / NAME
+    listed.write_fallback(path)
+    report.path = options.output / "report.json"
+    count = len(listed.listing.ids)
+    report.event("fallback", images=count)
+    report.say(wording.fallback_written(count, listed.folder, path))
+    for note in listed.listing.notes:
+        report.problem(note)
+    report.save()
+    return listed

@@ -188,7 +188,7 @@ def test_when_the_disk_fills_up_later_the_old_valid_file_stays(mount, kit_of_two
     output.mkdir()
     data = next((mount / "competitions").iterdir())
     (data / "sample_submission.csv").write_text("id,predicted\naaa,\n")
-    setup = f'mount -t tmpfs -o size=8k none {output}; "$@"; code=$?; cat {output}/submission.csv; exit $code'
+    setup = f'mount -t tmpfs -o size=4k none {output}; "$@"; code=$?; cat {output}/submission.csv; exit $code'
     done = in_namespace(setup, *arguments(kit_of_two, mount, output))
     assert done.returncode == 2
     assert done.stdout.endswith("id,predicted\naaa,\n")

@@ -1,22 +1,41 @@
-"""Reads what a run works on: the command line, the embedded ensemble, the competition's test images."""
+"""Reads what a run works on: the command line, the embedded ensemble, the competition's test images.
+
+`list_images` and the fallback need no numpy and open no image; `find_data` comes after them.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kit.competitions import of
-from kit.competitions.submissions import repeated
+from kit.artefacts import remove_leftovers, write_text
+from kit.competitions import folder_of, of
+from kit.competitions.folder import CompetitionFolder
+from kit.competitions.listing import Listing
 from kit.ensemble import Ensemble
 from kit.ensemble import from_dict as ensemble_from
+from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.manifest import Manifest
 from kit.manifest import from_dict as manifest_from
 from submission.runtime.inputs.mounts import find_competition
-from submission.runtime.result.submission_file import NAME, Submission, guess_sizes, image_sizes
+from submission.runtime.result.submission_file import (
+    MISSING,
+    NAME,
+    Size,
+    Submission,
+    csv_text,
+    guess_sizes,
+    image_sizes,
+    make_way,
+)
 from submission.runtime.script.options import Options
+from submission.runtime.script.process import within
 from submission.runtime.script.script import Script
 
 ENSEMBLE = "ensemble.json"
@@ -25,7 +44,7 @@ MEGA = 1e6
 _LISTED = 5
 """Number of images that one note names."""
 _LONGEST_LOOK = 120.0
-"""Seconds for reading all images' headers: the fallback cannot be written before."""
+"""Seconds for reading the tables, and for reading all images' headers."""
 _PLAUSIBLE = (1 / 64, 8.0)
 """Smallest and largest ratio of the training's pixel size to an image's. Beyond these, the competition's
 table is wrong, and windows could fill the memory."""
@@ -63,32 +82,130 @@ class Data:
     notes: list[str]
 
     @property
+    def placeholder(self) -> bool:
+        """Whether this is a commit run whose test part is a placeholder for that of the hidden rerun."""
+        if self.paths or os.environ.get("KAGGLE_IS_COMPETITION_RERUN"):
+            return False
+        # Elsewhere than on Kaggle files that are there have to be images.
+        commit = bool(os.environ.get("KAGGLE_KERNEL_RUN_TYPE"))
+        return commit or all(reason == MISSING for reason in self.unreadable.values())
+
+    @property
     def megapixels(self) -> dict[str, float]:
         """Size of every image whose header can be read, in 10^6 pixels."""
         sizes = self.submission.sizes
         return {image: sizes[image][0] * sizes[image][1] / MEGA for image in self.paths}
 
 
-def find_data(ensemble: Ensemble, options: Options) -> Data:
-    """Find the competition and read its test images' sizes.
+@dataclass(frozen=True)
+class Listed:
+    """The images to predict, as far as names and tables tell.
+
+    Attributes:
+        folder: of the competition.
+        competition: without what needs numpy.
+        listing: ids, sizes and notes.
+    """
+
+    folder: Path
+    competition: CompetitionFolder
+    listing: Listing
+
+    def write_fallback(self, path: Path) -> None:
+        """Write the first submission.csv.
+
+        Raises:
+            KitError: it cannot be written; names a folder that can.
+        """
+        ids = self.listing.ids
+        try:
+            if path.parent.is_dir():
+                remove_leftovers(path)
+            if note := make_way(path):
+                self.listing.notes.append(note)
+            write_text(path, csv_text(self.competition, ids, guess_sizes(ids, self.listing.sizes), {}))
+        except OSError as error:
+            raise KitError(f"cannot write {path.name}: {error.strerror}", where=path.parent) from error
+        except KitError as error:
+            fix = f"{error.fix}{_elsewhere(path.parent)}"
+            raise KitError(error.problem, where=error.where, fix=fix) from error
+
+
+def _elsewhere(folder: Path) -> str:
+    """Name a folder that can be written instead of this one."""
+    for place in (Path.cwd(), Path(tempfile.gettempdir())):
+        if place != folder and os.access(place, os.W_OK) and shutil.disk_usage(place).free > MEGA:
+            return f"; --output {place} can be written"
+    return ""
+
+
+def list_images(ensemble: Ensemble, options: Options) -> Listed:
+    """Find the competition, and list the images to predict without opening one.
 
     Raises:
-        KitError: the competition is not among the inputs, or the data is of another one.
+        KitError: the competition is not among the inputs, or its folder does not answer.
     """
-    competition = of(ensemble)
-    folder = find_competition(options.input, competition)
-    listed = competition.test_ids(folder)
-    ids = list(dict.fromkeys(listed))
+    limit = min(_LONGEST_LOOK, options.budget / 4)
+    try:
+        return within(limit, lambda: _list(folder_of(ensemble), options.input))
+    except TimeoutError as error:
+        raise KitError(
+            f"the competition's folder did not answer within {limit:g} s",
+            where=options.input,
+            fix="its mount may be dead: start the notebook again",
+        ) from error
+
+
+def _list(competition: CompetitionFolder, root: Path) -> Listed:
+    notes: list[str] = []
+    try:
+        folder = find_competition(root, competition)
+    except KitError as error:
+        # A test part that is still empty has nothing by which the folder could be recognised but its name.
+        named = (root / "competitions" / competition.slug, root / competition.slug)
+        empty = [place for place in named if place.is_dir() and not competition.is_foreign(place)]
+        if not empty:
+            raise
+        folder = empty[0]
+        notes = [f"{folder} is taken as the data only because of its name: {error.problem}"]
+    listing = competition.listing(folder)
+    listing.notes[:0] = notes
+    if twice := listing.repeated:
+        listing.notes.append(f"listed twice or more, with one row each: {_some(twice)}")
+    return Listed(folder, competition, listing)
+
+
+def find_data(ensemble: Ensemble, options: Options, listed: Listed | None = None) -> Data:
+    """Read the test images' sizes from their headers.
+
+    Args:
+        ensemble: knows the competition.
+        options: of the command line.
+        listed: the images; None: list them first.
+
+    Raises:
+        KitError: as `list_images`.
+    """
+    listed = listed or list_images(ensemble, options)
+    competition, folder, ids = of(ensemble), listed.folder, listed.listing.ids
     # A mount that hangs must not take the whole budget: sizes that are not read in time are guessed.
     limit = min(_LONGEST_LOOK, options.budget / 4)
     sizes, unreadable = image_sizes(competition, folder, ids, limit=limit)
     paths = {image: competition.image_path(folder, image, "test") for image in sizes}
     infos = {image: competition.info(folder, image, "test") for image in sizes}
-    notes = [f"image {image} is listed twice and gets one row" for image in repeated(listed)]
+    notes = [*listed.listing.notes, *_other_sizes(sizes, listed.listing.sizes)]
     notes += _put_right(ensemble, infos)
     notes += _unknown(ensemble, infos)
-    submission = Submission(competition, ids, guess_sizes(ids, sizes), options.output / NAME)
+    # Masks have the size of the pixels; tables tell it where these cannot be read.
+    all_sizes = guess_sizes(ids, {**listed.listing.sizes, **sizes})
+    submission = Submission(competition, ids, all_sizes, options.output / NAME)
     return Data(folder, paths, unreadable, infos, submission, notes)
+
+
+def _other_sizes(sizes: Mapping[str, Size], told: Mapping[str, Size]) -> Iterator[str]:
+    other = [image for image, size in sizes.items() if told.get(image, size) != size]
+    if other:
+        yield f"tables tell another size than the image itself, which counts: {_some(other)}"
 
 
 def _put_right(ensemble: Ensemble, infos: dict[str, ImageInfo]) -> Iterator[str]:
@@ -115,5 +232,9 @@ def _unknown(ensemble: Ensemble, infos: Mapping[str, ImageInfo]) -> Iterator[str
 
 def _note(what: str, images: Sequence[str], follows: str) -> Iterator[str]:
     if images:
-        more = f" and {len(images) - _LISTED} more" if len(images) > _LISTED else ""
-        yield f"the {what} of {', '.join(images[:_LISTED])}{more} is not known: {follows}"
+        yield f"the {what} of {_some(images)} is not known: {follows}"
+
+
+def _some(images: Sequence[str]) -> str:
+    more = f" and {len(images) - _LISTED} more" if len(images) > _LISTED else ""
+    return f"{', '.join(images[:_LISTED])}{more}"

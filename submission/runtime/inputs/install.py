@@ -29,6 +29,10 @@ _TAIL = 400
 _POLL = 1.0
 _STUCK = 15.0
 """Seconds without any use of a processor after which a tool counts as stuck."""
+_INTERPRETER = (
+    *("PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONIOENCODING"),
+    *("PYTHONDEVMODE", "PYTHONSAFEPATH"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,11 @@ def offline_environment(environment: Mapping[str, str], scratch: Path, site: Pat
     """
     result = dict(environment)
     # Let workers write bytecode into our folder. Otherwise each of them compiles all modules again.
-    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PIP_TARGET", "PIP_USER"):
+    # Settings of this interpreter that would change what libraries do go, too.
+    for name in (*_INTERPRETER, "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PIP_TARGET", "PIP_USER"):
         result.pop(name, None)
     result.update(
+        PYTHONUTF8="1",
         HF_HUB_OFFLINE="1",
         TRANSFORMERS_OFFLINE="1",
         HF_DATASETS_OFFLINE="1",

@@ -5,9 +5,11 @@ A row that an image lacks in a rung is taken from the highest lower rung.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections import deque
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kit.artefacts import write_text
@@ -17,6 +19,7 @@ from submission.runtime.plan.tasks import ValidateTask
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.submission_file import Submission
+from submission.runtime.script.process import within
 
 
 class Publisher:
@@ -79,8 +82,8 @@ class Publisher:
             if rung > self.published and self._complete(rung)
         ]
         if late or self.published < 0:
-            for folder in results:
-                shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(TimeoutError):
+                within((self.until - time.monotonic()) / 4, lambda: _delete(results))
         # Nothing published yet: rows of an incomplete first rung, e.g. 12 of 100 images, are better than
         # none.
         while late and late[0] > self.published:
@@ -105,7 +108,7 @@ class Publisher:
         origins = {image: f"rung {lower + 1}" for image, (lower, _) in self._best_rows(rung).items()}
         state = f"part of rung {rung + 1}" if part else f"rung {rung + 1}"
         try:
-            self.submission.replace(text, state, origins)
+            self._put(text, state, origins)
         except KitError as error:
             self.failure = error
             self.report.problem(str(error))
@@ -114,6 +117,14 @@ class Publisher:
         self.report.event("rung", rung=rung, part=part, rows=len(origins))
         self.report.say(wording.rung_written(state, len(self.state.ensemble.rungs), len(origins)))
         self.report.save()
+
+    def _put(self, text: str, state: str, origins: Mapping[str, str]) -> None:
+        """Replace the file. On a full disk first the report makes room, then the old file does."""
+        try:
+            self.submission.replace(text, state, origins)
+        except KitError:
+            self.report.give_way()
+            self.submission.replace(text, state, origins, in_place=True)
 
     def _publish_late(self, rung: int, *, part: bool) -> None:
         """Validate a file here, in half of the time that is left, and publish it unless it is invalid."""
@@ -130,3 +141,8 @@ class Publisher:
             self.report.problem(wording.last_file_invalid(str(validation.findings[0])))
         else:
             self._publish(rung, text, part=part)
+
+
+def _delete(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -74,6 +74,12 @@ class RunReport:
             self.values["problems"].append({"what": what, "seconds": round(self.elapsed(), 3), **facts})
         self.say(f"PROBLEM: {what}")
 
+    def fail(self, what: str, code: int) -> None:
+        """Record the reason for which a run ends with this code, and save the report."""
+        self.problem(what)
+        self.values["exit_code"] = code
+        self.save()
+
     def save(self) -> None:
         """Write report.json. If the disk is full, the report is missing and the run goes on."""
         if self.path is None:
@@ -82,13 +88,22 @@ class RunReport:
             with self._lock:
                 # Bytes of file names that are not UTF-8 come as lone surrogates; JSON writes them as escapes.
                 write_bytes(self.path, canonical_json(self.values).encode("utf-8", "backslashreplace"))
-        except KitError as error:
-            print(f"report.json was not written: {error}", file=sys.stderr)
+        except (KitError, ValueError) as error:
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                print(f"report.json was not written: {error}", file=sys.stderr)
+
+    def give_way(self) -> bool:
+        """Delete report.json, which takes room that the submission needs; whether there was one."""
+        if self.path is None or not self.path.is_file():
+            return False
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        return True
 
 
 def _print(line: str) -> None:
-    encoding = sys.stdout.encoding or "utf-8"
-    with contextlib.suppress(OSError, ValueError):  # a closed pipe, a full disk below a log file
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # a notebook's output may be anything
         print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 

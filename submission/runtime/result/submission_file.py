@@ -1,30 +1,43 @@
-"""The file submission.csv: valid from the first seconds on, and replaced only by a better one."""
+"""The file submission.csv: valid from the first seconds on, and replaced only by a better one.
+
+Importing this needs no numpy.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-import threading
+import os
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit.artefacts import read_json, write_text
-from kit.competitions.competition import Competition
+from kit.competitions.folder import CompetitionFolder
 from kit.competitions.report import Report
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8
+from submission.runtime.script.process import ask_all, within
+
+if TYPE_CHECKING:
+    from kit.competitions.competition import Competition
 
 NAME = "submission.csv"
+MISSING = "image is missing"
 _UNKNOWN_SIZE = (512, 512)
-_THREADS = 16
+_SILENCE = 20.0
+"""Seconds without any answer after which a mount counts as dead."""
+_MOST_PIXELS = 10**11
+"""Of an image. The largest slides have a twentieth of it; a header that tells more is damaged."""
 
 Size = tuple[int, int]
 
 
 def image_sizes(
-    competition: Competition, data: Path, ids: Sequence[str], *, limit: float | None = None
+    competition: CompetitionFolder, data: Path, ids: Sequence[str], *, limit: float | None = None
 ) -> tuple[dict[str, Size], dict[str, str]]:
     """Read the sizes of the test images from their headers, several at a time.
 
@@ -37,30 +50,65 @@ def image_sizes(
     Returns:
         id -> (height, width), and id -> why the image cannot be read.
     """
+    silence = min(_SILENCE, limit or _SILENCE)
+    answers = ask_all(ids, lambda image: _size_or_reason(competition, data, image), silence, limit)
+    late = f"its header was not read within {silence:g} s"
+    found = {image: answers.get(image, late) for image in ids}
+    sizes = {image: answer for image, answer in found.items() if not isinstance(answer, str)}
+    return sizes, {image: answer for image, answer in found.items() if isinstance(answer, str)}
 
-    def look(image: str) -> Size | str:
-        try:
-            header = read_header(competition.image_path(data, image, "test"))
-            require_rgb8(header)
-        except KitError as error:
-            return error.problem
-        except Exception as error:  # noqa: BLE001 - one odd file costs its row, never the run
-            return f"{type(error).__name__}: {error}"
-        return header.height, header.width
 
-    sizes: dict[str, Size] = {}
-    unreadable: dict[str, str] = {}
-    threads = ThreadPoolExecutor(_THREADS)
-    futures = {image: threads.submit(look, image) for image in ids}
-    finished, _ = wait(futures.values(), timeout=limit)
-    threads.shutdown(wait=False, cancel_futures=True)
-    for image, future in futures.items():
-        result = future.result() if future in finished else f"its header was not read within {limit:g} s"
-        if isinstance(result, str):
-            unreadable[image] = result
-        else:
-            sizes[image] = result
-    return sizes, unreadable
+def _size_or_reason(competition: CompetitionFolder, data: Path, image: str) -> Size | str:
+    try:
+        path = competition.image_path(data, image, "test")
+        if not path.exists():
+            return MISSING
+        header = read_header(path)
+        require_rgb8(header)
+    except KitError as error:
+        return error.problem
+    except Exception as error:  # noqa: BLE001 - one odd file costs its row, never the run
+        return f"{type(error).__name__}: {error}"
+    if not 0 < header.height * header.width <= _MOST_PIXELS:
+        return f"its header tells {header.height} x {header.width} pixels, which no image has"
+    return header.height, header.width
+
+
+def guess_sizes(ids: Sequence[str], sizes: Mapping[str, Size]) -> dict[str, Size]:
+    """Return sizes of all ids; an image that cannot be read gets the size that occurs most often."""
+    # Sizes (5, 5), (7, 7), (7, 7) and one unreadable image: it gets (7, 7). Its row is empty in any case.
+    counts = Counter(sizes.values())
+    guess = max(sorted(counts), key=counts.__getitem__) if counts else _UNKNOWN_SIZE
+    return {image: sizes.get(image, guess) for image in ids}
+
+
+def csv_text(
+    competition: CompetitionFolder, ids: Sequence[str], sizes: Mapping[str, Size], rows: Mapping[str, Path]
+) -> str:
+    """Return the CSV with the given rows, and the fallback row for all other ids.
+
+    Args:
+        competition: knows the columns.
+        ids: in the order of the file.
+        sizes: of every id.
+        rows: id -> JSON file with its row.
+    """
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, competition.columns, lineterminator="\n")
+    writer.writeheader()
+    for image in ids:
+        row = read_json(rows[image]) if image in rows else competition.empty_row(image, sizes[image])
+        writer.writerow(row)
+    return stream.getvalue()
+
+
+def make_way(path: Path) -> str | None:
+    """Rename a folder that has the place of a file; return a note on it."""
+    if path.is_symlink() or not path.is_dir():
+        return None
+    aside = path.with_name(f"{path.name}.folder-{time.time_ns()}")
+    path.rename(aside)
+    return f"{path.name} was a folder; it is called {aside.name} now"
 
 
 @dataclass
@@ -84,46 +132,60 @@ class Submission:
     origins: dict[str, str] = field(default_factory=dict)
 
     def text(self, rows: Mapping[str, Path]) -> str:
-        """Return the CSV with the given rows, and the fallback row for all other ids.
-
-        Args:
-            rows: id -> JSON file with its row.
-        """
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, self.competition.columns, lineterminator="\n")
-        writer.writeheader()
-        for image in self.ids:
-            if image in rows:
-                writer.writerow(read_json(rows[image]))
-            else:
-                writer.writerow(self.competition.row(image, self.competition.empty(*self.sizes[image])))
-        return stream.getvalue()
+        """Return the CSV with the given rows (id -> JSON file), and the fallback row for all other ids."""
+        return csv_text(self.competition, self.ids, self.sizes, rows)
 
     def write_fallback(self) -> None:
-        """Write a valid file that predicts nothing.
+        """Write a valid file that predicts nothing, unless this very file is there.
 
         Raises:
             KitError: the folder cannot be written, or the file would not be valid.
         """
-        write_text(self.path, self.text({}))
-        self.competition.validate(self.path, self.ids, dict(self.sizes)).require_ok()
+        text = self.text({})
+        if not self.path.is_file() or self.path.read_bytes() != text.encode():
+            write_text(self.path, text)
         self.state = "fallback"
         self.origins = dict.fromkeys(self.ids, "fallback")
+        if self.ids:
+            self.competition.validate(self.path, self.ids, dict(self.sizes)).require_ok()
 
-    def replace(self, text: str, state: str, origins: Mapping[str, str]) -> None:
+    def replace(self, text: str, state: str, origins: Mapping[str, str], *, in_place: bool = False) -> None:
         """Replace the file by a better one.
 
         Args:
             text: of the new file, already validated.
             state: what it holds.
             origins: id -> what its row comes from; rows of other ids are the fallback.
+            in_place: if there is no room for both, write over the old file.
 
         Raises:
             KitError: it cannot be written; the old file is unchanged.
         """
-        write_text(self.path, text)
+        try:
+            write_text(self.path, text)
+        except KitError:
+            if not in_place or not self._overwrite(text.encode()):
+                raise
         self.state = state
         self.origins = {image: origins.get(image, "fallback") for image in self.ids}
+
+    def _overwrite(self, data: bytes) -> bool:
+        """Write over the file. Return False, with the file unchanged, if it has no room to grow."""
+        if self.path.is_symlink() or not self.path.is_file():
+            return False
+        old = self.path.read_bytes()
+        try:
+            with self.path.open("ab") as stream:  # first what needs more room
+                stream.write(data[len(old) :])
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError:
+            os.truncate(self.path, len(old))
+            return False
+        with self.path.open("r+b") as stream:
+            stream.write(data[: len(old)])
+        os.truncate(self.path, len(data))
+        return True
 
     def validate_within(self, candidate: Path, seconds: float) -> Report | None:
         """Validate a file, but wait for the result no longer than the given seconds.
@@ -132,20 +194,7 @@ class Submission:
             The report, None if it was not ready in time.
         """
         # In a thread, because a validation cannot be interrupted; one that is late is left behind.
-        results: list[Report] = []
-
-        def work() -> None:
-            results.append(self.competition.validate(candidate, self.ids, dict(self.sizes)))
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        thread.join(max(seconds, 0.0))
-        return results[0] if results else None
-
-
-def guess_sizes(ids: Sequence[str], sizes: Mapping[str, Size]) -> dict[str, Size]:
-    """Return sizes of all ids; an image that cannot be read gets the size that occurs most often."""
-    # Sizes (5, 5), (7, 7), (7, 7) and one unreadable image: it gets (7, 7). Its row is empty in any case.
-    known = list(sizes.values())
-    guess = max(sorted(set(known)), key=known.count) if known else _UNKNOWN_SIZE
-    return {image: sizes.get(image, guess) for image in ids}
+        try:
+            return within(seconds, lambda: self.competition.validate(candidate, self.ids, dict(self.sizes)))
+        except TimeoutError:
+            return None

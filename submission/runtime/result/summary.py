@@ -15,12 +15,9 @@ from submission.runtime.plan.state import LadderState
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.submission_file import Submission
+from submission.runtime.script.process import CRASHED
 
 FALLBACK = "fallback"
-
-
-CRASHED = 1
-"""Exit code when a fault of this program left nothing but the fallback."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +37,7 @@ class Outcome:
         failure: what ended the run early, or kept all members from working.
         crash: the fault of this program that ended the loop, if one did.
         stopped: a signal ended the run.
+        placeholder: it was a commit run without test images.
     """
 
     ensemble: Ensemble
@@ -54,6 +52,14 @@ class Outcome:
     failure: str | None
     crash: str | None = None
     stopped: bool
+    placeholder: bool = False
+
+    @property
+    def only_rehearsed(self) -> bool:
+        """Whether nothing had to be predicted, and nothing of the bundle was found wrong."""
+        members = len(self.ensemble.members)
+        works = self.failure is None and self.crash is None and len(self.state.losses.members) < members
+        return self.placeholder and works and not self.stopped
 
     @property
     def predicted(self) -> int:
@@ -65,13 +71,14 @@ def conclude(outcome: Outcome, report: RunReport) -> int:
     """Complete the report and print what was reached.
 
     Returns:
-        0 if at least one row of the valid file was predicted. Else the file is the fallback: 1 after a fault
-        of this program, 2 after bad input.
+        0 if at least one row of the valid file was predicted, or a commit run had no test images. Else the
+        file is the fallback: 1 after a fault of this program, 2 after bad input.
     """
     # 2 workers, 100 s of wall time, 150 s inside networks: 75 % of the time was used.
     wall = report.elapsed()
     utilisation = outcome.forward_seconds / (wall * outcome.workers)
-    code = 0 if outcome.predicted else BAD_INPUT if outcome.crash is None else CRASHED
+    fine = outcome.predicted or outcome.only_rehearsed
+    code = 0 if fine else BAD_INPUT if outcome.crash is None else CRASHED
     tasks = report.values.get("tasks", [])
     report.values.update(
         finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -93,7 +100,8 @@ def conclude(outcome: Outcome, report: RunReport) -> int:
     forward = f"forward     {outcome.forward_seconds:.1f} s on {share}"
     lines = ["", *_reached(outcome, wall), forward, *_background_line(tasks), *_losses(outcome)]
     if not outcome.predicted:
-        lines.append(wording.nothing_predicted(outcome.submission.path.name, _why_nothing(outcome)))
+        tell = wording.no_test_images if outcome.only_rehearsed else wording.nothing_predicted
+        lines.append(tell(outcome.submission.path.name, _why_nothing(outcome)))
     report.say("\n".join(lines))
     return code
 
@@ -129,7 +137,8 @@ def _why_nothing(outcome: Outcome) -> str:
     if outcome.failure is not None or outcome.crash is not None:
         return outcome.failure or outcome.crash or ""
     if not outcome.state.live_images():
-        return "no image can be read: see the lines above"
+        can = "can be read" if outcome.submission.ids else "is listed"
+        return f"no image {can}: see the lines above"
     if len(lost) == len(outcome.ensemble.members):
         return f"no member works: {next(iter(lost.values()))}"
     if outcome.setbacks:

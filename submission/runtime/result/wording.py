@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,10 +36,24 @@ def plan_of_run(ensemble: Ensemble, budget: float) -> str:
     )
 
 
-def fallback_written(images: int, megapixels: float, folder: Path, file: Path) -> str:
+def fallback_written(images: int, folder: Path, file: Path) -> str:
     """The first valid file exists."""
-    found = f"{counted(images, 'image')} with {megapixels:.1f} megapixels found in {folder}"
-    return f"{found}; the fallback is written to {file}"
+    return f"{counted(images, 'image')} listed in {folder}; the fallback is written to {file}"
+
+
+def headers_read(images: int, megapixels: float) -> str:
+    """The sizes of the images are known."""
+    return f"{counted(images, 'image')} with {megapixels:.1f} megapixels can be read"
+
+
+def cannot_start(error: Exception) -> str:
+    """A package that the program itself needs is missing or broken."""
+    if isinstance(error, ModuleNotFoundError):
+        return (
+            f"the package {error.name} is not installed for {sys.executable}, and predict.py needs it to "
+            "start; submission.csv holds the fallback\n  fix:   use Kaggle's own image, or install it"
+        )
+    return f"the program cannot start; submission.csv holds the fallback: {type(error).__name__}: {error}"
 
 
 def fallback_row(image: str, reason: str) -> str:
@@ -204,12 +219,28 @@ def supervisor_failed(error: Exception) -> str:
     return f"the supervisor failed: {type(error).__name__}: {error}"
 
 
+def process_left(error: Exception) -> str:
+    """A process could not be ended in time."""
+    return f"a process did not end and is left behind: {type(error).__name__}: {error}"
+
+
 def not_started(refused: RefuseRung, slowdown: float) -> str:
     """Why a rung was not started."""
     if refused.seconds is None:
         return f"rung {refused.rung + 1}: {refused.reason}"
     return (
         f"rung {refused.rung + 1}: would take {refused.seconds:.0f} s, with a margin of {slowdown:g} too long"
+    )
+
+
+def no_test_images(name: str, why: str) -> str:
+    """A commit run has nothing to predict."""
+    line = "*" * 100
+    return (
+        f"{line}\nNOTHING WAS PREDICTED: this run has no test image that can be read ({why}).\n"
+        f"{name} holds the fallback, so that this version can be submitted. That is right if Kaggle puts the "
+        "real images in place\nonly for the rerun. If images should be here, something is wrong: "
+        f"see the lines above.\n{line}"
     )
 
 

@@ -116,18 +116,18 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
     traceback.print_exception(kind, error, trace)
 
 
-def run(header: str, parts: Mapping[str, str], file: str | None, main: str) -> None:
+def run(header: str | None, parts: Mapping[str, str], file: str | None, main: str) -> None:
     """Start the embedded program; called by predict.py's last line.
 
     Args:
-        header: the script's docstring.
+        header: the script's docstring; None under `python -OO`.
         parts: as in the script.
         file: the script's own path, None when it was piped or pasted.
         main: name of the module whose `main` takes the script and its arguments.
 
     Raises:
-        SystemExit: with the program's exit code. After success in a notebook nothing is raised, because the
-        cell would be shown as failed.
+        SystemExit: in a notebook, with the program's exit code. After success nothing is raised, because the
+            cell would be shown as failed. Elsewhere the process ends here.
     """
     finder = EmbeddedFinder(parts)
     sys.meta_path.insert(0, finder)
@@ -138,12 +138,21 @@ def run(header: str, parts: Mapping[str, str], file: str | None, main: str) -> N
         del sys.path_importer_cache[place]  # as with the modules
     sys.excepthook = _show
     # These can be imported only now, through the finder.
+    from submission.runtime.script import process
     from submission.runtime.script.script import Script, in_notebook
-    from submission.runtime.script.text import part_text
+    from submission.runtime.script.text import IMPORTER, part_text
 
-    texts = {path: part_text(part) for path, part in parts.items()}
-    own_arguments = file is not None or not in_notebook()  # `%run` in a notebook sets the file and arguments
-    program = importlib.import_module(main)
-    code = program.main(Script(header, texts, file), sys.argv[1:] if own_arguments else [])
-    if code != 0 or not in_notebook():
+    def program() -> int:
+        own_arguments = file is not None or not in_notebook()  # `%run` in a notebook sets both
+        texts = {path: part_text(part) for path, part in parts.items()}
+        arguments = sys.argv[1:] if own_arguments else []
+        return int(importlib.import_module(main).main(Script(header or "", texts, file), arguments))
+
+    if "--worker" in sys.argv:
+        sys.exit(program())
+    if not in_notebook():
+        process.run_process(program, file, IMPORTER)
+    with process.STOP.at_signals():
+        code = program()
+    if code != 0:
         sys.exit(code)

@@ -5,58 +5,75 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
-import sys
-import threading
 import time
 import traceback
-from collections.abc import Iterator
 from dataclasses import replace
-from types import FrameType
 
 from kit.errors import BAD_INPUT, KitError
+from submission.runtime.inputs.competition_data import Listed
 from submission.runtime.inputs.scratch import Scratch
 from submission.runtime.result import wording
-from submission.runtime.result.summary import CRASHED, conclude, environment_facts
-from submission.runtime.script.script import in_notebook
+from submission.runtime.result.report import RunReport
+from submission.runtime.result.summary import conclude, environment_facts
+from submission.runtime.script.options import Options
+from submission.runtime.script.process import CRASHED, end_at, within
+from submission.runtime.script.script import Script, in_notebook
 from submission.runtime.work.supervisor import Supervisor
 
+_MARGIN = 0.4
+"""Seconds before the end of the budget at which the process ends whatever it waits for."""
 
-def run_to_end(supervisor: Supervisor) -> int:
+
+def run_to_end(script: Script, options: Options, report: RunReport, listed: Listed) -> int:
     """Predict, publish, report; end the workers and delete the scratch folder whatever happens.
 
     Args:
-        supervisor: a new one.
+        script: the running predict.py.
+        options: of the command line.
+        report: with the clock of the process.
+        listed: the images to predict; their fallback is written.
 
     Returns:
-        The exit code, in a notebook. Elsewhere the process ends here.
+        The exit code.
     """
-    _introduce(supervisor)
+    supervisor = Supervisor(script, options, report, listed)
+    if not in_notebook():
+
+        def last() -> int:
+            supervisor.end_processes()
+            return 0 if supervisor.predicted else CRASHED
+
+        end_at(supervisor.end - _MARGIN, last)
     code = CRASHED
-    with _signals_stop(supervisor):
-        try:
-            code = _predict(supervisor)
-        except KitError as error:
-            print(f"error: {error}", file=sys.stderr)
-            code = BAD_INPUT
-        except Exception:  # noqa: BLE001 - the traceback is printed, and the workers still have to end
-            traceback.print_exc()
-        finally:
-            if supervisor.scratch is not None:
-                supervisor.workers.processes.kill_all()
-                _delete(supervisor.scratch, supervisor.end)
-            with contextlib.suppress(OSError):  # the output may be closed
-                sys.stdout.flush()
-                sys.stderr.flush()
-        if not in_notebook():
-            # A thread that hangs in a read of a dead mount must not keep the process.
-            os._exit(code)
+    try:
+        code = _predict(supervisor)
+    except KitError as error:  # no scratch disk
+        report.fail(str(error), BAD_INPUT)
+        code = BAD_INPUT
+    except Exception as error:  # noqa: BLE001 - what is published stays
+        code = 0 if supervisor.predicted else CRASHED
+        report.fail(wording.supervisor_failed(error), code)
+        traceback.print_exc()
+    finally:
+        supervisor.end_processes()
+        _delete(supervisor.scratch, supervisor.end - 2 * _MARGIN)
     return code
 
 
-def _introduce(supervisor: Supervisor) -> None:
+def _delete(scratch: Scratch | None, until: float) -> None:
+    """Delete the scratch folder, but stop waiting for that when the budget ends.
+
+    Thousands of unpacked files took up to 9 s. The disk of a batch session on Kaggle ends with the session,
+    so nothing is deleted there but what lies in the output folder, which Kaggle keeps.
+    """
+    if scratch is None or (os.environ.get("KAGGLE_KERNEL_RUN_TYPE") == "Batch" and not scratch.in_output):
+        return
+    with contextlib.suppress(Exception):
+        within(until - time.monotonic(), lambda: shutil.rmtree(scratch.folder, ignore_errors=True))
+
+
+def _predict(supervisor: Supervisor) -> int:
     report, options, ensemble = supervisor.report, supervisor.options, supervisor.ensemble
-    report.event("start")
     report.values.update(
         competition=ensemble.competition,
         ensemble=ensemble.as_dict(),
@@ -64,10 +81,6 @@ def _introduce(supervisor: Supervisor) -> None:
         deadline=round(report.elapsed(supervisor.deadline), 3),
         **environment_facts(),
     )
-    report.say(wording.plan_of_run(ensemble, options.budget))
-
-
-def _predict(supervisor: Supervisor) -> int:
     supervisor.begin()
     crash: str | None = None
     # If the loop fails, rows that are complete still get published.
@@ -80,34 +93,3 @@ def _predict(supervisor: Supervisor) -> int:
             traceback.print_exc()
     # A fault of this program is told as such, and not as a budget that was too short.
     return conclude(replace(supervisor.outcome(), crash=crash), supervisor.report)
-
-
-@contextlib.contextmanager
-def _signals_stop(supervisor: Supervisor) -> Iterator[None]:
-    """Let SIGTERM and SIGINT end the run as if the time were up; restore the handlers afterwards."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        supervisor.stopped = True
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _delete(scratch: Scratch, until: float) -> None:
-    """Delete the scratch folder, but stop waiting for that when the budget ends.
-
-    Thousands of unpacked files took up to 9 s. The disk of a batch session on Kaggle ends with the session,
-    so nothing is deleted there but what lies in the output folder, which Kaggle keeps.
-    """
-    if os.environ.get("KAGGLE_KERNEL_RUN_TYPE") == "Batch" and not scratch.in_output:
-        return
-    thread = threading.Thread(
-        target=shutil.rmtree, args=(scratch.folder,), kwargs={"ignore_errors": True}, daemon=True
-    )
-    thread.start()
-    thread.join(max(0.0, until - time.monotonic()))

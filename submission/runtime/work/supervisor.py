@@ -11,7 +11,8 @@ import shutil
 import time
 from pathlib import Path
 
-from submission.runtime.inputs.competition_data import Data, embedded, find_data
+from kit.errors import KitError
+from submission.runtime.inputs.competition_data import Data, Listed, embedded, find_data
 from submission.runtime.inputs.install import offline_environment
 from submission.runtime.inputs.preparation import Preparation, make_plan
 from submission.runtime.inputs.scratch import Scratch, choose_scratch, space_needed
@@ -27,6 +28,7 @@ from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.summary import Outcome
 from submission.runtime.script.options import Options
+from submission.runtime.script.process import STOP, within
 from submission.runtime.script.script import Script
 from submission.runtime.work.preparation_events import PreparationEvents
 from submission.runtime.work.processes import WorkerProcesses, worker_command
@@ -34,6 +36,9 @@ from submission.runtime.work.replies import ReplyHandler
 from submission.runtime.work.requests import Requests
 from submission.runtime.work.workers import Workers
 
+_LONGEST_KILL = 2.0
+_LONGEST_STOP = 10.0
+"""Seconds for the last file, after a signal."""
 _TICK = 0.25
 _TICK_WHILE_PREPARING = 0.02
 """Seconds that the loop waits for a message."""
@@ -46,14 +51,14 @@ class Supervisor:
         script: the running predict.py.
         options: of the command line.
         report: with the clock of the process.
+        listed: the images to predict; their fallback is written.
 
     Attributes:
-        scratch: the folder for temporary files; None before the fallback is written.
-        stopped: set from outside (a signal) to end as if the time were up.
+        scratch: the folder for temporary files; None before it is chosen.
     """
 
-    def __init__(self, script: Script, options: Options, report: RunReport) -> None:
-        self.options, self.report = options, report
+    def __init__(self, script: Script, options: Options, report: RunReport, listed: Listed) -> None:
+        self.options, self.report, self.listed = options, report, listed
         self.ensemble, self.manifests = embedded(script)
         # A budget of 3600 s and a reserve of 60 s, in seconds since the process started:
         #     0 to 3540        fallback at once, then the loop: messages, events, new tasks
@@ -64,29 +69,29 @@ class Supervisor:
         self.plan = make_plan(self.ensemble, self.manifests)
         self.script = script
         self.scratch: Scratch | None = None
-        self.stopped = False
 
     def begin(self) -> None:
-        """Write the fallback, and start the workers and the preparation.
+        """Read the images' headers, complete the fallback, start the workers and the preparation.
 
         Raises:
-            KitError: the competition's data is not there, or the output folder cannot be written.
+            KitError: no temporary file can be written.
         """
-        self.data = find_data(self.ensemble, self.options)
-        self._write_fallback(self.data)
+        self.data = find_data(self.ensemble, self.options, self.listed)
+        self._complete_fallback(self.data)
         self._connect(self.data)
         if not self.plan.replaces:
             self.workers.start()  # torch is the image's: workers import it while the bundle is still searched
         self.preparation.start(self.data.folder)
 
-    def _write_fallback(self, data: Data) -> None:
-        submission = data.submission
-        submission.write_fallback()
-        self.report.path = self.options.output / "report.json"
-        count, size = len(submission.ids), sum(data.megapixels.values())
-        self.report.event("fallback", images=count)
-        self.report.say(wording.fallback_written(count, size, data.folder, submission.path))
-        for note in data.notes:
+    def _complete_fallback(self, data: Data) -> None:
+        """Write the sizes that only the images tell; report what is wrong with the images."""
+        try:
+            data.submission.write_fallback()
+        except KitError as error:  # the first fallback stays
+            self.report.problem(str(error))
+        self.report.event("headers", images=len(data.paths))
+        self.report.say(wording.headers_read(len(data.paths), sum(data.megapixels.values())))
+        for note in data.notes[len(self.listed.listing.notes) :]:
             self.report.problem(note)
         for image, reason in data.unreadable.items():
             self.report.problem(wording.fallback_row(image, reason), image=image)
@@ -94,8 +99,8 @@ class Supervisor:
 
     def _connect(self, data: Data) -> None:
         """Make the parts that need to know the images, beginning with the room for temporary files."""
-        self.scratch = self._choose_scratch(data)
-        folder = self.scratch.folder
+        scratch = self._choose_scratch(data)
+        folder = scratch.folder
         site = folder / "site"
         environment = offline_environment(os.environ, folder, site)
         self.workers = Workers(
@@ -129,6 +134,7 @@ class Supervisor:
             report=self.report,
         )
         self._worker_count = max(1, self.workers.size)
+        self.scratch = scratch
 
     def _choose_scratch(self, data: Data) -> Scratch:
         results = DiskSpace(self.ensemble, data.megapixels).all_maps(data.paths)
@@ -153,7 +159,7 @@ class Supervisor:
 
     def work(self) -> None:
         """Give out tasks until all is done or the time is up."""
-        while not self.stopped and (left := self.deadline - time.monotonic()) > 0:
+        while not STOP.requested and (left := self.deadline - time.monotonic()) > 0:
             # Events of the preparation do not wake `poll`: wait only briefly until the preparation has ended.
             tick = _TICK if self.events.finished else _TICK_WHILE_PREPARING
             for received in self.workers.poll(min(tick, left)):
@@ -167,8 +173,8 @@ class Supervisor:
             self._delete_obsolete()
             if self._over():
                 return
-        self.report.event("stopped" if self.stopped else "deadline")
-        self.report.say(wording.STOPPED if self.stopped else wording.TIME_IS_UP)
+        self.report.event("stopped" if STOP.requested else "deadline")
+        self.report.say(wording.STOPPED if STOP.requested else wording.TIME_IS_UP)
 
     def _replace_stalled(self) -> None:
         """Replace silent workers. Another worker tries a pass that hung once more, with a batch of one."""
@@ -198,16 +204,35 @@ class Supervisor:
     def _over(self) -> bool:
         if self.workers.broken is not None:
             return True
-        if len(self.state.losses.members) == len(self.ensemble.members) or not self.state.live_images():
+        if len(self.state.losses.members) == len(self.ensemble.members):
             return True
+        if not self.state.live_images():
+            # A commit run without images still shows whether the bundle is whole and torch works.
+            return not self.data.placeholder or (self.events.finished and bool(self.workers.processes.idle()))
         idle = not self.publisher.validations and not self.workers.processes.busy()
         return self.events.finished and idle and self.ladder.exhausted
 
     def finish(self) -> None:
         """End all processes and write the best that is complete."""
-        self.workers.processes.kill_all()
-        self.preparation.end()
+        self.end_processes()
+        if STOP.requested:  # who sends a signal waits some seconds, then kills
+            self.publisher.until = min(self.publisher.until, time.monotonic() + _LONGEST_STOP)
         self.publisher.finish(self.requests.result_folders)
+
+    def end_processes(self) -> None:
+        """Kill the workers and the installer; one that does not end costs no row."""
+        if self.scratch is None:
+            return
+        for close in (self.workers.processes.kill_all, self.preparation.end):
+            try:
+                within(_LONGEST_KILL, close)
+            except Exception as error:  # noqa: BLE001 - see above
+                self.report.problem(wording.process_left(error))
+
+    @property
+    def predicted(self) -> bool:
+        """Whether the file holds a predicted row."""
+        return self.scratch is not None and self.publisher.published >= 0
 
     def outcome(self) -> Outcome:
         """Return what the run came to."""
@@ -224,5 +249,6 @@ class Supervisor:
             published=self.publisher.published,
             setbacks=self.replies.setbacks,
             failure=None if failure is None else str(failure),
-            stopped=self.stopped,
+            stopped=STOP.requested,
+            placeholder=self.data.placeholder,
         )

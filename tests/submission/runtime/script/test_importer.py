@@ -66,7 +66,14 @@ def main(script, argv):
 def script(tmp_path) -> Path:
     runtime = {
         f"submission/runtime/{name}.py": (ROOT / f"submission/runtime/{name}.py").read_text()
-        for name in ("script/importer", "script/text", "script/script", "script/__init__", "__init__")
+        for name in (
+            "script/importer",
+            "script/process",
+            "script/text",
+            "script/script",
+            "script/__init__",
+            "__init__",
+        )
     }
     parts = {
         "kit/__init__.py": "",
