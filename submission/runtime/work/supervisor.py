@@ -77,25 +77,11 @@ class Supervisor:
             KitError: no temporary file can be written.
         """
         self.data = find_data(self.ensemble, self.options, self.listed)
-        self._complete_fallback(self.data)
+        _complete_fallback(self.data, self.report, len(self.listed.listing.notes))
         self._connect(self.data)
         if not self.plan.replaces:
             self.workers.start()  # torch is the image's: workers import it while the bundle is still searched
         self.preparation.start(self.data.folder)
-
-    def _complete_fallback(self, data: Data) -> None:
-        """Write the sizes that only the images tell; report what is wrong with the images."""
-        try:
-            data.submission.write_fallback()
-        except KitError as error:  # the first fallback stays
-            self.report.problem(str(error))
-        self.report.event("headers", images=len(data.paths))
-        self.report.say(wording.headers_read(len(data.paths), sum(data.megapixels.values())))
-        for note in data.notes[len(self.listed.listing.notes) :]:
-            self.report.problem(note)
-        for image, reason in data.unreadable.items():
-            self.report.problem(wording.fallback_row(image, reason), image=image)
-        self.report.save()
 
     def _connect(self, data: Data) -> None:
         """Make the parts that need to know the images, beginning with the room for temporary files."""
@@ -252,3 +238,18 @@ class Supervisor:
             stopped=STOP.requested,
             placeholder=self.data.placeholder,
         )
+
+
+def _complete_fallback(data: Data, report: RunReport, told: int) -> None:
+    """Write the sizes that only the images tell; report what is wrong, but not the notes told before."""
+    try:
+        data.submission.write_fallback()
+    except KitError as error:  # the first fallback stays
+        report.problem(str(error))
+    report.event("headers", images=len(data.paths))
+    report.say(wording.headers_read(len(data.paths), sum(data.megapixels.values())))
+    for note in data.notes[told:]:
+        report.problem(note)
+    for image, reason in data.unreadable.items():
+        report.problem(wording.fallback_row(image, reason), image=image)
+    report.save()
