@@ -66,6 +66,9 @@ class Convert:
     )
     out: Path = field(metadata=option("safetensors file to write", metavar="FILE"))
     ema: bool = field(default=False, metadata=option("take the running mean of the weights if there is one"))
+    take: str | None = field(
+        default=None, metadata=option("which weights to take if the file has several", metavar="KEY")
+    )
     least: Fraction | None = field(
         default=None, metadata=option("share that has to load (default: by format)", metavar="SHARE")
     )
@@ -82,7 +85,9 @@ def _convert(options: Convert) -> int:
             fix='write settings like {"drop_path": 0.2}',
         )
     config = {**more, "network": options.network}
-    convert(options.file, config, options.out, mean=options.ema, least=options.least).show()
+    convert(
+        options.file, config, options.out, mean=options.ema, least=options.least, take=options.take
+    ).show()
     print(options.out)
     return 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.errors import KitError
-from kit.local.pretrained.conversion import HEADER, SCHEMA
+from kit.local.pretrained.conversion import HEADER, SCHEMA, require_finite
 from kit.models.network import Network
 
 _SHOWN = 4
@@ -20,9 +20,9 @@ def read_header(path: Path) -> dict[str, Any] | None:
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(HEADER)
-    except (SafetensorError, OSError):
+        header = json.loads(text) if text else None
+    except (SafetensorError, OSError, ValueError, RecursionError, MemoryError):
         return None
-    header = json.loads(text) if text else None
     return header if isinstance(header, dict) and header.get("schema") == SCHEMA else None
 
 
@@ -34,7 +34,8 @@ def load_pretrained(network: Network, path: Path) -> None:
         path: of the file.
 
     Raises:
-        KitError: `convert` did not write the file, or wrote it for a network of other sizes.
+        KitError: `convert` did not write the file, or wrote it for a network of other sizes, or its weights
+            are not finite numbers.
     """
     from safetensors.torch import load_file
 
@@ -56,6 +57,7 @@ def load_pretrained(network: Network, path: Path) -> None:
             where=path,
             fix="convert it again with --network and --config of this network",
         )
+    require_finite(tensors, path)
     # Not strict, because tensors outside the part keep their values. DetectoRS standardises its weights with
     # statistics. If a file has none, mmdet computes them from the loaded weights, so that the standardisation
     # changes nothing at first.

@@ -133,7 +133,11 @@ def beit_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:
 
     if not name.endswith("relative_position_bias_table") or value.shape[1:] != wanted.shape[1:]:
         return None
-    return resize_relative_bias(value, wanted.shape[0])
+    try:
+        # A tensor without values is resized as zeros, which shows whether the sizes fit.
+        return resize_relative_bias(torch.zeros(value.shape) if value.is_meta else value, wanted.shape[0])
+    except ValueError:
+        return None  # no table of a square window
 
 
 def swin_table(name: str, value: Tensor, wanted: Tensor) -> Tensor | None:

@@ -20,6 +20,8 @@ class Report:
     Attributes:
         kind: name of the checkpoint's format.
         network: registered name.
+        taken: label of the state dict in the file that was taken, see `state_dicts.Candidate`.
+        others: labels of the other state dicts that fit as well.
         part: prefixes of the network's names that this format fills.
         values: how many numbers of that part training changes, without those of `reset`.
         filled: how many of these numbers the checkpoint gave.
@@ -38,6 +40,8 @@ class Report:
 
     kind: str
     network: str
+    taken: str
+    others: tuple[str, ...]
     part: tuple[str, ...]
     values: int
     filled: int
@@ -94,6 +98,13 @@ class Report:
             f"{self.used:.2%} of the checkpoint used",
             markup=False,
         )
+        if self.others:
+            choices = " or ".join(f"--take {label}" for label in self.others)
+            console().print(
+                f"taken: {self.taken}; the file has other weights that fit, choose them with {choices}",
+                style="yellow",
+                markup=False,
+            )
 
 
 def _first(names: Sequence[str]) -> str:

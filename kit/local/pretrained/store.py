@@ -8,8 +8,8 @@ from typing import Any
 
 from kit.artefacts import sha256_json
 from kit.errors import KitError
-from kit.local.pretrained.conversion import convert
 from kit.local.pretrained.entry import Pretrained
+from kit.local.pretrained.limited import convert
 from kit.local.pretrained.load import read_header
 from kit.local.pretrained.registry import get
 

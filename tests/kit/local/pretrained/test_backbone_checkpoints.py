@@ -10,7 +10,8 @@ import vit_adapter
 from safetensors.torch import load_file
 
 from kit.errors import KitError
-from kit.local.pretrained import convert, load_pretrained
+from kit.local.pretrained import load_pretrained
+from kit.local.pretrained.conversion import convert
 from kit.models import build, tiny
 
 

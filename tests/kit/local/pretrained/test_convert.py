@@ -10,7 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from kit.errors import KitError, run_cli
-from kit.local.pretrained import convert, load_pretrained
+from kit.local.pretrained import load_pretrained
+from kit.local.pretrained.conversion import convert
 from kit.local.pretrained.load import read_header
 from kit.models import build, load_weights, tiny
 from kit.models.__main__ import main
@@ -157,7 +158,7 @@ def test_half_precision_checkpoints_become_full(network, tmp_path):
 
 
 def test_a_checkpoint_of_another_network_names_the_one_it_fits(network, tmp_path):
-    from kit.local.pretrained.conversion import shapes
+    from kit.local.pretrained.matching import shapes
 
     state = {name: torch.zeros(value.shape) for name, value in shapes({"network": "segformer-b1"}).items()}
     path, out = tmp_path / "b1.pth", tmp_path / "out.safetensors"
