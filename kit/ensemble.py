@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from kit.artefacts import read_json, write_json
 from kit.errors import KitError
+from kit.names import FileName, Hexadecimal, Name
 from kit.typed_json import Checked, above, at_least, from_plain, to_plain
 
 SCHEMA = 1
@@ -29,13 +30,13 @@ class Member(Checked):
         requires: distributions the network needs at run time, e.g. ["mmcv-full", "mmdet"].
     """
 
-    name: str
-    weights: str
-    sha256: str
+    name: Name
+    weights: FileName
+    sha256: Hexadecimal
     size: Annotated[int, at_least(0)]
     network: dict[str, Any]
     inference: dict[str, Any]
-    requires: list[str]
+    requires: list[Name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +88,14 @@ class Ensemble(Checked):
         definition: of a competition that a TOML file describes; None where the name says it all.
     """
 
-    competition: str
+    competition: Name
     kind: Kind
     members: list[Member]
     passes: list[Pass]
     rungs: list[Rung]
     reserve_seconds: Annotated[float, at_least(0)] = 60.0
     slowdown: Annotated[float, above(0)] = 1.6
-    inputs: dict[str, str] = field(default_factory=dict)
+    inputs: dict[Name, Hexadecimal] = field(default_factory=dict)
     definition: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from kit.artefacts import canonical_json, read_json, sha256_bytes, write_json
-from kit.typed_json import Checked, from_plain, to_plain
+from kit.names import FilePath, Hexadecimal, Name, PythonTag, Specifier, Version, WheelTag
+from kit.typed_json import Checked, at_least, from_plain, to_plain
 
 SCHEMA = 1
 NAME = "manifest.json"
@@ -28,11 +29,11 @@ class Wheel(Checked):
         licence: SPDX expression or the text its metadata gives; None in an excerpt.
     """
 
-    name: str
-    version: str
-    tags: list[str]
-    accepts: str
-    requires: dict[str, list[str]]
+    name: Name
+    version: Version
+    tags: list[WheelTag]
+    accepts: Specifier
+    requires: dict[PythonTag, list[Name]]
     licence: str | None = None
 
 
@@ -50,9 +51,9 @@ class Entry(Checked):
         run: for weights: what trained them (recipe, fold, seed, config_sha256, metrics).
     """
 
-    file: str
-    size: int
-    sha256: str
+    file: FilePath
+    size: Annotated[int, at_least(0)]
+    sha256: Hexadecimal
     role: Role
     wheel: Wheel | None = None
     run: dict[str, Any] | None = None
@@ -80,10 +81,10 @@ class Manifest(Checked):
         excerpt_of: sha256 of the manifest.json that an excerpt was made from; None for the whole.
     """
 
-    dataset: str
+    dataset: Name
     files: list[Entry]
-    targets: list[str] = field(default_factory=list)
-    excerpt_of: str | None = None
+    targets: list[PythonTag] = field(default_factory=list)
+    excerpt_of: Hexadecimal | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value; absent options are left out so that equal manifests are equal bytes."""

@@ -154,7 +154,7 @@ def _absolute(module: Module, node: ast.ImportFrom) -> str:
     return ".".join([*base, node.module] if node.module else base)
 
 
-def _for_types_only(node: ast.AST) -> bool:
+def _for_types_only(node: ast.AST) -> TypeGuard[ast.If]:
     if not isinstance(node, ast.If):
         return False
     test = node.test
@@ -163,6 +163,5 @@ def _for_types_only(node: ast.AST) -> bool:
     )
 
 
-def _body(node: ast.AST) -> Sequence[ast.AST]:
-    assert isinstance(node, ast.If)
+def _body(node: ast.If) -> Sequence[ast.AST]:
     return [inner for statement in node.body for inner in ast.walk(statement)]

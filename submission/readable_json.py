@@ -24,6 +24,9 @@ def readable_json(value: Any) -> str:
 
     Args:
         value: dictionaries, lists, texts and finite numbers. Equal values give equal texts.
+
+    Raises:
+        ValueError: a number is not finite.
     """
     return _lines(value, 0, 0) + "\n"
 
@@ -38,12 +41,12 @@ def _lines(value: Any, depth: int, before: int) -> str:
     """
     # At most `depth` closing brackets and a comma follow the value in its line. With WIDTH 20, "[1, 2, 3]" (9
     # characters) behind 8 others fits at depth 1: 8 + 9 + 1 + 1 = 19.
-    text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    text = _in_one_line(value)
     if before + len(text) + depth + 1 <= WIDTH or not value or not isinstance(value, Mapping | list):
         return text
     inner = depth + 1
     if isinstance(value, Mapping):
-        keys = {key: json.dumps(key, ensure_ascii=False) + ": " for key in sorted(value)}
+        keys = {key: _in_one_line(key) + ": " for key in sorted(value)}
         items = [name + _lines(value[key], inner, inner + len(name)) for key, name in keys.items()]
         opening, closing = "{}"
     else:
@@ -53,6 +56,12 @@ def _lines(value: Any, depth: int, before: int) -> str:
         items = _filled(items, WIDTH - 2 * inner - 1)
     start = "\n" + " " * inner
     return opening + start + f",{start}".join(items) + closing
+
+
+def _in_one_line(value: Any) -> str:
+    """Return a value as JSON in one line, with escapes where a character cannot be printed."""
+    text = json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value, sort_keys=True, allow_nan=False)
 
 
 def _filled(items: Sequence[str], width: int) -> list[str]:

@@ -70,8 +70,8 @@ def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
     require_usable(ensemble, ensemble_file)
     manifests = relevant_manifests(ensemble, bundle)
     modules = collect(_source_root(), *entry_points(ensemble))
-    parts = {ENSEMBLE: _json_part(ensemble.as_dict())}
-    parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict()) for item in manifests}
+    parts = {ENSEMBLE: _json_part(ensemble.as_dict(), ensemble_file)}
+    parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict(), bundle) for item in manifests}
     parts |= {
         # The importer restores the line numbers of shortened modules. Nothing restores its own, so it keeps
         # its lines.
@@ -125,7 +125,7 @@ def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
         Manifests with the needed entries only, sorted by dataset.
 
     Raises:
-        KitError: the bundle has no manifest, or no manifest lists a member's weights.
+        KitError: the bundle has no manifest, two of one name, or none that lists a member's weights.
     """
     # A bundle may hold more than the ensemble needs. With the manifests
     #   hubmap-kit-wheels   mmcv, timm, numpy, ...
@@ -143,8 +143,15 @@ def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
     wanted = {member.sha256: member.name for member in ensemble.members}
     chosen: list[Manifest] = []
     held: set[str] = set()
+    places: dict[str, Path] = {}
     for path in paths:
         manifest = datasets.load(path)
+        if (other := places.setdefault(manifest.dataset, path)) != path:
+            raise KitError(
+                f"two datasets of this folder have the name {manifest.dataset}: {other} and {path}",
+                where=bundle,
+                fix="remove one of the two folders; a copy of a dataset is not needed",
+            )
         weights = {entry.sha256 for entry in manifest.files if entry.role == "weights"}
         if weights & set(wanted) or any(entry.role == "wheel" for entry in manifest.files):
             chosen.append(manifest)
@@ -167,10 +174,17 @@ def _source_root() -> Path:
     return Path(str(files("kit"))).parent
 
 
-def _json_part(value: Any) -> str:
+def _json_part(value: Any, where: Path) -> str:
+    try:
+        text = readable_json(value)
+    except (ValueError, RecursionError) as error:
+        raise KitError(
+            f"a value cannot be written as JSON: {error}",
+            where=where,
+            fix="run the step that writes it again",
+        ) from error
     # The parts stand between three single quotes. In JSON, a single quote occurs inside strings only, and its
     # escape \u0027 means the same there.
-    text = readable_json(value)
     return text.replace("'", "\\u0027") if QUOTES in text else text
 
 
@@ -205,14 +219,7 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
         "files and lines.",
         "The last lines start the program.",
     ]
-    header = "\n" + "\n".join(lines) + "\n"
-    if QUOTES in header or not header.replace("\n", "").isprintable():
-        raise KitError(
-            "a name of a member or dataset holds three quotes or characters that cannot be printed",
-            where="ensemble.json or manifest.json",
-            fix="use letters, digits, '-', '_' and '.' in names",
-        )
-    return header
+    return "\n" + "\n".join(lines) + "\n"
 
 
 def _notebook(script: str, slug: str) -> dict[str, Any]:

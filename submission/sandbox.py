@@ -149,7 +149,8 @@ def _follow(process: subprocess.Popen[bytes], until: float) -> str:
     import selectors
     import sys
 
-    assert process.stdout is not None
+    if process.stdout is None:
+        return ""
     handle = process.stdout.fileno()
     pieces: list[bytes] = []
     with selectors.DefaultSelector() as selector:

@@ -213,23 +213,22 @@ def confident(prediction: Prediction, truth: Prediction) -> Prediction:
 
     A submission may hold a hundred more with low scores, which would hide everything in the picture.
     """
-    if isinstance(prediction, SemanticMask):
+    if not isinstance(prediction, Instances) or not isinstance(truth, Instances):
         return prediction
-    assert isinstance(truth, Instances)
     kept = len(truth.masks)
     return Instances(prediction.height, prediction.width, prediction.scores[:kept], prediction.masks[:kept])
 
 
 def _caption(competition: Competition, truth: Prediction, prediction: Prediction) -> str:
     value = score(competition, {"image": truth}, {"image": prediction}).value
-    if isinstance(truth, SemanticMask):
-        assert isinstance(prediction, SemanticMask)
+    if isinstance(truth, SemanticMask) and isinstance(prediction, SemanticMask):
         percent = 100 / (truth.height * truth.width)
         true, predicted = rle.area(truth.runs) * percent, rle.area(prediction.runs) * percent
         return f"Dice {value:.3f}; foreground: truth {true:.1f} %, prediction {predicted:.1f} %"
-    assert isinstance(prediction, Instances)
+    truth_count, count = (
+        len(item.masks) if isinstance(item, Instances) else 1 for item in (truth, prediction)
+    )
     return (
-        f"{competition.metric} {value:.3f}; {len(truth.masks)} true instances, "
-        f"{len(prediction.masks)} predicted, "
-        f"the {min(len(truth.masks), len(prediction.masks))} best-scored drawn"
+        f"{competition.metric} {value:.3f}; {truth_count} true instances, {count} predicted, "
+        f"the {min(truth_count, count)} best-scored drawn"
     )

@@ -102,6 +102,13 @@ def test_datasets_of_other_ensembles_are_left_out(kit_of_two, tmp_path):
     assert [manifest.dataset for manifest in found] == ["hubmap-kit-kidney-weights", "wheels"]
 
 
+def test_two_datasets_of_one_name_are_refused(kit_of_two, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(kit_of_two.weights)
+    with pytest.raises(KitError, match="two datasets of this folder have the name hubmap-kit-kidney-weights"):
+        render(kit_of_two.ensemble, tmp_path, tmp_path / "predict.py")
+
+
 def test_a_script_too_large_for_kaggle_is_refused_and_not_written(kit_of_two, tmp_path, monkeypatch):
     monkeypatch.setattr(renderer, "KERNEL_SOURCE_BYTES", 100_000)
     with pytest.raises(
@@ -114,7 +121,7 @@ def test_a_script_too_large_for_kaggle_is_refused_and_not_written(kit_of_two, tm
 def test_quotes_in_a_manifest_cannot_end_the_part_that_holds_it(kit_of_two, tmp_path):
     bundle = tmp_path / "bundle"
     (bundle / "wheels").mkdir(parents=True)
-    nasty = "it" + "'" * 3 + "s \\' here"
+    nasty = "it" + "'" * 3 + "s here"
     wheel = Wheel(name="timm", version="1", tags=[], licence="", accepts="", requires={})
     entry = Entry(file=nasty, size=1, sha256="1", role="wheel", wheel=wheel)
     manifests.save(bundle / "wheels", Manifest(dataset="wheels", files=[entry]))
@@ -134,8 +141,10 @@ def test_quotes_in_a_manifest_cannot_end_the_part_that_holds_it(kit_of_two, tmp_
         (("members", 0, "inference"), {"cor": 96}, "unknown key cor"),
         (("members", 0, "network", "encodr"), "x", "unknown key encodr"),
         (("members", 0, "network"), {"network": "detectors-r50"}, "predicts instance masks"),
-        (("members", 0, "name"), "a'''b", "three quotes"),
-        (("members", 0, "name"), "\ud800", "cannot be printed"),
+        (("members", 0, "name"), "a'''b", r"members\[0\]\.name is .*; it has to be a name of letters"),
+        (("members", 0, "name"), "\ud800", r"members\[0\]\.name is"),
+        (("members", 0, "inference", "batch_size"), float("inf"), "batch_size is inf"),
+        (("definition",), {"like": "kidney", "x": float("nan")}, "."),
     ],
 )
 def test_what_a_hand_made_ensemble_gets_wrong_is_told_before_kaggle(

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 QUOTES = "'" * 3
-"""Encloses every part, so no part may contain it."""
+"""Encloses every part that does not contain it."""
+
+_NEWLINE = "\n"
 
 IMPORTER = "submission/runtime/script/importer.py"
 """The part that the last lines execute."""
@@ -30,13 +32,29 @@ def script_text(header: str, parts: Mapping[str, str]) -> str:
 
     Args:
         header: the script's docstring, for people.
-        parts: path -> text, e.g. "kit/errors.py". Each text ends with a newline and holds no triple single
-            quotes.
+        parts: path -> text, e.g. "kit/errors.py". Each text ends with a newline.
     """
-    lines = ["#!/usr/bin/env python3\n", f"r{QUOTES}{header}{QUOTES}\n\nPARTS = {{}}\n"]
+    # Not a docstring but an assignment: `python -OO` leaves docstrings out.
+    lines = ["#!/usr/bin/env python3\n", f"__doc__ = {literal(header)}\n\nPARTS = {{}}\n"]
     # A newline after the opening quotes keeps a part's first line in column 0; `part_text` removes it again.
-    lines += [f'\nPARTS["{path}"] = r{QUOTES}\n{text}{QUOTES}\n' for path, text in parts.items()]
+    lines += [f"\nPARTS[{literal(path)}] = {literal(_NEWLINE + text)}\n" for path, text in parts.items()]
     return "".join(lines) + "\n\n" + _TAIL
+
+
+def literal(text: str) -> str:
+    """Return Python code whose value is a text, whatever the text holds: readable if it can be, else escaped.
+
+    This alone puts texts into predict.py, so that none of them can become code.
+    """
+    # A short text is written "a", one of several lines stands between three quotes. A raw string can't hold
+    # three quotes or end with a quote or backslash. What can't be printed is escaped: Python reads "\r" as
+    # "\n" and refuses NUL and half a surrogate pair; an editor shows right-to-left marks as other code.
+    printable = text.replace("\n", "").isprintable()
+    if "\n" not in text and printable and not {'"', "\\"} & set(text):
+        return f'"{text}"'
+    if printable and QUOTES not in text and not text.endswith(("'", "\\")):
+        return f"r{QUOTES}{text}{QUOTES}"
+    return ascii(text)
 
 
 def part_text(part: str) -> str:

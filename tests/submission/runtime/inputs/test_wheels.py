@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from kit.artefacts import sha256_bytes
 from kit.manifest import Entry, Manifest, Wheel
 from submission.runtime.inputs.versions import python_tag
 from submission.runtime.inputs.wheels import (
@@ -29,7 +30,13 @@ def wheel(
         requires={HERE: list(requires)},
     )
     file = file or f"{name.replace('-', '_')}-{version}-{tags[0]}.whl"
-    return Entry(file=file, size=1, sha256=f"{name}{version}{tags}", role="wheel", wheel=described)
+    return Entry(
+        file=file,
+        size=1,
+        sha256=sha256_bytes(f"{name}{version}{tags}".encode()),
+        role="wheel",
+        wheel=described,
+    )
 
 
 def decide(*entries: Entry, roots: list[str]):
