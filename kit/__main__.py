@@ -117,7 +117,8 @@ def _score(options: Options) -> int:
         content = {"images": len(truth), **asdict(score), "coco": coco, "alarms": _alarms(report)}
         _print_json(labelled, options, content)
     else:
-        print(*_alarms(report), sep="\n", end="\n" if _alarms(report) else "")
+        for finding in report.findings:
+            print(finding)
         _print_score(score, truth)
         if coco:
             values = ", ".join(f"{name} {_shown(value)}" for name, value in coco.items())

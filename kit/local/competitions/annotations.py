@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from kit.local.competitions.remarks import Remarks
 from kit.masks import rle
 
 
@@ -17,11 +18,18 @@ class Annotation(ABC):
         number: position in its file or line, from 1.
         type: what the file says it shows, e.g. "blood_vessel"; empty if it does not say.
         crowd: whether it covers many instances that nobody separated.
+        label: what its file calls it, e.g. "feature 3 (id 1f0c)"; empty: "annotation" and its number.
     """
 
     number: int
     type: str
     crowd: bool = False
+    label: str = ""
+
+    @property
+    def place(self) -> str:
+        """Return what a message calls it."""
+        return self.label or f"annotation {self.number}"
 
     @property
     @abstractmethod
@@ -29,13 +37,14 @@ class Annotation(ABC):
         """Return a value that is equal for annotations of one type with the same coordinates."""
 
     @abstractmethod
-    def runs(self, height: int, width: int, where: str) -> rle.Runs:
+    def runs(self, height: int, width: int, where: str, remarks: Remarks) -> rle.Runs:
         """Return its pixels.
 
         Args:
             height: rows of the image.
             width: columns of the image.
-            where: file and annotation, for the error message.
+            where: file and annotation, for messages.
+            remarks: get what is cut off or left out.
 
         Raises:
             KitError: the coordinates are invalid.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from kit.competitions.definition import ID, Split
 from kit.competitions.recognition import SAMPLE_SUBMISSION
@@ -12,9 +11,7 @@ from kit.competitions.submissions import repeated
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8
 from kit.local.competitions import metadata_tables
-from kit.local.competitions.annotations import distinct
 from kit.local.competitions.labelled import KEEP_ONE, LabelledData
-from kit.local.competitions.truth_readers import AnnotatedTruth, TruthEntry
 
 Sizes = dict[str, tuple[int, int]]
 
@@ -86,9 +83,6 @@ def _check_train(report: Report, labelled: LabelledData) -> Sizes:
         report.take(fault)
     metadata_tables.check(report, labelled.competition.metadata, labelled.data, "train", sizes)
     report.facts["training images with truth"] = float(len(sizes))
-    reader = labelled.reader
-    if labelled.competition.kind == "instance" and isinstance(reader, AnnotatedTruth):
-        _note_annotations(report, reader, entries)
     return sizes
 
 
@@ -112,20 +106,3 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
     for fault in faults:
         report.take(fault)
     return sizes
-
-
-def _note_annotations(report: Report, reader: AnnotatedTruth, entries: Sequence[TruthEntry]) -> None:
-    """Report the number of instances, and which annotations are repeated, ignored or left out."""
-    # 3 drawn vessels of which 2 are equal, and a glomerulus: 2 instances, 1 repeated polygon, 1 left out.
-    drawn = [item for entry in entries for item in reader.annotations(entry)]
-    kept = [item for entry in entries for item in distinct(reader.annotations(entry))]
-    roles = Counter((reader.role(item), item.type, item.crowd) for item in kept)
-    instances = sum(count for (role, _, _), count in roles.items() if role == "scored")
-    report.facts["training instances"] = float(instances)
-    if repetitions := sum(reader.role(item) == "scored" for item in drawn) - instances:
-        report.note(f"{repetitions} repeated polygons are taken once", report.subject)
-    for (role, kind, crowd), count in sorted(roles.items()):
-        if role != "scored":
-            what = "only keep detections from being judged" if role == "ignored" else "are left out"
-            name = f"crowds of type {kind}" if crowd else f"annotations of type {kind}"
-            report.note(f"{count} {name} {what}", report.subject)

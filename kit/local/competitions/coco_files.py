@@ -6,16 +6,20 @@ coordinates into arrays, as soon as it has read an annotation. (Format: cocodata
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
+
+import numpy as np
 
 from kit.errors import KitError
+from kit.local.competitions import json_files
 from kit.local.competitions.annotations import Annotation
+from kit.local.competitions.remarks import Remarks
 from kit.local.masks import segmentation
 from kit.masks import rle
+from kit.typed_json import shown
 
 _FIX = (
     'a COCO file is {"images": [{"id", "file_name", "height", "width"}, ...], "annotations": [{"image_id", '
@@ -23,6 +27,8 @@ _FIX = (
 )
 _PARTS = ("images", "annotations", "categories")
 _OF_ANNOTATION = ("image_id", "category_id", "segmentation", "iscrowd")
+_LONGEST = 2**31 - 1
+"""Rows or columns of the largest image."""
 
 T = TypeVar("T")
 
@@ -33,18 +39,29 @@ class CocoAnnotation(Annotation):
 
     Attributes:
         segmentation: polygons or run lengths, their numbers in arrays (`segmentation.compact`).
+        boxed: whether it has a box with an area.
     """
 
     segmentation: Any
+    boxed: bool = False
 
     @property
     def key(self) -> Hashable:
         """Return category and numbers."""
         return self.type, self.crowd, segmentation.key_of(self.segmentation)
 
-    def runs(self, height: int, width: int, where: str) -> rle.Runs:
+    def runs(self, height: int, width: int, where: str, remarks: Remarks) -> rle.Runs:
         """Return the pixels that pycocotools makes of it."""
-        return segmentation.runs_of(self.segmentation, height, width, where=where)
+        # Deleted regions stay in some files without a polygon. One with a box was never drawn: an error.
+        if isinstance(self.segmentation, list) and not self.segmentation and not self.boxed:
+            return rle.empty()
+        runs = segmentation.runs_of(self.segmentation, height, width, where=where)
+        kept, stray = segmentation.outlines(self.segmentation)
+        if stray:
+            remarks.note("annotations have polygons of one or two points, which are left out", where)
+        if kept:
+            remarks.tell_outside(np.concatenate(kept), height, width, where)
+        return runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +96,12 @@ class CocoFile:
     categories: set[str]
 
 
-def read(path: Path) -> CocoFile:
+def read(path: Path, remarks: Remarks) -> CocoFile:
     """Read a COCO file. Segmentations are checked later, when they are drawn.
+
+    Args:
+        path: the file.
+        remarks: get what is assumed.
 
     Raises:
         KitError: the file is missing, no JSON or of another form; a key is missing or wrong; two images or
@@ -91,7 +112,7 @@ def read(path: Path) -> CocoFile:
     #     image 7 "a.tif"
     #     category 3 "cell"
     #     annotation of image 7 and category 3, drawn as S   ->   image "a.tif" with one "cell" drawn as S
-    value = _load(path)
+    value = json_files.parse(json_files.read_text(path, _FIX), path, _FIX, on_object=_reduced)
     lists = []
     for part in _PARTS:
         if not isinstance(value, dict) or not isinstance(value.get(part), list):
@@ -99,35 +120,26 @@ def read(path: Path) -> CocoFile:
         # Popped, so that the raw list can be freed as soon as its items are converted.
         lists.append(value.pop(part))
     listed_images, listed_annotations, listed_categories = lists
-    categories: dict[int | str, str] = {}
+    categories: _ById[str] = _ById("category", remarks)
     for where, item in _items(path, "category", listed_categories):
-        _add(categories, _id(item, "id", where), _text(item, "name", where), where)
-    images: dict[int | str, CocoImage] = {}
+        categories.add(_id(item, "id", where), _text(item, "name", where), where)
+    images: _ById[CocoImage] = _ById("image", remarks)
     for number, (where, item) in enumerate(_items(path, "image", listed_images), start=1):
         height, width = _length(item, "height", where), _length(item, "width", where)
         image = CocoImage(number, _text(item, "file_name", where), height, width)
-        _add(images, _id(item, "id", where), image, where)
+        images.add(_id(item, "id", where), image, where)
     for number, (where, item) in enumerate(_items(path, "annotation", listed_annotations), start=1):
-        owner = _known(images, item, "image", where)
-        kind = _known(categories, item, "category", where)
+        owner = images.find(item, where)
+        kind = categories.find(item, where)
         if (crowd := item.get("iscrowd", 0)) not in (0, 1):
             raise KitError("iscrowd is neither 0 nor 1", where=where, fix="write 0 or 1, or remove the key")
         shape = _taken(item, "segmentation", where)
-        owner.annotations.append(
-            CocoAnnotation(number=number, type=kind, crowd=bool(crowd), segmentation=shape)
+        box = item.get("bbox")
+        made = CocoAnnotation(
+            number=number, type=kind, crowd=bool(crowd), segmentation=shape, boxed=_has_area(box)
         )
-    return CocoFile(list(images.values()), set(categories.values()))
-
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_hook=_reduced)
-    except FileNotFoundError as error:
-        raise KitError("file is missing", where=path, fix="check the data folder") from error
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, or endless digits
-        raise KitError(
-            f"no readable JSON file ({type(error).__name__}: {error})", where=path, fix=_FIX
-        ) from error
+        owner.annotations.append(made)
+    return CocoFile(images.values(), set(categories.values()))
 
 
 def _reduced(value: dict[str, Any]) -> dict[str, Any]:
@@ -140,7 +152,15 @@ def _reduced(value: dict[str, Any]) -> dict[str, Any]:
     # A polygon of 200 numbers takes 6.4 KB as a list of floats, 1.6 KB as an array.
     kept = {key: value[key] for key in _OF_ANNOTATION if key in value}
     kept["segmentation"] = segmentation.compact(kept["segmentation"])
+    if kept["segmentation"] == []:
+        kept["bbox"] = value.get("bbox")
     return kept
+
+
+def _has_area(box: Any) -> bool:
+    """Return whether a box [left, top, width, height] covers something; what is no box might."""
+    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(side, int | float) for side in box)
+    return min(box[2:]) > 0 if numbers else box not in (None, [])
 
 
 def _items(path: Path, what: str, listed: list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -159,9 +179,11 @@ def _taken(item: dict[str, Any], key: str, where: str) -> Any:
 
 def _id(item: dict[str, Any], key: str, where: str) -> int | str:
     value = _taken(item, key, where)
+    if isinstance(value, float) and value.is_integer():  # tables with gaps turn 7 into 7.0
+        value = int(value)
     # JSON's true is an int in Python, and would be the same id as 1.
     if not isinstance(value, int | str) or isinstance(value, bool):
-        raise KitError(f"{key} is neither an integer nor a text", where=where, fix=_FIX)
+        raise KitError(f"{key} is neither an integer nor a text: {shown(value)}", where=where, fix=_FIX)
     return value
 
 
@@ -174,26 +196,58 @@ def _text(item: dict[str, Any], key: str, where: str) -> str:
 
 def _length(item: dict[str, Any], key: str, where: str) -> int:
     value = _taken(item, key, where)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise KitError(f"{key} is no integer above zero", where=where, fix=_FIX)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _LONGEST:
+        raise KitError(f"{key} is no integer above zero: {shown(value)}", where=where, fix=_FIX)
     return value
 
 
-def _add(known: dict[int | str, T], key: int | str, value: T, where: str) -> None:
-    if key in known:
-        raise KitError(
-            f"id {key!r} is there twice", where=where, fix="give each its own id, or remove one of them"
-        )
-    known[key] = value
+class _ById(Generic[T]):
+    """Images or categories by id. The number 7 and the text "7" mean the same, but not beside each other.
+
+    Args:
+        what: "image" or "category".
+        remarks: get a note for every annotation whose id has the other type.
+    """
+
+    def __init__(self, what: str, remarks: Remarks) -> None:
+        self._what, self._remarks = what, remarks
+        self._known: dict[str, tuple[int | str, T]] = {}
+
+    def add(self, key: int | str, value: T, where: str) -> None:
+        """Add a value under a new id."""
+        if str(key) in self._known:
+            other = self._known[str(key)][0]
+            kinds = "" if type(other) is type(key) else f", as {_kind(other)} and as {_kind(key)}"
+            raise KitError(
+                f"id {shown(key)} is there twice{kinds}",
+                where=where,
+                fix="give each its own id, or remove one of them",
+            )
+        self._known[str(key)] = key, value
+
+    def find(self, item: dict[str, Any], where: str) -> T:
+        """Return the value that an annotation names by id."""
+        key = _id(item, f"{self._what}_id", where)
+        if str(key) not in self._known:
+            raise KitError(
+                f"{self._what}_id is {shown(key)}, but there is no such {self._what}",
+                where=where,
+                fix=f"add the {self._what} to the file's list, or remove the annotation",
+            )
+        own, value = self._known[str(key)]
+        if type(own) is not type(key):
+            text = (
+                f"annotations have {_kind(key)} as {self._what}_id, where the {self._what} has {_kind(own)}"
+            )
+            self._remarks.note(f"{text}; equal ones are taken for the same", where)
+        return value
+
+    def values(self) -> list[T]:
+        """Return all values in their order."""
+        return [value for _, value in self._known.values()]
 
 
-def _known(known: dict[int | str, T], item: dict[str, Any], what: str, where: str) -> T:
-    """Return the image or category that an annotation names by id."""
-    key = _id(item, f"{what}_id", where)
-    if key not in known:
-        raise KitError(
-            f"{what}_id is {key!r}, but there is no such {what}",
-            where=where,
-            fix=f"add the {what} to the file's list, or remove the annotation",
-        )
-    return known[key]
+def _kind(key: int | str) -> str:
+    return "a text" if isinstance(key, str) else "a number"

@@ -11,9 +11,9 @@ from kit.competitions.competition import Competition
 from kit.competitions.report import Report
 from kit.competitions.submissions import repeated
 from kit.errors import KitError
-from kit.local.competitions import metadata_tables, plausibility, truth_readers
+from kit.local.competitions import annotation_notes, metadata_tables, plausibility, truth_readers
 from kit.local.competitions.plausibility import Plausibility
-from kit.local.competitions.truth_readers import TruthEntry
+from kit.local.competitions.truth_readers import AnnotatedTruth, TruthEntry
 from kit.masks import coco, rle
 from kit.predictions import Instances, Prediction, SemanticMask
 
@@ -141,6 +141,11 @@ class LabelledData:
     def tell(self, report: Report) -> None:
         """Add what is noteworthy in the truth decoded so far: assumptions, and masks that look wrong."""
         self.reader.remarks.tell(report)
+        if isinstance(self.reader, AnnotatedTruth):
+            drawn = [
+                entry for listed in self._entries.values() for entry in listed if entry.where in self._decoded
+            ]
+            annotation_notes.tell(report, self.reader, drawn)
         path = self.data / self.files[0]
         plausibility.check_truth(report, self._decoded.values(), str(path))
         if self.unusable and self.reader.exists(self.data, self.files[0]):

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kit.errors import KitError
+from kit.local.competitions import geojson, json_files
 from kit.local.competitions.annotations import Annotation
+from kit.local.competitions.remarks import Remarks
 from kit.masks import rle
+from kit.typed_json import shown
 
 _LINE = 'a line is {"id": ..., "annotations": [{"type": ..., "coordinates": [[[x, y], ...]]}, ...]}'
-_FILE = "a file is a list of rings [[[x, y], ...], ...] or of GeoJSON features of polygons"
-_FAULTS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""Errors that JSON of another form raises, too many nested brackets included."""
+_FEWEST = 3
+"""Vertices of the smallest ring."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,85 +38,68 @@ class Outlines(Annotation):
         except RecursionError:  # nested too deep to be rings; `runs` reports it
             return id(self.rings)
 
-    def runs(self, height: int, width: int, where: str) -> rle.Runs:
-        """Return the pixels inside, outline included."""
+    def runs(self, height: int, width: int, where: str, remarks: Remarks) -> rle.Runs:
+        """Return the pixels inside, outline included; what lies outside the image is cut off."""
         from kit.local.masks import polygons
 
-        return rle.encode(polygons.fill(self.rings, height, width, where=where))
+        rings = [polygons.vertices(ring, number, where=where) for number, ring in enumerate(self.rings)]
+        kept = [ring for ring in rings if len(ring) >= _FEWEST]
+        if len(kept) < len(rings):
+            remarks.note("outlines have rings of fewer than three vertices, which are left out", where)
+        if not kept or len(rings[0]) < _FEWEST:  # the first ring is the outer one, all others are its holes
+            return rle.empty()
+        remarks.tell_outside(kept[0], height, width, where)
+        return rle.encode(polygons.fill(kept, height, width, where=where))
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str, list[Outlines]]]:
     """Yield id, place and annotations of every line of a JSON lines file.
 
     Raises:
-        KitError: the file is missing or no text, or a line has another form (names the line).
+        KitError: the file is missing or no text, or a line has another form (names line and annotation).
     """
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+    for number, line in enumerate(json_files.read_text(path, _LINE).split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        try:
-            value = json.loads(line)
-            image_id, listed = str(value["id"]), list(value["annotations"])
-            found = [
-                Outlines(number=place, type=item.get("type", ""), rings=item["coordinates"])
-                for place, item in enumerate(listed, start=1)
-            ]
-        except _FAULTS as error:
-            raise KitError(
-                f"this is no line of polygons ({type(error).__name__}: {error})", where=where, fix=_LINE
-            ) from error
-        if not all(isinstance(item.type, str) and isinstance(item.rings, list) for item in found):
-            raise KitError(
-                "an annotation's type is no text or its coordinates are no list", where=where, fix=_LINE
-            )
-        yield image_id, f"{where} (id {image_id})", found
+        value = json_files.parse(line, where, _LINE)
+        image_id = value.get("id") if isinstance(value, dict) else None
+        # JSON's true is an int in Python.
+        if not isinstance(image_id, int | str) or isinstance(image_id, bool):
+            raise KitError("this line has no id that is a text or an integer", where=where, fix=_LINE)
+        where = f"{where} (id {image_id})"
+        if not isinstance(listed := value.get("annotations"), list):
+            raise KitError("this line has no list of annotations", where=where, fix=_LINE)
+        yield str(image_id), where, [_outlines(item, place, where) for place, item in enumerate(listed, 1)]
 
 
-def read_file(path: Path) -> list[Outlines]:
-    """Return the annotations of one image's file, a list of rings or of GeoJSON features.
+def _outlines(item: Any, number: int, where: str) -> Outlines:
+    here = f"{where}, annotation {number}"
+    if not isinstance(item, dict):
+        raise KitError(f"annotation is {shown(item)}, no object", where=here, fix=_LINE)
+    kind, rings = item.get("type") or "", item.get("coordinates")
+    if not isinstance(kind, str) or not isinstance(rings, list):
+        problem = "an annotation's type is no text or its coordinates are no list"
+        raise KitError(problem, where=here, fix=_LINE)
+    return Outlines(number=number, type=kind, rings=rings)
+
+
+def read_file(path: Path, remarks: Remarks) -> list[Outlines]:
+    """Return the annotations of one image's file, a list of rings or GeoJSON.
+
+    Args:
+        path: the file.
+        remarks: get what is left out.
 
     Raises:
-        KitError: the file is missing, no JSON, or has another form.
+        KitError: the file is missing, no JSON, or has another form (names the feature).
     """
-    # Both forms, the second as QuPath writes it:
-    #
-    #     [ring, ring]                                              two regions without a type
-    #     [{"geometry": {"type": "MultiPolygon",                    two regions of the type "Cortex",
-    #                    "coordinates": [[ring, hole], [ring]]},    the first with a hole
-    #       "properties": {"classification": {"name": "Cortex"}}}]
+    value = json_files.parse(json_files.read_text(path, geojson.FIX), path, geojson.FIX)
     try:
-        value = json.loads(_text(path))
-        items = value["features"] if isinstance(value, Mapping) else list(value)
-        parts = [part for item in items for part in _of_item(item)]
-        return [
-            Outlines(number=number, type=name, rings=rings)
-            for number, (name, rings) in enumerate(parts, start=1)
-        ]
-    except _FAULTS as error:
-        raise KitError(
-            f"this is no file of polygons ({type(error).__name__}: {error})", where=path, fix=_FILE
-        ) from error
-
-
-def _of_item(item: Any) -> list[tuple[str, list[Any]]]:
-    """Return type and rings of every region of a ring or feature."""
-    if isinstance(item, list):
-        return [("", [item])]
-    geometry = item["geometry"]
-    name = str(item.get("properties", {}).get("classification", {}).get("name", ""))
-    if geometry["type"] not in ("Polygon", "MultiPolygon"):
-        raise ValueError(f"geometry is a {geometry['type']}, no polygon")
-    parts = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    return [(name, list(rings)) for rings in parts]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise KitError("file is missing", where=path, fix="check the data folder") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise KitError(
-            f"not a readable JSON lines file: {error}", where=path, fix=f"{_LINE}; {_FILE}"
-        ) from error
+        found = list(geojson.polygons(value, str(path), remarks))
+    except RecursionError as error:
+        raise KitError("collections are nested too deep", where=path, fix=geojson.FIX) from error
+    return [
+        Outlines(number=number, label=item.place, type=item.type, rings=item.rings)
+        for number, item in enumerate(found, start=1)
+    ]

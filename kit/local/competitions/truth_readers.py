@@ -171,11 +171,14 @@ class AnnotatedTruth(TruthReader):
         found = []
         for annotation in distinct(self.annotations(entry)):
             if (role := self.role(annotation)) != "left out":
-                where = f"{entry.where}, annotation {annotation.number}"
-                runs = annotation.runs(height, width, where)
-                found.append(Region(runs, ignored=role == "ignored"))
-        # A polygon smaller than a pixel covers none; as an instance it could never be found.
-        return [region for region in found if len(region.runs)]
+                where = f"{entry.where}, {annotation.place}"
+                runs = annotation.runs(height, width, where, self.remarks)
+                # A polygon smaller than a pixel covers none; as an instance it could never be found.
+                if len(runs):
+                    found.append(Region(runs, ignored=role == "ignored"))
+                else:
+                    self.remarks.note("annotations cover no pixel of their image and are left out", where)
+        return found
 
 
 class PolygonTruth(AnnotatedTruth):
@@ -188,7 +191,7 @@ class PolygonTruth(AnnotatedTruth):
                 yield TruthEntry(image_id, where, value)
             return
         for entry in self.files(data, place):
-            yield TruthEntry(entry.id, entry.where, polygon_files.read_file(entry.value))
+            yield TruthEntry(entry.id, entry.where, polygon_files.read_file(entry.value, self.remarks))
 
     def annotations(self, entry: TruthEntry) -> Sequence[Annotation]:
         """Return the annotations of a line or file."""
@@ -212,7 +215,7 @@ class CocoTruth(AnnotatedTruth):
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
         """Yield one entry per image, also for images without annotations."""
         path = data / place
-        listed = coco_files.read(path)
+        listed = coco_files.read(path, self.remarks)
         self._require_categories(listed, path)
         # The file names say "masks/a.png" or "a.tif"; what counts is the id of the image they mean.
         pattern = PathPattern(self.images.test if place == self.truth.solution else self.images.train)

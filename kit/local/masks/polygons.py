@@ -6,13 +6,22 @@ competition. COCO's polygons run along the edges of the pixels (`kit.local.masks
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kit.errors import KitError
+from kit.typed_json import shown
+
+_FIX = "a ring is [[x, y], ...] in the image's pixels; correct it, or remove this polygon"
+_LARGEST = 1e7
+"""Pixels; no image is so large, and larger numbers would cost OpenCV time."""
+_MARGIN = 1024
+"""Pixels by which an outline may leave its tile and still be cut exactly."""
 
 # The upper left 2 x 2 pixels of an image:
 #
@@ -23,14 +32,19 @@ Ring = Sequence[Sequence[float]]
 
 
 def fill(
-    rings: Sequence[Ring], height: int, width: int, *, where: str | Path | None = None
+    rings: Sequence[Ring | NDArray[np.float64]],
+    height: int,
+    width: int,
+    *,
+    where: str | Path | None = None,
 ) -> NDArray[np.bool_]:
     """Return the pixels inside rings, outline included; a ring inside a ring is a hole (even-odd rule).
 
-    Vertices are rounded to pixels and filled by OpenCV, as in the competition's own tools.
+    Vertices are rounded to pixels and filled by OpenCV, as in the competition's own tools. What lies outside
+    the tile is cut off.
 
     Args:
-        rings: vertices (x, y); x in 0..width, y in 0..height (the far edges count as the last pixel).
+        rings: vertices (x, y); x = width and y = height, the far edges, count as the last pixel.
         height: rows of the tile.
         width: columns of the tile.
         where: file, tile and polygon, for the error message.
@@ -39,15 +53,58 @@ def fill(
         (height, width).
 
     Raises:
-        KitError: a ring has fewer than three vertices, is no list of (x, y), or leaves the tile.
+        KitError: a ring has fewer than three vertices, or is no list of (x, y).
     """
     import cv2
 
-    points = [_vertices(ring, number, height, width, where) for number, ring in enumerate(rings)]
-    filled = np.zeros((height, width), np.uint8)
-    if points:
-        cv2.fillPoly(filled, points, 1)
-    return filled.astype(bool)
+    points = [_pixels(ring, number, height, width, where) for number, ring in enumerate(rings)]
+    if not points:
+        return np.zeros((height, width), bool)
+    # OpenCV draws a line that it cuts off a pixel beside the whole line. So an outline that leaves the tile
+    # is drawn on a larger one, as (-2, 3) to (5, 9) on one with 2 more columns at its left, and then cut.
+    every = np.concatenate(points)
+    low, high = np.minimum(every.min(axis=0), 0), np.maximum(every.max(axis=0) + 1, (width, height))
+    if max(*-low, *(high - (width, height))) > _MARGIN:  # so far outside that a pixel does not matter
+        low, high = np.zeros(2, np.int32), np.array([width, height])
+    columns, rows = (high - low).tolist()
+    filled = np.zeros((rows, columns), np.uint8)
+    cv2.fillPoly(filled, [ring - low for ring in points], 1)
+    left, top = (-low).tolist()
+    return filled[top : top + height, left : left + width].astype(bool)
+
+
+def vertices(ring: Any, number: int, *, where: str | Path | None = None) -> NDArray[np.float64]:
+    """Return the vertices of a ring, (n, 2); a third coordinate, the height in GeoJSON, is left out.
+
+    Args:
+        ring: as JSON gives it.
+        number: of the ring, for the error message.
+        where: file, tile and polygon, for the error message.
+
+    Raises:
+        KitError: it is no list of (x, y), or a vertex is no pair of numbers that can be pixels.
+    """
+    try:
+        points = _array(ring)
+        if points is None:  # some vertices may have a height and others none, or one may be huge
+            points = np.array([[_number(value) for value in vertex[:2]] for vertex in ring], np.float64)
+        if points.shape == (0,):
+            return np.zeros((0, 2))
+        points = points[:, :2].astype(np.float64)
+    except (TypeError, ValueError, IndexError, KeyError) as error:
+        raise KitError(f"ring {number} is no list of (x, y): {error}", where=where, fix=_FIX) from error
+    if points.shape[1] != 2:
+        raise KitError(
+            f"ring {number} has the shape {points.shape}, it has to be (n, 2)", where=where, fix=_FIX
+        )
+    possible = np.all(np.abs(points) <= _LARGEST, axis=1)  # False for NaN, too
+    if not possible.all():
+        vertex = int(np.argmin(possible))
+        x, y = points[vertex]
+        raise KitError(
+            f"vertex {vertex} of ring {number} ({x:g}, {y:g}) is no place in an image", where=where, fix=_FIX
+        )
+    return points
 
 
 def outlines(mask_HW: NDArray[np.bool_] | NDArray[np.uint8]) -> list[list[Ring]]:
@@ -76,28 +133,35 @@ def outlines(mask_HW: NDArray[np.bool_] | NDArray[np.uint8]) -> list[list[Ring]]
     return list(regions.values())
 
 
-def _vertices(
-    ring: Ring, number: int, height: int, width: int, where: str | Path | None
+def _pixels(
+    ring: Ring | NDArray[np.float64], number: int, height: int, width: int, where: str | Path | None
 ) -> NDArray[np.int32]:
-    try:
-        points = np.asarray(ring, np.float64)
-    except (TypeError, ValueError) as error:
-        raise KitError(f"ring {number} is no list of (x, y): {error}", where=where) from error
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise KitError(f"ring {number} has the shape {points.shape}, it has to be (n, 2)", where=where)
+    points = vertices(ring, number, where=where)
     if len(points) < 3:
         raise KitError(
             f"ring {number} has {len(points)} vertices, it needs at least 3",
             where=where,
             fix="remove this polygon",
         )
-    inside = np.all((points >= 0) & (points <= (width, height)), axis=1)  # False for NaN, too
-    if not inside.all():
-        vertex = int(np.argmin(inside))
-        x, y = points[vertex]
-        raise KitError(
-            f"vertex {vertex} of ring {number} ({x:g}, {y:g}) lies outside the tile ({width} x {height})",
-            where=where,
-            fix="coordinates are (x, y) in the tile's pixels; clip the polygon or correct the tile's size",
-        )
-    return np.minimum(np.rint(points), (width - 1, height - 1)).astype(np.int32)
+    size = np.array([width, height])
+    rounded = np.rint(points)
+    return np.where(points <= size, np.minimum(rounded, size - 1), rounded).astype(np.int32)
+
+
+def _array(ring: Any) -> NDArray[Any] | None:
+    """Return a list of equally long lists of numbers as an array, None for anything else."""
+    try:
+        points = np.asarray(ring)
+    except ValueError:
+        return None
+    return points if points.shape == (0,) or (points.dtype.kind in "iuf" and points.ndim == 2) else None
+
+
+def _number(value: Any) -> float:
+    """Return a number as JSON gives it; one too large for a float is infinite."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{shown(value)} is no number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

@@ -23,6 +23,8 @@ from kit.masks.counts import require_size
 _FIX = "a segmentation is a list of polygons [x0, y0, x1, y1, ...], or {counts, size} for run lengths"
 _MOST_PIXELS = 2**31 - 1
 """Largest image with polygons: pycocotools numbers pixels with C integers."""
+_SHORTEST = 6
+"""Numbers of the shortest polygon; annotation tools leave parts of one or two points behind."""
 _LONGEST = 10_000_000
 """Longest outline in pixels: pycocotools needs over 100 bytes for each, and crashes without them."""
 
@@ -48,11 +50,20 @@ def key_of(segmentation: Any) -> Hashable:
     return id(segmentation)
 
 
+def outlines(segmentation: Any) -> tuple[list[NDArray[np.float64]], int]:
+    """Return the vertices of a valid, compact segmentation's polygons, and how many have too few of them."""
+    if not isinstance(segmentation, list):
+        return [], 0
+    kept = [polygon.reshape(-1, 2) for polygon in segmentation if len(polygon) >= _SHORTEST]
+    return kept, len(segmentation) - len(kept)
+
+
 def runs_of(segmentation: Any, height: int, width: int, *, where: str | Path | None = None) -> rle.Runs:
     """Return the zero-based column-major runs of a segmentation, the same pixels as pycocotools draws.
 
     Args:
-        segmentation: as JSON gives it, or made `compact`; polygons are cut off at the image's border.
+        segmentation: as JSON gives it, or made `compact`; polygons are cut off at the image's border, and
+            those of one or two points are left out.
         height: rows of the image.
         width: columns of the image.
         where: file and annotation, for the error message.
@@ -106,10 +117,10 @@ def _of_polygons(segmentation: list[Any], height: int, width: int, where: str | 
             where=where,
             fix=f"write run lengths instead; polygons work up to {_MOST_PIXELS} pixels",
         )
-    polygons = [
-        _checked(polygon, number, height, width, where).tolist()
-        for number, polygon in enumerate(segmentation)
-    ]
+    checked = [_checked(polygon, number, height, width, where) for number, polygon in enumerate(segmentation)]
+    polygons = [polygon.tolist() for polygon in checked if len(polygon) >= _SHORTEST]
+    if not polygons:
+        return rle.empty()
     merged = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     return coco.runs_of(merged["counts"], height, width, where=where)
 
@@ -118,17 +129,18 @@ def _checked(
     polygon: Any, number: int, height: int, width: int, where: str | Path | None
 ) -> NDArray[np.float64]:
     """Return a polygon that is safe for pycocotools, which checks neither numbers nor memory itself."""
-    if (
-        not isinstance(polygon, np.ndarray)
-        or len(polygon) < 6
-        or len(polygon) % 2
-        or not np.isfinite(polygon).all()
-    ):
+    if not isinstance(polygon, np.ndarray) or not np.isfinite(polygon).all():
         raise KitError(
-            f"polygon {number} is no list of six or more finite numbers, x and y in turn",
+            f"polygon {number} is no list of finite numbers, x and y in turn", where=where, fix=_FIX
+        )
+    if len(polygon) % 2:
+        raise KitError(
+            f"polygon {number} has {len(polygon)} numbers, an odd count: an x or a y is missing",
             where=where,
             fix=_FIX,
         )
+    if len(polygon) < _SHORTEST:
+        return polygon
     points = polygon.reshape(-1, 2)
     size = np.array([width, height])
     # Annotators overshoot the border a little, which is cut off; a coordinate like 1e9 would fill the memory.

@@ -91,9 +91,9 @@ def test_a_tile_belongs_to_its_slide(vasculature):
 @pytest.mark.parametrize(
     ("ring", "shown"),
     [
-        ([*SQUARE, [13, 4]], "vertex 4 of ring 0 (13, 4) lies outside the tile (12 x 10)"),
-        ([*SQUARE[:2], [-1, 4]], "vertex 2 of ring 0 (-1, 4) lies outside the tile"),
-        (SQUARE[:2], "ring 0 has 2 vertices, it needs at least 3"),
+        ([*SQUARE, [1e308, 4]], "vertex 4 of ring 0 (1e+308, 4) is no place in an image"),
+        ([*SQUARE[:2], [10**400, 4]], "vertex 2 of ring 0 (inf, 4) is no place in an image"),
+        ([*SQUARE, ["7", "4"]], "ring 0 is no list of (x, y): '7' is no number"),
         (["ab", "cd", "ef"], "ring 0 is no list of (x, y)"),
     ],
 )
@@ -117,14 +117,14 @@ def test_a_wrong_line_of_polygons_is_named(vasculature, line):
     path = vasculature.root / "polygons.jsonl"
     path.write_text(f'{{"id": "bb", "annotations": []}}\n{line}\n')
     (finding,) = [item for item in vasculature.check().findings if item.level == "error"]
-    assert finding.where == f"{path}:2"
+    assert finding.where.startswith(f"{path}:2")
     assert 'a line is {"id": ..., "annotations": [' in finding.fix
 
 
 def test_a_polygon_file_that_is_missing_or_no_text_is_named(vasculature):
     path = vasculature.root / "polygons.jsonl"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(KitError, match="not a readable JSON lines file") as caught:
+    with pytest.raises(KitError, match="no readable JSON file") as caught:
         vasculature.labelled().train_ids()
     assert caught.value.where == str(path)
     path.unlink()

@@ -143,8 +143,9 @@ def test_training_images_without_any_mask_are_an_alarm(kidney, vasculature, tmp_
     )
     own = competitions.get(tmp_path / "own.toml")
     for report in (kidney.check(), check(LabelledData(own, vasculature.root))):
-        (alarm,) = [line for line in lines(report) if line.startswith("alarm")]
-        assert alarm.startswith("alarm: no training image has a mask")
+        alarms = [line for line in lines(report) if line.startswith("alarm")]
+        assert alarms[-1].startswith("alarm: no training image has a mask")
+    assert alarms[0].startswith("alarm: no annotation is of the type 'blood_vessels'")
     for image_id in ("aa", "bb"):
         kidney.competition.image_path(kidney.root, image_id, "train").unlink()
     assert not [line for line in lines(kidney.check()) if line.startswith("alarm")]  # errors enough

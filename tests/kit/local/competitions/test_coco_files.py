@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from kit.competitions.path_pattern import PathPattern
+from kit.competitions.report import Report
 from kit.errors import KitError
 from kit.local.competitions import coco_files
+from kit.local.competitions.remarks import Remarks
 
 SQUARE = [[0, 0, 5, 0, 5, 5, 0, 5]]
 
@@ -32,7 +34,7 @@ def refusal(tmp_path):
         path = tmp_path / "some.json"
         path.write_bytes(value if isinstance(value, bytes) else json.dumps(value).encode())
         with pytest.raises(KitError) as caught:
-            coco_files.read(path)
+            coco_files.read(path, Remarks())
         assert caught.value.fix
         return caught.value.problem, str(caught.value.where).replace(str(path), "FILE")
 
@@ -43,7 +45,7 @@ def refusal(tmp_path):
 def test_images_have_their_annotations_in_the_order_of_the_file(tmp_path, mark):
     path = tmp_path / "some.json"
     path.write_bytes(mark + json.dumps(whole(), indent=1).replace("\n", "\r\n").encode())
-    found = coco_files.read(path)
+    found = coco_files.read(path, Remarks())
     assert found.categories == {"cell", "debris"}
     first, second = found.images
     assert (first.file_name, first.height, first.width) == ("a.png", 6, 8)
@@ -58,7 +60,7 @@ def test_images_have_their_annotations_in_the_order_of_the_file(tmp_path, mark):
 def test_coordinates_are_kept_as_arrays_not_as_numbers_by_the_million(tmp_path):
     path = tmp_path / "some.json"
     path.write_text(json.dumps(whole()))
-    (polygon,) = coco_files.read(path).images[0].annotations[0].segmentation
+    (polygon,) = coco_files.read(path, Remarks()).images[0].annotations[0].segmentation
     assert isinstance(polygon, np.ndarray)
     assert polygon.tolist() == SQUARE[0]
 
@@ -66,12 +68,12 @@ def test_coordinates_are_kept_as_arrays_not_as_numbers_by_the_million(tmp_path):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "no readable JSON file (JSONDecodeError"),
-        (b'{"images": [', "no readable JSON file (JSONDecodeError"),
+        (b"", "no readable JSON (JSONDecodeError"),
+        (b'{"images": [', "no readable JSON (JSONDecodeError"),
         (json.dumps(whole()).encode("utf-16"), "no readable JSON file (UnicodeDecodeError"),
-        (b"[" * 50_000, "no readable JSON file (RecursionError"),
-        (b'{"annotations":' * 50_000, "no readable JSON file (RecursionError"),
-        (b'{"images": ' + b"9" * 5000 + b"}", "no readable JSON file (ValueError"),
+        (b"[" * 50_000, "no readable JSON (RecursionError"),
+        (b'{"annotations":' * 50_000, "no readable JSON (RecursionError"),
+        (b'{"images": ' + b"9" * 5000 + b"}", "no COCO file: it has no list of images"),
         (b"7", "no COCO file: it has no list of images"),
         (b"[]", "no COCO file: it has no list of images"),
         (b'{"images": {}}', "no COCO file: it has no list of images"),
@@ -87,7 +89,7 @@ def test_what_is_no_coco_file_is_said(refusal, content, problem):
 
 def test_a_folder_is_no_coco_file(tmp_path):
     with pytest.raises(KitError, match="no readable JSON file"):
-        coco_files.read(tmp_path)
+        coco_files.read(tmp_path, Remarks())
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,10 @@ def test_a_folder_is_no_coco_file(tmp_path):
         ("images", 1, {"id": ...}, "id is missing"),
         ("images", 1, {"id": 1}, "id 1 is there twice"),
         ("images", 1, {"id": True}, "id is neither an integer nor a text"),
-        ("images", 1, {"id": 1.0}, "id is neither an integer nor a text"),
+        ("images", 1, {"id": 1.0}, "id 1 is there twice"),
+        ("images", 1, {"id": 1.5}, "id is neither an integer nor a text: 1.5"),
+        ("images", 1, {"id": "1"}, "id '1' is there twice, as a number and as a text"),
+        ("categories", 1, {"id": "3"}, "id '3' is there twice, as a number and as a text"),
         ("images", 0, {"file_name": ...}, "file_name is missing"),
         ("images", 0, {"file_name": 7}, "file_name is no text"),
         ("images", 0, {"file_name": "a\0b.png"}, "file_name is no text, or not one that can be printed"),
@@ -113,7 +118,12 @@ def test_a_folder_is_no_coco_file(tmp_path):
         ("annotations", 0, [], "annotation is no object"),
         ("annotations", 0, {"image_id": ...}, "image_id is missing"),
         ("annotations", 0, {"image_id": 2}, "image_id is 2, but there is no such image"),
-        ("annotations", 0, {"image_id": "1"}, "image_id is '1', but there is no such image"),
+        ("annotations", 0, {"image_id": "01"}, "image_id is '01', but there is no such image"),
+        ("annotations", 0, {"image_id": 10**400}, "image_id is 1000"),
+        ("annotations", 0, {"image_id": float("nan")}, "image_id is neither an integer nor a text: nan"),
+        ("images", 0, {"height": 10**400}, "height is no integer above zero: 1000"),
+        ("images", 0, {"height": 1e308}, "height is no integer above zero: 1000"),
+        ("images", 0, {"height": float("inf")}, "height is no integer above zero: inf"),
         ("annotations", 0, {"image_id": [1]}, "image_id is neither an integer nor a text"),
         ("annotations", 1, {"category_id": ...}, "category_id is missing"),
         ("annotations", 1, {"category_id": 7}, "category_id is 7, but there is no such category"),
@@ -135,6 +145,22 @@ def test_what_is_wrong_with_an_item_is_said_with_its_place(refusal, part, number
     assert problem in said[0]
     what = {"images": "image", "annotations": "annotation", "categories": "category"}[part]
     assert said[1] == f"FILE, {what} {number + 1}"
+    assert len(said[0]) < 200
+
+
+@pytest.mark.parametrize(("own", "other"), [(1, "1"), ("1", 1), (1, 1.0)])
+def test_ids_match_when_their_texts_are_equal(tmp_path, own, other):
+    value, path, remarks, report = whole(), tmp_path / "some.json", Remarks(), Report("")
+    value["images"][0]["id"] = value["categories"][0]["id"] = own
+    for item in value["annotations"]:
+        item.update(image_id=other, category_id=other)
+    path.write_text(json.dumps(value))
+    first, _ = coco_files.read(path, remarks).images
+    assert [item.type for item in first.annotations] == ["cell", "cell"]
+    remarks.tell(report)
+    said = [str(finding) for finding in report.findings]
+    assert len(said) == (0 if isinstance(other, float) else 2)
+    assert all(text.startswith("note: 2 annotations have a") and "equal ones" in text for text in said)
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_faults_of_single_annotations_are_all_reported_with_their_place(folder):
     path = data / "train.json"
     assert found[0][0].startswith("mask covers 110 pixels")
     assert found[0][1] == f"{path} (id a), annotation 2"
-    assert found[1][0].startswith("polygon 0 is no list of six or more")
+    assert found[1][0].startswith("polygon 0 has 3 numbers, an odd count")
     assert found[1][1] == f"{path} (id b), annotation 3"
 
 

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kit.errors import KitError
 from kit.local.masks import polygons
@@ -30,11 +32,17 @@ def test_the_far_edges_belong_to_the_last_pixels():
 @pytest.mark.parametrize(
     ("ring", "problem"),
     [
-        ([[0, 0], [7, 0], [3, 3]], "vertex 1 of ring 1 (7, 0) lies outside the tile (6 x 4)"),
-        ([[0, 0], [5, 0], [3, -0.5]], "vertex 2 of ring 1 (3, -0.5) lies outside the tile (6 x 4)"),
-        ([[0, float("nan")], [5, 0], [3, 1]], "vertex 0 of ring 1 (0, nan) lies outside"),
+        ([[0, float("nan")], [5, 0], [3, 1]], "vertex 0 of ring 1 (0, nan) is no place in an image"),
+        ([[0, 0], [5, 0], [3, float("-inf")]], "vertex 2 of ring 1 (3, -inf) is no place in an image"),
+        ([[0, 0], [1e308, 0], [3, 1]], "vertex 1 of ring 1 (1e+308, 0) is no place in an image"),
+        ([[0, 0], [10**400, 0], [3, 1]], "vertex 1 of ring 1 (inf, 0) is no place in an image"),
+        ([[0, 0], [10**7 + 1, 0], [3, 1]], "vertex 1 of ring 1 (1e+07, 0) is no place in an image"),
+        ([["0", "0"], ["5", "0"], ["3", "1"]], "ring 1 is no list of (x, y): '0' is no number"),
+        ([[0, 0], [5, None], [3, 1]], "ring 1 is no list of (x, y): None is no number"),
+        ([[0, 0], [5, 0, 1], [3]], "ring 1 is no list of (x, y)"),
         ([[0, 0], [5, 0]], "ring 1 has 2 vertices, it needs at least 3"),
-        ([[0, 0, 1], [5, 0, 1], [3, 3, 1]], "ring 1 has the shape (3, 3), it has to be (n, 2)"),
+        ([[0], [5], [3]], "ring 1 has the shape (3, 1), it has to be (n, 2)"),
+        ([[[0, 0], [5, 0], [3, 3]]], "ring 1 is no list of (x, y)"),
         ([[0, 0], [5], [3, 3]], "ring 1 is no list of (x, y)"),
         ("circle", "ring 1 is no list of (x, y)"),
     ],
@@ -45,3 +53,22 @@ def test_bad_rings_are_refused_with_tile_and_vertex(ring, problem):
         polygons.fill([good, ring], 4, 6, where="polygons.jsonl, tile 0006ff2aa7cd, polygon 3")
     assert problem in str(caught.value)
     assert "polygons.jsonl, tile 0006ff2aa7cd, polygon 3" in str(caught.value)
+
+
+@pytest.mark.parametrize("ring", [[[0, 0, 9], [5, 0, 9], [5, 3, 9]], [[0, 0, 9], [5, 0], [5, 3, 9, 9]]])
+def test_heights_are_left_out(ring):
+    assert polygons.vertices(ring, 0).tolist() == [[0, 0], [5, 0], [5, 3]]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.integers(-60, 80), st.integers(-60, 80)), min_size=3, max_size=8))
+def test_what_lies_outside_the_tile_is_cut_off_exactly(ring):
+    inside = [(x + (x >= 24), y + (y >= 16)) for x, y in ring]  # x = 24 and y = 16 count as the last pixels
+    large_HW = polygons.fill([[(x + 100, y + 100) for x, y in inside]], 300, 300)
+    assert np.array_equal(polygons.fill([inside], 16, 24), large_HW[100:116, 100:124])
+
+
+def test_an_outline_that_reaches_very_far_takes_no_memory():
+    far = 10**7
+    assert polygons.fill([[[-far, -far], [far, -far], [far, far], [-far, far]]], 16, 24).all()
+    assert not polygons.fill([[[far, 1], [far, 9], [far - 9, 9]]], 16, 24).any()

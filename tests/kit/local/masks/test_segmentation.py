@@ -101,18 +101,18 @@ def test_lengths_are_refused_unless_they_are_all_the_pixels(counts):
 @pytest.mark.parametrize(
     ("polygon", "problem"),
     [
-        ([], "polygon 1 is no list of six or more finite numbers"),
-        ([0, 0, 5, 0], "polygon 1 is no list of six or more finite numbers"),  # a box to pycocotools
-        ([0, 0, 5, 0, 5, 5, 0], "polygon 1 is no list of six or more finite numbers"),
-        ([0, 0, 5, 0, 5, float("nan")], "polygon 1 is no list of six or more finite numbers"),
-        ([0, 0, 5, 0, 5, float("inf")], "polygon 1 is no list of six or more finite numbers"),
-        ([0, 0, 5, 0, 5, 10**400], "polygon 1 is no list of six or more finite numbers"),
-        ([0, 0, 5, 0, 5, None], "polygon 1 is no list of six or more finite numbers"),
-        ([0, 0, 5, 0, 5, "5"], "polygon 1 is no list of six or more finite numbers"),
-        ([[0, 0], [5, 0], [5, 5]] * 2, "polygon 1 is no list of six or more finite numbers"),
-        ([0, 0, 5, 0, 5, [5]], "polygon 1 is no list of six or more finite numbers"),
-        ("outline", "polygon 1 is no list of six or more finite numbers"),
-        (7, "polygon 1 is no list of six or more finite numbers"),
+        ([0, 0, 5, 0, 5, 5, 0], "polygon 1 has 7 numbers, an odd count"),
+        ([3], "polygon 1 has 1 numbers, an odd count"),
+        ([3, float("nan")], "polygon 1 is no list of finite numbers"),
+        ([0, 0, 5, 0, 5, float("nan")], "polygon 1 is no list of finite numbers"),
+        ([0, 0, 5, 0, 5, float("inf")], "polygon 1 is no list of finite numbers"),
+        ([0, 0, 5, 0, 5, 10**400], "polygon 1 is no list of finite numbers"),
+        ([0, 0, 5, 0, 5, None], "polygon 1 is no list of finite numbers"),
+        ([0, 0, 5, 0, 5, "5"], "polygon 1 is no list of finite numbers"),
+        ([[0, 0], [5, 0], [5, 5]] * 2, "polygon 1 is no list of finite numbers"),
+        ([0, 0, 5, 0, 5, [5]], "polygon 1 is no list of finite numbers"),
+        ("outline", "polygon 1 is no list of finite numbers"),
+        (7, "polygon 1 is no list of finite numbers"),
         ([0, 0, 17, 0, 5, 5], "polygon 1 has a vertex at (17, 0), far outside its image (8 x 6)"),
         ([0, 0, 5, -7, 5, 5], "polygon 1 has a vertex at (5, -7), far outside its image (8 x 6)"),
         ([0, 0, 5, 0, 1e300, 5], "polygon 1 has a vertex at (1e+300, 5), far outside its image (8 x 6)"),
@@ -120,6 +120,19 @@ def test_lengths_are_refused_unless_they_are_all_the_pixels(counts):
 )
 def test_bad_polygons_are_refused_before_pycocotools_sees_them(polygon, problem):
     assert problem in refusal([SQUARE, polygon])
+
+
+@pytest.mark.parametrize("stray", [[], [3, 3], [0, 0, 5, 0]])  # the last one is a box to pycocotools
+def test_parts_of_one_or_two_points_have_no_pixels(stray):
+    assert np.array_equal(drawn([SQUARE, stray], 6, 8), drawn([SQUARE], 6, 8))
+    assert np.array_equal(drawn([stray, SQUARE], 6, 8), drawn([SQUARE], 6, 8))
+    assert not drawn([stray], 6, 8).any()
+
+
+@pytest.mark.parametrize("flat", [[3, 3] * 4, [1, 1, 4, 4, 1, 1], [1, 1, 5, 1, 3, 1]])
+def test_parts_without_an_area_are_drawn_as_pycocotools_does(flat):
+    expected = pycocotools.decode(pycocotools.frPyObjects([flat], 6, 8))[..., 0]
+    assert np.array_equal(drawn([flat], 6, 8), expected.astype(bool))
 
 
 def test_a_polygon_may_reach_beyond_its_image_by_the_image_s_own_size():
@@ -140,7 +153,7 @@ def test_a_polygon_that_would_take_all_memory_is_refused():
         ([], "segmentation is empty"),
         (None, "segmentation is neither a list nor {counts, size}"),
         ("polygons", "segmentation is neither a list nor {counts, size}"),
-        (SQUARE, "polygon 0 is no list of six or more finite numbers"),
+        (SQUARE, "polygon 0 is no list of finite numbers"),
         ({"counts": [48]}, "segmentation has no size"),
         ({"size": [6, 8]}, "segmentation has no counts"),
         ({"size": 6, "counts": [48]}, "size is not [height, width]"),
