@@ -27,7 +27,7 @@ from submission.ensemble_check import require_usable
 from submission.modules import collect
 from submission.readable_json import readable_json
 from submission.runtime.inputs.competition_data import ENSEMBLE, MANIFESTS
-from submission.runtime.inputs.preparation import ENGINE
+from submission.runtime.inputs.package_plan import ENGINE
 from submission.runtime.script.text import IMPORTER, QUOTES, script_text
 from submission.shortening import half_indented, shortened
 

@@ -31,6 +31,10 @@ def main(script: Script, argv: Sequence[str]) -> int:
     report = RunReport(process_start())
     try:
         command = parse(argv, CommandLine, prog="predict.py")
+        if command.trial is not None:
+            from submission.runtime.inputs.trial import try_imports
+
+            return try_imports(script.parts, command.trial)
         # A worker is this very script, started by its supervisor with the supervisor's process id.
         if command.worker is not None:
             from submission.runtime.work.worker import serve

@@ -6,14 +6,11 @@ Unzipping comes last because it checks nothing.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +19,11 @@ from typing import IO
 
 from kit.artefacts import open_to_read
 from kit.errors import KitError
+from submission.runtime.inputs.patience import end, wait
 from submission.runtime.inputs.restore import Found
 from submission.runtime.inputs.wheels import canonical_name, installed_version, is_protected
 
 _TAIL = 400
-_POLL = 1.0
-_STUCK = 15.0
-"""Seconds without any use of a processor after which a tool counts as stuck."""
 _INTERPRETER = (
     *("PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONIOENCODING"),
     *("PYTHONDEVMODE", "PYTHONSAFEPATH"),
@@ -225,58 +220,13 @@ def _run(
             start_new_session=True,
         )
         on_start(process)
-        problem = _wait(process, timeout)
+        problem = wait(process, timeout)
     except OSError as error:
         raise KitError(f"{Path(command[0]).name} did not start: {error}") from error
     if problem is not None:
-        end(process)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_POLL)
+        end(process, patience=1.0)
         raise KitError(f"{Path(command[0]).name} did not finish: {problem}")
     if process.returncode != 0:
         log.seek(0)
         text = log.read().decode(errors="replace").strip()
         raise KitError(text[-_TAIL:] or f"exit code {process.returncode}")
-
-
-def _wait(process: subprocess.Popen[bytes], timeout: float) -> str | None:
-    """Wait for a tool; say why it counts as stuck, None if it has ended."""
-    # A tool that reads a dead mount sleeps in the kernel: its processor time stands still. One that copies or
-    # unpacks gains at least some hundredths of a second each second. So the next tool begins after 15 s, not
-    # after the two hours that a budget of 8 h would allow.
-    begin = moved = time.monotonic()
-    used = -1.0
-    while True:
-        try:
-            process.wait(min(_POLL, timeout))
-        except subprocess.TimeoutExpired:
-            now, before = time.monotonic(), used
-            used = _processor_seconds(process.pid)
-            if used != before:
-                moved = now
-            if now - begin > timeout:
-                return f"it ran for {timeout:.0f} s"
-            if now - moved > min(_STUCK, timeout):
-                return f"it stood still for {now - moved:.0f} s"
-        else:
-            return None
-
-
-def _processor_seconds(group: int) -> float:
-    """Return the processor time that the processes of a group have used so far."""
-    total = 0.0
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            # "17 (uv) S 1 17 ...": behind the name, which may hold blanks, are state, parent and group;
-            # numbers 11 to 14 are the times of the process and of its children that ended.
-            fields = file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            if int(fields[2]) == group:
-                total += sum(map(int, fields[11:15]))
-    return total
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a tool and all it started. Nothing is waited for: it may be blocked in a read."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,56 +18,12 @@ from queue import SimpleQueue
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.manifest import Entry, Manifest
-from submission.runtime.inputs.install import end, install
 from submission.runtime.inputs.mounts import find_datasets
+from submission.runtime.inputs.package_plan import Plan
+from submission.runtime.inputs.packages import Packages
+from submission.runtime.inputs.patience import end
 from submission.runtime.inputs.restore import Found, Restorer
-from submission.runtime.inputs.wheels import Choice, choose
-
-ENGINE = ("torch", "torchvision", "numpy", "opencv-python-headless", "tifffile", "imagecodecs", "safetensors")
-"""What the kit itself imports on Kaggle; networks may need more."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the image needs for the ensemble; known before any file is read.
-
-    Attributes:
-        choices: one per distribution, in the order in which they were reached.
-        needs: for each member the distributions that it needs, directly or through others.
-        errors: member -> why it cannot run in this image with this bundle.
-    """
-
-    choices: list[Choice]
-    needs: list[frozenset[str]]
-    errors: dict[int, KitError]
-
-    @property
-    def wheels(self) -> list[Entry]:
-        """The wheels that have to be installed."""
-        return [choice.entry for choice in self.choices if choice.entry is not None]
-
-    @property
-    def replaces(self) -> list[str]:
-        """Distributions that the image has in another version; nothing may import them too early."""
-        return [
-            choice.name
-            for choice in self.choices
-            if choice.entry is not None and choice.installed is not None
-        ]
-
-
-def make_plan(ensemble: Ensemble, manifests: Sequence[Manifest]) -> Plan:
-    """Decide what to install, from this interpreter's metadata alone."""
-    choices: dict[str, Choice] = {}
-    needs: list[frozenset[str]] = []
-    errors: dict[int, KitError] = {}
-    for index, member in enumerate(ensemble.members):
-        chosen, failed = choose(manifests, [*ENGINE, *member.requires])
-        choices.update({choice.name: choice for choice in chosen})
-        needs.append(frozenset(choice.name for choice in chosen))
-        if failed:
-            errors[index] = next(iter(failed.values()))
-    return Plan(list(choices.values()), needs, errors)
+from submission.runtime.inputs.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +61,14 @@ class Installed:
     Attributes:
         tool: the tool that installed them.
         notes: why other tools were skipped.
+        plan: what was installed in the end.
+        replaced: why copies of the image had to be replaced, one sentence each.
     """
 
     tool: str
     notes: list[str]
+    plan: Plan
+    replaced: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +131,7 @@ class Preparation:
         site: where packages go.
         scratch: for links, caches and files out of archives.
         timeout: seconds one installer may take.
+        start_trial: starts a trial that writes its result into a file.
     """
 
     def __init__(
@@ -183,11 +144,13 @@ class Preparation:
         site: Path,
         scratch: Path,
         timeout: float,
+        start_trial: Callable[[Path], Trial],
     ) -> None:
         self.ensemble, self.manifests, self.plan = ensemble, manifests, plan
         self.root, self.site, self.scratch, self.timeout = root, site, scratch, timeout
+        self.start_trial = start_trial
         self.events: SimpleQueue[Event] = SimpleQueue()
-        self._installer: subprocess.Popen[bytes] | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._ended = False
 
     def start(self, competition: Path) -> None:
@@ -199,13 +162,13 @@ class Preparation:
         threading.Thread(target=self._run, args=(competition,), name="preparation", daemon=True).start()
 
     def end(self) -> None:
-        """End the installer, which is a process of its own and would outlive this one."""
+        """End the installer and the trial, which are processes of their own and would outlive this one."""
         self._ended = True
-        if self._installer is not None:
-            end(self._installer)
+        for process in self._processes:
+            end(process)
 
-    def _on_installer(self, process: subprocess.Popen[bytes]) -> None:
-        self._installer = process
+    def _on_process(self, process: subprocess.Popen[bytes]) -> None:
+        self._processes.append(process)
         if self._ended:
             end(process)
 
@@ -222,6 +185,17 @@ class Preparation:
             self._tell(Broken(error=problem, trace=traceback.format_exc()))
 
     def _prepare(self, competition: Path) -> None:
+        packages = Packages(
+            self.ensemble,
+            self.manifests,
+            self.plan,
+            site=self.site,
+            scratch=self.scratch,
+            timeout=self.timeout,
+            start_trial=self.start_trial,
+            on_process=self._on_process,
+        )
+        packages.begin()  # a trial takes some seconds: it runs beside the search
         datasets = find_datasets(self.root, self.manifests, competition)
         self._tell(
             DatasetsFound(
@@ -231,15 +205,9 @@ class Preparation:
             )
         )
         restorer = Restorer(datasets.files, self.scratch)
-        lost = dict(self.plan.errors)
         found, errors = restorer.restore(self.plan.wheels)
-        broken = {choice.name for choice in self.plan.choices if choice.entry and choice.entry.file in errors}
         # A wheel that is lost costs only the members that need it: without mmdet's, the U-Nets still run.
-        for index, names in enumerate(self.plan.needs):
-            if bad := sorted(names & broken):
-                wheel = next(choice.entry for choice in self.plan.choices if choice.name == bad[0])
-                assert wheel is not None
-                lost.setdefault(index, errors[wheel.file])
+        lost = self.plan.lost_without(errors)
         self._tell(WheelsRestored(files=_files(found), bytes=sum(item.entry.size for item in found)))
         for index, error in lost.items():
             self._tell(MemberLost(member=index, error=error))
@@ -247,8 +215,11 @@ class Preparation:
             useful = [index for index in self._order() if index not in lost]
             weights = threading.Thread(target=self._weights, args=(restorer, useful), daemon=True)
             weights.start()  # reads the mount while the installer unpacks
-            done = install(found, self.site, self.scratch, timeout=self.timeout, on_start=self._on_installer)
-            self._tell(Installed(tool=done.tool, notes=done.notes))
+            done = packages.install(restorer, found)
+            for index, error in done.lost.items():
+                if index not in lost:
+                    self._tell(MemberLost(member=index, error=error))
+            self._tell(Installed(tool=done.tool, notes=done.notes, plan=done.plan, replaced=done.replaced))
             weights.join()
         self._tell(Prepared())
 

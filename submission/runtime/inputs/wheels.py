@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from kit.errors import KitError
 from kit.manifest import Entry, Manifest, Wheel
@@ -20,6 +21,20 @@ SAME_MODULE = {
     "opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
 }
 """Distributions with the same module under another name. Two of them in one environment break each other."""
+
+_PACKAGES = {
+    "attrs": "attr",
+    "fonttools": "fontTools",
+    "mmcv-full": "mmcv",
+    "mmsegmentation": "mmseg",
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "python-dateutil": "dateutil",
+    "pyyaml": "yaml",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+}
+"""Packages whose distribution has another name, for metadata that does not say it."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +77,53 @@ def is_protected(name: str) -> bool:
 
 def installed_version(name: str, path: Sequence[str] | None = None) -> str | None:
     """Return the version of a distribution on `sys.path` or on another path; None if it is absent."""
-    found = importlib.metadata.distributions(name=name, path=sys.path if path is None else list(path))
-    return next((str(distribution.version) for distribution in found), None)
+    return next(iter(recorded_versions(name, path)), None)
 
 
-def choose(manifests: Iterable[Manifest], roots: Iterable[str]) -> tuple[list[Choice], dict[str, KitError]]:
+def recorded_versions(name: str, path: Sequence[str] | None = None) -> list[str]:
+    """Return the versions that metadata names; several, if an upgrade left old metadata beside the new."""
+    # An import takes the first folder of the path that has the package, so later folders do not count. A
+    # folder without a version in it is what a removal left over. The current folder, "", counts for this
+    # process and not for the workers.
+    places = [entry for entry in sys.path if Path(entry).is_absolute()] if path is None else list(path)
+    first, versions = None, []
+    for distribution in importlib.metadata.distributions(name=name, path=places):
+        try:
+            version = distribution.version
+        except Exception:  # noqa: BLE001, S112 - newer Pythons raise where older ones return None
+            continue
+        place = str(distribution.locate_file(""))
+        if version and place == (first or place):
+            first = place
+            versions.append(str(version))
+    return list(dict.fromkeys(versions))
+
+
+def packages_of(name: str) -> set[str]:
+    """Return the packages that a distribution may install, as `import` names them."""
+    found = {package_of(name)}
+    places = [entry for entry in sys.path if Path(entry).is_absolute()]
+    for each in (name, *SAME_MODULE.get(name, ())):
+        for distribution in importlib.metadata.distributions(name=each, path=places):
+            found.update((distribution.read_text("top_level.txt") or "").split())
+            found.update(file.parts[0].partition(".")[0] for file in distribution.files or ())
+    return {item for item in found if item.isidentifier()}
+
+
+def package_of(name: str) -> str:
+    """Return the package that a distribution is imported as."""
+    return _PACKAGES.get(name, name.replace("-", "_"))
+
+
+def choose(
+    manifests: Iterable[Manifest], roots: Iterable[str], distrusted: Mapping[str, str] = MappingProxyType({})
+) -> tuple[list[Choice], dict[str, KitError]]:
     """Decide about everything that some distributions need, directly or through others.
 
     Args:
         manifests: of all datasets.
         roots: distributions that the networks need.
+        distrusted: distribution -> why the image's copy cannot be used.
 
     Returns:
         The choices in the order in which they were reached, and distribution -> why it is not available.
@@ -93,7 +145,7 @@ def choose(manifests: Iterable[Manifest], roots: Iterable[str]) -> tuple[list[Ch
         if name in choices or name in errors:
             continue
         try:
-            choices[name] = _choose_one(name, wheels.get(name, []))
+            choices[name] = _choose_one(name, wheels.get(name, []), distrusted.get(name))
         except KitError as error:
             errors[name] = error
             continue
@@ -103,10 +155,13 @@ def choose(manifests: Iterable[Manifest], roots: Iterable[str]) -> tuple[list[Ch
     return list(choices.values()), errors
 
 
-def _choose_one(name: str, entries: list[Entry]) -> Choice:
+def _choose_one(name: str, entries: list[Entry], fault: str | None) -> Choice:
     # In this order: the image's own; the same module under another name; a copy that is good enough; our
-    # wheel.
-    installed = installed_version(name)
+    # wheel; the image's only copy, though old metadata beside it makes its version doubtful.
+    recorded = recorded_versions(name)
+    installed = " and ".join(recorded) or None
+    wheels = [entry.wheel for entry in entries if entry.wheel is not None]
+    wanted = wheels[0].accepts if wheels else ""
     if is_protected(name):
         if installed is None:
             raise KitError(
@@ -114,30 +169,47 @@ def _choose_one(name: str, entries: list[Entry]) -> Choice:
                 fix="use a Kaggle image with torch, or install it in this environment",
             )
         return Choice(name, installed, None, "belongs to the image")
-    for other in SAME_MODULE.get(name, ()) if installed is None else ():
-        if (version := installed_version(other)) is not None:
-            return Choice(name, version, None, f"the image has {other} {version}, the same module")
-    wheels = [entry.wheel for entry in entries if entry.wheel is not None]
-    wanted = wheels[0].accepts if wheels else ""
-    if installed is not None and accepts(wanted, installed):
-        return Choice(
-            name, installed, None, f"the image has {installed}" + (f", {wanted} accepted" if wanted else "")
-        )
+    if fault is None and (kept := _of_the_image(name, recorded, wanted)) is not None:
+        return kept
     for entry in entries:
         if entry.wheel is not None and any(runs_here(tag) for tag in entry.wheel.tags):
-            reason = (
-                "missing in the image"
-                if installed is None
-                else f"the image has {installed}, needed is {wanted}"
-            )
-            return Choice(name, installed, entry, reason)
-    if not entries:
-        raise KitError(
+            return Choice(name, installed, entry, _why_ours(installed, wanted, fault))
+    if fault is None and any(accepts(wanted, version) for version in recorded):
+        return Choice(name, installed, None, f"the image has {installed}, and the bundle no wheel that fits")
+    raise _unavailable(name, wheels, fault)
+
+
+def _of_the_image(name: str, recorded: Sequence[str], wanted: str) -> Choice | None:
+    """Return the choice of the image's copy, None if it has none that is accepted."""
+    for other in SAME_MODULE.get(name, ()) if not recorded else ():
+        if (version := installed_version(other)) is not None:
+            return Choice(name, version, None, f"the image has {other} {version}, the same module")
+    if recorded and all(accepts(wanted, version) for version in recorded):
+        installed = " and ".join(recorded)
+        more = f", {wanted} accepted" if wanted else ""
+        return Choice(name, installed, None, f"the image has {installed}{more}")
+    return None
+
+
+def _why_ours(installed: str | None, wanted: str, fault: str | None) -> str:
+    if fault is not None:
+        return f"the image's copy is not used: {fault}"
+    return "missing in the image" if installed is None else f"the image has {installed}, needed is {wanted}"
+
+
+def _unavailable(name: str, wheels: Sequence[Wheel], fault: str | None) -> KitError:
+    if fault is not None:
+        return KitError(
+            f"the image's {name} cannot be used: {fault}",
+            fix=f"build the bundle with a wheel of {name} for {python_tag()}",
+        )
+    if not wheels:
+        return KitError(
             f"{name} is neither in this image nor in the bundle",
             fix="build the bundle again for this ensemble",
         )
     tags = sorted({tag for wheel in wheels for tag in wheel.tags})
-    raise KitError(
+    return KitError(
         f"the bundle has no wheel of {name} for {python_tag()}; it has {', '.join(tags)}",
         fix=f"build the bundle with a target of {python_tag()}, or pin the notebook to a supported image",
     )

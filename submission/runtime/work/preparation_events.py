@@ -7,13 +7,13 @@ from typing import Any
 
 from kit.errors import KitError
 from kit.typed_json import to_plain
+from submission.runtime.inputs.package_plan import Plan
 from submission.runtime.inputs.preparation import (
     Broken,
     DatasetsFound,
     Event,
     Installed,
     MemberLost,
-    Plan,
     Preparation,
     Prepared,
     WeightsReady,
@@ -90,17 +90,21 @@ class PreparationEvents:
 
     def _on_installed(self, at: float, news: Installed) -> None:
         self.installed = True
-        facts: dict[str, Any] = to_plain(news)
+        facts: dict[str, Any] = {"tool": news.tool, "notes": news.notes}
         self.report.event("installed", at=at, **facts)
-        choices = [choice.as_dict() for choice in self.plan.choices]
+        choices = [choice.as_dict() for choice in news.plan.choices]
         self.report.values["install"] = {**facts, "choices": choices}
         for note in news.notes:
             self.report.problem(wording.installer_skipped(note))
-        names = [choice.name for choice in self.plan.choices if choice.entry is not None]
+        for reason in news.replaced:
+            self.report.problem(reason)
+        names = [choice.name for choice in news.plan.choices if choice.entry is not None]
         self.report.say(wording.installed(news.tool, names))
         # With another version of torch in the bundle, no worker may import the image's before this moment.
         if self.plan.replaces:
             self.workers.start()
+        elif news.replaced:
+            self.workers.restart()  # they may hold a copy that does not work
 
     def _on_weights(self, news: WeightsReady) -> None:
         state = self.ladder.state

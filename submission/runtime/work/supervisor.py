@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
 from kit.errors import KitError
 from submission.runtime.inputs.competition_data import Data, Listed, embedded, find_data
 from submission.runtime.inputs.install import offline_environment
-from submission.runtime.inputs.preparation import Preparation, make_plan
+from submission.runtime.inputs.package_plan import make_plan
+from submission.runtime.inputs.preparation import Preparation
 from submission.runtime.inputs.scratch import Scratch, choose_scratch, space_needed
+from submission.runtime.inputs.trial import Trial
 from submission.runtime.plan.changes import Decision, LeaveOut
 from submission.runtime.plan.costs import reserve_seconds
 from submission.runtime.plan.disk_space import DiskSpace
@@ -89,8 +92,9 @@ class Supervisor:
         folder = scratch.folder
         site = folder / "site"
         environment = offline_environment(os.environ, folder, site)
+        script = self.script.as_file(folder)
         self.workers = Workers(
-            WorkerProcesses(worker_command(self.script.as_file(folder)), environment, folder),
+            WorkerProcesses(worker_command(script), environment, folder),
             self.report,
             device=self.options.device,
             count=self.options.workers,
@@ -110,6 +114,7 @@ class Supervisor:
             site=site,
             scratch=folder,
             timeout=max(1.0, self.options.budget / 4),
+            start_trial=lambda file: Trial([sys.executable, str(script), "--trial"], environment, file),
         )
         self.events = PreparationEvents(
             self.preparation,
@@ -188,7 +193,7 @@ class Supervisor:
         self.state.stored.obsolete.clear()
 
     def _over(self) -> bool:
-        if self.workers.broken is not None:
+        if self.workers.broken is not None and self.events.installed:
             return True
         if len(self.state.losses.members) == len(self.ensemble.members):
             return True

@@ -256,7 +256,7 @@ def _unreadable(path: Path) -> str | None:
 
 def _warm_up() -> None:
     """Import what only needs the image, while the bundle is still being verified and installed."""
-    with contextlib.suppress(ImportError):  # a task that needs it will fail with the reason
+    with contextlib.suppress(Exception):  # a task that needs it will fail with the reason
         importlib.import_module("torchvision")  # half of the time that a network's libraries take
         importlib.import_module("kit.inference.runner")
 

@@ -84,6 +84,13 @@ class Workers:
             for index in range(self.count or cpu_workers(cores, available_memory(), self.largest_weights)):
                 self._start_one("cpu", index)
 
+    def restart(self) -> None:
+        """Replace all workers by new ones."""
+        for worker in list(self.processes.live):
+            self.processes.kill(worker)
+        self.broken, self._failed_starts = None, 0
+        self.start()
+
     def _start_one(self, device: str, slot: int) -> None:
         if device == "cpu":
             # One thread each: sums have one order, so results do not depend on the number of workers.

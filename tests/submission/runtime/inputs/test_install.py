@@ -159,7 +159,7 @@ def test_a_tool_that_hangs_costs_no_more_than_its_time(monkeypatch, tmp_path, ma
 def test_a_tool_that_stands_still_gives_way_long_before_its_time(monkeypatch, tmp_path, mangled):
     put_first(monkeypatch, tmp_path / "bin" / "uv", "exec sleep 600")
     without(monkeypatch, "pip")
-    monkeypatch.setattr("submission.runtime.inputs.install._STUCK", 1.5)
+    monkeypatch.setattr("submission.runtime.inputs.patience.STUCK", 1.5)
     done = install([mangled], tmp_path / "site", tmp_path, timeout=7200)
     assert done.tool == "unzip"
     assert done.notes == ["uv: uv did not finish: it stood still for 2 s"]
@@ -169,7 +169,7 @@ def test_a_tool_that_computes_is_not_stuck(monkeypatch, tmp_path, mangled):
     busy = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done; echo done; exit 3"
     put_first(monkeypatch, tmp_path / "bin" / "uv", busy)
     without(monkeypatch, "pip")
-    monkeypatch.setattr("submission.runtime.inputs.install._STUCK", 1.5)
+    monkeypatch.setattr("submission.runtime.inputs.patience.STUCK", 1.5)
     assert install([mangled], tmp_path / "site", tmp_path, timeout=7200).notes == ["uv: done"]
 
 

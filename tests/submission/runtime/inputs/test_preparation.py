@@ -1,6 +1,8 @@
 """From mounts to importable packages and verified weights, with a real wheel that this environment lacks."""
 
 import os
+import shutil
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -11,6 +13,7 @@ from kit import manifest as manifests
 from kit.artefacts import sha256_file
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.manifest import Entry, Manifest, Wheel
+from submission.runtime.inputs.package_plan import make_plan
 from submission.runtime.inputs.preparation import (
     Broken,
     DatasetsFound,
@@ -20,8 +23,8 @@ from submission.runtime.inputs.preparation import (
     Prepared,
     WeightsReady,
     WheelsRestored,
-    make_plan,
 )
+from submission.runtime.inputs.trial import Trial
 from submission.runtime.inputs.versions import python_tag
 
 NEEDY, EASY = 0, 1
@@ -85,7 +88,17 @@ def bundle(tmp_path):
     return folder, ensemble, manifest
 
 
-def prepare(tmp_path, ensemble, manifest, timeout=120.0) -> dict[type, list]:
+def trial_of(site: Path, text: str):
+    """Start a trial of what a text imports."""
+    code = (
+        "import sys; from pathlib import Path; from submission.runtime.inputs.trial import try_imports;"
+        f"try_imports({{'a.py': {text!r}}}, Path(sys.argv[1]))"
+    )
+    path = os.pathsep.join([str(site), *filter(None, sys.path)])
+    return lambda file: Trial([sys.executable, "-c", code], {**os.environ, "PYTHONPATH": path}, file)
+
+
+def prepare(tmp_path, ensemble, manifest, timeout=120.0, imports="import numpy") -> dict[type, list]:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     work = Preparation(
@@ -96,6 +109,7 @@ def prepare(tmp_path, ensemble, manifest, timeout=120.0) -> dict[type, list]:
         site=tmp_path / "site",
         scratch=scratch,
         timeout=timeout,
+        start_trial=trial_of(tmp_path / "site", imports),
     )
     work.start(tmp_path / "competition")
     told: dict[type, list] = {}
@@ -168,6 +182,7 @@ def test_an_installer_that_still_runs_is_ended_with_all_it_started(tmp_path, bun
         site=tmp_path / "site",
         scratch=tmp_path / "scratch",
         timeout=300,
+        start_trial=trial_of(tmp_path / "site", "import numpy"),
     )
     preparation.start(tmp_path / "no competition")
     while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():
@@ -190,3 +205,66 @@ def test_the_plan_is_known_before_any_file_is_looked_at(bundle):
     bare = make_plan(ensemble, [])
     assert "tinytool is neither in this image nor in the bundle" in str(bare.errors[NEEDY])
     assert EASY not in bare.errors
+
+
+def image_with(folder: Path, monkeypatch, metadata: str | None, code: str | None) -> None:
+    """An image that seems to have tinytool: with this metadata, and a module with this text."""
+    info = folder / "tinytool-1.0.dist-info"
+    info.mkdir(parents=True)
+    if metadata is not None:
+        (info / "METADATA").write_text(metadata)
+    if code is not None:
+        (folder / "tinytool.py").write_text(code)
+    monkeypatch.syspath_prepend(str(folder))
+
+
+GOOD = "Metadata-Version: 2.1\nName: tinytool\nVersion: 1.0\n"
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        (None, None, "missing in the image"),
+        (GOOD, None, "the image's copy is not used: tinytool cannot be imported: ModuleNotFoundError"),
+        (GOOD, "raise ValueError('compiled for another numpy')", "the image's copy is not used"),
+        (GOOD, "import os; os.abort()", "it crashes the interpreter (SIGABRT)"),
+        (GOOD, "__version__ = '0.3'; VALUE = 1", "its files are of version 0.3, not 1.0"),
+        (GOOD, "VALUES = 42", "has no attribute 'VALUE'"),
+    ],
+)
+def test_a_copy_of_the_image_that_does_not_work_is_replaced(tmp_path, bundle, monkeypatch, copy):
+    metadata, code, reason = copy
+    _, ensemble, manifest = bundle
+    image_with(tmp_path / "image", monkeypatch, metadata, code)
+    told = prepare(tmp_path, ensemble, manifest, imports="import tinytool\ntinytool.VALUE")
+    assert MemberLost not in told
+    (installed,) = told[Installed]
+    (choice,) = (choice for choice in installed.plan.choices if choice.name == "tinytool")
+    assert choice.entry is not None
+    assert reason.replace("has no attribute 'VALUE'", "tinytool.VALUE") in choice.reason
+    assert installed.replaced == ([] if metadata is None else [f"tinytool: {choice.reason}"])
+    assert (tmp_path / "site" / "tinytool.py").read_text() == "VALUE = 42\n"
+
+
+def test_without_a_wheel_the_members_that_need_it_are_lost_with_the_reason(tmp_path, bundle, monkeypatch):
+    folder, ensemble, manifest = bundle
+    image_with(tmp_path / "image", monkeypatch, GOOD, "raise ValueError('compiled for another numpy')")
+    (folder / "tinytool-1.0-py3-none-any.whl").unlink()
+    told = prepare(tmp_path, ensemble, manifest, imports="import tinytool")
+    assert [item.member for item in told[MemberLost]] == [NEEDY]
+    assert "is missing" in str(told[MemberLost][0].error)
+    bare = Manifest(dataset="kit", files=manifest.files[1:], targets=[])
+    shutil.rmtree(tmp_path / "scratch")
+    told = prepare(tmp_path, ensemble, bare, imports="import tinytool")
+    assert [item.member for item in told[MemberLost]] == [NEEDY]
+    assert "fails: tinytool cannot be imported: ValueError: compiled for another" in str(
+        told[MemberLost][0].error
+    )
+
+
+def test_a_wheel_that_does_not_work_in_this_image_is_named(tmp_path, bundle):
+    _, ensemble, manifest = bundle
+    told = prepare(tmp_path, ensemble, manifest, imports="import tinytool\ntinytool.absent")
+    (lost,) = told[MemberLost]
+    assert lost.member == NEEDY
+    assert "the bundle's tinytool-1.0-py3-none-any.whl does not work in this image" in str(lost.error)

@@ -12,6 +12,7 @@ from submission.runtime.inputs.wheels import (
     installed_version,
     is_protected,
     normalise,
+    recorded_versions,
 )
 
 HERE = python_tag()
@@ -148,3 +149,36 @@ def test_names_compare_as_indexes_compare_them():
     assert normalise("Foo__Bar.baz") == "foo-bar-baz"
     assert installed_version("PyTest".lower()) == importlib.metadata.version("pytest")
     assert installed_version("absent-one") is None
+
+
+def metadata(folder, name: str, version: str | None) -> None:
+    info = folder / f"{name}-{version or '0.9'}.dist-info"
+    info.mkdir(parents=True)
+    if version is not None:
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+@pytest.mark.parametrize(
+    ("here", "later", "expected"),
+    [
+        (["1.0"], [], ["1.0"]),
+        ([None], [], []),
+        ([None], ["1.0"], ["1.0"]),
+        ([None, "1.0"], [], ["1.0"]),
+        (["1.0", "2.0"], ["3.0"], ["1.0", "2.0"]),
+    ],
+)
+def test_what_metadata_is_worth(tmp_path, here, later, expected):
+    for folder, versions in (("here", here), ("later", later)):
+        (tmp_path / folder).mkdir()
+        for version in versions:
+            metadata(tmp_path / folder, "tool", version)
+    path = [str(tmp_path / "here"), str(tmp_path / "later")]
+    assert sorted(recorded_versions("tool", path)) == expected
+
+
+def test_metadata_in_the_current_folder_is_not_the_images(tmp_path, monkeypatch):
+    metadata(tmp_path, "nowhere_else", "1.0")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    assert recorded_versions("nowhere-else") == []

@@ -1,0 +1,125 @@
+"""Makes importable what the members need: installs wheels, tries imports, replaces what fails."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.ensemble import Ensemble
+from kit.errors import KitError
+from kit.manifest import Manifest
+from submission.runtime.inputs.install import install
+from submission.runtime.inputs.package_plan import Plan, make_plan
+from submission.runtime.inputs.restore import Found, Restorer
+from submission.runtime.inputs.trial import Trial
+from submission.runtime.inputs.verdict import judge, shipped
+
+_ROUNDS = 5
+"""Trials: each names at least one more package that has to be replaced."""
+_WORK = (20.0, 120.0)
+"""Least and most seconds of processor time that one trial may use; the largest networks' imports take 10."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of it.
+
+    Attributes:
+        tool: that installed the wheels.
+        notes: what was skipped or could not be explained.
+        plan: the last one.
+        replaced: why copies of the image had to be replaced, one sentence each.
+        lost: member -> why it cannot run.
+    """
+
+    tool: str
+    notes: list[str]
+    plan: Plan
+    replaced: list[str]
+    lost: dict[int, KitError]
+
+
+class Packages:
+    """Installs and tries until all imports work, or nothing more can be replaced.
+
+    Args:
+        ensemble: members in use.
+        manifests: of the datasets.
+        plan: what to install first.
+        site: where packages go.
+        scratch: for links and results of trials.
+        timeout: seconds one installer or trial may take.
+        start_trial: starts a trial that writes its result into a file.
+        on_process: called with every process, so that the caller can end it.
+    """
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        manifests: Sequence[Manifest],
+        plan: Plan,
+        *,
+        site: Path,
+        scratch: Path,
+        timeout: float,
+        start_trial: Callable[[Path], Trial],
+        on_process: Callable[[subprocess.Popen[bytes]], None],
+    ) -> None:
+        self.ensemble, self.manifests, self.plan = ensemble, manifests, plan
+        self.site, self.scratch, self.timeout = site, scratch, timeout
+        self._start, self._on_process = start_trial, on_process
+        self._trial: Trial | None = None
+        self._trials = 0
+
+    def begin(self) -> None:
+        """Start the trial if nothing has to be installed before."""
+        if not self.plan.wheels:
+            self._begin_trial()
+
+    def _begin_trial(self) -> Trial:
+        self._trials += 1
+        self._trial = self._start(self.scratch / f"trial-{self._trials}.jsonl")
+        if self._trial.process is not None:
+            self._on_process(self._trial.process)
+        return self._trial
+
+    def install(self, restorer: Restorer, found: Sequence[Found]) -> Done:
+        """Install wheels, try all imports, and replace copies of the image that fail.
+
+        Args:
+            restorer: finds the wheels that replace them.
+            found: the wheels of the plan.
+
+        Raises:
+            KitError: the wheels cannot be installed.
+        """
+        # Round 1: the image has all, but `import yaml` fails. The plan is made again without the image's
+        # PyYAML: its wheel is restored and installed. Round 2: all imports work, with the wheel's copy.
+        plan, wheels, accepted = self.plan, list(found), shipped(self.manifests)
+        distrusted: dict[str, str] = {}
+        unfit: dict[str, KitError] = {}
+        notes: list[str] = []
+        for _ in range(_ROUNDS):
+            done = install(wheels, self.site, self.scratch, timeout=self.timeout, on_start=self._on_process)
+            trial = self._trial or self._begin_trial()
+            work = max(_WORK[0], min(_WORK[1], self.timeout))
+            verdict = judge(trial.result(work), plan.choices, accepted)
+            self._trial = None
+            unfit = verdict.lost
+            new = {name: why for name, why in verdict.distrusted.items() if name not in distrusted}
+            if not new:
+                break
+            distrusted |= new
+            plan = make_plan(self.ensemble, self.manifests, distrusted)
+            have = [item.entry for item in wheels]
+            more, errors = restorer.restore([entry for entry in plan.wheels if entry not in have])
+            unfit = unfit | errors
+            if not more:
+                break
+            wheels += more
+        if not plan.errors:  # else the reason why something cannot be imported is told already
+            notes = verdict.notes
+        replaced = [f"{choice.name}: {choice.reason}" for choice in plan.choices if choice.name in distrusted]
+        return Done(done.tool, [*done.notes, *notes], plan, replaced, plan.lost_without(unfit))

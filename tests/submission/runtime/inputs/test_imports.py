@@ -1,0 +1,59 @@
+import sys
+
+from submission.runtime.inputs.imports import imported
+
+
+def of(text: str) -> dict[str, set[str]]:
+    return imported({"kit/a.py": text, "ensemble.json": "{"})
+
+
+def test_modules_and_the_names_that_are_used():
+    text = """
+import os, cv2
+import numpy as np
+import torch.nn.functional as F
+from safetensors.torch import load_file, save as keep
+from kit.errors import KitError
+
+def f(os):
+    from mmdet.models import build_detector
+    return cv2.resize(np.zeros(3), F.relu, os.path)
+"""
+    assert of(text) == {
+        "cv2": {"resize"},
+        "numpy": {"zeros"},
+        "torch.nn.functional": {"relu"},
+        "safetensors.torch": {"load_file", "save"},
+        "mmdet.models": {"build_detector"},
+    }
+
+
+def test_what_a_module_does_without_is_left_out():
+    text = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import torch
+else:
+    import other
+try:
+    import orjson
+except ImportError:
+    orjson = None
+with contextlib.suppress(ImportError):
+    import extra
+try:
+    import tifffile
+except ImportError as error:
+    raise KitError("no tifffile") from error
+"""
+    assert set(of(text)) == {"other", "tifffile"}
+
+
+def test_the_engine_and_a_network_name_their_libraries(kit_of_two):
+    space = {"__name__": "not main"}
+    exec(compile(kit_of_two.script.read_text(), "predict.py", "exec"), space)
+    found = imported(space["PARTS"])
+    assert {"torch", "numpy", "cv2", "tifffile", "imagecodecs", "segmentation_models_pytorch"} <= set(found)
+    assert found["segmentation_models_pytorch"] >= {"Unet"}
+    assert found["cv2"] >= {"resize", "cvtColor"}
+    assert not set(found) & {*sys.stdlib_module_names, "kit", "submission"}

@@ -1,0 +1,39 @@
+"""The rendered predict.py on mounts that return little at a time, fail once, or map no files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def run_on(kit_of_two, mount, difficult_mount, tmp_path):
+    """Run it while a folder of the mount is difficult."""
+
+    def run(folder: Path, trouble: dict[str, int]) -> str:
+        options = ["--device", "cpu", "--budget", "240", "--workers", "1"]
+        done = subprocess.run(
+            [sys.executable, kit_of_two.script, "--input", mount, "--output", tmp_path / "out", *options],
+            env=difficult_mount(folder, **trouble),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=400,
+        )
+        assert done.returncode == 0, done.stdout
+        assert json.loads((tmp_path / "out" / "report.json").read_text())["problems"] == []
+        return (tmp_path / "out" / "submission.csv").read_text()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [{"bytes": 65536}, {"bytes": 1021, "faults": 1}, {"no_maps": 1, "faults": 1}],
+    ids=["64 KiB a read", "few bytes and faults", "no maps"],
+)
+def test_the_result_does_not_depend_on_how_a_mount_reads(mount, good_run, run_on, trouble):
+    assert run_on(mount if len(trouble) == 1 else mount / "datasets", trouble) == good_run.csv
