@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 import time
@@ -20,7 +21,8 @@ import nox
 
 ROOT = Path(__file__).parent
 sys.path.append(str(ROOT))
-# nox runs in an interpreter of its own, without our dependencies. These two modules need none of them.
+# nox runs in an interpreter of its own, without our dependencies. These modules need none of them.
+from kit.local.tool_environment import tool_environment  # noqa: E402
 from kit.local.uv import find_uv  # noqa: E402
 from train_local.recipes import registry  # noqa: E402
 
@@ -94,8 +96,11 @@ def _own_wheels_identity() -> str:
 
 
 def _uv(session: nox.Session, *arguments: str) -> None:
-    # Without this, uv would install into the environment that is active in the user's shell.
-    session.run(find_uv(), *arguments, external=True, env={"VIRTUAL_ENV": None, "UV_NO_PROGRESS": "1"})
+    # nox adds `env` to the variables of the user's shell; None removes one. Without this, uv would follow the
+    # user's constraints, or install into the environment that is active there.
+    kept = tool_environment()
+    removed: dict[str, str | None] = dict.fromkeys(os.environ.keys() - kept.keys())
+    session.run(find_uv(), *arguments, external=True, env={**removed, **kept, "UV_NO_PROGRESS": "1"})
 
 
 def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None = None) -> None:

@@ -6,7 +6,7 @@ the first file into a dataset.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local import lockfile, targets
 from kit.local.console import console, progress
+from kit.local.lockfile import Pin
 from kit.local.targets import Target
 from kit.manifest import Entry
 
@@ -103,7 +104,9 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     wheels_name, wheels_metadata = _describe_wheels(options, images)
     described = {path: _describe_weights(plan, options) for path, plan in plans.items()}
     contents = {path: _weights_contents(plan, path) for path, plan in plans.items()}
-    closures = _closures(options, images)
+    pins = lockfile.load(options.lock)
+    names = _asked_for(plans.values(), pins, options.roots)
+    closures = _closures(options, images, pins, names)
     for plan in plans.values():
         _check_requires(plan, closures)
     shipped = combine(closures, options.roots)
@@ -129,7 +132,22 @@ def build(options: Options) -> list[tuple[Path, Written]]:
             results.append((folder, dataset.write(folder, contents[path], metadata)))
             display.advance(task)
     console().print(_table(results, closures))
+    if unshipped := _unshipped(pins, closures):
+        console().print(
+            f"locked, but not shipped: {', '.join(unshipped)}. No member requires these and bundle/roots.py "
+            "does not name them; add one to the roots if code on Kaggle imports it."
+        )
     return results
+
+
+def _unshipped(pins: Sequence[Pin], closures: Sequence[Closure]) -> list[str]:
+    """Return what requirements.in asks for and the bundle does not carry."""
+    shipped = {name for closure in closures for name in (*closure.wheels, *closure.left)}
+    asked = {pin.name for pin in pins if "requirements.in" in pin.via}
+    images = [closure.target for closure in closures]
+    return sorted(
+        name for name in asked - shipped if not all(target.leaves_to_image(name) for target in images)
+    )
 
 
 def _describe_wheels(options: Options, images: Sequence[Target]) -> tuple[str, dict[str, object]]:
@@ -173,11 +191,19 @@ def _weights_contents(plan: Ensemble, path: Path) -> list[Content]:
     return contents
 
 
-def _closures(options: Options, images: Sequence[Target]) -> list[Closure]:
+def _asked_for(plans: Iterable[Ensemble], pins: Sequence[Pin], roots: Sequence[Root]) -> list[str]:
+    """Return what to ship with all it needs: the roots, and what members require and the lock has."""
+    known = {pin.name for pin in pins}
+    required = {canonicalize_name(name) for plan in plans for item in plan.members for name in item.requires}
+    names = [root.name for root in roots]
+    return [*names, *sorted((required & known) - set(names))]
+
+
+def _closures(
+    options: Options, images: Sequence[Target], pins: Sequence[Pin], names: Sequence[str]
+) -> list[Closure]:
     """Download and verify all wheels for each target."""
-    pins = lockfile.load(options.lock)
     cache = WheelCache(options.cache)
-    names = [root.name for root in options.roots]
     own = {name: make(options.cache) for name, make in OWN_WHEELS.items() if name in names}
     closures = []
     with progress() as display:
@@ -201,8 +227,8 @@ def _check_requires(plan: Ensemble, closures: Sequence[Closure]) -> None:
                 raise KitError(
                     f"{member.name} needs {', '.join(absent)}, and the bundle for {closure.target.tag} "
                     "does not have it",
-                    where="bundle/roots.py",
-                    fix="add it to the roots and to requirements.in, then lock again",
+                    where=member.name,
+                    fix="add it to requirements.in and run `python -m bundle lock`",
                 )
 
 

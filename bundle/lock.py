@@ -7,7 +7,7 @@ kept under `build/lock` with a JSON that says what it was made from; a killed ru
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
 import subprocess
 import time
@@ -15,13 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bundle.pip_download import OFFLINE
 from kit.artefacts import sha256_file, sha256_json, write_text
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local import lockfile
 from kit.local.console import console
+from kit.local.interpreters import find_python
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.local.targets import marker_environment
+from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 
 COMMAND = "python -m bundle lock"
@@ -38,6 +41,9 @@ PIP_COMPILE = (
 )
 _LOCAL_WHEELS = ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_EXTRA_INDEX_URL", "UV_INDEX")
 _MINUTES_A_PYTHON = 7
+_UNMATCHED = re.compile(
+    r"No matching distribution found for (?P<wanted>[^\s(]+)(?: \(from (?!-r )(?P<asker>[^)\s]+)\))?"
+)
 
 
 def lock(
@@ -121,11 +127,7 @@ def _compile(
         check=False,
     )
     if done.returncode:
-        raise KitError(
-            f"no set of versions fits on Python {python}: {_reason(done.stderr)}",
-            where=requirements,
-            fix="loosen the requirement named above; parts already resolved are kept",
-        )
+        raise _complaint(python, done.stderr, requirements)
     pins = lockfile.load(draft)
     write_text(result, draft.read_text(encoding="utf-8"))
     write_sidecar(result, kind="lock-part", config=config, inputs=inputs, code_version=COMMAND)
@@ -141,7 +143,11 @@ def _environment(python: str, work: Path) -> Path:
         return compiler
     shutil.rmtree(folder, ignore_errors=True)
     uv = find_uv()
-    _prepare([uv, "venv", "--quiet", "--python", python, str(folder)], f"uv finds no Python {python}")
+    _, executable = find_python([python])
+    _prepare(
+        [uv, "venv", "--quiet", "--python", executable, str(folder)],
+        f"an environment of Python {python} cannot be made",
+    )
     _prepare(
         [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "pip", "pip-tools"],
         f"pip-tools cannot be installed for Python {python}",
@@ -150,9 +156,8 @@ def _environment(python: str, work: Path) -> Path:
 
 
 def registry_environment() -> dict[str, str]:
-    """Return this process's environment without folders of local wheels: a lock must not name such wheels."""
-    kept = {key: value for key, value in os.environ.items() if key not in _LOCAL_WHEELS}
-    return {**kept, "PIP_CONFIG_FILE": os.devnull, "PYTHONNOUSERSITE": "1"}
+    """Return the environment without folders of local wheels: a lock must not name such wheels."""
+    return {key: value for key, value in tool_environment().items() if key not in _LOCAL_WHEELS}
 
 
 def _prepare(command: list[str], problem: str) -> None:
@@ -160,8 +165,39 @@ def _prepare(command: list[str], problem: str) -> None:
     if done.returncode:
         raise KitError(
             f"{problem}: {_reason(done.stderr)}",
-            fix="install the Pythons (`uv python install 3.11 3.12 3.13`) and check the network",
+            fix="check the network, the proxy (HTTPS_PROXY) and the package index",
         )
+
+
+def _complaint(python: str, output: str, requirements: Path) -> KitError:
+    """Translate pip-compile's output into an error that says which requirement it is, and whose."""
+    # One line says whether the index has other versions with wheels, and one who asks, unless it is the user:
+    #     ... the requirement docopt>=0.6.2 (from num2words) (from versions: none)
+    #     No matching distribution found for docopt>=0.6.2 (from num2words)
+    if OFFLINE.search(output):
+        return KitError(
+            f"the package index cannot be reached to resolve for Python {python}",
+            where=requirements,
+            fix="check the network, the proxy (HTTPS_PROXY) and the index; parts already resolved are kept",
+        )
+    unmatched = next(reversed(list(_UNMATCHED.finditer(output))), None)
+    if unmatched is None or "(from versions: none)" not in output:
+        return KitError(
+            f"no set of versions fits on Python {python}: {_reason(output)}",
+            where=requirements,
+            fix="loosen the requirement named above; parts already resolved are kept",
+        )
+    wanted, asker = unmatched["wanted"], unmatched["asker"]
+    fix = "check its name, or write a distribution that has wheels in its place"
+    if asker:
+        fix = f"leave {asker} out, or write a release of it that does not need this into requirements.in"
+    whose = f", which {asker} needs," if asker else ""
+    return KitError(
+        f"{wanted}{whose} has no wheel for Python {python} on the index; "
+        "only wheels can be installed on Kaggle, which has no network to build sources",
+        where=requirements,
+        fix=f"{fix}; or put its sources into bundle/packages and build them with `python -m bundle wheel`",
+    )
 
 
 def _reason(output: str) -> str:

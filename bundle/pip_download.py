@@ -14,17 +14,22 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from kit.artefacts import read_json, sha256_file, sha256_json, write_json
 from kit.errors import KitError
 from kit.local.lockfile import Pin, render
 from kit.local.targets import Target
+from kit.local.tool_environment import tool_environment
 
 # pip has no machine-readable errors. Parts of its messages tell three cases apart: no network ("Failed to
 # establish a new connection"), no wheel ("No matching distribution found for tool==3.1"), and another hash
 # ("tool==1.0 from https://...:", then "Expected sha256 0000..." and "Got 9f86..." on lines of their own).
-_OFFLINE = re.compile(
+OFFLINE = re.compile(
     r"NewConnectionError|Failed to establish|name resolution|Network is unreachable|ProxyError|timed out"
+    r"|ConnectionResetError|Connection refused|SSLError|CERTIFICATE_VERIFY_FAILED"
 )
+"""Found in the output of pip when it cannot reach an index."""
 _UNMATCHED = re.compile(r"No matching distribution found for ([A-Za-z0-9._-]+)==(\S+)")
 _OTHER_HASH = re.compile(r"(?:\s|^)([A-Za-z0-9._-]+)==(\S+) from .*\n\s+Expected", re.MULTILINE)
 
@@ -96,6 +101,7 @@ class WheelCache:
             )
             done = subprocess.run(
                 _pip_command(requirements, scratch / "wheels", target),
+                env=tool_environment(),
                 capture_output=True,
                 text=True,
                 check=False,
@@ -156,18 +162,23 @@ def _complaint(output: str, pins: Sequence[Pin], target: Target) -> KitError:
             + (f" (it is {found[1]})" if found else ""),
             fix="do not use the wheel; check the package index, or pin again with `python -m bundle lock`",
         )
-    if _OFFLINE.search(output):
+    if OFFLINE.search(output):
         names = ", ".join(f"{pin.name}=={pin.version}" for pin in pins[:4])
         more = f" and {len(pins) - 4} more" if len(pins) > 4 else ""
         return KitError(
             f"the package index cannot be reached to download {names}{more}",
-            fix="check the network, or give a folder with these wheels with --cache",
+            fix="check the network and the proxy (HTTPS_PROXY), or copy the folder of --cache from a machine "
+            "where this command has run",
         )
     if unmatched := _UNMATCHED.search(output):
         name, version = unmatched[1], unmatched[2]
+        via = next((pin.via for pin in pins if pin.name == canonicalize_name(name)), ())
+        asked = f"; it is needed by {', '.join(via)}" if via else ""
         return KitError(
-            f"{name}=={version} has no wheel for {target.tag} on {target.platforms()[0]} ({target.name})",
-            fix=f"pin a release of {name} that has one in requirements.in and run `python -m bundle lock`",
+            f"{name}=={version} has no wheel for {target.tag} on {target.platforms()[0]} ({target.name})"
+            f"{asked}",
+            fix=f"write a release of {name} that has one into requirements.in and run "
+            "`python -m bundle lock`, or leave out this target",
         )
     return KitError(
         f"pip could not download the wheels for {target.name}:\n"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from kit.artefacts import read_json, sha256_bytes, sha256_file, write_bytes
 from kit.errors import KitError
+from kit.local.tool_environment import tool_environment
 from kit.typed_json import from_plain
 
 _TIMEOUT_SECONDS = 60
@@ -71,7 +69,7 @@ def fetch(pin: PinnedSdist, cache: Path) -> Path:
     from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
     index = pip_setting("index-url") or PYPI_SIMPLE_ENDPOINT
-    data = _download(pin, index)
+    data = _download(pin, index, cache)
     found = sha256_bytes(data)
     if found != pin.sha256:
         raise _wrong_content(pin, found, len(data), index)
@@ -81,24 +79,15 @@ def fetch(pin: PinnedSdist, cache: Path) -> Path:
 
 def pip_setting(name: str) -> str | None:
     """Return pip's value of a global option such as "index-url", from the environment or pip's files."""
-    from_environment = os.environ.get("PIP_" + name.upper().replace("-", "_"))
-    if from_environment:
-        return from_environment
-    asked = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "get", f"global.{name}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return asked.stdout.strip() or None if asked.returncode == 0 else None
+    return tool_environment().get("PIP_" + name.upper().replace("-", "_")) or None
 
 
-def _download(pin: PinnedSdist, index: str) -> bytes:
+def _download(pin: PinnedSdist, index: str, cache: Path) -> bytes:
     """Return the file's bytes as the index serves them."""
     import requests
     from pypi_simple import NoSuchProjectError, PyPISimple
 
-    by_hand = f"download {pin.file} on a machine that can, and pass it with --sdist"
+    by_hand = f"download {pin.file} on a machine that can, and put it into {cache}"
     with requests.Session() as session, PyPISimple(index, session=session) as client:
         # The index that pip uses, with pip's certificates: behind a company's mirror nothing else works.
         session.verify = pip_setting("cert") or True
@@ -117,7 +106,7 @@ def _download(pin: PinnedSdist, index: str) -> bytes:
             raise KitError(
                 f"{pin.file} cannot be downloaded: {error}",
                 where=index,
-                fix=f"check the network, or {by_hand}",
+                fix=f"check the network and the proxy (HTTPS_PROXY), or {by_hand}",
             ) from error
         return response.content
 

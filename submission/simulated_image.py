@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,12 @@ from kit.artefacts import read_json, sha256_json, write_json
 from kit.errors import KitError
 from kit.local import lockfile
 from kit.local.targets import Target, known
+from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 
-PYTHONS = ("3.13", "3.12", "3.11")
-"""Newest first, because the image's next Python is what breaks bundles."""
 OURS = ("kit", "submission", "mmcv", "mmdet", "cbnetv2", "vit_adapter")
 """Packages that no Kaggle image has. A rehearsal where one of them can be imported proves nothing."""
 _RECORD = "image.json"
-_PROBE = "import sys; print(*sys.version_info[:2], sep='.', end=' '); print(sys.executable)"
 
 
 @dataclass(frozen=True)
@@ -40,50 +37,6 @@ class Image:
     python: Path
     version: str
     packages: dict[str, str]
-
-
-def find_python(wanted: Sequence[str] = PYTHONS) -> tuple[str, str]:
-    """Find an interpreter.
-
-    Args:
-        wanted: e.g. ("3.13", "3.12"); the first one that is installed is taken.
-
-    Returns:
-        Its version as written in `wanted`, and its executable.
-
-    Raises:
-        KitError: none is installed.
-    """
-    environment = dict(os.environ)
-    if pyenv := _pyenv_versions():
-        environment["PYENV_VERSION"] = ":".join(pyenv)  # pyenv's commands work only for versions named here
-    # "python3.13" may be a command of pyenv that fails, or of another version. So run each candidate and read
-    # the version that it prints: "3.13 /usr/local/bin/python3.13".
-    own = ".".join(map(str, sys.version_info[:2]))
-    for version in wanted:
-        for command in (f"python{version}", *([sys.executable] if version == own else [])):
-            text = _output([command, "-c", _PROBE], environment) or ""
-            if text.startswith(version + " "):
-                return version, text.removeprefix(version + " ")
-    raise KitError(
-        f"no Python {', '.join(wanted)} is installed",
-        fix="install one of them, for example with `uv python install 3.13`",
-    )
-
-
-def _pyenv_versions() -> list[str]:
-    lines = (_output(["pyenv", "versions", "--bare"], os.environ) or "").split()
-    return [line for line in lines if ".".join(line.split(".")[:2]) in PYTHONS]
-
-
-def _output(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def choose_target(targets: Path | None, python: str) -> Target:
@@ -181,13 +134,12 @@ def _install(place: Path, python: str, content: Mapping[str, Any]) -> None:
 
 
 def _run(command: Sequence[str]) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=tool_environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise KitError(
             f"the simulated image could not be made: {done.stderr.strip()[-800:]}",
             where=" ".join(command[:4]),
-            fix="check the package index; the first time this needs the network",
+            fix="check the network, the proxy (HTTPS_PROXY) and the index; only the first time needs them",
         )
 
 

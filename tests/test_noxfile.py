@@ -5,6 +5,7 @@ import __future__
 import ast
 import functools
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 from bundle.wheel_verb import OWN_WHEELS
+from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 from train_local import recipes
 
@@ -123,6 +125,8 @@ def project(tmp_path):
         "sys": sys,
         "Path": Path,
         "find_uv": find_uv,
+        "os": os,
+        "tool_environment": tool_environment,
         "takewhile": takewhile,
         "ROOT": tmp_path,
         "BUILD": tmp_path / "build",

@@ -49,9 +49,45 @@ def test_a_lock_is_made_resumed_and_kept_stable(requirements, tmp_path, capfd):
 
 def test_a_python_that_is_not_there_is_named(requirements, tmp_path, monkeypatch):
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
-    with pytest.raises(KitError, match=r"uv finds no Python 3\.99") as error:
+    with pytest.raises(KitError, match=r"no Python 3\.99 is installed") as error:
         lock.lock(requirements, tmp_path / "out", work=tmp_path / "work", pythons=["3.99"])
     assert "uv python install" in str(error.value)
+
+
+NO_WHEEL = """\
+ERROR: Could not find a version that satisfies the requirement docopt>=0.6.2{0} (from versions: none)
+Traceback (most recent call last):
+pip._internal.exceptions.DistributionNotFound: No matching distribution found for docopt>=0.6.2{0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (
+            NO_WHEEL.format(" (from num2words)"),
+            ["docopt>=0.6.2, which num2words needs, has no wheel for Python 3.12", "leave num2words out"],
+        ),
+        (NO_WHEEL.format(""), ["docopt>=0.6.2 has no wheel for Python 3.12", "`python -m bundle wheel`"]),
+        (NO_WHEEL.format(" (from -r requirements.in (line 3))"), ["docopt>=0.6.2 has no wheel", "its name"]),
+        (NO_WHEEL.format("").replace("none", "1.0, 2.0"), ["no set of versions fits", "loosen"]),
+        (
+            "WARNING: Retrying ... ProxyError('Cannot connect to proxy.')" + NO_WHEEL.format(""),
+            ["the package index cannot be reached", "HTTPS_PROXY"],
+        ),
+    ],
+    ids=["needed by another", "the user's own", "the user's line", "other versions", "no network"],
+)
+def test_what_pip_compile_says_becomes_advice_that_fits(output, said, requirements):
+    error = str(lock._complaint("3.12", output, requirements))
+    assert all(text in error for text in said), error
+    assert ("loosen" in error) == ("loosen" in str(said))
+
+
+def test_a_package_that_needs_one_without_wheels_is_told_by_name(tmp_path):
+    (tmp_path / "requirements.in").write_text("num2words==0.5.14\n")
+    with pytest.raises(KitError, match=r"docopt>=0\.6\.2, which num2words needs, has no wheel for Python"):
+        lock.lock(tmp_path / "requirements.in", tmp_path / "out", work=tmp_path / "work", pythons=[HERE])
 
 
 def test_missing_requirements_are_named(tmp_path):

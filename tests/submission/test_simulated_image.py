@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 from dataclasses import asdict, replace
 
@@ -7,10 +6,10 @@ import pytest
 
 from kit.errors import KitError
 from kit.local import targets
+from kit.local.interpreters import find_python
 from submission.simulated_image import (
     choose_target,
     constraints,
-    find_python,
     make_image,
     requirements,
 )
@@ -19,25 +18,6 @@ OWN = ".".join(map(str, sys.version_info[:2]))
 (THIRTEEN,) = targets.choose(["cp313"], targets.known())
 TARGET = replace(THIRTEEN, name="tiny", image_has={"six": None, "packaging": "26.0"}, freeze=None)
 BARE = replace(TARGET, image_has={})
-
-
-def test_the_newest_interpreter_is_found_and_is_of_that_version():
-    version, python = find_python()
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    assert (
-        subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-        == version
-    )
-
-
-def test_a_wish_for_an_older_one_is_followed():
-    assert find_python((OWN,))[0] == OWN
-
-
-def test_without_any_the_fix_is_told():
-    with pytest.raises(KitError, match=r"no Python 3\.99 is installed") as caught:
-        find_python(("3.99",))
-    assert "uv python install" in str(caught.value)
 
 
 def test_the_newest_description_of_a_python_is_taken(tmp_path):

@@ -19,6 +19,7 @@ from bundle.roots import Root
 from kit import ensemble, manifest
 from kit.artefacts import sha256_bytes
 from kit.errors import KitError, run_cli
+from kit.local import lockfile
 
 ROOT = Path(__file__).parents[3]
 ROOTS = (Root("tool", exact=True, why="test"), Root("helper", exact=False, why="test"))
@@ -170,6 +171,22 @@ def test_a_network_that_needs_more_than_the_bundle_has_is_refused(options, make_
     with pytest.raises(KitError, match=r"small\.fold0 needs rare-thing, and the bundle for cp313"):
         build.build(dataclasses.replace(options, ensembles=[source]))
     assert not options.out.exists()
+
+
+def test_what_a_member_requires_is_shipped_from_the_lock_though_no_root_names_it(
+    options, index, make_ensemble, capfd
+):
+    index.add("rare-thing", requires=["rare-part"])
+    index.add("rare-part")
+    index.add("for-tests")
+    pins = [dataclasses.replace(pin, via=("requirements.in",)) for pin in index.pins()]
+    options.lock.write_text(lockfile.render(sorted(pins), command="a test"))
+    source = make_ensemble(requires=("tool", "Rare_Thing"), folder="needy")
+    (wheels, _), _ = build.build(dataclasses.replace(options, ensembles=[source]))
+    names = {entry.wheel.name for entry in manifest.load(wheels / "manifest.json").files}
+    assert {"rare-thing", "rare-part"} <= names
+    said = " ".join(capfd.readouterr().err.split())
+    assert "locked, but not shipped: for-tests. No member requires these" in said
 
 
 def test_a_prefix_kaggle_would_refuse_stops_before_anything_is_downloaded(options):

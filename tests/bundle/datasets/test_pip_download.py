@@ -63,7 +63,10 @@ def test_a_pin_without_a_wheel_for_the_target_says_name_version_tag_and_what_to_
     with pytest.raises(KitError) as error:
         cache.fetch(index.pins(), KNOWN["cp313"])
     assert "tool==3.1 has no wheel for cp313 on manylinux_2_28_x86_64 (kaggle-2026-10)" in str(error.value)
-    assert "pin a release of tool that has one in requirements.in" in str(error.value)
+    assert "write a release of tool that has one into requirements.in" in str(error.value)
+    pins = [dataclasses.replace(pin, via=("some-app",)) for pin in index.pins()]
+    with pytest.raises(KitError, match=r"it is needed by some-app"):
+        cache.fetch(pins, KNOWN["cp313"])
 
 
 def test_an_index_out_of_reach_is_told_as_such(index, cache, monkeypatch):
@@ -73,7 +76,27 @@ def test_an_index_out_of_reach_is_told_as_such(index, cache, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     with pytest.raises(KitError, match=r"index cannot be reached to download tool==1\.0") as error:
         cache.fetch(index.pins(), KNOWN["cp313"])
-    assert "with --cache" in str(error.value)
+    assert "copy the folder of --cache from a machine where this command has run" in str(error.value)
+
+
+def test_settings_of_the_user_that_change_what_pip_takes_do_not_count(index, cache, monkeypatch, tmp_path):
+    index.add("tool")
+    (tmp_path / "constraints.txt").write_text("tool==9\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints.txt"))
+    monkeypatch.setenv("PIP_NO_BINARY", ":all:")
+    monkeypatch.setenv("PIP_REQUIREMENT", str(tmp_path / "absent.txt"))
+    monkeypatch.setenv("PIP_DRY_RUN", "1")
+    assert cache.fetch(index.pins(), KNOWN["cp313"])["tool"].name == "tool-1.0-py3-none-any.whl"
+
+
+def test_a_proxy_that_is_dead_is_told_as_such(index, cache, monkeypatch):
+    index.add("tool")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(KitError, match=r"index cannot be reached to download tool==1\.0") as error:
+        cache.fetch(index.pins(), KNOWN["cp313"])
+    assert "HTTPS_PROXY" in str(error.value)
 
 
 def test_a_cache_that_cannot_be_made_is_named(index, tmp_path):
