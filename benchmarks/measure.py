@@ -95,7 +95,7 @@ def _here(case: Case) -> Result:
     torch.manual_seed(0)
     module: Any = build(case.network)
     if case.step == "train":
-        prepare(module, case.network).train()
+        module = prepare(module, case.network).train()
     else:
         module.eval()
     module.to(case.device)

@@ -56,7 +56,7 @@ def loss(module: Any, x_NCHW: Tensor) -> Tensor:
     """Return a scalar to which every trained part of a network contributes.
 
     Args:
-        module: a network of `kit.models.build` in training mode.
+        module: a network of `kit.local.training.prepare` in training mode.
         x_NCHW: one or two images, uint8 (N, 3, H, W).
     """
     if module.spec.kind == "semantic":

@@ -134,7 +134,7 @@ def _predict(module: Network, x_NCHW: Tensor) -> Any:
 
 def _instances(module: Any, x_NCHW: Tensor) -> None:
     network: Any = module.network
-    padded_NCHW, _ = module._prepare(x_NCHW)  # noqa: SLF001  the first step of `detect`
+    padded_NCHW, _ = module.prepared(x_NCHW)  # the first step of `detect`
     features = network.extract_feat(padded_NCHW)
     # `forward` skips the hooks of the heads, which ask whether the values are finite. Here are no values.
     network.rpn_head.forward(features)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from kit.errors import KitError
 from kit.models import cascade_detect
-from kit.models.detections import Detections, InstanceTarget
+from kit.models.detections import Detections
 from kit.models.network import InstanceNetwork
 from kit.models.network_spec import IMAGENET_MEAN, IMAGENET_STD, NetworkSpec
 from kit.models.openmmlab import quiet
@@ -38,80 +38,51 @@ def declaration(name: str, *packages: str) -> NetworkSpec:
     )
 
 
-class HybridTaskCascade(InstanceNetwork):
-    """Three stages of boxes and masks on any backbone; all published instance networks have this form.
+def build_detector(spec: NetworkSpec, config: Mapping[str, Any]) -> nn.Module:
+    """Build mmdet's detector with random weights.
 
-    Attributes:
-        target_masks: makes the targets of mmdet's mask losses from the masks of one image (n, H, W) and the
-            height and width of the padded batch. `kit.local.training` sets a faster one.
+    Args:
+        spec: the network's declaration.
+        config: mmdet's, from `kit.models.htc.config`; the packages that register its parts are imported.
+
+    Raises:
+        KitError: two sizes in the config do not fit each other.
     """
+    # Imported here, because a semantic ensemble does not have mmdet on Kaggle.
+    with quiet():
+        from mmcv import ConfigDict
+        from mmdet.models import build_detector
+
+    try:
+        network: Any = build_detector(ConfigDict(config))
+    except ValueError as error:  # the sizes of a backbone or neck do not fit each other
+        raise KitError(
+            f"network {spec.name!r} cannot be built: {error}", fix="correct its sizes in the config"
+        ) from error
+    if not next(network.parameters()).is_meta:  # on the meta device there are no values
+        network.init_weights()
+    network.rpn_head.register_forward_hook(partial(_finite, spec.name, "region proposals"))
+    for stage, head in enumerate(network.roi_head.bbox_head):
+        head.register_forward_hook(partial(_finite, spec.name, f"boxes of stage {stage + 1}"))
+    built: nn.Module = network
+    return built
+
+
+class HybridTaskCascade(InstanceNetwork):
+    """Three stages of boxes and masks on any backbone; all published instance networks have this form."""
 
     network: Any
-    target_masks: Callable[[Tensor, int, int], Any]
 
-    def __init__(self, spec: NetworkSpec, config: Mapping[str, Any], *, least_side: int = 0) -> None:
-        """Build with random weights.
+    def __init__(self, spec: NetworkSpec, network: nn.Module, *, least_side: int = 0) -> None:
+        """Wrap a built detector.
 
         Args:
             spec: the network's declaration.
-            config: mmdet's, from `kit.models.htc.config`; the packages that register its parts are imported.
+            network: from `build_detector`.
             least_side: smallest side that the backbone accepts.
-
-        Raises:
-            KitError: two sizes in the config do not fit each other.
         """
-        # Imported here, because a semantic ensemble does not have mmdet on Kaggle.
-        with quiet():
-            from mmcv import ConfigDict
-            from mmdet.models import build_detector
-
-        try:
-            network = build_detector(ConfigDict(config))
-        except ValueError as error:  # the sizes of a backbone or neck do not fit each other
-            raise KitError(
-                f"network {spec.name!r} cannot be built: {error}", fix="correct its sizes in the config"
-            ) from error
-        if not next(network.parameters()).is_meta:  # on the meta device there are no values
-            network.init_weights()
         super().__init__(spec, network)
         self.least_side = least_side
-        self.target_masks = _bitmap_masks
-        network.rpn_head.register_forward_hook(partial(_finite, spec.name, "region proposals"))
-        for stage, head in enumerate(network.roi_head.bbox_head):
-            head.register_forward_hook(partial(_finite, spec.name, f"boxes of stage {stage + 1}"))
-
-    def losses(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget]) -> dict[str, Tensor]:
-        """Return the losses of the region proposals and of the three stages' boxes, classes and masks.
-
-        Args:
-            x_NCHW: RGB, uint8 or floating point 0..255.
-            targets: one per image; an image may have no instances.
-
-        Returns:
-            mmdet's loss name, e.g. "loss_rpn_cls" or "s0.loss_mask", -> scalar. A composite backbone has two
-            of each: "s0.loss_mask0_w0.5" of the assistant (already weighted), "s0.loss_mask1" of the lead.
-
-        Raises:
-            KitError: the network's weights or activations are not finite.
-        """
-        # The only class has the label 0; mmdet numbers the background last, here 1.
-        padded, metas = self._prepare(x_NCHW)
-        height, width = padded.shape[-2:]
-        boxes = [target["boxes"].to(padded.device, torch.float32) for target in targets]
-        named = self.network.forward_train(
-            padded,
-            metas,
-            gt_bboxes=boxes,
-            gt_labels=[box.new_zeros(len(box), dtype=torch.long) for box in boxes],
-            gt_masks=[
-                self.target_masks(target["masks"].to(padded.device), height, width) for target in targets
-            ],
-        )
-        return {
-            name: (torch.stack(value) if isinstance(value, list) else value).sum()
-            for name, value in named.items()
-            if "loss" in name  # the others are accuracies
-        }
 
     @torch.no_grad()
     def detect(self, x_NCHW: Tensor) -> list[Detections]:
@@ -123,10 +94,10 @@ class HybridTaskCascade(InstanceNetwork):
         Raises:
             KitError: the network's weights or activations are not finite.
         """
-        padded, metas = self._prepare(x_NCHW)
+        padded, metas = self.prepared(x_NCHW)
         return cascade_detect.detect(self.network, padded, metas)
 
-    def _prepare(self, x_NCHW: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
+    def prepared(self, x_NCHW: Tensor) -> tuple[Tensor, list[dict[str, Any]]]:
         """Return the normalised batch, padded with zeros as published, and mmdet's facts about each image."""
         height, width = x_NCHW.shape[-2:]
         padded = F.pad(self.normalise(x_NCHW), self.padding(height, width))
@@ -139,14 +110,6 @@ class HybridTaskCascade(InstanceNetwork):
             "flip": False,
         }
         return padded, [dict(meta) for _ in range(len(padded))]
-
-
-def _bitmap_masks(mask_NHW: Tensor, height: int, width: int) -> Any:
-    """Return mmdet's own targets: masks on the CPU, padded like their image."""
-    from mmdet.core import BitmapMasks
-
-    rows, columns = height - mask_NHW.shape[-2], width - mask_NHW.shape[-1]
-    return BitmapMasks(F.pad(mask_NHW, (0, columns, 0, rows)).cpu().numpy().astype(np.uint8), height, width)
 
 
 def _finite(name: str, part: str, _module: nn.Module, _inputs: Any, output: Any) -> Any:

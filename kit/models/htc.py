@@ -12,13 +12,9 @@ from typing import Any, Literal
 from kit.errors import KitError
 from kit.typed_json import Checked
 
-# Each stage gets better boxes than the one before and is judged more strictly. A proposal that overlaps an
-# instance by 0.55 is a positive example of stage 1 alone; stage 1 moves it to, say, 0.65, then it is one of
-# stage 2. Corrections get smaller, so they are divided by smaller deviations: a shift by 0.05 of the box's
-# width is 0.5 in stage 1 and 1.5 in stage 3.
-_STAGE_IOUS = (0.5, 0.6, 0.7)
+# Each stage gets better boxes than the one before. Corrections get smaller, so they are divided by smaller
+# deviations: a shift by 0.05 of the box's width is 0.5 in stage 1 and 1.5 in stage 3.
 _STAGE_STDS = ((0.1, 0.1, 0.2, 0.2), (0.05, 0.05, 0.1, 0.1), (0.033, 0.033, 0.067, 0.067))
-_STAGE_LOSS_WEIGHTS = (1.0, 0.5, 0.25)
 _STRIDES = (4, 8, 16, 32, 64)
 
 Head = Literal["2fc", "4conv1fc", "4conv1fc-plain"]
@@ -102,7 +98,8 @@ def config(
 ) -> dict[str, Any]:
     """What `mmdet.models.build_detector` takes: one class, three stages, each mask seeing the one before.
 
-    There is no semantic branch: none of the published solutions had labels for one.
+    There is no semantic branch: none of the published solutions had labels for one. What training needs
+    besides, `kit.local.training` adds to the built detector.
 
     Args:
         size: of everything behind the neck.
@@ -125,13 +122,10 @@ def config(
                 "strides": list(_STRIDES),
             },
             "bbox_coder": _coder((1.0, 1.0, 1.0, 1.0)),
-            "loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": True, "loss_weight": 1.0},
-            "loss_bbox": {"type": "SmoothL1Loss", "beta": 1.0 / 9.0, "loss_weight": 1.0},
         },
         "roi_head": _roi_head(size),
-        "train_cfg": _train_config(size),
         "test_cfg": {
-            "rpn": _proposals(size, training=False),
+            "rpn": proposals(size.rpn_nms_pre[1], size.rpn_proposals[1]),
             "rcnn": {
                 "score_thr": size.score_threshold,
                 "nms": {"type": "nms", "iou_threshold": size.nms_iou},
@@ -160,8 +154,8 @@ def _roi_head(size: CascadeSize) -> dict[str, Any]:
         "type": "HybridTaskCascadeRoIHead",
         "interleaved": True,
         "mask_info_flow": True,
-        "num_stages": len(_STAGE_IOUS),
-        "stage_loss_weights": list(_STAGE_LOSS_WEIGHTS),
+        "num_stages": len(_STAGE_STDS),
+        "stage_loss_weights": [1.0, 0.5, 0.25],
         "bbox_roi_extractor": extractor(7),
         "bbox_head": [_box_head(size, stds) for stds in _STAGE_STDS],
         "mask_roi_extractor": extractor(14),
@@ -173,9 +167,8 @@ def _roi_head(size: CascadeSize) -> dict[str, Any]:
                 "in_channels": size.neck_channels,
                 "conv_out_channels": size.mask_channels,
                 "num_classes": 1,
-                "loss_mask": {"type": "CrossEntropyLoss", "use_mask": True, "loss_weight": 1.0},
             }
-            for stage in range(len(_STAGE_IOUS))
+            for stage in range(len(_STAGE_STDS))
         ],
     }
 
@@ -189,68 +182,26 @@ def _box_head(size: CascadeSize, stds: tuple[float, ...]) -> dict[str, Any]:
         "num_classes": 1,
         "bbox_coder": _coder(stds),
         "reg_class_agnostic": True,
-        "loss_cls": {"type": "CrossEntropyLoss", "use_sigmoid": False, "loss_weight": 1.0},
-        "loss_bbox": {"type": "SmoothL1Loss", "beta": 1.0, "loss_weight": 1.0},
     }
     if size.head == "2fc":
         return {"type": "Shared2FCBBoxHead", **head}
     head = {"type": "Shared4Conv1FCBBoxHead", "conv_out_channels": size.head_channels, **head}
     if size.head == "4conv1fc-plain":
         return head
-    return {
-        **head,
-        # Published with SyncBN: `build` converts it for several processes; the names stay the same.
-        "norm_cfg": {"type": "BN", "requires_grad": True},
-        "reg_decoded_bbox": True,
-        "loss_bbox": {"type": "GIoULoss", "loss_weight": 10.0},
-    }
+    # Published with SyncBN, which training makes of it for several processes; the names stay the same.
+    return {**head, "norm_cfg": {"type": "BN", "requires_grad": True}}
 
 
-def _proposals(size: CascadeSize, *, training: bool) -> dict[str, Any]:
+def proposals(before: int, kept: int) -> dict[str, Any]:
+    """Return mmdet's settings of the region proposals.
+
+    Args:
+        before: proposals kept before NMS.
+        kept: proposals kept after NMS.
+    """
     return {
-        "nms_pre": size.rpn_nms_pre[0 if training else 1],
-        "max_per_img": size.rpn_proposals[0 if training else 1],
+        "nms_pre": before,
+        "max_per_img": kept,
         "nms": {"type": "nms", "iou_threshold": 0.7},
         "min_bbox_size": 0,
-    }
-
-
-def _train_config(size: CascadeSize) -> dict[str, Any]:
-    def assigner(positive: float, negative: float, least: float) -> dict[str, Any]:
-        return {
-            "type": "MaxIoUAssigner",
-            "pos_iou_thr": positive,
-            "neg_iou_thr": negative,
-            "min_pos_iou": least,
-            "ignore_iof_thr": -1,
-        }
-
-    def sampler(number: int, positive: float, *, with_truth: bool) -> dict[str, Any]:
-        return {
-            "type": "RandomSampler",
-            "num": number,
-            "pos_fraction": positive,
-            "neg_pos_ub": -1,
-            "add_gt_as_proposals": with_truth,
-        }
-
-    return {
-        "rpn": {
-            "assigner": assigner(0.7, 0.3, 0.3),
-            "sampler": sampler(size.rpn_samples, 0.5, with_truth=False),
-            "allowed_border": 0,
-            "pos_weight": -1,
-            "debug": False,
-        },
-        "rpn_proposal": _proposals(size, training=True),
-        "rcnn": [
-            {
-                "assigner": assigner(iou, iou, iou),
-                "sampler": sampler(size.roi_samples, size.roi_positive, with_truth=True),
-                "mask_size": 28,
-                "pos_weight": -1,
-                "debug": False,
-            }
-            for iou in _STAGE_IOUS
-        ],
     }

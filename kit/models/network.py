@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kit.errors import KitError
-from kit.models.detections import Detections, InstanceTarget
+from kit.models.detections import Detections
 from kit.models.network_spec import NetworkSpec
 
 
@@ -146,16 +146,7 @@ def _enlarged(value_NKHW: Tensor, like_NCHW: Tensor) -> Tensor:
 
 
 class InstanceNetwork(Network):
-    """A network that returns boxes, scores and masks; it computes its training losses itself."""
-
-    @abstractmethod
-    def losses(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget]) -> dict[str, Tensor]:
-        """Return the named scalar losses of a batch; the training loss is their sum.
-
-        Args:
-            x_NCHW: RGB, uint8 or floating point 0..255.
-            targets: one per image.
-        """
+    """A network that returns boxes, scores and masks; `kit.local.training.prepare` adds its losses."""
 
     @abstractmethod
     def detect(self, x_NCHW: Tensor) -> list[Detections]:
@@ -165,6 +156,6 @@ class InstanceNetwork(Network):
             x_NCHW: RGB, uint8 or floating point 0..255.
         """
 
-    def forward(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget] | None = None) -> Any:
-        """Return `losses` with targets, `detect` without; wrappers like Lightning Fabric call this."""
-        return self.detect(x_NCHW) if targets is None else self.losses(x_NCHW, targets)
+    def forward(self, x_NCHW: Tensor) -> Any:
+        """Return `detect`; wrappers like Lightning Fabric call this."""
+        return self.detect(x_NCHW)

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from torch import nn
-
 from kit.errors import KitError
 from kit.models import families
 from kit.models.entry import Entry
@@ -68,7 +66,7 @@ def check(config: Mapping[str, Any]) -> None:
         KitError: the network or a key is unknown, or a value has the wrong type or size. Only `build` finds
             sizes that the network's library refuses.
     """
-    _sized(config)
+    sized(config)
 
 
 def build(config: Mapping[str, Any]) -> Network:
@@ -76,8 +74,7 @@ def build(config: Mapping[str, Any]) -> Network:
 
     Args:
         config: {"network": name, ...}; the other keys choose its size, see `Entry.size`. Every network takes
-            "sync_bn": batch norms share their statistics over the processes of a distributed run. The
-            state-dict names stay the same.
+            "sync_bn", which `kit.local.training.prepare` obeys.
 
     Returns:
         A `SemanticNetwork` or an `InstanceNetwork`, as `spec(name).kind` says.
@@ -85,22 +82,26 @@ def build(config: Mapping[str, Any]) -> Network:
     Raises:
         KitError: as `check`, or two sizes do not fit each other, or a library is not installed.
     """
-    entry, size = _sized(config)
+    entry, size = sized(config)
     declared = entry.spec
     try:
-        module = entry.build(declared, size)
+        return entry.build(declared, size)
     except ImportError as error:
         raise KitError(
             f"network {declared.name!r} cannot import {error.name or 'a library'}: {error}",
             fix=f"install {' and '.join(declared.requires)}",
         ) from error
-    if config.get("sync_bn", False):
-        module.network = _shared_batch_norms(module.network, declared)
-    return module
 
 
-def _sized(config: Mapping[str, Any]) -> tuple[Entry, Any]:
-    """Return a network's entry, and its published size with the values that the config changes."""
+def sized(config: Mapping[str, Any]) -> tuple[Entry, Any]:
+    """Return a network's entry, and its published size with the values that the config changes.
+
+    Args:
+        config: as `build` takes it.
+
+    Raises:
+        KitError: as `check`.
+    """
     entry = _entry(str(config.get("network")))
     where = f"network {entry.spec.name}"
     convert(bool, config.get("sync_bn", False), "sync_bn", where=where)
@@ -109,15 +110,6 @@ def _sized(config: Mapping[str, Any]) -> tuple[Entry, Any]:
     published = to_plain(entry.size)
     size = from_plain(type(entry.size), {**published, **given}, where=where)
     return entry, size
-
-
-def _shared_batch_norms(network: nn.Module, declared: NetworkSpec) -> nn.Module:
-    convert: Any = nn.SyncBatchNorm.convert_sync_batchnorm
-    if "timm" in declared.requires:
-        # timm's batch norms contain the activation, which torch's own conversion loses.
-        convert = importlib.import_module("timm.layers").convert_sync_batchnorm
-    converted: nn.Module = convert(network)
-    return converted
 
 
 @cache

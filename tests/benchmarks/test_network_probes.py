@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from benchmarks.network_probes import channels_last, images, loss, squares
+from kit.local.training import prepare
 from kit.models import build, tiny
 
 
@@ -26,7 +27,7 @@ def test_the_seed_decides_the_images():
 @pytest.mark.parametrize("name", ["segformer-b0", "detectors-r50"])
 def test_the_loss_reaches_every_trained_parameter(name):
     torch.manual_seed(0)
-    module = build(tiny(name)).train()
+    module = prepare(build(tiny(name)), tiny(name)).train()
     loss(module, images(2, 96, 128)).backward()
     left = [key for key, value in module.named_parameters() if value.requires_grad and value.grad is None]
     assert not left

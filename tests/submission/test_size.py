@@ -19,7 +19,7 @@ from kit.models import family, spec
 from submission.render import render
 
 LIMITS = {name: (1_000_000, 1_000_000) if "64" in name else (600_000, 700_000) for name in SIZES}
-TRAINING_ONLY = re.compile(r"metric|baseline|truth|target_masks|checkpointing|calibration_fit")
+TRAINING_ONLY = re.compile(r"metric|baseline|truth|target_masks|checkpointing|calibration_fit|training")
 
 
 @pytest.fixture(scope="module", params=SIZES)

@@ -6,6 +6,7 @@ from mmseg.models.losses import CrossEntropyLoss, LovaszLoss
 from segmentation_models_pytorch.losses import DiceLoss
 
 from kit.errors import KitError
+from kit.local.training import prepare
 from kit.models import InstanceTarget, build, tiny
 from kit.models.network import Auxiliary, Logits
 from train_local import losses
@@ -152,7 +153,7 @@ def test_an_unknown_loss_is_told_with_the_known_ones():
 
 @pytest.mark.parametrize("network", ["detectors-r50", "cbnetv2-swin-b"])
 def test_the_known_ends_are_those_of_a_detector_s_losses(network):
-    module = build(tiny(network)).train()
+    module = prepare(build(tiny(network)), tiny(network)).train()
     target = InstanceTarget(boxes=torch.zeros(0, 4), masks=torch.zeros(0, 96, 96, dtype=torch.bool))
     terms = module(torch.zeros(1, 3, 96, 96, dtype=torch.uint8), [target])
     named = {key: [name for name in losses.INSTANCE if name in key] for key in terms}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kit.models.cascade import HybridTaskCascade, declaration
+from kit.models.cascade import HybridTaskCascade, build_detector, declaration
 from kit.models.entry import Entry
 from kit.models.htc import TINY, CascadeSize, Head, config
 from kit.models.network_spec import NetworkSpec
@@ -60,7 +60,7 @@ def _build(spec: NetworkSpec, size: CBSwinSize) -> HybridTaskCascade:
         "num_outs": 5,
     }
     model = config(size, backbone=backbone, neck=neck, detector="CBHybridTaskCascade")
-    return HybridTaskCascade(spec, model)
+    return HybridTaskCascade(spec, build_detector(spec, model))
 
 
 ENTRIES = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kit.errors import KitError
-from kit.models.cascade import HybridTaskCascade, declaration
+from kit.models.cascade import HybridTaskCascade, build_detector, declaration
 from kit.models.entry import Entry
 from kit.models.htc import TINY, CascadeSize, config
 from kit.models.network_spec import NetworkSpec
@@ -71,7 +71,7 @@ def _build(spec: NetworkSpec, size: DetectoRSSize) -> HybridTaskCascade:
         "rfp_backbone": {**backbone, "rfp_inplanes": size.neck_channels},
     }
     model = config(size, backbone={**backbone, "output_img": True}, neck=neck)
-    return HybridTaskCascade(spec, model, least_side=_LEAST_SIDE)
+    return HybridTaskCascade(spec, build_detector(spec, model), least_side=_LEAST_SIDE)
 
 
 def _backbone(size: DetectoRSSize) -> dict[str, Any]:

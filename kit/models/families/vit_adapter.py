@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kit.errors import KitError
-from kit.models.cascade import HybridTaskCascade, declaration
+from kit.models.cascade import HybridTaskCascade, build_detector, declaration
 from kit.models.entry import Entry
 from kit.models.htc import TINY, CascadeSize, Head, config
 from kit.models.network_spec import NetworkSpec
@@ -89,7 +89,7 @@ def _build(spec: NetworkSpec, size: ViTAdapterSize) -> HybridTaskCascade:
         "norm_cfg": group if size.neck_norm == "group" else None,
     }
     model = config(size, backbone=_backbone(size), neck=[attention, pyramid])
-    return HybridTaskCascade(spec, model)
+    return HybridTaskCascade(spec, build_detector(spec, model))
 
 
 def _backbone(size: ViTAdapterSize) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _backbone(size: ViTAdapterSize) -> dict[str, Any]:
         "deform_num_heads": size.deform_num_heads,
         "deform_ratio": size.deform_ratio,
         "interaction_indexes": [[first, first + span - 1] for first in range(0, size.depth, span)],
-        # Published with SyncBN: `build` converts it for several processes; the names stay the same.
+        # Published with SyncBN, which training makes of it for several processes; the names stay the same.
         "norm_cfg": {"type": "BN", "requires_grad": True},
         "with_cp": size.checkpointing,
     }

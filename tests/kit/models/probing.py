@@ -29,7 +29,7 @@ def raw(module, x_NCHW):
     """
     if module.spec.kind == "semantic":
         return [module(x_NCHW)]
-    padded, _ = module._prepare(x_NCHW)
+    padded, _ = module.prepared(x_NCHW)
     features = module.network.extract_feat(padded)
     if isinstance(features[0], tuple | list):  # with an assisting backbone; the lead comes last
         features = features[-1]

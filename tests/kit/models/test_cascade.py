@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 
 from benchmarks.network_probes import images
+from kit.local.training import prepare
 from kit.models import build
 from kit.models.cascade_detect import paste
 from tests.kit.models.probing import settled
@@ -19,7 +20,7 @@ from tests.kit.models.test_detectors import SMALL
 @pytest.fixture(scope="module")
 def module():
     torch.manual_seed(0)
-    return build(SMALL).eval()
+    return prepare(build(SMALL), SMALL).eval()
 
 
 def empty(height, width):
@@ -63,7 +64,7 @@ class TestDetections:
 
     def test_they_are_those_of_mmdet_s_own_prediction(self, module):
         x_NCHW = images(2, 101, 143, seed=2)
-        padded, metas = module._prepare(x_NCHW)
+        padded, metas = module.prepared(x_NCHW)
         with torch.no_grad():
             theirs = module.network.simple_test(padded, metas, rescale=False)
         ours = module.detect(x_NCHW)
@@ -130,6 +131,7 @@ BROKEN = """
 import torch
 from benchmarks.network_probes import images, squares
 from kit.errors import KitError
+from kit.local.training import prepare
 from kit.models import build
 from tests.kit.models.probing import settled
 from tests.kit.models.test_detectors import SMALL
@@ -141,7 +143,7 @@ for part, value, training in (
     ("rpn_head.rpn_cls", "inf", True),
     ("roi_head.bbox_head.1.fc_reg", "nan", False),
 ):
-    module = build(SMALL).train(training)
+    module = prepare(build(SMALL), SMALL).train(training)
     with torch.no_grad():
         for parameter in module.network.get_submodule(part).parameters():
             parameter.fill_(float(value))

@@ -5,6 +5,7 @@ import torch
 
 from benchmarks.network_probes import images, squares
 from kit.errors import KitError
+from kit.local.training import prepare
 from kit.models import build, tiny
 
 SMALL = {
@@ -22,7 +23,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def module():
     torch.manual_seed(0)
-    return build(SMALL)
+    return prepare(build(SMALL), SMALL)
 
 
 def test_losses_are_those_of_the_assistant_at_half_weight_and_of_the_lead(module):

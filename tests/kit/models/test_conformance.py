@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from benchmarks.network_probes import channels_last, images, loss
 from kit.errors import KitError
+from kit.local.training import prepare
 from kit.models import build, load_weights, names, save_weights, spec, tiny
 from tests.kit.models.probing import (
     changed_copy,
@@ -80,7 +81,7 @@ class TestConformance:
     @check("trains")
     def test_training_gives_a_finite_loss_and_finite_gradients(self, name):
         torch.manual_seed(1)
-        module = build(tiny(name)).train()
+        module = prepare(build(tiny(name)), tiny(name)).train()
         value = loss(module, images(2, 96, 128))
         value.backward()
         assert math.isfinite(float(value.detach()))
@@ -121,7 +122,7 @@ class TestConformance:
         states, losses, answers = [], [], []
         for _ in range(2):
             torch.manual_seed(5)
-            module = build(tiny(name))
+            module = prepare(build(tiny(name)), tiny(name))
             states.append(copy.deepcopy(module.network.state_dict()))
             losses.append(loss(module.train(), images(2, 96, 96)).detach())
             answers.append(predicted(module.eval(), images(1, 96, 96))[0])
@@ -207,7 +208,8 @@ class TestConformance:
 
     @check("SyncBN")
     def test_sync_batch_norm_keeps_names_and_answers(self, module, name):
-        other = build({**tiny(name), "sync_bn": True}).eval()
+        shared = {**tiny(name), "sync_bn": True}
+        other = prepare(build(shared), shared).eval()
         count = {
             kind: [sum(isinstance(layer, kind) for layer in network.modules()) for network in (module, other)]
             for kind in (torch.nn.BatchNorm2d, torch.nn.SyncBatchNorm)

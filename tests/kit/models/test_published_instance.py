@@ -10,6 +10,7 @@ import vit_adapter.zoo
 from mmcv import Config, ConfigDict
 from mmdet.models import build_detector
 
+from kit.local.training import prepare
 from kit.models import build
 
 CONFIGS = Path(mmdet.__file__).parent / ".mim" / "configs"
@@ -54,8 +55,8 @@ def pair(request):
     """Our network and the one of the published configuration, without memory."""
     options, config = PUBLISHED[request.param]
     with torch.device("meta"):
-        ours = build({"network": request.param.split(",")[0], **options}).network
-        return ours.train(), build_detector(config()).train()
+        ours = {"network": request.param.split(",")[0], **options}
+        return prepare(build(ours), ours).network.train(), build_detector(config()).train()
 
 
 def settings(network):
@@ -86,6 +87,24 @@ def test_boxes_are_encoded_equally(pair):
     ]
     assert coders[0] == coders[1]
     assert pair[0].roi_head.stage_loss_weights == pair[1].roi_head.stage_loss_weights
+
+
+def test_what_training_adds_is_equal(pair):
+    ours, theirs = map(training_parts, pair)
+    assert ours == theirs
+
+
+def training_parts(network):
+    """Classes and plain settings of every assigner, sampler and loss."""
+    rpn, roi = network.rpn_head, network.roi_head
+    parts = [rpn.assigner, rpn.sampler, *roi.bbox_assigner, *roi.bbox_sampler, rpn.loss_cls, rpn.loss_bbox]
+    parts += [loss for head in roi.bbox_head for loss in (head.loss_cls, head.loss_bbox)]
+    parts += [head.loss_mask for head in roi.mask_head]
+    plain = (bool, int, float, str, tuple, type(None))
+    return [
+        (type(part).__name__, {key: value for key, value in vars(part).items() if isinstance(value, plain)})
+        for part in parts
+    ] + [rpn.sampling, rpn.reg_decoded_bbox, *(head.reg_decoded_bbox for head in roi.bbox_head)]
 
 
 def test_what_is_frozen_and_which_norms_keep_their_statistics_is_equal(pair):

@@ -1,11 +1,13 @@
 import pytest
 
 from kit.errors import KitError
+from kit.local.training import prepare
 from kit.models import build, tiny
 
 
 def small(name="vit-adapter-l", **size):
-    return build({**tiny(name), "embed_dim": 16, "depth": 4, "num_heads": 2, "deform_num_heads": 2, **size})
+    config = {**tiny(name), "embed_dim": 16, "depth": 4, "num_heads": 2, "deform_num_heads": 2, **size}
+    return prepare(build(config), config)
 
 
 def norms(module, part):
