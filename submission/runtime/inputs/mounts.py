@@ -7,6 +7,8 @@ to a fixed depth, and it never lists the competition's images.
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +18,13 @@ from kit.competitions.folder import CompetitionFolder
 from kit.competitions.report import Report
 from kit.errors import KitError
 from kit.manifest import Manifest
+from submission.runtime.inputs.archives import named_as_archive
 
 DATASET_DEPTH = 7
 """datasets/<owner>/<slug>/versions/<n>/<folder>/<folder> is the deepest place at which a file was seen."""
 COMPETITION_DEPTH = 5
-MOST_FILES = 50_000
-"""Files indexed in all datasets: more than any bundle has, few enough for a slow mount."""
+MOST_FILES = 500_000
+"""Files whose names are of nobody's manifest that are kept in mind, for the case that ours were renamed."""
 _MARKER = "sample_submission.csv"
 _IMAGE_FOLDERS = frozenset({"train", "test", "train_images", "test_images", "train_annotations"})
 
@@ -40,11 +43,17 @@ class Datasets:
 
     Attributes:
         roots: dataset name -> folder with exactly its manifest.json.
-        files: all files of the folders that may be datasets, in a stable order.
+        files: those with names that manifests know, and archives, in a stable order.
+        others: paths of all other files of the folders that may be datasets.
     """
 
     roots: dict[str, Path] = field(default_factory=dict)
     files: list[File] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+    def rest(self) -> list[File]:
+        """Return the other files with their sizes; on a mount this takes long if they are many."""
+        return [file for path in self.others if (file := _file(Path(path))) is not None]
 
 
 def find_competition(root: Path, competition: CompetitionFolder) -> Path:
@@ -99,6 +108,7 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
 
     If a folder with the right manifest.json is found for every dataset, only these folders are indexed. If
     one is missing, all folders but the competition's are: files are found by content, so any place is good.
+    Files with a name that we know come first.
 
     Args:
         root: /kaggle/input or a folder of such a shape.
@@ -117,27 +127,51 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
         places: Iterable[Path] = datasets.roots.values()
     else:
         places = [root]
+    # Names come with the listing of a folder, sizes cost a request each. 50,000 files of somebody else are
+    # only looked at when a file of ours is not found under a name that Kaggle may have made of its own.
+    known = {plain_name(name) for item in manifests for name in _names(item)}
     for place in places:
         for folder in (place, *_folders(place, DATASET_DEPTH, skip=competition)):
-            datasets.files += [file for entry in _entries(folder) if (file := _file(entry)) is not None]
-            if len(datasets.files) > MOST_FILES:
-                return datasets
+            for entry in _entries(folder):
+                if plain_name(entry.name) in known or named_as_archive(Path(entry.name)):
+                    datasets.files += [file] if (file := _file(Path(entry.path))) is not None else []
+                elif len(datasets.others) < MOST_FILES and not _is_folder(entry):
+                    datasets.others.append(entry.path)
     return datasets
+
+
+def plain_name(name: str) -> str:
+    """Return what two renamings of a file name have in common: lower case letters and digits only."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _names(manifest: Manifest) -> Iterator[str]:
+    yield "manifest.json"
+    for entry in manifest.files:
+        yield entry.name
+        yield entry.archive or entry.name
 
 
 def _folders(root: Path, depth: int, skip: Path | None = None) -> Iterator[Path]:
     """Yield folders below `root`, breadth first, sorted by name. Folders of images are not entered."""
     # Breadth first: /a and /b come before /a/x. So the real dataset comes before a copy deep inside another
-    # one.
-    level = [root]
+    # one. A link to a folder that was visited, or to one above the root, is not followed: without that, a
+    # link to itself doubles the search at each level.
+    real = os.path.realpath(root)
+    level = [(root, real)]
+    visited = {real}
     for _ in range(depth):
-        following: list[Path] = []
-        for folder in level:
+        following: list[tuple[Path, str]] = []
+        for folder, behind in level:
             for entry in _entries(folder):
                 path = Path(entry.path)
-                if _is_folder(entry) and entry.name not in _IMAGE_FOLDERS and path != skip:
+                if not _is_folder(entry) or entry.name in _IMAGE_FOLDERS or path == skip:
+                    continue
+                place = os.path.realpath(path) if entry.is_symlink() else f"{behind}/{entry.name}"
+                if place not in visited and not real.startswith(place.rstrip("/") + "/"):
+                    visited.add(place)
                     yield path
-                    following.append(path)
+                    following.append((path, place))
         level = following
 
 
@@ -148,11 +182,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _file(entry: os.DirEntry[str]) -> File | None:
+def _file(path: Path) -> File | None:
     try:
-        return File(Path(entry.path), entry.stat().st_size) if entry.is_file() else None
+        status = path.stat()
     except OSError:
         return None
+    return File(path, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
 
 def _hash(path: Path) -> str:

@@ -201,10 +201,10 @@ class Preparation:
             DatasetsFound(
                 roots={name: str(path) for name, path in datasets.roots.items()},
                 missing=[item.dataset for item in self.manifests if item.dataset not in datasets.roots],
-                files=len(datasets.files),
+                files=len(datasets.files) + len(datasets.others),
             )
         )
-        restorer = Restorer(datasets.files, self.scratch)
+        restorer = Restorer(datasets.files, self.scratch, self.manifests, datasets.rest)
         found, errors = restorer.restore(self.plan.wheels)
         # A wheel that is lost costs only the members that need it: without mmdet's, the U-Nets still run.
         lost = self.plan.lost_without(errors)

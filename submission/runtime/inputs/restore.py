@@ -8,10 +8,9 @@ error names it, what was expected and what was found instead.
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,22 +18,25 @@ from typing import Literal
 
 from kit.artefacts import open_to_read, read_at
 from kit.errors import KitError
-from kit.manifest import Entry
+from kit.manifest import Entry, Manifest
 from submission.runtime.inputs.archives import (
     UNREADABLE,
     PackedFile,
     list_archive,
     may_be_archive,
+    may_be_taken_out,
     named_as_archive,
     take_out,
 )
-from submission.runtime.inputs.mounts import File
+from submission.runtime.inputs.mounts import File, plain_name
 
 THREADS = 16
 """Cold mounts read 120-240 MB/s with one thread and 770-950 with 16."""
 
 _BLOCK = 4 << 20
 _AHEAD = 8
+_NAMED = 3
+_SPARE = 256 << 20
 _MOST_ARCHIVES = 500
 """Files opened in the search for archives, those with an archive's ending first, then the largest."""
 
@@ -56,28 +58,89 @@ class Found:
     how: How
 
 
-def plain_name(name: str) -> str:
-    """Return what two renamings of a file name have in common: lower case letters and digits only."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+class _Index:
+    """Files by size, in the open and in archives; archives are listed when they are asked for.
+
+    Args:
+        files: what there is.
+        scratch: for archives that lie in archives.
+        archives: plain names of archives that are looked at first.
+        room: bytes that archives in archives may take.
+    """
+
+    def __init__(self, files: Sequence[File], scratch: Path, archives: Collection[str], room: int) -> None:
+        self.files, self.scratch, self.archives, self._room = files, scratch, archives, room
+        self.by_size: dict[int, list[Path]] = defaultdict(list)
+        for file in files:
+            self.by_size[file.size].append(file.path)
+        self.faults: dict[Path, str] = {}
+        self._packed: dict[int, list[PackedFile]] | None = None
+        self._listing = threading.Lock()
+
+    def packed(self, size: int) -> list[PackedFile]:
+        """Return the files of a size inside archives, and inside archives in these."""
+        with self._listing:
+            if self._packed is None:
+                self._packed = defaultdict(list)
+                candidates = [file for file in self.files if may_be_archive(file.path)]
+                candidates.sort(key=self._unlikely)
+                for file in candidates[:_MOST_ARCHIVES]:
+                    self._list(file.path)
+            return self._packed.get(size, [])
+
+    def _unlikely(self, file: File) -> tuple[bool, bool, int]:
+        known = plain_name(file.path.name) in self.archives
+        return not known, not named_as_archive(file.path), -file.size
+
+    def _list(self, path: Path, seen_as: Path | None = None) -> None:
+        assert self._packed is not None
+        listing = list_archive(path)
+        if listing.fault is not None:
+            self.faults[seen_as or path] = listing.fault
+        for item in listing.files:
+            self._packed[item.size].append(item)
+            # Somebody zipped the folder of a bundle: all.zip holds wheels-common.zip. One level is enough.
+            inner = seen_as is None and named_as_archive(Path(item.name)) and may_be_taken_out(item)
+            if not inner or item.size > self._room:
+                continue
+            self._room -= item.size
+            target = self.scratch / "archives" / f"{len(self._packed)}-{self._room}-{item.name[-80:]}"
+            try:
+                take_out(item, target)
+            except (*UNREADABLE, KitError) as error:
+                self.faults[path / item.inside] = str(error)
+            else:
+                self._list(target, path / item.inside)
 
 
 class Restorer:
     """Looks entries up in an index of files.
 
     Args:
-        files: all files of the datasets.
+        files: of the datasets, those with known names.
         scratch: a folder for files out of archives that are still packed.
+        manifests: of the datasets, to say which of them are attached.
+        rest: returns all other files; called when one is not found among the first.
         threads: how many files are read at the same time.
     """
 
-    def __init__(self, files: Sequence[File], scratch: Path, *, threads: int = THREADS) -> None:
-        self.files = files
-        self.scratch = scratch
-        self._by_size: dict[int, list[Path]] = defaultdict(list)
-        for file in files:
-            self._by_size[file.size].append(file.path)
-        self._packed: dict[int, list[PackedFile]] | None = None
-        self._listing = threading.Lock()
+    def __init__(
+        self,
+        files: Sequence[File],
+        scratch: Path,
+        manifests: Sequence[Manifest] = (),
+        rest: Callable[[], Sequence[File]] = tuple,
+        *,
+        threads: int = THREADS,
+    ) -> None:
+        self.files, self.scratch, self.manifests = files, scratch, manifests
+        entries = (entry for manifest in manifests for entry in manifest.files)
+        self._archives = {plain_name(entry.archive) for entry in entries if entry.archive is not None}
+        self._room = _SPARE + 2 * sum(entry.size for manifest in manifests for entry in manifest.files)
+        self._known = _Index(files, scratch, self._archives, self._room)
+        self._rest = rest
+        self._others: _Index | None = None
+        self._indexing = threading.Lock()
         self._searches = ThreadPoolExecutor(threads, thread_name_prefix="restore")
         self._readers = ThreadPoolExecutor(threads, thread_name_prefix="read")
 
@@ -116,13 +179,27 @@ class Restorer:
         #     archive unpacked    wheels-common/tool-1.0cu1-py3-none-any.whl
         #     at another depth    wheels-common/wheels-common/tool-1.0cu1-py3-none-any.whl
         #     still packed        wheels-common.zip, and in it tool-1.0+cu1-py3-none-any.whl
+        others: dict[Path, str] = {}
+        for index in self._indices():
+            if (found := self._find_in(index, entry, others)) is not None:
+                return found
+        raise self._complaint(entry, others)
+
+    def _indices(self) -> Iterator[_Index]:
+        """Yield the files with known names, then, only if that was not enough, all others."""
+        yield self._known
+        with self._indexing:
+            if self._others is None:
+                self._others = _Index(self._rest(), self.scratch, self._archives, self._room)
+        yield self._others
+
+    def _find_in(self, index: _Index, entry: Entry, others: dict[Path, str]) -> Found | None:
         name, plain = entry.name, plain_name(entry.name)
         # Likely files first: the same name, then a name that Kaggle may have made of it, then all others.
         in_the_open = sorted(
-            self._by_size.get(entry.size, []),
+            index.by_size.get(entry.size, []),
             key=lambda path: (path.name != name, plain_name(path.name) != plain, str(path)),
         )
-        others: dict[Path, str] = {}
         for path in in_the_open:
             try:
                 sha256 = self._sha256(path)
@@ -132,8 +209,7 @@ class Restorer:
             if sha256 == entry.sha256:
                 return Found(entry, path, "as is" if path.name == name else "renamed")
             others[path] = f"sha256 {sha256}"
-        packed = self._packed_files().get(entry.size, [])
-        for item in sorted(packed, key=lambda item: plain_name(item.name) != plain):
+        for item in sorted(index.packed(entry.size), key=lambda item: plain_name(item.name) != plain):
             target = self.scratch / "from-archives" / f"{entry.sha256[:16]}-{name}"
             try:
                 sha256 = take_out(item, target)
@@ -144,7 +220,7 @@ class Restorer:
                 return Found(entry, target, "from an archive")
             target.unlink()
             others[item.archive / item.inside] = f"sha256 {sha256}"
-        raise self._complaint(entry, others)
+        return None
 
     def _sha256(self, path: Path) -> str:
         """Hash a file and read its next blocks ahead: one thread alone reads a cold mount too slowly."""
@@ -161,18 +237,6 @@ class Restorer:
             while ahead:
                 digest.update(ahead.popleft().result())
         return digest.hexdigest()
-
-    def _packed_files(self) -> dict[int, list[PackedFile]]:
-        """Return the files inside archives by their size. The first call lists the archives."""
-        with self._listing:
-            if self._packed is None:
-                self._packed = defaultdict(list)
-                candidates = [file for file in self.files if may_be_archive(file.path)]
-                candidates.sort(key=lambda file: (not named_as_archive(file.path), -file.size))
-                for file in candidates[:_MOST_ARCHIVES]:
-                    for item in list_archive(file.path):
-                        self._packed[item.size].append(item)
-            return self._packed
 
     def _complaint(self, entry: Entry, others: dict[Path, str]) -> KitError:
         """The error for an entry that was not found: damaged, truncated, or missing.
@@ -196,18 +260,45 @@ class Restorer:
                 where=other.path,
                 fix="upload the dataset again, or attach the version that belongs to this predict.py",
             )
+        faults = {**self._known.faults, **(self._others.faults if self._others is not None else {})}
         if entry.archive is not None and (other := self._named_as(entry.archive)) is not None:
+            fault = f": {faults[other.path]}" if other.path in faults else ""
             return KitError(
                 f"{entry.name} is missing: {expected}; {entry.archive}, which carried it, is damaged or "
-                f"another one ({other.size} bytes)",
+                f"another one ({other.size} bytes{fault})",
                 where=other.path,
                 fix="upload the dataset again, or attach the version that belongs to this predict.py",
             )
+        if faults:
+            cut = "; ".join(f"{path}: {fault}" for path, fault in list(faults.items())[:_NAMED])
+            return KitError(
+                f"{entry.name} is missing: {expected}; it may have been in an archive that is cut short or "
+                f"damaged: {cut}",
+                fix="upload the dataset again",
+            )
+        if (place := self._attached(entry)) is not None:
+            return KitError(
+                f"{entry.name} is missing: {expected}; its dataset is attached, but holds it no more",
+                where=place,
+                fix="upload the dataset again, or attach the version that belongs to this predict.py",
+            )
+        count = len(self.files) + (len(self._others.files) if self._others is not None else 0)
         return KitError(
-            f"{entry.name} is missing: {expected}; no file among the {len(self.files)} attached has this "
-            "content",
+            f"{entry.name} is missing: {expected}; no file among the {count} attached has this content",
             fix="attach the dataset that predict.py names in its header, at the version it was rendered for",
         )
+
+    def _attached(self, entry: Entry) -> Path | None:
+        """Return the folder of another file of the same dataset."""
+        files = {plain_name(file.path.name): file.path for file in reversed(self.files)}
+        names = [
+            plain_name(name)
+            for manifest in self.manifests
+            if entry in manifest.files
+            for other in manifest.files
+            for name in (other.name, other.archive or other.name)
+        ]
+        return next((files[name].parent for name in names if name in files), None)
 
     def _named_as(self, name: str) -> File | None:
         """Return a file in the open that seems to have been uploaded under this name."""

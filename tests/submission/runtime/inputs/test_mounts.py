@@ -10,7 +10,7 @@ from kit.artefacts import sha256_file
 from kit.competitions import get
 from kit.errors import KitError
 from kit.manifest import Entry, Manifest
-from submission.runtime.inputs.mounts import MOST_FILES, find_competition, find_datasets
+from submission.runtime.inputs.mounts import find_competition, find_datasets
 
 KIDNEY = get("kidney")
 
@@ -139,4 +139,43 @@ def test_nothing_is_listed_below_the_depth_any_mount_has(tmp_path):
     deep = tmp_path / "input" / "/".join("abcdefghij")
     manifest = write_dataset(deep)
     assert find_datasets(tmp_path / "input", [manifest], None).files == []
-    assert MOST_FILES > 1000
+
+
+def test_thousands_of_other_files_do_not_hide_ours(tmp_path, monkeypatch):
+    """Ours come first, by name; the others are not even looked at."""
+    root = tmp_path / "input"
+    manifest = write_dataset(root / "zz" / "wheels")
+    (root / "zz" / "wheels" / "manifest.json").unlink()
+    foreign = root / "a" / "frames"
+    foreign.mkdir(parents=True)
+    for number in range(60_000):
+        (foreign / f"{number}.bin").touch()
+    found = find_datasets(root, [manifest], None)
+    assert [file.path.name for file in found.files] == ["a.bin"]
+    assert len(found.others) == 60_000
+    assert len(found.rest()) == 60_000
+
+
+def test_a_folder_is_visited_once_however_many_links_lead_to_it(tmp_path):
+    root = tmp_path / "input"
+    manifest = write_dataset(root / "kit")
+    (root / "kit" / "manifest.json").unlink()
+    (root / "kit" / "itself").symlink_to(root / "kit")
+    (root / "kit" / "above").symlink_to(tmp_path)
+    (root / "kit" / "root").symlink_to("/")
+    for number in range(4):
+        folder = root / f"ring{number}"
+        folder.mkdir()
+        (folder / "next").symlink_to(root / f"ring{(number + 1) % 4}")
+    found = find_datasets(root, [manifest], None)
+    assert [file.path for file in found.files] == [root / "kit" / "a.bin"]
+    assert found.others == []
+
+
+def test_a_dataset_that_is_a_link_is_found(tmp_path):
+    manifest = write_dataset(tmp_path / "elsewhere")
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input" / "kit").symlink_to(tmp_path / "elsewhere")
+    assert find_datasets(tmp_path / "input", [manifest], None).roots == {
+        manifest.dataset: tmp_path / "input" / "kit"
+    }

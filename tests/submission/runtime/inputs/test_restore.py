@@ -3,6 +3,7 @@ import io
 import random
 import tarfile
 import zipfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from kit.artefacts import sha256_bytes, sha256_file
 from kit.errors import KitError
 from kit.local.kaggle_names import mangle
-from kit.manifest import Entry
-from submission.runtime.inputs.mounts import File
-from submission.runtime.inputs.restore import Restorer, plain_name
+from kit.manifest import Entry, Manifest
+from submission.runtime.inputs.archives import UNREADABLE, list_archive, take_out
+from submission.runtime.inputs.mounts import File, plain_name
+from submission.runtime.inputs.restore import Restorer
 
 CONTENT = random.Random(1).randbytes(300_000)
 
@@ -247,3 +249,100 @@ def test_hashing_with_read_ahead_equals_plain_hashing(bundled, size):
 @given(st.text(alphabet="abcXYZ019.-_", min_size=1), st.sampled_from("+~=é"))
 def test_names_that_kaggle_strips_stay_recognisable(name, stripped):
     assert plain_name(stripped.join(name)) == plain_name(name)
+
+
+def test_an_archive_in_an_archive_is_opened(bundled, wheels):
+    _, mount, restorer = bundled
+    write_zip(mount / "wheels-common.zip")
+    with zipfile.ZipFile(mount / "my upload.zip", "w") as outer:
+        outer.write(mount / "wheels-common.zip", "kit/wheels-common.zip")
+    (mount / "wheels-common.zip").unlink()
+    found, errors = restorer().restore(wheels)
+    assert not errors
+    assert [item.path.read_bytes() for item in found] == list(WHEELS.values())
+
+
+@pytest.mark.parametrize("name", ["wheels-common.zip", "everything.zip"])
+def test_a_cut_archive_is_told_as_cut(bundled, wheels, name):
+    _, mount, restorer = bundled
+    write_zip(mount / name)
+    (mount / name).write_bytes((mount / name).read_bytes()[:9000])
+    _, errors = restorer().restore(wheels)
+    text = str(errors[wheels[0].file])
+    assert "its end, where a zip has its table of contents, is missing" in text
+    assert str(mount / name) in text
+    assert "attach the dataset" not in text
+
+
+def test_what_lies_before_the_cut_of_a_tar_is_saved(bundled, wheels):
+    _, mount, restorer = bundled
+    write_tar(mount / "wheels-common.tar")
+    (mount / "wheels-common.tar").write_bytes((mount / "wheels-common.tar").read_bytes()[:14_000])
+    found, errors = restorer().restore(wheels)
+    assert [item.entry for item in found] == wheels[:2]
+    assert "tool2-1.0+cu1-py3-none-any.whl is damaged" in str(errors[wheels[2].file])
+    assert "unreadable (" in str(errors[wheels[2].file])
+
+
+def bomb(path: Path, kind: str) -> None:
+    """A few hundred KB that unpack to 300 MB, in a file named like a wheel or in an archive in an archive."""
+    zeros = bytes(300 << 20)
+    if kind == "tar":
+        with tarfile.open(path / "all.tar.gz", "w:gz") as archive:
+            item = tarfile.TarInfo("zeros")
+            item.size = len(zeros)
+            archive.addfile(item, io.BytesIO(zeros))
+            write = tarfile.TarInfo("behind")
+            archive.addfile(write, io.BytesIO())
+    else:
+        with zipfile.ZipFile(path / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("wheels-common.zip", zeros)
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_bomb_is_not_unpacked(bundled, tmp_path, kind):
+    entry, mount, restorer = bundled
+    bomb(mount, kind)
+    text = message(restorer, entry)
+    assert "is missing" in text
+    assert ("unpacks to more than" in text) == (kind == "tar")
+    assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
+
+
+def test_a_file_that_is_larger_than_its_archive_says_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", bytes(1_000_000))
+    (item,) = list_archive(tmp_path / "a.zip").files
+    with pytest.raises(UNREADABLE):
+        take_out(replace(item, size=1000), tmp_path / "copy")
+    with pytest.raises(EOFError, match="1000 bytes too early"):
+        take_out(replace(item, size=1_001_000), tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_files_with_other_names_are_looked_at_last(bundled):
+    entry, mount, _ = bundled
+    (mount / "odd-name").write_bytes(CONTENT)
+    (mount / entry.file).write_bytes(CONTENT)
+    asked = []
+
+    def rest() -> list[File]:
+        asked.append(1)
+        return [File(mount / "odd-name", entry.size)]
+
+    assert Restorer([File(mount / entry.file, entry.size)], mount, rest=rest).find(entry).how == "as is"
+    assert not asked
+    restorer = Restorer([], mount, rest=rest)
+    assert restorer.find(entry).path == restorer.find(entry).path == mount / "odd-name"
+    assert len(asked) == 1
+
+
+def test_a_dataset_that_is_attached_is_not_called_absent(bundled):
+    entry, mount, _ = bundled
+    (mount / "other.bin").write_bytes(b"1")
+    other = entry_of(mount / "other.bin")
+    manifest = Manifest(dataset="kit", files=[entry, other])
+    with pytest.raises(KitError, match="its dataset is attached, but holds it no more") as caught:
+        Restorer(index(mount), mount, [manifest]).find(entry)
+    assert str(mount) in str(caught.value)
+    assert "attach the dataset" not in str(caught.value)
