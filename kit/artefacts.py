@@ -14,6 +14,7 @@ import io
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,11 +84,27 @@ def read_at(handle: int, size: int, offset: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def open_regular(path: Path) -> int:
+    """Open a file and return its descriptor; anything but a regular file is refused at once.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, a device or a pipe (a plain `open` would wait for a
+            pipe's writer).
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(mode := os.fstat(handle).st_mode):
+        os.close(handle)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return handle
+
+
 class _SteadyFile(io.RawIOBase):
     """A file whose reads all go through `read_at`."""
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_RDONLY)
+        self._handle = open_regular(path)
         self._position = 0
 
     def readinto(self, buffer: Any) -> int:

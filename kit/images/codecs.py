@@ -2,18 +2,21 @@
 
 Codecs of bytes (deflate, LZW, packbits, zstd) decode directly into the array where the samples are wanted,
 and predictor 2 is undone there: each sample is stored as its difference to the one before it in its row. The
-8-bit row 10 12 11 is stored as 10 2 255 (-1 modulo 256). tifffile decodes all others (JPEG and its like).
+8-bit row 10 12 11 is stored as 10 2 255 (-1 modulo 256). Codecs of images decode into an array of the
+expected shape; tifffile decodes JPEG, whose colours need care, and all others. No decoder makes more than its
+strip or tile needs, whatever the stored bytes claim.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import os
 import sys
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +24,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kit.artefacts import read_at
 from kit.errors import KitError
 from kit.images import lzw
-from kit.images.directory import RAW, Page
+from kit.images.directory import Page
+from kit.images.image_codecs import DAMAGED, image_decoder, missing_library, shape_text
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -32,15 +37,11 @@ _BYTE_CODECS = {
     8: "deflate_decode",
     32773: "packbits_decode",
     32946: "deflate_decode",
+    34925: "lzma_decode",
+    34926: "zstd_decode",
     50000: "zstd_decode",
 }
-"""TIFF's compression -> imagecodecs' function."""
-_MOST = {RAW: 2, 5: 3000, 8: 1040, 32773: 64, 32946: 1040}
-"""TIFF's compression -> most decoded bytes per stored byte, rounded up."""
-_MOST_OF_OTHERS = 1 << 15
-_DEFLATE, _LZW, _JPEG = (8, 32946), 5, 7
-_BLACK_IS_ZERO, _RGB = 1, 2
-"""TIFF's numbers of colour spaces."""
+_DEFLATE, _LZW = (8, 32946), 5
 _CHUNK = 4 << 20
 _CACHED = 1 << 18
 """Bytes that stay in a processor's cache between two passes over them."""
@@ -48,7 +49,6 @@ _SPARE = 16
 """Give written memory back after this many chunks or blocks of rows."""
 _REUSED = 8 << 20
 """A thread keeps up to this many bytes of memory to decode its next segment."""
-_DAMAGED = "the file is damaged: copy or download it again"
 
 
 @dataclass(frozen=True)
@@ -66,28 +66,6 @@ class OpenFile:
     descriptor: int
     mapped: mmap.mmap
     byteorder: str
-
-
-def require_plausible(path: Path, page: Page) -> None:
-    """Refuse sizes that no stored bytes can make, before memory or a scratch file is made for them.
-
-    A page of 8-bit RGB whose largest LZW strip has 5,000 bytes: they make 5,000 * 3,000 bytes at most. If its
-    tags say 60,000 x 65,000 pixels in one strip (11.7 GB), they are damaged.
-
-    Raises:
-        KitError: a segment is larger than all that the compression could make of the largest stored one.
-    """
-    rows, columns = page.segment
-    largest = max(page.byte_counts, default=0)
-    needed = rows * columns * page.channels * (page.bits // 8)
-    if largest and needed > largest * _MOST.get(page.compression, _MOST_OF_OTHERS):
-        kind = "tile" if page.tiled else "strip"
-        raise KitError(
-            f"no {kind} of at most {largest} stored bytes can hold its {rows} x {columns} pixels: "
-            "the tags are damaged",
-            where=path,
-            fix=_DAMAGED,
-        )
 
 
 class Codec:
@@ -119,7 +97,9 @@ class Codec:
         self._by_bytes = (
             page.compression in _BYTE_CODECS and page.predictor in (1, 2) and page.fill_order == 1
         )
-        self._unpack = self._of_bytes() if self._by_bytes else self._of_images()
+        self._unpack: Callable[[Any, Any], Any] = (
+            self._of_bytes() if self._by_bytes else image_decoder(file.path, page, plane, self.dtype)
+        )
 
     def stored(self, number: int) -> tuple[int, int]:
         """Return offset and stored bytes of a segment of this plane; 0 bytes if it was never written."""
@@ -130,6 +110,11 @@ class Codec:
         """Return how many rows of a segment lie within the image."""
         top = number // self.page.grid[1] * self.page.segment[0]
         return min(self.page.segment[0], self.page.height - top)
+
+    def columns_of(self, number: int) -> int:
+        """Return how many columns of a segment lie within the image."""
+        left = number % self.page.grid[1] * self.page.segment[1]
+        return min(self.page.segment[1], self.page.width - left)
 
     def decode(self, number: int, *, keep: bool = True) -> Samples:
         """Return the samples of a segment, at least its part within the image, (rows, columns, channels).
@@ -142,15 +127,22 @@ class Codec:
         Raises:
             KitError: it cannot be decoded.
         """
+        pixels_HWC: Samples
         offset, count = self.stored(number)
         if count and not self._by_bytes:
             try:
-                return self._unpack(self._read(offset, count), self._first + number)
+                pixels_HWC = self._unpack(self._read(offset, count), number)
+                rows, columns = self.rows_of(number), self.columns_of(number)
+                if (pixels_HWC.shape[2:], pixels_HWC.dtype) != (self.shape[2:], self.dtype) or not (
+                    pixels_HWC.shape[0] >= rows and pixels_HWC.shape[1] >= columns
+                ):
+                    raise ValueError(f"it holds {shape_text(pixels_HWC.shape)} samples")  # noqa: TRY301
             except Exception as error:  # codecs raise classes of their own, too
                 raise self._damaged(number, error) from error
+            return pixels_HWC
         size = math.prod(self.shape) * self.dtype.itemsize
         memory = np.empty(size, np.uint8) if keep or size > _REUSED else self._buffer("pixels", size)
-        pixels_HWC: Samples = memory.view(self.dtype).reshape(self.shape)
+        pixels_HWC = memory.view(self.dtype).reshape(self.shape)
         self.decode_into(number, pixels_HWC)
         return pixels_HWC
 
@@ -185,7 +177,7 @@ class Codec:
                     return
                 size = len(self._unpack(data[len(head) :], flat))
             elif self.page.compression in _DEFLATE:
-                size = _fill(flat, _inflated(self._descriptor, offset, count), spare)
+                size = _fill(flat, _inflated(_parts(self._descriptor, offset, count), len(flat)), spare)
             else:
                 size = len(self._unpack(memoryview(self._mapped)[offset : offset + count], flat))
             needed = rows * out_HWC[0].nbytes
@@ -205,9 +197,13 @@ class Codec:
         data = self._buffer("stored", len(head) + count).data
         data[: len(head)] = head
         size = len(head)
-        # One call reads at most 2 GiB; on a network's file system maybe less.
-        while got := os.preadv(self._descriptor, [data[size:]], offset + size - len(head)):
-            size += got
+        # The first call reads all on an ordinary disk, without a copy.
+        with contextlib.suppress(OSError):
+            size += os.preadv(self._descriptor, [data[size:]], offset)
+        if size < len(data):
+            rest = read_at(self._descriptor, len(data) - size, offset + size - len(head))
+            data[size : size + len(rest)] = rest
+            size += len(rest)
         return data[:size]
 
     def _buffer(self, name: str, size: int) -> NDArray[np.uint8]:
@@ -236,7 +232,7 @@ class Codec:
         try:
             import imagecodecs
         except ImportError as error:
-            raise _missing("imagecodecs", self.path, error) from error
+            raise missing_library("imagecodecs", self.path, error) from error
         self._delta: Any = imagecodecs.delta_decode
         decode = getattr(imagecodecs, _BYTE_CODECS[self.page.compression])
         # `self` must not be used below: in a circle of references, the mapped file would outlive the slide.
@@ -250,9 +246,7 @@ class Codec:
                     raise
                 # Some writers store more bytes than the image needs. As libtiff does, take the needed ones,
                 # if a checksum shows that the data is not damaged.
-                held = np.frombuffer(decode(data), np.uint8)[: len(out)]
-                filled = out[: len(held)]
-                np.copyto(filled, held)
+                filled = out[: _fill(out, _inflated([data], len(out)))]
             return filled
 
         return unpack
@@ -260,76 +254,45 @@ class Codec:
     def _integrate(self, part_HWC: Samples) -> None:
         self._delta(part_HWC, axis=1, out=part_HWC)
 
-    def _of_images(self) -> Callable[[Any, Any], Samples]:
-        try:
-            from tifffile import TiffFile, TiffPage
-        except ImportError as error:
-            raise _missing("tifffile", self.path, error) from error
-        try:
-            with TiffFile(self.path) as tiff:
-                tiff.filehandle.seek(self.page.offset)
-                codec = TiffPage(tiff, index=self.page.index)
-                if self.page.compression == _JPEG:
-                    _name_colours(codec, self.page)
-                # Make the function now: tifffile reads from its open file to make it.
-                decode = codec.decode
-                # tifffile's names for what all segments of a JPEG share.
-                tables = {"jpegtables": codec.jpegtables, "jpegheader": codec.jpegheader}
-        except Exception as error:  # damaged tags lead to errors of any class
-            raise KitError(f"TIFF cannot be decoded: {error}", where=self.path, fix=_DAMAGED) from error
-
-        def unpack(data: bytes, number: int) -> Samples:
-            pixels: Samples = np.asarray(decode(data, number, **tables)[0][0])
-            return pixels
-
-        return unpack
-
     def _damaged(self, number: int, error: Exception) -> KitError:
-        kind = "tile" if self.page.tiled else "strip"
+        if isinstance(error, MemoryError):
+            return KitError(f"there is not enough memory for {self.page.kind} {number}", where=self.path)
         if "requires the 'imagecodecs' package" in str(error):
-            return _missing("imagecodecs", self.path, error)
-        return KitError(f"{kind} {number} cannot be decoded: {error}", where=self.path, fix=_DAMAGED)
+            return missing_library("imagecodecs", self.path, error)
+        return KitError(f"{self.page.kind} {number} cannot be decoded: {error}", where=self.path, fix=DAMAGED)
 
 
-def _name_colours(codec: Any, page: Page) -> None:
-    """Correct the colour space that tifffile assumes for a JPEG to what libtiff reads and writes.
-
-    A plane of one channel is gray, whatever the page's colour space. Three interleaved samples are YCbCr
-    only if the page or a JFIF marker says so, even if the page calls them "black is zero".
-    """
-    if page.channels == 1:
-        codec.photometric = _BLACK_IS_ZERO
-    elif page.channels == 3 and page.photometric == _BLACK_IS_ZERO:
-        codec.photometric, codec.extrasamples = _RGB, ()
+def _parts(descriptor: int, offset: int, left: int) -> Iterator[bytes]:
+    """Yield stored bytes, a few MiB at a time."""
+    while left and (data := read_at(descriptor, min(_CHUNK, left), offset)):
+        offset, left = offset + len(data), left - len(data)
+        yield data
 
 
-def _inflated(descriptor: int, offset: int, left: int) -> Iterator[bytes]:
+def _inflated(parts: Iterable[Any], needed: int) -> Iterator[bytes]:
     """Yield a deflated segment, a few MiB at a time, to its end, where the checksum is."""
     inflater = zlib.decompressobj()
-    while left and not inflater.eof:
-        data = os.pread(descriptor, min(_CHUNK, left), offset)
-        offset, left = offset + len(data), left - len(data) if data else 0
-        while data:
-            yield inflater.decompress(data, _CHUNK)
+    left = 2 * needed + _CHUNK
+    for part in parts:
+        data = part
+        while len(data) and not inflater.eof:
+            yield (chunk := inflater.decompress(data, _CHUNK))
             data = inflater.unconsumed_tail
+            left -= len(chunk)
+            if left < 0:
+                raise ValueError(f"it holds more than twice the {needed} bytes that it should")
     yield inflater.flush()
     if not inflater.eof:
         raise ValueError("its data ends too early")
 
 
-def _fill(flat: NDArray[np.uint8], chunks: Iterator[bytes], spare: Callable[[], None]) -> int:
+def _fill(flat: NDArray[np.uint8], chunks: Iterator[bytes], spare: Callable[[], None] | None = None) -> int:
     """Copy chunks one after another while there is room; return how many bytes all of them have."""
     size = 0
     for number, chunk in enumerate(chunks):
         part = np.frombuffer(chunk, np.uint8)[: max(0, len(flat) - size)]
         flat[size : size + len(part)] = part
         size += len(chunk)
-        if number % _SPARE == 0:
+        if spare and number % _SPARE == 0:
             spare()
     return size
-
-
-def _missing(library: str, path: Path, error: Exception) -> KitError:
-    return KitError(
-        f"{library} is needed for this TIFF: {error}", where=path, fix=f"python -m pip install {library}"
-    )

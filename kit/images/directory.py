@@ -9,24 +9,35 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
+from kit.artefacts import read_at
 from kit.errors import KitError
 
 COPY_AGAIN = "copy or download the file again and compare its size with the original"
 
 _MAX_PAGES = 10_000
+_MAX_SIDE = 1 << 20
+"""Rows or columns. The largest slides have 300,000."""
+_MAX_SEGMENTS = 1 << 22
+_SPARE_TAGS = 1 << 20
+"""Bytes of tags that are read although the file is smaller: pages may share some."""
 _MAX_TEXT = 4096
 """Bytes of a description that are read: an OME document is long and not needed."""
 RAW = 1
 """TIFF's number for pixels that are not compressed."""
-_SIZES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 18: 8}
 """Type of a tag -> bytes of one value."""
 _LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-"""Type of a tag -> its letter for `struct`."""
+"""Type of a tag -> its letter for `array`, if it holds natural numbers."""
 _ASCII = 2
+Tags = dict[int, tuple[int, int, bytes]]
+"""Number of a tag -> its type, how many values, and the bytes of the values or of their offset."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,8 @@ class Page:
         segment: (rows, columns) of a strip or tile.
         tiled: segments are tiles.
         offsets: where each segment starts, bytes; 0 where it was never written.
-        byte_counts: stored size of each segment.
+        byte_counts: stored size of each segment; 0 where it is not known (see `extents`), or was never
+            written.
         largest_sample: what the file says no sample exceeds, None if it says nothing.
         unwritten: value of all samples in segments that were never written (GDAL's nodata, if it is one
             that samples can have).
@@ -74,8 +86,8 @@ class Page:
     reduced: bool
     segment: tuple[int, int]
     tiled: bool
-    offsets: tuple[int, ...]
-    byte_counts: tuple[int, ...]
+    offsets: Sequence[int]
+    byte_counts: Sequence[int]
     largest_sample: int | None
     unwritten: int
     description: str
@@ -89,6 +101,16 @@ class Page:
     def channels(self) -> int:
         """Samples of a pixel that lie together in a plane."""
         return 1 if self.planar else self.samples
+
+    @property
+    def segments(self) -> int:
+        """How many segments all planes have."""
+        return math.prod(self.grid) * (self.samples if self.planar else 1)
+
+    @property
+    def kind(self) -> str:
+        """What its segments are called in messages."""
+        return "tile" if self.tiled else "strip"
 
     def contiguous_from(self, plane: int) -> int | None:
         """Return where a plane starts in the file, if its rows lie there one after another, else None.
@@ -113,11 +135,24 @@ class Page:
 
 
 class Directory:
-    """Reads the image file directories of an open file, and the subdirectories of each."""
+    """Reads the image file directories of an open file, and the subdirectories of each.
 
-    def __init__(self, path: Path, stream: BinaryIO, size: int) -> None:
-        self.path, self.stream, self.size = path, stream, size
-        start = stream.read(16)
+    Args:
+        path: for messages.
+        handle: descriptor of the open file.
+        size: of the file, bytes.
+
+    Attributes:
+        starts: where directories and the values of their tags begin.
+        notes: what was passed over, one sentence each.
+    """
+
+    def __init__(self, path: Path, handle: int, size: int) -> None:
+        self.path, self.handle, self.size = path, handle, size
+        self.starts: set[int] = set()
+        self.notes: list[str] = []
+        self._left = size + _SPARE_TAGS
+        start = read_at(handle, 16, 0)
         if size == 0:
             raise KitError("image is empty (0 bytes)", where=path, fix=COPY_AGAIN)
         order = {b"II": "<", b"MM": ">"}.get(start[:2])
@@ -133,60 +168,97 @@ class Directory:
     def pages(self) -> list[Page]:
         """Return every page of the file, each followed by its subdirectories.
 
+        As libtiff does, this ends where what is listed next is no directory: some writers leave any number
+        behind the last one.
+
         Raises:
-            KitError: the tags are cut short or make no sense.
+            KitError: the tags are cut short or make no sense, or the file is much larger than its pages.
         """
         pages: list[Page] = []
-        seen: set[int] = set()
+        faulty: list[tuple[int, KitError]] = []
         following, below = self.first, list[int]()
-        while (following or below) and len(pages) < _MAX_PAGES:
-            offset = below[-1] if below else following
-            if offset in seen:
-                raise KitError("TIFF's list of pages runs in a circle", where=self.path, fix=COPY_AGAIN)
-            seen.add(offset)
-            tags, after = self._tags(offset)
-            pages.append(self._page(len(pages), offset, tags))
-            if below:
-                # All subdirectories are listed. Some writers chain them, too, which is ignored.
-                below.pop()
-            else:
-                following = after
-            listed = self._values(tags[330]) if 330 in tags else ()
-            below += [start for start in reversed(listed) if start]
+        while (following or below) and len(pages) + len(faulty) < _MAX_PAGES:
+            # All subdirectories are listed. Some writers chain them, too, which is ignored.
+            in_chain = not below
+            offset = following if in_chain else below.pop()
+            following = 0 if in_chain else following
+            tags: Tags = {}
+            try:
+                tags, after = self._tags(offset)
+                following = after if in_chain and tags else following
+                pages.append(self._page(len(pages), offset, tags))
+                listed = self._values(tags[330]) if 330 in tags else ()
+                below += [start for start in reversed(listed) if start]
+            except KitError as error:
+                if not pages:
+                    raise
+                faulty.append((self._area(tags), error))
         if not pages:
             raise KitError("TIFF holds no image", where=self.path, fix=COPY_AGAIN)
+        self._pass_over(faulty, pages)
         return pages
 
-    def _tags(self, offset: int) -> tuple[dict[int, tuple[int, int, bytes]], int]:
-        """Return tag number -> (type, count, bytes of value or offset), and the next directory's offset."""
+    def _pass_over(self, faulty: list[tuple[int, KitError]], pages: list[Page]) -> None:
+        """Note pages that cannot be read, or raise the error if one of them may be the image."""
+        if not faulty:
+            return
+        # A file of 9 MB whose only readable page is a thumbnail of 20 kB was cut: the image was behind it.
+        stored = sum(min(sum(page.byte_counts), self.size) for page in pages)
+        area, error = max(faulty, key=lambda item: item[0])
+        if area >= max(page.height * page.width for page in pages) or 2 * stored < self.size:
+            raise error
+        self.notes.append(
+            f"its list of pages ends in what is no page, which is passed over ({error.problem})"
+        )
+
+    def _tags(self, offset: int) -> tuple[Tags, int]:
+        """Return the tags of a directory, and the next one's offset."""
         # A tag has 12 bytes (20 in a BigTIFF): its number, a type, how many values, and the values, or their
         # offset if they need more than 4 bytes (8 in a BigTIFF):
         #
         #     00 01   03 00   01 00 00 00   61 00 00 00     256 ImageWidth, 16 bits, one value: 97
         #     11 01   04 00   05 00 00 00   20 03 00 00     273 StripOffsets, 32 bits, five values at byte 800
         count_size, entry, field = (8, 20, 8) if self.big else (2, 12, 4)
+        if offset in self.starts:
+            raise KitError("TIFF's list of pages runs in a circle", where=self.path, fix=COPY_AGAIN)
         count = int.from_bytes(self._at(offset, count_size), self._byteorder)
         body = self._at(offset + count_size, count * entry + field)
-        tags = {}
+        tags: Tags = {}
+        self.starts.add(offset)
         for start in range(0, count * entry, entry):
             number, kind = struct.unpack_from(self.order + "HH", body, start)
             values = int.from_bytes(body[start + 4 : start + 4 + field], self._byteorder)
-            tags[number] = (kind, values, body[start + 4 + field : start + entry])
+            inline = body[start + 4 + field : start + entry]
+            tags[number] = (kind, values, inline)
+            if _SIZES.get(kind, 0) * values > field:
+                self.starts.add(int.from_bytes(inline, self._byteorder))
         return tags, int.from_bytes(body[count * entry :], self._byteorder)
 
-    def _page(self, index: int, offset: int, tags: dict[int, tuple[int, int, bytes]]) -> Page:
-        def values(number: int, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-            return self._values(tags[number]) if number in tags else default
+    def _area(self, tags: Tags) -> int:
+        """Return how many pixels a page has that cannot be read; 0 if what was read is no page."""
+        try:
+            return math.prod(max(self._values(tags[number]), default=0) for number in (256, 257))
+        except (KeyError, KitError):
+            return 0
+
+    def _page(self, index: int, offset: int, tags: Tags) -> Page:
+        def values(*numbers: int) -> Sequence[int]:
+            found = (self._values(tags[number]) for number in numbers if number in tags)
+            return next(filter(len, found), ())
 
         def value(number: int, default: int) -> int:
             return (values(number) or (default,))[0]
 
         height, width, samples = value(257, 0), value(256, 0), value(277, 1)
-        compression, tiled = value(259, RAW), 324 in tags
-        bits, nodata = max(values(258), default=1), self._nodata(tags)
+        bits, named = max(values(258), default=1), self._text(tags[42113]).strip() if 42113 in tags else ""
+        nodata = int(named) if named.isdecimal() else 0
+        # Some writers list tiles under the tags of strips (273, 279). As libtiff does, go by the tiles' size.
+        tiled = not tags.keys().isdisjoint((322, 323)) or (324 in tags and 278 not in tags)
         segment = (value(323, 0), value(322, 0)) if tiled else (min(value(278, height), height), width)
         if min(height, width, samples, *segment) < 1:
             raise KitError(f"page {index} of the TIFF has no size", where=self.path, fix=COPY_AGAIN)
+        offsets = values(324, 273) if tiled else values(273, 324)
+        counts = values(325, 279) if tiled else values(279, 325)
         page = Page(
             index=index,
             offset=offset,
@@ -195,36 +267,35 @@ class Directory:
             bits=bits,
             samples=samples,
             sample_format=max(values(339), default=1),
-            compression=compression,
+            compression=value(259, RAW),
             photometric=value(262, 1),
             planar=value(284, 1) == 2 and samples > 1,
-            predictor=value(317, 1) if compression != RAW else 1,
+            predictor=value(317, 1) if value(259, RAW) != RAW else 1,
             fill_order=value(266, 1),
             orientation=value(274, 1),
             reduced=bool(value(254, 0) & 1) or value(255, 1) == 2,
             segment=segment,
             tiled=tiled,
-            offsets=values(324 if tiled else 273),
-            byte_counts=values(325 if tiled else 279),
-            largest_sample=max(values(281) + values(341), default=None),
+            offsets=offsets,
+            byte_counts=counts,
+            largest_sample=max([*values(281), *values(341)], default=None),
             unwritten=nodata if nodata.bit_length() <= bits else 0,
             description=self._text(tags[270]) if 270 in tags else "",
         )
-        segments = math.prod(page.grid) * (samples if page.planar else 1)
-        if not page.byte_counts and not tiled and page.compression == RAW:
-            # Old writers leave out the stored sizes of raw strips: they follow from the image's size.
-            row_bytes, strips = width * page.channels * page.bits // 8, page.grid[0]
-            rows = [min(segment[0], height - number % strips * segment[0]) for number in range(segments)]
-            page = replace(page, byte_counts=tuple(count * row_bytes for count in rows))
-        if len(page.offsets) < segments or len(page.byte_counts) < segments:
+        if max(height, width, *segment) > _MAX_SIDE:
+            problem = f"page {index} says that it has {height} x {width} pixels in {page.kind}s of "
+            problem += f"{segment[0]} x {segment[1]}: the tags are damaged"
+            raise KitError(problem, where=self.path, fix=COPY_AGAIN)
+        if len(offsets) < page.segments or page.segments > _MAX_SEGMENTS:
             raise KitError(
-                f"page {index} lists {len(page.offsets)} pieces of pixels, its size needs {segments}",
+                f"page {index} lists {len(offsets)} pieces of pixels, its size needs {page.segments}",
                 where=self.path,
                 fix=COPY_AGAIN,
             )
-        return page
+        missing = page.segments - len(counts)
+        return replace(page, byte_counts=[*counts, *[0] * missing]) if missing > 0 else page
 
-    def _values(self, tag: tuple[int, int, bytes]) -> tuple[int, ...]:
+    def _values(self, tag: tuple[int, int, bytes]) -> Sequence[int]:
         """Return the integers of a tag; none for other types."""
         kind, count, inline = tag
         if kind not in _LETTERS:
@@ -233,7 +304,10 @@ class Directory:
         data = inline
         if length > len(inline):
             data = self._at(int.from_bytes(inline, self._byteorder), length)
-        return struct.unpack(f"{self.order}{count}{_LETTERS[kind]}", data[:length])
+        found = array(_LETTERS[kind], data[:length])
+        if self._byteorder != sys.byteorder:
+            found.byteswap()
+        return found
 
     def _text(self, tag: tuple[int, int, bytes]) -> str:
         """Return the beginning of a tag's text; empty for other types."""
@@ -245,15 +319,14 @@ class Directory:
             data = self._at(int.from_bytes(inline, self._byteorder), min(count, _MAX_TEXT))
         return data.split(b"\0")[0].decode("latin-1")
 
-    def _nodata(self, tags: dict[int, tuple[int, int, bytes]]) -> int:
-        text = self._text(tags[42113]).strip() if 42113 in tags else ""
-        return int(text) if text.isdecimal() else 0
-
     def _at(self, offset: int, length: int) -> bytes:
-        if offset + length > self.size:
+        self._left -= length
+        if offset + length > self.size or self._left < 0:
             raise self._cut("its tags")
-        self.stream.seek(offset)
-        return self.stream.read(length)
+        data = read_at(self.handle, length, offset)
+        if len(data) < length:  # it was cut after it was opened
+            raise self._cut("its tags")
+        return data
 
     @property
     def _byteorder(self) -> Literal["little", "big"]:

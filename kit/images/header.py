@@ -6,31 +6,55 @@ before its first pixel is decoded.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kit.artefacts import open_regular
 from kit.errors import KitError
-from kit.images.directory import COPY_AGAIN, Directory, Page
+from kit.images.directory import Directory, Page
+from kit.images.extents import mended, require_plausible
 from kit.images.hyperstack import pages_of
 
 Layout = Literal["chunky", "planar", "pages"]
 
 COMPRESSIONS = {
     1: "none",
+    2: "CCITT run lengths",
+    3: "CCITT group 3 fax",
+    4: "CCITT group 4 fax",
     5: "lzw",
+    6: "old-style JPEG",
     7: "jpeg",
     8: "deflate",
+    32766: "NeXT run lengths",
+    32771: "CCITT run lengths",
     32773: "packbits",
+    32809: "ThunderScan",
+    32908: "PixarFilm",
+    32909: "PixarLog",
     32946: "deflate",
     33003: "Aperio's YCbCr JPEG 2000",
     33004: "lossy JPEG 2000",
     33005: "Aperio's RGB JPEG 2000",
+    34661: "JBIG",
+    34676: "LogLuv",
+    34677: "LogLuv",
     34712: "JPEG 2000",
+    34887: "lerc",
+    34892: "jpeg",
     34925: "lzma",
+    34926: "zstd",
+    34927: "webp",
+    34933: "png",
+    34934: "JPEG XR",
     50000: "zstd",
     50001: "webp",
+    50002: "JPEG XL",
 }
+_UNUSED = {2, 3, 4, 6, 32766, 32771, 32809, 32908, 32909, 34661, 34676, 34677}
+"""Compressions that no library reads as colours of 8 or 16 bits, or that libraries read differently."""
 _RAW_COLOUR = (33003,)
 """Compressions whose decoders return YCbCr, whatever the page says of its colours."""
 PHOTOMETRICS = {
@@ -62,6 +86,7 @@ class TiffHeader:
         byteorder: "little" or "big".
         parts: the pages that make up this image.
         others: number of other colour images of the same size in the file.
+        assumed: what was assumed to read it, one sentence each.
     """
 
     path: Path
@@ -77,6 +102,7 @@ class TiffHeader:
     byteorder: Literal["little", "big"]
     parts: tuple[Page, ...]
     others: int
+    assumed: tuple[str, ...]
 
 
 def read_header(path: Path) -> TiffHeader:
@@ -87,12 +113,14 @@ def read_header(path: Path) -> TiffHeader:
     that lie behind the only page. `require_rgb8` checks whether the pixels can be used as 8-bit RGB.
 
     Raises:
-        KitError: the file is missing, empty, no TIFF, or cut short (tags or pixels).
+        KitError: the file is missing, empty, no TIFF, cut short (tags or pixels), or its tags are damaged.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            return _image_of(path, Directory(path, stream, size))
+        handle = open_regular(path)
+        try:
+            return _image_of(path, Directory(path, handle, os.fstat(handle).st_size))
+        finally:
+            os.close(handle)
     except FileNotFoundError as error:
         raise KitError("image is missing", where=path, fix="check the folder and the id") from error
     except OSError as error:
@@ -119,13 +147,24 @@ def require_rgb8(header: TiffHeader) -> list[str]:
     """
     shape = f"{header.height} x {header.width}"
     convert = "convert it to 8-bit RGB first (and the same way for every image, training and test)"
+    compression = header.parts[0].compression
+    if compression in _UNUSED:
+        raise KitError(
+            f"image is compressed as {header.compression} (TIFF's number {compression}), which the kit does "
+            "not read",
+            where=header.path,
+            fix="convert it, e.g. with libtiff's tools (tiffcp -c lzw OLD NEW) or ImageMagick (magick OLD "
+            "-compress lzw NEW)",
+        )
     if header.bits not in (8, 16) or header.sample_format != "uint":
         raise KitError(
             f"image holds {header.bits}-bit {header.sample_format} samples, not 8-bit or 16-bit unsigned",
             where=header.path,
             fix=convert + ", and decide which range becomes 0..255",
         )
-    if header.channels not in (3, 4):
+    if header.channels not in (3, 4) and not (
+        header.channels > 4 and header.photometric == "RGB" and header.layout != "pages"
+    ):
         held = {1: "grayscale or palette"}.get(header.channels, f"{header.channels} channels")
         raise KitError(
             f"image of {shape} pixels has no 3 colour channels: it is {held}", where=header.path, fix=convert
@@ -133,7 +172,7 @@ def require_rgb8(header: TiffHeader) -> list[str]:
     usable = {"RGB", "black is zero"}
     if header.compression == "jpeg" and header.layout == "chunky":
         usable |= {"YCbCr"}  # its decoder makes RGB of the three samples of a pixel
-    raw_colour = header.parts[0].compression in _RAW_COLOUR
+    raw_colour = compression in _RAW_COLOUR
     if header.photometric not in usable or raw_colour:
         colour = "YCbCr" if raw_colour else header.photometric
         raise KitError(
@@ -145,13 +184,14 @@ def require_rgb8(header: TiffHeader) -> list[str]:
 
 
 def _notes(header: TiffHeader) -> list[str]:
-    notes = []
+    notes = list(header.assumed)
     if header.layout == "pages":
         notes.append("its single-channel pages are taken as red, green and blue")
     if header.others:
         notes.append(f"the first of its {header.others + 1} images of this size is read")
-    if header.channels == 4:
-        notes.append("its fourth channel (alpha) is left out")
+    if header.channels > 3:
+        rest = "fourth channel (alpha) is" if header.channels == 4 else f"channels 4 to {header.channels} are"
+        notes.append(f"its {rest} left out")
     if (orientation := header.parts[0].orientation) != 1:
         notes.append(
             f"its orientation (TIFF's number {orientation}) is ignored: rows and columns stay as stored"
@@ -159,6 +199,10 @@ def _notes(header: TiffHeader) -> list[str]:
     if header.bits == 16:
         known = "" if header.significant_bits == 16 else f", {header.significant_bits} of them significant"
         notes.append(f"its samples of 16 bits{known} are cut to 8: value >> {header.significant_bits - 8}")
+    if unwritten := sum(not count for page in header.parts[:3] for count in page.byte_counts):
+        level = min(255, header.parts[0].unwritten >> (header.significant_bits - 8))
+        shade = f"level {level}" if level else "black"
+        notes.append(f"{unwritten} of its strips or tiles were never written and are read as {shade}")
     return notes
 
 
@@ -174,8 +218,9 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
     equal = [page for page in full if _form(page) == _form(largest)]
     # One channel per page: every such page belongs to the image.
     parts = equal if largest.samples == 1 else [largest]
+    parts = [mended(directory, page) for page in parts]
     for page in parts:
-        _check_pixels(path, page, directory.size)
+        require_plausible(directory, page)
     channels = sum(page.samples for page in parts)
     depths = [page.largest_sample.bit_length() for page in parts if page.largest_sample is not None]
     layout: Layout = "pages" if len(parts) > 1 else "planar" if largest.planar else "chunky"
@@ -193,20 +238,9 @@ def _image_of(path: Path, directory: Directory) -> TiffHeader:
         byteorder="little" if directory.order == "<" else "big",
         parts=tuple(parts),
         others=len(equal) - len(parts),
+        assumed=tuple(directory.notes),
     )
 
 
 def _form(page: Page) -> tuple[int, ...]:
     return page.height, page.width, page.bits, page.samples, page.sample_format
-
-
-def _check_pixels(path: Path, page: Page, size: int) -> None:
-    """Raise a `KitError` if a strip or tile lies beyond the end of the file."""
-    end, piece = max((o + n, i) for i, (o, n) in enumerate(zip(page.offsets, page.byte_counts, strict=False)))
-    if end > size:
-        kind = "tile" if page.tiled else "strip"
-        raise KitError(
-            f"TIFF is cut short: it has {size} bytes, {kind} {piece} of its pixels should end at byte {end}",
-            where=path,
-            fix=COPY_AGAIN,
-        )

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from kit.errors import KitError
 from kit.images.directory import COPY_AGAIN, Directory, Page
+from kit.images.extents import mended
 
+_MOST_PLANES = 10_000
 _AXES = ("channels", "slices", "frames")
 
 
@@ -28,14 +30,14 @@ def pages_of(path: Path, directory: Directory) -> list[Page]:
             announces.
     """
     pages = directory.pages()
-    first = pages[0]
+    if len(pages) > 1 or pages[0].samples > 1:
+        return pages
+    first = mended(directory, pages[0])
     start = first.contiguous_from(0)
     size = first.height * first.width * (first.bits // 8)
-    if len(pages) > 1 or first.samples > 1 or start is None or not size:
-        return pages
-    planes = _announced(first)
-    if planes < 2:
-        return pages
+    planes = _announced(first) if start is not None and size else 1
+    if start is None or planes < 2:
+        return [first]
     if start + planes * size > directory.size:
         raise KitError(
             f"TIFF is cut short: it has {directory.size} bytes, the last of the {planes} planes that it "
@@ -51,7 +53,7 @@ def pages_of(path: Path, directory: Directory) -> list[Page]:
             offsets=(start + number * size,),
             byte_counts=(size,),
         )
-        for number in range(planes)
+        for number in range(min(planes, _MOST_PLANES))
     ]
 
 

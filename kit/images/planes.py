@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from kit.errors import KitError
-from kit.images.codecs import Codec, OpenFile, Samples, require_plausible
+from kit.images.codecs import Codec, OpenFile, Samples
 from kit.images.directory import COPY_AGAIN, RAW, Page
 
 # A plane is cut into segments: strips as wide as the image, or tiles. The segments of 100 rows x 250 columns
@@ -297,10 +297,8 @@ def open_plane(
         one_strip = replace(page, segment=shape, tiled=False, offsets=(start,), byte_counts=(size,))
         return Plane(MappedSegments(file, one_strip, 0))
     if (page.compression, page.predictor, page.fill_order) == (RAW, 1, 1):
-        require_plausible(file.path, page)
         return Plane(MappedSegments(file, page, plane))
     codec = Codec(file, page, plane)
     if math.prod(codec.shape) * codec.dtype.itemsize >= giant:
-        require_plausible(file.path, page)
         return Plane(ScratchSegments(codec, scratch))
     return Plane(DecodedSegments(codec, keep))

@@ -16,6 +16,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kit.artefacts import open_regular
 from kit.errors import KitError
 from kit.images.codecs import OpenFile
 from kit.images.decode_threads import for_each, processors
@@ -52,7 +53,7 @@ class Slide:
     """
 
     def __init__(
-        self, header: TiffHeader, planes: list[Plane], file: OpenFile, notes: list[str], threads: int
+        self, header: TiffHeader, planes: list[Plane], file: OpenFile, notes: tuple[str, ...], threads: int
     ) -> None:
         self.header = header
         self.height, self.width = header.height, header.width
@@ -77,17 +78,26 @@ class Slide:
             (y1 - y0, width, 3) RGB.
 
         Raises:
-            KitError: the pixels cannot be decoded.
+            KitError: the pixels cannot be decoded, or memory is too small.
             ValueError: the rows lie outside the slide, or the slide is closed.
         """
         if y0 < 0 or y1 < y0 or y1 > self.height:
             raise ValueError(f"rows {y0} to {y1} of a slide of {self.height}")
         if self._file is None:
             raise ValueError("the slide is closed")
-        out_HWC = np.empty((y1 - y0, self.width, 3), np.uint8)
-        if not out_HWC.size:
-            return out_HWC
+        try:
+            out_HWC = np.empty((y1 - y0, self.width, 3), np.uint8)
+            if out_HWC.size:
+                self._read(y0, y1, out_HWC)
+        except MemoryError as error:
+            raise KitError(
+                f"there is not enough memory to read {y1 - y0} rows of {self.width} pixels",
+                where=self._file.path,
+                fix="use fewer workers or a machine with more memory; if the image is small, it is damaged",
+            ) from error
+        return out_HWC
 
+    def _read(self, y0: int, y1: int, out_HWC: NDArray[np.uint8]) -> None:
         def place(block: tuple[int, int, int, int]) -> None:
             y, x, height, width = block
             samples = [plane.get(*block) for plane in self._planes]
@@ -110,7 +120,6 @@ class Slide:
             self._read_bytes = 0
             for plane in self._planes:
                 plane.segments.release()
-        return out_HWC
 
     def close(self) -> None:
         """Close the file and remove scratch files."""
@@ -145,7 +154,7 @@ def open_slide(
             for its compression is missing; says how to mend it.
     """
     header = read_header(path)
-    notes = require_rgb8(header)
+    notes = tuple(require_rgb8(header))
     pages = header.parts[:3]
     file = _opened(path, header)
     try:
@@ -157,21 +166,12 @@ def open_slide(
     except BaseException:
         os.close(file.descriptor)
         raise
-    unwritten = sum(
-        not (offset and count)
-        for page in pages
-        for offset, count in zip(page.offsets, page.byte_counts, strict=False)
-    )
-    if unwritten:
-        level = min(255, pages[0].unwritten >> (header.significant_bits - 8))
-        shade = f"level {level}" if level else "black"
-        notes.append(f"{unwritten} of its strips or tiles were never written and are read as {shade}")
     return Slide(header, planes, file, notes, threads or processors())
 
 
 def _opened(path: Path, header: TiffHeader) -> OpenFile:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_regular(path)
         try:
             # Private: file systems in user space may refuse shared mappings even for reading.
             mapped = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)

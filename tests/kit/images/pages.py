@@ -7,4 +7,4 @@ from kit.images.hyperstack import pages_of
 def pages_in(path):
     """How many pages a file has, pyramid levels, labels and planes behind a lone page included."""
     with path.open("rb") as stream:
-        return len(pages_of(path, Directory(path, stream, path.stat().st_size)))
+        return len(pages_of(path, Directory(path, stream.fileno(), path.stat().st_size)))

@@ -49,7 +49,7 @@ def test_samples_above_the_largest_that_the_file_names_are_white(tmp_path, large
 )
 def test_the_rule_is_told(tmp_path, deep_HWC, largest, note):
     with open_slide(written(tmp_path / "deep.tif", deep_HWC >> 4, largest)) as slide:
-        assert slide.notes == [note]
+        assert slide.notes == (note,)
 
 
 @pytest.mark.parametrize("largest", [47, 1000])
@@ -58,7 +58,7 @@ def test_the_largest_sample_of_8_bit_images_changes_nothing(tmp_path, largest):
     with open_slide(written(tmp_path / "flat.tif", image_HWC, largest)) as slide:
         assert slide.header.significant_bits == 8
         assert np.array_equal(slide.read_band(0, 4), image_HWC)
-        assert slide.notes == []
+        assert slide.notes == ()
 
 
 def test_alpha_of_16_bits_is_left_out(tmp_path, deep_HWC):

@@ -120,7 +120,7 @@ def test_the_image_may_be_a_subdirectory_of_its_thumbnail(tmp_path, image_HWC):
     assert np.abs(all_rows(path).astype(int) - image_HWC).mean() < 6
 
 
-def test_a_subdirectory_that_is_its_own_parent_is_refused(tmp_path, image_HWC):
+def test_a_subdirectory_that_is_its_own_parent_is_passed_over(tmp_path, image_HWC):
     path = tmp_path / "circle.tif"
     with tifffile.TiffWriter(path) as tiff:
         tiff.write(image_HWC, photometric="rgb", subifds=1)
@@ -128,8 +128,9 @@ def test_a_subdirectory_that_is_its_own_parent_is_refused(tmp_path, image_HWC):
     with tifffile.TiffFile(path) as tiff:
         first = tiff.pages.first.offset
     overwrite(path, SubIFDs=(first,))
-    with pytest.raises(KitError, match="runs in a circle"):
-        read_header(path)
+    with open_slide(path) as slide:
+        assert np.array_equal(slide.read_band(0, 131), image_HWC)
+        assert "runs in a circle" in slide.notes[0]
 
 
 @pytest.mark.parametrize("subifds", [None, 1], ids=["reduced pages", "SubIFDs"])
@@ -201,29 +202,11 @@ def test_tiles_never_written_have_the_value_that_the_file_names(write, oracle, i
     overwrite(path, TileByteCounts=(0, *counts[1:]), TileOffsets=(0, *offsets[1:]))
     with open_slide(path) as slide:
         band_HWC = slide.read_band(0, 131)
-        assert slide.notes == [
-            f"1 of its strips or tiles were never written and are read as {UNWRITTEN[nodata]}"
-        ]
+        assert slide.notes == (
+            f"1 of its strips or tiles were never written and are read as {UNWRITTEN[nodata]}",
+        )
     assert (band_HWC[:32, :48, 0] == (200 if nodata == "200" else 0)).all()
     assert np.array_equal(band_HWC, oracle(path))
-
-
-def test_a_raw_strip_never_written_is_black_though_the_file_names_its_size(write, image_HWC):
-    path = write(image_HWC, rowsperstrip=131)
-    overwrite(path, StripOffsets=0)
-    assert not all_rows(path).any()
-
-
-def test_raw_strips_without_their_sizes_are_read(write, image_HWC):
-    for layout in ("chunky", "planar"):
-        path = write(image_HWC, layout, rowsperstrip=50)
-        data = path.read_bytes()
-        with tifffile.TiffFile(path) as tiff:
-            entry = tiff.pages.first.tags["StripByteCounts"].offset
-        path.write_bytes(
-            data[:entry] + (65_000).to_bytes(2, "little") + data[entry + 2 :]
-        )  # a private tag now
-        assert np.array_equal(all_rows(path), image_HWC)
 
 
 @pytest.mark.parametrize("codec", [None, "deflate"])
@@ -248,8 +231,8 @@ def test_raw_strips_in_any_order_are_read(write, image_HWC):
 def test_a_raw_strip_that_is_too_short_is_an_error(write, image_HWC):
     path = write(image_HWC, rowsperstrip=66)
     with tifffile.TiffFile(path) as tiff:
-        first, second = tiff.pages.first.databytecounts
-    overwrite(path, StripByteCounts=(first - 1, second))
+        (first, second), (size, other) = tiff.pages.first.dataoffsets, tiff.pages.first.databytecounts
+    overwrite(path, StripByteCounts=(size - 1, other), StripOffsets=(first + 1, second))
     with pytest.raises(KitError, match="strip 0 cannot be decoded: it holds 19205 bytes instead of 19206"):
         all_rows(path)
 
@@ -310,7 +293,7 @@ def test_alpha_is_left_out_and_said(tmp_path, image_HWC):
         tifffile.imwrite(path, stored, compression=compression, **kinds)
         assert np.array_equal(all_rows(path), image_HWC)
         with open_slide(path) as slide:
-            assert slide.notes == ["its fourth channel (alpha) is left out"]
+            assert slide.notes == ("its fourth channel (alpha) is left out",)
 
 
 TAGS = st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1, max_size=3)
