@@ -29,6 +29,7 @@ from kit.errors import KitError
 from kit.local import lockfile, targets
 from kit.local.console import console, progress
 from kit.local.lockfile import Pin
+from kit.local.member_check import WeightsFile, check_members
 from kit.local.targets import Target
 from kit.manifest import Entry
 
@@ -182,6 +183,11 @@ def _weights_contents(plan: Ensemble, path: Path) -> list[Content]:
     with progress(transient=True) as display:
         task = display.add_task(f"verify {plan.competition}", total=len(plan.members), note="")
         checked = weights.check_all(plan, path, on_checked=lambda _: display.advance(task))
+        task = display.add_task("check members", total=len(plan.members), note="")
+        files = {
+            member.name: WeightsFile(item.path) for member, item in zip(plan.members, checked, strict=True)
+        }
+        check_members(plan, files, where=path, on_checked=lambda _: display.advance(task))
     config = canonical_json(weights.effective(plan, checked).as_dict()).encode()
     contents = [Content(entry=entry_of(config, ENSEMBLE, role="config"), source=config)]
     places = place_weights([item.name for item in checked])

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundle import safetensors_header
 from kit.artefacts import read_json, sha256_file
 from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
+from kit.local import safetensors_header
 from kit.local.kaggle_names import safe
 from kit.local.sidecars import sidecar_path
 

@@ -19,11 +19,13 @@ from kit.artefacts import sha256_bytes, write_text
 from kit.competitions import of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
+from kit.local.console import progress
 from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
+from kit.local.member_check import check_members
 from kit.manifest import Manifest
 from kit.models import family
 from submission import excerpts
-from submission.ensemble_check import require_usable
+from submission.member_files import find_weights
 from submission.modules import collect
 from submission.readable_json import readable_json
 from submission.runtime.inputs.competition_data import ENSEMBLE, MANIFESTS
@@ -54,21 +56,32 @@ class Rendered:
     modules: int
 
 
-def render(ensemble_file: Path, bundle: Path, out: Path) -> Rendered:
+def render(ensemble_file: Path, bundle: Path, out: Path, *, read_weights: bool = True) -> Rendered:
     """Write predict.py, and predict.ipynb into the same folder.
 
     Args:
         ensemble_file: ensemble.json.
         bundle: folder with the dataset folders that `bundle build` made for this ensemble.
         out: path of predict.py.
+        read_weights: read the members' weights, too, and refuse NaN. Their names and shapes are always
+            checked.
 
     Raises:
-        KitError: the ensemble could not be run, the bundle lacks a member's weights, or the script would be
-            too large for Kaggle.
+        KitError: the ensemble could not be run, a member's weights do not fit its network, the bundle lacks
+            them, or the script would be too large for Kaggle.
     """
     ensemble = ensembles.load(ensemble_file)
-    require_usable(ensemble, ensemble_file)
     manifests = relevant_manifests(ensemble, bundle)
+    files = find_weights(ensemble, bundle)
+    with progress(transient=True) as display:
+        task = display.add_task("check members", total=len(ensemble.members), note="")
+        check_members(
+            ensemble,
+            files,
+            where=ensemble_file,
+            values=read_weights,
+            on_checked=lambda _: display.advance(task),
+        )
     modules = collect(_source_root(), *entry_points(ensemble))
     parts = {ENSEMBLE: _json_part(ensemble.as_dict(), ensemble_file)}
     parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict(), bundle) for item in manifests}

@@ -210,12 +210,20 @@ class Ensemble:
 
 
 def _ensemble(options: Ensemble) -> int:
+    from kit.local.console import track
+    from kit.local.ensemble_check import require_usable
+    from kit.local.member_check import WeightsFile, check_member
     from train_local import ensemble
     from train_local.data import prepared
 
     data = prepared.load(options.prepared)
     runs = ensemble.find_finished_runs(data, options.runs)
+    for run in track(runs, total=len(runs), description="check members"):
+        check_member(
+            run.member, WeightsFile(run.weights), views_of_passes=list(run.files), where=options.runs
+        )
     made = ensemble.build_ensemble(data, runs, keep_all=options.keep_all)
+    require_usable(made, options.out)
     ensemble.write_ensemble(made, runs, options.out)
     ensemble.show_ensemble(made)
     print(options.out)

@@ -62,7 +62,7 @@ def estimate(config: Mapping[str, Any], height: int, width: int) -> Estimate:
     with torch.device("meta"):
         module = build(config).eval()
     tensors = [*module.parameters(), *module.buffers()]
-    flops, peak = measure(module, lambda: _predict(module, torch.empty(1, 3, height, width)))
+    flops, peak = measure(module, lambda: predict(module, torch.empty(1, 3, height, width)))
     return Estimate(
         parameters=sum(parameter.numel() for parameter in module.parameters()),
         weight_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
@@ -128,7 +128,16 @@ def _storages(tree: Any) -> list[torch.UntypedStorage]:
     return [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 
-def _predict(module: Network, x_NCHW: Tensor) -> Any:
+def predict(module: Network, x_NCHW: Tensor) -> Any:
+    """Run the part of a prediction that depends on shapes alone.
+
+    Args:
+        module: on tensors without values, in eval mode.
+        x_NCHW: the images.
+
+    Returns:
+        (N, 1, H, W) of a semantic network, None of an instance network.
+    """
     return _instances(module, x_NCHW) if isinstance(module, InstanceNetwork) else module(x_NCHW)
 
 

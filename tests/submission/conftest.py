@@ -126,7 +126,7 @@ def make_kit(
     ]
     manifests.save(weights, Manifest(dataset=WEIGHTS, files=entries, targets=["cp311", "cp312", "cp313"]))
     script = folder / "dist" / "predict.py"
-    render(folder / "ensemble.json", folder / "bundle", script)
+    render(folder / "ensemble.json", folder / "bundle", script, read_weights=change is untouched)
     return Kit(folder / "ensemble.json", folder / "bundle", script)
 
 

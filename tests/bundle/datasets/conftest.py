@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from bundle.wheelfile import write_wheel
@@ -17,6 +17,16 @@ from kit.local import lockfile
 from kit.local.lockfile import Pin
 from kit.local.sidecars import write_sidecar
 from kit.local.targets import marker_environment
+from kit.models import build, tiny
+
+NETWORK = tiny("segformer-b0")
+
+
+@pytest.fixture(scope="session")
+def network_state():
+    """The tensors of a small network, as numpy has them."""
+    torch.manual_seed(0)
+    return {name: value.numpy() for name, value in build(NETWORK).network.state_dict().items()}
 
 
 @dataclass(frozen=True)
@@ -65,16 +75,17 @@ def index(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def make_ensemble(tmp_path):
+def make_ensemble(tmp_path, network_state):
     """Write an ensemble of small networks with their weights beside it; returns the path of ensemble.json."""
 
     def make(competition="kidney", *, names=("a.safetensors",), requires=("tool",), folder="ensemble"):
         weights = tmp_path / folder / "weights"
         weights.mkdir(parents=True, exist_ok=True)
         members = []
+        bias = network_state["decode_head.conv_seg.bias"]
         for number, name in enumerate(names):
             path = weights / name
-            save_file({"layer": np.full((2, 3), number, np.float32), "bias": np.ones(1, np.float16)}, path)
+            save_file({**network_state, "decode_head.conv_seg.bias": bias + number}, path)
             write_sidecar(
                 path,
                 kind="weights",
@@ -89,8 +100,8 @@ def make_ensemble(tmp_path):
                     weights=name,
                     sha256=sha256_file(path),
                     size=path.stat().st_size,
-                    network={"network": "small"},
-                    inference={},
+                    network=NETWORK,
+                    inference={"core": 64, "context": 0, "scale": 1.0},
                     requires=list(requires),
                 )
             )

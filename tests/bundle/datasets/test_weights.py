@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from bundle import safetensors_header, weights
+from bundle import weights
 from kit import ensemble
 from kit.artefacts import sha256_file
 from kit.errors import KitError
+from kit.local import safetensors_header
 
 
 def with_header(path, header, data=b""):

@@ -1,17 +1,20 @@
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from kit import ensemble as plans
 from kit.artefacts import sha256_file
-from kit.errors import KitError
-from kit.local.sidecars import read_sidecar
-from train_local import ensemble
+from kit.errors import KitError, run_cli
+from kit.local.sidecars import read_sidecar, sidecar_path
+from train_local import cli, ensemble
 from train_local.ensemble.build import order_by_cost
 from train_local.ensemble.trial import Trial, files_of, passes_of
 from train_local.options import Options
 from train_local.planned_runs import plan_runs
+from train_local.runs import WEIGHTS
 from train_local.train_all import train_all
 
 
@@ -122,3 +125,30 @@ def test_predictions_of_other_weights_are_refused(blob_data, runs, monkeypatch):
         assert "gone.npy" in str(error.value)
     finally:
         path.write_text(kept)
+
+
+def test_weights_that_do_not_fit_their_network_end_the_command_before_the_search(
+    blob_data, runs, tmp_path, capsys
+):
+    copy = tmp_path / "runs"
+    shutil.copytree(runs, copy)
+    folder = copy / "blobs" / "fold1"
+    weights = folder / WEIGHTS
+    state = load_file(weights)
+    name = next(name for name, value in state.items() if value.ndim == 4)
+    shape = tuple(state[name].shape)
+    state[name] = state[name][:1].clone()
+    save_file(state, weights)
+    changed = {"size": weights.stat().st_size, "sha256": sha256_file(weights)}
+    for path, new in (
+        (sidecar_path(weights), changed),
+        (folder / "oof" / "oof.json", {"weights": changed["sha256"]}),
+    ):
+        path.write_text(json.dumps({**json.loads(path.read_text()), **new}))
+    out = tmp_path / "ensemble.json"
+    command = ["ensemble", "--prepared", str(blob_data.root), "--runs", str(copy), "--out", str(out)]
+    assert run_cli(cli.main, command) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "the weights of blobs.fold1 do not belong to its" in said
+    assert f"{name} {(1, *shape[1:])} instead of {shape}" in said
+    assert not out.exists()
