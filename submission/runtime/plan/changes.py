@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from submission.runtime.plan.tasks import LadderTask, Stage
 
@@ -58,12 +58,16 @@ class TryAgain:
     task: LadderTask
 
 
+# What is lost for a `stage` may come back with `BringBack`; without a stage it is lost for good.
+
+
 @dataclass(frozen=True)
 class LoseRow:
     """Give up one image's row of one rung; an earlier rung's row stays."""
 
     rung: int
     image: str
+    stage: Stage | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class LoseImage:
 
     image: str
     reason: str
+    stage: Stage | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,33 @@ class LoseMember:
 
     member: int
     reason: str
+    stage: Stage | None = field(default=None, compare=False)
 
 
-Decision = LadderTask | UseRunningMeans | StartRung | RefuseRung | LeaveOut | LoseRow
+Item = int | str
+"""What can be set aside: a member, by its index, or an image, by its id."""
+
+
+@dataclass(frozen=True)
+class BringBack:
+    """Give a member or an image that was set aside another chance.
+
+    Attributes:
+        item: the member or the image.
+        seconds: that were left at that moment.
+    """
+
+    item: Item
+    seconds: float
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Give a member or an image that was set aside no further chance: the time or the disk is too small."""
+
+    item: Item
+
+
+Decision = LadderTask | UseRunningMeans | StartRung | RefuseRung | LeaveOut | LoseRow | BringBack | GiveUp
 Consequence = TryAgain | LeaveOut | LoseRow | LoseImage | LoseMember
 Change = Decision | Consequence

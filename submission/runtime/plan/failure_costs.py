@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from submission.runtime.plan.changes import Consequence, LeaveOut, LoseImage, LoseMember, LoseRow, TryAgain
 from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import MAY_PASS, FuseTask, LadderTask, MeanTask, PassTask, Stage
+from submission.runtime.plan.tasks import (
+    MAY_PASS,
+    TRIES,
+    FuseTask,
+    LadderTask,
+    MeanTask,
+    PassTask,
+    Stage,
+)
 
-TRIES = 2
-"""Number of times a task is given to a worker at most."""
+_KILLS: frozenset[Stage] = frozenset({"crash", "stall"})
+"""Stages that cost a worker, too."""
 _FAILED_IMAGES = 2
 """Drop a member that failed on this many images and never succeeded."""
 
 
 def failure_cost(state: LadderState, task: LadderTask, stage: Stage, reason: str) -> Consequence:
     """Return what a failure costs; the state has already counted it."""
-    # An image that cannot be read to its end fails with every member: nothing more is tried on it.
+    # A damaged image fails with every member: nothing more is tried on it.
     if isinstance(task, PassTask) and stage == "image":
         return LoseImage(task.image, reason)
     # A crash, a stall, too little memory: once more, by another worker, a pass with a batch of one. After a
@@ -23,7 +31,9 @@ def failure_cost(state: LadderState, task: LadderTask, stage: Stage, reason: str
         return TryAgain(task)
     # A row that cannot be fused costs only itself: higher rungs have other settings and may still work.
     if isinstance(task, FuseTask):
-        return LoseRow(task.rung, task.image)
+        return LoseRow(task.rung, task.image, stage)
+    if stage == "read":
+        return LoseImage(task.image, reason, stage)
     leave_out = LeaveOut(task.index, task.image, stage, reason)
     # The member has done its part if a mean fails, and nothing is its fault if the disk is full.
     if isinstance(task, MeanTask) or stage == "disk":
@@ -33,8 +43,15 @@ def failure_cost(state: LadderState, task: LadderTask, stage: Stage, reason: str
     member = state.ensemble.passes[task.index].member
     if state.losses.successes[member] > 0:
         return leave_out
+    # An image that ended the workers of two members, and that none has succeeded on, ends all workers: with 16
+    # members and a limit of 300 s for silent ones, it would cost more than two hours.
+    if stage in _KILLS and state.failed_for_others(task):
+        return LoseImage(task.image, reason, stage)
     # Blame needs a second image (unless there is one only): one image that kills every network must not cost
-    # all members. Weights that cannot be loaded need no second failure.
+    # all members. Weights that cannot be loaded need no second failure, and a member that was brought back has
+    # failed often enough.
     failed_on = state.losses.blamed_on(member) | {task.image}
     hopeless = len(failed_on) >= min(_FAILED_IMAGES, len(state.live_images()))
-    return LoseMember(member, reason) if stage == "load" or hopeless else leave_out
+    if stage == "load" or hopeless or state.chances.given[member]:
+        return LoseMember(member, reason, stage)
+    return leave_out

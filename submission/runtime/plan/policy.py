@@ -23,11 +23,13 @@ class Resources:
         seconds: until the last task has to be finished.
         free: bytes on the scratch disk.
         workers: that compute in parallel, at least 1.
+        silence: seconds that a task that hangs takes, until its worker is replaced.
     """
 
     seconds: float
     free: float
     workers: int
+    silence: float = 0.0
 
 
 class Policy(Protocol):

@@ -20,6 +20,8 @@ class Rungs:
         started: rungs that were started.
         refused: rung -> why it was not started.
         rows: (rung, image) -> file with the row.
+        fused_from: (rung, image) -> number of passes that the row was fused from.
+        fused: number of rows so far, each better row of an image counted again.
     """
 
     def __init__(self, ensemble: Ensemble, losses: Losses) -> None:
@@ -27,6 +29,8 @@ class Rungs:
         self.started: set[int] = set()
         self.refused: dict[int, RefuseRung] = {}
         self.rows: dict[tuple[int, str], str] = {}
+        self.fused_from: dict[tuple[int, str], int] = {}
+        self.fused = 0
 
     @property
     def may_start(self) -> bool:
@@ -48,32 +52,50 @@ class Rungs:
                 return lower, self.rows[lower, image]
         return None
 
+    def note_row(self, rung: int, image: str, file: str) -> None:
+        """Note a row, which may replace an earlier one that a member had no part in."""
+        self.rows[rung, image] = file
+        self.fused_from[rung, image] = len(self.losses.live_passes(rung))
+        self.fused += 1
+
+    def up_to_date(self, rung: int, image: str) -> bool:
+        """Whether the row of an image has all passes that the rung has now, with members that came back."""
+        return self.fused_from.get((rung, image), 0) >= len(self.losses.live_passes(rung))
+
+    def top(self) -> int | None:
+        """Return the highest started rung that adds passes to the one before."""
+        return next((rung for rung in sorted(self.started, reverse=True) if self._adds(rung)), None)
+
     def open_for(self, image: str) -> list[int]:
-        """Return started rungs that an image has no row of but may still get one, lowest first."""
+        """Return started rungs that an image may still get a row of, or a better one, lowest first."""
         if image in self.losses.images:
             return []
+        top = self.top()
         return [
             rung
             for rung in sorted(self.started)
             if self._adds(rung)
-            and (rung, image) not in self.rows
+            and not (self.up_to_date(rung, image) if rung == top else (rung, image) in self.rows)
             and not self.losses.blocks_for_good(rung, image)
         ]
 
-    def needed_passes(self, image: str) -> set[int]:
+    def wanted_passes(self, image: str) -> list[int]:
+        """Return the passes that an image's rows of started rungs are fused from, as far as they are open."""
+        open_rungs = self.open_for(image)
+        return self.losses.live_passes(open_rungs[-1]) if open_rungs else []
+
+    def needed_passes(self, image: str) -> list[int]:
         """Return the passes whose results an image still needs, for rungs started or yet to start."""
         if image in self.losses.images:
-            return set()
+            return []
         # Example with passes [0], [0, 1], [0, 1, 2]: rung 0 has its row, rung 1 is started, rung 2 may start.
-        # Passes 0, 1, 2 are needed. When rung 2 is refused, only 0 and 1 are, until rung 1 has its row.
-        rungs = self.open_for(image)
+        # Passes 0, 1, 2 are needed. When rung 2 is refused, only 0 and 1 are, until rung 1 has its row. The
+        # highest of these rungs contains all others.
         if self.may_start:
-            rungs += [
-                rung
-                for rung in range(len(self.ensemble.rungs))
-                if rung not in self.started and not self.losses.blocks_for_good(rung, image)
-            ]
-        return {index for rung in rungs for index in self.losses.live_passes(rung)}
+            for rung in range(len(self.ensemble.rungs) - 1, -1, -1):
+                if rung not in self.started and not self.losses.blocks_for_good(rung, image):
+                    return self.losses.live_passes(rung)
+        return self.wanted_passes(image)
 
     def _adds(self, rung: int) -> bool:
         """Whether a rung has more live passes than the one before; dropped members make some rungs equal."""

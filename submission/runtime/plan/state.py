@@ -5,13 +5,17 @@ A row can be fused as soon as all live passes of its rung have results over the 
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from bisect import insort
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from kit.ensemble import Ensemble
 from submission.runtime.plan.changes import (
+    BringBack,
     Change,
+    GiveUp,
+    Item,
     LeaveOut,
     LoseImage,
     LoseMember,
@@ -24,8 +28,9 @@ from submission.runtime.plan.changes import (
 from submission.runtime.plan.costs import Costs
 from submission.runtime.plan.losses import Losses
 from submission.runtime.plan.rungs import Rungs
+from submission.runtime.plan.second_chances import Chances
 from submission.runtime.plan.stored_results import StoredResults
-from submission.runtime.plan.tasks import FuseTask, LadderTask, MeanTask, PassTask
+from submission.runtime.plan.tasks import TRIES, FuseTask, LadderTask, MeanTask, PassTask
 
 
 class LadderState:
@@ -39,7 +44,8 @@ class LadderState:
         megapixels: of every image.
         costs: of the passes, as measured so far.
         stored: the results of passes on the disk.
-        losses: images, members, passes and rows that were given up.
+        losses: images, members, passes and rows that were set aside.
+        chances: that these got since then.
         rungs: which are started or refused, and their rows.
         ready: members whose weights and libraries are in place.
         running: tasks that workers have.
@@ -53,10 +59,13 @@ class LadderState:
         self.stored = StoredResults()
         self.losses = Losses(ensemble)
         self.rungs = Rungs(ensemble, self.losses)
+        self.chances = Chances(self.losses, self.rungs)
         self.ready: set[int] = set()
         self.running: set[LadderTask] = set()
         self.combinable: deque[MeanTask | FuseTask] = deque()
         self._failures: Counter[LadderTask] = Counter()
+        self._failed_members: defaultdict[str, set[int]] = defaultdict(set)
+        self._by_size: list[tuple[float, str]] = []
         self._to_do: list[set[str]] = [set() for _ in ensemble.passes]
         for image, megapixels in images.items():
             self.add_image(image, megapixels)
@@ -72,14 +81,12 @@ class LadderState:
 
         A large image at the end would leave the other workers idle.
         """
-        live = [image for image in self.megapixels if image not in self.losses.images]
-        return sorted(live, key=self._largest_first)
+        return [image for _, image in self._by_size if image not in self.losses.images]
 
     def images_to_do(self, index: int) -> Iterator[str]:
         """Yield the images that a pass still has to be started on for a started rung, largest first."""
-        for image in sorted(self._to_do[index], key=self._largest_first):
-            if any(index in self.live_passes(rung) for rung in self.rungs.open_for(image)):
-                yield image
+        if to_do := self._to_do[index]:
+            yield from (image for _, image in self._by_size if image in to_do)
 
     def finished_images(self, index: int) -> int:
         """Return the number of live images that a pass was done over."""
@@ -92,6 +99,37 @@ class LadderState:
     def failures(self, task: LadderTask) -> int:
         """Return how many times a task has failed."""
         return self._failures[_first_try(task)]
+
+    def is_hard(self, task: LadderTask) -> bool:
+        """Whether a task has failed so often, or its member has, that it is tried alone."""
+        if self.failures(task) >= TRIES:
+            return True
+        return isinstance(task, PassTask) and self._on_trial(self.ensemble.passes[task.index].member)
+
+    def pending(self) -> list[Item]:
+        """Return the members and images that were set aside and may still come back, the most valuable first."""
+        if not self.losses.stages:
+            return []
+        return self.chances.pending(self.ready, images=len(self.losses.images) < len(self.megapixels))
+
+    def hard_pass(self) -> tuple[int, str] | None:
+        """Return the pass and image that decide whether what got the last chance is back; None once it is."""
+        # A pass that failed on the image tells it. Of a member any pass does, over the smallest image.
+        item = self.chances.latest
+        for index, to_do in enumerate(self._to_do) if item is not None else ():
+            if isinstance(item, str):
+                if item in to_do and self.failures(PassTask(index, item)) >= TRIES:
+                    return index, item
+            elif to_do and item == self.ensemble.passes[index].member and self._on_trial(item):
+                return index, min(to_do, key=lambda image: (self.megapixels[image], image))
+        return None
+
+    def failed_for_others(self, task: PassTask) -> bool:
+        """Whether other members failed on a pass's image, too, and none succeeded on it."""
+        passes = self.ensemble.passes
+        if len(self._failed_members[task.image]) < 2:
+            return False
+        return not any(self.stored.was_done(index, task.image) for index in range(len(passes)))
 
     def results_to_fuse(self, task: FuseTask) -> list[tuple[int, str, float]]:
         """Return (pass, file, weight) of every result that a row is fused from, in the order of the passes.
@@ -117,16 +155,18 @@ class LadderState:
     def add_image(self, image: str, megapixels: float) -> None:
         """Add an image, at the start or at any time later."""
         self.megapixels[image] = megapixels
-        # Passes of rungs that are not started are listed, too; `images_to_do` shows only what is wanted now.
-        for images in self._to_do:
-            images.add(image)
+        insort(self._by_size, (-megapixels, image))
+        self._update([image])
 
     def finished_pass(self, task: PassTask, file: str, seconds: float) -> None:
         """Note the result of a pass over an image, and how long it took."""
         self.running.discard(task)
         self.stored.add(task.index, task.image, file)
         self.costs.observe(task.index, self.megapixels[task.image], seconds)
-        first = self.losses.note_success(self.ensemble.passes[task.index].member)
+        member = self.ensemble.passes[task.index].member
+        first = self.losses.note_success(member)
+        if first:
+            self.chances.note_success(member)
         # After its first success a member is not dropped for failures any more. Images on which it failed
         # before are blocked for good now, and their results can go. This task's image may be lost by now.
         self._update([*(self.live_images() if first else ()), task.image])
@@ -140,13 +180,16 @@ class LadderState:
     def finished_row(self, task: FuseTask, file: str) -> None:
         """Note the file with a row of a rung."""
         self.running.discard(task)
-        self.rungs.rows[task.rung, task.image] = file
+        self.rungs.note_row(task.rung, task.image, file)
+        self.chances.note_success(task.image)
         self._update([task.image])
 
     def failed(self, task: LadderTask) -> None:
         """Note that a task failed; a `Consequence` has to be applied next."""
         self.running.discard(task)
         self._failures[_first_try(task)] += 1
+        if isinstance(task, PassTask) and self.failures(task) >= TRIES:
+            self._failed_members[task.image].add(self.ensemble.passes[task.index].member)
 
     def apply(self, change: Change) -> None:
         """Carry out what the policy decided."""
@@ -166,29 +209,35 @@ class LadderState:
                 self.rungs.refused[change.rung] = change
                 self._update(self.live_images())
             case TryAgain():
-                if isinstance(change.task, PassTask):
-                    self._to_do[change.task.index].add(change.task.image)
                 self._update([change.task.image])
             case LoseMember():
                 self.losses.add(change)
                 self._update(self.live_images())
             case LeaveOut() | LoseRow() | LoseImage():
                 self.losses.add(change)
-                self._drop_from_to_do(change)
                 self._update([change.image])
+            case BringBack():
+                self._bring_back(change.item, change.seconds)
+            case GiveUp():
+                self.losses.stages.pop(change.item, None)
 
-    def _drop_from_to_do(self, change: LeaveOut | LoseRow | LoseImage) -> None:
-        if isinstance(change, LeaveOut):
-            self._to_do[change.index].discard(change.image)
-        elif isinstance(change, LoseImage):
-            for images in self._to_do:
-                images.discard(change.image)
+    def _bring_back(self, item: Item, seconds: float) -> None:
+        self.chances.give(item, seconds)
+        self.losses.take_back(item)
+        if isinstance(item, str):
+            self._update([item])
+            return
+        # Two images that end every worker cost a member that tried them first. So it gets its chance with another
+        # image; only if it failed on all of them, with these.
+        if self.losses.blamed_on(item).issuperset(self.live_images()):
+            self.losses.forgive(item)
+        self._update(self.live_images())
 
-    def _largest_first(self, image: str) -> tuple[float, str]:
-        return -self.megapixels[image], image
+    def _on_trial(self, member: int) -> bool:
+        return self.chances.given[member] > 0 and not self.losses.successes[member]
 
     def _update(self, images: Iterable[str]) -> None:
-        """Queue what images' results allow now, and mark results that no rung needs any more.
+        """List what images need now, queue what their results allow, and mark results that no rung needs.
 
         While a worker reads results of an image for a row or a mean, none of them becomes obsolete.
         """
@@ -199,7 +248,15 @@ class LadderState:
         # If rung 1 is refused, the result of pass 0 is obsolete as soon as the row of rung 0 is there.
         chosen = dict.fromkeys(images)
         self.combinable = deque(task for task in self.combinable if task.image not in chosen)
+        running = {(task.index, task.image) for task in self.running if isinstance(task, PassTask)}
         for image in chosen:
+            there = self.stored.holds(image) | self.losses.left_out.get(image, {}).keys()
+            wanted = set(self.rungs.wanted_passes(image)) - there
+            for index, to_do in enumerate(self._to_do):
+                if index in wanted and (index, image) not in running:
+                    to_do.add(image)
+                else:
+                    to_do.discard(image)
             self.combinable.extend(task for task in self._combinations(image) if task not in self.running)
             if not any(task.image == image and not isinstance(task, PassTask) for task in self.running):
                 self.stored.keep(self.rungs.needed_passes(image), image)

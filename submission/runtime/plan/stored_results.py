@@ -47,6 +47,11 @@ class StoredResults:
         """Whether a pass was done over an image, even if its file is gone."""
         return (index, image) in self._done
 
+    def holds(self, image: str) -> set[int]:
+        """Return the passes over an image whose result is there, as a file of its own or in the mean."""
+        mean = self._means.get(image)
+        return {*self._files[image], *(() if mean is None else mean.passes)}
+
     def files(self, passes: Sequence[int], image: str) -> list[str] | None:
         """Return the files that passes over an image are fused from, None if one is missing.
 
@@ -57,7 +62,7 @@ class StoredResults:
             here = self._files[image]
             return [here[index] for index in passes] if here.keys() >= set(passes) else None
         mean = self._mean(passes, image)
-        return [mean.file] if mean is not None and mean.passes == tuple(passes) else None
+        return [mean.file] if mean is not None and set(mean.passes) == set(passes) else None
 
     def next_to_average(self, passes: Sequence[int], image: str) -> int | None:
         """Return the pass whose map has to be added to the image's mean now, None if there is none.
@@ -74,12 +79,13 @@ class StoredResults:
         mean = self._mean(passes, image) if self.averaging else None
         if mean is None:
             return None
-        added = len(mean.passes)
-        # The mean has to hold the first passes of this rung. Then the next one in order is added: with mean
-        # (0, 1) and passes [0, 1, 4], because the member of 2 and 3 was dropped, that is pass 4.
-        if tuple(passes[:added]) != mean.passes or added == len(passes):
+        # The mean may hold only passes of this rung. Then the first one that it lacks is added: with mean (0, 1)
+        # and passes [0, 1, 4], because the member of 2 and 3 was dropped, that is pass 4. When this member comes
+        # back, the mean is (0, 1, 4), and pass 2 is the next.
+        if not set(mean.passes) < set(passes):
             return None
-        return passes[added] if passes[added] in self._files[image] else None
+        wanted = next(index for index in passes if index not in mean.passes)
+        return wanted if wanted in self._files[image] else None
 
     def mean_and_map(self, index: int, image: str) -> list[str]:
         """Return the file with the mean of an image and the file of the pass to be added to it."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["image", "load", "forward", "error", "crash", "memory", "stall", "disk"]
-"""What failed: the image cannot be read, the member cannot be loaded, the network gave a wrong result, a
-library raised an error, the worker died, the memory was too small, the worker was silent too long, the disk
-is full."""
+Stage = Literal["image", "read", "load", "forward", "error", "crash", "memory", "stall", "disk"]
+"""What failed: the image is damaged, its file could not be read, the member cannot be loaded, the network gave
+a wrong result, a library raised an error, the worker died, the memory was too small, the worker was silent too
+long, the disk is full."""
 
-MAY_PASS: frozenset[Stage] = frozenset({"error", "crash", "memory", "stall"})
-"""Stages that a second try may pass. An unreadable image or weights of another network stay as they are."""
+MAY_PASS: frozenset[Stage] = frozenset({"read", "error", "crash", "memory", "stall"})
+"""Stages that a second try may pass. A damaged image or weights of another network stay as they are."""
+TRIES = 2
+"""Number of times a task is given to a worker before its image or member is set aside."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class PassTask:
     Attributes:
         index: of the pass in `Ensemble.passes`.
         image: id of the image.
-        attempt: number of failed tries before this one.
+        attempt: number of failed tries before this one; from 1 on with a batch of one, from `TRIES` on alone.
     """
 
     index: int
