@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -13,12 +14,30 @@ from kit.errors import KitError
 T = TypeVar("T")
 
 
+_SIGNS = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "ALLOC_FAILED",
+    "ALLOCATION_FAILED",
+    "bad_alloc",
+    "bad allocation",
+    "Insufficient memory",
+)
+"""What torch, cuDNN, cuBLAS, the C++ library and OpenCV say when an allocation fails."""
+
+
+class OutOfMemoryError(KitError):
+    """A single item does not fit into memory."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether torch, cuDNN or cuBLAS raised this because an allocation failed."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    """Return whether this was raised because an allocation failed."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError | OutOfMemoryError):
         return True
-    signs = ("DefaultCPUAllocator: can't allocate", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # OpenCV's errors derive from Exception alone.
+    return not isinstance(error, KitError) and any(sign in str(error) for sign in _SIGNS)
 
 
 @contextmanager
@@ -50,7 +69,7 @@ class Batcher:
             x_NCHW: the batch, on the CPU.
 
         Raises:
-            KitError: a single item does not fit into memory.
+            OutOfMemoryError: a single item does not fit into memory.
         """
         return self.pieces(lambda piece: function(x_NCHW[piece]), len(x_NCHW))
 
@@ -62,7 +81,7 @@ class Batcher:
             count: number of items.
 
         Raises:
-            KitError: a single item does not fit into memory.
+            OutOfMemoryError: a single item does not fit into memory.
         """
         results: list[T] = []
         done = 0
@@ -72,7 +91,7 @@ class Batcher:
             piece = slice(done, min(done + self.size, count))
             try:
                 results.append(function(piece))
-            except (RuntimeError, MemoryError) as error:
+            except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 too_large = piece.stop - piece.start
@@ -83,7 +102,7 @@ class Batcher:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             if too_large == 1:
-                raise KitError(
+                raise OutOfMemoryError(
                     "memory ran out with a batch of one",
                     where=self._where,
                     fix="use a smaller window or size in the recipe's settings, or a device with more memory",

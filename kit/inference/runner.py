@@ -20,7 +20,7 @@ depend on the number of processes or cores. On CUDA, float16 autocast is used if
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -97,6 +97,7 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
     batch_size: int | None = None,
     on_batch: Progress | None = None,
     on_skipped: Progress | None = None,
+    on_notes: Callable[[Sequence[str]], None] | None = None,
     info: ImageInfo | None = None,
 ) -> Path:
     """Run one member under one view over one image, unless the result exists already.
@@ -116,6 +117,7 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
             window, or the image.
         on_skipped: called once with (tiles without tissue, all tiles) if the settings skip background
             (semantic only).
+        on_notes: called with what the reader of the image left out, cut or assumed, if there is such a thing.
         info: what is known of the image; its pixel size is used if the settings have one.
 
     Returns:
@@ -132,6 +134,8 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
     # Imported by name, because predict.py holds only the engine of its own kind.
     engine = importlib.import_module(f"kit.inference.{module.spec.kind}_engine")
     with open_slide(image) as slide:
+        if slide.notes and on_notes is not None:
+            on_notes(slide.notes)
         engine.run_pass(
             module,
             member,

@@ -23,7 +23,7 @@ _FAILED_IMAGES = 2
 def failure_cost(state: LadderState, task: LadderTask, stage: Stage, reason: str) -> Consequence:
     """Return what a failure costs; the state has already counted it."""
     # A damaged image fails with every member: nothing more is tried on it.
-    if isinstance(task, PassTask) and stage == "image":
+    if stage == "image":
         return LoseImage(task.image, reason)
     # A crash, a stall, too little memory: once more, by another worker, a pass with a batch of one. After a
     # stall of 300 s the worker is killed; if its task hangs again, 600 s are lost, and the task is given up.
@@ -38,18 +38,24 @@ def failure_cost(state: LadderState, task: LadderTask, stage: Stage, reason: str
     # The member has done its part if a mean fails, and nothing is its fault if the disk is full.
     if isinstance(task, MeanTask) or stage == "disk":
         return leave_out
+    return _cost_of_pass(state, task, leave_out)
+
+
+def _cost_of_pass(
+    state: LadderState, task: PassTask, leave_out: LeaveOut
+) -> LeaveOut | LoseImage | LoseMember:
     # The first-success rule. Member 3 fails on image A, then works on B: it stays, only A loses its passes.
     # It fails on A and on B before any success: it is dropped, and A and B get their rows without it.
-    member = state.ensemble.passes[task.index].member
+    member, stage, reason = state.ensemble.passes[task.index].member, leave_out.stage, leave_out.reason
     if state.losses.successes[member] > 0:
         return leave_out
-    # An image that ended the workers of two members, and that none has succeeded on, ends all workers: with 16
-    # members and a limit of 300 s for silent ones, it would cost more than two hours.
+    # An image that ended the workers of two members, and that none has succeeded on, ends all workers. With
+    # 16 members and a limit of 300 s for silent ones, it would cost more than two hours.
     if stage in _KILLS and state.failed_for_others(task):
         return LoseImage(task.image, reason, stage)
     # Blame needs a second image (unless there is one only): one image that kills every network must not cost
-    # all members. Weights that cannot be loaded need no second failure, and a member that was brought back has
-    # failed often enough.
+    # all members. Weights that cannot be loaded need no second failure, and a member that was brought back
+    # has failed often enough.
     failed_on = state.losses.blamed_on(member) | {task.image}
     hopeless = len(failed_on) >= min(_FAILED_IMAGES, len(state.live_images()))
     if stage == "load" or hopeless or state.chances.given[member]:

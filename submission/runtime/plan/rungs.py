@@ -21,7 +21,6 @@ class Rungs:
         refused: rung -> why it was not started.
         rows: (rung, image) -> file with the row.
         fused_from: (rung, image) -> number of passes that the row was fused from.
-        fused: number of rows so far, each better row of an image counted again.
     """
 
     def __init__(self, ensemble: Ensemble, losses: Losses) -> None:
@@ -30,7 +29,6 @@ class Rungs:
         self.refused: dict[int, RefuseRung] = {}
         self.rows: dict[tuple[int, str], str] = {}
         self.fused_from: dict[tuple[int, str], int] = {}
-        self.fused = 0
 
     @property
     def may_start(self) -> bool:
@@ -56,7 +54,6 @@ class Rungs:
         """Note a row, which may replace an earlier one that a member had no part in."""
         self.rows[rung, image] = file
         self.fused_from[rung, image] = len(self.losses.live_passes(rung))
-        self.fused += 1
 
     def up_to_date(self, rung: int, image: str) -> bool:
         """Whether the row of an image has all passes that the rung has now, with members that came back."""

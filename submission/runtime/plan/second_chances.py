@@ -31,9 +31,9 @@ class Chances:
         latest: member or image that got the last one.
     """
 
-    # A memory that others fill, a disk that comes back, a GPU that resets itself: such faults pass, but two tries
-    # in one second do not see it. An image that fails at second 10 gets its chances at 10, 14, 22, 38 and 70, if
-    # nothing else is to do then. If 40 images fail like that, each gets its first chance, and then 12 more do.
+    # A memory that others fill, a disk that comes back, a GPU that resets itself: such faults pass, but two
+    # tries in one second do not see it. An image that fails at second 10 gets its chances at 10, 14, 22, 38
+    # and 70, if nothing else is to do then. If 40 images fail, each has its first chance; then come 12 more.
     def __init__(self, losses: Losses, rungs: Rungs) -> None:
         self.losses, self.rungs = losses, rungs
         self.given: Counter[Item] = Counter()
@@ -53,6 +53,12 @@ class Chances:
         if self.given.get(item):
             self._fruitless = 0
 
+    def left(self, item: Item) -> bool:
+        """Whether a member or an image that was set aside has a chance left."""
+        stage, given = self.losses.stages.get(item, "image"), self.given[item]
+        most = 0 if stage == "image" else 1 if stage in _ONCE else _MOST
+        return given < most and (not given or self._fruitless < _FRUITLESS)
+
     def pending(self, ready: set[int], *, images: bool) -> list[Item]:
         """Return what may still come back: members, then images, those without any row first.
 
@@ -62,10 +68,8 @@ class Chances:
         """
         top = self.rungs.top()
         found: list[tuple[bool, bool, int, Item]] = []
-        for position, (item, stage) in enumerate(self.losses.stages.items()):
-            given = self.given[item]
-            most = 0 if stage == "image" else 1 if stage in _ONCE else _MOST
-            if given >= most or (given and self._fruitless >= _FRUITLESS):
+        for position, item in enumerate(self.losses.stages):
+            if not self.left(item):
                 continue
             if isinstance(item, int):
                 if images and item in self.losses.members and item in ready:

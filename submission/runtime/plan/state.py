@@ -14,6 +14,7 @@ from kit.ensemble import Ensemble
 from submission.runtime.plan.changes import (
     BringBack,
     Change,
+    Consequence,
     GiveUp,
     Item,
     LeaveOut,
@@ -107,10 +108,17 @@ class LadderState:
         return isinstance(task, PassTask) and self._on_trial(self.ensemble.passes[task.index].member)
 
     def pending(self) -> list[Item]:
-        """Return the members and images that were set aside and may still come back, the most valuable first."""
+        """Return the members and images that may still come back, the most valuable first."""
         if not self.losses.stages:
             return []
         return self.chances.pending(self.ready, images=len(self.losses.images) < len(self.megapixels))
+
+    def comes_back(self, consequence: Consequence) -> bool:
+        """Whether what a failure costs may come back."""
+        if isinstance(consequence, TryAgain):
+            return False
+        item = consequence.member if isinstance(consequence, LoseMember) else consequence.image
+        return self.chances.left(item)
 
     def hard_pass(self) -> tuple[int, str] | None:
         """Return the pass and image that decide whether what got the last chance is back; None once it is."""
@@ -210,12 +218,9 @@ class LadderState:
                 self._update(self.live_images())
             case TryAgain():
                 self._update([change.task.image])
-            case LoseMember():
+            case LoseMember() | LeaveOut() | LoseRow() | LoseImage():
                 self.losses.add(change)
-                self._update(self.live_images())
-            case LeaveOut() | LoseRow() | LoseImage():
-                self.losses.add(change)
-                self._update([change.image])
+                self._update(self.live_images() if isinstance(change, LoseMember) else [change.image])
             case BringBack():
                 self._bring_back(change.item, change.seconds)
             case GiveUp():
@@ -227,8 +232,8 @@ class LadderState:
         if isinstance(item, str):
             self._update([item])
             return
-        # Two images that end every worker cost a member that tried them first. So it gets its chance with another
-        # image; only if it failed on all of them, with these.
+        # Two images that end every worker cost a member that tried them first. So it gets its chance with
+        # another image; only if it failed on all of them, with these.
         if self.losses.blamed_on(item).issuperset(self.live_images()):
             self.losses.forgive(item)
         self._update(self.live_images())

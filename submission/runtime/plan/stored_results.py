@@ -79,9 +79,9 @@ class StoredResults:
         mean = self._mean(passes, image) if self.averaging else None
         if mean is None:
             return None
-        # The mean may hold only passes of this rung. Then the first one that it lacks is added: with mean (0, 1)
-        # and passes [0, 1, 4], because the member of 2 and 3 was dropped, that is pass 4. When this member comes
-        # back, the mean is (0, 1, 4), and pass 2 is the next.
+        # The mean may hold only passes of this rung. Then the first one that it lacks is added: with mean
+        # (0, 1) and passes [0, 1, 4], because the member of 2 and 3 was dropped, that is pass 4. When this
+        # member comes back, the mean is (0, 1, 4), and pass 2 is the next.
         if not set(mean.passes) < set(passes):
             return None
         wanted = next(index for index in passes if index not in mean.passes)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Stage = Literal["image", "read", "load", "forward", "error", "crash", "memory", "stall", "disk"]
-"""What failed: the image is damaged, its file could not be read, the member cannot be loaded, the network gave
-a wrong result, a library raised an error, the worker died, the memory was too small, the worker was silent too
-long, the disk is full."""
+"""What failed: the image is damaged, its file could not be read, the member cannot be loaded, the network
+gave a wrong result, a library raised an error, the worker died, the memory was too small, the worker was
+silent too long, the disk is full."""
 
 MAY_PASS: frozenset[Stage] = frozenset({"read", "error", "crash", "memory", "stall"})
 """Stages that a second try may pass. A damaged image or weights of another network stay as they are."""

@@ -52,7 +52,7 @@ class WholeRungs:
         return failure_cost(state, task, stage, reason)
 
     def exhausted(self, state: LadderState) -> bool:
-        """Whether nothing runs, nothing is left to start, and nothing that was set aside gets another chance."""
+        """Whether nothing runs, nothing is left to start, and nothing gets another chance."""
         at_work = state.running or state.combinable or self._has_open_pass(state)
         chances = any(state.losses.stages[item] != "disk" for item in state.pending())
         return not at_work and not self._may_start(state) and not chances
@@ -60,7 +60,9 @@ class WholeRungs:
     def _may_start(self, state: LadderState) -> bool:
         """Whether a further rung may start; without a member or an image it would be an empty one."""
         rungs = state.rungs
-        return rungs.may_start and bool(state.live_passes(len(self.ensemble.rungs) - 1) and state.live_images())
+        return rungs.may_start and bool(
+            state.live_passes(len(self.ensemble.rungs) - 1) and state.live_images()
+        )
 
     def _open_passes(self, state: LadderState) -> Iterator[tuple[int, str]]:
         """Yield the passes that still have an image to do, in their order, each with the largest image."""
@@ -94,7 +96,7 @@ class WholeRungs:
         return LeaveOut(index, image, "disk", reason)
 
     def _next_rung_or_chance(self, state: LadderState, resources: Resources) -> Decision | None:
-        """Start the next rung if it fits; before that, or at the end, give what was set aside another chance."""
+        """Start the next rung if it fits; before it and at the end, give what was set aside a chance."""
         if not self._may_start(state):
             return self._last_chance(state, resources)
         rung, images = len(state.rungs.started), state.live_images()
@@ -107,8 +109,8 @@ class WholeRungs:
             return RefuseRung(rung, seconds=seconds)
         if (reason := self._missing(state, new, images, resources)) is not None:
             return RefuseRung(rung, reason=reason)
-        # With 400 s left and 200 s predicted (320 s), a member that takes 40 s more (384 s) comes back first; one
-        # that takes 60 s more (416 s) has to wait until the rung is done.
+        # With 400 s left and 200 s predicted (320 s), a member that takes 40 s more (384 s) comes back first;
+        # one that takes 60 s more (416 s) has to wait until the rung is done.
         for item in state.pending():
             more = self._seconds_of(item, state, rung, resources)
             fits = (seconds + more) * self.ensemble.slowdown <= resources.seconds
@@ -124,7 +126,10 @@ class WholeRungs:
         for item in state.pending():
             # Rows that exist only get better by a member: that has to fit as a whole.
             if isinstance(item, int) and state.rungs.rows:
-                if self._seconds_of(item, state, rung, resources) * self.ensemble.slowdown > resources.seconds:
+                if (
+                    self._seconds_of(item, state, rung, resources) * self.ensemble.slowdown
+                    > resources.seconds
+                ):
                     return GiveUp(item)
             elif isinstance(item, str) and not self._has_room(item, state, rung, resources):
                 return GiveUp(item)
@@ -137,7 +142,8 @@ class WholeRungs:
             return True
         space, free = self._space(state), resources.free
         return all(
-            space.missing_now(index, image, free=free, running=()) is None for index in state.live_passes(rung)
+            space.missing_now(index, image, free=free, running=()) is None
+            for index in state.live_passes(rung)
         )
 
     def _seconds_of(self, item: Item, state: LadderState, rung: int, resources: Resources) -> float:

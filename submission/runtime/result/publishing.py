@@ -45,6 +45,7 @@ class Publisher:
         self.scratch, self.until = scratch, until
         self.validations: deque[ValidateTask] = deque()
         self.published = self._composed = -1
+        self._made_of: dict[int, dict[str, tuple[int, int]]] = {}
         self.failure: KitError | None = None
 
     def compose(self) -> None:
@@ -56,6 +57,7 @@ class Publisher:
             if rung <= self._composed or not self._complete(rung):
                 continue
             self._composed = rung
+            self._made_of[rung] = self._sources(rung)
             file = self.scratch / f"rung{rung}.csv"
             try:
                 write_text(file, self.submission.text(self._rows(rung)))
@@ -81,7 +83,10 @@ class Publisher:
             for rung in sorted(self.state.rungs.started, reverse=True)
             if rung > self.published and self._complete(rung)
         ]
-        if late or self.published < 0:
+        # Rows that came, or got better, after a second chance.
+        before = self.published
+        gained = before >= 0 and self._made_of.get(before) != self._sources(before)
+        if late or before < 0 or gained:
             with contextlib.suppress(TimeoutError):
                 within((self.until - time.monotonic()) / 4, lambda: _delete(results))
         # Nothing published yet: rows of an incomplete first rung, e.g. 12 of 100 images, are better than
@@ -90,6 +95,8 @@ class Publisher:
             self._publish_late(late.pop(0), part=False)
         if self.published < 0 and self._rows(0):
             self._publish_late(0, part=True)
+        elif gained and self.published == before:
+            self._publish_late(before, part=False)
 
     def _complete(self, rung: int) -> bool:
         return self.state.settled(rung) and bool(self._rows(rung))
@@ -98,12 +105,17 @@ class Publisher:
         found = {image: self.state.rungs.best_row(rung, image) for image in self.submission.ids}
         return {image: row for image, row in found.items() if row is not None}
 
+    def _sources(self, rung: int) -> dict[str, tuple[int, int]]:
+        """Return the rung and the number of passes that each row comes from."""
+        fused_from = self.state.rungs.fused_from
+        return {image: (row, fused_from[row, image]) for image, (row, _) in self._best_rows(rung).items()}
+
     def _rows(self, rung: int) -> dict[str, Path]:
         return {image: Path(file) for image, (_, file) in self._best_rows(rung).items()}
 
     def _publish(self, rung: int, text: str, *, part: bool = False) -> None:
         # A slow validation of a lower rung may end after that of a higher one.
-        if rung <= self.published:
+        if rung < self.published:
             return
         origins = {image: f"rung {lower + 1}" for image, (lower, _) in self._best_rows(rung).items()}
         state = f"part of rung {rung + 1}" if part else f"rung {rung + 1}"

@@ -21,6 +21,7 @@ from submission.runtime.plan.tasks import FuseTask, LadderTask, PassTask
 from submission.runtime.result.report import counted
 
 NO_GPU_COMPUTES = "no GPU computes: the CPU is used instead"
+MORE_NOTES = "report.json holds the notes on further images"
 STOPPED = "the run was stopped by a signal"
 TIME_IS_UP = "the time is up"
 IMAGE_HAS_ALL = "the image has all packages; nothing was installed"
@@ -106,6 +107,11 @@ def workers_do_not_start(tail: str, log: Path) -> KitError:
     )
 
 
+def start_later(problem: str, seconds: float) -> str:
+    """No worker starts, but one may start later."""
+    return f"{problem}; one worker is started in {seconds:.0f} s"
+
+
 def no_gpu() -> KitError:
     """A GPU was asked for, and there is none."""
     return KitError(
@@ -123,9 +129,15 @@ def silent(limit: float) -> str:
     return f"no sign of life for {limit:.0f} s"
 
 
-def ended(code: int | None, tail: str) -> str:
-    """A worker died."""
-    return f"worker ended with code {code}: {tail or 'it left no message'}"
+def trying_again(item: int | str, ensemble: Ensemble) -> str:
+    """What was set aside gets another chance."""
+    what = f"image {item}" if isinstance(item, str) else f"member {ensemble.members[item].name}"
+    return f"{what} is tried again, alone"
+
+
+def read_with(image: str, notes: Sequence[str]) -> str:
+    """What the reader of an image assumed."""
+    return f"image {image}: {'; '.join(notes)}"
 
 
 # Tasks
@@ -147,9 +159,13 @@ def progress(  # every number of one line
     )
 
 
-def task_failed(task: LadderTask, problem: str, follows: str) -> str:
+def task_failed(task: LadderTask, problem: str, follows: str, ensemble: Ensemble) -> str:
     """A task failed, and what follows from it."""
-    what = f"row of rung {task.rung + 1}" if isinstance(task, FuseTask) else f"pass {task.index + 1}"
+    if isinstance(task, FuseTask):
+        what = f"row of rung {task.rung + 1}"
+    else:
+        item = ensemble.passes[task.index]
+        what = f"pass {task.index + 1} ({ensemble.members[item.member].name}, {item.view})"
     return f"{what}, image {task.image}: {problem}; {follows}"
 
 
@@ -158,29 +174,38 @@ def no_room(left_out: LeaveOut, follows: str) -> str:
     return f"pass {left_out.index + 1}, image {left_out.image}: {left_out.reason}; {follows}"
 
 
-def what_follows(consequence: Consequence, ensemble: Ensemble, rows: Mapping[tuple[int, str], str]) -> str:
+def what_follows(
+    consequence: Consequence, ensemble: Ensemble, rows: Mapping[tuple[int, str], str], *, again: bool = False
+) -> str:
     """What a failure costs.
 
     Args:
         consequence: of the failure.
         ensemble: knows the members' names.
         rows: (rung, image) of all rows that exist.
+        again: what is set aside has a chance left.
     """
+    later = ", and is tried again if time is left" if again else ""
     match consequence:
         case TryAgain(task):
             how = " with a batch of one" if isinstance(task, PassTask) else ""
             return f"image {task.image} is tried again{how}"
         case LeaveOut():
-            return f"image {consequence.image} goes on without this pass"
-        case LoseImage():
-            return f"image {consequence.image} gets the fallback row"
+            return f"image {consequence.image} goes on without this pass{later}"
+        case LoseImage(image):
+            return (
+                f"image {image} {'is set aside' if again else _kept(image, len(ensemble.rungs), rows)}{later}"
+            )
         case LoseMember():
-            return f"member {ensemble.members[consequence.member].name} is dropped"
+            return f"member {ensemble.members[consequence.member].name} is dropped{later}"
         case LoseRow(rung, image):
-            # Rungs count from 0 here, and from 1 for people.
-            earlier = max((lower for lower, name in rows if name == image and lower < rung), default=None)
-            kept = "the fallback" if earlier is None else f"rung {earlier + 1}"
-            return f"image {image} keeps its row of {kept}"
+            return f"image {image} {_kept(image, rung, rows)}{later}"
+
+
+def _kept(image: str, below: int, rows: Mapping[tuple[int, str], str]) -> str:
+    # Rungs count from 0 here, and from 1 for people.
+    earlier = max((lower for lower, name in rows if name == image and lower < below), default=None)
+    return "gets the fallback row" if earlier is None else f"keeps its row of rung {earlier + 1}"
 
 
 # The file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -81,6 +82,30 @@ def available_memory(control: Path = Path("/sys/fs/cgroup")) -> int | None:
             # Cached pages of files count as used, but the kernel gives them away when memory is needed.
             limits.append(limit[0] - used[0] + _reclaimable(folder / "memory.stat"))
     return min(limits) if limits else None
+
+
+def memory_kills(control: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Return how many processes of this container the kernel ended because memory ran out; 0 if unknown.
+
+    Args:
+        control: where the kernel shows the container's events, of either version of control groups.
+        own: file with this process's group.
+    """
+    try:
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    # "0::/user/job" (version 2), "9:memory:/docker/ab" (version 1); a container may see its own as root.
+    places = [control / "memory.events", control / "memory" / "memory.oom_control"]
+    for line in lines:
+        group = line.rpartition(":")[2].lstrip("/")
+        places += [control / group / "memory.events", control / "memory" / group / "memory.oom_control"]
+    counts = [0]
+    for place in dict.fromkeys(places):
+        with contextlib.suppress(OSError, ValueError):
+            words = place.read_text(encoding="utf-8").split()
+            counts.append(int(words[words.index("oom_kill") + 1]))
+    return max(counts)
 
 
 def _reclaimable(statistics: Path) -> int:

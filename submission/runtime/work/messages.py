@@ -162,6 +162,7 @@ class PassDone:
         load: seconds that loading the member took; 0 if it was loaded.
         skipped: windows without tissue, None if the member does not skip them.
         windows: all windows, None if the member skips none.
+        notes: what the reader of the image left out, cut or assumed.
     """
 
     begin: float
@@ -171,6 +172,7 @@ class PassDone:
     load: float
     skipped: int | None = None
     windows: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,8 +217,8 @@ class Failed:
 
     Attributes:
         stage: what failed.
-        problem: in words.
-        trace: the traceback of an unexpected error.
+        problem: in words; of an unexpected error, its type and message.
+        trace: the traceback, if there is one.
     """
 
     stage: Stage

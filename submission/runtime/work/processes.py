@@ -21,6 +21,7 @@ from submission.runtime.plan.tasks import Task
 from submission.runtime.work.messages import (
     LONGEST_MESSAGE,
     Exited,
+    Progress,
     Reply,
     Request,
     read_reply,
@@ -43,7 +44,9 @@ class WorkerProcess:
         log: file with its stderr.
         ready: it has imported torch and checked its device.
         task: what it works on, None when idle.
-        heard: monotonic time of its last sign of life, or of its last task's start.
+        heard: monotonic time of its last message, or of its last task's start.
+        active: monotonic time at which its process was last seen at work.
+        in_forward: it has sent progress of its task.
         started: monotonic time of its task's start.
         rest: the beginning of a message whose end has not arrived.
     """
@@ -57,7 +60,24 @@ class WorkerProcess:
     task: Task | None = None
     heard: float = field(default_factory=time.monotonic)
     started: float = field(default_factory=time.monotonic)
+    active: float = 0.0
+    in_forward: bool = False
     rest: bytes = b""
+    _work: int | None = None
+
+    def look(self) -> None:
+        """Note whether the process computed or read since the last look."""
+        # Fields 12, 14 and 15 of proc(5) stat: pages read from disk, ticks in user and in kernel mode. A
+        # process that is stopped, or waits for a dead mount, changes none of them.
+        try:
+            text = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8", errors="replace")
+            fields = text.rpartition(")")[2].split()
+            work = int(fields[9]) + int(fields[11]) + int(fields[12])
+        except (OSError, ValueError, IndexError):
+            return
+        if self._work is not None and work != self._work:
+            self.active = time.monotonic()
+        self._work = work
 
     def tail(self) -> str:
         """Return the end of what it wrote to stderr."""
@@ -141,6 +161,7 @@ class WorkerProcesses:
         line = to_line(request)
         assert len(line) < LONGEST_MESSAGE, len(line)
         worker.task, worker.heard, worker.started = task, time.monotonic(), time.monotonic()
+        worker.in_forward = False
         assert worker.process.stdin is not None
         with contextlib.suppress(OSError):
             worker.process.stdin.write(line)
@@ -170,6 +191,7 @@ class WorkerProcesses:
             *lines, worker.rest = (worker.rest + data).split(b"\n")
             replies = [reply for line in lines if (reply := read_reply(line)) is not None]
             received += [Received(worker, reply) for reply in replies]
+            worker.in_forward |= any(isinstance(reply, Progress) for reply in replies)
             # No data from a pipe that can be read means that its other end is closed.
             if not data:
                 received.append(Received(worker, Exited(code=self.kill(worker))))

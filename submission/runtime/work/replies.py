@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from kit.artefacts import remove_leftovers
 from submission.runtime.plan.ladder import Ladder
@@ -10,6 +11,8 @@ from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Stage, T
 from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport
+from submission.runtime.work.device import memory_kills
+from submission.runtime.work.ends import how_it_ended
 from submission.runtime.work.messages import (
     Done,
     Exited,
@@ -25,7 +28,10 @@ from submission.runtime.work.requests import Requests
 
 _SILENCE = 60.0
 """Seconds between progress lines while a pass goes on."""
-_SHOWN_TAIL = 300
+_SHOWN_LINES = 12
+"""Lines of a traceback in the log."""
+_SHOWN_NOTES = 20
+"""Images whose notes the log shows."""
 _KINDS: dict[type[Task], str] = {
     PassTask: "pass",
     MeanTask: "running mean",
@@ -58,6 +64,8 @@ class ReplyHandler:
         self.forward_seconds = 0.0
         self.setbacks: dict[str, str] = {}
         self._last_progress = time.monotonic()
+        self._memory_kills = memory_kills()
+        self._shown: set[str] = set()
 
     def handle(self, received: Received) -> None:
         """Handle one message about a task."""
@@ -70,7 +78,9 @@ class ReplyHandler:
             case Failed():
                 self.fail(worker, message.stage, message.problem, message.trace)
             case Exited(code=code) if worker.task is not None:
-                self.fail(worker, "crash", wording.ended(code, worker.tail()[-_SHOWN_TAIL:]))
+                kills, self._memory_kills = self._memory_kills, memory_kills()
+                end = how_it_ended(code, worker.tail(), memory_killed=self._memory_kills > kills)
+                self.fail(worker, end.stage, end.problem, end.trace)
             case _:
                 pass  # progress is a sign of life; `WorkerProcess.heard` has its time
 
@@ -90,8 +100,14 @@ class ReplyHandler:
             remove_leftovers(self.requests.result_file(task))
         state = self.ladder.state
         consequence = self.ladder.fail(task, stage, problem)
-        follows = wording.what_follows(consequence, state.ensemble, state.rungs.rows)
-        self.report.problem(wording.task_failed(task, problem, follows), stage=stage, trace=trace)
+        again = state.comes_back(consequence)
+        follows = wording.what_follows(consequence, state.ensemble, state.rungs.rows, again=again)
+        told = wording.task_failed(task, problem, follows, state.ensemble)
+        self.report.problem(told, stage=stage, trace=trace)
+        if trace and trace not in self._shown:
+            # Each trace goes to the log once; report.json has them all.
+            self._shown.add(trace)
+            self.report.say("\n".join(trace.splitlines()[-_SHOWN_LINES:]))
 
     def _note_first_forward(self, at: float) -> None:
         if not any(event["name"] == "first_forward" for event in self.report.values["events"]):
@@ -111,6 +127,7 @@ class ReplyHandler:
             case PassTask(), PassDone():
                 # Loading a member happens once, not per image: it would spoil the seconds per megapixel.
                 self.forward_seconds += done.forward
+                self._note(task.image, done.notes)
                 state.finished_pass(task, done.file, done.end - done.begin - done.load)
                 self._tell_progress(task.index)
             case MeanTask(), MeanDone():
@@ -128,6 +145,17 @@ class ReplyHandler:
                 self.report.problem(wording.rung_found(task.rung, finding.text))
         if done.ok:
             self.publisher.publish_validated(task)
+
+    def _note(self, image: str, notes: Sequence[str]) -> None:
+        """Tell once per image what its reader assumed."""
+        told = self.report.values.setdefault("notes", {})
+        if not notes or image in told:
+            return
+        told[image] = list(notes)
+        if len(told) <= _SHOWN_NOTES:
+            self.report.say(wording.read_with(image, notes))
+        elif len(told) == _SHOWN_NOTES + 1:
+            self.report.say(wording.MORE_NOTES)
 
     def _tell_progress(self, index: int) -> None:
         """Print one line when a pass is complete, and one per minute before."""

@@ -19,13 +19,13 @@ from submission.runtime.inputs.package_plan import make_plan
 from submission.runtime.inputs.preparation import Preparation
 from submission.runtime.inputs.scratch import Scratch, choose_scratch, space_needed
 from submission.runtime.inputs.trial import Trial
-from submission.runtime.plan.changes import Decision, LeaveOut
+from submission.runtime.plan.changes import BringBack, Decision, LeaveOut
 from submission.runtime.plan.costs import reserve_seconds
 from submission.runtime.plan.disk_space import DiskSpace
 from submission.runtime.plan.ladder import Ladder, chosen_policy
 from submission.runtime.plan.policy import Resources
 from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import Task
+from submission.runtime.plan.tasks import LadderTask, PassTask, Task
 from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport
@@ -101,6 +101,7 @@ class Supervisor:
             largest_weights=max(member.size for member in self.ensemble.members),
             environment=os.environ,
         )
+        self._for_cpu: PassTask | None = None
         self.state = LadderState(self.ensemble, data.megapixels)
         self.ladder = Ladder(self.state, chosen_policy(self.ensemble), self._measure, self._on_decision)
         self.requests = Requests(self.state, data, folder, self.options.batch_size)
@@ -139,10 +140,12 @@ class Supervisor:
     def _measure(self) -> Resources:
         free = shutil.disk_usage(self.requests.scratch).free
         left = self.deadline - time.monotonic()
-        return Resources(left, free, self._worker_count)
+        return Resources(left, free, self._worker_count, silence=self.options.longest_silence)
 
     def _on_decision(self, decision: Decision) -> None:
-        # Report only this decision: the image loses a pass because the disk has no room for its result.
+        if isinstance(decision, BringBack):
+            self.report.say(wording.trying_again(decision.item, self.ensemble))
+        # The image loses a pass because the disk has no room for its result.
         if isinstance(decision, LeaveOut):
             follows = wording.what_follows(decision, self.ensemble, self.state.rungs.rows)
             self.report.problem(wording.no_room(decision, follows), stage=decision.stage)
@@ -177,13 +180,37 @@ class Supervisor:
     def _give_out_tasks(self) -> None:
         if not self.events.installed:
             return
-        # Workers may have died or been replaced: predictions of time use the present number.
-        self._worker_count = max(1, self.workers.size)
-        for worker in self.workers.processes.idle():
+        self._worker_count = max(1, self.workers.wanted)
+        if self._for_cpu is not None:
+            self._give_to_cpu(self._for_cpu)
+            return
+        for worker in self.workers.idle():
+            if worker not in self.workers.processes.live:
+                continue  # it had to make room
             validations = self.publisher.validations
             task: Task | None = validations.popleft() if validations else self.ladder.next_task()
             if task is None:
                 return
+            if isinstance(task, LadderTask) and self.state.is_hard(task):
+                trial = self.state.chances.latest or 0
+                if self.state.losses.stages.get(trial) == "memory":
+                    self.workers.leave_only(worker)
+                again = self.state.chances.given[trial] > 1
+                if again and isinstance(task, PassTask) and self.workers.may_help:
+                    self._for_cpu = task
+                    return
+            elif isinstance(task, PassTask):
+                self.workers.fill()
+            self.workers.processes.send(worker, task, self.requests.request(task))
+
+    def _give_to_cpu(self, task: PassTask) -> None:
+        """Let the CPU try a pass that failed on GPUs several times."""
+        worker = self.workers.helper()
+        if worker is None and self.workers.may_help:
+            return  # it is starting
+        worker = worker or next(iter(self.workers.idle()), None)
+        if worker is not None:
+            self._for_cpu = None
             self.workers.processes.send(worker, task, self.requests.request(task))
 
     def _delete_obsolete(self) -> None:
@@ -195,9 +222,10 @@ class Supervisor:
     def _over(self) -> bool:
         if self.workers.broken is not None and self.events.installed:
             return True
-        if len(self.state.losses.members) == len(self.ensemble.members):
+        losses = self.state.losses
+        if len(losses.members.keys() - losses.stages.keys()) == len(self.ensemble.members):
             return True
-        if not self.state.live_images():
+        if not self.state.live_images() and not self.state.pending():
             # A commit run without images still shows whether the bundle is whole and torch works.
             return not self.data.placeholder or (self.events.finished and bool(self.workers.processes.idle()))
         idle = not self.publisher.validations and not self.workers.processes.busy()

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import faulthandler
 import importlib
 import os
 import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,6 +51,9 @@ _SIGN_OF_LIFE = 0.5
 """Seconds between two messages of progress."""
 _MOST_FINDINGS = 20
 _BAND_ROWS = 1024
+_LONGEST_PROBLEM = 500
+_KILL_FIRST = "800"
+"""Of 1000. When memory runs out, the kernel ends the process with the highest: never the supervisor."""
 _DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -90,17 +95,16 @@ class Worker:
 
     def handle(self, request: Request) -> None:
         """Do one task and reply that it is done or has failed."""
+        reply: Done | Failed
         try:
-            done = self._do(request)
-        except KitError as error:
-            self.channel.send(self._known_failure(request, error))
-        except Exception as error:  # noqa: BLE001 - whatever a library raises costs a task, not the run
-            self.channel.send(self._unexpected_failure(request, error))
-            if self.device != "cpu":
-                # A CUDA error leaves the process's context unusable: the supervisor starts a new process.
-                sys.exit(1)
-        else:
-            self.channel.send(done)
+            reply = self._do(request)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a library raises costs a task only
+            reply = self._failure(request, error)
+        self.channel.send(reply)
+        if isinstance(reply, Failed) and (reply.stage == "memory" or (reply.trace and self.device != "cpu")):
+            # A CUDA error leaves the process's context unusable, and memory that was needed once is kept: the
+            # supervisor starts a new process.
+            sys.exit(1)
 
     def _do(self, request: Request) -> Done:
         match request:
@@ -132,6 +136,7 @@ class Worker:
                 self.channel.send(Progress(done=done, total=total))
 
         windows: dict[str, int] = {}
+        notes: list[str] = []
 
         def on_skipped(skipped: int, total: int) -> None:
             windows.update(skipped=skipped, windows=total)
@@ -147,6 +152,7 @@ class Worker:
             batch_size=request.batch_size,
             on_batch=on_batch,
             on_skipped=on_skipped,
+            on_notes=notes.extend,
             info=request.info,
         )
         return PassDone(
@@ -155,6 +161,7 @@ class Worker:
             file=str(file),
             forward=self.stopwatch.take(),
             load=load_seconds,
+            notes=tuple(notes),
             **windows,
         )
 
@@ -219,29 +226,42 @@ class Worker:
             begin=begin, end=time.monotonic(), ok=report.ok, findings=tuple(findings[:_MOST_FINDINGS])
         )
 
-    def _known_failure(self, request: Request, error: KitError) -> Failed:
-        # First the disk, then the image, then the member: a full disk would make any image look unreadable.
-        if getattr(error.__cause__, "errno", None) in _DISK_IS_FULL:
-            return Failed(stage="disk", problem=error.problem)
-        if isinstance(request, PassRequest) and self.loaded is None:
-            return self._blame_the_image(request, Failed(stage="load", problem=error.problem))
-        return self._blame_the_image(request, Failed(stage="forward", problem=error.problem))
+    def _failure(self, request: Request, error: BaseException) -> Failed:
+        """Return what failed: memory, the disk, the image, the member or a library."""
+        try:
+            from kit.inference.forward import is_out_of_memory
 
-    def _unexpected_failure(self, request: Request, error: Exception) -> Failed:
-        from kit.inference.forward import is_out_of_memory
+            causes = [error]
+            while (
+                cause := causes[-1].__cause__ or causes[-1].__context__
+            ) is not None and cause not in causes:
+                causes.append(cause)
+            known = isinstance(error, KitError)
+            trace = None if known else "".join(traceback.format_exception(error))
+            problem = error.problem if isinstance(error, KitError) else _in_words(error)
+            if any(is_out_of_memory(cause) for cause in causes):
+                return Failed(stage="memory", problem=f"memory ran out: {problem}", trace=trace)
+            numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
+            # First the disk, then the image: a full disk would make any image look unreadable.
+            if numbers & _DISK_IS_FULL:
+                return Failed(stage="disk", problem=problem, trace=trace)
+            if isinstance(request, PassRequest) and (bad := _unreadable(Path(request.path))) is not None:
+                return replace(bad, trace=trace)
+            stage: Stage = "forward" if self.loaded is not None else "load"
+            # A read that failed may pass the next time; so may one of an image that is read well by now.
+            if numbers or not known or getattr(error, "where", None) == getattr(request, "path", ""):
+                stage = "error"
+            return Failed(stage=stage, problem=problem, trace=trace)
+        except MemoryError:
+            self.module, self.loaded = None, None
+            return Failed(stage="memory", problem="memory ran out: MemoryError")
 
-        stage: Stage = "memory" if is_out_of_memory(error) else "error"
-        trace = "".join(traceback.format_exception(error))
-        failed = Failed(stage=stage, problem=f"{type(error).__name__}: {error}", trace=trace)
-        return self._blame_the_image(request, failed)
 
-    def _blame_the_image(self, request: Request, failed: Failed) -> Failed:
-        """Return the failure, or that the image cannot be read to its end, if that is why a pass failed."""
-        reason = _unreadable(Path(request.path)) if isinstance(request, PassRequest) else None
-        return failed if reason is None else Failed(stage="image", problem=reason, trace=failed.trace)
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
 
 
-def _unreadable(path: Path) -> str | None:
+def _unreadable(path: Path) -> Failed | None:
     """Say why an image cannot be read to its end, None if it can: tells a bad image from a bad network."""
     from kit.images.slide import open_slide
 
@@ -249,8 +269,12 @@ def _unreadable(path: Path) -> str | None:
         with open_slide(path) as slide:
             for y0 in range(0, slide.height, _BAND_ROWS):
                 slide.read_band(y0, min(y0 + _BAND_ROWS, slide.height))
-    except KitError as error:
-        return error.problem
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a decoder raises, it is this image
+        failed_read = isinstance(error, OSError) or isinstance(error.__cause__, OSError)
+        problem = error.problem if isinstance(error, KitError) else _in_words(error)
+        return Failed(stage="read" if failed_read else "image", problem=problem)
     return None
 
 
@@ -282,6 +306,9 @@ def serve(ensemble: Ensemble, device: str, parent: int) -> int:
     """
     _end_with(parent)
     channel = Channel()
+    faulthandler.enable()  # a segmentation fault leaves the lines of Python that led to it
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_KILL_FIRST, encoding="ascii")
     try:
         facts = check(device)
     except KitError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import time
 from collections.abc import Mapping
 
@@ -19,6 +21,12 @@ _COPIES_OF_WEIGHTS = 3
 """The file, the module, and what the first layers need on top."""
 _START_LIMITS = 4
 """A worker may take this many times the limit to import torch: a cold image reads gigabytes of libraries."""
+_ACTIVE_LIMITS = 4
+"""A silent worker that still computes or reads gets this many times its limit: the machine may be busy."""
+_PAUSES = (2.0, 4.0, 8.0)
+"""Seconds before one worker is started again after all ended before they were ready."""
+_HELPERS = 3
+"""Times a worker on the CPU is started beside those on GPUs."""
 
 
 def cpu_workers(cores: int, memory: int | None, largest_weights: int) -> int:
@@ -49,6 +57,7 @@ class Workers:
 
     Attributes:
         broken: why no worker can work any more, None as long as one can.
+        wanted: number of workers, as long as none has to work alone.
     """
 
     def __init__(
@@ -65,24 +74,59 @@ class Workers:
         self.largest_weights = largest_weights
         self.gpus = [] if device == "cpu" else gpu_slots(environment)
         self.broken: KitError | None = None
-        self._failed_starts = 0
+        self.wanted = 0
+        self._failed_starts = self._helpers = 0
+        self._pauses = list(_PAUSES)
+        self._start_at = math.inf
 
     @property
     def size(self) -> int:
-        """Number of live workers."""
-        return len(self.processes.live)
+        """Number of live workers, without one on the CPU beside those on GPUs."""
+        return sum(not self._helps(worker) for worker in self.processes.live)
 
     def start(self) -> None:
         """Start the workers; they check their device at once."""
         if self.gpus:
-            for index in range(self.count or len(self.gpus)):
-                self._start_one("cuda:0", index % len(self.gpus))
+            self.wanted = self.count or len(self.gpus)
         elif self.device == "cuda":
             self.broken = wording.no_gpu()
         else:
-            cores = cpu_count()
-            for index in range(self.count or cpu_workers(cores, available_memory(), self.largest_weights)):
-                self._start_one("cpu", index)
+            memory = available_memory()
+            self.wanted = self.count or cpu_workers(cpu_count(), memory, self.largest_weights)
+        self.fill()
+
+    def fill(self) -> None:
+        """Start the workers that are missing, after one has worked alone."""
+        used = {worker.slot for worker in self.processes.live if not self._helps(worker)}
+        if len(used) < self.wanted:
+            for slot in sorted(set(range(self.wanted)) - used):
+                self._start_one("cuda:0" if self.gpus else "cpu", slot)
+
+    def leave_only(self, worker: WorkerProcess) -> None:
+        """End the idle workers beside one: it needs the memory that they hold."""
+        for other in self.processes.idle():
+            if other is not worker:
+                self.processes.kill(other)
+
+    def idle(self) -> list[WorkerProcess]:
+        """Return the workers that can get any task."""
+        return [worker for worker in self.processes.idle() if not self._helps(worker)]
+
+    def helper(self) -> WorkerProcess | None:
+        """Return an idle worker on the CPU, beside those on GPUs; start it if there is none."""
+        helpers = [worker for worker in self.processes.live if self._helps(worker)]
+        if not helpers and self._helpers < _HELPERS:
+            self._helpers += 1
+            self._start_one("cpu", len(self.gpus))
+        return next((worker for worker in helpers if worker.ready and worker.task is None), None)
+
+    @property
+    def may_help(self) -> bool:
+        """Whether a worker on the CPU can do what failed on the GPUs."""
+        return self.device == "auto" and bool(self.gpus) and self._helpers < _HELPERS
+
+    def _helps(self, worker: WorkerProcess) -> bool:
+        return bool(self.gpus) and worker.device == "cpu"
 
     def restart(self) -> None:
         """Replace all workers by new ones."""
@@ -97,14 +141,15 @@ class Workers:
             extra = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
             extra["CUDA_VISIBLE_DEVICES"] = ""
         else:
-            extra = {"CUDA_VISIBLE_DEVICES": self.gpus[slot]}
+            extra = {"CUDA_VISIBLE_DEVICES": self.gpus[slot % len(self.gpus)]}
         try:
             self.processes.start(device, slot, extra)
         except OSError as error:  # no process, no memory, no room for its log
             reason = str(error.strerror or error)
             self.report.problem(wording.worker_not_started(reason))
             if not self.processes.live:
-                self.broken = wording.workers_cannot_start(reason, self.processes.logs)
+                passes = error.errno in {errno.EAGAIN, errno.ENOMEM}
+                self._give_out(wording.workers_cannot_start(reason, self.processes.logs), passes=passes)
 
     def poll(self, timeout: float) -> list[Received]:
         """Return messages about tasks; messages about workers themselves are handled here.
@@ -113,6 +158,9 @@ class Workers:
             timeout: seconds to wait at most.
         """
         about_tasks = []
+        if time.monotonic() >= self._start_at:
+            self._start_at = math.inf
+            self.fill()
         for received in self.processes.poll(timeout):
             worker, message = received.worker, received.message
             if isinstance(message, Ready):
@@ -134,12 +182,10 @@ class Workers:
         self.report.problem(told, worker=worker.number)
         worker.task = None
         self.processes.kill(worker)
-        if self.processes.live:
+        if self.size or self._helps(worker):
             return
         if self.device == "auto" and self.gpus:
-            self.report.say(wording.NO_GPU_COMPUTES)
-            self.gpus = []
-            self.start()
+            self._use_cpu()
         else:
             self.broken = KitError(message.problem, where=worker.device, fix=message.fix)
 
@@ -149,27 +195,61 @@ class Workers:
         # goes on with those 2. When none is left, it ends.
         if worker.device != "cpu" and not self.gpus:
             return  # the last GPU was given up in the same moment
+        if self._helps(worker):
+            return
         self._failed_starts = 0 if worker.ready else self._failed_starts + 1
         if self._failed_starts < 2 * max(1, self.size):
             self._start_one(worker.device, worker.slot)
-        elif not self.processes.live:
-            self.broken = wording.workers_do_not_start(worker.tail(), worker.log)
+        elif self.size:
+            self.wanted = self.size
+        else:
+            self._give_out(wording.workers_do_not_start(worker.tail(), worker.log), passes=True)
+
+    def _give_out(self, reason: KitError, *, passes: bool) -> None:
+        """Go on after the last worker is gone: on the CPU, or later with one worker; else the run ends.
+
+        Args:
+            reason: why no worker starts.
+            passes: it may be another the next time.
+        """
+        if self.device == "auto" and self.gpus:
+            self.report.problem(reason.problem)
+            self._use_cpu()
+        elif passes and self._pauses:
+            pause = self._pauses.pop(0)
+            self.report.problem(wording.start_later(reason.problem, pause))
+            self.wanted, self._start_at = 1, time.monotonic() + pause
+        else:
+            self.broken = reason
+
+    def _use_cpu(self) -> None:
+        self.report.say(wording.NO_GPU_COMPUTES)
+        self.gpus, self._failed_starts = [], 0
+        self.start()
 
     def stalled(self, limit: float) -> list[WorkerProcess]:
         """Return the workers that were silent too long; an idle worker is never stalled.
 
         Args:
-            limit: seconds that a worker with a task may be silent.
+            limit: seconds that a worker with a task may be silent and do nothing.
         """
         # A limit of 30 s: a worker with a task may be silent for 30 s, a new one may import for 120 s. A
-        # worker in a pass sends a sign of life every half second, as long as its network returns.
-        now = time.monotonic()
-        return [
-            worker
-            for worker in self.processes.live
-            if (worker.ready and worker.task is not None and now - worker.heard > limit)
-            or (not worker.ready and now - worker.heard > _START_LIMITS * limit)
-        ]
+        # worker in a pass sends a sign of life every half second, as long as its network returns. One that is
+        # silent but still computes or reads has four times as long: on a busy machine an import of 5 s takes
+        # minutes. Not so on a GPU: a process waits for a kernel that hangs by computing.
+        now, found = time.monotonic(), []
+        for worker in self.processes.live:
+            if worker.ready and worker.task is None:
+                continue
+            longest = limit if worker.ready else _START_LIMITS * limit
+            silent = now - worker.heard
+            if silent > longest / 4:
+                worker.look()
+            waits = worker.in_forward and worker.device != "cpu"
+            idle = silent if waits else min(silent, now - worker.active)
+            if idle > longest or silent > _ACTIVE_LIMITS * longest:
+                found.append(worker)
+        return found
 
     def replace(self, worker: WorkerProcess) -> None:
         """Kill a worker that hangs and start another in its place."""

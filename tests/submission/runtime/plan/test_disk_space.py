@@ -1,6 +1,5 @@
 """What lies on the scratch disk during a run: running means if it is small, cleared as the run goes."""
 
-import math
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace

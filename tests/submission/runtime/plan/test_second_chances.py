@@ -25,7 +25,9 @@ def ensemble_of(owners: list[int], rungs: list[int], slowdown: float = 1.5) -> E
             Member(name=f"m{i}", weights=f"{i}", sha256=f"{i}", size=1, network={}, inference={}, requires=[])
             for i in range(max(owners) + 1)
         ],
-        passes=[Pass(member=owner, view=f"v{n}", seconds_per_megapixel=1.0) for n, owner in enumerate(owners)],
+        passes=[
+            Pass(member=owner, view=f"v{n}", seconds_per_megapixel=1.0) for n, owner in enumerate(owners)
+        ],
         rungs=[Rung(passes=n, weights=[1.0] * n, settings={}, cv=0.1) for n in rungs],
         slowdown=slowdown,
     )
@@ -43,11 +45,9 @@ class Run:
         free: bytes on the disk.
     """
 
-    def __init__(self, ensemble, images, seconds, fails, workers=2, free=10**15):
-        self.ensemble, self.seconds, self.fails, self.workers, self.free = (
-            *(ensemble, seconds, fails),
-            *(workers, free),
-        )
+    def __init__(self, ensemble, images, seconds, fails, *, workers=2, free=10**15):
+        self.ensemble, self.seconds, self.fails = ensemble, seconds, fails
+        self.workers, self.free = workers, free
         self.now, self.tasks, self.decisions, self.begun = 0.0, [], [], []
         self.state = LadderState(ensemble, images)
         self.state.ready |= set(range(len(ensemble.members)))
@@ -143,11 +143,11 @@ def test_a_member_of_the_only_rung_that_comes_back_gets_into_rows_that_were_fuse
         return "error" if isinstance(task, PassTask) and task.index == 0 and now < 8 else None
 
     run = Run(ensemble_of([0, 1, 2], [3]), IMAGES, 400.0, fails).work()
-    assert {row for row in run.state.rungs.rows.values()} == {"0 [0, 1, 2]"}
+    assert set(run.state.rungs.rows.values()) == {"0 [0, 1, 2]"}
     fused = [task for task, _ in run.tasks if isinstance(task, FuseTask)]
     assert len(fused) == 6, "three rows without the member, three with it"
     in_a_hurry = Run(ensemble_of([0, 1, 2], [3]), IMAGES, 18.0, fails).work()
-    assert {row for row in in_a_hurry.state.rungs.rows.values()} == {"0 [1, 2]"}
+    assert set(in_a_hurry.state.rungs.rows.values()) == {"0 [1, 2]"}
     assert any(isinstance(decision, GiveUp) for _, decision in in_a_hurry.decisions)
     assert in_a_hurry.ladder.exhausted
 
@@ -226,12 +226,13 @@ def test_a_member_whose_weights_are_damaged_never_comes_back():
 def test_an_image_without_room_is_not_waited_for_and_comes_back_once_there_is_room():
     def free(run):
         run.free = 3_000_000 if run.now < 1.2 else GB
-        return None
 
     run = Run(ensemble_of([0], [1]), IMAGES, 400.0, lambda task, now: free(run), workers=1, free=3_000_000)
     run.work()
     assert complete(run)
-    never = Run(ensemble_of([0], [1]), IMAGES, 400.0, lambda task, now: None, workers=1, free=3_000_000).work()
+    never = Run(
+        ensemble_of([0], [1]), IMAGES, 400.0, lambda task, now: None, workers=1, free=3_000_000
+    ).work()
     assert never.best("b") == (-1, 0)
     assert never.ladder.exhausted
     assert never.now < 10
@@ -254,7 +255,9 @@ def test_whatever_fails_it_ends_and_a_fault_that_passes_costs_no_row(data):
     owners = [0, *sorted(data.draw(st.lists(st.integers(0, 3), max_size=5)))]
     owners = [sorted(set(owners)).index(owner) for owner in owners]
     rungs = sorted({*data.draw(st.sets(st.integers(1, len(owners)))), len(owners)})
-    images = {str(n): data.draw(st.sampled_from((0.5, 1.0, 3.0))) for n in range(data.draw(st.integers(1, 5)))}
+    images = {
+        str(n): data.draw(st.sampled_from((0.5, 1.0, 3.0))) for n in range(data.draw(st.integers(1, 5)))
+    }
     seed, until = data.draw(st.integers(0, 10**6)), data.draw(st.sampled_from((0.0, 5.0, 20.0, 1e9)))
     share = data.draw(st.sampled_from((0.1, 0.5, 1.0)))
     chance = random.Random(seed)
@@ -272,8 +275,11 @@ def test_whatever_fails_it_ends_and_a_fault_that_passes_costs_no_row(data):
     if until <= 20.0 and "disk" not in {stage for _, stage in run.tasks}:
         assert complete(run)
     for image in images:  # a row, or a reason
-        assert run.best(image)[0] >= 0 or image in run.state.losses.stages or run.state.losses.members or (
-            image in run.state.losses.images
+        assert (
+            run.best(image)[0] >= 0
+            or image in run.state.losses.stages
+            or run.state.losses.members
+            or (image in run.state.losses.images)
         )
 
 
