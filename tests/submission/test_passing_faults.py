@@ -83,7 +83,7 @@ def run_with(mount, kit_of_two, tmp_path, monkeypatch, tools):
     ("fault", "told"),
     [
         ("raise:network:5", "RuntimeError: planted fault"),
-        ("memory:network:5", "memory ran out: MemoryError"),
+        ("memory:network:5", "memory ran out with a batch of one; fewer workers (--workers)"),
         ("kill:network:5", "worker ended with code -9: killed; if nobody did it, memory ran out"),
         ("eio:aaa.tiff:3", "Input/output error"),
         ("kill:start:5", "one worker is started in 2 s"),

@@ -21,6 +21,7 @@ from submission.runtime.plan.tasks import FuseTask, LadderTask, PassTask
 from submission.runtime.result.report import counted
 
 NO_GPU_COMPUTES = "no GPU computes: the CPU is used instead"
+HANGS = "a worker gives no sign of life"
 MORE_NOTES = "report.json holds the notes on further images"
 STOPPED = "the run was stopped by a signal"
 TIME_IS_UP = "the time is up"
@@ -97,13 +98,12 @@ def workers_cannot_start(reason: str, logs: Path) -> KitError:
     )
 
 
-def workers_do_not_start(tail: str, log: Path) -> KitError:
+def workers_do_not_start(why: str, log: Path) -> KitError:
     """Worker processes end before they are ready."""
-    last = tail.splitlines()[-1] if tail else "they left no message"
     return KitError(
-        f"workers do not start: {last}",
+        f"workers do not start: {why}",
         where=log,
-        fix="read the last lines of that file; the image's torch may be broken",
+        fix="run `import torch` in a cell: if it fails, the image's torch is broken; else free memory",
     )
 
 

@@ -219,11 +219,13 @@ class Failed:
         stage: what failed.
         problem: in words; of an unexpected error, its type and message.
         trace: the traceback, if there is one.
+        ends: the worker ends after this message.
     """
 
     stage: Stage
     problem: str
     trace: str | None = None
+    ends: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

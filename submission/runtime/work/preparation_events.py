@@ -57,6 +57,7 @@ class PreparationEvents:
         self.ladder, self.requests, self.workers, self.report = ladder, requests, workers, report
         self.installed = self.finished = False
         self.failure: KitError | None = None
+        self._packed = False
 
     def handle_all(self) -> None:
         """Handle the events that have arrived."""
@@ -109,9 +110,18 @@ class PreparationEvents:
     def _on_weights(self, news: WeightsReady) -> None:
         state = self.ladder.state
         self.requests.weights[news.member] = news.path
+        self._packed |= news.how == "from an archive"
         state.ready.add(news.member)
         row = {**to_plain(news), "member": state.ensemble.members[news.member].name}
         self.report.values.setdefault("weights", []).append(row)
+
+    def to_unpack(self) -> int:
+        """Return the bytes that weights will still take on the scratch disk, if they come out of archives."""
+        if not self._packed or self.finished:
+            return 0
+        state = self.ladder.state
+        done = state.ready | state.losses.members.keys()
+        return sum(item.size for number, item in enumerate(state.ensemble.members) if number not in done)
 
     def _lose(self, members: range | list[int], error: KitError, trace: str | None) -> None:
         state = self.ladder.state

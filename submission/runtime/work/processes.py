@@ -21,6 +21,7 @@ from submission.runtime.plan.tasks import Task
 from submission.runtime.work.messages import (
     LONGEST_MESSAGE,
     Exited,
+    Failed,
     Progress,
     Reply,
     Request,
@@ -30,6 +31,8 @@ from submission.runtime.work.messages import (
 
 _LOG_TAIL = 2000
 _READ = 1 << 16
+_LAST_STEPS = 0.5
+"""Seconds that a worker may take to end after it has closed its output."""
 
 
 @dataclass
@@ -47,6 +50,7 @@ class WorkerProcess:
         heard: monotonic time of its last message, or of its last task's start.
         active: monotonic time at which its process was last seen at work.
         in_forward: it has sent progress of its task.
+        ends: it has said that it ends.
         started: monotonic time of its task's start.
         rest: the beginning of a message whose end has not arrived.
     """
@@ -62,6 +66,7 @@ class WorkerProcess:
     started: float = field(default_factory=time.monotonic)
     active: float = 0.0
     in_forward: bool = False
+    ends: bool = False
     rest: bytes = b""
     _work: int | None = None
 
@@ -169,7 +174,7 @@ class WorkerProcesses:
 
     def idle(self) -> list[WorkerProcess]:
         """Return the workers that are ready and have no task."""
-        return [worker for worker in self.live if worker.ready and worker.task is None]
+        return [worker for worker in self.live if worker.ready and worker.task is None and not worker.ends]
 
     def busy(self) -> bool:
         """Whether a worker has a task."""
@@ -192,8 +197,12 @@ class WorkerProcesses:
             replies = [reply for line in lines if (reply := read_reply(line)) is not None]
             received += [Received(worker, reply) for reply in replies]
             worker.in_forward |= any(isinstance(reply, Progress) for reply in replies)
+            worker.ends |= any(isinstance(reply, Failed) and reply.ends for reply in replies)
             # No data from a pipe that can be read means that its other end is closed.
             if not data:
+                # Python closes its files some time before it ends: a kill in between would hide the reason.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    worker.process.wait(timeout=_LAST_STEPS)
                 received.append(Received(worker, Exited(code=self.kill(worker))))
         return received
 

@@ -138,7 +138,7 @@ class Supervisor:
         return chosen
 
     def _measure(self) -> Resources:
-        free = shutil.disk_usage(self.requests.scratch).free
+        free = shutil.disk_usage(self.requests.scratch).free - self.events.to_unpack()
         left = self.deadline - time.monotonic()
         return Resources(left, free, self._worker_count, silence=self.options.longest_silence)
 

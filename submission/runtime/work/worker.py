@@ -52,6 +52,7 @@ _SIGN_OF_LIFE = 0.5
 _MOST_FINDINGS = 20
 _BAND_ROWS = 1024
 _LONGEST_PROBLEM = 500
+_NEEDS_LESS = "fewer workers (--workers) or a smaller --batch-size need less memory"
 _KILL_FIRST = "800"
 """Of 1000. When memory runs out, the kernel ends the process with the highest: never the supervisor."""
 _DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -100,10 +101,13 @@ class Worker:
             reply = self._do(request)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a library raises costs a task only
             reply = self._failure(request, error)
-        self.channel.send(reply)
-        if isinstance(reply, Failed) and (reply.stage == "memory" or (reply.trace and self.device != "cpu")):
-            # A CUDA error leaves the process's context unusable, and memory that was needed once is kept: the
-            # supervisor starts a new process.
+        # A CUDA error leaves the process's context unusable, and memory that was needed once is kept: the
+        # supervisor starts a new process.
+        ends = isinstance(reply, Failed) and bool(
+            reply.stage == "memory" or (reply.trace and self.device != "cpu")
+        )
+        self.channel.send(replace(reply, ends=True) if isinstance(reply, Failed) and ends else reply)
+        if ends:
             sys.exit(1)
 
     def _do(self, request: Request) -> Done:
@@ -240,7 +244,7 @@ class Worker:
             trace = None if known else "".join(traceback.format_exception(error))
             problem = error.problem if isinstance(error, KitError) else _in_words(error)
             if any(is_out_of_memory(cause) for cause in causes):
-                return Failed(stage="memory", problem=f"memory ran out: {problem}", trace=trace)
+                return Failed(stage="memory", problem=f"{problem}; {_NEEDS_LESS}", trace=trace)
             numbers = {cause.errno for cause in causes if isinstance(cause, OSError)}
             # First the disk, then the image: a full disk would make any image look unreadable.
             if numbers & _DISK_IS_FULL:
@@ -254,7 +258,7 @@ class Worker:
             return Failed(stage=stage, problem=problem, trace=trace)
         except MemoryError:
             self.module, self.loaded = None, None
-            return Failed(stage="memory", problem="memory ran out: MemoryError")
+            return Failed(stage="memory", problem=f"MemoryError; {_NEEDS_LESS}")
 
 
 def _in_words(error: BaseException) -> str:

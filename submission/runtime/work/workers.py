@@ -12,6 +12,7 @@ from kit.typed_json import to_plain
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
 from submission.runtime.work.device import GIB, available_memory, cpu_count, gpu_slots
+from submission.runtime.work.ends import how_it_ended
 from submission.runtime.work.messages import Exited, Ready, Unusable
 from submission.runtime.work.processes import Received, WorkerProcess, WorkerProcesses
 
@@ -23,7 +24,7 @@ _START_LIMITS = 4
 """A worker may take this many times the limit to import torch: a cold image reads gigabytes of libraries."""
 _ACTIVE_LIMITS = 4
 """A silent worker that still computes or reads gets this many times its limit: the machine may be busy."""
-_PAUSES = (2.0, 4.0, 8.0)
+_PAUSES = (2.0, 4.0, 8.0, 16.0)
 """Seconds before one worker is started again after all ended before they were ready."""
 _HELPERS = 3
 """Times a worker on the CPU is started beside those on GPUs."""
@@ -173,7 +174,8 @@ class Workers:
             else:
                 about_tasks.append(received)
                 if isinstance(message, Exited):
-                    self._start_again(worker)
+                    end = how_it_ended(message.code, worker.tail(), memory_killed=False)
+                    self._start_again(worker, end.problem)
         return about_tasks
 
     def _give_up(self, worker: WorkerProcess, message: Unusable) -> None:
@@ -189,7 +191,7 @@ class Workers:
         else:
             self.broken = KitError(message.problem, where=worker.device, fix=message.fix)
 
-    def _start_again(self, worker: WorkerProcess) -> None:
+    def _start_again(self, worker: WorkerProcess, why: str) -> None:
         """Replace a worker that ended, unless workers end before they ever get ready."""
         # With 2 workers still alive, the fourth end in a row before "ready" starts no replacement; the run
         # goes on with those 2. When none is left, it ends.
@@ -203,7 +205,7 @@ class Workers:
         elif self.size:
             self.wanted = self.size
         else:
-            self._give_out(wording.workers_do_not_start(worker.tail(), worker.log), passes=True)
+            self._give_out(wording.workers_do_not_start(why, worker.log), passes=True)
 
     def _give_out(self, reason: KitError, *, passes: bool) -> None:
         """Go on after the last worker is gone: on the CPU, or later with one worker; else the run ends.
@@ -254,4 +256,4 @@ class Workers:
     def replace(self, worker: WorkerProcess) -> None:
         """Kill a worker that hangs and start another in its place."""
         self.processes.kill(worker)
-        self._start_again(worker)
+        self._start_again(worker, wording.HANGS)

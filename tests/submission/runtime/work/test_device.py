@@ -1,7 +1,7 @@
 import pytest
 
 from kit.errors import KitError
-from submission.runtime.work.device import available_memory, check, gpu_slots
+from submission.runtime.work.device import available_memory, check, gpu_slots, memory_kills
 
 
 def test_the_cpu_computes():
@@ -54,3 +54,16 @@ def test_a_containers_memory_is_not_used_up_by_files_it_has_read(tmp_path, folde
 def test_memory_is_a_plausible_number():
     memory = available_memory()
     assert memory is None or 1 << 20 < memory < 1 << 50
+
+
+def test_kills_for_memory_are_counted_in_both_versions_of_control_groups(tmp_path):
+    own = tmp_path / "own"
+    own.write_text("0::/user/job\n9:memory:/docker/ab\n")
+    assert memory_kills(tmp_path, tmp_path / "absent") == 0
+    assert memory_kills(tmp_path, own) == 0
+    (tmp_path / "user" / "job").mkdir(parents=True)
+    (tmp_path / "user" / "job" / "memory.events").write_text("low 0\noom 9\noom_kill 3\noom_group_kill 0\n")
+    assert memory_kills(tmp_path, own) == 3
+    (tmp_path / "memory" / "docker" / "ab").mkdir(parents=True)
+    (tmp_path / "memory" / "docker" / "ab" / "memory.oom_control").write_text("under_oom 0\noom_kill 5\n")
+    assert memory_kills(tmp_path, own) == 5

@@ -60,7 +60,7 @@ def make(tmp_path):
 
 
 def follow(workers: Workers, until) -> None:
-    for _ in range(300):
+    for _ in range(600):
         workers.poll(0.1)
         if until():
             return
@@ -124,7 +124,9 @@ def test_workers_that_never_start_are_given_up_with_their_last_words(make):
     workers = make("import sys; sys.exit('ImportError: libtorch.so: cannot open shared object file')")
     workers.start()
     follow(workers, lambda: workers.broken is not None)
-    assert "workers do not start: ImportError: libtorch.so" in workers.broken.problem
+    assert (
+        "workers do not start: worker ended with code 1: ImportError: libtorch.so" in workers.broken.problem
+    )
     assert workers.processes.started < 12
 
 
@@ -151,3 +153,105 @@ def test_cpu_workers_go_as_far_as_memory_does():
 
 def test_cores_are_those_this_process_may_use():
     assert 1 <= cpu_count() <= (os.cpu_count() or 1)
+
+
+DIES_AT_FIRST = f"""
+import os, signal, sys
+for number in range(4):
+    try:
+        os.close(os.open(os.path.join({{place!r}}, str(number)), os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        continue
+    os.kill(os.getpid(), signal.SIGKILL)
+print({READY_LINE!r}, end="", flush=True)
+sys.stdin.read()
+"""
+GPU_WORKERS_DIE = f"""
+import sys
+if sys.argv[-1] != "cpu":
+    sys.exit("CUDA driver initialization failed")
+print({READY_LINE!r}, end="", flush=True)
+sys.stdin.read()
+"""
+BUSY = f"""
+import sys
+print({READY_LINE!r}, end="", flush=True)
+sys.stdin.readline()
+while True:
+    pass
+"""
+
+
+def busy_with(workers: Workers, limit: float):
+    workers.start()
+    follow(workers, lambda: len(workers.processes.idle()) == 1)
+    (worker,) = workers.processes.live
+    workers.processes.send(worker, ValidateTask(0, "f"), ValidateRequest(file="f", sizes="s"))
+    for _ in range(200):
+        workers.poll(0.05)
+        if workers.stalled(limit):
+            break
+    return worker, time.monotonic() - worker.heard
+
+
+def test_workers_that_are_killed_at_their_start_are_started_again_one_at_a_time(make, tmp_path):
+    workers = make(DIES_AT_FIRST.replace("{place!r}", repr(str(tmp_path))), count=2)
+    workers.start()
+    follow(workers, lambda: len(workers.processes.idle()) > 0)
+    assert workers.broken is None
+    told = [problem for problem in problems(workers) if "one worker is started in" in problem]
+    assert told
+    assert workers.wanted == len(workers.processes.live) == 1
+
+
+def test_gpu_workers_that_die_before_they_are_ready_leave_the_work_to_the_cpu(make):
+    workers = make(GPU_WORKERS_DIE, gpus="0")
+    workers.start()
+    follow(workers, lambda: len(workers.processes.idle()) == 2)
+    assert [worker.device for worker in workers.processes.live] == ["cpu", "cpu"]
+    assert any("code 1: CUDA driver initialization failed" in problem for problem in problems(workers))
+
+
+def test_a_worker_that_works_alone_has_the_others_back_later(make):
+    workers = make(READY, count=3)
+    workers.start()
+    follow(workers, lambda: len(workers.processes.idle()) == 3)
+    first, *_ = workers.processes.live
+    workers.leave_only(first)
+    assert workers.processes.live == [first]
+    workers.fill()
+    follow(workers, lambda: len(workers.processes.idle()) == 3)
+    assert sorted(worker.slot for worker in workers.processes.live) == [0, 1, 2]
+
+
+def test_a_worker_on_the_cpu_helps_those_on_gpus_and_gets_nothing_else_to_do(make):
+    workers = make(READY, count=None, gpus="0,1")
+    workers.start()
+    follow(workers, lambda: len(workers.idle()) == 2)
+    assert workers.may_help
+    assert workers.helper() is None
+    follow(workers, lambda: workers.helper() is not None)
+    assert workers.helper().device == "cpu"
+    assert len(workers.idle()) == workers.size == 2
+    assert not make(READY, device="cuda", gpus="0").may_help
+
+
+def test_a_silent_worker_that_computes_has_four_times_as_long_as_one_that_hangs(make):
+    _, hung = busy_with(make(READY, count=1), 0.5)
+    _, busy = busy_with(make(BUSY, count=1), 0.5)
+    assert 0.5 < hung < busy
+    assert busy > 2.0
+
+
+def test_a_gpu_worker_that_is_silent_in_the_middle_of_a_pass_hangs_even_if_it_computes(make):
+    workers = make(BUSY, count=1, gpus="0")
+    workers.start()
+    follow(workers, lambda: len(workers.processes.idle()) == 1)
+    (worker,) = workers.processes.live
+    workers.processes.send(worker, ValidateTask(0, "f"), ValidateRequest(file="f", sizes="s"))
+    worker.in_forward = True
+    while time.monotonic() - worker.heard < 0.6:
+        assert workers.stalled(0.6) == []
+        time.sleep(0.05)
+    time.sleep(0.1)
+    assert workers.stalled(0.6) == [worker]
