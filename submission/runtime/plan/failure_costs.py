@@ -13,6 +13,7 @@ from submission.runtime.plan.tasks import (
     PassTask,
     Stage,
 )
+from submission.runtime.plan.trials import failed_for_others
 
 _KILLS: frozenset[Stage] = frozenset({"crash", "stall"})
 """Stages that cost a worker, too."""
@@ -51,7 +52,7 @@ def _cost_of_pass(
         return leave_out
     # An image that ended the workers of two members, and that none has succeeded on, ends all workers. With
     # 16 members and a limit of 300 s for silent ones, it would cost more than two hours.
-    if stage in _KILLS and state.failed_for_others(task):
+    if stage in _KILLS and failed_for_others(state, task):
         return LoseImage(task.image, reason, stage)
     # Blame needs a second image (unless there is one only): one image that kills every network must not cost
     # all members. Weights that cannot be loaded need no second failure, and a member that was brought back

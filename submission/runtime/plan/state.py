@@ -5,16 +5,13 @@ A row can be fused as soon as all live passes of its rung have results over the 
 
 from __future__ import annotations
 
-from bisect import insort
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 
 from kit.ensemble import Ensemble
 from submission.runtime.plan.changes import (
     BringBack,
     Change,
-    Consequence,
     GiveUp,
     Item,
     LeaveOut,
@@ -27,11 +24,13 @@ from submission.runtime.plan.changes import (
     UseRunningMeans,
 )
 from submission.runtime.plan.costs import Costs
+from submission.runtime.plan.failures import Failures
 from submission.runtime.plan.losses import Losses
 from submission.runtime.plan.rungs import Rungs
 from submission.runtime.plan.second_chances import Chances
 from submission.runtime.plan.stored_results import StoredResults
-from submission.runtime.plan.tasks import TRIES, FuseTask, LadderTask, MeanTask, PassTask
+from submission.runtime.plan.tasks import FuseTask, LadderTask, MeanTask, PassTask
+from submission.runtime.plan.to_do import ToDo
 
 
 class LadderState:
@@ -47,6 +46,8 @@ class LadderState:
         stored: the results of passes on the disk.
         losses: images, members, passes and rows that were set aside.
         chances: that these got since then.
+        failure_counts: of tasks.
+        to_do: passes that images have to be started on.
         rungs: which are started or refused, and their rows.
         ready: members whose weights and libraries are in place.
         running: tasks that workers have.
@@ -64,10 +65,8 @@ class LadderState:
         self.ready: set[int] = set()
         self.running: set[LadderTask] = set()
         self.combinable: deque[MeanTask | FuseTask] = deque()
-        self._failures: Counter[LadderTask] = Counter()
-        self._failed_members: defaultdict[str, set[int]] = defaultdict(set)
-        self._by_size: list[tuple[float, str]] = []
-        self._to_do: list[set[str]] = [set() for _ in ensemble.passes]
+        self.failure_counts = Failures(ensemble)
+        self.to_do = ToDo(len(ensemble.passes))
         for image, megapixels in images.items():
             self.add_image(image, megapixels)
 
@@ -82,12 +81,11 @@ class LadderState:
 
         A large image at the end would leave the other workers idle.
         """
-        return [image for _, image in self._by_size if image not in self.losses.images]
+        return [image for image in self.to_do.largest_first() if image not in self.losses.images]
 
     def images_to_do(self, index: int) -> Iterator[str]:
         """Yield the images that a pass still has to be started on for a started rung, largest first."""
-        if to_do := self._to_do[index]:
-            yield from (image for _, image in self._by_size if image in to_do)
+        yield from self.to_do.images(index)
 
     def finished_images(self, index: int) -> int:
         """Return the number of live images that a pass was done over."""
@@ -99,45 +97,7 @@ class LadderState:
 
     def failures(self, task: LadderTask) -> int:
         """Return how many times a task has failed."""
-        return self._failures[_first_try(task)]
-
-    def is_hard(self, task: LadderTask) -> bool:
-        """Whether a task has failed so often, or its member has, that it is tried alone."""
-        if self.failures(task) >= TRIES:
-            return True
-        return isinstance(task, PassTask) and self._on_trial(self.ensemble.passes[task.index].member)
-
-    def pending(self) -> list[Item]:
-        """Return the members and images that may still come back, the most valuable first."""
-        if not self.losses.stages:
-            return []
-        return self.chances.pending(self.ready, images=len(self.losses.images) < len(self.megapixels))
-
-    def comes_back(self, consequence: Consequence) -> bool:
-        """Whether what a failure costs may come back."""
-        if isinstance(consequence, TryAgain):
-            return False
-        item = consequence.member if isinstance(consequence, LoseMember) else consequence.image
-        return self.chances.left(item)
-
-    def hard_pass(self) -> tuple[int, str] | None:
-        """Return the pass and image that decide whether what got the last chance is back; None once it is."""
-        # A pass that failed on the image tells it. Of a member any pass does, over the smallest image.
-        item = self.chances.latest
-        for index, to_do in enumerate(self._to_do) if item is not None else ():
-            if isinstance(item, str):
-                if item in to_do and self.failures(PassTask(index, item)) >= TRIES:
-                    return index, item
-            elif to_do and item == self.ensemble.passes[index].member and self._on_trial(item):
-                return index, min(to_do, key=lambda image: (self.megapixels[image], image))
-        return None
-
-    def failed_for_others(self, task: PassTask) -> bool:
-        """Whether other members failed on a pass's image, too, and none succeeded on it."""
-        passes = self.ensemble.passes
-        if len(self._failed_members[task.image]) < 2:
-            return False
-        return not any(self.stored.was_done(index, task.image) for index in range(len(passes)))
+        return self.failure_counts.of(task)
 
     def results_to_fuse(self, task: FuseTask) -> list[tuple[int, str, float]]:
         """Return (pass, file, weight) of every result that a row is fused from, in the order of the passes.
@@ -163,7 +123,7 @@ class LadderState:
     def add_image(self, image: str, megapixels: float) -> None:
         """Add an image, at the start or at any time later."""
         self.megapixels[image] = megapixels
-        insort(self._by_size, (-megapixels, image))
+        self.to_do.add(image, megapixels)
         self._update([image])
 
     def finished_pass(self, task: PassTask, file: str, seconds: float) -> None:
@@ -195,16 +155,14 @@ class LadderState:
     def failed(self, task: LadderTask) -> None:
         """Note that a task failed; a `Consequence` has to be applied next."""
         self.running.discard(task)
-        self._failures[_first_try(task)] += 1
-        if isinstance(task, PassTask) and self.failures(task) >= TRIES:
-            self._failed_members[task.image].add(self.ensemble.passes[task.index].member)
+        self.failure_counts.add(task)
 
     def apply(self, change: Change) -> None:
         """Carry out what the policy decided."""
         match change:
             case PassTask():
                 self.running.add(change)
-                self._to_do[change.index].discard(change.image)
+                self.to_do.start(change.index, change.image)
             case MeanTask() | FuseTask():
                 self.running.add(change)
                 self.combinable.remove(change)
@@ -238,9 +196,6 @@ class LadderState:
             self.losses.forgive(item)
         self._update(self.live_images())
 
-    def _on_trial(self, member: int) -> bool:
-        return self.chances.given[member] > 0 and not self.losses.successes[member]
-
     def _update(self, images: Iterable[str]) -> None:
         """List what images need now, queue what their results allow, and mark results that no rung needs.
 
@@ -257,11 +212,7 @@ class LadderState:
         for image in chosen:
             there = self.stored.holds(image) | self.losses.left_out.get(image, {}).keys()
             wanted = set(self.rungs.wanted_passes(image)) - there
-            for index, to_do in enumerate(self._to_do):
-                if index in wanted and (index, image) not in running:
-                    to_do.add(image)
-                else:
-                    to_do.discard(image)
+            self.to_do.set_passes(image, {index for index in wanted if (index, image) not in running})
             self.combinable.extend(task for task in self._combinations(image) if task not in self.running)
             if not any(task.image == image and not isinstance(task, PassTask) for task in self.running):
                 self.stored.keep(self.rungs.needed_passes(image), image)
@@ -278,7 +229,3 @@ class LadderState:
                 yield MeanTask(index, image)
             if self.stored.averaging:
                 return
-
-
-def _first_try(task: LadderTask) -> LadderTask:
-    return replace(task, attempt=0) if isinstance(task, PassTask) else task

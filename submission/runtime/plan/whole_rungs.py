@@ -21,6 +21,7 @@ from submission.runtime.plan.failure_costs import failure_cost
 from submission.runtime.plan.policy import Resources
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import TRIES, LadderTask, PassTask, Stage
+from submission.runtime.plan.trials import hard_pass, is_hard, pending
 
 
 class WholeRungs:
@@ -35,12 +36,12 @@ class WholeRungs:
 
     def decide(self, state: LadderState, resources: Resources) -> Decision | None:
         """Return the most urgent of: a row or mean, a pass of a started rung, another chance, a next rung."""
-        if any(state.is_hard(task) for task in state.running):
+        if any(is_hard(state, task) for task in state.running):
             return None
         # Rows come first: they are short, they make the submission better at once, and they free the disk.
         if state.combinable:
-            task = next((task for task in state.combinable if not state.is_hard(task)), state.combinable[0])
-            return None if state.running and state.is_hard(task) else task
+            task = next((task for task in state.combinable if not is_hard(state, task)), state.combinable[0])
+            return None if state.running and is_hard(state, task) else task
         if not state.rungs.started:
             return self._first_rung(state, resources)
         if self._has_open_pass(state):
@@ -54,7 +55,7 @@ class WholeRungs:
     def exhausted(self, state: LadderState) -> bool:
         """Whether nothing runs, nothing is left to start, and nothing gets another chance."""
         at_work = state.running or state.combinable or self._has_open_pass(state)
-        chances = any(state.losses.stages[item] != "disk" for item in state.pending())
+        chances = any(state.losses.stages[item] != "disk" for item in pending(state))
         return not at_work and not self._may_start(state) and not chances
 
     def _may_start(self, state: LadderState) -> bool:
@@ -77,11 +78,11 @@ class WholeRungs:
         passes = self.ensemble.passes
         # Passes of members whose weights are still being verified are skipped, not waited for.
         ready = (found for found in self._open_passes(state) if passes[found[0]].member in state.ready)
-        index, image = state.hard_pass() or next(ready, (None, ""))
+        index, image = hard_pass(state) or next(ready, (None, ""))
         if index is None:
             return None
         task = PassTask(index, image, state.failures(PassTask(index, image)))
-        if state.is_hard(task):
+        if is_hard(state, task):
             if state.running:
                 return None
             task = PassTask(index, image, max(task.attempt, TRIES))
@@ -111,7 +112,7 @@ class WholeRungs:
             return RefuseRung(rung, reason=reason)
         # With 400 s left and 200 s predicted (320 s), a member that takes 40 s more (384 s) comes back first;
         # one that takes 60 s more (416 s) has to wait until the rung is done.
-        for item in state.pending():
+        for item in pending(state):
             more = self._seconds_of(item, state, rung, resources)
             fits = (seconds + more) * self.ensemble.slowdown <= resources.seconds
             if fits and not state.chances.given[item] and state.losses.stages[item] != "disk":
@@ -123,7 +124,7 @@ class WholeRungs:
         if state.running:
             return None
         rung = max(state.rungs.started)
-        for item in state.pending():
+        for item in pending(state):
             # Rows that exist only get better by a member: that has to fit as a whole.
             if isinstance(item, int) and state.rungs.rows:
                 if (

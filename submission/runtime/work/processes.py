@@ -31,6 +31,10 @@ from submission.runtime.work.messages import (
 
 _LOG_TAIL = 2000
 _READ = 1 << 16
+_START_LIMITS = 4
+"""A worker may take this many times the limit to import torch: a cold image reads gigabytes of libraries."""
+_ACTIVE_LIMITS = 4
+"""A silent worker that still computes or reads gets this many times its limit: the machine may be busy."""
 _LAST_STEPS = 0.5
 """Seconds that a worker may take to end after it has closed its output."""
 
@@ -83,6 +87,25 @@ class WorkerProcess:
         if self._work is not None and work != self._work:
             self.active = time.monotonic()
         self._work = work
+
+    def hangs(self, limit: float) -> bool:
+        """Whether it was silent too long.
+
+        Args:
+            limit: seconds that it may be silent and do nothing.
+        """
+        # A limit of 30 s: a worker with a task may be silent for 30 s, a new one may import for 120 s. A
+        # worker in a pass sends a sign of life every half second, as long as its network returns. One that is
+        # silent but still computes or reads has four times as long: on a busy machine an import of 5 s takes
+        # minutes. Not so on a GPU: a process waits for a kernel that hangs by computing.
+        longest = limit if self.ready else _START_LIMITS * limit
+        now = time.monotonic()
+        silent = now - self.heard
+        if silent > longest / 4:
+            self.look()
+        waits = self.in_forward and self.device != "cpu"
+        idle = silent if waits else min(silent, now - self.active)
+        return idle > longest or silent > _ACTIVE_LIMITS * longest
 
     def tail(self) -> str:
         """Return the end of what it wrote to stderr."""

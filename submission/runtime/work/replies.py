@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from kit.artefacts import remove_leftovers
 from submission.runtime.plan.ladder import Ladder
 from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Stage, Task, ValidateTask
+from submission.runtime.plan.trials import comes_back
 from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport
@@ -100,7 +101,7 @@ class ReplyHandler:
             remove_leftovers(self.requests.result_file(task))
         state = self.ladder.state
         consequence = self.ladder.fail(task, stage, problem)
-        again = state.comes_back(consequence)
+        again = comes_back(state, consequence)
         follows = wording.what_follows(consequence, state.ensemble, state.rungs.rows, again=again)
         told = wording.task_failed(task, problem, follows, state.ensemble)
         self.report.problem(told, stage=stage, trace=trace)

@@ -25,7 +25,7 @@ from submission.runtime.plan.disk_space import DiskSpace
 from submission.runtime.plan.ladder import Ladder, chosen_policy
 from submission.runtime.plan.policy import Resources
 from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import LadderTask, PassTask, Task
+from submission.runtime.plan.trials import pending
 from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport
@@ -33,6 +33,7 @@ from submission.runtime.result.summary import Outcome
 from submission.runtime.script.options import Options
 from submission.runtime.script.process import STOP, within
 from submission.runtime.script.script import Script
+from submission.runtime.work.dispatch import Dispatch
 from submission.runtime.work.preparation_events import PreparationEvents
 from submission.runtime.work.processes import WorkerProcesses, worker_command
 from submission.runtime.work.replies import ReplyHandler
@@ -101,11 +102,11 @@ class Supervisor:
             largest_weights=max(member.size for member in self.ensemble.members),
             environment=os.environ,
         )
-        self._for_cpu: PassTask | None = None
         self.state = LadderState(self.ensemble, data.megapixels)
         self.ladder = Ladder(self.state, chosen_policy(self.ensemble), self._measure, self._on_decision)
         self.requests = Requests(self.state, data, folder, self.options.batch_size)
         self.publisher = Publisher(self.state, data.submission, self.report, scratch=folder, until=self.end)
+        self.dispatch = Dispatch(self.ladder, self.publisher, self.requests, self.workers)
         self.replies = ReplyHandler(self.ladder, self.requests, self.publisher, self.report, self.deadline)
         self.preparation = Preparation(
             self.ensemble,
@@ -181,37 +182,7 @@ class Supervisor:
         if not self.events.installed:
             return
         self._worker_count = max(1, self.workers.wanted)
-        if self._for_cpu is not None:
-            self._give_to_cpu(self._for_cpu)
-            return
-        for worker in self.workers.idle():
-            if worker not in self.workers.processes.live:
-                continue  # it had to make room
-            validations = self.publisher.validations
-            task: Task | None = validations.popleft() if validations else self.ladder.next_task()
-            if task is None:
-                return
-            if isinstance(task, LadderTask) and self.state.is_hard(task):
-                trial = self.state.chances.latest or 0
-                if self.state.losses.stages.get(trial) == "memory":
-                    self.workers.leave_only(worker)
-                again = self.state.chances.given[trial] > 1
-                if again and isinstance(task, PassTask) and self.workers.may_help:
-                    self._for_cpu = task
-                    return
-            elif isinstance(task, PassTask):
-                self.workers.fill()
-            self.workers.processes.send(worker, task, self.requests.request(task))
-
-    def _give_to_cpu(self, task: PassTask) -> None:
-        """Let the CPU try a pass that failed on GPUs several times."""
-        worker = self.workers.helper()
-        if worker is None and self.workers.may_help:
-            return  # it is starting
-        worker = worker or next(iter(self.workers.idle()), None)
-        if worker is not None:
-            self._for_cpu = None
-            self.workers.processes.send(worker, task, self.requests.request(task))
+        self.dispatch.give_out()
 
     def _delete_obsolete(self) -> None:
         """Delete results that no rung needs any more."""
@@ -225,7 +196,7 @@ class Supervisor:
         losses = self.state.losses
         if len(losses.members.keys() - losses.stages.keys()) == len(self.ensemble.members):
             return True
-        if not self.state.live_images() and not self.state.pending():
+        if not self.state.live_images() and not pending(self.state):
             # A commit run without images still shows whether the bundle is whole and torch works.
             return not self.data.placeholder or (self.events.finished and bool(self.workers.processes.idle()))
         idle = not self.publisher.validations and not self.workers.processes.busy()

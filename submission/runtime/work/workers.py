@@ -20,10 +20,6 @@ _WORKER_MEMORY = 1.5 * GIB
 """Bytes that a worker on the CPU takes besides its weights: torch, libraries, a band of an image."""
 _COPIES_OF_WEIGHTS = 3
 """The file, the module, and what the first layers need on top."""
-_START_LIMITS = 4
-"""A worker may take this many times the limit to import torch: a cold image reads gigabytes of libraries."""
-_ACTIVE_LIMITS = 4
-"""A silent worker that still computes or reads gets this many times its limit: the machine may be busy."""
 _PAUSES = (2.0, 4.0, 8.0, 16.0)
 """Seconds before one worker is started again after all ended before they were ready."""
 _HELPERS = 3
@@ -235,23 +231,8 @@ class Workers:
         Args:
             limit: seconds that a worker with a task may be silent and do nothing.
         """
-        # A limit of 30 s: a worker with a task may be silent for 30 s, a new one may import for 120 s. A
-        # worker in a pass sends a sign of life every half second, as long as its network returns. One that is
-        # silent but still computes or reads has four times as long: on a busy machine an import of 5 s takes
-        # minutes. Not so on a GPU: a process waits for a kernel that hangs by computing.
-        now, found = time.monotonic(), []
-        for worker in self.processes.live:
-            if worker.ready and worker.task is None:
-                continue
-            longest = limit if worker.ready else _START_LIMITS * limit
-            silent = now - worker.heard
-            if silent > longest / 4:
-                worker.look()
-            waits = worker.in_forward and worker.device != "cpu"
-            idle = silent if waits else min(silent, now - worker.active)
-            if idle > longest or silent > _ACTIVE_LIMITS * longest:
-                found.append(worker)
-        return found
+        busy = [worker for worker in self.processes.live if not worker.ready or worker.task is not None]
+        return [worker for worker in busy if worker.hangs(limit)]
 
     def replace(self, worker: WorkerProcess) -> None:
         """Kill a worker that hangs and start another in its place."""
