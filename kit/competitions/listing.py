@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.competitions.definition import Submission
+from kit.competitions.path_pattern import is_file
 from kit.errors import KitError
 
 Size = tuple[int, int]
@@ -76,6 +77,8 @@ def read_listing(path: Path, form: Submission) -> Listing:
 
 def has_columns(path: Path, columns: Sequence[str]) -> bool:
     """Whether a table's first line names exactly these columns, in any order."""
+    if not is_file(path):  # opening a pipe would wait for its writer
+        return False
     try:
         with path.open("rb") as stream:
             # Only the first 64 KiB: the file may be anything, even gigabytes without a line end.

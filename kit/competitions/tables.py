@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kit.artefacts import open_to_read
+from kit.competitions.path_pattern import is_file
 from kit.errors import KitError
 
 _FIELD_LIMIT = 2**31 - 1
@@ -63,6 +64,8 @@ def read_table(path: Path, columns: Sequence[str], *, more: bool = False, key: s
 
 def header_of(path: Path) -> list[str]:
     """Return the columns in a CSV file's first line; empty if the file is missing or not readable."""
+    if not is_file(path):  # opening a pipe would wait for its writer
+        return []
     try:
         with io.TextIOWrapper(open_to_read(path), encoding="utf-8-sig", newline="") as stream:
             # Only the first 64 KiB: the file may be anything, even gigabytes without a line end.

@@ -80,6 +80,7 @@ def make_kit(
     competition: str = "kidney",
     settings: dict | None = None,
     inference: dict | None = None,
+    definition: dict | None = None,
 ) -> Kit:
     """Random networks, their ladder, their dataset and predict.py; `change` may damage a member's weights."""
     weights = folder / "bundle" / WEIGHTS
@@ -103,7 +104,8 @@ def make_kit(
             )
         )
     ensemble = Ensemble(
-        competition=competition,
+        competition=competition if definition is None else definition["name"],
+        definition=definition,
         kind="semantic",
         members=listed,
         passes=[Pass(member=index, view="identity", seconds_per_megapixel=1.0) for index in range(members)],

@@ -27,6 +27,7 @@ from submission.runtime.inputs.mounts import find_competition
 from submission.runtime.result.submission_file import (
     MISSING,
     NAME,
+    SILENCE,
     Size,
     Submission,
     csv_text,
@@ -190,9 +191,12 @@ def find_data(ensemble: Ensemble, options: Options, listed: Listed | None = None
     competition, folder, ids = of(ensemble), listed.folder, listed.listing.ids
     # A mount that hangs must not take the whole budget: sizes that are not read in time are guessed.
     limit = min(_LONGEST_LOOK, options.budget / 4)
-    sizes, unreadable = image_sizes(competition, folder, ids, limit=limit)
+    sizes, unreadable = image_sizes(competition, folder, ids, limit=limit, silence=min(SILENCE, limit / 4))
     paths = {image: competition.image_path(folder, image, "test") for image in sizes}
-    infos = {image: competition.info(folder, image, "test") for image in sizes}
+    try:
+        infos = within(limit, lambda: {image: competition.info(folder, image, "test") for image in sizes})
+    except TimeoutError:
+        infos = {image: competition.metadata.info_of({}) for image in sizes}
     notes = [*listed.listing.notes, *_other_sizes(sizes, listed.listing.sizes)]
     notes += _put_right(ensemble, infos)
     notes += _unknown(ensemble, infos)

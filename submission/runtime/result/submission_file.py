@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 NAME = "submission.csv"
 MISSING = "image is missing"
 _UNKNOWN_SIZE = (512, 512)
-_SILENCE = 20.0
-"""Seconds without any answer after which a mount counts as dead."""
+SILENCE = 20.0
+"""Seconds; some mounts need several for a first byte."""
 _MOST_PIXELS = 10**11
 """Of an image. The largest slides have a twentieth of it; a header that tells more is damaged."""
 
@@ -37,7 +37,12 @@ Size = tuple[int, int]
 
 
 def image_sizes(
-    competition: CompetitionFolder, data: Path, ids: Sequence[str], *, limit: float | None = None
+    competition: CompetitionFolder,
+    data: Path,
+    ids: Sequence[str],
+    *,
+    limit: float | None = None,
+    silence: float = SILENCE,
 ) -> tuple[dict[str, Size], dict[str, str]]:
     """Read the sizes of the test images from their headers, several at a time.
 
@@ -46,11 +51,12 @@ def image_sizes(
         data: its folder.
         ids: of the images.
         limit: seconds for all of them, because a dead mount lets a reader wait for ever; None: no limit.
+        silence: seconds without any answer after which a mount counts as dead.
 
     Returns:
         id -> (height, width), and id -> why the image cannot be read.
     """
-    silence = min(_SILENCE, limit or _SILENCE)
+    silence = min(silence, limit or silence)
     answers = ask_all(ids, lambda image: _size_or_reason(competition, data, image), silence, limit)
     late = f"its header was not read within {silence:g} s"
     found = {image: answers.get(image, late) for image in ids}
