@@ -19,7 +19,22 @@ Kind = Literal["semantic", "instance"]
 Split = Literal["train", "test"]
 """The images with truth, or those to predict."""
 ID = "{id}"
-SUFFIXES = (".tif", ".tiff")
+SUFFIXES = (".tif", ".tiff", ".svs", ".qptiff", ".scn", ".ndpi", ".btf", ".tf8", ".tf2", ".bif")
+"""Of names that ids may end with; an image may have any name, its content decides."""
+_NO_TIFF = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jp2",
+    ".webp",
+    ".bmp",
+    ".gif",
+    ".dcm",
+    ".mrxs",
+    ".czi",
+    ".npy",
+    ".zarr",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +52,16 @@ class Images:
     def __post_init__(self) -> None:
         for key, pattern in (("train", self.train), ("test", self.test)):
             _require_below(key, pattern)
-            if ID not in pattern or PurePosixPath(pattern).suffix.lower() not in SUFFIXES:
+            if ID not in pattern:
                 raise KitError(
-                    f"{key} is {pattern!r}, which is no path of TIFF files with {{id}} in it",
+                    f"{key} is {pattern!r}, which has no {{id}} in it",
                     fix="write a path with {id} for the image's id, such as 'train/{id}.tiff'",
+                )
+            if pattern.lower().endswith(_NO_TIFF):
+                raise KitError(
+                    f"{key} is {pattern!r}, but images have to be TIFFs (.tif, .svs, .qptiff, .ndpi ...)",
+                    fix="convert them, for example with Pillow: Image.open(a).convert('RGB').save(b); Kaggle's "
+                    "test images stay as they are, so they cannot be predicted if they are no TIFFs",
                 )
 
 
@@ -86,6 +107,8 @@ class Truth(MaskText):
         solution: the same for the held-out images, if you have their truth; Kaggle does not publish it.
         id: column of the ids, for "text".
         mask: column of the masks, for "text".
+        rows: for "text": whether a row holds an "image" (the default for masks of whole images) or an
+            "object" (the default for instances); the objects of an image are united to its mask.
         scored: types of polygons, or COCO categories, that count; empty means all.
         ignored: types inside which detections are neither right nor wrong; for instances only.
     """
@@ -95,6 +118,7 @@ class Truth(MaskText):
     solution: str = ""
     id: str = "id"
     mask: str = ""
+    rows: Literal["", "image", "object"] = ""
     scored: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
@@ -327,6 +351,10 @@ class Definition:
                 f"submission.encoding is {self.submission.encoding!r}, whose text has blanks inside",
                 fix=f"blanks separate 'label score mask', so the mask may have none: encoding = {encoding!r}",
             )
+        if self.truth.rows and (
+            self.truth.form != "text" or (self.kind, self.truth.rows) == ("instance", "image")
+        ):
+            raise KitError("truth.rows is for masks of whole images in a table", fix="remove it")
         if self.kind == "semantic" and self.truth.ignored:
             raise KitError("truth.ignored works for instances only", fix="remove it")
 

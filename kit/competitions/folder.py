@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kit.competitions import presets, recognition
-from kit.competitions.definition import Definition, Split
+from kit.competitions.definition import SUFFIXES, Definition, Split
 from kit.competitions.listing import Listing, Size, read_listing, size_of
-from kit.competitions.metadata import MetadataReader
+from kit.competitions.metadata import MetadataReader, table_key
 from kit.competitions.parsing import parse
 from kit.competitions.path_pattern import PathPattern, is_file
 from kit.competitions.recognition import SAMPLE_SUBMISSION
@@ -85,7 +85,7 @@ class CompetitionFolder:
         except KitError:
             table = {}  # as in `info`
         for image in found.ids:
-            cells = table.get(image, {})
+            cells = table.get(table_key(image), {})
             if image not in found.sizes and (
                 size := size_of(cells.get(names.height), cells.get(names.width))
             ):
@@ -99,10 +99,11 @@ class CompetitionFolder:
 
     def image_pattern(self, split: Split) -> PathPattern:
         """Return where the images of a part lie."""
-        return PathPattern(self.format.images.train if split == "train" else self.format.images.test)
+        images = self.format.images
+        return PathPattern(images.train if split == "train" else images.test, SUFFIXES)
 
     def image_path(self, data: Path, image_id: str, split: Split) -> Path:
-        """Return where an image lies according to the definition; it need not exist."""
+        """Return where an image lies, or would lie according to the definition."""
         return self.image_pattern(split).path(data, image_id)
 
     def size_of(self, data: Path, image_id: str) -> tuple[int, int]:

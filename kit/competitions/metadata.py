@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from kit.artefacts import read_text
-from kit.competitions.definition import SUFFIXES, Metadata, Split
+from kit.competitions.definition import Metadata, Split
+from kit.competitions.path_pattern import plain_id
 from kit.competitions.tables import read_table
 from kit.errors import KitError
 from kit.images.info import ImageInfo
@@ -35,13 +36,13 @@ class MetadataReader:
     def info(self, data: Path, image_id: str, split: Split) -> ImageInfo:
         """Return what is known of an image; values that cannot be read are left out."""
         try:
-            cells = self.table(data, split).get(image_id, {})
+            cells = self.table(data, split).get(table_key(image_id), {})
         except KitError:
             cells = {}  # the check of the folder reports this; a run goes on without
         return self.info_of(cells)
 
     def table(self, data: Path, split: Split) -> Table:
-        """Return the rows of a part's table by id; empty if the definition names no table.
+        """Return the rows of a part's table by `table_key`; empty if the definition names no table.
 
         Raises:
             KitError: the file is missing or not readable, or has no such column.
@@ -84,13 +85,23 @@ def _read(path: Path, key: str, columns: tuple[str, ...], stamp: int) -> Table:
     for image_id, cells in rows:
         if not image_id:
             continue  # a row that a spreadsheet left below the table
-        # "aa.tiff" means the image "aa", but "a.b" keeps its dot: only the suffix of a TIFF is cut off.
-        pure = PurePosixPath(image_id)
-        image = pure.stem if pure.suffix.lower() in SUFFIXES else image_id
-        if image in table:
-            raise KitError(f"id {image} is there twice", where=path, fix="keep one of the two rows")
-        table[image] = {column: cells[column] for column in columns}
+        image = table_key(image_id)
+        row = {column: cells[column] for column in columns}
+        # A table with a row for each object says the same of an image several times.
+        if table.setdefault(image, row) != row:
+            differs = next(column for column in columns if table[image][column] != row[column])
+            raise KitError(
+                f"id {image} is there twice, with {differs} {table[image][differs]!r} and {row[differs]!r}",
+                where=path,
+                fix="make the rows of an image equal in this column",
+            )
     return table
+
+
+def table_key(image_id: str) -> str:
+    """Return the id under which a table holds an image: "aa" of "aa.tiff" and "test/aa.tiff"."""
+    plain = plain_id(image_id)
+    return image_id if plain == image_id else PurePosixPath(plain).name
 
 
 def _json_rows(path: Path, key: str, columns: tuple[str, ...]) -> Iterable[tuple[str, dict[str, str]]]:

@@ -6,14 +6,47 @@ import glob
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from kit.competitions.definition import ID
+from kit.competitions.definition import ID, SUFFIXES
 
 
 def is_file(path: Path) -> bool:
     """Return whether a file is there; False for impossible paths, too, such as one with a very long id."""
     return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for such
+
+
+def plain_id(image_id: str) -> str:
+    """Return an id without the suffix of a TIFF: "aa" of "aa.tiff" and "aa.OME.tif", but "a.b" of "a.b"."""
+    stem, dot, suffix = image_id.rpartition(".")
+    if not stem or dot + suffix.lower() not in SUFFIXES:
+        return image_id
+    return stem[:-4] if stem.lower().endswith(".ome") and len(stem) > 4 else stem
+
+
+def spelled(path: Path) -> Path | None:
+    """Return a path that exists, or the only one that differs from it in case; None if there is none."""
+    if os.path.exists(path):  # noqa: PTH110  # Path.exists raises for impossible paths
+        return path
+    parent = path.parent
+    if parent == path or (folder := spelled(parent)) is None or not folder.is_dir():
+        return None
+    same = _names(folder, folder.stat().st_mtime_ns).get(path.name.lower(), ())
+    return folder / same[0] if len(same) == 1 else None
+
+
+@lru_cache(maxsize=16)
+def _names(folder: Path, stamp: int) -> dict[str, list[str]]:
+    """Return a folder's names by their lower case; a new `stamp` (time of change) misses the cache."""
+    del stamp
+    found: dict[str, list[str]] = {}
+    try:
+        for name in os.listdir(folder):  # noqa: PTH208  # faster than Path.iterdir
+            found.setdefault(name.lower(), []).append(name)
+    except OSError:
+        pass  # what cannot be listed has no names
+    return found
 
 
 @dataclass(frozen=True)
@@ -22,6 +55,7 @@ class PathPattern:
 
     Attributes:
         text: the path, e.g. "train/{id}.tiff".
+        suffixes: of the files that count where the text ends with the id; empty: all.
     """
 
     # With the text "train/{id}/im_{id}.tif":
@@ -29,17 +63,43 @@ class PathPattern:
     #     ids("data")            every x for which data/train/x/im_x.tif is there
     #     id_of("7/im_7.png")    "7"
     text: str
+    suffixes: tuple[str, ...] = ()
 
     def path(self, folder: Path, image_id: str) -> Path:
-        """Return the path of an id's file; it need not exist."""
-        return folder / self.text.replace(ID, image_id)
+        """Return the path of an id's file; it need not exist.
+
+        The id may end with the suffix of a TIFF, and the name on disk may differ in case.
+        """
+        # Tables name the image "a" in many ways. With the text "train/{id}.tif", the ids "a", "a.tif" and
+        # "A.TIF" find train/a.tif or train/a.TIF; with "train/{id}", they find train/a.svs, too.
+        exact = folder / self.text.replace(ID, image_id)
+        if is_file(exact):
+            return exact
+        plain = plain_id(image_id)
+        short = folder / self.text.replace(ID, plain)
+        for path in (exact, short):
+            if found := spelled(path):
+                return found
+        if self.text.endswith(ID) and (place := spelled(exact.parent)):
+            stems = {name.lower() for name in (plain_id(exact.name), exact.stem)}
+            names = _names(place, place.stat().st_mtime_ns).values()
+            tiffs = [name for group in names for name in group if plain_id(name) != name]
+            same = [name for name in tiffs if plain_id(name).lower() in stems]
+            if len(same) == 1:
+                return place / same[0]
+        return exact if self.text.endswith(ID) else short
 
     def ids(self, folder: Path) -> list[str]:
         """Return the ids of the files in a folder, sorted; hidden files (macOS makes some) do not count."""
-        form = _form(self.text)
+        parts = PurePosixPath(self.text).parts
+        first = next(place for place, part in enumerate(parts) if ID in part)
+        base, text = folder.joinpath(*parts[:first]), "/".join(parts[first:])
+        base, form = spelled(base) or base, _form(text)
         # "a{id}{id}.tif" would become the glob "a**.tif", which Python refuses or reads as "any depth".
-        wanted = re.sub(r"\*+", "*", "*".join(map(glob.escape, self.text.split(ID))))
-        names = (path.relative_to(folder).as_posix() for path in folder.glob(wanted))
+        wanted = re.sub(r"\*+", "*", "*".join(map(_any_case, text.split(ID))))
+        names = [path.relative_to(base).as_posix() for path in base.glob(wanted)]
+        if self.suffixes and text.endswith(ID):
+            names = [name for name in names if name.lower().endswith(self.suffixes)]
         return sorted({match[1] for name in names if (match := form.fullmatch(name))})
 
     def id_of(self, name: str) -> str | None:
@@ -47,11 +107,12 @@ class PathPattern:
 
         The suffix may differ, and so may the folders in front of the last part with `{id}`.
         """
-        try:
-            given = PurePosixPath(name.replace("\\", "/")).with_suffix("").parts
-        except ValueError:  # there is no name
-            return None
-        wanted = PurePosixPath(self.text).with_suffix("").parts
+        path, text = PurePosixPath(name.replace("\\", "/")), PurePosixPath(self.text)
+        if not self.text.endswith(ID):
+            if not path.name:
+                return None
+            path, text = path.with_suffix(""), text.with_suffix("")
+        given, wanted = path.parts, text.parts
         # For "train/{id}.tif" the tail is "{id}": "a.png", "train/a.tif" and "/slides/a.tif" all mean "a".
         # For "{id}/image.tif" it is "{id}/image": "x/a/image.png" means "a", and "image.tif" nothing.
         tail = wanted[max(place for place, part in enumerate(wanted) if ID in part) :]
@@ -64,4 +125,9 @@ def _form(text: str) -> re.Pattern[str]:
     # "im_{id}_of_{id}.tif" becomes im_([^/.][^/]*?)_of_\1\.tif: both places have to hold the same id, so
     # "im_1_of_2.tif" is no image. An id may not begin with a dot: macOS puts "._a.tif" beside every "a.tif".
     first, *others = (re.escape(part) for part in text.split(ID))
-    return re.compile(f"{first}([^/.][^/]*?)" + r"\1".join(others))
+    return re.compile(f"{first}([^/.][^/]*?)" + r"\1".join(others), re.IGNORECASE)
+
+
+def _any_case(text: str) -> str:
+    """Return a glob of a text in upper or lower case."""
+    return "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else glob.escape(c) for c in text)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kit.competitions.definition import ID, Split
+from kit.competitions.path_pattern import is_file, plain_id
 from kit.competitions.recognition import SAMPLE_SUBMISSION
 from kit.competitions.report import Report
 from kit.competitions.submissions import repeated
 from kit.errors import KitError
 from kit.images.header import read_header, require_rgb8
 from kit.local.competitions import metadata_tables
-from kit.local.competitions.labelled import KEEP_ONE, LabelledData
+from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.remarks import Remarks
 
 Sizes = dict[str, tuple[int, int]]
 
@@ -45,12 +47,14 @@ def _check_test(report: Report, labelled: LabelledData) -> Sizes:
         return {}
     listed = data / SAMPLE_SUBMISSION
     for image_id in repeated(ids):
-        report.error(f"id {image_id} is there twice", str(listed), "download the table again")
+        fix = "the kit writes one row for each image; where each object needs a row, it cannot predict"
+        report.error(f"id {image_id} is there twice", str(listed), fix)
     sizes = _check_headers(report, labelled, dict.fromkeys(ids), "test")
     report.facts["test images"] = float(len(sizes))
     metadata_tables.check(report, competition.metadata, data, "test", sizes)
     pattern = competition.image_pattern("test")
-    unlisted = sorted(set(pattern.ids(data)) - set(ids))
+    known = {plain_id(image_id).lower() for image_id in ids}
+    unlisted = [image_id for image_id in pattern.ids(data) if plain_id(image_id).lower() not in known]
     if unlisted:
         more = f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
         name = pattern.text.replace(ID, unlisted[0])
@@ -67,8 +71,8 @@ def _check_train(report: Report, labelled: LabelledData) -> Sizes:
     except KitError as error:
         report.take(error)
         return {}
-    for image_id in repeated(entry.id for entry in entries):
-        report.error(f"id {image_id} is there twice", str(path), KEEP_ONE)
+    for image_id in repeated(plain_id(entry.id) for entry in entries):
+        report.error(f"id {image_id} is there twice", str(path), labelled.reader.twice)
     sizes = _check_headers(report, labelled, [entry.id for entry in entries], "train")
     # Every entry is decoded, also after the first mask or error: one run of the check shows all faults.
     faults: list[KitError] = []
@@ -91,8 +95,12 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
     sizes: Sizes = {}
     # Notes come first, then errors, so that the errors are the last lines on the screen.
     faults: list[KitError] = []
+    remarks, pattern = Remarks(), labelled.competition.image_pattern(split)
     for image_id in ids:
-        path = labelled.competition.image_path(labelled.data, image_id, split)
+        path = pattern.path(labelled.data, image_id)
+        if is_file(path) and path != labelled.data / pattern.text.replace(ID, image_id):
+            text = f"images are found although {pattern.text} and their ids spell them in another way"
+            remarks.note(text, f"{path} for id {image_id}")
         try:
             header = read_header(path)
             for note in require_rgb8(header):
@@ -103,6 +111,7 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
         if header.layout == "planar":
             report.note("its channels come first (separate planes); they are read as RGB", str(path))
         sizes[image_id] = (header.height, header.width)
+    remarks.tell(report)
     for fault in faults:
         report.take(fault)
     return sizes

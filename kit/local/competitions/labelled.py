@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kit.competitions.competition import Competition
+from kit.competitions.path_pattern import plain_id
 from kit.competitions.report import Report
 from kit.competitions.submissions import repeated
 from kit.errors import KitError
@@ -16,8 +17,6 @@ from kit.local.competitions.plausibility import Plausibility
 from kit.local.competitions.truth_readers import AnnotatedTruth, TruthEntry
 from kit.masks import coco, rle
 from kit.predictions import Instances, Prediction, SemanticMask
-
-KEEP_ONE = "keep one of the two"
 
 
 class LabelledData:
@@ -87,12 +86,14 @@ class LabelledData:
         # both, the training truth counts: it is what networks trained on.
         found: dict[str, TruthEntry] = {}
         for file in self.files:
-            missing = set(wanted) - set(found)
+            missing = {plain_id(image_id): image_id for image_id in wanted if image_id not in found}
             if missing and self.reader.exists(self.data, file):
-                entries = [entry for entry in self.entries(file) if entry.id in missing]
-                if twice := repeated(entry.id for entry in entries):
-                    raise KitError(f"id {twice[0]} is there twice", where=self.data / file, fix=KEEP_ONE)
-                found |= {entry.id: entry for entry in entries}
+                entries = [entry for entry in self.entries(file) if plain_id(entry.id) in missing]
+                if twice := repeated(plain_id(entry.id) for entry in entries):
+                    raise KitError(
+                        f"id {twice[0]} is there twice", where=self.data / file, fix=self.reader.twice
+                    )
+                found |= {missing[plain_id(entry.id)]: entry for entry in entries}
         absent = [image_id for image_id in wanted if image_id not in found]
         if absent:
             raise KitError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from kit.competitions.definition import Split
-from kit.competitions.metadata import MetadataReader, Table, micrometres
+from kit.competitions.metadata import MetadataReader, Table, micrometres, table_key
 from kit.competitions.report import Report
 from kit.errors import KitError
 
@@ -26,9 +26,9 @@ def group_of(reader: MetadataReader, data: Path, image_id: str) -> str:
     if not column:
         return image_id
     path, table = reader.path(data, "train"), reader.table(data, "train")
-    if image_id not in table:
+    if table_key(image_id) not in table:
         raise KitError(f"image {image_id} has no row", where=path, fix="download the table again")
-    if not (group := table[image_id][column].strip()):
+    if not (group := table[table_key(image_id)][column].strip()):
         raise KitError(f"image {image_id} has no {column}", where=path, fix="fill it in for every image")
     return group
 
@@ -64,10 +64,10 @@ def check(
         return
     if not table:
         return
-    missing = [image_id for image_id in sizes if image_id not in table]
+    missing = [image_id for image_id in sizes if table_key(image_id) not in table]
     if missing and needed:
         report.add(level, f"{_have(missing)} no row", str(path), fix)
-    rows = {image_id: table[image_id] for image_id in sizes if image_id in table}
+    rows = {key: table[table_key(key)] for key in sizes if table_key(key) in table}
     if grouped and (ungrouped := [key for key, cells in rows.items() if not cells[names.group].strip()]):
         report.error(f"{_have(ungrouped)} no {names.group}", str(path), fix)
     if names.pixel_size:

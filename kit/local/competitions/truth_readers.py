@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from kit.competitions import mask_text
 from kit.competitions.definition import ID, Definition, Images, Kind, Truth
-from kit.competitions.path_pattern import PathPattern
+from kit.competitions.path_pattern import PathPattern, spelled
 from kit.competitions.tables import read_table
 from kit.errors import KitError
 from kit.local.competitions import coco_files, mask_images, mask_values, polygon_files
@@ -59,12 +59,17 @@ class TruthReader(ABC):
 
     Attributes:
         remarks: what `entries` and `regions` assumed or left out so far.
+        united: whether the rows of one image in a table, or its lines in JSON lines, belong together.
+        twice: what to do if an image is there twice.
     """
+
+    twice = "keep all of its regions, in one place"
 
     def __init__(self, truth: Truth, kind: Kind) -> None:
         self.truth = truth
         self.kind = kind
         self.remarks = Remarks()
+        self.united = (truth.rows or ("object" if kind == "instance" else "image")) == "object"
 
     @abstractmethod
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
@@ -89,7 +94,7 @@ class TruthReader(ABC):
     def exists(self, data: Path, place: str) -> bool:
         """Return whether there is a file to read."""
         return bool(place) and (
-            bool(PathPattern(place).ids(data)) if ID in place else (data / place).is_file()
+            bool(PathPattern(place).ids(data)) if ID in place else file_at(data, place).is_file()
         )
 
     def files(self, data: Path, place: str) -> Iterator[TruthEntry]:
@@ -106,12 +111,19 @@ class TruthReader(ABC):
 
 
 class TextTruth(TruthReader):
-    """A CSV with one mask per row: of a whole image (semantic), or of one instance (ids are repeated)."""
+    """A CSV with one mask per row: of a whole image, or of one object (ids are repeated)."""
+
+    twice = (
+        'write rows = "object" under [truth] if a row holds one object or class of its image, so that their '
+        "masks are united; remove a row only if it repeats another one"
+    )
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
-        """Yield one entry per row; for instances, one per image with all its rows."""
-        rows = read_table(data / place, (self.truth.id, self.truth.mask), more=True, key=self.truth.id)
-        if self.kind == "semantic":
+        """Yield one entry per row, or one per image with all its rows where a row holds one object."""
+        rows = read_table(
+            file_at(data, place), (self.truth.id, self.truth.mask), more=True, key=self.truth.id
+        )
+        if not self.united:
             for row in rows:
                 yield TruthEntry(row.id, row.where, [(row.where, row.cells[self.truth.mask])])
             return
@@ -187,7 +199,7 @@ class PolygonTruth(AnnotatedTruth):
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
         """Yield one entry per line or file, with its annotations as the value."""
         if ID not in place:
-            for image_id, where, value in polygon_files.read_lines(data / place):
+            for image_id, where, value in polygon_files.read_lines(file_at(data, place)):
                 yield TruthEntry(image_id, where, value)
             return
         for entry in self.files(data, place):
@@ -214,7 +226,7 @@ class CocoTruth(AnnotatedTruth):
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
         """Yield one entry per image, also for images without annotations."""
-        path = data / place
+        path = file_at(data, place)
         listed = coco_files.read(path, self.remarks)
         self._require_categories(listed, path)
         # The file names say "masks/a.png" or "a.tif"; what counts is the id of the image they mean.
@@ -263,6 +275,11 @@ class CocoTruth(AnnotatedTruth):
                     where=path,
                     fix=f"the file's categories are: {', '.join(sorted(listed.categories))}",
                 )
+
+
+def file_at(data: Path, place: str) -> Path:
+    """Return the path of a file with truth; its name on disk may differ in case."""
+    return spelled(data / place) or data / place
 
 
 def reader(definition: Definition) -> TruthReader:

@@ -132,7 +132,10 @@ def test_a_wrong_json_table_is_an_alarm_and_nothing_is_known(tmp_path, text):
     [
         (["a,lung,n,1,p,10,12,"], "error: image b has no row [DATA/train.csv] -> folds need it"),
         (["a,l,n,1,p,10,12,", "b,l,n,1, ,10,12,"], "error: image b has no patient [DATA/train.csv]"),
-        (["a,l,n,1,p,10,12,", "a,l,n,1,p,10,12,"], "error: id a is there twice [DATA/train.csv]"),
+        (
+            ["a,l,n,1,p,10,12,", "a.tif,l,n,2,p,10,12,"],
+            "error: id a is there twice, with um '1' and '2' [DATA/train.csv]",
+        ),
         (
             ["a,l,n,1,p,10,12,", "b,l,n,1,p,12,10,"],
             "alarm: image b has another size in the table (b: 12 x 10)",

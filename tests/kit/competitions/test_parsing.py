@@ -130,16 +130,16 @@ def test_every_named_competition_is_a_complete_definition(name):
         (
             "test/{id}.tiff",
             "test/*.tiff",
-            "test is 'test/*.tiff', which is no path of TIFF files",
+            "test is 'test/*.tiff', which has no {id} in it",
             "FILE [images]",
             "{id} for the",
         ),
         (
             "test/{id}.tiff",
             "test/{id}.jpg",
-            "which is no path of TIFF files",
+            "images have to be TIFFs",
             "FILE [images]",
-            "such as 'train/{id}.tiff'",
+            "convert them",
         ),
         (
             '"text"',
