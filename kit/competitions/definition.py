@@ -60,8 +60,8 @@ class Images:
             if pattern.lower().endswith(_NO_TIFF):
                 raise KitError(
                     f"{key} is {pattern!r}, but images have to be TIFFs (.tif, .svs, .qptiff, .ndpi ...)",
-                    fix="convert them, for example with Pillow: Image.open(a).convert('RGB').save(b); Kaggle's "
-                    "test images stay as they are, so they cannot be predicted if they are no TIFFs",
+                    fix="convert them, for example with Pillow: Image.open(a).convert('RGB').save(b); "
+                    "Kaggle's test images stay as they are, so they cannot be predicted if they are no TIFFs",
                 )
 
 
