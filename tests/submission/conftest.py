@@ -81,6 +81,7 @@ def make_kit(
     settings: dict | None = None,
     inference: dict | None = None,
     definition: dict | None = None,
+    network: dict | None = None,
 ) -> Kit:
     """Random networks, their ladder, their dataset and predict.py; `change` may damage a member's weights."""
     weights = folder / "bundle" / WEIGHTS
@@ -89,7 +90,7 @@ def make_kit(
     for index in range(members):
         torch.manual_seed(index)
         path = weights / f"member{index}.safetensors"
-        module = build(TINY)
+        module = build(network or TINY)
         change(index, module)
         save_weights(module, path, {"seed": str(index)}, half=True)
         listed.append(
@@ -98,9 +99,9 @@ def make_kit(
                 weights=path.name,
                 sha256=sha256_file(path),
                 size=path.stat().st_size,
-                network=TINY,
+                network=network or TINY,
                 inference={"core": 96, "context": 16, "scale": 0.5, "batch_size": 2, **(inference or {})},
-                requires=["segmentation-models-pytorch", "timm"],
+                requires=list(module.spec.requires),
             )
         )
     ensemble = Ensemble(
