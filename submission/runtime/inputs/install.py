@@ -123,7 +123,8 @@ def install(
         return Installed("nothing", [])
     for item in found:
         assert item.entry.wheel is not None
-        assert not is_protected(item.entry.wheel.name), item.entry.wheel.name
+        if is_protected(item.entry.wheel.name):  # under `python -O`, too
+            raise AssertionError(item.entry.wheel.name)
     links = link_wheels(found, scratch / "wheels")
     notes: list[str] = []
     for name in _tools():
