@@ -56,7 +56,7 @@ class Settings:
         fresh: make the simulated image again.
         layout: of the mounts.
         archives: what Kaggle does to the datasets' archives.
-        memory: bytes that one process may have; None: no limit.
+        memory: bytes that all processes may have together; None: no limit.
         arguments: further arguments for predict.py.
     """
 
@@ -90,7 +90,9 @@ class Settings:
     archives: Archives = field(default="unpacked", metadata=option("what Kaggle does to archives"))
     memory: int | None = field(
         default=None,
-        metadata=option("memory one process may have", flag="--memory-gb", metavar="NUMBER", read=_gigabytes),
+        metadata=option(
+            "memory of all processes together", flag="--memory-gb", metavar="NUMBER", read=_gigabytes
+        ),
     )
     arguments: tuple[str, ...] = field(
         default=(),
@@ -263,6 +265,7 @@ def _told(settings: Settings, result: dict[str, Any]) -> str:
     lines = [
         f"image       {result['target']}, Python {result['python']}; {offline}",
         *(f"            {text}" for text in enforced["missing"]),
+        *([_memory_told(enforced)] if enforced["memory"] else []),
         f"time        {result['seconds']:.1f} s of {settings.budget:.0f} s",
         f"submission  {settings.out / 'submission.csv'}: {'valid' if result['valid'] else 'NOT VALID'}",
         *(f"            {text}" for text in result["findings"]),
@@ -271,3 +274,9 @@ def _told(settings: Settings, result: dict[str, Any]) -> str:
         else "score       no truth to compare with",
     ]
     return "\n".join(lines)
+
+
+def _memory_told(enforced: dict[str, Any]) -> str:
+    killed = enforced["killed"]
+    said = f"; {killed} processes were killed because it was used up" if killed else ""
+    return f"memory      {enforced['memory'] / GIB:g} GB for {enforced['limited']}{said}"

@@ -12,6 +12,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from submission import memory_group
 
 _UNSHARE = ("unshare", "--map-root-user", "--net", "--mount")
 # For each folder before "--": mount it onto itself, then mount this mount read-only. Then start the command,
@@ -30,7 +33,9 @@ class Enforced:
     Attributes:
         network: the command had no network.
         read_only: it could not write input and script, not even as root.
-        memory: limit for each process in bytes, None without a limit.
+        memory: limit in bytes, None without a limit.
+        limited: what the limit holds for; None without a limit.
+        killed: how many processes the kernel ended for want of memory; None if it is not known.
         missing: one sentence for each thing that was not enforced, and why.
     """
 
@@ -38,6 +43,8 @@ class Enforced:
     read_only: bool
     memory: int | None
     missing: list[str]
+    limited: Literal["all processes together", "each process"] | None = None
+    killed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,13 +110,15 @@ def run(
         cwd: its working directory.
         environment: the command gets these variables and no others.
         seconds: 20 seconds later the command is killed with everything that it started.
-        memory: bytes of private memory that one process may have.
+        memory: bytes for all its processes together, where the system allows a control group; elsewhere
+            bytes of private memory for each process.
 
     Returns:
         How the command ended, and what was enforced.
     """
     # Three programs are put before the command; each sets one thing up and starts the next one:
-    #     sh -c "ulimit -d ..."   limits the memory of each process, if a limit is asked for
+    #     sh -c "echo $$ > ..."   joins a control group with a limit of memory, if a limit is asked for;
+    #                             where none can be made, "ulimit -d ..." limits each process
     #     unshare --net --mount   gives a network without any interface, and a private list of mounts
     #     sh -c "mount ... ro"    makes input and script read-only in this list, even for root
     #     python script.py ...    the command itself
@@ -119,10 +128,26 @@ def run(
         command = [*_UNSHARE, "sh", "-c", _BIND, "sh", *map(str, read_only), "--", *command]
     else:
         missing.append(f"network and read-only input are not enforced: {reason}")
-    if memory is not None:
+    if memory is None:
+        return _run(command, cwd, environment, seconds), Enforced(works, works, None, missing)
+    group, reason = memory_group.make(memory)
+    if group is None:
         # dash and bash count in KiB. Every process that the command starts inherits the limit.
         command = ["sh", "-c", 'ulimit -d "$0" && exec "$@"', str(memory // 1024), *command]
-        missing.append("the memory limit holds for each process, not for all together")
+        missing.append(f"the memory limit holds for each process, not for all together: {reason}")
+        ran = _run(command, cwd, environment, seconds)
+        return ran, Enforced(works, works, memory, missing, "each process")
+    try:
+        ran = _run([*group.joining(), *command], cwd, environment, seconds)
+        killed = group.killed()
+    finally:
+        left = group.remove()
+    if left:
+        missing.append(left)
+    return ran, Enforced(works, works, memory, missing, "all processes together", killed)
+
+
+def _run(command: Sequence[str], cwd: Path, environment: dict[str, str], seconds: float) -> Ran:
     begin = time.monotonic()
     process = subprocess.Popen(
         command,
@@ -140,8 +165,7 @@ def run(
             # The command leads a group of its own (start_new_session), which its workers belong to.
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
-    ran = Ran(None if overran else code, time.monotonic() - begin, text)
-    return ran, Enforced(works, works, memory, missing)
+    return Ran(None if overran else code, time.monotonic() - begin, text)
 
 
 def _follow(process: subprocess.Popen[bytes], until: float) -> str:

@@ -64,12 +64,16 @@ def kit(tmp_path_factory, tools):
     return made
 
 
-@pytest.mark.parametrize("archives", ["unpacked", "packed"])
-def test_every_member_runs_however_the_archives_were_mounted(kit, competition, tools, tmp_path, archives):
+@pytest.mark.parametrize(
+    "how", [("unpacked", "new"), ("doubled", "new"), ("doubled", "old"), ("packed", "old")], ids=" ".join
+)
+def test_every_member_runs_however_the_archives_were_mounted(kit, competition, tools, tmp_path, how):
+    archives, layout = how
     root = tmp_path / "input"
     folders = sorted(path.parent for path in kit.bundle.glob("*/manifest.json"))
-    mount(root, competition, folders, get("kidney"), archives=archives)
+    mount(root, competition, folders, get("kidney"), archives=archives, layout=layout)
     assert bool(list(root.rglob("weights-01.zip"))) == (archives == "packed")
+    assert bool(list(root.rglob("weights-01/weights-01/*.safetensors"))) == (archives == "doubled")
     outcome = tools.run(kit.script, root, tmp_path / "working")
     assert outcome.code == 0, outcome.text
     assert outcome.report["problems"] == []

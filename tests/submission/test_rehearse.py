@@ -106,9 +106,15 @@ def test_the_command_line_reports_and_fails_with_the_run(settings, tmp_path):
         "--targets",
         options.targets,
     ]
-    command += ["--venvs", options.venvs, "--python", OWN, "--layout", "old", "--memory-gb", "4", "--json"]
+    command += ["--venvs", options.venvs, "--python", OWN, "--layout", "old", "--memory-gb", "4"]
+    command += ["--archives", "doubled", "--json"]
     done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert json.loads(done.stdout)["enforced"]["memory"] == 4 << 30
+    enforced = json.loads(done.stdout)["enforced"]
+    assert enforced["memory"] == 4 << 30
+    assert enforced["limited"] in ("all processes together", "each process")
+    assert (enforced["limited"] == "each process") == any(
+        "memory limit" in text for text in enforced["missing"]
+    )
     assert "error: the rehearsal failed: exit code 2" in done.stderr
     assert "what fails here fails on Kaggle" in done.stderr

@@ -48,6 +48,17 @@ def test_it_is_code_only_and_well_below_what_kaggle_takes(kit_of_two):
     assert max(len(line) for line in text.splitlines()) < 400, "an encoded payload would show as long lines"
 
 
+def test_it_answers_help_without_any_library(kit_of_two, tmp_path):
+    command = [sys.executable, "-I", "-S", kit_of_two.script, "--help"]
+    done = subprocess.run([*map(str, command)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: predict.py")
+    options = ("--input DIR", "--output DIR", "--budget SECONDS", "--device", "--workers N", "--explain")
+    assert all(option in done.stdout for option in options)
+    assert "--worker " not in done.stdout, "this one is for the processes that predict.py starts"
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_header_names_what_to_attach_and_what_it_was_made_from(kit_of_two):
     header = kit_of_two.script.read_text().split("PARTS = {}")[0]
     manifest = sha256_file(kit_of_two.weights / "manifest.json")

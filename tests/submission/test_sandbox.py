@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from submission import sandbox
+from submission import memory_group, sandbox
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 CURIOUS = """
@@ -76,12 +76,91 @@ def test_what_overruns_is_killed_with_all_it_started(folders, monkeypatch):
     assert ran.text == "started\n"
 
 
-def test_memory_is_capped_and_the_cap_is_explained(folders):
+HOLDING = """
+import subprocess, sys
+own = "import time; x = bytearray(150 << 20); x[::4096] = b'x' * len(x[::4096]); print(1, flush=True)"
+own += "; time.sleep(9)"
+workers = [subprocess.Popen([sys.executable, "-c", own], stdout=subprocess.PIPE) for _ in range(4)]
+print(sum(len(worker.stdout.readline()) > 0 for worker in workers), "had their memory", flush=True)
+[worker.kill() for worker in workers]
+"""
+LEAVING = """
+import subprocess, sys
+subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=subprocess.DEVNULL)
+"""
+
+
+@pytest.fixture
+def group():
+    """Skip where no control group can be made; return one that is removed."""
+    made, reason = memory_group.make(256 << 20)
+    if made is None:
+        pytest.skip(reason)
+    yield made
+    assert made.remove() is None
+    assert not made.folder.exists()
+
+
+def test_all_processes_together_share_the_memory(folders, group):
+    assert group.remove() is None
+    ran, enforced = run(folders, HOLDING, memory=400 << 20)
+    had = int(ran.text.split()[0]) if ran.code == 0 else 0
+    assert had < 4, "four times 150 MB are more than 400 MB"
+    assert enforced.limited == "all processes together"
+    assert enforced.killed > 0
+    assert enforced.missing == ([] if enforced.network else enforced.missing[:1])
+    assert not group.folder.exists()
+
+
+def test_a_group_lets_pass_what_fits_and_ends_what_was_left_running(folders, group):
+    assert group.remove() is None
+    ran, enforced = run(folders, LEAVING, memory=400 << 20)
+    assert (ran.code, enforced.killed) == (0, 0)
+    assert not group.folder.exists(), "the group can be removed only when the sleeping process has ended"
+
+
+def test_the_group_of_a_rehearsal_that_was_killed_is_removed_by_the_next(group):
+    left = group.folder.with_name("rehearsal-0")
+    left.mkdir()
+    memory_group.make(256 << 20)
+    assert not left.exists()
+
+
+def test_where_no_group_can_be_made_each_process_is_capped_and_the_reason_is_told(
+    folders, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(memory_group, "_OWN_GROUPS", tmp_path / "absent")
     ran, enforced = run(folders, "x = bytearray(1 << 30)", memory=256 << 20)
     assert ran.code == 1
     assert "MemoryError" in ran.text
-    assert enforced.memory == 256 << 20
-    assert "the memory limit holds for each process, not for all together" in enforced.missing
+    assert (enforced.memory, enforced.limited, enforced.killed) == (256 << 20, "each process", None)
+    reason = (
+        "the memory limit holds for each process, not for all together: this system has no control groups"
+    )
+    assert any(text.startswith(reason) for text in enforced.missing)
+
+
+def test_groups_of_both_versions_are_found_below_their_mounts(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory_group, "_OWN_GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(memory_group, "_MOUNTS", tmp_path / "mountinfo")
+    (tmp_path / "cgroup").write_text("9:name=systemd:/\n4:cpu,memory:/docker/7/me\n0::/user/me\n")
+    (tmp_path / "mountinfo").write_text(
+        "36 25 0:31 / /sys/fs/cgroup/cpu rw,nosuid shared:15 - cgroup cgroup rw,cpuset\n"
+        "37 25 0:32 /docker/7 /sys/fs/cgroup/memory rw shared:16 - cgroup cgroup rw,cpu,memory\n"
+        "38 25 0:33 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+        "22 1 8:1 / / rw - ext4 /dev/root rw\n"
+    )
+    assert [(str(place), version) for place, version in memory_group._places()] == [
+        ("/sys/fs/cgroup/memory/me", 1),
+        ("/sys/fs/cgroup/unified/user/me", 2),
+        ("/sys/fs/cgroup/unified/user", 2),
+    ]
+
+
+def test_a_place_that_takes_a_limit_and_does_not_keep_it_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory_group, "_places", lambda: iter([(tmp_path, 2)]))
+    monkeypatch.setattr(memory_group, "_PATIENCE", 0.1)
+    assert memory_group.make(1 << 30) == (None, f"{tmp_path}: the limit is taken but not kept")
 
 
 def test_exit_codes_come_through(folders):
