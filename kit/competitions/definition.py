@@ -59,9 +59,9 @@ class Images:
                 )
             if pattern.lower().endswith(_NO_TIFF):
                 raise KitError(
-                    f"{key} is {pattern!r}, but images have to be TIFFs (.tif, .svs, .qptiff, .ndpi ...)",
-                    fix="convert them, for example with Pillow: Image.open(a).convert('RGB').save(b); "
-                    "Kaggle's test images stay as they are, so they cannot be predicted if they are no TIFFs",
+                    f"{key} is {pattern!r}, but images have to be TIFFs (.tif, .svs, .ndpi ...)",
+                    fix="convert them, for example with Pillow: Image.open(a).convert('RGB').save(b); the test "
+                    "images on Kaggle have to be TIFFs as they are",
                 )
 
 
@@ -354,7 +354,7 @@ class Definition:
         if self.truth.rows and (
             self.truth.form != "text" or (self.kind, self.truth.rows) == ("instance", "image")
         ):
-            raise KitError("truth.rows is for masks of whole images in a table", fix="remove it")
+            raise KitError("truth.rows is for masks of whole images in a table")
         if self.kind == "semantic" and self.truth.ignored:
             raise KitError("truth.ignored works for instances only", fix="remove it")
 

@@ -1,4 +1,4 @@
-"""Paths with `{id}` in them: id -> path, files on disk -> ids, file name in a table -> id."""
+"""Paths with `{id}` in them: id -> path, files on disk -> ids."""
 
 from __future__ import annotations
 
@@ -61,7 +61,6 @@ class PathPattern:
     # With the text "train/{id}/im_{id}.tif":
     #     path("data", "7")      data/train/7/im_7.tif
     #     ids("data")            every x for which data/train/x/im_x.tif is there
-    #     id_of("7/im_7.png")    "7"
     text: str
     suffixes: tuple[str, ...] = ()
 
@@ -75,26 +74,24 @@ class PathPattern:
         exact = folder / self.text.replace(ID, image_id)
         if is_file(exact):
             return exact
-        plain = plain_id(image_id)
-        short = folder / self.text.replace(ID, plain)
-        for path in (exact, short):
-            if found := spelled(path):
-                return found
-        if self.text.endswith(ID) and (place := spelled(exact.parent)):
-            stems = {name.lower() for name in (plain_id(exact.name), exact.stem)}
-            names = _names(place, place.stat().st_mtime_ns).values()
-            tiffs = [name for group in names for name in group if plain_id(name) != name]
-            same = [name for name in tiffs if plain_id(name).lower() in stems]
-            if len(same) == 1:
-                return place / same[0]
-        return exact if self.text.endswith(ID) else short
+        bare = self.text.endswith(ID)
+        short = folder / self.text.replace(ID, plain_id(image_id))
+        if found := spelled(exact) or spelled(short):
+            return found
+        if bare and (place := spelled(exact.parent)):
+            stems = {plain_id(exact.name).lower(), exact.stem.lower()}
+            names = [name for same in _names(place, place.stat().st_mtime_ns).values() for name in same]
+            fits = [name for name in names if plain_id(name) != name and plain_id(name).lower() in stems]
+            if len(fits) == 1:
+                return place / fits[0]
+        return exact if bare else short
 
     def ids(self, folder: Path) -> list[str]:
         """Return the ids of the files in a folder, sorted; hidden files (macOS makes some) do not count."""
         parts = PurePosixPath(self.text).parts
         first = next(place for place, part in enumerate(parts) if ID in part)
         base, text = folder.joinpath(*parts[:first]), "/".join(parts[first:])
-        base, form = spelled(base) or base, _form(text)
+        base, form = spelled(base) or base, form_of(text)
         # "a{id}{id}.tif" would become the glob "a**.tif", which Python refuses or reads as "any depth".
         wanted = re.sub(r"\*+", "*", "*".join(map(_any_case, text.split(ID))))
         names = [path.relative_to(base).as_posix() for path in base.glob(wanted)]
@@ -102,25 +99,8 @@ class PathPattern:
             names = [name for name in names if name.lower().endswith(self.suffixes)]
         return sorted({match[1] for name in names if (match := form.fullmatch(name))})
 
-    def id_of(self, name: str) -> str | None:
-        """Return the id that a file name in some table means, None if it fits no image.
 
-        The suffix may differ, and so may the folders in front of the last part with `{id}`.
-        """
-        path, text = PurePosixPath(name.replace("\\", "/")), PurePosixPath(self.text)
-        if not self.text.endswith(ID):
-            if not path.name:
-                return None
-            path, text = path.with_suffix(""), text.with_suffix("")
-        given, wanted = path.parts, text.parts
-        # For "train/{id}.tif" the tail is "{id}": "a.png", "train/a.tif" and "/slides/a.tif" all mean "a".
-        # For "{id}/image.tif" it is "{id}/image": "x/a/image.png" means "a", and "image.tif" nothing.
-        tail = wanted[max(place for place, part in enumerate(wanted) if ID in part) :]
-        match = _form("/".join(tail)).fullmatch("/".join(given[-len(tail) :]))
-        return match[1] if match else None
-
-
-def _form(text: str) -> re.Pattern[str]:
+def form_of(text: str) -> re.Pattern[str]:
     """Return a regular expression of a pattern's paths; its first group is the id."""
     # "im_{id}_of_{id}.tif" becomes im_([^/.][^/]*?)_of_\1\.tif: both places have to hold the same id, so
     # "im_1_of_2.tif" is no image. An id may not begin with a dot: macOS puts "._a.tif" beside every "a.tif".

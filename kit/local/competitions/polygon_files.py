@@ -64,9 +64,14 @@ def read_lines(path: Path) -> Iterator[tuple[str, str, list[Outlines]]]:
         where = f"{path}:{number}"
         value = json_files.parse(line, where, _LINE)
         image_id = value.get("id") if isinstance(value, dict) else None
-        # JSON's true is an int in Python.
-        if not isinstance(image_id, int | str) or isinstance(image_id, bool):
-            raise KitError("this line has no id that is a text or an integer", where=where, fix=_LINE)
+        # JSON's true is an int in Python; and a text may hold what no file name can, such as NUL.
+        if (
+            not isinstance(image_id, int | str)
+            or isinstance(image_id, bool)
+            or not str(image_id).isprintable()
+        ):
+            problem = f"this line has no id that is an integer or a printable text: {shown(image_id)}"
+            raise KitError(problem, where=where, fix=_LINE)
         where = f"{where} (id {image_id})"
         if not isinstance(listed := value.get("annotations"), list):
             raise KitError("this line has no list of annotations", where=where, fix=_LINE)

@@ -13,7 +13,7 @@ from kit.competitions.definition import ID, Definition, Images, Kind, Truth
 from kit.competitions.path_pattern import PathPattern, spelled
 from kit.competitions.tables import read_table
 from kit.errors import KitError
-from kit.local.competitions import coco_files, mask_images, mask_values, polygon_files
+from kit.local.competitions import coco_files, mask_images, mask_values, named_images, polygon_files
 from kit.local.competitions.annotations import Annotation, distinct
 from kit.local.competitions.coco_files import CocoFile, CocoImage
 from kit.local.competitions.remarks import Remarks
@@ -234,7 +234,7 @@ class CocoTruth(AnnotatedTruth):
         numbers: dict[str, int] = {}
         for image in listed.images:
             where = f"{path}, image {image.number}"
-            if (image_id := pattern.id_of(image.file_name)) is None:
+            if (image_id := named_images.id_of(pattern, image.file_name)) is None:
                 raise KitError(
                     f"file_name is {image.file_name!r}, which does not fit {pattern.text}",
                     where=where,

@@ -6,7 +6,7 @@ import pytest
 from kit.competitions.path_pattern import PathPattern
 from kit.competitions.report import Report
 from kit.errors import KitError
-from kit.local.competitions import coco_files
+from kit.local.competitions import coco_files, named_images
 from kit.local.competitions.remarks import Remarks
 
 SQUARE = [[0, 0, 5, 0, 5, 5, 0, 5]]
@@ -185,6 +185,9 @@ def test_ids_match_when_their_texts_are_equal(tmp_path, own, other):
         ("train/{id}/im/{id}.tif", "a/im/a.tif", "a"),
         ("train/{id}/image.tif", "/image.tif", None),
         ("{id}.tif", "/a.tif", "a"),
+        ("train/{id}", "slides/a.svs", "a.svs"),
+        ("train/{id}.svs", "a.SVS", "a"),
+        ("train/IM_{id}.tif", "im_7.TIF", "7"),
         ("{id}.tif", ".a.tif", None),
         ("{id}.tif", "", None),
         ("{id}.tif", ".", None),
@@ -192,4 +195,4 @@ def test_ids_match_when_their_texts_are_equal(tmp_path, own, other):
     ],
 )
 def test_a_file_name_means_the_image_that_its_end_fits(text, name, image_id):
-    assert PathPattern(text).id_of(name) == image_id
+    assert named_images.id_of(PathPattern(text), name) == image_id

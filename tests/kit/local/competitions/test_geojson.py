@@ -226,3 +226,12 @@ def test_a_coordinate_that_is_none_is_an_error_that_names_the_feature(folder, ba
     (error,) = folder.findings("error")
     assert shown in error
     assert f"[{path}, feature 1 (id 1f0c)]" in error
+
+
+@pytest.mark.parametrize("image_id", ['"a\\u0000b"', '"\\ud800"', "null", "true", "1.5", "[]"])
+def test_a_line_whose_id_can_be_no_image_is_named(case, image_id):
+    folder = case.make("instance", 'form = "polygons"\nfile = "t.jsonl"\n')
+    path = folder.write("t.jsonl", f'{{"id": {image_id}, "annotations": []}}\n')
+    (error,) = folder.findings("error")
+    assert "this line has no id that is an integer or a printable text" in error
+    assert f"[{path}:1]" in error

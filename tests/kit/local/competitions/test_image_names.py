@@ -139,7 +139,7 @@ def test_coco_files_name_images_of_any_suffix(case):
 @pytest.mark.parametrize(
     ("pattern", "problem"),
     [
-        ("train/{id}.png", "images have to be TIFFs (.tif, .svs, .qptiff, .ndpi ...)"),
+        ("train/{id}.png", "images have to be TIFFs (.tif, .svs, .ndpi ...)"),
         ("train/{id}.JPG", "images have to be TIFFs"),
         ("train/a.tif", "which has no {id} in it"),
     ],
