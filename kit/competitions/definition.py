@@ -60,8 +60,8 @@ class Images:
             if pattern.lower().endswith(_NO_TIFF):
                 raise KitError(
                     f"{key} is {pattern!r}, but images have to be TIFFs (.tif, .svs, .ndpi ...)",
-                    fix="convert them, for example with Pillow: Image.open(a).convert('RGB').save(b); the test "
-                    "images on Kaggle have to be TIFFs as they are",
+                    fix="convert them, for example with Pillow: Image.open(a).convert('RGB').save(b); the "
+                    "test images on Kaggle have to be TIFFs as they are",
                 )
 
 
