@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 
 from kit.competitions.definition import ID, Split
-from kit.competitions.path_pattern import is_file, plain_id
+from kit.competitions.path_pattern import PathPattern, is_file, plain_id
 from kit.competitions.recognition import SAMPLE_SUBMISSION
 from kit.competitions.report import Report
 from kit.competitions.submissions import repeated
@@ -53,8 +54,7 @@ def _check_test(report: Report, labelled: LabelledData) -> Sizes:
     report.facts["test images"] = float(len(sizes))
     metadata_tables.check(report, competition.metadata, data, "test", sizes)
     pattern = competition.image_pattern("test")
-    known = {plain_id(image_id).lower() for image_id in ids}
-    unlisted = [image_id for image_id in pattern.ids(data) if plain_id(image_id).lower() not in known]
+    unlisted = _others(pattern, data, ids)
     if unlisted:
         more = f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
         name = pattern.text.replace(ID, unlisted[0])
@@ -73,7 +73,11 @@ def _check_train(report: Report, labelled: LabelledData) -> Sizes:
         return {}
     for image_id in repeated(plain_id(entry.id) for entry in entries):
         report.error(f"id {image_id} is there twice", str(path), labelled.reader.twice)
-    sizes = _check_headers(report, labelled, [entry.id for entry in entries], "train")
+    ids = [entry.id for entry in entries]
+    sizes = _check_headers(report, labelled, ids, "train")
+    if without := _others(labelled.competition.image_pattern("train"), labelled.data, ids):
+        what = f"{len(without)} images have no truth and are not used (the first is {without[0]})"
+        report.note(what, str(path))
     # Every entry is decoded, also after the first mask or error: one run of the check shows all faults.
     faults: list[KitError] = []
     for entry in entries:
@@ -106,7 +110,7 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
             for note in require_rgb8(header):
                 report.note(note, str(path))
         except KitError as error:
-            faults.append(error)
+            faults.append(error if is_file(path) else _with_hint(error, labelled.data, pattern, image_id))
             continue
         if header.layout == "planar":
             report.note("its channels come first (separate planes); they are read as RGB", str(path))
@@ -115,3 +119,20 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
     for fault in faults:
         report.take(fault)
     return sizes
+
+
+def _others(pattern: PathPattern, data: Path, ids: Iterable[str]) -> list[str]:
+    """Return the ids of the images that lie in a folder beside those listed."""
+    known = {plain_id(image_id).lower() for image_id in ids}
+    return [image_id for image_id in pattern.ids(data) if plain_id(image_id).lower() not in known]
+
+
+def _with_hint(error: KitError, data: Path, pattern: PathPattern, image_id: str) -> KitError:
+    """Return the error of a missing image; it names the image that the id may mean."""
+    # A table with the ids "train/a.png" may mean train/a.tif.
+    name = PurePosixPath(image_id)
+    for guess in (name.name, name.stem):
+        if guess and is_file(found := pattern.path(data, guess)):
+            fix = f"is {found.relative_to(data)} meant? Then the table needs the id {plain_id(guess)!r}"
+            return KitError(error.problem, where=error.where, fix=f"{fix}, or the definition another pattern")
+    return error

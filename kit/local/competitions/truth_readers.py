@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from kit.competitions import mask_text
 from kit.competitions.definition import ID, Definition, Images, Kind, Truth
-from kit.competitions.path_pattern import PathPattern, spelled
+from kit.competitions.path_pattern import PathPattern, plain_id, spelled
 from kit.competitions.tables import read_table
 from kit.errors import KitError
 from kit.local.competitions import coco_files, mask_images, mask_values, named_images, polygon_files
@@ -128,11 +128,11 @@ class TextTruth(TruthReader):
                 yield TruthEntry(row.id, row.where, [(row.where, row.cells[self.truth.mask])])
             return
         # Rows a, b, a give the entries a (two cells) and b: the rows of an image need not be neighbours.
-        together: dict[str, list[tuple[str, str]]] = {}
+        together: dict[str, TruthEntry] = {}
         for row in rows:
-            together.setdefault(row.id, []).append((row.where, row.cells[self.truth.mask]))
-        for image_id, cells in together.items():
-            yield TruthEntry(image_id, cells[0][0], cells)
+            entry = together.setdefault(plain_id(row.id), TruthEntry(row.id, row.where, []))
+            entry.value.append((row.where, row.cells[self.truth.mask]))
+        yield from together.values()
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
         """Return one region per cell; an empty cell has none."""

@@ -188,6 +188,8 @@ def test_rows_of_objects_are_united(case, capsys):
     folder = case.make("semantic", TABLE + 'rows = "object"\n')
     assert folder.findings() == []
     assert score(folder, capsys, {"a": RUNS, "b": "10 35"}) == 1.0
+    folder.write("train.csv", "id,rle\na.tif,10 20\nb,\na,300 40\n")
+    assert score(folder, capsys, {"a.tif": RUNS, "b": ""}) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -210,3 +212,28 @@ def test_a_table_of_objects_may_hold_metadata_as_long_as_its_rows_agree(case):
     folder.write("train.csv", "id,rle,organ\na,10 20,lung\na,300 40,skin\nb,10 20,colon\n")
     (alarm,) = folder.findings("alarm")
     assert "id a is there twice, with organ 'lung' and 'skin'" in alarm
+
+
+@pytest.mark.parametrize(
+    ("image_id", "fix"),
+    [
+        ("a.png", "is train/a.tif meant? Then the table needs the id 'a', or the definition another pattern"),
+        ("train/a.tif", "is train/a.tif meant? Then the table needs the id 'a'"),
+        ("other", "check the folder and the id"),
+    ],
+)
+def test_an_id_that_finds_nothing_gets_a_hint(case, image_id, fix):
+    folder = case.make("semantic", TABLE)
+    folder.write("train.csv", f"id,rle\n{image_id},{RUNS}\nb,{RUNS}\n")
+    (error,) = folder.findings("error")
+    assert error.startswith("error: image is missing")
+    assert f"-> {fix}" in error
+
+
+def test_images_without_truth_are_told(case):
+    folder = case.make("semantic", TABLE)
+    folder.write("train.csv", f"id,rle\na.TIF,{RUNS}\n")
+    said = folder.findings()
+    assert any(
+        text.startswith("note: 1 images have no truth and are not used (the first is b)") for text in said
+    )
