@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,8 @@ from train_local.ensemble.trial import RecipeView, Trial, TrialPass, files_of, p
 
 WEIGHTS = (0.5, 1.0, 2.0)
 """Weights a recipe view is tried with, relative to those before it."""
+_SHORTEST = 1e-3
+"""Seconds per megapixel; no pass is cheaper."""
 
 
 def build_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], *, keep_all: bool = False) -> Ensemble:
@@ -69,13 +72,15 @@ def build_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], *, keep_all:
 
 def order_by_cost(runs: Sequence[FinishedRun]) -> list[RecipeView]:
     """Return what is added, in order: first views of all recipes, cheapest in front, then second views."""
-    cost: dict[RecipeView, tuple[int, float, str]] = {}
+    cost: dict[RecipeView, tuple[int, int, str]] = {}
     for run in runs:
         for rank, view in enumerate(run.files):
             seconds = [other.seconds_per_megapixel[view] for other in runs if other.recipe == run.recipe]
             # Rank first: the second view of a cheap network comes after the first view of an expensive one. A
-            # second network brings more than a second view of the same.
-            cost[RecipeView(run.recipe, view)] = (rank, max(seconds), run.recipe)
+            # second network brings more than a second view of the same. Costs are rounded to powers of two:
+            # equal runs measure 1.0 s and 1.1 s, and their ensembles have to be equal.
+            coarse = round(math.log2(max(*seconds, _SHORTEST)))
+            cost[RecipeView(run.recipe, view)] = (rank, coarse, run.recipe)
     return sorted(cost, key=lambda item: cost[item])
 
 

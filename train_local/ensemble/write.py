@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kit import competitions
-from kit.ensemble import Ensemble, save
+from kit.artefacts import write_json
+from kit.ensemble import COSTS, Costs, Ensemble
 from kit.inference.instance_settings import InstanceFusion
 from kit.local.console import show_table
 from kit.local.place_file import place_file
@@ -17,7 +18,9 @@ from train_local.ensemble.finished_runs import FinishedRun
 
 
 def write_ensemble(ensemble: Ensemble, runs: Sequence[FinishedRun], out: Path) -> None:
-    """Place the members' weights in `weights/` beside `out`, then write `out`.
+    """Place the members' weights in `weights/` beside `out`, then write the costs and `out`.
+
+    Two equal runs give the same bytes of `out`: what passes cost is measured and goes into a file of its own.
 
     Raises:
         KitError: the disk is full.
@@ -29,7 +32,13 @@ def write_ensemble(ensemble: Ensemble, runs: Sequence[FinishedRun], out: Path) -
         # `bundle` copies it into the dataset's manifest.
         place_file(source, target)
         place_file(sidecar_path(source), sidecar_path(target))
-    save(out, ensemble)
+    names = [f"{ensemble.members[item.member].name} {item.view}" for item in ensemble.passes]
+    seconds = [item.seconds_per_megapixel for item in ensemble.passes]
+    write_json(out.with_name(COSTS), to_plain(Costs(passes=dict(zip(names, seconds, strict=True)))))
+    plain = ensemble.as_dict()
+    for item in plain["passes"]:
+        del item["seconds_per_megapixel"]
+    write_json(out, plain)
 
 
 def show_ensemble(ensemble: Ensemble) -> None:

@@ -73,6 +73,24 @@ def test_rungs_are_nested_tuned_and_end_with_all_passes(blob_data, finished, tmp
         assert read_sidecar(copy, kind="weights")["sha256"] == member.sha256
 
 
+def test_equal_runs_give_the_same_bytes_whatever_their_passes_cost(blob_data, finished, tmp_path):
+    for folder, factor in (("one", 1.0), ("two", 1.07)):
+        seconds = {"blobs": 1.0 * factor, "seeded": 1.05 / factor}
+        measured = [
+            replace(run, seconds_per_megapixel=dict.fromkeys(run.files, seconds[run.recipe]))
+            for run in finished
+        ]
+        made = ensemble.build_ensemble(blob_data, measured, keep_all=True)
+        ensemble.write_ensemble(made, measured, tmp_path / folder / "ensemble.json")
+        read = plans.load(tmp_path / folder / "ensemble.json")
+        assert {item.seconds_per_megapixel for item in read.passes} == set(seconds.values())
+    one, two = ((tmp_path / folder / "ensemble.json").read_bytes() for folder in ("one", "two"))
+    assert one == two
+    (tmp_path / "one" / plans.COSTS).unlink()
+    alone = plans.load(tmp_path / "one" / "ensemble.json")
+    assert {item.seconds_per_megapixel for item in alone.passes} == {1.0}
+
+
 def test_a_pass_that_gains_nothing_is_dropped(blob_data, finished):
     made = ensemble.build_ensemble(blob_data, finished)
     full = [rung.cv for rung in made.rungs if rung.passes > 1]
