@@ -21,13 +21,13 @@ from bundle.pip_download import WheelCache
 from bundle.roots import ROOTS, Root
 from bundle.wheel_verb import OWN_WHEELS
 from bundle.wheels import closure_for, combine
-from kit import ensemble as ensembles
 from kit.artefacts import canonical_json
 from kit.command_line import option
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local import lockfile, targets
 from kit.local.console import console, progress
+from kit.local.costs import load_with_costs
 from kit.local.lockfile import Pin
 from kit.local.member_check import WeightsFile, check_members
 from kit.local.targets import Target
@@ -91,7 +91,7 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     Raises:
         KitError: an input cannot be bundled; the message names it.
     """
-    plans = {path: ensembles.load(path) for path in options.ensembles}
+    plans = {path: load_with_costs(path) for path in options.ensembles}
     competitions = [plan.competition for plan in plans.values()]
     if len(set(competitions)) < len(competitions):
         raise KitError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,8 +12,6 @@ from kit.names import FileName, Hexadecimal, Name
 from kit.typed_json import Checked, above, at_least, from_plain, to_plain
 
 SCHEMA = 1
-COSTS = "costs.json"
-"""File beside `ensemble.json`."""
 Kind = Literal["semantic", "instance"]
 
 
@@ -126,17 +124,6 @@ class Ensemble(Checked):
         return {"schema": SCHEMA, **to_plain(self)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Costs(Checked):
-    """What passes cost where the ensemble was made, in a file of its own: times differ from run to run.
-
-    Attributes:
-        passes: name of the member and view, "unet.fold0 hflip" -> seconds per megapixel.
-    """
-
-    passes: dict[str, Annotated[float, at_least(0)]]
-
-
 def from_dict(value: Any, *, where: str | Path | None = None) -> Ensemble:
     """The ensemble of a plain JSON value.
 
@@ -152,19 +139,9 @@ def save(path: Path, ensemble: Ensemble) -> None:
 
 
 def load(path: Path) -> Ensemble:
-    """Read and check `ensemble.json`, with what its passes cost if `costs.json` lies beside it.
+    """Read and check `ensemble.json`.
 
     Raises:
         KitError: missing, damaged or of another schema.
     """
-    ensemble = from_dict(read_json(path), where=path)
-    place = path.with_name(COSTS)
-    if not place.is_file():
-        return ensemble
-    costs = from_plain(Costs, read_json(place), where=place, fix="run `ensemble` again").passes
-    names = [f"{ensemble.members[item.member].name} {item.view}" for item in ensemble.passes]
-    known = [
-        replace(item, seconds_per_megapixel=costs.get(name, item.seconds_per_megapixel))
-        for name, item in zip(names, ensemble.passes, strict=True)
-    ]
-    return replace(ensemble, passes=known)
+    return from_dict(read_json(path), where=path)

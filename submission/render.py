@@ -13,13 +13,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from kit import ensemble as ensembles
 from kit import manifest as datasets
 from kit.artefacts import sha256_bytes, write_text
 from kit.competitions import of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.console import progress
+from kit.local.costs import load_with_costs
 from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
 from kit.local.member_check import check_members
 from kit.manifest import Manifest
@@ -70,7 +70,7 @@ def render(ensemble_file: Path, bundle: Path, out: Path, *, read_weights: bool =
         KitError: the ensemble could not be run, a member's weights do not fit its network, the bundle lacks
             them, or the script would be too large for Kaggle.
     """
-    ensemble = ensembles.load(ensemble_file)
+    ensemble = load_with_costs(ensemble_file)
     manifests = relevant_manifests(ensemble, bundle)
     files = find_weights(ensemble, bundle)
     with progress(transient=True) as display:

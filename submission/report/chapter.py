@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kit import ensemble as ensembles
 from kit.artefacts import read_json
 from kit.competitions import of
 from kit.competitions.competition import Competition
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import score
+from kit.local.costs import load_with_costs
 from kit.local.sidecars import read_json_lines
 from kit.masks import rle
 from kit.predictions import Instances, Prediction, SemanticMask
@@ -75,7 +75,7 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
     Raises:
         KitError: a file of the chain is missing or damaged.
     """
-    competition = of(ensembles.load(sources.dist / "ensemble.json"))
+    competition = of(load_with_costs(sources.dist / "ensemble.json"))
     run = read_json(sources.dist / "rehearsal" / "report.json")
     logs = training_logs(sources.runs)
     events = {event["name"]: event["seconds"] for event in reversed(run["events"])}

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kit import competitions
-from kit.artefacts import write_json
-from kit.ensemble import COSTS, Costs, Ensemble
+from kit.ensemble import Ensemble
 from kit.inference.instance_settings import InstanceFusion
 from kit.local.console import show_table
+from kit.local.costs import save_with_costs
 from kit.local.place_file import place_file
 from kit.local.sidecars import sidecar_path
 from kit.typed_json import to_plain
@@ -32,13 +32,7 @@ def write_ensemble(ensemble: Ensemble, runs: Sequence[FinishedRun], out: Path) -
         # `bundle` copies it into the dataset's manifest.
         place_file(source, target)
         place_file(sidecar_path(source), sidecar_path(target))
-    names = [f"{ensemble.members[item.member].name} {item.view}" for item in ensemble.passes]
-    seconds = [item.seconds_per_megapixel for item in ensemble.passes]
-    write_json(out.with_name(COSTS), to_plain(Costs(passes=dict(zip(names, seconds, strict=True)))))
-    plain = ensemble.as_dict()
-    for item in plain["passes"]:
-        del item["seconds_per_megapixel"]
-    write_json(out, plain)
+    save_with_costs(out, ensemble)
 
 
 def show_ensemble(ensemble: Ensemble) -> None:

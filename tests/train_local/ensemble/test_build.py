@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from safetensors.torch import load_file, save_file
 
-from kit import ensemble as plans
 from kit.artefacts import sha256_file
 from kit.errors import KitError, run_cli
+from kit.local.costs import COSTS, load_with_costs
 from kit.local.sidecars import read_sidecar, sidecar_path
 from train_local import cli, ensemble
 from train_local.ensemble.build import order_by_cost
@@ -66,7 +66,7 @@ def test_rungs_are_nested_tuned_and_end_with_all_passes(blob_data, finished, tmp
         assert 0 < rung.cv <= 1
         assert 0 < rung.settings["threshold"] < 1
     ensemble.write_ensemble(made, finished, tmp_path / "dist" / "ensemble.json")
-    read = plans.load(tmp_path / "dist" / "ensemble.json")
+    read = load_with_costs(tmp_path / "dist" / "ensemble.json")
     assert read == made
     for member in read.members:
         copy = tmp_path / "dist" / "weights" / member.weights
@@ -82,12 +82,12 @@ def test_equal_runs_give_the_same_bytes_whatever_their_passes_cost(blob_data, fi
         ]
         made = ensemble.build_ensemble(blob_data, measured, keep_all=True)
         ensemble.write_ensemble(made, measured, tmp_path / folder / "ensemble.json")
-        read = plans.load(tmp_path / folder / "ensemble.json")
+        read = load_with_costs(tmp_path / folder / "ensemble.json")
         assert {item.seconds_per_megapixel for item in read.passes} == set(seconds.values())
     one, two = ((tmp_path / folder / "ensemble.json").read_bytes() for folder in ("one", "two"))
     assert one == two
-    (tmp_path / "one" / plans.COSTS).unlink()
-    alone = plans.load(tmp_path / "one" / "ensemble.json")
+    (tmp_path / "one" / COSTS).unlink()
+    alone = load_with_costs(tmp_path / "one" / "ensemble.json")
     assert {item.seconds_per_megapixel for item in alone.passes} == {1.0}
 
 
