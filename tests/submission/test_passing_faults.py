@@ -133,7 +133,7 @@ def test_one_image_that_ends_every_worker_costs_only_its_own_row(fault, told, ru
     assert told in problem["what"]
     assert told.split(";")[0] in {image["id"]: image for image in outcome.report["images"]}["aaa"]["reason"]
     if fault.startswith("segfault"):
-        assert "_opened" in problem["trace"], "the lines of Python that led to it"
+        assert "in run_pass" in problem["trace"], "the lines of Python that led to it"
 
 
 def test_what_the_reader_assumed_is_told_once_per_image(mount, kit_of_two, tmp_path, tools):

@@ -29,7 +29,7 @@ from submission.runtime.work.messages import (
     to_line,
 )
 
-_LOG_TAIL = 2000
+_LOG_TAIL = 8000
 _READ = 1 << 16
 _START_LIMITS = 4
 """A worker may take this many times the limit to import torch: a cold image reads gigabytes of libraries."""
