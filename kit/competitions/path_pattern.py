@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from kit.competitions.definition import ID, SUFFIXES
+from kit.errors import KitError
 
 
 def is_file(path: Path) -> bool:
@@ -68,14 +69,16 @@ class PathPattern:
         """Return the path of an id's file; it need not exist.
 
         The id may end with the suffix of a TIFF, and the name on disk may differ in case.
+
+        Raises:
+            KitError: the id leads out of the folder, or no file can have such a name.
         """
         # Tables name the image "a" in many ways. With the text "train/{id}.tif", the ids "a", "a.tif" and
         # "A.TIF" find train/a.tif or train/a.TIF; with "train/{id}", they find train/a.svs, too.
-        exact = folder / self.text.replace(ID, image_id)
+        exact, short = (self._below(folder, name) for name in (image_id, plain_id(image_id)))
         if is_file(exact):
             return exact
         bare = self.text.endswith(ID)
-        short = folder / self.text.replace(ID, plain_id(image_id))
         if found := spelled(exact) or spelled(short):
             return found
         if bare and (place := spelled(exact.parent)):
@@ -85,6 +88,16 @@ class PathPattern:
             if len(fits) == 1:
                 return place / fits[0]
         return exact if bare else short
+
+    def _below(self, folder: Path, image_id: str) -> Path:
+        place = PurePosixPath(self.text.replace(ID, image_id))
+        if place.is_absolute() or ".." in place.parts or not _is_name(image_id):
+            raise KitError(
+                f"id {image_id!r} is no name of a file in the data folder, as {self.text} needs it",
+                where=folder,
+                fix="write the image's own name in the row or entry with this id",
+            )
+        return folder / place
 
     def ids(self, folder: Path) -> list[str]:
         """Return the ids of the files in a folder, sorted; hidden files (macOS makes some) do not count."""
@@ -98,6 +111,14 @@ class PathPattern:
         if self.suffixes and text.endswith(ID):
             names = [name for name in names if name.lower().endswith(self.suffixes)]
         return sorted({match[1] for name in names if (match := form.fullmatch(name))})
+
+
+def _is_name(text: str) -> bool:
+    """Return whether a file system can hold it: no zero byte, nothing that is no UTF-8."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def form_of(text: str) -> re.Pattern[str]:

@@ -101,11 +101,11 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
     faults: list[KitError] = []
     remarks, pattern = Remarks(), labelled.competition.image_pattern(split)
     for image_id in ids:
-        path = pattern.path(labelled.data, image_id)
-        if is_file(path) and path != labelled.data / pattern.text.replace(ID, image_id):
-            text = f"images are found although {pattern.text} and their ids spell them in another way"
-            remarks.note(text, f"{path} for id {image_id}")
         try:
+            path = pattern.path(labelled.data, image_id)
+            if is_file(path) and path != labelled.data / pattern.text.replace(ID, image_id):
+                text = f"images are found although {pattern.text} and their ids spell them in another way"
+                remarks.note(text, f"{path} for id {image_id}")
             header = read_header(path)
             for note in require_rgb8(header):
                 report.note(note, str(path))

@@ -139,6 +139,30 @@ def test_wrong_data_is_told_before_anything_is_written(blobs, tmp_path):
     assert not out.exists()
 
 
+def test_an_id_that_leaves_the_folder_is_told_and_reaches_nothing(blobs, tmp_path):
+    data = blobs.make_competition(tmp_path / "below" / "data")
+    table = (data / "train.csv").read_bytes()
+    for image_id in ("../../x", "../../../x"):
+        (data / "train" / image_id).with_suffix(".tiff").write_bytes(
+            (data / "train" / "bb.tiff").read_bytes()
+        )
+        before = contents(tmp_path)
+        (data / "train.csv").write_bytes(table.replace(b"bb,", f"{image_id},".encode()))
+        assert f"id {image_id!r} is no name of a file in the data folder" in fails(data, tmp_path / "out")
+        (data / "train.csv").write_bytes(table)
+        assert contents(tmp_path) == before
+
+
+def test_ids_that_differ_by_case_alone_do_not_share_a_file(blobs, tmp_path):
+    ids = ("Case 1", "case 1", "CASE 1", "x/../y")
+    data = blobs.make_competition(tmp_path / "data", ids[:3])
+    made = prepare.prepare("kidney", data, tmp_path / "out", fold_count=3)
+    files = {slides.files_of(made.root, 1, image_id).image for image_id in ids}
+    assert len({path.name.lower() for path in files}) == len(ids)
+    assert {path.parent for path in files} == {made.root / "slides" / "x1"}
+    assert all(slides.files_of(made.root, 1, image_id).image.is_file() for image_id in ids[:3])
+
+
 def test_broken_tile_table_names_tile_and_columns(tmp_path):
     data = shutil.copytree(SAMPLE / "vasculature", tmp_path / "data")
     lines = (data / "tile_meta.csv").read_text().splitlines()
