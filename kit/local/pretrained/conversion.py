@@ -28,7 +28,7 @@ _WORTH_NAMING = 0.5
 def convert(
     path: Path,
     config: Mapping[str, Any],
-    out: Path,
+    out: Path | None,
     *,
     mean: bool = False,
     least: float | None = None,
@@ -43,7 +43,7 @@ def convert(
     Args:
         path: the checkpoint, see `read.opened` for the formats.
         config: the network's plain dict for `kit.models.build`.
-        out: file to write.
+        out: file to write; None only reads and checks.
         mean: take the running mean of the weights if the checkpoint has one.
         least: share from 0 to 1 that has to load, instead of the format's own.
         among: names of the networks to try if too little loads, so that the message can recommend one; by
@@ -75,6 +75,8 @@ def convert(
         taken=best.candidate.label,
         others=tuple(dict.fromkeys(item.candidate.label for item in others)),
     )
+    if out is None:
+        return report
     header = {
         "schema": SCHEMA,
         "source": path.name,

@@ -2,8 +2,8 @@
 
 resnet50.pth.part        the bytes that have come so far
 resnet50.pth.part.json   address, size and ETag of the file they belong to
-resnet50.pth             the complete file; it appears after size and sha256 were checked
-resnet50.pth.bad         a complete file with a wrong sha256
+resnet50.pth             the complete file; it appears after its size and its sha256 or content were checked
+resnet50.pth.bad         a complete file with a wrong sha256 or content
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ from urllib.parse import urlsplit
 from kit.artefacts import read_json, sha256_file, write_json
 from kit.errors import KitError
 from kit.local.console import console, transfer
+from kit.local.pretrained.addresses import opener_for, public, redacted
 from kit.local.pretrained.entry import Pretrained
+from kit.local.pretrained.limited import check_content
+from kit.local.pretrained.read import describe, is_pointer
 from kit.typed_json import from_plain
 
 _BLOCK = 1 << 18
+_HEAD = 64
 _AGENT = "kaggle-offline-kit"
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP status codes after which another try may help."""
@@ -57,7 +61,7 @@ class _Partial:
     """The file that a partial download belongs to; it is kept as JSON beside the part.
 
     Attributes:
-        url: address of the file.
+        url: address of the file, without a signature.
         validator: strong ETag or date; the server compares it to see whether the file has changed.
         total: size of the complete file in bytes, -1 if the server does not say it.
     """
@@ -87,7 +91,8 @@ def fetch(
     """Download a checkpoint into a folder under its published file name.
 
     The bytes go to `<file>.part`. A later call continues this part if the server still has the same file. The
-    part gets its final name after its size is right, and its sha256 if the file name has one.
+    part gets its final name after its size is right, and its sha256 if the file name has one. A file without
+    a published sha256 has to be a checkpoint that fills its network.
 
     Args:
         entry: the checkpoint.
@@ -100,14 +105,16 @@ def fetch(
 
     Raises:
         KitError: the address has no such file, the connection keeps breaking, the disk is full, or the file
-            has the wrong sha256.
+            has the wrong sha256 or content.
     """
     if not entry.url:
         raise KitError(f"{entry.name} has no file to fetch: {entry.note}")
     source = url or entry.url
-    if urlsplit(source).scheme not in {"http", "https"}:
+    if not _is_web_address(source):
         raise KitError(
-            f"{source} is not an http address", where="--url", fix="copy the file into the folder yourself"
+            f"{public(source)} is not an http address",
+            where="--url",
+            fix="write it as https://HOST/PATH without blanks, or copy the file into the folder yourself",
         )
     target = folder / entry.file
     if target.is_file():
@@ -148,9 +155,10 @@ def _download(entry: Pretrained, url: str, part: Path, target: Path, patience: P
                 progressed = _size(part) > before
                 left, pause = (patience.attempts, patience.pause) if progressed else (left - 1, pause * 2)
                 if left <= 0:
+                    reason = redacted(str(getattr(error, "reason", None) or error), url)
                     raise KitError(
-                        f"the download of {entry.file} breaks off: {getattr(error, 'reason', None) or error}",
-                        where=url,
+                        f"the download of {entry.file} breaks off: {reason}",
+                        where=public(url),
                         fix=f"run the same command again: it goes on at byte {_size(part)}",
                     ) from error
                 time.sleep(pause)
@@ -171,7 +179,8 @@ def _connect(url: str, part: Path, timeout: float, show: Callable[[int, int], No
     if known is not None and 0 < known.total == have:
         return
     try:
-        answer = urllib.request.urlopen(_request(url, have, known), timeout=timeout)  # noqa: S310 the scheme was checked
+        opener, plain = opener_for(url)
+        answer = opener.open(_request(plain, have, known), timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
@@ -191,14 +200,14 @@ def _connect(url: str, part: Path, timeout: float, show: Callable[[int, int], No
         if "html" in answer.headers.get_content_type():
             raise KitError(
                 "the server sent a web page instead of the file",
-                where=url,
+                where=public(url),
                 fix="open the address in a browser; if it shows a newer link, give that link with --url",
             )
         _room(part.parent, total - have)
         if not have:
             # Before the note is written: it must never describe a new file beside bytes of the old one.
             part.unlink(missing_ok=True)
-        write_json(_note(part), {"url": url, "validator": _validator(answer), "total": total})
+        write_json(_note(part), {"url": public(url), "validator": _validator(answer), "total": total})
         _copy(answer, part, have, total, show)
 
 
@@ -256,8 +265,9 @@ def _known(part: Path, url: str) -> _Partial | None:
     except KitError:
         return None
     # Signatures in the query ("?sig=...") change from day to day, and the file stays the same.
-    same = urlsplit(known.url)._replace(query="") == urlsplit(url)._replace(query="")
-    return known if same else None
+    if known.url != public(known.url):
+        write_json(_note(part), {**vars(known), "url": public(known.url)})  # an older version kept them
+    return known if public(known.url) == public(url) else None
 
 
 def _size(path: Path) -> int:
@@ -275,20 +285,39 @@ def _room(folder: Path, wanted: int) -> None:
 
 
 def _check(path: Path, entry: Pretrained, source: str) -> None:
-    """Compare a file's sha256 with the one in its name; rename a wrong file to `<file>.bad`."""
-    if not entry.hash_prefix:
-        return
-    found = sha256_file(path)
-    if found.startswith(entry.hash_prefix):
-        return
+    """Check a file's sha256 if its name has one, else its content; rename a wrong file to `<file>.bad`."""
+    if entry.hash_prefix:
+        found = sha256_file(path)
+        if found.startswith(entry.hash_prefix):
+            return
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+        told = f"; it is {describe(head)}" if head[:1] == b"<" or is_pointer(head) else ""
+        problem = f"{entry.file} has sha256 {found}, but its name promises {entry.hash_prefix}...{told}"
+    else:
+        try:
+            check_content(path, entry)
+        except KitError as error:
+            problem = f"{entry.file} is not what {entry.name} should be: {error.problem}"
+        else:
+            return
     aside = path.with_name(entry.file + ".bad")
     path.replace(aside)
     _note(path).unlink(missing_ok=True)
     raise KitError(
-        f"{entry.file} has sha256 {found}, but its name promises {entry.hash_prefix}...",
-        where=f"{aside} (from {source})",
+        problem,
+        where=f"{aside} (from {public(source)})",
         fix="run the command again, or give a mirror with --url; the wrong file is not used",
     )
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        return known and (parts.port is None or parts.port > 0) and url.isprintable() and " " not in url
+    except ValueError:
+        return False
 
 
 def _not_served(entry: Pretrained, url: str, target: Path, error: urllib.error.HTTPError) -> KitError:
@@ -299,4 +328,7 @@ def _not_served(entry: Pretrained, url: str, target: Path, error: urllib.error.H
         fix = f"the file has moved: find it and give the address with --url, {where_to}"
     else:
         fix = f"try a mirror with --url, {where_to}"
-    return KitError(f"the server answers {error.code} {error.reason} for {entry.name}", where=url, fix=fix)
+    reason = redacted(str(error.reason), url).splitlines()[:1]
+    return KitError(
+        f"the server answers {error.code} {''.join(reason)} for {entry.name}", where=public(url), fix=fix
+    )

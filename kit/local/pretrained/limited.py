@@ -12,11 +12,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from kit.errors import KitError
+from kit.local.console import console
+from kit.local.pretrained.entry import Pretrained
 from kit.local.pretrained.report import Report
+from kit.models import spec
 from kit.typed_json import from_plain
 
 _WORKER = "kit.local.pretrained.worker"
@@ -46,6 +50,36 @@ def convert(
         "among": None if among is None else list(among),
         "take": take,
     }
+    return _run(path, task)
+
+
+def check_content(path: Path, entry: Pretrained) -> None:
+    """Check a file that has no published hash: it has to fill the network that it was published for.
+
+    Raises:
+        KitError: it is no checkpoint, or one of another network, or its weights are not finite numbers.
+    """
+    network = entry.networks[0]
+    if absent := [name for name in spec(network).requires if not _is_installed(name)]:
+        console().print(
+            f"{path.name} is not checked here, because {', '.join(absent)} is not installed",
+            style="yellow",
+            markup=False,
+        )
+        return
+    task: dict[str, Any] = {"path": str(path), "config": {"network": network}, "out": None}
+    _run(path, {**task, "mean": False, "least": entry.least, "among": [], "take": None})
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _run(path: Path, task: Mapping[str, Any]) -> Report:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
         [sys.executable, "-m", _WORKER],

@@ -82,11 +82,11 @@ ENTRIES = (
     ),
     Pretrained(
         name="detectors_htc_r50_40e_coco",
-        url="https://www.cs.jhu.edu/~syqiao/DetectoRS/DetectoRS_R50-0f1c8080.pth",
+        url="http://cs.jhu.edu/~syqiao/DetectoRS/DetectoRS_R50-0f1c8080.pth",
         kind="detector-v1",
         networks=("detectors-r50",),
         licence="Apache-2.0 with the code; none stated for the weights",
-        note="the authors' longer training, with names of mmdet 1",
+        note="the authors' longer training, with names of mmdet 1; the address has no https",
     ),
     _mmdet("htc_r50_rfp_1x_coco", "-8ff87c51", "detectors-r50", f"the pyramid: {_PART}", least=0.75),
     _mmdet("htc_r50_sac_1x_coco", "-bfa60c54", "detectors-r50", f"the convolutions: {_PART}", least=0.65),

@@ -163,11 +163,16 @@ def _opened(path: Path, allowance: Allowance, nested: int) -> Iterator[Any]:
         )
 
 
+def is_pointer(head: bytes) -> bool:
+    """Return whether a file that begins with these bytes is a pointer of Git LFS."""
+    return head.startswith(_LFS)
+
+
 def describe(head: bytes) -> str:
     """Return in words what a file is that begins with these bytes and is no checkpoint."""
     if head.lstrip().startswith((b"<", b"\xef\xbb\xbf<")):
         return "a web page"
-    if head.startswith(_LFS):
+    if is_pointer(head):
         return "a pointer of Git LFS and not a checkpoint of a known format (run `git lfs pull`)"
     return "not a checkpoint of a known format"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -55,8 +54,16 @@ def open_torch_zip(path: Path, allowance: Allowance) -> Any:
             raise BrokenCheckpointError(f"{root}data/{storage.key} is shorter than its tensor")
         return _flat(data, storage)
 
+    def storage_of(identifier: Any) -> Storage:
+        storage = _storage(identifier, read=read_once)
+        name = f"{root}data/{storage.key}"
+        if name not in sizes or sizes[name] < storage.numel * storage.dtype.itemsize:
+            raise BrokenCheckpointError(f"{name} is missing or shorter than its tensor")
+        return storage
+
+    read_once = _once(read)
+    sizes = {info.filename: info.file_size for info in archive.infolist()}
     data = member(archive, pickle, allowance)
-    storage_of = partial(_storage, read=_once(read))
     return Machine(MAKERS, known, foreign, storage_of, len(data)).run(BytesIO(data))
 
 

@@ -54,7 +54,7 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
         report = convert(
             path,
             config,
-            Path(task["out"]),
+            None if task["out"] is None else Path(task["out"]),
             mean=task["mean"],
             least=task["least"],
             among=task["among"],

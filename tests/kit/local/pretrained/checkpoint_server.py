@@ -58,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         state = self.server.state
         faults = state.faults
-        asked = {key: self.headers.get(key) for key in ("Range", "If-Range")}
+        asked = {key: self.headers.get(key) for key in ("Range", "If-Range", "Authorization")}
         state.requests.append({"path": self.path, **asked})
         code = faults.always or (faults.refuse.pop(0) if faults.refuse else 0)
         if code:

@@ -1,6 +1,9 @@
 """Downloads from a real server on this machine that misbehaves as real servers do."""
 
+import base64
 import hashlib
+import io
+import json
 import random
 import subprocess
 import sys
@@ -8,10 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from kit.errors import KitError
 from kit.local.pretrained import Pretrained, fetch
 from kit.local.pretrained.download import Patience
+from kit.local.pretrained.matching import shapes
 from tests.kit.local.pretrained.checkpoint_server import serving
 
 ROOT = Path(__file__).parents[4]
@@ -231,7 +236,113 @@ def test_a_killed_download_goes_on_in_the_next_process(tmp_path, monkeypatch):
         first.kill()
         first.wait()
         server.faults.stall_after = 0
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == str(tmp_path / f"{name}.pth")
-        assert (tmp_path / f"{name}.pth").read_bytes() == DATA
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert asked(server) == [(None, None), ("bytes=150000-", '"v1"')]
+    # The file has no published sha256, and these bytes are no Swin transformer.
+    assert done.returncode == 2
+    assert f"{name}.pth is not what {name} should be: the file is not a checkpoint" in done.stderr
+    assert (tmp_path / f"{name}.pth.bad").read_bytes() == DATA
+    assert not (tmp_path / f"{name}.pth").exists()
+
+
+SECRET = "sig=abc%2Fdef&se=2030"
+
+
+@pytest.mark.parametrize("fault", ["cut", "refused", "busy", "page", "wrong", "redirected"])
+def test_a_signature_and_a_password_are_in_no_message_and_no_file(server, tmp_path, capfd, fault):
+    if fault == "cut":
+        server.faults.cut_after = [90_000, 0, 0, 0]
+    elif fault == "refused":
+        server.faults.always = 403
+    elif fault == "busy":
+        server.faults.refuse = [503] * 9
+    elif fault == "page":
+        server.faults.kind = "text/html"
+    elif fault == "wrong":
+        server.data = b"something else"
+    else:
+        server.faults.redirects = 99
+    url = server.url.replace("http://", "http://me:s3cr%40et@") + f"?{SECRET}#top"
+    with pytest.raises(KitError) as error:
+        fetch(entry("http://127.0.0.1:9/" + FILE), tmp_path, url=url, patience=QUICK)
+    out, err = capfd.readouterr()
+    kept = "".join(path.read_text(errors="replace") for path in tmp_path.iterdir() if path.suffix == ".json")
+    for text in (str(error.value), out, err, kept):
+        assert not [secret for secret in ("sig=", "abc%2F", "s3cr", "me:") if secret in text], text
+    assert server.url in str(error.value)
+    assert fault != "cut" or server.url in kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://me:secret@[bad/{FILE}?{SECRET}",
+        f"https://host:port/{FILE}?{SECRET}",
+        f"https://host/a b\n{FILE}?{SECRET}",
+        f"ftp://me:secret@host/{FILE}?{SECRET}",
+        "https://",
+    ],
+)
+def test_an_address_that_cannot_be_is_refused_without_its_secrets(tmp_path, url):
+    with pytest.raises(KitError, match="is not an http address") as error:
+        fetch(entry(f"http://127.0.0.1:9/{FILE}"), tmp_path, url=url, patience=QUICK)
+    assert "sig=" not in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_a_signature_that_an_older_version_kept_is_removed(server, tmp_path):
+    server.faults.cut_after = [90_000, 0, 0, 0]
+    with pytest.raises(KitError):
+        fetch(entry(server.url), tmp_path, patience=QUICK)
+    note = tmp_path / f"{FILE}.part.json"
+    kept = json.loads(note.read_text())
+    note.write_text(json.dumps({**kept, "url": f"{server.url}?{SECRET}"}))
+    server.faults.always = 403
+    with pytest.raises(KitError):
+        fetch(entry(server.url), tmp_path, patience=QUICK)
+    assert json.loads(note.read_text()) == kept
+    server.faults.always = 0
+    assert (
+        fetch(entry(server.url), tmp_path, url=f"{server.url}?{SECRET}", patience=QUICK).read_bytes() == DATA
+    )
+    assert asked(server)[-1] == ("bytes=90000-", '"v1"')
+
+
+def test_a_password_goes_to_the_server_in_its_header(server, tmp_path):
+    url = server.url.replace("http://", "http://me:s3cr%40et@")
+    assert fetch(entry(url), tmp_path, patience=QUICK).read_bytes() == DATA
+    assert server.requests[0]["Authorization"] == "Basic " + base64.b64encode(b"me:s3cr@et").decode()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"oops!", "the file is not a checkpoint of a known format"),
+        (b"<html>sign in</html>", "the file is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n", "a pointer of Git LFS"),
+    ],
+)
+def test_a_file_without_a_published_hash_has_to_be_a_checkpoint(server, tmp_path, data, told):
+    server.data = data
+    unhashed = entry(server.url.replace(FILE, "net.pth"), networks=("segformer-b0",), name="net")
+    with pytest.raises(KitError, match=r"net\.pth is not what net should be") as error:
+        fetch(unhashed, tmp_path, patience=QUICK)
+    assert told in str(error.value)
+    assert left_over(tmp_path) == ["net.pth.bad"]
+
+
+def test_a_file_without_a_published_hash_has_to_fill_its_network(server, tmp_path):
+    unhashed = entry(
+        server.url.replace(FILE, "net.pth"), networks=("segformer-b0",), name="net", kind="segmentor"
+    )
+    state = shapes({"network": "segformer-b0"})
+    full = {name: torch.zeros(value.shape, dtype=torch.float16) for name, value in state.items()}
+    buffer = io.BytesIO()
+    torch.save({"state_dict": dict(list(full.items())[:20])}, buffer)
+    server.data = buffer.getvalue()
+    with pytest.raises(KitError, match=r"net\.pth is not what net should be: the mit checkpoint fills 2"):
+        fetch(unhashed, tmp_path, patience=QUICK)
+    buffer = io.BytesIO()
+    torch.save({"state_dict": full}, buffer)
+    server.data = buffer.getvalue()
+    assert fetch(unhashed, tmp_path, patience=QUICK).read_bytes() == server.data

@@ -18,7 +18,7 @@ from tests.kit.local.pretrained import gadgets
 ROOT = Path(__file__).parents[4]
 INERT = (
     "scalar text", "huge bytearray", "nested tuples in", "nested lists", "doubled lists", "a list in itself",
-    "long integer", "storage larger than its file", "no such storage",
+    "long integer",
 )  # fmt: skip
 """Beside the weights these do nothing: they are values that nobody looks at."""
 
