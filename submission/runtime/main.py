@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from kit.command_line import parse
 from kit.errors import BAD_INPUT, KitError
@@ -46,10 +49,25 @@ def main(script: Script, argv: Sequence[str]) -> int:
 
             print(explain(script, command.options))
             return 0
-        return _predict(script, command.options, report)
+        return _predict(script, _in_a_folder(command.options), report)
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+
+
+def _in_a_folder(options: Options) -> Options:
+    """Return the options with absolute paths; leave a working directory that was deleted."""
+    try:
+        options = replace(options, input=options.input.absolute(), output=options.output.absolute())
+    except OSError as error:
+        raise KitError(
+            "the working directory was deleted", fix="give --input and --output absolute paths"
+        ) from error
+    try:
+        Path.cwd()
+    except OSError:
+        os.chdir("/")  # libraries ask for it when they are imported
+    return options
 
 
 def _predict(script: Script, options: Options, report: RunReport) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,11 +99,9 @@ def test_a_signal_at_any_time_leaves_a_valid_file(launch, tmp_path, number):
 
 def test_a_signal_before_the_fallback_does_not_prevent_it(launch, tmp_path):
     process = launch()
-    modules = Path(f"/proc/{process.pid}/status")
-    while "SigCgt" in (text := modules.read_text()):
-        caught = int(next(line for line in text.splitlines() if line.startswith("SigCgt")).split()[1], 16)
-        if caught & 1 << signal.SIGTERM - 1:
-            break
+    status, held_back = Path(f"/proc/{process.pid}/status"), 0
+    while not held_back & 1 << signal.SIGTERM - 1:
+        held_back = int(re.search(r"SigBlk:\s*(\w+)", status.read_text())[1], 16)
     os.kill(process.pid, signal.SIGTERM)
     assert not (tmp_path / "out" / "submission.csv").exists()
     code, text = ended(process)
@@ -233,3 +232,12 @@ def test_a_link_in_place_of_the_file_is_replaced_and_its_target_kept(launch, goo
     assert not (tmp_path / "out" / "submission.csv").is_symlink()
     assert (tmp_path / "out" / "submission.csv").read_text() == good_run.csv
     assert (tmp_path / "theirs").read_text() == "theirs"
+
+
+def test_a_relative_output_folder_below_a_directory_that_is_gone_is_refused(launch, tmp_path):
+    (tmp_path / "gone").mkdir()
+    line = f'cd {tmp_path}/gone; rmdir {tmp_path}/gone; exec "$@"'
+    code, text = ended(launch(line, "--output", "here"))
+    assert code == 2
+    assert "error: the working directory was deleted" in text
+    assert not Path("/here").exists()

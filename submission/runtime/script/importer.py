@@ -149,6 +149,7 @@ def run(header: str | None, parts: Mapping[str, str], file: str | None, main: st
         return int(importlib.import_module(main).main(Script(header or "", texts, file), arguments))
 
     if "--worker" in sys.argv:
+        process.let_signals_in()
         sys.exit(program())
     if not in_notebook():
         process.run_process(program, file, IMPORTER)

@@ -54,11 +54,17 @@ class Stop:
             for number in _SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     before[number] = signal.signal(number, note)
+        let_signals_in()
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def let_signals_in() -> None:
+    """Let signals arrive that predict.py's last lines hold back."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 STOP = Stop()
@@ -243,7 +249,7 @@ def _read_names_as_utf8(file: str | None, mark: str) -> None:
 
 
 def _put_in_order() -> None:
-    """Give the process files 0 to 2, output that never fails, a folder and enough open files."""
+    """Give the process files 0 to 2, output that never fails, and enough open files."""
     for handle in range(3):
         try:
             os.fstat(handle)
@@ -255,10 +261,6 @@ def _put_in_order() -> None:
     with contextlib.suppress(RuntimeError):  # no thread can be started
         writer = _Writer()
         sys.stdout, sys.stderr = Output(writer, 1, coding), Output(writer, 2, coding)
-    try:
-        Path.cwd()
-    except OSError:
-        os.chdir("/")
     with contextlib.suppress(OSError, ValueError):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)

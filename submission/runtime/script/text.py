@@ -20,6 +20,10 @@ MAIN = "submission.runtime.main"
 
 _TAIL = f"""\
 if __name__ == "__main__":
+    import signal
+
+    # Signals wait until the importer has handlers: the fallback is written even so.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
     importer = "{IMPORTER}"
     boot = {{"__name__": importer[:-3].replace("/", ".")}}
     exec(compile(PARTS[importer][1:], importer, "exec"), boot)
