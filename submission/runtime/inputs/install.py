@@ -56,10 +56,11 @@ def offline_environment(environment: Mapping[str, str], scratch: Path, site: Pat
         scratch: for caches and settings of libraries.
         site: the folder with the installed packages.
     """
-    result = dict(environment)
+    # A constraint or required hashes of the image would refuse our wheels.
+    result = {name: value for name, value in environment.items() if not name.startswith(("PIP_", "UV_"))}
     # Let workers write bytecode into our folder. Otherwise each of them compiles all modules again.
     # Settings of this interpreter that would change what libraries do go, too.
-    for name in (*_INTERPRETER, "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PIP_TARGET", "PIP_USER"):
+    for name in (*_INTERPRETER, "PYTHONDONTWRITEBYTECODE", "PYTHONHOME"):
         result.pop(name, None)
     result.update(
         PYTHONUTF8="1",
