@@ -108,7 +108,10 @@ class ReplyHandler:
         if trace and trace not in self._shown:
             # Each trace goes to the log once; report.json has them all.
             self._shown.add(trace)
-            self.report.say("\n".join(trace.splitlines()[-_SHOWN_LINES:]))
+            lines = trace.splitlines()
+            # Python's report of a signal begins with the last call, a traceback ends with it.
+            shown = lines[:_SHOWN_LINES] if lines[0].startswith("Fatal") else lines[-_SHOWN_LINES:]
+            self.report.say("\n".join(shown))
 
     def _note_first_forward(self, at: float) -> None:
         if not any(event["name"] == "first_forward" for event in self.report.values["events"]):
