@@ -170,9 +170,7 @@ class Harmful:
 def test_a_file_with_code_in_it_is_refused_and_not_run(tmp_path, capsys):
     path = tmp_path / "swin.pth"
     torch.save({"model": Harmful()}, path)
-    with pytest.raises(
-        ValueError, match=r"swin\.pth is no checkpoint of plain weights .*re-save its state dict"
-    ):
+    with pytest.raises(ValueError, match=r"swin\.pth is no checkpoint of plain weights .*get the state dict"):
         read_checkpoint(path)
     path.write_bytes(pickle.dumps(Harmful(), protocol=2))
     with pytest.raises(ValueError, match="is no checkpoint of plain weights"):
@@ -194,3 +192,11 @@ def test_a_truncated_missing_or_unnamed_file_is_refused(tmp_path):
     torch.save([torch.ones(1)], path)
     with pytest.raises(TypeError, match="holds a list, not a state dict"):
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("prefix", ["module._orig_mod.", "_orig_mod.module.", "_orig_mod.backbone."])
+def test_compiled_weights_are_unwrapped_and_nan_is_refused(tmp_path, prefix):
+    torch.save({"model_state_dict": {f"{prefix}norm.weight": torch.ones(2)}}, tmp_path / "net.pth")
+    assert list(read_checkpoint(tmp_path / "net.pth")) == ["norm.weight"]
+    with pytest.raises(ValueError, match=r"1 tensors have values that are no finite numbers: norm\.weight"):
+        plain_weights({f"{prefix}norm.weight": torch.full((2,), float("nan"))})

@@ -75,9 +75,7 @@ def test_code_in_an_npz_file_does_not_run(tmp_path):
 
 def test_harmless_objects_are_refused_with_the_way_out(tmp_path):
     torch.save({"model": WEIGHTS, "args": argparse.Namespace(lr=1)}, tmp_path / "args.pth")
-    with pytest.raises(
-        ValueError, match=r"text \(argparse.Namespace\), which could run .* weights_only=False"
-    ):
+    with pytest.raises(ValueError, match=r"text \(argparse.Namespace\), which could run .*no code was run"):
         read_state_dict(tmp_path / "args.pth")
 
 
@@ -106,3 +104,15 @@ def test_what_holds_no_tensors_is_refused(tmp_path):
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     with pytest.raises(ValueError, match=r"list.pth holds a list, not a mapping of names to tensors"):
         read_state_dict(tmp_path / "list.pth")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_wrapped_weights_are_unwrapped(tmp_path, prefix):
+    torch.save({"model_state_dict": {f"{prefix}blocks.0.weight": torch.ones(2)}}, tmp_path / "net.pth")
+    assert list(read_state_dict(tmp_path / "net.pth")) == ["blocks.0.weight"]
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    torch.save({"a": torch.tensor([1.0, float("nan")])}, tmp_path / "net.pth")
+    with pytest.raises(ValueError, match=r"1 tensors have values that are no finite numbers: \['a'\]"):
+        read_state_dict(tmp_path / "net.pth")

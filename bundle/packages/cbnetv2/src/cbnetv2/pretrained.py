@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +19,19 @@ _POSITION = "absolute_pos_embed"
 _DERIVED = ("relative_position_index", "attn_mask")
 """Buffers of published checkpoints that follow from sizes alone."""
 
-_WRAPPERS = ("state_dict", "model")
-_PREFIXES = ("module.", "backbone.", "encoder.")
-"""Of distributed training, of a detector or segmenter, of MoBY's self-supervised pretraining."""
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    MemoryError,
+)
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.", "module.", "backbone.", "encoder.")
+"""Of distributed training and torch.compile, of a detector or segmenter, of MoBY's pretraining."""
 
 
 @dataclass
@@ -66,11 +77,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
         raise ValueError(f"there is no file {path}; download the checkpoint and give its local path")
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+    except _UNREADABLE as error:
+        # Only the name of what it asks for: torch's own text advises to switch the protection off.
+        asks = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it asks for {asks[1]}, and no code was run" if asks else type(error).__name__
         raise ValueError(
-            f"{path} is no checkpoint of plain weights ({reason}); download it again, or "
-            "re-save its state dict alone if you trust it"
+            f"{path} is no checkpoint of plain weights ({reason}); download it again, or get the state dict "
+            "alone"
         ) from error
     if not isinstance(held, Mapping):
         raise TypeError(
@@ -104,6 +117,9 @@ def plain_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
         )
     if not weights:
         raise ValueError("there are no weights in the checkpoint; a state dict of tensors is needed")
+    bad = [key for key, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]
+    if bad:
+        raise ValueError(f"{len(bad)} tensors have values that are no finite numbers: {', '.join(bad[:3])}")
     return weights
 
 

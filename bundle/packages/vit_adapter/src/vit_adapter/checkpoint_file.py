@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_CONTAINERS = ("state_dict", "model", "module")
+_CONTAINERS = ("state_dict", "model_state_dict", "model", "module")
+_WRAPPED = re.compile(r"^(?:module\.|_orig_mod\.)+")
+"""What data-parallel training and torch.compile put in front of every name."""
 
 
 def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -26,7 +28,8 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         path: Of the file.
 
     Returns:
-        Tensors by name, taken out of a `state_dict`, `model` or `module` entry and of a `module.` prefix.
+        Tensors by name, taken out of a `state_dict`, `model_state_dict`, `model` or `module` entry and of a
+        `module.` or `_orig_mod.` prefix.
 
     Raises:
         ValueError: If the file is missing, damaged, holds more than tensors and plain values, or no tensors.
@@ -45,14 +48,16 @@ def state_dict_of(content: Any, where: str = "the given mapping") -> dict[str, T
     """Find the tensors in what a checkpoint file holds.
 
     Args:
-        content: A mapping of names to tensors, or one that has it under `state_dict`, `model` or `module`.
+        content: A mapping of names to tensors, or one that has it under `state_dict`, `model_state_dict`,
+            `model` or `module`.
         where: Named in errors.
 
     Returns:
-        Tensors by name, without a common `module.` prefix (left by data-parallel training).
+        Tensors by name, without a common `module.` or `_orig_mod.` prefix (left by data-parallel training and
+        torch.compile).
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are none, or one has values that are not finite numbers.
     """
     for container in _CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
@@ -64,8 +69,13 @@ def state_dict_of(content: Any, where: str = "the given mapping") -> dict[str, T
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"{where} holds no tensors; its entries are {sorted(map(str, content))[:8]}")
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    if all(map(_WRAPPED.match, tensors)):
+        tensors = {_WRAPPED.sub("", name): value for name, value in tensors.items()}
+    bad = [
+        name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()
+    ]
+    if bad:
+        raise ValueError(f"{where}: {len(bad)} tensors have values that are no finite numbers: {bad[:3]}")
     return tensors
 
 
@@ -77,10 +87,9 @@ def _read_torch(file: Path) -> Any:
         found = f" ({culprit[1]})" if culprit else ""
         raise ValueError(
             f"{file} is damaged or holds Python objects besides tensors, numbers, text{found}, which could "
-            "run code when read. If you trust its source, torch.load it once with weights_only=False, save "
-            "only its state dict"
+            "run code when read: no code was run. Get the weights as safetensors, or their state dict alone"
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
         raise ValueError(
             f"{file} is damaged or not a file of torch.save: download it again ({error})"
         ) from error
@@ -90,7 +99,7 @@ def _read_npz(file: Path) -> dict[str, Tensor]:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
+    except (ValueError, TypeError, OSError, EOFError, BadZipFile, MemoryError) as error:
         raise ValueError(f"{file} is damaged or holds more than arrays of numbers ({error})") from error
 
 
@@ -102,5 +111,5 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
         raise ValueError(f"{file} needs the package safetensors: pip install safetensors") from error
     try:
         return dict(load_file(file))
-    except SafetensorError as error:
+    except (SafetensorError, OSError, MemoryError) as error:
         raise ValueError(f"{file} is damaged: download it again ({error})") from error
