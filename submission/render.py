@@ -25,10 +25,11 @@ from kit.local.member_check import check_members
 from kit.manifest import Manifest
 from kit.models import family
 from submission import excerpts
+from submission.imports import imported
 from submission.member_files import find_weights
 from submission.modules import collect
 from submission.readable_json import readable_json
-from submission.runtime.inputs.competition_data import ENSEMBLE, MANIFESTS
+from submission.runtime.inputs.competition_data import ENSEMBLE, IMPORTS, MANIFESTS
 from submission.runtime.inputs.package_plan import ENGINE
 from submission.runtime.script.text import IMPORTER, QUOTES, script_text
 from submission.shortening import half_indented, shortened
@@ -85,6 +86,8 @@ def render(ensemble_file: Path, bundle: Path, out: Path, *, read_weights: bool =
     modules = collect(_source_root(), *entry_points(ensemble))
     parts = {ENSEMBLE: _json_part(ensemble.as_dict(), ensemble_file)}
     parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict(), bundle) for item in manifests}
+    found = imported({module.path: module.text for module in modules})
+    parts[IMPORTS] = _json_part(found, ensemble_file)
     parts |= {
         # The importer restores the line numbers of shortened modules. Nothing restores its own, so it keeps
         # its lines.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from kit.command_line import parse
 from kit.errors import BAD_INPUT, KitError
-from submission.runtime.inputs.competition_data import Listed, embedded, list_images
+from submission.runtime.inputs.competition_data import IMPORTS, Listed, embedded, list_images
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport, process_start
 from submission.runtime.result.submission_file import NAME
@@ -37,7 +38,7 @@ def main(script: Script, argv: Sequence[str]) -> int:
         if command.trial is not None:
             from submission.runtime.inputs.trial import try_imports
 
-            return try_imports(script.parts, command.trial)
+            return try_imports(json.loads(script.parts[IMPORTS]), command.trial)
         # A worker is this very script, started by its supervisor with the supervisor's process id.
         if command.worker is not None:
             from submission.runtime.work.worker import serve

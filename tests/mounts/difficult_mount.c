@@ -2,12 +2,14 @@
  *
  * Below MOUNT_FOLDER, a read returns at most MOUNT_BYTES bytes (0: no limit). With MOUNT_FAULTS=1, the second
  * read of each open file is interrupted (EINTR), and the third fails (EIO), both once. With MOUNT_NO_SHARED=1
- * a shared mapping fails (ENODEV), with MOUNT_NO_MAPS=1 every mapping. With MOUNT_NO_ROOM=1 nothing can be written there (ENOSPC).
+ * a shared mapping fails (ENODEV), with MOUNT_NO_MAPS=1 every mapping. With MOUNT_NO_KILL=1, wherever it is,
+ * no signal reaches a process group, as if its processes slept in a read of a dead mount.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,8 +109,7 @@ int close(int descriptor) {
 MMAP(mmap, off_t)
 MMAP(mmap64, off64_t)
 
-ssize_t write(int descriptor, const void *buffer, size_t count) {
-    REAL(write);
-    if (flag("MOUNT_NO_ROOM") && on_mount(descriptor)) { errno = ENOSPC; return -1; }
-    return real(descriptor, buffer, count);
+int killpg(pid_t group, int number) {
+    REAL(killpg);
+    return flag("MOUNT_NO_KILL") ? 0 : real(group, number);
 }

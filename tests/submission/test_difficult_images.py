@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -64,7 +65,7 @@ def kit(tmp_path_factory, tools):
 def run_in(kit, competition, tmp_path, tools):
     """Run it in an image with these files before all others: path -> text."""
 
-    def run(files: dict[str, str]) -> subprocess.CompletedProcess:
+    def run(files: dict[str, str], environment: dict[str, str] = os.environ) -> subprocess.CompletedProcess:
         root = tools.mount(tmp_path / "input", kit, competition)
         (root / "datasets" / "someone" / WHEELS).symlink_to(kit.bundle / WHEELS)
         for name, text in files.items():
@@ -75,7 +76,7 @@ def run_in(kit, competition, tmp_path, tools):
         options = ["--device", "cpu", "--budget", "240", "--workers", "1"]
         return subprocess.run(
             [sys.executable, kit.script, "--input", root, "--output", tmp_path / "out", *options],
-            env={**os.environ, "PYTHONPATH": str(tmp_path / "image")},
+            env={**environment, "PYTHONPATH": str(tmp_path / "image")},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -140,3 +141,23 @@ def test_a_good_image_gets_nothing_and_metadata_without_a_version_does_not_count
     report = tools.report_of(tmp_path / "out")
     assert report["problems"] == []
     assert report["install"]["tool"] == "nothing"
+
+
+def test_an_installer_that_cannot_be_killed_gives_way(run_in, good_run, difficult_mount, tmp_path, tools):
+    """As one that sleeps in a read of a dead mount: signals do not reach it, and it never ends."""
+    pid = tmp_path / "pid"
+    stuck = tmp_path / "bin" / "uv"
+    stuck.parent.mkdir()
+    stuck.write_text(f"#!/bin/sh\necho $$ > {pid}\nexec sleep 1000\n")
+    stuck.chmod(0o755)
+    path = f"{stuck.parent}{os.pathsep}{os.environ['PATH']}"
+    files, _ = IMAGES["its tifffile is a shell"]
+    try:
+        done = run_in(files, {**difficult_mount(tmp_path / "absent", no_kill=1), "PATH": path})
+        assert Path(f"/proc/{pid.read_text().strip()}").exists(), "it was killed"
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert done.returncode == 0, done.stdout
+    report = tools.report_of(tmp_path / "out")
+    assert any("uv did not finish: it stood still for" in item["what"] for item in report["problems"])
+    assert [row["row"] for row in report["images"]] == ["rung 1"] * 2

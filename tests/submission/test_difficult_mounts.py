@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ def run_on(kit_of_two, mount, difficult_mount, tmp_path):
             timeout=400,
         )
         assert done.returncode == 0, done.stdout
-        assert json.loads((tmp_path / "out" / "report.json").read_text())["problems"] == []
+        report = json.loads((tmp_path / "out" / "report.json").read_text())
+        assert [rung["state"] for rung in report["rungs"]] == ["done", "done"]
+        assert report["problems"] == []
         return (tmp_path / "out" / "submission.csv").read_text()
 
     return run
@@ -37,3 +40,22 @@ def run_on(kit_of_two, mount, difficult_mount, tmp_path):
 )
 def test_the_result_does_not_depend_on_how_a_mount_reads(mount, good_run, run_on, trouble):
     assert run_on(mount if len(trouble) == 1 else mount / "datasets", trouble) == good_run.csv
+
+
+def test_ours_is_found_beside_thousands_of_others_and_links_in_circles(mount, good_run, run_on):
+    """And without its manifest, one file renamed, one in an archive that lies in an archive."""
+    kit = next((mount / "datasets").rglob("manifest.json")).parent
+    (kit / "manifest.json").unlink()
+    (kit / "member0.safetensors").rename(kit / "blob-001")
+    with zipfile.ZipFile(kit / "weights.zip", "w") as inner:
+        inner.write(kit / "member1.safetensors", "member1.safetensors")
+    with zipfile.ZipFile(kit / "upload.zip", "w") as outer:
+        outer.write(kit / "weights.zip", "kit/weights.zip")
+    (kit / "weights.zip").unlink()
+    (kit / "member1.safetensors").unlink()
+    (kit / "itself").symlink_to(kit)
+    foreign = mount / "datasets" / "a" / "frames"
+    foreign.mkdir(parents=True)
+    for number in range(60_000):
+        (foreign / f"{number}.csv").touch()
+    assert run_on(mount, {}) == good_run.csv

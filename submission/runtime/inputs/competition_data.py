@@ -41,6 +41,8 @@ from submission.runtime.script.script import Script
 
 ENSEMBLE = "ensemble.json"
 MANIFESTS = "manifests/"
+IMPORTS = "imports.json"
+"""Modules of other packages that the script imports, with the names it uses."""
 MEGA = 1e6
 _LISTED = 5
 """Number of images that one note names."""

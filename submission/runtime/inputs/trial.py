@@ -21,9 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from submission.runtime.inputs.imports import imported
 from submission.runtime.inputs.patience import end, wait
-from submission.runtime.inputs.wheels import is_protected
 
 _TEXT = 300
 _FRAME = re.compile(r'File "(.+?)", line')
@@ -147,17 +145,17 @@ def _lines(file: Path) -> list[dict[str, Any]]:
         return []
 
 
-def try_imports(parts: Mapping[str, str], file: Path) -> int:
-    """Import what some modules need and write what fails, one JSON value per line.
+def try_imports(imports: Mapping[str, Sequence[str]], file: Path) -> int:
+    """Import what this script needs and write what fails, one JSON value per line.
 
     Args:
-        parts: path -> text of the modules.
+        imports: module -> names that are used.
         file: for the result; each line is written at once, as the process may crash at any moment.
     """
     faulthandler.enable()
     sys.stdout = sys.stderr
     with file.open("w", encoding="utf-8", buffering=1) as out:
-        for module, names in imported(parts).items():
+        for module, names in imports.items():
             print(json.dumps({"begin": module}), file=out)
             try:
                 _import(module, names)
@@ -175,9 +173,7 @@ def try_imports(parts: Mapping[str, str], file: Path) -> int:
 
 def _import(module: str, names: Iterable[str]) -> None:
     imported_module = importlib.import_module(module)
-    if is_protected(module.partition(".")[0]):
-        return
-    for name in sorted(names):
+    for name in names:
         if not hasattr(imported_module, name):
             importlib.import_module(f"{module}.{name}")
 

@@ -13,6 +13,7 @@ from kit import manifest as manifests
 from kit.artefacts import sha256_file
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.manifest import Entry, Manifest, Wheel
+from submission.imports import imported
 from submission.runtime.inputs.package_plan import make_plan
 from submission.runtime.inputs.preparation import (
     Broken,
@@ -92,7 +93,7 @@ def trial_of(site: Path, text: str):
     """Start a trial of what a text imports."""
     code = (
         "import sys; from pathlib import Path; from submission.runtime.inputs.trial import try_imports;"
-        f"try_imports({{'a.py': {text!r}}}, Path(sys.argv[1]))"
+        f"try_imports({imported({'a.py': text})}, Path(sys.argv[1]))"
     )
     path = os.pathsep.join([str(site), *filter(None, sys.path)])
     return lambda file: Trial([sys.executable, "-c", code], {**os.environ, "PYTHONPATH": path}, file)

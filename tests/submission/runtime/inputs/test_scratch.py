@@ -120,8 +120,8 @@ def test_a_look_leaves_nothing_behind(tmp_path):
 def test_what_is_needed_counts_copies_and_unpacked_wheels():
     wheel = Wheel(name="a", version="1", tags=[], licence="", accepts="", requires={})
     entries = [
-        Entry(file="w.zip/a.whl", size=10, sha256="", role="wheel", wheel=wheel),
-        Entry(file="open.safetensors", size=1000, sha256="", role="weights"),
-        Entry(file="m.zip/packed.safetensors", size=100, sha256="", role="weights"),
+        Entry(file="w.zip/a.whl", size=10, sha256="0" * 64, role="wheel", wheel=wheel),
+        Entry(file="open.safetensors", size=1000, sha256="0" * 64, role="weights"),
+        Entry(file="m.zip/packed.safetensors", size=100, sha256="0" * 64, role="weights"),
     ]
     assert space_needed(entries, 5.0) - space_needed([]) == 10 + 40 + 100 + 5

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kit.manifest import Entry, Wheel
+from submission.imports import imported
 from submission.runtime.inputs import patience
 from submission.runtime.inputs.trial import Failure, Result, Trial
 from submission.runtime.inputs.verdict import judge
@@ -27,7 +28,7 @@ def try_out(tmp_path):
             (site / name / "__init__.py").write_text(textwrap.dedent(code))
         code = (
             "import sys; from pathlib import Path; from submission.runtime.inputs.trial import try_imports;"
-            f"try_imports({{'a.py': {text!r}}}, Path(sys.argv[1]))"
+            f"try_imports({imported({'a.py': text})}, Path(sys.argv[1]))"
         )
         environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
         trial = Trial([sys.executable, "-c", code], environment, tmp_path / "trial.jsonl")
@@ -107,7 +108,7 @@ def test_a_process_that_does_not_start_is_told(tmp_path):
 
 def choice(name: str, installed: str | None = "1.0", *, ours: bool = False) -> Choice:
     wheel = Wheel(name=name, version="2.0", tags=[], licence="", accepts="", requires={})
-    entry = Entry(file=f"{name}.whl", size=1, sha256="", role="wheel", wheel=wheel) if ours else None
+    entry = Entry(file=f"{name}.whl", size=1, sha256="0" * 64, role="wheel", wheel=wheel) if ours else None
     return Choice(name, installed, entry, "")
 
 

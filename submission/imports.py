@@ -6,39 +6,44 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 
+from submission.runtime.inputs.wheels import is_protected
+
 _OURS = frozenset({"kit", "submission", "__future__"})
 
 
-def imported(parts: Mapping[str, str]) -> dict[str, set[str]]:
+def imported(sources: Mapping[str, str]) -> dict[str, list[str]]:
     """Return the modules of other packages that some source files import, with the names they use.
 
     What only type checkers read does not count, nor what a module does without.
 
     Args:
-        parts: path -> text; only paths that end in ".py" are read.
+        sources: path -> text.
 
     Returns:
-        E.g. {"torch": {"cuda", "device"}, "safetensors.torch": {"load_file"}}, in the order of the files.
+        E.g. {"cv2": ["INTER_AREA", "resize"], "safetensors.torch": ["load_file"], "torch": []}.
     """
     found: dict[str, set[str]] = {}
-    for path, text in parts.items():
-        if path.endswith(".py"):
-            tree = ast.parse(text, path)
-            aliases: dict[str, str] = {}
-            for node in _statements(tree):
-                for module, names, alias in _modules(node):
-                    found.setdefault(module, set()).update(names)
-                    if alias is not None:
-                        aliases[alias] = module
-            # After `import cv2`, every cv2.resize counts as a name of cv2.
-            for node in ast.walk(tree):
-                if (
-                    isinstance(node, ast.Attribute)
-                    and isinstance(node.value, ast.Name)
-                    and node.value.id in aliases
-                ):
-                    found[aliases[node.value.id]].add(node.attr)
-    return found
+    for path, text in sources.items():
+        tree = ast.parse(text, path)
+        aliases: dict[str, str] = {}
+        for node in _statements(tree):
+            for module, names, alias in _modules(node):
+                found.setdefault(module, set()).update(names)
+                if alias is not None:
+                    aliases[alias] = module
+        # After `import cv2`, every cv2.resize counts as a name of cv2.
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id in aliases
+            ):
+                found[aliases[node.value.id]].add(node.attr)
+    # Names of torch and numpy do not matter: nothing may replace these.
+    return {
+        module: [] if is_protected(module.partition(".")[0]) else sorted(names)
+        for module, names in found.items()
+    }
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
