@@ -28,9 +28,10 @@ class Done:
 
     Attributes:
         tool: that installed the wheels.
-        notes: what was skipped or could not be explained.
+        notes: why other tools were skipped.
         plan: the last one.
         replaced: why copies of the image had to be replaced, one sentence each.
+        unexplained: failed imports that no package explains; the networks are tried all the same.
         lost: member -> why it cannot run.
     """
 
@@ -38,6 +39,7 @@ class Done:
     notes: list[str]
     plan: Plan
     replaced: list[str]
+    unexplained: list[str]
     lost: dict[int, KitError]
 
 
@@ -122,4 +124,4 @@ class Packages:
         if not plan.errors:  # else the reason why something cannot be imported is told already
             notes = verdict.notes
         replaced = [f"{choice.name}: {choice.reason}" for choice in plan.choices if choice.name in distrusted]
-        return Done(done.tool, [*done.notes, *notes], plan, replaced, plan.lost_without(unfit))
+        return Done(done.tool, done.notes, plan, replaced, notes, plan.lost_without(unfit))

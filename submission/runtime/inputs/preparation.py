@@ -63,12 +63,14 @@ class Installed:
         notes: why other tools were skipped.
         plan: what was installed in the end.
         replaced: why copies of the image had to be replaced, one sentence each.
+        unexplained: failed imports that no package explains.
     """
 
     tool: str
     notes: list[str]
     plan: Plan
     replaced: list[str]
+    unexplained: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +221,15 @@ class Preparation:
             for index, error in done.lost.items():
                 if index not in lost:
                     self._tell(MemberLost(member=index, error=error))
-            self._tell(Installed(tool=done.tool, notes=done.notes, plan=done.plan, replaced=done.replaced))
+            self._tell(
+                Installed(
+                    tool=done.tool,
+                    notes=done.notes,
+                    plan=done.plan,
+                    replaced=done.replaced,
+                    unexplained=done.unexplained,
+                )
+            )
             weights.join()
         self._tell(Prepared())
 

@@ -97,7 +97,7 @@ class PreparationEvents:
         self.report.values["install"] = {**facts, "choices": choices}
         for note in news.notes:
             self.report.problem(wording.installer_skipped(note))
-        for reason in news.replaced:
+        for reason in (*news.replaced, *news.unexplained):
             self.report.problem(reason)
         names = [choice.name for choice in news.plan.choices if choice.entry is not None]
         self.report.say(wording.installed(news.tool, names))
