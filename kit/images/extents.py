@@ -33,10 +33,8 @@ def mended(directory: Directory, page: Page) -> Page:
     # Three strips of 600 raw bytes begin at the bytes 8, 608 and 1208 of a file of 1900. Their sizes should
     # be 600, but the file says 0, 1 and 9999. All are taken as 600. Compressed ones are taken to reach up to
     # the next strip, tag or end: 600, 600 and 692 bytes; a decoder stops where its data ends.
-    size, raw = (
-        directory.size,
-        page.compression == RAW and page.bits in (8, 16) and page.photometric != _YCBCR,
-    )
+    size = directory.size
+    raw = page.compression == RAW and page.bits in (8, 16) and page.photometric != _YCBCR
     row_bytes = page.segment[1] * page.channels * page.bits // 8
     full, down = page.segment[0] * row_bytes, page.grid[0]
     last = full if page.tiled else (page.height - (down - 1) * page.segment[0]) * row_bytes
@@ -67,9 +65,8 @@ def mended(directory: Directory, page: Page) -> Page:
             f"the file does not say the right size of {guessed} of its {len(counts)} {page.kind}s: "
             + ("it is taken from the image's size" if raw else "each is read up to where other data begins")
         )
-    end, number = max(
-        (offset + count, i) for i, (offset, count) in enumerate(zip(places, counts, strict=True))
-    )
+    ended = [offset + count for offset, count in zip(places, counts, strict=True)]
+    end, number = max(zip(ended, range(len(ended)), strict=True))
     if end > size:
         raise KitError(
             f"TIFF is cut short: it has {size} bytes, {page.kind} {number} of its pixels should end at byte "
