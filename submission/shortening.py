@@ -1,24 +1,22 @@
-"""Shorten a module for predict.py: of docstrings and comments the beginning stays, and indents are halved.
+"""Shorten a module for predict.py: docstrings become one sentence, comments go, and indents are halved.
 
-What goes (arguments, errors, background, half the spaces) is a quarter of the sources. A reader of predict.py
-needs the code and what it is for; an author who changes it has the repository. For example, the docstring of
-5 lines
+What goes is a third of the sources. A reader of predict.py needs the code and what it is for; an author who
+changes it has the repository. For example, the docstring of 5 lines
 
     Return the number of pixels.
 
     Every run has a start
     and a length.
 
-(the fifth line has the closing quotes) becomes one line and the comment `# +4`. A comment of 3 lines becomes
-its first sentence and `# +2`. The importer of predict.py replaces such a mark by blank lines (`full_length`),
-so that tracebacks show the repository's line numbers. The code also runs without this.
+(the fifth line has the closing quotes) becomes one line and the mark `# +4`. A comment of 3 lines becomes
+`# +3`, one of a single line a blank line. The importer of predict.py replaces a mark by blank lines
+(`full_length`), so that tracebacks show the repository's line numbers. The code also runs without this.
 """
 
 from __future__ import annotations
 
 import ast
 import io
-import itertools
 import re
 import tokenize
 from collections.abc import Iterator
@@ -27,19 +25,19 @@ from submission.runtime.script.importer import LEFT_OUT
 
 _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
-# A sentence ends with ".", "!" or "?" before a space or the line's end. These are no ends: "e.g. ", "i.e. ",
-# the dots of "1, 2, ..." and the number in "1. Who is asked for?".
-_SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\.\.)(?<!^# \d)[.!?][)\"'`\]]*(?=\s|$)")
-_FOR_TOOLS = re.compile(r"#\s*(noqa|type:|fmt:|ruff:|mypy:|pragma:|!)")
+# A sentence ends with ".", "!" or "?" before a space or the line's end. These are no ends: "e.g. ", "i.e. "
+# and the dots of "1, 2, ...".
+_SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\.\.)[.!?][)\"'`\]]*(?=\s|$)")
+_MARKS = re.compile(r"(?:^ *# \+\d+\n)+", re.MULTILINE)
 
 
 def shortened(text: str) -> str:
-    """Return a module's text with short comments, docstrings and indents; the code stays.
+    """Return a module's text with short docstrings and indents, without comments; the code stays.
 
     Args:
         text: of the module, indented by 4 spaces. It holds no line that looks like a mark.
     """
-    return half_indented(first_paragraphs(first_sentences(text)))
+    return half_indented(joined_marks(without_comments(short_docstrings(text))))
 
 
 def looks_shortened(text: str) -> bool:
@@ -47,39 +45,58 @@ def looks_shortened(text: str) -> bool:
     return LEFT_OUT.search(text) is not None
 
 
-def first_paragraphs(text: str) -> str:
-    """Return a module's text with the first paragraph of each docstring, and a mark for the others."""
+def short_docstrings(text: str) -> str:
+    """Return a module's text with the first sentence of each docstring, and a mark for its other lines.
+
+    Private functions and constants lose their docstring: nobody calls them without reading their code.
+    """
     lines = text.split("\n")
     # From the last to the first, so that the line numbers of those above stay valid.
-    for docstring in sorted(_docstrings(text), key=lambda docstring: docstring.lineno, reverse=True):
+    gone = {item.lineno: item for item in _dispensable(text)}
+    kept = {item.lineno: item for item in _docstrings(text)}
+    for number, docstring in sorted((kept | gone).items(), reverse=True):
         first, end = docstring.lineno - 1, docstring.end_lineno or docstring.lineno
+        indent = docstring.col_offset
+        if number in gone:
+            lines[first:end] = [_mark(end - first, indent)]
+            continue
         blank = next((index for index in range(first, end) if not lines[index].strip()), end)
-        if blank == end:
+        ends = ((index, _sentence_end(lines[index])) for index in range(first, blank))
+        line, stop = next(((index, stop) for index, stop in ends if stop), (blank - 1, len(lines[blank - 1])))
+        if line + 1 >= end:
             continue
-        # A docstring at lines 3 to 7 with a blank line 4: `first` is 2, `end` 7, `blank` 3 (indices from 0).
-        # Line 3 gets the closing quotes. The mark for 7 - 3 = 4 lines replaces the lines 4 to 7. After a
-        # quotation mark, a space has to stand before the closing quotes.
-        last = lines[blank - 1]
-        kept = last + (" " if last.endswith('"') else "") + '"' * 3
-        lines[blank - 1 : end] = [kept, _mark(end - blank, docstring.col_offset)]
+        # A docstring at lines 3 to 7 whose first sentence ends within line 3: `first` and `line` are 2, `end`
+        # is 7 (indices from 0). Line 3 gets the closing quotes. The mark for 7 - 3 = 4 lines replaces the
+        # lines 4 to 7. After a quotation mark, a space has to stand before the closing quotes.
+        last = lines[line][:stop]
+        closed = last + (" " if last.endswith('"') else "") + '"' * 3
+        lines[line:end] = [closed, _mark(end - line - 1, indent)]
     return "\n".join(lines)
 
 
-def first_sentences(text: str) -> str:
-    """Return a module's text with the first sentence of each comment, and a mark for its other lines."""
+def without_comments(text: str) -> str:
+    """Return a module's text with a mark for each comment that has a line of its own, without the others."""
     lines = text.split("\n")
-    for first, end in reversed(list(_blocks(text))):
-        # A comment at lines 8 to 11 whose first sentence ends within line 9: `first` is 7, `end` 11, `stop`
-        # 9. Line 9 loses what follows the sentence. The mark for 11 - 9 = 2 lines replaces lines 10 and 11.
-        ends = ((index, _SENTENCE_END.search(lines[index].strip())) for index in range(first, end))
-        line, found = next(((index, found) for index, found in ends if found), (end, None))
-        stop = line + 1
-        if found is None or stop >= end:
+    # Only the tokenizer knows which "#" begins a comment and which stands in a string.
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type != tokenize.COMMENT or looks_shortened(token.line):
             continue
-        indent = len(lines[first]) - len(lines[first].lstrip())
-        short = [" " * indent + lines[line].strip()[: found.end()], _mark(end - stop, indent)]
-        lines[line:end] = short
+        row, column = token.start
+        before = lines[row - 1][:column].rstrip()
+        lines[row - 1] = before or _mark(1, column)
     return "\n".join(lines)
+
+
+def joined_marks(text: str) -> str:
+    """Return a text with one mark for neighbouring ones, and a blank line for a mark of one line."""
+
+    def joined(marks: re.Match[str]) -> str:
+        # "# +1\n# +3\n" becomes "# +4\n".
+        count = sum(int(number) for number in LEFT_OUT.findall(marks[0]))
+        indent = len(marks[0]) - len(marks[0].lstrip(" "))
+        return "\n" if count == 1 else _mark(count, indent) + "\n"
+
+    return _MARKS.sub(joined, text)
 
 
 def half_indented(text: str) -> str:
@@ -116,26 +133,34 @@ def _lines_in_strings(text: str) -> Iterator[int]:
             yield from range(token.start[0], token.end[0])
 
 
-def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the first line and the end (indices from 0) of each comment that has lines of its own."""
-    # Only the tokenizer knows which "#" begins a comment and which stands in a string.
-    comments = [
-        (token.start[0] - 1, token.start[1])
-        for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        if token.type == tokenize.COMMENT and _is_prose(token)
-    ]
-    # Neighbours in one column belong together: lines 8, 9, 10 and 14 in column 4 are two comments.
-    for _, group in itertools.groupby(
-        enumerate(comments), key=lambda item: (item[1][0] - item[0], item[1][1])
-    ):
-        block = [line for _, (line, _) in group]
-        yield block[0], block[-1] + 1
+def _dispensable(text: str) -> Iterator[ast.stmt]:
+    """Yield the docstrings of private functions, and the strings that document a constant or a field."""
+    lines = text.split("\n")
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, _DOCUMENTED):
+            continue
+        private = getattr(node, "name", "").startswith("_") and not isinstance(node, ast.ClassDef)
+        for item in node.body[0 if private and len(node.body) > 1 else 1 :]:
+            # A string may share its line with code: `def f(): "Do it."; return 1`.
+            before = lines[item.lineno - 1][: item.col_offset]
+            after = lines[(item.end_lineno or item.lineno) - 1][item.end_col_offset :]
+            if _is_string(item) and not before.strip() and not after.strip():
+                yield item
 
 
-def _is_prose(token: tokenize.TokenInfo) -> bool:
-    """Whether a comment has its line to itself and is for people: "# noqa" is not."""
-    own_line = not token.line[: token.start[1]].strip()
-    return own_line and not _FOR_TOOLS.match(token.string) and not LEFT_OUT.match(token.string + "\n")
+def _is_string(statement: ast.stmt) -> bool:
+    """Whether a statement is a string that nobody uses."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _sentence_end(line: str) -> int | None:
+    """The column after the first sentence that ends in a line, None if none does."""
+    found = _SENTENCE_END.search(line)
+    return None if found is None else found.end()
 
 
 def _mark(count: int, indent: int) -> str:

@@ -70,7 +70,7 @@ def test_the_header_names_what_to_attach_and_what_it_was_made_from(kit_of_two):
     assert "rung 2: first 2 of 2 passes" in header
 
 
-def test_every_module_stands_in_it_with_its_code_and_comments_on_their_lines(kit_of_two):
+def test_every_module_stands_in_it_with_its_code_on_its_lines(kit_of_two):
     text = kit_of_two.script.read_text()
     for path in ("kit/errors.py", "kit/inference/semantic.py", "submission/runtime/work/supervisor.py"):
         module = shortened((ROOT / path).read_text())

@@ -4,7 +4,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from submission.runtime.script.importer import full_length
-from submission.shortening import first_paragraphs, first_sentences, half_indented, shortened
+from submission.shortening import (
+    half_indented,
+    joined_marks,
+    short_docstrings,
+    shortened,
+    without_comments,
+)
 from tests.submission.test_modules import ROOT
 
 SOURCE = '''"""A module.
@@ -60,72 +66,124 @@ class Area:
 
 
 def code(text, *, columns=True):
-    """The syntax tree with the place where each node begins, and without docstrings."""
+    """The syntax tree with the place where each node begins, and without strings that have no effect."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if documented and ast.get_docstring(node):
-            node.body[0].value.value = None
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [item for item in body if not is_string(item)]
         gone = {"end_lineno", "end_col_offset", *([] if columns else ["col_offset"])}
         for end in gone & set(node._attributes):
             setattr(node, end, None)
     return ast.dump(tree, include_attributes=True)
 
 
-def test_first_paragraphs_and_comments_stay():
-    assert first_paragraphs(SOURCE) == EXPECTED
+def is_string(item):
+    return (
+        isinstance(item, ast.Expr)
+        and isinstance(item.value, ast.Constant)
+        and isinstance(item.value.value, str)
+    )
+
+
+def test_the_first_sentences_of_docstrings_stay():
+    assert short_docstrings(SOURCE) == EXPECTED
+
+
+PRIVATE = '''_LIMIT = 3
+"""Most of them. Not more."""
+
+
+def _private(a):
+    """Do it,
+    and more."""
+    return a
+
+
+def _only():
+    """Its docstring is all it has. So its first sentence stays.
+
+    Not more.
+    """
+
+
+def _beside(): "Do it."; return 1
+
+
+class _Hidden:
+    """Hold one, e.g. 3 or 4, of them. Or two.
+
+    More.
+    """
+
+    field: int
+    """Documented."""
+'''
+SHORT_PRIVATE = '''_LIMIT = 3
+# +1
+
+
+def _private(a):
+    # +2
+    return a
+
+
+def _only():
+    """Its docstring is all it has."""
+    # +3
+
+
+def _beside(): "Do it."; return 1
+
+
+class _Hidden:
+    """Hold one, e.g. 3 or 4, of them."""
+    # +3
+
+    field: int
+    # +1
+'''
+
+
+def test_private_functions_and_constants_lose_their_docstrings():
+    assert short_docstrings(PRIVATE) == SHORT_PRIVATE
 
 
 COMMENTS = '''# Two lines that end
 # without a full stop
 x = 1
-# One line. It stays.
+# One line.
 y = """
 # Not a comment. It stands
 # in a string.
 """
 def f(a):
-    # 1. What is asked for, e.g. by 1, 2, ... members?
+    # A picture:
     #
-    # The rest
-    # follows.
+    #     a    b
     return [
-        a,  # A trailing comment. It stays
-        # A comment in brackets that ends
-        # here. And goes on.
-        # For long.
-        # noqa: ERA001 - a word. To tools
-        # that has a neighbour.
+        a,  # A trailing comment
+        # A comment in brackets
+        # noqa: ERA001
     ]
-# With the text "a":
-#     a    b
 '''
-SHORT_COMMENTS = '''# Two lines that end
-# without a full stop
+SHORT_COMMENTS = '''# +2
 x = 1
-# One line. It stays.
+
 y = """
 # Not a comment. It stands
 # in a string.
 """
 def f(a):
-    # 1. What is asked for, e.g. by 1, 2, ... members?
     # +3
     return [
-        a,  # A trailing comment. It stays
-        # A comment in brackets that ends
-        # here.
-        # +1
-        # noqa: ERA001 - a word. To tools
-        # that has a neighbour.
+        a,
+        # +2
     ]
-# With the text "a":
-#     a    b
 '''
 
 
-def test_of_comments_with_several_lines_the_first_sentence_stays():
-    assert first_sentences(COMMENTS) == SHORT_COMMENTS
+def test_comments_become_marks_and_blank_lines():
+    assert joined_marks(without_comments(COMMENTS)) == SHORT_COMMENTS
     assert len(full_length(SHORT_COMMENTS).splitlines()) == len(COMMENTS.splitlines())
 
 
@@ -162,9 +220,9 @@ def test_the_code_of_every_module_gets_its_lines_back():
     assert len(paths) > 100
     for path in paths:
         text = path.read_text()
-        short = first_paragraphs(first_sentences(text))
+        short = joined_marks(without_comments(short_docstrings(text)))
         assert code(full_length(short)) == code(text), path
-        assert first_paragraphs(first_sentences(short)) == short
+        assert joined_marks(without_comments(short_docstrings(short))) == short
         assert half_indented(short) == shortened(text)
         assert code(full_length(shortened(text)), columns=False) == code(text, columns=False), path
         compile(short, str(path), "exec")
@@ -202,5 +260,5 @@ def test_whatever_the_text_is_its_code_keeps_its_places(text):
         before = code(text)
     except SyntaxError:
         assume(False)
-    assert code(full_length(first_paragraphs(first_sentences(text)))) == before
+    assert code(full_length(without_comments(short_docstrings(text)))) == before
     assert code(full_length(shortened(text)), columns=False) == code(text, columns=False)

@@ -110,7 +110,7 @@ def test_an_uncaught_error_shows_original_file_line_and_source(script, tmp_path)
 
 def test_an_error_below_shortened_docstrings_shows_the_original_line_and_source(script, tmp_path):
     short = shortened(DOCUMENTED)
-    assert len(LEFT_OUT.findall(short)) == 4
+    assert len(LEFT_OUT.findall(short)) == 3
     main = """from kit.documented import Area
 
 def main(script, argv):
