@@ -35,10 +35,10 @@ def main(script: Script, argv: Sequence[str]) -> int:
     report = RunReport(process_start())
     try:
         command = parse(argv, CommandLine, prog="predict.py")
-        if command.trial is not None:
-            from submission.runtime.inputs.trial import try_imports
+        if command.check_imports is not None:
+            from submission.runtime.inputs.import_check import try_imports
 
-            return try_imports(json.loads(script.parts[IMPORTS]), command.trial)
+            return try_imports(json.loads(script.parts[IMPORTS]), command.check_imports)
         # A worker is this very script, started by its supervisor with the supervisor's process id.
         if command.worker is not None:
             from submission.runtime.work.worker import serve

@@ -61,7 +61,7 @@ class Plan:
 def make_plan(
     ensemble: Ensemble, manifests: Sequence[Manifest], distrusted: Mapping[str, str] = MappingProxyType({})
 ) -> Plan:
-    """Decide what to install, from this interpreter's metadata and from what a trial showed.
+    """Decide what to install, from this interpreter's metadata and from what an import check showed.
 
     Args:
         ensemble: members in use.

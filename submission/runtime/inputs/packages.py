@@ -10,16 +10,16 @@ from pathlib import Path
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.manifest import Manifest
+from submission.runtime.inputs.import_check import ImportCheck
 from submission.runtime.inputs.install import install
 from submission.runtime.inputs.package_plan import Plan, make_plan
 from submission.runtime.inputs.restore import Found, Restorer
-from submission.runtime.inputs.trial import Trial
 from submission.runtime.inputs.verdict import judge, shipped
 
 _ROUNDS = 5
-"""Trials: each names at least one more package that has to be replaced."""
+"""Import checks: each names at least one more package that has to be replaced."""
 _WORK = (20.0, 120.0)
-"""Least and most seconds of processor time that one trial may use; the largest networks' imports take 10."""
+"""Least and most seconds of processor time that one check may use; the largest networks' imports take 10."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Packages:
         manifests: of the datasets.
         plan: what to install first.
         site: where packages go.
-        scratch: for links and results of trials.
-        timeout: seconds one installer or trial may take.
-        start_trial: starts a trial that writes its result into a file.
+        scratch: for links and results of checks.
+        timeout: seconds one installer or check may take.
+        start_check: starts an import check that writes its result into a file.
         on_process: called with every process, so that the caller can end it.
     """
 
@@ -66,26 +66,26 @@ class Packages:
         site: Path,
         scratch: Path,
         timeout: float,
-        start_trial: Callable[[Path], Trial],
+        start_check: Callable[[Path], ImportCheck],
         on_process: Callable[[subprocess.Popen[bytes]], None],
     ) -> None:
         self.ensemble, self.manifests, self.plan = ensemble, manifests, plan
         self.site, self.scratch, self.timeout = site, scratch, timeout
-        self._start, self._on_process = start_trial, on_process
-        self._trial: Trial | None = None
-        self._trials = 0
+        self._start, self._on_process = start_check, on_process
+        self._check: ImportCheck | None = None
+        self._checks = 0
 
     def begin(self) -> None:
-        """Start the trial if nothing has to be installed before."""
+        """Start the import check if nothing has to be installed before."""
         if not self.plan.wheels:
-            self._begin_trial()
+            self._begin_check()
 
-    def _begin_trial(self) -> Trial:
-        self._trials += 1
-        self._trial = self._start(self.scratch / f"trial-{self._trials}.jsonl")
-        if self._trial.process is not None:
-            self._on_process(self._trial.process)
-        return self._trial
+    def _begin_check(self) -> ImportCheck:
+        self._checks += 1
+        self._check = self._start(self.scratch / f"imports-{self._checks}.jsonl")
+        if self._check.process is not None:
+            self._on_process(self._check.process)
+        return self._check
 
     def install(self, restorer: Restorer, found: Sequence[Found]) -> Done:
         """Install wheels, try all imports, and replace copies of the image that fail.
@@ -105,10 +105,10 @@ class Packages:
         notes: list[str] = []
         for _ in range(_ROUNDS):
             done = install(wheels, self.site, self.scratch, timeout=self.timeout, on_start=self._on_process)
-            trial = self._trial or self._begin_trial()
+            check = self._check or self._begin_check()
             work = max(_WORK[0], min(_WORK[1], self.timeout))
-            verdict = judge(trial.result(work), plan.choices, accepted)
-            self._trial = None
+            verdict = judge(check.result(work), plan.choices, accepted)
+            self._check = None
             unfit = verdict.lost
             new = {name: why for name, why in verdict.distrusted.items() if name not in distrusted}
             if not new:

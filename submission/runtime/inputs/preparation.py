@@ -18,12 +18,12 @@ from queue import SimpleQueue
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.manifest import Entry, Manifest
+from submission.runtime.inputs.import_check import ImportCheck
 from submission.runtime.inputs.mounts import find_datasets
 from submission.runtime.inputs.package_plan import Plan
 from submission.runtime.inputs.packages import Packages
 from submission.runtime.inputs.patience import end
 from submission.runtime.inputs.restore import Found, Restorer
-from submission.runtime.inputs.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ class Preparation:
         site: where packages go.
         scratch: for links, caches and files out of archives.
         timeout: seconds one installer may take.
-        start_trial: starts a trial that writes its result into a file.
+        start_check: starts an import check that writes its result into a file.
     """
 
     def __init__(
@@ -146,11 +146,11 @@ class Preparation:
         site: Path,
         scratch: Path,
         timeout: float,
-        start_trial: Callable[[Path], Trial],
+        start_check: Callable[[Path], ImportCheck],
     ) -> None:
         self.ensemble, self.manifests, self.plan = ensemble, manifests, plan
         self.root, self.site, self.scratch, self.timeout = root, site, scratch, timeout
-        self.start_trial = start_trial
+        self.start_check = start_check
         self.events: SimpleQueue[Event] = SimpleQueue()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._ended = False
@@ -164,7 +164,7 @@ class Preparation:
         threading.Thread(target=self._run, args=(competition,), name="preparation", daemon=True).start()
 
     def end(self) -> None:
-        """End the installer and the trial, which are processes of their own and would outlive this one."""
+        """End the installer and the import check: both are processes that would outlive this one."""
         self._ended = True
         for process in self._processes:
             end(process)
@@ -194,10 +194,10 @@ class Preparation:
             site=self.site,
             scratch=self.scratch,
             timeout=self.timeout,
-            start_trial=self.start_trial,
+            start_check=self.start_check,
             on_process=self._on_process,
         )
-        packages.begin()  # a trial takes some seconds: it runs beside the search
+        packages.begin()  # an import check takes some seconds: it runs beside the search
         datasets = find_datasets(self.root, self.manifests, competition)
         self._tell(
             DatasetsFound(

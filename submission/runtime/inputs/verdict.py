@@ -1,4 +1,4 @@
-"""Decides from a trial which distributions are at fault, and whether the bundle can replace them."""
+"""Decides from an import check which distributions are at fault, and whether the bundle can replace them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kit.errors import KitError
 from kit.manifest import Manifest
-from submission.runtime.inputs.trial import Failure, Result
+from submission.runtime.inputs.import_check import Failure, Result
 from submission.runtime.inputs.versions import accepts, runs_here
 from submission.runtime.inputs.wheels import Choice, is_protected, normalise, package_of, packages_of
 
@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"\d+(\.\d+)+")
 
 @dataclass
 class Verdict:
-    """What follows from a trial.
+    """What follows from an import check.
 
     Attributes:
         distrusted: distribution -> why the image's copy has to be replaced by the bundle's.
@@ -31,10 +31,10 @@ class Verdict:
 
 
 def judge(result: Result, choices: Collection[Choice], accepted: Mapping[str, str]) -> Verdict:
-    """Return what follows from a trial.
+    """Return what follows from an import check.
 
     Args:
-        result: of the trial.
+        result: of the import check.
         choices: the distributions in use.
         accepted: distribution -> versions that are accepted, for those the bundle has a wheel of.
     """

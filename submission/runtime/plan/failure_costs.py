@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from submission.runtime.plan.changes import Consequence, LeaveOut, LoseImage, LoseMember, LoseRow, TryAgain
+from submission.runtime.plan.set_aside import failed_for_others
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import (
     MAY_PASS,
@@ -13,7 +14,6 @@ from submission.runtime.plan.tasks import (
     PassTask,
     Stage,
 )
-from submission.runtime.plan.trials import failed_for_others
 
 _KILLS: frozenset[Stage] = frozenset({"crash", "stall"})
 """Stages that cost a worker, too."""

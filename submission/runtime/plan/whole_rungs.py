@@ -19,9 +19,9 @@ from submission.runtime.plan.changes import (
 from submission.runtime.plan.disk_space import DiskSpace
 from submission.runtime.plan.failure_costs import failure_cost
 from submission.runtime.plan.policy import Resources
+from submission.runtime.plan.set_aside import hard_pass, is_hard, pending
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import TRIES, LadderTask, PassTask, Stage
-from submission.runtime.plan.trials import hard_pass, is_hard, pending
 
 
 class WholeRungs:

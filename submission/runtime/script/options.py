@@ -71,7 +71,7 @@ class CommandLine:
 
     options: Options
     explain: bool = field(default=False, metadata=option("print the plan and run nothing"))
-    trial: Path | None = field(default=None, metadata=option("try all imports", hidden=True))
+    check_imports: Path | None = field(default=None, metadata=option("try all imports", hidden=True))
     worker: int | None = field(default=None, metadata=option("serve that process", hidden=True))
 
     def __post_init__(self) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from submission.runtime.plan.ladder import Ladder
+from submission.runtime.plan.set_aside import is_hard
 from submission.runtime.plan.tasks import LadderTask, PassTask, Task
-from submission.runtime.plan.trials import is_hard
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.work.processes import WorkerProcess
 from submission.runtime.work.requests import Requests
@@ -39,10 +39,10 @@ class Dispatch:
             if task is None:
                 return
             if isinstance(task, LadderTask) and is_hard(self.ladder.state, task):
-                trial = self.ladder.state.chances.latest or 0
-                if self.ladder.state.losses.stages.get(trial) == "memory":
+                latest = self.ladder.state.chances.latest
+                if latest is not None and self.ladder.state.losses.stages.get(latest) == "memory":
                     self.workers.leave_only(worker)
-                again = self.ladder.state.chances.given[trial] > 1
+                again = latest is not None and self.ladder.state.chances.given[latest] > 1
                 if again and isinstance(task, PassTask) and self.workers.may_help:
                     self._for_cpu = task
                     return

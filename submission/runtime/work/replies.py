@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from kit.artefacts import remove_leftovers
 from submission.runtime.plan.ladder import Ladder
+from submission.runtime.plan.set_aside import comes_back
 from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Stage, Task, ValidateTask
-from submission.runtime.plan.trials import comes_back
 from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport

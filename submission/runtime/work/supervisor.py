@@ -14,18 +14,18 @@ from pathlib import Path
 
 from kit.errors import KitError
 from submission.runtime.inputs.competition_data import Data, Listed, embedded, find_data
+from submission.runtime.inputs.import_check import ImportCheck
 from submission.runtime.inputs.install import offline_environment
 from submission.runtime.inputs.package_plan import make_plan
 from submission.runtime.inputs.preparation import Preparation
 from submission.runtime.inputs.scratch import Scratch, choose_scratch, space_needed
-from submission.runtime.inputs.trial import Trial
 from submission.runtime.plan.changes import BringBack, Decision, LeaveOut
 from submission.runtime.plan.costs import reserve_seconds
 from submission.runtime.plan.disk_space import DiskSpace
 from submission.runtime.plan.ladder import Ladder, chosen_policy
 from submission.runtime.plan.policy import Resources
+from submission.runtime.plan.set_aside import pending
 from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.trials import pending
 from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport
@@ -116,7 +116,9 @@ class Supervisor:
             site=site,
             scratch=folder,
             timeout=max(1.0, self.options.budget / 4),
-            start_trial=lambda file: Trial([sys.executable, str(script), "--trial"], environment, file),
+            start_check=lambda file: ImportCheck(
+                [sys.executable, str(script), "--check-imports"], environment, file
+            ),
         )
         self.events = PreparationEvents(
             self.preparation,

@@ -9,7 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.network_probes import images
 from kit.errors import KitError
-from kit.local.estimate import _predict, estimate, measure
+from kit.local.estimate import estimate, measure, predict
 from kit.models import build, names, tiny
 from kit.models.__main__ import main
 
@@ -77,7 +77,7 @@ def test_peak_memory_is_about_what_the_network_allocates(name):
     module = build(tiny(name)).eval()
     x_NCHW = images(1, HEIGHT, WIDTH).float()
     with torch.no_grad():
-        measured = allocated_at_most(lambda: _predict(module, x_NCHW))
+        measured = allocated_at_most(lambda: predict(module, x_NCHW))
     estimated = estimate(tiny(name), HEIGHT, WIDTH).peak_activation_bytes
     # torch's transposed convolution, where the cascade's masks peak, has scratch of twice its output.
     assert estimated / 1.2 < measured < 2.5 * estimated

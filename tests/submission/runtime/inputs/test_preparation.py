@@ -14,6 +14,7 @@ from kit.artefacts import sha256_file
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.manifest import Entry, Manifest, Wheel
 from submission.imports import imported
+from submission.runtime.inputs.import_check import ImportCheck
 from submission.runtime.inputs.package_plan import make_plan
 from submission.runtime.inputs.preparation import (
     Broken,
@@ -25,7 +26,6 @@ from submission.runtime.inputs.preparation import (
     WeightsReady,
     WheelsRestored,
 )
-from submission.runtime.inputs.trial import Trial
 from submission.runtime.inputs.versions import python_tag
 
 NEEDY, EASY = 0, 1
@@ -89,14 +89,15 @@ def bundle(tmp_path):
     return folder, ensemble, manifest
 
 
-def trial_of(site: Path, text: str):
-    """Start a trial of what a text imports."""
+def check_of(site: Path, text: str):
+    """Start an import check of what a text imports."""
     code = (
-        "import sys; from pathlib import Path; from submission.runtime.inputs.trial import try_imports;"
+        "import sys; from pathlib import Path\n"
+        "from submission.runtime.inputs.import_check import try_imports\n"
         f"try_imports({imported({'a.py': text})}, Path(sys.argv[1]))"
     )
     path = os.pathsep.join([str(site), *filter(None, sys.path)])
-    return lambda file: Trial([sys.executable, "-c", code], {**os.environ, "PYTHONPATH": path}, file)
+    return lambda file: ImportCheck([sys.executable, "-c", code], {**os.environ, "PYTHONPATH": path}, file)
 
 
 def prepare(tmp_path, ensemble, manifest, timeout=120.0, imports="import numpy") -> dict[type, list]:
@@ -110,7 +111,7 @@ def prepare(tmp_path, ensemble, manifest, timeout=120.0, imports="import numpy")
         site=tmp_path / "site",
         scratch=scratch,
         timeout=timeout,
-        start_trial=trial_of(tmp_path / "site", imports),
+        start_check=check_of(tmp_path / "site", imports),
     )
     work.start(tmp_path / "competition")
     told: dict[type, list] = {}
@@ -183,7 +184,7 @@ def test_an_installer_that_still_runs_is_ended_with_all_it_started(tmp_path, bun
         site=tmp_path / "site",
         scratch=tmp_path / "scratch",
         timeout=300,
-        start_trial=trial_of(tmp_path / "site", "import numpy"),
+        start_check=check_of(tmp_path / "site", "import numpy"),
     )
     preparation.start(tmp_path / "no competition")
     while not (tmp_path / "child").is_file() or not (tmp_path / "child").read_text():

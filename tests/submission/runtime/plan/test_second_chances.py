@@ -68,7 +68,7 @@ class Run:
     def step(self) -> bool:
         while len(self.begun) < self.workers and (task := self.ladder.next_task()) is not None:
             hard = [item for _, item in self.begun if getattr(item, "attempt", 0) >= TRIES]
-            assert not hard, "a task on trial has company"
+            assert not hard, "a task that is tried alone has company"
             self.begun.append((self.now + self.seconds_of(task), task))
         if not self.begun:
             self.now += 0.25
@@ -176,14 +176,14 @@ def test_an_image_that_hangs_every_worker_costs_two_members_at_most_their_first_
     assert len(passes(run, lambda task: task.attempt < TRIES)) <= 3 * len(images) * TRIES
 
 
-def test_what_is_on_trial_runs_alone_and_with_the_smallest_image():
+def test_what_has_a_chance_runs_alone_and_with_the_smallest_image():
     def fails(task, now):
         return "memory" if isinstance(task, PassTask) and task.index == 1 and now < 9 else None
 
     images = {**IMAGES, "d": 0.75, "e": 3.0}
     run = Run(ensemble_of([0, 1], [2]), images, 400.0, fails, workers=4).work()
-    (trial, *_) = passes(run, lambda task: task.attempt >= TRIES)
-    assert (trial.index, trial.image) == (1, "c")
+    (alone, *_) = passes(run, lambda task: task.attempt >= TRIES)
+    assert (alone.index, alone.image) == (1, "c")
     assert complete(run)
 
 

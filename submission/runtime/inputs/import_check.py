@@ -47,12 +47,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """What a trial showed.
+    """What an import check showed.
 
     Attributes:
         failures: what cannot be imported.
         versions: package -> what it calls its version.
-        problem: why the trial itself failed, None if it did not.
+        problem: why the check itself failed, None if it did not.
     """
 
     failures: list[Failure] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Result:
     problem: str | None = None
 
 
-class Trial:
+class ImportCheck:
     """A process that imports everything; it starts at once.
 
     Args:

@@ -1,4 +1,4 @@
-"""Trials of made-up packages that fail in every way, each in a real process."""
+"""Import checks of made-up packages that fail in every way, each in a real process."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ import pytest
 from kit.manifest import Entry, Wheel
 from submission.imports import imported
 from submission.runtime.inputs import patience
-from submission.runtime.inputs.trial import Failure, Result, Trial
+from submission.runtime.inputs.import_check import Failure, ImportCheck, Result
 from submission.runtime.inputs.verdict import judge
 from submission.runtime.inputs.wheels import Choice
 
@@ -27,12 +27,13 @@ def try_out(tmp_path):
             (site / name).mkdir(parents=True)
             (site / name / "__init__.py").write_text(textwrap.dedent(code))
         code = (
-            "import sys; from pathlib import Path; from submission.runtime.inputs.trial import try_imports;"
+            "import sys; from pathlib import Path\n"
+            "from submission.runtime.inputs.import_check import try_imports\n"
             f"try_imports({imported({'a.py': text})}, Path(sys.argv[1]))"
         )
         environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
-        trial = Trial([sys.executable, "-c", code], environment, tmp_path / "trial.jsonl")
-        return trial.result(work)
+        check = ImportCheck([sys.executable, "-c", code], environment, tmp_path / "imports.jsonl")
+        return check.result(work)
 
     return run
 
@@ -102,8 +103,8 @@ def test_a_process_that_memory_runs_out_for_says_nothing_about_packages(try_out)
 
 
 def test_a_process_that_does_not_start_is_told(tmp_path):
-    trial = Trial([str(tmp_path / "absent")], {}, tmp_path / "trial.jsonl")
-    assert "No such file" in trial.result(1.0).problem
+    check = ImportCheck([str(tmp_path / "absent")], {}, tmp_path / "imports.jsonl")
+    assert "No such file" in check.result(1.0).problem
 
 
 def choice(name: str, installed: str | None = "1.0", *, ours: bool = False) -> Choice:

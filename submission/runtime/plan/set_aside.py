@@ -1,4 +1,4 @@
-"""Questions about what was set aside: may it come back, and which task decides that."""
+"""Tell of members and images that were set aside whether they may come back, and which task decides it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def is_hard(state: LadderState, task: LadderTask) -> bool:
     """Whether a task has failed so often, or its member has, that it is tried alone."""
     if state.failures(task) >= TRIES:
         return True
-    return isinstance(task, PassTask) and _on_trial(state, state.ensemble.passes[task.index].member)
+    return isinstance(task, PassTask) and _has_a_chance(state, state.ensemble.passes[task.index].member)
 
 
 def pending(state: LadderState) -> list[Item]:
@@ -36,7 +36,7 @@ def hard_pass(state: LadderState) -> tuple[int, str] | None:
     if isinstance(item, str):
         hard = (index for index in state.to_do.passes(item) if is_hard(state, PassTask(index, item)))
         return next(((index, item) for index in hard), None)
-    if item is not None and _on_trial(state, item):
+    if item is not None and _has_a_chance(state, item):
         for index, pass_ in enumerate(state.ensemble.passes):
             if pass_.member == item and (image := state.to_do.smallest(index)) is not None:
                 return index, image
@@ -49,5 +49,5 @@ def failed_for_others(state: LadderState, task: PassTask) -> bool:
     return state.failure_counts.members(task.image) > 1 and not done
 
 
-def _on_trial(state: LadderState, member: int) -> bool:
+def _has_a_chance(state: LadderState, member: int) -> bool:
     return state.chances.given[member] > 0 and not state.losses.successes[member]
