@@ -85,6 +85,12 @@ def load_weights(module: Network, path: Path) -> None:
         )
     try:
         tensors = _tensors_of(path)
+    except MemoryError as error:
+        raise KitError(
+            f"memory ran out while weights of {path.stat().st_size / 1e6:.0f} MB were read",
+            where=path,
+            fix="use fewer workers (--workers), or a machine with more memory",
+        ) from error
     except (SafetensorError, OSError) as error:
         raise KitError(
             f"this is not a readable safetensors file: {error}",

@@ -87,3 +87,14 @@ def test_without_a_usable_table_all_images_are_predicted_as_usual(kit, tools, tm
         sizes == "the pixel size of fine, coarse, untold, absurd is not known: that of the training is used"
     )
     assert organs.startswith("the organ of fine, coarse, untold, absurd is not known: the threshold for all")
+
+
+def test_a_cell_too_long_for_a_message_costs_only_its_own_image(kit, tools, tmp_path):
+    rows = [("fine", "kidney" * 7000, *ROWS[0][2:]), *ROWS[1:]]
+    root = tools.mount(tmp_path / "input", kit, write_body(tmp_path / BODY, rows))
+    outcome = tools.run(kit.script, root, tmp_path / "out", "--workers", "1")
+    assert outcome.code == 0, outcome.text
+    assert "Traceback" not in outcome.text
+    reasons = {image["id"]: image["reason"] for image in outcome.report["images"]}
+    assert "the metadata of this image are too long: 42 kB" in reasons["fine"]
+    assert all(reason is None for image, reason in reasons.items() if image != "fine")

@@ -14,7 +14,7 @@ from kit.errors import KitError
 from kit.local.competitions.remarks import Remarks
 
 if TYPE_CHECKING:
-    from tifffile import TiffFrame, TiffPage, TiffPageSeries
+    from tifffile import TiffFrame, TiffPage
 
 WRITE = "write one channel of 8 or 16 bits, 0 for background, as PNG or TIFF"
 _CHANNELS = 4
@@ -76,16 +76,38 @@ def read(path: Path, height: int, width: int, remarks: Remarks) -> MaskImage:
     except Exception as error:  # damaged files raise errors of every kind
         raise KitError(f"mask image cannot be read: {error}", where=path, fix="write it again") from error
     if made.pixels.shape[:2] != (height, width):
-        raise _other_shape(path, made.pixels.shape, height, width)
+        raise _unusable(path, made.pixels.shape[:2], (height, width))
     return made
 
 
-def _other_shape(path: Path, shape: tuple[int, ...], height: int, width: int) -> KitError:
-    return KitError(
-        f"mask image has the shape {' x '.join(map(str, shape))}, its image {height} x {width}",
-        where=path,
-        fix=f"masks have the size of their images: {WRITE}",
-    )
+def _unusable(
+    path: Path, size: tuple[int, ...], expected: tuple[int, int], *, pages: int = 1, channels: int = 1
+) -> KitError:
+    """The error for a mask image with another size than its image, several pages or odd channels.
+
+    Args:
+        path: the file.
+        size: its rows and columns.
+        expected: rows and columns of its image.
+        pages: number of its pages.
+        channels: values per pixel, whether they are stored together or in planes.
+    """
+    if size != expected:
+        of_channels = f" in {channels} channels" if channels > 1 else ""
+        of_pages = f" on {pages} pages" if pages > 1 else ""
+        problem = (
+            f"mask image has {size[0]} x {size[1]} pixels (height x width){of_channels}{of_pages}, "
+            f"its image {expected[0]} x {expected[1]}"
+        )
+        return KitError(problem, where=path, fix=f"masks have the size of their images: {WRITE}")
+    if pages > 1:
+        return KitError(
+            f"mask image holds {pages} pages, but one is expected",
+            where=path,
+            fix=f"unite the pages, for instances with another number on each: {WRITE}",
+        )
+    problem = f"mask image has {channels} channels, which are neither grey nor red, green and blue"
+    return KitError(problem, where=path, fix=f"if each channel is a mask of its own, unite them: {WRITE}")
 
 
 def _of_tiff(path: Path, height: int, width: int, remarks: Remarks) -> MaskImage:
@@ -93,11 +115,17 @@ def _of_tiff(path: Path, height: int, width: int, remarks: Remarks) -> MaskImage
 
     with tifffile.TiffFile(path) as tiff:
         series = tiff.series[0]
-        shape = series.shape  # checked before reading: a damaged file may claim any size
-        if not math.prod(shape) or math.prod(shape) > _CHANNELS * height * width:
-            raise _other_shape(path, shape, height, width)
-        page = series.keyframe
-        pixels = _flat(path, series, height, width)
+        page, shape = series.keyframe, _without_ones(series.shape, height, width)
+        # The size is checked before reading: a damaged file may claim any. The shape of planes is
+        # (3, H, W), of pages (n, H, W), of a stack (n, 3, H, W); only the page tells which number is which.
+        size, channels = (page.imagelength, page.imagewidth), page.samplesperpixel
+        pages = math.prod(shape) // max(1, math.prod(size) * channels)
+        fits = size == (height, width) and pages == 1 and channels <= _CHANNELS
+        if not fits and shape != (height, width):
+            raise _unusable(path, size, (height, width), pages=pages, channels=channels)
+        pixels = series.asarray().reshape(shape)
+        if len(shape) > 2 and series.axes[-3] == "S":  # planes
+            pixels = np.moveaxis(pixels, 0, -1)
         if page.photometric == _WHITE_IS_ZERO:
             pixels = _black_is_zero(path, pixels, page, remarks)
         lossy = int(page.compression) in _LOSSY_COMPRESSIONS
@@ -126,26 +154,13 @@ def _black_is_zero(
     return mask
 
 
-def _flat(path: Path, series: TiffPageSeries, height: int, width: int) -> NDArray[Any]:
-    """Return the pixels of a TIFF as (height, width) or (height, width, channels)."""
-    pixels, axes = series.asarray(), series.axes
+def _without_ones(shape: tuple[int, ...], height: int, width: int) -> tuple[int, ...]:
+    """Return the shape of an image's pixels without leading axes of length one."""
     # TIFFs of one mask have the shapes (1, 1, H, W) and (1, H, W) from stacks, (H, W, 1) from tools that keep
     # the channel. A coloured image of one row, (1, W, 3), keeps its first axis: it is no stack.
-    while (
-        pixels.ndim > 2 and pixels.shape[0] == 1 and (pixels.ndim > 3 or pixels.shape[:2] != (height, width))
-    ):
-        pixels, axes = pixels[0], axes[1:]
-    if pixels.ndim == 2 or pixels.shape[:2] == (height, width):
-        return np.asarray(pixels)
-    if axes[0] == "S" and pixels.shape[1:] == (height, width):  # planes of colours
-        return np.moveaxis(pixels, 0, -1)
-    if pixels.shape[1:] == (height, width):
-        raise KitError(
-            f"mask image holds {len(pixels)} pages, but one is expected",
-            where=path,
-            fix=f"unite the pages, for instances with another number on each: {WRITE}",
-        )
-    raise _other_shape(path, pixels.shape, height, width)
+    while len(shape) > 2 and shape[0] == 1 and (len(shape) > 3 or shape[:2] != (height, width)):
+        shape = shape[1:]
+    return shape
 
 
 def _of_picture(path: Path, head: bytes, height: int, width: int) -> MaskImage:
@@ -158,7 +173,7 @@ def _of_picture(path: Path, head: bytes, height: int, width: int) -> MaskImage:
             frames: int = getattr(picture, "n_frames", 1)
             size = picture.height, picture.width
             if size != (height, width) or frames > 1:
-                raise _other_shape(path, (frames, *size) if frames > 1 else size, height, width)
+                raise _unusable(path, size, (height, width), pages=frames)
             if picture.mode not in _MODES:
                 raise KitError(f"mask image holds {picture.mode} colours", where=path, fix=WRITE)
             lossy = picture.format in _LOSSY_FORMATS or (picture.format == "WEBP" and _is_lossy_webp(path))
@@ -191,7 +206,7 @@ def _split(path: Path, pixels: NDArray[Any], lossy: bool, *, opaque: bool) -> Ma
     if channels == 1:
         return MaskImage(path, pixels[..., 0], lossy)
     if channels > _CHANNELS or (opaque and channels != 3):
-        raise _other_shape(path, pixels.shape, height, width)
+        raise _unusable(path, (height, width), (height, width), channels=channels)
     opacity = None if channels == 3 else pixels[..., -1]
     colours = pixels[..., 0] if channels == 2 else pixels[..., :3]
     return MaskImage(path, colours, lossy, opacity)

@@ -124,8 +124,8 @@ def install(
         return Installed("nothing", [])
     for item in found:
         assert item.entry.wheel is not None
-        if is_protected(item.entry.wheel.name):  # under `python -O`, too
-            raise AssertionError(item.entry.wheel.name)
+        if is_protected(item.entry.wheel.name):
+            raise KitError(f"{item.entry.wheel.name} belongs to the image and is never replaced", where=site)
     links = link_wheels(found, scratch / "wheels")
     notes: list[str] = []
     for name in _tools():

@@ -143,6 +143,7 @@ class WorkerProcesses:
         self.live: list[WorkerProcess] = []
         self.started = 0
         self._selector = selectors.DefaultSelector()
+        self._not_sent: list[Received] = []
 
     def start(self, device: str, slot: int, extra: Mapping[str, str]) -> WorkerProcess:
         """Start a worker.
@@ -180,6 +181,8 @@ class WorkerProcesses:
     def send(self, worker: WorkerProcess, task: Task, request: Request) -> None:
         """Give a task to an idle worker. If the worker is dead, `poll` returns its `Exited`.
 
+        A request that is too long for a pipe is not sent: `poll` returns that it failed.
+
         Args:
             worker: an idle one.
             task: kept as `worker.task`.
@@ -187,9 +190,13 @@ class WorkerProcesses:
         """
         assert worker.task is None
         line = to_line(request)
-        assert len(line) < LONGEST_MESSAGE, len(line)
         worker.task, worker.heard, worker.started = task, time.monotonic(), time.monotonic()
         worker.in_forward = False
+        if len(line) > LONGEST_MESSAGE:
+            # Only a cell of a table can be that long: the image's id, its organ or its source.
+            problem = f"the id or the metadata of this image are too long: {len(line) / 1000:.0f} kB"
+            self._not_sent.append(Received(worker, Failed(stage="image", problem=problem)))
+            return
         assert worker.process.stdin is not None
         with contextlib.suppress(OSError):
             worker.process.stdin.write(line)
@@ -209,8 +216,8 @@ class WorkerProcesses:
         Args:
             timeout: seconds to wait at most for the first one.
         """
-        received: list[Received] = []
-        for key, _ in self._selector.select(max(timeout, 0.0)):
+        received, self._not_sent = self._not_sent, []
+        for key, _ in self._selector.select(0.0 if received else max(timeout, 0.0)):
             worker: WorkerProcess = key.data
             assert worker.process.stdout is not None
             data = os.read(worker.process.stdout.fileno(), _READ)

@@ -33,13 +33,13 @@ _SHOWN_LINES = 12
 """Lines of a traceback in the log."""
 _SHOWN_NOTES = 20
 """Images whose notes the log shows."""
-_KINDS: dict[type[Task], str] = {
-    PassTask: "pass",
-    MeanTask: "running mean",
-    FuseTask: "fuse",
-    ValidateTask: "validate",
+_KINDS: dict[type[Task], tuple[str, type[Done]]] = {
+    PassTask: ("pass", PassDone),
+    MeanTask: ("running mean", MeanDone),
+    FuseTask: ("fuse", RowDone),
+    ValidateTask: ("validate", Validated),
 }
-"""Names of the kinds of tasks in report.json."""
+"""Names of the kinds of tasks in report.json, and the replies that answer them."""
 
 
 class ReplyHandler:
@@ -119,8 +119,10 @@ class ReplyHandler:
             self.report.say(wording.first_forward(self.report.elapsed(at)))
 
     def _finish(self, worker: WorkerProcess, done: Done) -> None:
-        task, worker.task = worker.task, None
-        assert task is not None, done
+        task = worker.task
+        if task is None or type(done) is not _KINDS[type(task)][1]:
+            return  # a line that some library printed: it answers nothing that was asked
+        worker.task = None
         facts = {}
         if isinstance(done, PassDone):
             names = ("forward", "skipped", "windows")
@@ -140,8 +142,6 @@ class ReplyHandler:
                 state.finished_row(task, done.file)
             case ValidateTask(), Validated():
                 self._finish_validation(task, done)
-            case _:
-                raise AssertionError(f"{done} is no answer to {task}")
 
     def _finish_validation(self, task: ValidateTask, done: Validated) -> None:
         for finding in done.findings:
@@ -181,7 +181,7 @@ class ReplyHandler:
         self.report.values.setdefault("tasks", []).append(
             {
                 "worker": worker.number,
-                "kind": _KINDS[type(task)],
+                "kind": _KINDS[type(task)][0],
                 "index": task.index if isinstance(task, PassTask | MeanTask) else task.rung,
                 "image": None if isinstance(task, ValidateTask) else task.image,
                 "begin": round(self.report.elapsed(begin), 3),

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -100,3 +101,38 @@ def test_a_mount_that_maps_no_files_is_read(module, path, difficult_mount, troub
     )
     expected = sum(float(value.double().sum()) for value in module.network.state_dict().values())
     assert float(done.stdout) == expected
+
+
+_LOAD_WITH_LITTLE_MEMORY = f"""
+import resource, sys
+from pathlib import Path
+from kit.errors import KitError
+from kit.models import build, load_weights
+module = build({CONFIG})
+import safetensors.torch
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + (64 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    load_weights(module, Path(sys.argv[1]))
+except KitError as error:
+    print(type(error.__cause__).__name__, error)
+"""
+
+
+def test_weights_that_do_not_fit_into_memory_are_not_called_damaged(tmp_path):
+    path, size = tmp_path / "large.safetensors", 1 << 30
+    entry = {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}
+    header = json.dumps({"large": entry}).encode()
+    with path.open("wb") as stream:
+        stream.write(len(header).to_bytes(8, "little") + header)
+        stream.truncate(8 + len(header) + size)  # a sparse file takes no room
+    done = subprocess.run(
+        [sys.executable, "-c", _LOAD_WITH_LITTLE_MEMORY, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("MemoryError")
+    assert "memory ran out while weights of 1074 MB were read" in done.stdout
+    assert str(path) in done.stdout

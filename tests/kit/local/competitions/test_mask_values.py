@@ -164,10 +164,26 @@ UNCLEAR = {
     ),
     "CMYK": (lambda p: save(p / "a.jpg", GREY_HW, mode="CMYK"), "mask image holds CMYK colours"),
     "pages": (lambda p: save(p / "a.tif", np.stack([LABEL_HW] * 3), photometric=1), "holds 3 pages"),
-    "many pages": (lambda p: save(p / "a.tif", np.stack([LABEL_HW] * 7)), "has the shape 7 x 64 x 80"),
+    "many pages": (lambda p: save(p / "a.tif", np.stack([LABEL_HW] * 7)), "holds 7 pages"),
     "animated": (
         lambda p: save(p / "a.gif", GREY_HW, save_all=True, append_images=[Image.fromarray(255 - GREY_HW)]),
-        "has the shape 2 x 64 x 80",
+        "holds 2 pages",
+    ),
+    "planes of another size": (
+        lambda p: save(p / "a.tif", np.stack([LABEL_HW[:48]] * 3), photometric=2, planarconfig=2),
+        "has 48 x 80 pixels (height x width) in 3 channels, its image 64 x 80",
+    ),
+    "pages of another size": (
+        lambda p: save(p / "a.tif", np.stack([LABEL_HW[:48]] * 3), photometric=1),
+        "has 48 x 80 pixels (height x width) on 3 pages, its image 64 x 80",
+    ),
+    "five planes": (
+        lambda p: save(p / "a.tif", np.stack([LABEL_HW] * 5), photometric=1, planarconfig=2),
+        "has 5 channels, which are neither grey nor red, green and blue",
+    ),
+    "five channels": (
+        lambda p: save(p / "a.tif", np.dstack([LABEL_HW] * 5), photometric=1, planarconfig=1),
+        "has 5 channels, which are neither grey nor red, green and blue",
     ),
     "negative": (lambda p: save(p / "a.tif", LABEL_HW.astype(np.int16) - 1), "negative values, down to -1"),
     "NaN": (lambda p: save(p / "a.tif", np.where(MASK_HW, np.nan, 0).astype("f4")), "no finite numbers"),

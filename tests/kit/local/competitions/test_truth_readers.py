@@ -81,7 +81,7 @@ def test_a_mask_image_that_is_damaged_or_of_another_size_is_named(tmp_path, name
     assert caught.value.where == str(path)
     tifffile.imwrite(path, LABEL_HW) if path.suffix == ".tif" else cv2.imwrite(str(path), LABEL_HW)
     (entry,) = reader.entries(tmp_path, truth.file)
-    with pytest.raises(KitError, match="mask image has the shape 6 x 8, its image 8 x 6"):
+    with pytest.raises(KitError, match=r"mask image has 6 x 8 pixels \(height x width\), its image 8 x 6"):
         reader.regions(entry, 8, 6)
 
 

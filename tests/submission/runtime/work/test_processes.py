@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,21 @@ def test_messages_go_both_ways_and_other_lines_are_ignored(start):
     assert answer.message == Failed(stage="error", problem=TASK.image)
     assert answer.worker is worker
     assert worker.task == TASK
+
+
+def test_a_request_that_could_block_the_pipe_is_not_sent_and_its_task_fails(start):
+    processes = start(ECHO)
+    (first,) = messages(processes, 1)
+    first.worker.ready = True
+    processes.send(first.worker, TASK, replace(REQUEST, info=ImageInfo(organ="lung" * 10_000)))
+    (answer,) = messages(processes, 1)
+    assert answer.worker.task == TASK
+    assert answer.message == Failed(
+        stage="image", problem="the id or the metadata of this image are too long: 40 kB"
+    )
+    answer.worker.task = None
+    processes.send(first.worker, TASK, REQUEST)
+    assert messages(processes, 1)[0].message == Failed(stage="error", problem=TASK.image)
 
 
 def test_the_end_of_a_process_is_a_message_with_its_code_and_last_words(start):
