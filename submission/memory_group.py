@@ -1,7 +1,7 @@
 """A control group: the kernel limits the memory of all its processes together, as Kaggle's container does.
 
 Both versions of Linux's control groups are known. Which one there is, and whether a group may be made,
-depends on the machine. So a process that needs too much tries each group before it is used.
+depends on the machine. So each group is tried before it is used, with a process that needs too much.
 """
 
 from __future__ import annotations

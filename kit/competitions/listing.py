@@ -1,7 +1,7 @@
 """Read the ids and sizes in sample_submission.csv, however it was saved; standard library only.
 
-For predict.py, which may not stop at a file that a spreadsheet wrote: UTF-16, semicolons, other cases of
-column names. Submissions themselves are read by `tables`, which is as strict as Kaggle.
+predict.py must not stop at a file that a spreadsheet wrote: UTF-16, semicolons, other cases of column names.
+`tables` reads submissions, and is as strict as Kaggle.
 """
 
 from __future__ import annotations

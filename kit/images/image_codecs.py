@@ -120,7 +120,7 @@ def _of_tifffile(path: Path, page: Page, first: int) -> Callable[[memoryview, in
 def _name_colours(codec: Any, page: Page) -> None:
     """Correct the colour space that tifffile assumes for a JPEG to what libtiff reads and writes.
 
-    A plane of one channel is gray, whatever the page's colour space. Three interleaved samples are YCbCr
+    A plane of one channel is grey, whatever the page's colour space. Three interleaved samples are YCbCr
     only if the page or a JFIF marker says so, even if the page calls them "black is zero".
     """
     if page.channels == 1:
@@ -139,7 +139,7 @@ def _shapes(page: Page, number: int) -> list[tuple[int, int, int]]:
 
 
 def _check_jpeg(data: memoryview, shapes: list[tuple[int, int, int]]) -> None:
-    """Raise a `ValueError` if a JPEG has another shape, or no end: decoders would make the rest gray."""
+    """Raise a `ValueError` if a JPEG has another shape, or no end: decoders would make the rest grey."""
     claimed = jpeg_shape(data)
     # JPEGs of more than 65,535 rows or columns say 0.
     if claimed and all(claimed[:2]) and claimed not in shapes:

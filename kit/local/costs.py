@@ -1,4 +1,4 @@
-"""`costs.json` beside `ensemble.json`: what passes cost is measured, and differs between equal runs."""
+"""Read and write `costs.json` beside `ensemble.json`: measured costs differ between equal runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the Pythons of this machine: commands on PATH, pyenv's and uv's, whichever is really there."""
+"""Find the Pythons of this machine: those on PATH, pyenv's and uv's; run each before it is trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check an ensemble's members without computing: what would end a run on Kaggle ends here in seconds.
+"""Check an ensemble's members without computing: find in seconds what would end a run on Kaggle.
 
 A member's network is built on tensors without values. The names, shapes and types in the header of its
 weights have to be the network's, and a forward pass at the sizes of its own settings has to give what its

@@ -52,7 +52,10 @@ def tool_environment() -> dict[str, str]:
 
 
 def _pip_files(environment: Mapping[str, str]) -> dict[str, str]:
-    """What pip's files say of places, as variables: "global.index-url='https://...'" gives PIP_INDEX_URL."""
+    """Return what pip's files say of places, as variables.
+
+    "global.index-url='https://...'" gives PIP_INDEX_URL.
+    """
     named = {name: os.environ[name] for name in ("PIP_CONFIG_FILE",) if name in os.environ}
     asked = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"],

@@ -8,10 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tifffile
+
+from kit import ensemble as ensembles
+from submission.render import render
 
 FALLBACK = "id,predicted\naaa,\nbbb,\n"
 
@@ -273,6 +277,25 @@ def slow_mount(tmp_path, kit_of_two, tools):
     data = tools.write_kidney(tmp_path / "slow" / tools.slug, dict.fromkeys(("a", "b", "c"), (1500, 1500)))
     tools.mount(root, kit_of_two, data)
     return root
+
+
+def test_a_budget_that_fits_only_the_first_rung_publishes_that(mount, kit_of_two, good_run, tmp_path, tools):
+    plan = ensembles.load(kit_of_two.ensemble)
+    # The first pass tells how fast this machine is; by that, the second takes many times the budget.
+    slow = replace(plan.passes[1], seconds_per_megapixel=3e4 * plan.passes[0].seconds_per_megapixel)
+    ensembles.save(tmp_path / "ensemble.json", replace(plan, passes=[plan.passes[0], slow]))
+    script = tmp_path / "predict.py"
+    render(tmp_path / "ensemble.json", kit_of_two.bundle, script)
+    outcome = tools.run(script, mount, tmp_path / "out", "--workers", "1")
+    assert outcome.code == 0, outcome.text
+    first, second = outcome.report["rungs"]
+    assert [first["state"], second["state"]] == ["done", "too long"]
+    assert second["predicted_seconds"] > 120
+    assert f"not begun   rung 2: would take {second['predicted_seconds']:.0f} s" in outcome.text
+    assert {image["row"] for image in outcome.report["images"]} == {"rung 1"}
+    assert {task["index"] for task in outcome.report["tasks"]} == {0}
+    assert all(line.split(",")[1] for line in outcome.csv.splitlines())
+    assert [rung["state"] for rung in good_run.report["rungs"]] == ["done", "done"], "else this shows nothing"
 
 
 def test_a_stopped_worker_does_not_hold_the_deadline_and_finished_rows_are_kept(

@@ -1,4 +1,4 @@
-"""Convert a checkpoint in a process of its own, with limits: a file from the internet cannot harm this one.
+"""Convert a checkpoint in a process of its own, with limits: a file from the internet cannot harm ours.
 
 The worker (`kit.local.pretrained.worker`) gets its task as JSON on standard input and answers with JSON. It
 may use no more memory, time and disk than its network can need. If it crashes, the error names the file.

@@ -62,7 +62,7 @@ def _processor_seconds(group: int) -> float:
 
 
 def end(process: subprocess.Popen[bytes], *, patience: float = 0.0) -> None:
-    """Kill a process and its group. Nothing is waited for by default: it may be blocked in a read.
+    """Kill a process and its group; by default, do not wait for its end: it may be blocked in a read.
 
     Args:
         process: leader of the group.

@@ -31,9 +31,9 @@ class Chances:
         latest: member or image that got the last one.
     """
 
-    # A memory that others fill, a disk that comes back, a GPU that resets itself: such faults pass, but two
-    # tries in one second do not see it. An image that fails at second 10 gets its chances at 10, 14, 22, 38
-    # and 70, if nothing else is to do then. If 40 images fail, each has its first chance; then come 12 more.
+    # Some faults pass: others free memory, a disk comes back, a GPU resets itself. Two tries within a second
+    # are too early. An image that fails at second 10 gets its chances at 10, 14, 22, 38 and 70, if nothing
+    # else is to do then. If 40 images fail, each has its first chance; then come 12 more.
     def __init__(self, losses: Losses, rungs: Rungs) -> None:
         self.losses, self.rungs = losses, rungs
         self.given: Counter[Item] = Counter()

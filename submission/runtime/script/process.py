@@ -154,7 +154,7 @@ def run_process(program: Callable[[], int], file: str | None, mark: str) -> None
 
 
 def end(code: int, seconds: float = _LAST_LINES) -> None:
-    """End the process now: no thread, no lock and no reader of the output is waited for.
+    """End the process now, without waiting for threads, locks or a reader of the output.
 
     Args:
         code: exit code.
@@ -263,7 +263,7 @@ def _put_in_order() -> None:
         sys.stdout, sys.stderr = Output(writer, 1, coding), Output(writer, 2, coding)
     with contextlib.suppress(OSError, ValueError):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
+        most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
         resource.setrlimit(
             resource.RLIMIT_NOFILE, (max(soft, most) if soft != resource.RLIM_INFINITY else soft, hard)
         )

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from kit.artefacts import sha256_file
 from kit.errors import KitError
 from kit.local.competitions.truth_readers import PolygonTruth
+from train_local.cli import main
 from train_local.data import coco, prepare, prepared, slides
 
 SAMPLE = Path(__file__).parents[3] / "sample"
@@ -98,6 +100,25 @@ def test_preparing_again_writes_the_same_and_only_what_is_missing(blobs, tmp_pat
     prepare.prepare("kidney", data, out, reductions=(2,))
     assert contents(out) == before
     assert kept.image.stat().st_mtime_ns == when
+
+
+def test_what_a_reader_assumed_of_an_image_is_printed(blobs, tmp_path, capsys):
+    data = blobs.make_competition(tmp_path / "data")
+    whole = prepare.prepare("kidney", data, tmp_path / "whole", reductions=(2,))
+    path = data / "train" / "bb.tiff"
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        (page,) = tiff.pages
+        assert len(page.dataoffsets) == 1
+        page.tags["StripByteCounts"].overwrite(0)
+    out = tmp_path / "out"
+    main(["prepare", "kidney", "--data", str(data), "--out", str(out), "--scale", "1/2"])
+    note = "the file does not say the right size of 1 of its 1 strips: it is taken from the image's size"
+    printed = " ".join(capsys.readouterr().err.split())  # the console breaks long lines
+    assert f"note: {note}" in printed
+    assert note in (out / "report.md").read_text()
+    assert any(note in finding and "bb.tiff" in finding for finding in prepared.load(out).findings)
+    read, expected = (np.load(slides.files_of(root, 2, "bb").image) for root in (out, whole.root))
+    assert np.array_equal(read, expected)
 
 
 def test_identity_follows_images_truth_and_folds_but_not_the_place(blobs, tmp_path):
