@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kit.artefacts import open_to_read
 from kit.competitions.definition import Submission
 from kit.competitions.path_pattern import is_file
 from kit.errors import KitError
@@ -48,7 +49,8 @@ def read_listing(path: Path, form: Submission) -> Listing:
         KitError: it cannot be read, or no column holds ids.
     """
     try:
-        text, coding = _decoded(path.read_bytes())
+        with open_to_read(path) as stream:
+            text, coding = _decoded(stream.read())
         rows = _rows(text, form.id)
         header = [_plain(cell) for cell in next(rows, [])]
         if _plain(form.id) not in header:
@@ -80,7 +82,7 @@ def has_columns(path: Path, columns: Sequence[str]) -> bool:
     if not is_file(path):  # opening a pipe would wait for its writer
         return False
     try:
-        with path.open("rb") as stream:
+        with open_to_read(path) as stream:
             # Only the first 64 KiB: the file may be anything, even gigabytes without a line end.
             first, _ = _decoded(stream.readline(1 << 16), "ignore")
         wanted = sorted(map(_plain, columns))

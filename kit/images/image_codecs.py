@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from kit.artefacts import open_to_read
 from kit.errors import KitError
 from kit.images.codec_headers import jpeg2000_shape, jpeg_shape
 from kit.images.directory import Page
@@ -94,7 +95,7 @@ def _of_tifffile(path: Path, page: Page, first: int) -> Callable[[memoryview, in
     except ImportError as error:
         raise missing_library("tifffile", path, error) from error
     try:
-        with TiffFile(path) as tiff:
+        with open_to_read(path) as stream, TiffFile(stream) as tiff:
             tiff.filehandle.seek(page.offset)
             codec = TiffPage(tiff, index=page.index)
             # It looks for a JFIF marker there.

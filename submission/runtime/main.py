@@ -46,9 +46,13 @@ def main(script: Script, argv: Sequence[str]) -> int:
             ensemble, _ = embedded(script)
             return serve(ensemble, command.options.device, command.worker)
         if command.explain:
-            from submission.runtime.explain import explain
+            try:
+                from submission.runtime.explain import explain
 
-            print(explain(script, command.options))
+                print(explain(script, command.options))
+            except ImportError as error:
+                fix = "use Kaggle's own image, or install what is missing"
+                raise KitError(f"the plan cannot be made: {error}", fix=fix) from error
             return 0
         return _predict(script, _in_a_folder(command.options), report)
     except KitError as error:

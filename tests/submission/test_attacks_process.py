@@ -183,6 +183,23 @@ def test_without_numpy_the_fallback_is_written_and_the_package_named(launch, tmp
     assert json.loads((tmp_path / "out" / "report.json").read_text())["exit_code"] == 2
 
 
+def test_without_numpy_the_plan_is_refused_in_a_sentence(launch, tmp_path):
+    (tmp_path / "hook").mkdir()
+    (tmp_path / "hook" / "sitecustomize.py").write_text("import sys\nsys.modules['numpy'] = None\n")
+    code, text = ended(launch('exec "$@" --explain', env={"PYTHONPATH": str(tmp_path / "hook")}))
+    assert code == 2, text
+    assert text.startswith("error: the plan cannot be made: ")
+    assert "Traceback" not in text
+
+
+def test_an_import_that_takes_all_the_time_is_told_as_such(launch, tmp_path):
+    (tmp_path / "hook" / "safetensors").mkdir(parents=True)
+    (tmp_path / "hook" / "safetensors" / "__init__.py").write_text("import time; time.sleep(600)\n")
+    code, text = ended(launch('exec "$@" --budget 14', env={"PYTHONPATH": str(tmp_path / "hook")}))
+    assert code == 2, text
+    assert "the time was too short to install and import the packages: raise --budget" in text
+
+
 def test_a_numpy_that_breaks_at_import_is_told(launch, tmp_path):
     (tmp_path / "hook" / "numpy").mkdir(parents=True)
     (tmp_path / "hook" / "numpy" / "__init__.py").write_text("raise RuntimeError('built for another ABI')\n")

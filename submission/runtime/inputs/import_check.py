@@ -7,6 +7,8 @@ run; what failed is named and can be replaced.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import faulthandler
 import importlib
 import json
@@ -19,13 +21,16 @@ import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
 from submission.runtime.inputs.patience import end, wait
 
 _TEXT = 300
 _FRAME = re.compile(r'File "(.+?)", line')
 _PATIENCE = 2.0
+_STDERR = 2
+_CALLED_FROM_C: list[object] = []
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,7 @@ def try_imports(imports: Mapping[str, Sequence[str]], file: Path) -> int:
         file: for the result; each line is written at once, as the process may crash at any moment.
     """
     faulthandler.enable()
+    _show_where_it_ends()
     sys.stdout = sys.stderr
     with file.open("w", encoding="utf-8", buffering=1) as out:
         for module, names in imports.items():
@@ -162,13 +168,33 @@ def try_imports(imports: Mapping[str, Sequence[str]], file: Path) -> int:
             except BaseException as error:  # noqa: BLE001 - SystemExit too; the process is there to fail
                 failure = {"module": module, "problem": _told(error), "blamed": _blamed(error, module)}
                 print(json.dumps({"failure": failure}), file=out)
+        # A start-up hook may put anything there: None blocks an import.
+        modules = {str(name): item for name, item in sys.modules.items() if isinstance(item, ModuleType)}
         versions = {
             name: version
-            for name, module in sorted(sys.modules.items())
+            for name, module in sorted(modules.items())
             if "." not in name and isinstance(version := vars(module).get("__version__"), str)
         }
         print(json.dumps({"versions": versions}), file=out)
     os._exit(0)  # libraries may crash when the interpreter ends
+
+
+def _show_where_it_ends() -> None:
+    """Let a library that ends the process write the lines that led to it, as a crash does."""
+    leave = os._exit
+
+    def show(*_: object) -> None:
+        faulthandler.dump_traceback(_STDERR)
+
+    def end(status: int) -> NoReturn:
+        show()
+        leave(status)
+
+    os._exit = end
+    # MKL calls C's exit() when one of its files is missing: of Python, only this still runs.
+    with contextlib.suppress(Exception):
+        _CALLED_FROM_C.append(ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p)(show))
+        ctypes.CDLL(None).on_exit(_CALLED_FROM_C[0], None)
 
 
 def _import(module: str, names: Iterable[str]) -> None:

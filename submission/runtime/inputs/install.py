@@ -64,6 +64,7 @@ def offline_environment(environment: Mapping[str, str], scratch: Path, site: Pat
         result.pop(name, None)
     result.update(
         PYTHONUTF8="1",
+        TMPDIR=str(scratch),  # pip unpacks there, and the usual place may be full
         HF_HUB_OFFLINE="1",
         TRANSFORMERS_OFFLINE="1",
         HF_DATASETS_OFFLINE="1",

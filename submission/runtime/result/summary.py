@@ -37,6 +37,7 @@ class Outcome:
         failure: what ended the run early, or kept all members from working.
         crash: the fault of this program that ended the loop, if one did.
         stopped: a signal ended the run.
+        installed: the packages can be imported.
         placeholder: it was a commit run without test images.
     """
 
@@ -52,6 +53,7 @@ class Outcome:
     failure: str | None
     crash: str | None = None
     stopped: bool
+    installed: bool
     placeholder: bool = False
 
     @property
@@ -146,7 +148,8 @@ def _why_nothing(outcome: Outcome) -> str:
         return f"image {image}: {reason}"
     if outcome.stopped:
         return "a signal ended the run before the first row"
-    return "the time was too short for a single image: raise --budget"
+    what = "for a single image" if outcome.installed else "to install and import the packages"
+    return f"the time was too short {what}: raise --budget"
 
 
 def environment_facts() -> dict[str, Any]:

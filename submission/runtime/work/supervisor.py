@@ -242,6 +242,7 @@ class Supervisor:
             setbacks=self.replies.setbacks,
             failure=None if failure is None else str(failure),
             stopped=STOP.requested,
+            installed=self.events.installed,
             placeholder=self.data.placeholder,
         )
 

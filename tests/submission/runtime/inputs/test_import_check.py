@@ -65,9 +65,21 @@ def test_an_inner_package_that_fails_is_blamed_before_the_one_that_imports_it(tr
     assert not failure.hung
 
 
-def test_a_package_that_ends_the_interpreter_is_noticed(try_out):
-    (failure,) = try_out("import outer", outer="import os; os._exit(0)").failures
-    assert (failure.blamed, failure.problem) == (["outer"], "it ends the interpreter (exit code 0)")
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [("import os; os._exit(0)", 0), ("import ctypes; ctypes.PyDLL(None).exit(2)", 2)],
+    ids=["Python", "C"],
+)
+def test_an_inner_package_that_ends_the_interpreter_is_blamed(try_out, code, number):
+    (failure,) = try_out("import outer", outer="import inner", inner=code).failures
+    assert failure.problem == f"it ends the interpreter (exit code {number})"
+    assert failure.blamed[:2] == ["inner", "outer"]
+
+
+def test_what_a_startup_hook_puts_among_the_modules_is_no_fault_of_the_last_import(try_out):
+    hook = "import sys; sys.modules.update(tensorflow=None, jax=object())"
+    result = try_out("import good", sitecustomize=hook, good="__version__ = '1.2'")
+    assert (result.failures, result.versions["good"]) == ([], "1.2")
 
 
 @pytest.mark.parametrize("code", ["import time; time.sleep(600)", "while True: pass"])

@@ -249,6 +249,7 @@ def test_no_library_phones_home_and_our_folder_comes_first(tmp_path):
     inherited = {"PYTHONPATH": "/theirs", "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/bin"}
     environment = offline_environment(inherited, tmp_path / "scratch", tmp_path / "site")
     assert environment["PYTHONPATH"] == f"{tmp_path / 'site'}{os.pathsep}/theirs"
+    assert environment["TMPDIR"] == str(tmp_path / "scratch"), "pip unpacks where there is room"
     assert "PYTHONDONTWRITEBYTECODE" not in environment
     refusing = {"PIP_CONSTRAINT": "/c.txt", "PIP_REQUIRE_HASHES": "1", "UV_CONSTRAINT": "/c.txt"}
     assert not refusing.keys() & offline_environment(refusing, tmp_path, tmp_path).keys()
