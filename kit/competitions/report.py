@@ -52,8 +52,9 @@ class Report:
         return not any(finding.level == "error" for finding in self.findings)
 
     def add(self, level: Level, message: str, where: str = "", fix: str = "") -> None:
-        """Add a finding."""
-        self.findings.append(Finding(level, message, where, fix))
+        """Add a finding, in a form that can be written: names may hold what is no UTF-8."""
+        texts = (text.encode(errors="backslashreplace").decode() for text in (message, where, fix))
+        self.findings.append(Finding(level, *texts))
 
     def error(self, message: str, where: str = "", fix: str = "") -> None:
         """Add an error."""

@@ -20,7 +20,8 @@ from kit.artefacts import read_at
 from kit.errors import KitError
 
 COPY_AGAIN = "copy or download the file again and compare its size with the original"
-
+_NO_TIFF = "not a TIFF (its first bytes are of another kind of file)"
+_CONVERT = "download it again; if it is a picture of another format, convert it to TIFF"
 _MAX_PAGES = 10_000
 _MAX_SIDE = 1 << 20
 """Rows or columns. The largest slides have 300,000."""
@@ -31,10 +32,27 @@ _MAX_TEXT = 4096
 """Bytes of a description that are read: an OME document is long and not needed."""
 RAW = 1
 """TIFF's number for pixels that are not compressed."""
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 18: 8}
+_SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
 """Type of a tag -> bytes of one value."""
-_LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-"""Type of a tag -> its letter for `array`, if it holds natural numbers."""
+_LETTERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+"""Type of a tag -> its letter for `array`, if it holds integers."""
 _ASCII = 2
 Tags = dict[int, tuple[int, int, bytes]]
 """Number of a tag -> its type, how many values, and the bytes of the values or of their offset."""
@@ -158,7 +176,7 @@ class Directory:
         order = {b"II": "<", b"MM": ">"}.get(start[:2])
         version = struct.unpack(order + "H", start[2:4])[0] if order and len(start) >= 8 else None
         if version not in (42, 43):
-            raise KitError("not a TIFF (its first bytes are of another kind of file)", where=path)
+            raise KitError(_NO_TIFF, where=path, fix=_CONVERT)
         self.order: str = order or "<"
         self.big = version == 43
         if self.big and len(start) < 16:
@@ -254,7 +272,7 @@ class Directory:
         nodata = int(named) if named.isdecimal() else 0
         # Some writers list tiles under the tags of strips (273, 279). As libtiff does, go by the tiles' size.
         tiled = not tags.keys().isdisjoint((322, 323)) or (324 in tags and 278 not in tags)
-        segment = (value(323, 0), value(322, 0)) if tiled else (min(value(278, height), height), width)
+        segment = (value(323, 0), value(322, 0)) if tiled else (min(value(278, 0) or height, height), width)
         if min(height, width, samples, *segment) < 1:
             raise KitError(f"page {index} of the TIFF has no size", where=self.path, fix=COPY_AGAIN)
         offsets = values(324, 273) if tiled else values(273, 324)
@@ -278,7 +296,7 @@ class Directory:
             tiled=tiled,
             offsets=offsets,
             byte_counts=counts,
-            largest_sample=max([*values(281), *values(341)], default=None),
+            largest_sample=max([*values(281), *values(341)], default=0) or None,
             unwritten=nodata if nodata.bit_length() <= bits else 0,
             description=self._text(tags[270]) if 270 in tags else "",
         )
@@ -296,7 +314,7 @@ class Directory:
         return replace(page, byte_counts=[*counts, *[0] * missing]) if missing > 0 else page
 
     def _values(self, tag: tuple[int, int, bytes]) -> Sequence[int]:
-        """Return the integers of a tag; none for other types."""
+        """Return the natural numbers of a tag; none for other types, or if one is negative."""
         kind, count, inline = tag
         if kind not in _LETTERS:
             return ()
@@ -307,7 +325,7 @@ class Directory:
         found = array(_LETTERS[kind], data[:length])
         if self._byteorder != sys.byteorder:
             found.byteswap()
-        return found
+        return found if found.typecode.isupper() or min(found, default=0) >= 0 else ()
 
     def _text(self, tag: tuple[int, int, bytes]) -> str:
         """Return the beginning of a tag's text; empty for other types."""

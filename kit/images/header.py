@@ -28,6 +28,7 @@ COMPRESSIONS = {
     6: "old-style JPEG",
     7: "jpeg",
     8: "deflate",
+    22610: "JPEG XR",
     32766: "NeXT run lengths",
     32771: "CCITT run lengths",
     32773: "packbits",
@@ -38,6 +39,7 @@ COMPRESSIONS = {
     33003: "Aperio's YCbCr JPEG 2000",
     33004: "lossy JPEG 2000",
     33005: "Aperio's RGB JPEG 2000",
+    33007: "alternative JPEG",
     34661: "JBIG",
     34676: "LogLuv",
     34677: "LogLuv",
@@ -52,6 +54,8 @@ COMPRESSIONS = {
     50000: "zstd",
     50001: "webp",
     50002: "JPEG XL",
+    50013: "PIXTIFF",
+    52546: "JPEG XL",
 }
 _UNUSED = {2, 3, 4, 6, 32766, 32771, 32809, 32908, 32909, 34661, 34676, 34677}
 """Compressions that no library reads as colours of 8 or 16 bits, or that libraries read differently."""
@@ -148,7 +152,7 @@ def require_rgb8(header: TiffHeader) -> list[str]:
     shape = f"{header.height} x {header.width}"
     convert = "convert it to 8-bit RGB first (and the same way for every image, training and test)"
     compression = header.parts[0].compression
-    if compression in _UNUSED:
+    if compression in _UNUSED or compression not in COMPRESSIONS:
         raise KitError(
             f"image is compressed as {header.compression} (TIFF's number {compression}), which the kit does "
             "not read",

@@ -100,9 +100,14 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
     # Notes come first, then errors, so that the errors are the last lines on the screen.
     faults: list[KitError] = []
     remarks, pattern = Remarks(), labelled.competition.image_pattern(split)
+    owners: dict[Path, str] = {}
     for image_id in ids:
         try:
             path = pattern.path(labelled.data, image_id)
+        except KitError as error:  # the id is no file's name
+            faults.append(error)
+            continue
+        try:
             if is_file(path) and path != labelled.data / pattern.text.replace(ID, image_id):
                 text = f"images are found although {pattern.text} and their ids spell them in another way"
                 remarks.note(text, f"{path} for id {image_id}")
@@ -114,6 +119,12 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
             continue
         if header.layout == "planar":
             report.note("its channels come first (separate planes); they are read as RGB", str(path))
+        # The ids "a" and "A" both find train/a.tif: as two images, they might be on both sides of a fold.
+        owner = owners.setdefault(path, image_id)
+        if split == "train" and plain_id(owner) != plain_id(image_id):
+            problem = f"the ids {owner} and {image_id} mean the same image"
+            faults.append(KitError(problem, where=path, fix="write one of them in the same way as the other"))
+            continue
         sizes[image_id] = (header.height, header.width)
     remarks.tell(report)
     for fault in faults:
@@ -130,7 +141,7 @@ def _others(pattern: PathPattern, data: Path, ids: Iterable[str]) -> list[str]:
 def _with_hint(error: KitError, data: Path, pattern: PathPattern, image_id: str) -> KitError:
     """Return the error of a missing image; it names the image that the id may mean."""
     # A table with the ids "train/a.png" may mean train/a.tif.
-    name = PurePosixPath(image_id)
+    name = PurePosixPath(image_id.replace("\\", "/"))
     for guess in (name.name, name.stem):
         if guess and is_file(found := pattern.path(data, guess)):
             fix = f"is {found.relative_to(data)} meant? Then the table needs the id {plain_id(guess)!r}"

@@ -84,7 +84,7 @@ def _class_of(properties: Any, where: str) -> str:
             where=where,
             fix='write "properties": {"classification": {"name": ...}}, or null',
         )
-    return kind
+    return kind.strip()
 
 
 def _rings(geometry: Any, where: str, remarks: Remarks) -> Iterator[list[Any]]:

@@ -20,7 +20,13 @@ def read_text(path: Path, fix: str) -> str:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise KitError("file is missing", where=path, fix="check the data folder") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise KitError(
+            f"no readable JSON file: it is not UTF-8 ({error})",
+            where=path,
+            fix=f"unpack it, or save it as UTF-8; {fix}",
+        ) from error
+    except OSError as error:
         raise KitError(
             f"no readable JSON file ({type(error).__name__}: {error})", where=path, fix=fix
         ) from error

@@ -26,6 +26,8 @@ _LOSSY_COMPRESSIONS = {6, 7, 33007, 34892}
 """TIFF's numbers of JPEG."""
 _WHITE_IS_ZERO, _RGB = 0, 2
 """TIFF's numbers of these colour spaces."""
+_OPACITY = {1, 2}
+"""TIFF's numbers of extra samples that are opacity."""
 _BYTE = 8
 _MODES = {"1", "L", "P", "LA", "I", "I;16", "I;16B", "I;16L", "F", "RGB", "RGBA"}
 """Pillow's names for pixels that are grey, RGB or indices."""
@@ -129,7 +131,9 @@ def _of_tiff(path: Path, height: int, width: int, remarks: Remarks) -> MaskImage
         if page.photometric == _WHITE_IS_ZERO:
             pixels = _black_is_zero(path, pixels, page, remarks)
         lossy = int(page.compression) in _LOSSY_COMPRESSIONS
-        return _split(path, pixels, lossy, opaque=not page.extrasamples and page.photometric != _RGB)
+        # Planes (background, foreground) are two channels, too: only what the file calls opacity is none.
+        opaque = page.photometric != _RGB and not _OPACITY.intersection(page.extrasamples[-1:])
+        return _split(path, pixels, lossy, opaque=opaque)
 
 
 def _black_is_zero(

@@ -87,7 +87,7 @@ def vertices(ring: Any, number: int, *, where: str | Path | None = None) -> NDAr
     try:
         points = _array(ring)
         if points is None:  # some vertices may have a height and others none, or one may be huge
-            points = np.array([[_number(value) for value in vertex[:2]] for vertex in ring], np.float64)
+            points = np.array([_pair(vertex) for vertex in ring], np.float64)
         if points.shape == (0,):
             return np.zeros((0, 2))
         points = points[:, :2].astype(np.float64)
@@ -155,6 +155,12 @@ def _array(ring: Any) -> NDArray[Any] | None:
     except ValueError:
         return None
     return points if points.shape == (0,) or (points.dtype.kind in "iuf" and points.ndim == 2) else None
+
+
+def _pair(vertex: Any) -> list[float]:
+    if not isinstance(vertex, list | tuple):
+        raise TypeError(f"{shown(vertex)} is no pair")
+    return [_number(value) for value in vertex[:2]]
 
 
 def _number(value: Any) -> float:

@@ -19,6 +19,7 @@ from typing import Any
 from kit.errors import KitError
 from kit.local.console import console
 from kit.local.pretrained.entry import Pretrained
+from kit.local.pretrained.read import require_known
 from kit.local.pretrained.report import Report
 from kit.models import spec
 from kit.typed_json import from_plain
@@ -59,6 +60,7 @@ def check_content(path: Path, entry: Pretrained) -> None:
     Raises:
         KitError: it is no checkpoint, or one of another network, or its weights are not finite numbers.
     """
+    require_known(path)  # a web page of an error needs no network to be told
     network = entry.networks[0]
     if absent := [name for name in spec(network).requires if not _is_installed(name)]:
         console().print(

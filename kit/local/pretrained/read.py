@@ -22,6 +22,8 @@ from kit.local.pretrained.torch_files import is_torch_zip, open_torch_legacy, op
 _TORCH_LEGACY = b"\x80\x02\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
 """The first bytes of a file of `torch.save` before torch 1.6: a pickle of this number, protocol 2."""
 _MEMBERS = (".pth", ".pth.tar", ".pt", ".bin", ".ckpt")
+_ZIP = b"PK\x03\x04"
+_GZIP = b"\x1f\x8b"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _OF_FILES: tuple[type[Exception], ...] = (
     BrokenCheckpointError,
@@ -139,28 +141,38 @@ def _opened(path: Path, allowance: Allowance, nested: int) -> Iterator[Any]:
     # 8 bytes, then "{"     safetensors: the length of a JSON header, then the header
     # 80 02 8a 0a ...       torch before 1.6
     # 80                    any other pickle; never opened
-    with path.open("rb") as stream:
-        head = stream.read(64)
-    if head[:4] == b"PK\x03\x04":
+    head = require_known(path)
+    if head[:4] == _ZIP:
         with _opened_zip(path, allowance, nested) as value:
             yield value
     elif head[8:9] == b"{":
         yield _safetensors(path, allowance)
     elif head.startswith(_TORCH_LEGACY):
         yield open_torch_legacy(path, allowance)
-    elif head[:1] == b"\x80":
+    else:
         named = ", ".join(sorted(set(_globals(path)))) or "nothing"
         raise KitError(
             f"the file is a plain pickle and not from torch.save; it was not opened (it asks for {named})",
             where=path,
             fix="a pickle can run any code: get the weights as safetensors or as a file of torch.save",
         )
-    else:
-        raise KitError(
-            f"the file is {describe(head)}; it begins with {head[:8]!r}",
-            where=path,
-            fix="fetch it again; the known formats are .pth, .pth.zip, .pth.tar, .npz and .safetensors",
-        )
+
+
+def require_known(path: Path) -> bytes:
+    """Return the first bytes of a file.
+
+    Raises:
+        KitError: no known format begins with them.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(64)
+    if head[:4] == _ZIP or head[8:9] == b"{" or head[:1] == b"\x80":
+        return head
+    raise KitError(
+        f"the file is {describe(head)}; it begins with {head[:8]!r}",
+        where=path,
+        fix="fetch it again; the known formats are .pth, .pth.zip, .pth.tar, .npz and .safetensors",
+    )
 
 
 def is_pointer(head: bytes) -> bool:
@@ -174,7 +186,9 @@ def describe(head: bytes) -> str:
         return "a web page"
     if is_pointer(head):
         return "a pointer of Git LFS and not a checkpoint of a known format (run `git lfs pull`)"
-    return "not a checkpoint of a known format"
+    if head.startswith(_GZIP):
+        return "packed with gzip (unpack it with gunzip or tar)"
+    return "not a checkpoint of a known format" if head else "empty (0 bytes)"
 
 
 @contextmanager

@@ -229,3 +229,40 @@ def test_channels_behind_the_colours_are_left_out_and_said(tmp_path, image_HWC, 
             if channels == 4
             else f"its channels 4 to {channels} are left out"
         )
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "value"),
+    [(WIDTH, 8, 97), (WIDTH, 9, 97), (HEIGHT, 9, 131), (ROWS, 9, 131), (ROWS, 9, -1), (ROWS, 4, 0)],
+)
+def test_integers_with_a_sign_and_no_rows_are_read_as_libtiff_does(tmp_path, image_HWC, tag, kind, value):
+    path = tmp_path / "signed.tif"
+    tifffile.imwrite(path, image_HWC, rowsperstrip=131)
+    data = bytearray(path.read_bytes())
+    start = struct.unpack_from("<I", data, 4)[0] + 2
+    while struct.unpack_from("<H", data, start)[0] != tag:
+        start += 12
+    struct.pack_into("<HHIi", data, start, tag, kind, 1, value)
+    pixels_HWC, notes = read(tmp_path, bytes(data))
+    assert np.array_equal(pixels_HWC, image_HWC)
+    assert notes == ()
+
+
+def test_a_largest_sample_of_zero_says_nothing(tmp_path, image_HWC):
+    path = tmp_path / "zero.tif"
+    tifffile.imwrite(path, image_HWC.astype(np.uint16) * 257, extratags=[(281, 3, 3, (0, 0, 0), True)])
+    with open_slide(path) as slide:
+        assert np.array_equal(slide.read_band(0, slide.height), image_HWC)
+
+
+@pytest.mark.parametrize("number", [0, 12345])
+def test_an_unknown_compression_is_no_damage(tmp_path, image_HWC, number):
+    def change(tags):
+        tags[COMPRESSION] = [number]
+
+    assert f"TIFF's number {number}" in refusal(tmp_path, build(image_HWC, change=change))
+
+
+@pytest.mark.parametrize("data", [b"<html>", b"\x89PNG\r\n\x1a\n" + bytes(50), b"II*"])
+def test_what_is_no_tiff_says_what_to_do(tmp_path, data):
+    assert "not a TIFF" in refusal(tmp_path, data)

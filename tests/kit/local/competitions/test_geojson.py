@@ -235,3 +235,33 @@ def test_a_line_whose_id_can_be_no_image_is_named(case, image_id):
     (error,) = folder.findings("error")
     assert "this line has no id that is an integer or a printable text" in error
     assert f"[{path}:1]" in error
+
+
+def test_blanks_around_a_class_are_no_part_of_it(folder):
+    path = folder.data / "train/a.geojson"
+    before = folder.findings()
+    path.write_text(path.read_text().replace('"Tumor', '" Tumor'))
+    assert folder.findings() == before
+
+
+def test_a_file_in_another_encoding_says_so(folder):
+    path = folder.data / "train/a.geojson"
+    path.write_bytes(path.read_text().encode("utf-16"))
+    (error,) = folder.findings("error")
+    assert "no readable JSON file: it is not UTF-8" in error
+    assert "save it as UTF-8" in error
+
+
+@pytest.mark.parametrize("key", ["id", "type"])
+def test_half_a_letter_in_a_name_can_be_told(folder, key):
+    path = folder.data / "train/a.geojson"
+    value = json.loads(path.read_text())
+    feature = value["features"][0]
+    if key == "id":
+        feature |= {"id": "x\ud800", "geometry": None}
+    else:
+        feature["properties"] = {"classification": "x\ud800"}
+    path.write_text(json.dumps(value))
+    notes = folder.findings("note")
+    assert any("x\\ud800" in text for text in notes)
+    assert "".join(notes).encode()

@@ -1,14 +1,14 @@
 """Images under other names than the definition's: ids with a suffix, .svs, .TIF; and rows per object."""
 
+import contextlib
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kit import competitions
 from kit.competitions.parsing import parse
-from kit.competitions.path_pattern import PathPattern, plain_id, spelled
+from kit.competitions.path_pattern import PathPattern, is_file, plain_id, spelled
 from kit.errors import KitError
 from kit.masks import coco
 
@@ -169,10 +169,11 @@ def test_the_plain_id_has_no_suffix_of_a_tiff(given, plain):
 
 
 @pytest.mark.parametrize("image_id", ["a\0b", "x" * 5000, "\ud800", "..", "", "a/b"])
-def test_impossible_ids_have_a_path_that_is_not_there(tmp_path, image_id):
+def test_impossible_ids_have_a_path_that_is_not_there_or_none(tmp_path, image_id):
     (tmp_path / "train").mkdir()
     for text in ("train/{id}.tif", "train/{id}", "{id}/{id}.tif"):
-        assert isinstance(PathPattern(text).path(tmp_path, image_id), Path)
+        with contextlib.suppress(KitError):  # tests/kit/competitions/test_path_pattern.py says when
+            assert not is_file(PathPattern(text).path(tmp_path, image_id))
     assert spelled(tmp_path / f"a{image_id}" / "b.tif") is None
 
 
@@ -219,6 +220,7 @@ def test_a_table_of_objects_may_hold_metadata_as_long_as_its_rows_agree(case):
     [
         ("a.png", "is train/a.tif meant? Then the table needs the id 'a', or the definition another pattern"),
         ("train/a.tif", "is train/a.tif meant? Then the table needs the id 'a'"),
+        ("train\\a.png", "is train/a.tif meant? Then the table needs the id 'a'"),
         ("other", "check the folder and the id"),
     ],
 )
@@ -237,3 +239,23 @@ def test_images_without_truth_are_told(case):
     assert any(
         text.startswith("note: 1 images have no truth and are not used (the first is b)") for text in said
     )
+
+
+@pytest.mark.parametrize("truth", [TABLE, TABLE + 'rows = "object"\n'], ids=["image", "object"])
+def test_two_spellings_of_one_image_are_no_two_images(case, truth):
+    folder = case.make("semantic", truth)
+    folder.write("train.csv", f"id,rle\na,{RUNS}\nA,1 5\nb,{RUNS}\n")
+    (error,) = folder.findings("error")
+    assert "the ids a and A mean the same image" in error
+    assert "train/a.tif" in error
+
+
+@pytest.mark.parametrize("table", ["train.csv", "sample_submission.csv"])
+def test_an_id_that_leads_out_of_the_folder_is_reported_with_all_other_faults(case, table):
+    folder = case.make("semantic", TABLE)
+    rows = {"train.csv": f"id,rle\na,{RUNS}\nb,{RUNS}\n", "sample_submission.csv": "id,mask\nt,\n"}
+    for name, text in rows.items():
+        folder.write(name, text + ("../../x,\nother,\n" if name == table else ""))
+    outside, missing = folder.findings("error")
+    assert "id '../../x' is no name of a file in the data folder" in outside
+    assert "other.tif" in missing

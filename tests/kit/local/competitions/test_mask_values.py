@@ -144,6 +144,10 @@ def test_greys_are_cut_at_half_with_an_alarm_and_are_no_instances(tmp_path, writ
         read(path, "instance")
 
 
+CLASSES_HWC = np.dstack([np.equal(LABEL_HW % 4, number) for number in range(4)]).astype(np.uint8)
+CLASSES_CHW = np.moveaxis(CLASSES_HWC[..., :2], 2, 0)
+PLANES = {"photometric": 1, "planarconfig": 2}
+TOGETHER = {"photometric": 1, "planarconfig": 1}
 UNCLEAR = {
     "labels in JPEG": (lambda p: save(p / "a.jpg", LABEL_HW), "holds greys up to"),
     "classes, scaled": (
@@ -188,6 +192,8 @@ UNCLEAR = {
     "negative": (lambda p: save(p / "a.tif", LABEL_HW.astype(np.int16) - 1), "negative values, down to -1"),
     "NaN": (lambda p: save(p / "a.tif", np.where(MASK_HW, np.nan, 0).astype("f4")), "no finite numbers"),
     "complex": (lambda p: save(p / "a.tif", MASK_HW.astype(np.complex64)), "values of the type complex64"),
+    "two classes": (lambda p: save(p / "a.tif", CLASSES_CHW, **PLANES), "has 2 channels"),
+    "four classes": (lambda p: save(p / "a.tif", CLASSES_HWC, **TOGETHER), "has 4 channels"),
     "white is zero": (lambda p: save(p / "a.tif", LABEL_HW, photometric="miniswhite"), "its zero is white"),
 }  # fmt: skip
 

@@ -45,6 +45,9 @@ def test_the_far_edges_belong_to_the_last_pixels():
         ([[[0, 0], [5, 0], [3, 3]]], "ring 1 is no list of (x, y)"),
         ([[0, 0], [5], [3, 3]], "ring 1 is no list of (x, y)"),
         ("circle", "ring 1 is no list of (x, y)"),
+        ([0, 0, 5, 0, 3, 3], "ring 1 is no list of (x, y): 0 is no pair"),
+        ([[0, 0], None, [3, 3]], "ring 1 is no list of (x, y): None is no pair"),
+        ([{"x": 0, "y": 0}, [5, 0], [3, 3]], "ring 1 is no list of (x, y): {'x': 0, 'y': 0} is no pair"),
     ],
 )
 def test_bad_rings_are_refused_with_tile_and_vertex(ring, problem):

@@ -331,6 +331,19 @@ def test_a_file_without_a_published_hash_has_to_be_a_checkpoint(server, tmp_path
     assert left_over(tmp_path) == ["net.pth.bad"]
 
 
+@pytest.mark.parametrize("data", [b"oops!", b"", b"<html>sign in</html>", b"\x1f\x8b\x08packed"])
+def test_what_is_no_checkpoint_is_told_before_a_network_is_built(tmp_path, monkeypatch, data):
+    (tmp_path / "net.pth").write_bytes(data)
+    unhashed = entry("https://127.0.0.1/net.pth", networks=("segformer-b0",), name="net")
+
+    def fail(*_, **__):
+        pytest.fail("a process was started")
+
+    monkeypatch.setattr("kit.local.pretrained.limited.subprocess.run", fail)
+    with pytest.raises(KitError, match="is not what net should be"):
+        fetch(unhashed, tmp_path, patience=QUICK)
+
+
 def test_a_file_without_a_published_hash_has_to_fill_its_network(server, tmp_path):
     unhashed = entry(
         server.url.replace(FILE, "net.pth"), networks=("segformer-b0",), name="net", kind="segmentor"

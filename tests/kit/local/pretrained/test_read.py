@@ -184,7 +184,8 @@ def test_a_changed_byte_is_noticed(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a checkpoint of a known format"),
+        (b"", r"the file is empty \(0 bytes\)"),
+        (b"\x1f\x8b\x08 packed", "packed with gzip \\(unpack it"),
         (b"<!DOCTYPE html><title>sign in</title>", "the file is a web page"),
         (b"version https://git-lfs.github.com/spec/v1", "not a checkpoint of a known format"),
         (b"PK\x03\x04 and then nothing", "not a readable checkpoint: File is not a zip file"),
