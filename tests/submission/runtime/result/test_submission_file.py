@@ -72,10 +72,10 @@ def test_an_invalid_candidate_is_found_out(submission, tmp_path):
 
 
 def test_validation_takes_no_longer_than_there_is_time(submission, tmp_path):
-    never_ending = tmp_path / "pipe.csv"
-    os.mkfifo(never_ending)
-    assert submission.validate_within(never_ending, 0.05) is None
-    never_ending.open("w").close()  # lets the reader end
+    # Python reads these rows for seconds; the thread that is left behind then ends by itself.
+    long = tmp_path / "long.csv"
+    long.write_text("id,predicted\n" + "".join(f"image{number},1 1\n" for number in range(1_000_000)))
+    assert submission.validate_within(long, 0.01) is None
 
 
 def test_sizes_come_from_headers_and_unreadable_images_are_told(tmp_path):
@@ -89,15 +89,14 @@ def test_sizes_come_from_headers_and_unreadable_images_are_told(tmp_path):
     assert "32-bit" in unreadable["deep"]
 
 
-def test_one_image_that_cannot_even_be_opened_holds_up_nobody(tmp_path):
+def test_what_is_no_file_holds_up_nobody(tmp_path):
     (tmp_path / "test").mkdir()
     tifffile.imwrite(tmp_path / "test" / "good.tiff", np.zeros((30, 40, 3), np.uint8), photometric="rgb")
-    os.mkfifo(tmp_path / "test" / "pipe.tiff")  # its open() waits for a writer, as a dead mount's does
+    os.mkfifo(tmp_path / "test" / "pipe.tiff")  # a plain open() would wait for a writer
     sizes, unreadable = image_sizes(KIDNEY, tmp_path, ["pipe", "good", "nul\0"], limit=2.5)
-    (tmp_path / "test" / "pipe.tiff").open("w").close()  # lets the reader end
     assert sizes == {"good": (30, 40)}
     assert sorted(unreadable) == ["nul\0", "pipe"]
-    assert unreadable["pipe"] == "its header was not read within 2.5 s"
+    assert "it is a pipe or a device, not a file" in unreadable["pipe"]
 
 
 def test_the_commonest_size_stands_in_for_unreadable_images():
