@@ -14,6 +14,13 @@ import tifffile
 
 FALLBACK = "id,predicted\naaa,\nbbb,\n"
 
+HEARD = """import os, signal, sys
+for number in (signal.SIGHUP, signal.SIGINT):
+    signal.signal(number, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Starts a command that hears these signals: below `nohup` or in a shell's background it would not."""
+
 
 @pytest.fixture
 def launch(kit_of_two, mount, tmp_path):
@@ -33,7 +40,7 @@ def launch(kit_of_two, mount, tmp_path):
             *more,
         ]
         return subprocess.Popen(
-            ["bash", "-c", line, "bash", *command],
+            [sys.executable, "-I", "-S", "-c", HEARD, "bash", "-c", line, "bash", *command],
             env={**os.environ, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -70,7 +70,7 @@ def test_coordinates_are_kept_as_arrays_not_as_numbers_by_the_million(tmp_path):
     [
         (b"", "no readable JSON (JSONDecodeError"),
         (b'{"images": [', "no readable JSON (JSONDecodeError"),
-        (json.dumps(whole()).encode("utf-16"), "no readable JSON file (UnicodeDecodeError"),
+        (json.dumps(whole()).encode("utf-16"), "no readable JSON file: it is not UTF-8"),
         (b"[" * 50_000, "no readable JSON (RecursionError"),
         (b'{"annotations":' * 50_000, "no readable JSON (RecursionError"),
         (b'{"images": ' + b"9" * 5000 + b"}", "no COCO file: it has no list of images"),
