@@ -29,7 +29,6 @@ from kit.local import lockfile, targets
 from kit.local.console import console, progress
 from kit.local.costs import load_with_costs
 from kit.local.lockfile import Pin
-from kit.local.member_check import WeightsFile, check_members
 from kit.local.targets import Target
 from kit.manifest import Entry
 
@@ -180,6 +179,8 @@ def _describe_weights(plan: Ensemble, options: Options) -> tuple[str, dict[str, 
 
 def _weights_contents(plan: Ensemble, path: Path) -> list[Content]:
     """Check the weights; return them and the ensemble.json that names them as the dataset does."""
+    from kit.local.member_check import WeightsFile, check_members  # loads torch, which --help does not need
+
     with progress(transient=True) as display:
         task = display.add_task(f"verify {plan.competition}", total=len(plan.members), note="")
         checked = weights.check_all(plan, path, on_checked=lambda _: display.advance(task))

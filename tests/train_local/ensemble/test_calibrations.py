@@ -30,7 +30,13 @@ def detections(*found):
 
 def member(name="m"):
     return Member(
-        name=name, weights="w", sha256=name, size=1, network={}, inference={"size": 40}, requires=[]
+        name=name,
+        weights="w",
+        sha256=name.encode().hex(),
+        size=1,
+        network={},
+        inference={"size": 40},
+        requires=[],
     )
 
 
