@@ -35,7 +35,7 @@ def events(tmp_path):
         rungs=[Rung(passes=3, weights=[1.0] * 3, settings={}, cv=0.1)],
     )
     preparation = Preparation(
-        ensemble, [], None, root=tmp_path, site=tmp_path, scratch=tmp_path, timeout=1.0, start_trial=None
+        ensemble, [], None, root=tmp_path, site=tmp_path, scratch=tmp_path, timeout=1.0, start_check=None
     )
     return PreparationEvents(
         preparation,
