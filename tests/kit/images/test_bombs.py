@@ -36,7 +36,7 @@ def read_in_a_child(path, giant):
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=600,
     )
     return json.loads(done.stdout)
 

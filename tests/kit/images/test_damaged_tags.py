@@ -196,7 +196,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(30)
+    thread.join(600)
     assert len(refused) == 2, "it waits for a writer"
 
 

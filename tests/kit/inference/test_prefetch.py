@@ -63,21 +63,21 @@ def test_an_error_of_the_last_item_is_raised_when_the_block_ends():
 
 
 def test_an_error_of_the_producer_drops_what_waits_and_ends_the_thread():
-    begun, go_on, done = threading.Event(), threading.Event(), []
+    begun, done = threading.Event(), []
 
     def slow(item):
         begun.set()
-        go_on.wait()
+        behind._stop.wait()
         done.append(item)
 
     def produce():
-        with WriteBehind(slow, 5) as behind:
+        with behind:
             for item in range(3):
                 behind.put(item)
             begun.wait()
-            threading.Timer(0.05, go_on.set).start()
             raise ValueError("the producer's own")
 
+    behind = WriteBehind(slow, 5)
     with pytest.raises(ValueError, match="the producer's own"):
         produce()
     assert done == [0]

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[4]
 DATA = random.Random(3).randbytes(300_000)
 DIGEST = hashlib.sha256(DATA).hexdigest()
 FILE = f"net_1x_coco-{DIGEST[:8]}.pth"
-QUICK = Patience(attempts=3, pause=0.0, timeout=5.0)
+QUICK = Patience(attempts=3, pause=0.0, timeout=600.0)
 
 
 def entry(url, **changes):
@@ -230,8 +230,8 @@ def test_a_killed_download_goes_on_in_the_next_process(tmp_path, monkeypatch):
         server.faults.stall_after = 150_000
         first = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
         part = tmp_path / f"{name}.pth.part"
-        deadline = time.monotonic() + 60
-        while not (part.is_file() and part.stat().st_size == 150_000) and time.monotonic() < deadline:
+        while not (part.is_file() and part.stat().st_size == 150_000):
+            assert first.poll() is None
             time.sleep(0.02)
         first.kill()
         first.wait()

@@ -3,13 +3,14 @@
 import os
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
 from kit.manifest import Entry, Wheel
 from submission.imports import imported
-from submission.runtime.inputs import patience
+from submission.runtime.inputs import import_check, patience
 from submission.runtime.inputs.import_check import Failure, ImportCheck, Result
 from submission.runtime.inputs.verdict import judge
 from submission.runtime.inputs.wheels import Choice
@@ -21,7 +22,7 @@ ROOT = str(next(path for path in map(os.path.abspath, sys.path) if Path(path, "s
 def try_out(tmp_path):
     """Try what a text imports, in an image that has some packages: name -> text of its __init__.py."""
 
-    def run(text: str, work: float = 60.0, **packages: str):
+    def run(text: str, work: float = 600.0, reached: Path | None = None, **packages: str):
         site = tmp_path / "lib" / "site-packages"
         for name, code in packages.items():
             (site / name).mkdir(parents=True)
@@ -33,6 +34,8 @@ def try_out(tmp_path):
         )
         environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
         check = ImportCheck([sys.executable, "-c", code], environment, tmp_path / "imports.jsonl")
+        while reached is not None and not reached.exists():
+            time.sleep(0.01)
         return check.result(work)
 
     return run
@@ -83,9 +86,12 @@ def test_what_a_startup_hook_puts_among_the_modules_is_no_fault_of_the_last_impo
 
 
 @pytest.mark.parametrize("code", ["import time; time.sleep(600)", "while True: pass"])
-def test_an_import_that_hangs_is_named(try_out, monkeypatch, code):
-    monkeypatch.setattr(patience, "STUCK", 2.5)
-    result = try_out("import outer", work=2.0, outer="import inner", inner=code)
+def test_an_import_that_hangs_is_named(try_out, monkeypatch, tmp_path, code):
+    monkeypatch.setattr(patience, "STUCK", 1.0)
+    monkeypatch.setattr(import_check, "_PATIENCE", 600.0)
+    reached = tmp_path / "reached"
+    code = f"open({str(reached)!r}, 'x').close()\n{code}"
+    result = try_out("import outer", work=2.0, reached=reached, outer="import inner", inner=code)
     (failure,) = result.failures
     assert (failure.module, failure.blamed, failure.hung) == ("outer", ["inner", "outer"], True)
 

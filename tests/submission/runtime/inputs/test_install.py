@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,7 +108,7 @@ def test_a_wheel_whose_plus_was_stripped_installs_with_every_tool(
 ):
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     without(monkeypatch, *absent)
-    done = install([mangled], tmp_path / "site", tmp_path, timeout=120)
+    done = install([mangled], tmp_path / "site", tmp_path, timeout=600)
     assert (done.tool, done.notes) == (used, [])
     assert imported(tmp_path / "site") == "1.2+local.3 True"
 
@@ -126,7 +127,7 @@ def test_our_own_wheels_install_whichever_way_a_network_spells_their_names(monke
     without(monkeypatch, *absent)
     site = tmp_path / "site"
     found = [Found(files[info.name], info.path, "as is") for info in infos]
-    install(found, site, tmp_path, timeout=120)
+    install(found, site, tmp_path, timeout=600)
     for (name, source), module in zip(SOURCES.items(), asked_for, strict=True):
         version = files[name].wheel.version
         assert installed_version(name, [str(site)]) == installed_version(module, [str(site)]) == version
@@ -140,7 +141,7 @@ def test_a_tool_that_fails_is_replaced_by_the_next_and_named(monkeypatch, tmp_pa
     broken.write_text("#!/bin/sh\necho no such option >&2\nexit 2\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{broken.parent}{os.pathsep}{os.environ['PATH']}")
-    done = install([mangled], tmp_path / "site", tmp_path, timeout=120)
+    done = install([mangled], tmp_path / "site", tmp_path, timeout=600)
     assert done.tool == "pip"
     assert done.notes == ["uv: no such option"]
 
@@ -163,11 +164,17 @@ def test_a_tool_that_stands_still_gives_way_long_before_its_time(monkeypatch, tm
     monkeypatch.setattr("submission.runtime.inputs.patience.STUCK", 1.5)
     done = install([mangled], tmp_path / "site", tmp_path, timeout=7200)
     assert done.tool == "unzip"
-    assert done.notes == ["uv: uv did not finish: it stood still for 2 s"]
+    (note,) = done.notes
+    assert re.fullmatch(r"uv: uv did not finish: it stood still for \d+ s", note)
 
 
 def test_a_tool_that_computes_is_not_stuck(monkeypatch, tmp_path, mangled):
-    busy = "end=$(($(date +%s) + 4)); while [ $(date +%s) -lt $end ]; do :; done; echo done; exit 3"
+    # Three seconds of processor time, which `times` tells: on a busy machine they take longer.
+    busy = f"""while :; do
+        i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done
+        times > {tmp_path}/times; read used rest < {tmp_path}/times
+        case $used in 0m[3-9]*) echo done; exit 3;; esac
+    done"""
     put_first(monkeypatch, tmp_path / "bin" / "uv", busy)
     without(monkeypatch, "pip")
     monkeypatch.setattr("submission.runtime.inputs.patience.STUCK", 1.5)
@@ -198,7 +205,7 @@ def test_files_in_the_current_folder_are_not_taken_for_the_librarys(monkeypatch,
     (tmp_path / "pip.py").write_text("raise SystemExit('not pip')")
     monkeypatch.chdir(tmp_path)
     without(monkeypatch, "uv")
-    done = install([mangled], tmp_path / "site", tmp_path / "scratch", timeout=120)
+    done = install([mangled], tmp_path / "site", tmp_path / "scratch", timeout=600)
     assert (done.tool, done.notes) == ("pip", [])
 
 
@@ -208,7 +215,7 @@ def test_what_nobody_can_install_is_told_with_every_reason(monkeypatch, tmp_path
     with pytest.raises(
         KitError, match="the bundle's wheels could not be installed: unzip: a wheel cannot be unpacked"
     ):
-        install([mangled], tmp_path / "site", tmp_path, timeout=60)
+        install([mangled], tmp_path / "site", tmp_path, timeout=600)
 
 
 def test_another_version_than_the_manifests_is_noticed(monkeypatch, tmp_path):
@@ -216,20 +223,20 @@ def test_another_version_than_the_manifests_is_noticed(monkeypatch, tmp_path):
     path = make_wheel(tmp_path / "made", version="1.0")
     entry = entry_of(path, version="1.1")
     with pytest.raises(KitError, match=r"tinytool 1\.1 was not installed \(found: 1\.0\)"):
-        install([Found(entry, path, "as is")], tmp_path / "site", tmp_path, timeout=60)
+        install([Found(entry, path, "as is")], tmp_path / "site", tmp_path, timeout=600)
 
 
 def test_torch_is_never_installed(tmp_path):
     path = make_wheel(tmp_path / "made", name="torch", version="9.9")
     with pytest.raises(KitError, match="torch belongs to the image"):
         install(
-            [Found(entry_of(path, "torch", "9.9"), path, "as is")], tmp_path / "site", tmp_path, timeout=60
+            [Found(entry_of(path, "torch", "9.9"), path, "as is")], tmp_path / "site", tmp_path, timeout=600
         )
     assert not list((tmp_path / "site").iterdir())
 
 
 def test_nothing_to_install_makes_an_empty_folder(tmp_path):
-    assert install([], tmp_path / "site", tmp_path, timeout=60).tool == "nothing"
+    assert install([], tmp_path / "site", tmp_path, timeout=600).tool == "nothing"
     assert (tmp_path / "site").is_dir()
 
 

@@ -40,7 +40,7 @@ def publisher(tmp_path):
     )
     submission.write_fallback()
     return Publisher(
-        state, submission, RunReport(time.monotonic()), scratch=tmp_path, until=time.monotonic() + 60
+        state, submission, RunReport(time.monotonic()), scratch=tmp_path, until=time.monotonic() + 3600
     )
 
 

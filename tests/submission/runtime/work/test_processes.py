@@ -53,7 +53,7 @@ def start(tmp_path):
 
 def messages(processes: WorkerProcesses, count: int) -> list:
     result = []
-    for _ in range(200):
+    for _ in range(6000):
         result += processes.poll(0.1)
         if len(result) >= count:
             return result
@@ -61,7 +61,7 @@ def messages(processes: WorkerProcesses, count: int) -> list:
 
 
 def gone(process: int) -> bool:
-    for _ in range(500):
+    for _ in range(6000):
         try:
             state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:
