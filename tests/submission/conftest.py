@@ -21,6 +21,7 @@ from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.manifest import Entry, Manifest
 from kit.models import build, save_weights
 from submission.render import render
+from tests.once import once
 
 SLUG = "hubmap-kidney-segmentation"
 TINY = {
@@ -151,16 +152,20 @@ class Outcome:
 def run_script(
     script: Path | str, root: Path, output: Path, *more: str, stdin: Path | None = None
 ) -> Outcome:
-    """Run predict.py, or what comes through a pipe when the script is "-", in a process of its own."""
+    """Run predict.py, or what comes through a pipe when the script is "-", in a process of its own.
+
+    One worker unless `more` says how many: each imports torch.
+    """
     output.mkdir(parents=True, exist_ok=True)
-    options = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "120"]
+    options = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "600"]
+    options += [] if "--workers" in more else ["--workers", "1"]
     done = subprocess.run(
         [sys.executable, str(script), *options, *more],
         input=None if stdin is None else stdin.read_text(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=240,
+        timeout=1200,
         check=False,
         cwd=output,
     )
@@ -195,13 +200,15 @@ def tools():
 @pytest.fixture(scope="session")
 def kit_of_two(tmp_path_factory) -> Kit:
     """Two members, two rungs; read only, please."""
-    return make_kit(tmp_path_factory.mktemp("kit"))
+    folder = once(tmp_path_factory, "kit-of-two", make_kit)
+    return Kit(folder / "ensemble.json", folder / "bundle", folder / "dist" / "predict.py")
 
 
 @pytest.fixture(scope="session")
 def competition(tmp_path_factory) -> Path:
     """Two small slides; read only, please."""
-    return write_kidney(tmp_path_factory.mktemp("data") / SLUG, {"aaa": (200, 280), "bbb": (150, 170)})
+    sizes = {"aaa": (200, 280), "bbb": (150, 170)}
+    return once(tmp_path_factory, "competition", lambda folder: write_kidney(folder / SLUG, sizes)) / SLUG
 
 
 @pytest.fixture
@@ -213,10 +220,15 @@ def mount(tmp_path, kit_of_two, competition) -> Path:
 @pytest.fixture(scope="session")
 def good_run(tmp_path_factory, kit_of_two, competition):
     """An undisturbed run with two workers."""
-    root = mount_all(tmp_path_factory.mktemp("mounts"), kit_of_two, competition)
-    outcome = run_script(kit_of_two.script, root, tmp_path_factory.mktemp("working"), "--workers", "2")
-    assert outcome.code == 0, outcome.text
-    return outcome
+
+    def make(folder: Path) -> None:
+        root = mount_all(folder / "input", kit_of_two, competition)
+        made = run_script(kit_of_two.script, root, folder / "working", "--workers", "2")
+        assert made.code == 0, made.text
+        (folder / "text").write_text(made.text)
+
+    folder = once(tmp_path_factory, "good-run", make)
+    return Outcome(0, (folder / "text").read_text(), folder / "working")
 
 
 @pytest.fixture(scope="session")
@@ -230,7 +242,7 @@ def in_namespace():
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=240,
+            timeout=1200,
         )
 
     if shutil.which("unshare") is None or run("true", "true").returncode != 0:

@@ -39,7 +39,7 @@ def hostile(tmp_path_factory, tools):
     dataset = weights_dataset(GOLDEN / "ensemble.json", bundle)
     script = render(GOLDEN / "ensemble.json", bundle, folder / "predict.py").script
     mount(folder / "input", data, [dataset], VASCULATURE)
-    return tile.stem, tools.run(script, folder / "input", folder / "out", "--workers", "1", "--budget", "240")
+    return tile.stem, tools.run(script, folder / "input", folder / "out", "--workers", "1")
 
 
 def test_odd_tiles_get_rows_and_bad_ones_a_reason(hostile):

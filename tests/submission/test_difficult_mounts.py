@@ -15,7 +15,7 @@ def run_on(kit_of_two, mount, difficult_mount, tmp_path):
     """Run it while a folder of the mount is difficult."""
 
     def run(folder: Path, trouble: dict[str, int]) -> str:
-        options = ["--device", "cpu", "--budget", "240", "--workers", "1"]
+        options = ["--device", "cpu", "--budget", "600", "--workers", "1"]
         done = subprocess.run(
             [sys.executable, kit_of_two.script, "--input", mount, "--output", tmp_path / "out", *options],
             env=difficult_mount(folder, **trouble),
@@ -23,7 +23,7 @@ def run_on(kit_of_two, mount, difficult_mount, tmp_path):
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=400,
+            timeout=1200,
         )
         assert done.returncode == 0, done.stdout
         report = json.loads((tmp_path / "out" / "report.json").read_text())
