@@ -1,0 +1,24 @@
+"""`python -m train_local` with fewer steps: `--max-seconds` would train as far as the machine is fast.
+
+Arguments: number of steps of every tiny recipe, then those of `python -m train_local`.
+"""
+
+import sys
+from dataclasses import replace
+
+from kit.errors import run_cli
+from train_local.cli import main
+from train_local.recipes.detectors import DetectorRecipe
+from train_local.recipes.unet import UnetRecipe
+
+
+def shorten(kind, steps):
+    tiny = kind.tiny
+    kind.tiny = lambda recipe: replace(tiny(recipe), iterations=steps, eval_every=steps)
+
+
+if __name__ == "__main__":
+    number = int(sys.argv.pop(1))
+    for recipes in (DetectorRecipe, UnetRecipe):
+        shorten(recipes, number)
+    sys.exit(run_cli(main))
