@@ -3,22 +3,7 @@ import pytest
 from kit import manifest
 from kit.artefacts import sha256_file
 from kit.errors import KitError
-
-WHEEL = manifest.Wheel(
-    name="timm",
-    version="1.0",
-    tags=["py3-none-any"],
-    licence="Apache-2.0",
-    accepts="==1.0",
-    requires={"cp313": ["torch"]},
-)
-
-
-def entries():
-    return [
-        manifest.Entry(file="b.whl", size=2, sha256="11", role="wheel", wheel=WHEEL),
-        manifest.Entry(file="a.safetensors", size=1, sha256="00", role="weights", run={"fold": 0}),
-    ]
+from tests.kit.entries import entries
 
 
 def test_file_round_trips_and_is_its_own_identity(tmp_path):

@@ -2,22 +2,7 @@ from dataclasses import replace
 
 from kit import manifest
 from submission import excerpts
-
-WHEEL = manifest.Wheel(
-    name="timm",
-    version="1.0",
-    tags=["py3-none-any"],
-    licence="Apache-2.0",
-    accepts="==1.0",
-    requires={"cp313": ["torch"]},
-)
-
-
-def entries():
-    return [
-        manifest.Entry(file="b.whl", size=2, sha256="11", role="wheel", wheel=WHEEL),
-        manifest.Entry(file="a.safetensors", size=1, sha256="00", role="weights", run={"fold": 0}),
-    ]
+from tests.kit.entries import WHEEL, entries
 
 
 def test_an_excerpt_keeps_wheels_and_wanted_weights_and_the_identity():

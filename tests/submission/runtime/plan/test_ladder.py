@@ -6,31 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.ensemble import Ensemble, Member, Pass, Rung
 from submission.runtime.plan.changes import LoseRow
 from submission.runtime.plan.ladder import Ladder, chosen_policy
 from submission.runtime.plan.policy import Resources
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, PassTask
+from tests.submission.runtime.plan.ladders import ensemble_of
 
 IMAGES = {"small": 1.0, "large": 9.0, "middle": 4.0}
-
-
-def ensemble(owners: list[int], rungs: list[int]) -> Ensemble:
-    return Ensemble(
-        competition="kidney",
-        kind="semantic",
-        members=[
-            Member(name=f"m{i}", weights=f"{i}", sha256=f"{i}", size=1, network={}, inference={}, requires=[])
-            for i in range(max(owners) + 1)
-        ],
-        passes=[
-            Pass(member=owner, view=f"v{n}", seconds_per_megapixel=1.0) for n, owner in enumerate(owners)
-        ],
-        rungs=[
-            Rung(passes=n, weights=[float(i + 1) for i in range(n)], settings={"n": n}, cv=0.1) for n in rungs
-        ],
-    )
 
 
 class Clocked(Ladder):
@@ -44,7 +27,7 @@ class Clocked(Ladder):
 
 
 def make(owners=(0, 1), rungs=(1, 2), images=IMAGES, seconds=1e9, ready=True) -> Clocked:
-    plan = ensemble(list(owners), list(rungs))
+    plan = ensemble_of(list(owners), list(rungs))
     state = LadderState(plan, images)
     if ready:
         state.ready |= set(range(len(plan.members)))

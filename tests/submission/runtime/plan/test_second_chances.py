@@ -7,30 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.ensemble import Ensemble, Member, Pass, Rung
 from submission.runtime.plan.changes import BringBack, GiveUp, LoseImage, LoseMember, StartRung
 from submission.runtime.plan.ladder import Ladder, chosen_policy
 from submission.runtime.plan.policy import Resources
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import TRIES, FuseTask, PassTask
+from tests.submission.runtime.plan.ladders import ensemble_of
 
 GB = 10**9
-
-
-def ensemble_of(owners: list[int], rungs: list[int], slowdown: float = 1.5) -> Ensemble:
-    return Ensemble(
-        competition="kidney",
-        kind="semantic",
-        members=[
-            Member(name=f"m{i}", weights=f"{i}", sha256=f"{i}", size=1, network={}, inference={}, requires=[])
-            for i in range(max(owners) + 1)
-        ],
-        passes=[
-            Pass(member=owner, view=f"v{n}", seconds_per_megapixel=1.0) for n, owner in enumerate(owners)
-        ],
-        rungs=[Rung(passes=n, weights=[1.0] * n, settings={}, cv=0.1) for n in rungs],
-        slowdown=slowdown,
-    )
 
 
 class Run:
