@@ -12,6 +12,12 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take minutes: started last, one of them would keep all but one core idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 _SHIM = Path(__file__).parent / "tests" / "mounts" / "difficult_mount.c"
 
 

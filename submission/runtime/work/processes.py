@@ -35,8 +35,8 @@ _START_LIMITS = 4
 """A worker may take this many times the limit to import torch: a cold image reads gigabytes of libraries."""
 _ACTIVE_LIMITS = 4
 """A silent worker that still computes or reads gets this many times its limit: the machine may be busy."""
-_LAST_STEPS = 0.5
-"""Seconds that a worker may take to end after it has closed its output."""
+_LAST_STEPS = 2.0
+"""Seconds that a worker may take to end after it has closed its output; on a busy machine it needs some."""
 
 
 @dataclass
