@@ -74,7 +74,7 @@ def run_with(mount, kit_of_two, tmp_path, monkeypatch, tools):
         monkeypatch.setenv("PYTHONPATH", str(hooks))
         monkeypatch.setenv("FAULT_PLACE", str(hooks / "taken"))
         monkeypatch.setenv("FAULT", fault)
-        return tools.run(kit_of_two.script, mount, tmp_path / "out", "--budget", "240", *more)
+        return tools.run(kit_of_two.script, mount, tmp_path / "out", *more)
 
     return run
 
@@ -83,10 +83,10 @@ def run_with(mount, kit_of_two, tmp_path, monkeypatch, tools):
     ("fault", "told"),
     [
         ("raise:network:5", "RuntimeError: planted fault"),
-        ("memory:network:5", "memory ran out with a batch of one; fewer workers (--workers)"),
-        ("kill:network:5", "worker ended with code -9: killed; if nobody did it, memory ran out"),
+        ("memory:network:3", "memory ran out with a batch of one; fewer workers (--workers)"),
+        ("kill:network:3", "worker ended with code -9: killed; if nobody did it, memory ran out"),
         ("eio:aaa.tiff:3", "Input/output error"),
-        ("kill:start:5", "one worker is started in 2 s"),
+        ("kill:start:3", "one worker is started in 2 s"),
     ],
 )
 def test_a_fault_that_passes_costs_no_row(fault, told, run_with, good_run):
@@ -113,18 +113,19 @@ def test_an_error_is_told_with_its_type_first_then_with_the_lines_that_led_to_it
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "workers", "told"),
     [
         (
             "segfault:aaa.tiff:1000",
+            "2",
             "a segmentation fault in a library; Fatal Python error: Segmentation fault",
         ),
-        ("bus:aaa.tiff:1000", "a bus error: the disk or /dev/shm below a mapped file is full"),
-        ("hang:aaa.tiff:1000", "no sign of life for 4 s"),
+        ("bus:aaa.tiff:1000", "1", "a bus error: the disk or /dev/shm below a mapped file is full"),
+        ("hang:aaa.tiff:1000", "1", "no sign of life for 4 s"),
     ],
 )
-def test_one_image_that_ends_every_worker_costs_only_its_own_row(fault, told, run_with, good_run):
-    outcome = run_with(fault, "--workers", "2", "--stall", "4")
+def test_one_image_that_ends_every_worker_costs_only_its_own_row(fault, workers, told, run_with, good_run):
+    outcome = run_with(fault, "--workers", workers, "--stall", "4")
     assert outcome.code == 0, outcome.text
     rows = dict(line.split(",") for line in outcome.csv.splitlines())
     assert rows == dict(line.split(",") for line in good_run.csv.splitlines()) | {"aaa": ""}
