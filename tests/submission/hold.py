@@ -37,11 +37,15 @@ def masking(how, signals):
 
 if "--worker" in sys.orig_argv:
     os.open = opening
+    if PLACE == START:
+        hold()
 elif PLACE == SIGNALS and "--input" in sys.orig_argv:
     signal.pthread_sigmask = masking
 """
 SIGNALS = "where signals are held back"
 """The place at which predict.py's own process has begun to hold back signals; no fallback is there yet."""
+START = "where a worker starts"
+"""The place at which a worker has just been started, and is not ready for tasks."""
 
 
 class Hold:
@@ -49,14 +53,14 @@ class Hold:
 
     Args:
         folder: to be made, for the hook and its files.
-        place: name of an image that a worker opens, or `SIGNALS`.
+        place: name of an image that a worker opens, `START` or `SIGNALS`.
         stops: the process stops as by SIGSTOP; otherwise it waits until `let_go`.
     """
 
     def __init__(self, folder: Path, place: str, *, stops: bool = False) -> None:
         folder.mkdir()
         self.folder = folder
-        known = {"FOLDER": str(folder), "PLACE": place, "STOPS": stops, "SIGNALS": SIGNALS}
+        known = {"FOLDER": str(folder), "PLACE": place, "STOPS": stops, "SIGNALS": SIGNALS, "START": START}
         lines = [f"{name} = {value!r}\n" for name, value in known.items()]
         (folder / "sitecustomize.py").write_text("".join(lines) + _HOOK)
 

@@ -8,6 +8,7 @@ import pytest
 from kit.competitions import get
 from kit.masks import rle
 from submission.runtime.result.submission_file import image_sizes
+from tests.submission.hold import START, Hold
 
 KIDNEY = get("kidney")
 
@@ -48,7 +49,7 @@ def run_on(in_namespace, kit, tmp_path):
         scratch = tmp_path / "scratch"
         setup = only_disk(scratch, scratch_bytes, tmp_path / "out")
         options = ["--input", str(root), "--output", str(tmp_path / "out"), "--device", "cpu"]
-        command = [sys.executable, str(kit.script), *options, "--budget", "120", "--workers", "1"]
+        command = [sys.executable, str(kit.script), *options, "--budget", "600", "--workers", "1"]
         return in_namespace(setup, *command_and_copy(tmp_path / "out", *command))
 
     return run
@@ -86,10 +87,13 @@ def test_a_disk_that_somebody_else_fills_costs_rows_and_the_reason_is_told(
     scratch, output = tmp_path / "scratch", tmp_path / "out"
     scratch.mkdir()
     output.mkdir()
+    hold = Hold(tmp_path / "hold", START)
     setup = f"""{only_disk(scratch, 32 << 20, output)}
-        (until ls {scratch}/predict-*/sizes.json; do sleep 0.01; done; cat /dev/zero > {scratch}/theirs) \
-        > /dev/null 2>&1 & :"""
-    options = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "120"]
+        mount --bind {hold.folder} {hold.folder}; mount -o remount,rw,bind {hold.folder}
+        export PYTHONPATH={hold.folder}
+        (until ls {hold.folder}/held; do sleep 0.01; done; cat /dev/zero > {scratch}/theirs
+        touch {hold.folder}/go) > /dev/null 2>&1 & :"""
+    options = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "600"]
     command = [sys.executable, str(kit.script), *options, "--workers", "1"]
     done = in_namespace(setup, *command_and_copy(output, *command))
     assert done.returncode == 2, done.stdout
@@ -126,7 +130,7 @@ def test_a_small_temporary_disk_beside_an_empty_one_costs_nothing(kit, in_namesp
     output.mkdir()
     setup = f"""{only_disk(scratch, 1 << 20, output)}; mount -t tmpfs -o size=600m none {output}
         export KAGGLE_KERNEL_RUN_TYPE={"Batch" if kaggle else "Interactive"}"""
-    options = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "120"]
+    options = ["--input", str(root), "--output", str(output), "--device", "cpu", "--budget", "600"]
     command = [sys.executable, str(kit.script), *options, "--workers", "1"]
     done = in_namespace(setup, *command_and_copy(output, *command))
     assert done.returncode == 0, done.stdout
