@@ -11,7 +11,8 @@ import pytest
 
 from bundle.own_wheel import SOURCES, build_wheel
 from kit.local.lockfile import PYTHONS
-from tests.bundle.fresh_python import ROOT, environment_for, locked, succeed
+from tests.bundle.fresh_python import ROOT, environment_for, interpreter, locked, succeed
+from tests.once import once
 
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 FOREIGN = (
@@ -43,10 +44,21 @@ def wheels(mmcv_wheel, tmp_path_factory):
 
 
 @pytest.fixture
-def python_with(wheels):
-    return lambda version: environment_for(
-        version, list(wheels.values()), name="alone", more=("opencv-python-headless",)
-    )
+def python_with(wheels, tmp_path_factory):
+    """Return an interpreter by its version; no other process of these tests installs into it meanwhile."""
+
+    def python(version):
+        interpreter(version)  # skip before anything is made
+
+        def make(folder):
+            with_wheels = environment_for(
+                version, list(wheels.values()), name="alone", more=("opencv-python-headless",)
+            )
+            (folder / "python").write_text(str(with_wheels))
+
+        return (once(tmp_path_factory, f"alone-{version}", make) / "python").read_text()
+
+    return python
 
 
 def run(python, *arguments, cwd, env=QUIET):
