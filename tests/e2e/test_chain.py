@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import once
+
 ROOT = Path(__file__).parents[2]
 RECIPE_OF = {"kidney": "unet-regnety16", "vasculature": "detectors-r50"}
+STEPS = {"kidney": 60, "vasculature": 10}
 
 
 def run(*arguments):
@@ -18,15 +21,14 @@ def run(*arguments):
     return done.stdout
 
 
-@pytest.fixture(scope="module", params=sorted(RECIPE_OF))
-def chain(request, tmp_path_factory):
-    """Everything up to the rehearsed submission, with seconds of training instead of minutes."""
-    name, folder = request.param, tmp_path_factory.mktemp(request.param)
+def make_chain(name, folder):
+    """Everything up to the rehearsed submission, with a few steps of training instead of 300."""
     data, prepared, runs, dist = ROOT / "sample" / name, folder / "work", folder / "runs", folder / "dist"
     plan, bundle, predict = dist / "ensemble.json", dist / "bundle", dist / "predict.py"
     run("train_local", "prepare", name, "--data", data, "--out", prepared)
-    one = ("--tiny", "--fold", "0", "--max-seconds", "10")
-    run("train_local", "train", RECIPE_OF[name], "--prepared", prepared, "--out", runs, *one)
+    one = ("--tiny", "--fold", "0")
+    short = ("tests.e2e.short_training", STEPS[name])
+    run(*short, "train", RECIPE_OF[name], "--prepared", prepared, "--out", runs, *one)
     run("train_local", "ensemble", "--prepared", prepared, "--runs", runs, "--out", plan)
     run("bundle", "build", "--ensemble", plan, "--out", bundle)
     run("submission", "render", "--ensemble", plan, "--bundle", bundle, "--out", predict)
@@ -38,12 +40,20 @@ def chain(request, tmp_path_factory):
         predict,
         *mounts,
         "--budget",
-        "240",
+        "900",
         "--out",
         dist / "rehearsal",
         "--json",
     )
-    return name, data, dist, runs, json.loads(out)
+    (dist / "rehearsed.json").write_text(out)
+
+
+@pytest.fixture(scope="module", params=sorted(RECIPE_OF))
+def chain(request, tmp_path_factory):
+    name = request.param
+    folder = once(tmp_path_factory, f"chain-{name}", lambda folder: make_chain(name, folder))
+    rehearsal = json.loads((folder / "dist" / "rehearsed.json").read_text())
+    return name, ROOT / "sample" / name, folder / "dist", folder / "runs", rehearsal
 
 
 @pytest.mark.slow
