@@ -13,7 +13,6 @@ from typing import Any
 from torch import Tensor
 
 from kit.errors import KitError
-from kit.local.pretrained import state_dicts
 from kit.local.pretrained.containers import open_npz, open_safetensors, unpacked
 from kit.local.pretrained.state_dicts import Candidate
 from kit.local.pretrained.stored import Allowance, BrokenCheckpointError, LimitError, RefusedNameError
@@ -36,30 +35,6 @@ _OF_FILES: tuple[type[Exception], ...] = (
 _NESTED = 2
 """Zip archives inside zip archives that are unpacked."""
 _AGAIN = "the file is truncated or damaged: fetch or copy it again"
-
-
-def read_tensors(path: Path, *, mean: bool = False) -> dict[str, Tensor]:
-    """Return the tensors of a checkpoint's largest state dict by name, without the prefix "module.".
-
-    Use `opened` and `state_dicts.find` where the network is known: they find what fits it.
-
-    Args:
-        path: of the file, see `opened`.
-        mean: take the running mean of the weights if the file has one. The result never has both.
-
-    Returns:
-        Name -> tensor on the CPU.
-
-    Raises:
-        KitError: as `opened`, or the file has no named tensors.
-    """
-    with opened(path) as value:
-        found = state_dicts.find(value)
-        chosen = min(found, key=lambda candidate: candidate.mean != mean, default=None)
-        if chosen is None or not chosen.tensors:
-            raise no_tensors(path)
-        same = [item for item in found if item.numel == chosen.numel and item.mean == chosen.mean]
-        return load(max(same, key=lambda candidate: candidate.depth))
 
 
 def load(candidate: Candidate) -> dict[str, Tensor]:

@@ -11,9 +11,9 @@ import torch
 
 from kit.errors import KitError
 from kit.local.pretrained import convert
-from kit.local.pretrained.read import read_tensors
 from kit.models import tiny
 from tests.kit.local.pretrained import gadgets
+from tests.kit.local.pretrained.reading import read_tensors
 
 ROOT = Path(__file__).parents[4]
 INERT = (
@@ -26,7 +26,7 @@ READ_ALL = """
 import json, resource, sys
 from pathlib import Path
 from kit.errors import KitError
-from kit.local.pretrained.read import read_tensors
+from tests.kit.local.pretrained.reading import read_tensors
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (2 << 30), used + (2 << 30)))

@@ -14,8 +14,9 @@ from kit.errors import KitError
 from kit.local import pretrained
 from kit.local.pretrained.conversion import convert
 from kit.local.pretrained.matching import shapes, unpacked_limit
-from kit.local.pretrained.read import opened, read_tensors
+from kit.local.pretrained.read import opened
 from kit.models import tiny
+from tests.kit.local.pretrained.reading import read_tensors
 
 ROOT = Path(__file__).parents[4]
 NAME = "segformer-b0"
@@ -130,7 +131,7 @@ import json, resource, sys
 from pathlib import Path
 import torch
 from kit.errors import KitError
-from kit.local.pretrained.read import read_tensors
+from tests.kit.local.pretrained.reading import read_tensors
 path = Path(sys.argv[1])
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20), used + (200 << 20)))

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from kit.errors import KitError
-from kit.local.pretrained.read import read_tensors
+from tests.kit.local.pretrained.reading import read_tensors
 
 STATE = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.ones(2)}
 
