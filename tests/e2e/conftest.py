@@ -12,6 +12,7 @@ from kit.competitions import get
 from kit.images.slide import open_slide
 from kit.local.competitions.labelled import LabelledData
 from kit.masks import rle
+from tests.once import once
 from train_local.data.mask_bands import MaskBands
 
 SAMPLE = Path(__file__).parents[2] / "sample"
@@ -41,7 +42,11 @@ def table(path: Path, *rows) -> None:
 @pytest.fixture(scope="session")
 def body(tmp_path_factory):
     """The body competition: two organs at 0.4 um to learn from; at 0.4, 0.8 and no um known to predict."""
-    data = tmp_path_factory.mktemp("body") / "hubmap-organ-segmentation"
+    name = "hubmap-organ-segmentation"
+    return once(tmp_path_factory, "body", lambda folder: write_body(folder / name)) / name
+
+
+def write_body(data):
     for part in ("train_images", "test_images", "train_annotations"):
         (data / part).mkdir(parents=True)
     known = ["id", "organ", "data_source", "img_height", "img_width", "pixel_size"]
@@ -66,7 +71,6 @@ def body(tmp_path_factory):
     table(data / "test.csv", *test)
     table(data / "solution.csv", *solution)
     table(data / "sample_submission.csv", ["id", "rle"], *[[row[0], ""] for row in test[1:]])
-    return data
 
 
 CELLS = """
@@ -99,7 +103,10 @@ iou = [0.5, 0.6]
 @pytest.fixture(scope="session")
 def cells(tmp_path_factory):
     """A competition only its TOML file knows: vessels called cells, in folders and columns of their own."""
-    folder = tmp_path_factory.mktemp("cells")
+    return once(tmp_path_factory, "cells", write_cells)
+
+
+def write_cells(folder):
     (folder / "cells.toml").write_text(CELLS)
     data, source = folder / "data", SAMPLE / "vasculature"
     drawn = {}
@@ -120,4 +127,3 @@ def cells(tmp_path_factory):
         if part == "test":
             rows = [[json.loads(line)["id"], ""] for line in lines]
             table(data / "sample_submission.csv", ["image", "prediction"], *rows)
-    return folder
