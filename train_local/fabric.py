@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import resource
 
 import numpy as np
 import torch
@@ -34,3 +36,19 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - mmdet's samplers draw from the global generator
     torch.manual_seed(seed)
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Return the most memory that this process held so far, MB: of the GPU, or of the process on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6  # Linux counts in KiB
+
+
+def gpu_name(device: torch.device) -> str:
+    """Return the GPU as the user counts them: of CUDA_VISIBLE_DEVICES=2,3 the device cuda:1 is "3"."""
+    if device.type != "cuda":
+        return ""
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    index = device.index or 0
+    return visible[index] if index < len(visible) else str(index)

@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import cv2
@@ -27,12 +28,12 @@ from train_local.data.prepared import Prepared
 from train_local.data.sampler import Steps, loader
 from train_local.ema import MovingAverage
 from train_local.evaluate import Validation
-from train_local.fabric import make_fabric, seed_all
+from train_local.fabric import gpu_name, make_fabric, peak_memory_mb, seed_all
 from train_local.initial_weights import InitialWeights, load_initial_weights
 from train_local.logs import Log
 from train_local.optimise import make_optimiser, set_learning_rate
 from train_local.options import Options
-from train_local.progress import Clock, Progress
+from train_local.progress import Clock, Progress, StatusFile
 from train_local.runs import Run
 from train_local.training_setup import make_setup
 
@@ -67,6 +68,7 @@ class Trainer:
         self.average = MovingAverage(self.network, self.recipe.ema_decay)
         self.validation = Validation(run, prepared)
         self.progress, self.clock = Progress(), Clock()
+        self.status = _status_file(run, self.total, self.fabric.device)
         self._began = self._saved = time.monotonic()
 
     @property
@@ -117,14 +119,12 @@ class Trainer:
         Raises:
             KitError: the loss is no longer a number, or the disk is full.
         """
-        resumed = self.load()
-        screen = console()
-        if resumed:
-            screen.print(
-                f"{self.run.name}: going on from step {self.progress.step} of {self.total}", markup=False
-            )
+        if self.load():
+            place = f"{self.run.name}: going on from step {self.progress.step} of {self.total}"
+            console().print(place, markup=False)
         batches = self._batches()
         self.network.train()
+        self.status.update(state="training", step=self.progress.step)
         with (
             Log(self.run.folder, step=self.progress.step) as log,
             progress(shown=self.options.bars) as display,
@@ -136,6 +136,7 @@ class Trainer:
                 if step % LOG_EVERY == 0 or step in {1, self.total}:
                     self._log(log, terms)
                 display.update(bar, completed=step, note=_bar_note(terms, self.progress))
+                self.status.update(step=step, data_share=self.clock.data_share)
                 # The log is synced before each checkpoint (see `save`). A process that goes on from step 300
                 # removes the lines after step 300 and writes them again, so no line is missing or doubled.
                 if step % self.eval_steps == 0 or step == self.total:
@@ -210,10 +211,12 @@ class Trainer:
         shutil.rmtree(scratch, ignore_errors=True)
         # Stored predictions carry the step in their names, but not that of a process that died at the same
         # step with other weights: so the scratch folder is emptied before and after.
+        self.status.update(state="validating")
         with self.clock.count("evaluation"), self.average.applied(self.network):
             metric = self.validation(self.network, self.progress.step, scratch, device=self.fabric.device)
         shutil.rmtree(scratch, ignore_errors=True)
         self.progress.offer(self.progress.step, metric, self.average.state)
+        self.status.update(state="training", metric=metric, best_metric=self.progress.best_metric)
         if not self.options.bars:
             place = f"{self.run.name}: step {self.progress.step} of {self.total}"
             console().print(f"{place}, {self.validation.metric} {metric:.4f}", markup=False)
@@ -239,7 +242,17 @@ class Trainer:
         return limit is not None and time.monotonic() - self._began >= limit
 
 
+def _status_file(run: Run, total: int, device: torch.device) -> StatusFile:
+    return StatusFile(
+        run.folder,
+        total=total,
+        device=device.type,
+        gpu=gpu_name(device),
+        memory_mb=partial(peak_memory_mb, device),
+    )
+
+
 def _bar_note(terms: dict[str, Tensor], progress: Progress) -> str:
     """What stands behind the progress bar: "loss 0.2134 best 0.6438"."""
-    best = f" best {progress.best['metric']:.4f}" if progress.best is not None else ""
+    best = "" if progress.best_metric is None else f" best {progress.best_metric:.4f}"
     return f"loss {float(sum(terms.values())):.4f}{best}"

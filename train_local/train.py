@@ -42,7 +42,19 @@ def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWei
         return done
     claim_folder(run)
     trainer = Trainer(run, prepared, options, initial=initial)
+    try:
+        done = _train(trainer, run, prepared, options)
+    except BaseException:
+        trainer.status.update(state="failed")
+        raise
+    trainer.status.update(state="finished" if done["complete"] else "out of time")
+    _say(run, done)
+    return done
+
+
+def _train(trainer: Trainer, run: Run, prepared: Prepared, options: Options) -> dict[str, Any]:
     complete = trainer.fit()
+    trainer.status.update(state="predicting")
     best = trainer.progress.best
     assert best is not None, "fit evaluates before it returns"
     trainer.network.load_state_dict(best["state"])
@@ -65,7 +77,6 @@ def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWei
         "seconds_per_megapixel": timing,
     }
     write_json(run.folder / "done.json", done)
-    _say(run, done)
     return done
 
 

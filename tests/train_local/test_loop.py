@@ -11,6 +11,7 @@ from train_local.fabric import make_fabric
 from train_local.loop import Trainer
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
+from train_local.progress import read_status
 from train_local.train import train
 
 SAMPLE = Path(__file__).parents[2] / "sample"
@@ -47,6 +48,10 @@ def test_a_network_learns_discs_and_leaves_what_the_ensemble_needs(blobs, blob_d
         for name in files.values():
             assert read_sidecar(run.oof / name, kind="oof")["seconds"] > 0
     assert not (run.folder / "evaluation").exists()
+    status = read_status(run.folder)
+    assert (status.state, status.step, status.total) == ("finished", 40, 40)
+    assert status.best_metric == done["metric"]
+    assert status.memory_mb > 100
     again = train(run, blob_data, Options(device="cpu"), initial=initial)
     assert again == done, "what is finished is not done again"
 
@@ -102,6 +107,7 @@ def test_a_loss_that_is_no_number_stops_the_run(blobs, blob_data, tmp_path):
     with pytest.raises(KitError, match="the loss is not a number after step") as error:
         train(run, blob_data, Options(device="cpu"), initial=initial)
     assert "lower the learning rate" in str(error.value)
+    assert read_status(run.folder).state == "failed"
 
 
 def test_wrong_devices_are_told():
