@@ -1,0 +1,216 @@
+"""All jobs of `train-all` as a table that changes in place; plain lines where nobody watches a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from kit.local.console import console
+from train_local.jobs.remaining import Cost, duration, remaining
+from train_local.progress import Status, read_status
+
+JobState = Literal["waiting", "queued", "running", "done", "failed", "blocked"]
+"""waiting: for other jobs or a free place; queued: a cluster has it; blocked: a job it needs failed."""
+_STYLES: Mapping[str, str] = {"failed": "red", "blocked": "yellow", "running": "bold", "done": "green"}
+_ORDER: Sequence[JobState] = ("failed", "running", "queued", "blocked", "waiting", "done")
+_QUIET = 120.0
+"""Seconds without news after which the table says how old the last news is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRow:
+    """A job as the table shows it.
+
+    Attributes:
+        name: of the job.
+        folder: where its process writes `status.json`.
+        log: what its process printed.
+        group: jobs of one group take about the same time: the folds of a recipe.
+        hours: of the published training; 0 if they are not known.
+    """
+
+    name: str
+    folder: Path
+    log: Path
+    group: str = ""
+    hours: float = 0.0
+
+
+@dataclass
+class _Times:
+    """When a job was first seen in a state, by `time.monotonic`."""
+
+    state: JobState | None = None
+    began: float | None = None
+    ended: float | None = None
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from start to end, if both were seen."""
+        return None if self.began is None or self.ended is None else self.ended - self.began
+
+
+@dataclass
+class LiveTable:
+    """The table, as a context manager.
+
+    Args:
+        jobs: all of them, in their order.
+        bars: False prints a line at each change of a state; so does True if stderr is no terminal.
+        screen: where it is drawn; stderr by default.
+    """
+
+    jobs: Sequence[JobRow]
+    bars: bool
+    screen: Console = field(default_factory=console)
+
+    def __post_init__(self) -> None:
+        self._times = {job.name: _Times() for job in self.jobs}
+        # The caller refreshes; a thread of its own would read 60 status files several times a second.
+        live = self.bars and self.screen.is_terminal
+        self._live = Live(console=self.screen, auto_refresh=False, transient=False) if live else None
+        self._at_once = 1
+        self._first = True
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self, states: Mapping[str, JobState]) -> None:
+        """Show the present states; call it about once a second.
+
+        Args:
+            states: name of a job -> state; a job that is not in it waits.
+        """
+        now = time.monotonic()
+        changed = []
+        for job in self.jobs:
+            times, state = self._times[job.name], states.get(job.name, "waiting")
+            if state != times.state:
+                # What was done before the first call did not take time now.
+                if state == "running":
+                    times.began, times.ended = now, None
+                elif times.state == "running":
+                    times.ended = now
+                times.state = state
+                changed.append(job)
+        self._at_once = max(self._at_once, sum(times.state == "running" for times in self._times.values()))
+        if self._live is not None:
+            self._live.update(self.render(), refresh=True)
+        else:
+            self._print(changed)
+        self._first = False
+
+    def render(self) -> Group:
+        """Return what is drawn: the jobs that fit on the screen, what is left, the logs of failed jobs."""
+        statuses = {job.name: self._status(job) for job in self.jobs}
+        failed = [job for job in self.jobs if self._times[job.name].state == "failed"]
+        # Heading, rules, summary and the logs of failed jobs need room, too.
+        room = max(self.screen.height - 6 - 2 * len(failed), 5)
+        order = sorted(self.jobs, key=lambda job: _ORDER.index(self._times[job.name].state or "waiting"))
+        shown = {job.name for job in order[:room]}
+        table = Table(expand=False)
+        table.add_column("job", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        for heading in ("step", "steps/s", "left", "GPU", "memory", "data", "metric"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for job in self.jobs:
+            if job.name in shown:
+                state = self._times[job.name].state or "waiting"
+                cells = self._cells(job, state, statuses[job.name])
+                table.add_row(*map(Text, cells), style=_STYLES.get(state, "dim"))
+        more = len(self.jobs) - len(shown)
+        lines = [Text(f"{more} more jobs are not shown", style="dim")] if more else []
+        logs = [Text(f"{job.name} failed; its log: {job.log}", style="red") for job in failed]
+        return Group(table, *lines, Text(self._summary(statuses)), *logs)
+
+    def _status(self, job: JobRow) -> Status | None:
+        # What a process of an earlier start wrote says nothing about a job that waits.
+        state = self._times[job.name].state
+        return read_status(job.folder) if state in ("running", "done", "failed") else None
+
+    def _cells(self, job: JobRow, state: JobState, status: Status | None) -> tuple[str, ...]:
+        if status is None:
+            return (job.name, state, *[""] * 7)
+        metric = status.metric if state == "running" else status.best_metric
+        ended = ("" if metric is None else f"{metric:.4f}",)
+        step = f"{status.step}/{status.total}"
+        if state != "running":
+            return (job.name, state, step, *[""] * 5, *ended)
+        quiet = time.time() - status.updated
+        doing = f"{status.state} ({duration(quiet)})" if quiet > _QUIET else status.state
+        return (
+            job.name,
+            doing,
+            step,
+            "" if status.steps_per_second is None else f"{status.steps_per_second:.3g}",
+            "" if status.eta_seconds is None else duration(status.eta_seconds),
+            status.gpu or status.device,
+            "" if status.memory_mb is None else f"{status.memory_mb / 1000:.1f} GB",
+            "" if status.data_share is None else f"{status.data_share:.0%}",
+            *ended,
+        )
+
+    def _summary(self, statuses: Mapping[str, Status | None]) -> str:
+        """One line such as "3 of 40 jobs done, 2 running, 35 waiting; about 3 h 20 min left"."""
+        counts = Counter(times.state or "waiting" for times in self._times.values())
+        parts = [f"{counts['done']} of {len(self.jobs)} jobs done"]
+        parts += [f"{counts[state]} {state}" for state in _ORDER if state != "done" and counts[state]]
+        left = remaining(
+            (self._cost(job, statuses.get(job.name)) for job in self.jobs), at_once=self._at_once
+        )
+        text = ", ".join(parts)
+        if left.seconds:
+            text += f"; about {duration(left.seconds)} left"
+        if left.unknown and counts["running"]:
+            text += f", and {left.unknown} jobs of which no time is known yet"
+        return text
+
+    def _cost(self, job: JobRow, status: Status | None) -> Cost:
+        times = self._times[job.name]
+        took, left = None, None
+        if times.state == "done":
+            took, left = times.took, 0.0
+        elif times.state in ("failed", "blocked"):
+            left = 0.0
+        elif times.began is not None and status is not None and status.eta_seconds is not None:
+            left = status.eta_seconds
+            took = time.monotonic() - times.began + left
+        return Cost(group=job.group or job.name, hours=job.hours, took=took, left=left)
+
+    def _print(self, changed: Sequence[JobRow]) -> None:
+        """A line for each job whose state changed; at first only what is not merely waiting or done."""
+        if self._first:
+            self.screen.print(self._summary({}), markup=False, highlight=False, soft_wrap=True)
+        for job in changed:
+            times = self._times[job.name]
+            if self._first and times.state in ("waiting", "done"):
+                continue
+            text = f"{job.name}: {times.state}"
+            status = self._status(job)
+            if times.state == "done":
+                text += "" if times.took is None else f" after {duration(times.took)}"
+                if status is not None and status.best_metric is not None:
+                    text += f", metric {status.best_metric:.4f}"
+                text += f"; {self._summary({row.name: self._status(row) for row in self.jobs})}"
+            if times.state == "failed":
+                text += f"; its log: {job.log}"
+            # One line each, however long: a log file has no width.
+            self.screen.print(text, markup=False, highlight=False, soft_wrap=True)
