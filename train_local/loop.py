@@ -65,7 +65,7 @@ class Trainer:
         load_initial_weights(self.network, self.recipe, initial)
         optimiser = make_optimiser(self.network, self.recipe.optimiser)
         self.module, self.optimiser = self.fabric.setup(self.network, optimiser)
-        self.average = MovingAverage(self.network, self.recipe.ema_decay)
+        self.average = MovingAverage(self.network, self.recipe.ema.decay if self.recipe.ema else 0.0)
         self.validation = Validation(run, prepared)
         self.progress, self.clock = Progress(), Clock()
         self.status = _status_file(run, self.total, self.fabric.device)
@@ -74,12 +74,14 @@ class Trainer:
     @property
     def epoch_steps(self) -> int:
         """Optimiser steps of an epoch."""
-        return max(self.setup.epoch // (self.recipe.batch_size * self.recipe.accumulate), 1)
+        return self.recipe.epoch_steps(self.setup.epoch)
 
     @property
     def eval_steps(self) -> int:
         """Optimiser steps between evaluations."""
-        return self.recipe.eval_every * (1 if self.recipe.epochs is None else self.epoch_steps)
+        return self.recipe.validation.every * (
+            1 if self.recipe.validation.unit == "iteration" else self.epoch_steps
+        )
 
     def load(self) -> bool:
         """Go on from the last checkpoint; return False if there is none."""
@@ -163,7 +165,7 @@ class Trainer:
         return iter(
             loader(
                 self.setup.examples,
-                Steps(self.progress.step, self.total, self.recipe.batch_size, self.recipe.accumulate),
+                Steps(self.progress.step, self.total, self.recipe.batch_size, self.recipe.passes),
                 collate=self.setup.collate,
                 workers=min(wanted, os.cpu_count() or 1),
                 pin=on_gpu,
@@ -173,20 +175,23 @@ class Trainer:
     def _step(self, batches: Iterator[Any]) -> dict[str, Tensor]:
         """One optimiser step."""
         began = time.perf_counter()
-        factor = self.recipe.schedule.factor(self.progress.step, self.total)
-        set_learning_rate(self.optimiser, self.recipe.optimiser.lr * factor)
+        rate = self.recipe.optimiser.lr
+        factor = self.recipe.schedule.factor(
+            self.progress.step, self.total, lr=rate, epoch_steps=self.epoch_steps
+        )
+        set_learning_rate(self.optimiser, rate * factor)
         summed: dict[str, Tensor] = {}
-        # With accumulate = 4, four batches of 16 add up their gradients before one optimiser step: the mean
+        # With 4 passes, four batches of 16 add up their gradients before one optimiser step: the mean
         # over 64 examples, with the memory of 16. Each loss is divided by 4, so that the sum is that mean.
-        for _ in range(self.recipe.accumulate):
+        for _ in range(self.recipe.passes):
             with self.clock.count("data"):
                 batch = self.fabric.to_device(next(batches))
             with self.clock.count("step"):
                 terms = self.setup.losses(self.module, batch)
-                loss = torch.stack(list(terms.values())).sum() / self.recipe.accumulate
+                loss = torch.stack(list(terms.values())).sum() / self.recipe.passes
                 self.fabric.backward(loss)
                 for name, value in terms.items():
-                    summed[name] = summed.get(name, 0) + value.detach() / self.recipe.accumulate
+                    summed[name] = summed.get(name, 0) + value.detach() / self.recipe.passes
         with self.clock.count("step"):
             if self.recipe.grad_clip:
                 self.fabric.clip_gradients(

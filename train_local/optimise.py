@@ -19,9 +19,10 @@ def make_optimiser(module: nn.Module, settings: Optimiser) -> Optimizer:
     """
     # Biases and the scales of norms have one dimension, weights of layers have two or four. Decay pulls
     # values towards 0, which helps a layer's weights and makes no sense for a norm's scale of about 1.
+    spared = any(group.match == "1-D" and group.decay_mult == 0 for group in settings.groups)
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    decayed = [parameter for parameter in trained if parameter.ndim > 1 or not settings.no_decay_1d]
-    undecayed = [parameter for parameter in trained if parameter.ndim <= 1 and settings.no_decay_1d]
+    decayed = [parameter for parameter in trained if parameter.ndim > 1 or not spared]
+    undecayed = [parameter for parameter in trained if parameter.ndim <= 1 and spared]
     groups: list[dict[str, Any]] = [{"params": decayed, "weight_decay": settings.weight_decay}]
     if undecayed:
         groups.append({"params": undecayed, "weight_decay": 0.0})

@@ -57,7 +57,7 @@ def _semantic(run: Run, prepared: Prepared) -> TrainingSetup:
         recipe.data,
         augment=partial(augment.semantic, recipe.augment),
         seed=run.seed,
-        per_step=recipe.batch_size * recipe.accumulate,
+        per_step=recipe.step_examples,
     )
 
     # `logits=True`: losses take raw logits of all heads. Without it the network returns one map for
@@ -78,7 +78,7 @@ def _instance(run: Run, prepared: Prepared) -> TrainingSetup:
         recipe.data,
         augment=partial(augment.instances, recipe.augment),
         seed=run.seed,
-        per_step=recipe.batch_size * recipe.accumulate,
+        per_step=recipe.step_examples,
     )
 
     # A detector computes its own losses: anchors and proposals are matched with the targets inside it.

@@ -29,7 +29,7 @@ from train_local.data.prepare import prepare
 from train_local.initial_weights import InitialWeights
 from train_local.options import Options
 from train_local.recipes.base import Recipe
-from train_local.recipes.settings import NetworkConfig
+from train_local.recipes.settings import NetworkConfig, Validation
 from train_local.runs import Run, make_run
 from train_local.train import train
 
@@ -78,7 +78,7 @@ def small_detector() -> Recipe:
         data=replace(tiny.data, scale=1.5, crop=128),
         half=False,  # a variance of this narrow network is too large for fp16
         iterations=300,
-        eval_every=300,
+        validation=Validation(every=300, unit="iteration"),
         seed=0,
     )
 

@@ -13,7 +13,7 @@ from kit.inference.semantic_settings import SemanticSettings
 from kit.masks import rle
 from train_local.augment import Flip, Rot90
 from train_local.recipes.base import Recipe
-from train_local.recipes.settings import Data, NetworkConfig, Optimiser, Schedule
+from train_local.recipes.settings import Data, Ema, NetworkConfig, Optimiser, Schedule, Validation, Warmup
 
 IDS = ("aa", "bb", "cc", "dd")
 SMALL = {"encoder": "tu-regnety_002", "encoder_depth": 3, "decoder_channels": [16, 8, 8]}
@@ -72,13 +72,13 @@ def recipe(**changes) -> BlobRecipe:
         "data": Data(tile=128, scale=0.5, crop=48, sampling="random", examples_per_image=4, workers=0),
         "augment": (Flip(p=0.5), Rot90()),
         "optimiser": Optimiser(name="adamw", lr=5e-3, weight_decay=1e-3),
-        "schedule": Schedule(warmup_fraction=0.1),
+        "schedule": Schedule(warmup=Warmup(share=0.1)),
         "iterations": 40,
         "batch_size": 4,
-        "ema_decay": 0.9,
+        "ema": Ema(decay=0.9, ramp=True),
         "grad_clip": 10.0,
         "losses": {"bce": 1.0, "dice": 1.0},
-        "eval_every": 20,
+        "validation": Validation(every=20, unit="iteration"),
         "fold_count": 2,
         "folds": (0, 1),
     }

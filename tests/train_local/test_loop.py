@@ -12,6 +12,7 @@ from train_local.loop import Trainer
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.progress import read_status
+from train_local.recipes.settings import Validation
 from train_local.train import train
 
 SAMPLE = Path(__file__).parents[2] / "sample"
@@ -57,7 +58,7 @@ def test_a_network_learns_discs_and_leaves_what_the_ensemble_needs(blobs, blob_d
 
 
 def test_the_budget_ends_a_run_early_and_going_on_gives_the_undisturbed_result(blobs, blob_data, tmp_path):
-    recipe = blobs.recipe(iterations=6, eval_every=3)
+    recipe = blobs.recipe(iterations=6, validation=Validation(every=3, unit="iteration"))
     whole, initial = run_of(recipe, blob_data, tmp_path / "whole")
     train(whole, blob_data, Options(device="cpu"), initial=initial)
     run, initial = run_of(recipe, blob_data, tmp_path / "parts")
@@ -136,7 +137,7 @@ def test_the_instance_network_goes_on_exactly_too(tmp_path):
     recipe = replace(
         tiny,
         iterations=2,
-        eval_every=2,
+        validation=Validation(every=2, unit="iteration"),
         batch_size=1,
         views=("identity",),
         inference=replace(tiny.inference, size=96),

@@ -3,7 +3,9 @@ import torch
 from torch import nn
 
 from train_local.optimise import make_optimiser, set_learning_rate
-from train_local.recipes.settings import Optimiser
+from train_local.recipes.settings import Optimiser, ParameterGroup
+
+SPARED = (ParameterGroup(match="1-D", decay_mult=0.0),)
 
 
 @pytest.fixture
@@ -14,7 +16,7 @@ def module():
 
 
 def test_norms_and_biases_are_spared_only_where_asked(module):
-    adam = Optimiser(name="adamw", lr=0.1, weight_decay=0.5, betas=(0.8, 0.9), amsgrad=True, no_decay_1d=True)
+    adam = Optimiser(name="adamw", lr=0.1, weight_decay=0.5, betas=(0.8, 0.9), amsgrad=True, groups=SPARED)
     decayed, spared = make_optimiser(module, adam).param_groups
     assert [parameter.ndim for parameter in decayed["params"]] == [4]
     assert [parameter.ndim for parameter in spared["params"]] == [1, 1, 1, 1]
@@ -27,7 +29,7 @@ def test_norms_and_biases_are_spared_only_where_asked(module):
 
 
 def test_the_learning_rate_is_that_of_every_group(module):
-    optimiser = make_optimiser(module, Optimiser(name="adamw", lr=0.1, no_decay_1d=True))
+    optimiser = make_optimiser(module, Optimiser(name="adamw", lr=0.1, groups=SPARED))
     set_learning_rate(optimiser, 0.025)
     assert {group["lr"] for group in optimiser.param_groups} == {0.025}
     assert isinstance(optimiser, torch.optim.AdamW)

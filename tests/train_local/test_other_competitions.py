@@ -12,6 +12,7 @@ from train_local import baseline, ensemble, evaluate, recipes
 from train_local.data import prepare, prepared
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun, plan_runs
+from train_local.recipes.settings import Validation
 from train_local.train_all import train_all
 
 DISCS = """
@@ -94,7 +95,11 @@ def test_windows_hold_for_the_one_pixel_size_of_the_training_images(blobs, discs
 
 
 def test_an_ensemble_under_scaled_views_carries_the_definition(blobs, discs, tmp_path):
-    recipe = blobs.recipe(iterations=8, eval_every=8, views=("identity", "hflip@0.5", "identity+vflip"))
+    recipe = blobs.recipe(
+        iterations=8,
+        validation=Validation(every=8, unit="iteration"),
+        views=("identity", "hflip@0.5", "identity+vflip"),
+    )
     train_all(plan_runs([recipe], discs), discs, tmp_path, Options(device="cpu"))
     trained = ensemble.find_finished_runs(discs, tmp_path)
     made = ensemble.build_ensemble(discs, trained, keep_all=True)

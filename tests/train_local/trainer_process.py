@@ -19,6 +19,7 @@ from train_local.data import prepared
 from train_local.logs import Log
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
+from train_local.recipes.settings import Validation
 from train_local.train import train
 
 
@@ -69,7 +70,8 @@ def work(data, job):
     if job.die_behind:
         die_behind(job.die_behind)
     made = prepared.load(Path(data))
-    run, initial = PlannedRun(blobs.recipe(iterations=24, eval_every=8), 0).ready(made, Path(job.runs))
+    recipe = blobs.recipe(iterations=24, validation=Validation(every=8, unit="iteration"))
+    run, initial = PlannedRun(recipe, 0).ready(made, Path(job.runs))
     train(run, made, Options(device="cpu", checkpoint_seconds=job.seconds), initial=initial)
 
 

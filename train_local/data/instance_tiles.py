@@ -64,10 +64,14 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for entry in value["annotations"]:
             grouped[entry["image_id"]].append(entry)
-        # A recipe for the vasculature may say datasets=(1,). In a competition whose images have no such
-        # number it would leave nothing, so there it is ignored.
+        # A recipe for the vasculature may say sets=(ImageSet(dataset=1),). In a competition whose images have
+        # no such number it would leave nothing, so there it is ignored.
         numbered = any(image.dataset is not None for image in prepared.images.values())
-        chosen = set(data.datasets) if data.datasets is not None and numbered else None
+        chosen = (
+            {part.dataset for part in data.sets if part.dataset is not None}
+            if data.sets and numbered
+            else None
+        )
         self._tiles = [
             (prepared.image_path(image["id"]), grouped[image["id"]])
             for image in value["images"]
@@ -78,7 +82,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
                 f"no training tile of fold {fold} has an instance"
                 + (f" and belongs to dataset {', '.join(map(str, sorted(chosen)))}" if chosen else ""),
                 where=prepared.coco_path(fold),
-                fix="check the annotations and tile_meta.csv, or the recipe's data.datasets",
+                fix="check the annotations and tile_meta.csv, or the recipe's data.sets",
             )
         self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 from kit.errors import KitError
@@ -17,12 +17,23 @@ from kit.inference import views
 from kit.inference.instance_settings import InstanceSettings
 from kit.inference.semantic_settings import SemanticSettings
 from kit.local.pretrained import registry as checkpoints
-from kit.typed_json import Checked, Fraction, at_least, to_plain
+from kit.typed_json import Checked, above, at_least, to_plain
 from train_local import losses
 from train_local.augment import AnyOperation
-from train_local.recipes.settings import Count, Data, NetworkConfig, Optimiser, Rate, Schedule
+from train_local.recipes.settings import (
+    Count,
+    Data,
+    Deviation,
+    Ema,
+    NetworkConfig,
+    Optimiser,
+    Rate,
+    Schedule,
+    Validation,
+)
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+Checkpoint = Literal["best", "last"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +43,9 @@ class Recipe(Checked, ABC):
     Attributes:
         name: unique; the tiny form has "-tiny" behind it. Also the run folder's name.
         competition: name in `kit.competitions`.
+        stage: 1, 2, ... of several trainings in a row; None where there is one.
+        variant: "published" has the values of the published code; "text" those of its authors' text where the
+            two disagree.
         network: which network, of what size.
         inference: how the trained network sees an image; decides whether the recipe is semantic or instance.
         views: names of `kit.inference.views`, the cheapest useful first.
@@ -41,16 +55,20 @@ class Recipe(Checked, ABC):
         schedule: of the learning rate.
         epochs: length of the run; None when `iterations` says it.
         iterations: optimiser steps; None when `epochs` says it.
-        batch_size: examples in a forward pass.
-        accumulate: forward passes in an optimiser step.
-        ema_decay: of the running mean of parameters and buffers, per step; 0 keeps none. With one, the mean
-            is what is evaluated and saved.
+        batch_size: examples in a forward pass of one GPU.
+        gpus: published number of GPUs. An optimiser step takes batch_size * gpus * accumulate examples,
+            whatever the number of processes that compute it.
+        accumulate: published forward passes of a GPU in an optimiser step.
+        sync_bn: batch norms take their statistics over all GPUs.
+        ema: running mean of parameters and buffers; None keeps none.
+        loss_scale: first scale of the loss in "16-mixed"; None takes torch's.
         grad_clip: largest total L2 norm of the gradient; 0 does not clip.
         precision: as Lightning Fabric names it; "16-mixed" and "bf16-mixed" fall back to "32-true" on CPU.
         half: save the weights as fp16, half the size.
         losses: semantic: name in `train_local.losses.SEMANTIC` -> weight. Instance: end of the detector's own
             loss names, of `train_local.losses.INSTANCE`, -> weight; those not named keep the detector's.
-        eval_every: epochs or iterations (the unit the length is given in) between evaluations.
+        validation: when and how held-out images are scored during the run.
+        hand_over: the weights that the run gives on: those of the best validation, or those of its end.
         fold_count: folds the published split has; `prepare` makes as many unless told otherwise.
         folds: those trained when all are asked for.
         seed: of initialisation, sampling and augmentation.
@@ -58,6 +76,9 @@ class Recipe(Checked, ABC):
             encoder's ImageNet weights; anything else names one of `kit.local.pretrained`, looked for in the
             folder of `--checkpoints`.
         earlier_stage: the recipe whose trained weights this one starts from; it is trained first.
+        earlier_checkpoint: which weights of that run.
+        deviations: published values that are not taken over, with reasons. They describe the recipe and
+            change no result, so they are no part of `as_dict` and of a comparison.
 
     Raises:
         KitError: a part is wrong, or two parts do not fit together.
@@ -65,6 +86,8 @@ class Recipe(Checked, ABC):
 
     name: str
     competition: str
+    stage: Count | None = None
+    variant: str = "published"
     network: NetworkConfig
     inference: SemanticSettings | InstanceSettings
     views: tuple[str, ...]
@@ -75,18 +98,24 @@ class Recipe(Checked, ABC):
     epochs: Count | None = None
     iterations: Count | None = None
     batch_size: Count
+    gpus: Count = 1
     accumulate: Count = 1
-    ema_decay: Fraction = 0.0
+    sync_bn: bool = False
+    ema: Ema | None = None
     grad_clip: Rate = 0.0
     precision: Precision = "32-true"
+    loss_scale: Annotated[float, above(0)] | None = None
     half: bool = False
     losses: Mapping[str, Rate]
-    eval_every: Count = 1
+    validation: Validation = field(default_factory=Validation)
+    hand_over: Checkpoint = "best"
     fold_count: Count
     folds: tuple[Annotated[int, at_least(0)], ...]
     seed: Annotated[int, at_least(0)] = 0
     pretrained: str | None = None
     earlier_stage: Recipe | None = None
+    earlier_checkpoint: Checkpoint = "best"
+    deviations: tuple[Deviation, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,6 +132,11 @@ class Recipe(Checked, ABC):
         for what, values in (("folds", self.folds), ("views", self.views)):
             if len(set(values)) < len(values):
                 raise KitError(f"recipe {self.name!r} names one of its {what} twice", fix="name each once")
+        if self.validation.unit == "epoch" and self.epochs is None:
+            raise KitError(
+                f"recipe {self.name!r} counts iterations, but its validations count epochs",
+                fix='give it validation=Validation(unit="iteration", every=...)',
+            )
         if self.pretrained not in (None, "timm"):
             checkpoints.get(self.pretrained)  # raises for an unknown name
         if self.network.spec.kind != self.kind:
@@ -115,10 +149,10 @@ class Recipe(Checked, ABC):
         losses.check(self.losses, self.kind)
 
     def _check_views(self) -> None:
-        if not self.views:
+        if not self.views or not self.validation.views:
             raise KitError(f"recipe {self.name!r} has no views", fix='give at least ("identity",)')
         # A semantic pass may average a set of views, "identity+hflip". An instance pass has a single view.
-        for view in self.views:
+        for view in (*self.views, *self.validation.views):
             (views.get_set if self.kind == "semantic" else views.get)(view)
 
     @abstractmethod
@@ -138,7 +172,21 @@ class Recipe(Checked, ABC):
         """
         if self.iterations is not None:
             return self.iterations
-        return (self.epochs or 0) * max(examples // (self.batch_size * self.accumulate), 1)
+        return (self.epochs or 0) * self.epoch_steps(examples)
+
+    def epoch_steps(self, examples: int) -> int:
+        """Return the optimiser steps of an epoch of so many examples."""
+        return max(examples // self.step_examples, 1)
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of an optimiser step, over all GPUs."""
+        return self.gpus * self.accumulate
+
+    @property
+    def step_examples(self) -> int:
+        """Examples of an optimiser step."""
+        return self.batch_size * self.passes
 
     def inference_dict(self) -> dict[str, Any]:
         """Return the inference settings for `ensemble.json`: those that differ from their defaults."""
@@ -151,4 +199,8 @@ class Recipe(Checked, ABC):
     def as_dict(self) -> dict[str, Any]:
         """Return the plain JSON value; two recipes with equal ones train the same network."""
         value: dict[str, Any] = to_plain(self)
+        stage: dict[str, Any] | None = value
+        while stage is not None:
+            del stage["deviations"]
+            stage = stage["earlier_stage"]
         return value

@@ -22,7 +22,17 @@ from train_local.augment import (
     Translate,
 )
 from train_local.recipes.base import Recipe
-from train_local.recipes.settings import Data, NetworkConfig, Optimiser, Schedule
+from train_local.recipes.settings import (
+    Data,
+    Ema,
+    ImageSet,
+    NetworkConfig,
+    Optimiser,
+    ParameterGroup,
+    Schedule,
+    Validation,
+    Warmup,
+)
 
 COMPETITION = "vasculature"
 
@@ -53,17 +63,22 @@ class DetectorRecipe(Recipe):
                 Rot90(),
                 Stain(gain=0.15, offset=0.06),
             ),
-            optimiser=Optimiser(name="adamw", lr=1e-3, weight_decay=1e-2, no_decay_1d=True),
-            schedule=Schedule(warmup_fraction=0.1, final_factor=0.02),
+            optimiser=Optimiser(
+                name="adamw",
+                lr=1e-3,
+                weight_decay=1e-2,
+                groups=(ParameterGroup(match="1-D", decay_mult=0.0),),
+            ),
+            schedule=Schedule(min_lr=2e-5, warmup=Warmup(share=0.1)),
             epochs=None,
             iterations=300,
             batch_size=4,
-            accumulate=1,
-            ema_decay=0.98,
+            gpus=1,
+            ema=Ema(decay=0.98, ramp=True),
             grad_clip=10.0,
             losses={},
             half=True,
-            eval_every=150,
+            validation=Validation(every=150, unit="iteration"),
             fold_count=5,
             folds=(0,),
             pretrained=None,
@@ -86,7 +101,7 @@ def detectors_r50_stage1() -> DetectorRecipe:
         inference=InstanceSettings(size=2048),
         views=("identity", "hflip", "vflip"),
         # Tiles of 512 pixels, enlarged to the 2048 of `inference`.
-        data=Data(tile=None, scale=4.0, crop=None, datasets=(2,)),
+        data=Data(tile=None, scale=4.0, crop=None, sets=(ImageSet(dataset=2, part="all"),)),
         augment=(
             _FLIP,
             OneOf(choices=_PRETRAINING),
@@ -94,10 +109,10 @@ def detectors_r50_stage1() -> DetectorRecipe:
             Rot90(p=0.4),
         ),
         optimiser=Optimiser(name="sgd", lr=0.03, momentum=0.9, weight_decay=1e-4),
-        schedule=Schedule(warmup_steps=250, start_factor=0.001, final_factor=0.025 / 0.03),
+        schedule=Schedule(min_lr=0.025, warmup=Warmup(steps=250, multiplies_policy=True)),
         epochs=8,
         batch_size=3,
-        accumulate=3,
+        gpus=3,
         grad_clip=35.0,
         precision="16-mixed",
         losses={"loss_mask": 1.0},
@@ -118,13 +133,14 @@ def detectors_r50() -> DetectorRecipe:
     return replace(
         first,
         name="detectors-r50",
-        data=replace(first.data, datasets=(1,)),
+        data=replace(first.data, sets=(ImageSet(dataset=1),)),
         # From 8 epochs at up to 0.03 to 23 epochs at up to 0.0125: lower rates, longer, with more
         # augmentation.
         augment=(_FLIP, OneOf(choices=_FINE_TUNING), Rot90(p=0.4)),
         optimiser=replace(first.optimiser, lr=0.0125),
-        schedule=replace(first.schedule, warmup_steps=200, final_factor=1e-8 / 0.0125),
+        schedule=Schedule(min_lr=1e-8, warmup=Warmup(steps=200, multiplies_policy=True)),
         epochs=23,
+        batch_size=2,
         pretrained=None,
         earlier_stage=first,
     )

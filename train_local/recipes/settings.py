@@ -1,17 +1,34 @@
-"""The parts of a recipe: network, optimiser, learning rate and examples; each is checked when it is made."""
+"""The parts of a recipe: network, optimiser, average and validation; each is checked when it is made.
+
+The learning rate stands in `schedule`, the examples in `image_sets`; both are given on from here.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from kit import models
-from kit.typed_json import Checked, Fraction, above, at_least
+from kit.typed_json import Checked, Fraction, above
+from train_local.recipes.image_sets import Data, ImageSet, PseudoRound
+from train_local.recipes.schedule import Count, Rate, Schedule, Warmup
 
-Count = Annotated[int, at_least(1)]
-Rate = Annotated[float, at_least(0)]
+__all__ = [
+    "Count",
+    "Data",
+    "Deviation",
+    "Ema",
+    "ImageSet",
+    "NetworkConfig",
+    "Optimiser",
+    "ParameterGroup",
+    "PseudoRound",
+    "Rate",
+    "Schedule",
+    "Validation",
+    "Warmup",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,93 +66,95 @@ class NetworkConfig(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ParameterGroup(Checked):
+    """Parameters that the optimiser treats in another way than the rest.
+
+    Attributes:
+        match: a part of the parameter's name ("head"); the first group that matches takes the parameter. The
+            word "1-D" means biases and every parameter of one dimension (scales and shifts of norms).
+        lr_mult: learning rate over that of the rest.
+        decay_mult: weight decay over that of the rest.
+    """
+
+    match: str
+    lr_mult: Rate = 1.0
+    decay_mult: Rate = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Optimiser(Checked):
     """Optimiser and how it treats the parameters.
 
     Attributes:
         name: which optimiser.
         lr: peak learning rate.
-        weight_decay: for parameters of two or more dimensions; for all of them unless `no_decay_1d`.
-        betas: of AdamW.
+        weight_decay: of the parameters that no group takes.
+        betas: of Adam and AdamW.
         momentum: of SGD.
-        amsgrad: of AdamW.
-        no_decay_1d: biases and norm weights are not decayed.
+        amsgrad: of Adam and AdamW.
+        groups: parameters with another learning rate or decay.
+        layer_decay: factor of the learning rate from one layer of the encoder to the one below; None for one
+            rate in all layers.
     """
 
-    name: Literal["adamw", "sgd"]
+    name: Literal["adamw", "adam", "sgd"]
     lr: Annotated[float, above(0)]
     weight_decay: Rate = 0.0
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     momentum: Fraction = 0.9
     amsgrad: bool = False
-    no_decay_1d: bool = False
+    groups: tuple[ParameterGroup, ...] = ()
+    layer_decay: Annotated[float, above(0)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule(Checked):
-    """Learning rate by step: up over a warm-up, then down along half a cosine.
-
-    With 100 steps, a warm-up of 20, start 0.1 and final 0.02, the peak rate is multiplied by
-
-        step     0    10    20    60   100
-        factor  0.10  0.55  1.00  0.51  0.02
+class Ema(Checked):
+    """Exponential moving average of parameters and buffers.
 
     Attributes:
-        warmup_steps: optimiser steps of the warm-up; if 0, `warmup_fraction` gives its length.
-        warmup_fraction: warm-up as a part of all steps.
-        warmup_kind: shape of the rise.
-        start_factor: learning rate of the first step over the peak.
-        final_factor: learning rate after the last step over the peak.
+        decay: share of the old mean that one step keeps.
+        ramp: let the decay rise: after n updates it is min(decay, (1 + n) / (10 + n)).
+        keep: "average" validates and saves the mean; "better" validates the raw weights as well and takes
+            whichever of the two scores higher.
     """
 
-    warmup_steps: Annotated[int, at_least(0)] = 0
-    warmup_fraction: Fraction = 0.0
-    warmup_kind: Literal["linear", "cosine"] = "linear"
-    start_factor: Rate = 0.001
-    final_factor: Rate = 0.0
-
-    def factor(self, step: int, total: int) -> float:
-        """Return what the peak learning rate is multiplied by.
-
-        Args:
-            step: optimiser steps already taken, from 0.
-            total: optimiser steps of the whole run.
-        """
-        # The last step is never part of the warm-up, so that a very short run has a peak too.
-        warmup = self.warmup_steps or round(self.warmup_fraction * total)
-        warmup = min(warmup, max(total - 1, 0))
-        if step < warmup:
-            rise = step / warmup
-            if self.warmup_kind == "cosine":
-                rise = (1 - math.cos(math.pi * rise)) / 2
-            return self.start_factor + (1 - self.start_factor) * rise
-        done = min((step - warmup) / max(total - warmup, 1), 1.0)
-        return self.final_factor + (1 - self.final_factor) * (1 + math.cos(math.pi * done)) / 2
+    decay: Fraction
+    ramp: bool = False
+    keep: Literal["average", "better"] = "average"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data(Checked):
-    """What one training example is.
+class Validation(Checked):
+    """When and how the held-out images are scored during training.
 
     Attributes:
-        tile: side, in source pixels, of the square that is read; None reads whole images.
-        scale: network pixels per source pixel, e.g. 1/3: a tile of 3072 becomes 1024.
-        crop: side, in network pixels, of the square cut from the resized tile; None takes all of it.
-        crop_centre: probability that this square is the tile's centre, not a random place.
-        object_tiles: share of examples centred on an annotated object; the others come from the grid.
-        sampling: "tiles" visits every object and grid tile once per epoch; "random" draws new places.
-        datasets: of the vasculature tables, which `dataset` numbers are used; None takes all labelled images,
-            as does a competition without such numbers.
-        examples_per_image: examples that one image stands for in an epoch (of "random", and of whole images).
-        workers: data loader processes.
+        every: units between two validations.
+        unit: of `every`.
+        views: under which the images are predicted; several are fused as on Kaggle.
+        metric: the published name of the metric that chose the best weights. The kit always takes the
+            competition's own; a recipe with another published one says so in its deviations.
+        patience: validations without a better score after which the run ends; None never ends early.
     """
 
-    tile: Count | None
-    scale: Annotated[float, above(0)]
-    crop: Count | None
-    crop_centre: Fraction = 0.0
-    object_tiles: Fraction = 0.5
-    sampling: Literal["tiles", "random"] = "tiles"
-    datasets: tuple[int, ...] | None = None
-    examples_per_image: Count = 1
-    workers: Annotated[int, at_least(0)] = 4
+    every: Count = 1
+    unit: Literal["epoch", "iteration"] = "epoch"
+    views: tuple[str, ...] = ("identity",)
+    metric: str = ""
+    patience: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deviation(Checked):
+    """A value of the published training that the kit does not take over.
+
+    Attributes:
+        path: of the value in `show --json`, with dots: "batch.gpus".
+        published: its value there.
+        ours: the kit's.
+        why: the reason, in a sentence.
+    """
+
+    path: str
+    published: Any
+    ours: Any
+    why: str

@@ -23,7 +23,16 @@ from train_local.augment import (
     Stain,
 )
 from train_local.recipes.base import Recipe
-from train_local.recipes.settings import Data, NetworkConfig, Optimiser, Schedule
+from train_local.recipes.settings import (
+    Data,
+    Ema,
+    NetworkConfig,
+    Optimiser,
+    ParameterGroup,
+    Schedule,
+    Validation,
+    Warmup,
+)
 
 COMPETITION = "kidney"
 
@@ -69,15 +78,15 @@ class UnetRecipe(Recipe):
             # 300 steps from random weights: a higher rate, and an average over the last 50 steps or so (0.98)
             # where the published 0.995 needs 200.
             optimiser=replace(self.optimiser, lr=2e-3, weight_decay=1e-2),
-            schedule=Schedule(warmup_fraction=0.1, start_factor=0.05, final_factor=0.02),
+            schedule=Schedule(min_lr=4e-5, warmup=Warmup(share=0.1, start_factor=0.05)),
             epochs=None,
             iterations=300,
             batch_size=12,
-            accumulate=1,
-            ema_decay=0.98,
+            gpus=1,
+            ema=Ema(decay=0.98, ramp=True),
             grad_clip=10.0,
             half=True,
-            eval_every=100,
+            validation=Validation(every=100, unit="iteration"),
             fold_count=2,
             folds=(0, 1),
             pretrained=None,
@@ -117,14 +126,23 @@ def unet_regnety16() -> UnetRecipe:
                 ),
             ),
         ),
-        optimiser=Optimiser(name="adamw", lr=8e-4, weight_decay=1e-3, amsgrad=True, no_decay_1d=True),
+        optimiser=Optimiser(
+            name="adamw",
+            lr=8e-4,
+            weight_decay=1e-3,
+            amsgrad=True,
+            groups=(ParameterGroup(match="1-D", decay_mult=0.0),),
+        ),
         schedule=Schedule(
-            warmup_fraction=0.2, warmup_kind="cosine", start_factor=2e-5 / 8e-4, final_factor=3e-5 / 8e-4
+            policy="two-cosines",
+            unit="epoch",
+            min_lr=3e-5,
+            warmup=Warmup(kind="cosine", share=0.2, start_factor=2e-5 / 8e-4),
         ),
         epochs=50,
         batch_size=16,
-        accumulate=4,
-        ema_decay=0.995,
+        gpus=4,
+        ema=Ema(decay=0.995, keep="better"),
         precision="32-true",
         losses={"bce": 1.0, "dice": 1.0},
         fold_count=4,

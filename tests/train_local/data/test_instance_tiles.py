@@ -11,7 +11,7 @@ from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco as codec
 from train_local.data import prepare
 from train_local.data.instance_tiles import InstanceTiles, collate, target_of
-from train_local.recipes.settings import Data
+from train_local.recipes.settings import Data, ImageSet
 
 SAMPLE = Path(__file__).parents[3] / "sample" / "vasculature"
 
@@ -102,9 +102,9 @@ def test_tiles_of_different_sizes_are_padded_at_the_right_and_bottom():
 
 
 def test_a_data_set_number_without_tiles_is_told(made):
-    assert len(tiles(made, replace(WHOLE, datasets=(1,)))) > 0
+    assert len(tiles(made, replace(WHOLE, sets=(ImageSet(dataset=1),)))) > 0
     with pytest.raises(
         KitError, match="no training tile of fold 0 has an instance and belongs to dataset 2"
     ) as error:
-        tiles(made, replace(WHOLE, datasets=(2,)))
+        tiles(made, replace(WHOLE, sets=(ImageSet(dataset=2),)))
     assert "tile_meta.csv" in str(error.value)

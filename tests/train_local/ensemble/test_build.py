@@ -14,6 +14,7 @@ from train_local.ensemble.build import order_by_cost
 from train_local.ensemble.trial import Trial, files_of, passes_of
 from train_local.options import Options
 from train_local.planned_runs import plan_runs
+from train_local.recipes.settings import Validation
 from train_local.runs import WEIGHTS
 from train_local.train_all import train_all
 
@@ -22,7 +23,7 @@ from train_local.train_all import train_all
 def runs(blobs, blob_data, tmp_path_factory):
     """Two recipes, two folds each."""
     root = tmp_path_factory.mktemp("runs")
-    recipe = blobs.recipe(iterations=12, eval_every=12)
+    recipe = blobs.recipe(iterations=12, validation=Validation(every=12, unit="iteration"))
     other = replace(recipe, name="seeded", seed=5, views=("identity",))
     train_all(plan_runs([recipe, other], blob_data), blob_data, root, Options(device="cpu"))
     return root

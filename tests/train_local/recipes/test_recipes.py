@@ -11,7 +11,7 @@ from kit.errors import KitError
 from kit.inference.instance_settings import InstanceSettings
 from kit.typed_json import from_plain
 from train_local import recipes
-from train_local.recipes.settings import Data, NetworkConfig, Optimiser, Schedule
+from train_local.recipes.settings import Data, NetworkConfig, Optimiser, Schedule, Warmup
 from train_local.recipes.unet import UnetRecipe
 
 
@@ -53,8 +53,10 @@ class TestEveryRecipe:
         assert from_plain(type(recipe), value) == recipe
         assert from_plain(type(recipe), value).as_dict() == value
 
-    def test_its_learning_rate_ends_at_the_final_factor(self, recipe):
-        assert recipe.schedule.factor(1000, 1000) == pytest.approx(recipe.schedule.final_factor, abs=1e-9)
+    def test_its_learning_rate_ends_at_the_lowest(self, recipe):
+        rate = recipe.optimiser.lr
+        last = recipe.schedule.factor(1000, 1000, lr=rate, epoch_steps=10)
+        assert last * rate == pytest.approx(recipe.schedule.min_lr, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -71,18 +73,18 @@ def test_published_settings_of_the_detector_s_two_stages():
     second = recipes.get("detectors-r50")
     first = second.earlier_stage
     assert (first.optimiser.lr, second.optimiser.lr) == (0.03, 0.0125)
-    assert first.optimiser.lr * first.schedule.final_factor == pytest.approx(0.025)
-    assert second.optimiser.lr * second.schedule.final_factor == pytest.approx(1e-8)
+    assert (first.schedule.min_lr, second.schedule.min_lr) == (0.025, 1e-8)
     assert (first.epochs, second.epochs) == (8, 23)
-    assert (first.schedule.warmup_steps, second.schedule.warmup_steps) == (250, 200)
-    assert (first.data.datasets, second.data.datasets) == ((2,), (1,))
+    assert (first.schedule.warmup.steps, second.schedule.warmup.steps) == (250, 200)
+    assert (first.step_examples, second.step_examples) == (9, 6)
     assert first.pretrained == "detectors_htc_r50_1x_coco"
 
 
 def test_published_learning_rates_of_the_u_net():
     recipe = recipes.get("unet-regnety16")
-    rates = [recipe.optimiser.lr * recipe.schedule.factor(step, 100) for step in (0, 20, 100)]
-    assert rates == pytest.approx([2e-5, 8e-4, 3e-5])
+    peak = recipe.optimiser.lr
+    rates = [peak * recipe.schedule.factor(step, 500, lr=peak, epoch_steps=10) for step in (0, 9, 109, 500)]
+    assert rates == pytest.approx([2e-5, 2e-5, 8e-4, 3e-5])
 
 
 def test_steps_are_counted_from_epochs_or_given():
@@ -147,9 +149,11 @@ def test_a_recipe_that_cannot_be_run_is_refused(change, message):
             "encoder_depth is 'three', not an integer",
             "write an integer",
         ),
-        (lambda: Optimiser(name="adam", lr=1e-3), "name is 'adam'", "adamw"),
+        (lambda: Optimiser(name="adan", lr=1e-3), "name is 'adan'", "adamw"),
         (lambda: Optimiser(name="sgd", lr=0), "lr is 0.0; it has to be above 0", ""),
-        (lambda: Schedule(warmup_kind="square"), "warmup_kind is 'square'", "cosine"),
+        (lambda: Schedule(warmup=Warmup(kind="square")), "kind is 'square'", "cosine"),
+        (lambda: Schedule(policy="restarts"), "policy 'restarts' has period None", "period, in epochs"),
+        (lambda: Schedule(policy="two-cosines"), "needs the first of them", "Warmup"),
         (lambda: Data(tile=None, scale=1.0, crop=None, sampling="tile"), "sampling is 'tile'", "random"),
     ],
 )
@@ -198,11 +202,34 @@ def test_what_a_member_stores_of_the_tiny_recipes_stays_as_it_was():
     final=st.floats(0, 1),
 )
 def test_a_schedule_rises_then_falls_within_its_bounds(total, warmup, kind, start, final):
-    schedule = Schedule(warmup_steps=warmup, warmup_kind=kind, start_factor=start, final_factor=final)
-    factors = [schedule.factor(step, total) for step in range(total + 1)]
+    schedule = Schedule(min_lr=final, warmup=Warmup(steps=warmup, kind=kind, start_factor=start))
+    factors = [schedule.factor(step, total, lr=1.0) for step in range(total + 1)]
     top = factors.index(max(factors))
     assert min(start, final) - 1e-12 <= min(factors)
     assert max(factors) <= 1 + 1e-12
     assert all(a <= b + 1e-12 for a, b in pairwise(factors[: top + 1]))
     assert all(a >= b - 1e-12 for a, b in pairwise(factors[top:]))
     assert factors[-1] == pytest.approx(final)
+
+
+def test_a_multiplied_warm_up_ends_below_the_peak():
+    schedule = Schedule(warmup=Warmup(steps=20, start_factor=0.1, multiplies_policy=True))
+    factors = [schedule.factor(step, 100, lr=1.0) for step in (0, 10, 20, 60, 100)]
+    assert factors == pytest.approx([0.1, 0.5365, 0.9045, 0.3455, 0.0], abs=1e-4)
+
+
+def test_a_linear_poly_falls_by_the_same_amount_each_step():
+    schedule = Schedule(policy="poly", min_lr=0.2)
+    assert [schedule.factor(step, 4, lr=1.0) for step in range(5)] == pytest.approx([1, 0.8, 0.6, 0.4, 0.2])
+
+
+def test_restarts_begin_anew_every_period_of_epochs():
+    schedule = Schedule(policy="restarts", unit="epoch", period=3, min_lr=0.1)
+    factors = [schedule.factor(step, 20, lr=1.0, epoch_steps=2) for step in range(14)]
+    assert factors == pytest.approx([1, 1, 0.775, 0.775, 0.325, 0.325] * 2 + [1, 1])
+
+
+def test_restarts_by_iteration_have_the_same_period():
+    schedule = Schedule(policy="restarts", period=3)
+    factors = [schedule.factor(step, 20, lr=1.0, epoch_steps=2) for step in (0, 3, 6, 9)]
+    assert factors == pytest.approx([1, 0.5, 1, 0.5])
