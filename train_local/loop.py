@@ -60,6 +60,8 @@ class Trainer:
             keep_freed_memory()
         seed_all(run.seed)
         self.setup = make_setup(run, prepared)
+        self.epoch_steps = self.recipe.epoch_steps(self.setup.epoch)
+        self.eval_steps = self.recipe.validation_steps(self.setup.epoch)
         self.total = self.recipe.total_steps(self.setup.epoch)
         self.network: Network = self.setup.network
         load_initial_weights(self.network, self.recipe, initial)
@@ -70,18 +72,6 @@ class Trainer:
         self.progress, self.clock = Progress(), Clock()
         self.status = _status_file(run, self.total, self.fabric.device)
         self._began = self._saved = time.monotonic()
-
-    @property
-    def epoch_steps(self) -> int:
-        """Optimiser steps of an epoch."""
-        return self.recipe.epoch_steps(self.setup.epoch)
-
-    @property
-    def eval_steps(self) -> int:
-        """Optimiser steps between evaluations."""
-        return self.recipe.validation.every * (
-            1 if self.recipe.validation.unit == "iteration" else self.epoch_steps
-        )
 
     def load(self) -> bool:
         """Go on from the last checkpoint; return False if there is none."""

@@ -178,6 +178,11 @@ class Recipe(Checked, ABC):
         """Return the optimiser steps of an epoch of so many examples."""
         return max(examples // self.step_examples, 1)
 
+    def validation_steps(self, examples: int) -> int:
+        """Return the optimiser steps from one validation to the next, with so many examples in an epoch."""
+        unit = self.epoch_steps(examples) if self.validation.unit == "epoch" else 1
+        return self.validation.every * unit
+
     @property
     def passes(self) -> int:
         """Forward passes of an optimiser step, over all GPUs."""
