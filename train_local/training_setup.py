@@ -43,8 +43,10 @@ def make_setup(run: Run, prepared: Prepared) -> TrainingSetup:
     """Return the setup of a run.
 
     Raises:
-        KitError: data and recipe do not fit together, or the network cannot be built.
+        KitError: data and recipe do not fit together, the network cannot be built, or an augmentation does
+            not exist.
     """
+    augment.check(run.recipe.augment, run.recipe.kind, recipe=run.recipe.name)
     return _semantic(run, prepared) if prepared.kind == "semantic" else _instance(run, prepared)
 
 

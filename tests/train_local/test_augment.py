@@ -12,7 +12,6 @@ from kit.typed_json import from_plain, to_plain
 from train_local import augment
 from train_local.augment import (
     Affine,
-    AllOf,
     AnyOperation,
     Blur,
     Brightness,
@@ -27,14 +26,16 @@ from train_local.augment import (
     IouCrop,
     Noise,
     OneOf,
+    Op,
     Rot90,
     Saturation,
+    Sequence,
     Stain,
     Translate,
 )
 
 OPERATIONS = [
-    AllOf(steps=(Flip(), Equalise())),
+    Sequence(steps=(Flip(), Equalise())),
     Affine(shift=0.1, scale=(0.8, 1.2), rotate=30.0, shear=0.1, border="constant"),
     Blur(low=3, high=9),
     Brightness(low=0.5, high=1.5),
@@ -48,14 +49,15 @@ OPERATIONS = [
     Hue(degrees=90.0),
     IouCrop(),
     Noise(sigma=0.1),
-    OneOf(choices=(Rot90(p=0.5), Blur(p=0.2, low=3, high=5))),
+    OneOf(choices=((Rot90(p=0.5),), (Blur(low=3, high=5),)), weights=(5, 2)),
+    Op(library="albumentations", op="RandomRotate90"),
     Rot90(),
     Saturation(low=0.5, high=1.5),
     Stain(gain=0.2, offset=0.1),
     Translate(pixels=7),
 ]
 EXAMPLES = {operation.name: operation for operation in OPERATIONS}
-GEOMETRY = ("affine", "flip", "iou_crop", "rot90", "translate", "one_of", "all_of")
+GEOMETRY = ("affine", "flip", "iou_crop", "rot90", "translate", "one_of", "op", "sequence")
 
 
 def example(height=48, width=64, seed=3):
@@ -171,13 +173,13 @@ def test_a_reflected_border_leaves_no_black_corners():
 
 def test_one_of_draws_by_weight():
     choices = (
-        Brightness(p=0.9, low=0.0, high=0.0),
-        Brightness(p=0.1, low=1.0, high=1.0),
+        (Brightness(low=0.0, high=0.0),),
+        (Brightness(low=1.0, high=1.0),),
     )
     random, image_HWC, black = np.random.default_rng(0), np.full((4, 4, 3), 100, np.uint8), 0
     for _ in range(300):
         changed_HWC, _ = augment.semantic(
-            [OneOf(choices=choices)], image_HWC, np.zeros((4, 4), np.uint8), random
+            [OneOf(choices=choices, weights=(0.9, 0.1))], image_HWC, np.zeros((4, 4), np.uint8), random
         )
         black += int(changed_HWC.max() == 0)
     assert 240 < black < 295
@@ -206,7 +208,7 @@ def test_a_crop_keeps_every_touched_instance_above_the_drawn_overlap():
         (lambda: Affine(rotate="a lot"), "rotate is 'a lot', not a number"),
         (lambda: Affine(scale=(0.0, 1.0)), "it has to be above 0"),
         (lambda: Cutout(holes=(1, 2, 3), sides=(1, 2)), "holes is .*, not a list of 2"),
-        (lambda: OneOf(choices=(Flip(), "rot90")), r"choices\[1\] is 'rot90'"),
+        (lambda: OneOf(choices=((Flip(),), ("rot90",))), r"choices\[1\]\[0\] is 'rot90'"),
     ],
 )
 def test_a_wrong_option_is_told_when_the_operation_is_made(make, message):

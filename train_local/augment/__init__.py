@@ -1,8 +1,7 @@
 """Augmentation of images together with their masks, one class for each operation.
 
-A recipe lists operations: `augment=(Flip(p=0.5), Rot90(), Affine(p=0.8, rotate=15.0))`.
-
-The pixels are moved by torchvision (`transforms.v2.functional` on tv_tensors). Every random number comes from
+A recipe lists operations; `train_local.augment.spec` shows the words. Most operations are a library's own
+(`Op`); the others are classes of this package, whose pixels torchvision moves. Every random number comes from
 the example's own generator, so that an example is a pure function of its seed.
 """
 
@@ -22,33 +21,36 @@ from train_local.augment.colour import (
 )
 from train_local.augment.examples import instances, semantic
 from train_local.augment.geometry import Affine, Flip, IouCrop, Rot90, Translate
-from train_local.augment.groups import AllOf, AnyOperation, OneOf, apply
-from train_local.augment.operation import ColourOperation, Operation
+from train_local.augment.operation import Example, Operation
+from train_local.augment.spec import AnyOperation, OneOf, Op, Sequence, apply, check, flat
 
 __all__ = [
     "Affine",
-    "AllOf",
     "AnyOperation",
     "Blur",
     "Brightness",
     "ChannelShuffle",
     "Clahe",
-    "ColourOperation",
     "Contrast",
     "Cutout",
     "Equalise",
+    "Example",
     "Flip",
     "Gamma",
     "Hue",
     "IouCrop",
     "Noise",
     "OneOf",
+    "Op",
     "Operation",
     "Rot90",
     "Saturation",
+    "Sequence",
     "Stain",
     "Translate",
     "apply",
+    "check",
+    "flat",
     "instances",
     "semantic",
 ]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchvision import tv_tensors
 
-from train_local.augment.groups import apply
-from train_local.augment.operation import Operation
+from train_local.augment.operation import Example, Operation
+from train_local.augment.spec import apply
 
 
 def semantic(
@@ -18,6 +16,8 @@ def semantic(
     image_HWC: NDArray[np.uint8],
     mask_HW: NDArray[np.uint8],
     random: np.random.Generator,
+    *,
+    organ: str | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Augment an image and its mask.
 
@@ -26,12 +26,13 @@ def semantic(
         image_HWC: RGB.
         mask_HW: covered part of each pixel, 0 to 255.
         random: the only source of randomness.
+        organ: that the image shows, for `ByOrgan`.
 
     Returns:
-        Both, changed. Their size changes with `Rot90` of oblong images and with `IouCrop`.
+        Both, changed. Crops, resizes and turns of oblong images change their size.
     """
-    image, mask = apply(operations, _image(image_HWC), _masks(mask_HW[None]), random)
-    return _array(image), mask.numpy()[0]
+    example = apply(operations, Example(image_HWC, mask_HW[None], organ=organ), random)
+    return example.image, example.masks[0]
 
 
 def instances(
@@ -40,21 +41,12 @@ def instances(
     masks_NHW: NDArray[np.bool_],
     random: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Augment an image and the masks of its instances, of which some may come out empty.
+    """Augment an image and the masks of its instances.
 
-    Arguments as in `semantic`, but one bool mask for each instance.
+    Arguments as in `semantic`, but one bool mask for each instance. Some may come out empty, and a crop
+    leaves out those whose centre it loses.
     """
-    image, masks = apply(operations, _image(image_HWC), _masks(masks_NHW.astype(np.uint8)), random)
-    return _array(image), masks.numpy().astype(bool)
-
-
-def _image(image_HWC: NDArray[np.uint8]) -> tv_tensors.Image:
-    return tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1))))
-
-
-def _masks(masks_NHW: NDArray[np.uint8]) -> tv_tensors.Mask:
-    return tv_tensors.Mask(torch.from_numpy(np.ascontiguousarray(masks_NHW)))
-
-
-def _array(image: tv_tensors.Image) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(image.numpy().transpose(1, 2, 0))
+    # A byte of 0 or 1 is what numpy stores for a bool, so both ways are views of the same memory.
+    masks_NHW = np.ascontiguousarray(masks_NHW)
+    example = apply(operations, Example(image_HWC, masks_NHW.view(np.uint8), instances=True), random)
+    return example.image, example.masks.view(np.bool_)

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as F
 
 from kit.local.masks.boxes import of_masks
 from kit.typed_json import Fraction, above, at_least
-from train_local.augment.operation import Operation, Pair
+from train_local.augment.operation import Pair, TensorOperation
 
 Border = Literal["reflect", "constant"]
 Positive = Annotated[float, above(0)]
@@ -22,7 +22,7 @@ _CROP_LARGEST_ASPECT = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flip(Operation):
+class Flip(TensorOperation):
     """Mirror along one of `directions`, drawn evenly."""
 
     name: Literal["flip"] = "flip"
@@ -35,7 +35,7 @@ class Flip(Operation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rot90(Operation):
+class Rot90(TensorOperation):
     """Turn by 0, 90, 180 or 270 degrees, drawn evenly."""
 
     name: Literal["rot90"] = "rot90"
@@ -50,7 +50,7 @@ class Rot90(Operation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Affine(Operation):
+class Affine(TensorOperation):
     """Shift, scale, rotate and shear about the centre; the size stays.
 
     Attributes:
@@ -84,7 +84,7 @@ class Affine(Operation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Translate(Operation):
+class Translate(TensorOperation):
     """Shift by exactly `pixels`, horizontally or vertically, either way; black comes in."""
 
     name: Literal["translate"] = "translate"
@@ -98,7 +98,7 @@ class Translate(Operation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IouCrop(Operation):
+class IouCrop(TensorOperation):
     """Cut out a window whose IoU with every instance reaches a drawn least value (SSD's training).
 
     With the six default overlaps there are eight cases, drawn evenly: nothing is cut; a window that reaches

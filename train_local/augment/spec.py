@@ -1,75 +1,183 @@
-"""Augmentations as data: operations of other libraries by name, and ways to combine operations."""
+"""The words in which a recipe writes its augmentation: an operation, one of several, several in turn.
+
+    augment=(
+        Op(library="mmdet", op="RandomFlip", p=0.5, args={"direction": ["horizontal", "vertical"]}),
+        OneOf(
+            choices=(
+                (Op(library="mmdet", op="Shear", p=0.4, args={"level": 0}),),
+                (Op(library="mmdet", op="ColorTransform", args={"level": 6}), Op(...)),
+            )
+        ),
+        Op(library="albumentations", op="RandomRotate90", p=0.4),
+        Stain(gain=0.2, offset=0.08),
+    )
+
+`p` stands outside of `args` always; so the library's own probability (prob, flip_ratio, swap_prob, p) is no
+argument.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence as Several
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+import numpy as np
+
 from kit.errors import KitError
-from kit.typed_json import Checked, Fraction, above
+from kit.typed_json import above
+from train_local.augment import libraries
 from train_local.augment.colour import Colour
 from train_local.augment.geometry import Geometry
+from train_local.augment.operation import Example, Operation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Op(Checked):
-    """An operation of a library, with the library's own words.
+class Op(Operation):
+    """An operation of a library, by the library's own name and arguments.
 
     Attributes:
-        op: name of its class: "RandomFlip", "ShiftScaleRotate".
-        p: probability that it is done.
-        args: the class's arguments, without its probability.
-        library: where the class is.
+        op: name of the class: "RandomFlip".
+        args: what the class is made with, without its probability; plain JSON values.
+        library: where the class is. Names and arguments of "albumentations" are those of the published
+            recipes' versions (0.5 and 1.x), which `train_local.augment.from_albumentations` translates.
+
+    Raises:
+        KitError: an argument is no JSON value. Whether operation and arguments exist, only `check` can say:
+            it imports the library.
     """
 
     name: Literal["op"] = "op"
     op: str
-    p: Fraction = 1.0
     args: Mapping[str, Any] = field(default_factory=dict)
-    library: Literal["mmdet", "albumentations"]
+    library: libraries.Library
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # A recipe comes back from JSON equal to itself, so a tuple (0.4, 0.9) has to be the list [0.4, 0.9]
+        # from the start.
+        try:
+            plain = json.loads(json.dumps(self.args, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise KitError(
+                f"an argument of {self.op} cannot be stored in JSON: {error}",
+                fix="give numbers, texts, true, false, None, lists and dictionaries only",
+            ) from error
+        object.__setattr__(self, "args", plain)
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Let the library do it, with random numbers that depend on `random` only."""
+        return self.made()(example, random)
+
+    def made(self) -> libraries.Done:
+        """Return the library's operation, made once in each process.
+
+        Raises:
+            KitError: the library has no such operation, or the operation refuses an argument.
+        """
+        return libraries.made(self.library, self.op, json.dumps(self.args))
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneOf(Checked):
-    """Do one of several lists of operations; each operation of it is then done with its own probability.
+class OneOf(Operation):
+    """Draw one of `choices` and do its operations in order, each with its own probability.
+
+    With choices ((a,), (b with p = 0.4, c)), for example, a is done in half of the cases, b in a fifth, and c
+    in the half in which b may be done. That is mmdet's AutoAugment. albumentations' OneOf draws in proportion
+    to its choices' p and does the drawn one for certain: its p are `weights` here, and the choice has p = 1.
 
     Attributes:
-        p: probability that any is done.
         choices: lists of operations.
-        weights: of the draw; None draws each list equally often.
-
-    Raises:
-        KitError: the number of weights is not that of the choices.
+        weights: in which proportion the choices are drawn; None draws evenly.
     """
 
-    name: Literal["one_of_lists"] = "one_of_lists"
-    p: Fraction = 1.0
-    choices: tuple[tuple[AnyStep, ...], ...]
+    name: Literal["one_of"] = "one_of"
+    choices: tuple[tuple[AnyOperation, ...], ...]
     weights: tuple[Annotated[float, above(0)], ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.weights is not None and len(self.weights) != len(self.choices):
+        if not self.choices or (self.weights is not None and len(self.weights) != len(self.choices)):
+            given = "no weights" if self.weights is None else f"{len(self.weights)} weights"
             raise KitError(
-                f"OneOf has {len(self.choices)} choices and {len(self.weights)} weights",
-                fix="give one weight to each choice, or None for equal ones",
+                f"OneOf has {len(self.choices)} choices and {given}",
+                fix="give at least one choice, and no weights or one for each choice",
             )
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Draw a choice and do it."""
+        if self.weights is None:
+            drawn = int(random.integers(len(self.choices)))
+        else:
+            # Weights 1, 1, 2 end at 1, 2, 4. A number drawn from 0 to 4, say 2.7, falls to the third.
+            ends = np.cumsum(self.weights)
+            drawn = int(np.searchsorted(ends, random.random() * ends[-1], side="right"))
+        return apply(self.choices[drawn], example, random)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sequence(Checked):
-    """Do operations in order, each with its own probability.
-
-    Attributes:
-        p: probability that any is done.
-        steps: the operations.
-    """
+class Sequence(Operation):
+    """Do all `steps` in order, each with its own probability."""
 
     name: Literal["sequence"] = "sequence"
-    p: Fraction = 1.0
-    steps: tuple[AnyStep, ...]
+    steps: tuple[AnyOperation, ...]
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Do the steps."""
+        return apply(self.steps, example, random)
 
 
-AnyStep = Op | OneOf | Sequence | Colour | Geometry
-"""Whatever may stand in a list of operations."""
+AnyOperation = Op | OneOf | Sequence | Colour | Geometry
+"""Every augmentation there is; `kit.typed_json` reads it from {"name": ..., options}."""
+
+
+def apply(operations: Iterable[Operation], example: Example, random: np.random.Generator) -> Example:
+    """Do operations in order, each with its own probability.
+
+    An operation with p = 1 draws no number to decide whether it is done. So what an example looks like for a
+    given seed depends on this rule, and a change of it changes every training.
+    """
+    for operation in operations:
+        if operation.p >= 1 or random.random() < operation.p:
+            example = operation(example, random)
+    return example
+
+
+def check(operations: Several[Operation], kind: libraries.Kind, *, recipe: str) -> None:
+    """Make every library's operation once, so that a wrong name or argument is told before training begins.
+
+    Args:
+        operations: of a recipe.
+        kind: what the recipe's network predicts.
+        recipe: its name, for messages.
+
+    Raises:
+        KitError: a library has no such operation, the operation refuses an argument, or it is for the other
+            kind of masks.
+    """
+    for operation in flat(operations):
+        if not isinstance(operation, Op):
+            continue
+        try:
+            needed = getattr(operation.made(), "needs", None)
+        except KitError as error:
+            raise KitError(f"recipe {recipe!r}: {error.problem}", where=error.where, fix=error.fix) from error
+        if needed not in (None, kind):
+            raise KitError(
+                f"recipe {recipe!r}: {operation.op} of {operation.library} is for {needed} masks, "
+                f"and the recipe is {kind}",
+                fix="take the operation of another library: albumentations does both",
+            )
+
+
+def flat(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """Yield all operations, those inside others too."""
+    for operation in operations:
+        yield operation
+        if isinstance(operation, OneOf):
+            for choice in operation.choices:
+                yield from flat(choice)
+        elif isinstance(operation, Sequence):
+            yield from flat(operation.steps)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from kit.inference.instance_settings import InstanceSettings
 from train_local.augment import (
     Affine,
-    AllOf,
     Brightness,
     Contrast,
     Cutout,
@@ -152,26 +151,24 @@ _SHEAR = Affine(p=0.4, shear=0.0, border="constant")
 _TRANSLATE = Translate(p=0.4, pixels=125)
 _ROTATE = Affine(rotate=30.0, border="constant")
 _SATURATE = Saturation(low=1.18, high=1.18)
-# A policy is drawn with equal chance (each `AllOf` has p = 1), then its operations are done with their own p.
+# A policy is drawn with equal chance then its operations are done with their own p.
 # So a policy of one operation with p = 0.4 changes nothing in 60 % of the cases in which it is drawn.
 _PRETRAINING = (
-    AllOf(steps=(_SHEAR,)),
-    AllOf(steps=(_TRANSLATE,)),
-    AllOf(steps=(_SATURATE, Equalise(), _ROTATE)),
+    (_SHEAR,),
+    (_TRANSLATE,),
+    (_SATURATE, Equalise(), _ROTATE),
 )
 _FINE_TUNING = (
-    AllOf(steps=(_SHEAR,)),
-    AllOf(steps=(_TRANSLATE,)),
-    AllOf(
-        steps=(
-            Brightness(p=0.5, low=0.75, high=1.25),
-            Contrast(p=0.5, low=0.5, high=1.5),
-            Saturation(p=0.5, low=0.5, high=1.5),
-            Hue(p=0.5, degrees=18.0),
-        )
+    (_SHEAR,),
+    (_TRANSLATE,),
+    (
+        Brightness(p=0.5, low=0.75, high=1.25),
+        Contrast(p=0.5, low=0.5, high=1.5),
+        Saturation(p=0.5, low=0.5, high=1.5),
+        Hue(p=0.5, degrees=18.0),
     ),
-    IouCrop(overlaps=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9), least=0.3),
-    Cutout(holes=(5, 10), sides=(4, 48)),
-    AllOf(steps=(Brightness(low=0.82, high=0.82), Contrast(low=1.18, high=1.18), _ROTATE)),
-    AllOf(steps=(_SATURATE, Equalise())),
+    (IouCrop(overlaps=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9), least=0.3),),
+    (Cutout(holes=(5, 10), sides=(4, 48)),),
+    (Brightness(low=0.82, high=0.82), Contrast(low=1.18, high=1.18), _ROTATE),
+    (_SATURATE, Equalise()),
 )

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from kit.inference.semantic_settings import SemanticSettings
 from train_local.augment import (
     Affine,
-    AllOf,
     Blur,
     Brightness,
     ChannelShuffle,
@@ -20,6 +19,7 @@ from train_local.augment import (
     OneOf,
     Rot90,
     Saturation,
+    Sequence,
     Stain,
 )
 from train_local.recipes.base import Recipe
@@ -115,7 +115,7 @@ def unet_regnety16() -> UnetRecipe:
             Flip(),
             Rot90(),
             # In 40 % of the examples; then each of the five has its own, small probability.
-            AllOf(
+            Sequence(
                 p=0.4,
                 steps=(
                     Affine(p=0.2, shift=0.1, scale=0.2, rotate=45.0),
@@ -152,11 +152,9 @@ def unet_regnety16() -> UnetRecipe:
 
 
 _COLOURS = (
-    AllOf(
-        steps=(Hue(degrees=20.0), Saturation(low=0.94, high=1.06), Brightness(low=0.96, high=1.04)),
-    ),
-    Clahe(limit=4.0),
-    Brightness(low=0.6, high=1.4),
-    ChannelShuffle(),
+    (Hue(degrees=20.0), Saturation(low=0.94, high=1.06), Brightness(low=0.96, high=1.04)),
+    (Clahe(limit=4.0),),
+    (Brightness(low=0.6, high=1.4),),
+    (ChannelShuffle(),),
 )
 """HSV by 10 (hue in half degrees), 15 and 10 of 255; CLAHE; brightness by 0.4; any order of the channels."""

@@ -1,0 +1,55 @@
+"""Give a library's class its arguments, and tell in words what it refuses."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from kit.errors import KitError
+
+
+def find(classes: Mapping[str, Callable[..., Any]], op: str, library: str) -> Callable[..., Any]:
+    """Return the class of a name.
+
+    Raises:
+        KitError: there is none; the message has the nearest names.
+    """
+    if op in classes:
+        return classes[op]
+    near = difflib.get_close_matches(op, classes, 3)
+    guess = f"did you mean {' or '.join(near)}? " if near else ""
+    raise KitError(
+        f"{library} has no operation {op!r} that can be used here",
+        fix=f"{guess}known are: {', '.join(sorted(classes))}",
+    )
+
+
+def call(make: Callable[..., Any], op: str, args: Mapping[str, Any], *, outside: Collection[str] = ()) -> Any:
+    """Make an operation.
+
+    Args:
+        make: class or function.
+        op: its name, for messages.
+        args: its arguments.
+        outside: parameters that a recipe does not set, because `p` of `Op` does.
+
+    Raises:
+        KitError: it has no such argument, lacks one, or refuses a value; the message has its signature.
+    """
+    signature = inspect.signature(make)
+    shown = ", ".join(str(item) for name, item in signature.parameters.items() if name not in outside)
+    for name in args:
+        if name in outside:
+            raise KitError(
+                f"{op} has its probability {name!r} among its arguments", fix="set p of the Op instead"
+            )
+    try:
+        signature.bind(**args)
+        return make(**args)
+    except (TypeError, ValueError, AssertionError, AttributeError) as error:
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        raise KitError(
+            f"{op} refuses its arguments: {' '.join(told)}", fix=f"its arguments are: {shown}"
+        ) from error

@@ -1,0 +1,279 @@
+"""Published operations that albumentations 2.0.8 has no longer, or has with another behaviour.
+
+Names, arguments and defaults are those of the versions the recipes were published with. A class is made with
+the arguments, and called with an example and its generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.errors import KitError
+from train_local.augment.libraries import Done
+from train_local.augment.operation import Example
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Mirror along rows, columns, or both: three cases, drawn evenly."""
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Draw the case and mirror image and masks."""
+        vertical, horizontal = [(True, False), (False, True), (True, True)][int(random.integers(3))]
+        rows, columns = slice(None, None, -1 if vertical else 1), slice(None, None, -1 if horizontal else 1)
+        return _cut(example, rows, columns)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Cut out a fixed rectangle, in pixels, far ends exclusive."""
+
+    x_min: int
+    y_min: int
+    x_max: int
+    y_max: int
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:  # noqa: ARG002 - same call as all
+        """Cut image and masks."""
+        height, width = example.image.shape[:2]
+        if self.x_max > width or self.y_max > height:
+            raise KitError(
+                f"a crop ends at column {self.x_max} and row {self.y_max}, "
+                f"but the image has {width} x {height} pixels",
+                fix="prepare the images at the recipe's size, or take the crop out of the recipe",
+            )
+        return _cut(example, slice(self.y_min, self.y_max), slice(self.x_min, self.x_max))
+
+
+@dataclass(frozen=True)
+class AddGammaCorrection:
+    """Whiten: v -> v^(1/gamma2), and v -> v^(1/gamma1) in dark pixels; v from 0 to 1. Nothing is drawn.
+
+    A pixel is dark if its mean over the channels is below the image's mean by more than 0.8 of the image's
+    deviation. With the published 2.5 and 4, v = 0.4 becomes 0.80, and 0.69 in a dark pixel.
+    """
+
+    gamma1: float = 2.5
+    gamma2: float = 4.0
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:  # noqa: ARG002 - same call as all
+        """Recolour the image."""
+        image_HWC = example.image
+        mean, deviation = cv2.meanStdDev(image_HWC.reshape(-1, 1))
+        # The mean of three bytes is below t if their sum is below 3 t.
+        sums_HW = cv2.transform(image_HWC.astype(np.uint16), np.ones((1, 3)))
+        dark_HW = sums_HW < 3 * (mean.item() - 0.8 * deviation.item())
+        values = np.arange(256) / 255
+        first, second = (
+            np.rint(255 * values ** (1 / gamma)).astype(np.uint8) for gamma in (self.gamma1, self.gamma2)
+        )
+        changed_HWC = cv2.LUT(image_HWC, second)
+        changed_HWC[dark_HW] = cv2.LUT(image_HWC, first)[dark_HW]
+        return replace(example, image=changed_HWC)
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Fill rectangles of a fixed size. Their centres lie anywhere, so the image's edge cuts some of them.
+
+    What is annotated there stays annotated.
+    """
+
+    num_holes: int = 8
+    max_h_size: int = 8
+    max_w_size: int = 8
+    fill_value: int = 0
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Fill rectangles of the image."""
+        image_HWC = example.image.copy()
+        height, width = image_HWC.shape[:2]
+        for y, x in random.integers((0, 0), (height, width), (self.num_holes, 2)).tolist():
+            top, left = max(y - self.max_h_size // 2, 0), max(x - self.max_w_size // 2, 0)
+            bottom, right = (
+                y - self.max_h_size // 2 + self.max_h_size,
+                x - self.max_w_size // 2 + self.max_w_size,
+            )
+            image_HWC[top:bottom, left:right] = self.fill_value
+        return replace(example, image=image_HWC)
+
+
+@dataclass(frozen=True)
+class GridDropout:
+    """Fill a square in each cell of a grid, at the same place in all cells.
+
+    A cell is a tenth of the width. In an image of 512 with ratio 0.5, for example, cells have 51 pixels and
+    squares 25; with `random_offset` they begin 0 to 26 pixels into their cells, drawn once for all rows and
+    once for all columns.
+    """
+
+    ratio: float = 0.5
+    random_offset: bool = False
+    fill_value: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio <= 1:
+            raise ValueError(f"ratio is {self.ratio}; it has to be above 0 and at most 1")
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Fill squares of the image."""
+        image_HWC = example.image.copy()
+        height, width = image_HWC.shape[:2]
+        cell = max(width // 10, 2)
+        cells = max(min(cell, height), 2), cell
+        holes = [min(max(int(side * self.ratio), 1), side - 1) for side in cells]
+        starts = [
+            int(random.integers(side - hole + 1)) if self.random_offset else 0
+            for side, hole in zip(cells, holes, strict=True)
+        ]
+        rows, columns = (
+            (np.arange(length) - start) % side < hole
+            for length, start, side, hole in zip((height, width), starts, cells, holes, strict=True)
+        )
+        rows[: starts[0]] = columns[: starts[1]] = False
+        image_HWC[np.ix_(rows, columns)] = self.fill_value
+        return replace(example, image=image_HWC)
+
+
+@dataclass(frozen=True)
+class GaussianBlur:
+    """Blur with an odd kernel between the limits; its deviation is 0.3 ((k - 1) / 2 - 1) + 0.8 pixels.
+
+    2.0.8 draws the deviation instead, and takes the kernel's size from it.
+    """
+
+    blur_limit: tuple[int, int] = (3, 7)
+
+    def __post_init__(self) -> None:
+        low, high = self.blur_limit
+        if low < 1 or high < low or low % 2 == 0:
+            raise ValueError(
+                f"blur_limit is {self.blur_limit}; its ends have to be odd, the first not above the second"
+            )
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Blur the image."""
+        size = int(random.choice(np.arange(self.blur_limit[0], self.blur_limit[1] + 1, 2)))
+        return replace(example, image=cv2.GaussianBlur(example.image, (size, size), 0))
+
+
+@dataclass(frozen=True)
+class PiecewiseAffine:
+    """Move the points of a regular grid, and what is between them along with them; black comes in.
+
+    The points move by a normally distributed part of the side, whose deviation is drawn between the ends of
+    `scale`. 2.0.8 weights all points by their distance instead, and takes a second for an image of 320.
+    """
+
+    scale: tuple[float, float] = (0.03, 0.05)
+    nb_rows: int = 4
+    nb_cols: int = 4
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Warp image and masks."""
+        from scipy.interpolate import LinearNDInterpolator
+
+        height, width = example.image.shape[:2]
+        rows, columns = np.linspace(0, height, self.nb_rows), np.linspace(0, width, self.nb_cols)
+        grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+        jitter = random.normal(0, random.uniform(*self.scale), grid.shape) * (width, height)
+        moved_to = np.clip(grid + jitter, 0, (width - 1, height - 1))
+        # Three neighbouring points are a triangle. A pixel inside takes its source from where the triangle's
+        # corners take theirs, weighted by its distances from them.
+        x, y = np.meshgrid(np.arange(width), np.arange(height))
+        sources_HW2 = LinearNDInterpolator(grid, moved_to)(x, y).astype(np.float32)
+        black = cv2.BORDER_CONSTANT
+        return _warped(
+            example, lambda values, how: cv2.remap(values, sources_HW2, None, how, borderMode=black)
+        )
+
+
+@dataclass(frozen=True)
+class CornerShift:
+    """Move three corners of a square in the middle by up to `pixels`, and the image along with them.
+
+    albumentations' ElasticTransform did this before its waves, up to version 1.3. The square's half side is a
+    third of the image's shorter side.
+    """
+
+    pixels: float
+    border: int
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Warp image and masks; instances get nothing from the mirrored border."""
+        height, width = example.image.shape[:2]
+        middle, half = np.array([height, width], np.float32) // 2, min(height, width) // 3
+        corners = np.stack([middle + half, middle + np.array([half, -half]), middle - half]).astype(
+            np.float32
+        )
+        shifted = corners + random.uniform(-self.pixels, self.pixels, (3, 2)).astype(np.float32)
+        matrix = cv2.getAffineTransform(corners, shifted)
+
+        def warp(values: NDArray[Any], how: int) -> NDArray[Any]:
+            # `how` is "nearest pixel" for masks only.
+            border = cv2.BORDER_CONSTANT if example.instances and how == cv2.INTER_NEAREST else self.border
+            warped: NDArray[Any] = cv2.warpAffine(
+                values, matrix, (width, height), flags=how, borderMode=border
+            )
+            return warped
+
+        return _warped(example, warp)
+
+
+def swapped(done: Done) -> Done:
+    """Let an operation that expects RGB see BGR, as where a recipe was published with that mistake."""
+
+    def in_bgr(example: Example, random: np.random.Generator) -> Example:
+        changed = done(replace(example, image=cv2.cvtColor(example.image, cv2.COLOR_RGB2BGR)), random)
+        return replace(changed, image=cv2.cvtColor(changed.image, cv2.COLOR_BGR2RGB))
+
+    return in_bgr
+
+
+def moved(masks_NHW: NDArray[np.uint8], move: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[np.uint8]:
+    """Do to each mask what `move` does to one, which has to take the nearest pixel for each.
+
+    Masks that do not overlap are moved as one image of numbers: in a corner with masks 1 and 2
+
+        1 1 0       0 1 1
+        0 0 2  ->   0 0 0  one column to the right: mask 1 is where a 1 is, and mask 2 is gone.
+    """
+    count = len(masks_NHW)
+    if count == 0:
+        # The size may change, which only a move can tell.
+        shape = move(np.zeros(masks_NHW.shape[1:], np.uint8)).shape
+        return np.zeros((0, *shape), np.uint8)
+    labels_HW = np.zeros(masks_NHW.shape[1:], np.uint8 if count < 256 else np.int16)
+    areas = 0
+    for number, mask_HW in enumerate(masks_NHW, start=1):
+        areas += cv2.countNonZero(mask_HW)
+        labels_HW[mask_HW > 0] = number
+    if areas != cv2.countNonZero(labels_HW):
+        return np.stack([move(mask_HW) for mask_HW in masks_NHW])
+    labels_HW = move(labels_HW)
+    result: NDArray[np.uint8] = (labels_HW == np.arange(1, count + 1)[:, None, None]).astype(np.uint8)
+    return result
+
+
+def _warped(example: Example, warp: Callable[[NDArray[Any], int], NDArray[Any]]) -> Example:
+    """Warp the image with interpolated values, masks with the nearest pixel."""
+
+    def nearest(mask_HW: NDArray[Any]) -> NDArray[Any]:
+        return warp(mask_HW, cv2.INTER_NEAREST)
+
+    masks_NHW = moved(example.masks, nearest) if example.instances else nearest(example.masks[0])[None]
+    return replace(example, image=warp(example.image, cv2.INTER_LINEAR), masks=masks_NHW)
+
+
+def _cut(example: Example, rows: slice, columns: slice) -> Example:
+    return replace(
+        example,
+        image=np.ascontiguousarray(example.image[rows, columns]),
+        masks=np.ascontiguousarray(example.masks[:, rows, columns]),
+    )
