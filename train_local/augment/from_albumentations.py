@@ -8,12 +8,12 @@ or another behaviour, `train_local.augment.published` has the published one.
 
 from __future__ import annotations
 
-import os
 import random as python_random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import albumentations as A
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,6 @@ from numpy.typing import NDArray
 from train_local.augment import arguments, published
 from train_local.augment.libraries import Done
 from train_local.augment.operation import Example
-
-# Without this, albumentations asks PyPI for its newest version whenever it is imported.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-import albumentations as A
 
 Limit = float | tuple[float, float]
 Border = Literal["reflect101", "constant"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import random as python_random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ def made(library: Library, op: str, args: str) -> Done:
     Raises:
         KitError: the library has no such operation, or the operation refuses an argument.
     """
+    # albumentations would ask PyPI for its newest version whenever it is imported.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     # The libraries take seconds to import, so that happens here and not when a recipe is written.
     module = importlib.import_module(f"train_local.augment.from_{library}")
     done: Done = module.make(op, json.loads(args))
