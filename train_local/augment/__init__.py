@@ -22,13 +22,14 @@ from train_local.augment.colour import (
 from train_local.augment.examples import instances, semantic
 from train_local.augment.geometry import Affine, Flip, IouCrop, Rot90, Translate
 from train_local.augment.operation import Example, Operation
-from train_local.augment.spec import AnyOperation, OneOf, Op, Sequence, apply, check, flat
+from train_local.augment.spec import AnyOperation, ByOrgan, OneOf, Op, Sequence, apply, check, flat
 
 __all__ = [
     "Affine",
     "AnyOperation",
     "Blur",
     "Brightness",
+    "ByOrgan",
     "ChannelShuffle",
     "Clahe",
     "Contrast",

@@ -97,11 +97,14 @@ class _MmdetOperation:
         with seeded(random):
             results = self.transform(results)
         image_HWC = _bytes(results["img"])
-        return replace(
-            example,
-            image=cv2.cvtColor(image_HWC, cv2.COLOR_BGR2RGB) if swap else image_HWC,
-            masks=np.ascontiguousarray(results["gt_masks"].masks) if moves else example.masks,
-        )
+        if swap:
+            image_HWC = cv2.cvtColor(image_HWC, cv2.COLOR_BGR2RGB)
+        if not moves:
+            return replace(example, image=image_HWC)
+        masks_NHW = np.ascontiguousarray(results["gt_masks"].masks)
+        # mmdet forgets to cut the masks where there is none.
+        masks_NHW = masks_NHW if len(masks_NHW) else np.zeros((0, *image_HWC.shape[:2]), np.uint8)
+        return replace(example, image=image_HWC, masks=masks_NHW)
 
     def _add_masks(self, results: dict[str, Any], example: Example) -> None:
         """Masks, and boxes for the one operation that reads them; all others would only throw them away."""

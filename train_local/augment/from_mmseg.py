@@ -20,7 +20,7 @@ from train_local.augment.operation import Example
 with quiet():
     from mmseg.datasets.pipelines import transforms
 
-_CLASSES = {"RandomCrop": transforms.RandomCrop, "Resize": transforms.Resize}
+_CLASSES = {"Pad": transforms.Pad, "RandomCrop": transforms.RandomCrop, "Resize": transforms.Resize}
 
 
 def make(op: str, args: Mapping[str, Any]) -> Done:

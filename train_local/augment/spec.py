@@ -129,7 +129,35 @@ class Sequence(Operation):
         return apply(self.steps, example, random)
 
 
-AnyOperation = Op | OneOf | Sequence | Colour | Geometry
+@dataclass(frozen=True, kw_only=True)
+class ByOrgan(Operation):
+    """Do the operations for the organ that the image shows.
+
+    Attributes:
+        organs: the competition's name of an organ -> its operations, each with its own probability.
+        otherwise: for images of other organs, or of none that is known; None lets no such image in.
+    """
+
+    name: Literal["by_organ"] = "by_organ"
+    organs: Mapping[str, tuple[AnyOperation, ...]]
+    otherwise: tuple[AnyOperation, ...] | None = None
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Do the organ's operations.
+
+        Raises:
+            KitError: there are none for it.
+        """
+        steps = self.organs.get(example.organ or "", self.otherwise)
+        if steps is None:
+            raise KitError(
+                f"the recipe has no augmentation for {example.organ or 'an image whose organ is not known'}",
+                fix=f"add it to the recipe's ByOrgan (it has {', '.join(self.organs)}), or write `otherwise`",
+            )
+        return apply(steps, example, random)
+
+
+AnyOperation = Op | OneOf | Sequence | ByOrgan | Colour | Geometry
 """Every augmentation there is; `kit.typed_json` reads it from {"name": ..., options}."""
 
 
@@ -181,3 +209,6 @@ def flat(operations: Iterable[Operation]) -> Iterator[Operation]:
                 yield from flat(choice)
         elif isinstance(operation, Sequence):
             yield from flat(operation.steps)
+        elif isinstance(operation, ByOrgan):
+            for steps in (*operation.organs.values(), operation.otherwise or ()):
+                yield from flat(steps)

@@ -31,6 +31,8 @@ Augment = Callable[
 
 _LEAST_PIXELS = 4
 """Instances that augmentation leaves with fewer pixels are dropped."""
+_TRIES = 16
+"""Tiles tried for an example with an instance; after them the last one is taken as it is."""
 
 
 def target_of(masks_NHW: NDArray[np.bool_]) -> InstanceTarget:
@@ -94,15 +96,28 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         """Image uint8 (3, h, w) and its instances."""
         step, item = position
         random = generator(self._seed, step, item)
-        # Everything random comes from `random`, in this order: crop, then augmentation. A change of the order
-        # changes every training.
-        path, entries = self._tiles[shuffled(self._seed, 0, step * self._per_step + item, len(self._tiles))]
+        # Everything random comes from `random`, in this order: crop, augmentation, another tile. A change of
+        # the order changes every training.
+        number = shuffled(self._seed, 0, step * self._per_step + item, len(self._tiles))
+        for _ in range(_TRIES):
+            image_HWC, masks_NHW = self._example(number, random)
+            target = target_of(masks_NHW)
+            if len(target["boxes"]):
+                break
+            # As published: crop and augmentation left no instance, so any other tile takes its place.
+            number = int(random.integers(len(self._tiles)))
+        return torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1))), target
+
+    def _example(
+        self, number: int, random: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """One tile, cut and augmented; its instances may be lost."""
+        path, entries = self._tiles[number]
         with open_slide(path) as slide:
             image_HWC = slide.read_band(0, slide.height)
         masks_NHW = np.stack([coco.mask_of(entry) for entry in entries])
         image_HWC, masks_NHW = self._cut(*self._resize(image_HWC, masks_NHW), random)
-        image_HWC, masks_NHW = self._augment(image_HWC, masks_NHW, random)
-        return torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1))), target_of(masks_NHW)
+        return self._augment(image_HWC, masks_NHW, random)
 
     def _resize(
         self, image_HWC: NDArray[np.uint8], masks_NHW: NDArray[np.bool_]

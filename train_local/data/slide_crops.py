@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,10 +19,20 @@ from train_local.data.prepared import Prepared
 from train_local.data.sampler import Position, generator, share, shuffled
 from train_local.recipes.settings import Data
 
-Augment = Callable[
-    [NDArray[np.uint8], NDArray[np.uint8], np.random.Generator], tuple[NDArray[np.uint8], NDArray[np.uint8]]
-]
-"""(image_HWC, mask_HW, generator) -> both, changed."""
+
+class Augment(Protocol):
+    """Changes an example: `train_local.augment.semantic` with a recipe's operations."""
+
+    def __call__(
+        self,
+        image_HWC: NDArray[np.uint8],
+        mask_HW: NDArray[np.uint8],
+        random: np.random.Generator,
+        *,
+        organ: str | None,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return image and mask, changed; `organ` is the one that the image shows."""
+
 
 _KEPT_BLANK = 0.05
 """Share of the blank grid tiles that are kept (published)."""
@@ -114,6 +125,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
             )
         self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
         self._files = [slides.files_of(prepared.root, reduction, image_id) for image_id in ids]
+        self._organs = [prepared.images[image_id].organ or None for image_id in ids]
         self._slides: list[_Slide] | None = None
         # In training pixels: a tile of 3072 source pixels at 1/3 is 1024. Without a tile the crop is the
         # tile.
@@ -139,7 +151,8 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         number = step * self._per_step + item
         place = self._random_place(random) if self._data.sampling == "random" else self._walk(number)
         image_HWC, mask_HW = self._read(place, random)
-        image_HWC, mask_HW = self._augment(image_HWC, mask_HW, random)
+        organ = self._organs[place.slide]
+        image_HWC, mask_HW = self._augment(image_HWC, mask_HW, random, organ=organ)
         x_CHW = torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1)))
         return x_CHW, torch.from_numpy(np.ascontiguousarray(mask_HW))[None].float() / 255
 

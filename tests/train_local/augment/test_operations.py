@@ -15,6 +15,7 @@ from train_local.augment import (
     AnyOperation,
     Blur,
     Brightness,
+    ByOrgan,
     ChannelShuffle,
     Clahe,
     Contrast,
@@ -49,6 +50,7 @@ OPERATIONS = [
     Hue(degrees=90.0),
     IouCrop(),
     Noise(sigma=0.1),
+    ByOrgan(organs={}, otherwise=(Rot90(),)),
     OneOf(choices=((Rot90(p=0.5),), (Blur(low=3, high=5),)), weights=(5, 2)),
     Op(library="albumentations", op="RandomRotate90"),
     Rot90(),
@@ -57,7 +59,7 @@ OPERATIONS = [
     Translate(pixels=7),
 ]
 EXAMPLES = {operation.name: operation for operation in OPERATIONS}
-GEOMETRY = ("affine", "flip", "iou_crop", "rot90", "translate", "one_of", "op", "sequence")
+GEOMETRY = ("affine", "flip", "iou_crop", "rot90", "translate", "by_organ", "one_of", "op", "sequence")
 
 
 def example(height=48, width=64, seed=3):

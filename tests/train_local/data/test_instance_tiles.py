@@ -108,3 +108,22 @@ def test_a_data_set_number_without_tiles_is_told(made):
     ) as error:
         tiles(made, replace(WHOLE, sets=(ImageSet(dataset=2),)))
     assert "tile_meta.csv" in str(error.value)
+
+
+def test_an_example_without_instances_gives_way_to_another_tile(made):
+    def mostly_emptied(image_HWC, masks_NHW, random):
+        return image_HWC, masks_NHW[:0] if random.random() < 0.7 else masks_NHW
+
+    examples = InstanceTiles(made, 0, WHOLE, augment=mostly_emptied, seed=1, per_step=2)
+    for step in range(6):
+        _, target = examples[step, 0]
+        assert len(target["boxes"]) > 0
+        assert torch.equal(target["masks"], examples[step, 0][1]["masks"])
+
+
+def test_a_data_set_that_augmentation_always_empties_still_gives_examples(made):
+    examples = InstanceTiles(
+        made, 0, WHOLE, augment=lambda image, masks, random: (image, masks[:0]), seed=1, per_step=2
+    )
+    _, target = examples[0, 0]
+    assert target["masks"].shape[0] == 0

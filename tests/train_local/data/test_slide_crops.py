@@ -13,7 +13,7 @@ RANDOM = Data(tile=96, scale=0.5, crop=32, sampling="random", examples_per_image
 TILES = Data(tile=64, scale=0.5, crop=None, object_tiles=0.5, sampling="tiles")
 
 
-def unchanged(image_HWC, mask_HW, random):
+def unchanged(image_HWC, mask_HW, random, *, organ):
     return image_HWC, mask_HW
 
 
