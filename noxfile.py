@@ -152,7 +152,7 @@ def demo(session: nox.Session) -> None:
         data, work, runs, dist = SAMPLE / name, WORK / "demo" / name, RUNS / "demo" / name, DIST / name
         plan, datasets, script = dist / "ensemble.json", dist / "bundle", dist / "predict.py"
         run(session, "-m", "train_local", "prepare", name, "--data", data, "--out", work)
-        how = ("--prepared", work, "--out", runs, "--tiny", "--jobs", "2", "--only", f"{recipe}-tiny")
+        how = ("--prepared", work, "--out", runs.parent, "--tiny", "--jobs", "2", "--only", f"{recipe}-tiny")
         run(session, "-m", "train_local", "train-all", *how)
         run(session, "-m", "train_local", "ensemble", "--prepared", work, "--runs", runs, "--out", plan)
         run(session, "-m", "bundle", "build", "--ensemble", plan, "--out", datasets)
@@ -210,11 +210,27 @@ def prepare(session: nox.Session) -> None:
 
 @nox.session(name="train-all")
 def train_all(session: nox.Session) -> None:
-    """`-- [COMPETITION] [--only PATTERN] [--dry-run]`: every recipe and fold that is not finished yet."""
-    names, others = chosen(session)
-    for name in names:
-        arguments = with_defaults(others, prepared=WORK / name, out=RUNS / name)
-        run(session, "-m", "train_local", "train-all", *arguments)
+    """`-- [COMPETITION ...] [--only PATTERN] [--dry-run]`: every job of every recipe that is not done yet."""
+    # Without a COMPETITION all prepared ones are taken; `--data COMPETITION DIR` prepares one first. With
+    # --tiny and nothing prepared, the samples are prepared and trained on.
+    given = {argument.split("=")[0] for argument in session.posargs}
+    named = session.posargs and not session.posargs[0].startswith("-")
+    if given & {"--data", "--prepared"}:
+        arguments = with_defaults(session.posargs, work=WORK, out=RUNS, dist=DIST)
+    elif "--tiny" in given and not named and not any(WORK.glob("*/prepared.json")):
+        data = [part for name in samples() for part in ("--data", name, str(SAMPLE / name))]
+        places = {"work": WORK / "sample", "out": RUNS / "sample", "dist": DIST / "sample"}
+        arguments = with_defaults([*session.posargs, *data], **places)
+    else:
+        names, others = chosen(session)
+        folders = ["--prepared", *(str(WORK / name) for name in names)]
+        arguments = with_defaults([*others, *folders], out=RUNS, dist=DIST)
+    run(session, "-m", "train_local", "train-all", *arguments)
+
+
+def samples() -> list[str]:
+    """Names of the competitions that have a sample."""
+    return sorted(path.parent.name for path in SAMPLE.glob("*/sample_submission.csv"))
 
 
 def _train_session(recipe: str, name: str) -> None:

@@ -10,14 +10,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from kit.command_line import option
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
 from kit.local.verbs import Verb, run_verb
-from kit.typed_json import at_least
 from train_local import recipes
+from train_local.jobs import command, command_options
 from train_local.options import Options
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
     verbs = (
         Verb("prepare", Prepare, _prepare),
         Verb("train", Train, _train),
-        Verb("train-all", TrainAll, _train_all),
+        Verb("train-all", command_options.TrainAll, command.train_all),
+        Verb("job", command_options.OneJob, lambda options: command.one_job(options, main)),
         Verb("ensemble", Ensemble, _ensemble),
         Verb("recipes", Recipes, _recipes),
         Verb("baseline", Baseline, _baseline),
@@ -101,10 +102,10 @@ def _prepare(options: Prepare) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Options that `train` and `train-all` share."""
+    """Options of `train`."""
 
     prepared: Path = field(metadata=option("folder that `prepare` wrote", metavar="DIR"))
-    out: Path = field(metadata=option("folder of all runs", metavar="DIR"))
+    out: Path = field(metadata=option("folder of all runs of this competition", metavar="DIR"))
     tiny: bool = field(default=False, metadata=option("the small form, for a CPU and a few minutes"))
     views: tuple[str, ...] = field(
         default=(),
@@ -150,6 +151,7 @@ class Train:
 
 def _train(options: Train) -> int:
     from train_local.data import prepared
+    from train_local.jobs.locks import only_one
     from train_local.planned_runs import PlannedRun
     from train_local.train import train
 
@@ -160,42 +162,9 @@ def _train(options: Train) -> int:
     for fold in every if options.fold == "all" else [int(options.fold)]:
         planned = PlannedRun(recipe, fold)
         run, initial = planned.ready(data, shared.out, seed=options.seed, published=shared.checkpoints)
-        print(json.dumps({"run": str(run.folder), **train(run, data, shared.options, initial=initial)}))
-    return 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainAll:
-    """Train every recipe and fold of the prepared data, in order."""
-
-    training: Training
-    only: str | None = field(
-        default=None,
-        metadata=option("runs whose name matches, e.g. 'unet*' or '*.fold0'", metavar="PATTERN"),
-    )
-    jobs: Annotated[int, at_least(1)] = field(
-        default=1, metadata=option("runs that train side by side", metavar="N")
-    )
-    dry_run: bool = field(default=False, metadata=option("print the plan, train nothing"))
-
-
-def _train_all(options: TrainAll) -> int:
-    from train_local.data import prepared
-    from train_local.planned_runs import plan_runs
-    from train_local.train_all import train_all
-
-    shared = options.training
-    data = prepared.load(shared.prepared)
-    train_all(
-        plan_runs([shared.recipe(name) for name in recipes.names()], data),
-        data,
-        shared.out,
-        shared.options,
-        published=shared.checkpoints,
-        only=options.only,
-        dry_run=options.dry_run,
-        at_once=options.jobs,
-    )
+        with only_one(run.lock):
+            done = train(run, data, shared.options, initial=initial)
+        print(json.dumps({"run": str(run.folder), **done}))
     return 0
 
 
@@ -207,6 +176,12 @@ class Ensemble:
     runs: Path = field(metadata=option("folder of all runs", metavar="DIR"))
     out: Path = field(metadata=option("ensemble.json to write; weights/ goes beside it", metavar="FILE"))
     keep_all: bool = field(default=False, metadata=option("keep passes that do not raise the metric, too"))
+    members: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "take these runs only, e.g. unet-regnety16.fold0 (default: all finished)", metavar="RUN"
+        ),
+    )
 
 
 def _ensemble(options: Ensemble) -> int:
@@ -217,7 +192,7 @@ def _ensemble(options: Ensemble) -> int:
     from train_local.data import prepared
 
     data = prepared.load(options.prepared)
-    runs = ensemble.find_finished_runs(data, options.runs)
+    runs = ensemble.find_finished_runs(data, options.runs, options.members)
     for run in track(runs, total=len(runs), description="check members"):
         check_member(
             run.member, WeightsFile(run.weights), views_of_passes=list(run.files), where=options.runs

@@ -1,16 +1,15 @@
-"""Which runs there are to do, in the order in which their initial weights need each other."""
+"""One recipe on one fold as the graph of jobs knows it: for `train`, which trains one recipe by name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kit.errors import KitError
-from kit.local.console import show_table
 from train_local.data.prepared import Prepared
 from train_local.initial_weights import InitialWeights, find_initial_weights
-from train_local.recipes import suits
+from train_local.jobs import forms, source_hash
+from train_local.jobs.graph import Planner
+from train_local.jobs.job import CompetitionData, Form, Job, Setting
 from train_local.recipes.base import Recipe
 from train_local.runs import Run, make_run, run_name
 
@@ -29,17 +28,32 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
-        """Name of the run, which `--only` matches."""
+        """Name of the run."""
         return run_name(self.recipe, self.fold)
+
+    def job(self, prepared: Prepared, root: Path) -> Job:
+        """Return the node of the graph that this run is.
+
+        Args:
+            prepared: the data.
+            root: folder of all runs of this competition.
+        """
+        teachers: list[Form] = []
+        if any(images.labels is not None for stage in _stages(self.recipe) for images in stage.data.sets):
+            tiny = self.recipe.name.endswith("-tiny")
+            known = forms.load([(prepared.competition, prepared.kind)], source_hash.installed(), tiny=tiny)
+            teachers = known[prepared.competition]
+        planner = Planner(data_of(prepared, root), teachers, Setting(source=source_hash.installed().hash_of))
+        return planner.train(forms.form_of(self.recipe), self.fold)
 
     def ready(
         self, prepared: Prepared, root: Path, *, seed: int | None = None, published: Path | None = None
     ) -> tuple[Run, InitialWeights]:
-        """Return the run and its initial weights; their hash is a part of the run's identity.
+        """Return the run and its initial weights.
 
         Args:
             prepared: the data.
-            root: folder of all runs.
+            root: folder of all runs of this competition.
             seed: None takes the recipe's.
             published: folder of downloaded checkpoints.
 
@@ -47,59 +61,29 @@ class PlannedRun:
             KitError: the earlier stage is not trained yet, a checkpoint is missing, or the recipe does not
                 suit the data.
         """
-        initial = find_initial_weights(self.recipe, self.fold, root, published)
-        run = make_run(self.recipe, prepared, self.fold, root, seed=seed, initial=initial.identity)
-        return run, initial
+        planned = self if seed is None else replace(self, recipe=replace(self.recipe, seed=seed))
+        recipe = planned.recipe
+        run = make_run(recipe, prepared, self.fold, root, identity=planned.job(prepared, root).identity)
+        return run, find_initial_weights(recipe, self.fold, root, published)
 
 
-def plan_runs(
-    recipes: Iterable[Recipe], prepared: Prepared, folds: Sequence[int] | None = None
-) -> list[PlannedRun]:
-    """Plan the runs of some recipes and of all earlier stages they start from.
-
-    "detectors-r50" on the folds 0 and 1, for example, gives detectors-r50-stage1.fold0 (that stage trains
-    fold 0 only), detectors-r50.fold0, detectors-r50.fold1.
+def data_of(prepared: Prepared, root: Path) -> CompetitionData:
+    """Return what planning needs to know of prepared data.
 
     Args:
-        recipes: those that do not suit the prepared competition are left out.
-        prepared: says which folds there are; a recipe's folds beyond them are left out.
-        folds: None takes each recipe's own.
-
-    Returns:
-        The runs, each once, an earlier stage in front of the run that starts from it.
+        prepared: the data.
+        root: folder of all runs of this competition.
     """
-    planned: dict[str, PlannedRun] = {}
-
-    # Depth first: a stage is added before the recipe that starts from it. Two recipes may share a stage; the
-    # name of its run is there already when the second one adds it.
-    def add(recipe: Recipe) -> None:
-        if recipe.earlier_stage is not None:
-            add(recipe.earlier_stage)
-        for fold in recipe.folds if folds is None else folds:
-            if fold < len(prepared.folds):
-                run = PlannedRun(recipe, fold)
-                planned.setdefault(run.name, run)
-
-    for recipe in recipes:
-        if suits(recipe, prepared.competition, prepared.kind):
-            add(recipe)
-    return list(planned.values())
+    return CompetitionData(
+        competition=prepared.competition,
+        folder=prepared.root,
+        runs=root,
+        ensemble=root / "ensemble" / "ensemble.json",
+        identity=prepared.identity,
+        folds=len(prepared.folds),
+    )
 
 
-def show_plan(planned: Sequence[PlannedRun], prepared: Prepared, root: Path, published: Path | None) -> None:
-    """Print each run with its status, its images and the weights it starts from."""
-    rows = []
-    for item in planned:
-        stage, fold = item.recipe.earlier_stage, prepared.fold(item.fold)
-        source = stage.name if stage is not None else item.recipe.pretrained or "random weights"
-        # Before its earlier stage is trained a run has no identity: the hash of its initial weights is
-        # missing.
-        try:
-            run, _ = item.ready(prepared, root, published=published)
-        except KitError as error:
-            status, identity = "waits", error.problem
-        else:
-            status, identity = run.status(), run.identity[:12]
-        rows.append((item.name, status, f"{len(fold.train)} + {len(fold.valid)}", source, identity))
-    headings = ("run", "status", "images", "starts from", "identity")
-    show_table(f"{prepared.competition}: {len(planned)} runs", headings, rows)
+def _stages(recipe: Recipe) -> list[Recipe]:
+    """The recipe and all its earlier stages."""
+    return [recipe, *(_stages(recipe.earlier_stage) if recipe.earlier_stage is not None else [])]

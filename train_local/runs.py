@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import kit
-from kit.artefacts import read_json, remove_leftovers, sha256_json, write_json
 from kit.errors import KitError
-from kit.local.console import console
+from train_local.claims import claim, lock_of, record
 from train_local.data.prepared import Prepared
 from train_local.recipes import suits
 from train_local.recipes.base import Recipe
@@ -47,6 +45,11 @@ class Run:
         return self.root / self.recipe.name / f"fold{self.fold}"
 
     @property
+    def lock(self) -> Path:
+        """The file that the process holds that works in this folder; beside it, since a folder may move."""
+        return lock_of(self.folder)
+
+    @property
     def weights(self) -> Path:
         """The exported weights."""
         return self.folder / WEIGHTS
@@ -67,11 +70,7 @@ class Run:
 
     def record(self, name: str) -> dict[str, Any] | None:
         """Read a JSON file of this run; return None if it is absent or another run's."""
-        path = self.folder / name
-        if not path.is_file():
-            return None
-        value: dict[str, Any] = read_json(path)
-        return value if value.get("identity") == self.identity else None
+        return record(self.folder, self.identity, name)
 
     def status(self) -> Status:
         """Return how far the run is."""
@@ -92,18 +91,16 @@ def make_run(
     fold: int,
     root: Path,
     *,
-    seed: int | None = None,
-    initial: str | None = None,
+    identity: str,
 ) -> Run:
-    """Check that a recipe can be trained on a fold, and give the run its identity.
+    """Check that a recipe can be trained on a fold, and return that run.
 
     Args:
         recipe: what to train.
         prepared: its data.
         fold: index.
         root: folder of all runs.
-        seed: None takes the recipe's.
-        initial: identity of its initial weights; None for random ones.
+        identity: of the run, as `train_local.jobs.graph` plans it.
 
     Raises:
         KitError: the recipe does not suit the competition, or the fold does not exist or lacks images.
@@ -121,21 +118,7 @@ def make_run(
             where=prepared.root,
             fix="prepare with fewer --folds, or train another fold",
         )
-    used = recipe.seed if seed is None else seed
-    # Everything that decides the result goes into the identity, and nothing else does: not the device, not
-    # the number of data loader workers, not where the folders lie. A run with the same identity is gone on
-    # with, or is finished already; one with another identity is another run, even if it has the same name.
-    identity = sha256_json(
-        {
-            "recipe": recipe.as_dict(),
-            "fold": fold,
-            "seed": used,
-            "prepared": prepared.identity,
-            "initial_weights": initial,
-            "code": kit.__version__,
-        }
-    )
-    return Run(recipe, fold, used, root, identity)
+    return Run(recipe, fold, recipe.seed, root, identity)
 
 
 def claim_folder(run: Run) -> None:
@@ -144,21 +127,4 @@ def claim_folder(run: Run) -> None:
     Raises:
         KitError: the folder cannot be written.
     """
-    path = run.folder / "run.json"
-    if path.is_file() and run.record("run.json") is None:
-        # Say the recipe's learning rate was changed after the run: "fold0" becomes "fold0.was-1a2b3c4d", the
-        # new run gets an empty "fold0", and no result is lost.
-        other = str(read_json(path).get("identity", "unknown"))[:8]
-        aside = run.folder.with_name(f"{run.folder.name}.was-{other}")
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = run.folder.with_name(f"{run.folder.name}.was-{other}-{number}")
-        run.folder.rename(aside)
-        console().print(
-            f"{run.folder} held a run of another config, data or code version. It is kept as {aside.name}.",
-            style="yellow",
-            markup=False,
-        )
-    remove_leftovers(run.folder)
-    write_json(path, {"identity": run.identity, **run.config()})
+    claim(run.folder, run.identity, run.config())

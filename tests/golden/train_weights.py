@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from kit.artefacts import sha256_file, write_bytes
+from kit.artefacts import sha256_file, sha256_json, write_bytes
 from kit.command_line import option, parse
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.inference.instance_settings import InstanceFusion, InstanceSettings
@@ -89,7 +89,7 @@ def trained(competition: str, recipe: Recipe, fold: int, work: Path) -> Run:
     prepared = prepare(
         competition, SAMPLE / competition, work / competition, reductions=reductions, fold_count=2
     )
-    run = make_run(recipe, prepared, fold, work / "runs")
+    run = make_run(recipe, prepared, fold, work / "runs", identity=sha256_json([recipe.as_dict(), fold]))
     train(run, prepared, Options(device="cpu"), initial=InitialWeights())
     return run
 

@@ -22,7 +22,7 @@ def test_help_names_every_verb():
         [sys.executable, "-W", "error", "-m", "train_local", "--help"],
         cwd=ROOT, env=os.environ, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    for verb in ("prepare", "train", "train-all", "ensemble", "recipes", "sample", "baseline"):
+    for verb in ("prepare", "train", "train-all", "job", "ensemble", "recipes", "sample", "baseline"):
         assert f" {verb} " in done.stdout.replace("\n", " ")
     assert done.stderr == ""
 
@@ -55,7 +55,7 @@ def test_prepare_plans_and_tells_what_is_missing(tmp_path, capsys):
     place = ["--prepared", str(work), "--out", str(runs)]
     assert cli.main(["train-all", *place, "--tiny", "--dry-run"]) == 0
     plan = said(capsys)
-    assert "unet-regnety16-tiny.fold0" in plan
+    assert "kidney/unet-regnety16-tiny.fold0" in plan
     assert "to do" in plan
     assert "detectors" not in plan
     assert not runs.exists()
@@ -74,6 +74,13 @@ def test_prepare_plans_and_tells_what_is_missing(tmp_path, capsys):
         "ensemble", "--prepared", str(work), "--runs", str(runs), "--out", str(tmp_path / "e.json")
     )
     assert "no prepared data here" in fails("train-all", "--prepared", str(tmp_path), "--out", str(runs))
+    assert "no data is named" in fails("train-all", "--out", str(runs))
+    assert "a competition is named twice" in fails(
+        "train-all", "--prepared", str(work), str(work), "--out", str(runs)
+    )
+    assert "there is no job 'kidney/unet'" in fails("job", "kidney/unet", *place, "--tiny")
+    message = fails("job", "kidney/ensemble", *place, "--tiny")
+    assert "kidney/ensemble needs kidney/unet-regnety16-tiny.fold0" in message
 
 
 def test_wrong_words_are_refused_by_the_parser(capsys):

@@ -10,10 +10,8 @@ from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import score
 from train_local import baseline, ensemble, evaluate, recipes
 from train_local.data import prepare, prepared
-from train_local.options import Options
-from train_local.planned_runs import PlannedRun, plan_runs
+from train_local.planned_runs import PlannedRun
 from train_local.recipes.settings import Validation
-from train_local.train_all import train_all
 
 DISCS = """
 name = "discs"
@@ -67,8 +65,7 @@ def test_recipes_of_its_kind_suit_a_competition_that_has_none(blobs, discs):
     assert recipes.suits(unet, "body", "semantic")
     assert not recipes.suits(detector, "body", "semantic")
     assert not recipes.suits(blobs.recipe(competition="body"), "kidney", "semantic"), "it has its own"
-    names = [run.name for run in plan_runs([unet, detector], discs)]
-    assert names == ["unet-regnety16.fold0", "unet-regnety16.fold1"]
+    assert recipes.suits(unet, discs.competition, discs.kind)
 
 
 @pytest.mark.parametrize("view", ["sideways", "hflip@0", "identity+identity"])
@@ -100,7 +97,7 @@ def test_an_ensemble_under_scaled_views_carries_the_definition(blobs, discs, tmp
         validation=Validation(every=8, unit="iteration"),
         views=("identity", "hflip@0.5", "identity+vflip"),
     )
-    train_all(plan_runs([recipe], discs), discs, tmp_path, Options(device="cpu"))
+    blobs.train_all([recipe], discs, tmp_path)
     trained = ensemble.find_finished_runs(discs, tmp_path)
     made = ensemble.build_ensemble(discs, trained, keep_all=True)
     assert competitions.of(made).slug == "find-the-discs"

@@ -6,40 +6,36 @@ import torch
 from kit.errors import KitError
 from kit.models import build
 from train_local.initial_weights import load_initial_weights
-from train_local.options import Options
-from train_local.planned_runs import PlannedRun, plan_runs
-from train_local.train_all import train_all
+from train_local.planned_runs import PlannedRun
 
 
-def test_earlier_stages_come_first_and_once(two_stages, blob_data):
-    _, second = two_stages
-    third = replace(second, name="later", folds=(1, 5), fold_count=6)
-    names = [run.name for run in plan_runs([second, third], blob_data)]
-    assert names == ["early.fold0", "late.fold0", "late.fold1", "later.fold1"], "fold 5 was not prepared"
-    elsewhere = replace(second, competition="vasculature")
-    assert plan_runs([elsewhere], blob_data) == []
-
-
-def test_a_stage_starts_from_the_weights_of_the_one_before(two_stages, blob_data, tmp_path, capsys):
+def test_a_stage_starts_from_the_weights_of_the_one_before(blobs, two_stages, blob_data, tmp_path):
     first, second = two_stages
     with pytest.raises(KitError, match="late starts from early, which is not trained yet") as error:
         PlannedRun(second, 1).ready(blob_data, tmp_path)
     assert "train early" in str(error.value)
-    plan = plan_runs([second], blob_data)
-    train_all(plan, blob_data, tmp_path, Options(device="cpu"), dry_run=True)
-    assert "waits" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-    train_all(plan, blob_data, tmp_path, Options(device="cpu"), only="*.fold0")
-    assert (tmp_path / "late" / "fold0" / "done.json").is_file()
-    assert not (tmp_path / "late" / "fold1").exists()
+    blobs.train_all([first], blob_data, tmp_path)
     run, begin = PlannedRun(second, 1).ready(blob_data, tmp_path)
-    assert begin.path == tmp_path / "early" / "fold0" / "weights.safetensors"
+    assert begin.path.parent == tmp_path / "early" / "fold0"
     assert run.status() == "to do"
     network = build(second.network.as_dict())
     load_initial_weights(network, second, begin)
     trained = build(first.network.as_dict())
     load_initial_weights(trained, second, begin)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), trained.parameters(), strict=True))
+
+
+def test_a_run_has_the_identity_it_has_in_the_graph_and_another_with_another_seed(
+    two_stages, blob_data, tmp_path
+):
+    planned = PlannedRun(two_stages[0], 0)
+    run, _ = planned.ready(blob_data, tmp_path)
+    job = planned.job(blob_data, tmp_path)
+    assert (job.name, job.identity, job.folder) == ("kidney/early.fold0", run.identity, run.folder)
+    seeded, _ = planned.ready(blob_data, tmp_path, seed=7)
+    assert seeded.seed == 7
+    assert seeded.identity != run.identity
+    assert PlannedRun(two_stages[1], 1).job(blob_data, tmp_path).needs == ("kidney/early.fold0",)
 
 
 def test_a_recipe_of_another_competition_is_refused(blobs, blob_data, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,24 @@ class FinishedRun:
     seconds_per_megapixel: dict[str, float]
 
 
-def find_finished_runs(prepared: Prepared, runs: Path) -> list[FinishedRun]:
+def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = ()) -> list[FinishedRun]:
     """Find all runs of the prepared data that left out-of-fold predictions, by recipe and fold.
 
+    Args:
+        prepared: the data.
+        runs: folder of all runs of this competition.
+        members: names of the runs to take ("unet-regnety16.fold0"); () takes all.
+
     Raises:
-        KitError: there are none, or a file of one is missing or damaged.
+        KitError: there are none, one of `members` is not finished, or a file of one is missing or damaged.
     """
     found = []
     for path in sorted(runs.glob(f"*/fold*/{WEIGHTS}")):
         folder = path.parent
         # "fold0.was-1a2b3c4d" is a replaced run that was kept, and a run without done.json is not finished.
         if not folder.name.removeprefix("fold").isdigit() or not (folder / "done.json").is_file():
+            continue
+        if members and f"{folder.parent.name}.{folder.name}" not in members:
             continue
         record = read_sidecar(path, kind="weights")
         if record["inputs"]["prepared"] != prepared.identity:
@@ -57,6 +65,13 @@ def find_finished_runs(prepared: Prepared, runs: Path) -> list[FinishedRun]:
             )
             continue
         found.append(_read(folder, path, record))
+    missing = set(members) - {run.member.name for run in found}
+    if missing:
+        raise KitError(
+            f"no finished run of this prepared data is called {', '.join(sorted(missing))}",
+            where=runs,
+            fix="train it first, or take it out of --members",
+        )
     if not found:
         raise KitError(
             "no finished run of this prepared data",

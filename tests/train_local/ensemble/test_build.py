@@ -12,11 +12,8 @@ from kit.local.sidecars import read_sidecar, sidecar_path
 from train_local import cli, ensemble
 from train_local.ensemble.build import order_by_cost
 from train_local.ensemble.trial import Trial, files_of, passes_of
-from train_local.options import Options
-from train_local.planned_runs import plan_runs
 from train_local.recipes.settings import Validation
 from train_local.runs import WEIGHTS
-from train_local.train_all import train_all
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +22,7 @@ def runs(blobs, blob_data, tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     recipe = blobs.recipe(iterations=12, validation=Validation(every=12, unit="iteration"))
     other = replace(recipe, name="seeded", seed=5, views=("identity",))
-    train_all(plan_runs([recipe, other], blob_data), blob_data, root, Options(device="cpu"))
+    blobs.train_all([recipe, other], blob_data, root)
     return root
 
 

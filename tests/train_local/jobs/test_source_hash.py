@@ -1,0 +1,84 @@
+"""What counts as the source of a job."""
+
+import pytest
+
+from train_local.jobs import source_hash
+from train_local.jobs.source_hash import Sources
+
+FILES = {
+    "kit/__init__.py": "",
+    "kit/masks/__init__.py": "",
+    "kit/masks/rle.py": "def area(): return 1\n",
+    "kit/names.py": "X = 1\n",
+    "train_local/__init__.py": "",
+    "train_local/train.py": "from kit.masks import rle\ndef go():\n    from train_local import loop\n",
+    "train_local/loop.py": 'import importlib\ndef go(): importlib.import_module("train_local.family")\n',
+    "train_local/family.py": "# a comment\nSIZE = 1\n",
+    "train_local/cli.py": "from train_local import train\n",
+}
+ENTRY = ["train_local.train"]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def sources(tree, **versions):
+    return Sources({"kit": tree / "kit", "train_local": tree / "train_local"}, {"torch": "2", **versions})
+
+
+def test_the_closure_follows_imports_everywhere_and_names_in_texts(tree):
+    assert sorted(sources(tree).closure(ENTRY)) == [
+        "kit",
+        "kit.masks",
+        "kit.masks.rle",
+        "train_local",
+        "train_local.family",
+        "train_local.loop",
+        "train_local.train",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "counts"),
+    [
+        ("kit/masks/rle.py", "def area(): return 2\n", True),
+        ("kit/masks/__init__.py", "X = 1\n", True),
+        ("train_local/family.py", "SIZE = 2\n", True),
+        ("train_local/family.py", "# another comment\n\nSIZE   =   1\n", False),
+        ("train_local/cli.py", "X = 1\n", False),
+        ("kit/names.py", "X = 2\n", False),
+    ],
+)
+def test_the_hash_changes_with_what_is_imported_and_nothing_else(tree, name, text, counts):
+    before = sources(tree).hash_of(ENTRY)
+    (tree / name).write_text(text)
+    assert (sources(tree).hash_of(ENTRY) != before) is counts
+
+
+def test_versions_of_the_libraries_count_and_the_place_and_order_do_not(tree, tmp_path_factory):
+    here = sources(tree).hash_of(["train_local.train", "kit.names"])
+    assert sources(tree, torch="3").hash_of(["train_local.train", "kit.names"]) != here
+    elsewhere = tree.rename(tmp_path_factory.mktemp("other") / "place")
+    assert sources(elsewhere).hash_of(["kit.names", "train_local.train"]) == here
+
+
+def test_the_installed_source_of_a_training_is_what_it_runs():
+    found = source_hash.installed().closure(
+        ["train_local.train", "kit.models.families.unet", "kit.inference.semantic_engine"]
+    )
+    assert {"train_local.loop", "train_local.losses", "kit.inference.semantic", "kit.models.network"} <= set(
+        found
+    )
+    for name in (
+        "train_local.cli",
+        "train_local.recipes.unet",
+        "train_local.jobs.scheduler",
+        "kit.inference.instance",
+    ):
+        assert name not in found, "a change there would train everything again for nothing"

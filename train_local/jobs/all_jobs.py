@@ -1,0 +1,264 @@
+"""The whole graph of a command line: from folders to a plan, and from the plan to results."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kit import competitions
+from kit.artefacts import sha256_json
+from kit.errors import KitError
+from kit.local.console import console
+from train_local.data import prepared
+from train_local.jobs import forms, graph, source_hash, summary
+from train_local.jobs.command_options import Graph, TrainAll, flags
+from train_local.jobs.executors.local import LocalExecutor
+from train_local.jobs.gpus import find_gpus
+from train_local.jobs.job import CompetitionData, Job, Setting
+from train_local.jobs.live_table import JobRow, JobState, LiveTable
+from train_local.jobs.locks import only_one
+from train_local.jobs.resources import resources_of
+from train_local.jobs.scheduler import Progress, Scheduler, Standing, log_of
+from train_local.jobs.status import state_of
+
+if TYPE_CHECKING:
+    from train_local.jobs.executors.base import Executor
+
+FAILED = 1
+"""Exit code if a job failed or could not run."""
+_SHOWN: Mapping[Standing, JobState] = {
+    "done": "done",
+    "stopped early": "waiting",
+    "to do": "waiting",
+    "waiting": "queued",
+    "running": "running",
+    "failed": "failed",
+    "blocked": "blocked",
+}
+
+
+class Plan:
+    """Makes the plan of a command line, again whenever data has been prepared.
+
+    Args:
+        options: of the command line.
+        launcher: start of each job's command line.
+
+    Attributes:
+        runs: folder of all runs.
+    """
+
+    def __init__(self, options: Graph, launcher: tuple[str, ...]) -> None:
+        self._options = _absolute(options)
+        self._launcher = launcher
+        self._sources = source_hash.installed()
+        self.runs = self._options.out
+
+    def make(self) -> dict[str, Job]:
+        """Return all jobs by name, each behind those it needs.
+
+        Raises:
+            KitError: there is no data, or no recipe is for it.
+        """
+        options = self._options
+        found = [self._prepared(folder) for folder in options.prepared]
+        found += [self._to_prepare(name, folder) for name, folder in options.data]
+        if not found:
+            raise KitError("no data is named", where="--prepared", fix="name prepared folders, or use --data")
+        names = [name for name, _ in ((item.competition, kind) for item, kind in found)]
+        if len(set(names)) < len(names):
+            raise KitError("a competition is named twice", where="--prepared", fix="name each once")
+        known = forms.load(
+            [(item.competition, kind) for item, kind in found],
+            self._sources,
+            tiny=options.tiny,
+            views=options.views,
+            cache=self.runs / ".plan" if self.runs.is_dir() else None,
+        )
+        for item, kind in found:
+            if not any(form.member for form in known[item.competition]):
+                raise KitError(
+                    f"no recipe is for {item.competition} ({kind})",
+                    where=item.folder,
+                    fix="`recipes` lists what there is",
+                )
+        setting = Setting(
+            launcher=self._launcher,
+            options=tuple(flags(options)),
+            source=self._sources.hash_of,
+            resources=resources_of,
+        )
+        return graph.plan([item for item, _ in found], known, setting)
+
+    def provisional(self, jobs: Mapping[str, Job]) -> set[str]:
+        """Return the jobs behind a preparation that is still to be done: their identities are not final."""
+        undone = {name for name, job in jobs.items() if job.kind == "prepare" and state_of(job) != "done"}
+        for name, job in jobs.items():
+            if undone.intersection(job.needs):
+                undone.add(name)
+        return {name for name in undone if jobs[name].kind != "prepare"}
+
+    def _prepared(self, folder: Path) -> tuple[CompetitionData, str]:
+        made = prepared.load(folder)
+        data = CompetitionData(
+            competition=made.competition,
+            folder=folder,
+            runs=self.runs / made.competition,
+            ensemble=(self._options.dist or self.runs) / made.competition / "ensemble.json",
+            identity=made.identity,
+            folds=len(made.folds),
+        )
+        return data, made.kind
+
+    def _to_prepare(self, name: str, data: Path) -> tuple[CompetitionData, str]:
+        source = competitions.get(name)
+        if not data.is_dir():
+            raise KitError(
+                "data folder is missing", where=data, fix="point --data at the competition's unpacked folder"
+            )
+        folder = self._options.work / source.name
+        command = (name, "--data", str(data), "--out", str(folder))
+        # As `make` does it: a file that has another size or date may have another content, then it is
+        # prepared again, which is quick where the content is the same. What training sees has the hashes of
+        # contents.
+        files = {
+            path.relative_to(data).as_posix(): [path.stat().st_size, path.stat().st_mtime_ns]
+            for path in sorted(data.rglob("*"))
+            if path.is_file()
+        }
+        identity = sha256_json([name, files, self._sources.hash_of(["train_local.data.prepare"])])
+        item = CompetitionData(
+            competition=source.name,
+            folder=folder,
+            runs=self.runs / source.name,
+            ensemble=(self._options.dist or self.runs) / source.name / "ensemble.json",
+            identity=identity,
+            folds=None,
+            prepare=command,
+            prepare_identity=identity,
+        )
+        job = Job(
+            kind="prepare",
+            name="",
+            competition="",
+            identity=identity,
+            folder=folder,
+            products=(folder / prepared.NAME,),
+        )
+        if state_of(job) == "done":
+            made = prepared.load(folder)
+            item = replace(item, identity=made.identity, folds=len(made.folds))
+        return item, source.kind
+
+
+def _absolute(options: Graph) -> Graph:
+    """The same options with absolute paths, which hold on every machine that shares the file system."""
+    return replace(
+        options,
+        out=options.out.resolve(),
+        work=options.work.resolve(),
+        dist=None if options.dist is None else options.dist.resolve(),
+        prepared=tuple(path.resolve() for path in options.prepared),
+        data=tuple((_absolute_file(name), path.resolve()) for name, path in options.data),
+        checkpoints=None if options.checkpoints is None else options.checkpoints.resolve(),
+    )
+
+
+def _absolute_file(name: str) -> str:
+    return str(Path(name).resolve()) if name.endswith(".toml") else name
+
+
+def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) -> int:
+    """Do all jobs of a plan that are not done; print how far they are, and at the end what is missing.
+
+    Args:
+        plan: makes the plan.
+        options: executor, slots and the like.
+        runs: folder of all runs.
+
+    Returns:
+        Exit code: 0 if everything is done.
+
+    Raises:
+        KitError: another `train-all` works in the folder, or the executor cannot be used.
+        KeyboardInterrupt: after all running jobs were ended.
+    """
+    with only_one(runs / ".train-all.lock"), _interruptible():
+        jobs = plan()
+        undone = [job for job in jobs.values() if state_of(job) != "done"]
+        if not undone:
+            console().print(f"all {len(jobs)} jobs are done", markup=False)
+            return 0
+        rows = [_row(job, runs) for job in jobs.values()]
+        with LiveTable(rows, bars=options.graph.options.bars) as table:
+
+            def show(progress: Progress) -> None:
+                table.update({name: _SHOWN[standing] for name, standing in progress.standing.items()})
+
+            progress = Scheduler(plan, make_executor(options, runs), runs, show=show).run()
+            show(progress)
+    summary.show_end(progress, runs)
+    return 0 if progress.complete else FAILED
+
+
+def make_executor(options: TrainAll, runs: Path) -> Executor:
+    """Return the executor that the command line names.
+
+    Raises:
+        KitError: it cannot be used here.
+    """
+    # Slurm's and Ray's libraries are loaded by those who use them.
+    if options.executor == "slurm":
+        from train_local.jobs.executors.slurm import SlurmExecutor
+
+        return SlurmExecutor(runs / ".slurm", _parameters(options.submit))
+    if options.executor == "ray":
+        from train_local.jobs.executors.ray import RayExecutor
+
+        return RayExecutor(options.address)
+    on_gpu = options.graph.options.device != "cpu"
+    gpus = find_gpus(options.gpus) if on_gpu else {}
+    return LocalExecutor(options.jobs or max(len(gpus), 1), gpus)
+
+
+def _parameters(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Submitit's parameters: numbers become numbers."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise KitError(
+                f"{pair!r} is no KEY=VALUE", where="--submit", fix="write slurm_partition=gpu, for example"
+            )
+        found[key] = int(value) if value.isdigit() else value
+    return found
+
+
+def _row(job: Job, runs: Path) -> JobRow:
+    recipe = job.config["recipe"]["name"] if job.kind == "train" else ""
+    return JobRow(
+        name=job.name,
+        folder=job.folder,
+        log=log_of(job, runs),
+        group=f"{job.competition}/{recipe}" if recipe else "",
+        hours=job.resources.hours,
+    )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does: end the jobs, then this process."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,69 @@
+"""The verbs `train-all`, which does the whole graph, and `job`, which does one node of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from kit.errors import KitError
+from train_local.jobs.command_options import OneJob, TrainAll
+from train_local.jobs.job import Job
+
+
+def launcher() -> tuple[str, ...]:
+    """Return the start of the command line of a job: this Python, this package."""
+    return (sys.executable, "-m", "train_local")
+
+
+def train_all(options: TrainAll) -> int:
+    """Do the graph; return 0 if everything that was asked for is done.
+
+    Raises:
+        KitError: the graph cannot be planned, or another `train-all` works in the folder.
+    """
+    from train_local.jobs import all_jobs, summary
+    from train_local.jobs.graph import choose
+
+    whole = all_jobs.Plan(options.graph, launcher())
+
+    def plan() -> Mapping[str, Job]:
+        return choose(whole.make(), options.only)
+
+    if options.dry_run:
+        jobs = plan()
+        summary.show_plan(jobs, whole.provisional(jobs))
+        return 0
+    return all_jobs.do(plan, options, runs=whole.runs)
+
+
+def one_job(options: OneJob, verb: Callable[[Sequence[str]], int]) -> int:
+    """Do one job.
+
+    Args:
+        options: which.
+        verb: runs a verb of the command line, such as ["prepare", ...].
+
+    Raises:
+        KitError: there is no such job, what it needs is not done, or it fails.
+    """
+    from train_local.jobs import all_jobs, work
+    from train_local.jobs.executors.base import end_with_parent
+
+    end_with_parent()
+    jobs = all_jobs.Plan(options.graph, launcher()).make()
+    if options.name not in jobs:
+        raise KitError(
+            f"there is no job {options.name!r}",
+            fix=f"choose one of {', '.join(jobs)}",
+        )
+    work.do(
+        work.Work(
+            job=jobs[options.name],
+            jobs=jobs,
+            options=replace(options.graph.options, bars=False),
+            checkpoints=options.graph.checkpoints,
+            verb=verb,
+        )
+    )
+    return 0

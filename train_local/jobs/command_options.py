@@ -1,0 +1,107 @@
+"""Options of the verbs `train-all` and `job`, and how a command line is made of them again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from kit.command_line import option
+from kit.typed_json import at_least
+from train_local.options import Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """What the graph is made of; both verbs need it."""
+
+    out: Path = field(metadata=option("folder of all runs: DIR/COMPETITION/RECIPE/foldK", metavar="DIR"))
+    prepared: tuple[Path, ...] = field(
+        default=(), metadata=option("folders that `prepare` wrote, one per competition", metavar="DIR")
+    )
+    data: tuple[tuple[str, Path], ...] = field(
+        default=(),
+        metadata=option(
+            "a competition and its unpacked folder, to be prepared first", metavar=("NAME", "DIR")
+        ),
+    )
+    work: Path = field(default=Path("work"), metadata=option("folder to prepare --data in", metavar="DIR"))
+    dist: Path | None = field(
+        default=None,
+        metadata=option(
+            "folder of the ensembles, DIR/COMPETITION/ensemble.json (default: --out)", metavar="DIR"
+        ),
+    )
+    tiny: bool = field(default=False, metadata=option("the small forms, for a CPU and a few minutes"))
+    views: tuple[str, ...] = field(
+        default=(),
+        metadata=option("to predict held-out images under, instead of the recipes'", metavar="VIEW"),
+    )
+    checkpoints: Path | None = field(
+        default=None, metadata=option("folder of published checkpoints recipes start from", metavar="DIR")
+    )
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainAll:
+    """Train every recipe, stage and fold, make pseudo labels and ensembles; what is done is kept."""
+
+    graph: Graph
+    only: str | None = field(
+        default=None,
+        metadata=option(
+            "jobs whose name or recipe matches, and what they need: 'unet*', 'kidney/*', '*.fold0'",
+            metavar="PATTERN",
+        ),
+    )
+    executor: Literal["local", "slurm", "ray"] = field(
+        default="local", metadata=option("where jobs run; all machines have to share the folders")
+    )
+    gpus: Annotated[int, at_least(0)] | None = field(
+        default=None, metadata=option("GPUs of this machine to use (default: all)", metavar="N")
+    )
+    jobs: Annotated[int, at_least(1)] | None = field(
+        default=None,
+        metadata=option("jobs side by side on this machine (default: one per GPU, else one)", metavar="N"),
+    )
+    submit: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "Slurm: submitit's parameters, e.g. slurm_partition=gpu timeout_min=600", metavar="KEY=VALUE"
+        ),
+    )
+    address: str = field(default="auto", metadata=option("Ray: address of the cluster", metavar="HOST:PORT"))
+    dry_run: bool = field(default=False, metadata=option("print the jobs, do nothing"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneJob:
+    """Do one job of the graph, as `train-all --dry-run` lists it; killed and run again, it goes on."""
+
+    name: str = field(metadata=option("such as kidney/unet-regnety16.fold0", positional=True))
+    graph: Graph
+
+
+def flags(values: Any) -> list[str]:
+    """Return the command line that gives a dataclass of options these values; defaults are left out.
+
+    `flags(Options(threads=2))` is ["--threads", "2"].
+    """
+    written: list[str] = []
+    for item in fields(values):
+        value = getattr(values, item.name)
+        name = f"--{item.name.replace('_', '-')}"
+        if isinstance(value, Options):
+            written += flags(value)
+        elif value == item.default or not item.metadata:
+            continue
+        elif isinstance(value, bool):
+            written.append(name)
+        elif item.name == "data":
+            written += [part for pair in value for part in (name, *map(str, pair))]
+        elif isinstance(value, tuple):
+            written += [name, *map(str, value)] if value else []
+        else:
+            written += [name, str(value)]
+    return written

@@ -1,0 +1,144 @@
+"""Hash of the source that a job runs: the modules that its entry modules import, directly or through others.
+
+    train_local.train -> train_local.loop -> train_local.ema    all of them count
+    train_local.recipes.unet     nobody imports it; what it says is in the resolved config
+    a comment, a blank line      don't count: the syntax tree is hashed
+    torch, mmdet, ...            count by their versions
+
+The files are parsed, not imported, so this takes a second and no torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from kit.artefacts import sha256_json
+
+PACKAGES = ("kit", "train_local", "cbnetv2", "vit_adapter")
+"""Packages whose files count one by one."""
+LIBRARIES = (
+    "albumentations",
+    "mmcv-full",
+    "mmdet",
+    "mmsegmentation",
+    "numpy",
+    "opencv-python-headless",
+    "segmentation-models-pytorch",
+    "timm",
+    "torch",
+    "torchvision",
+)
+"""Distributions that compute results; they count by their versions, for every job."""
+
+
+@dataclass(frozen=True)
+class _Module:
+    digest: str
+    imports: tuple[str, ...]
+
+
+class Sources:
+    """The source files of some packages; each is read once.
+
+    Args:
+        roots: package -> its folder.
+        versions: library -> its version.
+    """
+
+    def __init__(self, roots: Mapping[str, Path], versions: Mapping[str, str]) -> None:
+        self._roots, self._versions = roots, dict(versions)
+        self._read: dict[str, _Module | None] = {}
+        self._hashes: dict[tuple[str, ...], str] = {}
+
+    def hash_of(self, entries: Sequence[str]) -> str:
+        """Return the hash of everything that some modules import, themselves included.
+
+        Args:
+            entries: dotted names. A package stands for its `__init__.py`.
+        """
+        key = tuple(sorted(set(entries)))
+        if key not in self._hashes:
+            modules = {name: module.digest for name, module in sorted(self.closure(key).items())}
+            self._hashes[key] = sha256_json({"modules": modules, "libraries": self._versions})
+        return self._hashes[key]
+
+    def modules_in(self, package: str) -> list[str]:
+        """Return the names of the modules in a package's folder."""
+        first, *inner = package.split(".")
+        files = self._roots[first].joinpath(*inner).glob("*.py")
+        return sorted(f"{package}.{path.stem}" for path in files if path.stem != "__init__")
+
+    def closure(self, entries: Sequence[str]) -> dict[str, _Module]:
+        """Return the modules that some modules import, directly or through others, by name."""
+        found: dict[str, _Module] = {}
+        waiting = list(entries)
+        while waiting:
+            name = waiting.pop()
+            if name in found or (module := self._module(name)) is None:
+                continue
+            found[name] = module
+            waiting += module.imports
+            # Whoever imports kit.images.tiff runs the __init__.py of kit and of kit.images, too.
+            waiting += [name.rpartition(".")[0]] if "." in name else []
+        return found
+
+    def _module(self, name: str) -> _Module | None:
+        if name not in self._read:
+            self._read[name] = None
+            if (path := self._path(name)) is not None:
+                tree = ast.parse(path.read_bytes())
+                digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+                self._read[name] = _Module(digest, tuple(_imports(tree)))
+        return self._read[name]
+
+    def _path(self, name: str) -> Path | None:
+        """The file of a module; None for a name that is no module of the packages."""
+        package, *inner = name.split(".")
+        if package not in self._roots or not all(part.isidentifier() for part in inner):
+            return None
+        place = self._roots[package].joinpath(*inner)
+        for path in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+            if path.is_file() and (inner or path.name == "__init__.py"):
+                return path
+        return None
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Every name that may be a module: of import statements anywhere, and texts that look like one.
+
+    `from kit.masks import rle` gives kit.masks and kit.masks.rle; one that is no module has no file and is
+    left out later. Texts count since `import_module("kit.models.weights")` takes one.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+            yield node.value
+
+
+@cache
+def installed() -> Sources:
+    """Return the sources of this installation, as they were when they were first asked for."""
+    roots = {}
+    for package in PACKAGES:
+        found = importlib.util.find_spec(package)
+        if found is not None and found.origin is not None:
+            roots[package] = Path(found.origin).parent
+    return Sources(roots, {name: _version(name) for name in LIBRARIES})
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "none"

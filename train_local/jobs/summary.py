@@ -1,0 +1,84 @@
+"""What `train-all` prints: the plan of a dry run, and at the end what is missing and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from kit.local.console import console, show_table
+from train_local.jobs.job import Job
+from train_local.jobs.scheduler import Progress, log_of
+from train_local.jobs.status import state_of
+
+
+def show_plan(jobs: Mapping[str, Job], provisional: Collection[str]) -> None:
+    """Print each job in the order in which it may start, with its state and what the published log says.
+
+    Args:
+        jobs: by name, in order.
+        provisional: names of jobs whose data is still to be prepared.
+    """
+    states = {name: "after prepare" if name in provisional else state_of(job) for name, job in jobs.items()}
+    rows = [
+        (
+            name,
+            states[name],
+            _needs(job),
+            f"{job.resources.hours:.1f}" if job.resources.hours else "",
+            f"{job.resources.memory_gb:.0f}" if job.resources.memory_gb else "",
+            "" if name in provisional else job.identity[:12],
+        )
+        for name, job in jobs.items()
+    ]
+    open_jobs = [job for name, job in jobs.items() if states[name] != "done"]
+    hours = sum(job.resources.hours for job in open_jobs)
+    memory = max((job.resources.memory_gb for job in open_jobs), default=0.0)
+    show_table(
+        f"{len(jobs)} jobs, {len(jobs) - len(open_jobs)} done",
+        ("job", "state", "needs", "GPU hours", "GPU GB", "identity"),
+        rows,
+    )
+    unknown = sum(job.kind == "train" and not job.resources.hours for job in open_jobs)
+    console().print(
+        f"to do: {len(open_jobs)} jobs, {hours:.1f} GPU hours as published, {memory:.0f} GB for the largest"
+        + (f"; of {unknown} trainings no hours are known" if unknown else ""),
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _needs(job: Job) -> str:
+    """What a job needs, without the preparation, which all need: "detectors-r50-stage1.fold0 (best)"."""
+    names = []
+    for need in job.uses:
+        if need.takes != "data":
+            name = need.job.partition("/")[2]
+            names.append(f"{name} ({need.takes})" if need.takes in {"best", "last"} else name)
+    return ", ".join(names) if len(names) < 5 else f"{len(names)} jobs"
+
+
+def show_end(progress: Progress, runs: Path) -> None:
+    """Print how many jobs are done; for each that is not: why, where its log is, what to do."""
+    screen = console()
+
+    def say(text: str, style: str = "") -> None:
+        screen.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    counts = list(progress.standing.values())
+    say(f"{counts.count('done')} of {len(counts)} jobs are done")
+    for name, failure in progress.failures.items():
+        say(f"{name} failed: {failure.problem}\n  log: {failure.log}\n  fix: {failure.fix}", "red")
+    for name, standing in progress.standing.items():
+        if standing == "stopped early":
+            say(
+                f"{name} stopped early, since its time was up; run the same command again to go on\n"
+                f"  log: {log_of(progress.jobs[name], runs)}",
+                "yellow",
+            )
+    # Six jobs that wait for one failed stage are one line, not six.
+    waiting: dict[tuple[str, ...], list[str]] = {}
+    for name, causes in progress.blocked.items():
+        waiting.setdefault(causes, []).append(name)
+    for causes, names in waiting.items():
+        say(f"could not run because of {', '.join(causes)}: {', '.join(names)}", "yellow")
