@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.options import InferenceOptions, MatrixOptions, ModelOptions, ParameterOptions, SizeOptions
+from benchmarks.options import (
+    PARTS,
+    TRAINING_PARTS,
+    InferenceOptions,
+    MatrixOptions,
+    ModelOptions,
+    ParameterOptions,
+    SizeOptions,
+    TrainingOptions,
+)
 from kit.errors import run_cli
 from kit.local.verbs import Verb, run_verb
 
@@ -19,14 +28,21 @@ def main(argv: Sequence[str]) -> int:
         return 0
 
     def inference(options: InferenceOptions) -> int:
-        from benchmarks.inference import run
+        from benchmarks.parts import run
 
-        run(options, argv)
+        run(PARTS, options, argv)
+        return 0
+
+    def training(options: TrainingOptions) -> int:
+        from benchmarks.parts import run
+
+        run(TRAINING_PARTS, options, argv)
         return 0
 
     verbs = (
         Verb("models", ModelOptions, models),
         Verb("inference", InferenceOptions, inference),
+        Verb("training", TrainingOptions, training),
         Verb("matrix", MatrixOptions, _matrix),
         Verb("parameters", ParameterOptions, _parameters),
         Verb("size", SizeOptions, _size),

@@ -40,6 +40,11 @@ PARTS = {
 }
 """Name on the command line and of the block in docs/benchmarks.md -> the table."""
 
+TRAINING_PARTS = {
+    "loop": Part("training_loop", 20),
+}
+"""The same for `training`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Documented:
@@ -105,6 +110,20 @@ class InferenceOptions(Documented):
         default=None, metadata=option("runs of everything; each part has its own number", metavar="N")
     )
     threads: Count = field(default=1, metadata=option("of the network on the CPU", metavar="N"))
+    tiny: bool = field(default=False, metadata=option("in seconds: does the benchmark itself work?"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(Documented):
+    """Measure training, and compare it with other libraries."""
+
+    part: str | None = field(
+        default=None,
+        metadata=option("one of the tables (default: all)", choices=lambda: list(TRAINING_PARTS)),
+    )
+    rounds: Count | None = field(
+        default=None, metadata=option("runs of everything; each part has its own number", metavar="N")
+    )
     tiny: bool = field(default=False, metadata=option("in seconds: does the benchmark itself work?"))
 
 

@@ -1,25 +1,32 @@
-"""`python -m benchmarks inference`: compare slides, masks and scores with other libraries."""
+"""`python -m benchmarks inference` and `training`: measure the tables of a verb beside other libraries."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import machine
 from benchmarks.markdown import DOCS, table, write_block
-from benchmarks.options import PARTS, InferenceOptions
+from benchmarks.options import InferenceOptions, Part, TrainingOptions
 from kit.errors import KitError
 from kit.local.console import show_table
 
 REQUIREMENTS = "requirements-bench.txt"
 
 
-def run(options: InferenceOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
+def run(
+    parts: Mapping[str, Part],
+    options: InferenceOptions | TrainingOptions,
+    command: Sequence[str],
+    docs: Path = DOCS / "benchmarks.md",
+) -> None:
     """Measure the chosen parts and print their tables; `write_docs` also writes them into a document.
 
     Args:
+        parts: of the verb.
         options: of the command line.
         command: arguments as the user gave them; they stand below each table.
         docs: document with a block for each part.
@@ -27,14 +34,16 @@ def run(options: InferenceOptions, command: Sequence[str], docs: Path = DOCS / "
     Raises:
         KitError: a peer is not installed, a measurement failed, or two ways give different results.
     """
-    chosen = [options.part] if options.part else list(PARTS)
+    chosen = [options.part] if options.part else list(parts)
     # All peers are checked before the first part runs: a missing library must not show after half an hour.
     for name in chosen:
-        require_peers(name)
+        require_peers(name, parts[name])
     for name in chosen:
-        part = PARTS[name]
+        part = parts[name]
         module = importlib.import_module(f"benchmarks.{part.module}")
-        more = {"size": options.size, "threads": options.threads} if part.sized else {}
+        more: dict[str, Any] = {}
+        if part.sized and isinstance(options, InferenceOptions):
+            more = {"size": options.size, "threads": options.threads}
         rows = list(module.rows(small=options.tiny, rounds=options.rounds or part.rounds, **more))
         show_table(name, module.HEAD, rows)
         if options.write_docs:
@@ -42,13 +51,13 @@ def run(options: InferenceOptions, command: Sequence[str], docs: Path = DOCS / "
             write_block(docs, name, f"{table(module.HEAD, rows)}\n\n{how}")
 
 
-def require_peers(name: str) -> None:
+def require_peers(name: str, part: Part) -> None:
     """Check that the peers of a part are installed.
 
     Raises:
         KitError: a library is missing; the message names it and the file that lists it.
     """
-    missing = [peer for peer in PARTS[name].peers if importlib.util.find_spec(peer) is None]
+    missing = [peer for peer in part.peers if importlib.util.find_spec(peer) is None]
     if missing:
         raise KitError(
             f"part {name} compares with {' and '.join(missing)}, which is not installed here",
