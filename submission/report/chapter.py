@@ -10,13 +10,12 @@ from kit.artefacts import read_json
 from kit.competitions import of
 from kit.competitions.competition import Competition
 from kit.local.competitions.labelled import LabelledData
-from kit.local.competitions.scores import score
 from kit.local.costs import load_with_costs
+from kit.local.pages.charts import curves, running_mean
+from kit.local.pages.held_out import caption, confident
+from kit.local.pages.overlays import Overlay, make_overlay
 from kit.local.sidecars import read_json_lines
-from kit.masks import rle
-from kit.predictions import Instances, Prediction, SemanticMask
-from submission.report.charts import Bar, curves, timeline
-from submission.report.overlays import Overlay, make_overlay
+from submission.report.timeline import Bar, timeline
 
 _MOMENTS = {
     "fallback": "fallback written",
@@ -108,14 +107,7 @@ def _loss_chart(logs: dict[str, list[dict[str, Any]]]) -> str:
     series = {}
     for name, entries in logs.items():
         points = [(entry["step"], entry["loss"]) for entry in entries if "loss" in entry]
-        # A running mean over 5 % of the run, because losses of single batches hide the trend. With 200 points
-        # the width is 10: the value at point 50 is the mean of points 41 to 50, at point 3 of points 1 to 3.
-        width = max(1, len(points) // 20)
-        smooth = [
-            sum(loss for _, loss in points[max(0, index - width + 1) : index + 1]) / min(width, index + 1)
-            for index in range(len(points))
-        ]
-        series[name] = ([step for step, _ in points], smooth)
+        series[name] = ([step for step, _ in points], running_mean([loss for _, loss in points]))
     return curves(series, x_label="optimiser step", y_label="training loss (running mean)", log=True)
 
 
@@ -193,7 +185,7 @@ def _overlays(competition: Competition, sources: Sources, pictures: int) -> list
             truth[image_id],
             confident(predictions[image_id], truth[image_id]),
             longest=longest,
-            caption=_caption(competition, truth[image_id], predictions[image_id]),
+            caption=caption(competition, truth[image_id], predictions[image_id]),
         )
         for image_id in chosen
     ]
@@ -206,29 +198,3 @@ def _spread(ids: list[str], count: int) -> list[str]:
     """
     count = min(count, len(ids))
     return [ids[round(index * (len(ids) - 1) / max(1, count - 1))] for index in range(count)]
-
-
-def confident(prediction: Prediction, truth: Prediction) -> Prediction:
-    """Return as many instances as the truth has, those with the highest scores.
-
-    A submission may hold a hundred more with low scores, which would hide everything in the picture.
-    """
-    if not isinstance(prediction, Instances) or not isinstance(truth, Instances):
-        return prediction
-    kept = len(truth.masks)
-    return Instances(prediction.height, prediction.width, prediction.scores[:kept], prediction.masks[:kept])
-
-
-def _caption(competition: Competition, truth: Prediction, prediction: Prediction) -> str:
-    value = score(competition, {"image": truth}, {"image": prediction}).value
-    if isinstance(truth, SemanticMask) and isinstance(prediction, SemanticMask):
-        percent = 100 / (truth.height * truth.width)
-        true, predicted = rle.area(truth.runs) * percent, rle.area(prediction.runs) * percent
-        return f"Dice {value:.3f}; foreground: truth {true:.1f} %, prediction {predicted:.1f} %"
-    truth_count, count = (
-        len(item.masks) if isinstance(item, Instances) else 1 for item in (truth, prediction)
-    )
-    return (
-        f"{competition.metric} {value:.3f}; {truth_count} true instances, {count} predicted, "
-        f"the {min(truth_count, count)} best-scored drawn"
-    )

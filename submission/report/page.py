@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from kit.artefacts import write_text
+from kit.local.pages.render import render
 from submission.report.chapter import Chapter, Sources, gather
-from submission.report.overlays import PREDICTION_RGB, TRUTH_RGB
 
 
 def write_report(out: Path, chapters: Sequence[Sources], *, pictures: int = 6) -> None:
@@ -28,18 +26,4 @@ def write_report(out: Path, chapters: Sequence[Sources], *, pictures: int = 6) -
 
 def page(chapters: Sequence[Chapter]) -> str:
     """Return the HTML for some chapters."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("page.html")
-    return template.render(
-        chapters=chapters, truth_colour=_css(TRUTH_RGB), prediction_colour=_css(PREDICTION_RGB)
-    )
-
-
-def _css(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+    return render(Path(__file__).with_name("page.html"), chapters=chapters)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from kit.local.pages.overlays import PREDICTION_RGB, TRUTH_RGB, make_overlay, masks_of
 from kit.masks import coco, rle
 from kit.predictions import Instances, SemanticMask
-from submission.report.overlays import PREDICTION_RGB, TRUTH_RGB, make_overlay, masks_of
 
 SQUARE_HW = np.zeros((60, 90), bool)
 SQUARE_HW[10:40, 20:70] = True

@@ -1,0 +1,1 @@
+"""HTML pages in one file: charts, pictures of tissue with outlines, and the look they share."""
