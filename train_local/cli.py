@@ -10,12 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from kit.command_line import option
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
 from kit.local.verbs import Verb, run_verb
+from kit.typed_json import at_least
 from train_local import recipes
 from train_local.jobs import command, command_options
 from train_local.options import Options
@@ -66,8 +67,12 @@ class Prepare:
         default=None,
         metadata=option("number of folds (default: published, or as many as groups allow)", metavar="N"),
     )
-    split: Literal["group", "strips", "stratified"] | None = field(
-        default=None, metadata=option("how images become folds (default: strips for tiles, else group)")
+    split: Literal["published", "group", "strips", "stratified"] | None = field(
+        default=None,
+        metadata=option(
+            "how images become folds (default: published if these are the published images, else strips for "
+            "tiles and group for others)"
+        ),
     )
     seed: int = field(default=42, metadata=option("of the split", metavar="N"))
     scale: tuple[float, ...] = field(
@@ -76,27 +81,59 @@ class Prepare:
             "training resolutions of slides, e.g. 1/3 (default: all recipes')", metavar="SCALE", read=_scale
         ),
     )
+    tiny: bool = field(default=False, metadata=option("the resolutions of the recipes' tiny forms only"))
+    stains: Path | None = field(
+        default=None,
+        metadata=option("copies of the images in other stains: DIR/<stain>/<id>.png", metavar="DIR"),
+    )
+    repeats: Literal["keep", "once"] = field(
+        default="keep", metadata=option("outlines that are there twice: the published pipeline kept them")
+    )
+    jobs: Annotated[int, at_least(1)] | None = field(
+        default=None, metadata=option("processes (default: the processors, for much data)", metavar="N")
+    )
+    dry_run: bool = field(default=False, metadata=option("say what would be written and how large it is"))
 
 
 def _prepare(options: Prepare) -> int:
     from kit import competitions
-    from train_local.data import prepare, slides
+    from train_local.data import array_jobs, preparation_report, prepare, slides
 
     source = competitions.get(options.competition)
     # Slides are stored once at each resolution that some recipe trains at: scale 1/3 -> reduction 3.
-    scales = options.scale or sorted(
-        {form.data.scale for form in _all_forms() if recipes.suits(form, source.name, source.kind)}
-    )
+    forms = [form for form in _all_forms() if recipes.suits(form, source.name, source.kind)]
+    forms = [form for form in forms if form.name.endswith("-tiny") or not options.tiny]
+    reductions, sides = array_jobs.needed(form.data for form in forms if source.kind == "semantic")
+    if options.scale:
+        reductions = [slides.reduction_of(scale) for scale in options.scale]
+    if options.dry_run:
+        planned, todo = prepare.plan(
+            options.competition,
+            options.data,
+            options.out,
+            reductions=reductions,
+            sides=sides,
+            stains=options.stains,
+            fold_count=options.folds,
+            rule=options.split,
+            seed=options.seed,
+        )
+        preparation_report.show_plan(planned, todo, options.out)
+        return 0
     made = prepare.prepare(
         options.competition,
         options.data,
         options.out,
-        reductions=[slides.reduction_of(scale) for scale in scales] if source.kind == "semantic" else [],
+        reductions=reductions,
+        sides=sides,
+        stains=options.stains,
         fold_count=options.folds,
-        split=options.split,
+        rule=options.split,
         seed=options.seed,
+        keep_repeats=options.repeats == "keep",
+        jobs=options.jobs,
     )
-    prepare.show(made)
+    preparation_report.show(made)
     return 0
 
 

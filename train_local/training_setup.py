@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, default_collate
 from kit.local.training import prepare
 from kit.models import Network, build
 from train_local import augment, losses
+from train_local.data.image_choice import labelled_ids
 from train_local.data.instance_tiles import InstanceTiles
 from train_local.data.instance_tiles import collate as collate_tiles
 from train_local.data.prepared import Prepared
@@ -55,7 +56,7 @@ def _semantic(run: Run, prepared: Prepared) -> TrainingSetup:
     network = prepare(build(recipe.network.as_dict()), recipe.network.as_dict())
     crops = SlideCrops(
         prepared,
-        prepared.fold(run.fold).train,
+        labelled_ids(prepared, run.fold, recipe.data.sets),
         recipe.data,
         augment=partial(augment.semantic, recipe.augment),
         seed=run.seed,
@@ -81,6 +82,7 @@ def _instance(run: Run, prepared: Prepared) -> TrainingSetup:
         augment=partial(augment.instances, recipe.augment),
         seed=run.seed,
         per_step=recipe.step_examples,
+        labels=run.root / "labels",
     )
 
     # A detector computes its own losses: anchors and proposals are matched with the targets inside it.

@@ -1,4 +1,4 @@
-"""COCO annotations of training images, with the conventions the published pipelines trained on.
+"""COCO annotations of tiles, with the conventions the published pipelines trained on.
 
 One category, `blood_vessel`, id 0. Image ids are the tile ids themselves. Annotation ids count from 1. Boxes
 are [left, top, width, height] with both border pixels counted (width = x2 - x1 + 1). `area` is the number of
@@ -28,7 +28,7 @@ def mask_of(annotation: Mapping[str, Any]) -> NDArray[np.bool_]:
 
 
 def annotations_of(tile_id: str, truth: Instances) -> list[dict[str, Any]]:
-    """Return one annotation for each instance of a tile; `training_part` gives them their ids.
+    """Return one annotation for each instance of a tile; `whole` gives them their ids.
 
     Raises:
         KitError: an instance has no pixels.
@@ -58,23 +58,20 @@ def annotations_of(tile_id: str, truth: Instances) -> list[dict[str, Any]]:
     return entries
 
 
-def training_part(
-    tiles: Mapping[str, Instances],
-    annotations: Mapping[str, list[dict[str, Any]]],
-    file_names: Mapping[str, str],
-    *,
-    description: str,
+def whole(
+    tiles: Mapping[str, Instances], file_names: Mapping[str, str], *, description: str
 ) -> dict[str, Any]:
-    """Return the JSON value of one fold's training images.
+    """Return the JSON value of some images.
 
     Args:
         tiles: id -> its instances; tiles without any stay listed as images.
-        annotations: id -> `annotations_of` the tile, of these tiles at least. A tile is in the training part
-            of all folds but one, so they are made once and handed in.
         file_names: id -> path of the image below the competition's folder.
         description: goes into `info`.
+
+    Raises:
+        KitError: an instance has no pixels.
     """
-    entries = [entry for tile_id in tiles for entry in annotations[tile_id]]
+    entries = [entry for tile_id, truth in tiles.items() for entry in annotations_of(tile_id, truth)]
     return {
         "info": {"description": description},
         "images": [

@@ -1,4 +1,4 @@
-"""Cross-validation folds: which images each fold holds out, and warnings about a split."""
+"""Cross-validation folds: the rules by which images are dealt. `split` chooses one for a competition."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
 from kit.errors import KitError
-
-Split = Literal["group", "strips", "stratified"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,8 @@ class Fold:
     Attributes:
         index: from 0.
         train: ids trained on, sorted.
-        valid: ids held out, sorted; over all folds every id is held out once.
+        valid: ids held out, sorted. Over all folds an id is held out once, or never: some published splits
+            train on a part of the images in every fold.
     """
 
     index: int
@@ -177,60 +175,3 @@ def _cut(gaps: Sequence[int], ideal: int) -> int:
     """The number of tiles before a cut: at the largest gap near `ideal`, of equal gaps at the nearest."""
     near = [cut for cut in range(ideal - 2, ideal + 3) if 1 <= cut <= len(gaps)]
     return max(near, key=lambda cut: (gaps[cut - 1], -abs(cut - ideal)), default=ideal)
-
-
-def make(
-    split: Split | None,
-    groups: Mapping[str, str],
-    count: int | None,
-    *,
-    positions: Mapping[str, tuple[int, int]] | None = None,
-    strata: Mapping[str, str] | None = None,
-    seed: int = 42,
-) -> list[Fold]:
-    """Make folds by the named split.
-
-    Args:
-        split: None takes "strips" if there are positions, else "group".
-        groups: id -> group, in the order of the competition's table.
-        count: None takes 5, the published number; for "group" 2 to 4, as many as there are groups.
-        positions: id -> place in its group, for "strips".
-        strata: id -> organ, for "group".
-        seed: of what is drawn.
-
-    Raises:
-        KitError: the split needs positions and there are none, or the folds cannot be made.
-    """
-    if split == "stratified":
-        return stratified(groups, count or 5, seed=seed)
-    if split == "strips" or (split is None and positions):
-        if not positions:
-            raise KitError("strips need the tiles' positions", where="--split", fix="use --split group")
-        return strips(groups, positions, count or 5)
-    return by_group(groups, count or max(2, min(4, len(set(groups.values())))), strata=strata, seed=seed)
-
-
-def hygiene(folds: Sequence[Fold], groups: Mapping[str, str]) -> list[str]:
-    """Return warnings about a split: shared images, groups on both sides, empty or very uneven parts."""
-    warnings = []
-    shared = {
-        group for fold in folds for group in {groups[i] for i in fold.train} & {groups[i] for i in fold.valid}
-    }
-    if shared:
-        warnings.append(
-            f"{len(shared)} of {len(set(groups.values()))} groups are on both sides of a fold; the "
-            "out-of-fold score will be too good for images from elsewhere (--split group avoids that)"
-        )
-    for fold in folds:
-        both = set(fold.train) & set(fold.valid)
-        if both:
-            warnings.append(f"fold {fold.index}: {len(both)} images are both trained on and validated")
-        if not fold.train or not fold.valid:
-            warnings.append(
-                f"fold {fold.index}: nothing to {'train on' if not fold.train else 'validate on'}"
-            )
-    sizes = [len(fold.valid) for fold in folds]
-    least, most = min(sizes, default=0), max(sizes, default=0)
-    if most > 3 * least > 0:
-        warnings.append(f"folds are uneven: they hold out {least} to {most} images")
-    return warnings

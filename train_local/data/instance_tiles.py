@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from kit.artefacts import read_json
 from kit.errors import KitError
 from kit.images.slide import open_slide
 from kit.inference.resize import resize_image, resize_mask
 from kit.local.masks import boxes
 from kit.models.detections import InstanceTarget
 from train_local.data import coco
+from train_local.data.image_choice import coco_of
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import Position, generator, shuffled
 from train_local.recipes.settings import Data
@@ -45,45 +46,45 @@ def target_of(masks_NHW: NDArray[np.bool_]) -> InstanceTarget:
 
 
 class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
-    """Examples of a fold's training tiles, each a function of (seed, step, item) only.
+    """Examples of the tiles that a recipe trains on, each a function of (seed, step, item) only.
 
     Args:
         prepared: the prepared folder.
-        fold: whose training part is used.
+        fold: whose training part is used, where the recipe's sets do not say all images.
         data: what an example is.
         augment: done to each.
         seed: of the run.
         per_step: examples of one step; with step and item it gives the number of an example.
+        labels: folder of the label sets; None for a recipe that trains on truth only.
 
     Raises:
-        KitError: no tile of the training part has an instance.
+        KitError: a set of the recipe has no image, a label set is not made yet, or no tile has an instance.
     """
 
     def __init__(
-        self, prepared: Prepared, fold: int, data: Data, *, augment: Augment, seed: int, per_step: int
+        self,
+        prepared: Prepared,
+        fold: int,
+        data: Data,
+        *,
+        augment: Augment,
+        seed: int,
+        per_step: int,
+        labels: Path | None = None,
     ) -> None:
-        value: dict[str, Any] = read_json(prepared.coco_path(fold))
+        value = coco_of(prepared, fold, data.sets, labels)
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for entry in value["annotations"]:
             grouped[entry["image_id"]].append(entry)
-        # A recipe for the vasculature may say sets=(ImageSet(dataset=1),). In a competition whose images have
-        # no such number it would leave nothing, so there it is ignored.
-        numbered = any(image.dataset is not None for image in prepared.images.values())
-        chosen = (
-            {part.dataset for part in data.sets if part.dataset is not None}
-            if data.sets and numbered
-            else None
-        )
         self._tiles = [
             (prepared.image_path(image["id"]), grouped[image["id"]])
             for image in value["images"]
-            if grouped[image["id"]] and (chosen is None or prepared.images[image["id"]].dataset in chosen)
+            if grouped[image["id"]] or not data.filter_empty
         ]
-        if not self._tiles:
+        if not any(entries for _, entries in self._tiles):
             raise KitError(
-                f"no training tile of fold {fold} has an instance"
-                + (f" and belongs to dataset {', '.join(map(str, sorted(chosen)))}" if chosen else ""),
-                where=prepared.coco_path(fold),
+                f"no training tile of fold {fold} has an instance",
+                where=prepared.coco_path,
                 fix="check the annotations and tile_meta.csv, or the recipe's data.sets",
             )
         self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
@@ -102,7 +103,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         for _ in range(_TRIES):
             image_HWC, masks_NHW = self._example(number, random)
             target = target_of(masks_NHW)
-            if len(target["boxes"]):
+            if len(target["boxes"]) or not self._tiles[number][1]:
                 break
             # As published: crop and augmentation left no instance, so any other tile takes its place.
             number = int(random.integers(len(self._tiles)))
@@ -115,7 +116,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         path, entries = self._tiles[number]
         with open_slide(path) as slide:
             image_HWC = slide.read_band(0, slide.height)
-        masks_NHW = np.stack([coco.mask_of(entry) for entry in entries])
+        masks_NHW = _masks_of(entries, image_HWC.shape[:2])
         image_HWC, masks_NHW = self._cut(*self._resize(image_HWC, masks_NHW), random)
         return self._augment(image_HWC, masks_NHW, random)
 
@@ -123,8 +124,10 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         self, image_HWC: NDArray[np.uint8], masks_NHW: NDArray[np.bool_]
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         height, width = (max(round(side * self._data.scale), 1) for side in image_HWC.shape[:2])
-        resized = [resize_mask(mask_HW, height, width, 0.5) for mask_HW in masks_NHW]
-        return resize_image(image_HWC, height, width), np.stack(resized)
+        resized = np.zeros((len(masks_NHW), height, width), bool)
+        for number, mask_HW in enumerate(masks_NHW):
+            resized[number] = resize_mask(mask_HW, height, width, 0.5)
+        return resize_image(image_HWC, height, width), resized
 
     def _cut(
         self, image_HWC: NDArray[np.uint8], masks_NHW: NDArray[np.bool_], random: np.random.Generator
@@ -137,6 +140,14 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         top, left = (free // 2 if centred else int(random.integers(0, free + 1)) for free in slack)
         rows, columns = slice(top, top + self._data.crop), slice(left, left + self._data.crop)
         return image_HWC[rows, columns], masks_NHW[:, rows, columns]
+
+
+def _masks_of(entries: Sequence[dict[str, Any]], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Bool (N, H, W); a tile may have none."""
+    masks_NHW = np.zeros((len(entries), *size), bool)
+    for number, entry in enumerate(entries):
+        masks_NHW[number] = coco.mask_of(entry)
+    return masks_NHW
 
 
 def collate(examples: Sequence[tuple[Tensor, InstanceTarget]]) -> tuple[Tensor, list[InstanceTarget]]:

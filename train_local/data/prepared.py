@@ -13,14 +13,15 @@ from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.typed_json import convert, from_plain, to_plain
 from train_local.data.folds import Fold
+from train_local.data.split import require_sound
 
-SCHEMA = 2
+SCHEMA = 3
 NAME = "prepared.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """One labelled image.
+    """One image to train on.
 
     Attributes:
         id: of the competition.
@@ -62,10 +63,13 @@ class Prepared:
         kind: of the truth.
         data: the competition's folder, absolute.
         images: all labelled images, by id.
+        unlabelled: training images without truth, by id; pseudo labels are made for them.
         folds: of the labelled images.
-        split: how the folds were made.
+        split: the rule that made the folds, of `split.Rule`.
         seed: of the split.
         reductions: of the slide arrays there are; empty for tiles.
+        sides: of the arrays of whole images there are.
+        stains: copies of the images in other stains that there are.
         inputs: name -> sha256 of the competition's tables and images.
         findings: notes and warnings for the report.
         code_version: that made it.
@@ -77,10 +81,13 @@ class Prepared:
     kind: Literal["semantic", "instance"]
     data: Path
     images: dict[str, Image]
+    unlabelled: dict[str, Image] = field(default_factory=dict)
     folds: list[Fold]
     split: str
     seed: int
     reductions: list[int]
+    sides: list[int] = field(default_factory=list)
+    stains: list[str] = field(default_factory=list)
     inputs: dict[str, str]
     findings: list[str] = field(default_factory=list)
     code_version: str
@@ -124,13 +131,31 @@ class Prepared:
             )
         return self.folds[index]
 
-    def image_path(self, image_id: str) -> Path:
-        """Return where an image's file lies."""
-        return self.data / self.images[image_id].path
+    def image(self, image_id: str) -> Image:
+        """Return a labelled or an unlabelled image.
 
-    def coco_path(self, fold: int) -> Path:
-        """Return where the COCO annotations of a fold's training images lie."""
-        return self.root / "coco" / f"fold{fold}_train.json"
+        Raises:
+            KitError: there is none of this id.
+        """
+        found = self.images.get(image_id) or self.unlabelled.get(image_id)
+        if found is None:
+            raise KitError(
+                f"image {image_id!r} is not prepared", where=self.root / NAME, fix="run `prepare` again"
+            )
+        return found
+
+    def image_path(self, image_id: str) -> Path:
+        """Return where an image's file lies.
+
+        Raises:
+            KitError: as `image`.
+        """
+        return self.data / self.image(image_id).path
+
+    @property
+    def coco_path(self) -> Path:
+        """Where the COCO annotations of all labelled images lie."""
+        return self.root / "coco.json"
 
 
 def save(prepared: Prepared) -> None:
@@ -138,7 +163,10 @@ def save(prepared: Prepared) -> None:
     value = {
         "schema": SCHEMA,
         **{key: item for key, item in to_plain(prepared).items() if key != "root"},
-        "images": [to_plain(prepared.images[image_id]) for image_id in sorted(prepared.images)],
+        **{
+            key: [to_plain(images[image_id]) for image_id in sorted(images)]
+            for key, images in (("images", prepared.images), ("unlabelled", prepared.unlabelled))
+        },
         "identity": prepared.identity,
     }
     write_json(prepared.root / NAME, value)
@@ -148,7 +176,8 @@ def load(root: Path) -> Prepared:
     """Read and check `prepared.json`.
 
     Raises:
-        KitError: missing, of another schema, or the competition's images are no longer where they were.
+        KitError: missing, of another schema, with folds that somebody spoilt, or the competition's images are
+            no longer where they were.
     """
     path = root / NAME
     if not path.is_file():
@@ -159,10 +188,12 @@ def load(root: Path) -> Prepared:
         )
     value, fix = read_json(path), "run `prepare` again"
     if isinstance(value, dict):
-        images = convert(list[Image], value.get("images"), "images", where=path, fix=fix)
-        value = {key: item for key, item in value.items() if key != "identity"}
-        value |= {"root": root, "images": {image.id: image for image in images}}
+        value = {"root": root, **{key: item for key, item in value.items() if key != "identity"}}
+        for key in ("images", "unlabelled"):
+            images = convert(list[Image], value.get(key), key, where=path, fix=fix)
+            value[key] = {image.id: image for image in images}
     prepared = from_plain(Prepared, value, where=path, fix=fix, schema=SCHEMA)
+    require_sound(prepared.folds, prepared.images, path)
     if not prepared.data.is_dir():
         raise KitError(
             "the competition's folder is no longer there",

@@ -1,19 +1,26 @@
-"""Make `sample/`: two small data sets of real tissue in the layouts of two competitions."""
+"""Make `sample/`: small data sets of real tissue in the layouts of three competitions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from kit.artefacts import sha256_bytes, sha256_file, write_bytes, write_text
 from kit.errors import KitError
-from train_local.data import sample_kidney, sample_vasculature
+from train_local.data import sample_body, sample_kidney, sample_vasculature
 
 SUMS = "SHA256SUMS"
-_MAKERS = {
-    "kidney": ("bcss-tumour-regions", sample_kidney.make),
-    "vasculature": ("bbbc038-histology-nuclei", sample_vasculature.make),
+_REGIONS, _NUCLEI, _SLIDE = (
+    "bcss-tumour-regions",
+    "bbbc038-histology-nuclei",
+    "openslide-cmu1-small-region",
+)
+_MAKERS: dict[str, tuple[tuple[str, ...], Callable[..., dict[str, bytes]]]] = {
+    "kidney": ((_REGIONS,), sample_kidney.make),
+    "vasculature": ((_NUCLEI, _SLIDE), sample_vasculature.make),
+    "body": ((_REGIONS, _NUCLEI), sample_body.make),
 }
+"""Competition -> the source folders, and what makes the files of them."""
 
 
 def read_sums(folder: Path) -> dict[str, str]:
@@ -51,25 +58,26 @@ def check_sums(folder: Path, names: Iterable[str] | None = None) -> None:
 
 
 def make_sample(source: Path, out: Path) -> None:
-    """Write both sample data sets; the same source gives the same bytes (with the same codec libraries).
+    """Write all sample data sets; the same source gives the same bytes (with the same codec libraries).
 
     Args:
-        source: holds `bcss-tumour-regions/` and `bbbc038-histology-nuclei/` with their SHA256SUMS.
-        out: gets `kidney/` and `vasculature/`, each with a SHA256SUMS; other files there are left alone.
+        source: holds the source folders with their SHA256SUMS.
+        out: gets a folder for each competition, with a SHA256SUMS; other files there are left alone.
 
     Raises:
         KitError: a source folder is missing or its files differ from their checksums.
     """
     # Sources are checked before anything is written: a changed source image would give a changed sample.
-    for name, (folder, make) in _MAKERS.items():
+    for folder in (_REGIONS, _NUCLEI, _SLIDE):
         if not (source / folder).is_dir():
             raise KitError(
                 f"source folder {folder}/ is missing",
                 where=source,
-                fix="give --source the folder that holds bcss-tumour-regions and bbbc038-histology-nuclei",
+                fix=f"give --source the folder that holds {_REGIONS}, {_NUCLEI} and {_SLIDE}",
             )
         check_sums(source / folder)
-        _write_all(out / name, make(source / folder))
+    for name, (folders, make) in _MAKERS.items():
+        _write_all(out / name, make(*(source / folder for folder in folders)))
 
 
 def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -33,9 +33,9 @@ def make(source: Path) -> dict[str, bytes]:
     encodings: dict[str, str] = {}
     sizes: list[tuple[str, int, int]] = []
     for number in (*TRAIN, *TEST):
-        image_HWC = _region(source / f"{number}.tif")
+        image_HWC = read_level(source / f"{number}.tif")
         # The image is page 1 of the pyramid, which is half as wide and high as the mask.
-        mask_HW = _half(_mask(source / f"{number}_mask.png"))
+        mask_HW = half(read_mask(source / f"{number}_mask.png"))
         if mask_HW.shape != image_HWC.shape[:2]:
             raise ValueError(f"{number}: image {image_HWC.shape} and mask {mask_HW.shape} differ in size")
         split = "train" if number in TRAIN else "test"
@@ -57,7 +57,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
     return stream.getvalue().encode()
 
 
-def _region(path: Path) -> NDArray[np.uint8]:
+def read_level(path: Path) -> NDArray[np.uint8]:
+    """Return a region at half resolution, (H, W, 3)."""
     import tifffile
 
     with tifffile.TiffFile(path) as tiff:
@@ -65,14 +66,15 @@ def _region(path: Path) -> NDArray[np.uint8]:
     return image_HWC
 
 
-def _mask(path: Path) -> NDArray[np.bool_]:
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """Return a 1-bit PNG, (H, W)."""
     from PIL import Image
 
     with Image.open(path) as image:
         return np.asarray(image.convert("1"), bool)
 
 
-def _half(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def half(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Half resolution: foreground where at least two of the four pixels are."""
     height, width = mask_HW.shape
     foreground_HW: NDArray[np.intp] = mask_HW.reshape(height // 2, 2, width // 2, 2).sum(axis=(1, 3))
@@ -95,7 +97,7 @@ def _tiff(array: NDArray[np.uint8], quality: int, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def _chunky(image_HWC: NDArray[np.uint8]) -> bytes:
+def chunky_tiff(image_HWC: NDArray[np.uint8]) -> bytes:
     """Height x width x 3 in one page, tiled: what most TIFFs look like."""
     return _tiff(image_HWC, 85, photometric="rgb", metadata=None)
 
@@ -112,5 +114,5 @@ def _pages(image_HWC: NDArray[np.uint8]) -> bytes:
     return _tiff(planes, 75, photometric="minisblack")
 
 
-_WRITERS = {"1008": _chunky, "1019": _planar, "1015": _pages}
+_WRITERS = {"1008": chunky_tiff, "1019": _planar, "1015": _pages}
 """Colour planes compressed one by one take more space, hence their lower quality."""

@@ -8,10 +8,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from train_local.data import sample_other_tiles
 from train_local.data.sample_kidney import table
 from train_local.data.seams import Position, source_images
 
@@ -39,34 +41,40 @@ class _Tile:
         return self.source_id[:12]
 
 
-def make(source: Path) -> dict[str, bytes]:
+def make(source: Path, slide: Path) -> dict[str, bytes]:
     """Return all files of the sample.
 
     Args:
-        source: holds `images/<id>.png` and `labels/<id>.png` (16 bit, 1..N one nucleus each).
+        source: holds `images/<id>.png` and `labels/<id>.png` (16 bit, 1..N one nucleus each), and
+            `gray_images` and `gray_labels` of the same form.
+        slide: holds a slide without labels.
 
     Returns:
         File name -> content.
     """
-    images = {path.stem: _read(path) for path in sorted((source / "images").glob("*.png"))}
+    images = {path.stem: read_png(path) for path in sorted((source / "images").glob("*.png"))}
     tiles = plan(images)
-    if len({tile.id for tile in tiles}) != len(tiles):
+    others = sample_other_tiles.make(source, slide)
+    if len({tile.id for tile in tiles} | {tile.id for tile in others}) != len(tiles) + len(others):
         raise ValueError("shortened ids are not unique")
-    polygons = {tile.id: _polygons(_read(source / "labels" / f"{tile.source_id}.png")) for tile in tiles}
+    polygons = {tile.id: _polygons(read_png(source / "labels" / f"{tile.source_id}.png")) for tile in tiles}
     files = {
         f"{'test' if tile.held_out else 'train'}/{tile.id}.tif": _tiff(images[tile.source_id])
         for tile in tiles
     }
+    files |= {f"train/{tile.id}.tif": _tiff(tile.image) for tile in others}
     train = [tile for tile in tiles if not tile.held_out]
     test = [tile for tile in tiles if tile.held_out]
-    files["polygons.jsonl"] = _jsonl({tile.id: polygons[tile.id] for tile in train})
+    more = {tile.id: _polygons(tile.labels) for tile in others if tile.labels is not None}
+    files["polygons.jsonl"] = _jsonl({tile.id: polygons[tile.id] for tile in train} | more)
     files["solution.jsonl"] = _jsonl({tile.id: polygons[tile.id] for tile in test})
     files["tile_meta.csv"] = table(
         ("id", "source_wsi", "dataset", "i", "j"),
-        [(tile.id, tile.source_wsi, 1, tile.column, tile.row) for tile in train],
+        [(tile.id, tile.source_wsi, 1, tile.column, tile.row) for tile in train]
+        + [(tile.id, tile.source_wsi, tile.dataset, tile.i, tile.j) for tile in others],
     )
     columns = ("source_wsi", "age", "sex", "race", "height", "weight", "bmi")
-    files["wsi_meta.csv"] = table(columns, [(wsi, *[""] * 6) for wsi in STAINS.values()])
+    files["wsi_meta.csv"] = table(columns, [(wsi, *[""] * 6) for wsi in (1, 2, 3, 4)])
     files["sample_submission.csv"] = table(
         ("id", "height", "width", "prediction_string"),
         [(tile.id, *images[tile.source_id].shape[:2], "") for tile in test],
@@ -86,7 +94,7 @@ def plan(images: Mapping[str, NDArray[np.uint8]]) -> list[_Tile]:
     # First find which tiles are quarters of one image, then group the images by stain, then hold out some
     # images of each group: so quarters of one image share a stain group and a side.
     groups: dict[str, list[dict[str, Position]]] = {stain: [] for stain in STAINS}
-    for parts in source_images(images, rows=_ROWS, columns=_COLUMNS, limit=_SEAM_LIMIT):
+    for parts in parts_of_images(images):
         groups[stain_of([images[key] for key in parts])].append(parts)
     tiles = []
     for stain, members in groups.items():
@@ -101,6 +109,11 @@ def plan(images: Mapping[str, NDArray[np.uint8]]) -> list[_Tile]:
     return sorted(tiles, key=lambda tile: tile.id)
 
 
+def parts_of_images(images: Mapping[str, NDArray[np.uint8]]) -> list[dict[str, Position]]:
+    """Return which tiles are quarters of one image, and where they lie in it; some images lack a quarter."""
+    return source_images(images, rows=_ROWS, columns=_COLUMNS, limit=_SEAM_LIMIT)
+
+
 def stain_of(tiles: Sequence[NDArray[np.uint8]]) -> str:
     """Return the look of one source image: by its mean colour, then by its brightest tenth."""
     pixels = np.concatenate([tile_HWC.reshape(-1, 3) for tile_HWC in tiles]).astype(np.float64)
@@ -111,7 +124,8 @@ def stain_of(tiles: Sequence[NDArray[np.uint8]]) -> str:
     return "purple on white" if np.percentile(pixels.mean(axis=1), 90) > 200 else "purple on purple"
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+def read_png(path: Path) -> NDArray[np.uint8]:
+    """Return the pixels of a PNG; labels have 16 bits."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -134,7 +148,7 @@ def _tiff(image_HWC: NDArray[np.uint8]) -> bytes:
     return stream.getvalue()
 
 
-def _polygons(label_HW: NDArray[np.uint8]) -> list[list[list[int]]]:
+def _polygons(label_HW: NDArray[Any]) -> list[list[list[int]]]:
     """One closed outline for each nucleus (its largest part), through the centres of its border pixels."""
     import cv2
 

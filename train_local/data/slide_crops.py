@@ -132,6 +132,9 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         self._tile = max(round(data.tile / reduction), 1) if data.tile is not None else data.crop or 0
         self._crop = min(data.crop or self._tile, self._tile)
         self._objects, self._grid = self._places(self._open())
+        # Natural shares: with 30 objects and 70 grid tiles, 0.3 of the examples are objects.
+        natural = len(self._objects) / max(len(self._objects) + len(self._grid), 1)
+        self._share = natural if data.object_tiles is None else data.object_tiles
         self._boxes = np.concatenate([slide.objects[:, :4] for slide in self._open()])
 
     def __len__(self) -> int:
@@ -206,14 +209,14 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         # `share` says which of the two sequences this example is from and its number there; `shuffled` turns
         # the number into a place. Without grid tiles all examples are objects, without objects all are grid
         # tiles.
-        part = self._data.object_tiles if self._grid else 1.0
+        part = self._share if self._grid else 1.0
         of_objects, before = share(number, part if self._objects else 0.0)
         places = self._objects if of_objects else self._grid
         return places[shuffled(self._seed, int(of_objects), before, len(places))]
 
     def _random_place(self, random: np.random.Generator) -> Place:
         opened = self._open()
-        if self._objects and random.random() < self._data.object_tiles:
+        if self._objects and random.random() < self._share:
             return self._inside_object(int(random.integers(len(self._objects))), random)
         # Slides are drawn by their area, so that every pixel of the training images has the same chance.
         areas = np.array([slide.mask.size for slide in opened], np.float64)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,9 +23,13 @@ from kit.images.slide import open_slide
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.predictions import SemanticMask
 from train_local.data.mask_bands import MaskBands
+from train_local.data.objects import Objects
+from train_local.recipes.settings import Data
 
 BAND = 128
 """Rows of the array that are made at a time."""
+_LAYOUT = 2
+"""Of the files; arrays of another one are written again."""
 BLOCK = 32
 """Side, in pixels of the array, of the squares whose grey values are summed to find blank tiles."""
 
@@ -37,8 +42,9 @@ class SlideFiles:
         image: uint8 (H, W, 3) RGB.
         mask: uint8 (H, W): covered part of each pixel, 255 is all of it.
         places: npz with `objects` float32 (N, 6): y0, x0, y1, x1, centre y, centre x of each connected
-            object; and `grey` float64 (rows, columns, 4): count, sum, sum of squares and number below 10 of
-            the grey values in each BLOCK square.
+            object; `grey` float64 (rows, columns, 4): count, sum, sum of squares and number below 10 of the
+            grey values in each BLOCK square; and `cover` float64 (rows, columns, 2): sum of squares of all
+            channel values, and covered pixels.
     """
 
     image: Path
@@ -71,6 +77,17 @@ def reduction_of(scale: float) -> int:
     return reduction
 
 
+def stored_reduction(data: Data) -> int:
+    """Return the reduction at which the slides of a recipe are stored.
+
+    Balanced tiles are cut at full resolution and resized one by one, to any size.
+
+    Raises:
+        KitError: as `reduction_of`.
+    """
+    return 1 if data.sampling == "balanced" else reduction_of(data.scale)
+
+
 def _shrink(band: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
     """Means of `reduction` x `reduction` squares; 10 rows at 1/4 are mirrored to 12 first and give 3."""
     height, width = band.shape[:2]
@@ -92,39 +109,38 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]
         array.flush()
 
 
-def _grey_sums(band_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Count, sum, sum of squares and dark pixels of each BLOCK square of a band, (rows, columns, 4).
+def _block_sums(layers_HWN: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums of each BLOCK square of a band, (rows, columns, N).
 
     `reduceat` sums from each given place to the next: with the places 0, 32 and 64, the 80 columns of an
     array become three sums, over 32, 32 and 16 columns.
     """
+    rows = np.add.reduceat(layers_HWN, np.arange(0, layers_HWN.shape[0], BLOCK), axis=0)
+    return np.asarray(np.add.reduceat(rows, np.arange(0, layers_HWN.shape[1], BLOCK), axis=1))
+
+
+def _grey_sums(band_HWC: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Count, sum, sum of squares and dark pixels of each BLOCK square of a band, (rows, columns, 4)."""
     grey_HW = band_HWC.mean(axis=2, dtype=np.float64)
     layers = np.stack([np.ones_like(grey_HW), grey_HW, grey_HW**2, (grey_HW < 10).astype(np.float64)], axis=2)
-    rows = np.add.reduceat(layers, np.arange(0, grey_HW.shape[0], BLOCK), axis=0)
-    return np.asarray(np.add.reduceat(rows, np.arange(0, grey_HW.shape[1], BLOCK), axis=1))
+    return _block_sums(layers)
 
 
-def _objects(mask_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Box and centre of each connected object of the mask."""
-    count, _, stats, centres = cv2.connectedComponentsWithStats(
-        (mask_HW > 127).astype(np.uint8), connectivity=8
-    )
-    if count < 2:
-        return np.zeros((0, 6), np.float32)
-    left, top, width, height = (stats[1:, place] for place in range(4))
-    boxes = np.stack([top, left, top + height, left + width, centres[1:, 1], centres[1:, 0]], axis=1)
-    return boxes.astype(np.float32)
+def _cover_sums(band_HWC: NDArray[np.uint8], mask_HW: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Sum of squares of all channel values, and covered pixels, of each BLOCK square, (rows, columns, 2)."""
+    squares_HW = (band_HWC.astype(np.float64) ** 2).sum(axis=2)
+    return _block_sums(np.stack([squares_HW, mask_HW / 255], axis=2))
 
 
 def is_current(files: SlideFiles, inputs: dict[str, str]) -> bool:
     """Whether the arrays exist, are undamaged and were made from these inputs."""
     try:
-        return all(
-            read_sidecar(path, kind="slide")["inputs"] == inputs
-            for path in (files.image, files.mask, files.places)
-        )
+        sidecars = [read_sidecar(path, kind="slide") for path in (files.image, files.mask, files.places)]
     except KitError:
         return False
+    return all(
+        sidecar["inputs"] == inputs and sidecar["config"].get("layout") == _LAYOUT for sidecar in sidecars
+    )
 
 
 def write(
@@ -135,7 +151,6 @@ def write(
     *,
     inputs: dict[str, str],
     code_version: str,
-    on_rows: Callable[[int], None],
 ) -> None:
     """Write the arrays of one slide.
 
@@ -146,7 +161,6 @@ def write(
         reduction: source pixels, along one side, in one training pixel.
         inputs: hashes the sidecars record.
         code_version: version that the sidecars record.
-        on_rows: called with the number of source rows after each band.
 
     Raises:
         KitError: the image cannot be read, the truth has another size, or the disk is full.
@@ -163,7 +177,8 @@ def write(
             )
         bands = MaskBands(mask)
         height, width = -(-slide.height // reduction), -(-slide.width // reduction)
-        grey = []
+        grey, cover = [], []
+        objects = Objects(width)
         # One pass over the slide: each band is read once, reduced, and written to both arrays. A band of 128
         # training rows at 1/3 is 384 source rows.
         with (
@@ -174,19 +189,29 @@ def write(
                 y0, y1 = row * reduction, min((row + BAND) * reduction, slide.height)
                 small_HWC = _shrink(slide.read_band(y0, y1), reduction)
                 image_HWC[row : row + BAND] = small_HWC
-                mask_HW[row : row + BAND] = _shrink(bands.band(y0, y1), reduction)
+                covered_HW = _shrink(bands.band(y0, y1), reduction)
+                mask_HW[row : row + BAND] = covered_HW
+                objects.add(row, covered_HW > 127)
                 grey.append(_grey_sums(small_HWC))
-                on_rows(y1 - y0)
-            objects = _objects(mask_HW)
-    _write_places(files.places, objects, np.concatenate(grey))
+                cover.append(_cover_sums(small_HWC, covered_HW))
+    places: dict[str, NDArray[Any]] = {
+        "objects": objects.found(),
+        "grey": np.concatenate(grey),
+        "cover": np.concatenate(cover),
+    }
+    _write_places(files.places, places)
     # The JSONs come last: `is_current` needs all three.
     for path in (files.image, files.mask, files.places):
         write_sidecar(
-            path, kind="slide", config={"reduction": reduction}, inputs=inputs, code_version=code_version
+            path,
+            kind="slide",
+            config={"reduction": reduction, "layout": _LAYOUT},
+            inputs=inputs,
+            code_version=code_version,
         )
 
 
-def _write_places(path: Path, objects: NDArray[np.float32], grey: NDArray[np.float64]) -> None:
+def _write_places(path: Path, places: dict[str, NDArray[Any]]) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, objects=objects, grey=grey)
+    np.savez(buffer, allow_pickle=False, **places)
     write_bytes(path, buffer.getvalue())

@@ -56,7 +56,7 @@ class DetectorRecipe(Recipe):
             views=("identity", "hflip"),
             # Nuclei are small: at 1.5 times the tiles' resolution the finest anchors (24 pixels) fit them. At
             # 1.5 the 320 pixels of a tile are the 480 of `inference`.
-            data=Data(tile=None, scale=1.5, crop=160, examples_per_image=4, workers=0),
+            data=Data(tile=None, scale=1.5, crop=160, sets=self.data.sets, examples_per_image=4, workers=0),
             augment=(
                 Flip(p=0.5, directions=("horizontal",)),
                 Rot90(),

@@ -68,8 +68,20 @@ class Data(Checked):
         scale: network pixels per source pixel, e.g. 1/3: a tile of 3072 becomes 1024.
         crop: side, in network pixels, of the square cut from the resized tile; None takes all of it.
         crop_centre: probability that this square is the tile's centre, not a random place.
-        object_tiles: share of examples centred on an annotated object; the others come from the grid.
-        sampling: "tiles" visits every object and grid tile once per epoch; "random" draws new places.
+        object_tiles: share of examples centred on an annotated object; the others come from the grid. None
+            is their natural share: each object and each grid tile once per epoch.
+        sampling: "tiles" visits every object and grid tile once per epoch; "random" draws new places;
+            "balanced" draws, anew each epoch, as many tiles with foreground as without, and those with
+            foreground evenly over how much they have.
+        offsets: of "balanced": where its grids of tiles begin, along both axes, in source pixels. A grid that
+            is shifted has no tile over the image's edge.
+        least_std: of "balanced": tiles whose values deviate by this or less are left out.
+        image_side: whole images are resized to this square first; None keeps their own size.
+        scale_range: sides, in network pixels, between which width and height of a whole image are drawn apart
+            after augmentation.
+        crop_cat_max_ratio: largest share of one class in a crop of a whole image; up to ten crops are tried.
+        stains: copies of the images in other stains that are used beside the originals.
+        filter_empty: leave out tiles without instances.
         sets: images that are trained on; () takes all labelled images of the fold's training part, as does a
             competition whose images have no dataset number.
         examples_per_image: examples that one image stands for in an epoch (of "random", and of whole images).
@@ -80,8 +92,15 @@ class Data(Checked):
     scale: Annotated[float, above(0)]
     crop: Count | None
     crop_centre: Fraction = 0.0
-    object_tiles: Fraction = 0.5
-    sampling: Literal["tiles", "random"] = "tiles"
+    object_tiles: Fraction | None = None
+    sampling: Literal["tiles", "random", "balanced"] = "tiles"
+    offsets: tuple[Annotated[int, at_least(0)], ...] = (0,)
+    least_std: Annotated[float, at_least(0)] = 0.0
+    image_side: Count | None = None
+    scale_range: tuple[Count, Count] | None = None
+    crop_cat_max_ratio: Fraction = 1.0
+    stains: tuple[str, ...] = ()
+    filter_empty: bool = True
     sets: tuple[ImageSet, ...] = ()
     examples_per_image: Count = 1
     workers: Annotated[int, at_least(0)] = 4

@@ -110,7 +110,7 @@ def unet_regnety16() -> UnetRecipe:
         views=("identity", "hflip", "rot90", "transpose"),
         # A tile of 3072 source pixels is 1024 network pixels, of which a crop of 512 is cut: every fifth from
         # the middle, the others anywhere.
-        data=Data(tile=3072, scale=1 / 3, crop=512, crop_centre=0.2, object_tiles=0.5),
+        data=Data(tile=3072, scale=1 / 3, crop=512, crop_centre=0.2),
         augment=(
             Flip(),
             Rot90(),

@@ -27,7 +27,8 @@ def tell(report: Report, reader: AnnotatedTruth, entries: Sequence[TruthEntry]) 
     if reader.kind == "instance":
         report.facts["training instances"] = float(scored)
     if repetitions := sum(reader.role(item) == "scored" for item in drawn) - scored:
-        report.note(f"{repetitions} repeated polygons are taken once", report.subject)
+        taken = "kept as instances of their own" if reader.keep_repeats else "taken once"
+        report.note(f"{repetitions} repeated polygons are {taken}", report.subject)
     for (role, kind, crowd), count in sorted(roles.items()):
         if role != "scored":
             what = "only keep detections from being judged" if role == "ignored" else "are left out"

@@ -28,6 +28,7 @@ class LabelledData:
     Args:
         competition: the competition.
         data: its folder.
+        keep_repeats: take an annotation that is there twice as two instances. A score takes it once.
 
     Attributes:
         files: where truth is looked for, in this order: the training truth, then the held-out images' if the
@@ -36,11 +37,13 @@ class LabelledData:
         unusable: why `plausibility` found no usable truth.
     """
 
-    def __init__(self, competition: Competition, data: Path) -> None:
+    def __init__(self, competition: Competition, data: Path, *, keep_repeats: bool = False) -> None:
         self.competition, self.data = competition, data
         truth = competition.format.truth
         self.files = tuple(name for name in (truth.file, truth.solution) if name)
         self.reader = truth_readers.reader(competition.format)
+        if isinstance(self.reader, AnnotatedTruth):
+            self.reader.keep_repeats = keep_repeats
         # With 82 labelled tiles:
         #     check(labelled)                        reads polygons.jsonl, decodes 82 tiles
         #     labelled.train_ids()                   reads nothing

@@ -158,7 +158,13 @@ class ImageTruth(TruthReader):
 
 
 class AnnotatedTruth(TruthReader):
-    """Regions with types; the definition says which types are scored or ignored."""
+    """Regions with types; the definition says which types are scored or ignored.
+
+    Attributes:
+        keep_repeats: whether an annotation that repeats an earlier one of its image is an instance as well.
+    """
+
+    keep_repeats = False
 
     @abstractmethod
     def annotations(self, entry: TruthEntry) -> Sequence[Annotation]:
@@ -179,9 +185,10 @@ class AnnotatedTruth(TruthReader):
         return "ignored" if annotation.crowd and self.kind == "instance" else "scored"
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
-        """Return one region per annotation that is scored or ignored; repeated annotations count once."""
+        """Return one region per annotation that is scored or ignored."""
         found = []
-        for annotation in distinct(self.annotations(entry)):
+        drawn = self.annotations(entry)
+        for annotation in drawn if self.keep_repeats else distinct(drawn):
             if (role := self.role(annotation)) != "left out":
                 where = f"{entry.where}, {annotation.place}"
                 runs = annotation.runs(height, width, where, self.remarks)

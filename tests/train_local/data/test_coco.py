@@ -21,10 +21,7 @@ def test_annotations_are_what_pycocotools_reads():
         "b": Instances(7, 9, np.ones(1), [counts_codec.encode(mask_HW)]),
         "a": Instances(7, 9, np.ones(0), []),
     }
-    annotations = {tile_id: coco.annotations_of(tile_id, truth) for tile_id, truth in tiles.items()}
-    value = coco.training_part(
-        tiles, annotations, {"a": "train/a.tif", "b": "train/b.tif"}, description="test"
-    )
+    value = coco.whole(tiles, {"a": "train/a.tif", "b": "train/b.tif"}, description="test")
     assert [image["id"] for image in value["images"]] == ["b", "a"]
     (entry,) = value["annotations"]
     packed = oracle.frPyObjects(entry["segmentation"], 7, 9)

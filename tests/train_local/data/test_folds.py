@@ -78,33 +78,18 @@ def test_wrong_requests_say_what_to_do():
         folds.by_group({"a": "x", "b": "y"}, 1)
     assert "--folds 2" in str(error.value)
     with pytest.raises(KitError, match="2 groups cannot make 3 folds") as error:
-        folds.make("group", {"a": "x", "b": "y", "c": "y"}, 3)
+        folds.by_group({"a": "x", "b": "y", "c": "y"}, 3)
     assert "--folds 2 or fewer" in str(error.value)
     with pytest.raises(KitError, match="1 group cannot make 2 folds") as error:
-        folds.make(None, {"a": "x", "b": "x"}, None)
+        folds.by_group({"a": "x", "b": "x"}, 2)
     assert "add images of another group" in str(error.value)
-    with pytest.raises(KitError, match="strips need the tiles' positions"):
-        folds.make("strips", {"a": "x", "b": "y"}, 2)
-
-
-def test_hygiene_warns_of_shared_groups_shared_images_and_uneven_folds():
-    groups = dict.fromkeys("abcdefgh", "x")
-    shared = folds.Fold(0, ("a", "b"), ("b",))
-    big = folds.Fold(1, ("a",), tuple("cdefgh"))
-    empty = folds.Fold(2, ("a",), ())
-    warnings = "\n".join(folds.hygiene([shared, big], groups))
-    assert "1 of 1 groups are on both sides" in warnings
-    assert "fold 0: 1 images are both trained on and validated" in warnings
-    assert "hold out 1 to 6 images" in warnings
-    assert "nothing to validate on" in "\n".join(folds.hygiene([empty], groups))
-    assert folds.hygiene(folds.by_group({"a": "x", "b": "y"}, 2), {"a": "x", "b": "y"}) == []
 
 
 def test_whole_groups_are_dealt_organ_by_organ():
     groups = {f"i{number}": f"g{number}" for number in range(40)}
     strata = {f"i{number}": "lung" if number < 10 else "kidney" for number in range(40)}
-    for fold in folds.make(None, groups, 5, strata=strata):
+    for fold in folds.by_group(groups, 5, strata=strata):
         assert sum(strata[item] == "lung" for item in fold.valid) == 2
         assert len(fold.valid) == 8
-    alone = folds.make(None, groups, 5)
+    alone = folds.by_group(groups, 5)
     assert sorted(sum((fold.valid for fold in alone), ())) == sorted(groups)

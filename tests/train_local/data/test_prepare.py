@@ -67,26 +67,41 @@ def test_vasculature_sample_becomes_coco_by_fold(tmp_path, monkeypatch, opened):
     assert made.split == "strips"
     assert len(made.folds) == 5
     assert any("both sides" in finding for finding in made.findings)
-    files = [path.name for path in sorted((made.root / "coco").iterdir())]
-    assert files == [f"fold{fold}_train.json" for fold in range(5)], "what is read, and nothing else"
-    for fold in (0, 4):
-        part = json.loads(made.coco_path(fold).read_text())
-        assert sorted(image["id"] for image in part["images"]) == list(made.folds[fold].train)
-        assert part["categories"] == [{"id": 0, "name": "blood_vessel", "supercategory": "none"}]
-        assert [entry["id"] for entry in part["annotations"]] == list(range(1, len(part["annotations"]) + 1))
-        names = {image["id"]: image["file_name"] for image in part["images"]}
-        for entry in part["annotations"][:50]:
-            mask_HW = coco.mask_of(entry)
-            rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
-            assert entry["area"] == mask_HW.sum() == sum(entry["segmentation"]["counts"][1::2])
-            assert entry["bbox"] == [
-                columns[0],
-                rows[0],
-                columns[-1] - columns[0] + 1,
-                rows[-1] - rows[0] + 1,
-            ], "both border pixels count"
-            assert entry["iscrowd"] == 0
-            assert (SAMPLE / "vasculature" / names[entry["image_id"]]).is_file()
+    files = {path.name for path in made.root.iterdir()}
+    assert files == {"coco.json", "prepared.json", "report.md"}, "what is read, and nothing else"
+    value = json.loads(made.coco_path.read_text())
+    assert [image["id"] for image in value["images"]] == sorted(made.images)
+    assert value["categories"] == [{"id": 0, "name": "blood_vessel", "supercategory": "none"}]
+    assert [entry["id"] for entry in value["annotations"]] == list(range(1, len(value["annotations"]) + 1))
+    names = {image["id"]: image["file_name"] for image in value["images"]}
+    for entry in value["annotations"][::40]:
+        mask_HW = coco.mask_of(entry)
+        rows, columns = np.flatnonzero(mask_HW.any(1)), np.flatnonzero(mask_HW.any(0))
+        assert entry["area"] == mask_HW.sum() == sum(entry["segmentation"]["counts"][1::2])
+        assert entry["bbox"] == [
+            columns[0],
+            rows[0],
+            columns[-1] - columns[0] + 1,
+            rows[-1] - rows[0] + 1,
+        ], "both border pixels count"
+        assert entry["iscrowd"] == 0
+        assert (SAMPLE / "vasculature" / names[entry["image_id"]]).is_file()
+
+
+def test_folds_hold_out_dataset_1_only_and_unlabelled_tiles_are_listed(tmp_path):
+    made = prepare.prepare("vasculature", SAMPLE / "vasculature", tmp_path / "out")
+    assert Counter(image.dataset for image in made.images.values()) == {1: 82, 2: 12}
+    assert {image.dataset for image in made.unlabelled.values()} == {3}
+    assert {image.group for image in made.unlabelled.values()} == {"6", "7"}
+    held = [image_id for fold in made.folds for image_id in fold.valid]
+    assert len(held) == len(set(held)) == 82
+    assert {made.images[image_id].dataset for image_id in held} == {1}
+    loaded = prepared.load(tmp_path / "out")
+    assert loaded == made
+    first = next(iter(made.unlabelled))
+    assert loaded.image_path(first).is_file()
+    with pytest.raises(KitError, match="image 'nothing' is not prepared"):
+        loaded.image("nothing")
 
 
 def test_preparing_again_writes_the_same_and_only_what_is_missing(blobs, tmp_path):
@@ -194,6 +209,8 @@ def test_broken_tile_table_names_tile_and_columns(tmp_path):
     message = fails(data, tmp_path / "out", name="vasculature")
     assert f"tile {first[0]} has no dataset and position in numbers" in message
     assert "tile_meta.csv" in message
+    (data / "tile_meta.csv").write_text("\n".join([lines[0], *lines[2:]]) + "\n")
+    assert f"{first[0]} has no row" in fails(data, tmp_path / "out", name="vasculature")
 
 
 def test_prepared_folders_that_are_none_say_what_to_run(blobs, tmp_path):
@@ -208,6 +225,6 @@ def test_prepared_folders_that_are_none_say_what_to_run(blobs, tmp_path):
     with pytest.raises(KitError, match="the competition's folder is no longer there") as error:
         prepared.load(tmp_path / "out")
     assert "--data" in str(error.value)
-    (tmp_path / "out" / "prepared.json").write_text('{"schema": 2, "images": []}')
+    (tmp_path / "out" / "prepared.json").write_text('{"schema": 3, "images": [], "unlabelled": []}')
     with pytest.raises(KitError, match="competition is missing"):
         prepared.load(tmp_path / "out")

@@ -1,5 +1,7 @@
+import csv
 import hashlib
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from train_local.data.seams import source_images
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = ROOT / "sample"
-NAMES = ["kidney", "vasculature"]
+NAMES = ["body", "kidney", "vasculature"]
 
 
 def labelled(name):
@@ -44,7 +46,7 @@ def test_committed_files_have_their_checksums_and_no_file_is_unlisted(name):
 
 
 def test_the_sample_is_small():
-    assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) < 7e6
+    assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file()) < 1e7
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,9 +84,19 @@ def test_training_and_held_out_images_are_different_images(name):
     assert not set(ids_of(name, "train")) & set(ids_of(name, "test"))
 
 
+def dataset_of():
+    with (SAMPLE / "vasculature" / "tile_meta.csv").open(newline="") as stream:
+        return {row["id"]: int(row["dataset"]) for row in csv.DictReader(stream)}
+
+
 def test_no_held_out_tile_continues_a_training_tile():
     sides = {key: split for split in ("train", "test") for key in ids_of("vasculature", split)}
-    tiles = {key: pixels("vasculature", split, key) for key, split in sides.items()}
+    datasets = dataset_of()
+    tiles = {
+        key: pixels("vasculature", split, key)
+        for key, split in sides.items()
+        if datasets.get(key, 1) == 1  # held-out tiles have no row
+    }
     parts = source_images(tiles, rows=2, columns=2, limit=2.2)
     assert sorted(map(len, parts)) == [2, 2, 3] + 25 * [4], "the tiles are known to be quarters of images"
     for part in parts:
@@ -92,9 +104,30 @@ def test_no_held_out_tile_continues_a_training_tile():
 
 
 def test_a_stain_groups_tiles_are_on_both_sides_where_it_has_several_images():
-    groups = {labelled("vasculature").group_of(key) for key in ids_of("vasculature", "train")}
-    assert groups == {"1", "2", "3"}
+    datasets = dataset_of()
+    ids = [key for key in ids_of("vasculature", "train") if datasets[key] == 1]
+    assert {labelled("vasculature").group_of(key) for key in ids} == {"1", "2", "3"}
     assert 0.2 < len(ids_of("vasculature", "test")) / 107 < 0.3
+
+
+def test_datasets_2_and_3_have_tiles_for_the_first_stages_and_the_pseudo_labels():
+    with (SAMPLE / "vasculature" / "tile_meta.csv").open(newline="") as stream:
+        rows = [(row["dataset"], row["source_wsi"]) for row in csv.DictReader(stream)]
+    counts = Counter(rows)
+    assert counts["2", "3"] == counts["2", "4"] == 6
+    assert counts["3", "6"] == counts["3", "7"] == 4
+    assert not {key for key, dataset in dataset_of().items() if dataset == 3} & set(
+        ids_of("vasculature", "train")
+    )
+
+
+def test_every_organ_of_the_body_sample_has_images_on_both_sides():
+    folder = labelled("body")
+    for split, count in (("train", 5), ("test", 1)):
+        organs = Counter(
+            folder.competition.info(folder.data, key, split).organ for key in ids_of("body", split)
+        )
+        assert organs == {"kidney": count, "prostate": count, "spleen": count}
 
 
 def test_the_regions_have_the_three_layouts_of_the_competition():

@@ -28,10 +28,9 @@ def test_written_arrays_are_the_area_means_of_the_slide(blobs, tmp_path, monkeyp
     import tifffile
 
     tifffile.imwrite(source, image_HWC, photometric="rgb", metadata=None)
-    files, rows = slides.files_of(tmp_path, reduction, "zz"), []
+    files = slides.files_of(tmp_path, reduction, "zz")
     mask = SemanticMask(150, 121, rle.encode(mask_HW))
-    slides.write(files, source, mask, reduction, inputs={"image": "x"}, code_version="1", on_rows=rows.append)
-    assert sum(rows) == 150
+    slides.write(files, source, mask, reduction, inputs={"image": "x"}, code_version="1")
     padded = np.pad(image_HWC, ((0, -150 % reduction), (0, -121 % reduction), (0, 0)), "symmetric")
     size = (padded.shape[1] // reduction, padded.shape[0] // reduction)
     expected = cv2.resize(padded, size, interpolation=cv2.INTER_AREA)
@@ -42,6 +41,9 @@ def test_written_arrays_are_the_area_means_of_the_slide(blobs, tmp_path, monkeyp
     assert not slides.is_current(files, {"image": "y"})
     with np.load(files.places) as places:
         assert places["grey"][..., 0].sum() == np.load(files.mask).size
+        squares, covered = places["cover"].sum(axis=(0, 1))
+        assert squares == (np.load(files.image).astype(float) ** 2).sum()
+        assert covered == pytest.approx(np.load(files.mask).sum() / 255)
         assert (
             len(places["objects"])
             == cv2.connectedComponents((np.load(files.mask) > 127).astype(np.uint8))[0] - 1
@@ -55,7 +57,7 @@ def test_damaged_or_half_written_arrays_are_not_current(blobs, tmp_path):
     files = slides.files_of(tmp_path, 2, "aa")
 
     def write():
-        slides.write(files, data / "train" / "aa.tiff", mask, 2, inputs={}, code_version="1", on_rows=int)
+        slides.write(files, data / "train" / "aa.tiff", mask, 2, inputs={}, code_version="1")
 
     write()
     assert slides.is_current(files, {})
@@ -74,6 +76,6 @@ def test_truth_of_another_size_names_the_image(blobs, tmp_path):
     files = slides.files_of(tmp_path, 1, "aa")
     mask = SemanticMask(10, 10, rle.encode(np.zeros((10, 10), bool)))
     with pytest.raises(KitError, match="truth is for 10 x 10 pixels, the image has 192 x 256") as error:
-        slides.write(files, data / "train" / "aa.tiff", mask, 1, inputs={}, code_version="1", on_rows=int)
+        slides.write(files, data / "train" / "aa.tiff", mask, 1, inputs={}, code_version="1")
     assert "aa.tiff" in str(error.value)
     assert not files.image.exists()

@@ -1,0 +1,120 @@
+"""What an image file holds: its hash, and which files show the same picture under two ids."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from kit.artefacts import sha256_bytes, sha256_file
+from kit.errors import KitError
+from kit.images.slide import open_slide
+from train_local.data.folds import Fold
+
+_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Content:
+    """Of one image file.
+
+    Attributes:
+        path: the file.
+        sha256: of its bytes.
+        height: rows.
+        width: columns.
+        pixels: hash of its size and its middle rows: equal for two files of one picture, however compressed
+            (without loss).
+    """
+
+    path: Path
+    sha256: str
+    height: int
+    width: int
+    pixels: str
+
+
+def content_of(path: Path) -> Content:
+    """Read a file.
+
+    Raises:
+        KitError: its pixels cannot be decoded.
+    """
+    with open_slide(path) as slide:
+        middle = slide.height // 2
+        band_HWC = slide.read_band(max(middle - _ROWS // 2, 0), min(middle + _ROWS // 2, slide.height))
+        height, width = slide.height, slide.width
+    pixels = sha256_bytes(f"{height}x{width}:".encode() + band_HWC.tobytes())
+    return Content(path, hash_of(path), height, width, pixels)
+
+
+def content_or_fault(path: Path) -> Content | str:
+    """Read a file that training can do without; return what is wrong with one that cannot be read."""
+    try:
+        return content_of(path)
+    except KitError as error:
+        return str(error)
+
+
+def hash_of(path: Path) -> str:
+    """Return the hash of a file's bytes.
+
+    Raises:
+        KitError: it cannot be read.
+    """
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise KitError(
+            f"cannot read it: {error.strerror or error}", where=path, fix="check the disk that it is on"
+        ) from error
+
+
+def duplicates(contents: Mapping[str, Content]) -> list[tuple[str, ...]]:
+    """Return the ids of every picture that is there more than once."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for image_id, content in contents.items():
+        alike[content.pixels].append(image_id)
+    found = []
+    for ids in alike.values():
+        # Equal middle rows may be glass in both: only pictures that agree in all rows count.
+        same = [ids[0]] if len(ids) > 1 else []
+        same += [other for first, other in pairwise(ids) if _equal(contents[first], contents[other])]
+        if len(same) > 1:
+            found.append(tuple(same))
+    return found
+
+
+def _equal(one: Content, other: Content) -> bool:
+    if one.sha256 == other.sha256:
+        return True
+    with open_slide(one.path) as first, open_slide(other.path) as second:
+        return all(
+            np.array_equal(first.read_band(y, end), second.read_band(y, end))
+            for y in range(0, first.height, _ROWS)
+            for end in (min(y + _ROWS, first.height),)
+        )
+
+
+def check_duplicates(found: Sequence[tuple[str, ...]], folds: Sequence[Fold], where: Path) -> list[str]:
+    """Return an alarm for each picture with two ids.
+
+    Raises:
+        KitError: a fold trains on a picture that it validates under another id.
+    """
+    for ids in found:
+        for fold in folds:
+            train, valid = set(ids) & set(fold.train), set(ids) & set(fold.valid)
+            if train and valid:
+                raise KitError(
+                    f"images {min(train)} and {min(valid)} show the same picture, and fold {fold.index} "
+                    "trains on one and validates the other",
+                    where=where,
+                    fix="remove one of them from the table of the training images, or use --split group with "
+                    "both in one group",
+                )
+    return [f"alarm: images {' and '.join(ids)} show the same picture" for ids in found]
