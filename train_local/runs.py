@@ -9,7 +9,6 @@ from typing import Any, Literal
 from kit.errors import KitError
 from train_local.claims import claim, lock_of, record
 from train_local.data.prepared import Prepared
-from train_local.recipes import suits
 from train_local.recipes.base import Recipe
 
 WEIGHTS = "weights.safetensors"
@@ -103,9 +102,10 @@ def make_run(
         identity: of the run, as `train_local.jobs.graph` plans it.
 
     Raises:
-        KitError: the recipe does not suit the competition, or the fold does not exist or lacks images.
+        KitError: the recipe predicts another kind of masks than the competition wants, or the fold does not
+            exist or lacks images.
     """
-    if not suits(recipe, prepared.competition, prepared.kind):
+    if recipe.kind != prepared.kind:
         raise KitError(
             f"recipe {recipe.name} is for {recipe.competition}, the data is of {prepared.competition}",
             where=prepared.root,

@@ -8,17 +8,19 @@ from dataclasses import replace
 
 from kit.errors import run_cli
 from train_local.cli import main
-from train_local.recipes.detectors import DetectorRecipe
+from train_local.recipes.settings import Validation
 from train_local.recipes.unet import UnetRecipe
+from train_local.recipes.vasculature import TileRecipe
 
 
 def shorten(kind, steps):
     tiny = kind.tiny
-    kind.tiny = lambda recipe: replace(tiny(recipe), iterations=steps, eval_every=steps)
+    once = Validation(every=steps, unit="iteration")
+    kind.tiny = lambda recipe: replace(tiny(recipe), iterations=steps, validation=once)
 
 
 if __name__ == "__main__":
     number = int(sys.argv.pop(1))
-    for recipes in (DetectorRecipe, UnetRecipe):
+    for recipes in (TileRecipe, UnetRecipe):
         shorten(recipes, number)
     sys.exit(run_cli(main))

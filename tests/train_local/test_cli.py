@@ -64,9 +64,7 @@ def test_prepare_plans_and_tells_what_is_missing(tmp_path, capsys):
         assert run_cli(cli.main, list(arguments)) == 2
         return said(capsys)
 
-    assert "not prepared at 1/3" in fails(
-        "train", "unet-regnety16", *place
-    ) or "could not be fetched" in said(capsys)
+    assert "starts from the published checkpoint regnety_016" in fails("train", "unet-regnety16", *place)
     assert "there is no fold 7" in fails("train", "unet-regnety16", "--tiny", *place, "--fold", "7")
     message = fails("train", "detectors-r50", "--tiny", *place)
     assert "recipe detectors-r50-tiny is for vasculature, the data is of kidney" in message
@@ -80,7 +78,8 @@ def test_prepare_plans_and_tells_what_is_missing(tmp_path, capsys):
     )
     assert "there is no job 'kidney/unet'" in fails("job", "kidney/unet", *place, "--tiny")
     message = fails("job", "kidney/ensemble", *place, "--tiny")
-    assert "kidney/ensemble needs kidney/unet-regnety16-tiny.fold0" in message
+    assert "kidney/ensemble needs kidney/unet-regnetx32-tiny.fold0" in message
+    assert "kidney/unet-regnety16-tiny.fold0" in message
 
 
 def test_wrong_words_are_refused_by_the_parser(capsys):

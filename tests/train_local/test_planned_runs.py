@@ -5,6 +5,7 @@ import torch
 
 from kit.errors import KitError
 from kit.models import build
+from train_local import recipes
 from train_local.initial_weights import load_initial_weights
 from train_local.planned_runs import PlannedRun
 
@@ -38,9 +39,9 @@ def test_a_run_has_the_identity_it_has_in_the_graph_and_another_with_another_see
     assert PlannedRun(two_stages[1], 1).job(blob_data, tmp_path).needs == ("kidney/early.fold0",)
 
 
-def test_a_recipe_of_another_competition_is_refused(blobs, blob_data, tmp_path):
-    with pytest.raises(KitError, match="recipe blobs is for vasculature, the data is of kidney"):
-        PlannedRun(blobs.recipe(competition="vasculature"), 0).ready(blob_data, tmp_path)
+def test_a_recipe_for_another_kind_of_masks_is_refused(blob_data, tmp_path):
+    with pytest.raises(KitError, match="recipe detectors-r50-tiny is for vasculature, the data is of kidney"):
+        PlannedRun(recipes.get("detectors-r50").tiny(), 0).ready(blob_data, tmp_path)
 
 
 def test_a_fold_without_images_is_refused(blobs, blob_data, tmp_path):

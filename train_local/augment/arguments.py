@@ -53,3 +53,17 @@ def call(make: Callable[..., Any], op: str, args: Mapping[str, Any], *, outside:
         raise KitError(
             f"{op} refuses its arguments: {' '.join(told)}", fix=f"its arguments are: {shown}"
         ) from error
+
+
+def defaults(make: Callable[..., Any], *, outside: Collection[str] = ()) -> dict[str, Any]:
+    """Return the arguments that may be left out, with the values they then have.
+
+    Args:
+        make: class or function.
+        outside: parameters that a recipe does not set, because `p` of `Op` does.
+    """
+    return {
+        name: item.default
+        for name, item in inspect.signature(make).parameters.items()
+        if item.default is not inspect.Parameter.empty and name not in outside
+    }

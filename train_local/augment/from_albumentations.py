@@ -39,6 +39,11 @@ def make(op: str, args: Mapping[str, Any]) -> Done:
     return made
 
 
+def defaults(op: str) -> dict[str, Any]:
+    """Return the arguments of an operation that have a default."""
+    return arguments.defaults(arguments.find(_OPERATIONS, op, "albumentations"))
+
+
 @dataclass(frozen=True)
 class _Albumentation:
     """An operation of 2.0.8 done to an example.

@@ -66,6 +66,12 @@ def make(op: str, args: Mapping[str, Any]) -> Done:
     return _MmdetOperation(op, arguments.call(cls, op, {**certain, **given}))
 
 
+def defaults(op: str) -> dict[str, Any]:
+    """Return the arguments of an operation that have a default, without its probability."""
+    cls = arguments.find({**_COLOURS, **_GEOMETRY}, op, "mmdet")
+    return arguments.defaults(cls, outside=_CERTAIN.get(op, {"prob": 1.0}))
+
+
 def _as_mmdet_wants(value: Any) -> Any:
     """JSON's lists as mmdet checks them: pairs of numbers are tuples, and what holds several is a list."""
     if isinstance(value, list):

@@ -35,6 +35,11 @@ def make(op: str, args: Mapping[str, Any]) -> Done:
     )
 
 
+def defaults(op: str) -> dict[str, Any]:
+    """Return the arguments of an operation that have a default."""
+    return arguments.defaults(arguments.find(_CLASSES, op, "mmseg"))
+
+
 def _tuples(value: Any) -> Any:
     """JSON's lists as mmseg checks them: a pair is a tuple, several pairs are a list."""
     if isinstance(value, list):

@@ -62,10 +62,10 @@ def from_plain_forms(value: Any) -> dict[str, list[Form]]:
 
 
 def _make(competition: str, kind: str, *, tiny: bool, views: tuple[str, ...]) -> Iterator[Form]:
-    for name in registry.names():
+    for name in (*registry.names(), *registry.teacher_names()):
         recipe = shaped(registry.get(name), tiny=tiny, views=views)
         if registry.suits(recipe, competition, kind):
-            yield form_of(recipe, member=True)
+            yield form_of(recipe, member=name in registry.names())
 
 
 def form_of(recipe: Recipe, *, member: bool = True) -> Form:
@@ -92,7 +92,7 @@ def recipe_of(config: Any) -> Recipe:
     Raises:
         KitError: there is none; the source has changed since the plan was made.
     """
-    for name in (*registry.names(), *registry.stage_names()):
+    for name in (*registry.names(), *registry.teacher_names(), *registry.stage_names()):
         full = registry.get(name)
         for first in (full, full.tiny()):
             recipe: Recipe | None = first

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
 from kit.errors import KitError
@@ -45,7 +45,7 @@ class Recipe(Checked, ABC):
         competition: name in `kit.competitions`.
         stage: 1, 2, ... of several trainings in a row; None where there is one.
         variant: "published" has the values of the published code; "text" those of its authors' text where the
-            two disagree.
+            two disagree; further ones are explained where a recipe has them.
         network: which network, of what size.
         inference: how the trained network sees an image; decides whether the recipe is semantic or instance.
         views: names of `kit.inference.views`, the cheapest useful first.
@@ -79,6 +79,8 @@ class Recipe(Checked, ABC):
         earlier_checkpoint: which weights of that run.
         deviations: published values that are not taken over, with reasons. They describe the recipe and
             change no result, so they are no part of `as_dict` and of a comparison.
+        variants: name of a variant -> the fields in which it differs; `in_variant` makes it. No part of
+            `as_dict` either.
 
     Raises:
         KitError: a part is wrong, or two parts do not fit together.
@@ -116,6 +118,7 @@ class Recipe(Checked, ABC):
     earlier_stage: Recipe | None = None
     earlier_checkpoint: Checkpoint = "best"
     deviations: tuple[Deviation, ...] = field(default=(), compare=False)
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -158,6 +161,31 @@ class Recipe(Checked, ABC):
     @abstractmethod
     def tiny(self) -> Recipe:
         """Return the same recipe with a network and a schedule for two CPU cores and a few minutes."""
+
+    def in_variant(self, variant: str) -> Recipe:
+        """Return another variant of a published recipe; its earlier stage comes in that variant, too.
+
+        Raises:
+            KitError: there is no such variant.
+        """
+        if variant == self.variant:
+            return self
+        stage = self.earlier_stage
+        if variant not in self.variant_names():
+            raise KitError(
+                f"recipe {self.name!r} has no variant {variant!r}",
+                fix=f"it has {', '.join(self.variant_names())}"
+                + ("; text and code of its authors agree" if variant == "text" else ""),
+            )
+        changes: dict[str, Any] = {"name": f"{self.name}-{variant}", "variant": variant, "variants": {}}
+        if stage is not None and variant in stage.variant_names():
+            changes["earlier_stage"] = stage.in_variant(variant)
+        return replace(self, **{**changes, **self.variants.get(variant, {})})
+
+    def variant_names(self) -> list[str]:
+        """Return the names of its variants, those of its earlier stages included."""
+        stage = self.earlier_stage.variant_names() if self.earlier_stage is not None else []
+        return list(dict.fromkeys([self.variant, *self.variants, *stage]))
 
     @property
     def kind(self) -> Literal["semantic", "instance"]:
@@ -206,6 +234,6 @@ class Recipe(Checked, ABC):
         value: dict[str, Any] = to_plain(self)
         stage: dict[str, Any] | None = value
         while stage is not None:
-            del stage["deviations"]
+            del stage["deviations"], stage["variants"]
             stage = stage["earlier_stage"]
         return value

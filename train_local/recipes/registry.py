@@ -3,7 +3,8 @@
 A file holds recipes if it says for which competition: `COMPETITION = "kidney"`. Every public function of such
 a file is a recipe, and its name with dashes is the recipe's: `unet_regnety16` makes "unet-regnety16". A name
 that ends in "_stage1", "_stage2", ... is an earlier stage: it can be trained by name, but it is trained only
-because another recipe starts from its weights, and it never becomes a member of an ensemble.
+because another recipe starts from its weights, and it never becomes a member of an ensemble. A name that ends
+in "_teacher" is trained because another recipe learns from its predictions, and is no member either.
 
 So a new recipe is one new file, a variant is one new function, and there is no list to extend.
 
@@ -14,6 +15,7 @@ loading torch, and without any package beyond the standard library.
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib
 import re
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 _STAGE = re.compile(r"-stage\d+$")
+_TEACHER = "-teacher"
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,12 @@ class Entry:
 
 def names() -> list[str]:
     """Return the names of all recipes that give members of an ensemble, sorted."""
-    return [name for name in entries() if not _STAGE.search(name)]
+    return [name for name in entries() if not _STAGE.search(name) and not name.endswith(_TEACHER)]
+
+
+def teacher_names() -> list[str]:
+    """Return the names of the recipes that only make pseudo labels for others, sorted."""
+    return [name for name in entries() if name.endswith(_TEACHER)]
 
 
 def stage_names() -> list[str]:
@@ -141,5 +149,7 @@ def _competition(node: ast.stmt) -> str | None:
 
 def _entry(name: str) -> Entry:
     if name not in entries():
-        raise KitError(f"no recipe is called {name!r}", fix=f"choose one of {', '.join(names())}")
+        near = difflib.get_close_matches(name.replace("_", "-"), entries(), 3)
+        guess = f"did you mean {' or '.join(near)}? " if near else ""
+        raise KitError(f"no recipe is called {name!r}", fix=f"{guess}choose one of {', '.join(names())}")
     return entries()[name]

@@ -36,8 +36,12 @@ def test_every_name_gives_its_recipe_and_stages_belong_to_one():
     made = [recipes.get(name) for name in recipes.names()]
     assert [recipe.name for recipe in made] == recipes.names()
     assert all(recipes.competition_of(recipe.name) == recipe.competition for recipe in made)
-    stages = {recipe.earlier_stage.name for recipe in made if recipe.earlier_stage is not None}
+    teachers = [recipes.get(name) for name in recipes.teacher_names()]
+    stages = {form.earlier_stage.name for form in (*made, *teachers) if form.earlier_stage is not None}
     assert stages == set(recipes.stage_names())
+    labels = [part.labels for name in recipes.stage_names() for part in recipes.get(name).data.sets]
+    asked = {teacher for item in labels if item is not None for teacher in item.teachers}
+    assert set(recipes.teacher_names()) <= asked <= {*recipes.names(), *recipes.teacher_names()}
 
 
 FILE = '''
