@@ -178,7 +178,7 @@ def _hue_saturation_value(
         sat_shift_limit=_around(sat_shift_limit),
         val_shift_limit=_around(val_shift_limit),
     )
-    return done if order == "RGB" else published.swapped(done)
+    return done if order == "RGB" else published.InBgr(done)
 
 
 def _clahe(clip_limit: Limit = 4.0, tile_grid_size: tuple[int, int] = (8, 8)) -> Done:

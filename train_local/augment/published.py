@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from kit.errors import KitError
 from train_local.augment.libraries import Done
@@ -143,9 +144,9 @@ class GridDropout:
 
 @dataclass(frozen=True)
 class GaussianBlur:
-    """Blur with an odd kernel between the limits; its deviation is 0.3 ((k - 1) / 2 - 1) + 0.8 pixels.
+    """Blur with an odd kernel between the limits, whose deviation OpenCV takes from its size.
 
-    2.0.8 draws the deviation instead, and takes the kernel's size from it.
+    2.0.8 draws the deviation, too.
     """
 
     blur_limit: tuple[int, int] = (3, 7)
@@ -154,7 +155,7 @@ class GaussianBlur:
         low, high = self.blur_limit
         if low < 1 or high < low or low % 2 == 0:
             raise ValueError(
-                f"blur_limit is {self.blur_limit}; its ends have to be odd, the first not above the second"
+                f"blur_limit is {self.blur_limit}; it has to be two odd numbers, the lower one first"
             )
 
     def __call__(self, example: Example, random: np.random.Generator) -> Example:
@@ -168,29 +169,30 @@ class PiecewiseAffine:
     """Move the points of a regular grid, and what is between them along with them; black comes in.
 
     The points move by a normally distributed part of the side, whose deviation is drawn between the ends of
-    `scale`. 2.0.8 weights all points by their distance instead, and takes a second for an image of 320.
+    `scale`. Three neighbouring points are a triangle, and a pixel inside takes its source from where the
+    triangle's corners take theirs, as in scikit-image. 2.0.8 weights all points by their distance instead,
+    and takes a second for an image of 320.
     """
 
     scale: tuple[float, float] = (0.03, 0.05)
     nb_rows: int = 4
     nb_cols: int = 4
 
+    def __post_init__(self) -> None:
+        if min(self.nb_rows, self.nb_cols) < 2:
+            raise ValueError(f"a grid of {self.nb_rows} x {self.nb_cols} points; at least 2 x 2 are needed")
+
     def __call__(self, example: Example, random: np.random.Generator) -> Example:
         """Warp image and masks."""
-        from scipy.interpolate import LinearNDInterpolator
-
         height, width = example.image.shape[:2]
         rows, columns = np.linspace(0, height, self.nb_rows), np.linspace(0, width, self.nb_cols)
-        grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-        jitter = random.normal(0, random.uniform(*self.scale), grid.shape) * (width, height)
-        moved_to = np.clip(grid + jitter, 0, (width - 1, height - 1))
-        # Three neighbouring points are a triangle. A pixel inside takes its source from where the triangle's
-        # corners take theirs, weighted by its distances from them.
-        x, y = np.meshgrid(np.arange(width), np.arange(height))
-        sources_HW2 = LinearNDInterpolator(grid, moved_to)(x, y).astype(np.float32)
-        black = cv2.BORDER_CONSTANT
+        grid_RC2 = np.stack(np.meshgrid(columns, rows), axis=-1)
+        jitter_RC2 = random.normal(0, random.uniform(*self.scale), grid_RC2.shape) * (width, height)
+        sources_RC2 = np.clip(grid_RC2 + jitter_RC2, 0, (width - 1, height - 1)).astype(np.float32)
+        sources_HW2 = _between(sources_RC2, height, width)
         return _warped(
-            example, lambda values, how: cv2.remap(values, sources_HW2, None, how, borderMode=black)
+            example,
+            lambda values, how: cv2.remap(values, sources_HW2, None, how, borderMode=cv2.BORDER_CONSTANT),
         )
 
 
@@ -226,14 +228,17 @@ class CornerShift:
         return _warped(example, warp)
 
 
-def swapped(done: Done) -> Done:
-    """Let an operation that expects RGB see BGR, as where a recipe was published with that mistake."""
+@dataclass(frozen=True)
+class InBgr:
+    """Lets an operation that expects RGB see BGR, as where a recipe was published with that mistake."""
 
-    def in_bgr(example: Example, random: np.random.Generator) -> Example:
-        changed = done(replace(example, image=cv2.cvtColor(example.image, cv2.COLOR_RGB2BGR)), random)
+    done: Done
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Swap the channels, do the operation, and swap them back."""
+        bgr_HWC = cv2.cvtColor(example.image, cv2.COLOR_RGB2BGR)
+        changed = self.done(replace(example, image=bgr_HWC), random)
         return replace(changed, image=cv2.cvtColor(changed.image, cv2.COLOR_BGR2RGB))
-
-    return in_bgr
 
 
 def moved(masks_NHW: NDArray[np.uint8], move: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[np.uint8]:
@@ -245,20 +250,48 @@ def moved(masks_NHW: NDArray[np.uint8], move: Callable[[NDArray[Any]], NDArray[A
         0 0 2  ->   0 0 0  one column to the right: mask 1 is where a 1 is, and mask 2 is gone.
     """
     count = len(masks_NHW)
-    if count == 0:
-        # The size may change, which only a move can tell.
-        shape = move(np.zeros(masks_NHW.shape[1:], np.uint8)).shape
-        return np.zeros((0, *shape), np.uint8)
     labels_HW = np.zeros(masks_NHW.shape[1:], np.uint8 if count < 256 else np.int16)
     areas = 0
     for number, mask_HW in enumerate(masks_NHW, start=1):
-        areas += cv2.countNonZero(mask_HW)
-        labels_HW[mask_HW > 0] = number
+        left, top, width, height = cv2.boundingRect(mask_HW)
+        box = (slice(top, top + height), slice(left, left + width))
+        areas += cv2.countNonZero(mask_HW[box]) if width else 0
+        labels_HW[box][mask_HW[box] > 0] = number
     if areas != cv2.countNonZero(labels_HW):
         return np.stack([move(mask_HW) for mask_HW in masks_NHW])
     labels_HW = move(labels_HW)
-    result: NDArray[np.uint8] = (labels_HW == np.arange(1, count + 1)[:, None, None]).astype(np.uint8)
+    result = np.zeros((count, *labels_HW.shape), np.uint8)
+    for number, place in enumerate(ndimage.find_objects(labels_HW, count)):
+        if place is not None:
+            result[number][place] = labels_HW[place] == number + 1
     return result
+
+
+def _between(points_RC2: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Values at all pixels, from those at the points of a regular grid; two triangles are a cell.
+
+    In a cell with the values a b above c d, a pixel that is u of the way to the right and v of the way down
+    has
+
+        a + u (b - a) + v (c - a)  above the diagonal from b to c (u + v < 1), and
+        d + (1 - u) (c - d) + (1 - v) (b - d)  below it.
+    """
+    values_HW2 = np.empty((height, width, 2), np.float32)
+    last_row, last_column = points_RC2.shape[0] - 1, points_RC2.shape[1] - 1
+    rows = [-(-height * row // last_row) for row in range(last_row + 1)]
+    columns = [-(-width * column // last_column) for column in range(last_column + 1)]
+    for row in range(last_row):
+        y = np.arange(rows[row], rows[row + 1], dtype=np.float32)
+        v = (y * last_row / height - row)[:, None, None]
+        for column in range(last_column):
+            x = np.arange(columns[column], columns[column + 1], dtype=np.float32)
+            u = (x * last_column / width - column)[None, :, None]
+            (a, b), (c, d) = points_RC2[row : row + 2, column : column + 2]
+            above = a + u * (b - a) + v * (c - a)
+            below = d + (1 - u) * (c - d) + (1 - v) * (b - d)
+            cell = (slice(rows[row], rows[row + 1]), slice(columns[column], columns[column + 1]))
+            values_HW2[cell] = np.where(u + v < 1, above, below)
+    return values_HW2
 
 
 def _warped(example: Example, warp: Callable[[NDArray[Any], int], NDArray[Any]]) -> Example:

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from train_local import augment
-from train_local.augment import OneOf, Op
+from train_local.augment import OneOf, Op, published
 
 COLOURS = {
     "AddGammaCorrection": {"gamma1": 2.5, "gamma2": 4.0},
@@ -176,3 +176,31 @@ def test_examples_depend_on_neither_workers_nor_order():
         for one, two in zip(expected, other, strict=True):
             assert torch.equal(one[0], two[0])
             assert torch.equal(one[1], two[1])
+
+
+class TestMovedMasks:
+    """`published.moved` does to all masks what it would do to each."""
+
+    @pytest.mark.parametrize("overlap", [False, True])
+    def test_masks_that_overlap_and_masks_that_do_not(self, overlap):
+        _, masks_NHW = example()
+        masks_NHW = masks_NHW.astype(np.uint8)
+        if overlap:
+            masks_NHW[1] |= masks_NHW[0]
+
+        def to_the_right(mask_HW):
+            return np.roll(mask_HW, 20, axis=1)
+
+        expected = np.stack([to_the_right(mask_HW) for mask_HW in masks_NHW])
+        assert np.array_equal(published.moved(masks_NHW, to_the_right), expected)
+
+    def test_empty_masks_and_masks_that_leave_the_image(self):
+        masks_NHW = np.zeros((3, 8, 9), np.uint8)
+        masks_NHW[1, 2:4, 0] = 1
+        moved = published.moved(masks_NHW, lambda mask_HW: mask_HW[:, 1:])
+        assert moved.shape == (3, 8, 8)
+        assert not moved.any()
+
+    def test_more_masks_than_a_byte_counts(self):
+        masks_NHW = (np.arange(300) == np.arange(300)[:, None]).astype(np.uint8)[:, None]
+        assert np.array_equal(published.moved(masks_NHW, lambda mask_HW: mask_HW), masks_NHW)

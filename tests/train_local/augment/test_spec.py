@@ -98,7 +98,7 @@ def test_an_organ_without_operations_is_told():
         (Op(library="albumentations", op="CLAHE", args={"clip": 4}), "unexpected keyword", "tile_grid_size"),
         (
             Op(library="albumentations", op="GaussianBlur", args={"blur_limit": [4, 8]}),
-            "have to be odd",
+            "two odd numbers",
             "blur_limit",
         ),
         (Op(library="mmseg", op="RandomCrop"), "missing a required argument: 'crop_size'", "cat_max_ratio"),
