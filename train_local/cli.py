@@ -20,6 +20,7 @@ from kit.typed_json import at_least
 from train_local import recipes
 from train_local.jobs import command, command_options
 from train_local.options import Options
+from train_local.report import command as report_command
 
 if TYPE_CHECKING:
     from train_local.recipes.base import Recipe
@@ -39,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
         Verb("train-all", command_options.TrainAll, command.train_all),
         Verb("job", command_options.OneJob, lambda options: command.one_job(options, main)),
         Verb("ensemble", Ensemble, _ensemble),
+        Verb("report", report_command.Report, report_command.report),
         Verb("recipes", Recipes, _recipes),
         Verb("baseline", Baseline, _baseline),
         Verb("sample", Sample, _sample),

@@ -24,6 +24,7 @@ from train_local.jobs.locks import only_one
 from train_local.jobs.resources import resources_of
 from train_local.jobs.scheduler import Progress, Scheduler, Standing, log_of
 from train_local.jobs.status import state_of
+from train_local.report.command import PAGE, report_jobs
 
 if TYPE_CHECKING:
     from train_local.jobs.executors.base import Executor
@@ -201,8 +202,20 @@ def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) 
 
             progress = Scheduler(plan, make_executor(options, runs), runs, show=show).run()
             show(progress)
+    _write_page((options.graph.dist or runs) / PAGE, progress, runs)
     summary.show_end(progress, runs)
     return 0 if progress.complete else FAILED
+
+
+def _write_page(out: Path, progress: Progress, runs: Path) -> None:
+    """Write the HTML page; a page that cannot be written is told and changes nothing else."""
+    try:
+        report_jobs(out, list(progress.jobs.values()), progress.failures, runs)
+    except Exception as error:  # noqa: BLE001 - hours of training must not end with a traceback of a picture
+        text = f"the page {out} could not be written ({type(error).__name__}: {error}); `report` tries again"
+        console().print(text, style="yellow", markup=False, soft_wrap=True)
+    else:
+        console().print(f"curves, scores and pictures: {out}", markup=False, soft_wrap=True)
 
 
 def make_executor(options: TrainAll, runs: Path) -> Executor:

@@ -18,6 +18,10 @@ from kit.predictions import Instances, Prediction, SemanticMask
 TRUTH_RGB = (0, 158, 115)
 PREDICTION_RGB = (230, 60, 0)
 """Okabe-Ito green and vermillion: colour-blind readers can distinguish them, and both stand out on H&E."""
+_LARGE = 1 << 24
+"""Pixels of a mask from which it is shrunk before it is outlined."""
+_ROWS = 64
+"""Rows that a band of a slide becomes."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +59,57 @@ def make_overlay(
     Raises:
         KitError: the image cannot be read.
     """
-    with open_slide(path) as slide:
-        image_HWC = slide.read_band(0, slide.height)
-    factor = longest / max(image_HWC.shape[:2])
-    height, width = (max(1, round(side * factor)) for side in image_HWC.shape[:2])
-    # INTER_AREA averages all pixels when it shrinks; the others would skip most of a slide's pixels.
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    picture_HWC = np.ascontiguousarray(cv2.resize(image_HWC, (width, height), interpolation=method))
+    picture_HWC, factor = thumbnail(path, longest)
+    height, width = picture_HWC.shape[:2]
     thickness = max(1, round(longest / 500))
-    for mask, colour in ((truth, TRUTH_RGB), (prediction, PREDICTION_RGB)):
-        contours = [
-            # Pixel 3 has its centre at 3.5: shrunk by 2 it lies at 1.75, which is in pixel 1 (1.25 rounded).
-            np.round((np.array(ring) + 0.5) * factor - 0.5).astype(np.int32)
-            for mask_HW in masks_of(mask)
-            for region in polygons.outlines(mask_HW)
-            for ring in region
-        ]
+    for prediction_or_truth, colour in ((truth, TRUTH_RGB), (prediction, PREDICTION_RGB)):
+        contours = []
+        for mask_HW in masks_of(prediction_or_truth):
+            shown_HW, scale = mask_HW, factor
+            if mask_HW.size > _LARGE:
+                # The outline of a whole slide has millions of corners, and all of them in a few pixels.
+                percent_HW = cv2.resize(mask_HW * 100, (width, height), interpolation=cv2.INTER_AREA)
+                shown_HW, scale = (percent_HW >= 50).astype(np.uint8), 1.0
+            contours += [
+                # Pixel 3 has its centre at 3.5: shrunk by 2 it lies at 1.75, in pixel 1 (1.25 rounded).
+                np.round((np.array(ring) + 0.5) * scale - 0.5).astype(np.int32)
+                for region in polygons.outlines(shown_HW)
+                for ring in region
+            ]
         cv2.polylines(picture_HWC, contours, True, colour, thickness, cv2.LINE_AA)
     return Overlay(image_id, caption, jpeg_uri(picture_HWC), width, height)
+
+
+def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
+    """Read an image at another size; a slide is read band by band and never is in memory as a whole.
+
+    Args:
+        path: the image file.
+        longest: the longer side of the result in pixels.
+
+    Returns:
+        RGB (H, W, 3), and its size over that of the file.
+
+    Raises:
+        KitError: the image cannot be read.
+    """
+    with open_slide(path) as slide:
+        factor = longest / max(slide.height, slide.width)
+        height, width = (max(1, round(side * factor)) for side in (slide.height, slide.width))
+        # A slide of 30000 x 20000 for 520 pixels: every band of 64 * 57 rows becomes 64 rows of 350 pixels.
+        whole = max(1, int(1 / factor))
+        step = _ROWS * whole if whole > 1 else slide.height
+        bands = []
+        for top in range(0, slide.height, step):
+            band_HWC = slide.read_band(top, min(top + step, slide.height))
+            if whole > 1:
+                size = (max(1, slide.width // whole), max(1, len(band_HWC) // whole))
+                # INTER_AREA averages all pixels; the others would skip most of a slide's pixels.
+                band_HWC = cv2.resize(band_HWC, size, interpolation=cv2.INTER_AREA)
+            bands.append(band_HWC)
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    picture_HWC = cv2.resize(np.concatenate(bands), (width, height), interpolation=method)
+    return np.ascontiguousarray(picture_HWC), factor
 
 
 def masks_of(prediction: Prediction) -> list[NDArray[np.uint8]]:

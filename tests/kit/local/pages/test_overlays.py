@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from kit.local.pages.overlays import PREDICTION_RGB, TRUTH_RGB, make_overlay, masks_of
+from kit.local.pages.overlays import PREDICTION_RGB, TRUTH_RGB, make_overlay, masks_of, thumbnail
 from kit.masks import coco, rle
 from kit.predictions import Instances, SemanticMask
 
@@ -55,3 +55,26 @@ def test_every_instance_has_its_own_outline():
     first_HW, second_HW = masks_of(instances)
     assert (first_HW.astype(bool) == SQUARE_HW).all()
     assert (second_HW.astype(bool) == other_HW).all()
+
+
+@pytest.mark.parametrize("large", [1, 1 << 24])
+def test_a_large_mask_is_shrunk_before_it_is_outlined(tmp_path, monkeypatch, large):
+    monkeypatch.setattr("kit.local.pages.overlays._LARGE", large)
+    path = tmp_path / "slide.tif"
+    tifffile.imwrite(path, np.full((600, 900, 3), 255, np.uint8), photometric="rgb")
+    big = semantic(np.kron(SQUARE_HW, np.ones((10, 10), bool)))
+    nothing = semantic(np.zeros((600, 900), bool))
+    picture_HWC = decoded(make_overlay("slide", path, big, nothing, longest=180, caption=""))
+    assert picture_HWC.shape == (120, 180, 3)
+    assert np.abs(picture_HWC[20, 90] - TRUTH_RGB).max() < 110, "rows 100 of 600 are row 20 of 120"
+    assert picture_HWC[50, 90].min() > 230
+
+
+def test_a_thumbnail_read_in_bands_is_the_picture_in_small(tmp_path):
+    path = tmp_path / "slide.tif"
+    ramp_HW = np.linspace(0, 255, 1310)[:, None] * np.ones(701)
+    tifffile.imwrite(path, np.repeat(ramp_HW[..., None], 3, axis=2).astype(np.uint8), photometric="rgb")
+    picture_HWC, factor = thumbnail(path, 131)
+    assert (picture_HWC.shape, factor) == ((131, 70, 3), pytest.approx(0.1))
+    expected_H = ramp_HW[:, 0].reshape(131, 10).mean(axis=1)
+    assert np.abs(picture_HWC[:, 35, 0] - expected_H).max() < 3

@@ -1,0 +1,169 @@
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from kit.errors import KitError
+from train_local.__main__ import main
+from train_local.report.chapter import Source
+from train_local.report.page import FailedJob, write_report
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that elements close in order; collects texts, images and what refers to other files."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.texts, self.images, self.references, self.names = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == [], "an element is not closed"
+
+    def handle_starttag(self, tag, attrs):
+        self.names.append(tag)
+        values = dict(attrs)
+        self.references += [
+            values[key] for key in ("src", "href", "xlink:href") if key in values and key != "id"
+        ]
+        if tag == "img":
+            self.images.append(values)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
+
+
+def source(folder, **changes):
+    places = {
+        "name": "kidney",
+        "runs": folder / "runs" / "kidney",
+        "prepared": folder / "prepared",
+        "ensemble": folder / "none.json",
+    }
+    return Source(**{**places, **changes})
+
+
+def written(tmp_path, *sources, **more):
+    write_report(tmp_path / "page.html", sources, **more)
+    text = (tmp_path / "page.html").read_text()
+    return text, Page(text)
+
+
+def test_the_page_shows_scores_curves_and_pictures_and_needs_no_other_file(trained, tmp_path):
+    text, page = written(tmp_path, source(trained))
+    assert len(text) < 1_000_000
+    assert page.names.count("svg") == 3, "loss, metric and learning rate of the one recipe"
+    assert len(page.images) == 4, "two best and two worst of four images"
+    assert all(image["src"].startswith("data:image/jpeg;base64,") for image in page.images)
+    assert all(place.startswith(("data:", "#")) for place in page.references), page.references
+    done = json.loads((trained / "runs" / "kidney" / "blobs" / "fold0" / "done.json").read_text())
+    assert f"{done['metric']:.4f}" in page.texts
+    assert any("fold 1: stopped early" in text for text in page.texts)
+    assert "mean Dice" in page.texts
+
+
+def test_names_and_logs_are_text_whatever_is_in_them(trained, tmp_path):
+    log = tmp_path / "job.log"
+    log.write_text("line 1\n<script>alert(1)</script>\n")
+    job = FailedJob("kidney/<b>", "the <loss> is not a number", log, "lower & try")
+    _, page = written(tmp_path, source(trained, name="<i>kidney"), failed=[job])
+    assert "script" not in page.names
+    assert {"b", "i", "loss"}.isdisjoint(page.names)
+    assert any("<script>alert(1)</script>" in text for text in page.texts)
+    assert {image["alt"] for image in page.images} == {"aa", "b<b>&", "cc", "dd"}
+    assert any("lower & try" in text for text in page.texts)
+
+
+def test_a_competition_without_runs_or_data_is_told(tmp_path):
+    _, page = written(tmp_path, source(tmp_path))
+    assert "No run has begun." in page.texts
+
+
+def test_without_its_data_the_page_has_everything_but_pictures(trained, tmp_path):
+    _, page = written(tmp_path, source(trained, prepared=tmp_path / "gone"))
+    assert page.images == []
+    assert page.names.count("svg") == 3
+    assert any(text.startswith("pictures are left out:") for text in page.texts)
+
+
+def test_damaged_predictions_cost_the_pictures_only(trained, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(trained / "runs" / "kidney", runs)
+    for path in runs.glob("*/*/oof/**/*.npy"):
+        path.write_bytes(b"")
+    _, page = written(tmp_path, source(trained, runs=runs))
+    assert page.images == []
+    assert any(text.startswith("pictures are left out:") for text in page.texts)
+
+
+def test_a_run_in_its_first_steps_is_shown(trained, tmp_path):
+    folder = tmp_path / "runs" / "early" / "fold0"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text('{"identity": "x", "recipe": {"name": "early"}}')
+    _, page = written(tmp_path, source(trained, runs=tmp_path / "runs"))
+    assert any("fold 0: begun" in text for text in page.texts)
+    assert "Nothing was logged yet." in page.texts
+
+
+def ensemble_of(folder):
+    record = json.loads((folder / "runs/kidney/blobs/fold0/weights.safetensors.json").read_text())
+    member = {
+        "name": "blobs.fold0",
+        "weights": "blobs.fold0.safetensors",
+        **{key: record[key] for key in ("sha256", "size", "network", "inference", "requires")},
+    }
+    return {
+        "schema": 1,
+        "competition": "kidney",
+        "kind": "semantic",
+        "members": [member],
+        "passes": [{"member": 0, "view": "identity"}, {"member": 0, "view": "hflip"}],
+        "rungs": [
+            {"passes": 1, "weights": [1.0], "settings": {"threshold": 0.5}, "cv": 0.5},
+            {"passes": 2, "weights": [1.0, 1.0], "settings": {"threshold": 0.4}, "cv": 0.625},
+        ],
+    }
+
+
+def test_the_ladder_is_drawn_with_what_is_known_of_it(trained, tmp_path):
+    place = tmp_path / "ensemble.json"
+    place.write_text(json.dumps(ensemble_of(trained)))
+    _, page = written(tmp_path, source(trained, ensemble=place))
+    assert page.names.count("svg") == 4
+    assert {"0.5000", "0.6250", "blobs.fold0 hflip"} <= set(page.texts)
+    rungs = [{"passes": 1, "error": 0.01}, {"passes": 2, "tuned_on_all": 0.75, "static_weighting": 0.25}]
+    (tmp_path / "ladder.json").write_text(json.dumps({"rungs": rungs}))
+    _, page = written(tmp_path, source(trained, ensemble=place))
+    assert {"0.0100", "0.7500", "0.2500", "static weighting"} <= set(page.texts)
+    place.write_text("{")
+    _, page = written(tmp_path, source(trained, ensemble=place))
+    assert any(text.startswith("the ladder is left out:") for text in page.texts)
+
+
+def test_the_verb_writes_the_page(trained, tmp_path, capsys):
+    out = tmp_path / "deep" / "training.html"
+    command = ["report", "--prepared", trained / "prepared", "--runs", trained / "runs", "--out", out]
+    assert main(list(map(str, command))) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    assert "kidney" in Page(out.read_text()).texts
+
+
+@pytest.mark.parametrize("wrong", ["--prepared", "--runs"])
+def test_a_folder_that_is_not_there_is_told(trained, tmp_path, wrong):
+    places = {"--prepared": trained / "prepared", "--runs": trained / "runs", wrong: Path("no/such/folder")}
+    command = ["report", "--out", tmp_path / "page.html", *(part for pair in places.items() for part in pair)]
+    with pytest.raises(KitError, match=r"no runs|prepare"):
+        main(list(map(str, command)))

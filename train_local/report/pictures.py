@@ -1,0 +1,115 @@
+"""The best and the worst held-out images of a recipe, from its stored out-of-fold predictions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kit.artefacts import read_json
+from kit.ensemble import Member
+from kit.errors import KitError
+from kit.inference.fusion import PassResult, fuse
+from kit.local.competitions import scores
+from kit.local.competitions.labelled import LabelledData
+from kit.local.pages.held_out import caption, confident
+from kit.local.pages.overlays import Overlay, make_overlay
+from kit.local.sidecars import sidecar_path
+from kit.predictions import Prediction
+from train_local.data.prepared import Prepared
+from train_local.report.runs import RunRecord
+from train_local.runs import WEIGHTS
+
+_LONGEST = 480
+"""Longer side of a picture in pixels."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Held-out images of one recipe.
+
+    Attributes:
+        recipe: its name.
+        view: under which they were predicted.
+        images: number of images they were chosen from.
+        best: those with the highest scores, best first.
+        worst: those with the lowest, worst first; none of them is among the best.
+    """
+
+    recipe: str
+    view: str
+    images: int
+    best: list[Overlay]
+    worst: list[Overlay]
+
+
+def draw(prepared: Prepared, runs: Sequence[RunRecord], *, most: int) -> Pictures | None:
+    """Score every held-out image alone and draw the best and the worst; None if nothing is predicted yet.
+
+    Args:
+        prepared: knows the images and their truth.
+        runs: of one recipe.
+        most: pictures of each kind.
+
+    Raises:
+        KitError: an image, its truth or a prediction cannot be read.
+    """
+    found: dict[str, tuple[Prediction, float]] = {}
+    labelled = LabelledData(prepared.source, prepared.data)
+    view = ""
+    for run in runs:
+        if not (run.folder / "oof" / "oof.json").is_file():
+            continue
+        oof, member = read_json(run.folder / "oof" / "oof.json"), _member(run)
+        if not oof["views"]:
+            continue
+        view = oof["views"][0]
+        files = {key: name for key, name in oof["files"][view].items() if key in prepared.images}
+        truth = labelled.truth(files)
+        for image_id, name in files.items():
+            image = prepared.images[image_id]
+            size = (image.height, image.width)
+            passed = [PassResult(file=run.folder / "oof" / name, weight=1.0, member=member)]
+            prediction = fuse(passed, {}, size, kind=prepared.kind, image_id=image_id, info=image.info)
+            value = scores.score(prepared.source, {image_id: truth[image_id]}, {image_id: prediction}).value
+            if math.isfinite(value):
+                found[image_id] = (prediction, value)
+    if not found:
+        return None
+    # Equal scores stand in the order of their ids, so that the page does not change from call to call.
+    ranked = sorted(found, key=lambda image_id: (-found[image_id][1], image_id))
+    best = ranked[: min(most, (len(ranked) + 1) // 2)]
+    worst = ranked[::-1][: min(most, len(ranked) // 2)]
+
+    def picture(image_id: str) -> Overlay:
+        true, prediction = labelled.truth([image_id])[image_id], found[image_id][0]
+        return make_overlay(
+            image_id,
+            prepared.image_path(image_id),
+            true,
+            confident(prediction, true),
+            longest=_LONGEST,
+            caption=caption(prepared.source, true, prediction),
+        )
+
+    return Pictures(runs[0].recipe, view, len(found), list(map(picture, best)), list(map(picture, worst)))
+
+
+def _member(run: RunRecord) -> Member:
+    """The member that made the predictions; its weights are not read here, so their hash is not checked."""
+    path = sidecar_path(run.folder / WEIGHTS)
+    record = read_json(path)
+    try:
+        return Member(
+            name=f"{run.recipe}.fold{run.fold}",
+            weights=WEIGHTS,
+            sha256=record["sha256"],
+            size=record["size"],
+            network=record["network"],
+            inference=record["inference"],
+            requires=record["requires"],
+        )
+    except (KeyError, TypeError) as error:
+        raise KitError(
+            f"this JSON does not describe weights: {error}", where=path, fix="train the run again"
+        ) from error
