@@ -13,6 +13,9 @@ from torch.nn import functional as F
 from kit.errors import KitError
 from kit.models import Logits
 
+_IGNORED = 255
+"""Class of pixels that the Lovasz loss leaves out."""
+
 
 def _bce(logits: Logits, target_N1HW: Tensor) -> Tensor:
     """Binary cross entropy of one logit per pixel."""
@@ -35,8 +38,13 @@ def _dice(logits: Logits, target_N1HW: Tensor) -> Tensor:
 
 
 def _cross_entropy(logits: Logits, target_N1HW: Tensor) -> Tensor:
-    """Cross entropy of a softmax over background and foreground."""
-    target_N2HW = torch.cat([1 - target_N1HW, target_N1HW], dim=1)
+    """Cross entropy of a softmax over background and foreground.
+
+    Pixels beyond the image (targets below 0) have no loss, but count in the mean: so did mmseg 0.28 by
+    default, which trained the published networks.
+    """
+    counted_N1HW = (target_N1HW >= 0).float()
+    target_N2HW = torch.cat([1 - target_N1HW, target_N1HW], dim=1) * counted_N1HW
     return F.cross_entropy(_main(logits, 2, "cross_entropy"), target_N2HW)
 
 
@@ -45,12 +53,14 @@ def _lovasz(logits: Logits, target_N1HW: Tensor) -> Tensor:
 
     It is computed for each image alone, as the mean over the classes that occur in the image, and then
     averaged over the images: a small object counts as much as a large one in another image. A pixel that is
-    covered by half or more is foreground.
+    covered by half or more is foreground. Pixels beyond the image (targets below 0) are left out.
     """
     from segmentation_models_pytorch.losses import LovaszLoss
 
-    loss = LovaszLoss("multiclass", per_image=True)
-    value: Tensor = loss(_main(logits, 2, "lovasz"), (target_N1HW[:, 0] >= 0.5).long())
+    loss = LovaszLoss("multiclass", per_image=True, ignore_index=_IGNORED)
+    target_NHW = target_N1HW[:, 0]
+    classes_NHW = (target_NHW >= 0.5).long().masked_fill(target_NHW < 0, _IGNORED)
+    value: Tensor = loss(_main(logits, 2, "lovasz"), classes_NHW)
     return value
 
 

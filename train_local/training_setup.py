@@ -13,11 +13,14 @@ from torch.utils.data import Dataset, default_collate
 from kit.local.training import prepare
 from kit.models import Network, build
 from train_local import augment, losses
+from train_local.data.balanced_tiles import BalancedTiles
 from train_local.data.image_choice import labelled_ids
+from train_local.data.image_crops import ImageCrops
 from train_local.data.instance_tiles import InstanceTiles
 from train_local.data.instance_tiles import collate as collate_tiles
 from train_local.data.prepared import Prepared
 from train_local.data.slide_crops import SlideCrops
+from train_local.recipes.settings import Data
 from train_local.runs import Run
 
 
@@ -54,7 +57,7 @@ def make_setup(run: Run, prepared: Prepared) -> TrainingSetup:
 def _semantic(run: Run, prepared: Prepared) -> TrainingSetup:
     recipe = run.recipe
     network = prepare(build(recipe.network.as_dict()), recipe.network.as_dict())
-    crops = SlideCrops(
+    crops = _examples_of(recipe.data)(
         prepared,
         labelled_ids(prepared, run.fold, recipe.data.sets),
         recipe.data,
@@ -70,6 +73,13 @@ def _semantic(run: Run, prepared: Prepared) -> TrainingSetup:
         return losses.semantic(recipe.losses, module(x_NCHW, logits=True), target_NCHW)
 
     return TrainingSetup(network, crops, len(crops), default_collate, weighted_losses)
+
+
+def _examples_of(data: Data) -> type[ImageCrops | BalancedTiles | SlideCrops]:
+    """How a semantic recipe's images become examples."""
+    if data.image_side is not None:
+        return ImageCrops
+    return BalancedTiles if data.sampling == "balanced" else SlideCrops
 
 
 def _instance(run: Run, prepared: Prepared) -> TrainingSetup:

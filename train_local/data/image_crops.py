@@ -1,0 +1,142 @@
+"""Training examples of whole images: augmented, stretched to a random size, cropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from kit.errors import KitError
+from train_local.data import whole_images
+from train_local.data.prepared import Prepared
+from train_local.data.sampler import Position, generator, shuffled
+from train_local.data.slide_crops import Augment
+from train_local.recipes.settings import Data
+
+IGNORED = -1.0
+"""Target of pixels beyond the image: no loss counts them."""
+_TRIES = 10
+"""Crops that are drawn until neither class has too large a share; the last one is taken as it is."""
+
+
+class ImageCrops(Dataset[tuple[Tensor, Tensor]]):
+    """Examples of whole images and of their copies in other stains, each a function of (seed, step, item).
+
+    How an example is made, for a recipe with images of 2000, sides of 480 to 1600 and crops of 960:
+
+        1. one of the images or stained copies, each once per epoch, 2000 x 2000;
+        2. the recipe's augmentation, which may depend on the organ;
+        3. stretched to, say, 1510 wide and 620 high: the sides are drawn apart;
+        4. a crop of at most 960 x 960, here 960 x 620, drawn again if one class takes too large a part of it;
+        5. black pixels at the right and bottom up to 960 x 960, which no loss counts.
+
+    Args:
+        prepared: the prepared folder.
+        ids: images to take from.
+        data: what an example is.
+        augment: done to each.
+        seed: of the run.
+        per_step: examples of one step; with step and item it gives the number of an example.
+
+    Raises:
+        KitError: the size or a stain was not prepared.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        ids: Sequence[str],
+        data: Data,
+        *,
+        augment: Augment,
+        seed: int,
+        per_step: int,
+    ) -> None:
+        side = data.image_side
+        if side is None or side not in prepared.sides:
+            raise KitError(
+                f"whole images were not prepared at {side} x {side}, which the recipe needs",
+                where=prepared.root,
+                fix="run `prepare` again; without --scale it prepares what every recipe needs",
+            )
+        if missing := [stain for stain in data.stains if stain not in prepared.stains]:
+            raise KitError(
+                f"the recipe needs copies of the images in the stain {missing[0]!r}, which are not prepared",
+                where=prepared.root,
+                fix="run `prepare` again with --stains DIR (docs/recipes.md), or train the recipe's form "
+                "without them",
+            )
+        self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
+        self._ids = list(ids)
+        self._sources = [
+            (
+                whole_images.files_of(prepared.root, side, image_id, stain),
+                prepared.images[image_id].organ or None,
+            )
+            for stain in ("", *data.stains)
+            for image_id in ids
+        ]
+
+    def __len__(self) -> int:
+        """Examples of an epoch."""
+        return len(self._sources) * self._data.examples_per_image
+
+    def __getitem__(self, position: Position) -> tuple[Tensor, Tensor]:
+        """Image uint8 (3, h, w) and target float32 (1, h, w): 0, 1 or `IGNORED`."""
+        step, item = position
+        random = generator(self._seed, step, item)
+        files, organ = self._sources[
+            shuffled(self._seed, 0, step * self._per_step + item, len(self._sources))
+        ]
+        # Everything random comes from `random`, in this order: augmentation, size, crop. A change of the
+        # order changes every training.
+        image_HWC, mask_HW = self._augment(np.load(files.image), np.load(files.mask), random, organ=organ)
+        image_HWC, mask_HW = self._crop(*self._stretch(image_HWC, mask_HW, random), random)
+        target_HW = np.where(mask_HW > 127, 1.0, 0.0).astype(np.float32)
+        if self._data.crop is not None:
+            missing = [max(self._data.crop - side, 0) for side in mask_HW.shape]
+            below = ((0, missing[0]), (0, missing[1]))
+            image_HWC = np.pad(image_HWC, (*below, (0, 0)))
+            target_HW = np.pad(target_HW, below, constant_values=IGNORED)
+        x_CHW = torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1)))
+        return x_CHW, torch.from_numpy(np.ascontiguousarray(target_HW))[None]
+
+    def image_of(self, position: Position) -> str:
+        """Id of the image that an example comes from."""
+        step, item = position
+        number = shuffled(self._seed, 0, step * self._per_step + item, len(self._sources))
+        return self._ids[number % len(self._ids)]
+
+    def _stretch(
+        self, image_HWC: NDArray[np.uint8], mask_HW: NDArray[np.uint8], random: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """To a width and a height drawn apart, both ends of the range included; the shape is not kept."""
+        if self._data.scale_range is None:
+            return image_HWC, mask_HW
+        low, high = self._data.scale_range
+        width, height = random.integers(low, high + 1, 2).tolist()
+        image_HWC = np.asarray(
+            cv2.resize(image_HWC, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8
+        )
+        mask = cv2.resize(mask_HW, (width, height), interpolation=cv2.INTER_NEAREST)
+        return image_HWC, np.asarray(mask, np.uint8)
+
+    def _crop(
+        self, image_HWC: NDArray[np.uint8], mask_HW: NDArray[np.uint8], random: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        crop = self._data.crop
+        if crop is None:
+            return image_HWC, mask_HW
+        for _ in range(_TRIES):
+            top, left = (int(random.integers(0, max(side - crop, 0) + 1)) for side in mask_HW.shape)
+            area = (slice(top, top + crop), slice(left, left + crop))
+            share = float((mask_HW[area] > 127).mean())
+            # Published: a crop counts only if it has both classes, and neither takes more than the share.
+            if self._data.crop_cat_max_ratio >= 1 or max(share, 1 - share) < self._data.crop_cat_max_ratio:
+                break
+        return image_HWC[area], mask_HW[area]
