@@ -122,7 +122,9 @@ class Plan:
                 "data folder is missing", where=data, fix="point --data at the competition's unpacked folder"
             )
         folder = self._options.work / source.name
-        command = (name, "--data", str(data), "--out", str(folder))
+        # The tiny forms read images at a small part of the size that the published ones need.
+        tiny = ("--tiny",) if self._options.tiny else ()
+        command = (name, "--data", str(data), "--out", str(folder), *tiny)
         # As `make` does it: a file that has another size or date may have another content, then it is
         # prepared again, which is quick where the content is the same. What training sees has the hashes of
         # contents.
@@ -131,7 +133,7 @@ class Plan:
             for path in sorted(data.rglob("*"))
             if path.is_file()
         }
-        identity = sha256_json([name, files, self._sources.hash_of(["train_local.data.prepare"])])
+        identity = sha256_json([name, files, tiny, self._sources.hash_of(["train_local.data.prepare"])])
         item = CompetitionData(
             competition=source.name,
             folder=folder,

@@ -132,7 +132,9 @@ def segformer_b2_mixupsample() -> SegformerRecipe:
         network=NetworkConfig(name="segformer-b2-mixupsample", arguments={"drop_path": 0.1}),
         inference=SemanticSettings(core=512, context=256, scale=320 / 1024),
         views=("identity", "hflip", "vflip"),
-        data=Data(tile=1024, scale=1.0, crop=None, sampling="balanced", offsets=(0, 512), least_std=10.0),
+        data=Data(
+            tile=1024, scale=320 / 1024, crop=None, sampling="balanced", offsets=(0, 512), least_std=10.0
+        ),
         augment=_TILE_OPERATIONS,
         optimiser=Optimiser(name="adam", lr=1e-4),
         schedule=Schedule(policy="restarts", unit="epoch", period=30, min_lr=1e-6),
