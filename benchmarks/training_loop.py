@@ -21,7 +21,7 @@ from kit.local.console import console
 from train_local import recipes
 from train_local.data import prepare
 from train_local.data.prepared import Prepared
-from train_local.data.sampler import Steps, loader
+from train_local.data.sampler import Layout, Steps, loader
 from train_local.fabric import seed_all
 from train_local.loop import Trainer
 from train_local.optimise import make_optimiser
@@ -174,7 +174,7 @@ class Bench:
         network, setup = self._spare[1], self._trainer.setup
         self._follow("bare loop", network, turns)
         optimiser = make_optimiser(network, self._recipe.optimiser)
-        steps = Steps(0, turns.rounds + 2, self._recipe.batch_size)
+        steps = Steps(0, turns.rounds + 2, Layout(self._recipe.batch_size, 1))
         for batch in loader(setup.examples, steps, collate=setup.collate, workers=0, pin=False):
             optimiser.zero_grad()
             loss: Any = torch.stack(list(setup.losses(network, batch).values())).sum()

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from kit.models.network_spec import IMAGENET_MEAN, IMAGENET_STD
 from kit.models.openmmlab import quiet
+from train_local.data.sampler import ByPosition
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class _InOrder(Dataset[Any]):
         batch: examples of a step.
     """
 
-    def __init__(self, examples: Dataset[Any], steps: int, batch: int) -> None:
+    def __init__(self, examples: ByPosition, steps: int, batch: int) -> None:
         self._examples, self._steps, self._batch = examples, steps, batch
         self._number = 0
         self.flag = np.zeros(steps * batch, np.uint8)  # mmdet's sampler groups examples by it
@@ -66,7 +67,7 @@ class _InOrder(Dataset[Any]):
 class Instances(_InOrder):
     """Examples in the form of mmdet's pipeline."""
 
-    def __init__(self, examples: Dataset[Any], steps: int, batch: int) -> None:
+    def __init__(self, examples: ByPosition, steps: int, batch: int) -> None:
         super().__init__(examples, steps, batch)
         with quiet():
             from mmdet.datasets.pipelines import Compose

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 import kit
 from kit.artefacts import atomic_file
@@ -18,35 +20,6 @@ from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 
 KEPT = 2
 _NAME = re.compile(r"step-(\d{8})\.pt")
-
-
-def random_state() -> dict[str, Any]:
-    """Return the state of Python's, numpy's and torch's generators, in types `weights_only` accepts."""
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # noqa: NPY002 - the state of others
-    return {
-        "python": random.getstate(),
-        "numpy": (
-            str(kind),
-            torch.from_numpy(np.asarray(keys).astype(np.int64)),
-            position,
-            has_gauss,
-            cached,
-        ),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def set_random_state(state: dict[str, Any]) -> None:
-    """Give the global generators the state they had."""
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
-    kind, keys, position, has_gauss, cached = state["numpy"]
-    words = keys.numpy().astype(np.uint32)
-    np.random.set_state((kind, words, position, has_gauss, cached))  # noqa: NPY002 - the state of others
-    torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all([item.cpu() for item in state["cuda"]])
 
 
 def _found(folder: Path) -> list[tuple[int, Path]]:
@@ -73,9 +46,8 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
     # The order makes a kill at any moment harmless: the new file, then its JSON, then the old files go.
     # Between file and JSON the new checkpoint does not count yet, and the one before is still there.
     path = folder / f"step-{step:08d}.pt"
-    advice = "free space on that disk and run the same command again; it goes on from the checkpoint before"
-    with atomic_file(path, fix=advice) as temporary:
-        with temporary.open("wb") as stream:
+    with atomic_file(path, fix=_advice(folder, state)) as temporary:
+        with temporary.open("wb") as stream, _errors_of_writing():
             torch.save(state, stream)
         sidecar_path(path).unlink(missing_ok=True)
     write_sidecar(
@@ -90,6 +62,38 @@ def save(folder: Path, step: int, state: dict[str, Any], *, identity: str) -> No
     for _, old in _found(folder)[KEPT:]:
         sidecar_path(old).unlink(missing_ok=True)
         old.unlink(missing_ok=True)
+
+
+@contextmanager
+def _errors_of_writing() -> Iterator[None]:
+    """Raise the error of a write again, which torch hides behind one of its own archive."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
+
+
+def _advice(folder: Path, state: Mapping[str, Any]) -> str:
+    """What to do if a checkpoint cannot be written: the space it takes, and from where the run goes on."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    size, free = _size(state) / 1e6, shutil.disk_usage(there).free / 1e6
+    found = _found(folder)
+    before = f"the one of step {found[0][0]}, which is whole" if found else "the start: it is the first one"
+    return (
+        f"a checkpoint takes {size:.0f} MB and {free:.0f} MB are free: make room for "
+        f"{(KEPT + 1) * size:.0f} MB on that disk and run the same command again; it goes on from {before}"
+    )
+
+
+def _size(value: Any) -> int:
+    """Bytes of all tensors in nested containers."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, Mapping):
+        return sum(map(_size, value.values()))
+    return sum(map(_size, value)) if isinstance(value, list | tuple) else 0
 
 
 def load(folder: Path, *, identity: str) -> dict[str, Any] | None:

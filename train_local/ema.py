@@ -1,19 +1,23 @@
-"""An exponential moving average of a network's parameters and buffers: what is evaluated and saved."""
+"""An exponential moving average of a network's parameters and buffers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from train_local.recipes.settings import Ema
 
 
 class MovingAverage:
     """Exponential moving average of everything in a module's state dict.
 
-    The decay starts low and rises: after n updates it is min(decay, (1 + n) / (10 + n)), the rule of
-    TensorFlow's `ExponentialMovingAverage`. So the random start is forgotten soon in short runs. For 0.995:
+    With `ramp`, the decay starts low and rises: after n updates it is min(decay, (1 + n) / (10 + n)), the
+    rule of TensorFlow's `ExponentialMovingAverage`. So the random start is forgotten soon in short runs. For
+    0.995:
 
         n       1     10    100    1000    1790 and more
         decay   0.18  0.55  0.918  0.991   0.995
@@ -21,51 +25,64 @@ class MovingAverage:
     Integers (a batch norm's counter) are copied.
 
     Attributes:
-        decay: its final value; 0 keeps the latest weights.
+        settings: of the recipe.
         updates: number of updates so far.
         state: the means, by name, on the module's device.
     """
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, module: nn.Module, settings: Ema) -> None:
+        self.settings = settings
         self.updates = 0
-        self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        own = module.state_dict()
+        self.state = {name: value.detach().clone() for name, value in own.items()}
+        # The module's tensors keep their storage for its whole life (an optimiser writes in place, and so
+        # does `load_state_dict`), so pairs of tensors are found once, and not by name at every step.
+        pairs = [(self.state[name], value.detach()) for name, value in own.items()]
+        self._means = [mean for mean, _ in pairs if mean.is_floating_point()]
+        self._values = [value for mean, value in pairs if mean.is_floating_point()]
+        self._copied = [(mean, value) for mean, value in pairs if not mean.is_floating_point()]
 
     @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
+    def update(self) -> None:
         """Add the module's present values to the mean."""
         self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, value in module.state_dict().items():
-            # mean + (1 - decay) * (value - mean) is decay * mean + (1 - decay) * value, in place.
-            mean = self.state[name]
-            if mean.is_floating_point():
-                mean.lerp_(value.detach().to(mean.dtype), 1 - decay)
-            else:
-                mean.copy_(value)
+        decay = self.settings.decay
+        if self.settings.ramp:
+            decay = min(decay, (1 + self.updates) / (10 + self.updates))
+        # mean + (1 - decay) * (value - mean) is decay * mean + (1 - decay) * value, in place, in one call for
+        # all tensors.
+        torch._foreach_lerp_(self._means, self._values, 1 - decay)
+        for mean, value in self._copied:
+            mean.copy_(value)
 
-    @contextmanager
-    def applied(self, module: nn.Module) -> Iterator[None]:
-        """Put the means into the module, in eval mode; restore its own values and mode afterwards."""
-        own = {name: value.detach().clone() for name, value in module.state_dict().items()}
-        training = module.training
-        module.load_state_dict(self.state)
-        module.eval()
-        try:
-            yield
-        finally:
-            module.load_state_dict(own)
-            module.train(training)
-
-    def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint stores."""
         return {"updates": self.updates, "state": self.state}
 
-    def load_state_dict(self, value: dict[str, int | dict[str, Tensor]]) -> None:
+    def load_state_dict(self, value: Mapping[str, Any]) -> None:
         """Take over what a checkpoint stored."""
-        updates, state = value["updates"], value["state"]
-        assert isinstance(updates, int)
-        assert isinstance(state, dict)
-        self.updates = updates
+        self.updates = int(value["updates"])
         for name, mean in self.state.items():
-            mean.copy_(state[name])
+            mean.copy_(value["state"][name])
+
+
+@contextmanager
+def lent(module: nn.Module, state: Mapping[str, Tensor] | None) -> Iterator[None]:
+    """Put other weights into a module, in eval mode; restore its own values and mode afterwards.
+
+    Args:
+        module: to change.
+        state: weights by name; None keeps the module's own.
+    """
+    own = None
+    if state is not None:
+        own = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        module.load_state_dict(state)
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        if own is not None:
+            module.load_state_dict(own)
+        module.train(training)

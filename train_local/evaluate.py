@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 
 from kit.ensemble import Member
 from kit.inference.runner import PassResult, fuse, result_file, run_pass
@@ -16,6 +19,7 @@ from kit.local.competitions import scores
 from kit.local.competitions.labelled import LabelledData
 from kit.models import Network
 from kit.predictions import Prediction
+from train_local.data.image_choice import labelled_ids
 from train_local.data.prepared import Prepared
 from train_local.runs import Run
 
@@ -130,27 +134,73 @@ def score(
     return scores.score(prepared.source, {key: truth[key] for key in results}, predictions).value
 
 
+def held_out(run: Run, prepared: Prepared) -> list[str]:
+    """Return the images of the fold's validation part that the run does not train on.
+
+    A full-data member trains on all images, those of the validation part too, and has none.
+    """
+    trained = set(labelled_ids(prepared, run.fold, run.recipe.data.sets))
+    return [image_id for image_id in prepared.fold(run.fold).valid if image_id not in trained]
+
+
+@contextmanager
+def scratch_folder(folder: Path, fabric: Fabric) -> Iterator[None]:
+    """Let all processes of a run use a folder that is empty before and gone afterwards.
+
+    Stored predictions carry the step in their names, but not that of a process that died at the same step
+    with other weights.
+    """
+    if fabric.global_rank == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    fabric.barrier()
+    yield
+    fabric.barrier()
+    if fabric.global_rank == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Validation:
-    """Computes the metric of a fold's held-out images for a network in training."""
+    """Computes the metric of a fold's held-out images for a network in training.
+
+    Attributes:
+        ids: the images; none for a full-data member.
+        metric: name of the competition's metric.
+    """
 
     def __init__(self, run: Run, prepared: Prepared) -> None:
         self._run, self._prepared = run, prepared
-        self._ids = prepared.fold(run.fold).valid
-        self._truth = LabelledData(prepared.source, prepared.data).truth(self._ids)
+        self.ids = held_out(run, prepared)
+        self._truth = LabelledData(prepared.source, prepared.data).truth(self.ids) if self.ids else {}
         self.metric = prepared.source.metric
 
-    def __call__(self, module: Network, step: int, scratch: Path, *, device: torch.device) -> float:
-        """Return the metric under the recipe's first view.
+    def __call__(self, module: Network, step: int, scratch: Path, *, fabric: Fabric) -> float:
+        """Return the metric under the recipe's views of a validation, fused as on Kaggle.
+
+        Several processes share the images; all get the same metric.
 
         Args:
-            module: in eval mode on `device`.
+            module: in eval mode on the device of this process.
             step: of the training; tells stored passes apart.
             scratch: folder for them, emptied by the caller.
-            device: where the module is.
+            fabric: of this process.
         """
-        view = self._run.recipe.views[0]
         # The weights of this step have no file and no hash; the step in hexadecimal digits stands for it.
         member = member_of(self._run, self._prepared, sha256=f"{step:064x}", size=0)
-        done = predict(module, member, self._prepared, self._ids, [view], out=scratch, device=device)
-        results = {item.image_id: [PassResult(file=item.path, weight=1.0, member=member)] for item in done}
-        return score(self._prepared, results, {}, self._truth)
+        views = self._run.recipe.validation.views
+
+        def passes(ids: Sequence[str]) -> list[Predicted]:
+            return predict(module, member, self._prepared, ids, views, out=scratch, device=fabric.device)
+
+        if fabric.world_size > 1:
+            passes(self.ids[fabric.global_rank :: fabric.world_size])
+            fabric.barrier()
+        if fabric.global_rank > 0:
+            return float(fabric.broadcast(0.0))
+        results: dict[str, list[PassResult]] = {}
+        # What other processes have predicted is there already, and is not predicted again.
+        for item in passes(self.ids):
+            results.setdefault(item.image_id, []).append(
+                PassResult(file=item.path, weight=1.0, member=member)
+            )
+        value = score(self._prepared, results, {}, self._truth)
+        return float(fabric.broadcast(value)) if fabric.world_size > 1 else value

@@ -12,7 +12,6 @@ from kit.local.pretrained import find, load_pretrained
 from kit.local.sidecars import read_sidecar
 from kit.models import Network, load_weights
 from train_local.recipes.base import Recipe
-from train_local.runs import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ def find_initial_weights(recipe: Recipe, fold: int, runs: Path, published: Path 
     """
     if recipe.earlier_stage is not None:
         earlier = recipe.earlier_stage
-        path = runs / earlier.name / f"fold{fold if fold in earlier.folds else earlier.folds[0]}" / WEIGHTS
+        folder = runs / earlier.name / f"fold{fold if fold in earlier.folds else earlier.folds[0]}"
+        path = folder / f"{recipe.earlier_checkpoint}.safetensors"
         if not path.is_file():
             raise KitError(
                 f"{recipe.name} starts from {earlier.name}, which is not trained yet",

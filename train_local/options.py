@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from kit.command_line import option
 from kit.typed_json import Checked, at_least
+from train_local.durations import seconds
 
 Seconds = Annotated[float, at_least(0)]
 
@@ -18,6 +19,10 @@ class Options(Checked):
     Attributes:
         device: where the network computes; "auto" takes the GPU if there is one.
         max_seconds: write a checkpoint and stop after this much time; None trains to the end.
+        budget: shorten the run so that it ends within this much time: some steps are measured, and the
+            schedule is fitted to the number that fits. The result depends on it, and `done.json` says so.
+        gpus: processes that train one run together, each on a GPU of its own (on `device` "cpu", each on
+            the CPU); the examples of a step stay the same.
         workers: data loader processes; None takes the recipe's.
         checkpoint_seconds: time between checkpoints; every evaluation writes one as well.
         bars: draw progress bars; else print a line at each evaluation.
@@ -31,6 +36,13 @@ class Options(Checked):
     max_seconds: Seconds | None = field(
         default=None, metadata=option("end each run cleanly after this much time", metavar="SECONDS")
     )
+    budget: Seconds | None = field(
+        default=None,
+        metadata=option(
+            "fit the length of each run to this much time: 2h, 90m", metavar="TIME", read=seconds
+        ),
+    )
+    gpus: Annotated[int, at_least(1)] = 1
     workers: Annotated[int, at_least(0)] | None = field(
         default=None, metadata=option("data loader processes (default: the recipe's)", metavar="N")
     )

@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -33,29 +33,58 @@ class Progress:
     Attributes:
         step: optimiser steps taken.
         seconds: of training, summed over all starts.
-        best: step, metric and averaged weights of the best evaluation so far.
+        best: step, metric, kind and state of the best weights so far; None before the first validation, and
+            in a run without held-out images.
+        last: metric and kind of the weights of the last validation.
+        stale: validations since the best one.
+        overflows: steps that the scaler of float16 left out.
+        overflows_in_a_row: of these, those without a good step between them.
     """
 
     step: int = 0
     seconds: float = 0.0
     best: dict[str, Any] | None = None
+    last: dict[str, Any] | None = None
+    stale: int = 0
+    overflows: int = 0
+    overflows_in_a_row: int = 0
 
     @property
     def best_metric(self) -> float | None:
         """Metric of the best evaluation so far."""
         return None if self.best is None else self.best["metric"]
 
-    def offer(self, step: int, metric: float, state: dict[str, Tensor]) -> bool:
-        """Keep these weights if they are the best so far; of two equal ones the earlier stays."""
-        if self.best is not None and metric <= self.best["metric"]:
+    def offer(self, step: int, metric: float, kind: str, state: Mapping[str, Tensor]) -> bool:
+        """Keep these weights if they are the best so far; of two equal ones the earlier stays.
+
+        Args:
+            step: they are of.
+            metric: of their validation.
+            kind: "raw" or "average".
+            state: by name.
+        """
+        self.last = {"metric": metric, "kind": kind}
+        if self.best is not None and not metric > self.best["metric"]:
+            self.stale += 1
             return False
+        self.stale = 0
         # Copied to the CPU: the network goes on training, and the GPU's memory is for the batch.
         self.best = {
             "step": step,
             "metric": metric,
+            "kind": kind,
             "state": {name: value.detach().cpu().clone() for name, value in state.items()},
         }
         return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint stores."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what a checkpoint stored."""
+        for item in fields(self):
+            setattr(self, item.name, state[item.name])
 
 
 @dataclass

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import kit
-from kit.artefacts import sha256_file, write_json
-from kit.ensemble import Member
-from kit.local.console import console, progress
-from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
-from kit.models import Network, load_weights, save_weights
+from kit.artefacts import write_json
+from kit.errors import KitError
+from kit.local.console import console
+from kit.models import load_weights
+from train_local.budget import fit_to_budget
 from train_local.data.prepared import Prepared
-from train_local.evaluate import Predicted, member_of, predict
+from train_local.data.sampler import Layout
+from train_local.device_errors import explained
+from train_local.exports import export, hand_over
+from train_local.fabric import computes_on_gpu
 from train_local.initial_weights import InitialWeights
 from train_local.loop import Trainer
 from train_local.options import Options
+from train_local.out_of_fold import out_of_fold
+from train_local.processes import Member, run_together
 from train_local.runs import Run, claim_folder
 
 
 def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWeights) -> dict[str, Any]:
-    """Train, export the best weights and predict the held-out images; parts done before are kept.
+    """Train, export the weights and predict the held-out images; parts done before are kept.
 
     Args:
         run: what to train.
@@ -34,171 +35,119 @@ def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWei
         What `done.json` says: metric, step, whether the run is complete, where the time went.
 
     Raises:
-        KitError: the data, weights or options are wrong, the disk is full, or the loss is not a number.
+        KitError: the data, weights or options are wrong, the disk is full, the loss is not a number, or a
+            process of several or a GPU was lost.
     """
     done = run.record("done.json")
     if done is not None and done["complete"]:
-        console().print(f"{run.name} was finished before, metric {done['metric']:.4f}", markup=False)
+        metric = "" if done["metric"] is None else f", metric {done['metric']:.4f}"
+        console().print(f"{run.name} was finished before{metric}", markup=False)
         return done
+    on_gpu = computes_on_gpu(options.device, options.gpus)
+    recipe = run.recipe
+    Layout(recipe.batch_size, recipe.passes, 0, options.gpus)  # raises if they cannot share a step
+    if recipe.sync_bn and options.gpus > 1 and not on_gpu:
+        raise KitError(
+            f"{recipe.name} shares the statistics of its batch norms over all GPUs, which torch cannot do on "
+            "CPUs",
+            where="--gpus",
+            fix="use --gpus 1, or a machine with GPUs",
+        )
     claim_folder(run)
-    trainer = Trainer(run, prepared, options, initial=initial)
-    try:
-        done = _train(trainer, run, prepared, options)
-    except BaseException:
-        trainer.status.update(state="failed")
-        raise
-    trainer.status.update(state="finished" if done["complete"] else "out of time")
+    if options.gpus > 1:
+        work = (_train, run, prepared, options, initial)
+        done = run_together(options.gpus, "nccl" if on_gpu else "gloo", *work)
+    else:
+        done = _train(Member(), run, prepared, options, initial)
+    assert done is not None, "the first process returns what it did"
     _say(run, done)
     return done
 
 
-def _train(trainer: Trainer, run: Run, prepared: Prepared, options: Options) -> dict[str, Any]:
-    complete = trainer.fit()
-    trainer.status.update(state="predicting")
-    best = trainer.progress.best
-    assert best is not None, "fit evaluates before it returns"
-    trainer.network.load_state_dict(best["state"])
-    trainer.network.eval()
-    member = export(run, prepared, trainer.network, best, metric_name=trainer.validation.metric)
-    load_weights(trainer.network, run.weights)  # as written: fp16 rounds, and Kaggle gets the rounded ones
-    timing = out_of_fold(
-        run, prepared, trainer.network, member, device=trainer.fabric.device, bars=options.bars
-    )
+def _train(
+    member: Member, run: Run, prepared: Prepared, options: Options, initial: InitialWeights
+) -> dict[str, Any]:
+    """What each process of a run does."""
+    with explained(run.folder):
+        trainer = Trainer(run, prepared, options, initial, member)
+        try:
+            if not trainer.load() and options.budget is not None:
+                fit_to_budget(trainer, options.budget)
+            complete = trainer.fit()
+            trainer.reporter.state("predicting")
+            done = _finish(trainer, run, prepared, options, complete=complete)
+        except BaseException:
+            trainer.reporter.state("failed")
+            raise
+        trainer.reporter.state("finished" if complete else "out of time")
+    return done
+
+
+def _finish(
+    trainer: Trainer, run: Run, prepared: Prepared, options: Options, *, complete: bool
+) -> dict[str, Any]:
+    """Export the weights, predict the held-out images and write `done.json`."""
+    name, network = trainer.validation.metric, trainer.network
+    which = run.recipe.hand_over if trainer.validation.ids else "last"
+    # Copies, because `load_state_dict` below overwrites the network, whose tensors may be the last weights.
+    states = {
+        key: ({part: value.detach().cpu().clone() for part, value in state.items()}, facts)
+        for key, (state, facts) in ((key, trainer.candidates.chosen(key)) for key in ("best", "last"))
+    }
+    for key, (state, facts) in states.items():
+        network.load_state_dict(state)
+        if trainer.writes:
+            export(run, prepared, network, key, {**facts, "metric_name": name})
+    facts = {**states[which][1], "metric_name": name}
+    made = hand_over(run, prepared, run.folder / f"{which}.safetensors", facts) if trainer.writes else None
+    made = trainer.fabric.broadcast(made) if trainer.member.count > 1 else made
+    assert made is not None
+    network.eval()
+    load_weights(network, run.weights)  # as written: fp16 rounds, and Kaggle gets the rounded ones
+    ids = trainer.validation.ids
+    timing = out_of_fold(run, prepared, network, made, ids, fabric=trainer.fabric, bars=options.bars)
+    last = trainer.progress.last
     done = {
         "identity": run.identity,
         "complete": complete,
         "step": trainer.progress.step,
         "total_steps": trainer.total,
-        "best_step": best["step"],
-        "metric": best["metric"],
-        "metric_name": trainer.validation.metric,
+        "published_steps": trainer.published,
+        "stopped_early": trainer.stopped_early,
+        "overflows": trainer.progress.overflows,
+        "hand_over": which,
+        "best_step": facts["step"],
+        "weights_kind": facts["kind"],
+        "metric": facts["metric"],
+        "last_metric": None if last is None else last["metric"],
+        "metric_name": name,
+        "held_out_images": len(ids),
+        "processes": trainer.member.count,
         "seconds": round(trainer.progress.seconds, 1),
-        "spent": {name: round(value, 1) for name, value in trainer.clock.spent.items()},
+        "spent": {part: round(value, 1) for part, value in trainer.clock.spent.items()},
         "seconds_per_megapixel": timing,
     }
-    write_json(run.folder / "done.json", done)
+    if trainer.writes:
+        write_json(run.folder / "done.json", done)
     return done
 
 
-def export(
-    run: Run, prepared: Prepared, network: Network, best: dict[str, Any], *, metric_name: str
-) -> Member:
-    """Write the weights, then the JSON that says what made them.
-
-    Args:
-        run: that trained them.
-        prepared: on what.
-        network: with the best weights in it.
-        best: step and metric of these weights.
-        metric_name: of the competition.
-    """
-    # The old JSON goes first: new weights beside an old JSON would look like damaged ones.
-    sidecar_path(run.weights).unlink(missing_ok=True)
-    # One entry only: safetensors writes several in an order that changes from process to process.
-    save_weights(network, run.weights, {"identity": run.identity}, half=run.recipe.half)
-    member = member_of(run, prepared, sha256=sha256_file(run.weights), size=run.weights.stat().st_size)
-    write_sidecar(
-        run.weights,
-        kind="weights",
-        config=run.config(),
-        inputs={"run": run.identity, "prepared": prepared.identity},
-        metrics={metric_name: best["metric"]},
-        code_version=kit.__version__,
-        recipe=run.recipe.name,
-        fold=run.fold,
-        seed=run.seed,
-        step=best["step"],
-        network=member.network,
-        inference=member.inference,
-        requires=member.requires,
-    )
-    return member
-
-
-def out_of_fold(
-    run: Run, prepared: Prepared, network: Network, member: Member, *, device: Any, bars: bool = True
-) -> dict[str, float]:
-    """Predict the held-out images under each of the recipe's views; `oof.json` is written last.
-
-    Args:
-        run: that trained the network.
-        prepared: where the images are.
-        network: with the exported weights, in eval mode on `device`.
-        member: that its weights make.
-        device: where the network is.
-        bars: draw progress.
-
-    Returns:
-        Measured seconds per megapixel, by view.
-    """
-    ids, views = prepared.fold(run.fold).valid, run.recipe.views
-    _drop_unfinished(run.oof)
-    with progress(shown=bars) as display:
-        bar = display.add_task(f"{run.name} out of fold", total=len(ids) * len(views), note="")
-
-        def stored(item: Predicted) -> None:
-            display.advance(bar)
-            # A prediction that was there already has its JSON, with the seconds it took when it was made.
-            if item.seconds:
-                write_sidecar(
-                    item.path,
-                    kind="oof",
-                    config={"member": member.name, "view": item.view, "image": item.image_id},
-                    inputs={"weights": member.sha256, "image": prepared.images[item.image_id].sha256},
-                    code_version=kit.__version__,
-                    seconds=item.seconds,
-                )
-
-        done = predict(network, member, prepared, ids, views, out=run.oof, device=device, on_image=stored)
-    seconds = {item.path: float(read_sidecar(item.path, kind="oof")["seconds"]) for item in done}
-    timing = {}
-    for view in views:
-        costs = [
-            seconds[item.path]
-            * 1e6
-            / (prepared.images[item.image_id].height * prepared.images[item.image_id].width)
-            for item in done
-            if item.view == view
-        ]
-        # The first image takes longer: memory is allocated and kernels are loaded. The median ignores it.
-        timing[view] = statistics.median(costs)
-    files: dict[str, dict[str, str]] = {view: {} for view in views}
-    for item in done:
-        files[item.view][item.image_id] = item.path.relative_to(run.oof).as_posix()
-    write_json(
-        run.oof / "oof.json",
-        {
-            "identity": run.identity,
-            "member": member.name,
-            "weights": member.sha256,
-            "views": list(views),
-            "files": files,
-            "seconds_per_megapixel": timing,
-        },
-    )
-    return timing
-
-
-def _drop_unfinished(folder: Path) -> None:
-    """Delete predictions whose JSON was never written, because a kill came between the two."""
-    found: Sequence[Path] = [*folder.glob("*/*/*.npy"), *folder.glob("*/*/*.npz")]
-    for path in found:
-        if not sidecar_path(path).is_file():
-            path.unlink()
-
-
 def _say(run: Run, done: dict[str, Any]) -> None:
-    spent = done["spent"]
-    screen = console()
-    screen.print(
-        f"{run.name}: {done['metric_name']} {done['metric']:.4f} at step {done['best_step']}; "
-        f"data {spent['data']:.0f} s, steps {spent['step']:.0f} s, evaluation {spent['evaluation']:.0f} s",
-        markup=False,
-    )
-    if not done["complete"]:
-        screen.print(
-            f"{run.name}: the time is up at step {done['step']} of {done['total_steps']}; "
-            "run the same command again to go on.",
-            style="yellow",
-            markup=False,
+    screen, spent = console(), done["spent"]
+    metric = "no image held out" if done["metric"] is None else f"{done['metric_name']} {done['metric']:.4f}"
+    times = f"data {spent['data']:.0f} s, steps {spent['step']:.0f} s, evaluation {spent['evaluation']:.0f} s"
+    lines = [f"{metric} at step {done['best_step']}; {times}"]
+    steps = f"{done['step']} of {done['total_steps']}"
+    if done["total_steps"] < done["published_steps"]:
+        lines.append(
+            f"fitted to a budget: {done['total_steps']} of the published {done['published_steps']} steps"
         )
+    if done["stopped_early"]:
+        lines.append(f"ended at step {steps}, since validations did not become better any more")
+    if done["overflows"]:
+        lines.append(f"float16 overflowed in {done['overflows']} steps, which changed no weight")
+    for line in lines:
+        screen.print(f"{run.name}: {line}", markup=False)
+    if not done["complete"]:
+        place = f"{run.name}: the time is up at step {steps}; run the same command again to go on."
+        screen.print(place, style="yellow", markup=False)

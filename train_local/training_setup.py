@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import default_collate
 
 from kit.local.training import prepare
 from kit.models import Network, build
@@ -19,9 +19,17 @@ from train_local.data.image_crops import ImageCrops
 from train_local.data.instance_tiles import InstanceTiles
 from train_local.data.instance_tiles import collate as collate_tiles
 from train_local.data.prepared import Prepared
+from train_local.data.sampler import ByPosition, Position
 from train_local.data.slide_crops import SlideCrops
 from train_local.recipes.settings import Data
 from train_local.runs import Run
+
+
+class Examples(ByPosition, Protocol):
+    """Training examples that know their images."""
+
+    def image_of(self, position: Position, /) -> str:
+        """Id of the image that an example comes from."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +38,14 @@ class TrainingSetup:
 
     Attributes:
         network: with random weights.
-        examples: data set that takes (step, item).
+        examples: take (step, item).
         epoch: examples of an epoch.
         collate: list of examples -> batch.
         losses: (wrapped network, batch) -> weighted terms, to be summed.
     """
 
     network: Network
-    examples: Dataset[Any]
+    examples: Examples
     epoch: int
     collate: Callable[[list[Any]], Any]
     losses: Callable[[nn.Module, Any], dict[str, Tensor]]
@@ -54,9 +62,15 @@ def make_setup(run: Run, prepared: Prepared) -> TrainingSetup:
     return _semantic(run, prepared) if prepared.kind == "semantic" else _instance(run, prepared)
 
 
+def _network(run: Run) -> Network:
+    config = run.recipe.network.as_dict()
+    # On the CPU torch has no batch norm that shares its statistics; there are no published values for it.
+    return prepare(build(config), config | ({"sync_bn": True} if run.recipe.sync_bn else {}))
+
+
 def _semantic(run: Run, prepared: Prepared) -> TrainingSetup:
     recipe = run.recipe
-    network = prepare(build(recipe.network.as_dict()), recipe.network.as_dict())
+    network = _network(run)
     crops = _examples_of(recipe.data)(
         prepared,
         labelled_ids(prepared, run.fold, recipe.data.sets),
@@ -84,7 +98,7 @@ def _examples_of(data: Data) -> type[ImageCrops | BalancedTiles | SlideCrops]:
 
 def _instance(run: Run, prepared: Prepared) -> TrainingSetup:
     recipe = run.recipe
-    network = prepare(build(recipe.network.as_dict()), recipe.network.as_dict())
+    network = _network(run)
     tiles = InstanceTiles(
         prepared,
         run.fold,

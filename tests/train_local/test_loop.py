@@ -81,7 +81,7 @@ def test_results_of_another_config_are_kept_aside(blobs, blob_data, tmp_path, ca
     train(second, blob_data, Options(device="cpu"), initial=initial)
     aside = tmp_path / "blobs" / f"fold0.was-{first.identity[:8]}"
     assert (aside / "weights.safetensors").read_bytes() == weights
-    assert "held a run of another config" in " ".join(capsys.readouterr().err.split())
+    assert "held results of another config" in " ".join(capsys.readouterr().err.split())
 
 
 def test_accumulated_batches_are_one_step(blobs, blob_data, tmp_path):

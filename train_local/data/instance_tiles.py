@@ -76,11 +76,10 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for entry in value["annotations"]:
             grouped[entry["image_id"]].append(entry)
-        self._tiles = [
-            (prepared.image_path(image["id"]), grouped[image["id"]])
-            for image in value["images"]
-            if grouped[image["id"]] or not data.filter_empty
+        self._ids: list[str] = [
+            image["id"] for image in value["images"] if grouped[image["id"]] or not data.filter_empty
         ]
+        self._tiles = [(prepared.image_path(image_id), grouped[image_id]) for image_id in self._ids]
         if not any(entries for _, entries in self._tiles):
             raise KitError(
                 f"no training tile of fold {fold} has an instance",
@@ -93,8 +92,18 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         """Examples of an epoch."""
         return len(self._tiles) * self._data.examples_per_image
 
+    def image_of(self, position: Position) -> str:
+        """Return the id of the tile that an example shows."""
+        number, _, _ = self._drawn(position)
+        return self._ids[number]
+
     def __getitem__(self, position: Position) -> tuple[Tensor, InstanceTarget]:
         """Image uint8 (3, h, w) and its instances."""
+        _, image_HWC, target = self._drawn(position)
+        return torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1))), target
+
+    def _drawn(self, position: Position) -> tuple[int, NDArray[np.uint8], InstanceTarget]:
+        """Number of the tile, image (h, w, 3) and instances of an example."""
         step, item = position
         random = generator(self._seed, step, item)
         # Everything random comes from `random`, in this order: crop, augmentation, another tile. A change of
@@ -104,10 +113,10 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
             image_HWC, masks_NHW = self._example(number, random)
             target = target_of(masks_NHW)
             if len(target["boxes"]) or not self._tiles[number][1]:
-                break
+                return number, image_HWC, target
             # As published: crop and augmentation left no instance, so any other tile takes its place.
-            number = int(random.integers(len(self._tiles)))
-        return torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1))), target
+            last, number = number, int(random.integers(len(self._tiles)))
+        return last, image_HWC, target
 
     def _example(
         self, number: int, random: np.random.Generator

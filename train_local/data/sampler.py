@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
+
+from kit.errors import KitError
 
 Position = tuple[int, int]
 """Optimiser step from 0, and the example's number within it."""
@@ -62,28 +66,84 @@ def share(number: int, part: float) -> tuple[bool, int]:
     return (True, before) if after > before else (False, number - before)
 
 
+class ByPosition(Protocol):
+    """Examples that are functions of their position."""
+
+    def __getitem__(self, position: Position, /) -> Any:
+        """One example, as `collate` takes it."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which examples of an optimiser step one process computes.
+
+    A step is made of forward passes of `batch` examples: pass 0 has the examples 0 to batch - 1, and so on.
+    The processes take turns. With 4 passes of 2 examples, and 2 processes:
+
+        examples of the step   0 1   2 3   4 5   6 7
+        pass                    0     1     2     3
+        process                 0     1     0     1
+
+    So a step has the same examples and the same passes for every number of processes.
+
+    Attributes:
+        batch: examples of a forward pass.
+        all_passes: forward passes of a step, over all processes.
+        rank: number of this process.
+        processes: how many there are; a divisor of `all_passes`.
+    """
+
+    batch: int
+    all_passes: int
+    rank: int = 0
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.all_passes % self.processes:
+            fits = [n for n in range(1, self.all_passes + 1) if self.all_passes % n == 0]
+            raise KitError(
+                f"{self.processes} processes cannot share the {self.all_passes} forward passes of an "
+                f"optimiser step evenly (batches of {self.batch}, {self.batch * self.all_passes} examples)",
+                where="--gpus",
+                fix=f"use --gpus {' or '.join(map(str, fits))}: the total batch then stays as published",
+            )
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of a step in this process."""
+        return self.all_passes // self.processes
+
+    def number(self, index: int) -> int:
+        """Return the number within the step of this process's `index`-th pass."""
+        return self.rank + index * self.processes
+
+    def positions(self, step: int, index: int) -> list[Position]:
+        """Return the examples of this process's `index`-th pass of a step."""
+        start = self.number(index) * self.batch
+        return [(step, start + place) for place in range(self.batch)]
+
+
 class Steps(Sampler[list[Position]]):
-    """The positions of every forward pass from a given step on.
+    """The positions of every forward pass of one process, from a given step on.
 
     Args:
         first: step to begin with.
         total: steps of the run.
-        batch: examples of a forward pass.
-        accumulate: forward passes of a step.
+        layout: which examples of a step this process computes.
+        skip: passes of the first step that are done already.
     """
 
-    def __init__(self, first: int, total: int, batch: int, accumulate: int = 1) -> None:
-        self._range = range(first, total)
-        self._batch, self._accumulate = batch, accumulate
+    def __init__(self, first: int, total: int, layout: Layout, *, skip: int = 0) -> None:
+        self._range, self._layout, self._skip = range(first, total), layout, skip
 
     def __iter__(self) -> Iterator[list[Position]]:
-        # Step 5 with batch 2 and accumulate 2: [(5, 0), (5, 1)], then [(5, 2), (5, 3)].
+        # Step 5 with batch 2 and 2 passes: [(5, 0), (5, 1)], then [(5, 2), (5, 3)].
         for step in self._range:
-            for start in range(0, self._batch * self._accumulate, self._batch):
-                yield [(step, start + place) for place in range(self._batch)]
+            for index in range(self._skip if step == self._range.start else 0, self._layout.passes):
+                yield self._layout.positions(step, index)
 
     def __len__(self) -> int:
-        return len(self._range) * self._accumulate
+        return len(self._range) * self._layout.passes - self._skip
 
 
 def _quiet_worker(_: int) -> None:
@@ -93,7 +153,7 @@ def _quiet_worker(_: int) -> None:
 
 
 def loader(
-    examples: Dataset[object], steps: Steps, *, collate: object, workers: int, pin: bool
+    examples: ByPosition, steps: Steps, *, collate: object, workers: int, pin: bool
 ) -> DataLoader[object]:
     """Return a loader of batches in the order of `steps`; they are the same for any number of workers.
 
@@ -107,7 +167,7 @@ def loader(
     # The sampler yields lists of positions, so it takes the place of `batch_size` and `shuffle`. Workers may
     # finish in any order; the loader hands batches out in that of the sampler.
     return DataLoader(
-        examples,
+        examples,  # type: ignore[arg-type]  # torch wants its own base class, and uses `__getitem__` only
         batch_sampler=steps,
         collate_fn=collate,  # type: ignore[arg-type]  # torch's own alias is private
         num_workers=workers,

@@ -124,6 +124,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
                 "a slide needs a tile or a crop size", where="recipe", fix="set data.tile or data.crop"
             )
         self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
+        self._ids = list(ids)
         self._files = [slides.files_of(prepared.root, reduction, image_id) for image_id in ids]
         self._organs = [prepared.images[image_id].organ or None for image_id in ids]
         self._slides: list[_Slide] | None = None
@@ -142,6 +143,15 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         if self._data.sampling == "random":
             return max(len(self._files) * self._data.examples_per_image, 1)
         return max(len(self._objects) + len(self._grid), 1)
+
+    def image_of(self, position: Position) -> str:
+        """Return the id of the slide that an example is cut from."""
+        step, item = position
+        if self._data.sampling == "random":
+            place = self._random_place(generator(self._seed, step, item))
+        else:
+            place = self._walk(step * self._per_step + item)
+        return self._ids[place.slide]
 
     def __getstate__(self) -> dict[str, object]:
         """Workers open the arrays themselves."""

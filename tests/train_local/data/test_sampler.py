@@ -36,7 +36,7 @@ class Draws(Dataset):
 
 
 def drawn(first, total, *, workers):
-    steps = sampler.Steps(first, total, batch=2, accumulate=2)
+    steps = sampler.Steps(first, total, sampler.Layout(2, 2))
     loaded = sampler.loader(Draws(), steps, collate=default_collate, workers=workers, pin=False)
     return np.concatenate([batch.numpy() for batch in loaded])
 

@@ -1,0 +1,201 @@
+"""Several processes that train together on this machine, one for each GPU, and what their end means."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from kit.errors import BAD_INPUT, KitError
+
+_GRACE, _PATIENCE = 5.0, 20.0
+"""Seconds that processes have to end after one of them failed, and after they were asked to."""
+_TIMEOUT = timedelta(days=2)
+"""Of one exchange between processes: one of them may write a large checkpoint, or score many slides."""
+
+_OF_ANOTHER = ("Connection closed by peer", "Connection reset by peer", "NCCL error", "gloo")
+_LOST_ANOTHER = 3
+"""Exit code of a process whose own error may be the consequence of another one's."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """This process as one of several that train together.
+
+    Attributes:
+        rank: its number; 0 writes files.
+        count: how many there are.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+
+def end_in_words(code: int) -> tuple[str, str]:
+    """Say how a training process ended.
+
+    Args:
+        code: exit code, negative for a signal, as `subprocess` and `multiprocessing` give it.
+
+    Returns:
+        What happened ("was killed by signal 9"), and what to do about it.
+    """
+    go_on = "run the same command again, it goes on from the last checkpoint"
+    # A shell, Slurm and containers report signal 9 as 128 + 9.
+    number = -code if code < 0 else code - 128 if 128 < code < 160 else 0
+    if number == signal.SIGKILL:
+        return (
+            "was killed (signal 9), most likely because the machine's memory ran out",
+            f"use fewer --workers or fewer jobs side by side (`dmesg` names what the kernel killed); {go_on}",
+        )
+    if number in (signal.SIGTERM, signal.SIGINT):
+        return "was ended from outside", go_on
+    if number == signal.SIGBUS:
+        return (
+            "was killed by signal 7: the shared memory (/dev/shm) or the disk below a memory map is full",
+            f"enlarge /dev/shm or use --workers 0; {go_on}",
+        )
+    if number:
+        return f"crashed with signal {number} ({signal.Signals(number).name})", go_on
+    if code == BAD_INPUT:
+        return "stopped with a message", "the message above says what to do"
+    return f"ended with exit code {code}", f"the log above says why; {go_on}"
+
+
+def run_together(count: int, backend: str, work: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a function in new processes that can exchange tensors; return what the first one returned.
+
+    Args:
+        count: of processes.
+        backend: of torch.distributed: "nccl" for GPUs, "gloo" for CPUs.
+        work: called with a `Member` and the arguments, in each process.
+        arguments: can be pickled.
+
+    Raises:
+        KitError: a process failed; the others are ended.
+    """
+    # A child that has used torch must not be a fork, hence "spawn".
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory(prefix="train-together-") as folder:
+        children: list[tuple[BaseProcess, Connection]] = []
+        try:
+            for rank in range(count):
+                ours, theirs = context.Pipe(duplex=False)
+                child: BaseProcess = context.Process(
+                    target=_child,
+                    args=(Member(rank, count), Path(folder, "meeting"), backend, theirs, (work, arguments)),
+                    name=f"rank {rank}",
+                )
+                child.start()
+                theirs.close()
+                children.append((child, ours))
+            return _result(children)
+        finally:
+            for child, _ in children:
+                _end(child)
+
+
+def _result(children: list[tuple[BaseProcess, Connection]]) -> Any:
+    """Wait for all processes; raise the first cause of a failure."""
+    results: dict[int, Any] = {}
+    failures: list[tuple[int, KitError]] = []
+    running: dict[Any, int] = {child.sentinel: rank for rank, (child, _) in enumerate(children)}
+    while running:
+        # A killed process makes the others fail within moments. They get some seconds to end, so that the
+        # cause is among those that have ended, and no consequence is taken for it.
+        ended = wait(list(running), timeout=_GRACE if failures else None)
+        if not ended:
+            break
+        for rank in sorted(running.pop(sentinel) for sentinel in ended):
+            child, connection = children[rank]
+            child.join()
+            kind, value = _last_word(connection)
+            if kind == "done":
+                results[rank] = value
+            elif isinstance(value, KitError):
+                failures.append((0, value))
+            else:
+                what, fix = end_in_words(child.exitcode or 0)
+                consequence = child.exitcode == _LOST_ANOTHER
+                problem = f"training process {rank} of {len(children)} {what}"
+                failures.append((2 if consequence else 1, KitError(problem, where="--gpus", fix=fix)))
+    if failures:
+        raise min(failures, key=lambda failure: failure[0])[1]
+    return results[0]
+
+
+def _last_word(connection: Connection) -> tuple[str, Any]:
+    """What a process that has ended had to say; nothing if it was killed."""
+    try:
+        said: tuple[str, Any] = connection.recv() if connection.poll() else ("", None)
+    except (EOFError, OSError):
+        return "", None
+    return said
+
+
+def _end(child: BaseProcess) -> None:
+    """End a process that is still there: politely, then not."""
+    if child.is_alive():
+        child.terminate()
+        child.join(_PATIENCE)
+    if child.is_alive():
+        child.kill()
+        child.join()
+
+
+def _child(
+    member: Member,
+    meeting: Path,
+    backend: str,
+    connection: Connection,
+    job: tuple[Callable[..., Any], tuple[Any, ...]],
+) -> None:
+    _end_with_parent()
+    try:
+        from torch import distributed
+
+        # Processes of one machine meet through a file: no port that another program may have taken.
+        distributed.init_process_group(
+            backend, init_method=meeting.as_uri(), rank=member.rank, world_size=member.count, timeout=_TIMEOUT
+        )
+        work, arguments = job
+        result = work(member, *arguments)
+        connection.send(("done", result if member.rank == 0 else None))
+        distributed.destroy_process_group()
+    except KitError as error:
+        connection.send(("error", error))
+        _leave(BAD_INPUT)
+    except KeyboardInterrupt:
+        _leave(130)
+    except BaseException as error:  # noqa: BLE001  the end of a process: whatever it is, it is told
+        # An exchange fails where another process has gone: then that one's end is what people have to know.
+        if not any(words in str(error) for words in _OF_ANOTHER):
+            traceback.print_exc()
+        _leave(_LOST_ANOTHER)
+
+
+def _leave(code: int) -> None:
+    """End at once: a normal end would wait for exchanges that nobody answers any more."""
+    os._exit(code)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is gone, however that happened."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch(sentinel: int) -> None:
+        wait([sentinel])
+        _leave(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
