@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from kit.errors import KitError
+from kit.local.console import console
 from train_local.data import whole_images
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import Position, generator, shuffled
@@ -44,7 +45,8 @@ class ImageCrops(Dataset[tuple[Tensor, Tensor]]):
         per_step: examples of one step; with step and item it gives the number of an example.
 
     Raises:
-        KitError: the size or a stain was not prepared.
+        KitError: the size was not prepared, or only some of the stains were. Without any stain, the originals
+            are used alone, and the console says so.
     """
 
     def __init__(
@@ -64,12 +66,21 @@ class ImageCrops(Dataset[tuple[Tensor, Tensor]]):
                 where=prepared.root,
                 fix="run `prepare` again; without --scale it prepares what every recipe needs",
             )
-        if missing := [stain for stain in data.stains if stain not in prepared.stains]:
+        stains = data.stains
+        if stains and not prepared.stains:
+            console().print(
+                f"No stained copies are prepared: the recipe trains on the originals alone, and not on their "
+                f"copies in {', '.join(stains)} as published (`prepare --stains DIR` adds them).",
+                style="yellow",
+                markup=False,
+            )
+            stains = ()
+        if missing := [stain for stain in stains if stain not in prepared.stains]:
             raise KitError(
                 f"the recipe needs copies of the images in the stain {missing[0]!r}, which are not prepared",
                 where=prepared.root,
-                fix="run `prepare` again with --stains DIR (docs/recipes.md), or train the recipe's form "
-                "without them",
+                fix="run `prepare` again with --stains DIR that holds all of them, or without --stains: then "
+                "recipes train on the originals alone",
             )
         self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
         self._ids = list(ids)
@@ -78,7 +89,7 @@ class ImageCrops(Dataset[tuple[Tensor, Tensor]]):
                 whole_images.files_of(prepared.root, side, image_id, stain),
                 prepared.images[image_id].organ or None,
             )
-            for stain in ("", *data.stains)
+            for stain in ("", *stains)
             for image_id in ids
         ]
 

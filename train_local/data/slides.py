@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,10 @@ def _new_array(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray[np.uint8]
     advice = f"free {int(np.prod(shape)) >> 20} MiB on that disk or choose another --out"
     with atomic_file(path, fix=advice) as temporary:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        # The file is only as long as the array so far, without blocks on the disk. If the disk were full when
+        # a page is written, the process would die of a bus error; asking for the blocks now raises instead.
+        with temporary.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, temporary.stat().st_size)
         yield array
         array.flush()
 

@@ -147,12 +147,16 @@ def test_pixels_beyond_the_image_do_not_change_the_losses():
     assert float(one["cross_entropy"]) == pytest.approx(float(inside["cross_entropy"]) * 5 / 8)
 
 
-def test_sizes_and_stains_that_are_not_prepared_are_told(made):
+def test_sizes_and_stains_that_are_not_prepared_are_told(made, capsys):
     with pytest.raises(KitError, match="whole images were not prepared at 200 x 200"):
         whole(made, replace(WHOLE, image_side=200))
     with pytest.raises(KitError, match="in the stain 'pas', which are not prepared") as error:
         whole(made, replace(WHOLE, stains=("swapped", "pas")))
     assert "--stains" in str(error.value)
+    alone = whole(replace(made, stains=[]), replace(WHOLE, stains=("swapped", "pas")))
+    assert len(alone) == 12
+    said = " ".join(capsys.readouterr().err.split())
+    assert "trains on the originals alone, and not on their copies in swapped, pas as published" in said
     with pytest.raises(KitError, match="were not prepared at full resolution"):
         BalancedTiles(replace(made, reductions=[2]), ["10001"], TILES, augment=Organs(), seed=1, per_step=2)
 
