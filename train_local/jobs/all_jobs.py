@@ -33,7 +33,7 @@ FAILED = 1
 """Exit code if a job failed or could not run."""
 _SHOWN: Mapping[Standing, JobState] = {
     "done": "done",
-    "stopped early": "waiting",
+    "stopped early": "stopped early",
     "to do": "waiting",
     "waiting": "queued",
     "running": "running",

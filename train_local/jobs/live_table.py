@@ -19,10 +19,20 @@ from kit.local.console import console
 from train_local.jobs.remaining import Cost, duration, remaining
 from train_local.progress import Status, read_status
 
-JobState = Literal["waiting", "queued", "running", "done", "failed", "blocked"]
-"""waiting: for other jobs or a free place; queued: a cluster has it; blocked: a job it needs failed."""
-_STYLES: Mapping[str, str] = {"failed": "red", "blocked": "yellow", "running": "bold", "done": "green"}
-_ORDER: Sequence[JobState] = ("failed", "running", "queued", "blocked", "waiting", "done")
+JobState = Literal["waiting", "queued", "running", "stopped early", "done", "failed", "blocked"]
+"""waiting: for other jobs or a free place; queued: a cluster has it; stopped early: its time was up; blocked:
+a job it needs failed."""
+_STYLES: Mapping[str, str] = {
+    "failed": "red",
+    "blocked": "yellow",
+    "stopped early": "yellow",
+    "running": "bold",
+    "done": "green",
+}
+_ORDER: Sequence[JobState] = (
+    *("failed", "running", "queued", "stopped early"),
+    *("blocked", "waiting", "done"),
+)
 _QUIET = 120.0
 """Seconds without news after which the table says how old the last news is."""
 
@@ -144,7 +154,7 @@ class LiveTable:
     def _status(self, job: JobRow) -> Status | None:
         # What a process of an earlier start wrote says nothing about a job that waits.
         state = self._times[job.name].state
-        return read_status(job.folder) if state in ("running", "done", "failed") else None
+        return None if state in ("waiting", "queued", "blocked") else read_status(job.folder)
 
     def _cells(self, job: JobRow, state: JobState, status: Status | None) -> tuple[str, ...]:
         if status is None:
@@ -188,7 +198,7 @@ class LiveTable:
         took, left = None, None
         if times.state == "done":
             took, left = times.took, 0.0
-        elif times.state in ("failed", "blocked"):
+        elif times.state in ("failed", "blocked", "stopped early"):
             left = 0.0
         elif times.began is not None and status is not None and status.eta_seconds is not None:
             left = status.eta_seconds

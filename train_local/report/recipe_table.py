@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kit.errors import KitError
-from train_local import recipes
+from train_local.recipes import comparison
 
 _TINY = "-tiny"
 
@@ -52,25 +51,23 @@ class RecipeTable:
 
 
 def recipe_table(name: str, config: Mapping[str, Any]) -> RecipeTable:
-    """Return where a recipe differs from the published values, and all that the run was told.
+    """Compare a recipe with the published values, and show what its runs were told.
 
     Args:
         name: of the recipe; the table of a tiny form is that of the full one.
         config: the resolved recipe of a run.
     """
     full = name.removesuffix(_TINY)
-    try:
-        deviations = recipes.get(full).deviations
-    except KitError:  # of another version of the kit, or the user's own
-        deviations = ()
+    known = next((recipe for recipe in comparison.all_recipes() if recipe.name == full), None)
     rows = [
-        Row(item.path, _short(item.published), _short(item.ours), "declared", item.why) for item in deviations
+        Row(item.path, _short(item.published), _short(item.ours), item.verdict, item.reason)
+        for item in (comparison.compare(known) if known is not None else [])
     ]
     return RecipeTable(
         recipe=name,
         of=full,
-        differing=rows,
-        equal=[],
+        differing=[row for row in rows if row.verdict != "equal"],
+        equal=[row for row in rows if row.verdict == "equal"],
         settings=json.dumps(config, indent=1, ensure_ascii=False),
     )
 

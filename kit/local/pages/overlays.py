@@ -60,11 +60,25 @@ def make_overlay(
         KitError: the image cannot be read.
     """
     picture_HWC, factor = thumbnail(path, longest)
+    outline(picture_HWC, factor, truth, prediction)
     height, width = picture_HWC.shape[:2]
-    thickness = max(1, round(longest / 500))
-    for prediction_or_truth, colour in ((truth, TRUTH_RGB), (prediction, PREDICTION_RGB)):
+    return Overlay(image_id, caption, jpeg_uri(picture_HWC), width, height)
+
+
+def outline(picture_HWC: NDArray[np.uint8], factor: float, truth: Prediction, prediction: Prediction) -> None:
+    """Draw the outlines of truth and prediction into a picture.
+
+    Args:
+        picture_HWC: RGB; it is drawn into.
+        factor: size of the picture over that of the masks.
+        truth: of the image.
+        prediction: of the image.
+    """
+    height, width = picture_HWC.shape[:2]
+    thickness = max(1, round(max(height, width) / 500))
+    for masks, colour in ((masks_of(truth), TRUTH_RGB), (masks_of(prediction), PREDICTION_RGB)):
         contours = []
-        for mask_HW in masks_of(prediction_or_truth):
+        for mask_HW in masks:
             shown_HW, scale = mask_HW, factor
             if mask_HW.size > _LARGE:
                 # The outline of a whole slide has millions of corners, and all of them in a few pixels.
@@ -77,7 +91,6 @@ def make_overlay(
                 for ring in region
             ]
         cv2.polylines(picture_HWC, contours, True, colour, thickness, cv2.LINE_AA)
-    return Overlay(image_id, caption, jpeg_uri(picture_HWC), width, height)
 
 
 def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:

@@ -48,6 +48,15 @@ def test_the_table_shows_each_job_with_what_its_process_says(jobs):
     assert "0 of 4 jobs done, 1 failed, 1 running, 2 waiting" in text
 
 
+def test_a_job_whose_time_was_up_shows_where_it_stopped(jobs):
+    StatusFile(jobs[0].folder, total=100, step=70)
+    table = LiveTable(jobs, True, screen(terminal=True))
+    table.update({jobs[0].name: "stopped early"})
+    line = next(line for line in drawn(table).splitlines() if "unet.fold0" in line)
+    assert "stopped early" in line
+    assert "70/100" in line
+
+
 def test_failed_jobs_are_red(jobs):
     table = LiveTable(jobs, True, screen(terminal=True))
     table.update({jobs[0].name: "failed"})
