@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from benchmarks.options import (
     PARTS,
     TRAINING_PARTS,
+    EnsembleOptions,
     InferenceOptions,
     MatrixOptions,
     ModelOptions,
@@ -27,6 +28,12 @@ def main(argv: Sequence[str]) -> int:
         run(options, argv)
         return 0
 
+    def ensemble(options: EnsembleOptions) -> int:
+        from benchmarks.ensemble import run
+
+        run(options, argv)
+        return 0
+
     def inference(options: InferenceOptions) -> int:
         from benchmarks.parts import run
 
@@ -41,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
 
     verbs = (
         Verb("models", ModelOptions, models),
+        Verb("ensemble", EnsembleOptions, ensemble),
         Verb("inference", InferenceOptions, inference),
         Verb("training", TrainingOptions, training),
         Verb("matrix", MatrixOptions, _matrix),

@@ -144,3 +144,22 @@ class ParameterOptions(Documented):
 @dataclass(frozen=True, kw_only=True)
 class SizeOptions(Documented):
     """Show what predict.py is made of, for ensembles of the published sizes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleOptions(Documented):
+    """Measure the ensemble step on synthetic predictions of full size: time and peak memory."""
+
+    slides: Count = field(default=15, metadata=option("number of slides", metavar="N"))
+    side: Annotated[int, at_least(256)] = field(
+        default=10_000, metadata=option("of a slide at training scale", metavar="PIXELS")
+    )
+    distinct: Count = field(
+        default=3,
+        metadata=option("slides with maps of their own (3.2 GB each); others are links to them", metavar="N"),
+    )
+    processes: Count = field(default=2, metadata=option("that read maps", metavar="N"))
+    folder: Path | None = field(
+        default=None, metadata=option("for the maps (default: the system's temporary folder)", metavar="DIR")
+    )
+    tiny: bool = field(default=False, metadata=option("in seconds: does the benchmark itself work?"))

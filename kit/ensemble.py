@@ -63,13 +63,14 @@ class Rung(Checked):
         weights: one per pass, positive; semantic: of the probability maps (normalised to sum 1 when applied);
             instance: of the members in box fusion.
         settings: tuned for this prefix; semantic: {"threshold": float}; instance: fusion settings.
-        cv: competition metric on out-of-fold predictions.
+        cv: competition metric on held-out images that the tuning of this rung did not see; None if nobody
+            held images out.
     """
 
     passes: Annotated[int, at_least(1)]
     weights: list[Annotated[float, above(0)]]
     settings: dict[str, Any]
-    cv: float
+    cv: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -221,25 +221,49 @@ class Ensemble:
             "take these runs only, e.g. unet-regnety16.fold0 (default: all finished)", metavar="RUN"
         ),
     )
+    as_published: str | None = field(
+        default=None,
+        metadata=option(
+            "a published ensemble instead of a search; `list` shows their names", metavar="PLAN|list"
+        ),
+    )
+    allow_missing: bool = field(
+        default=False, metadata=option("build a published ensemble without the networks that are missing")
+    )
+    processes: Annotated[int, at_least(1)] | None = field(
+        default=None, metadata=option("that read predictions (default: one for each CPU)", metavar="N")
+    )
 
 
 def _ensemble(options: Ensemble) -> int:
     from kit.local.console import track
     from kit.local.ensemble_check import require_usable
     from kit.local.member_check import WeightsFile, check_member
-    from train_local import ensemble
     from train_local.data import prepared
+    from train_local.ensemble import as_published, build, published_plans, write
+    from train_local.ensemble.finished_runs import find_finished_runs
 
+    if options.as_published == "list":
+        for plan in published_plans.PLANS:
+            print(f"{plan.name}: {plan.title}")
+        return 0
+    wanted = published_plans.get(options.as_published) if options.as_published else None
     data = prepared.load(options.prepared)
-    runs = ensemble.find_finished_runs(data, options.runs, options.members)
+    runs = find_finished_runs(data, options.runs, options.members)
     for run in track(runs, total=len(runs), description="check members"):
         check_member(
-            run.member, WeightsFile(run.weights), views_of_passes=list(run.files), where=options.runs
+            run.member, WeightsFile(run.weights), views_of_passes=list(run.views), where=options.runs
         )
-    made = ensemble.build_ensemble(data, runs, keep_all=options.keep_all)
-    require_usable(made, options.out)
-    ensemble.write_ensemble(made, runs, options.out)
-    ensemble.show_ensemble(made)
+    made = (
+        build.build_ensemble(data, runs, keep_all=options.keep_all, processes=options.processes)
+        if wanted is None
+        else as_published.build_as_published(
+            data, runs, wanted, allow_missing=options.allow_missing, processes=options.processes
+        )
+    )
+    require_usable(made.ensemble, options.out)
+    write.write_ensemble(made, runs, options.out)
+    write.show_ensemble(made)
     print(options.out)
     return 0
 

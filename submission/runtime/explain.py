@@ -92,7 +92,8 @@ def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator
         skips = ", windows without tissue skipped" if _skips(ensemble.members[item.member]) else ""
         yield f"pass {index + 1:<7} {name}, {item.view}: {expected}{skips}"
     for index, rung in enumerate(ensemble.rungs):
-        text = f"rung {index + 1:<7} passes 1-{rung.passes}, cross-validation {rung.cv:.4f}"
+        known = "unknown" if rung.cv is None else f"{rung.cv:.4f}"
+        text = f"rung {index + 1:<7} passes 1-{rung.passes}, cross-validation {known}"
         if data is not None:
             # Rungs are nested: rung 2 with passes 1-4 after rung 1 with passes 1-2 takes passes 3 and 4 more.
             seconds = costs.seconds(range(done, rung.passes), data.megapixels, workers)

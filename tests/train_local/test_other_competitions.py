@@ -8,8 +8,10 @@ from kit import competitions
 from kit.errors import KitError
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import score
-from train_local import baseline, ensemble, evaluate, recipes
+from train_local import baseline, evaluate, recipes
 from train_local.data import prepare, prepared
+from train_local.ensemble.build import build_ensemble
+from train_local.ensemble.finished_runs import find_finished_runs
 from train_local.planned_runs import PlannedRun
 from train_local.recipes.settings import Validation
 
@@ -97,8 +99,8 @@ def test_an_ensemble_under_scaled_views_carries_the_definition(blobs, discs, tmp
         views=("identity", "hflip@0.5", "identity+vflip"),
     )
     blobs.train_all([recipe], discs, tmp_path)
-    trained = ensemble.find_finished_runs(discs, tmp_path)
-    made = ensemble.build_ensemble(discs, trained, keep_all=True)
+    trained = find_finished_runs(discs, tmp_path)
+    made = build_ensemble(discs, trained, keep_all=True).ensemble
     assert competitions.of(made).slug == "find-the-discs"
     assert {item.view for item in made.passes} == {"identity", "hflip@0.5", "identity+vflip"}
     assert all(member.inference["pixel_size"] == 0.25 for member in made.members)

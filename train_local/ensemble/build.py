@@ -1,171 +1,155 @@
-"""From finished runs to an ensemble: passes by cost, nested rungs, each tuned for itself."""
+"""From finished runs to an ensemble: search, honest scores, passes and rungs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass
 
-from kit.ensemble import Ensemble, Pass, Rung
-from kit.inference.instance_settings import InstanceFusion
-from kit.local.console import track
-from kit.predictions import Instances
-from kit.typed_json import from_plain
+from kit.ensemble import Ensemble, Pass
+from kit.errors import KitError
 from train_local.data.prepared import Prepared
-from train_local.ensemble import calibrations, instance_tuning, semantic_tuning
 from train_local.ensemble.finished_runs import FinishedRun
-from train_local.ensemble.trial import RecipeView, Trial, TrialPass, files_of, passes_of
+from train_local.ensemble.held_out import candidates_of, scores_of
+from train_local.ensemble.ladder import Ladder, Unscored, build_ladder
+from train_local.ensemble.nested import ScoredStep, cross_validated
+from train_local.ensemble.parts import PARTS, outer_parts
+from train_local.ensemble.picture import SearchPicture
+from train_local.ensemble.published_plans import plans_of
+from train_local.ensemble.trial import TrialPass
 
-WEIGHTS = (0.5, 1.0, 2.0)
-"""Weights a recipe view is tried with, relative to those before it."""
-_SHORTEST = 1e-3
-"""Seconds per megapixel; no pass is cheaper."""
+FEW_IMAGES = 10
+"""With fewer held-out images a warning is printed: the error of a score is then larger than most gains."""
 
 
-def build_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], *, keep_all: bool = False) -> Ensemble:
-    """Tune every rung and keep those that gain.
+@dataclass(frozen=True)
+class Built:
+    """An ensemble and how it came about.
 
-    Recipe views are tried in order. One that does not raise the metric is dropped, unless `keep_all`. With
-    several folds the very first pass is a rung of its own, so that something better than nothing exists as
-    early as possible; its metric is that of the images its fold held out only.
+    Attributes:
+        ensemble: what is written.
+        ladder: its passes and rungs, with all that is known of them.
+        notes: what a person has to know to read the scores.
+    """
 
-    Two recipes of two folds, the second without a gain under "hflip", give for example
+    ensemble: Ensemble
+    ladder: Ladder
+    notes: tuple[str, ...] = ()
 
-        rung 0   1 pass     a.fold0 identity
-        rung 1   2 passes   + a.fold1 identity
-        rung 2   4 passes   + b.fold0 and b.fold1 identity
-        rung 3   6 passes   + a.fold0 and a.fold1 hflip
+
+def build_ensemble(
+    prepared: Prepared,
+    runs: Sequence[FinishedRun],
+    *,
+    keep_all: bool = False,
+    processes: int | None = None,
+) -> Built:
+    """Search the ladder, score it on images the search did not see, and keep the rungs that promise more.
 
     Args:
         prepared: what the runs were trained on.
         runs: the finished runs.
         keep_all: keep recipe views that gain nothing as well.
+        processes: that read and fuse predictions; None takes one for each CPU.
 
     Raises:
-        KitError: two runs have equal weights, or a stored prediction is damaged.
+        KitError: no run has held-out images, two runs have equal weights, or a prediction is damaged.
     """
-    trial = Trial(prepared, runs)
-    kept: list[RecipeView] = []
-    shares: list[float] = []
-    rungs: list[Rung] = []
-    order = order_by_cost(runs)
-    for item in track(order, total=len(order), description="tune rungs"):
-        tried = [*kept, item]
-        passes = passes_of(tried, runs)
-        # The search begins where the rung before ended: from rung to rung the best settings change little.
-        start = rungs[-1].settings if rungs else {}
-        # Views of a member are merged without weights, so only a new recipe's weight matters there.
-        new_recipe = item.recipe not in {other.recipe for other in kept}
-        matters = kept and (prepared.kind == "semantic" or new_recipe)
-        choices = [[*shares, share] for share in (WEIGHTS if matters else (1.0,))]
-        rung = tune_rung(trial, passes, [_of_passes(passes, tried, choice) for choice in choices], start)
-        if kept and not keep_all and rung.cv <= rungs[-1].cv:
+    candidates = candidates_of(runs)
+    if not candidates:
+        raise KitError(
+            "none of the finished runs held images out, so nothing can be tuned",
+            where=runs[0].weights.parent.parent.parent,
+            fix="train a recipe that has folds, or use the published settings: --as-published list",
+        )
+    ids = {image_id for run in runs for of_view in run.files.values() for image_id in of_view}
+    parts = outer_parts({image_id: prepared.images[image_id] for image_id in ids})
+    with SearchPicture(len(parts), images=len(ids)) as picture:
+        scores = scores_of(prepared, runs, candidates, processes=processes, on_image=picture.image)
+        steps = cross_validated(scores, candidates, parts, keep_all=keep_all, on_step=picture.step)
+    unscored = unscored_of(prepared, runs, steps)
+    ladder = build_ladder(steps, runs, unscored, keep_all=keep_all)
+    return Built(to_ensemble(prepared, runs, ladder), ladder, (*_warnings(parts), *_unknown(unscored)))
+
+
+def unscored_of(
+    prepared: Prepared, runs: Sequence[FinishedRun], steps: Sequence[ScoredStep]
+) -> list[Unscored]:
+    """Return the recipes that no held-out image can tell anything about, with their published places.
+
+    These are recipes that were trained on all images, and those whose held-out images no recipe of the ladder
+    held out, too: a recipe of fold 5 beside recipes of fold 1.
+    """
+    scored = {recipe_view.recipe for recipe_view in steps[-1].step.selection.recipe_views}
+    images = {
+        image_id
+        for run in runs
+        if run.recipe in scored
+        for of_view in run.files.values()
+        for image_id in of_view
+    }
+    found = []
+    for recipe in dict.fromkeys(run.recipe for run in runs):
+        of_recipe = [run for run in runs if run.recipe == recipe]
+        own = {image_id for run in of_recipe for of_view in run.files.values() for image_id in of_view}
+        if recipe in scored or own & images:
             continue
-        if not kept and len(passes) > 1:
-            # This rung comes before the one that was just tuned: 1 pass, then one pass for each fold.
-            rungs.append(tune_rung(trial, passes[:1], [[1.0]], start))
-        kept, shares = tried, _of_recipe_views(passes, tried, rung.weights)
-        rungs.append(rung)
-    return _ensemble(prepared, runs, passes_of(kept, runs), rungs)
+        weight, before = 1.0, frozenset[str]()
+        for plan in plans_of(prepared.competition):
+            names = [member.recipe for member in plan.members]
+            if recipe in names:
+                # Published order a, b, c and recipe b: it comes in front of c, if c is in the ladder.
+                before = frozenset(names[names.index(recipe) + 1 :])
+                weights = {member.recipe: member.weight for member in plan.members}
+                known = [weights[name] for name in names if name in scored] or [1.0]
+                weight = weights[recipe] * len(known) / sum(known)
+                break
+        found.append(Unscored(recipe, of_recipe[0].views, weight, before))
+    return found
 
 
-def order_by_cost(runs: Sequence[FinishedRun]) -> list[RecipeView]:
-    """Return what is added, in order: first views of all recipes, cheapest in front, then second views."""
-    cost: dict[RecipeView, tuple[int, int, str]] = {}
-    for run in runs:
-        for rank, view in enumerate(run.files):
-            seconds = [other.seconds_per_megapixel[view] for other in runs if other.recipe == run.recipe]
-            # Rank first: the second view of a cheap network comes after the first view of an expensive one. A
-            # second network brings more than a second view of the same. Costs are rounded to powers of two:
-            # equal runs measure 1.0 s and 1.1 s, and their ensembles have to be equal.
-            coarse = round(math.log2(max(*seconds, _SHORTEST)))
-            cost[RecipeView(run.recipe, view)] = (rank, coarse, run.recipe)
-    return sorted(cost, key=lambda item: cost[item])
-
-
-def tune_rung(
-    trial: Trial,
-    passes: Sequence[TrialPass],
-    candidates: Sequence[Sequence[float]],
-    start: dict[str, Any],
-) -> Rung:
-    """Find the weights and settings of a rung, and score it with them.
-
-    Args:
-        trial: knows the truth.
-        passes: of the rung.
-        candidates: weights to try, one for each pass.
-        start: settings the search begins with.
-    """
-
-    def scored(weights: Sequence[float], settings: dict[str, Any]) -> float:
-        return trial.score(passes, weights, settings)
-
-    if trial.prepared.kind == "semantic":
-        weights, settings = semantic_tuning.tune(trial.truth, files_of(passes), candidates, trial.infos)
-    else:
-        plain = replace(from_plain(InstanceFusion, start), calibration={})
-        weights, settings = instance_tuning.tune(candidates, plain, scored)
-        choices = calibrations.choices(_judged(trial, passes))
-        settings = instance_tuning.tune_calibration(choices, settings, lambda tried: scored(weights, tried))
-    return Rung(passes=len(passes), weights=weights, settings=settings, cv=scored(weights, settings))
-
-
-def _judged(trial: Trial, passes: Sequence[TrialPass]) -> list[calibrations.Judged]:
-    """Detections of each member of some passes, its views merged, held against the truth.
-
-    Of a metric over several overlaps, such as 0.50 to 0.95, the middle one decides what is a hit.
-    """
-    truth = {key: value for key, value in trial.truth.items() if isinstance(value, Instances)}
-    ious = trial.prepared.source.format.metric.iou
-    # The views of a member come one after another in the rungs; here they are brought together.
-    by_member: dict[str, list[TrialPass]] = {}
-    for item in passes:
-        by_member.setdefault(item.run.member.name, []).append(item)
-    judged = []
-    for of_member in by_member.values():
-        run = of_member[0].run
-        files = [run.files[item.view] for item in of_member]
-        judged.append(calibrations.judge(run.recipe, run.member, files, truth, ious[len(ious) // 2]))
-    return judged
-
-
-def _of_passes(
-    passes: Sequence[TrialPass], recipe_views: Sequence[RecipeView], shares: Sequence[float]
-) -> list[float]:
-    """The weight of each pass, from the weight of each recipe view."""
-    return [shares[recipe_views.index(item.recipe_view)] for item in passes]
-
-
-def _of_recipe_views(
-    passes: Sequence[TrialPass], recipe_views: Sequence[RecipeView], weights: Sequence[float]
-) -> list[float]:
-    """The weight of each recipe view, from the weight of each pass: the way back."""
-    weight_of = {item.recipe_view: weight for item, weight in zip(passes, weights, strict=True)}
-    return [weight_of[item] for item in recipe_views]
-
-
-def _ensemble(
-    prepared: Prepared, runs: Sequence[FinishedRun], passes: Sequence[TrialPass], rungs: list[Rung]
-) -> Ensemble:
+def to_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], ladder: Ladder) -> Ensemble:
+    """Return `ensemble.json`'s content of a ladder."""
     # Members are the runs that have a pass; a recipe that gained nothing leaves none behind. Passes refer to
     # members by position: runs a.fold0, a.fold1, b.fold0 without a pass of a give members [b.fold0], b = 0.
-    used = [run for run in runs if any(item.run.recipe == run.recipe for item in passes)]
+    names = {item.run.member.name for item in ladder.passes}
+    used = [run for run in runs if run.member.name in names]
     index = {run.member.name: position for position, run in enumerate(used)}
+
+    def entry(item: TrialPass) -> Pass:
+        seconds = item.seconds_per_megapixel
+        return Pass(member=index[item.run.member.name], view=item.view, seconds_per_megapixel=seconds)
+
     return Ensemble(
         competition=prepared.competition,
         kind=prepared.kind,
         members=[run.member for run in used],
-        passes=[
-            Pass(
-                member=index[item.run.member.name],
-                view=item.view,
-                seconds_per_megapixel=item.seconds_per_megapixel,
-            )
-            for item in passes
-        ],
-        rungs=rungs,
+        passes=[entry(item) for item in ladder.passes],
+        rungs=[item.rung for item in ladder.rungs],
         inputs={"prepared": prepared.identity, **{run.member.name: run.member.sha256 for run in used}},
         definition=prepared.definition,
     )
+
+
+def _warnings(parts: Sequence[Sequence[str]]) -> list[str]:
+    images = sum(map(len, parts))
+    if len(parts) == 1:
+        return ["One held-out image: its score is the one everything was tuned on, and tells little."]
+    if images < FEW_IMAGES:
+        how = "leave-one-out" if len(parts) == images else f"{len(parts)} parts"
+        few = f"{images} held-out images ({how}): differences between rungs are mostly chance"
+        return [f"{few}; from {FEW_IMAGES} images on they begin to mean something."]
+    return [] if len(parts) == PARTS else [f"The images form {len(parts)} parts only."]
+
+
+def _unknown(unscored: Sequence[Unscored]) -> list[str]:
+    return [
+        f"{item.recipe}: no image was held out that the others held out, too. It has its published place and "
+        "weight; what it adds is not known, and the scores are those without it."
+        for item in unscored
+    ]
+
+
+def shown(value: float | None) -> str:
+    """Return a score as tables show it; a dash for what is not known."""
+    return "-" if value is None or math.isnan(value) else f"{value:.4f}"

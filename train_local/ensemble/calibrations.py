@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -22,8 +22,25 @@ from kit.typed_json import from_plain
 
 
 @dataclass(frozen=True)
+class JudgeRequest:
+    """What `judge_image` needs.
+
+    Attributes:
+        member: whose detections they are.
+        files: stored detections of one image, one file for each view.
+        truth: of the image.
+        iou: a detection that overlaps an instance by this or more is a hit.
+    """
+
+    member: Member
+    files: tuple[Path, ...]
+    truth: Instances
+    iou: float
+
+
+@dataclass(frozen=True)
 class Judged:
-    """A member's detections in the images its fold held out.
+    """A member's detections in images its fold held out.
 
     Attributes:
         recipe: of the member.
@@ -38,37 +55,18 @@ class Judged:
     hits: NDArray[np.bool_]
 
 
-def judge(
-    recipe: str,
-    member: Member,
-    files: Iterable[Mapping[str, Path]],
-    truth: Mapping[str, Instances],
-    iou: float,
-) -> Judged:
-    """Return which detections of a member are right.
-
-    Args:
-        recipe: its name.
-        member: whose detections they are.
-        files: image id -> stored detections, for each view that counts.
-        truth: of the images, at least.
-        iou: a detection that overlaps an instance by this or more is a hit.
+def judge_image(request: JudgeRequest) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the scores of a member's detections in an image, best first, and which of them are right.
 
     Raises:
         KitError: stored detections are missing or damaged.
     """
-    settings = from_plain(InstanceSettings, member.inference, where=member.name)
-    views: dict[str, list[Path]] = {}
-    for of_view in files:
-        for image_id, path in of_view.items():
-            views.setdefault(image_id, []).append(path)
-    found = {}
-    for image_id, paths in views.items():
-        merged = merge_views([load_detections(path) for path in paths], settings)
-        # Views are merged first, as on Kaggle: calibration sees the scores that the fusion will see.
-        found[image_id] = Instances(merged.height, merged.width, merged.scores, merged.masks)
-    curve = precision_recall({key: truth[key] for key in found}, found, iou)
-    return Judged(recipe, member.name, curve.scores, curve.correct)
+    settings = from_plain(InstanceSettings, request.member.inference, where=request.member.name)
+    # Views are merged first, as on Kaggle: calibration sees the scores that the fusion will see.
+    merged = merge_views([load_detections(path) for path in request.files], settings)
+    found = Instances(merged.height, merged.width, merged.scores, merged.masks)
+    curve = precision_recall({"": request.truth}, {"": found}, request.iou)
+    return curve.scores, curve.correct
 
 
 def choices(judged: Sequence[Judged]) -> dict[str, dict[str, dict[str, Any]]]:

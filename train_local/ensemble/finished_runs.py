@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kit.artefacts import read_json
 from kit.ensemble import Member
 from kit.errors import KitError
+from kit.inference.views import work
 from kit.local.console import console
 from kit.local.sidecars import read_sidecar
 from train_local.data.prepared import Prepared
@@ -22,23 +24,29 @@ class FinishedRun:
 
     Attributes:
         recipe: its name.
-        fold: it was validated on.
         member: of an ensemble that its weights make.
         weights: the file.
-        files: view -> held-out image id -> stored prediction; views in the recipe's order.
-        seconds_per_megapixel: by view.
+        views: of the recipe, in its order.
+        files: view -> held-out image id -> stored prediction; a run on all images has none.
+        seconds_per_megapixel: by view, as far as measured.
+        speed: seconds per megapixel of a view at scale 1, for views that were not measured.
     """
 
     recipe: str
-    fold: int
     member: Member
     weights: Path
+    views: tuple[str, ...]
     files: dict[str, dict[str, Path]]
     seconds_per_megapixel: dict[str, float]
+    speed: float = 1.0
+
+    def seconds(self, view: str) -> float:
+        """Return what a pass costs per megapixel, measured or estimated."""
+        return self.seconds_per_megapixel.get(view, self.speed * work(view))
 
 
 def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = ()) -> list[FinishedRun]:
-    """Find all runs of the prepared data that left out-of-fold predictions, by recipe and fold.
+    """Find all finished runs of the prepared data, by recipe and fold.
 
     Args:
         prepared: the data.
@@ -52,7 +60,7 @@ def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = 
     for path in sorted(runs.glob(f"*/fold*/{WEIGHTS}")):
         folder = path.parent
         # "fold0.was-1a2b3c4d" is a replaced run that was kept, and a run without done.json is not finished.
-        if not folder.name.removeprefix("fold").isdigit() or not (folder / "done.json").is_file():
+        if "." in folder.name or not (folder / "done.json").is_file():
             continue
         if members and f"{folder.parent.name}.{folder.name}" not in members:
             continue
@@ -78,11 +86,21 @@ def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = 
             where=runs,
             fix="run `train-all` (or `train RECIPE`) with the same --prepared and --out first",
         )
-    return found
+    return _with_speeds(found)
+
+
+def _with_speeds(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """Estimate what was not measured: from other views of the run, else from the other runs."""
+    measured = [[seconds / work(view) for view, seconds in run.seconds_per_megapixel.items()] for run in runs]
+    every = [seconds for of_run in measured for seconds in of_run]
+    return [
+        replace(run, speed=statistics.median(of_run or every)) if every else run
+        for run, of_run in zip(runs, measured, strict=True)
+    ]
 
 
 def _read(folder: Path, weights: Path, record: dict[str, Any]) -> FinishedRun:
-    oof = read_json(folder / "oof" / "oof.json")
+    oof = _held_out(folder, record)
     # A training that went on after its predictions were stored has new weights and old predictions until its
     # process has predicted again.
     if oof["weights"] != record["sha256"]:
@@ -111,4 +129,30 @@ def _read(folder: Path, weights: Path, record: dict[str, Any]) -> FinishedRun:
         inference=record["inference"],
         requires=record["requires"],
     )
-    return FinishedRun(record["recipe"], record["fold"], member, weights, files, oof["seconds_per_megapixel"])
+    return FinishedRun(
+        record["recipe"], member, weights, tuple(oof["views"]), files, oof["seconds_per_megapixel"]
+    )
+
+
+def _held_out(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run says of its out-of-fold predictions; a run on all images has none."""
+    path, run = folder / "oof" / "oof.json", read_json(folder / "run.json")
+    if path.is_file():
+        found: dict[str, Any] = read_json(path)
+        # Without held-out images there are no views to list, and the recipe's own count.
+        views = found["views"] or run["recipe"]["views"]
+        return {**found, "views": views, "files": {view: found["files"].get(view, {}) for view in views}}
+    if read_json(folder / "done.json").get("metric") is not None:
+        raise KitError(
+            "the out-of-fold predictions of a finished run are missing",
+            where=path,
+            fix="run its `train` command again",
+        )
+    views = run["recipe"]["views"]
+    return {
+        "member": f"{record['recipe']}.{folder.name}",
+        "weights": record["sha256"],
+        "views": views,
+        "files": {view: {} for view in views},
+        "seconds_per_megapixel": {},
+    }

@@ -1,8 +1,8 @@
-"""Weights and fusion settings of an instance rung, chosen by average precision on out-of-fold predictions."""
+"""Fusion settings of an instance rung, chosen by average precision on out-of-fold predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,31 +20,25 @@ CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (
 """Fields of `InstanceFusion`, chosen one after another, each on top of the best so far."""
 
 
-def tune(
-    candidates: Sequence[Sequence[float]],
-    settings: InstanceFusion,
-    score: Callable[[Sequence[float], dict[str, Any]], float],
-) -> tuple[list[float], dict[str, Any]]:
-    """Return the weights and fusion settings of an instance rung, found by coordinate search.
+def tune(settings: InstanceFusion, score: Callable[[dict[str, Any]], float]) -> dict[str, Any]:
+    """Return the fusion settings of an instance rung, found by coordinate search.
 
-    The best weights come first. Then each field of `CHOICES` is tried with all its values, one field after
-    another, and each keeps the value that scores best on top of the fields before it.
+    Each field of `CHOICES` is tried with all its values, one field after another, and each keeps the value
+    that scores best on top of the fields before it.
 
     Args:
-        candidates: weights to try, one for each pass.
         settings: to begin with.
-        score: the metric for weights and settings.
+        score: the metric for settings.
     """
-    tried = [(score(weights, to_plain(settings)), list(weights)) for weights in candidates]
-    best, weights = max(tried, key=lambda item: item[0])
-    kept = settings
+    best, kept = score(to_plain(settings)), settings
     # `>`: of equal values the earlier one stays, so that a setting changes only for a gain.
     for name, values in CHOICES:
         for variant in [replace(kept, **{name: value}) for value in values if value != getattr(kept, name)]:
-            value = score(weights, to_plain(variant))
+            value = score(to_plain(variant))
             if value > best:
                 best, kept = value, variant
-    return weights, to_plain(kept)
+    plain: dict[str, Any] = to_plain(kept)
+    return plain
 
 
 def tune_calibration(

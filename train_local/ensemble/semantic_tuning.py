@@ -1,21 +1,13 @@
-"""Weights and thresholds of a semantic rung, chosen by Dice on out-of-fold predictions."""
+"""Thresholds of a semantic rung, all together and by organ, from the Dice of held-out images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kit.images.info import ImageInfo
-from kit.inference.semantic_fusion import mean_bands
-from kit.inference.semantic_settings import SemanticFusion
-from kit.inference.store import open_map
-from kit.predictions import Prediction, SemanticMask
-from kit.typed_json import to_plain
-from train_local.data.mask_bands import MaskBands
 
 BINS = 100
 """Thresholds that are tried lie between multiples of 1 / BINS."""
@@ -24,68 +16,11 @@ LEAST_IMAGES = 8
 
 Curves = Mapping[str, NDArray[np.float64]]
 """Image id -> Dice by threshold, (BINS - 1,)."""
-Files = Mapping[str, Mapping[int, Path]]
-"""Image id -> position of the pass in the rung -> stored prediction."""
 
 
-def dice_by_threshold(
-    truth: SemanticMask, maps: Sequence[Path], weights: Sequence[float]
-) -> NDArray[np.float64]:
-    """Return the Dice of one image for every threshold 1/BINS, 2/BINS, ... at once, from two histograms.
-
-    Each pixel is put into the bin of the last threshold that its mean probability reaches; foreground and
-    background are counted apart. A sum from the end of the histogram then tells, for each threshold, how many
-    pixels of either kind are predicted. With thresholds 1/4, 2/4, 3/4 and six pixels, three of them true:
-
-        probability         0.1  0.3  0.6  0.6  0.8  0.9     bin  0   1   2   3
-        true                 -    -    -    x    x    x      x    0   0   1   2
-                                                             -    1   1   1   0
-        threshold 2/4       reached by 3 true ones (1 + 2) and 1 other (1 + 0): 2 * 3 / (4 + 3) = 0.86
-
-    Args:
-        truth: of the image.
-        maps: stored probability maps.
-        weights: one for each map.
-
-    Returns:
-        float64 (BINS - 1,); 1 where truth and prediction are both empty.
-    """
-    bands = MaskBands(truth)
-    inside, outside = np.zeros(BINS + 1, np.int64), np.zeros(BINS + 1, np.int64)
-    for y0, mean_HW in mean_bands([open_map(path) for path in maps], weights):
-        # Find the highest threshold that each pixel reaches, with the comparison that the fusion makes.
-        level_HW = np.searchsorted(_thresholds().astype(np.float32), mean_HW.ravel(), side="right")
-        foreground = bands.band(y0, y0 + len(mean_HW)).ravel() > 0
-        inside += np.bincount(level_HW[foreground], minlength=BINS + 1)
-        outside += np.bincount(level_HW[~foreground], minlength=BINS + 1)
-    # Reversed, summed, reversed: [1, 2, 4] becomes [7, 6, 4], what is in a bin or in a later one. Bin 0 holds
-    # the pixels below the first threshold and belongs to none.
-    hit = inside[::-1].cumsum()[::-1][1:BINS]
-    predicted = hit + outside[::-1].cumsum()[::-1][1:BINS]
-    total = predicted + inside.sum()
-    return np.where(total > 0, 2 * hit / np.maximum(total, 1), 1.0)
-
-
-def _thresholds() -> NDArray[np.float64]:
+def thresholds() -> NDArray[np.float64]:
+    """Return the thresholds that are tried: 1/BINS, 2/BINS, ..."""
     return np.arange(1, BINS) / BINS
-
-
-def dice_curves(truth: Mapping[str, Prediction], files: Files, weights: Sequence[float]) -> Curves:
-    """Return the Dice by threshold of every image.
-
-    Args:
-        truth: by image id.
-        files: of the images wanted.
-        weights: one for each pass.
-    """
-    curves = {}
-    for image_id, of_pass in files.items():
-        mask = truth[image_id]
-        assert isinstance(mask, SemanticMask)
-        curves[image_id] = dice_by_threshold(
-            mask, list(of_pass.values()), [weights[index] for index in of_pass]
-        )
-    return curves
 
 
 def best_threshold(dice_NT: NDArray[np.float64], preferred: float = 0.5) -> tuple[float, float]:
@@ -114,8 +49,8 @@ def best_threshold(dice_NT: NDArray[np.float64], preferred: float = 0.5) -> tupl
     if len(dice_NT) > 1:
         error_T = loss_NT.std(axis=0, ddof=1) / np.sqrt(len(dice_NT))
     alike = np.flatnonzero(loss_NT.mean(axis=0) <= error_T + 1e-12)
-    chosen = alike[np.abs(_thresholds()[alike] - preferred).argmin()]
-    return float(_thresholds()[chosen]), float(mean_T[chosen])
+    chosen = alike[np.abs(thresholds()[alike] - preferred).argmin()]
+    return float(thresholds()[chosen]), float(mean_T[chosen])
 
 
 def organ_thresholds(curves: Curves, infos: Mapping[str, ImageInfo], common: float) -> dict[str, float]:
@@ -152,27 +87,3 @@ def organ_thresholds(curves: Curves, infos: Mapping[str, ImageInfo], common: flo
             of_source = [image_id for image_id in images if infos[image_id].source == source]
             look(f"{source}/{organ}", of_source, of_organ)
     return found
-
-
-def tune(
-    truth: Mapping[str, Prediction],
-    files: Files,
-    candidates: Sequence[Sequence[float]],
-    infos: Mapping[str, ImageInfo],
-) -> tuple[list[float], dict[str, Any]]:
-    """Return the weights and settings of a semantic rung.
-
-    Args:
-        truth: by image id.
-        files: of the rung's passes.
-        candidates: weights to try, one for each pass.
-        infos: by image id.
-    """
-    tried = []
-    for weights in candidates:
-        curves = dice_curves(truth, files, weights)
-        threshold, value = best_threshold(np.array(list(curves.values())))
-        tried.append((value, threshold, list(weights), curves))
-    _, threshold, weights, curves = max(tried, key=lambda item: item[0])
-    by_organ = organ_thresholds(curves, infos, threshold)
-    return weights, to_plain(SemanticFusion(threshold=threshold, thresholds=by_organ))

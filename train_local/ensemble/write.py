@@ -2,65 +2,100 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kit import competitions
-from kit.ensemble import Ensemble
+from kit.artefacts import write_json
 from kit.inference.instance_settings import InstanceFusion
-from kit.local.console import show_table
+from kit.local.console import console, show_table
 from kit.local.costs import save_with_costs
 from kit.local.place_file import place_file
 from kit.local.sidecars import sidecar_path
 from kit.typed_json import to_plain
+from train_local.ensemble.build import Built, shown
 from train_local.ensemble.finished_runs import FinishedRun
+from train_local.ensemble.picture import draw_ladder
+
+LADDER, PICTURE = "ladder.json", "ladder.svg"
 
 
-def write_ensemble(ensemble: Ensemble, runs: Sequence[FinishedRun], out: Path) -> None:
-    """Place the members' weights in `weights/` beside `out`, then write the costs and `out`.
+def write_ensemble(built: Built, runs: Sequence[FinishedRun], out: Path) -> None:
+    """Place the members' weights in `weights/` beside `out`, write the ladder's picture, costs and `out`.
 
-    Two equal runs give the same bytes of `out`: what passes cost is measured and goes into a file of its own.
+    Two equal runs give the same bytes of `out`: what passes cost is measured and goes into files of its own.
 
     Raises:
         KitError: the disk is full.
     """
     by_name = {run.member.name: run for run in runs}
-    for member in ensemble.members:
+    for member in built.ensemble.members:
         source, target = by_name[member.name].weights, out.parent / "weights" / member.weights
         # Hard links: 16 members of 1.4 GB take no second 22 GB. The JSON says what made the weights, and
         # `bundle` copies it into the dataset's manifest.
         place_file(source, target)
         place_file(sidecar_path(source), sidecar_path(target))
-    save_with_costs(out, ensemble)
+    metric = competitions.of(built.ensemble).metric
+    write_json(
+        out.with_name(LADDER), {"metric": metric, "notes": list(built.notes), "rungs": _records(built)}
+    )
+    draw_ladder(built.ladder, built.ensemble.competition, metric, out.with_name(PICTURE))
+    save_with_costs(out, built.ensemble)
 
 
-def show_ensemble(ensemble: Ensemble) -> None:
-    """Print a line for each rung: passes, cost, metric and the settings that differ from their defaults."""
+def _records(built: Built) -> list[dict[str, Any]]:
+    return [
+        {
+            "added": item.added,
+            "passes": item.rung.passes,
+            "seconds_per_megapixel": item.seconds,
+            "cv": item.rung.cv,
+            "error": None if math.isnan(item.error) else item.error,
+            "tuned_on_all": item.fitted,
+            "static_weighting": item.static,
+        }
+        for item in built.ladder.rungs
+    ]
+
+
+def show_ensemble(built: Built) -> None:
+    """Print a line for each rung: passes, cost, scores and the settings that differ from their defaults.
+
+    "unseen" is the score of images that the search did not see, "fitted" that of the images everything was
+    tuned on, and "static" the baseline's score of unseen images at no more cost.
+    """
+    ensemble = built.ensemble
     metric = competitions.of(ensemble).metric
     defaults: dict[str, Any] = {**to_plain(InstanceFusion()), "thresholds": {}}
     rows = []
-    for number, rung in enumerate(ensemble.rungs):
-        last = ensemble.passes[rung.passes - 1]
-        cost = sum(item.seconds_per_megapixel for item in ensemble.passes[: rung.passes])
+    for number, item in enumerate(built.ladder.rungs):
         tuned = [
-            f"{name} {_short(value)}" for name, value in rung.settings.items() if value != defaults.get(name)
+            f"{name} {_short(value)}"
+            for name, value in item.rung.settings.items()
+            if value != defaults.get(name)
         ]
+        error = "" if math.isnan(item.error) else f" ± {item.error:.4f}"
         rows.append(
             (
                 str(number),
-                str(rung.passes),
-                f"{ensemble.members[last.member].name} {last.view}",
-                f"{cost:.2f}",
-                f"{rung.cv:.4f}",
+                str(item.rung.passes),
+                item.added,
+                f"{item.seconds:.2f}",
+                f"{shown(item.rung.cv)}{error if item.fitted is not None else ''}",
+                shown(item.fitted),
+                shown(item.static),
                 ", ".join(tuned),
             )
         )
-    show_table(
-        f"{ensemble.competition}: {len(ensemble.members)} members, {len(ensemble.passes)} passes",
-        ("rung", "passes", "last pass", "seconds per megapixel", f"{metric} (out of fold)", "tuned"),
-        rows,
+    headings = ("rung", "passes", "added", "s / megapixel", "unseen", "fitted", "static", "tuned")
+    title = (
+        f"{ensemble.competition}, {metric}: {len(ensemble.members)} members, {len(ensemble.passes)} passes"
     )
+    show_table(title, headings, rows)
+    for note in built.notes:
+        console().print(note, style="yellow", markup=False)
 
 
 def _short(value: Any) -> str:

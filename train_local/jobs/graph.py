@@ -216,7 +216,8 @@ class Planner:
             [*self._prepared(), *(Need(run.name, "out of fold") for run in runs)],
             folder=self._data.runs / "ensemble",
             modules=(
-                "train_local.ensemble",
+                "train_local.ensemble.build",
+                "train_local.ensemble.write",
                 *dict.fromkeys(m for f in self._forms.values() for m in f.modules),
             ),
             products=(self._data.ensemble,),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.local.metrics import dice
-from kit.local.metrics.average_precision import mean_average_precision, precision_recalls
+from kit.local.metrics.average_precision import PrecisionRecall, precision_recall, precision_recalls
 from kit.masks import coco, rle
 from kit.predictions import Instances, Prediction, SemanticMask
 
@@ -59,14 +59,26 @@ def score(
         masks = {key: mask.runs for key, mask in _of_kind(SemanticMask, truth).items()}
         found = {key: mask.runs for key, mask in _of_kind(SemanticMask, predictions).items()}
         return Score(competition.metric, dice.mean_dice(masks, found), dice.dice_per_image(masks, found))
+    values = [curve.average_precision for curve in precision_recall_curves(competition, truth, predictions)]
+    return Score(competition.metric, float(np.mean(values)), {})
+
+
+def precision_recall_curves(
+    competition: Competition, truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]
+) -> list[PrecisionRecall]:
+    """Return the curve behind an instance competition's metric at each of its IoU thresholds.
+
+    Arguments and errors are those of `score`. The curves of single images can be joined
+    (`kit.local.metrics.average_precision.pooled`).
+    """
+    _require_sizes(truth, predictions)
     true, detected = _of_kind(Instances, truth), _of_kind(Instances, predictions)
     thresholds = competition.format.metric.iou
     if not any(image.ignored for image in true.values()):
-        return Score(competition.metric, mean_average_precision(true, detected, thresholds), {})
+        return precision_recalls(true, detected, thresholds)
     # What is left out depends on the threshold: at IoU 0.5 a detection may find T, at 0.9 only lie in R.
     judged = zip(_judged(true, detected, thresholds), thresholds, strict=True)
-    values = [mean_average_precision(true, kept, [iou]) for kept, iou in judged]
-    return Score(competition.metric, sum(values) / len(values), {})
+    return [precision_recall(true, kept, iou) for kept, iou in judged]
 
 
 def _require_sizes(truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]) -> None:

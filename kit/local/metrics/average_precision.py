@@ -112,6 +112,19 @@ def precision_recalls(
     return [_curve(all_scores[order], of_threshold[order], total) for of_threshold in all_correct]
 
 
+def pooled(images: Sequence[PrecisionRecall]) -> PrecisionRecall:
+    """Return the curve of several images together, from the curve of each.
+
+    Args:
+        images: in the order of their ids, at one IoU threshold. `precision_recall` of all images at once
+            gives the same curve.
+    """
+    scores = np.concatenate([np.zeros(0), *(image.scores for image in images)])
+    correct = np.concatenate([np.zeros(0, bool), *(image.correct for image in images)])
+    order = np.argsort(-scores, kind="stable")
+    return _curve(scores[order], correct[order], sum(image.truths for image in images))
+
+
 def _curve(scores: NDArray[np.float64], correct: NDArray[np.bool_], truths: int) -> PrecisionRecall:
     hits = np.cumsum(correct)
     return PrecisionRecall(

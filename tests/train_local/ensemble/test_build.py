@@ -7,11 +7,19 @@ from safetensors.torch import load_file, save_file
 
 from kit.artefacts import sha256_file
 from kit.errors import KitError, run_cli
-from kit.local.costs import COSTS, load_with_costs
+from kit.inference.fusion import PassResult
+from kit.local.competitions.labelled import LabelledData
+from kit.local.costs import COSTS, load_with_costs, save_with_costs
 from kit.local.sidecars import read_sidecar, sidecar_path
-from train_local import cli, ensemble
-from train_local.ensemble.build import order_by_cost
-from train_local.ensemble.trial import Trial, files_of, passes_of
+from train_local import cli
+from train_local.ensemble import published_plans
+from train_local.ensemble.as_published import build_as_published, views_of
+from train_local.ensemble.build import build_ensemble
+from train_local.ensemble.finished_runs import find_finished_runs
+from train_local.ensemble.held_out import candidates_of
+from train_local.ensemble.published_plans import PlannedMember
+from train_local.ensemble.write import LADDER, PICTURE, show_ensemble, write_ensemble
+from train_local.evaluate import score
 from train_local.recipes.settings import Validation
 from train_local.runs import WEIGHTS
 
@@ -28,7 +36,7 @@ def runs(blobs, blob_data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(blob_data, runs):
-    return ensemble.find_finished_runs(blob_data, runs)
+    return find_finished_runs(blob_data, runs)
 
 
 def test_members_are_the_finished_runs_with_their_files(finished):
@@ -44,31 +52,45 @@ def test_members_are_the_finished_runs_with_their_files(finished):
         assert all(value > 0 for value in run.seconds_per_megapixel.values())
 
 
-def test_stages_come_by_view_then_cost(finished):
+def test_candidates_come_by_view_then_cost(finished):
     slow = [
         replace(run, seconds_per_megapixel=dict.fromkeys(run.files, 9.0 if run.recipe == "blobs" else 1.0))
         for run in finished
     ]
-    assert [(stage.recipe, stage.view) for stage in order_by_cost(slow)] == [
+    assert [(item.recipe_view.recipe, item.recipe_view.view) for item in candidates_of(slow)] == [
         ("seeded", "identity"),
         ("blobs", "identity"),
         ("blobs", "hflip"),
     ]
 
 
-def test_rungs_are_nested_tuned_and_end_with_all_passes(blob_data, finished, tmp_path):
-    made = ensemble.build_ensemble(blob_data, finished, keep_all=True)
-    assert [rung.passes for rung in made.rungs] == [1, 2, 4, 6]
+def test_one_fold_of_each_recipe_view_comes_first_and_the_other_folds_last(
+    blob_data, finished, tmp_path, capsys
+):
+    built = build_ensemble(blob_data, finished, keep_all=True)
+    made = built.ensemble
+    assert [rung.passes for rung in made.rungs] == [1, 2, 3, 6]
     assert len(made.members) == 4
+    assert {made.members[item.member].name for item in made.passes[:3]} == {"blobs.fold0", "seeded.fold0"}
+    assert made.rungs[3].cv == made.rungs[2].cv, "no image tells what further folds add"
     for rung in made.rungs:
         assert 0 < rung.cv <= 1
         assert 0 < rung.settings["threshold"] < 1
-    ensemble.write_ensemble(made, finished, tmp_path / "dist" / "ensemble.json")
+    write_ensemble(built, finished, tmp_path / "dist" / "ensemble.json")
     read = load_with_costs(tmp_path / "dist" / "ensemble.json")
     assert read == made
     for member in read.members:
         copy = tmp_path / "dist" / "weights" / member.weights
         assert read_sidecar(copy, kind="weights")["sha256"] == member.sha256
+    ladder = json.loads((tmp_path / "dist" / LADDER).read_text())
+    assert [rung["cv"] for rung in ladder["rungs"]] == [rung.cv for rung in made.rungs]
+    assert [rung["tuned_on_all"] is None for rung in ladder["rungs"]] == [False, False, False, True]
+    drawn = (tmp_path / "dist" / PICTURE).read_text()
+    assert "<svg" in drawn
+    assert "rungs by cost and score" in drawn
+    show_ensemble(built)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "4 held-out images (leave-one-out): differences between rungs are mostly chance" in said
 
 
 def test_equal_runs_give_the_same_bytes_whatever_their_passes_cost(blob_data, finished, tmp_path):
@@ -78,8 +100,8 @@ def test_equal_runs_give_the_same_bytes_whatever_their_passes_cost(blob_data, fi
             replace(run, seconds_per_megapixel=dict.fromkeys(run.files, seconds[run.recipe]))
             for run in finished
         ]
-        made = ensemble.build_ensemble(blob_data, measured, keep_all=True)
-        ensemble.write_ensemble(made, measured, tmp_path / folder / "ensemble.json")
+        built = build_ensemble(blob_data, measured, keep_all=True)
+        write_ensemble(built, measured, tmp_path / folder / "ensemble.json")
         read = load_with_costs(tmp_path / folder / "ensemble.json")
         assert {item.seconds_per_megapixel for item in read.passes} == set(seconds.values())
     one, two = ((tmp_path / folder / "ensemble.json").read_bytes() for folder in ("one", "two"))
@@ -89,40 +111,151 @@ def test_equal_runs_give_the_same_bytes_whatever_their_passes_cost(blob_data, fi
     assert {item.seconds_per_megapixel for item in alone.passes} == {1.0}
 
 
-def test_a_pass_that_gains_nothing_is_dropped(blob_data, finished):
-    made = ensemble.build_ensemble(blob_data, finished)
-    full = [rung.cv for rung in made.rungs if rung.passes > 1]
-    assert full == sorted(set(full)), "every rung beats the one before"
+def test_a_pass_that_promises_nothing_is_dropped(blob_data, finished):
+    built = build_ensemble(blob_data, finished)
+    made = built.ensemble
+    scored = [item.rung.cv for item in built.ladder.rungs if item.fitted is not None]
+    assert scored == sorted(set(scored)), "every rung promises more than the one before"
     assert made.rungs[-1].passes == len(made.passes)
     used = {made.passes[index].member for index in range(len(made.passes))}
     assert used == set(range(len(made.members))), "no member without a pass"
 
 
-def test_a_rungs_score_is_that_of_the_fused_predictions(blob_data, finished):
-    made = ensemble.build_ensemble(blob_data, finished, keep_all=True)
-    passes = passes_of(order_by_cost(finished), finished)
-    assert [(made.members[item.member], item.view) for item in made.passes] == [
-        (item.run.member, item.view) for item in passes
+def test_the_fitted_score_is_that_of_the_fused_predictions(blob_data, finished):
+    built = build_ensemble(blob_data, finished, keep_all=True)
+    third = built.ladder.rungs[2]
+    truth = LabelledData(blob_data.source, blob_data.data).truth(sorted(blob_data.images))
+    shares = {
+        item.recipe_view: weight
+        for item, weight in zip(built.ladder.passes, third.rung.weights, strict=False)
+    }
+    results = {image_id: [] for image_id in truth}
+    for recipe_view, weight in shares.items():
+        for run in finished:
+            if run.recipe == recipe_view.recipe:
+                for image_id, path in run.files[recipe_view.view].items():
+                    results[image_id].append(PassResult(file=path, weight=weight, member=run.member))
+    assert score(blob_data, results, third.rung.settings, truth) == pytest.approx(third.fitted, abs=1e-6)
+
+
+def test_weights_keep_the_shares_of_recipe_views_whatever_their_folds(blob_data, finished):
+    built = build_ensemble(blob_data, finished, keep_all=True)
+    shares = []
+    for rung in (built.ladder.rungs[2].rung, built.ladder.rungs[3].rung):
+        total = {}
+        for item, weight in zip(built.ladder.passes, rung.weights, strict=False):
+            total[item.recipe_view] = total.get(item.recipe_view, 0) + weight
+        shares.append({view: weight / sum(total.values()) for view, weight in total.items()})
+    assert shares[0] == pytest.approx(shares[1])
+
+
+def test_a_run_on_all_images_has_its_published_place_and_no_score(blob_data, finished):
+    full = [
+        replace(run, files={view: {} for view in run.views}, seconds_per_megapixel={})
+        if run.recipe == "seeded"
+        else run
+        for run in finished
+        if run.member.name != "seeded.fold1"
     ]
-    assert sorted(files_of(passes)) == sorted(blob_data.images)
-    rung, trial = made.rungs[-1], Trial(blob_data, finished)
-    assert trial.score(passes, rung.weights, rung.settings) == rung.cv
+    built = build_ensemble(blob_data, full, keep_all=True)
+    alone = build_ensemble(blob_data, [run for run in finished if run.recipe == "blobs"], keep_all=True)
+    names = [item.run.member.name for item in built.ladder.passes]
+    assert names == ["blobs.fold0", "blobs.fold0", "seeded.fold0", "blobs.fold1", "blobs.fold1"]
+    rung = built.ladder.rungs[2]
+    assert rung.added == "seeded (not measured)"
+    assert rung.fitted is None
+    assert rung.rung.cv == alone.ladder.rungs[1].rung.cv, "the score of what was measured"
+    assert any(note.startswith("seeded: no image was held out") for note in built.notes)
+    with pytest.raises(KitError, match="none of the finished runs held images out") as error:
+        build_ensemble(blob_data, [run for run in full if run.recipe == "seeded"])
+    assert "--as-published" in str(error.value)
+
+
+def as_members(runs):
+    """The runs as if they were of the four published networks, whose names the plan knows."""
+    names = [member.recipe for member in published_plans.KIDNEY_2ND.members]
+    found = []
+    for number, recipe in enumerate(names):
+        of_recipe = [run for run in runs if run.recipe == ("blobs" if number % 2 else "seeded")]
+        for fold, run in enumerate([*of_recipe, *of_recipe]):
+            member = replace(run.member, name=f"{recipe}.fold{fold}", sha256=f"{len(found):064x}")
+            found.append(replace(run, recipe=recipe, member=member))
+    return found
+
+
+def test_a_published_ensemble_has_its_order_views_and_settings(blob_data, finished):
+    runs = as_members(finished)
+    built = build_as_published(blob_data, runs, published_plans.KIDNEY_2ND)
+    made = built.ensemble
+    assert (len(made.members), len(made.passes), len(made.rungs)) == (16, 64, 16)
+    assert [made.members[item.member].name for item in made.passes[:20:4]] == [
+        "unet-regnety16.fold0",
+        "unet-regnetx32.fold0",
+        "unetplusplus-regnety16-scse.fold0",
+        "unet-regnety16-scse.fold0",
+        "unet-regnety16.fold1",
+    ]
+    assert [item.view for item in made.passes[:4]] == ["identity", "hflip", "rot90", "transpose"]
+    assert {rung.settings["threshold"] for rung in made.rungs} == {0.55}
+    assert {weight for rung in made.rungs for weight in rung.weights} == {1.0}
+    assert all(0 < rung.cv < 1 for rung in made.rungs)
+    assert any("one module" in note for note in built.notes)
+    with pytest.raises(KitError, match=r"not trained yet: unet-regnetx32 \(3 of 4\)") as error:
+        build_as_published(blob_data, runs[:4] + runs[5:], published_plans.KIDNEY_2ND)
+    assert "--allow-missing" in str(error.value)
+    fewer = build_as_published(blob_data, runs[:4] + runs[5:], published_plans.KIDNEY_2ND, allow_missing=True)
+    assert len(fewer.ensemble.members) == 15
+    assert "missing: unet-regnetx32 (3 of 4)" in fewer.notes
+    with pytest.raises(KitError, match="body-1st is of body, the data is of kidney"):
+        build_as_published(blob_data, runs, published_plans.BODY_1ST)
+
+
+def test_a_published_ensemble_of_members_on_all_images_has_no_score(blob_data, finished, tmp_path):
+    runs = [
+        replace(run, files={view: {} for view in run.views}, seconds_per_megapixel={})
+        for run in as_members(finished)
+    ]
+    made = build_as_published(blob_data, runs, published_plans.KIDNEY_2ND)
+    assert {rung.cv for rung in made.ensemble.rungs} == {None}
+    save_with_costs(tmp_path / "ensemble.json", made.ensemble)
+    assert load_with_costs(tmp_path / "ensemble.json") == made.ensemble
+
+
+def test_sizes_of_views_become_scales_and_keep_the_spelling_of_the_run(finished):
+    run = replace(finished[0], member=replace(finished[0].member, inference={"size": 1400}))
+    planned = PlannedMember(recipe="x", symmetries=("identity", "hflip"), sizes=(1600, 1400))
+    assert views_of(planned, run) == ("identity@1.142857", "hflip@1.142857", "identity", "hflip")
+    spelled = replace(run, views=("identity@1.1429", "identity"))
+    assert views_of(planned, spelled)[0] == "identity@1.1429"
+    together = replace(run, views=("identity+hflip+identity@1.142857+hflip@1.142857",))
+    assert views_of(planned, together) == together.views
+
+
+def test_published_ensembles_are_listed_and_unknown_ones_named(capsys, blob_data, tmp_path):
+    command = ["ensemble", "--prepared", "x", "--runs", "x", "--out", "x", "--as-published"]
+    assert run_cli(cli.main, [*command, "list"]) == 0
+    listed = capsys.readouterr().out
+    assert [line.partition(":")[0] for line in listed.splitlines()] == [
+        plan.name for plan in published_plans.PLANS
+    ]
+    assert run_cli(cli.main, [*command, "body-3rd"]) == 2
+    assert "use one of: body-1st, body-b2, kidney-2nd" in " ".join(capsys.readouterr().err.split())
 
 
 def test_placed_weights_share_their_bytes_with_the_run(blob_data, finished, tmp_path):
-    made = ensemble.build_ensemble(blob_data, finished, keep_all=True)
-    ensemble.write_ensemble(made, finished, tmp_path / "ensemble.json")
+    built = build_ensemble(blob_data, finished, keep_all=True)
+    write_ensemble(built, finished, tmp_path / "ensemble.json")
     for run in finished:
         assert (tmp_path / "weights" / run.member.weights).read_bytes() == run.weights.read_bytes()
 
 
 def test_runs_of_other_data_or_none_at_all_are_told(blob_data, runs, tmp_path, capsys):
     with pytest.raises(KitError, match="no finished run of this prepared data") as error:
-        ensemble.find_finished_runs(blob_data, tmp_path)
+        find_finished_runs(blob_data, tmp_path)
     assert "train-all" in str(error.value)
     other = replace(blob_data, inputs={**blob_data.inputs, "image:aa": "0" * 64})
     with pytest.raises(KitError, match="no finished run"):
-        ensemble.find_finished_runs(other, runs)
+        find_finished_runs(other, runs)
     assert "trained on other data" in " ".join(capsys.readouterr().err.split())
 
 
@@ -133,11 +266,11 @@ def test_predictions_of_other_weights_are_refused(blob_data, runs, monkeypatch):
     try:
         path.write_text(json.dumps({**value, "weights": "0" * 64}))
         with pytest.raises(KitError, match="made by other weights"):
-            ensemble.find_finished_runs(blob_data, runs)
+            find_finished_runs(blob_data, runs)
         value["files"]["hflip"]["aa" if "aa" in value["files"]["hflip"] else "bb"] = "gone.npy"
         path.write_text(json.dumps(value))
         with pytest.raises(KitError, match="1 out-of-fold predictions are missing") as error:
-            ensemble.find_finished_runs(blob_data, runs)
+            find_finished_runs(blob_data, runs)
         assert "gone.npy" in str(error.value)
     finally:
         path.write_text(kept)

@@ -9,7 +9,7 @@ from kit.local import calibration_fit
 from kit.masks import coco
 from kit.predictions import Instances
 from train_local.ensemble import calibrations
-from train_local.ensemble.calibrations import Judged
+from train_local.ensemble.calibrations import Judged, JudgeRequest
 
 SIZE = (40, 40)
 IOU = 0.6
@@ -54,12 +54,17 @@ def test_hits_are_judged_after_the_views_are_merged(tmp_path):
         "a": Instances(*SIZE, np.ones(2), [square(0, 0), square(20, 20)]),
         "b": Instances(*SIZE, np.ones(1), [square(0, 0)]),
     }
-    judged = calibrations.judge("r", member(), files, truth, IOU)
-    assert judged.scores.tolist() == [0.9, 0.6, 0.5, 0.3], "0.8 is the best one once more"
-    assert judged.hits.tolist() == [True, False, False, True]
+    of_image = {
+        image_id: JudgeRequest(member(), tuple(view[image_id] for view in files), truth[image_id], IOU)
+        for image_id in truth
+    }
+    scores, hits = calibrations.judge_image(of_image["a"])
+    assert scores.tolist() == [0.9, 0.5, 0.3], "0.8 is the best one once more"
+    assert hits.tolist() == [True, False, True]
+    assert [found.tolist() for found in calibrations.judge_image(of_image["b"])] == [[0.6], [False]]
     files[0]["a"].unlink()
     with pytest.raises(KitError, match="this pass has no result"):
-        calibrations.judge("r", member(), files, truth, IOU)
+        calibrations.judge_image(of_image["a"])
 
 
 def overconfident(recipe, name, seed, power):

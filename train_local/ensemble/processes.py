@@ -1,0 +1,66 @@
+"""Map a function over items in several processes, the results in the items' order."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context
+from typing import TypeVar
+
+from kit.errors import KitError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_ALONE_SECONDS = 2.0
+"""So long this process works alone: starting others takes about a second, and small work is done by then."""
+
+
+def in_processes(
+    function: Callable[[Item], Result], items: Sequence[Item], *, processes: int | None = None
+) -> Iterator[Result]:
+    """Yield `function(item)` for each item, in order; other processes help if it takes seconds.
+
+    Args:
+        function: of a module that other processes can import; the result depends on the item alone.
+        items: small enough to be sent to another process.
+        processes: at most; None takes one for each CPU this process may use.
+
+    Raises:
+        KitError: the system killed one of the processes, or the function raised it.
+    """
+    at_most = processes or len(os.sched_getaffinity(0))
+    began, rest = time.monotonic(), iter(items)
+    done = 0
+    for item in rest:
+        yield function(item)
+        done += 1
+        if time.monotonic() - began > _ALONE_SECONDS and at_most > 1:
+            break
+    left = list(rest)
+    if not left:
+        return
+    # New interpreters instead of forks: this process may have threads of libraries, and a fork would copy
+    # their locks.
+    with ProcessPoolExecutor(min(at_most, len(left)), mp_context=get_context("spawn")) as pool:
+        # A few items ahead of the one that is waited for: results that nobody has taken yet are kept in
+        # memory, and there may be hundreds.
+        waiting = [pool.submit(function, item) for item in islice(left, 2 * at_most)]
+        following = iter(left[len(waiting) :])
+        try:
+            while waiting:
+                yield waiting.pop(0).result()
+                waiting += [pool.submit(function, item) for item in islice(following, 1)]
+        except BrokenProcessPool as error:
+            raise KitError(
+                "the system ended a process that works on the stored predictions, most likely for its memory",
+                where=str(items[done]),
+                fix="free memory, or run `ensemble` again with --processes 1",
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()

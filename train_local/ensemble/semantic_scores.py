@@ -1,0 +1,286 @@
+"""Scores of semantic selections: Dice by threshold of every held-out image, from samples of its pixels."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kit.images.info import ImageInfo
+from kit.inference.semantic_settings import SemanticFusion
+from kit.predictions import SemanticMask
+from kit.typed_json import from_plain, to_plain
+from train_local.ensemble.pixels import CountRequest, PixelSample, ScanRequest, count_masks, sample_image
+from train_local.ensemble.processes import in_processes
+from train_local.ensemble.scores import Assigned, Settings
+from train_local.ensemble.semantic_tuning import BINS, best_threshold, organ_thresholds, thresholds
+from train_local.ensemble.trial import RecipeView, Selection
+
+WEIGHTS = (1.0, 0.5, 2.0)
+"""Weights a recipe view is tried with, relative to the mean of those before it."""
+MOST_PIXELS = 1 << 16
+"""Pixels that stand for an image, at most."""
+ALL_PIXELS = 3 << 19
+"""Pixels that stand for all images together: 1.5 million, with 16 recipe views 100 MB."""
+_SUMS = 4
+"""Weighted sums that are kept; a search asks for one selection with many additions."""
+_CURVE_BYTES = 100 << 20
+
+
+def _nothing() -> None:
+    """What is called where nobody wants to know."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A held-out image with what was predicted for it.
+
+    Attributes:
+        truth: of the image.
+        maps: recipe view -> stored map of the member that held the image out.
+        info: of the image.
+    """
+
+    truth: SemanticMask
+    maps: Mapping[RecipeView, Path]
+    info: ImageInfo
+
+
+class SemanticScores:
+    """`train_local.ensemble.scores.Scores` of probability maps.
+
+    Args:
+        images: by id.
+        processes: that read maps; None takes one for each CPU.
+        pixels: that stand for one image, at most; None chooses by the number of images.
+        on_image: called after each image whose maps were read.
+
+    Raises:
+        KitError: a map is missing, damaged or of another size than its image.
+    """
+
+    def __init__(
+        self,
+        images: Mapping[str, HeldOut],
+        *,
+        processes: int | None = None,
+        pixels: int | None = None,
+        on_image: Callable[[], None] | None = None,
+    ) -> None:
+        self._on_image = on_image or _nothing
+        self.ids = tuple(sorted(images))
+        self._images, self._processes = images, processes
+        self._row = {image_id: row for row, image_id in enumerate(self.ids)}
+        per_image = pixels or min(MOST_PIXELS, max(ALL_PIXELS // len(images), 1))
+        requests = [
+            ScanRequest(tuple(images[key].maps.values()), images[key].truth, per_image) for key in self.ids
+        ]
+        samples = []
+        for sample in in_processes(sample_image, requests, processes=processes):
+            samples.append(sample)
+            self._on_image()
+        self._fill(samples)
+        self._sums: OrderedDict[Selection, NDArray[np.float32]] = OrderedDict()
+        self._curves: OrderedDict[Selection, NDArray[np.float32]] = OrderedDict()
+        self._exact: dict[tuple[str, Selection, float], float] = {}
+
+    def _fill(self, samples: Sequence[PixelSample]) -> None:
+        """Put the pixels of all images one after another, (recipe views, pixels)."""
+        # Two images of 3 and 2 pixels, recipe view b without the second one:
+        #     a   .1 .9 .5   .2 .3
+        #     b   .2 .8 .7    0  0        and no weight of b counts there
+        every = sorted({view for image in self._images.values() for view in image.maps})
+        self._place = {recipe_view: place for place, recipe_view in enumerate(every)}
+        counts = [len(sample.truth_P) for sample in samples]
+        stops = np.cumsum(counts)
+        self._prob_VP = np.zeros((len(every), int(stops[-1])), np.float32)
+        self._covered_VN = np.zeros((len(every), len(samples)), bool)
+        for row, (image_id, sample) in enumerate(zip(self.ids, samples, strict=True)):
+            for recipe_view, prob_P in zip(self._images[image_id].maps, sample.prob_MP, strict=True):
+                place = self._place[recipe_view]
+                self._prob_VP[place, stops[row] - counts[row] : stops[row]] = prob_P
+                self._covered_VN[place, row] = True
+        truth_P = np.concatenate([sample.truth_P for sample in samples])
+        self._weight_P = np.concatenate([sample.weight_P for sample in samples])
+        self._counts = np.array(counts)
+        # Where the histogram of an image's background and foreground begins in one long histogram.
+        self._histogram_P = (np.repeat(np.arange(len(samples)), counts) * 2 + truth_P) * (BINS + 1)
+        self.complete = {key for key, sample in zip(self.ids, samples, strict=True) if sample.complete}
+
+    def images(self, recipe_view: RecipeView) -> frozenset[str]:
+        """Return the images that some fold of the recipe held out."""
+        if recipe_view not in self._place:
+            return frozenset()
+        covered_N = self._covered_VN[self._place[recipe_view]]
+        return frozenset(image_id for image_id, there in zip(self.ids, covered_N, strict=True) if there)
+
+    def relative_weights(self, selection: Selection, added: RecipeView) -> tuple[float, ...]:
+        """Return the weights to try for a recipe view that is added."""
+        del added
+        mean = float(np.mean(selection.weights))
+        return tuple(round(mean * weight, 4) for weight in WEIGHTS)
+
+    def prepare(self, selections: Sequence[Selection], settings: Settings) -> None:
+        """Nothing: a curve takes milliseconds."""
+
+    def curves(self, selection: Selection) -> NDArray[np.float32]:
+        """Return the Dice of every image at the thresholds 1/BINS, 2/BINS, ..., (images, BINS - 1).
+
+        Images that the selection does not cover have NaN.
+        """
+        if selection in self._curves:
+            self._curves.move_to_end(selection)
+            return self._curves[selection]
+        covered_VN = self._covered_VN[[self._place[item] for item in selection.recipe_views]]
+        total_N = np.array(selection.weights) @ covered_VN
+        share_N = np.divide(1, total_N, out=np.zeros(len(total_N)), where=total_N > 0).astype(np.float32)
+        mean_P = self._sum(selection) * np.repeat(share_N, self._counts)
+        histogram = np.bincount(
+            self._histogram_P + bins_of(mean_P),
+            weights=self._weight_P,
+            minlength=2 * (BINS + 1) * len(total_N),
+        )
+        curves = dice_of_histograms(histogram.astype(np.float64).reshape(len(total_N), 2, BINS + 1)).astype(
+            np.float32
+        )
+        curves[total_N == 0] = np.nan
+        self._curves[selection] = curves
+        while len(self._curves) * curves.nbytes > _CURVE_BYTES and len(self._curves) > 1:
+            self._curves.popitem(last=False)
+        return curves
+
+    def _sum(self, selection: Selection) -> NDArray[np.float32]:
+        """Return the weighted sum of the probabilities, (pixels,): of the last selection and one addition."""
+        if selection in self._sums:
+            self._sums.move_to_end(selection)
+            return self._sums[selection]
+        *before, last = selection.recipe_views
+        added: NDArray[np.float32] = self._prob_VP[self._place[last]] * np.float32(selection.weights[-1])
+        if before:
+            added += self._sum(Selection(tuple(before), selection.weights[:-1]))
+        self._sums[selection] = added
+        if len(self._sums) > _SUMS:
+            self._sums.popitem(last=False)
+        return added
+
+    def quick(self, selection: Selection, ids: Collection[str], settings: Settings) -> float:
+        """Return the mean Dice with the settings that `tune` finds for these images."""
+        tuned = from_plain(SemanticFusion, self.tune(selection, ids, settings))
+        rows = self._rows(selection, ids)
+        places = [_place(tuned.threshold_of(self._images[self.ids[row]].info)) for row in rows]
+        return float(self.curves(selection)[rows, places].mean(dtype=np.float64))
+
+    def tune(self, selection: Selection, ids: Collection[str], settings: Settings) -> Settings:
+        """Return the threshold of these images, and those of organs that do better with their own."""
+        del settings
+        rows = self._rows(selection, ids)
+        curves_NT = self.curves(selection)[rows].astype(np.float64)
+        threshold, _ = best_threshold(curves_NT)
+        by_id = {self.ids[row]: curve for row, curve in zip(rows, curves_NT, strict=True)}
+        infos = {image_id: self._images[image_id].info for image_id in by_id}
+        by_organ = organ_thresholds(by_id, infos, threshold)
+        plain: Settings = to_plain(SemanticFusion(threshold=threshold, thresholds=by_organ))
+        return plain
+
+    def _rows(self, selection: Selection, ids: Collection[str]) -> list[int]:
+        known = self.curves(selection)[:, 0]
+        return [self._row[image_id] for image_id in sorted(ids) if not np.isnan(known[self._row[image_id]])]
+
+    def dice(self, image_id: str, assigned: Assigned) -> float | None:
+        """Return an image's Dice, exact if `count` has seen it; None if the selection does not cover it."""
+        threshold = self._threshold(image_id, assigned.settings)
+        exact = self._exact.get((image_id, assigned.selection, threshold))
+        if exact is not None:
+            return exact
+        value = self.curves(assigned.selection)[self._row[image_id], _place(threshold)]
+        return None if np.isnan(value) else float(value)
+
+    def score(self, assigned: Mapping[str, Assigned]) -> float:
+        """Return the mean Dice over images that may each have their own selection and settings."""
+        values = [self.dice(image_id, how) for image_id, how in assigned.items()]
+        found = [value for value in values if value is not None]
+        return float(np.mean(found)) if found else float("nan")
+
+    def _threshold(self, image_id: str, settings: Settings) -> float:
+        return from_plain(SemanticFusion, settings).threshold_of(self._images[image_id].info)
+
+    def count(self, wanted: Sequence[Mapping[str, Assigned]]) -> None:
+        """Count every pixel of all these masks, so that their scores are exact from now on.
+
+        Args:
+            wanted: image id -> what it is predicted with, any number of times.
+
+        Raises:
+            KitError: a map is missing or damaged.
+        """
+        by_image: dict[str, dict[tuple[Selection, float], None]] = {}
+        for assigned in wanted:
+            for image_id, how in assigned.items():
+                if image_id not in self.complete and self.dice(image_id, how) is not None:
+                    key = (how.selection, self._threshold(image_id, how.settings))
+                    by_image.setdefault(image_id, {})[key] = None
+        requests = []
+        for image_id, masks in by_image.items():
+            image = self._images[image_id]
+            used = [item for item in image.maps if any(item in mask[0].recipe_views for mask in masks)]
+            weights = np.zeros((len(masks), len(used)))
+            for row, (selection, _) in enumerate(masks):
+                for recipe_view, weight in zip(selection.recipe_views, selection.weights, strict=True):
+                    if recipe_view in used:
+                        weights[row, used.index(recipe_view)] = weight
+            paths = tuple(image.maps[item] for item in used)
+            cuts = np.array([threshold for _, threshold in masks])
+            requests.append(CountRequest(paths, image.truth, weights, cuts))
+        counted = in_processes(count_masks, requests, processes=self._processes)
+        for (image_id, masks), dices in zip(by_image.items(), counted, strict=True):
+            for (selection, threshold), value in zip(masks, dices, strict=True):
+                self._exact[image_id, selection, threshold] = float(value)
+            self._on_image()
+
+
+def bins_of(mean_P: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the number of the last threshold that each probability reaches, 0 if it reaches none.
+
+    The comparison is the one that the fusion makes, in float32: 0.29 as float32 reaches the threshold 0.29.
+    """
+    edges = np.concatenate([[-np.inf], thresholds(), [np.inf]]).astype(np.float32)
+    # The product is off by one at most; np.searchsorted would do the same in ten times the time.
+    level = np.clip((mean_P * np.float32(BINS)).astype(np.int64), 0, BINS - 1)
+    level += edges[level + 1] <= mean_P
+    level -= edges[level] > mean_P
+    return level
+
+
+def dice_of_histograms(histogram_N2B: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Dice of images for every threshold 1/BINS, 2/BINS, ... at once, from two histograms each.
+
+    Each pixel is in the bin of the last threshold that its mean probability reaches; background and
+    foreground are counted apart. A sum from the end of the histogram then tells, for each threshold, how many
+    pixels of either kind are predicted. With thresholds 1/4, 2/4, 3/4 and six pixels, three of them true:
+
+        probability         0.1  0.3  0.6  0.6  0.8  0.9     bin  0   1   2   3
+        true                 -    -    -    x    x    x      x    0   0   1   2
+                                                             -    1   1   1   0
+        threshold 2/4       reached by 3 true ones (1 + 2) and 1 other (1 + 0): 2 * 3 / (4 + 3) = 0.86
+
+    Args:
+        histogram_N2B: (images, background and foreground, BINS + 1).
+
+    Returns:
+        (images, BINS - 1); 1 where truth and prediction are both empty.
+    """
+    # Reversed, summed, reversed: [1, 2, 4] becomes [7, 6, 4], what is in a bin or in a later one. Bin 0 holds
+    # the pixels below the first threshold and belongs to none.
+    reached = histogram_N2B[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
+    hit = reached[:, 1, 1:BINS]
+    total = hit + reached[:, 0, 1:BINS] + reached[:, 1, :1]
+    return np.where(total > 0, 2 * hit / np.maximum(total, 1e-9), 1.0)
+
+
+def _place(threshold: float) -> int:
+    """Return where a threshold is in a curve."""
+    return round(threshold * BINS) - 1
