@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import resource
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import child, machine
-from benchmarks.ensemble_data import FOLDS, RECIPES, VIEWS, Size, write
+from benchmarks.ensemble_data import FOLDS, RECIPES, VIEWS, Size
 from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import EnsembleOptions
 from kit.errors import KitError
 from kit.local.console import console, show_table
-from train_local.ensemble.build import build_ensemble, shown
 
 HEAD = ("what", "value")
 BLOCK = "ensemble"
@@ -55,7 +50,7 @@ def run(options: EnsembleOptions, command: Sequence[str], docs: Path = DOCS / "b
             "distinct": size.distinct,
             "processes": options.processes,
         }
-        answer = child.call("benchmarks.ensemble", request, what="the ensemble step")
+        answer = child.call("benchmarks.ensemble_step", request, what="the ensemble step")
     read = 2 * size.slides * len(RECIPES) * len(VIEWS) * size.side**2 * 2
     rows = [
         [
@@ -77,38 +72,3 @@ def run(options: EnsembleOptions, command: Sequence[str], docs: Path = DOCS / "b
     if options.write_docs:
         how = f"`python -m benchmarks {' '.join(command)}` on {machine.describe()}"
         write_block(docs, BLOCK, f"{table(HEAD, rows)}\n\n{how}")
-
-
-def main() -> None:
-    """Measure one ensemble step: JSON request on stdin, JSON answer as the last line of stdout."""
-    request = json.load(sys.stdin)
-    folder, processes = Path(request["folder"]), request["processes"]
-    data, runs = write(folder, Size(request["slides"], request["side"], request["distinct"]))
-    child.forget_peak()
-    began, before = time.perf_counter(), _cpu_seconds()
-    built = build_ensemble(data, runs, processes=processes)
-    seconds, spent = time.perf_counter() - began, _cpu_seconds() - before
-    # Not more than this: the largest helper is counted for each of them, at the peak of this process.
-    helper = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    rungs = []
-    for number, item in enumerate(built.ladder.rungs):
-        values = [shown(value) for value in (item.rung.cv, item.fitted, item.static)]
-        cost = f"{item.rung.passes} passes, {item.seconds:.1f} s per megapixel"
-        scores = "unseen {}, fitted {}, static weighting {}".format(*values)
-        rungs.append([f"rung {number}: {item.added}", f"{cost}, {scores}"])
-    answer = {
-        "seconds": seconds,
-        "cpu_seconds": spent,
-        "peak_bytes": child.peak_bytes() + processes * helper,
-        "rungs": rungs,
-    }
-    print(json.dumps(answer))
-
-
-def _cpu_seconds() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
-
-
-if __name__ == "__main__":
-    main()

@@ -81,7 +81,7 @@ def test_the_ladders_front_has_no_rung_that_costs_more_and_promises_less(make_sc
 
 def test_members_that_are_noise_raise_the_fitted_score_but_not_that_of_unseen_images(make_scene):
     fitted, unseen = [], []
-    for seed in range(12):
+    for seed in range(6):
         # Weak members whose errors all share: what one adds on four images is chance.
         scene = make_scene(100 + seed, (0.3,) * 5, images=4, shared=2.0)
         steps = cross_validated(scene.scores, scene.candidates, parts_of(scene.scores, 4), keep_all=False)
