@@ -5,7 +5,12 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from kit.local.metrics.average_precision import average_precision, mean_average_precision, precision_recall
+from kit.local.metrics.average_precision import (
+    average_precision,
+    mean_average_precision,
+    pooled,
+    precision_recall,
+)
 from kit.masks import coco
 from kit.predictions import Instances
 
@@ -126,6 +131,16 @@ def test_equals_coco_evaluation_at_one_threshold_with_every_recall_step_sampled(
     evaluation.evaluate()
     evaluation.accumulate()
     assert average_precision(truths, guesses) == pytest.approx(evaluation.eval["precision"].mean(), abs=1e-12)
+
+
+@given(images)
+def test_curves_of_single_images_join_to_that_of_all(case):
+    truths, guesses = as_inputs(case)
+    one_by_one = [precision_recall({key: truths[key]}, {key: guesses[key]}, 0.5) for key in sorted(truths)]
+    joined, together = pooled(one_by_one), precision_recall(truths, guesses, 0.5)
+    assert joined.scores.tolist() == together.scores.tolist()
+    assert joined.correct.tolist() == together.correct.tolist()
+    assert joined.average_precision == together.average_precision
 
 
 def test_a_second_detection_of_the_same_truth_is_wrong():
