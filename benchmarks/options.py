@@ -42,6 +42,7 @@ PARTS = {
 
 TRAINING_PARTS = {
     "loop": Part("training_loop", 20),
+    "augmentation": Part("augmentation", 5),
 }
 """The same for `training`."""
 

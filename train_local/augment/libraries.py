@@ -15,7 +15,7 @@ import numpy as np
 
 from train_local.augment.operation import Example
 
-Library = Literal["albumentations", "mmdet", "mmseg"]
+Library = Literal["albumentations", "mmdet"]
 Kind = Literal["semantic", "instance"]
 Done = Callable[[Example, np.random.Generator], Example]
 """Does one operation to an example, with random numbers of the generator only."""
@@ -45,8 +45,8 @@ def made(library: Library, op: str, args: str) -> Done:
 def seeded(random: np.random.Generator) -> Iterator[None]:
     """Let numpy's and Python's global generators depend on `random` inside, and as before afterwards.
 
-    mmdet and mmseg draw from them. So an example stays a function of its own seed, whichever worker makes it
-    and whatever was drawn before.
+    mmdet draws from them. So an example stays a function of its own seed, whichever worker makes it and
+    whatever was drawn before.
     """
     of_numpy, of_python = np.random.get_state(), python_random.getstate()  # noqa: NPY002 - mmdet draws there
     seeds = random.integers(2**32, size=2, dtype=np.uint64)

@@ -53,11 +53,6 @@ MMDET_GEOMETRY = {
     "Shear": {"level": 5},
     "Translate": {"level": 1},
 }
-MMSEG = {
-    "Pad": {"size": [70, 80], "pad_val": 0, "seg_pad_val": 0},
-    "RandomCrop": {"crop_size": [30, 20], "cat_max_ratio": 0.5},
-    "Resize": {"img_scale": [[30, 30], [90, 90]], "multiscale_mode": "range", "keep_ratio": False},
-}
 
 
 def made(library, table):
@@ -65,9 +60,8 @@ def made(library, table):
 
 
 BOTH = made("albumentations", COLOURS | BENDING | CUTTING | MIRRORING) + made("mmdet", MMDET_COLOURS)
-SEMANTIC = [*BOTH, *made("mmseg", MMSEG)]
 INSTANCE = [*BOTH, *made("mmdet", MMDET_GEOMETRY)]
-MOVING = {*BENDING, *CUTTING, *MIRRORING, *MMDET_GEOMETRY, *MMSEG}
+MOVING = {*BENDING, *CUTTING, *MIRRORING, *MMDET_GEOMETRY}
 
 
 def name_of(operation):
@@ -90,7 +84,7 @@ def done(operation, kind, seed):
     return augment.semantic([operation], image_HWC, masks_NHW.any(axis=0).astype(np.uint8) * 255, random)
 
 
-@pytest.mark.parametrize("operation", SEMANTIC, ids=name_of)
+@pytest.mark.parametrize("operation", BOTH, ids=name_of)
 def test_semantic_examples_keep_types_and_agree_in_size(operation):
     image_HWC, mask_HW = done(operation, "semantic", 8)
     assert image_HWC.dtype == mask_HW.dtype == np.uint8
@@ -126,15 +120,14 @@ def test_an_image_without_instances_passes(operation):
     assert changed_NHW.shape == (0, *changed_HWC.shape[:2])
 
 
-@pytest.mark.parametrize("operation", [*INSTANCE, *made("mmseg", MMSEG)], ids=name_of)
+@pytest.mark.parametrize("operation", INSTANCE, ids=name_of)
 def test_the_examples_generator_decides_everything_and_the_global_ones_stay(operation):
-    kind = "semantic" if operation.library == "mmseg" else "instance"
-    first = done(operation, kind, 5)
+    first = done(operation, "instance", 5)
     global_numpy = np.random.mtrand._rand
     global_numpy.seed(77)
     python_random.seed(78)
     of_numpy, of_python = global_numpy.get_state()[1].copy(), python_random.getstate()
-    second = done(operation, kind, 5)
+    second = done(operation, "instance", 5)
     assert np.array_equal(global_numpy.get_state()[1], of_numpy)
     assert python_random.getstate() == of_python
     assert np.array_equal(first[0], second[0])

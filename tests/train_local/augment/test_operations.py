@@ -13,53 +13,31 @@ from train_local import augment
 from train_local.augment import (
     Affine,
     AnyOperation,
-    Blur,
-    Brightness,
     ByOrgan,
-    ChannelShuffle,
-    Clahe,
     Contrast,
-    Cutout,
-    Equalise,
     Flip,
-    Gamma,
-    Hue,
-    IouCrop,
-    Noise,
     OneOf,
     Op,
     Rot90,
     Saturation,
     Sequence,
     Stain,
-    Translate,
 )
 
 OPERATIONS = [
-    Sequence(steps=(Flip(), Equalise())),
+    Sequence(steps=(Flip(), Saturation(low=0.0, high=0.0))),
     Affine(shift=0.1, scale=(0.8, 1.2), rotate=30.0, shear=0.1, border="constant"),
-    Blur(low=3, high=9),
-    Brightness(low=0.5, high=1.5),
-    ChannelShuffle(),
-    Clahe(limit=4.0),
     Contrast(low=0.5, high=1.5),
-    Cutout(holes=(2, 4), sides=(3, 9)),
-    Equalise(),
     Flip(),
-    Gamma(low=0.5, high=2.0),
-    Hue(degrees=90.0),
-    IouCrop(),
-    Noise(sigma=0.1),
     ByOrgan(organs={}, otherwise=(Rot90(),)),
-    OneOf(choices=((Rot90(p=0.5),), (Blur(low=3, high=5),)), weights=(5, 2)),
+    OneOf(choices=((Rot90(p=0.5),), (Contrast(low=0.5, high=0.6),)), weights=(5, 2)),
     Op(library="albumentations", op="RandomRotate90"),
     Rot90(),
     Saturation(low=0.5, high=1.5),
     Stain(gain=0.2, offset=0.1),
-    Translate(pixels=7),
 ]
 EXAMPLES = {operation.name: operation for operation in OPERATIONS}
-GEOMETRY = ("affine", "flip", "iou_crop", "rot90", "translate", "by_organ", "one_of", "op", "sequence")
+GEOMETRY = ("affine", "flip", "rot90", "by_organ", "one_of", "op", "sequence")
 
 
 def example(height=48, width=64, seed=3):
@@ -137,7 +115,7 @@ class TestEveryOperation:
 
 
 @settings(deadline=None, max_examples=40)
-@given(seed=st.integers(0, 2**32), name=st.sampled_from(["flip", "rot90", "translate", "iou_crop"]))
+@given(seed=st.integers(0, 2**32), name=st.sampled_from(["flip", "rot90"]))
 def test_image_and_masks_move_together(seed, name):
     _, masks_NHW = example()
     image_HWC = np.repeat((masks_NHW.any(axis=0) * 255).astype(np.uint8)[..., None], 3, axis=2)
@@ -145,10 +123,7 @@ def test_image_and_masks_move_together(seed, name):
         [EXAMPLES[name]], image_HWC, masks_NHW, np.random.default_rng(seed)
     )
     painted_HW, annotated_HW = changed_HWC[..., 0] > 0, changed_NHW.any(axis=0)
-    if name == "iou_crop":  # parts of instances whose centre is outside stay visible, but lose their mask
-        assert not (annotated_HW & ~painted_HW).any()
-    else:
-        assert np.array_equal(painted_HW, annotated_HW)
+    assert np.array_equal(painted_HW, annotated_HW)
 
 
 @settings(deadline=None, max_examples=30)
@@ -173,35 +148,6 @@ def test_a_reflected_border_leaves_no_black_corners():
     assert changed_HWC.min() == 200
 
 
-def test_one_of_draws_by_weight():
-    choices = (
-        (Brightness(low=0.0, high=0.0),),
-        (Brightness(low=1.0, high=1.0),),
-    )
-    random, image_HWC, black = np.random.default_rng(0), np.full((4, 4, 3), 100, np.uint8), 0
-    for _ in range(300):
-        changed_HWC, _ = augment.semantic(
-            [OneOf(choices=choices, weights=(0.9, 0.1))], image_HWC, np.zeros((4, 4), np.uint8), random
-        )
-        black += int(changed_HWC.max() == 0)
-    assert 240 < black < 295
-
-
-def test_a_crop_keeps_every_touched_instance_above_the_drawn_overlap():
-    image_HWC = np.zeros((64, 64, 3), np.uint8)
-    masks_NHW = np.zeros((1, 64, 64), bool)
-    masks_NHW[0, 8:56, 8:56] = True
-    step = IouCrop(overlaps=(0.9,), least=0.3)
-    for seed in range(30):
-        changed_HWC, changed_NHW = augment.instances(
-            [step], image_HWC, masks_NHW, np.random.default_rng(seed)
-        )
-        height, width = changed_HWC.shape[:2]
-        if (height, width) != (64, 64) and changed_NHW.sum() >= 0.9 * height * width:
-            return
-    pytest.fail("no window was cut tightly round the only instance")
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -209,7 +155,6 @@ def test_a_crop_keeps_every_touched_instance_above_the_drawn_overlap():
         (lambda: Flip(p=1.5), "p is 1.5; it has to be at least 0 and at most 1"),
         (lambda: Affine(rotate="a lot"), "rotate is 'a lot', not a number"),
         (lambda: Affine(scale=(0.0, 1.0)), "it has to be above 0"),
-        (lambda: Cutout(holes=(1, 2, 3), sides=(1, 2)), "holes is .*, not a list of 2"),
         (lambda: OneOf(choices=((Flip(),), ("rot90",))), r"choices\[1\]\[0\] is 'rot90'"),
     ],
 )

@@ -199,8 +199,8 @@ def test_a_wrong_word_in_a_part_of_a_recipe_is_told_with_the_known_ones(make, me
         ({"name": "flipp"}, r"augment\[0\].name is 'flipp'", "'flip'"),
         ({"name": "flip", "direction": ["vertical"]}, "unknown key .*direction", "'directions'"),
         ({"name": "flip", "directions": ["up"]}, "'up'", "'vertical'"),
-        ({"name": "one_of", "choices": [{"name": "blurr"}]}, "'blurr'", "'blur'"),
-        ({"name": "hue"}, "degrees is missing", ""),
+        ({"name": "one_of", "choices": [[{"name": "stains"}]]}, "'stains'", "'stain'"),
+        ({"name": "contrast"}, "low is missing", ""),
     ],
 )
 def test_a_wrong_augmentation_in_a_stored_recipe_is_told_with_the_known_words(change, message, known):
