@@ -53,8 +53,7 @@ class Chapter:
     @property
     def best(self) -> RecipeScores | None:
         """The recipe with the highest mean score."""
-        scored = [item for item in self.recipes if item.mean is not None]
-        return max(scored, key=lambda item: item.mean or 0.0, default=None)
+        return next(iter(ranked(self.recipes)), None)
 
 
 def gather(source: Source, *, pictures: int) -> Chapter:
@@ -94,11 +93,22 @@ def gather(source: Source, *, pictures: int) -> Chapter:
 
 
 def _pictures(source: Source, recipes: Sequence[RecipeScores], most: int) -> Pictures | None:
-    """Of the recipe with the highest mean score among those with stored predictions."""
-    ranked = sorted(
-        (item for item in recipes if item.mean is not None), key=lambda item: item.mean or 0.0, reverse=True
-    )
-    if not ranked or most < 1:
+    """Of the best recipe with stored predictions."""
+    order = ranked(recipes)
+    if not order or most < 1:
         return None
     data = prepared_data.load(source.prepared)
-    return next((found for item in ranked if (found := draw(data, item.runs, most=most))), None)
+    return next((found for item in order if (found := draw(data, item.runs, most=most))), None)
+
+
+def ranked(recipes: Sequence[RecipeScores]) -> list[RecipeScores]:
+    """Return the recipes that have a score, best first.
+
+    A mean over fewer folds comes after all means over more folds: the easiest fold alone proves nothing.
+    """
+    scored = [item for item in recipes if item.mean is not None]
+    return sorted(
+        scored,
+        key=lambda item: (sum(run.metric is not None for run in item.runs), item.mean or 0.0),
+        reverse=True,
+    )
