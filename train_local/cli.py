@@ -20,6 +20,7 @@ from kit.typed_json import at_least
 from train_local import recipes
 from train_local.jobs import command, command_options
 from train_local.options import Options
+from train_local.recipe_commands import Diff, Recipes, Show, all_forms, diff, list_recipes, show
 from train_local.report import command as report_command
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def main(argv: Sequence[str]) -> int:
         Verb("job", command_options.OneJob, lambda options: command.one_job(options, main)),
         Verb("ensemble", Ensemble, _ensemble),
         Verb("report", report_command.Report, report_command.report),
-        Verb("recipes", Recipes, _recipes),
+        Verb("recipes", Recipes, list_recipes),
+        Verb("show", Show, show),
+        Verb("diff", Diff, diff),
         Verb("baseline", Baseline, _baseline),
         Verb("sample", Sample, _sample),
     )
@@ -103,7 +106,7 @@ def _prepare(options: Prepare) -> int:
 
     source = competitions.get(options.competition)
     # Slides are stored once at each resolution that some recipe trains at: scale 1/3 -> reduction 3.
-    forms = [form for form in _all_forms() if recipes.suits(form, source.name, source.kind)]
+    forms = [form for form in all_forms() if recipes.suits(form, source.name, source.kind)]
     forms = [form for form in forms if form.name.endswith("-tiny") or not options.tiny]
     reductions, sides = array_jobs.needed(form.data for form in forms if source.kind == "semantic")
     if options.scale:
@@ -180,7 +183,8 @@ class Train:
         metadata=option(
             "as `recipes` lists it",
             positional=True,
-            choices=lambda: sorted([*recipes.names(), *recipes.stage_names()]),
+            choices=lambda: sorted(recipes.entries()),
+            read=recipes.spelled,
         )
     )
     training: Training
@@ -265,42 +269,6 @@ def _ensemble(options: Ensemble) -> int:
     write.write_ensemble(made, runs, options.out)
     write.show_ensemble(made)
     print(options.out)
-    return 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipes:
-    """List what can be trained."""
-
-    json: bool = field(default=False, metadata=option("machine-readable, on stdout"))
-
-
-def _all_forms() -> list[Recipe]:
-    """All recipes, earlier stages in front of those that start from them, and the tiny forms."""
-    members = [recipes.get(name) for name in recipes.names()]
-    stages = [recipes.get(name) for name in recipes.stage_names()]
-    return [*stages, *members, *(recipe.tiny() for recipe in members)]
-
-
-def _recipes(options: Recipes) -> int:
-    from kit.local.console import show_table
-
-    forms = _all_forms()
-    if options.json:
-        print(json.dumps([form.as_dict() for form in forms], indent=1))
-        return 0
-    rows = []
-    for form in forms:
-        length = f"{form.epochs} epochs" if form.epochs is not None else f"{form.iterations} iterations"
-        before = (
-            form.earlier_stage.name if form.earlier_stage is not None else form.pretrained or "random weights"
-        )
-        folds = ", ".join(map(str, form.folds))
-        rows.append(
-            (form.name, form.competition, length, str(form.batch_size), folds, ", ".join(form.views), before)
-        )
-    headings = ("name", "competition", "length", "batch", "folds", "views", "starts from")
-    show_table("recipes", headings, rows)
     return 0
 
 

@@ -49,6 +49,8 @@ def comparable(path: str, value: Any, operations: list[dict[str, Any]]) -> tuple
     keys = parts(path)[1:]
     while keys and node is not MISSING:
         key = keys[0]
+        if key in {"op", "p", "args", "defaults"} and not isinstance(node, dict):
+            return value, MISSING
         if key in {"op", "p"}:
             return value, weight if key == "p" and weight is not None else node[key]
         if key in {"args", "defaults"}:
@@ -82,10 +84,11 @@ def flat_operations(operations: list[dict[str, Any]]) -> list[list[Any]]:
 def _inner(node: Any, key: str) -> tuple[Any, float | None]:
     """One step into our operations, and the weight of the choice that it leads into."""
     if key == "by_organ":
-        return node[0].get("organs", MISSING), None
+        return next((item["organs"] for item in node if item["op"] == "ByOrgan"), MISSING), None
     if key == "choices":
         # The published table calls the steps of a sequence choices, too.
-        return (node["steps"] if node["op"] == "Sequence" else _Choices(node)), None
+        inner = node.get("steps", MISSING)
+        return (_Choices(node) if "choices" in node else inner), None
     if isinstance(node, _Choices):
         return node.take(int(key))
     if isinstance(node, list):
@@ -115,12 +118,12 @@ def _argument(value: Any, node: dict[str, Any], keys: list[str]) -> tuple[Any, A
         return (True, node["weights"] is None) if keys == ["choose"] else (value, {})
     if not keys:
         # No argument is given: ours are the library's defaults.
-        mine = node["args"]
+        mine = node.get("args", MISSING)
         return mine if mine == defaults(node["library"], node["op"]) else value, mine
     name = _ARGUMENTS.get(node["op"], {}).get(keys[0], keys[0])
     if isinstance(name, tuple):
-        return value, [node["args"].get(end, MISSING) for end in name]
-    ours = node["args"].get(name, MISSING)
+        return value, [node.get("args", {}).get(end, MISSING) for end in name]
+    ours = node.get("args", {}).get(name, MISSING)
     if keys[0] == "border" and isinstance(value, str):
         value = value.partition(" ")[0]  # "reflect101 (albumentations default)"
     index = keys[1:]

@@ -36,6 +36,11 @@ def comparable(path: str, value: Any, shown: Shown) -> tuple[Any, Any] | None:
     return None
 
 
+def patterns() -> list[re.Pattern[str]]:
+    """Return the patterns of all rules."""
+    return [pattern for pattern, _ in (*_RULES, *_PLACES)]
+
+
 def _checkpoint(value: str, shown: Shown) -> tuple[Any, Any]:
     """Which word comes first: "best_segm_mAP_epoch_8.pth", "detectors_epoch_10.pth (last)"."""
     return _best_or_last(value), at(shown, "init.from_checkpoint")
@@ -109,6 +114,12 @@ def _policy(value: str, shown: Shown) -> tuple[Any, Any]:
     return _POLICIES.get(value, value), at(shown, "schedule.policy")
 
 
+def _tile(value: int, shown: Shown) -> tuple[Any, Any]:
+    """The kidney's tiles are stored at training resolution, those of the b2 at full resolution."""
+    full = at(shown, "data.sampling.kind") == "balanced"
+    return value, at(shown, "data.tile.read_px" if full else "data.tile.size")
+
+
 def _scale(place: str) -> Rule:
     return lambda value, shown: (float(Fraction(value)), at(shown, place))
 
@@ -180,7 +191,7 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
         (r"data\.split", _all_images),
         (r"data\.validation", _validation),
         (r"data\.tile\.scale", _scale("data.tile.scale")),
-        (r"data\.tile\.reduce", lambda value, shown: (1 / value, at(shown, "data.tile.scale"))),
+        (r"data\.tile\.size", _tile),
         (r"input\.normalise\.mean", _normalise("mean")),
         (r"input\.normalise\.std", _normalise("std")),
         (r"optimiser\.groups\[\d\]\.match", _match),

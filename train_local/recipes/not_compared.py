@@ -38,7 +38,7 @@ NOT_COMPARED: tuple[tuple[str, str], ...] = (
     ),
     (r"data\.(sampling|sampling\..*)", "in words; `sampling` and `object_tiles` say the same to the kit"),
     (
-        r"data\.tile\.(image_interpolation|skip|pad|tiles_of_a_3000_px_image)",
+        r"data\.tile\.(image_interpolation|reduce|skip|pad|tiles_of_a_3000_px_image)",
         "in words; tested in train_local/data",
     ),
     (r"data\.mask\.value", "in words: masks are 0 to 1 for the losses"),

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from kit.errors import KitError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from train_local.recipes.base import Recipe
 
@@ -86,8 +86,7 @@ def get(name: str) -> Recipe:
         KitError: no recipe has that name, or the one its function makes says another name or competition.
     """
     entry = _entry(name)
-    module = importlib.import_module(f"train_local.recipes.{entry.module}")
-    recipe: Recipe = getattr(module, entry.function)()
+    recipe = function(name)()
     # The list was made without running the file; here it is held against what the function really makes.
     if (recipe.name, recipe.competition) != (name, entry.competition):
         raise KitError(
@@ -97,6 +96,24 @@ def get(name: str) -> Recipe:
             fix=f"give it name={name!r} and competition=COMPETITION",
         )
     return recipe
+
+
+def spelled(name: str) -> str:
+    """Return a name as it is spelled here: published names have underscores, "segformer-b3_1024"."""
+    return name.replace("_", "-").lower()
+
+
+def function(name: str) -> Callable[[], Recipe]:
+    """Return the function that makes a recipe; its docstring describes it.
+
+    Raises:
+        KitError: no recipe has that name.
+    """
+    entry = _entry(name)
+    found: Callable[[], Recipe] = getattr(
+        importlib.import_module(f"train_local.recipes.{entry.module}"), entry.function
+    )
+    return found
 
 
 def suits(recipe: Recipe, competition: str, kind: str) -> bool:

@@ -195,6 +195,7 @@ def _length(recipe: Recipe) -> dict[str, Any]:
     return {
         "unit": unit,
         "n": recipe.iterations if recipe.epochs is None else recipe.epochs,
+        "steps_per_epoch": None,  # as many as the prepared images make
         "early_stop": stop and {**stop, "patience": patience},
     }
 

@@ -209,8 +209,8 @@ _DEVIATIONS = (
     ),
     Deviation(
         path="eval.of",
-        published="raw weights with batch norms in training mode, and the mean",
-        ours="raw weights and mean, both in evaluation mode",
+        published="raw weights with batch norms in training mode, and mean",
+        ours="raw weights and mean",
         why="a bug: only the outermost module was switched, so validation images changed the statistics",
     ),
     Deviation(
@@ -222,7 +222,7 @@ _DEVIATIONS = (
     Deviation(
         path="data.validation",
         published="object tiles only, centre crop 512, drop_last, every 2nd epoch",
-        ours="whole held-out slides",
+        ours="whole held-out images",
         why="tiles around objects have none of the slide's false positives",
     ),
     Deviation(path="seed", published=None, ours=0, why="the published training draws anew each time"),
