@@ -120,6 +120,11 @@ def _tile(value: int, shown: Shown) -> tuple[Any, Any]:
     return value, at(shown, "data.tile.read_px" if full else "data.tile.size")
 
 
+def _ignored(place: str) -> Rule:
+    """The published masks mark pixels without a loss with 255, those of the kit with -1 (`image_crops`)."""
+    return lambda value, shown: ("ignored" if value == 255 else value, at(shown, place))
+
+
 def _scale(place: str) -> Rule:
     return lambda value, shown: (float(Fraction(value)), at(shown, place))
 
@@ -194,6 +199,8 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
         (r"data\.tile\.size", _tile),
         (r"input\.normalise\.mean", _normalise("mean")),
         (r"input\.normalise\.std", _normalise("std")),
+        (r"input\.pad\.mask", _ignored("input.pad.mask")),
+        (r"loss\.cross_entropy\.ignore_index", _ignored("loss.cross_entropy.ignore_index")),
         (r"optimiser\.groups\[\d\]\.match", _match),
         (r"schedule\.policy", _policy),
         (r"schedule\.warmup\.steps", _no_steps),

@@ -59,7 +59,7 @@ NOT_COMPARED: tuple[tuple[str, str], ...] = (
     (r"optimiser\.groups\[\d\]\.effect", "in words"),
     (r"loss\.(mask|class|dice)\.type|loss\.rpn\..*|loss\.assistant_weight", _LOSS),
     (r"loss\.(bce|auxiliary_bce)\.on|loss\.lovasz\.(per_image|classes)", _LOSS),
-    (r"loss\.cross_entropy\.avg_non_ignore", "no pixel is ignored"),
+    (r"loss\.cross_entropy\.avg_non_ignore", _LOSS),
     (r"eval\.of", "in words"),
     (r"checkpoint\.saved", "the kit keeps the best and the last of every run"),
     (r"test\.(output|ensemble|postprocess|thresholds\..*|threshold)", _ENSEMBLE),

@@ -321,18 +321,6 @@ _DEVIATIONS = (
         ours=None,
         why="no parameter of a SegFormer has this name, so the group is empty",
     ),
-    Deviation(
-        path="loss.cross_entropy.ignore_index",
-        published=255,
-        ours=None,
-        why="no pixel is ignored: the border that fills a small image up to the crop counts as background",
-    ),
-    Deviation(
-        path="input.pad.mask",
-        published=255,
-        ours=0,
-        why="as above: the border counts as background",
-    ),
 )
 _TILE_DEVIATIONS = (
     replace(

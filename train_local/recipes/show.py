@@ -183,7 +183,7 @@ def _input(recipe: Recipe) -> dict[str, Any]:
         "crop_cat_max_ratio": data.crop_cat_max_ratio,
         "keep_ratio": data.scale_range is None,
         "pad_multiple": spec.size_divisor,
-        "pad": {"to": crop, "image": 0, "mask": 0},
+        "pad": {"to": crop, "image": 0, "mask": "ignored"},
         "normalise": {"mean": list(spec.mean), "std": list(spec.std), "order": "RGB"},
     }
 

@@ -50,7 +50,7 @@ def loss(recipe: Recipe) -> dict[str, Any]:
     if not isinstance(size, htc.CascadeSize):
         found: dict[str, Any] = {name: {"weight": weight} for name, weight in recipe.losses.items()}
         if "cross_entropy" in found:
-            found["cross_entropy"].update(ignore_index=None)
+            found["cross_entropy"].update(ignore_index="ignored")
         return found
     # `kit.local.training.cascade` gives the normed box heads ten times the GIoU loss.
     giou = size.head == "4conv1fc"
