@@ -190,6 +190,10 @@ class Train:
     training: Training
     fold: str = field(default="0", metadata=option("index of the fold, or all of the recipe's", read=_fold))
     seed: int | None = field(default=None, metadata=option("default: the recipe's", metavar="N"))
+    gpus: Annotated[int, at_least(1)] = field(
+        default=1,
+        metadata=option("GPUs that train the run together; the total batch stays as published", metavar="N"),
+    )
 
 
 def _train(options: Train) -> int:
@@ -206,7 +210,7 @@ def _train(options: Train) -> int:
         planned = PlannedRun(recipe, fold)
         run, initial = planned.ready(data, shared.out, seed=options.seed, published=shared.checkpoints)
         with only_one(run.lock):
-            done = train(run, data, shared.options, initial=initial)
+            done = train(run, data, replace(shared.options, gpus=options.gpus), initial=initial)
         print(json.dumps({"run": str(run.folder), **done}))
     return 0
 
