@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 
 from kit.ensemble import Member
 from kit.inference.runner import PassResult, fuse, result_file, run_pass
@@ -22,6 +24,7 @@ from kit.predictions import Prediction
 from train_local.data.image_choice import labelled_ids
 from train_local.data.prepared import Prepared
 from train_local.runs import Run
+from train_local.validation_pictures import ValidationPictures
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ class Validation:
     Attributes:
         ids: the images; none for a full-data member.
         metric: name of the competition's metric.
+        pictures: name -> RGB picture (H, W, 3) of the last validation, of a few images.
     """
 
     def __init__(self, run: Run, prepared: Prepared) -> None:
@@ -172,6 +176,8 @@ class Validation:
         self.ids = held_out(run, prepared)
         self._truth = LabelledData(prepared.source, prepared.data).truth(self.ids) if self.ids else {}
         self.metric = prepared.source.metric
+        self._draw = ValidationPictures(prepared, self.ids, self._truth).draw
+        self.pictures: Mapping[str, NDArray[np.uint8]] = {}
 
     def __call__(self, module: Network, step: int, scratch: Path, *, fabric: Fabric) -> float:
         """Return the metric under the recipe's views of a validation, fused as on Kaggle.
@@ -203,4 +209,5 @@ class Validation:
                 PassResult(file=item.path, weight=1.0, member=member)
             )
         value = score(self._prepared, results, {}, self._truth)
+        self.pictures = self._draw(results)
         return float(fabric.broadcast(value)) if fabric.world_size > 1 else value

@@ -219,7 +219,7 @@ class StatusFile:
         self._written = now
         status = replace(
             self._status,
-            steps_per_second=self._speed(),
+            steps_per_second=self.speed,
             eta_seconds=self._eta(now),
             memory_mb=None if self._memory_mb is None else self._memory_mb(),
             updated=time.time(),
@@ -229,7 +229,9 @@ class StatusFile:
             temporary.write_text(json.dumps(to_plain(status)), encoding="utf-8")
             temporary.replace(self._path)
 
-    def _speed(self) -> float | None:
+    @property
+    def speed(self) -> float | None:
+        """Steps per second of the last steps, without validations; None before there are two."""
         if len(self._recent) < 2:
             return None
         (began, first), (ended, last) = self._recent[0], self._recent[-1]

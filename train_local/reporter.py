@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kit.local.console import console, progress
@@ -69,7 +71,7 @@ class Reporter:
             yield
             return
         with (
-            Log(self._run.folder, step=self._progress.step) as self._log,
+            Log(self._run.folder, step=self._progress.step, config=self._run.config()) as self._log,
             progress(shown=self._bars) as display,
         ):
             bar = display.add_task(self._run.name, total=self._total, completed=self._progress.step, note="")
@@ -99,18 +101,31 @@ class Reporter:
         if step % LOG_EVERY == 0 or step in {1, self._total}:
             values = {f"loss/{name}": float(value) for name, value in terms.items()}
             self._log.write(step, **self._seconds(), loss=sum(values.values()), lr=rate, **values)
+            self._log.watch(
+                step,
+                steps_per_second=self._status.speed,
+                memory_mb=peak_memory_mb(self._device),
+                data_share=self._clock.data_share,
+            )
         # What stands behind the bar: "loss 0.2134 best 0.6438".
         note = f"loss {float(sum(terms.values())):.4f}" + ("" if best is None else f" best {best:.4f}")
         self._move(completed=step, note=note)
         self._status.update(step=step, data_share=self._clock.data_share)
 
-    def evaluated(self, metric: float, name: str, metrics: Mapping[str, float]) -> None:
+    def evaluated(
+        self,
+        metric: float,
+        name: str,
+        metrics: Mapping[str, float],
+        pictures: Mapping[str, NDArray[np.uint8]],
+    ) -> None:
         """Report a validation.
 
         Args:
             metric: of the weights that were taken.
             name: of the metric.
             metrics: by kind of weights, if there were several.
+            pictures: of held-out images, by name.
         """
         if self._log is None or self._status is None:
             return
@@ -119,6 +134,7 @@ class Reporter:
             self.say(f"step {self._progress.step} of {self._total}, {name} {metric:.4f}")
         more = {f"metric/{kind}": value for kind, value in metrics.items()} if len(metrics) > 1 else {}
         self._log.write(self._progress.step, **self._seconds(), metric=metric, metric_name=name, **more)
+        self._log.show(self._progress.step, pictures)
 
     def sync(self) -> None:
         """Write the log through to disk; a checkpoint must not be ahead of it."""

@@ -1,5 +1,7 @@
 import json
 
+import numpy as np
+
 from kit.local.sidecars import read_json_lines
 from train_local.logs import Log
 
@@ -37,3 +39,26 @@ def test_tensorboard_has_the_same_numbers(tmp_path):
 
 def test_no_log_is_an_empty_one(tmp_path):
     assert read_json_lines(tmp_path / "log.jsonl") == []
+
+
+def events_of(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(folder / "tensorboard")).Reload()
+
+
+def test_tensorboard_shows_the_config_pictures_and_what_differs_from_start_to_start(tmp_path):
+    with Log(tmp_path, step=0, config={"recipe": {"name": "unet", "lr": 0.5}}) as log:
+        log.watch(10, steps_per_second=2.0, memory_mb=512.0, data_share=None)
+        log.show(10, {"held out/aa": np.full((4, 6, 3), 200, np.uint8)})
+        log.write(10, loss=0.25)
+    events = events_of(tmp_path)
+    assert events.Tags()["scalars"] == ["process/steps_per_second", "process/memory_mb", "loss"]
+    assert events.Scalars("process/memory_mb")[0].value == 512.0
+    (picture,) = events.Images("held out/aa")
+    assert (picture.step, picture.height, picture.width) == (10, 4, 6)
+    (text,) = events.Tensors("config/text_summary")
+    assert b'"lr": 0.5' in text.tensor_proto.string_val[0]
+    assert read_json_lines(tmp_path / "log.jsonl") == [{"step": 10, "loss": 0.25}], (
+        "the same after any restart"
+    )

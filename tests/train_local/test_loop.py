@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kit.errors import KitError
 from kit.local.sidecars import read_json_lines, read_sidecar
@@ -37,7 +38,9 @@ def test_a_network_learns_discs_and_leaves_what_the_ensemble_needs(blobs, blob_d
         for entry in log
         if "lr" in entry
     )
-    assert list((run.folder / "tensorboard").iterdir())
+    events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
+    assert {"loss", "loss/bce", "lr", "metric", "process/memory_mb"} <= set(events.Tags()["scalars"])
+    assert [item.step for item in events.Images(events.Tags()["images"][0])] == [20, 40]
     record = read_sidecar(run.weights, kind="weights")
     assert record["metrics"] == {"mean Dice": done["metric"]}
     assert record["inputs"] == {"run": run.identity, "prepared": blob_data.identity}
