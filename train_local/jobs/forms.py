@@ -62,7 +62,9 @@ def from_plain_forms(value: Any) -> dict[str, list[Form]]:
 
 
 def _make(competition: str, kind: str, *, tiny: bool, views: tuple[str, ...]) -> Iterator[Form]:
-    for name in (*registry.names(), *registry.teacher_names()):
+    # Stages come with the recipe that starts from them, but for one: the demo's tiny form starts from random
+    # weights, and its stage is named here alone.
+    for name in (*registry.names(), *registry.teacher_names(), *registry.stage_names()):
         recipe = shaped(registry.get(name), tiny=tiny, views=views)
         if registry.suits(recipe, competition, kind):
             yield form_of(recipe, member=name in registry.names())

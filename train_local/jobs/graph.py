@@ -103,10 +103,14 @@ class Planner:
         self.jobs: dict[str, Job] = {}
 
     def everything(self) -> dict[str, Job]:
-        """Plan every member on its folds and the ensemble of them; return the jobs."""
+        """Plan every recipe on its folds and the ensemble of the members; return the jobs."""
         self._prepared()
-        members = [form for form in self._forms.values() if form.member]
-        runs = [self.train(form, fold) for form in members for fold in self.folds(form)]
+        # Members lead to nearly all the others: to their stages, and to the teachers of their labels. What is
+        # left is trained for its own sake and enters no ensemble.
+        planned = [
+            (form, self.train(form, fold)) for form in self._forms.values() for fold in self.folds(form)
+        ]
+        runs = [run for form, run in planned if form.member]
         if runs:
             self._ensemble(runs)
         return self.jobs
