@@ -67,7 +67,7 @@ def test_every_recipe_has_its_session_where_nox_runs_without_our_dependencies(tm
 
 def test_the_demo_shows_competitions_there_is_a_sample_of_and_trains_recipes_for_them():
     demo = constant("DEMO")
-    assert sorted(demo) == sorted(path.parent.name for path in ROOT.glob("sample/*/README.md"))
+    assert set(demo) <= {path.parent.name for path in ROOT.glob("sample/*/README.md")}
     assert {recipes.competition_of(recipe): recipe for recipe in demo.values()} == demo
 
 

@@ -208,7 +208,13 @@ def _train(options: Train) -> int:
     every = [fold for fold in recipe.folds if fold < len(data.folds)]
     for fold in every if options.fold == "all" else [int(options.fold)]:
         planned = PlannedRun(recipe, fold)
-        run, initial = planned.ready(data, shared.out, seed=options.seed, published=shared.checkpoints)
+        run, initial = planned.ready(
+            data,
+            shared.out,
+            seed=options.seed,
+            published=shared.checkpoints,
+            budget=shared.options.budget,
+        )
         with only_one(run.lock):
             done = train(run, data, replace(shared.options, gpus=options.gpus), initial=initial)
         print(json.dumps({"run": str(run.folder), **done}))

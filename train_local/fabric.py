@@ -54,7 +54,7 @@ def computes_on_gpu(device: str, processes: int = 1) -> bool:
     if on_gpu and torch.cuda.device_count() < processes:
         raise KitError(
             f"{processes} GPUs were asked for and {torch.cuda.device_count()} can be used",
-            where="--gpus",
+            where="--gpus-per-run",
             fix="ask for fewer, or check CUDA_VISIBLE_DEVICES and `nvidia-smi`",
         )
     return on_gpu

@@ -42,7 +42,10 @@ class Options(Checked):
             "fit the length of each run to this much time: 2h, 90m", metavar="TIME", read=seconds
         ),
     )
-    gpus: Annotated[int, at_least(1)] = 1
+    gpus: Annotated[int, at_least(1)] = field(
+        default=1,
+        metadata=option("GPUs that train one run together", metavar="N", flag="--gpus-per-run"),
+    )
     workers: Annotated[int, at_least(0)] | None = field(
         default=None, metadata=option("data loader processes (default: the recipe's)", metavar="N")
     )

@@ -31,23 +31,31 @@ class PlannedRun:
         """Name of the run."""
         return run_name(self.recipe, self.fold)
 
-    def job(self, prepared: Prepared, root: Path) -> Job:
+    def job(self, prepared: Prepared, root: Path, *, budget: float | None = None) -> Job:
         """Return the node of the graph that this run is.
 
         Args:
             prepared: the data.
             root: folder of all runs of this competition.
+            budget: seconds that its length is fitted to.
         """
         teachers: list[Form] = []
         if any(images.labels is not None for stage in _stages(self.recipe) for images in stage.data.sets):
             tiny = self.recipe.name.endswith("-tiny")
-            known = forms.load([(prepared.competition, prepared.kind)], source_hash.installed(), tiny=tiny)
-            teachers = known[prepared.competition]
-        planner = Planner(data_of(prepared, root), teachers, Setting(source=source_hash.installed().hash_of))
+            sources = source_hash.installed()
+            teachers = forms.load(prepared.competition, prepared.kind, sources, tiny=tiny)
+        setting = Setting(source=source_hash.installed().hash_of, budget=budget)
+        planner = Planner(data_of(prepared, root), teachers, setting)
         return planner.train(forms.form_of(self.recipe), self.fold)
 
     def ready(
-        self, prepared: Prepared, root: Path, *, seed: int | None = None, published: Path | None = None
+        self,
+        prepared: Prepared,
+        root: Path,
+        *,
+        seed: int | None = None,
+        published: Path | None = None,
+        budget: float | None = None,
     ) -> tuple[Run, InitialWeights]:
         """Return the run and its initial weights.
 
@@ -56,14 +64,15 @@ class PlannedRun:
             root: folder of all runs of this competition.
             seed: None takes the recipe's.
             published: folder of downloaded checkpoints.
+            budget: seconds that the length of the run is fitted to.
 
         Raises:
             KitError: the earlier stage is not trained yet, a checkpoint is missing, or the recipe does not
                 suit the data.
         """
         planned = self if seed is None else replace(self, recipe=replace(self.recipe, seed=seed))
-        recipe = planned.recipe
-        run = make_run(recipe, prepared, self.fold, root, identity=planned.job(prepared, root).identity)
+        recipe, job = planned.recipe, planned.job(prepared, root, budget=budget)
+        run = make_run(recipe, prepared, self.fold, root, identity=job.identity)
         return run, find_initial_weights(recipe, self.fold, root, published)
 
 

@@ -128,7 +128,7 @@ def _result(children: list[tuple[BaseProcess, Connection]]) -> Any:
                 what, fix = end_in_words(child.exitcode or 0)
                 consequence = child.exitcode == _LOST_ANOTHER
                 problem = f"training process {rank} of {len(children)} {what}"
-                failures.append((2 if consequence else 1, KitError(problem, where="--gpus", fix=fix)))
+                failures.append((2 if consequence else 1, KitError(problem, where="--gpus-per-run", fix=fix)))
     if failures:
         raise min(failures, key=lambda failure: failure[0])[1]
     return results[0]

@@ -50,8 +50,8 @@ def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWei
         raise KitError(
             f"{recipe.name} shares the statistics of its batch norms over all GPUs, which torch cannot do on "
             "CPUs",
-            where="--gpus",
-            fix="use --gpus 1, or a machine with GPUs",
+            where="--gpus-per-run",
+            fix="use --gpus-per-run 1, or a machine with GPUs",
         )
     claim_folder(run)
     if options.gpus > 1:

@@ -104,8 +104,8 @@ class Layout:
             raise KitError(
                 f"{self.processes} processes cannot share the {self.all_passes} forward passes of an "
                 f"optimiser step evenly (batches of {self.batch}, {self.batch * self.all_passes} examples)",
-                where="--gpus",
-                fix=f"use --gpus {' or '.join(map(str, fits))}: the total batch then stays as published",
+                where="--gpus-per-run",
+                fix=f"use --gpus-per-run {' or '.join(map(str, fits))}: the total batch stays as published",
             )
 
     @property

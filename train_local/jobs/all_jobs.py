@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from train_local.jobs import forms, graph, source_hash, summary
 from train_local.jobs.command_options import Graph, TrainAll, flags
 from train_local.jobs.executors.local import LocalExecutor
 from train_local.jobs.gpus import find_gpus
-from train_local.jobs.job import CompetitionData, Job, Setting
+from train_local.jobs.job import CompetitionData, Form, Job, Setting
 from train_local.jobs.live_table import JobRow, JobState, LiveTable
 from train_local.jobs.locks import only_one
 from train_local.jobs.resources import resources_of
@@ -73,13 +74,7 @@ class Plan:
         names = [name for name, _ in ((item.competition, kind) for item, kind in found)]
         if len(set(names)) < len(names):
             raise KitError("a competition is named twice", where="--prepared", fix="name each once")
-        known = forms.load(
-            [(item.competition, kind) for item, kind in found],
-            self._sources,
-            tiny=options.tiny,
-            views=options.views,
-            cache=self.runs / ".plan" if self.runs.is_dir() else None,
-        )
+        known = self._forms([(item.competition, kind) for item, kind in found])
         for item, kind in found:
             if not any(form.member for form in known[item.competition]):
                 raise KitError(
@@ -91,7 +86,8 @@ class Plan:
             launcher=self._launcher,
             options=tuple(flags(options)),
             source=self._sources.hash_of,
-            resources=resources_of,
+            resources=partial(resources_of, gpus=options.options.gpus),
+            budget=options.options.budget,
         )
         return graph.plan([item for item, _ in found], known, setting)
 
@@ -102,6 +98,20 @@ class Plan:
             if undone.intersection(job.needs):
                 undone.add(name)
         return {name for name in undone if jobs[name].kind != "prepare"}
+
+    def _forms(self, competitions: list[tuple[str, str]]) -> dict[str, list[Form]]:
+        """The recipes of some competitions; each is kept in a file, since making them takes seconds."""
+        return {
+            name: forms.load(
+                name,
+                kind,
+                self._sources,
+                tiny=self._options.tiny,
+                views=self._options.views,
+                cache=self.runs / ".plan" if self.runs.is_dir() else None,
+            )
+            for name, kind in competitions
+        }
 
     def _prepared(self, folder: Path) -> tuple[CompetitionData, str]:
         made = prepared.load(folder)
@@ -133,7 +143,15 @@ class Plan:
             for path in sorted(data.rglob("*"))
             if path.is_file()
         }
-        identity = sha256_json([name, files, tiny, self._sources.hash_of(["train_local.data.prepare"])])
+        # A recipe that wants another resolution needs other arrays.
+        wanted = [
+            config["data"]
+            for form in self._forms([(source.name, source.kind)])[source.name]
+            for config in _stages(form.config)
+        ]
+        identity = sha256_json(
+            [name, files, tiny, wanted, self._sources.hash_of(["train_local.data.prepare"])]
+        )
         item = CompetitionData(
             competition=source.name,
             folder=folder,
@@ -169,6 +187,13 @@ def _absolute(options: Graph) -> Graph:
         data=tuple((_absolute_file(name), path.resolve()) for name, path in options.data),
         checkpoints=None if options.checkpoints is None else options.checkpoints.resolve(),
     )
+
+
+def _stages(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A recipe and its earlier stages."""
+    yield config
+    if config["earlier_stage"] is not None:
+        yield from _stages(config["earlier_stage"])
 
 
 def _absolute_file(name: str) -> str:
@@ -236,7 +261,7 @@ def make_executor(options: TrainAll, runs: Path) -> Executor:
 
         return RayExecutor(options.address)
     on_gpu = options.graph.options.device != "cpu"
-    gpus = find_gpus(options.gpus) if on_gpu else {}
+    gpus = find_gpus(options.machine_gpus) if on_gpu else {}
     return LocalExecutor(options.jobs or max(len(gpus), 1), gpus)
 
 

@@ -58,8 +58,9 @@ class TrainAll:
     executor: Literal["local", "slurm", "ray"] = field(
         default="local", metadata=option("where jobs run; all machines have to share the folders")
     )
-    gpus: Annotated[int, at_least(0)] | None = field(
-        default=None, metadata=option("GPUs of this machine to use (default: all)", metavar="N")
+    machine_gpus: Annotated[int, at_least(0)] | None = field(
+        default=None,
+        metadata=option("GPUs of this machine to use (default: all)", metavar="N", flag="--gpus"),
     )
     jobs: Annotated[int, at_least(1)] | None = field(
         default=None,
@@ -90,13 +91,13 @@ def flags(values: Any) -> list[str]:
     """
     written: list[str] = []
     for item in fields(values):
-        value = getattr(values, item.name)
-        name = f"--{item.name.replace('_', '-')}"
+        value, told = getattr(values, item.name), item.metadata.get("option")
         if isinstance(value, Options):
             written += flags(value)
-        elif value == item.default or not item.metadata:
+        if told is None or value == item.default:
             continue
-        elif isinstance(value, bool):
+        name = told.flag or f"--{item.name.replace('_', '-')}"
+        if isinstance(value, bool):
             written.append(name)
         elif item.name == "data":
             written += [part for pair in value for part in (name, *map(str, pair))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,20 +21,22 @@ SCHEMA = 1
 
 
 def load(
-    competitions: Sequence[tuple[str, str]],
+    competition: str,
+    kind: str,
     sources: Sources,
     *,
     tiny: bool,
     views: tuple[str, ...] = (),
     cache: Path | None = None,
-) -> dict[str, list[Form]]:
-    """Return the recipes of some competitions in plain values.
+) -> list[Form]:
+    """Return the recipes of a competition in plain values, members and teachers.
 
     Making a recipe loads torch, which takes seconds. So the plain values are kept in a file, whose name has
     the hash of everything that they are made from.
 
     Args:
-        competitions: name and kind of each.
+        competition: its name.
+        kind: of its predictions.
         sources: of this installation.
         tiny: take the small forms.
         views: take these instead of the recipes' own.
@@ -45,20 +47,15 @@ def load(
         sources.hash_of(["train_local.jobs.forms", *modules, *sources.modules_in("kit.models.families")]),
         tiny,
         list(views),
-        sorted(competitions),
+        [competition, kind],
     ]
     path = None if cache is None else cache / f"recipes-{sha256_json([SCHEMA, *made_from])[:16]}.json"
     if path is not None and path.is_file():
-        return from_plain_forms(read_json(path))
-    found = {name: list(_make(name, kind, tiny=tiny, views=views)) for name, kind in competitions}
+        return [from_plain(Form, form) for form in read_json(path)]
+    found = list(_make(competition, kind, tiny=tiny, views=views))
     if path is not None:
-        write_json(path, {name: [to_plain(form) for form in forms] for name, forms in found.items()})
+        write_json(path, [to_plain(form) for form in found])
     return found
-
-
-def from_plain_forms(value: Any) -> dict[str, list[Form]]:
-    """Return what `load` wrote."""
-    return {name: [from_plain(Form, form) for form in forms] for name, forms in value.items()}
 
 
 def _make(competition: str, kind: str, *, tiny: bool, views: tuple[str, ...]) -> Iterator[Form]:

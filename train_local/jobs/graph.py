@@ -124,7 +124,7 @@ class Planner:
         """Plan a recipe on a fold, and everything that has to be there before it starts."""
         config = form.config
         short_name = f"{form.name}.fold{fold}"
-        with self._no_circle(short_name):
+        with _no_circle(self._open, short_name):
             uses = list(self._prepared())
             if (earlier := config["earlier_stage"]) is not None:
                 # A stage that trains fold 0 only serves all folds of the recipe after it.
@@ -136,13 +136,17 @@ class Planner:
         return self._add(
             "train",
             short_name,
-            {"recipe": config, "fold": fold},
+            {"recipe": config, "fold": fold, **self._shortened()},
             uses,
             folder=self._data.runs / form.name / f"fold{fold}",
             modules=("train_local.train", *form.modules),
             products=("weights.safetensors",),
             resources=self._setting.resources(config),
         )
+
+    def _shortened(self) -> dict[str, float]:
+        """What a budget adds to the config of a training."""
+        return {} if self._setting.budget is None else {"budget": self._setting.budget}
 
     def _prepared(self) -> tuple[Need, ...]:
         """What every job takes from the preparation; nothing where that is not a job."""
@@ -166,7 +170,7 @@ class Planner:
     def _labels(self, labels: Mapping[str, Any]) -> Job:
         """Plan a round of pseudo labels: every teacher's predictions, and the labels they make."""
         short_name = f"labels/{labels['name']}@{labels['threshold']:g}"
-        with self._no_circle(short_name):
+        with _no_circle(self._open, short_name):
             uses = [*self._prepared()]
             for name in labels["teachers"]:
                 teacher = self._teacher(name, short_name)
@@ -274,13 +278,15 @@ class Planner:
         )
         return self.jobs[name]
 
-    @contextmanager
-    def _no_circle(self, short_name: str) -> Iterator[None]:
-        if short_name in self._open:
-            raise KitError(
-                f"{short_name} needs itself: {' <- '.join([*self._open, short_name])}",
-                fix="take it out of the teachers of the labels that it is trained on",
-            )
-        self._open.append(short_name)
-        yield
-        self._open.remove(short_name)
+
+@contextmanager
+def _no_circle(open_jobs: list[str], short_name: str) -> Iterator[None]:
+    """While the block plans what a job needs, nothing of that may need the job itself."""
+    if short_name in open_jobs:
+        raise KitError(
+            f"{short_name} needs itself: {' <- '.join([*open_jobs, short_name])}",
+            fix="take it out of the teachers of the labels that it is trained on",
+        )
+    open_jobs.append(short_name)
+    yield
+    open_jobs.remove(short_name)

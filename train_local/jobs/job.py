@@ -128,16 +128,19 @@ class CompetitionData:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Where and how jobs are done; no part of their identities.
+    """Where and how jobs are done; but for `source` and `budget` no part of their identities.
 
     Attributes:
         launcher: start of each command line.
         options: end of each command line.
         source: modules -> hash of everything they import.
         resources: config of a recipe -> what its training takes.
+        budget: seconds that the length of each training is fitted to. Unlike the rest it is a part of the
+            identities: a shortened training gives another result.
     """
 
     launcher: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     source: Callable[[Sequence[str]], str]
     resources: Callable[[Mapping[str, Any]], Resources] = lambda _: Resources(gpus=1)
+    budget: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from kit.local.console import console, show_table
+from kit.local.console import console
 from train_local.jobs.job import Job
 from train_local.jobs.scheduler import Progress, log_of
 from train_local.jobs.status import state_of
@@ -19,32 +19,25 @@ def show_plan(jobs: Mapping[str, Job], provisional: Collection[str]) -> None:
         provisional: names of jobs whose data is still to be prepared.
     """
     states = {name: "after prepare" if name in provisional else state_of(job) for name, job in jobs.items()}
-    rows = [
-        (
-            name,
-            states[name],
-            _needs(job),
-            f"{job.resources.hours:.1f}" if job.resources.hours else "",
-            f"{job.resources.memory_gb:.0f}" if job.resources.memory_gb else "",
-            "" if name in provisional else job.identity[:12],
-        )
-        for name, job in jobs.items()
-    ]
+    rows = [("job", "state", "GPU hours", "GPU GB", "identity", "needs")]
+    for name, job in jobs.items():
+        hours, memory = job.resources.hours, job.resources.memory_gb
+        identity = "" if name in provisional else job.identity[:12]
+        figures = (f"{hours:.1f}" if hours else "", f"{memory:.0f}" if memory else "")
+        rows.append((name, states[name], *figures, identity, _needs(job)))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    # Plain lines: a table would cut the names, of which there are a hundred, to the width of a terminal.
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        say("  ".join([*cells, row[-1]]).rstrip())
     open_jobs = [job for name, job in jobs.items() if states[name] != "done"]
     hours = sum(job.resources.hours for job in open_jobs)
     memory = max((job.resources.memory_gb for job in open_jobs), default=0.0)
-    show_table(
-        f"{len(jobs)} jobs, {len(jobs) - len(open_jobs)} done",
-        ("job", "state", "needs", "GPU hours", "GPU GB", "identity"),
-        rows,
-    )
     unknown = sum(job.kind == "train" and not job.resources.hours for job in open_jobs)
-    console().print(
-        f"to do: {len(open_jobs)} jobs, {hours:.1f} GPU hours as published, {memory:.0f} GB for the largest"
-        + (f"; of {unknown} trainings no hours are known" if unknown else ""),
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+    say(
+        f"{len(jobs)} jobs, {len(jobs) - len(open_jobs)} done; to do: {hours:.1f} GPU hours as published, "
+        f"{memory:.0f} GB for the largest"
+        + (f"; of {unknown} trainings no hours are known" if unknown else "")
     )
 
 
@@ -60,11 +53,6 @@ def _needs(job: Job) -> str:
 
 def show_end(progress: Progress, runs: Path) -> None:
     """Print how many jobs are done; for each that is not: why, where its log is, what to do."""
-    screen = console()
-
-    def say(text: str, style: str = "") -> None:
-        screen.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
     counts = list(progress.standing.values())
     say(f"{counts.count('done')} of {len(counts)} jobs are done")
     for name, failure in progress.failures.items():
@@ -82,3 +70,8 @@ def show_end(progress: Progress, runs: Path) -> None:
         waiting.setdefault(causes, []).append(name)
     for causes, names in waiting.items():
         say(f"could not run because of {', '.join(causes)}: {', '.join(names)}", "yellow")
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a text on stderr as it is, however long its lines are."""
+    console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)

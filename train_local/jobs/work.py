@@ -81,6 +81,38 @@ def _train(work: Work) -> None:
     train(run, prepared.load(work.job.data), work.options, initial=initial)
 
 
+def _predict(work: Work) -> None:
+    from train_local.jobs.predict import images_of, predict
+
+    job, data, images = work.job, prepared.load(work.job.data), work.job.config["images"]
+    [teacher] = [work.jobs[need.job] for need in job.uses if need.takes in {"best", "last"}]
+    predict(
+        job.folder,
+        job.identity,
+        weights=_run(teacher).weights,
+        prepared=data,
+        ids=images_of(data, images["dataset"], images["wsis"]),
+        views=job.config["views"],
+        options=work.options,
+    )
+    finish(job)
+
+
+def _label(work: Work) -> None:
+    from train_local.jobs.label import label
+
+    job = work.job
+    predictions = [work.jobs[need.job] for need in job.uses if need.takes == "predictions"]
+    label(
+        job.folder,
+        job.identity,
+        job.config["round"],
+        prepared.load(job.data),
+        {made.short_name: made.folder for made in predictions},
+    )
+    finish(job)
+
+
 def _ensemble(work: Work) -> None:
     job = work.job
     claim(job.folder, job.identity, dict(job.config))
@@ -101,5 +133,7 @@ def _run(job: Job) -> Run:
 _DO: Mapping[Kind, Callable[[Work], None]] = {
     "prepare": _prepare,
     "train": _train,
+    "predict": _predict,
+    "label": _label,
     "ensemble": _ensemble,
 }

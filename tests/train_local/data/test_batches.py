@@ -72,7 +72,7 @@ def test_a_step_has_the_same_examples_for_every_number_of_processes(processes):
 def test_processes_that_cannot_share_a_step_are_told_which_numbers_can():
     with pytest.raises(KitError, match="4 processes cannot share the 6 forward passes") as error:
         sampler.Layout(2, 6, 0, 4)
-    assert "use --gpus 1 or 2 or 3 or 6: the total batch then stays" in str(error.value)
+    assert "use --gpus-per-run 1 or 2 or 3 or 6: the total batch stays" in str(error.value)
 
 
 def test_steps_can_begin_between_the_passes_of_a_step():

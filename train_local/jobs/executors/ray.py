@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import socket
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,9 +21,12 @@ def _run(command: Sequence[str], log: str) -> tuple[int, str]:
     """A task: run a command line; return its exit code and where it ran. Ray sets CUDA_VISIBLE_DEVICES."""
     process = start(command, Path(log), {})
     try:
-        return process.wait(), str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+        # `cancel` interrupts Python code only, not a wait inside the operating system.
+        while process.poll() is None:
+            time.sleep(0.2)
+        return process.returncode, str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
     finally:
-        end(process)  # `cancel` interrupts the wait
+        end(process)
 
 
 class RayExecutor:
@@ -32,9 +37,13 @@ class RayExecutor:
     """
 
     def __init__(self, address: str = "auto") -> None:
+        host, _, port = address.rpartition(":")
         try:
+            # Ray itself would try for minutes.
+            if port.isdigit():
+                socket.create_connection((host, int(port)), timeout=10).close()
             ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise KitError(
                 f"no Ray cluster can be reached: {error}",
                 where=f"--executor ray, address {address}",

@@ -1,0 +1,121 @@
+"""From the command line to a plan: prepared folders, folders to prepare, flags, and forms kept in a file."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from kit.artefacts import write_json
+from kit.errors import KitError, run_cli
+from train_local import cli, recipes
+from train_local.jobs import forms, source_hash
+from train_local.jobs.all_jobs import Plan, make_executor
+from train_local.jobs.command_options import Graph, TrainAll, flags
+from train_local.jobs.executors.local import LocalExecutor
+from train_local.jobs.resources import resources_of
+from train_local.options import Options
+from train_local.recipes import published
+
+SAMPLE = Path(__file__).parents[3] / "sample"
+
+
+@pytest.fixture(scope="module")
+def place(blob_data, tmp_path_factory):
+    """A folder of runs, in which the recipes' plain values are kept after the first plan."""
+    return tmp_path_factory.mktemp("runs")
+
+
+def test_flags_give_the_same_options_again(tmp_path):
+    options = Graph(
+        out=tmp_path,
+        prepared=(tmp_path / "a", tmp_path / "b"),
+        data=(("kidney", tmp_path / "k"), ("body", tmp_path / "b")),
+        tiny=True,
+        views=("identity", "hflip"),
+        options=Options(device="cpu", workers=0, gpus=2, budget=7200.0),
+    )
+    written = flags(options)
+    assert written[:4] == ["--out", str(tmp_path), "--prepared", str(tmp_path / "a")]
+    assert written[-8:] == ["--device", "cpu", "--budget", "7200.0", "--gpus-per-run", "2", "--workers", "0"]
+    assert flags(Graph(out=tmp_path)) == ["--out", str(tmp_path)]
+
+
+def test_the_recipes_plain_values_are_kept_in_a_file_and_are_those_of_the_recipes(tmp_path):
+    sources = source_hash.installed()
+    made = forms.load("kidney", "semantic", sources, tiny=True, cache=tmp_path)
+    assert [form.name for form in made] == [
+        f"{name}-tiny" for name in recipes.names() if recipes.competition_of(name) == "kidney"
+    ]
+    assert forms.load("kidney", "semantic", sources, tiny=True, cache=tmp_path) == made
+    [path] = tmp_path.iterdir()
+    full = forms.load("kidney", "semantic", sources, tiny=False, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    for form in (*made, *full):
+        assert forms.recipe_of(form.config).as_dict() == form.config
+    with pytest.raises(KitError, match="no longer what it was when the plan was made"):
+        forms.recipe_of({**full[0].config, "half": not full[0].config["half"]})
+    assert path.is_file()
+
+
+def test_a_plan_of_prepared_data_has_every_recipe_and_ends_in_an_ensemble(blob_data, place):
+    jobs = Plan(Graph(out=place, prepared=(blob_data.root,), tiny=True), ("run",)).make()
+    assert "kidney/unet-regnety16-tiny.fold1" in jobs
+    assert list(jobs)[-1] == "kidney/ensemble"
+    assert jobs["kidney/ensemble"].products == (place / "kidney" / "ensemble.json",)
+    other = Plan(Graph(out=place, prepared=(blob_data.root,), tiny=True, dist=place / "d"), ("x",)).make()
+    assert other["kidney/ensemble"].products == (place / "d" / "kidney" / "ensemble.json",)
+    short = Graph(out=place, prepared=(blob_data.root,), tiny=True, options=Options(budget=60.0))
+    for name, job in Plan(short, ("run",)).make().items():
+        assert job.identity != jobs[name].identity, "what a budget shortened is not the published training"
+
+
+def test_data_that_is_to_be_prepared_is_a_job_until_it_changes(blob_data, place, tmp_path):
+    data = tmp_path / "data"
+    data.symlink_to(blob_data.data)
+    options = Graph(out=place, data=(("kidney", data),), work=tmp_path / "work", tiny=True)
+    planner = Plan(options, ("run",))
+    jobs = planner.make()
+    first = jobs["kidney/prepare"]
+    assert planner.provisional(jobs) == set(jobs) - {"kidney/prepare"}
+    # As the job does it: prepare, then say so.
+    assert cli.main(["prepare", *first.config["command"][:-1], "--scale", "1/2"]) == 0
+    write_json(first.folder / "done.json", {"identity": first.identity})
+    known = planner.make()
+    assert planner.provisional(known) == set()
+    assert known["kidney/ensemble"].identity != jobs["kidney/ensemble"].identity
+    path = next(blob_data.data.rglob("*.tiff"))
+    os.utime(path, (1, 1))
+    assert planner.make()["kidney/prepare"].identity != first.identity
+
+
+def test_a_dry_run_prints_jobs_states_needs_and_published_hours(blob_data, place, capsys):
+    where = ["--prepared", str(blob_data.root), "--out", str(place)]
+    assert cli.main(["train-all", *where, "--dry-run"]) == 0
+    told = capsys.readouterr().err
+    found = [line.split() for line in told.splitlines() if line.startswith("kidney/unet-regnety16.fold0")]
+    assert found[0][1:3] == ["to", "do"]
+    assert "GPU hours as published" in told
+    assert "0 done" in told
+
+
+def test_published_hours_and_memory_are_those_of_the_logs_and_of_tiny_forms_nobody_knows():
+    found = resources_of({"name": "detectors-x101-stage1", "stage": 1}, gpus=2)
+    logged = published.cost("detectors-x101", 1)
+    assert (found.gpus, found.hours) == (2, logged.gpu_hours)
+    assert found.memory_gb == pytest.approx(logged.gpu_memory_mb / 1024)
+    assert resources_of({"name": "detectors-x101-tiny", "stage": 2}).hours == 0
+
+
+def test_an_executor_gets_its_parameters(tmp_path, capsys):
+    graph = Graph(out=tmp_path, options=Options(device="cpu"))
+    assert isinstance(make_executor(TrainAll(graph=graph, jobs=3), tmp_path), LocalExecutor)
+    with pytest.raises(KitError, match="'gpu' is no KEY=VALUE"):
+        make_executor(TrainAll(graph=graph, executor="slurm", submit=("gpu",)), tmp_path)
+
+
+def test_a_job_by_hand_says_what_is_missing(blob_data, place, capsys):
+    where = ["--prepared", str(blob_data.root), "--out", str(place), "--tiny"]
+    assert run_cli(cli.main, ["job", "kidney/ensemble", *where]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "kidney/ensemble needs kidney/unet-regnetx32-tiny.fold0" in told
+    assert "run `train-all`" in told
