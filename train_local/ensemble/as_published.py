@@ -17,12 +17,9 @@ from train_local.ensemble.build import Built, to_ensemble
 from train_local.ensemble.finished_runs import FinishedRun
 from train_local.ensemble.held_out import candidates_of, scores_of
 from train_local.ensemble.ladder import Ladder, LadderRung
-from train_local.ensemble.published_plans import PlannedMember, PublishedPlan
+from train_local.ensemble.published_plans import TINY, PlannedMember, PublishedPlan
 from train_local.ensemble.scores import Assigned, Scores, covered
 from train_local.ensemble.trial import RecipeView, Selection, TrialPass
-
-TINY = "-tiny"
-"""Ends the name of a recipe's tiny form."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from train_local.ensemble.ladder import Ladder, Unscored, build_ladder
 from train_local.ensemble.nested import ScoredStep, cross_validated
 from train_local.ensemble.parts import PARTS, outer_parts
 from train_local.ensemble.picture import SearchPicture
-from train_local.ensemble.published_plans import plans_of
+from train_local.ensemble.published_plans import plans_of, recipe_of
 from train_local.ensemble.trial import TrialPass
 
 FEW_IMAGES = 10
@@ -96,13 +96,13 @@ def unscored_of(
             continue
         weight, before = 1.0, frozenset[str]()
         for plan in plans_of(prepared.competition):
-            names = [member.recipe for member in plan.members]
-            if recipe in names:
+            weights = {member.recipe: member.weight for member in plan.members}
+            if recipe_of(recipe) in weights:
                 # Published order a, b, c and recipe b: it comes in front of c, if c is in the ladder.
-                before = frozenset(names[names.index(recipe) + 1 :])
-                weights = {member.recipe: member.weight for member in plan.members}
-                known = [weights[name] for name in names if name in scored] or [1.0]
-                weight = weights[recipe] * len(known) / sum(known)
+                later = list(weights)[list(weights).index(recipe_of(recipe)) + 1 :]
+                before = frozenset(name for name in scored if recipe_of(name) in later)
+                known = [weights[recipe_of(name)] for name in scored if recipe_of(name) in weights] or [1.0]
+                weight = weights[recipe_of(recipe)] * len(known) / sum(known)
                 break
         found.append(Unscored(recipe, of_recipe[0].views, weight, before))
     return found

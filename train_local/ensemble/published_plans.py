@@ -54,6 +54,8 @@ class PublishedPlan:
     notes: tuple[str, ...] = ()
 
 
+TINY = "-tiny"
+"""Ends the name of a recipe's tiny form."""
 _FLIP = ("identity", "hflip")
 _FLIPS = ("identity", "hflip", "vflip")
 _BY_960 = (768, 960, 1152)
@@ -166,21 +168,26 @@ VASCULATURE_3RD_CLOSING = PublishedPlan(
 BODY_B2 = PublishedPlan(
     name="body-b2",
     competition="body",
-    title="HuBMAP + HPA 2022, SegFormer-b2 with the mix-upsample decoder, 2 views",
-    members=(PlannedMember(recipe="segformer-b2-mixupsample", symmetries=_FLIP),),
+    title="HuBMAP + HPA 2022, SegFormer-b2 with the mix-upsample decoder, 3 views",
+    members=(PlannedMember(recipe="segformer-b2-mixupsample", symmetries=_FLIPS),),
     settings=MappingProxyType({"threshold": 0.6225, "thresholds": {}}),
     deviations=(
         (
             "published: the logit is compared with 0.5; 0.6225 is its sigmoid, and the mean of the views is "
             "taken over probabilities"
         ),
-        "the third view is left out: it turns over the colour channels (dims 1 and 2 of NCHW)",
+        "the third view flips the rows; published: the rows and the colour channels (dims 1 and 2 of NCHW)",
         "masks are stored as they are; the published ones hold 0 and 255, and the encoder looks for 1",
     ),
     sources="C3:inferencev2.py",
 )
 
 PLANS = (BODY_1ST, BODY_B2, KIDNEY_2ND, VASCULATURE_3RD, VASCULATURE_3RD_CLOSING)
+
+
+def recipe_of(name: str) -> str:
+    """Return the recipe that a tiny form stands for: "unet-regnety16-tiny" is "unet-regnety16"."""
+    return name.removesuffix(TINY)
 
 
 def get(name: str) -> PublishedPlan:

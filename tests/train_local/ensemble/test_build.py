@@ -11,7 +11,7 @@ from kit.inference.fusion import PassResult
 from kit.local.competitions.labelled import LabelledData
 from kit.local.costs import COSTS, load_with_costs, save_with_costs
 from kit.local.sidecars import read_sidecar, sidecar_path
-from train_local import cli
+from train_local import cli, recipes
 from train_local.ensemble import published_plans
 from train_local.ensemble.as_published import build_as_published, views_of
 from train_local.ensemble.build import build_ensemble
@@ -183,6 +183,20 @@ def as_members(runs):
     return found
 
 
+def test_a_member_without_held_out_images_comes_where_it_was_published(blob_data, finished):
+    runs = [
+        replace(run, recipe=f"{run.recipe}-tiny", files={view: {} for view in run.views})
+        if run.recipe == "unet-regnetx32"
+        else replace(run, recipe=f"{run.recipe}-tiny")
+        for run in as_members(finished)
+        if run.recipe in {"unet-regnetx32", "unet-regnety16-scse", "unetplusplus-regnety16-scse"}
+    ]
+    built = build_ensemble(blob_data, runs, keep_all=True)
+    recipe_views = list(dict.fromkeys(item.recipe_view.recipe for item in built.ladder.passes))
+    assert recipe_views[1] == "unet-regnetx32-tiny", "in front of both others, but never first"
+    assert built.ladder.rungs[1].fitted is None
+
+
 def test_a_published_ensemble_has_its_order_views_and_settings(blob_data, finished):
     runs = as_members(finished)
     built = build_as_published(blob_data, runs, published_plans.KIDNEY_2ND)
@@ -229,6 +243,17 @@ def test_sizes_of_views_become_scales_and_keep_the_spelling_of_the_run(finished)
     assert views_of(planned, spelled)[0] == "identity@1.1429"
     together = replace(run, views=("identity+hflip+identity@1.142857+hflip@1.142857",))
     assert views_of(planned, together) == together.views
+
+
+@pytest.mark.parametrize("plan", published_plans.PLANS, ids=lambda plan: plan.name)
+def test_the_recipes_of_a_published_ensemble_predict_under_its_views(plan, finished):
+    for planned in plan.members:
+        recipe = recipes.get(planned.recipe)
+        assert recipe.competition == plan.competition
+        assert len(recipe.folds) == planned.runs
+        member = replace(finished[0].member, inference=recipe.inference_dict())
+        run = replace(finished[0], member=member, views=recipe.views)
+        assert sorted(views_of(planned, run)) == sorted(recipe.views)
 
 
 def test_published_ensembles_are_listed_and_unknown_ones_named(capsys, blob_data, tmp_path):
