@@ -212,6 +212,19 @@ def test_explain_prints_the_plan_and_runs_nothing(mount, kit_of_two, tmp_path, t
     assert "rung 2       passes 1-2, cross-validation 0.5100" in outcome.text
 
 
+def test_a_rung_that_nobody_could_score_is_unknown(mount, kit_of_two, tmp_path, tools):
+    plan = json.loads(kit_of_two.ensemble.read_text())
+    for rung in plan["rungs"]:
+        rung["cv"] = None
+    unscored, script = tmp_path / "ensemble.json", tmp_path / "predict.py"
+    unscored.write_text(json.dumps(plan))
+    render(unscored, kit_of_two.bundle, script)
+    assert "rung 2: first 2 of 2 passes, cv unknown" in script.read_text()
+    outcome = tools.run(script, mount, tmp_path / "out", "--explain")
+    assert outcome.code == 0
+    assert "rung 2       passes 1-2, cross-validation unknown" in outcome.text
+
+
 @pytest.mark.parametrize(
     "case",
     [
