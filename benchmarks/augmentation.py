@@ -26,7 +26,7 @@ HEAD = ("pipeline", "side", "masks", "peer", "peer /s", "ours /s", "ours / peer"
 """Examples per second on one core. `ours / peer`: median of the rounds' ratios; above 1 ours is quicker."""
 
 _INSTANCES = 24
-_EXAMPLES = 32
+_EXAMPLES = 12
 
 
 @dataclass
@@ -59,7 +59,7 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
 
     Args:
         small: four examples, of 256 pixels unless the pipeline cuts at fixed places.
-        rounds: measured turns of each way; a turn makes 32 examples.
+        rounds: measured turns of each way; a turn makes 12 examples.
     """
     threads = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)

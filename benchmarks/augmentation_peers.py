@@ -158,9 +158,9 @@ def _transform(operation: AnyOperation) -> Any:
     if operation.op in _NEAREST:
         made = _NEAREST[operation.op](operation.args)
     else:
-        # Ours wraps an operation of 2.0.8, perhaps between two swaps of channels; the peer gets one like it.
+        # Ours wraps an operation of 2.0.8; the peer gets one like it.
         done: Any = operation.made()
-        wrapped = getattr(done, "done", done).transform
+        wrapped = done.transform
         options = {name: getattr(wrapped, name) for name in wrapped.get_transform_init_args_names()}
         made = type(wrapped)(**{name: value for name, value in options.items() if name != "p"})
     made.p = operation.p
@@ -190,6 +190,7 @@ _NEAREST: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "GridDropout": lambda args: A.GridDropout(
         ratio=args["ratio"], random_offset=True, fill=args["fill_value"]
     ),
+    "RandomRotate90": lambda _: A.RandomRotate90(),
     "PiecewiseAffine": lambda _: A.ThinPlateSpline(num_control_points=4),
 }
 

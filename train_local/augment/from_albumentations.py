@@ -121,10 +121,6 @@ def _rotate(limit: Limit = 90, border: Border = "reflect101") -> Done:
     return _moving(A.Rotate, border, limit=_around(limit))
 
 
-def _random_rotate90() -> Done:
-    return _moving(A.RandomRotate90)
-
-
 def _horizontal_flip() -> Done:
     return _moving(A.HorizontalFlip)
 
@@ -170,15 +166,20 @@ def _elastic_transform(
 
 
 def _hue_saturation_value(
-    hue_shift_limit: Limit = 20, sat_shift_limit: Limit = 30, val_shift_limit: Limit = 20, order: str = "RGB"
+    hue_shift_limit: Limit = 20,
+    sat_shift_limit: Limit = 30,
+    val_shift_limit: Limit = 20,
+    order: Literal["RGB", "BGR"] = "RGB",
 ) -> Done:
-    done = _image_only(
+    # Body's recipes gave it BGR, where red is seen as blue: a hue of h degrees is seen as 240 - h. Turned by
+    # d and read as RGB again, it is 240 - (240 - h + d) = h - d. So it is turned the other way, no more.
+    low, high = _around(hue_shift_limit)
+    return _image_only(
         A.HueSaturationValue,
-        hue_shift_limit=_around(hue_shift_limit),
+        hue_shift_limit=(low, high) if order == "RGB" else (-high, -low),
         sat_shift_limit=_around(sat_shift_limit),
         val_shift_limit=_around(val_shift_limit),
     )
-    return done if order == "RGB" else published.InBgr(done)
 
 
 def _clahe(clip_limit: Limit = 4.0, tile_grid_size: tuple[int, int] = (8, 8)) -> Done:
@@ -269,7 +270,7 @@ _OPERATIONS: Mapping[str, Callable[..., Done]] = {
     "RandomBrightnessContrast": _random_brightness_contrast,
     "RandomGamma": _random_gamma,
     "RandomResizedCrop": _random_resized_crop,
-    "RandomRotate90": _random_rotate90,
+    "RandomRotate90": published.RandomRotate90,
     "Rotate": _rotate,
     "ShiftScaleRotate": _shift_scale_rotate,
     "VerticalFlip": _vertical_flip,

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from kit.errors import KitError
-from train_local.augment.libraries import Done
 from train_local.augment.operation import Example
 
 
@@ -26,9 +25,23 @@ class Flip:
 
     def __call__(self, example: Example, random: np.random.Generator) -> Example:
         """Draw the case and mirror image and masks."""
-        vertical, horizontal = [(True, False), (False, True), (True, True)][int(random.integers(3))]
-        rows, columns = slice(None, None, -1 if vertical else 1), slice(None, None, -1 if horizontal else 1)
-        return _cut(example, rows, columns)
+        code = int(random.integers(-1, 2))  # OpenCV's: 0 mirrors rows, 1 columns, -1 both
+        masks_NHW = _masks(example, lambda mask_HW: cv2.flip(mask_HW, code))
+        return replace(example, image=cv2.flip(example.image, code), masks=masks_NHW)
+
+
+@dataclass(frozen=True)
+class RandomRotate90:
+    """Turn by 0 to 3 quarter turns, drawn evenly; OpenCV takes a fifth of 2.0.8's time for it."""
+
+    def __call__(self, example: Example, random: np.random.Generator) -> Example:
+        """Draw the turns and turn image and masks."""
+        turns = int(random.integers(4))
+        if turns == 0:
+            return example
+        code = (cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)[turns - 1]
+        masks_NHW = _masks(example, lambda mask_HW: cv2.rotate(mask_HW, code))
+        return replace(example, image=cv2.rotate(example.image, code), masks=masks_NHW)
 
 
 @dataclass(frozen=True)
@@ -228,19 +241,6 @@ class CornerShift:
         return _warped(example, warp)
 
 
-@dataclass(frozen=True)
-class InBgr:
-    """Lets an operation that expects RGB see BGR, as where a recipe was published with that mistake."""
-
-    done: Done
-
-    def __call__(self, example: Example, random: np.random.Generator) -> Example:
-        """Swap the channels, do the operation, and swap them back."""
-        bgr_HWC = cv2.cvtColor(example.image, cv2.COLOR_RGB2BGR)
-        changed = self.done(replace(example, image=bgr_HWC), random)
-        return replace(changed, image=cv2.cvtColor(changed.image, cv2.COLOR_BGR2RGB))
-
-
 def moved(masks_NHW: NDArray[np.uint8], move: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[np.uint8]:
     """Do to each mask what `move` does to one, which has to take the nearest pixel for each.
 
@@ -300,8 +300,15 @@ def _warped(example: Example, warp: Callable[[NDArray[Any], int], NDArray[Any]])
     def nearest(mask_HW: NDArray[Any]) -> NDArray[Any]:
         return warp(mask_HW, cv2.INTER_NEAREST)
 
-    masks_NHW = moved(example.masks, nearest) if example.instances else nearest(example.masks[0])[None]
-    return replace(example, image=warp(example.image, cv2.INTER_LINEAR), masks=masks_NHW)
+    return replace(example, image=warp(example.image, cv2.INTER_LINEAR), masks=_masks(example, nearest))
+
+
+def _masks(example: Example, move: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[np.uint8]:
+    """All masks of an example, moved."""
+    if example.instances:
+        return moved(example.masks, move)
+    only: NDArray[np.uint8] = move(example.masks[0])[None]
+    return only
 
 
 def _cut(example: Example, rows: slice, columns: slice) -> Example:
