@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count, islice
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ HEAD = ("pipeline", "side", "masks", "peer", "peer /s", "ours /s", "ours / peer"
 """Examples per second on one core. `ours / peer`: median of the rounds' ratios; above 1 ours is quicker."""
 
 _INSTANCES = 24
-_EXAMPLES = 12
+_EXAMPLES = 4
 
 
 @dataclass
@@ -58,8 +59,8 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
     """Yield rows under `HEAD`, one for each different pipeline.
 
     Args:
-        small: four examples, of 256 pixels unless the pipeline cuts at fixed places.
-        rounds: measured turns of each way; a turn makes 12 examples.
+        small: examples of 256 pixels unless the pipeline cuts at fixed places.
+        rounds: measured turns of each way; a turn makes four examples, each round new ones.
     """
     threads = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)
@@ -68,7 +69,7 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
         for pipeline in pipelines():
             console().print(f"measuring {pipeline.label} ...")
             side = 256 if small and pipeline.organ is None else pipeline.side
-            yield _row(pipeline, 4 if small else _EXAMPLES, side, rounds)
+            yield _row(pipeline, side, rounds)
     finally:
         cv2.setNumThreads(threads[0])
         torch.set_num_threads(threads[1])
@@ -103,56 +104,55 @@ def _side(recipe: Recipe) -> int:
     return data.crop or round((data.tile or 1024) * data.scale)
 
 
-def _row(pipeline: Pipeline, count: int, side: int, rounds: int) -> list[str]:
+def _row(pipeline: Pipeline, side: int, rounds: int) -> list[str]:
     image_HWC, masks_NHW = _example(side, _INSTANCES if pipeline.instances else 1)
-    steps: dict[str, Callable[[], object]] = {}
+    peer: Callable[[int], object]
     if pipeline.instances:
         peer, name = mmdet_peer(pipeline.operations, image_HWC, masks_NHW), "mmdet"
-        steps["ours"] = partial(_instances, pipeline, image_HWC, masks_NHW, count)
+        ours = partial(_instances, pipeline, image_HWC, masks_NHW)
     else:
         mask_HW = masks_NHW[0].astype(np.uint8) * 255
         peer = albumentations_peer(pipeline.operations, pipeline.organ, image_HWC, mask_HW)
         name = "albumentations"
-        steps["ours"] = partial(_semantic, pipeline, image_HWC, mask_HW, count)
-    steps["peer"] = partial(_repeated, peer, count)
+        ours = partial(_semantic, pipeline, image_HWC, mask_HW)
+    steps = {"ours": partial(_turn, ours, count()), "peer": partial(_turn, peer, count())}
     seconds = in_turns(steps, rounds)
-    rates = [f"{count / statistics.median(seconds[way]):.1f}" for way in ("peer", "ours")]
+    rates = [f"{_EXAMPLES / statistics.median(seconds[way]):.1f}" for way in ("peer", "ours")]
     ratio = median_ratio(seconds["peer"], seconds["ours"])
     masks = str(_INSTANCES) if pipeline.instances else "1"
     return [pipeline.label, str(side), masks, name, *rates, f"{ratio:.2f}"]
 
 
 def _instances(
-    pipeline: Pipeline, image_HWC: NDArray[np.uint8], masks_NHW: NDArray[np.bool_], count: int
-) -> None:
-    for seed in range(count):
-        augment.instances(pipeline.operations, image_HWC, masks_NHW, np.random.default_rng(seed))
+    pipeline: Pipeline, image_HWC: NDArray[np.uint8], masks_NHW: NDArray[np.bool_], seed: int
+) -> object:
+    return augment.instances(pipeline.operations, image_HWC, masks_NHW, np.random.default_rng(seed))
 
 
 def _semantic(
-    pipeline: Pipeline, image_HWC: NDArray[np.uint8], mask_HW: NDArray[np.uint8], count: int
-) -> None:
-    for seed in range(count):
-        random = np.random.default_rng(seed)
-        augment.semantic(pipeline.operations, image_HWC, mask_HW, random, organ=pipeline.organ)
+    pipeline: Pipeline, image_HWC: NDArray[np.uint8], mask_HW: NDArray[np.uint8], seed: int
+) -> object:
+    random = np.random.default_rng(seed)
+    return augment.semantic(pipeline.operations, image_HWC, mask_HW, random, organ=pipeline.organ)
 
 
-def _repeated(peer: Callable[[int], object], count: int) -> None:
-    for seed in range(count):
+def _turn(way: Callable[[int], object], seeds: Iterator[int]) -> None:
+    """Make the next examples; the same seeds draw other numbers in another library."""
+    for seed in islice(seeds, _EXAMPLES):
         np.random.seed(seed)  # noqa: NPY002 - mmdet draws from it
         python_random.seed(seed)
-        peer(seed)
+        way(seed)
 
 
-def _example(side: int, count: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A blurred image and `count` discs that do not overlap."""
+def _example(side: int, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A blurred image and discs that do not overlap."""
     random = np.random.default_rng(0)
     noise_HWC = random.integers(0, 256, (side // 8, side // 8, 3), np.uint8)
     image_HWC = cv2.resize(noise_HWC, (side, side), interpolation=cv2.INTER_CUBIC)
-    rows = int(np.ceil(count**0.5))
-    masks_NHW = np.zeros((count, side, side), np.uint8)
-    for number, mask_HW in enumerate(masks_NHW):
-        y, x = divmod(number, rows)
+    rows = int(np.ceil(number**0.5))
+    masks_NHW = np.zeros((number, side, side), np.uint8)
+    for place, mask_HW in enumerate(masks_NHW):
+        y, x = divmod(place, rows)
         centre = (round((x + 0.5) * side / rows), round((y + 0.5) * side / rows))
         cv2.circle(mask_HW, centre, side // rows // 4, 1, thickness=-1)
     return image_HWC, masks_NHW.astype(bool)
