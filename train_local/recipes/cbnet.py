@@ -8,13 +8,13 @@ from kit.inference.instance_settings import InstanceSettings
 from train_local.recipes.operations import mmdet
 from train_local.recipes.settings import Deviation, ImageSet, NetworkConfig, Optimiser
 from train_local.recipes.vasculature import (
+    COMMON,
     CROP,
     DATASET_1,
     DATASET_2,
     EQUALISE,
     FLIP,
     FLIPS,
-    METRIC,
     SATURATE,
     SHAPES,
     SHEAR,
@@ -63,7 +63,7 @@ def cbnetv2_swin_b_stage1() -> TileRecipe:
         folds=(0,),
         seed=69,
         pretrained="htc_cbv2_swin_base22k_giou_4conv1f_coco",
-        deviations=(METRIC,),
+        deviations=COMMON,
         variants={"text": {"data": tiles(1400, DATASET_2), "inference": InstanceSettings(size=1400)}},
     )
 
@@ -104,7 +104,7 @@ def cbnetv2_swin_b() -> TileRecipe:
         earlier_stage=first,
         earlier_checkpoint="last",
         deviations=(
-            METRIC,
+            *COMMON,
             Deviation(
                 path="eval.size",
                 published=[1600, 1600],

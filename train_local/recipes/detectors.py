@@ -7,6 +7,7 @@ from dataclasses import replace
 from kit.inference.instance_settings import InstanceSettings
 from train_local.recipes.settings import Deviation, NetworkConfig, Optimiser
 from train_local.recipes.vasculature import (
+    COMMON,
     CROP,
     CUT_OUT,
     DATASET_1,
@@ -16,7 +17,6 @@ from train_local.recipes.vasculature import (
     EXP1,
     FLIP,
     FLIPS,
-    METRIC,
     ROTATE,
     SATURATE,
     SHEAR,
@@ -65,7 +65,7 @@ def detectors_x101_stage1() -> TileRecipe:
         seed=69,
         pretrained="detectors_htc_x101_32x4d_40e_coco",
         deviations=(
-            METRIC,
+            *COMMON,
             Deviation(
                 path="init.file",
                 published="detec_htcres101x32_pretcoco.pth",
@@ -97,7 +97,7 @@ def detectors_x101() -> TileRecipe:
         losses={"loss_mask": 2.0},
         pretrained=None,
         earlier_stage=first,
-        deviations=(METRIC,),
+        deviations=COMMON,
         variants={"text": {"losses": {"loss_mask": 4.0}}},
     )
 
@@ -126,7 +126,7 @@ def detectors_r50_stage1() -> TileRecipe:
         batch_size=3,
         pretrained="detectors_htc_r50_1x_coco",
         deviations=(
-            METRIC,
+            *COMMON,
             Deviation(
                 path="data.pseudo.teachers",
                 published="not known; the labels are older than the recipes of today's teachers",
@@ -164,7 +164,7 @@ def detectors_r50() -> TileRecipe:
         pretrained=None,
         earlier_stage=first,
         demo=True,
-        deviations=(METRIC,),
+        deviations=COMMON,
         variants={},
     )
 

@@ -239,6 +239,12 @@ _DEVIATIONS = (
         why="as for object tiles; nearest pixels shift an edge by up to one and a half source pixels",
     ),
     Deviation(
+        path="augment.shift",
+        published="ShiftScaleRotate shifts by parts of a pixel",
+        ours="by whole pixels",
+        why="albumentations 2.0.8 rounds towards 0",
+    ),
+    Deviation(
         path="data.tile.border",
         published="zeros outside the slide",
         ours="mirrored",

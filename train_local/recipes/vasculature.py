@@ -166,12 +166,40 @@ def darken_and_rotate(p: float) -> tuple[AnyOperation, ...]:
     return (mmdet("BrightnessTransform", p=p, level=4), mmdet("ContrastTransform", p=p, level=6), ROTATE)
 
 
-METRIC = Deviation(
+_METRIC = Deviation(
     path="eval.metric",
     published="COCO segm mAP 0.5:0.95",
     ours="AP@0.6",
     why="the weights are chosen by what the competition scores",
 )
+_AUGMENTATION = (
+    Deviation(
+        path="augment.boxes",
+        published="mmdet turns and shears the corners of boxes, which makes them larger than the object",
+        ours="boxes around the masks after augmentation",
+        why="box and mask are of one object",
+    ),
+    Deviation(
+        path="augment.values",
+        published="PhotoMetricDistortion hands on float values below 0 and above 255",
+        ours="rounded, and cut off at 0 and 255",
+        why="an example is stored in bytes",
+    ),
+    Deviation(
+        path="augment.border",
+        published="what albumentations mirrors at the border is in the mask, and not in the box",
+        ours="it is in neither; the image is mirrored as published",
+        why="a box around both parts of a mask would be of no object",
+    ),
+    Deviation(
+        path="augment.shift",
+        published="ShiftScaleRotate shifts by parts of a pixel",
+        ours="by whole pixels",
+        why="albumentations 2.0.8 rounds towards 0",
+    ),
+)
+COMMON = (_METRIC, *_AUGMENTATION)
+"""What no recipe of this solution takes over."""
 TEACHERS = Deviation(
     path="data.pseudo.teachers",
     published="detectors-x101 and a CBNet that had been trained with pseudo labels",

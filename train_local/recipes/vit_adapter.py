@@ -12,6 +12,7 @@ from kit.inference.instance_settings import InstanceSettings
 from train_local.recipes.operations import albumentations, mmdet, one_of
 from train_local.recipes.settings import Deviation, ImageSet, NetworkConfig, Optimiser
 from train_local.recipes.vasculature import (
+    COMMON,
     CROP,
     CUT_OUT,
     DATASET_1,
@@ -21,7 +22,6 @@ from train_local.recipes.vasculature import (
     EXP2,
     FLIP,
     FLIPS,
-    METRIC,
     SATURATE,
     SHAPES,
     SHEAR,
@@ -266,7 +266,7 @@ _MOST_VARIED = (
 )
 
 _DEVIATIONS = (
-    METRIC,
+    *COMMON,
     Deviation(
         path="test.rcnn.nms",
         published="soft_nms",
