@@ -222,10 +222,18 @@ def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) 
             console().print(f"all {len(jobs)} jobs are done", markup=False)
             return 0
         rows = [_row(job, runs) for job in jobs.values()]
+        told: set[str] = set()
         with LiveTable(rows, bars=options.graph.options.bars) as table:
 
             def show(progress: Progress) -> None:
                 table.update({name: _SHOWN[standing] for name, standing in progress.standing.items()})
+                for name in progress.quiet.keys() - told:
+                    told.add(name)
+                    log = log_of(progress.jobs[name], runs)
+                    minutes = progress.quiet[name] / 60
+                    summary.say(
+                        f"{name} has said nothing for {minutes:.0f} minutes; its log: {log}", "yellow"
+                    )
 
             progress = Scheduler(plan, make_executor(options, runs), runs, show=show).run()
             show(progress)
