@@ -67,7 +67,7 @@ class TileRecipe(Recipe):
         the tiny first stage and needs fewer steps. A tiny round of pseudo labels has the tiny teachers.
         """
         stage = None if self.earlier_stage is None or self.demo else self.earlier_stage.tiny()
-        steps = 300 if self.demo else 120 if stage is not None else 60
+        steps = 300 if self.demo else 60 if stage is not None else 30
         return replace(
             self,
             name=f"{self.name}-tiny",
@@ -106,7 +106,7 @@ class TileRecipe(Recipe):
             loss_scale=None,
             losses={},
             half=True,
-            validation=Validation(every=steps // 2, unit="iteration"),
+            validation=Validation(every=150 if self.demo else steps, unit="iteration"),
             pretrained=None,
             earlier_stage=stage,
             variants={},
@@ -118,7 +118,7 @@ def _tiny_set(part: ImageSet) -> ImageSet:
     if part.labels is None:
         return part
     teachers = tuple(f"{name}-tiny" for name in part.labels.teachers)
-    return replace(part, labels=replace(part.labels, teachers=teachers, threshold=part.labels.threshold / 2))
+    return replace(part, labels=replace(part.labels, teachers=teachers, threshold=part.labels.threshold / 10))
 
 
 def pseudo_labelled(labels: PseudoRound) -> ImageSet:
