@@ -78,7 +78,7 @@ def rows(*, small: bool, rounds: int) -> Iterator[list[str]]:
 def pipelines() -> list[Pipeline]:
     """The different augmentations of all recipes at published size, stages included."""
     found: dict[str, Pipeline] = {}
-    for name in [*recipes.stage_names(), *recipes.names()]:
+    for name in [*recipes.stage_names(), *recipes.teacher_names(), *recipes.names()]:
         recipe = recipes.get(name)
         for organ, operations in _by_organ(recipe).items():
             pipeline = Pipeline(operations, _side(recipe), recipe.kind == "instance", organ)
