@@ -159,12 +159,25 @@ class Training:
     checkpoints: Path | None = field(
         default=None, metadata=option("folder of published checkpoints recipes start from", metavar="DIR")
     )
+    batch_size: Annotated[int, at_least(1)] | None = field(
+        default=None,
+        metadata=option(
+            "examples of a forward pass, for a smaller GPU; the total batch stays as published", metavar="N"
+        ),
+    )
+    checkpointing: bool = field(
+        default=False, metadata=option("compute activations twice instead of keeping them, for a smaller GPU")
+    )
     options: Options = field(default_factory=Options)
 
     def recipe(self, name: str) -> Recipe:
-        """Return the recipe of a name, as `tiny` and `views` change it."""
+        """Return the recipe of a name, as these options change it."""
+        from train_local.memory_check import with_batch_size, with_checkpointing
+
         recipe = recipes.get(name)
         recipe = recipe.tiny() if self.tiny else recipe
+        recipe = with_checkpointing(recipe) if self.checkpointing else recipe
+        recipe = with_batch_size(recipe, self.batch_size) if self.batch_size is not None else recipe
         return replace(recipe, views=self.views) if self.views else recipe
 
 

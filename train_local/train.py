@@ -16,6 +16,7 @@ from train_local.exports import export, hand_over
 from train_local.fabric import computes_on_gpu
 from train_local.initial_weights import InitialWeights
 from train_local.loop import Trainer
+from train_local.memory_check import free_memory, require_memory
 from train_local.options import Options
 from train_local.out_of_fold import out_of_fold
 from train_local.processes import Member, run_together
@@ -53,6 +54,7 @@ def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWei
             where="--gpus-per-run",
             fix="use --gpus-per-run 1, or a machine with GPUs",
         )
+    require_memory(recipe, *free_memory(options.gpus, on_gpu=on_gpu), on_gpu=on_gpu)
     claim_folder(run)
     if options.gpus > 1:
         work = (_train, run, prepared, options, initial)

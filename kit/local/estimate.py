@@ -6,6 +6,7 @@ on a laptop. `python -m kit.models list --size` and the benchmarks use this modu
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
-from torch.utils.weak import WeakIdKeyDictionary
 
 from kit.models import InstanceNetwork, Network, build
 
@@ -82,7 +82,7 @@ def measure(module: nn.Module, forward: Callable[[], Any]) -> tuple[int, int]:
     # Non-fake inputs: the anchors of a detector are real tensors, made when the network is built.
     with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         module.to_empty(device="cpu")
-        with FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter, _PeakMemory() as memory:
+        with FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter, PeakMemory() as memory:
             forward()
     return counter.get_total_flops(), memory.peak
 
@@ -98,13 +98,18 @@ _UNCOUNTED: dict[Any, Callable[..., int]] = {
 """torch itself counts the attention of GPUs only."""
 
 
-class _PeakMemory(TorchDispatchMode):
-    """Sums the storages that operators return, as long as a tensor uses them."""
+class PeakMemory(TorchDispatchMode):
+    """Sums the storages that operators return, as long as a tensor uses them.
+
+    Attributes:
+        peak: largest sum so far, in bytes.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it open
         self.peak = 0
-        self._live: Any = WeakIdKeyDictionary()
+        self._now = 0
+        self._live: dict[int, Any] = {}
 
     def __torch_dispatch__(
         self,
@@ -114,14 +119,26 @@ class _PeakMemory(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         # `x.view(...)` and `x.add_(y)` return the storage of x, which is counted already. `x + y` returns a
-        # new one. The weak dictionary forgets a storage when its last tensor is deleted.
-        given = {id(storage) for storage in _storages((args, kwargs))}
+        # new one. It counts until its last tensor is deleted.
         output = func(*args, **(kwargs or {}))
-        for storage in _storages(output):
-            if id(storage) not in given:
-                self._live[storage] = storage.nbytes()
-        self.peak = max(self.peak, sum(self._live.values()))
+        new = [storage for storage in _storages(output) if id(storage) not in self._live]
+        if new:
+            given = {id(storage) for storage in _storages((args, kwargs))}
+            for storage in new:
+                if id(storage) not in given and id(storage) not in self._live:
+                    self._add(storage)
+            self.peak = max(self.peak, self._now)
         return output
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        key, size = id(storage), storage.nbytes()
+
+        def forget(_: Any) -> None:
+            del self._live[key]
+            self._now -= size
+
+        self._live[key] = weakref.ref(storage, forget)
+        self._now += size
 
 
 def _storages(tree: Any) -> list[torch.UntypedStorage]:

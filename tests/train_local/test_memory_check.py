@@ -1,0 +1,67 @@
+import pytest
+
+from kit.errors import KitError
+from train_local import recipes
+from train_local.memory_check import (
+    example_side,
+    free_memory,
+    need_of,
+    require_memory,
+    with_batch_size,
+    with_checkpointing,
+)
+
+
+def test_a_smaller_batch_is_accumulated_to_the_same_step():
+    recipe = recipes.get("unet-regnety16")
+    small = with_batch_size(recipe, 4)
+    assert (small.batch_size, small.accumulate) == (4, 4 * recipe.batch_size * recipe.accumulate // 16)
+    assert small.step_examples == recipe.step_examples
+    with pytest.raises(KitError, match="cannot be divided into passes of 3") as error:
+        with_batch_size(recipe, 3)
+    assert "1, 2, 4, 8, 16" in str(error.value)
+
+
+def test_checkpointing_is_an_argument_of_the_networks_that_have_it():
+    assert with_checkpointing(recipes.get("detectors-r50")).network.arguments["checkpointing"]
+    with pytest.raises(KitError, match="keeps all activations") as error:
+        with_checkpointing(recipes.get("unet-regnety16"))
+    assert "--batch-size" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("unet-regnety16", 512), ("detectors-r50", 2048), ("segformer-b4-960", 960)]
+)
+def test_the_side_of_an_example_is_that_of_the_network_s_input(name, side):
+    assert example_side(recipes.get(name)) == side
+
+
+def test_need_have_and_what_fits_are_told():
+    recipe = recipes.get("unet-regnety16")
+    with pytest.raises(
+        KitError, match=r"needs about 1.* GB for batches of 16, and GPU 0 has 8\.0 GB"
+    ) as error:
+        require_memory(recipe, 8_000_000_000, "GPU 0", on_gpu=True)
+    assert "what fits: --batch-size 8 (" in str(error.value)
+    assert "the total batch stays" in str(error.value)
+    require_memory(recipe, 16_000_000_000, "GPU 0", on_gpu=True)
+    with pytest.raises(KitError, match="no smaller batch fits"):
+        require_memory(recipe, 500_000_000, "GPU 0", on_gpu=True)
+
+
+def test_a_tiny_form_fits_a_small_machine_without_being_measured():
+    tiny = recipes.get("segformer-b4-960").tiny()
+    require_memory(tiny, 16_000_000_000, "this machine", on_gpu=False)
+    free, device = free_memory(1, on_gpu=False)
+    assert device == "this machine"
+    assert 0 < free_memory(2, on_gpu=False)[0] <= free
+
+
+def test_published_logs_say_what_a_published_batch_needs():
+    recipe = recipes.get("detectors-x101")
+    # The log of this very training has 43757 MB; the estimate is 60 GB.
+    assert need_of(recipe, 60_000_000_000) == round(1.05 * 43757e6)
+    assert need_of(recipe, 30_000_000_000) == 30_000_000_000, "the smaller one is taken"
+    assert need_of(with_batch_size(recipe, 1), 60_000_000_000) == 60_000_000_000, (
+        "the log is of another batch"
+    )
