@@ -24,6 +24,7 @@ from kit.predictions import Prediction
 from train_local.data.image_choice import labelled_ids
 from train_local.data.prepared import Prepared
 from train_local.runs import Run
+from train_local.tile_dice import tile_dice
 from train_local.validation_pictures import ValidationPictures
 
 
@@ -168,6 +169,8 @@ class Validation:
     Attributes:
         ids: the images; none for a full-data member.
         metric: name of the competition's metric.
+        tiles: Dice of the tiles of held-out objects, of the weights validated last; None where the recipe was
+            not published with it.
         pictures: name -> RGB picture (H, W, 3) of the last validation, of a few images.
     """
 
@@ -176,6 +179,8 @@ class Validation:
         self.ids = held_out(run, prepared)
         self._truth = LabelledData(prepared.source, prepared.data).truth(self.ids) if self.ids else {}
         self.metric = prepared.source.metric
+        self.tiles: float | None = None
+        self._tile_dice = tile_dice(prepared, run.recipe, self.ids)
         self._draw = ValidationPictures(prepared, self.ids, self._truth).draw
         self.pictures: Mapping[str, NDArray[np.uint8]] = {}
 
@@ -209,5 +214,7 @@ class Validation:
                 PassResult(file=item.path, weight=1.0, member=member)
             )
         value = score(self._prepared, results, {}, self._truth)
+        if self._tile_dice is not None:
+            self.tiles = self._tile_dice(module, fabric.device)
         self.pictures = self._draw(results)
         return float(fabric.broadcast(value)) if fabric.world_size > 1 else value

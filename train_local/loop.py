@@ -224,7 +224,8 @@ class Trainer:
             metrics = {kind: self.metric_of(kind) for kind in kinds}
         kind = max(kinds, key=lambda kind: metrics[kind])  # of two equal ones the raw weights
         self.progress.offer(self.progress.step, metrics[kind], kind, self.candidates.state(kind))
-        self.reporter.evaluated(metrics[kind], self.validation.metric, metrics, self.validation.pictures)
+        found = self.validation
+        self.reporter.evaluated(metrics[kind], found.metric, metrics, found.pictures, tiles=found.tiles)
 
     def _out_of_time(self) -> bool:
         limit = self.options.max_seconds

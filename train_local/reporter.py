@@ -118,6 +118,8 @@ class Reporter:
         name: str,
         metrics: Mapping[str, float],
         pictures: Mapping[str, NDArray[np.uint8]],
+        *,
+        tiles: float | None = None,
     ) -> None:
         """Report a validation.
 
@@ -126,6 +128,7 @@ class Reporter:
             name: of the metric.
             metrics: by kind of weights, if there were several.
             pictures: of held-out images, by name.
+            tiles: Dice of the held-out objects' tiles, if the recipe was published with it.
         """
         if self._log is None or self._status is None:
             return
@@ -133,6 +136,7 @@ class Reporter:
         if not self._bars:
             self.say(f"step {self._progress.step} of {self._total}, {name} {metric:.4f}")
         more = {f"metric/{kind}": value for kind, value in metrics.items()} if len(metrics) > 1 else {}
+        more |= {} if tiles is None else {"metric/object tiles": tiles}
         self._log.write(self._progress.step, **self._seconds(), metric=metric, metric_name=name, **more)
         self._log.show(self._progress.step, pictures)
 

@@ -48,19 +48,41 @@ class Place:
         slide: number of the slide.
         y: row, in training pixels.
         x: column.
+        hard: whether its mask is cut at half a pixel, as that of published grid tiles; those of objects keep
+            soft edges.
     """
 
     slide: int
     y: float
     x: float
+    hard: bool = False
 
 
 @dataclass
 class _Slide:
+    """The arrays of a slide, not read before they are needed."""
+
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8]
     objects: NDArray[np.float32]
     grey: NDArray[np.float64]
+
+    @classmethod
+    def open(cls, files: slides.SlideFiles) -> _Slide:
+        """Map the arrays into memory."""
+        with np.load(files.places) as places:
+            objects, grey = places["objects"], places["grey"]
+        return cls(np.load(files.image, mmap_mode="r"), np.load(files.mask, mmap_mode="r"), objects, grey)
+
+    def sums(self, top: int, left: int, side: int) -> NDArray[np.float64]:
+        """Grey sums of the blocks that a tile touches inside the slide.
+
+        With blocks of 32 pixels, a tile of 100 from row 40 touches the rows of blocks 1 to 4 (32 to 159).
+        Slicing cuts off what is beyond the slide, where nothing was summed.
+        """
+        first_row, first_column = max(top, 0) // slides.BLOCK, max(left, 0) // slides.BLOCK
+        last_row, last_column = -(-(top + side) // slides.BLOCK), -(-(left + side) // slides.BLOCK)
+        return np.asarray(self.grey[first_row:last_row, first_column:last_column].sum(axis=(0, 1)))
 
 
 def is_blank(sums: NDArray[np.float64]) -> bool:
@@ -163,7 +185,21 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
         random = generator(self._seed, step, item)
         number = step * self._per_step + item
         place = self._random_place(random) if self._data.sampling == "random" else self._walk(number)
+        return self._example(place, random)
+
+    @property
+    def objects(self) -> int:
+        """Number of objects on the slides."""
+        return len(self._objects)
+
+    def object_tile(self, number: int) -> tuple[Tensor, Tensor]:
+        """Return the tile of an object, as an example; the same one each time."""
+        return self._example(self._objects[number], generator(self._seed, 0, number))
+
+    def _example(self, place: Place, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         image_HWC, mask_HW = self._read(place, random)
+        if place.hard:
+            mask_HW = np.where(mask_HW > 127, 255, 0).astype(np.uint8)
         organ = self._organs[place.slide]
         image_HWC, mask_HW = self._augment(image_HWC, mask_HW, random, organ=organ)
         x_CHW = torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1)))
@@ -171,16 +207,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
 
     def _open(self) -> list[_Slide]:
         if self._slides is None:
-            opened = []
-            for files in self._files:
-                with np.load(files.places) as places:
-                    objects, grey = places["objects"], places["grey"]
-                opened.append(
-                    _Slide(
-                        np.load(files.image, mmap_mode="r"), np.load(files.mask, mmap_mode="r"), objects, grey
-                    )
-                )
-            self._slides = opened
+            self._slides = [_Slide.open(files) for files in self._files]
         return self._slides
 
     def _places(self, opened: Sequence[_Slide]) -> tuple[list[Place], list[Place]]:
@@ -196,23 +223,9 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
             for top in range(0, height, self._tile):
                 for left in range(0, width, self._tile):
                     kept = random.random() < _KEPT_BLANK
-                    if kept or not is_blank(self._grey(slide, top, left)):
-                        grid.append(Place(number, top + self._tile / 2, left + self._tile / 2))
+                    if kept or not is_blank(slide.sums(top, left, self._tile)):
+                        grid.append(Place(number, top + self._tile / 2, left + self._tile / 2, hard=True))
         return objects, grid
-
-    def _grey(self, slide: _Slide, top: int, left: int) -> NDArray[np.float64]:
-        """Grey sums of the blocks that a tile touches inside the slide.
-
-        With blocks of 32 pixels, a tile of 100 from row 40 touches the rows of blocks 1 to 4 (32 to 159).
-        Slicing cuts off what is beyond the slide, where nothing was summed.
-        """
-        first_row, first_column = max(top, 0) // slides.BLOCK, max(left, 0) // slides.BLOCK
-        last_row, last_column = (
-            -(-(top + self._tile) // slides.BLOCK),
-            -(-(left + self._tile) // slides.BLOCK),
-        )
-        part: NDArray[np.float64] = slide.grey[first_row:last_row, first_column:last_column].sum(axis=(0, 1))
-        return part
 
     def _walk(self, number: int) -> Place:
         """The `number`-th place: objects and grid tiles in their shares, each in a new order every round."""
@@ -235,7 +248,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
             height, width = opened[number].mask.shape
             place = Place(number, random.uniform(0, height), random.uniform(0, width))
             half = self._tile / 2
-            if not is_blank(self._grey(opened[number], int(place.y - half), int(place.x - half))):
+            if not is_blank(opened[number].sums(int(place.y - half), int(place.x - half), self._tile)):
                 break
         return place
 

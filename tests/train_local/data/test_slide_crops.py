@@ -104,3 +104,21 @@ def test_recipes_that_do_not_fit_are_told(blob_data):
     assert "--scale 1/1 1/2 1/8" in str(error.value)
     with pytest.raises(KitError, match="a slide needs a tile or a crop size"):
         crops(blob_data, replace(RANDOM, tile=None, crop=None))
+
+
+def test_without_a_share_every_object_and_grid_tile_comes_once_an_epoch(blob_data):
+    examples = crops(blob_data, replace(TILES, object_tiles=None))
+    epoch = [examples._walk(number) for number in range(len(examples))]
+    assert sorted(map(repr, epoch)) == sorted(map(repr, [*examples._objects, *examples._grid]))
+
+
+def test_masks_of_grid_tiles_are_hard_and_those_of_objects_soft(blob_data):
+    examples = crops(blob_data, replace(TILES, object_tiles=0.0))
+    for item in range(8):
+        assert set(examples[item, 0][1].unique().tolist()) <= {0.0, 1.0}
+    soft = {
+        value
+        for number in range(examples.objects)
+        for value in examples.object_tile(number)[1].unique().tolist()
+    }
+    assert len(soft) > 2
