@@ -310,7 +310,7 @@ def golden(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """`-- models`, `inference`, `parameters` or `matrix` [--write-docs]: our figures beside others'."""
+    """`-- models`, `inference`, `ensemble`, `parameters`, `matrix` [--write-docs]: figures beside others'."""
     python = environment(session, peers=session.posargs[:1] == ["inference"])
     session.run(python, "-m", "benchmarks", *session.posargs, external=True)
 

@@ -6,9 +6,13 @@ Imports stand in the function: processes that help start by importing this modul
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -23,10 +27,11 @@ def main() -> None:
     data, runs = write(folder, Size(request["slides"], request["side"], request["distinct"]))
     child.forget_peak()
     began, before = time.perf_counter(), _cpu_seconds()
-    built = build_ensemble(data, runs, processes=processes)
+    with _peaks_of_helpers() as helpers:
+        built = build_ensemble(data, runs, processes=processes)
     seconds, spent = time.perf_counter() - began, _cpu_seconds() - before
     # Not more than this: the largest helper is counted for each of them, at the peak of this process.
-    helper = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    helper = max(helpers.values(), default=0)
     rungs = []
     for number, item in enumerate(built.ladder.rungs):
         values = [shown(value) for value in (item.rung.cv, item.fitted, item.static)]
@@ -40,6 +45,35 @@ def main() -> None:
         "rungs": rungs,
     }
     print(json.dumps(answer))
+
+
+@contextmanager
+def _peaks_of_helpers() -> Iterator[dict[str, int]]:
+    """Yield the peak memory of each helper so far, in bytes, read twice a second.
+
+    What getrusage says of children is of no use: a new process counts the memory of the one it was forked
+    from until it starts its own program.
+    """
+    peaks: dict[str, int] = {}
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.5):
+            for pid in Path("/proc/self/task", str(os.getpid()), "children").read_text().split():
+                try:
+                    lines = Path("/proc", pid, "status").read_text().splitlines()
+                except OSError:
+                    continue  # it has just ended
+                found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+                peaks[pid] = max([peaks.get(pid, 0), *found])
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield peaks
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _cpu_seconds() -> float:

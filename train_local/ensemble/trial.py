@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from train_local.ensemble.finished_runs import FinishedRun
+if TYPE_CHECKING:
+    from train_local.ensemble.finished_runs import FinishedRun
 
 
 @dataclass(frozen=True, order=True)
