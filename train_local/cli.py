@@ -203,9 +203,9 @@ class Train:
     training: Training
     fold: str = field(default="0", metadata=option("index of the fold, or all of the recipe's", read=_fold))
     seed: int | None = field(default=None, metadata=option("default: the recipe's", metavar="N"))
-    gpus: Annotated[int, at_least(1)] = field(
-        default=1,
-        metadata=option("GPUs that train the run together; the total batch stays as published", metavar="N"),
+    gpus: Annotated[int, at_least(1)] | None = field(
+        default=None,
+        metadata=option("short for --gpus-per-run; the total batch stays as published", metavar="N"),
     )
 
 
@@ -217,6 +217,7 @@ def _train(options: Train) -> int:
 
     shared = options.training
     data, recipe = prepared.load(shared.prepared), shared.recipe(options.recipe)
+    how = replace(shared.options, gpus=options.gpus) if options.gpus is not None else shared.options
     # A recipe of 5 folds on data prepared with 3 trains the first three.
     every = [fold for fold in recipe.folds if fold < len(data.folds)]
     for fold in every if options.fold == "all" else [int(options.fold)]:
@@ -229,7 +230,7 @@ def _train(options: Train) -> int:
             budget=shared.options.budget,
         )
         with only_one(run.lock):
-            done = train(run, data, replace(shared.options, gpus=options.gpus), initial=initial)
+            done = train(run, data, how, initial=initial)
         print(json.dumps({"run": str(run.folder), **done}))
     return 0
 
