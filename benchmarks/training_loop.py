@@ -30,8 +30,9 @@ from train_local.planned_runs import PlannedRun
 from train_local.recipes.base import Recipe
 from train_local.recipes.settings import Optimiser, Schedule, Validation
 
-HEAD = ("network", "way", "batch", "s/step", "steps/s", "way / ours", "difference")
-"""`way / ours`: median of the ratios of neighbouring steps; above 1 ours is quicker. `difference`: how far
+HEAD = ("network", "way", "batch", "s/step", "way / ours", "CPU s/step", "way / ours, CPU", "difference")
+"""`way / ours`: median of the ratios of neighbouring steps; above 1 ours is quicker. `CPU`: what the process
+computed, which load does not change. `difference`: how far
 the weights after the last step lie from those of ours, over the way that ours moved them."""
 
 SAMPLE = Path(__file__).parents[1] / "sample"
@@ -92,19 +93,20 @@ def _rows(subject: Subject, folder: Path, *, small: bool, rounds: int) -> Iterat
         subject.peer: bench.runner,
         "bare loop": bench.bare,
     }
-    seconds = step_by_step(ways, rounds)
-    for way, times in seconds.items():
+    measured = step_by_step(ways, rounds)
+    ours = measured["ours"]
+    for way, times in measured.items():
         difference = bench.difference(way)
         if difference > SAME:
             raise KitError(f"{way} trained {subject.recipe} to other weights than ours: {difference:.3f}")
-        median = statistics.median(times)
         yield [
             subject.recipe,
             way,
             f"{recipe.batch_size} x {recipe.data.crop}",
-            f"{median:.3f}",
-            f"{1 / median:.2f}",
-            f"{median_ratio(times, seconds['ours']):.2f}",
+            f"{statistics.median(times.seconds):.3f}",
+            f"{median_ratio(times.seconds, ours.seconds):.2f}",
+            f"{statistics.median(times.processor):.3f}",
+            f"{median_ratio(times.processor, ours.processor):.3f}",
             f"{difference:.4f}",
         ]
 

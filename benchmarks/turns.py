@@ -5,8 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from kit.errors import KitError
+
+
+@dataclass(frozen=True)
+class Times:
+    """Times of one loop's steps.
+
+    Attributes:
+        seconds: of each step.
+        processor: seconds that the process computed in each step, all threads together. The other loops wait,
+            so this is the step's own work, whatever else the machine does meanwhile.
+    """
+
+    seconds: list[float]
+    processor: list[float]
 
 
 class Finished(Exception):  # noqa: N818 - no error: it ends a loop that would go on
@@ -30,11 +45,12 @@ class Turns:
         order = list(names)
         self._turns = [name for number in range(rounds + 1) for name in order[:: -1 if number % 2 else 1]]
         self._position = 0
-        self._began: dict[str, float] = {}
+        self._began: dict[str, tuple[float, float]] = {}
         self._changed = threading.Condition()
         self._failed = False
         self.rounds = rounds
         self.seconds: dict[str, list[float]] = {name: [] for name in names}
+        self.processor: dict[str, list[float]] = {name: [] for name in names}
 
     def arrive(self, name: str) -> int:
         """End the loop's present step, if it is in one, and wait for the turn of the next.
@@ -47,13 +63,15 @@ class Turns:
         """
         with self._changed:
             if name in self._began:
-                self.seconds[name].append(time.perf_counter() - self._began[name])
+                wall, processor = self._began[name]
+                self.seconds[name].append(time.perf_counter() - wall)
+                self.processor[name].append(time.process_time() - processor)
                 self._position += 1
                 self._changed.notify_all()
             self._changed.wait_for(lambda: self._failed or self._next() in (name, None))
             if self._failed or len(self.seconds[name]) > self.rounds:
                 raise Finished
-            self._began[name] = time.perf_counter()
+            self._began[name] = time.perf_counter(), time.process_time()
             return len(self.seconds[name])
 
     def _next(self) -> str | None:
@@ -66,8 +84,8 @@ class Turns:
             self._changed.notify_all()
 
 
-def step_by_step(loops: Mapping[str, Callable[[Turns], None]], rounds: int) -> dict[str, list[float]]:
-    """Run loops in turn, and return the seconds of each one's steps without its first.
+def step_by_step(loops: Mapping[str, Callable[[Turns], None]], rounds: int) -> dict[str, Times]:
+    """Run loops in turn, and return the times of each one's steps without its first.
 
     Args:
         loops: name -> runs the loop, which calls `arrive` with its name at the start of each step.
@@ -97,4 +115,4 @@ def step_by_step(loops: Mapping[str, Callable[[Turns], None]], rounds: int) -> d
         thread.join()
     for name, error in errors.items():
         raise KitError(f"{name} could not be measured: {type(error).__name__}: {error}") from error
-    return {name: seconds[1:] for name, seconds in turns.seconds.items()}
+    return {name: Times(turns.seconds[name][1:], turns.processor[name][1:]) for name in loops}

@@ -33,7 +33,7 @@ def test_a_semantic_network_is_trained_by_our_loop_and_by_its_peers(tmp_path, mo
     monkeypatch.setattr(training_loop, "SUBJECTS", (UNET,))
     rows, how = measured(tmp_path)
     assert [row["way"] for row in rows] == ["ours", "mmseg's runner", "bare loop"]
-    assert all(float(row["steps/s"]) > 0 for row in rows)
+    assert all(float(row["s/step"]) > 0 for row in rows)
     assert [row["difference"] for row in rows] == ["0.0000"] * 3, "the same weights"
     assert how.startswith("`python -m benchmarks training --part loop --tiny")
 
