@@ -135,7 +135,7 @@ def test_the_instance_network_goes_on_exactly_too(tmp_path):
     from train_local import recipes
     from train_local.data import prepare
 
-    data = prepare.prepare("vasculature", SAMPLE / "vasculature", tmp_path / "work", fold_count=10)
+    data = prepare.prepare("vasculature", SAMPLE / "vasculature", tmp_path / "work", fold_count=8)
     tiny = recipes.get("detectors-r50").tiny()
     recipe = replace(
         tiny,
