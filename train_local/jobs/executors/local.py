@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,11 +40,10 @@ class LocalExecutor:
     def __init__(self, slots: int, gpus: Mapping[str, float]) -> None:
         self._slots, self._gpus = slots, dict(gpus)
         self._jobs: dict[str, _Local] = {}
-        self._numbers = itertools.count()
 
     def submit(self, name: str, command: Sequence[str], resources: Resources, log: Path) -> str:
         """Queue a job; it starts as soon as its slots are free."""
-        handle = f"{name}#{next(self._numbers)}"
+        handle = f"{name}#{len(self._jobs)}"
         self._jobs[handle] = _Local(command, resources, log)
         self._start_waiting()
         return handle

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import socket
 import time
 from collections.abc import Sequence
@@ -50,7 +49,6 @@ class RayExecutor:
                 fix="run `ray start --head` here and `ray start --address HEAD:6379` on the other nodes",
             ) from error
         self._tasks: dict[str, Any] = {}
-        self._numbers = itertools.count()
 
     def submit(self, name: str, command: Sequence[str], resources: Resources, log: Path) -> str:
         """Queue a task; it never asks for more GPUs than a node has, since it would wait for ever."""
@@ -59,7 +57,7 @@ class RayExecutor:
         task = ray.remote(_run).options(
             num_cpus=1, num_gpus=min(resources.gpus, int(most)), max_retries=0, name=name
         )
-        handle = f"{name}#{next(self._numbers)}"
+        handle = f"{name}#{len(self._tasks)}"
         self._tasks[handle] = task.remote(list(command), str(log))
         return handle
 
@@ -70,7 +68,7 @@ class RayExecutor:
             return Poll("running")
         try:
             code, node = ray.get(ready[0])
-        except (ray.exceptions.RayError, ray.exceptions.TaskCancelledError) as error:
+        except ray.exceptions.RayError as error:
             return Poll("ended", problem=f"Ray: {str(error).splitlines()[0]}")
         return Poll("ended", code, place=node)
 
