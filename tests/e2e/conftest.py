@@ -118,7 +118,7 @@ def write_cells(folder):
             ]
     for part, count, listing in (("train", 10, "annotations.jsonl"), ("test", 3, "held_out.jsonl")):
         lines = []
-        for path in [path for path in sorted((source / part).iterdir()) if drawn[path.stem]][:count]:
+        for path in [path for path in sorted((source / part).iterdir()) if drawn.get(path.stem)][:count]:
             place = data / part / path.stem / "image.tif"
             place.parent.mkdir(parents=True)
             place.write_bytes(path.read_bytes())

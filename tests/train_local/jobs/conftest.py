@@ -1,3 +1,4 @@
+import signal
 import sys
 import time
 from pathlib import Path
@@ -7,6 +8,13 @@ import pytest
 from train_local.jobs.job import Job, Need, Resources
 
 SCRIPT = Path(__file__).with_name("job_process.py")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interrupts():
+    """Let children hear SIGINT: below `nohup`, or in a script's background, tests are started with it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -53,6 +53,17 @@ class Executor(Protocol):
         """End a job and all its children, and return when they are gone."""
 
 
+def hear_interrupts() -> None:
+    """Let SIGINT interrupt this process, which is how submitit and Ray cancel a task.
+
+    A shell script starts what it puts into the background with SIGINT ignored, and every child inherits that.
+    A Ray node or a submitit controller that was started so would never hear that its task is cancelled.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[Any]:
     """Start a command line in a process group of its own.
 

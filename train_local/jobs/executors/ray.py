@@ -12,12 +12,13 @@ from typing import Any
 import ray
 
 from kit.errors import KitError
-from train_local.jobs.executors.base import Poll, end, start
+from train_local.jobs.executors.base import Poll, end, hear_interrupts, start
 from train_local.jobs.job import Resources
 
 
 def _run(command: Sequence[str], log: str) -> tuple[int, str]:
     """A task: run a command line; return its exit code and where it ran. Ray sets CUDA_VISIBLE_DEVICES."""
+    hear_interrupts()
     process = start(command, Path(log), {})
     try:
         # `cancel` interrupts Python code only, not a wait inside the operating system.

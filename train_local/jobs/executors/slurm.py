@@ -11,7 +11,7 @@ from typing import Any
 import submitit
 
 from kit.errors import KitError
-from train_local.jobs.executors.base import Poll, end, start
+from train_local.jobs.executors.base import Poll, end, hear_interrupts, start
 from train_local.jobs.job import Resources
 
 
@@ -23,6 +23,7 @@ class _Command:
         self._process: subprocess.Popen[Any] | None = None
 
     def __call__(self) -> int:
+        hear_interrupts()
         self._process = start(self._command, self._log, {})
         try:
             return self._process.wait()
