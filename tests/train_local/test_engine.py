@@ -231,7 +231,7 @@ def test_numbers_of_gpus_that_do_not_fit_are_told_before_anything_is_made(blobs,
     run, initial = run_of(blobs.recipe(gpus=3), blob_data, tmp_path)
     with pytest.raises(KitError, match="2 processes cannot share the 3 forward passes") as error:
         train(run, blob_data, replace(QUIET, gpus=2), initial=initial)
-    assert "--gpus 1 or 3" in str(error.value)
+    assert "use --gpus-per-run 1 or 3" in str(error.value)
     run, initial = run_of(blobs.recipe(gpus=2, sync_bn=True), blob_data, tmp_path)
     with pytest.raises(KitError, match="torch cannot do on CPUs"):
         train(run, blob_data, replace(QUIET, gpus=2), initial=initial)

@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).with_name("job_process.py")
 
 @pytest.fixture(autouse=True, scope="session")
 def interrupts():
-    """Let children hear SIGINT: below `nohup`, or in a script's background, tests are started with it ignored."""
+    """Hear SIGINT, as children then do: below `nohup` or in a script's background it is ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -16,6 +16,12 @@ from pathlib import Path
 from train_local.jobs.executors.base import end_with_parent
 
 
+def whole(path, value):
+    """Write a file that is never seen half written."""
+    path.with_suffix(".part").write_text(json.dumps(value))
+    path.with_suffix(".part").rename(path)
+
+
 def main(folder: Path, identity: str, what: str) -> int:
     end_with_parent()
     folder.mkdir(parents=True, exist_ok=True)
@@ -23,7 +29,7 @@ def main(folder: Path, identity: str, what: str) -> int:
     if what == "hang":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
         began["child"] = child.pid
-    (folder / "began.json").write_text(json.dumps(began))
+    whole(folder / "began.json", began)
     print("output of", folder.name, flush=True)
     if what == "hang":
         time.sleep(1000)
@@ -38,7 +44,7 @@ def main(folder: Path, identity: str, what: str) -> int:
             if other.exists():
                 break
             time.sleep(0.02)
-    (folder / "done.json").write_text(json.dumps({"identity": identity, "ended": time.time()}))
+    whole(folder / "done.json", {"identity": identity, "ended": time.time()})
     return 0
 
 
