@@ -161,7 +161,7 @@ def test_without_slurm_its_executor_says_what_to_do(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes of this machine with one GPU each, as far as Ray knows."""
-    ray = pytest.importorskip("ray")
+    import ray
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 2, "num_gpus": 1}
@@ -188,7 +188,6 @@ def test_ray_does_the_graph_on_two_nodes_and_cancels(cluster, make_jobs, tmp_pat
 
 
 def test_without_a_ray_cluster_its_executor_says_what_to_do():
-    pytest.importorskip("ray")
     from train_local.jobs.executors.ray import RayExecutor
 
     with pytest.raises(KitError, match="no Ray cluster can be reached") as error:
