@@ -22,9 +22,9 @@ from train_local import recipes
 from train_local.data import prepare
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import Layout, Steps, loader
-from train_local.fabric import seed_all
-from train_local.loop import Trainer
-from train_local.optimise import make_optimiser
+from train_local.engine.fabric import seed_all
+from train_local.engine.loop import Trainer
+from train_local.engine.optimise import make_optimiser
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.recipes.base import Recipe

@@ -172,7 +172,7 @@ class Training:
 
     def recipe(self, name: str) -> Recipe:
         """Return the recipe of a name, as these options change it."""
-        from train_local.memory_check import with_batch_size, with_checkpointing
+        from train_local.engine.memory_check import with_batch_size, with_checkpointing
 
         recipe = recipes.get(name)
         recipe = recipe.tiny() if self.tiny else recipe
@@ -211,9 +211,9 @@ class Train:
 
 def _train(options: Train) -> int:
     from train_local.data import prepared
+    from train_local.engine.train import train
     from train_local.jobs.locks import only_one
     from train_local.planned_runs import PlannedRun
-    from train_local.train import train
 
     shared = options.training
     data, recipe = prepared.load(shared.prepared), shared.recipe(options.recipe)

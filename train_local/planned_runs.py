@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from train_local.data.prepared import Prepared
-from train_local.initial_weights import InitialWeights, find_initial_weights
+from train_local.engine.initial_weights import InitialWeights, find_initial_weights
 from train_local.jobs import forms, source_hash
 from train_local.jobs.graph import Planner
 from train_local.jobs.job import CompetitionData, Form, Job, Setting

@@ -24,14 +24,15 @@ from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
 from kit.typed_json import to_plain
-from train_local import checkpoint, recipes
+from train_local import recipes
 from train_local.data.prepare import prepare
-from train_local.initial_weights import InitialWeights
+from train_local.engine import checkpoint
+from train_local.engine.initial_weights import InitialWeights
+from train_local.engine.train import train
 from train_local.options import Options
 from train_local.recipes.base import Recipe
 from train_local.recipes.settings import NetworkConfig, Validation
 from train_local.runs import Run, make_run
-from train_local.train import train
 
 Inference = SemanticSettings | InstanceSettings
 HERE = Path(__file__).parent

@@ -12,11 +12,11 @@ import tifffile
 from kit.inference.semantic_settings import SemanticSettings
 from kit.masks import rle
 from train_local.augment import Flip, Rot90
+from train_local.engine.train import train
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.recipes.base import Recipe
 from train_local.recipes.settings import Data, Ema, NetworkConfig, Optimiser, Schedule, Validation, Warmup
-from train_local.train import train
 
 IDS = ("aa", "bb", "cc", "dd")
 SMALL = {"encoder": "tu-regnety_002", "encoder_depth": 3, "decoder_channels": [16, 8, 8]}

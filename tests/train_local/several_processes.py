@@ -18,11 +18,11 @@ import torch
 
 from kit.errors import run_cli
 from train_local.data import prepared
+from train_local.engine.train import train
+from train_local.monitor.progress import read_status
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
-from train_local.progress import read_status
 from train_local.recipes.settings import NetworkConfig, Optimiser, Validation
-from train_local.train import train
 
 
 def recipe(iterations):

@@ -8,12 +8,13 @@ from kit import competitions
 from kit.errors import KitError
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import score
-from train_local import baseline, evaluate, recipes
+from train_local import baseline, recipes
 from train_local.data import prepare, prepared
 from train_local.ensemble.build import build_ensemble
 from train_local.ensemble.finished_runs import find_finished_runs
 from train_local.planned_runs import PlannedRun
 from train_local.recipes.settings import Validation
+from train_local.validation import evaluate
 
 DISCS = """
 name = "discs"

@@ -6,7 +6,7 @@ import torch
 from kit.errors import KitError
 from kit.models import build
 from train_local import recipes
-from train_local.initial_weights import load_initial_weights
+from train_local.engine.initial_weights import load_initial_weights
 from train_local.planned_runs import PlannedRun
 
 

@@ -16,11 +16,11 @@ import blobs  # beside this script
 import torch
 
 from train_local.data import prepared
-from train_local.logs import Log
+from train_local.engine.train import train
+from train_local.monitor.logs import Log
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.recipes.settings import Validation
-from train_local.train import train
 
 
 @dataclass

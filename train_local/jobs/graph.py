@@ -139,7 +139,7 @@ class Planner:
             {"recipe": config, "fold": fold, **self._shortened()},
             uses,
             folder=self._data.runs / form.name / f"fold{fold}",
-            modules=("train_local.train", *form.modules),
+            modules=("train_local.engine.train", *form.modules),
             products=("weights.safetensors",),
             resources=self._setting.resources(config),
         )

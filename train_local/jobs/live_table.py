@@ -17,7 +17,7 @@ from rich.text import Text
 
 from kit.local.console import console
 from train_local.jobs.remaining import Cost, duration, remaining
-from train_local.progress import Status, read_status
+from train_local.monitor.progress import Status, read_status
 
 JobState = Literal["waiting", "queued", "running", "stopped early", "done", "failed", "blocked"]
 """waiting: for other jobs or a free place; queued: a cluster has it; stopped early: its time was up; blocked:

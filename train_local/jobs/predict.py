@@ -16,7 +16,7 @@ from kit.local.sidecars import read_sidecar
 from kit.typed_json import from_plain, to_plain
 from train_local.claims import claim
 from train_local.data.prepared import Prepared
-from train_local.fabric import make_fabric
+from train_local.engine.fabric import make_fabric
 from train_local.options import Options
 
 NAME = "predictions.json"

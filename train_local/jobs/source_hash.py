@@ -1,6 +1,6 @@
 """Hash of the source that a job runs: the modules that its entry modules import, directly or through others.
 
-    train_local.train -> train_local.loop -> train_local.ema    all of them count
+    train_local.engine.train -> train_local.engine.loop -> train_local.engine.ema    all of them count
     train_local.recipes.unet     nobody imports it; what it says is in the resolved config
     a comment, a blank line      don't count: the syntax tree is hashed
     torch, mmdet, ...            count by their versions

@@ -73,8 +73,8 @@ def _prepare(work: Work) -> None:
 
 
 def _train(work: Work) -> None:
-    from train_local.initial_weights import find_initial_weights
-    from train_local.train import train
+    from train_local.engine.initial_weights import find_initial_weights
+    from train_local.engine.train import train
 
     run = _run(work.job)
     initial = find_initial_weights(run.recipe, run.fold, run.root, work.checkpoints)

@@ -18,8 +18,8 @@ from kit.inference.instance_settings import InstanceSettings
 from kit.inference.semantic_settings import SemanticSettings
 from kit.local.pretrained import registry as checkpoints
 from kit.typed_json import Checked, above, at_least, to_plain
-from train_local import losses
 from train_local.augment import AnyOperation
+from train_local.engine import losses
 from train_local.recipes.settings import (
     Count,
     Data,
@@ -65,8 +65,8 @@ class Recipe(Checked, ABC):
         grad_clip: largest total L2 norm of the gradient; 0 does not clip.
         precision: as Lightning Fabric names it; "16-mixed" and "bf16-mixed" fall back to "32-true" on CPU.
         half: save the weights as fp16, half the size.
-        losses: semantic: name in `train_local.losses.SEMANTIC` -> weight. Instance: end of the detector's own
-            loss names, of `train_local.losses.INSTANCE`, -> weight; those not named keep the detector's.
+        losses: semantic: name in `engine.losses.SEMANTIC` -> weight. Instance: end of the detector's own loss
+            names, of `engine.losses.INSTANCE`, -> weight; those not named keep the detector's.
         validation: when and how held-out images are scored during the run.
         hand_over: the weights that the run gives on: those of the best validation, or those of its end.
         fold_count: folds the published split has; `prepare` makes as many unless told otherwise.

@@ -7,7 +7,7 @@ import re
 _CLASS = "fixed by the network's class: published checkpoints load into it by name and shape"
 _COUNT = "follows from the images, which are known once data are prepared"
 _ENSEMBLE = "belongs to the ensemble, not to a training (train_local/ensemble)"
-_LOSS = "fixed in the loss itself (train_local/losses.py, kit/local/training/cascade.py)"
+_LOSS = "fixed in the loss itself (train_local/engine/losses.py, kit/local/training/cascade.py)"
 
 _BACKBONE = (
     r"type|num_stages|out_indices|norm_cfg\..*|style|conv_cfg\..*|sac\..*|stage_with_sac|output_img|mlp_ratio"

@@ -11,7 +11,7 @@ from typing import Any
 from kit.artefacts import read_json
 from kit.errors import KitError
 from kit.local.sidecars import read_json_lines
-from train_local.progress import Status, read_status
+from train_local.monitor.progress import Status, read_status
 
 
 @dataclass(frozen=True)

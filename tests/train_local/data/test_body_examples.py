@@ -13,10 +13,10 @@ from kit.images.slide import open_slide
 from kit.local.competitions.labelled import LabelledData
 from kit.masks import rle
 from kit.models import Logits
-from train_local import losses
 from train_local.data import balanced_tiles, prepare
 from train_local.data.balanced_tiles import BalancedTiles, Epochs
 from train_local.data.image_crops import IGNORED, ImageCrops
+from train_local.engine import losses
 from train_local.recipes.settings import Data
 
 SAMPLE = Path(__file__).parents[3] / "sample" / "body"

@@ -19,9 +19,9 @@ from train_local.ensemble.finished_runs import find_finished_runs
 from train_local.ensemble.held_out import candidates_of
 from train_local.ensemble.published_plans import PlannedMember
 from train_local.ensemble.write import LADDER, PICTURE, show_ensemble, write_ensemble
-from train_local.evaluate import score
 from train_local.recipes.settings import Validation
 from train_local.runs import WEIGHTS
+from train_local.validation.evaluate import score
 
 
 @pytest.fixture(scope="module")

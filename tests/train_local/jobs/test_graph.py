@@ -210,12 +210,12 @@ def test_another_config_changes_the_job_and_all_that_need_it_and_no_other(recipe
 @given(graphs(), st.data())
 def test_another_source_changes_the_jobs_that_run_it_and_all_that_need_them(recipes, draw):
     kind = draw.draw(
-        st.sampled_from(["train_local.train", "train_local.jobs.label", "train_local.ensemble.build"])
+        st.sampled_from(["train_local.engine.train", "train_local.jobs.label", "train_local.ensemble.build"])
     )
     edited = replace(SETTING, source=lambda modules: source(modules) + "edited" * (kind in modules))
     before, after = planned(*recipes), planned(*recipes, setting=edited)
     runs = {
-        "train_local.train": "train",
+        "train_local.engine.train": "train",
         "train_local.jobs.label": "label",
         "train_local.ensemble.build": "ensemble",
     }

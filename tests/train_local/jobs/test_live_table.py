@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from train_local.jobs.live_table import JobRow, LiveTable
-from train_local.progress import StatusFile
+from train_local.monitor.progress import StatusFile
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ FILES = {
     "kit/masks/rle.py": "def area(): return 1\n",
     "kit/names.py": "X = 1\n",
     "train_local/__init__.py": "",
-    "train_local/train.py": "from kit.masks import rle\ndef go():\n    from train_local import loop\n",
-    "train_local/loop.py": 'import importlib\ndef go(): importlib.import_module("train_local.family")\n',
+    "train_local/engine/__init__.py": "",
+    "train_local/engine/train.py": "from kit.masks import rle\ndef go(): import train_local.engine.loop\n",
+    "train_local/engine/loop.py": 'def go(load): load("train_local.family")\n',
     "train_local/family.py": "# a comment\nSIZE = 1\n",
-    "train_local/cli.py": "from train_local import train\n",
+    "train_local/cli.py": "from train_local.engine import train\n",
 }
-ENTRY = ["train_local.train"]
+ENTRY = ["train_local.engine.train"]
 
 
 @pytest.fixture
@@ -38,9 +39,10 @@ def test_the_closure_follows_imports_everywhere_and_names_in_texts(tree):
         "kit.masks",
         "kit.masks.rle",
         "train_local",
+        "train_local.engine",
+        "train_local.engine.loop",
+        "train_local.engine.train",
         "train_local.family",
-        "train_local.loop",
-        "train_local.train",
     ]
 
 
@@ -62,19 +64,22 @@ def test_the_hash_changes_with_what_is_imported_and_nothing_else(tree, name, tex
 
 
 def test_versions_of_the_libraries_count_and_the_place_and_order_do_not(tree, tmp_path_factory):
-    here = sources(tree).hash_of(["train_local.train", "kit.names"])
-    assert sources(tree, torch="3").hash_of(["train_local.train", "kit.names"]) != here
+    here = sources(tree).hash_of(["train_local.engine.train", "kit.names"])
+    assert sources(tree, torch="3").hash_of(["train_local.engine.train", "kit.names"]) != here
     elsewhere = tree.rename(tmp_path_factory.mktemp("other") / "place")
-    assert sources(elsewhere).hash_of(["kit.names", "train_local.train"]) == here
+    assert sources(elsewhere).hash_of(["kit.names", "train_local.engine.train"]) == here
 
 
 def test_the_installed_source_of_a_training_is_what_it_runs():
     found = source_hash.installed().closure(
-        ["train_local.train", "kit.models.families.unet", "kit.inference.semantic_engine"]
+        ["train_local.engine.train", "kit.models.families.unet", "kit.inference.semantic_engine"]
     )
-    assert {"train_local.loop", "train_local.losses", "kit.inference.semantic", "kit.models.network"} <= set(
-        found
-    )
+    assert {
+        "train_local.engine.loop",
+        "train_local.engine.losses",
+        "kit.inference.semantic",
+        "kit.models.network",
+    } <= set(found)
     for name in (
         "train_local.cli",
         "train_local.recipes.unet",

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from train_local.data import prepare, prepared
+from train_local.engine.train import train
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
-from train_local.train import train
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from train_local.progress import StatusFile
+from train_local.monitor.progress import StatusFile
 from train_local.report.runs import by_recipe, read_runs
 
 

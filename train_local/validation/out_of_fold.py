@@ -15,8 +15,8 @@ from kit.local.console import progress
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.models import Network
 from train_local.data.prepared import Prepared
-from train_local.evaluate import Predicted, predict
 from train_local.runs import Run
+from train_local.validation.evaluate import Predicted, predict
 
 
 def out_of_fold(

@@ -2,10 +2,10 @@ import numpy as np
 
 from kit.local.competitions.labelled import LabelledData
 from kit.local.pages.overlays import PREDICTION_RGB, TRUTH_RGB
+from train_local.engine.train import train
+from train_local.monitor.validation_pictures import LONGEST, ValidationPictures
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
-from train_local.train import train
-from train_local.validation_pictures import LONGEST, ValidationPictures
 
 
 def near(picture_HWC, colour):
@@ -16,7 +16,7 @@ def near(picture_HWC, colour):
 def test_the_same_images_are_drawn_with_truth_and_prediction(blobs, blob_data, tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(
-        "train_local.reporter.Log.show", lambda _self, step, pictures: shown.append((step, pictures))
+        "train_local.monitor.reporter.Log.show", lambda _self, step, pictures: shown.append((step, pictures))
     )
     run, initial = PlannedRun(blobs.recipe(iterations=4, **every(2)), 0).ready(blob_data, tmp_path)
     train(run, blob_data, Options(device="cpu", bars=False), initial=initial)

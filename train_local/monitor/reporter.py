@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kit.local.console import console, progress
-from train_local.fabric import gpu_name, peak_memory_mb
-from train_local.logs import Log
-from train_local.progress import Clock, Progress, State, StatusFile
+from train_local.engine.fabric import gpu_name, peak_memory_mb
+from train_local.monitor.logs import Log
+from train_local.monitor.progress import Clock, Progress, State, StatusFile
 from train_local.runs import Run
 
 LOG_EVERY = 10

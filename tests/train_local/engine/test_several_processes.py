@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from train_local import checkpoint
-from train_local.processes import end_in_words
+from train_local.engine import checkpoint
+from train_local.engine.processes import end_in_words
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 def started(data, runs, count, victim=-1):

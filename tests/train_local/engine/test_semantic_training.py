@@ -9,12 +9,12 @@ from kit.errors import KitError
 from kit.local.sidecars import read_json_lines, read_sidecar
 from kit.models import Logits, build, load_weights, tiny
 from kit.models.network import Auxiliary
-from train_local import losses
-from train_local.fabric import make_fabric
+from train_local.engine import losses
+from train_local.engine.fabric import make_fabric
+from train_local.engine.train import train
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.recipes.settings import NetworkConfig, Optimiser, ParameterGroup, Validation
-from train_local.train import train
 
 ADAMW = Optimiser(
     name="adamw", lr=3e-3, weight_decay=1e-2, groups=(ParameterGroup(match="1-D", decay_mult=0.0),)

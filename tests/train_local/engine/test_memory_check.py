@@ -2,7 +2,7 @@ import pytest
 
 from kit.errors import KitError
 from train_local import recipes
-from train_local.memory_check import (
+from train_local.engine.memory_check import (
     example_side,
     free_memory,
     need_of,

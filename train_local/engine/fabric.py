@@ -15,7 +15,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.strategies import DDPStrategy
 
 from kit.errors import KitError
-from train_local.processes import Member
+from train_local.engine.processes import Member
 
 
 class _Environment(LightningEnvironment):  # type: ignore[misc]  # the library has no type information

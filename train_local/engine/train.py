@@ -8,19 +8,19 @@ from kit.artefacts import write_json
 from kit.errors import KitError
 from kit.local.console import console
 from kit.models import load_weights
-from train_local.budget import fit_to_budget
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import Layout
-from train_local.device_errors import explained
-from train_local.exports import export, hand_over
-from train_local.fabric import computes_on_gpu
-from train_local.initial_weights import InitialWeights
-from train_local.loop import Trainer
-from train_local.memory_check import free_memory, require_memory
+from train_local.engine.budget import fit_to_budget
+from train_local.engine.device_errors import explained
+from train_local.engine.exports import export, hand_over
+from train_local.engine.fabric import computes_on_gpu
+from train_local.engine.initial_weights import InitialWeights
+from train_local.engine.loop import Trainer
+from train_local.engine.memory_check import free_memory, require_memory
+from train_local.engine.processes import Member, run_together
 from train_local.options import Options
-from train_local.out_of_fold import out_of_fold
-from train_local.processes import Member, run_together
 from train_local.runs import Run, claim_folder
+from train_local.validation.out_of_fold import out_of_fold
 
 
 def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWeights) -> dict[str, Any]:

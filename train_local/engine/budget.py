@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from train_local.progress import Progress
+from train_local.monitor.progress import Progress
 
 if TYPE_CHECKING:
-    from train_local.loop import Trainer
+    from train_local.engine.loop import Trainer
 
 _KEPT = 0.05
 """Share of the budget that no step is planned for: machines do not keep their speed."""

@@ -3,7 +3,7 @@ import json
 import numpy as np
 
 from kit.local.sidecars import read_json_lines
-from train_local.logs import Log
+from train_local.monitor.logs import Log
 
 
 def test_a_log_that_goes_on_forgets_what_came_after_its_checkpoint(tmp_path):

@@ -9,7 +9,7 @@ from kit.errors import KitError
 from kit.local.pretrained import convert, get, names
 from kit.models import build
 from train_local import recipes
-from train_local.initial_weights import InitialWeights, find_initial_weights, load_initial_weights
+from train_local.engine.initial_weights import InitialWeights, find_initial_weights, load_initial_weights
 
 NAME = "regnety_016"
 FILE = "regnety_016-54367f74.pth"

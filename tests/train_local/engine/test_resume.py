@@ -10,7 +10,7 @@ from pathlib import Path
 from kit.artefacts import sha256_file
 from kit.local.sidecars import read_sidecar
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 def processes(data, *jobs):

@@ -8,11 +8,11 @@ from torch import nn
 from kit.local.sidecars import read_json_lines
 from kit.models import Logits
 from train_local.data import slides
+from train_local.engine.train import train
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.recipes.settings import Data, Validation
-from train_local.tile_dice import tile_dice
-from train_local.train import train
+from train_local.validation.tile_dice import tile_dice
 
 TILES = Data(tile=64, scale=0.5, crop=24, sampling="tiles", workers=0)
 

@@ -14,8 +14,8 @@ from kit.ensemble import Member
 from kit.local.sidecars import sidecar_path, write_sidecar
 from kit.models import Network, save_weights
 from train_local.data.prepared import Prepared
-from train_local.evaluate import member_of
 from train_local.runs import Run
+from train_local.validation.evaluate import member_of
 
 
 def export(run: Run, prepared: Prepared, network: Network, which: str, facts: Mapping[str, Any]) -> Path:

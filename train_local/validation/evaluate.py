@@ -23,9 +23,9 @@ from kit.models import Network
 from kit.predictions import Prediction
 from train_local.data.image_choice import labelled_ids
 from train_local.data.prepared import Prepared
+from train_local.monitor.validation_pictures import ValidationPictures
 from train_local.runs import Run
-from train_local.tile_dice import tile_dice
-from train_local.validation_pictures import ValidationPictures
+from train_local.validation.tile_dice import tile_dice
 
 
 @dataclass(frozen=True)

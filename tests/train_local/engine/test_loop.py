@@ -8,15 +8,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from kit.errors import KitError
 from kit.local.sidecars import read_json_lines, read_sidecar
-from train_local.fabric import make_fabric
-from train_local.loop import Trainer
+from train_local.engine.fabric import make_fabric
+from train_local.engine.loop import Trainer
+from train_local.engine.train import train
+from train_local.monitor.progress import read_status
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
-from train_local.progress import read_status
 from train_local.recipes.settings import Validation
-from train_local.train import train
 
-SAMPLE = Path(__file__).parents[2] / "sample"
+SAMPLE = Path(__file__).parents[3] / "sample"
 
 
 def run_of(recipe, data, root, fold=0):

@@ -16,23 +16,23 @@ import torch
 
 from kit.memory import keep_freed_memory
 from kit.models import Network
-from train_local import checkpoint
-from train_local.candidates import Candidates
 from train_local.data.batches import Batches
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import Layout
-from train_local.ema import MovingAverage, lent
-from train_local.evaluate import Validation, scratch_folder
-from train_local.fabric import make_fabric, seed_all
-from train_local.initial_weights import InitialWeights, load_initial_weights
-from train_local.optimise import make_optimiser
+from train_local.engine import checkpoint
+from train_local.engine.candidates import Candidates
+from train_local.engine.ema import MovingAverage, lent
+from train_local.engine.fabric import make_fabric, seed_all
+from train_local.engine.initial_weights import InitialWeights, load_initial_weights
+from train_local.engine.optimise import make_optimiser
+from train_local.engine.processes import Member
+from train_local.engine.step import Stepper
+from train_local.engine.training_setup import make_setup
+from train_local.monitor.progress import Clock, Progress
+from train_local.monitor.reporter import Reporter
 from train_local.options import Options
-from train_local.processes import Member
-from train_local.progress import Clock, Progress
-from train_local.reporter import Reporter
 from train_local.runs import Run
-from train_local.step import Stepper
-from train_local.training_setup import make_setup
+from train_local.validation.evaluate import Validation, scratch_folder
 
 
 class Trainer:

@@ -12,7 +12,7 @@ from torch.utils.data import default_collate
 
 from kit.local.training import prepare
 from kit.models import Network, build
-from train_local import augment, losses
+from train_local import augment
 from train_local.data.balanced_tiles import BalancedTiles
 from train_local.data.image_choice import labelled_ids
 from train_local.data.image_crops import ImageCrops
@@ -21,6 +21,7 @@ from train_local.data.instance_tiles import collate as collate_tiles
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import ByPosition, Position
 from train_local.data.slide_crops import SlideCrops
+from train_local.engine import losses
 from train_local.recipes.settings import Data
 from train_local.runs import Run
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from train_local.ema import MovingAverage, lent
+from train_local.engine.ema import MovingAverage, lent
 from train_local.recipes.settings import Ema
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from train_local.progress import STATUS, Clock, StatusFile, read_status
+from train_local.monitor.progress import STATUS, Clock, StatusFile, read_status
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def written(folder):
@@ -50,7 +50,7 @@ def test_between_its_times_only_a_new_state_is_written(tmp_path):
 
 def test_speed_leaves_validations_out_and_the_remaining_time_does_not(tmp_path, monkeypatch):
     now = 0.0
-    monkeypatch.setattr("train_local.progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("train_local.monitor.progress.time.monotonic", lambda: now)
     status = StatusFile(tmp_path, total=21, every=0.0)
     status.update(state="training")
     for step in range(1, 12):
@@ -103,7 +103,7 @@ def test_a_folder_that_is_gone_does_not_end_the_training(tmp_path):
 
 
 def test_reading_a_status_loads_no_torch():
-    code = "import sys, train_local.progress; sys.exit('torch' in sys.modules)"
+    code = "import sys, train_local.monitor.progress; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kit.errors import KitError
-from train_local import checkpoint
+from train_local.engine import checkpoint
 
 
 def state(step):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from train_local.optimise import make_optimiser, set_learning_rate
+from train_local.engine.optimise import make_optimiser, set_learning_rate
 from train_local.recipes.settings import Optimiser, ParameterGroup
 
 SPARED = (ParameterGroup(match="1-D", decay_mult=0.0),)

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from train_local.ema import MovingAverage
-from train_local.progress import Progress
+from train_local.engine.ema import MovingAverage
+from train_local.monitor.progress import Progress
 
 
 class Candidates:

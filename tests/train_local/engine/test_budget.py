@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.errors import KitError
-from train_local.budget import Pace, fitted_steps
 from train_local.durations import seconds
+from train_local.engine.budget import Pace, fitted_steps
 
 
 @pytest.mark.parametrize(

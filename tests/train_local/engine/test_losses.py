@@ -9,7 +9,7 @@ from kit.errors import KitError
 from kit.local.training import prepare
 from kit.models import InstanceTarget, build, tiny
 from kit.models.network import Auxiliary, Logits
-from train_local import losses
+from train_local.engine import losses
 
 
 def one(logit_N1HW):

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 
 from kit.errors import KitError
 from kit.local.sidecars import read_json_lines, read_sidecar
-from train_local import loop
-from train_local.initial_weights import find_initial_weights
-from train_local.loop import Trainer
+from train_local.engine import loop
+from train_local.engine.initial_weights import find_initial_weights
+from train_local.engine.loop import Trainer
+from train_local.engine.train import train
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.recipes.settings import Ema, ImageSet, Validation
-from train_local.train import train
 
 QUIET = Options(device="cpu", bars=False)
 

@@ -15,12 +15,12 @@ from torch.optim import Optimizer
 
 from kit.errors import KitError
 from train_local.data.sampler import Layout
-from train_local.ema import MovingAverage
-from train_local.fabric import seed_pass
-from train_local.optimise import set_learning_rate
-from train_local.progress import Clock, Progress
+from train_local.engine.ema import MovingAverage
+from train_local.engine.fabric import seed_pass
+from train_local.engine.optimise import set_learning_rate
+from train_local.engine.training_setup import TrainingSetup
+from train_local.monitor.progress import Clock, Progress
 from train_local.recipes.base import Recipe
-from train_local.training_setup import TrainingSetup
 
 _OVERFLOWS = 20
 """Steps in a row whose loss is no number, in float16, that end the run."""

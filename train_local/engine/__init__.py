@@ -1,0 +1,1 @@
+"""One training: epochs, steps, weights, checkpoints, and the processes and memory that it takes."""
