@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -270,7 +271,15 @@ def make_executor(options: TrainAll, runs: Path) -> Executor:
         return RayExecutor(options.address)
     on_gpu = options.graph.options.device != "cpu"
     gpus = find_gpus(options.machine_gpus) if on_gpu else {}
-    return LocalExecutor(options.jobs or max(len(gpus), 1), gpus)
+    return LocalExecutor(options.jobs or len(gpus) or _jobs_of_cores(options.graph), gpus)
+
+
+def _jobs_of_cores(options: Graph) -> int:
+    """Return how many jobs a machine without GPUs does side by side.
+
+    A tiny form takes a few hundred MB, so each core may have one. A network at full size takes tens of GB.
+    """
+    return max(1, len(os.sched_getaffinity(0)) // options.options.threads) if options.tiny else 1
 
 
 def _parameters(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -64,7 +64,11 @@ class TrainAll:
     )
     jobs: Annotated[int, at_least(1)] | None = field(
         default=None,
-        metadata=option("jobs side by side on this machine (default: one per GPU, else one)", metavar="N"),
+        metadata=option(
+            "jobs side by side on this machine (default: one per GPU; without GPUs one, with --tiny as many"
+            " as the cores have room for)",
+            metavar="N",
+        ),
     )
     submit: tuple[str, ...] = field(
         default=(),
