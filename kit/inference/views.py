@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kit.errors import KitError
+
+if TYPE_CHECKING:
+    import torch
 
 _LARGEST_SCALE = 16.0
 """Far above any use: a typing error must not ask for terabytes."""
@@ -118,6 +121,7 @@ def _flip(x: torch.Tensor, view: View) -> torch.Tensor:
 def apply(name: str, x_NCHW: torch.Tensor) -> torch.Tensor:
     """Return the image as the view shows it, at its own resolution.
 
+    >>> import torch
     >>> apply("rot90", torch.tensor([[1, 2, 3], [4, 5, 6]])).tolist()
     [[3, 6], [2, 5], [1, 4]]
 

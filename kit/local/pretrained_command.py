@@ -26,7 +26,7 @@ class List:
 
 
 def _list(options: List) -> int:
-    from kit.local.pretrained import get, names
+    from kit.local.pretrained.registry import get, names
 
     entries = [get(name) for name in names()]
     if options.json:
@@ -49,7 +49,8 @@ class Fetch:
 
 
 def _fetch(options: Fetch) -> int:
-    from kit.local.pretrained import fetch, get
+    from kit.local.pretrained.download import fetch
+    from kit.local.pretrained.registry import get
 
     print(fetch(get(options.name), options.out, url=options.url))
     return 0
@@ -75,7 +76,7 @@ class Convert:
 
 
 def _convert(options: Convert) -> int:
-    from kit.local.pretrained import convert
+    from kit.local.pretrained.limited import convert
 
     more: Any = read_json(options.config) if options.config is not None else {}
     if not isinstance(more, dict):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import torch
-from torchvision import tv_tensors
-from torchvision.transforms.v2 import functional as F
 
 from kit.typed_json import at_least
 from train_local.augment.operation import ColourOperation
+
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
 
 Factor = Annotated[float, at_least(0)]
 
@@ -25,6 +25,8 @@ class Contrast(ColourOperation):
     high: Factor
 
     def _recolour(self, image: tv_tensors.Image, random: np.random.Generator) -> tv_tensors.Image:
+        from torchvision.transforms.v2 import functional as F
+
         return F.adjust_contrast(image, random.uniform(self.low, self.high))
 
 
@@ -37,6 +39,8 @@ class Saturation(ColourOperation):
     high: Factor
 
     def _recolour(self, image: tv_tensors.Image, random: np.random.Generator) -> tv_tensors.Image:
+        from torchvision.transforms.v2 import functional as F
+
         return F.adjust_saturation(image, random.uniform(self.low, self.high))
 
 
@@ -53,15 +57,15 @@ class Stain(ColourOperation):
     offset: Factor
 
     def _recolour(self, image: tv_tensors.Image, random: np.random.Generator) -> tv_tensors.Image:
+        import torch
+        from torchvision import tv_tensors
+
         # Shape (3, 1, 1): one number for each channel, the same for all its pixels.
         factors = random.uniform(1 - self.gain, 1 + self.gain, (3, 1, 1)).astype(np.float32)
         summands = random.uniform(-self.offset, self.offset, (3, 1, 1)).astype(np.float32)
-        return _bytes(image * torch.from_numpy(factors) + torch.from_numpy(summands) * 255, image)
+        values = image * torch.from_numpy(factors) + torch.from_numpy(summands) * 255
+        return tv_tensors.wrap(values.round().clamp(0, 255).to(torch.uint8), like=image)
 
 
 Colour = Contrast | Saturation | Stain
 """Every operation of this module."""
-
-
-def _bytes(values: torch.Tensor, like: tv_tensors.Image) -> tv_tensors.Image:
-    return tv_tensors.wrap(values.round().clamp(0, 255).to(torch.uint8), like=like)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from torchvision import tv_tensors
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as F
 
 from kit.typed_json import Fraction, above, at_least
-from train_local.augment.operation import Pair, TensorOperation
+from train_local.augment.operation import TensorOperation
+
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
+
+    from train_local.augment.operation import Pair
 
 Border = Literal["reflect", "constant"]
 Positive = Annotated[float, above(0)]
@@ -25,6 +27,8 @@ class Flip(TensorOperation):
     directions: tuple[Literal["horizontal", "vertical"], ...] = ("horizontal", "vertical")
 
     def _do(self, image: tv_tensors.Image, masks: tv_tensors.Mask, random: np.random.Generator) -> Pair:
+        from torchvision.transforms.v2 import functional as F
+
         direction = self.directions[int(random.integers(len(self.directions)))]
         mirror = F.horizontal_flip if direction == "horizontal" else F.vertical_flip
         return mirror(image), mirror(masks)
@@ -37,6 +41,8 @@ class Rot90(TensorOperation):
     name: Literal["rot90"] = "rot90"
 
     def _do(self, image: tv_tensors.Image, masks: tv_tensors.Mask, random: np.random.Generator) -> Pair:
+        from torchvision import tv_tensors
+
         # The last two axes are rows and columns, of the image (3, H, W) as of the masks (N, H, W).
         turns = int(random.integers(4))
         return (
@@ -86,6 +92,9 @@ Geometry = Affine | Flip | Rot90
 def _affine(
     image: tv_tensors.Image, masks: tv_tensors.Mask, border: Border, settings: dict[str, float | list[float]]
 ) -> Pair:
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2 import functional as F
+
     height, width = image.shape[-2:]
     if border == "reflect":
         # The image gets a frame of its own mirror image first, and the frame is cut off at the end. When a

@@ -1,19 +1,25 @@
-"""What every augmentation has in common: options that are checked, a probability, one call."""
+"""What every augmentation has in common: options that are checked, a probability, one call.
+
+torchvision takes seconds to load. The first call of an operation loads it, because whoever plans or prints
+recipes only makes operations.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchvision import tv_tensors
 
 from kit.typed_json import Checked, Fraction
 
-Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
-"""An image, uint8 (3, H, W), and its masks, uint8 (N, H, W)."""
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
+
+    Pair = tuple[tv_tensors.Image, tv_tensors.Mask]
+    """An image, uint8 (3, H, W), and its masks, uint8 (N, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,9 @@ class TensorOperation(Operation):
 
     def __call__(self, example: Example, random: np.random.Generator) -> Example:
         """Do the operation on views of the example's arrays: nothing is copied on the way in or out."""
+        import torch
+        from torchvision import tv_tensors
+
         image = tv_tensors.Image(torch.from_numpy(example.image).permute(2, 0, 1))
         image, masks = self._do(image, tv_tensors.Mask(torch.from_numpy(example.masks)), random)
         return replace(

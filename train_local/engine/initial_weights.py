@@ -8,7 +8,8 @@ from typing import Any
 
 from kit.artefacts import sha256_file
 from kit.errors import KitError
-from kit.local.pretrained import find, load_pretrained
+from kit.local.pretrained.load import load_pretrained
+from kit.local.pretrained.store import find
 from kit.local.sidecars import read_sidecar
 from kit.models import Network, load_weights
 from train_local.recipes.base import Recipe

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -97,48 +96,21 @@ def _main(logits: Logits, channels: int, name: str) -> Tensor:
     return logits.main.float()
 
 
-_TERMS: Mapping[str, Callable[[Logits, Tensor], Tensor]] = {
+TERMS: Mapping[str, Callable[[Logits, Tensor], Tensor]] = {
     "bce": _bce,
     "dice": _dice,
     "cross_entropy": _cross_entropy,
     "lovasz": _lovasz,
     "auxiliary_bce": _auxiliary_bce,
 }
-
-SEMANTIC = tuple(_TERMS)
-"""Names of the semantic losses."""
-
-INSTANCE = ("loss_rpn_cls", "loss_rpn_bbox", "loss_cls", "loss_bbox", "loss_mask")
-"""Ends of the names of a cascade's losses in mmdet: "loss_cls" is that of s0., s1. and s2.loss_cls."""
-
-
-def check(weights: Mapping[str, float], kind: Literal["semantic", "instance"]) -> None:
-    """Check the names of a recipe's losses.
-
-    Args:
-        weights: of the recipe.
-        kind: of its network.
-
-    Raises:
-        KitError: no loss has such a name, or a semantic recipe has no loss.
-    """
-    known = SEMANTIC if kind == "semantic" else INSTANCE
-    for name in weights:
-        if name not in known:
-            raise KitError(
-                f"no {kind} loss is called {name!r}", where="losses", fix=f"choose from {', '.join(known)}"
-            )
-    if kind == "semantic" and not weights:
-        raise KitError(
-            "a semantic recipe needs a loss", where="losses", fix=f"choose from {', '.join(known)}"
-        )
+"""Each of `train_local.recipes.loss_names.SEMANTIC`."""
 
 
 def semantic(weights: Mapping[str, float], logits: Logits, target_N1HW: Tensor) -> dict[str, Tensor]:
     """Return the weighted losses of a semantic network.
 
     Args:
-        weights: name in `SEMANTIC` -> weight, as `check` takes them.
+        weights: name in `train_local.recipes.loss_names.SEMANTIC` -> weight.
         logits: of the network in training.
         target_N1HW: covered part of each pixel, in [0, 1].
 
@@ -148,7 +120,7 @@ def semantic(weights: Mapping[str, float], logits: Logits, target_N1HW: Tensor) 
     Raises:
         KitError: a loss does not fit what the network gives.
     """
-    return {name: weight * _TERMS[name](logits, target_N1HW) for name, weight in weights.items()}
+    return {name: weight * TERMS[name](logits, target_N1HW) for name, weight in weights.items()}
 
 
 _NETWORK = re.compile(r"\d+(_w[\d.]+)?$")

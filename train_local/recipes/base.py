@@ -19,7 +19,7 @@ from kit.inference.semantic_settings import SemanticSettings
 from kit.local.pretrained import registry as checkpoints
 from kit.typed_json import Checked, above, at_least, to_plain
 from train_local.augment import AnyOperation
-from train_local.engine import losses
+from train_local.recipes import loss_names
 from train_local.recipes.settings import (
     Count,
     Data,
@@ -65,8 +65,8 @@ class Recipe(Checked, ABC):
         grad_clip: largest total L2 norm of the gradient; 0 does not clip.
         precision: as Lightning Fabric names it; "16-mixed" and "bf16-mixed" fall back to "32-true" on CPU.
         half: save the weights as fp16, half the size.
-        losses: semantic: name in `engine.losses.SEMANTIC` -> weight. Instance: end of the detector's own loss
-            names, of `engine.losses.INSTANCE`, -> weight; those not named keep the detector's.
+        losses: semantic: name in `loss_names.SEMANTIC` -> weight. Instance: end of the detector's own loss
+            names, of `loss_names.INSTANCE`, -> weight; those not named keep the detector's.
         validation: when and how held-out images are scored during the run.
         hand_over: the weights that the run gives on: those of the best validation, or those of its end.
         fold_count: folds the published split has; `prepare` makes as many unless told otherwise.
@@ -149,7 +149,7 @@ class Recipe(Checked, ABC):
                 fix="use SemanticSettings for semantic networks and InstanceSettings for instance networks",
             )
         self._check_views()
-        losses.check(self.losses, self.kind)
+        loss_names.check(self.losses, self.kind)
 
     def _check_views(self) -> None:
         if not self.views or not self.validation.views:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from kit.errors import KitError
-from kit.local.pretrained import convert, get, names
+from kit.local.pretrained.limited import convert
+from kit.local.pretrained.registry import get, names
 from kit.models import build
 from train_local import recipes
 from train_local.engine.initial_weights import InitialWeights, find_initial_weights, load_initial_weights

@@ -10,6 +10,7 @@ from kit.local.training import prepare
 from kit.models import InstanceTarget, build, tiny
 from kit.models.network import Auxiliary, Logits
 from train_local.engine import losses
+from train_local.recipes import loss_names
 
 
 def one(logit_N1HW):
@@ -139,16 +140,20 @@ def test_an_auxiliary_loss_without_auxiliary_heads_is_told():
         losses.semantic({"auxiliary_bce": 0.2}, one(torch.zeros(1, 1, 2, 2)), torch.zeros(1, 1, 2, 2))
 
 
+def test_each_semantic_name_is_a_loss():
+    assert set(losses.TERMS) == set(loss_names.SEMANTIC)
+
+
 def test_an_unknown_loss_is_told_with_the_known_ones():
     with pytest.raises(KitError, match="no semantic loss is called 'focal'") as caught:
-        losses.check({"focal": 1.0}, "semantic")
+        loss_names.check({"focal": 1.0}, "semantic")
     assert caught.value.fix == "choose from bce, dice, cross_entropy, lovasz, auxiliary_bce"
     with pytest.raises(KitError, match="no instance loss is called 'bce'") as caught:
-        losses.check({"loss_mask": 1.0, "bce": 1.0}, "instance")
+        loss_names.check({"loss_mask": 1.0, "bce": 1.0}, "instance")
     assert "loss_rpn_cls" in caught.value.fix
     with pytest.raises(KitError, match="a semantic recipe needs a loss"):
-        losses.check({}, "semantic")
-    losses.check({}, "instance")
+        loss_names.check({}, "semantic")
+    loss_names.check({}, "instance")
 
 
 @pytest.mark.parametrize("network", ["detectors-r50", "cbnetv2-swin-b"])
@@ -156,10 +161,10 @@ def test_the_known_ends_are_those_of_a_detector_s_losses(network):
     module = prepare(build(tiny(network)), tiny(network)).train()
     target = InstanceTarget(boxes=torch.zeros(0, 4), masks=torch.zeros(0, 96, 96, dtype=torch.bool))
     terms = module(torch.zeros(1, 3, 96, 96, dtype=torch.uint8), [target])
-    named = {key: [name for name in losses.INSTANCE if name in key] for key in terms}
+    named = {key: [name for name in loss_names.INSTANCE if name in key] for key in terms}
     assert all(len(names) == 1 for names in named.values()), "each loss has one of the names"
-    assert {names[0] for names in named.values()} == set(losses.INSTANCE)
-    weighted = losses.weighted(dict.fromkeys(losses.INSTANCE, 0.0), terms)
+    assert {names[0] for names in named.values()} == set(loss_names.INSTANCE)
+    weighted = losses.weighted(dict.fromkeys(loss_names.INSTANCE, 0.0), terms)
     assert all(float(value.detach()) == 0.0 for value in weighted.values())
 
 

@@ -28,6 +28,18 @@ def test_names_are_listed_without_any_package():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_recipes_are_made_and_planned_without_what_takes_seconds_to_load():
+    script = (
+        "import sys; from train_local import recipes; from train_local.jobs import all_jobs;"
+        "[recipes.get(name).tiny() for name in recipes.names()];"
+        "sys.exit(' '.join({'torchvision', 'torch._dynamo', 'cv2', 'mmcv'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"loaded: {done.stderr}"
     for name in (*recipes.names(), *recipes.stage_names()):
         assert repr(name) in done.stdout
 

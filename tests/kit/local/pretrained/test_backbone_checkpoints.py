@@ -10,8 +10,8 @@ import vit_adapter
 from safetensors.torch import load_file
 
 from kit.errors import KitError
-from kit.local.pretrained import load_pretrained
 from kit.local.pretrained.conversion import convert
+from kit.local.pretrained.load import load_pretrained
 from kit.models import build, tiny
 
 

@@ -10,9 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from kit.errors import KitError, run_cli
-from kit.local.pretrained import load_pretrained
 from kit.local.pretrained.conversion import convert
-from kit.local.pretrained.load import read_header
+from kit.local.pretrained.load import load_pretrained, read_header
 from kit.models import build, load_weights, tiny
 from kit.models.__main__ import main
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from kit.errors import KitError
-from kit.local.pretrained import Pretrained, fetch
-from kit.local.pretrained.download import Patience
+from kit.local.pretrained.download import Patience, fetch
+from kit.local.pretrained.entry import Pretrained
 from kit.local.pretrained.matching import shapes
 from tests.kit.local.pretrained.checkpoint_server import serving
 

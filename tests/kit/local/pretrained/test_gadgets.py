@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kit.errors import KitError
-from kit.local.pretrained import convert
+from kit.local.pretrained.limited import convert
 from kit.models import tiny
 from tests.kit.local.pretrained import gadgets
 from tests.kit.local.pretrained.reading import read_tensors

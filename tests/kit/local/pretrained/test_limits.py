@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kit.errors import KitError
-from kit.local import pretrained
+from kit.local.pretrained import limited
 from kit.local.pretrained.conversion import convert
 from kit.local.pretrained.matching import shapes, unpacked_limit
 from kit.local.pretrained.read import opened
@@ -179,10 +179,10 @@ def test_the_same_conversion_in_a_process_of_its_own_gives_the_same_bytes(tmp_pa
     path = tmp_path / "net.pth"
     torch.save({"model": {name: torch.ones(value.shape) for name, value in shapes(tiny(NAME)).items()}}, path)
     here = convert(path, tiny(NAME), tmp_path / "here.safetensors")
-    there = pretrained.convert(path, tiny(NAME), tmp_path / "there.safetensors")
+    there = limited.convert(path, tiny(NAME), tmp_path / "there.safetensors")
     assert (tmp_path / "here.safetensors").read_bytes() == (tmp_path / "there.safetensors").read_bytes()
     assert (here.taken, here.share, list(here.loaded)) == (there.taken, there.share, list(there.loaded))
     with pytest.raises(KitError, match="the checkpoint is missing"):
-        pretrained.convert(tmp_path / "absent.pth", tiny(NAME), tmp_path / "out.safetensors")
+        limited.convert(tmp_path / "absent.pth", tiny(NAME), tmp_path / "out.safetensors")
     with pytest.raises(KitError, match="no network is called 'segformer-b9'"):
-        pretrained.convert(path, {"network": "segformer-b9"}, tmp_path / "out.safetensors")
+        limited.convert(path, {"network": "segformer-b9"}, tmp_path / "out.safetensors")

@@ -14,9 +14,9 @@ from mmcv import Config, ConfigDict
 from mmdet.models import build_detector
 from mmseg.models import build_segmentor
 
-from kit.local.pretrained import get
 from kit.local.pretrained.checkpoint_formats import recognise
 from kit.local.pretrained.matching import match, shapes
+from kit.local.pretrained.registry import get
 
 # Of losses that nobody computes here: mmdet's semantic head and mmseg's head as they are configured.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Default ``avg_non_ignore`` is False:UserWarning")
