@@ -69,6 +69,8 @@ def test_the_demo_shows_competitions_there_is_a_sample_of_and_trains_recipes_for
     demo = constant("DEMO")
     assert set(demo) <= {path.parent.name for path in ROOT.glob("sample/*/README.md")}
     assert {recipes.competition_of(recipe): recipe for recipe in demo.values()} == demo
+    marked = [name for name in recipes.names() if getattr(recipes.get(name), "demo", False)]
+    assert sorted(demo.values()) == marked, "their tiny forms have more steps"
 
 
 def test_the_readme_lists_the_sessions_there_are():

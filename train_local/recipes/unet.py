@@ -26,9 +26,14 @@ COMPETITION = "kidney"
 
 @dataclass(frozen=True, kw_only=True)
 class UnetRecipe(Recipe):
-    """A U-Net on tiles of a slide."""
+    """A U-Net on tiles of a slide.
+
+    Attributes:
+        demo: the demo trains its tiny form, with more steps.
+    """
 
     earlier_stage: UnetRecipe | None = None
+    demo: bool = False
 
     def tiny(self) -> UnetRecipe:
         """Return a small encoder at low resolution, trained from random weights on squares drawn anywhere."""
@@ -62,18 +67,18 @@ class UnetRecipe(Recipe):
                 Contrast(low=0.8, high=1.2),
                 Stain(gain=0.2, offset=0.08),
             ),
-            # 300 steps from random weights: a higher rate, and an average over the last 50 steps or so (0.98)
+            # Few steps from random weights: a higher rate, and an average over the last 50 steps or so (0.98)
             # where the published 0.995 needs 200.
             optimiser=replace(self.optimiser, lr=2e-3, weight_decay=1e-2),
             schedule=Schedule(min_lr=4e-5, warmup=Warmup(share=0.1, start_factor=0.05)),
             epochs=None,
-            iterations=300,
+            iterations=300 if self.demo else 120,
             batch_size=12,
             gpus=1,
             ema=Ema(decay=0.98, ramp=True),
             grad_clip=10.0,
             half=True,
-            validation=Validation(every=100, unit="iteration"),
+            validation=Validation(every=100 if self.demo else 120, unit="iteration"),
             fold_count=2,
             folds=(0, 1),
             pretrained=None,
@@ -91,7 +96,7 @@ def unet_regnety16() -> UnetRecipe:
 
     Peculiar: four fixed pairs of slides validate, so seven of the 15 slides are trained on in every fold.
     """
-    return _published("unet-regnety16", encoder="regnety_016")
+    return replace(_published("unet-regnety16", encoder="regnety_016"), demo=True)
 
 
 def unet_regnety16_scse() -> UnetRecipe:

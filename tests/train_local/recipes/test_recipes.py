@@ -77,6 +77,16 @@ def test_a_tiny_form_is_the_same_system_under_its_own_name(name):
     assert tiny.iterations <= 300
 
 
+def test_no_two_tiny_forms_are_the_same_training():
+    configs = []
+    for name in recipes.names():
+        config = recipes.get(name).tiny().as_dict()
+        # Tiny b3, b4 and b5 are one network, so the network's name tells nothing.
+        configs.append({key: value for key, value in config.items() if key not in {"name", "network"}})
+    semantic = [config for config in configs if config["competition"] == "body"]
+    assert all(semantic.count(config) == 1 for config in semantic)
+
+
 def test_tiny_stages_start_from_each_other_and_learn_from_tiny_teachers():
     tiny = recipes.get("vit-adapter-l-adamw").tiny()
     assert tiny.earlier_stage == recipes.get("vit-adapter-l-adamw-stage1").tiny()
