@@ -67,7 +67,7 @@ class TileRecipe(Recipe):
         the tiny first stage and needs fewer steps. A tiny round of pseudo labels has the tiny teachers.
         """
         stage = None if self.earlier_stage is None or self.demo else self.earlier_stage.tiny()
-        steps = 300 if self.demo else 60 if stage is not None else 30
+        steps = 300 if self.demo else 40 if stage is not None else 20
         return replace(
             self,
             name=f"{self.name}-tiny",
@@ -98,7 +98,7 @@ class TileRecipe(Recipe):
             schedule=Schedule(min_lr=2e-5, warmup=Warmup(share=0.1)),
             epochs=None,
             iterations=steps,
-            batch_size=4,
+            batch_size=4 if self.demo else 2,
             gpus=1,
             ema=Ema(decay=0.98, ramp=True),
             grad_clip=10.0,
