@@ -50,7 +50,9 @@ def environment(session: nox.Session, *, peers: bool = False) -> str:
     python = folder / "bin" / "python"
     # Each stamp is written after its step: a step that was killed has none and runs again. There are two,
     # because the locked packages take minutes and our own wheels change daily.
-    into = ("pip", "install", "--quiet", "--python", str(python))
+    # With its bytecode: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would
+    # compile the sources of torch and of all that it imports, which takes longer than to import them.
+    into = ("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python))
     made_from, identity = folder / "made-from", _lock_identity(locks)
     if not _is_of(made_from, identity):
         shutil.rmtree(folder, ignore_errors=True)

@@ -184,6 +184,13 @@ def test_an_environment_is_made_once_and_has_every_own_wheel(project):
     assert verbs(project) == []
 
 
+def test_what_is_installed_has_its_bytecode_whatever_the_variables_of_python_say(project):
+    verbs(project)
+    installs = [command for command in project.machine.commands if "install" in command]
+    assert len(installs) == 2
+    assert all("--compile-bytecode" in command for command in installs)
+
+
 def test_the_benchmarks_have_an_environment_of_their_own_with_their_peers(project):
     verbs(project)
     project.machine.commands.clear()
