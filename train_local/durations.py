@@ -1,4 +1,4 @@
-"""Durations as people write them."""
+"""Durations as people write and read them."""
 
 from __future__ import annotations
 
@@ -20,3 +20,19 @@ def seconds(text: str) -> float:
     if "".join(number + unit for number, unit in parts) != text or value <= 0:
         raise KitError(f"{text!r} is no duration", fix="write for example 2h, 90m, 1.5h or 2h30m")
     return value
+
+
+def duration(value: float) -> str:
+    """Return a time for people: "45 s", "12 min", "3 h 20 min", "2 d 4 h".
+
+    Args:
+        value: seconds.
+    """
+    minutes, whole_hours = round(value / 60), round(value / _UNITS["h"])
+    if value < 90:
+        return f"{value:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    if whole_hours < 48:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{whole_hours // 24} d {whole_hours % 24} h"

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kit.local.console import console
-from train_local.jobs.remaining import Cost, duration, remaining
+from train_local.durations import duration
+from train_local.jobs.remaining import Cost, remaining
 from train_local.monitor.progress import Status, read_status
 
 JobState = Literal["waiting", "queued", "running", "stopped early", "done", "failed", "blocked"]

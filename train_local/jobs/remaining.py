@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-HOUR = 3600.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
@@ -78,15 +76,3 @@ def _means(costs: Iterable[Cost]) -> Mapping[str, float]:
         if cost.took is not None:
             measured.setdefault(cost.group, []).append(cost.took)
     return {group: sum(seconds) / len(seconds) for group, seconds in measured.items()}
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people: "45 s", "12 min", "3 h 20 min", "2 d 4 h"."""
-    minutes, whole_hours = round(seconds / 60), round(seconds / HOUR)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if minutes < 100:
-        return f"{minutes} min"
-    if whole_hours < 48:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{whole_hours // 24} d {whole_hours % 24} h"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kit.artefacts import write_text
 from kit.local.pages.render import render
-from train_local.jobs.remaining import duration
+from train_local.durations import duration
 from train_local.report.chapter import Chapter, Source, gather
 
 _TAIL = 12

@@ -1,33 +1,7 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.errors import KitError
-from train_local.durations import seconds
 from train_local.engine.budget import Pace, fitted_steps
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2h", 7200),
-        ("90m", 5400),
-        ("1.5h", 5400),
-        ("2h30m", 9000),
-        ("45s", 45),
-        ("7200", 7200),
-        ("1d", 86400),
-    ],
-)
-def test_durations_are_read(text, expected):
-    assert seconds(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "two hours", "2 h", "-1h", "0", "1h!"])
-def test_what_is_no_duration_is_told(text):
-    with pytest.raises(KitError, match="is no duration") as error:
-        seconds(text)
-    assert "90m" in str(error.value)
 
 
 @given(
