@@ -18,6 +18,17 @@ from kit.errors import KitError
 from train_local.engine.processes import Member
 
 
+class Autocast(MixedPrecision):  # type: ignore[misc]  # the library has no type information
+    """Autocast whose inputs stay as they are; Lightning would round all of them to 16 bits first.
+
+    Boxes are inputs, too: bfloat16 has 8 significant bits and knows 1496 and 1504, but no box edge between
+    them. Networks normalise in float32, and autocast alone chooses what is computed in 16 bits.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
 class _Environment(LightningEnvironment):  # type: ignore[misc]  # the library has no type information
     """Tells Fabric which of our processes this is; by default it asks environment variables."""
 
@@ -77,19 +88,22 @@ def make_fabric(
     member = member or Member()
     on_gpu = computes_on_gpu(device, member.count)
     settings: dict[str, Any] = {"accelerator": "cuda" if on_gpu else "cpu", "devices": member.count}
-    if on_gpu and precision == "16-mixed" and loss_scale is not None:
+    # The environment is always given: Lightning would look for Slurm's variables, and a job that Slurm gave
+    # several tasks would be refused.
+    plugins: list[Any] = [_Environment(member)]
+    if on_gpu and precision == "16-mixed":
         # The scale itself changes as torch does it: halved after an overflow, doubled after 2000 good steps.
-        scaler = torch.GradScaler("cuda", init_scale=loss_scale)
-        settings["plugins"] = [MixedPrecision("16-mixed", "cuda", scaler=scaler)]
+        first = {} if loss_scale is None else {"init_scale": loss_scale}
+        plugins.append(Autocast("16-mixed", "cuda", scaler=torch.GradScaler("cuda", **first)))
+    elif on_gpu and precision == "bf16-mixed":
+        plugins.append(Autocast("bf16-mixed", "cuda"))
     else:
-        settings["precision"] = precision if on_gpu else "32-true"
+        settings["precision"] = "32-true"
     if member.count > 1:
         # Networks have heads that some losses don't use. DDP has to look for parameters without a gradient,
-        # or it waits for them.
-        settings["strategy"] = DDPStrategy(
-            cluster_environment=_Environment(member), find_unused_parameters=True
-        )
-    fabric = Fabric(**settings)
+        # or it waits for them. Gradients as views of its buckets are there once instead of twice.
+        settings["strategy"] = DDPStrategy(find_unused_parameters=True, gradient_as_bucket_view=True)
+    fabric = Fabric(plugins=plugins, **settings)
     fabric.launch()
     return fabric
 

@@ -120,7 +120,8 @@ class Trainer:
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty if it was trained so far where nothing is scaled, on a CPU
+            self.fabric.strategy.precision.load_state_dict(state["scaler"])
         self.progress.load_state_dict(state["progress"])
         self.set_total(state["total"])
         return True

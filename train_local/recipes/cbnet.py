@@ -53,6 +53,7 @@ def cbnetv2_swin_b_stage1() -> TileRecipe:
         epochs=10,
         batch_size=2,
         gpus=3,
+        sync_bn=True,
         grad_clip=35.0,
         precision="16-mixed",
         loss_scale=512,

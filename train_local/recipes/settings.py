@@ -125,21 +125,18 @@ class Ema(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Validation(Checked):
-    """When and how the held-out images are scored during training.
+    """When and how the held-out images are scored during training: by the competition's own metric.
 
     Attributes:
         every: units between two validations.
         unit: of `every`.
         views: under which the images are predicted; several are fused as on Kaggle.
-        metric: the published name of the metric that chose the best weights. The kit always takes the
-            competition's own; a recipe with another published one says so in its deviations.
         patience: validations without a better score after which the run ends; None never ends early.
     """
 
     every: Count = 1
     unit: Literal["epoch", "iteration"] = "epoch"
     views: tuple[str, ...] = ("identity",)
-    metric: str = ""
     patience: Count | None = None
 
 

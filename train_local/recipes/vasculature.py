@@ -100,6 +100,7 @@ class TileRecipe(Recipe):
             iterations=steps,
             batch_size=4 if self.demo else 2,
             gpus=1,
+            sync_bn=False,
             ema=Ema(decay=0.98, ramp=True),
             grad_clip=10.0,
             precision="32-true",

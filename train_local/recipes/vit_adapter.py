@@ -61,6 +61,7 @@ def vit_adapter_l_teacher_stage1() -> TileRecipe:
         epochs=8,
         batch_size=2,
         gpus=3,
+        sync_bn=True,
         grad_clip=35.0,
         losses={},
         validation=VALIDATION,

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
 from safetensors.torch import load_file
 
 from kit.errors import KitError
 from kit.local.sidecars import read_json_lines, read_sidecar
 from train_local.engine import loop
+from train_local.engine.fabric import Autocast
 from train_local.engine.initial_weights import find_initial_weights
 from train_local.engine.loop import Trainer
 from train_local.engine.train import train
@@ -163,7 +163,7 @@ def _same(x_NCHW, x_CHW):
 def half_precision_on_cpu(device, precision, *, loss_scale, member):
     """What `make_fabric` returns for a GPU, on the CPU: autocast to float16 and a scaler."""
     scaler = torch.amp.GradScaler("cpu", init_scale=loss_scale)
-    fabric = Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", "cpu", scaler=scaler)])
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=[Autocast("16-mixed", "cpu", scaler=scaler)])
     fabric.launch()
     return fabric
 

@@ -106,6 +106,14 @@ def test_published_settings_of_the_detector_s_two_stages():
     assert first.pretrained == "detectors_htc_r50_1x_coco"
 
 
+@pytest.mark.parametrize("name", [*recipes.names(), *recipes.teacher_names(), *recipes.stage_names()])
+def test_batch_norms_that_were_published_as_shared_are_shared(name):
+    # Box heads of CBNetV2, and box heads and adapter of ViT-Adapter, are SyncBN in the published code.
+    recipe = recipes.get(name)
+    assert recipe.sync_bn == name.startswith(("cbnetv2", "vit-adapter"))
+    assert not recipe.tiny().sync_bn, "torch has none on CPUs"
+
+
 def test_published_learning_rates_of_the_u_net():
     recipe = recipes.get("unet-regnety16")
     peak = recipe.optimiser.lr
