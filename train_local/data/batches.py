@@ -110,11 +110,14 @@ class Batches:
         return started
 
     def _is_of_a_worker(self, error: Exception) -> bool:
+        # An error that an example raised inside a worker: "Caught RuntimeError in DataLoader worker process
+        # 0." and a traceback.
+        if str(error).startswith("Caught"):
+            return False
         if isinstance(error, RuntimeError):
             return any(words in str(error) for words in _OF_A_WORKER)
-        # Tensors come through sockets of the workers, which break when a worker dies. An error that an
-        # example raised inside a worker begins with "Caught".
-        return self._workers > 0 and not str(error).startswith("Caught")
+        # Tensors come through sockets of the workers, which break when a worker dies.
+        return self._workers > 0
 
     def _recover(self, error: Exception) -> None:
         self._deaths += 1

@@ -26,6 +26,7 @@ class Autocast(MixedPrecision):  # type: ignore[misc]  # the library has no type
     """
 
     def convert_input(self, data: Any) -> Any:
+        """Return the arguments of a network as they are."""
         return data
 
 

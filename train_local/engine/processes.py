@@ -25,7 +25,9 @@ _TIMEOUT = timedelta(days=2)
 
 _OF_ANOTHER = ("Connection closed by peer", "Connection reset by peer", "NCCL error", "gloo")
 _LOST_ANOTHER = 3
-"""Exit code of a process whose own error may be the consequence of another one's."""
+"""Exit code of a process whose error is most likely the consequence of another one's end."""
+_CONSEQUENCES = (_LOST_ANOTHER, -signal.SIGABRT)
+"""NCCL's own thread aborts the process when another one does not answer."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,11 @@ def _result(children: list[tuple[BaseProcess, Connection]]) -> Any:
                 failures.append((0, value))
             else:
                 what, fix = end_in_words(child.exitcode or 0)
-                consequence = child.exitcode == _LOST_ANOTHER
+                if kind == "lost":
+                    what = f"lost its connection to the others: {value}"
                 problem = f"training process {rank} of {len(children)} {what}"
-                failures.append((2 if consequence else 1, KitError(problem, where="--gpus-per-run", fix=fix)))
+                error = KitError(problem, where="--gpus-per-run", fix=fix)
+                failures.append((2 if child.exitcode in _CONSEQUENCES else 1, error))
     if failures:
         raise min(failures, key=lambda failure: failure[0])[1]
     return results[0]
@@ -161,12 +165,13 @@ def _child(
     job: tuple[Callable[..., Any], tuple[Any, ...]],
 ) -> None:
     _end_with_parent()
-    try:
-        from torch import distributed
+    from torch import distributed
 
+    try:
         # Processes of one machine meet through a file: no port that another program may have taken.
+        store = distributed.FileStore(str(meeting), member.count)
         distributed.init_process_group(
-            backend, init_method=meeting.as_uri(), rank=member.rank, world_size=member.count, timeout=_TIMEOUT
+            backend, store=store, rank=member.rank, world_size=member.count, timeout=_TIMEOUT
         )
         work, arguments = job
         result = work(member, *arguments)
@@ -179,9 +184,11 @@ def _child(
         _leave(130)
     except BaseException as error:  # noqa: BLE001  the end of a process: whatever it is, it is told
         # An exchange fails where another process has gone: then that one's end is what people have to know.
-        if not any(words in str(error) for words in _OF_ANOTHER):
-            traceback.print_exc()
-        _leave(_LOST_ANOTHER)
+        if isinstance(error, distributed.DistError) or any(words in str(error) for words in _OF_ANOTHER):
+            connection.send(("lost", str(error).strip().splitlines()[0]))
+            _leave(_LOST_ANOTHER)
+        traceback.print_exc()
+        _leave(1)
 
 
 def _leave(code: int) -> None:

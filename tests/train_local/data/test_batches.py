@@ -62,6 +62,18 @@ def test_bad_input_in_a_worker_is_the_message_it_is_elsewhere(workers):
     assert str(error.value) == "slide aa cannot be read\n  where: aa.tiff\n  fix:   download it again"
 
 
+class Faulty:
+    def __getitem__(self, position):
+        raise RuntimeError("shapes do not fit")
+
+
+def test_a_fault_of_an_example_is_no_death_of_its_worker(capsys):
+    with pytest.raises(RuntimeError, match="Caught RuntimeError in DataLoader worker process 0") as error:
+        loaded(Faulty(), workers=1)
+    assert "shapes do not fit" in str(error.value)
+    assert "died" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("processes", [1, 2, 3, 6])
 def test_a_step_has_the_same_examples_for_every_number_of_processes(processes):
     layouts = [sampler.Layout(4, 6, rank, processes) for rank in range(processes)]
