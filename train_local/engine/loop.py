@@ -127,9 +127,14 @@ class Trainer:
         return True
 
     def save(self) -> None:
-        """Write a checkpoint of the present step."""
+        """Write a checkpoint of the present step.
+
+        Raises:
+            KitError: the weights are no numbers, or the disk is full.
+        """
         if not self.writes:
             return
+        self.stepper.require_finite_weights()
         self.reporter.sync()
         state = {
             "step": self.progress.step,
@@ -219,6 +224,7 @@ class Trainer:
         """Validate the raw weights, the average, or both; offer the better ones as the best of the run."""
         if not self.validation.ids:
             return
+        self.stepper.require_finite_weights()
         kinds = self.candidates.kinds
         self.reporter.state("validating")
         with self.clock.count("evaluation"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,16 +80,12 @@ class Stepper:
         # examples, with the memory of 16. Each loss is divided by 4, so that the sum is that mean.
         done = [self._pass(batches, index) for index in range(self.layout.passes)]
         with self.clock.count("step"):
+            means = self._means(done)
+            self._require_numbers(means, done)  # waits for the GPU, so the time of the step is counted here
             self._update()
-        names = list(done[0])
-        mean = torch.stack([torch.stack([terms[name] for name in names]) for terms in done]).sum(0)
-        mean /= self.layout.all_passes
-        if self.layout.processes > 1:
-            mean = self.fabric.all_reduce(mean, reduce_op="sum")
         self.progress.step += 1
-        self._require_numbers(mean, done)
         self.progress.seconds += time.perf_counter() - began
-        return dict(zip(names, mean, strict=True))
+        return means
 
     def _pass(self, batches: Iterator[Any], index: int) -> dict[str, Tensor]:
         """Add the gradients of one batch; return its terms."""
@@ -101,17 +97,47 @@ class Stepper:
             # Processes exchange their gradients in the last pass of a step, not in each.
             several = self.layout.processes > 1
             with self.fabric.no_backward_sync(self.module, enabled=several and index < passes - 1):
-                terms = self.setup.losses(self.module, batch)
+                terms = self._losses(batch, index)
                 # DDP takes the mean over the processes, so each takes the mean over its own passes.
                 self.fabric.backward(torch.stack(list(terms.values())).sum() / passes)
         return {name: value.detach() for name, value in terms.items()}
+
+    def _losses(self, batch: Any, index: int) -> dict[str, Tensor]:
+        try:
+            return self.setup.losses(self.module, batch)
+        except KitError as error:
+            # A detector refuses boxes that are not numbers itself (`kit.models.cascade`), before any loss.
+            if "not numbers" not in error.problem:
+                raise
+            self._blame_the_step_before()
+            if self._scaler is None or self.layout.processes > 1:
+                passes = [self.layout.number(index)]
+                raise self._diverged(self.progress.step + 1, error.problem, passes) from error
+            # In float16 the forward pass overflows, too. Gradients that are no numbers make the scaler leave
+            # the step out, as mmcv's does. With several processes the others wait for this one's gradients.
+            weight = next(value for value in self.setup.network.parameters() if value.requires_grad)
+            return {"overflow": (weight * math.nan).sum()}
+
+    def _means(self, done: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The terms' means over all passes of all processes."""
+        names = list(dict.fromkeys(name for terms in done for name in terms))
+        zero = torch.zeros((), device=self.fabric.device)
+        sums = torch.stack([torch.stack([terms.get(name, zero) for name in names]) for terms in done]).sum(0)
+        if self.layout.processes > 1:
+            sums = self.fabric.all_reduce(sums, reduce_op="sum")
+        return dict(zip(names, sums / self.layout.all_passes, strict=True))
+
+    @property
+    def _scaler(self) -> Any:
+        """Of the loss in float16; None in other precisions."""
+        return getattr(self.fabric.strategy.precision, "scaler", None)
 
     def _update(self) -> None:
         if self.recipe.grad_clip:
             self.fabric.clip_gradients(
                 self.module, self.optimiser, max_norm=self.recipe.grad_clip, error_if_nonfinite=False
             )
-        scaler = getattr(self.fabric.strategy.precision, "scaler", None)
+        scaler = self._scaler
         scale = 0.0 if scaler is None else scaler.get_scale()
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -121,15 +147,38 @@ class Stepper:
         if self.average is not None:
             self.average.update()
 
-    def _require_numbers(self, mean: Tensor, done: list[dict[str, Tensor]]) -> None:
-        if math.isfinite(float(mean.sum())):
+    def require_finite_weights(self) -> None:
+        """Refuse weights that are no numbers, before they are stored or handed on.
+
+        Raises:
+            KitError: the last step made them so. It names the images of that step.
+        """
+        self._require_finite(self.setup.network.state_dict().items())
+
+    def _require_finite(self, named: Iterable[tuple[str, Tensor]]) -> None:
+        bad = (
+            name for name, value in named if value.is_floating_point() and not bool(value.isfinite().all())
+        )
+        if name := next(bad, None):
+            passes = list(range(self.layout.all_passes))
+            raise self._diverged(self.progress.step, f"{name} is no longer a number", passes)
+
+    def _blame_the_step_before(self) -> None:
+        """Raise if its gradients were infinite, though its loss was not: then this batch is not the cause."""
+        if self.progress.step:
+            # No buffers: batch norms have seen this batch already.
+            self._require_finite(self.setup.network.named_parameters())
+
+    def _require_numbers(self, means: Mapping[str, Tensor], done: list[dict[str, Tensor]]) -> None:
+        """Check the loss before it changes the weights."""
+        if math.isfinite(float(sum(means.values()))):
             self.progress.overflows_in_a_row = 0
             return
-        if getattr(self.fabric.strategy.precision, "scaler", None) is not None:
+        if self._scaler is not None:
             self.progress.overflows_in_a_row += 1
             if self.progress.overflows_in_a_row < _OVERFLOWS:
                 return
-        step = self.progress.step - 1
+        self._blame_the_step_before()
         bad = [
             self.layout.number(index)
             for index, terms in enumerate(done)
@@ -139,13 +188,16 @@ class Stepper:
             gathered: list[list[int]] = [[] for _ in range(self.layout.processes)]
             distributed.all_gather_object(gathered, bad)
             bad = sorted(number for numbers in gathered for number in numbers)
+        terms = ", ".join(f"{name} {float(value):.3g}" for name, value in means.items())
+        raise self._diverged(self.progress.step + 1, f"the loss is not a number: {terms}", bad)
+
+    def _diverged(self, step: int, what: str, passes: list[int]) -> KitError:
+        """Name the images of some passes of the `step`-th step, counted from 1."""
         batch = self.layout.batch
-        items = [number * batch + place for number in bad for place in range(batch)]
-        ids = dict.fromkeys(self.setup.examples.image_of((step, item)) for item in items)
-        terms = ", ".join(f"{name} {float(value):.3g}" for name, value in zip(done[0], mean, strict=True))
-        raise KitError(
-            f"the loss is not a number after step {self.progress.step}: {terms}; "
-            f"images of the batch: {', '.join(ids)}",
+        items = [number * batch + place for number in passes for place in range(batch)]
+        ids = dict.fromkeys(self.setup.examples.image_of((step - 1, item)) for item in items)
+        return KitError(
+            f"training diverged in step {step}: {what}; images of the batch: {', '.join(ids)}",
             where="training",
             fix="look at these images and their masks; if they are right, lower the learning rate, clip "
             "gradients or use 32-true. The last checkpoint is older and good",

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from kit.errors import KitError
 from kit.local.sidecars import read_json_lines, read_sidecar
-from train_local.engine import loop
+from train_local.engine import checkpoint, loop
 from train_local.engine.fabric import Autocast
 from train_local.engine.initial_weights import find_initial_weights
 from train_local.engine.loop import Trainer
@@ -149,11 +149,39 @@ def test_a_loss_that_is_no_number_names_the_images_of_its_batch(blobs, blob_data
         )
 
     object.__setattr__(trainer.setup, "losses", broken)
-    with pytest.raises(KitError, match="the loss is not a number after step 2: bce nan, dice nan") as error:
+    with pytest.raises(KitError, match="in step 2: the loss is not a number: bce nan, dice nan") as error:
         trainer.fit()
     named = error.value.problem.split("images of the batch: ")[1]
     assert named == trainer.setup.examples.image_of((1, 2))
     assert named in blob_data.fold(0).train
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_gradients_that_are_no_numbers_name_their_own_step_and_are_never_stored(
+    blobs, blob_data, tmp_path, last
+):
+    recipe = blobs.recipe(
+        batch_size=1, gpus=2, iterations=2 if last else 4, validation=every(9), grad_clip=0.0
+    )
+    run, initial = run_of(recipe, blob_data, tmp_path)
+    trainer = Trainer(run, blob_data, replace(QUIET, checkpoint_seconds=1e9 if last else 0.0), initial)
+    losses = trainer.setup.losses
+
+    def infinite_slope(module, batch):
+        terms = losses(module, batch)
+        if trainer.progress.step == 1:  # the square root of 0 is 0, and its slope there is infinite
+            weight = next(trainer.network.parameters())
+            terms = {name: value + (weight * 0).sum().sqrt() for name, value in terms.items()}
+        return terms
+
+    object.__setattr__(trainer.setup, "losses", infinite_slope)
+    with pytest.raises(KitError, match=r"diverged in step 2: \S+ is no longer a number") as error:
+        trainer.fit()
+    named = error.value.problem.split("images of the batch: ")[1].split(", ")
+    assert named == list(dict.fromkeys(trainer.setup.examples.image_of((1, item)) for item in range(2)))
+    stored = checkpoint.load(run.checkpoints, identity=run.identity)
+    assert (stored is None) == last
+    assert last or stored["step"] == 1
 
 
 def _same(x_NCHW, x_CHW):
@@ -189,6 +217,36 @@ def test_a_step_that_overflows_in_float16_changes_no_weight_and_moves_the_schedu
     assert 0 < trainer.progress.overflows < 16
     assert trainer.average.updates == 16 - trainer.progress.overflows
     assert trainer.fabric.strategy.precision.scaler.get_scale() < 2.0**24
+
+
+def test_boxes_that_overflow_in_float16_leave_their_step_out(blobs, blob_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "make_fabric", half_precision_on_cpu)
+    half = {"precision": "16-mixed", "loss_scale": 8.0}
+    recipe = blobs.recipe(iterations=4, accumulate=2, validation=every(4), **half)
+    run, initial = run_of(recipe, blob_data, tmp_path)
+    trainer = Trainer(run, blob_data, QUIET, initial)
+    losses, passes, weights = trainer.setup.losses, [], []
+
+    def refusing(module, batch):
+        passes.append(trainer.progress.step)
+        if passes == [0, 0, 1]:  # what a detector's head says of an overflow
+            weights.append({name: value.clone() for name, value in trainer.network.named_parameters()})
+            raise KitError("the boxes of stage 1 of detectors-r50 are not numbers")
+        if len(passes) == 5:
+            weights.append(dict(trainer.network.named_parameters()))
+            assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+        return losses(module, batch)
+
+    object.__setattr__(trainer.setup, "losses", refusing)
+    assert trainer.fit()
+    assert passes == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert (trainer.progress.step, trainer.progress.overflows) == (4, 1)
+    # Without a scaler nothing can leave the step out.
+    trainer.fabric.strategy.precision.scaler = None
+    passes[:] = [0, 0]
+    with pytest.raises(KitError, match="diverged in step 5: the boxes of stage 1") as error:
+        trainer.stepper.take(trainer.batches(5), 5)
+    assert trainer.setup.examples.image_of((4, 0)) in str(error.value)
 
 
 def test_a_gpu_that_is_lost_is_told_and_the_run_goes_on_from_its_checkpoint(
