@@ -13,6 +13,7 @@ import time
 
 import cv2
 import torch
+from torch import distributed
 
 from kit.memory import keep_freed_memory
 from kit.models import Network
@@ -205,7 +206,7 @@ class Trainer:
             self.layout,
             first=self.progress.step,
             total=total,
-            workers=min(wanted, max((os.cpu_count() or 1) // self.member.count, 1)),
+            workers=min(wanted, max(len(os.sched_getaffinity(0)) // self.member.count, 1)),
             pin=on_gpu,
         )
 
@@ -225,6 +226,7 @@ class Trainer:
         if not self.validation.ids:
             return
         self.stepper.require_finite_weights()
+        self._share_statistics()
         kinds = self.candidates.kinds
         self.reporter.state("validating")
         with self.clock.count("evaluation"):
@@ -233,6 +235,18 @@ class Trainer:
         self.progress.offer(self.progress.step, metrics[kind], kind, self.candidates.state(kind))
         found = self.validation
         self.reporter.evaluated(metrics[kind], found.metric, metrics, found.pictures, tiles=found.tiles)
+
+    def _share_statistics(self) -> None:
+        """Give all processes the first one's batch norm statistics: each has seen other batches.
+
+        They share the held-out images, and the first one's weights are those that are kept.
+        """
+        if self.member.count == 1:
+            return
+        for name, value in self.network.named_buffers():
+            distributed.broadcast(value, 0)
+            if self.average is not None and name in self.average.state:
+                distributed.broadcast(self.average.state[name], 0)
 
     def _out_of_time(self) -> bool:
         limit = self.options.max_seconds

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.inference.fusion import PassResult, fuse
 from kit.local.pages.held_out import confident
 from kit.local.pages.overlays import outline, thumbnail
 from kit.predictions import Prediction
@@ -32,31 +31,22 @@ class ValidationPictures:
         self._ids = list(dict.fromkeys([*ids[:1], *ids[-1:]]))[:COUNT]
         self._thumbnails: dict[str, tuple[NDArray[np.uint8], float]] = {}
 
-    def draw(self, results: Mapping[str, Sequence[PassResult]]) -> dict[str, NDArray[np.uint8]]:
+    def draw(self, predictions: Mapping[str, Prediction]) -> dict[str, NDArray[np.uint8]]:
         """Return name -> RGB picture (H, W, 3).
 
         Args:
-            results: image id -> its stored passes.
+            predictions: by image id.
 
         Raises:
-            KitError: an image or a stored pass cannot be read.
+            KitError: an image cannot be read.
         """
         pictures = {}
         for image_id in self._ids:
-            image = self._prepared.images[image_id]
             if image_id not in self._thumbnails:  # a slide is read once, not at every validation
                 self._thumbnails[image_id] = thumbnail(self._prepared.image_path(image_id), LONGEST)
             picture_HWC, factor = self._thumbnails[image_id]
-            prediction = fuse(
-                results[image_id],
-                {},
-                (image.height, image.width),
-                kind=self._prepared.kind,
-                image_id=image_id,
-                info=image.info,
-            )
             truth = self._truth[image_id]
             drawn_HWC = picture_HWC.copy()
-            outline(drawn_HWC, factor, truth, confident(prediction, truth))
+            outline(drawn_HWC, factor, truth, confident(predictions[image_id], truth))
             pictures[f"held out/{image_id}"] = drawn_HWC
         return pictures

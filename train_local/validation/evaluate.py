@@ -114,19 +114,15 @@ def predict(
     return done
 
 
-def score(
-    prepared: Prepared,
-    results: Mapping[str, Sequence[PassResult]],
-    settings: Mapping[str, Any],
-    truth: Mapping[str, Prediction],
-) -> float:
-    """Return the competition's metric of some passes, fused exactly as on Kaggle.
+def fused(
+    prepared: Prepared, results: Mapping[str, Sequence[PassResult]], settings: Mapping[str, Any]
+) -> dict[str, Prediction]:
+    """Return the predictions of some passes by image id, fused exactly as on Kaggle.
 
     Args:
-        prepared: knows the competition, and the images' sizes and infos.
+        prepared: knows the images' sizes and infos.
         results: image id -> its passes' results.
         settings: of the fusion, as a rung has them; {} takes the defaults.
-        truth: image id -> truth, of these images at least.
     """
     predictions = {}
     for image_id, of_image in results.items():
@@ -135,7 +131,20 @@ def score(
         predictions[image_id] = fuse(
             of_image, settings, size, kind=prepared.kind, image_id=image_id, info=image.info
         )
-    return scores.score(prepared.source, {key: truth[key] for key in results}, predictions).value
+    return predictions
+
+
+def score(
+    prepared: Prepared, predictions: Mapping[str, Prediction], truth: Mapping[str, Prediction]
+) -> float:
+    """Return the competition's metric.
+
+    Args:
+        prepared: knows the competition.
+        predictions: by image id.
+        truth: image id -> truth, of these images at least.
+    """
+    return scores.score(prepared.source, {key: truth[key] for key in predictions}, predictions).value
 
 
 def held_out(run: Run, prepared: Prepared) -> list[str]:
@@ -213,8 +222,9 @@ class Validation:
             results.setdefault(item.image_id, []).append(
                 PassResult(file=item.path, weight=1.0, member=member)
             )
-        value = score(self._prepared, results, {}, self._truth)
+        predictions = fused(self._prepared, results, {})
+        value = score(self._prepared, predictions, self._truth)
         if self._tile_dice is not None:
             self.tiles = self._tile_dice(module, fabric.device)
-        self.pictures = self._draw(results)
+        self.pictures = self._draw(predictions)
         return float(fabric.broadcast(value)) if fabric.world_size > 1 else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from kit.images.slide import open_slide
 from kit.local.masks import polygons
 from kit.masks import coco, rle
-from kit.predictions import Instances, Prediction, SemanticMask
+from kit.predictions import Prediction, SemanticMask
 
 TRUTH_RGB = (0, 158, 115)
 PREDICTION_RGB = (230, 60, 0)
@@ -76,21 +77,42 @@ def outline(picture_HWC: NDArray[np.uint8], factor: float, truth: Prediction, pr
     """
     height, width = picture_HWC.shape[:2]
     thickness = max(1, round(max(height, width) / 500))
-    for masks, colour in ((masks_of(truth), TRUTH_RGB), (masks_of(prediction), PREDICTION_RGB)):
-        contours = []
-        for mask_HW in masks:
-            shown_HW, scale = mask_HW, factor
-            if mask_HW.size > _LARGE:
-                # The outline of a whole slide has millions of corners, and all of them in a few pixels.
-                percent_HW = cv2.resize(mask_HW * 100, (width, height), interpolation=cv2.INTER_AREA)
-                shown_HW, scale = (percent_HW >= 50).astype(np.uint8), 1.0
-            contours += [
-                # Pixel 3 has its centre at 3.5: shrunk by 2 it lies at 1.75, in pixel 1 (1.25 rounded).
-                np.round((np.array(ring) + 0.5) * scale - 0.5).astype(np.int32)
-                for region in polygons.outlines(shown_HW)
-                for ring in region
-            ]
+    for drawn, colour in ((truth, TRUTH_RGB), (prediction, PREDICTION_RGB)):
+        # The outline of a whole slide has millions of corners, and all of them in a few pixels.
+        large = drawn.height * drawn.width > _LARGE
+        scale, masks = (1.0, _shrunk(drawn, height, width)) if large else (factor, masks_of(drawn))
+        contours = [
+            # Pixel 3 has its centre at 3.5: shrunk by 2 it lies at 1.75, in pixel 1 (1.25 rounded).
+            np.round((np.array(ring) + 0.5) * scale - 0.5).astype(np.int32)
+            for mask_HW in masks
+            for region in polygons.outlines(mask_HW)
+            for ring in region
+        ]
         cv2.polylines(picture_HWC, contours, True, colour, thickness, cv2.LINE_AA)
+
+
+def _shrunk(prediction: Prediction, rows: int, columns: int) -> list[NDArray[np.uint8]]:
+    """Masks of rows x columns pixels; one of them is 1 where at least half of its cell is covered.
+
+    A few columns of the large mask are decoded at a time: that of a slide of 30000 x 30000 has 900 MB.
+    """
+    height, width = prediction.height, prediction.width
+    tops, lefts = (np.arange(cells + 1) * side // cells for cells, side in ((rows, height), (columns, width)))
+    shrunk = []
+    for runs in _runs_of(prediction):
+        mask_HW = np.zeros((rows, columns), np.uint8)
+        for column, (left, right) in enumerate(pairwise(lefts.tolist())):
+            strip_HW = rle.decode_window(runs, height, (0, left, height, right - left))
+            covered_H = np.add.reduceat(strip_HW.sum(axis=1), tops[:-1])
+            mask_HW[:, column] = 2 * covered_H >= np.diff(tops) * (right - left)
+        shrunk.append(mask_HW)
+    return shrunk
+
+
+def _runs_of(prediction: Prediction) -> list[rle.Runs]:
+    if isinstance(prediction, SemanticMask):
+        return [prediction.runs]
+    return [coco.runs_of(counts, prediction.height, prediction.width) for counts in prediction.masks]
 
 
 def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
@@ -127,11 +149,8 @@ def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
 
 def masks_of(prediction: Prediction) -> list[NDArray[np.uint8]]:
     """Return every mask of a prediction as a uint8 array (H, W) of 0 and 1."""
-    match prediction:
-        case SemanticMask(height=height, width=width, runs=runs):
-            return [rle.decode(runs, height, width).astype(np.uint8)]
-        case Instances(height=height, width=width, masks=masks):
-            return [coco.decode(counts, height, width).astype(np.uint8) for counts in masks]
+    size = prediction.height, prediction.width
+    return [rle.decode(runs, *size).astype(np.uint8) for runs in _runs_of(prediction)]
 
 
 def jpeg_uri(image_HWC: NDArray[np.uint8], quality: int = 85) -> str:

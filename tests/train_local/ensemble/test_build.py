@@ -21,7 +21,7 @@ from train_local.ensemble.published_plans import PlannedMember
 from train_local.ensemble.write import LADDER, PICTURE, show_ensemble, write_ensemble
 from train_local.recipes.settings import Validation
 from train_local.runs import WEIGHTS
-from train_local.validation.evaluate import score
+from train_local.validation.evaluate import fused, score
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,8 @@ def test_the_fitted_score_is_that_of_the_fused_predictions(blob_data, finished):
             if run.recipe == recipe_view.recipe:
                 for image_id, path in run.files[recipe_view.view].items():
                     results[image_id].append(PassResult(file=path, weight=weight, member=run.member))
-    assert score(blob_data, results, third.rung.settings, truth) == pytest.approx(third.fitted, abs=1e-6)
+    predictions = fused(blob_data, results, third.rung.settings)
+    assert score(blob_data, predictions, truth) == pytest.approx(third.fitted, abs=1e-6)
 
 
 def test_weights_keep_the_shares_of_recipe_views_whatever_their_folds(blob_data, finished):
