@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import torch
 
 from kit.errors import KitError
 from kit.inference.instance_settings import InstanceSettings
@@ -101,20 +97,6 @@ def example_side(recipe: Recipe) -> int:
     return max(round((data.tile or 0) * data.scale), data.image_side or 0)
 
 
-def free_memory(processes: int, *, on_gpu: bool) -> tuple[int, str]:
-    """Return the free bytes for each process, and the name of the device.
-
-    Args:
-        processes: that train together; each has a GPU, or a share of the CPU's memory.
-        on_gpu: where they compute.
-    """
-    if on_gpu:
-        free = [(torch.cuda.mem_get_info(index)[0], index) for index in range(processes)]
-        least, index = min(free)
-        return least, f"GPU {index} ({torch.cuda.get_device_name(index)})"
-    return min(_machine_memory(), _group_memory()) // processes, "this machine"
-
-
 def _measured(recipe: Recipe, *, on_gpu: bool) -> TrainingMemory:
     side, optimiser = example_side(recipe), recipe.optimiser
     return training_memory(
@@ -159,21 +141,3 @@ def _smaller(recipe: Recipe, *, on_gpu: bool) -> Iterator[tuple[str, int]]:
             passes = round(measured.passes * size / recipe.batch_size)
             batch = "" if size == recipe.batch_size else f"--batch-size {size} "
             yield f"{batch}{words}".strip(), replace(measured, passes=passes).total
-
-
-def _machine_memory() -> int:
-    """Available memory of this machine, in bytes."""
-    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    if found:
-        return int(found[1]) * 1024
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _group_memory() -> int:
-    """What the control group of this process (a container, a Slurm job) has left, in bytes."""
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-    except (OSError, ValueError):
-        return 1 << 62
-    return (1 << 62) if limit == "max" else max(int(limit) - used, 0)

@@ -14,9 +14,10 @@ from train_local.engine.budget import fit_to_budget
 from train_local.engine.device_errors import explained
 from train_local.engine.exports import export, hand_over
 from train_local.engine.fabric import computes_on_gpu
+from train_local.engine.free_memory import free_memory
 from train_local.engine.initial_weights import InitialWeights
 from train_local.engine.loop import Trainer
-from train_local.engine.memory_check import free_memory, require_memory
+from train_local.engine.memory_check import require_memory
 from train_local.engine.processes import Member, run_together
 from train_local.options import Options
 from train_local.runs import Run, claim_folder

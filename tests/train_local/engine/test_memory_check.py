@@ -4,7 +4,6 @@ from kit.errors import KitError
 from train_local import recipes
 from train_local.engine.memory_check import (
     example_side,
-    free_memory,
     need_of,
     require_memory,
     with_batch_size,
@@ -52,9 +51,6 @@ def test_need_have_and_what_fits_are_told():
 def test_a_tiny_form_fits_a_small_machine_without_being_measured():
     tiny = recipes.get("segformer-b4-960").tiny()
     require_memory(tiny, 16_000_000_000, "this machine", on_gpu=False)
-    free, device = free_memory(1, on_gpu=False)
-    assert device == "this machine"
-    assert 0 < free_memory(2, on_gpu=False)[0] <= free
 
 
 def test_published_logs_say_what_a_published_batch_needs():
