@@ -1,4 +1,4 @@
-"""What errors of a device, of memory or of a disk mean for a run, in words."""
+"""What errors of a device, of memory or of a disk mean for a job, in words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_A_GPU = ("CUDA", "CUDNN", "CUBLAS")
 _SHARED = ("allocate shared memory", "unable to write to file </torch_", "unable to resize file </torch_")
 """What torch says when /dev/shm is full, through which data workers hand their examples over."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_GO_ON = "run the same command again: it goes on from the last checkpoint"
+_GO_ON = "run the same command again: it goes on from what was stored last"
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def explained(folder: Path) -> Iterator[None]:
     """Turn errors of the device, of memory and of the disk into messages.
 
     Args:
-        folder: of the run.
+        folder: of the job.
 
     Raises:
         KitError: the GPU failed, memory ran out, or a disk is full.

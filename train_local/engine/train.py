@@ -79,7 +79,7 @@ def _train(
             complete = trainer.fit()
             trainer.reporter.state("predicting")
             done = _finish(trainer, run, prepared, options, complete=complete)
-        except BaseException:
+        except Exception:  # not Ctrl-C: what is interrupted goes on some day
             trainer.reporter.state("failed")
             raise
         trainer.reporter.state("finished" if complete else "out of time")

@@ -82,19 +82,21 @@ def _train(work: Work) -> None:
 
 
 def _predict(work: Work) -> None:
+    from train_local.engine.device_errors import explained
     from train_local.jobs.predict import images_of, predict
 
     job, data, images = work.job, prepared.load(work.job.data), work.job.config["images"]
     [teacher] = [work.jobs[need.job] for need in job.uses if need.takes in {"best", "last"}]
-    predict(
-        job.folder,
-        job.identity,
-        weights=_run(teacher).weights,
-        prepared=data,
-        ids=images_of(data, images["dataset"], images["wsis"]),
-        views=job.config["views"],
-        options=work.options,
-    )
+    with explained(job.folder):
+        predict(
+            job.folder,
+            job.identity,
+            weights=_run(teacher).weights,
+            prepared=data,
+            ids=images_of(data, images["dataset"], images["wsis"]),
+            views=job.config["views"],
+            options=work.options,
+        )
     finish(job)
 
 

@@ -37,19 +37,25 @@ class RunRecord:
     status: Status | None
 
     @property
+    def complete(self) -> bool:
+        """Whether it has ended as its recipe says; one that was stopped goes on some day."""
+        return bool(self.done.get("complete"))
+
+    @property
     def state(self) -> str:
         """How far it is, for people."""
-        if self.done:
-            return "finished" if self.done.get("complete") else "stopped early"
+        if self.complete:
+            return "finished"
         if self.status is None:
-            return "begun"
-        failed = "failed at" if self.status.state == "failed" else "not finished:"
-        return f"{failed} step {self.status.step} of {self.status.total}"
+            return "stopped early" if self.done else "begun"
+        ends = {"failed": "failed at", "out of time": "stopped early at"}
+        words = ends.get(self.status.state, "not finished:")
+        return f"{words} step {self.status.step} of {self.status.total}"
 
     @property
     def metric(self) -> float | None:
         """Of the weights it hands over: of the finished run, else the best one so far; None if unknown."""
-        if self.done:
+        if self.complete:
             return self.done.get("metric")
         scores = [line["metric"] for line in self.lines if line.get("metric") is not None]
         return max(scores, default=None)

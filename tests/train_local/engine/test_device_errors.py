@@ -48,7 +48,7 @@ def test_a_disk_that_is_full_is_told_wherever_a_file_is_written(tmp_path):
     with pytest.raises(KitError, match="No space left on device") as told, explained(tmp_path):
         Path("/dev/full").write_text("a line of a log", encoding="utf-8")
     assert told.value.where == str(tmp_path)
-    assert "it goes on from the last checkpoint" in told.value.fix
+    assert "it goes on from what was stored" in told.value.fix
 
 
 @pytest.mark.parametrize(

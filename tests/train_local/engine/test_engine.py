@@ -268,7 +268,7 @@ def test_a_gpu_that_is_lost_is_told_and_the_run_goes_on_from_its_checkpoint(
     run, initial = run_of(recipe, blob_data, tmp_path / "lost")
     with pytest.raises(KitError, match="the GPU failed: CUDA error: unspecified launch failure") as error:
         train(run, blob_data, QUIET, initial=initial)
-    assert "it goes on from the last checkpoint" in str(error.value)
+    assert "it goes on from what was stored" in str(error.value)
     assert "nvidia-smi" in str(error.value)
     train(run, blob_data, QUIET, initial=initial)
     assert run.weights.read_bytes() == whole.weights.read_bytes()

@@ -47,6 +47,17 @@ def test_an_unfinished_run_shows_its_best_score_and_how_far_it_is(tmp_path):
     assert read_runs(tmp_path)[0].state == "failed at step 12 of 100"
 
 
+def test_a_run_that_goes_on_after_it_was_stopped_is_shown_as_it_is_now(tmp_path):
+    lines = [{"step": 5, "metric": 0.2}, {"step": 9, "metric": 0.4}]
+    folder = run(tmp_path, "unet", 0, lines=lines, done={**finished(0.2), "complete": False})
+    assert read_runs(tmp_path)[0].state == "stopped early"
+    StatusFile(folder, total=100, every=0).update(state="out of time", step=5)
+    assert read_runs(tmp_path)[0].state == "stopped early at step 5 of 100"
+    StatusFile(folder, total=100, step=5, every=0).update(state="training", step=10)
+    (record,) = read_runs(tmp_path)
+    assert (record.state, record.metric) == ("not finished: step 10 of 100", 0.4)
+
+
 def test_runs_that_were_kept_aside_or_never_began_are_left_out(tmp_path):
     run(tmp_path, "unet", 0, name="fold0.was-12345678")
     (tmp_path / "unet" / "fold1").mkdir()
