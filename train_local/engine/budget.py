@@ -67,8 +67,8 @@ def fitted_steps(pace: Pace, left: float, published: int, epoch: int | None) -> 
 def fit_to_budget(trainer: Trainer, budget: float) -> None:
     """Measure some steps and a validation on this machine, undo them, and set the length of the run.
 
-    The run is then the one that it would be with this length in its recipe: it begins at step 0 with the
-    initial weights.
+    The run is then the one that it would be with this length in its recipe, and with warm-up and restarts
+    that are shorter by the same factor: it begins at step 0 with the initial weights.
 
     Args:
         trainer: that has taken no step.

@@ -74,7 +74,10 @@ class Stepper:
         began = time.perf_counter()
         step, rate = self.progress.step, self.recipe.optimiser.lr
         epoch_steps = self.recipe.epoch_steps(self.setup.epoch)
-        factor = self.recipe.schedule.factor(step, total, lr=rate, epoch_steps=epoch_steps)
+        schedule, published = self.recipe.schedule, self.recipe.total_steps(self.setup.epoch)
+        if total < published:  # fitted to a budget
+            schedule = schedule.shortened(total / published)
+        factor = schedule.factor(step, total, lr=rate, epoch_steps=epoch_steps)
         set_learning_rate(self.optimiser, rate * factor)
         # With 4 passes, four batches of 16 add up their gradients before one optimiser step: the mean over 64
         # examples, with the memory of 16. Each loss is divided by 4, so that the sum is that mean.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from kit.errors import KitError
@@ -74,6 +74,19 @@ class Schedule(Checked):
                 'a schedule of "two-cosines" needs the first of them as its warm-up',
                 fix='give warmup=Warmup(kind="cosine", share=...)',
             )
+
+    def shortened(self, share: float) -> Schedule:
+        """Return the schedule of a run that has a part of its steps: warm-up and periods shrink alike.
+
+        A warm-up of 1500 of 45,000 steps and 1000 steps in all (a share of 1/45) make one of 33 steps;
+        unchanged it would never end.
+
+        Args:
+            share: of the steps, 0..1.
+        """
+        warmup = self.warmup and replace(self.warmup, steps=round(self.warmup.steps * share))
+        period = self.period and max(round(self.period * share), 1)
+        return replace(self, warmup=warmup, period=period)
 
     def factor(self, step: int, total: int, *, lr: float, epoch_steps: int = 1) -> float:
         """Return what the peak learning rate is multiplied by.

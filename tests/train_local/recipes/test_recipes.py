@@ -277,6 +277,16 @@ def test_restarts_begin_anew_every_period_of_epochs():
     assert factors == pytest.approx([1, 1, 0.775, 0.775, 0.325, 0.325] * 2 + [1, 1])
 
 
+def test_a_run_that_is_shorter_has_a_shorter_warm_up_and_shorter_periods():
+    poly = recipes.get("segformer-b4-960").schedule
+    assert poly.shortened(1 / 45).warmup == replace(poly.warmup, steps=33)
+    assert poly.shortened(1.0) == poly
+    rates = [poly.shortened(1 / 45).factor(step, 1000, lr=1.0) for step in range(1000)]
+    assert rates.index(max(rates)) == 33
+    restarts = recipes.get("segformer-b2-mixupsample").schedule
+    assert (restarts.period, restarts.shortened(0.2).period, restarts.shortened(0.001).period) == (30, 6, 1)
+
+
 def test_restarts_by_iteration_have_the_same_period():
     schedule = Schedule(policy="restarts", period=3)
     factors = [schedule.factor(step, 20, lr=1.0, epoch_steps=2) for step in (0, 3, 6, 9)]
