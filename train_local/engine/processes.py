@@ -7,6 +7,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,8 +104,7 @@ def run_together(count: int, backend: str, work: Callable[..., Any], *arguments:
                 children.append((child, ours))
             return _result(children)
         finally:
-            for child, _ in children:
-                _end(child)
+            _end([child for child, _ in children])
 
 
 def _result(children: list[tuple[BaseProcess, Connection]]) -> Any:
@@ -147,12 +147,14 @@ def _last_word(connection: Connection) -> tuple[str, Any]:
     return said
 
 
-def _end(child: BaseProcess) -> None:
-    """End a process that is still there: politely, then not."""
-    if child.is_alive():
+def _end(children: list[BaseProcess]) -> None:
+    """End the processes that are still there: all at once, politely, then not."""
+    for child in children:
         child.terminate()
-        child.join(_PATIENCE)
-    if child.is_alive():
+    deadline = time.monotonic() + _PATIENCE
+    for child in children:
+        child.join(max(deadline - time.monotonic(), 0))
+    for child in children:
         child.kill()
         child.join()
 
