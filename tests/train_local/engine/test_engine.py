@@ -229,7 +229,7 @@ def test_boxes_that_overflow_in_float16_leave_their_step_out(blobs, blob_data, t
 
     def refusing(module, batch):
         passes.append(trainer.progress.step)
-        if passes == [0, 0, 1]:  # what a detector's head says of an overflow
+        if len(passes) == 3:  # what a detector's head says of an overflow
             weights.append({name: value.clone() for name, value in trainer.network.named_parameters()})
             raise KitError("the boxes of stage 1 of detectors-r50 are not numbers")
         if len(passes) == 5:

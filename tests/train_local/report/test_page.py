@@ -116,6 +116,10 @@ def test_a_run_in_its_first_steps_is_shown(trained, tmp_path):
     _, page = written(tmp_path, source(trained, runs=tmp_path / "runs"))
     assert any("fold 0: begun" in text for text in page.texts)
     assert "Nothing was logged yet." in page.texts
+    assert "*" not in page.texts, "there is no score yet"
+    (folder / "done.json").write_text('{"complete": true, "metric": null, "metric_name": "mean Dice"}')
+    _, page = written(tmp_path, source(trained, runs=tmp_path / "runs"))
+    assert "all images train" in page.texts
 
 
 def ensemble_of(folder):
