@@ -94,8 +94,10 @@ def make_fabric(
     plugins: list[Any] = [_Environment(member)]
     if on_gpu and precision == "16-mixed":
         # The scale itself changes as torch does it: halved after an overflow, doubled after 2000 good steps.
-        first = {} if loss_scale is None else {"init_scale": loss_scale}
-        plugins.append(Autocast("16-mixed", "cuda", scaler=torch.GradScaler("cuda", **first)))
+        scaler = torch.GradScaler("cuda")
+        if loss_scale is not None:
+            scaler = torch.GradScaler("cuda", init_scale=loss_scale)
+        plugins.append(Autocast("16-mixed", "cuda", scaler=scaler))
     elif on_gpu and precision == "bf16-mixed":
         plugins.append(Autocast("bf16-mixed", "cuda"))
     else:

@@ -171,9 +171,12 @@ def _child(
 
     try:
         # Processes of one machine meet through a file: no port that another program may have taken.
-        store = distributed.FileStore(str(meeting), member.count)
         distributed.init_process_group(
-            backend, store=store, rank=member.rank, world_size=member.count, timeout=_TIMEOUT
+            backend,
+            init_method=f"file://{meeting}",  # not quoted: torch takes a space as a space
+            rank=member.rank,
+            world_size=member.count,
+            timeout=_TIMEOUT,
         )
         work, arguments = job
         result = work(member, *arguments)
