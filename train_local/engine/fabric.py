@@ -94,9 +94,8 @@ def make_fabric(
     plugins: list[Any] = [_Environment(member)]
     if on_gpu and precision == "16-mixed":
         # The scale itself changes as torch does it: halved after an overflow, doubled after 2000 good steps.
-        scaler = torch.GradScaler("cuda")
-        if loss_scale is not None:
-            scaler = torch.GradScaler("cuda", init_scale=loss_scale)
+        first = 2.0**16 if loss_scale is None else loss_scale  # torch's own is 2^16
+        scaler = torch.GradScaler("cuda", init_scale=first)
         plugins.append(Autocast("16-mixed", "cuda", scaler=scaler))
     elif on_gpu and precision == "bf16-mixed":
         plugins.append(Autocast("bf16-mixed", "cuda"))
