@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from bundle import own_wheel
 from bundle.mmcv_wheel import SOURCE, build_wheel
 from bundle.sdist import fetch, read_pin
+from tests.bundle.fresh_python import environment_for, interpreter
+from tests.once import once
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "build" / "wheels"
@@ -26,6 +29,30 @@ def mmcv_sdist():
 @pytest.fixture(scope="session")
 def mmcv_wheel(mmcv_sdist, tmp_path_factory):
     return build_wheel(tmp_path_factory.mktemp("wheel"), cache=CACHE, sdist=mmcv_sdist)
+
+
+@pytest.fixture(scope="session")
+def our_wheels(mmcv_wheel, tmp_path_factory):
+    """Every wheel of ours that runs on each Python, by the name of its distribution."""
+    out = tmp_path_factory.mktemp("own")
+    own = {name: own_wheel.build_wheel(source, out) for name, source in own_wheel.SOURCES.items()}
+    return {"mmcv-full": mmcv_wheel, **own}
+
+
+@pytest.fixture(scope="session")
+def python_with_ours(our_wheels, tmp_path_factory):
+    """Return an interpreter by its version: our wheels, what they ask for, opencv. Read only, please."""
+
+    def python(version):
+        interpreter(version)  # skip before anything is made
+
+        def make(folder):
+            wheels, more = list(our_wheels.values()), ("opencv-python-headless",)
+            (folder / "python").write_text(str(environment_for(version, wheels, name="ours", more=more)))
+
+        return Path((once(tmp_path_factory, f"python-{version}", make) / "python").read_text())
+
+    return python
 
 
 LATER = """

@@ -36,14 +36,18 @@ def interpreter(version):
     return found.stdout.strip()
 
 
-def locked(names, version):
-    """A requirements file with hashes: the lock's pins of some distributions and of what they lead to."""
+def locked(names, version, *, without=()):
+    """A requirements file with hashes: the lock's pins of some distributions and of what they lead to.
+
+    Left out are the pins ("torch==2.11.0") that are in `without`.
+    """
     pins = select(load(ROOT / "requirements.lock"), marker_environment(version))
     reached, waiting = set(), set(names)
     while waiting:
         reached |= waiting
         waiting = {pin.name for pin in pins.values() if reached & set(pin.via)} - reached
-    return render([pins[name] for name in sorted(reached)], command="a test", pythons=[version])
+    chosen = [pins[name] for name in sorted(reached) if f"{name}=={pins[name].version}" not in without]
+    return render(chosen, command="a test", pythons=[version])
 
 
 def environment_for(version, wheels, *, name, more=()):
@@ -77,6 +81,35 @@ def environment_for(version, wheels, *, name, more=()):
         (folder / "complete").touch()
     ours = [option for info in infos for option in ("--reinstall-package", info.name)]
     succeed(*install, "--no-index", *ours, *wheels)
+    return inside
+
+
+def layer_over(below, folder, *, version, names=(), wheels=()):
+    """A small environment over another one: what it has itself comes first, the rest is imported from below.
+
+    torch takes seconds to link and, because its bytecode lies beside it, many more at its first import.
+
+    Args:
+        below: interpreter that `environment_for` returned.
+        folder: where to make it.
+        version: "3.13".
+        names: normalised names of distributions, which come in their locked versions.
+        wheels: ours.
+
+    Returns:
+        The interpreter.
+    """
+    succeed("venv", "--quiet", "--python", below, folder)
+    inside = folder / "bin" / "python"
+    [under], [over] = ([*root.glob("lib/python*/site-packages")] for root in (below.parents[1], folder))
+    (over / "below.pth").write_text(f"{under}\n")
+    there = (below.parents[1] / "requirements.txt").read_text().split()
+    (folder / "requirements.txt").write_text(locked(names, version, without=there))
+    install = ("pip", "install", "--quiet", "--no-deps", "--python", inside)
+    if names:
+        succeed(*install, "--require-hashes", "-r", folder / "requirements.txt")
+    if wheels:
+        succeed(*install, "--no-index", *wheels)
     return inside
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from kit.local.lockfile import PYTHONS
-from tests.bundle.fresh_python import environment_for
+from tests.bundle.fresh_python import layer_over
 
 STEP = Path(__file__).with_name("detectors_htc_step.py")
-BESIDE = ("mmdet", "mmsegmentation", "opencv-python-headless")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", PYTHONS)
-def test_detectors_htc_trains_a_step_and_detects(mmcv_wheel, version):
-    python = environment_for(version, [mmcv_wheel], name="mmcv", more=BESIDE)
+def test_detectors_htc_trains_a_step_and_detects(python_with_ours, tmp_path, version):
+    below, more = python_with_ours(version), ["mmsegmentation"]
+    python = layer_over(below, tmp_path / "python", version=version, names=more)
     done = subprocess.run(
         [python, "-I", STEP],
         capture_output=True,

@@ -16,7 +16,8 @@ import torch
 from bundle import native_mmcv, wheelinfo
 from bundle.packages.mmcv_native._native_check import proven
 from bundle.packages.mmcv_portable import _ext
-from tests.bundle.fresh_python import environment_for
+from tests.bundle.fresh_python import layer_over
+from tests.once import once
 
 VERSIONS = {"get_compiler_version", "get_compiling_cuda_version"}
 OPERATORS = set(_ext.__all__) - VERSIONS
@@ -99,14 +100,28 @@ def native_wheel(mmcv_sdist, tmp_path_factory):
     for tool in ("c++", "ninja"):
         if shutil.which(tool) is None:
             pytest.skip(f"no {tool} on this machine")
-    cache = mmcv_sdist.parent
-    return native_mmcv.build_wheel(tmp_path_factory.mktemp("native"), cache=cache, sdist=mmcv_sdist)
+
+    def make(folder):
+        native_mmcv.build_wheel(folder, cache=mmcv_sdist.parent, sdist=mmcv_sdist)
+
+    [wheel] = once(tmp_path_factory, "native-wheel", make).iterdir()
+    return wheel
 
 
 @pytest.fixture
-def python(native_wheel):
-    more = ("mmdet", "mmsegmentation", "opencv-python-headless")
-    return environment_for(VERSION, [native_wheel], name="native", more=more)
+def make_python(native_wheel, python_with_ours):
+    """Make an environment of our wheels in which the compiled operators lie over the portable ones."""
+    below = python_with_ours(VERSION)
+    return lambda folder, *names: layer_over(
+        below, folder / "python", version=VERSION, names=names, wheels=[native_wheel]
+    )
+
+
+@pytest.fixture
+def python(make_python, tmp_path_factory):
+    """One beside mmseg; read only, please."""
+    made = once(tmp_path_factory, "native-python", lambda folder: make_python(folder, "mmsegmentation"))
+    return made / "python" / "bin" / "python"
 
 
 def run(python, *arguments):
@@ -155,7 +170,8 @@ def test_detectors_htc_trains_and_detects_on_compiled_operators(python):
 
 
 @pytest.mark.slow
-def test_a_library_that_does_not_load_leaves_the_portable_operators_and_says_so(python):
+def test_a_library_that_does_not_load_leaves_the_portable_operators_and_says_so(make_python, tmp_path):
+    python = make_python(tmp_path)
     [library] = python.parents[1].glob("lib/python*/site-packages/mmcv/_native*.so")
     library.unlink()  # linked from uv's cache: writing into it would change that
     library.write_bytes(b"not a library")

@@ -9,10 +9,9 @@ import zipfile
 
 import pytest
 
-from bundle.own_wheel import SOURCES, build_wheel
+from bundle.own_wheel import SOURCES
 from kit.local.lockfile import PYTHONS
-from tests.bundle.fresh_python import ROOT, environment_for, interpreter, locked, succeed
-from tests.once import once
+from tests.bundle.fresh_python import ROOT, locked, succeed
 
 OLDEST, NEWEST = PYTHONS[0], PYTHONS[-1]
 FOREIGN = (
@@ -36,31 +35,6 @@ print(json.dumps([versions, [name for name in {FOREIGN} if util.find_spec(name)]
 QUIET = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
 
 
-@pytest.fixture(scope="module")
-def wheels(mmcv_wheel, tmp_path_factory):
-    out = tmp_path_factory.mktemp("own")
-    own = {name: build_wheel(source, out) for name, source in SOURCES.items()}
-    return {"mmcv-full": mmcv_wheel, **own}
-
-
-@pytest.fixture
-def python_with(wheels, tmp_path_factory):
-    """Return an interpreter by its version; no other process of these tests installs into it meanwhile."""
-
-    def python(version):
-        interpreter(version)  # skip before anything is made
-
-        def make(folder):
-            with_wheels = environment_for(
-                version, list(wheels.values()), name="alone", more=("opencv-python-headless",)
-            )
-            (folder / "python").write_text(str(with_wheels))
-
-        return (once(tmp_path_factory, f"alone-{version}", make) / "python").read_text()
-
-    return python
-
-
 def run(python, *arguments, cwd, env=QUIET):
     done = subprocess.run(
         [python, *map(str, arguments)], cwd=cwd, env=env, capture_output=True, text=True, check=False
@@ -78,8 +52,8 @@ def readme_of(wheel):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-def test_there_is_nothing_but_what_they_ask_for(python_with, tmp_path, version):
-    python = python_with(version)
+def test_there_is_nothing_but_what_they_ask_for(python_with_ours, tmp_path, version):
+    python = python_with_ours(version)
     succeed("pip", "check", "--quiet", "--python", python)
     versions, foreign = json.loads(run(python, "-I", "-c", LOOK, cwd=tmp_path))
     assert foreign == []
@@ -90,18 +64,18 @@ def test_there_is_nothing_but_what_they_ask_for(python_with, tmp_path, version):
 @pytest.mark.slow
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("name", sorted(SOURCES))
-def test_the_examples_of_its_readme_run(wheels, python_with, tmp_path, name, version):
-    examples = re.findall(r"^```python\n(.*?)^```$", readme_of(wheels[name]), re.DOTALL | re.MULTILINE)
+def test_the_examples_of_its_readme_run(our_wheels, python_with_ours, tmp_path, name, version):
+    examples = re.findall(r"^```python\n(.*?)^```$", readme_of(our_wheels[name]), re.DOTALL | re.MULTILINE)
     assert examples
     script = tmp_path / "example.py"
     script.write_text("\n".join(examples))
-    run(python_with(version), "-I", script, cwd=tmp_path)
+    run(python_with_ours(version), "-I", script, cwd=tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SOURCES))
-def test_its_own_tests_pass_once_there_is_pytest(python_with, tmp_path, name):
-    python = python_with(NEWEST)
+def test_its_own_tests_pass_once_there_is_pytest(python_with_ours, tmp_path, name):
+    python = python_with_ours(NEWEST)
     tools, tests = tmp_path / "tools", SOURCES[name].relative_to(ROOT) / "tests"
     (tmp_path / "tools.txt").write_text(locked(["pytest", "hypothesis"], NEWEST))
     install = ("pip", "install", "--quiet", "--python", python, "--target", tools)
