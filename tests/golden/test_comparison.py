@@ -112,6 +112,8 @@ def test_a_folder_without_golden_ensembles_is_told(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_predict_py_gives_the_golden_submission_however_it_is_run(tmp_path, name):
-    result = comparison.run_golden(GOLDEN / name, tmp_path, python=Path(sys.executable))
-    assert list(result) == list(comparison.RUNS)
-    assert len({result[run]["sha256"] for run in list(comparison.RUNS)[:3]}) == 1
+    # `nox -s golden` does the first run twice; here the one with two workers shows that the bytes stay.
+    runs = [run for run in comparison.RUNS if run != "one worker again"]
+    result = comparison.run_golden(GOLDEN / name, tmp_path, python=Path(sys.executable), runs=runs)
+    assert list(result) == runs
+    assert result["one worker"]["sha256"] == result["two workers"]["sha256"]
