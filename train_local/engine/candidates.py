@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from train_local.engine.ema import MovingAverage
 from train_local.monitor.progress import Progress
@@ -36,6 +36,16 @@ class Candidates:
             assert self._average is not None
             return self._average.state
         return self._network.state_dict()
+
+    def share_statistics(self) -> None:
+        """Give all processes the first one's batch norm statistics: each has seen other batches.
+
+        They share the held-out images, and the first one's weights are those that are kept.
+        """
+        for name, value in self._network.named_buffers():
+            distributed.broadcast(value, 0)
+            if self._average is not None and name in self._average.state:
+                distributed.broadcast(self._average.state[name], 0)
 
     def chosen(self, which: str) -> tuple[Mapping[str, Tensor], dict[str, Any]]:
         """Return weights of the run, and step, metric and kind of them.

@@ -13,7 +13,6 @@ import time
 
 import cv2
 import torch
-from torch import distributed
 
 from kit.memory import keep_freed_memory
 from kit.models import Network
@@ -128,11 +127,7 @@ class Trainer:
         return True
 
     def save(self) -> None:
-        """Write a checkpoint of the present step.
-
-        Raises:
-            KitError: the weights are no numbers, or the disk is full.
-        """
+        """Write a checkpoint of the present step; raise a KitError if its weights are no numbers."""
         if not self.writes:
             return
         self.stepper.require_finite_weights()
@@ -226,7 +221,8 @@ class Trainer:
         if not self.validation.ids:
             return
         self.stepper.require_finite_weights()
-        self._share_statistics()
+        if self.member.count > 1:
+            self.candidates.share_statistics()
         kinds = self.candidates.kinds
         self.reporter.state("validating")
         with self.clock.count("evaluation"):
@@ -235,18 +231,6 @@ class Trainer:
         self.progress.offer(self.progress.step, metrics[kind], kind, self.candidates.state(kind))
         found = self.validation
         self.reporter.evaluated(metrics[kind], found.metric, metrics, found.pictures, tiles=found.tiles)
-
-    def _share_statistics(self) -> None:
-        """Give all processes the first one's batch norm statistics: each has seen other batches.
-
-        They share the held-out images, and the first one's weights are those that are kept.
-        """
-        if self.member.count == 1:
-            return
-        for name, value in self.network.named_buffers():
-            distributed.broadcast(value, 0)
-            if self.average is not None and name in self.average.state:
-                distributed.broadcast(self.average.state[name], 0)
 
     def _out_of_time(self) -> bool:
         limit = self.options.max_seconds
