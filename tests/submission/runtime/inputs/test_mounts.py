@@ -148,12 +148,12 @@ def test_thousands_of_other_files_do_not_hide_ours(tmp_path, monkeypatch):
     (root / "zz" / "wheels" / "manifest.json").unlink()
     foreign = root / "a" / "frames"
     foreign.mkdir(parents=True)
-    for number in range(60_000):
+    for number in range(6_000):
         (foreign / f"{number}.bin").touch()
     found = find_datasets(root, [manifest], None)
     assert [file.path.name for file in found.files] == ["a.bin"]
-    assert len(found.others) == 60_000
-    assert len(found.rest()) == 60_000
+    assert len(found.others) == 6_000
+    assert len(found.rest()) == 6_000
 
 
 def test_a_folder_is_visited_once_however_many_links_lead_to_it(tmp_path):

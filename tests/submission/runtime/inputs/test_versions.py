@@ -49,7 +49,7 @@ specifiers = st.lists(comparisons | prefixes, min_size=1, max_size=3).map(",".jo
 
 
 @given(specifiers, versions)
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_kept_is_what_packaging_accepts(copy, specifier, installed):
     expected = SpecifierSet(specifier).contains(installed, prereleases=True)
     if copy == "none":  # rather one wheel too many than one too few
