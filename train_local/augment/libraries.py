@@ -17,6 +17,11 @@ from train_local.augment.operation import Example
 
 Library = Literal["albumentations", "mmdet"]
 Kind = Literal["semantic", "instance"]
+_MODULES: dict[Library, str] = {
+    "albumentations": "train_local.augment.from_albumentations",
+    "mmdet": "train_local.augment.from_mmdet",
+}
+"""Whole names: the identity of a training finds the source that it runs by the names in it."""
 Done = Callable[[Example, np.random.Generator], Example]
 """Does one operation to an example, with random numbers of the generator only."""
 
@@ -36,7 +41,7 @@ def made(library: Library, op: str, args: str) -> Done:
     # albumentations would ask PyPI for its newest version whenever it is imported.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     # The libraries take seconds to import, so that happens here and not when a recipe is written.
-    module = importlib.import_module(f"train_local.augment.from_{library}")
+    module = importlib.import_module(_MODULES[library])
     done: Done = module.make(op, json.loads(args))
     return done
 

@@ -107,11 +107,13 @@ class Prepared:
         """Hash of all that training sees of it: images, truth and folds, wherever the folder lies."""
         # Not in it: where the folders lie, the seed and name of the split (the folds say what came of them),
         # and the resolutions of the arrays, which a recipe's `data.scale` names.
+        every = {**self.images, **self.unlabelled}
         return sha256_json(
             {
                 "competition": self.competition,
                 "definition": self.definition,
-                "infos": {image_id: asdict(image.info) for image_id, image in self.images.items()},
+                "infos": {image_id: asdict(image.info) for image_id, image in every.items()},
+                "places": {image_id: [image.dataset, image.group] for image_id, image in every.items()},
                 "folds": [asdict(fold) for fold in self.folds],
                 "inputs": self.inputs,
             }

@@ -25,17 +25,25 @@ PACKAGES = ("kit", "train_local", "cbnetv2", "vit_adapter")
 """Packages whose files count one by one."""
 LIBRARIES = (
     "albumentations",
+    "imagecodecs",
+    "lightning-fabric",
     "mmcv-full",
     "mmdet",
     "mmsegmentation",
     "numpy",
     "opencv-python-headless",
+    "pillow",
+    "pycocotools",
+    "scipy",
     "segmentation-models-pytorch",
+    "tifffile",
     "timm",
     "torch",
     "torchvision",
 )
-"""Distributions that compute results; they count by their versions, for every job."""
+"""Distributions that read images or compute results; they count by their versions, for every job."""
+OWN_WHEELS = ("mmcv-full",)
+"""Distributions of these that are built here: their files change while the version stays."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,14 @@ class Sources:
     Args:
         roots: package -> its folder.
         versions: library -> its version.
+
+    Attributes:
+        versions: library -> its version; of our own wheels with a hash of their files.
     """
 
     def __init__(self, roots: Mapping[str, Path], versions: Mapping[str, str]) -> None:
-        self._roots, self._versions = roots, dict(versions)
+        self._roots = roots
+        self.versions = dict(versions)
         self._read: dict[str, _Module | None] = {}
         self._hashes: dict[tuple[str, ...], str] = {}
 
@@ -66,7 +78,7 @@ class Sources:
         key = tuple(sorted(set(entries)))
         if key not in self._hashes:
             modules = {name: module.digest for name, module in sorted(self.closure(key).items())}
-            self._hashes[key] = sha256_json({"modules": modules, "libraries": self._versions})
+            self._hashes[key] = sha256_json({"modules": modules, "libraries": self.versions})
         return self._hashes[key]
 
     def modules_in(self, package: str) -> list[str]:
@@ -139,6 +151,11 @@ def installed() -> Sources:
 
 def _version(distribution: str) -> str:
     try:
-        return metadata.version(distribution)
+        found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return "none"
+    if distribution not in OWN_WHEELS:
+        return found.version
+    # A line of RECORD is "mmcv/_ext.py,sha256=6cacw-2G7G8pI6...,5508".
+    lines = (found.read_text("RECORD") or "").splitlines()
+    return f"{found.version} {sha256_json(sorted(line for line in lines if '.py,sha256=' in line))}"

@@ -2,6 +2,7 @@ import json
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,11 @@ def test_identity_follows_images_truth_and_folds_but_not_the_place(blobs, tmp_pa
     moved = shutil.copytree(data, tmp_path / "moved")
     assert prepare.prepare("kidney", moved, tmp_path / "two", fold_count=2).identity == first.identity
     assert prepare.prepare("kidney", data, tmp_path / "two", fold_count=3).identity != first.identity
+    for other in ({"dataset": 2}, {"group": "another slide"}, {"organ": "lung"}):
+        image = replace(first.images["aa"], **other)
+        for kind in ("images", "unlabelled"):
+            changed = replace(first, **{kind: {**getattr(first, kind), "aa": image}})
+            assert changed.identity != first.identity, "recipes choose images by it"
     table = (moved / "train.csv").read_text().splitlines()
     (moved / "train.csv").write_text("\n".join([*table[:-1], "dd,1 5"]) + "\n")
     assert prepare.prepare("kidney", moved, tmp_path / "two", fold_count=2).identity != first.identity

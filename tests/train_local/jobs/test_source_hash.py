@@ -1,10 +1,15 @@
 """What counts as the source of a job."""
 
+import ast
+from importlib import metadata
+from pathlib import Path
+
 import pytest
 
 from train_local.jobs import source_hash
 from train_local.jobs.source_hash import Sources
 
+ROOT = Path(__file__).parents[3]
 FILES = {
     "kit/__init__.py": "",
     "kit/masks/__init__.py": "",
@@ -79,6 +84,10 @@ def test_the_installed_source_of_a_training_is_what_it_runs():
         "train_local.engine.losses",
         "kit.inference.semantic",
         "kit.models.network",
+        # Imported by name when the first example is made.
+        "train_local.augment.from_albumentations",
+        "train_local.augment.from_mmdet",
+        "train_local.augment.published",
     } <= set(found)
     for name in (
         "train_local.cli",
@@ -87,3 +96,34 @@ def test_the_installed_source_of_a_training_is_what_it_runs():
         "kit.inference.instance",
     ):
         assert name not in found, "a change there would train everything again for nothing"
+
+
+BY_COMPUTED_NAMES = {
+    "kit/competitions/__init__.py": "the plain form of a recipe and the preparation name the module",
+    "kit/inference/fusion.py": "the plain form of a recipe names the engine",
+    "kit/inference/runner.py": "the plain form of a recipe names the engine",
+    "kit/models/__init__.py": "the names stand there as texts",
+    "kit/models/registry.py": "the plain form of a recipe names the family",
+    "train_local/augment/libraries.py": "the names stand there as texts",
+    "train_local/recipes/registry.py": "what a recipe says is in the resolved config",
+    "train_local/recipes/show_augmentation.py": "only shows",
+}
+"""Files that import modules by names they make, and why a job's identity has these modules all the same."""
+
+
+def test_no_module_escapes_the_hash_because_its_name_is_computed():
+    found = set()
+    for package in ("kit", "train_local"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                called = node.func if isinstance(node, ast.Call) else None
+                name = getattr(called, "attr", getattr(called, "id", ""))
+                if name == "import_module" and not isinstance(node.args[0], ast.Constant):
+                    found.add(path.relative_to(ROOT).as_posix())
+    assert found == set(BY_COMPUTED_NAMES)
+
+
+def test_files_of_our_own_wheels_count_though_their_version_stays():
+    version = source_hash.installed().versions["mmcv-full"]
+    assert len(version.split()) == 2
+    assert version.split()[0] == metadata.version("mmcv-full")
