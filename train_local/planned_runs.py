@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kit.errors import KitError
 from train_local.data.prepared import Prepared
 from train_local.engine.initial_weights import InitialWeights, find_initial_weights
 from train_local.jobs import forms, source_hash
-from train_local.jobs.graph import Planner
+from train_local.jobs.graph import Planner, choose
 from train_local.jobs.job import CompetitionData, Form, Job, Setting
+from train_local.jobs.status import state_of
 from train_local.recipes.base import Recipe
 from train_local.runs import Run, make_run, run_name
 
@@ -39,6 +41,13 @@ class PlannedRun:
             root: folder of all runs of this competition.
             budget: seconds that its length is fitted to.
         """
+        return self.jobs(prepared, root, budget)[-1]
+
+    def jobs(self, prepared: Prepared, root: Path, budget: float | None) -> list[Job]:
+        """Return the nodes that this run needs, directly or through others, and the run itself last.
+
+        Arguments as of `job`.
+        """
         teachers: list[Form] = []
         if any(images.labels is not None for stage in _stages(self.recipe) for images in stage.data.sets):
             tiny = self.recipe.name.endswith("-tiny")
@@ -46,7 +55,8 @@ class PlannedRun:
             teachers = forms.load(prepared.competition, prepared.kind, sources, tiny=tiny)
         setting = Setting(source=source_hash.installed().hash_of, budget=budget)
         planner = Planner(data_of(prepared, root), teachers, setting)
-        return planner.train(forms.form_of(self.recipe), self.fold)
+        job = planner.train(forms.form_of(self.recipe), self.fold)
+        return [*choose(planner.jobs, job.name).values()]
 
     def ready(
         self,
@@ -67,13 +77,25 @@ class PlannedRun:
             budget: seconds that the length of the run is fitted to.
 
         Raises:
-            KitError: the earlier stage is not trained yet, a checkpoint is missing, or the recipe does not
-                suit the data.
+            KitError: the earlier stage or labels are not there or of other settings, a checkpoint is missing,
+                or the recipe does not suit the data.
         """
         planned = self if seed is None else replace(self, recipe=replace(self.recipe, seed=seed))
-        recipe, job = planned.recipe, planned.job(prepared, root, budget=budget)
+        *needed, job = planned.jobs(prepared, root, budget)
+        recipe = planned.recipe
         run = make_run(recipe, prepared, self.fold, root, identity=job.identity)
-        return run, find_initial_weights(recipe, self.fold, root, published)
+        initial = find_initial_weights(recipe, self.fold, root, published)
+        # The identity says what this run starts from. Weights of an earlier stage that was trained with
+        # another learning rate lie in the same place, and would give a result that is not what it says.
+        undone = [other for other in needed if other.name in job.needs and state_of(other) != "done"]
+        if undone:
+            raise KitError(
+                f"{job.short_name} starts from {undone[0].short_name}, which is not finished, or was made "
+                "with other settings, sources or data",
+                where=undone[0].folder,
+                fix="do that one again with the same options, or run `train-all`, which knows the order",
+            )
+        return run, initial
 
 
 def data_of(prepared: Prepared, root: Path) -> CompetitionData:

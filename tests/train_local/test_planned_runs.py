@@ -19,6 +19,13 @@ def test_a_stage_starts_from_the_weights_of_the_one_before(blobs, two_stages, bl
     run, begin = PlannedRun(second, 1).ready(blob_data, tmp_path)
     assert begin.path.parent == tmp_path / "early" / "fold0"
     assert run.status() == "to do"
+    # Weights of other settings lie in the same place; what starts from them is not what its identity says.
+    changed = replace(second, earlier_stage=replace(first, grad_clip=1.0))
+    for planned, budget in ((PlannedRun(changed, 1), None), (PlannedRun(second, 1), 60.0)):
+        with pytest.raises(
+            KitError, match=r"late\.fold1 starts from early\.fold0, which is not finished, or"
+        ):
+            planned.ready(blob_data, tmp_path, budget=budget)
     network = build(second.network.as_dict())
     load_initial_weights(network, second, begin)
     trained = build(first.network.as_dict())
