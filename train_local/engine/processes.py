@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.errors import BAD_INPUT, KitError
+from train_local.ends import end_in_words
 
 _GRACE, _PATIENCE = 5.0, 20.0
 """Seconds that processes have to end after one of them failed, and after they were asked to."""
@@ -42,37 +42,6 @@ class Member:
 
     rank: int = 0
     count: int = 1
-
-
-def end_in_words(code: int) -> tuple[str, str]:
-    """Say how a training process ended.
-
-    Args:
-        code: exit code, negative for a signal, as `subprocess` and `multiprocessing` give it.
-
-    Returns:
-        What happened ("was killed by signal 9"), and what to do about it.
-    """
-    go_on = "run the same command again, it goes on from the last checkpoint"
-    # A shell, Slurm and containers report signal 9 as 128 + 9.
-    number = -code if code < 0 else code - 128 if 128 < code < 160 else 0
-    if number == signal.SIGKILL:
-        return (
-            "was killed (signal 9), most likely because the machine's memory ran out",
-            f"use fewer --workers or fewer jobs side by side (`dmesg` names what the kernel killed); {go_on}",
-        )
-    if number in (signal.SIGTERM, signal.SIGINT):
-        return "was ended from outside", go_on
-    if number == signal.SIGBUS:
-        return (
-            "was killed by signal 7: the shared memory (/dev/shm) or the disk below a memory map is full",
-            f"enlarge /dev/shm or use --workers 0; {go_on}",
-        )
-    if number:
-        return f"crashed with signal {number} ({signal.Signals(number).name})", go_on
-    if code == BAD_INPUT:
-        return "stopped with a message", "the message above says what to do"
-    return f"ended with exit code {code}", f"the log above says why; {go_on}"
 
 
 def run_together(count: int, backend: str, work: Callable[..., Any], *arguments: Any) -> Any:
