@@ -45,7 +45,7 @@ def claim(folder: Path, identity: str, config: dict[str, Any]) -> None:
     if path.is_file() and record(folder, identity, CLAIMED) is None:
         # Say the recipe's learning rate was changed after the run: "fold0" becomes "fold0.was-1a2b3c4d", the
         # new run gets an empty "fold0", and no result is lost.
-        other = str(read_json(path).get("identity", "unknown"))[:8]
+        other = _other(path)
         aside = folder.with_name(f"{folder.name}.was-{other}")
         number = 1
         while aside.exists():
@@ -59,3 +59,12 @@ def claim(folder: Path, identity: str, config: dict[str, Any]) -> None:
         )
     remove_leftovers(folder)
     write_json(path, {"identity": identity, **config})
+
+
+def _other(path: Path) -> str:
+    """The first letters of the identity that a folder was claimed for."""
+    try:
+        value = read_json(path)
+    except KitError:
+        value = None
+    return str(value["identity"])[:8] if isinstance(value, dict) and "identity" in value else "unknown"

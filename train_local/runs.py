@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kit.errors import KitError
 from train_local.claims import claim, lock_of, record
-from train_local.data.prepared import Prepared
-from train_local.recipes.base import Recipe
+
+if TYPE_CHECKING:
+    # Planning needs the names below, and no torch.
+    from train_local.data.prepared import Prepared
+    from train_local.recipes.base import Recipe
 
 WEIGHTS = "weights.safetensors"
+OOF = "oof/oof.json"
+PRODUCTS = (WEIGHTS, "best.safetensors", "last.safetensors", OOF)
+"""Files that a finished run has left in its folder; `OOF` lists more."""
 Status = Literal["to do", "interrupted", "stopped early", "finished"]
 
 
@@ -71,10 +77,17 @@ class Run:
         """Read a JSON file of this run; return None if it is absent or another run's."""
         return record(self.folder, self.identity, name)
 
+    def lost(self) -> list[Path]:
+        """Return the files of a finished run that are no longer there: weights, out-of-fold predictions."""
+        names = list(PRODUCTS)
+        if (found := self.record(OOF)) is not None:
+            names += [f"oof/{name}" for of_view in found["files"].values() for name in of_view.values()]
+        return [self.folder / name for name in names if not (self.folder / name).is_file()]
+
     def status(self) -> Status:
         """Return how far the run is."""
         done = self.record("done.json")
-        if done is not None:
+        if done is not None and not (done["complete"] and self.lost()):
             return "finished" if done["complete"] else "stopped early"
         return "interrupted" if self.record("run.json") is not None else "to do"
 

@@ -44,10 +44,12 @@ def only_one(
     try:
         _acquire(handle, path, wait, told)
         own = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")})
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, own.encode(), 0)
+        with suppress(OSError):  # on a full disk only the text is missing
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, own.encode(), 0)
         yield
-        os.ftruncate(handle, 0)
+        with suppress(OSError):
+            os.ftruncate(handle, 0)
     finally:
         os.close(handle)
 

@@ -96,6 +96,21 @@ def test_a_run_ends_when_validations_stop_getting_better_and_says_so(blobs, blob
     assert (again["step"], again["metric"]) == (10, done["metric"]), "killed at the end, it stays ended"
 
 
+def test_files_of_a_finished_run_that_were_deleted_are_made_again(blobs, blob_data, tmp_path, capsys):
+    run, done = trained(blobs.recipe(iterations=2), blob_data, tmp_path)
+    files = json.loads((run.oof / "oof.json").read_text())["files"]["hflip"]
+    gone = [run.folder / "last.safetensors", run.weights, run.oof / next(iter(files.values()))]
+    before = {path: path.read_bytes() for path in gone}
+    assert run.lost() == []
+    for path in gone:
+        path.unlink()
+        assert run.lost() == [path]
+        _, again = trained(blobs.recipe(iterations=2), blob_data, tmp_path)
+        assert (run.status(), again["step"], again["metric"]) == ("finished", 2, done["metric"])
+        assert f"{path.name} is gone: it is made again" in "".join(capsys.readouterr().err.split("\n"))
+    assert {path: path.read_bytes() for path in gone} == before
+
+
 def test_a_member_on_all_images_is_not_validated_and_says_so(blobs, blob_data, tmp_path, capsys):
     base = blobs.recipe(iterations=4)
     recipe = replace(base, data=replace(base.data, sets=(ImageSet(part="all"),)))
