@@ -172,12 +172,14 @@ class Training:
 
     def recipe(self, name: str) -> Recipe:
         """Return the recipe of a name, as these options change it."""
-        from train_local.engine.memory_check import with_batch_size, with_checkpointing
+        from train_local.recipes.passes import with_batch_size, with_checkpointing, with_less_memory
 
         recipe = recipes.get(name)
         recipe = recipe.tiny() if self.tiny else recipe
         recipe = with_checkpointing(recipe) if self.checkpointing else recipe
         recipe = with_batch_size(recipe, self.batch_size) if self.batch_size is not None else recipe
+        # Earlier stages were trained on the same card.
+        recipe = with_less_memory(recipe, batch=self.batch_size, checkpointing=self.checkpointing)
         return replace(recipe, views=self.views) if self.views else recipe
 
 

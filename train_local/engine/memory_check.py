@@ -13,43 +13,10 @@ from kit.local.training.memory import TrainingMemory, training_memory
 from train_local import recipes
 from train_local.recipes import published
 from train_local.recipes.base import Recipe
+from train_local.recipes.passes import with_checkpointing
 
 _MOST_PER_PIXEL, _MOST_PER_PARAMETER = 25_000, 24
 """Bytes that no network here exceeds, per pixel of a forward pass and per parameter."""
-
-
-def with_batch_size(recipe: Recipe, batch: int) -> Recipe:
-    """Return the recipe with other forward passes and the same optimiser steps.
-
-    Raises:
-        KitError: the examples of a step cannot be divided into such passes.
-    """
-    of_gpu = recipe.batch_size * recipe.accumulate
-    if of_gpu % batch:
-        fits = [str(size) for size in range(1, of_gpu + 1) if of_gpu % size == 0]
-        raise KitError(
-            f"{of_gpu} examples of a GPU's step cannot be divided into passes of {batch}",
-            where="--batch-size",
-            fix=f"use {', '.join(fits)}: the total batch then stays as published",
-        )
-    return replace(recipe, batch_size=batch, accumulate=of_gpu // batch)
-
-
-def with_checkpointing(recipe: Recipe) -> Recipe:
-    """Return the recipe with a network that computes its activations twice instead of keeping them.
-
-    Raises:
-        KitError: its network cannot do that.
-    """
-    arguments = {**recipe.network.arguments, "checkpointing": True}
-    try:
-        return replace(recipe, network=replace(recipe.network, arguments=arguments))
-    except KitError as error:
-        raise KitError(
-            f"the network {recipe.network.name} keeps all activations",
-            where="--checkpointing",
-            fix="use a smaller --batch-size instead",
-        ) from error
 
 
 def require_memory(recipe: Recipe, have: int, device: str, *, on_gpu: bool) -> None:

@@ -27,6 +27,8 @@ def load(
     *,
     tiny: bool,
     views: tuple[str, ...] = (),
+    batch_size: int | None = None,
+    checkpointing: bool = False,
     cache: Path | None = None,
 ) -> list[Form]:
     """Return the recipes of a competition in plain values, members and teachers.
@@ -40,6 +42,8 @@ def load(
         sources: of this installation.
         tiny: take the small forms.
         views: take these instead of the recipes' own.
+        batch_size: most examples of a forward pass.
+        checkpointing: compute activations twice where a network can.
         cache: folder for the file; None keeps none.
     """
     modules = [f"train_local.recipes.{entry.module}" for entry in registry.entries().values()]
@@ -47,24 +51,31 @@ def load(
         sources.hash_of(["train_local.jobs.forms", *modules, *sources.modules_in("kit.models.families")]),
         tiny,
         list(views),
+        [batch_size, checkpointing],
         [competition, kind],
     ]
     path = None if cache is None else cache / f"recipes-{sha256_json([SCHEMA, *made_from])[:16]}.json"
     if path is not None and path.is_file():
         return [from_plain(Form, form) for form in read_json(path)]
-    found = list(_make(competition, kind, tiny=tiny, views=views))
+    found = [
+        form_of(
+            shaped(recipe, views, batch_size, checkpointing=checkpointing), member=name in registry.names()
+        )
+        for name, recipe in _suiting(competition, kind, tiny=tiny)
+    ]
     if path is not None:
         write_json(path, [to_plain(form) for form in found])
     return found
 
 
-def _make(competition: str, kind: str, *, tiny: bool, views: tuple[str, ...]) -> Iterator[Form]:
+def _suiting(competition: str, kind: str, *, tiny: bool) -> Iterator[tuple[str, Recipe]]:
     # Stages come with the recipe that starts from them, but for one: the demo's tiny form starts from random
     # weights, and its stage is named here alone.
     for name in (*registry.names(), *registry.teacher_names(), *registry.stage_names()):
-        recipe = shaped(registry.get(name), tiny=tiny, views=views)
+        recipe = registry.get(name)
+        recipe = recipe.tiny() if tiny else recipe
         if registry.suits(recipe, competition, kind):
-            yield form_of(recipe, member=name in registry.names())
+            yield name, recipe
 
 
 def form_of(recipe: Recipe, *, member: bool = True) -> Form:
@@ -79,9 +90,11 @@ def form_of(recipe: Recipe, *, member: bool = True) -> Form:
     return Form(config=recipe.as_dict(), modules=modules, member=member)
 
 
-def shaped(recipe: Recipe, *, tiny: bool, views: tuple[str, ...] = ()) -> Recipe:
+def shaped(recipe: Recipe, views: tuple[str, ...], batch_size: int | None, *, checkpointing: bool) -> Recipe:
     """Return a recipe as the command line asks for it."""
-    recipe = recipe.tiny() if tiny else recipe
+    from train_local.recipes.passes import with_less_memory
+
+    recipe = with_less_memory(recipe, batch=batch_size, checkpointing=checkpointing)
     return replace(recipe, views=views) if views else recipe
 
 
@@ -97,7 +110,7 @@ def recipe_of(config: Any) -> Recipe:
             recipe: Recipe | None = first
             while recipe is not None:
                 if recipe.name == config["name"]:
-                    shown = replace(recipe, views=tuple(config["views"]), seed=config["seed"])
+                    shown = _like(recipe, config)
                     if sha256_json(shown.as_dict()) == sha256_json(config):
                         return shown
                 recipe = recipe.earlier_stage
@@ -105,3 +118,17 @@ def recipe_of(config: Any) -> Recipe:
         f"the recipe {config['name']} is no longer what it was when the plan was made",
         fix="run `train-all` again",
     )
+
+
+def _like(recipe: Recipe, config: Any) -> Recipe:
+    """A recipe with what a command line may change as a plain form has it: passes, views, seed."""
+    from train_local.recipes.passes import with_less_memory
+
+    arguments = config["network"]["arguments"]
+    stage, of_stage = recipe.earlier_stage, config["earlier_stage"]
+    recipe = replace(recipe, earlier_stage=None)
+    recipe = with_less_memory(
+        recipe, batch=config["batch_size"], checkpointing=bool(arguments.get("checkpointing"))
+    )
+    stage = stage if stage is None or of_stage is None else _like(stage, of_stage)
+    return replace(recipe, views=tuple(config["views"]), seed=config["seed"], earlier_stage=stage)

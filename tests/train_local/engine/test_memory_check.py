@@ -2,30 +2,8 @@ import pytest
 
 from kit.errors import KitError
 from train_local import recipes
-from train_local.engine.memory_check import (
-    example_side,
-    need_of,
-    require_memory,
-    with_batch_size,
-    with_checkpointing,
-)
-
-
-def test_a_smaller_batch_is_accumulated_to_the_same_step():
-    recipe = recipes.get("unet-regnety16")
-    small = with_batch_size(recipe, 4)
-    assert (small.batch_size, small.accumulate) == (4, 4 * recipe.batch_size * recipe.accumulate // 16)
-    assert small.step_examples == recipe.step_examples
-    with pytest.raises(KitError, match="cannot be divided into passes of 3") as error:
-        with_batch_size(recipe, 3)
-    assert "1, 2, 4, 8, 16" in str(error.value)
-
-
-def test_checkpointing_is_an_argument_of_the_networks_that_have_it():
-    assert with_checkpointing(recipes.get("detectors-r50")).network.arguments["checkpointing"]
-    with pytest.raises(KitError, match="keeps all activations") as error:
-        with_checkpointing(recipes.get("unet-regnety16"))
-    assert "--batch-size" in str(error.value)
+from train_local.engine.memory_check import example_side, need_of, require_memory
+from train_local.recipes.passes import with_batch_size
 
 
 @pytest.mark.parametrize(
