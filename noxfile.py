@@ -107,7 +107,10 @@ def _uv(session: nox.Session, *arguments: str) -> None:
 
 def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
     """`python ARGUMENTS` in the shared environment."""
-    session.run(environment(session), *map(str, arguments), external=True, env=env)
+    # After Ctrl-C nox kills a command within half a second. `train-all` has jobs to end first, on a cluster
+    # perhaps many.
+    patience = {"interrupt_timeout": 120.0, "terminate_timeout": 30.0}
+    session.run(environment(session), *map(str, arguments), external=True, env=env, **patience)
 
 
 def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:

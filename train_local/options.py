@@ -39,7 +39,9 @@ class Options(Checked):
     budget: Seconds | None = field(
         default=None,
         metadata=option(
-            "fit the length of each run to this much time: 2h, 90m", metavar="TIME", read=seconds
+            "fit the length of each training, not of all together, to this much time: 2h, 90m",
+            metavar="TIME",
+            read=seconds,
         ),
     )
     gpus: Annotated[int, at_least(1)] = field(

@@ -10,6 +10,7 @@ from typing import TypeVar
 import kit
 from kit.artefacts import remove_leftovers, sha256_bytes, sha256_json, write_json, write_text
 from kit.predictions import Instances, Prediction, SemanticMask
+from train_local.claims import DONE
 from train_local.data import array_jobs, coco, content, prepared, processes, split
 from train_local.data.array_jobs import ArrayJob
 from train_local.data.content import Content
@@ -86,7 +87,9 @@ def prepare(
     array_jobs.require_space(todo, out)
     # From here on the folder counts as unfinished until `prepared.json` is there again. Arrays that are still
     # right are kept, so preparing again after a kill is quick.
-    (out / prepared.NAME).unlink(missing_ok=True)
+    # What `train-all` noted of an earlier preparation holds no longer either.
+    for name in (prepared.NAME, DONE):
+        (out / name).unlink(missing_ok=True)
     remove_leftovers(out)
     if result.kind == "semantic":
         array_jobs.write_all(todo, jobs)

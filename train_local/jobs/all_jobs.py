@@ -24,7 +24,7 @@ from train_local.jobs.job import CompetitionData, Form, Job, Setting
 from train_local.jobs.live_table import JobRow, JobState, LiveTable
 from train_local.jobs.locks import only_one
 from train_local.jobs.resources import resources_of
-from train_local.jobs.scheduler import Progress, Scheduler, Standing, log_of
+from train_local.jobs.scheduler import SETTLE, Progress, Scheduler, Standing, log_of
 from train_local.jobs.status import state_of
 from train_local.report.command import PAGE, report_jobs
 
@@ -87,7 +87,9 @@ class Plan:
             launcher=self._launcher,
             options=tuple(flags(options)),
             source=self._sources.hash_of,
-            resources=partial(resources_of, gpus=options.options.gpus),
+            resources=partial(
+                resources_of, gpus=0 if options.options.device == "cpu" else options.options.gpus
+            ),
             budget=options.options.budget,
         )
         return graph.plan([item for item, _ in found], known, setting)
@@ -109,6 +111,8 @@ class Plan:
                 self._sources,
                 tiny=self._options.tiny,
                 views=self._options.views,
+                batch_size=self._options.batch_size,
+                checkpointing=self._options.checkpointing,
                 cache=self.runs / ".plan" if self.runs.is_dir() else None,
             )
             for name, kind in competitions
@@ -136,6 +140,12 @@ class Plan:
         # The tiny forms read images at a small part of the size that the published ones need.
         tiny = ("--tiny",) if self._options.tiny else ()
         command = (name, "--data", str(data), "--out", str(folder), *tiny)
+        # Inside of --data they would change it: each preparation would ask for another one.
+        for flag, place in (("--work", folder), ("--out", self.runs), ("--dist", self._options.dist)):
+            if place is not None and place.is_relative_to(data):
+                raise KitError(
+                    f"results would be written into the data folder {data}", where=flag, fix="choose another"
+                )
         # As `make` does it: a file that has another size or date may have another content, then it is
         # prepared again, which is quick where the content is the same. What training sees has the hashes of
         # contents.
@@ -144,15 +154,17 @@ class Plan:
             for path in sorted(data.rglob("*"))
             if path.is_file()
         }
+        modules = ["train_local.data.prepare", f"kit.competitions.{source.kind}"]
         # A recipe that wants another resolution needs other arrays.
         wanted = [
             config["data"]
             for form in self._forms([(source.name, source.kind)])[source.name]
             for config in _stages(form.config)
         ]
-        identity = sha256_json(
-            [name, files, tiny, wanted, self._sources.hash_of(["train_local.data.prepare"])]
-        )
+        # A competition that a TOML file describes is what the file says, wherever it lies. The data's place
+        # counts, since prepared.json has it: data that was moved is looked for where it lies now.
+        what = source.definition or source.name
+        identity = sha256_json([what, str(data), files, tiny, wanted, self._sources.hash_of(modules)])
         item = CompetitionData(
             competition=source.name,
             folder=folder,
@@ -227,7 +239,15 @@ def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) 
         with LiveTable(rows, bars=options.graph.options.bars) as table:
 
             def show(progress: Progress) -> None:
+                # After a preparation there are jobs that nobody knew of, and perhaps fewer folds.
+                if list(progress.jobs) != [row.name for row in table.jobs]:
+                    table.jobs = [_row(job, runs) for job in progress.jobs.values()]
                 table.update({name: _SHOWN[standing] for name, standing in progress.standing.items()})
+                for name in progress.refused.keys() - told:
+                    told.add(name)
+                    summary.say(
+                        f"{name} is not taken yet: {progress.refused[name]}; it is tried again", "yellow"
+                    )
                 for name in progress.quiet.keys() - told:
                     told.add(name)
                     log = log_of(progress.jobs[name], runs)
@@ -236,7 +256,8 @@ def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) 
                         f"{name} has said nothing for {minutes:.0f} minutes; its log: {log}", "yellow"
                     )
 
-            progress = Scheduler(plan, make_executor(options, runs), runs, show=show).run()
+            settle = 0.0 if options.executor == "local" else SETTLE
+            progress = Scheduler(plan, make_executor(options, runs), runs, show=show, settle=settle).run()
             show(progress)
     _write_page((options.graph.dist or runs) / PAGE, progress, runs)
     summary.show_end(progress, runs)
@@ -269,9 +290,30 @@ def make_executor(options: TrainAll, runs: Path) -> Executor:
         from train_local.jobs.executors.ray import RayExecutor
 
         return RayExecutor(options.address)
-    on_gpu = options.graph.options.device != "cpu"
-    gpus = find_gpus(options.machine_gpus) if on_gpu else {}
-    return LocalExecutor(options.jobs or len(gpus) or _jobs_of_cores(options.graph), gpus)
+    gpus = _gpus(options)
+    together = options.graph.options.gpus
+    if gpus and together > len(gpus):
+        raise KitError(
+            f"{together} GPUs were asked for each training and there are {len(gpus)}",
+            where="--gpus-per-run",
+            fix="ask for fewer, or check --gpus, CUDA_VISIBLE_DEVICES and `nvidia-smi`",
+        )
+    slots = options.jobs or len(gpus) or _jobs_of_cores(options.graph)
+    return LocalExecutor(slots, gpus if gpus or options.machine_gpus == 0 else None)
+
+
+def _gpus(options: TrainAll) -> dict[str, float]:
+    """The GPUs of this machine that jobs may use."""
+    if options.graph.options.device == "cpu":
+        return {}
+    try:
+        return find_gpus(options.machine_gpus)
+    except KitError as error:
+        # Tiny forms are made for a CPU.
+        if not options.graph.tiny or options.graph.options.device == "cuda":
+            raise
+        summary.say(f"{error.problem}: the CPU computes", "yellow")
+        return {}
 
 
 def _jobs_of_cores(options: Graph) -> int:
@@ -313,7 +355,9 @@ def _interruptible() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # `nohup` lets a process ignore SIGHUP: then it goes on when its terminal is closed.
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

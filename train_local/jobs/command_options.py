@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from kit.command_line import option
+from kit.errors import KitError
 from kit.typed_json import at_least
 from train_local.options import Options
 
@@ -39,6 +40,17 @@ class Graph:
     )
     checkpoints: Path | None = field(
         default=None, metadata=option("folder of published checkpoints recipes start from", metavar="DIR")
+    )
+    batch_size: Annotated[int, at_least(1)] | None = field(
+        default=None,
+        metadata=option(
+            "most examples of a forward pass, for smaller GPUs; the total batch stays as published",
+            metavar="N",
+        ),
+    )
+    checkpointing: bool = field(
+        default=False,
+        metadata=option("compute activations twice where a network can, for smaller GPUs"),
     )
     options: Options = field(default_factory=Options)
 
@@ -77,7 +89,25 @@ class TrainAll:
         ),
     )
     address: str = field(default="auto", metadata=option("Ray: address of the cluster", metavar="HOST:PORT"))
-    dry_run: bool = field(default=False, metadata=option("print the jobs, do nothing"))
+    dry_run: bool = field(
+        default=False,
+        metadata=option("print the jobs in their order, what is done, GPU hours and memory; do nothing"),
+    )
+
+    def __post_init__(self) -> None:
+        given = {
+            "--gpus": ("local", self.machine_gpus is not None),
+            "--jobs": ("local", self.jobs is not None),
+            "--submit": ("slurm", bool(self.submit)),
+            "--address": ("ray", self.address != "auto"),
+        }
+        for flag, (executor, there) in given.items():
+            if there and executor != self.executor:
+                raise KitError(
+                    f"{flag} is for --executor {executor}, and this is {self.executor}",
+                    where=flag,
+                    fix=f"leave it out, or use --executor {executor}",
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

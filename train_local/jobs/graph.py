@@ -24,6 +24,7 @@ from typing import Any
 from kit.artefacts import sha256_json
 from kit.errors import KitError
 from train_local.jobs.job import CompetitionData, Form, Job, Kind, Need, Resources, Setting
+from train_local.runs import PRODUCTS
 
 __all__ = ["CompetitionData", "Form", "Job", "Need", "Planner", "Resources", "Setting", "choose", "plan"]
 
@@ -140,7 +141,7 @@ class Planner:
             uses,
             folder=self._data.runs / form.name / f"fold{fold}",
             modules=("train_local.engine.train", *form.modules),
-            products=("weights.safetensors",),
+            products=PRODUCTS,
             resources=self._setting.resources(config),
         )
 
@@ -213,7 +214,8 @@ class Planner:
             folder=self._data.runs / "predictions" / short_name,
             modules=("train_local.jobs.predict", *form.modules),
             products=("predictions.json",),
-            resources=replace(run.resources, hours=0.0),
+            # One process predicts, however many train together.
+            resources=replace(run.resources, hours=0.0, gpus=min(run.resources.gpus, 1)),
         )
 
     def _ensemble(self, runs: Sequence[Job]) -> Job:

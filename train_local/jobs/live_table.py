@@ -113,7 +113,8 @@ class LiveTable:
         now = time.monotonic()
         changed = []
         for job in self.jobs:
-            times, state = self._times[job.name], states.get(job.name, "waiting")
+            times = self._times.setdefault(job.name, _Times())
+            state = states.get(job.name, "waiting")
             if state != times.state:
                 # What was done before the first call did not take time now.
                 if state == "running":

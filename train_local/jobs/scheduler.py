@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from train_local.jobs.executors.base import Executor, Poll
+from kit.errors import KitError
+from train_local.ends import GO_ON, end_in_words, signal_of
+from train_local.jobs.executors.base import OUT_OF_MEMORY, Executor, Poll
 from train_local.jobs.job import Job
 from train_local.jobs.status import state_of
 
+SETTLE = 70.0
+"""Seconds after which NFS shows a new file of another machine at the latest."""
 Standing = Literal["done", "stopped early", "to do", "waiting", "running", "failed", "blocked"]
 
 
@@ -41,6 +46,7 @@ class Progress:
         failures: of those that failed.
         blocked: job that cannot run -> the failed or unfinished jobs it waits for.
         quiet: job that runs -> seconds without a sign of life, if that is long.
+        refused: job that the executor did not take yet -> why.
     """
 
     jobs: dict[str, Job]
@@ -49,6 +55,7 @@ class Progress:
     failures: dict[str, Failure] = field(default_factory=dict)
     blocked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     quiet: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -72,6 +79,9 @@ class Scheduler:
         show: called after every change, and once a second, with the progress.
         pause: seconds between two looks at the jobs.
         quiet_after: seconds without output and without a new status from which a job is reported as quiet.
+        settle: seconds that a job's files have to appear on this machine after its end; `SETTLE` if it may
+            run on another one.
+        try_again: seconds after which a job that was refused is submitted again, or as soon as another ends.
     """
 
     def __init__(
@@ -83,11 +93,17 @@ class Scheduler:
         show: Callable[[Progress], None] = lambda _: None,
         pause: float = 0.5,
         quiet_after: float = 900.0,
+        settle: float = 0.0,
+        try_again: float = 60.0,
     ) -> None:
         self._replan, self._executor, self._runs = replan, executor, runs
         self._show, self._pause, self._quiet_after = show, pause, quiet_after
+        self._settle, self._try_again = settle, try_again
         self._handles: dict[str, str] = {}
-        self._began: dict[str, float] = {}
+        # By `time.monotonic`: the clocks of machines differ, and those of file servers, too.
+        self._heard: dict[str, tuple[tuple[int, ...], float]] = {}
+        self._ended: dict[str, float] = {}
+        self._refused_at = float("-inf")
         self.progress = Progress({})
         self._take(replan())
 
@@ -113,40 +129,73 @@ class Scheduler:
                     self._look(name)
         except BaseException:
             for handle in self._handles.values():
-                self._executor.cancel(handle)
+                # Whatever happens to one of them, the others are ended, too.
+                with suppress(Exception):
+                    self._executor.cancel(handle)
             raise
         self._find_blocked()
         return self.progress
 
     def _take(self, jobs: Mapping[str, Job]) -> None:
-        """Take a plan over; jobs that run or have failed keep their standing."""
-        self.progress.jobs = dict(jobs)
-        for name, job in jobs.items():
-            if name in self._handles or name in self.progress.failures:
-                continue
-            state = state_of(job)
-            self.progress.standing[name] = "done" if state == "done" else "to do"
+        """Take a plan over; jobs that run or have failed keep their standing.
+
+        A recipe of 5 folds on data that turned out to have 3 has jobs in the old plan that the new one lacks.
+        """
+        before, standing = self.progress.jobs, self.progress.standing
+        # What stopped early in this call has had its time.
+        stopped = {name for name, state in standing.items() if state == "stopped early"}
+        kept = {*self._handles, *self.progress.failures, *stopped}
+        self.progress.jobs = {**{name: before[name] for name in self._handles if name not in jobs}, **jobs}
+        self.progress.standing = {
+            name: standing[name]
+            if name in kept & standing.keys()
+            else "done"
+            if state_of(job) == "done"
+            else "to do"
+            for name, job in self.progress.jobs.items()
+        }
 
     def _submit_ready(self) -> None:
-        standing = self.progress.standing
-        for name, job in self.progress.jobs.items():
-            if standing[name] == "to do" and all(standing.get(need) == "done" for need in job.needs):
-                log = log_of(job, self._runs)
-                self._handles[name] = self._executor.submit(name, job.command, job.resources, log)
-                self._began[name] = time.time()
+        standing, refused = self.progress.standing, self.progress.refused
+        ready = [
+            (name, job)
+            for name, job in self.progress.jobs.items()
+            if standing[name] == "to do" and all(standing.get(need) == "done" for need in job.needs)
+        ]
+        if refused and self._handles and time.monotonic() - self._refused_at < self._try_again:
+            return
+        refused.clear()
+        for name, job in ready:
+            log = log_of(job, self._runs)
+            try:
+                self._handles[name] = self._executor.submit(job, log)
+            except KitError as error:
+                if self._handles:
+                    # A queue that takes 20 jobs of one person takes the 21st when one of them has ended.
+                    refused[name], self._refused_at = error.problem, time.monotonic()
+                    return
+                standing[name] = "failed"
+                self.progress.failures[name] = Failure(error.problem, log, error.fix or GO_ON)
+            else:
                 standing[name] = "waiting"
 
     def _look(self, name: str) -> None:
         poll, job = self._executor.poll(self._handles[name]), self.progress.jobs[name]
         if poll.state == "waiting":
-            self._began[name] = time.time()
+            self.progress.standing[name] = "waiting"
+            self._heard.pop(name, None)
             return
         self.progress.places[name] = poll.place
         if poll.state == "running":
             self.progress.standing[name] = "running"
             self._listen(job)
             return
+        if poll.code == 0 and state_of(job) not in ("done", "stopped early"):
+            ended = self._ended.setdefault(name, time.monotonic())
+            if time.monotonic() - ended < self._settle:
+                return
         del self._handles[name]
+        self._refused_at = float("-inf")
         self.progress.quiet.pop(name, None)
         self._judge(job, poll)
 
@@ -159,20 +208,31 @@ class Scheduler:
         elif poll.code == 0 and state == "done":
             self.progress.standing[job.name] = "done"
             if job.kind == "prepare":
-                self._take(self._replan())
+                try:
+                    self._take(self._replan())
+                except KitError as error:
+                    # Jobs of other competitions go on.
+                    self._fail(job, Failure(f"{error.problem} ({error.where})", log, error.fix or GO_ON))
         else:
-            self.progress.standing[job.name] = "failed"
-            self.progress.failures[job.name] = explain(poll, log)
+            self._fail(job, explain(poll, log))
+
+    def _fail(self, job: Job, failure: Failure) -> None:
+        self.progress.standing[job.name] = "failed"
+        self.progress.failures[job.name] = failure
 
     def _listen(self, job: Job) -> None:
-        """Note how long a running job has said nothing."""
-        latest = self._began[job.name]
+        """Note how long a running job has said nothing: how long its log and its status stay as they are."""
+        now, dates = time.monotonic(), []
         for path in (log_of(job, self._runs), job.folder / "status.json"):
-            if path.is_file():
-                latest = max(latest, path.stat().st_mtime)
-        silent = time.time() - latest
-        if silent >= self._quiet_after:
-            self.progress.quiet[job.name] = silent
+            with suppress(OSError):
+                dates.append(path.stat().st_mtime_ns)
+        said = tuple(dates)
+        before, since = self._heard.get(job.name, (None, now))
+        if said != before:
+            self._heard[job.name] = (said, now)
+            since = now
+        if now - since >= self._quiet_after:
+            self.progress.quiet[job.name] = now - since
         else:
             self.progress.quiet.pop(job.name, None)
 
@@ -191,27 +251,24 @@ class Scheduler:
 
 def explain(poll: Poll, log: Path) -> Failure:
     """Say why a job failed, and what to do."""
-    again = "then run the same command again: finished jobs are kept, this one goes on"
-    if poll.code == -9 or "OUT_OF_MEMORY" in poll.problem:
-        return Failure(
-            "it was killed by signal 9, which is what Linux does when the memory runs out",
-            log,
-            f"use fewer --jobs or --workers (or ask Slurm for more with --submit mem_gb=N), {again}",
-        )
+    again = f"then {GO_ON}"
+    if OUT_OF_MEMORY in poll.problem:
+        what, fix = end_in_words(-9)
+        return Failure(f"it {what}: {poll.problem}", log, fix)
     if poll.problem or poll.code is None:
         return Failure(
             f"the executor lost it: {poll.problem or 'no exit code'}", log, f"look at {log}, {again}"
         )
-    if poll.code < 0:
-        return Failure(f"it was ended by signal {-poll.code}", log, again.removeprefix("then "))
     if poll.code == 0:
         return Failure(
             "it ended without an error, but its result is of another plan: sources or data changed meanwhile",
             log,
             "run the same command again",
         )
-    problem = _last_error(log) or f"it ended with exit code {poll.code}"
-    return Failure(problem, log, f"see above or in the log, {again}")
+    what, fix = end_in_words(poll.code)
+    if signal_of(poll.code):
+        return Failure(f"it {what}", log, fix)
+    return Failure(_last_error(log) or f"it {what}", log, f"see above or in the log, {again}")
 
 
 def _last_error(log: Path) -> str:
@@ -220,7 +277,10 @@ def _last_error(log: Path) -> str:
         lines = log.read_bytes()[-20000:].decode(errors="replace").splitlines()
     except OSError:
         return ""
+    # "--- 2026-11-29 05:00:00 python -m train_local job ..." begins each start; the last one counts.
+    starts = [number for number, line in enumerate(lines) if line.startswith("--- ")]
+    lines = lines[starts[-1] + 1 :] if starts else lines
     begins = [number for number, line in enumerate(lines) if line.startswith("error: ")]
     if begins:
         return "\n".join(lines[begins[-1] :][:6]).removeprefix("error: ")
-    return lines[-1] if lines and not lines[-1].startswith("---") else ""
+    return lines[-1] if lines else ""

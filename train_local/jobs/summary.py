@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kit.local.console import console
 from train_local.jobs.job import Job
+from train_local.jobs.remaining import duration
 from train_local.jobs.scheduler import Progress, log_of
 from train_local.jobs.status import state_of
 
@@ -39,6 +40,12 @@ def show_plan(jobs: Mapping[str, Job], provisional: Collection[str]) -> None:
         f"{memory:.0f} GB for the largest"
         + (f"; of {unknown} trainings no hours are known" if unknown else "")
     )
+    budgets = [job.config["budget"] for job in open_jobs if job.kind == "train" and "budget" in job.config]
+    if budgets:
+        say(
+            f"--budget fits each of the {len(budgets)} trainings to {duration(budgets[0])}, not all of them "
+            f"together: at most {sum(budgets) / 3600:.1f} hours of training, divided by those side by side"
+        )
 
 
 def _needs(job: Job) -> str:

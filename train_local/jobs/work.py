@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from kit.errors import KitError
 from kit.local.console import console
-from train_local.claims import claim, lock_of
+from train_local.claims import DONE, claim, lock_of
 from train_local.data import prepared
+from train_local.jobs.executors.base import ATTENDED
 from train_local.jobs.job import Job, Kind
 from train_local.jobs.locks import only_one
+from train_local.jobs.scheduler import SETTLE
 from train_local.jobs.status import finish, state_of
 from train_local.options import Options
 
@@ -49,7 +53,12 @@ def do(work: Work) -> None:
         KitError: what it needs is not done, another process does it, or it fails.
     """
     job = work.job
-    undone = [name for name in job.needs if state_of(work.jobs[name]) != "done"]
+    undone = _undone(work)
+    # Who submitted this job saw all of them done. On NFS this machine may see them a minute later.
+    until = time.monotonic() + (SETTLE if os.environ.get(ATTENDED) == "1" else 0.0)
+    while time.monotonic() < until and any(not (work.jobs[name].folder / DONE).is_file() for name in undone):
+        time.sleep(1.0)
+        undone = _undone(work)
     if undone:
         raise KitError(
             f"{job.name} needs {', '.join(undone)}, which is not done",
@@ -65,6 +74,10 @@ def do(work: Work) -> None:
             told(f"{job.name} was done before")
             return
         _DO[job.kind](work)
+
+
+def _undone(work: Work) -> list[str]:
+    return [name for name in work.job.needs if state_of(work.jobs[name]) != "done"]
 
 
 def _prepare(work: Work) -> None:

@@ -13,7 +13,7 @@ from kit.errors import KitError
 from train_local.jobs import gpus
 from train_local.jobs.executors.local import LocalExecutor
 from train_local.jobs.executors.slurm import SlurmExecutor
-from train_local.jobs.job import Resources
+from train_local.jobs.job import Job, Resources
 from train_local.jobs.scheduler import Scheduler
 
 GRAPH = {
@@ -59,9 +59,16 @@ def test_each_job_on_a_gpu_sees_its_own(make_jobs, tmp_path):
 def test_jobs_share_a_gpu_only_if_asked_and_if_their_memory_fits(tmp_path):
     def started(slots, gpus, memory_gb, count=1):
         executor = LocalExecutor(slots, gpus)
-        command = [sys.executable, "-c", "import time; time.sleep(100)"]
-        wanted = Resources(gpus=count, memory_gb=memory_gb)
-        handles = [executor.submit("j", command, wanted, tmp_path / f"{number}.log") for number in range(4)]
+        job = Job(
+            kind="train",
+            name="j",
+            competition="k",
+            identity="",
+            folder=tmp_path,
+            command=(sys.executable, "-c", "import time; time.sleep(100)"),
+            resources=Resources(gpus=count, memory_gb=memory_gb),
+        )
+        handles = [executor.submit(job, tmp_path / f"{number}.log") for number in range(4)]
         try:
             return [executor.poll(h).place for h in handles if running(executor, h)]
         finally:
@@ -75,12 +82,60 @@ def test_jobs_share_a_gpu_only_if_asked_and_if_their_memory_fits(tmp_path):
     assert started(2, {"0": 80.0, "1": 80.0}, 33.0, count=2) == ["GPU 0,1"]
     assert started(1, {"0": 80.0}, 33.0, count=3) == ["GPU 0"], "more than there are: takes all"
     assert started(2, {}, 33.0) == ["CPU"] * 2
+    assert started(2, {"0": 24.0, "1": 80.0}, 33.0) == ["GPU 1"], "it does not fit on the other"
+    assert started(2, {"0": 80.0, "1": 24.0}, 9.0) == ["GPU 1", "GPU 0"], "the small one first"
+    assert started(1, {"0": 24.0}, 33.0) == ["GPU 0"], "the job says what it lacks"
 
 
 def test_a_job_without_gpus_sees_none_of_those_there_are(make_jobs, tmp_path):
     jobs = make_jobs({"a": ("done", [])}, gpus=0)
     assert Scheduler(lambda: jobs, LocalExecutor(1, {"0": 80.0}), tmp_path, pause=0.02).run().complete
     assert began(jobs["k/a"])["gpus"] == ""
+
+
+@pytest.mark.parametrize(("gpus", "seen"), [({}, ""), (None, "7")])
+def test_a_job_is_shown_no_gpu_or_those_of_this_process(make_jobs, tmp_path, monkeypatch, gpus, seen):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    jobs = make_jobs({"a": ("done", [])}, gpus=1)
+    assert Scheduler(lambda: jobs, LocalExecutor(1, gpus), tmp_path, pause=0.02).run().complete
+    assert began(jobs["k/a"])["gpus"] == seen
+
+
+def driver(folder, monkeypatch, listed, parts="", code=0):
+    """Put an nvidia-smi that says this first into PATH."""
+    tool = folder / "nvidia-smi"
+    texts = {"listed": listed, "parts": parts}
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    tool.write_text(
+        f"#!/bin/sh\nif [ $1 = -L ]; then cat {folder}/parts; else cat {folder}/listed; exit {code}; fi\n"
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+TWO = "0, GPU-aa, 81559\n1, GPU-bb, 24576\n"
+
+
+@pytest.mark.parametrize(("after", "code"), [("1, GPU-bb, 24576\n", 0), ("", 15)])
+def test_a_gpu_that_is_lost_gets_no_further_job(make_jobs, tmp_path, monkeypatch, after, code):
+    driver(tmp_path, monkeypatch, TWO)
+    found = gpus.find_gpus()
+    assert list(found) == ["0", "1"]
+    jobs = make_jobs({"a": ("fail", []), "b": ("done", []), "c": ("done", [])}, gpus=1, memory_gb=50)
+    driver(tmp_path, monkeypatch, after, code=code)
+    progress = Scheduler(lambda: jobs, LocalExecutor(1, found), tmp_path, pause=0.02).run()
+    assert progress.standing == {"k/a": "failed", "k/b": "done", "k/c": "done"}
+    assert progress.places["k/a"] == "GPU 0"
+    assert [began(jobs[name])["gpus"] for name in ("k/b", "k/c")] == ["1", "1"]
+
+
+def test_without_any_gpu_left_jobs_do_not_begin_on_the_cpu(make_jobs, tmp_path, monkeypatch):
+    driver(tmp_path, monkeypatch, "", code=9)
+    jobs = make_jobs({"a": ("fail", []), "b": ("done", [])}, gpus=1)
+    progress = Scheduler(lambda: jobs, LocalExecutor(1, {"0": 80.0}), tmp_path, pause=0.02).run()
+    assert "no GPU is left" in progress.failures["k/b"].problem
 
 
 def test_jobs_end_with_the_process_that_started_them_even_if_it_is_killed(make_jobs, tmp_path, wait_for):
@@ -113,18 +168,42 @@ def zombie(pid):
 
 
 def test_the_gpus_of_this_machine_are_those_that_the_driver_and_the_user_name(tmp_path, monkeypatch):
-    tool = tmp_path / "nvidia-smi"
-    tool.write_text("#!/bin/sh\necho '0, GPU-aa, 81559'\necho '1, GPU-bb, 24576'\n")
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    driver(tmp_path, monkeypatch, TWO)
     assert gpus.find_gpus() == {"0": pytest.approx(79.6, abs=0.1), "1": 24.0}
     assert list(gpus.find_gpus(1)) == ["0"]
     assert gpus.find_gpus(0) == {}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-bb")
     assert gpus.find_gpus() == {"GPU-bb": 24.0}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,-1,0")
+    assert gpus.find_gpus() == {"1": 24.0}, "CUDA stops at the first invalid one"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpus.find_gpus() == {}
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     assert gpus.find_gpus() == {}
+
+
+def test_each_part_of_a_divided_gpu_counts(tmp_path, monkeypatch):
+    parts = (
+        "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-aa)\n"
+        "  MIG 3g.40gb     Device  0: (UUID: MIG-c7384736)\n"
+        "  MIG 1g.10gb+me  Device  1: (UUID: MIG-a28ad590)\n"
+        "GPU 1: NVIDIA A10 (UUID: GPU-bb)\n"
+    )
+    driver(tmp_path, monkeypatch, TWO, parts)
+    assert gpus.find_gpus() == {"MIG-c7384736": 40.0, "MIG-a28ad590": 10.0, "1": 24.0}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a28ad590,0")
+    assert gpus.find_gpus() == {"MIG-a28ad590": 10.0, "0": 40.0}
+    driver(
+        tmp_path, monkeypatch, TWO, parts.replace("  MIG 3g.40gb     Device  0: (UUID: MIG-c7384736)\n", "")
+    )
+    assert gpus.lost_gpus({"MIG-c7384736": 40.0, "1": 24.0, "MIG-unknown": 0.0}) == ["MIG-c7384736"]
+
+
+def test_a_driver_that_lists_nothing_is_told_and_not_taken_for_a_machine_without_gpus(tmp_path, monkeypatch):
+    driver(tmp_path, monkeypatch, "NVIDIA-SMI has failed\n", code=9)
+    with pytest.raises(KitError, match="nvidia-smi lists no GPU: NVIDIA-SMI has failed") as error:
+        gpus.find_gpus()
+    assert "--device cpu" in str(error.value)
 
 
 # --- submitit -------------------------------------------------------------------------------------
@@ -141,7 +220,7 @@ def test_submitit_does_the_graph(make_jobs, tmp_path):
 def test_submitit_cancels_a_job(make_jobs, tmp_path, wait_for):
     [job] = make_jobs({"a": ("hang", [])}).values()
     executor = SlurmExecutor(tmp_path / "submitit", {"gpus_per_node": 0}, cluster="local")
-    handle = executor.submit(job.name, job.command, job.resources, tmp_path / "a.log")
+    handle = executor.submit(job, tmp_path / "a.log")
     wait_for((job.folder / "began.json").is_file)
     executor.cancel(handle)
     wait_for(lambda: executor.poll(handle).state == "ended")
@@ -179,7 +258,7 @@ def test_ray_does_the_graph_on_two_nodes_and_cancels(cluster, make_jobs, tmp_pat
     executor = RayExecutor(cluster.address)
     does_the_graph(executor, make_jobs, tmp_path)
     [job] = make_jobs({"hanging": ("hang", [])}, gpus=9).values()
-    handle = executor.submit(job.name, job.command, job.resources, tmp_path / "a.log")
+    handle = executor.submit(job, tmp_path / "a.log")
     wait_for((job.folder / "began.json").is_file)
     assert began(job)["gpus"] == "0", "no node has nine: it gets all of one"
     executor.cancel(handle)

@@ -57,6 +57,20 @@ def test_the_recipes_plain_values_are_kept_in_a_file_and_are_those_of_the_recipe
     assert path.is_file()
 
 
+def test_forms_for_smaller_gpus_have_the_published_batch_and_are_found_again():
+    sources = source_hash.installed()
+    small = forms.load("vasculature", "instance", sources, tiny=False, batch_size=1, checkpointing=True)
+    assert small
+    for form in small:
+        recipe = forms.recipe_of(form.config)
+        assert recipe.as_dict() == form.config
+        assert recipe.network.arguments["checkpointing"]
+        while recipe is not None:
+            published = recipes.get(recipe.name)
+            assert (recipe.batch_size, recipe.step_examples) == (1, published.step_examples)
+            recipe = recipe.earlier_stage
+
+
 def test_a_plan_of_prepared_data_has_every_recipe_and_ends_in_an_ensemble(blob_data, place):
     jobs = Plan(Graph(out=place, prepared=(blob_data.root,), tiny=True), ("run",)).make()
     assert "kidney/unet-regnety16-tiny.fold1" in jobs
@@ -86,6 +100,30 @@ def test_data_that_is_to_be_prepared_is_a_job_until_it_changes(blob_data, place,
     path = next(blob_data.data.rglob("*.tiff"))
     os.utime(path, (1, 1))
     assert planner.make()["kidney/prepare"].identity != first.identity
+    # Prepared by hand with other options: that is not what the job makes.
+    assert cli.main(["prepare", *first.config["command"][:-1], "--scale", "1/2", "--seed", "7"]) == 0
+    assert not (first.folder / "done.json").exists()
+
+
+def test_a_preparation_counts_by_what_its_toml_file_says_and_where_the_data_lies(place, tmp_path):
+    def identity(text, data, file="a.toml"):
+        (tmp_path / file).write_text(f'name = "discs"\nslug = "find-the-discs"\nlike = "kidney"\n{text}')
+        (tmp_path / data).mkdir(exist_ok=True)
+        where = ((str(tmp_path / file), tmp_path / data),)
+        planner = Plan(Graph(out=place, data=where, work=tmp_path / "work", tiny=True), ("run",))
+        return planner.make()["discs/prepare"].identity
+
+    first = identity("", "data")
+    assert identity("", "data") == identity("", "data", "b.toml") == first
+    assert identity("[metadata]\npixel_size = 0.25\n", "data") != first
+    assert identity("", "moved") != first, "prepared.json says where the images lie"
+
+
+def test_results_inside_of_the_data_are_refused(place, tmp_path):
+    options = Graph(out=place, data=(("kidney", tmp_path),), work=tmp_path / "work", tiny=True)
+    with pytest.raises(KitError, match="results would be written into the data folder") as error:
+        Plan(options, ("run",)).make()
+    assert error.value.where == "--work"
 
 
 def test_a_dry_run_prints_jobs_states_needs_and_published_hours(blob_data, place, capsys):
@@ -111,6 +149,17 @@ def test_an_executor_gets_its_parameters(tmp_path, capsys):
     assert isinstance(make_executor(TrainAll(graph=graph, jobs=3), tmp_path), LocalExecutor)
     with pytest.raises(KitError, match="'gpu' is no KEY=VALUE"):
         make_executor(TrainAll(graph=graph, executor="slurm", submit=("gpu",)), tmp_path)
+    with pytest.raises(KitError, match="--gpus is for --executor local, and this is ray"):
+        TrainAll(graph=graph, executor="ray", machine_gpus=2)
+
+
+def test_jobs_on_the_cpu_ask_a_cluster_for_no_gpu_and_predictions_for_one(blob_data, place):
+    def gpus(**options):
+        graph = Graph(out=place, prepared=(blob_data.root,), tiny=True, options=Options(**options))
+        return {job.resources.gpus for job in Plan(graph, ("run",)).make().values() if job.kind == "train"}
+
+    assert gpus(device="cpu") == {0}
+    assert gpus(gpus=2) == {2}
 
 
 def test_a_job_by_hand_says_what_is_missing(blob_data, place, capsys):

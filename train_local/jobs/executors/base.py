@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from train_local.jobs.job import Resources
+from train_local.jobs.job import Job
 
 ATTENDED = "TRAIN_LOCAL_ATTENDED"
 """Environment variable of a job that ends itself when its stdin is closed: whoever waits for it is gone."""
 ROOT = Path(__file__).parents[3]
+OUT_OF_MEMORY = "OUT_OF_MEMORY"
+"""Word in `Poll.problem`: the memory of the machine, or of the job's share of it, ran out."""
 GRACE = 10.0
 """Seconds that a job gets to end before it is killed."""
 
@@ -29,7 +31,7 @@ class Poll:
 
     Attributes:
         state: "waiting" for resources, "running" or "ended".
-        code: exit code once it has ended; -9 if signal 9 killed it; None if the executor lost it.
+        code: exit code once it has ended, as `ends.signal_of` takes it; None if the executor lost it.
         place: the GPU, node or cluster job it runs on, for people.
         problem: what the executor knows about its end that the exit code doesn't say.
     """
@@ -43,8 +45,15 @@ class Poll:
 class Executor(Protocol):
     """Runs command lines somewhere. A handle is any text that `submit` returned."""
 
-    def submit(self, name: str, command: Sequence[str], resources: Resources, log: Path) -> str:
-        """Queue a command line; its output is appended to `log`. It may wait for resources."""
+    def submit(self, job: Job, log: Path) -> str:
+        """Queue a job's command line; its output is appended to `log`. It may wait for resources.
+
+        Where jobs outlive the process that submitted them, one of the same identity that still waits or runs
+        is taken over instead.
+
+        Raises:
+            KitError: the job is refused now; a queue that is full may take it later.
+        """
 
     def poll(self, handle: str) -> Poll:
         """Return what is known of a job."""
