@@ -228,7 +228,7 @@ def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) 
         KitError: another `train-all` works in the folder, or the executor cannot be used.
         KeyboardInterrupt: after all running jobs were ended.
     """
-    with only_one(runs / ".train-all.lock"), _interruptible():
+    with only_one(runs / ".train-all.lock"), interruptible():
         jobs = plan()
         undone = [job for job in jobs.values() if state_of(job) != "done"]
         if not undone:
@@ -349,7 +349,7 @@ def _row(job: Job, runs: Path) -> JobRow:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let SIGTERM and SIGHUP do what Ctrl-C does: end the jobs, then this process."""
 
     def interrupt(*_: object) -> None:

@@ -57,6 +57,15 @@ def test_a_job_whose_time_was_up_shows_where_it_stopped(jobs):
     assert "70/100" in line
 
 
+def test_a_new_plan_has_rows_for_its_jobs_and_no_others(jobs):
+    table = LiveTable(jobs[:2], True, screen(terminal=True))
+    table.update({})
+    table.jobs = jobs[1:]
+    table.update({jobs[3].name: "running"})
+    assert jobs[0].name not in drawn(table)
+    assert "0 of 3 jobs done, 1 running, 2 waiting" in drawn(table)
+
+
 def test_failed_jobs_are_red(jobs):
     table = LiveTable(jobs, True, screen(terminal=True))
     table.update({jobs[0].name: "failed"})

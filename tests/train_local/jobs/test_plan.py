@@ -1,6 +1,7 @@
 """From the command line to a plan: prepared folders, folders to prepare, flags, and forms kept in a file."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from kit.artefacts import write_json
 from kit.errors import KitError, run_cli
 from train_local import cli, recipes
 from train_local.jobs import forms, source_hash
-from train_local.jobs.all_jobs import Plan, make_executor
+from train_local.jobs.all_jobs import Plan, interruptible, make_executor
 from train_local.jobs.command_options import Graph, TrainAll, flags
 from train_local.jobs.executors.local import LocalExecutor
 from train_local.jobs.resources import resources_of
@@ -134,6 +135,12 @@ def test_a_dry_run_prints_jobs_states_needs_and_published_hours(blob_data, place
     assert found[0][1:3] == ["to", "do"]
     assert "GPU hours as published" in told
     assert "0 done" in told
+    assert cli.main(["train-all", *where, "--dry-run", "--only", "unet-regnety16", "--budget", "2h"]) == 0
+    told = capsys.readouterr().err
+    assert (
+        "--budget fits each of the 2 trainings to 2 h 0 min, not all of them together: at most 4.0 hours"
+        in told
+    )
 
 
 def test_published_hours_and_memory_are_those_of_the_logs_and_of_tiny_forms_nobody_knows():
@@ -160,6 +167,18 @@ def test_jobs_on_the_cpu_ask_a_cluster_for_no_gpu_and_predictions_for_one(blob_d
 
     assert gpus(device="cpu") == {0}
     assert gpus(gpus=2) == {2}
+
+
+def test_below_nohup_the_end_of_the_terminal_ends_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible():
+            os.kill(os.getpid(), signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with pytest.raises(KeyboardInterrupt), interruptible():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_job_by_hand_says_what_is_missing(blob_data, place, capsys):
