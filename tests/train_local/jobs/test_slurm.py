@@ -122,10 +122,27 @@ def test_a_job_that_left_no_result_is_lost_also_without_accounting(
     ended = of_result(executor, handle, wait_for)
     assert ended.code is None
     assert "Slurm no longer has it" in ended.problem
-    log = next((tmp_path / "submitit").glob(f"{handle}_*_log.err"))
-    assert str(log) in ended.problem
+    log = Path(ended.problem.rpartition("(")[2].rstrip(")"))
+    assert log.parent == tmp_path / "submitit"
     log.write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=1.0")
     assert executor.poll(handle).problem.startswith("OUT_OF_MEMORY: slurmstepd")
+
+
+@pytest.mark.slow
+def test_a_job_whose_node_failed_is_submitted_again(start, make_jobs, tmp_path, wait_for, monkeypatch):
+    monkeypatch.setattr(slurm, "_GRACE", 0.5)
+    sacct = tmp_path / "tools" / "sacct"
+    sacct.write_text("#!/bin/sh\necho 'JobID|State|NodeList'\necho '1|NODE_FAIL|n1'\n")
+    sacct.chmod(0o755)
+    [job] = make_jobs({"a": ("wait:go", [])}).values()
+    executor = start()
+    handle = executor.submit(job, tmp_path / "log")
+    wait_for((job.folder / "began.json").is_file)
+    subprocess.run(["scancel", handle], check=True)
+    wait_for(lambda: executor.poll(handle).place == "slurm job 2")
+    (job.folder.with_name("go")).mkdir()
+    (job.folder.with_name("go") / "began.json").write_text("")
+    assert of_result(executor, handle, wait_for).code == 0
 
 
 def test_what_slurm_refuses_is_told(cluster, start, make_jobs, tmp_path):

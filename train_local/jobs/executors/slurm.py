@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import time
@@ -29,6 +30,9 @@ a network's file system shows a new file on another machine after a minute at th
 _NOTICE = 300.0
 """Seconds that Slurm has to say why it ended a job's processes."""
 _PENDING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
+_NOT_ITS_FAULT = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "TIMEOUT")
+"""States, by their beginning, of a job that goes on elsewhere or later."""
+_RESTARTS = 20
 _MEMORY = ("OUT_OF_ME", "oom_kill", "oom-kill", "Out Of Memory")
 
 
@@ -70,6 +74,7 @@ class _Submitted:
         slurm: the job that does it.
         missing: since when no queue has it, by `time.monotonic`.
         state: when it was last looked at.
+        restarts: because Slurm ended it and did not queue it again.
     """
 
     job: Job
@@ -77,6 +82,7 @@ class _Submitted:
     slurm: submitit.Job[int]
     missing: float | None = None
     state: Literal["waiting", "running"] = "waiting"
+    restarts: int = 0
 
 
 class SlurmExecutor:
@@ -135,7 +141,7 @@ class SlurmExecutor:
         elif queue is not None:
             known.missing = known.missing or time.monotonic()
             if time.monotonic() - known.missing >= _GRACE:
-                return Poll("ended", place=place, problem=self._why(known.slurm))
+                return self._lost(known, place)
         # Where Slurm does not answer, it will: nothing is known to have changed.
         return Poll(known.state, place=place)
 
@@ -227,27 +233,36 @@ class SlurmExecutor:
             return Poll("ended", known.slurm.result(), place)
         except (RuntimeError, OSError, EOFError, pickle.PickleError) as error:
             said = str(error)
+        # submitit could not queue it again at its time limit (JobRequeue=0 in slurm.conf, for example).
         if "'requeue'" in said:
-            # submitit could not queue it again at its time limit (JobRequeue=0 in slurm.conf, for example).
-            try:
-                known.slurm = self._send(known.job, known.log)
-            except KitError as error:
-                return Poll("ended", place=place, problem=error.problem)
-            known.state = "waiting"
-            self._write(known.job, known.slurm)
-            return Poll("waiting", place=place)
+            return self._again(known, place)
         return Poll("ended", place=place, problem=_last_line(said))
 
-    def _why(self, slurm: submitit.Job[int]) -> str:
-        """Why a job left no result, as far as Slurm or its own messages say it."""
-        state = slurm.watcher.get_state(slurm.job_id, mode="force")
-        said = ""
+    def _lost(self, known: _Submitted, place: str) -> Poll:
+        """What came of a job that left no result, as far as Slurm or its own messages say it."""
+        state, said, log = "", "", known.slurm.paths.stderr
+        if shutil.which("sacct"):
+            state = known.slurm.watcher.get_state(known.slurm.job_id, mode="force").removeprefix("UNKNOWN")
         with suppress(OSError):
-            said = slurm.paths.stderr.read_text(errors="replace")
+            said = log.read_text(errors="replace")
+        if state.startswith(_NOT_ITS_FAULT) and known.restarts < _RESTARTS:
+            return self._again(known, place)
         if any(word in text for word in _MEMORY for text in (state, said)):
-            return f"{OUT_OF_MEMORY}: {_last_line(said)}"
-        state = "Slurm no longer has it" if state == "UNKNOWN" else f"Slurm says {state}"
-        return f"{state}: {_last_line(said) or 'it printed nothing'} ({slurm.paths.stderr})"
+            return Poll("ended", place=place, problem=f"{OUT_OF_MEMORY}: {_last_line(said)}")
+        what = f"Slurm says {state}" if state else "Slurm no longer has it"
+        return Poll(
+            "ended", place=place, problem=f"{what}: {_last_line(said) or 'it printed nothing'} ({log})"
+        )
+
+    def _again(self, known: _Submitted, place: str) -> Poll:
+        """Submit a job anew; it goes on from its checkpoint."""
+        try:
+            known.slurm = self._send(known.job, known.log)
+        except KitError as error:
+            return Poll("ended", place=place, problem=error.problem)
+        known.restarts, known.state, known.missing = known.restarts + 1, "waiting", None
+        self._write(known.job, known.slurm)
+        return Poll("waiting", place=place)
 
 
 def _last_line(text: str) -> str:
