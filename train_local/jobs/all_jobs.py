@@ -148,11 +148,11 @@ class Plan:
                 )
         # As `make` does it: a file that has another size or date may have another content, then it is
         # prepared again, which is quick where the content is the same. What training sees has the hashes of
-        # contents.
+        # contents. Hidden files are of programs that show the folder, and come and go while jobs run.
         files = {
             path.relative_to(data).as_posix(): [path.stat().st_size, path.stat().st_mtime_ns]
             for path in sorted(data.rglob("*"))
-            if path.is_file()
+            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(data).parts)
         }
         modules = ["train_local.data.prepare", f"kit.competitions.{source.kind}"]
         # A recipe that wants another resolution needs other arrays.

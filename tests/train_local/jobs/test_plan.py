@@ -116,6 +116,11 @@ def test_a_preparation_counts_by_what_its_toml_file_says_and_where_the_data_lies
 
     first = identity("", "data")
     assert identity("", "data") == identity("", "data", "b.toml") == first
+    (tmp_path / "data" / ".~lock.train.csv#").touch()
+    assert identity("", "data") == first, "somebody looks at a table"
+    (tmp_path / "data" / "train.csv").touch()
+    assert identity("", "data") != first
+    (tmp_path / "data" / "train.csv").unlink()
     assert identity("[metadata]\npixel_size = 0.25\n", "data") != first
     assert identity("", "moved") != first, "prepared.json says where the images lie"
 
