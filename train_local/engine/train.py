@@ -44,7 +44,7 @@ def train(run: Run, prepared: Prepared, options: Options, *, initial: InitialWei
     lost = run.lost() if done is not None and done["complete"] else []
     if lost:
         text = f"{run.name} was finished before, and {lost[0]} is gone: it is made again from the checkpoint"
-        console().print(text, style="yellow", markup=False)
+        console().print(text, style="yellow", markup=False, soft_wrap=True)
     elif done is not None and done["complete"]:
         metric = "" if done["metric"] is None else f", metric {done['metric']:.4f}"
         console().print(f"{run.name} was finished before{metric}", markup=False)

@@ -182,7 +182,7 @@ class LiveTable:
 
     def _summary(self, statuses: Mapping[str, Status | None]) -> str:
         """One line such as "3 of 40 jobs done, 2 running, 35 waiting; about 3 h 20 min left"."""
-        counts = Counter(times.state or "waiting" for times in self._times.values())
+        counts = Counter(self._times[job.name].state or "waiting" for job in self.jobs)
         parts = [f"{counts['done']} of {len(self.jobs)} jobs done"]
         parts += [f"{counts[state]} {state}" for state in _ORDER if state != "done" and counts[state]]
         left = remaining(

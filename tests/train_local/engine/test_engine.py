@@ -107,7 +107,7 @@ def test_files_of_a_finished_run_that_were_deleted_are_made_again(blobs, blob_da
         assert run.lost() == [path]
         _, again = trained(blobs.recipe(iterations=2), blob_data, tmp_path)
         assert (run.status(), again["step"], again["metric"]) == ("finished", 2, done["metric"])
-        assert f"{path.name} is gone: it is made again" in "".join(capsys.readouterr().err.split("\n"))
+        assert f"{path.name} is gone: it is made again" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in gone} == before
 
 
