@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import child, machine
+from benchmarks import child, detection_data, machine
+from benchmarks.detection_data import Tiles
 from benchmarks.ensemble_data import FOLDS, RECIPES, VIEWS, Size
 from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import EnsembleOptions
@@ -15,12 +16,13 @@ from kit.errors import KitError
 from kit.local.console import console, show_table
 
 HEAD = ("what", "value")
-BLOCK = "ensemble"
+BLOCKS = {"maps": "ensemble", "detections": "ensemble-detections"}
 _TINY = Size(slides=6, side=640, distinct=6)
+_TINY_TILES = Tiles(count=12, distinct=4)
 
 
 def run(options: EnsembleOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
-    """Write maps, tune an ensemble from them in a process of its own, and print time, memory and scores.
+    """Write predictions, tune an ensemble from them in a process of its own, and print time, memory, scores.
 
     Args:
         options: of the command line.
@@ -30,29 +32,44 @@ def run(options: EnsembleOptions, command: Sequence[str], docs: Path = DOCS / "b
     Raises:
         KitError: the disk is too small, or the step failed.
     """
-    size = (
-        _TINY if options.tiny else Size(options.slides, options.side, min(options.distinct, options.slides))
-    )
+    maps = Size(options.slides, options.side, min(options.distinct, options.slides))
+    tiles = Tiles(options.tiles, min(100, options.tiles))
+    if options.tiny:
+        maps, tiles = _TINY, _TINY_TILES
+    size = maps if options.part == "maps" else tiles
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="ensemble-bench-") as name:
-        folder = Path(name)
-        needed = size.distinct * len(RECIPES) * len(VIEWS) * size.side**2 * 2
-        if shutil.disk_usage(folder).free < 1.1 * needed:
-            raise KitError(
-                f"the maps need {needed / 1e9:.0f} GB",
-                where=folder,
-                fix="choose another --folder, or less --distinct",
-            )
-        console().print(f"write {needed / 1e9:.1f} GB of maps to {folder}", markup=False)
-        request = {
-            "folder": name,
-            "slides": size.slides,
-            "side": size.side,
-            "distinct": size.distinct,
-            "processes": options.processes,
-        }
+        if options.part == "maps":
+            _require_disk(Path(name), maps)
+        request = {"folder": name, "part": options.part, "processes": options.processes, **vars(size)}
         answer = child.call("benchmarks.ensemble_step", request, what="the ensemble step")
-    read = 2 * size.slides * len(RECIPES) * len(VIEWS) * size.side**2 * 2
     rows = [
+        *(_of_maps(maps) if options.part == "maps" else _of_tiles(tiles)),
+        ["processes", f"{options.processes}"],
+        ["seconds", f"{answer['seconds']:.0f}"],
+        ["seconds of CPU", f"{answer['cpu_seconds']:.0f}"],
+        ["peak memory of all processes", f"{answer['peak_bytes'] / 1e6:.0f} MB"],
+        *answer["rungs"],
+    ]
+    show_table(BLOCKS[options.part], HEAD, rows)
+    if options.write_docs:
+        how = f"`python -m benchmarks {' '.join(command)}` on {machine.describe()}"
+        write_block(docs, BLOCKS[options.part], f"{table(HEAD, rows)}\n\n{how}")
+
+
+def _require_disk(folder: Path, size: Size) -> None:
+    needed = size.distinct * len(RECIPES) * len(VIEWS) * size.side**2 * 2
+    if shutil.disk_usage(folder).free < 1.1 * needed:
+        raise KitError(
+            f"the maps need {needed / 1e9:.0f} GB",
+            where=folder,
+            fix="choose another --folder, or less --distinct",
+        )
+    console().print(f"write {needed / 1e9:.1f} GB of maps to {folder}", markup=False)
+
+
+def _of_maps(size: Size) -> list[list[str]]:
+    read = 2 * size.slides * len(RECIPES) * len(VIEWS) * size.side**2 * 2
+    return [
         [
             "slides",
             f"{size.slides} of {size.side} x {size.side} pixels, {size.distinct} of them distinct files",
@@ -62,13 +79,15 @@ def run(options: EnsembleOptions, command: Sequence[str], docs: Path = DOCS / "b
             f"{len(RECIPES) * FOLDS} x {len(VIEWS)}; a slide has the maps of {len(RECIPES)} x {len(VIEWS)}",
         ],
         ["read, every map twice", f"{read / 1e9:.1f} GB"],
-        ["processes", f"{options.processes}"],
-        ["seconds", f"{answer['seconds']:.0f}"],
-        ["seconds of CPU", f"{answer['cpu_seconds']:.0f}"],
-        ["peak memory of all processes", f"{answer['peak_bytes'] / 1e6:.0f} MB"],
-        *answer["rungs"],
     ]
-    show_table(BLOCK, HEAD, rows)
-    if options.write_docs:
-        how = f"`python -m benchmarks {' '.join(command)}` on {machine.describe()}"
-        write_block(docs, BLOCK, f"{table(HEAD, rows)}\n\n{how}")
+
+
+def _of_tiles(size: Tiles) -> list[list[str]]:
+    recipes, views = len(detection_data.RECIPES), len(detection_data.VIEWS)
+    return [
+        ["tiles", f"{size.count} of 512 x 512 pixels, {size.distinct} of them distinct files"],
+        [
+            "members x views",
+            f"{recipes * detection_data.FOLDS} x {views}; a tile has the detections of {recipes} x {views}",
+        ],
+    ]

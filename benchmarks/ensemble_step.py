@@ -18,13 +18,17 @@ from pathlib import Path
 
 def main() -> None:
     """Write the data, build an ensemble of it, and print seconds, peak memory and the rungs."""
-    from benchmarks import child
-    from benchmarks.ensemble_data import Size, write
+    from benchmarks import child, detection_data, ensemble_data
     from train_local.ensemble.build import build_ensemble, shown
 
     request = json.load(sys.stdin)
     folder, processes = Path(request["folder"]), request["processes"]
-    data, runs = write(folder, Size(request["slides"], request["side"], request["distinct"]))
+    if request["part"] == "maps":
+        size = ensemble_data.Size(request["slides"], request["side"], request["distinct"])
+        data, runs = ensemble_data.write(folder, size)
+    else:
+        tiles = detection_data.Tiles(request["count"], request["distinct"])
+        data, runs = detection_data.write(folder, tiles)
     child.forget_peak()
     began, before = time.perf_counter(), _cpu_seconds()
     with _peaks_of_helpers() as helpers:

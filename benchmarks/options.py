@@ -151,6 +151,11 @@ class SizeOptions(Documented):
 class EnsembleOptions(Documented):
     """Measure the ensemble step on synthetic predictions of full size: time and peak memory."""
 
+    part: Literal["maps", "detections"] = field(
+        default="maps",
+        metadata=option("maps of the kidney's slides, or detections in tiles"),
+    )
+    tiles: Count = field(default=1600, metadata=option("number of tiles", metavar="N"))
     slides: Count = field(default=15, metadata=option("number of slides", metavar="N"))
     side: Annotated[int, at_least(256)] = field(
         default=10_000, metadata=option("of a slide at training scale", metavar="PIXELS")

@@ -1,4 +1,4 @@
-"""The ensemble benchmark itself, on tiny maps."""
+"""The ensemble benchmark itself, on tiny maps and a few tiles."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ def test_the_ensemble_step_is_measured_and_kept(tmp_path):
     docs = Path(shutil.copy(DOCS / "benchmarks.md", tmp_path))
     command = ["--tiny", "--write-docs", "--folder", str(tmp_path)]
     ensemble.run(parse(command, EnsembleOptions, prog="benchmarks"), ["ensemble", *command], docs)
-    written, _, how = block(docs, ensemble.BLOCK).partition("\n\n")
+    written, _, how = block(docs, ensemble.BLOCKS["maps"]).partition("\n\n")
     rows = dict(line.strip("| ").split(" | ", 1) for line in written.splitlines()[2:])
     assert rows["slides"].startswith("6 of 640 x 640")
     assert float(rows["seconds of CPU"]) > 0
@@ -23,3 +23,13 @@ def test_the_ensemble_step_is_measured_and_kept(tmp_path):
     assert "static weighting 0." in rungs[0]
     assert how.startswith("`python -m benchmarks ensemble --tiny")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmarks.md"], "the maps are gone"
+
+
+def test_the_search_of_detections_is_measured(tmp_path, capsys):
+    command = ["--part", "detections", "--tiny", "--folder", str(tmp_path)]
+    ensemble.run(parse(command, EnsembleOptions, prog="benchmarks"), ["ensemble", *command])
+    said = " ".join(capsys.readouterr().err.split())
+    assert "12 of 512 x 512 pixels, 4 of them distinct files" in said
+    assert "25 x 4; a tile has the detections of 5 x 4" in said
+    assert "rung 1" in said
+    assert list(tmp_path.iterdir()) == []
