@@ -245,6 +245,13 @@ class Ensemble:
     runs: Path = field(metadata=option("folder of all runs", metavar="DIR"))
     out: Path = field(metadata=option("ensemble.json to write; weights/ goes beside it", metavar="FILE"))
     keep_all: bool = field(default=False, metadata=option("keep passes that do not raise the metric, too"))
+    cost: Literal["flops", "seconds"] = field(
+        default="flops",
+        metadata=option(
+            "what the search divides gains by: FLOPs of the networks (equal runs give equal ladders), or "
+            "seconds measured in training"
+        ),
+    )
     members: tuple[str, ...] = field(
         default=(),
         metadata=option(
@@ -271,6 +278,7 @@ def _ensemble(options: Ensemble) -> int:
     from kit.local.member_check import WeightsFile, check_member
     from train_local.data import prepared
     from train_local.ensemble import as_published, build, published_plans, write
+    from train_local.ensemble.costs import with_estimates
     from train_local.ensemble.finished_runs import find_finished_runs
 
     if options.as_published == "list":
@@ -284,8 +292,11 @@ def _ensemble(options: Ensemble) -> int:
         check_member(
             run.member, WeightsFile(run.weights), views_of_passes=list(run.views), where=options.runs
         )
+    runs = with_estimates(data, runs)
     made = (
-        build.build_ensemble(data, runs, keep_all=options.keep_all, processes=options.processes)
+        build.build_ensemble(
+            data, runs, keep_all=options.keep_all, cost=options.cost, processes=options.processes
+        )
         if wanted is None
         else as_published.build_as_published(
             data, runs, wanted, allow_missing=options.allow_missing, processes=options.processes

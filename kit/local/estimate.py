@@ -82,9 +82,14 @@ def measure(module: nn.Module, forward: Callable[[], Any]) -> tuple[int, int]:
     # Non-fake inputs: the anchors of a detector are real tensors, made when the network is built.
     with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         module.to_empty(device="cpu")
-        with FlopCounterMode(display=False, custom_mapping=_UNCOUNTED) as counter, PeakMemory() as memory:
+        with count_flops() as counter, PeakMemory() as memory:
             forward()
     return counter.get_total_flops(), memory.peak
+
+
+def count_flops() -> FlopCounterMode:
+    """Return a context that counts floating point operations, as `Estimate` says."""
+    return FlopCounterMode(display=False, custom_mapping=_UNCOUNTED)
 
 
 def _attention_flops(query: Any, key: Any, value: Any, *_others: Any, **_named: Any) -> int:

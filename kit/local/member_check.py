@@ -14,32 +14,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from kit.artefacts import canonical_json
 from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
 from kit.inference import views
-from kit.inference.instance_settings import InstanceSettings
-from kit.inference.layout import layout
-from kit.inference.semantic_settings import SemanticSettings
 from kit.local import safetensors_header
 from kit.local.ensemble_check import require_usable
-from kit.local.estimate import predict
+from kit.local.forward_check import forward, inputs_of
 from kit.local.safetensors_header import StoredTensor
-from kit.models import build, spec
-from kit.typed_json import from_plain
+from kit.models import build
 
 _AGAIN = "train it again, or run `ensemble` again to place the weights that belong to this network"
 _BLOCK = 1 << 22
 _SHOWN = 4
-_LARGEST_BATCH = 1 << 28
-"""Most pixels of a batch: sixty times the largest published."""
 _EXPONENTS: dict[str, tuple[str, int]] = {
     "F16": ("<u2", 0x7C00),
     "BF16": ("<u2", 0x7F80),
@@ -133,13 +125,13 @@ def check_member(
         raise KitError(expected.problem, where=place, fix=expected.fix) from expected
     if weights is not None:
         _check_file(member, weights, expected, values=values)
-    for sizes in dict.fromkeys(_inputs(member, views_of_passes, place)):
-        fault = _forward_fault(canonical_json(member.network), *sizes)
+    scales = {view.scale for name in views_of_passes for view in views.get_set(name)}
+    for inputs in dict.fromkeys(inputs_of(member, tuple(sorted(scales)), place)):
+        fault = forward(canonical_json(member.network), inputs).fault
         if fault is not None:
-            batch, height, width = sizes
             raise KitError(
-                f"{member.name}: {member.network['network']} cannot predict {batch} inputs of {height} x "
-                f"{width} pixels, which its settings ask for: {fault}",
+                f"{member.name}: {member.network['network']} cannot predict {inputs.batch} inputs of "
+                f"{inputs.height} x {inputs.width} pixels, which its settings ask for: {fault}",
                 where=place,
                 fix="correct the recipe's inference settings or the network's config, and train again",
             )
@@ -244,45 +236,3 @@ def _check_values(member: Member, where: Path, tensors: Sequence[StoredTensor], 
             where=where,
             fix="that training run diverged: see its log, lower the learning rate and train again",
         )
-
-
-def _inputs(member: Member, names: Sequence[str], place: str) -> Iterator[tuple[int, int, int]]:
-    """Yield batch, height and width of the inputs that a member's settings and views give."""
-    scales = sorted({view.scale for name in names for view in views.get_set(name)})
-    if spec(str(member.network["network"])).kind == "instance":
-        settings = from_plain(InstanceSettings, member.inference, where=place)
-        sizes = [max(1, int(settings.size * scale + 0.5)) for scale in scales]
-        inputs, batch = [(size, size) for size in sizes], 1
-    else:
-        semantic = from_plain(SemanticSettings, member.inference, where=place)
-        side = semantic.size or semantic.window
-        plan = layout(semantic, scales, (side, side), pixel_size=None, where=place)
-        inputs, batch = list(plan.inputs), semantic.batch_size
-    for height, width in inputs:
-        if batch * height * width > _LARGEST_BATCH:
-            raise KitError(
-                f"{member.name} asks for batches of {batch} inputs of {height} x {width} pixels, more than "
-                "any memory holds",
-                where=place,
-                fix="correct batch_size, size, scale or the views in the recipe's inference settings",
-            )
-        yield batch, height, width
-
-
-@cache
-def _forward_fault(config: str, batch: int, height: int, width: int) -> str | None:
-    """Return what is wrong with a forward pass of this size, None if nothing is."""
-    with torch.device("meta"):
-        module = build(json.loads(config)).eval()
-    try:
-        # Non-fake inputs: the anchors of a detector are real tensors, made when the network is built.
-        with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
-            module.to_empty(device="cpu")
-            made: Any = predict(module, torch.empty(batch, 3, height, width))
-    except KitError as error:
-        return error.problem
-    except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AssertionError) as error:
-        return (str(error).splitlines() or [type(error).__name__])[0]
-    if isinstance(made, Tensor) and tuple(made.shape) != (batch, 1, height, width):
-        return f"it returns {tuple(made.shape)} instead of {(batch, 1, height, width)}"
-    return None

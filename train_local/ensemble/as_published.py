@@ -15,10 +15,11 @@ from kit.typed_json import from_plain, to_plain
 from train_local.data.prepared import Prepared
 from train_local.ensemble.build import Built, to_ensemble
 from train_local.ensemble.finished_runs import FinishedRun
-from train_local.ensemble.held_out import candidates_of, scores_of
+from train_local.ensemble.held_out import scored_recipe_views, scores_of
 from train_local.ensemble.ladder import Ladder, LadderRung
+from train_local.ensemble.parts import reference_images
 from train_local.ensemble.published_plans import TINY, PlannedMember, PublishedPlan
-from train_local.ensemble.scores import Assigned, Scores, covered
+from train_local.ensemble.scores import Assigned, Scores
 from train_local.ensemble.trial import RecipeView, Selection, TrialPass
 
 
@@ -42,9 +43,9 @@ def build_as_published(
     """Return a published ensemble.
 
     Each rung has one network more, in the published order, with all its views: first the first network of
-    each recipe, then the second of each, and so on. All rungs have the published settings. A rung's score is
-    that of the held-out images of its recipes; nothing was tuned on them. It is None where no network so far
-    held out an image.
+    each recipe, then the second of each, and so on. All rungs have the published settings. All scores are of
+    the same held-out images (`train_local.ensemble.parts.reference_images`), on which nothing was tuned. A
+    rung has none as long as its networks did not hold out all of them.
 
     Args:
         prepared: what the runs were trained on.
@@ -70,25 +71,20 @@ def build_as_published(
             fix="train them first (train-all), or add --allow-missing to build it from those that are there",
         )
     used = [run for item in found for run in item.runs]
-    candidates = [
-        item
-        for item in candidates_of(used)
-        if any(
-            item.recipe_view.recipe == one.runs[0].recipe and item.recipe_view.view in one.views
-            for one in found
-        )
-    ]
-    scores = scores_of(prepared, used, candidates, processes=processes) if candidates else None
+    wanted = {RecipeView(item.runs[0].recipe, view) for item in found for view in item.views}
+    held_out = {item: ids for item, ids in scored_recipe_views(used).items() if item in wanted}
+    ids = reference_images(held_out)
+    scores = scores_of(prepared, used, list(held_out), ids, processes=processes) if ids else None
     ladder = _ladder(prepared, found, plan, scores)
     notes = [
         *(f"missing: {text}" for text in missing),
         *(f"{plan.name}: {text}" for text in plan.notes),
         *(f"{plan.name} differs from what was published: {text}." for text in plan.deviations),
         *(
-            f"{run.member.name} held no image out under these views; the scores are those without it."
+            f"{run.member.name} held out none of the images that are scored; the scores are those without it."
             for item in found
             for run in item.runs
-            if not any(run.files.get(view) for view in item.views)
+            if not any(frozenset(ids) & run.files.get(view, {}).keys() for view in item.views)
         ),
     ]
     return Built(to_ensemble(prepared, used, ladder), ladder, tuple(notes))
@@ -165,10 +161,10 @@ def _ladder(
         weights += [item.planned.weight] * len(item.views)
         closed.append((len(passes), run.member.name, _measured(passes, weights, scores)))
     if scores is not None:
-        every = {selection for *_, selection in closed if selection.recipe_views}
         wanted = {
-            selection: {key: Assigned(selection, settings) for key in sorted(covered(scores, selection))}
-            for selection in every
+            selection: dict.fromkeys(scores.ids, Assigned(selection, settings))
+            for *_, selection in closed
+            if frozenset(scores.ids) == frozenset().union(*map(scores.images, selection.recipe_views))
         }
         scores.count(list(wanted.values()))
         values = {selection: scores.score(assigned) for selection, assigned in wanted.items()}

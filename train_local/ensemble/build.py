@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from kit.ensemble import Ensemble, Pass
 from kit.errors import KitError
 from train_local.data.prepared import Prepared
+from train_local.ensemble.costs import UNITS, Cost, costs
 from train_local.ensemble.finished_runs import FinishedRun
-from train_local.ensemble.held_out import candidates_of, scores_of
+from train_local.ensemble.held_out import candidates_of, scored_recipe_views, scores_of
 from train_local.ensemble.ladder import Ladder, Unscored, build_ladder
 from train_local.ensemble.nested import ScoredStep, cross_validated
-from train_local.ensemble.parts import PARTS, outer_parts
+from train_local.ensemble.parts import PARTS, outer_parts, reference_images
 from train_local.ensemble.picture import SearchPicture
 from train_local.ensemble.published_plans import plans_of, recipe_of
 from train_local.ensemble.trial import TrialPass
@@ -42,6 +43,7 @@ def build_ensemble(
     runs: Sequence[FinishedRun],
     *,
     keep_all: bool = False,
+    cost: Cost = "flops",
     processes: int | None = None,
 ) -> Built:
     """Search the ladder, score it on images the search did not see, and keep the rungs that promise more.
@@ -50,49 +52,51 @@ def build_ensemble(
         prepared: what the runs were trained on.
         runs: the finished runs.
         keep_all: keep recipe views that gain nothing as well.
+        cost: what gains are divided by.
         processes: that read and fuse predictions; None takes one for each CPU.
 
     Raises:
         KitError: no run has held-out images, two runs have equal weights, or a prediction is damaged.
     """
-    candidates = candidates_of(runs)
-    if not candidates:
+    held_out = scored_recipe_views(runs)
+    if not held_out:
         raise KitError(
             "none of the finished runs held images out, so nothing can be tuned",
             where=runs[0].weights.parent.parent.parent,
             fix="train a recipe that has folds, or use the published settings: --as-published list",
         )
-    ids = {image_id for run in runs for of_view in run.files.values() for image_id in of_view}
+    ids = reference_images(held_out)
+    candidates = candidates_of(runs, ids, costs(prepared, runs, cost))
     parts = outer_parts({image_id: prepared.images[image_id] for image_id in ids})
-    with SearchPicture(len(parts), images=len(ids)) as picture:
-        scores = scores_of(prepared, runs, candidates, processes=processes, on_image=picture.image)
+    with SearchPicture(len(parts), images=len(ids), unit=UNITS[cost]) as picture:
+        scores = scores_of(
+            prepared,
+            runs,
+            [item.recipe_view for item in candidates],
+            ids,
+            processes=processes,
+            on_image=picture.image,
+        )
         steps = cross_validated(scores, candidates, parts, keep_all=keep_all, on_step=picture.step)
-    unscored = unscored_of(prepared, runs, steps)
+    unscored = unscored_of(prepared, runs, steps, ids)
     ladder = build_ladder(steps, runs, unscored, keep_all=keep_all)
     return Built(to_ensemble(prepared, runs, ladder), ladder, (*_warnings(parts), *_unknown(unscored)))
 
 
 def unscored_of(
-    prepared: Prepared, runs: Sequence[FinishedRun], steps: Sequence[ScoredStep]
+    prepared: Prepared, runs: Sequence[FinishedRun], steps: Sequence[ScoredStep], ids: Collection[str]
 ) -> list[Unscored]:
     """Return the recipes that no held-out image can tell anything about, with their published places.
 
-    These are recipes that were trained on all images, and those whose held-out images no recipe of the ladder
-    held out, too: a recipe of fold 5 beside recipes of fold 1.
+    These are recipes that were trained on all images, and those that held none of the images that count out:
+    a recipe of fold 5 beside recipes of fold 1.
     """
     scored = {recipe_view.recipe for recipe_view in steps[-1].step.selection.recipe_views}
-    images = {
-        image_id
-        for run in runs
-        if run.recipe in scored
-        for of_view in run.files.values()
-        for image_id in of_view
-    }
     found = []
     for recipe in dict.fromkeys(run.recipe for run in runs):
         of_recipe = [run for run in runs if run.recipe == recipe]
         own = {image_id for run in of_recipe for of_view in run.files.values() for image_id in of_view}
-        if recipe in scored or own & images:
+        if own & frozenset(ids):
             continue
         weight, before = 1.0, frozenset[str]()
         for plan in plans_of(prepared.competition):

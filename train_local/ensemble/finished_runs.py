@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,8 @@ class FinishedRun:
         views: of the recipe, in its order.
         files: view -> held-out image id -> stored prediction; a run on all images has none.
         seconds_per_megapixel: by view, as far as measured.
-        speed: seconds per megapixel of a view at scale 1, for views that were not measured.
+        speed: seconds per megapixel of a view at scale 1, for views that were not measured
+            (`train_local.ensemble.costs.with_estimates`).
     """
 
     recipe: str
@@ -72,6 +72,14 @@ def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = 
                 markup=False,
             )
             continue
+        done = read_json(folder / "done.json")
+        if not done.get("complete", True):
+            console().print(
+                f"{folder}: this run was ended at step {done['step']} of {done['total_steps']}; what it had "
+                "learned by then is used.",
+                style="yellow",
+                markup=False,
+            )
         found.append(_read(folder, path, record))
     missing = set(members) - {run.member.name for run in found}
     if missing:
@@ -86,17 +94,7 @@ def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = 
             where=runs,
             fix="run `train-all` (or `train RECIPE`) with the same --prepared and --out first",
         )
-    return _with_speeds(found)
-
-
-def _with_speeds(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
-    """Estimate what was not measured: from other views of the run, else from the other runs."""
-    measured = [[seconds / work(view) for view, seconds in run.seconds_per_megapixel.items()] for run in runs]
-    every = [seconds for of_run in measured for seconds in of_run]
-    return [
-        replace(run, speed=statistics.median(of_run or every)) if every else run
-        for run, of_run in zip(runs, measured, strict=True)
-    ]
+    return found
 
 
 def _read(folder: Path, weights: Path, record: dict[str, Any]) -> FinishedRun:

@@ -2,59 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from kit.local.competitions.labelled import LabelledData
 from kit.predictions import Instances, SemanticMask
 from train_local.data.prepared import Prepared
-from train_local.ensemble import instance_scores, semantic_scores
+from train_local.ensemble import image_answers, instance_scores, semantic_scores
+from train_local.ensemble.costs import CostOf
 from train_local.ensemble.finished_runs import FinishedRun
 from train_local.ensemble.scores import Scores
 from train_local.ensemble.search import Candidate
 from train_local.ensemble.trial import RecipeView, held_out_files, runs_of
 
 
-def candidates_of(runs: Sequence[FinishedRun]) -> list[Candidate]:
-    """Return the recipe views with held-out images, first views of recipes first, cheapest in front."""
-    found: dict[RecipeView, tuple[int, Candidate]] = {}
+def scored_recipe_views(runs: Sequence[FinishedRun]) -> dict[RecipeView, frozenset[str]]:
+    """Return the recipe views with the images that their folds held out; first views of recipes first."""
+    found: dict[RecipeView, int] = {}
     for run in runs:
         for rank, view in enumerate(run.views):
-            recipe_view = RecipeView(run.recipe, view)
-            if recipe_view not in found and held_out_files(recipe_view, runs):
-                # Members of a recipe differ in what the machine did beside them, not in what they compute.
-                seconds = max(other.seconds(view) for other in runs_of(recipe_view, runs))
-                found[recipe_view] = (rank, Candidate(recipe_view, seconds))
-    ranked = sorted(found.values(), key=lambda item: (item[0], item[1].coarse_seconds, item[1].recipe_view))
-    return [candidate for _, candidate in ranked]
+            found.setdefault(RecipeView(run.recipe, view), rank)
+    ranked = sorted(found, key=lambda item: (found[item], item))
+    held_out = {item: frozenset(held_out_files(item, runs)) for item in ranked}
+    return {item: ids for item, ids in held_out.items() if ids}
+
+
+def candidates_of(runs: Sequence[FinishedRun], ids: Collection[str], cost_of: CostOf) -> list[Candidate]:
+    """Return the recipe views that held some of the images out: first views of recipes first, cheap in front.
+
+    Args:
+        runs: the finished runs.
+        ids: the images that count.
+        cost_of: the cost of one fold's pass of a recipe view.
+    """
+    scored = [item for item, held in scored_recipe_views(runs).items() if held & frozenset(ids)]
+    rank = {item: run.views.index(item.view) for item in scored for run in runs_of(item, runs)[:1]}
+    found = [Candidate(item, cost_of(item)) for item in scored]
+    return sorted(found, key=lambda one: (rank[one.recipe_view], one.cost, one.recipe_view))
 
 
 def scores_of(
     prepared: Prepared,
     runs: Sequence[FinishedRun],
-    candidates: Sequence[Candidate],
+    recipe_views: Collection[RecipeView],
+    ids: Collection[str],
     *,
     processes: int | None = None,
     on_image: Callable[[], None] | None = None,
 ) -> Scores:
-    """Read the truth and the stored predictions of all held-out images.
+    """Read the truth and the stored predictions of held-out images.
 
     Args:
         prepared: what the runs were trained on.
         runs: the finished runs.
-        candidates: recipe views that somebody held images out for, at least one.
+        recipe_views: those that are asked for, at least one.
+        ids: the images that count, each held out by one of the recipe views or several.
         processes: that read and fuse; None takes one for each CPU.
         on_image: called after each image whose maps were read; detections are read when they are fused.
 
     Raises:
         KitError: a stored prediction is missing or damaged, or the truth cannot be read.
     """
-    files = {item.recipe_view: held_out_files(item.recipe_view, runs) for item in candidates}
-    # With all folds trained these are all labelled images; with fold 0 only, those that fold 0 held out.
-    ids = sorted({image_id for of_view in files.values() for image_id in of_view})
-    truth = LabelledData(prepared.source, prepared.data).truth(ids)
+    files = {item: held_out_files(item, runs) for item in recipe_views}
+    truth = LabelledData(prepared.source, prepared.data).truth(sorted(ids))
     if prepared.kind == "instance":
         instances = {}
-        for image_id in ids:
+        for image_id in sorted(ids):
             true = truth[image_id]
             assert isinstance(true, Instances)
             found = {
@@ -62,10 +74,10 @@ def scores_of(
                 for recipe_view, of_view in files.items()
                 if image_id in of_view
             }
-            instances[image_id] = instance_scores.HeldOut(true, found)
+            instances[image_id] = image_answers.HeldOut(true, found)
         return instance_scores.InstanceScores(prepared.source, instances, processes=processes)
     images = {}
-    for image_id in ids:
+    for image_id in sorted(ids):
         mask = truth[image_id]
         assert isinstance(mask, SemanticMask)
         maps = {

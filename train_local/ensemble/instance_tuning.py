@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,11 @@ CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (
 """Fields of `InstanceFusion`, chosen one after another, each on top of the best so far."""
 
 
-def tune(settings: InstanceFusion, score: Callable[[dict[str, Any]], float]) -> dict[str, Any]:
+Scored = Callable[[Sequence[dict[str, Any]]], list[float]]
+"""The metric for each of several settings."""
+
+
+def tune(settings: InstanceFusion, score: Scored) -> dict[str, Any]:
     """Return the fusion settings of an instance rung, found by coordinate search.
 
     Each field of `CHOICES` is tried with all its values, one field after another, and each keeps the value
@@ -30,11 +34,11 @@ def tune(settings: InstanceFusion, score: Callable[[dict[str, Any]], float]) -> 
         settings: to begin with.
         score: the metric for settings.
     """
-    best, kept = score(to_plain(settings)), settings
+    [best], kept = score([to_plain(settings)]), settings
     # `>`: of equal values the earlier one stays, so that a setting changes only for a gain.
     for name, values in CHOICES:
-        for variant in [replace(kept, **{name: value}) for value in values if value != getattr(kept, name)]:
-            value = score(to_plain(variant))
+        variants = [replace(kept, **{name: value}) for value in values if value != getattr(kept, name)]
+        for variant, value in zip(variants, score([to_plain(one) for one in variants]), strict=True):
             if value > best:
                 best, kept = value, variant
     plain: dict[str, Any] = to_plain(kept)
@@ -44,7 +48,7 @@ def tune(settings: InstanceFusion, score: Callable[[dict[str, Any]], float]) -> 
 def tune_calibration(
     choices: Mapping[str, Mapping[str, Mapping[str, Any]]],
     settings: dict[str, Any],
-    score: Callable[[dict[str, Any]], float],
+    score: Scored,
 ) -> dict[str, Any]:
     """Return the settings with the calibration that raises the metric most, or unchanged if none raises it.
 
@@ -53,10 +57,12 @@ def tune_calibration(
         settings: of the fusion, tuned without.
         score: the metric for settings.
     """
-    best, kept = score(settings), settings
-    for calibration in choices.values():
-        variant = {**settings, "calibration": {member: dict(how) for member, how in calibration.items()}}
-        value = score(variant)
+    variants = [
+        {**settings, "calibration": {member: dict(how) for member, how in calibration.items()}}
+        for calibration in choices.values()
+    ]
+    [best, *values], kept = score([settings, *variants]), settings
+    for variant, value in zip(variants, values, strict=True):
         if value > best:
             best, kept = value, variant
     return kept

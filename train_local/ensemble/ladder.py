@@ -118,6 +118,7 @@ class _Builder:
 
     def __init__(self, runs: Sequence[FinishedRun], shares: Mapping[RecipeView, float]) -> None:
         self._runs, self._shares = runs, dict(shares)
+        self._all_scored = True
         self._mean = sum(shares.values()) / len(shares)
         self.passes: list[TrialPass] = []
         self.rungs: list[LadderRung] = []
@@ -131,6 +132,7 @@ class _Builder:
     def add_unscored(self, unscored: Sequence[Unscored], scored: ScoredStep) -> None:
         """Add recipes without a score, a rung for each."""
         for item in unscored:
+            self._all_scored = False
             for view in item.views:
                 self._shares[RecipeView(item.recipe, view)] = item.weight * self._mean
                 self.add(RecipeView(item.recipe, view), 0)
@@ -155,6 +157,10 @@ class _Builder:
         ]
         cv = scored.step.score if math.isnan(scored.cv) else scored.cv
         settings: dict[str, Any] = scored.step.settings
+        # Calibrated scores and those of a member that nobody could calibrate are of different scales, and no
+        # image tells what comes of their mixture.
+        if not self._all_scored and settings.get("calibration"):
+            settings = {**settings, "calibration": {}}
         self.rungs.append(
             LadderRung(
                 rung=Rung(passes=len(self.passes), weights=weights, settings=settings, cv=cv),

@@ -10,7 +10,7 @@ import numpy as np
 
 from train_local.ensemble import static_weighting
 from train_local.ensemble.parts import others
-from train_local.ensemble.scores import Assigned, Scores, covered
+from train_local.ensemble.scores import Assigned, Scores
 from train_local.ensemble.search import Candidate, Step, at_cost, search_ladder
 
 OnStep = Callable[[int | None, Step], None]
@@ -46,19 +46,20 @@ def cross_validated(
 
     For each part, the whole search is done again on the other parts: what is added, with which weights,
     thresholds and calibrations. The images of that part are then predicted with the ladder that did not see
-    them, by its last step that costs no more. Five parts, step of 4 seconds:
+    them, by its last step that costs no more. Five parts, a step that costs 4:
 
-        part   ladder of the other four parts           predicted with
-        1      a 1 s, a + b 3 s, a + b + c 7 s          a + b
-        2      a 1 s, a + c 4 s                         a + c
+        part   ladder of the other four parts, costs      predicted with
+        1      a 1, a + b 3, a + b + c 7                  a + b
+        2      a 1, a + c 4                               a + c
         ...
 
     The metric over all images, each predicted so, is the step's `cv`: what the search promises for this cost.
 
     Args:
-        scores: of the held-out images.
-        candidates: recipe views that somebody held images out for.
-        parts: of the images.
+        scores: of the held-out images that count (`train_local.ensemble.parts.reference_images`); all scores
+            are of all of them.
+        candidates: recipe views that held some of them out.
+        parts: of these images.
         keep_all: do not stop where nothing gains.
         on_step: told of each step of each search.
     """
@@ -77,16 +78,13 @@ def cross_validated(
         for number in range(len(parts))
         if len(parts) > 1 and len(candidates) > 1
     ]
-    ours = [_assigned(scores, step, parts, ladders) for step in steps]
-    theirs = [_assigned(scores, step, parts, fronts) for step in steps]
-    fitted = [
-        {key: Assigned(step.selection, step.settings) for key in sorted(covered(scores, step.selection))}
-        for step in steps
-    ]
+    ours = [_assigned(step, parts, ladders) for step in steps]
+    theirs = [_assigned(step, parts, fronts) for step in steps]
+    fitted = [dict.fromkeys(scores.ids, Assigned(step.selection, step.settings)) for step in steps]
     scores.count([*ours, *theirs, *fitted])
     return [
         ScoredStep(
-            step=Step(step.selection, step.settings, scores.score(own), step.seconds),
+            step=Step(step.selection, step.settings, scores.score(own), step.cost),
             cv=scores.score(held_out) if held_out else math.nan,
             error=_jackknife(scores, held_out, parts),
             static=scores.score(baseline) if baseline else None,
@@ -100,7 +98,7 @@ def _told(on_step: OnStep | None, number: int | None) -> Callable[[Step], None] 
 
 
 def _assigned(
-    scores: Scores, step: Step, parts: Sequence[Collection[str]], ladders: Sequence[Sequence[Step]]
+    step: Step, parts: Sequence[Collection[str]], ladders: Sequence[Sequence[Step]]
 ) -> dict[str, Assigned]:
     """Return what each image is predicted with by the ladder that did not see it, at the cost of a step.
 
@@ -109,11 +107,9 @@ def _assigned(
     found: dict[str, Assigned] = {}
     if not ladders or not all(ladders):
         return found
-    seen = covered(scores, step.selection)
     for part, ladder in zip(parts, ladders, strict=True):
-        chosen = at_cost(ladder, step.seconds)
-        for image_id in sorted(seen & set(part)):
-            found[image_id] = Assigned(chosen.selection, chosen.settings)
+        chosen = at_cost(ladder, step.cost)
+        found.update(dict.fromkeys(sorted(part), Assigned(chosen.selection, chosen.settings)))
     return found
 
 

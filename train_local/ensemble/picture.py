@@ -22,11 +22,14 @@ from train_local.ensemble.search import Step
 _ROWS, _COLUMNS = 10, 56
 
 
-def plot(points: Sequence[tuple[float, float, str]], rows: int = _ROWS, columns: int = _COLUMNS) -> list[str]:
+def plot(
+    points: Sequence[tuple[float, float, str]], unit: str, rows: int = _ROWS, columns: int = _COLUMNS
+) -> list[str]:
     """Return lines of text that show points: cost to the right on a logarithmic scale, score upwards.
 
     Args:
-        points: seconds, score, and the character that stands there; later ones cover earlier ones.
+        points: cost, score, and the character that stands there; later ones cover earlier ones.
+        unit: of the cost.
         rows: of the drawing.
         columns: of the drawing.
     """
@@ -42,7 +45,7 @@ def plot(points: Sequence[tuple[float, float, str]], rows: int = _ROWS, columns:
         grid[row][column] = mark
     labels = [f"{high:.4f}", *[""] * (rows - 2), f"{low:.4f}"]
     lines = [f"{label:>7} |{''.join(row)}" for label, row in zip(labels, grid, strict=True)]
-    ends = f"{2**left:.3g}", f"{2**right:.3g} s per megapixel"
+    ends = f"{2**left:.3g}", f"{2**right:.3g} {unit}"
     return [*lines, f"{'':>7} +{'-' * columns}", f"{'':>9}{ends[0]}{ends[1]:>{columns - len(ends[0])}}"]
 
 
@@ -52,9 +55,11 @@ class SearchPicture:
     Args:
         parts: number of parts whose ladders are searched besides the one of all images.
         images: to be read.
+        unit: of the costs.
     """
 
-    def __init__(self, parts: int, *, images: int) -> None:
+    def __init__(self, parts: int, *, images: int, unit: str) -> None:
+        self._unit = unit
         self._steps: dict[int | None, list[Step]] = {}
         self._searches = 1 + (parts if parts > 1 else 0)
         self._progress = progress()
@@ -84,18 +89,16 @@ class SearchPicture:
         self._live.update(self._drawing())
 
     def _drawing(self) -> Group:
-        table = Table("step", "added", "s / megapixel", "fitted score", box=None)
+        table = Table("step", "added", self._unit, "fitted score", box=None)
         for number, step in enumerate(self._steps.get(None, [])):
             last = step.selection.recipe_views[-1]
-            table.add_row(
-                str(number), f"{last.recipe} {last.view}", f"{step.seconds:.2f}", f"{step.score:.4f}"
-            )
+            table.add_row(str(number), f"{last.recipe} {last.view}", f"{step.cost:.3g}", f"{step.score:.4f}")
         points = [
-            (step.seconds, step.score, "·" if part is not None else "●")
+            (step.cost, step.score, "·" if part is not None else "●")
             for part, steps in sorted(self._steps.items(), key=lambda item: item[0] is None)
             for step in steps
         ]
-        text = Text("\n".join(plot(points)))
+        text = Text("\n".join(plot(points, self._unit)))
         return Group(self._progress, table, text)
 
 

@@ -21,9 +21,10 @@ from kit.predictions import SemanticMask
 from train_local.data.mask_bands import MaskBands
 
 _SCAN_PIXELS = 1 << 20
-"""Pixels of a band of the sample: 16 maps of uint16 take 32 MB."""
+"""Pixels of a band of the sample: 16 maps of uint16 take 32 MB. More maps get fewer pixels."""
 _COUNT_PIXELS = 1 << 18
-"""Pixels of a band of exact counts: 16 maps of float32 take 16 MB."""
+"""Pixels of a band of exact counts: 16 maps of float32 take 16 MB. More maps get fewer pixels."""
+_MAPS = 16
 _MEAN_BINS = 10
 _APART = 0.2
 """Maps whose probabilities of a pixel differ by more disagree."""
@@ -82,7 +83,7 @@ def sample_image(request: ScanRequest) -> PixelSample:
     maps = _open(request.maps, request.truth)
     height, width = request.truth.height, request.truth.width
     complete = height * width <= request.pixels
-    bands = list(_bands(height, width, _SCAN_PIXELS))
+    bands = list(_bands(height, width, _SCAN_PIXELS, len(maps)))
     per_band = max(request.pixels // len(bands), 1)
     random = np.random.default_rng([height, width, len(maps)])
     masks = MaskBands(request.truth)
@@ -179,7 +180,7 @@ def count_masks(request: CountRequest) -> NDArray[np.float64]:
     masks = MaskBands(request.truth)
     predicted, hit = (np.zeros(len(shares_QM), np.int64) for _ in range(2))
     true = 0
-    for y0, y1 in _bands(request.truth.height, request.truth.width, _COUNT_PIXELS):
+    for y0, y1 in _bands(request.truth.height, request.truth.width, _COUNT_PIXELS, len(maps)):
         truth_P = masks.band(y0, y1).ravel() > 0
         true += int(np.count_nonzero(truth_P))
         level_MP = np.empty((len(maps), len(truth_P)), np.float32)
@@ -206,7 +207,7 @@ def _open(paths: Sequence[Path], truth: SemanticMask) -> list[StoredMap]:
     return maps
 
 
-def _bands(height: int, width: int, pixels: int) -> Iterator[tuple[int, int]]:
-    rows = max(1, pixels // max(width, 1))
+def _bands(height: int, width: int, pixels: int, maps: int) -> Iterator[tuple[int, int]]:
+    rows = max(1, pixels * _MAPS // max(maps, _MAPS) // max(width, 1))
     for y0 in range(0, height, rows):
         yield y0, min(y0 + rows, height)

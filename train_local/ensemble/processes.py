@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,36 +21,42 @@ _ALONE_SECONDS = 2.0
 """So long this process works alone: starting others takes about a second, and small work is done by then."""
 
 
-def in_processes(
-    function: Callable[[Item], Result], items: Sequence[Item], *, processes: int | None = None
-) -> Iterator[Result]:
-    """Yield `function(item)` for each item, in order; other processes help if it takes seconds.
+class Helpers:
+    """Other processes, started when work takes seconds and ended together with this object.
 
     Args:
-        function: of a module that other processes can import; the result depends on the item alone.
-        items: small enough to be sent to another process.
         processes: at most; None takes one for each CPU this process may use.
-
-    Raises:
-        KitError: the system killed one of the processes, or the function raised it.
     """
-    at_most = processes or len(os.sched_getaffinity(0))
-    began, rest = time.monotonic(), iter(items)
-    done = 0
-    for item in rest:
-        yield function(item)
-        done += 1
-        if time.monotonic() - began > _ALONE_SECONDS and at_most > 1:
-            break
-    left = list(rest)
-    if not left:
-        return
-    # New interpreters instead of forks: this process may have threads of libraries, and a fork would copy
-    # their locks.
-    with ProcessPoolExecutor(min(at_most, len(left)), mp_context=get_context("spawn")) as pool:
+
+    def __init__(self, processes: int | None = None) -> None:
+        self._at_most = processes or len(os.sched_getaffinity(0))
+        self._pool: ProcessPoolExecutor | None = None
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Yield `function(item)` for each item, in order.
+
+        Args:
+            function: of a module that other processes can import; the result depends on the item alone.
+            items: small enough to be sent to another process.
+
+        Raises:
+            KitError: the system killed one of the processes, or the function raised it.
+        """
+        began, rest = time.monotonic(), iter(items)
+        done = 0
+        if self._pool is None:
+            for item in rest:
+                yield function(item)
+                done += 1
+                if time.monotonic() - began > _ALONE_SECONDS and self._at_most > 1:
+                    break
+        left = list(rest)
+        if not left:
+            return
+        pool = self._pool = self._pool or self._started(len(left))
         # A few items ahead of the one that is waited for: results that nobody has taken yet are kept in
         # memory, and there may be hundreds.
-        waiting = [pool.submit(function, item) for item in islice(left, 2 * at_most)]
+        waiting = [pool.submit(function, item) for item in islice(left, 2 * self._at_most)]
         following = iter(left[len(waiting) :])
         try:
             while waiting:
@@ -64,3 +71,10 @@ def in_processes(
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _started(self, items: int) -> ProcessPoolExecutor:
+        # New interpreters instead of forks: this process may have threads of libraries, and a fork would copy
+        # their locks.
+        pool = ProcessPoolExecutor(min(self._at_most, items), mp_context=get_context("spawn"))
+        weakref.finalize(self, pool.shutdown)
+        return pool

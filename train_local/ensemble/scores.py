@@ -26,7 +26,11 @@ class Assigned:
 
 
 class Scores(Protocol):
-    """Scores of one competition's kind. Both engines fill it: `SemanticScores` and `InstanceScores`."""
+    """Scores of one competition's kind. Both engines fill it: `SemanticScores` and `InstanceScores`.
+
+    Attributes:
+        ids: all images, sorted.
+    """
 
     ids: tuple[str, ...]
 
@@ -60,8 +64,3 @@ class Scores(Protocol):
 
     def count(self, wanted: Sequence[Mapping[str, Assigned]]) -> None:
         """Make the scores of these exact, if `score` only estimates them."""
-
-
-def covered(scores: Scores, selection: Selection) -> frozenset[str]:
-    """Return the images that at least one recipe view of a selection has held out."""
-    return frozenset().union(*(scores.images(recipe_view) for recipe_view in selection.recipe_views))

@@ -1,4 +1,4 @@
-"""The search of one ladder: what is added next is what gains most per second."""
+"""The search of one ladder: what is added next is what gains most for its cost."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from train_local.ensemble.scores import Assigned, Scores, Settings, covered
+from train_local.ensemble.scores import Assigned, Scores, Settings
 from train_local.ensemble.trial import RecipeView, Selection
 
 FIRST_SHARE = 0.9
 """The first recipe view scores at least this share of the best one: everything else is built on it."""
 _LEAST_GAIN = 1e-6
 """Smaller gains are rounding."""
+_WEIGHED = 3
+"""So many of the best additions are tried with all weights, the others with the first one only."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +23,11 @@ class Candidate:
 
     Attributes:
         recipe_view: the recipe and the view.
-        seconds: per megapixel, of one fold's pass.
+        cost: of one fold's pass per megapixel, above 0, in any unit (`train_local.ensemble.costs`).
     """
 
     recipe_view: RecipeView
-    seconds: float
-
-    @property
-    def coarse_seconds(self) -> float:
-        """Seconds rounded to a power of two: equal runs measure 1.0 and 1.1, and need equal ladders."""
-        return 2.0 ** round(math.log2(max(self.seconds, 1e-3)))
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,13 @@ class Step:
         selection: all recipe views so far.
         settings: tuned for it on the images of the search.
         score: with these settings on the same images, so fitted to them.
-        seconds: per megapixel, of one fold's pass of each recipe view, coarse.
+        cost: per megapixel, of one fold's pass of each recipe view.
     """
 
     selection: Selection
     settings: Settings
     score: float
-    seconds: float
+    cost: float
 
 
 def search_ladder(
@@ -58,89 +55,105 @@ def search_ladder(
     keep_all: bool = False,
     on_step: Callable[[Step], None] | None = None,
 ) -> list[Step]:
-    """Build a ladder step by step, each time with the candidate of the largest gain per second.
+    """Build a ladder step by step, each time with the candidate of the largest gain for its cost.
 
-    A candidate is tried with several weights and counts with the best one. Its gain is measured on the images
-    that both it and the selection so far have held out. With a selection that scores 0.80:
+    A candidate is tried with several weights and counts with the best one. Its gain is measured on those of
+    the images that it has held out. With a selection that scores 0.80:
 
-        candidate   seconds   score of both together   gain per second
-        a hflip     1         0.82                     0.02
-        b           4         0.84                     0.01
+        candidate   cost   score of both together   gain / cost
+        a hflip     1      0.82                     0.02
+        b           4      0.84                     0.01
 
-    "a hflip" is added, and b is tried again on top of it. Candidates that share no image with the selection
-    cannot be measured and are left out.
+    "a hflip" is added, and b is tried again on top of it.
 
     Args:
         scores: of the held-out images.
-        candidates: recipe views that somebody held images out for.
+        candidates: recipe views. The ladder begins with one that held out all images of `scores`, so that
+            each step has a score of all of them; those that held out none of `ids` are left out.
         ids: the images that the search may see.
         keep_all: go on without a gain until all measurable candidates are in.
         on_step: called with each step.
     """
     steps: list[Step] = []
 
-    def add(selection: Selection, start: Settings, seconds: float) -> None:
-        steps.append(_step(scores, selection, ids, start, seconds))
+    def add(selection: Selection, start: Settings, cost: float) -> None:
+        steps.append(_step(scores, selection, ids, start, cost))
         if on_step is not None:
             on_step(steps[-1])
 
-    left = [item for item in candidates if scores.images(item.recipe_view) & set(ids)]
-    if not left:
+    left = [item for item in candidates if scores.images(item.recipe_view) & frozenset(ids)]
+    whole = [item for item in left if scores.images(item.recipe_view) >= frozenset(scores.ids)]
+    if not whole:
         return []
-    singles = [Selection((item.recipe_view,), (1.0,)) for item in left]
-    scores.prepare(singles, {})
-    values = [scores.quick(single, ids, {}) for single in singles]
-    enough = FIRST_SHARE * max(values)
-    fit = [place for place in range(len(left)) if values[place] >= enough]
-    # Of 0.75 at 1 second and 0.80 at 2 seconds, the first one gives more per second.
-    first = max(fit, key=lambda place: (values[place] / left[place].coarse_seconds, -place))
-    add(singles[first], {}, left.pop(first).coarse_seconds)
+    singles = {item: Selection((item.recipe_view,), (1.0,)) for item in whole}
+    scores.prepare(list(singles.values()), {})
+    values = {item: scores.quick(single, ids, {}) for item, single in singles.items()}
+    enough = FIRST_SHARE * max(values.values())
+    # Of 0.75 at a cost of 1 and 0.80 at a cost of 2, the first one gives more for its cost.
+    first = max((item for item in whole if values[item] >= enough), key=lambda item: values[item] / item.cost)
+    left.remove(first)
+    add(singles[first], {}, first.cost)
     while left:
         chosen = _best_addition(scores, steps[-1], left, ids)
-        if chosen is None or (chosen[0] <= _LEAST_GAIN and not keep_all):
+        if chosen is None or (chosen.gain <= _LEAST_GAIN and not keep_all):
             break
-        _, place, selection = chosen
-        add(selection, steps[-1].settings, steps[-1].seconds + left.pop(place).coarse_seconds)
+        left.remove(chosen.candidate)
+        add(chosen.selection, steps[-1].settings, steps[-1].cost + chosen.candidate.cost)
     return steps
 
 
-def _step(
-    scores: Scores, selection: Selection, ids: Collection[str], start: Settings, seconds: float
-) -> Step:
+def _step(scores: Scores, selection: Selection, ids: Collection[str], start: Settings, cost: float) -> Step:
     settings = scores.tune(selection, ids, start)
     value = scores.score({image_id: Assigned(selection, settings) for image_id in sorted(ids)})
-    return Step(selection, settings, value, seconds)
+    return Step(selection, settings, value, cost)
+
+
+@dataclass(frozen=True)
+class _Addition:
+    """A candidate with a weight on top of a step, and what it gains."""
+
+    candidate: Candidate
+    selection: Selection
+    gain: float
+
+    @property
+    def rate(self) -> float:
+        """Gain for its cost. A loss is multiplied: -0.01 at a cost of 4 is no better than at a cost of 1."""
+        return self.gain / self.candidate.cost if self.gain > 0 else self.gain * self.candidate.cost
 
 
 def _best_addition(
     scores: Scores, before: Step, left: Sequence[Candidate], ids: Collection[str]
-) -> tuple[float, int, Selection] | None:
-    """Return gain, place and selection of the candidate with the largest gain per second."""
-    seen = covered(scores, before.selection) & set(ids)
-    tried = [
-        (place, before.selection.plus(item.recipe_view, weight), scores.images(item.recipe_view) & seen)
-        for place, item in enumerate(left)
-        for weight in scores.relative_weights(before.selection, item.recipe_view)
-    ]
-    tried = [item for item in tried if item[2]]
-    scores.prepare([before.selection, *(selection for _, selection, _ in tried)], before.settings)
-    found: list[tuple[float, float, int, Selection]] = []
-    for place, selection, common in tried:
+) -> _Addition | None:
+    """Return the addition with the largest gain for its cost; None if no candidate held an image out."""
+    weights = {item: scores.relative_weights(before.selection, item.recipe_view) for item in left}
+    tried = _tried(scores, before, ids, [(item, weights[item][0]) for item in left])
+    best = sorted(tried, key=lambda item: -item.rate)[:_WEIGHED]
+    more = [(item.candidate, weight) for item in best for weight in weights[item.candidate][1:]]
+    # Of equal rates the first one stays: candidates come cheapest first, weight 1 in front of others.
+    return max([*tried, *_tried(scores, before, ids, more)], key=lambda item: item.rate, default=None)
+
+
+def _tried(
+    scores: Scores, before: Step, ids: Collection[str], additions: Sequence[tuple[Candidate, float]]
+) -> list[_Addition]:
+    """Return what additions with a weight each gain on the images that they have held out."""
+    seen = frozenset(ids)
+    selections = [before.selection.plus(item.recipe_view, weight) for item, weight in additions]
+    scores.prepare([before.selection, *selections], before.settings)
+    found = []
+    for (item, _), selection in zip(additions, selections, strict=True):
+        common = scores.images(item.recipe_view) & seen
         gain = scores.quick(selection, common, before.settings) - scores.quick(
             before.selection, common, before.settings
         )
-        seconds = left[place].coarse_seconds
-        # A loss per second would prefer the slow ones: -0.01 in 4 seconds is no better than in 1 second.
-        rate = gain / seconds if gain > 0 else gain * seconds
-        found.append((rate, gain, place, selection))
-    if not found:
-        return None
-    # Of equal rates the first one stays: candidates come cheapest first, weight 1 in front of others.
-    _, gain, place, selection = max(found, key=lambda item: item[0])
-    return gain, place, selection
+        # The search of detections asks for a sample, and a recipe view may have held out none of it.
+        if math.isfinite(gain):
+            found.append(_Addition(item, selection, gain))
+    return found
 
 
-def at_cost(steps: Sequence[Step], seconds: float) -> Step:
+def at_cost(steps: Sequence[Step], cost: float) -> Step:
     """Return the last step that costs no more, or the first one if all cost more."""
-    within = [step for step in steps if step.seconds <= seconds * (1 + 1e-9)]
+    within = [step for step in steps if step.cost <= cost * (1 + 1e-9)]
     return within[-1] if within else steps[0]

@@ -15,7 +15,7 @@ from kit.inference.semantic_settings import SemanticFusion
 from kit.predictions import SemanticMask
 from kit.typed_json import from_plain, to_plain
 from train_local.ensemble.pixels import CountRequest, PixelSample, ScanRequest, count_masks, sample_image
-from train_local.ensemble.processes import in_processes
+from train_local.ensemble.processes import Helpers
 from train_local.ensemble.scores import Assigned, Settings
 from train_local.ensemble.semantic_tuning import BINS, best_threshold, organ_thresholds, thresholds
 from train_local.ensemble.trial import RecipeView, Selection
@@ -26,6 +26,8 @@ MOST_PIXELS = 1 << 16
 """Pixels that stand for an image, at most."""
 ALL_PIXELS = 3 << 19
 """Pixels that stand for all images together: 1.5 million, with 16 recipe views 100 MB."""
+_ALL_VALUES = 1 << 26
+"""Of these pixels in all recipe views: 256 MB, from 43 recipe views on with fewer pixels."""
 _SUMS = 4
 """Weighted sums that are kept; a search asks for one selection with many additions."""
 _CURVE_BYTES = 100 << 20
@@ -73,14 +75,16 @@ class SemanticScores:
     ) -> None:
         self._on_image = on_image or _nothing
         self.ids = tuple(sorted(images))
-        self._images, self._processes = images, processes
+        self._images, self._helpers = images, Helpers(processes)
         self._row = {image_id: row for row, image_id in enumerate(self.ids)}
-        per_image = pixels or min(MOST_PIXELS, max(ALL_PIXELS // len(images), 1))
+        recipe_views = len({recipe_view for image in images.values() for recipe_view in image.maps})
+        all_pixels = min(ALL_PIXELS, _ALL_VALUES // recipe_views)
+        per_image = pixels or min(MOST_PIXELS, max(all_pixels // len(images), 1))
         requests = [
             ScanRequest(tuple(images[key].maps.values()), images[key].truth, per_image) for key in self.ids
         ]
         samples = []
-        for sample in in_processes(sample_image, requests, processes=processes):
+        for sample in self._helpers.map(sample_image, requests):
             samples.append(sample)
             self._on_image()
         self._fill(samples)
@@ -235,7 +239,7 @@ class SemanticScores:
             paths = tuple(image.maps[item] for item in used)
             cuts = np.array([threshold for _, threshold in masks])
             requests.append(CountRequest(paths, image.truth, weights, cuts))
-        counted = in_processes(count_masks, requests, processes=self._processes)
+        counted = self._helpers.map(count_masks, requests)
         for (image_id, masks), dices in zip(by_image.items(), counted, strict=True):
             for (selection, threshold), value in zip(masks, dices, strict=True):
                 self._exact[image_id, selection, threshold] = float(value)

@@ -69,7 +69,7 @@ def precision_recall_curves(
     """Return the curve behind an instance competition's metric at each of its IoU thresholds.
 
     Arguments and errors are those of `score`. The curves of single images can be joined
-    (`kit.local.metrics.average_precision.pooled`).
+    (`kit.local.metrics.average_precision.ranked_curve`).
     """
     _require_sizes(truth, predictions)
     true, detected = _of_kind(Instances, truth), _of_kind(Instances, predictions)

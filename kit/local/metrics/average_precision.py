@@ -109,23 +109,19 @@ def precision_recalls(
     all_scores, all_correct = np.concatenate(scores), np.concatenate(correct, axis=1)
     order = np.argsort(-all_scores, kind="stable")
     total = sum(len(truth.masks) for truth in truths.values())
-    return [_curve(all_scores[order], of_threshold[order], total) for of_threshold in all_correct]
+    return [ranked_curve(all_scores[order], of_threshold[order], total) for of_threshold in all_correct]
 
 
-def pooled(images: Sequence[PrecisionRecall]) -> PrecisionRecall:
-    """Return the curve of several images together, from the curve of each.
+def ranked_curve(scores: NDArray[np.float64], correct: NDArray[np.bool_], truths: int) -> PrecisionRecall:
+    """Return the curve of detections that were judged image by image.
+
+    Ranked as `precision_recall` ranks (score, image id, position in the image), it is the same curve.
 
     Args:
-        images: in the order of their ids, at one IoU threshold. `precision_recall` of all images at once
-            gives the same curve.
+        scores: (n,), descending.
+        correct: (n,), whether each found a truth of its image that none before it had found.
+        truths: number of true instances in all images.
     """
-    scores = np.concatenate([np.zeros(0), *(image.scores for image in images)])
-    correct = np.concatenate([np.zeros(0, bool), *(image.correct for image in images)])
-    order = np.argsort(-scores, kind="stable")
-    return _curve(scores[order], correct[order], sum(image.truths for image in images))
-
-
-def _curve(scores: NDArray[np.float64], correct: NDArray[np.bool_], truths: int) -> PrecisionRecall:
     hits = np.cumsum(correct)
     return PrecisionRecall(
         scores=scores,

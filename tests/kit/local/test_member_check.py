@@ -15,7 +15,7 @@ from kit import manifest as manifests
 from kit.artefacts import sha256_file
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError, run_cli
-from kit.local import member_check
+from kit.local import forward_check, member_check
 from kit.local.member_check import WeightsFile, check_member
 from kit.manifest import Entry, Manifest
 from kit.models import build, save_weights, tiny
@@ -299,10 +299,10 @@ def test_detectors_are_checked_with_their_own_settings(name, tmp_path):
 
 def test_sixteen_members_of_one_network_are_built_once(plan, monkeypatch):
     built = []
-    real = member_check.build
-    monkeypatch.setattr(member_check, "build", lambda config: built.append(config) or real(config))
+    for module in (member_check, forward_check):
+        monkeypatch.setattr(module, "build", lambda config: built.append(config) or build(config))
     member_check._expected.cache_clear()
-    member_check._forward_fault.cache_clear()
+    forward_check.forward.cache_clear()
     members = [Member(**{**plan.members[0], "name": f"n{n}", "sha256": f"{n}"}) for n in range(16)]
     passes = [Pass(member=n, view="identity", seconds_per_megapixel=0.1) for n in range(16)]
     rung = Rung(passes=16, weights=[1.0] * 16, settings={"threshold": 0.5}, cv=0.5)

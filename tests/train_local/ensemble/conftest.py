@@ -27,7 +27,7 @@ def make_scene(tmp_path_factory):
     root = tmp_path_factory.mktemp("scenes")
 
     def make(
-        seed, errors, *, images=6, seconds=(1.0, 1.0, 1.0, 1.0, 1.0, 1.0), without=(), shared=0.0, pixels=None
+        seed, errors, *, images=6, costs=(1.0, 1.0, 1.0, 1.0, 1.0, 1.0), without=(), shared=0.0, pixels=None
     ):
         """`errors` are standard deviations by recipe; `without` has (recipe, image) that nobody held out."""
         random = np.random.default_rng(seed)
@@ -48,7 +48,7 @@ def make_scene(tmp_path_factory):
                 if (number, image) not in without:
                     maps[views[number]] = path
             held[f"image{image}"] = HeldOut(SemanticMask(SIDE, SIDE, rle.encode(mask_HW)), maps, ImageInfo())
-        candidates = [Candidate(view, cost) for view, cost in zip(views, seconds, strict=False)]
+        candidates = [Candidate(view, cost) for view, cost in zip(views, costs, strict=False)]
         return Scene(SemanticScores(held, processes=1, pixels=pixels), candidates)
 
     return make

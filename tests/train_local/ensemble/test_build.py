@@ -10,11 +10,13 @@ from kit.errors import KitError, run_cli
 from kit.inference.fusion import PassResult
 from kit.local.competitions.labelled import LabelledData
 from kit.local.costs import COSTS, load_with_costs, save_with_costs
+from kit.local.forward_check import flops_per_megapixel
 from kit.local.sidecars import read_sidecar, sidecar_path
 from train_local import cli, recipes
 from train_local.ensemble import published_plans
 from train_local.ensemble.as_published import build_as_published, views_of
 from train_local.ensemble.build import build_ensemble
+from train_local.ensemble.costs import costs, with_estimates
 from train_local.ensemble.finished_runs import find_finished_runs
 from train_local.ensemble.held_out import candidates_of
 from train_local.ensemble.published_plans import PlannedMember
@@ -52,16 +54,40 @@ def test_members_are_the_finished_runs_with_their_files(finished):
         assert all(value > 0 for value in run.seconds_per_megapixel.values())
 
 
-def test_candidates_come_by_view_then_cost(finished):
+def test_candidates_come_by_view_then_cost(blob_data, finished):
     slow = [
         replace(run, seconds_per_megapixel=dict.fromkeys(run.files, 9.0 if run.recipe == "blobs" else 1.0))
         for run in finished
     ]
-    assert [(item.recipe_view.recipe, item.recipe_view.view) for item in candidates_of(slow)] == [
+    ids = sorted(blob_data.images)
+    by_seconds = candidates_of(slow, ids, costs(blob_data, slow, "seconds"))
+    assert [(item.recipe_view.recipe, item.recipe_view.view) for item in by_seconds] == [
         ("seeded", "identity"),
         ("blobs", "identity"),
         ("blobs", "hflip"),
     ]
+    assert [item.cost for item in by_seconds] == [1.0, 9.0, 9.0]
+    by_flops = candidates_of(slow, ids, costs(blob_data, slow, "flops"))
+    assert len({item.cost for item in by_flops}) == 1, "one network, three times"
+    assert by_flops[0].recipe_view.recipe == "blobs"
+
+
+def test_seconds_that_nobody_measured_are_estimated_by_flops(blob_data, finished):
+    wider = {**finished[0].member.network, "decoder_channels": [32, 16, 16]}
+    unmeasured = replace(
+        finished[0],
+        member=replace(finished[0].member, network=wider, name="wide.fold0"),
+        seconds_per_megapixel={},
+    )
+    known = [replace(run, seconds_per_megapixel=dict.fromkeys(run.files, 2.0)) for run in finished[1:]]
+    *_, narrow, wide = with_estimates(blob_data, [*known, unmeasured])
+    more = flops_per_megapixel(wide.member, "identity", (192, 256)) / flops_per_megapixel(
+        narrow.member, "identity", (192, 256)
+    )
+    assert wide.seconds("identity") == pytest.approx(2.0 * more)
+    assert wide.seconds("hflip@0.5") == pytest.approx(0.5 * more)
+    assert narrow.seconds("hflip@0.5") == pytest.approx(0.5)
+    assert with_estimates(blob_data, [unmeasured])[0].seconds("identity") == 1.0
 
 
 def test_one_fold_of_each_recipe_view_comes_first_and_the_other_folds_last(
@@ -94,7 +120,7 @@ def test_one_fold_of_each_recipe_view_comes_first_and_the_other_folds_last(
 
 
 def test_equal_runs_give_the_same_bytes_whatever_their_passes_cost(blob_data, finished, tmp_path):
-    for folder, factor in (("one", 1.0), ("two", 1.07)):
+    for folder, factor in (("one", 1.0), ("two", 30.0)):
         seconds = {"blobs": 1.0 * factor, "seeded": 1.05 / factor}
         measured = [
             replace(run, seconds_per_megapixel=dict.fromkeys(run.files, seconds[run.recipe]))

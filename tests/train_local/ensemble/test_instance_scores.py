@@ -3,6 +3,7 @@ import pytest
 
 from kit.competitions import get
 from kit.ensemble import Member
+from kit.errors import KitError
 from kit.inference.fusion import PassResult, fuse
 from kit.inference.instance_settings import InstanceFusion
 from kit.inference.store import CodedDetections, save_detections
@@ -10,8 +11,11 @@ from kit.local.competitions.scores import score
 from kit.masks import coco
 from kit.predictions import Instances
 from kit.typed_json import to_plain
-from train_local.ensemble.instance_scores import HeldOut, InstanceScores
+from train_local.ensemble.answers import Answers, key_of
+from train_local.ensemble.image_answers import HeldOut
+from train_local.ensemble.instance_scores import InstanceScores
 from train_local.ensemble.nested import cross_validated
+from train_local.ensemble.processes import Helpers
 from train_local.ensemble.scores import Assigned
 from train_local.ensemble.search import Candidate
 from train_local.ensemble.trial import RecipeView, Selection
@@ -99,17 +103,74 @@ def test_a_second_view_keeps_the_settings_of_the_rung_before(scores):
     start = {**settings, "iou": 0.7, "vote_fraction": 0.5}
     several = Selection((VIEWS[0], VIEWS[2], VIEWS[1]), (1.0, 1.0, 1.0))
     assert scores.tune(several, scores.ids, start) == start
-    fresh = scores.tune(Selection((VIEWS[0], VIEWS[2]), (1.0, 1.0)), scores.ids, start)
-    plain = scores.quick(Selection((VIEWS[0], VIEWS[2]), (1.0, 1.0)), scores.ids, start)
-    assert scores.quick(Selection((VIEWS[0], VIEWS[2]), (1.0, 1.0)), scores.ids, fresh) >= plain
+    both = Selection((VIEWS[0], VIEWS[2]), (1.0, 1.0))
+    fresh = scores.tune(both, scores.ids, start)
+    tuned, before = (
+        scores.score(dict.fromkeys(scores.ids, Assigned(both, how)))
+        for how in (fresh, {**start, "calibration": {}})
+    )
+    assert tuned >= before
 
 
-def test_detectors_that_see_different_things_are_fused_to_a_ladder(scores):
-    candidates = [Candidate(view, 1.0) for view in VIEWS]
-    parts = [scores.ids[start::3] for start in range(3)]
-    steps = cross_validated(scores, candidates, parts)
+def test_additions_are_compared_with_the_published_settings_whatever_the_rung_before_has(scores):
+    both, odd = Selection((VIEWS[0], VIEWS[2]), (1.0, 1.0)), {"iou": 0.99, "skip_score": 0.6}
+    assert scores.quick(both, scores.ids, odd) == scores.quick(both, scores.ids, {})
+    published = dict.fromkeys(scores.ids, Assigned(both, to_plain(InstanceFusion())))
+    assert scores.quick(both, scores.ids, {}) == scores.score(published)
+
+
+def test_a_search_asks_for_a_sample_and_what_it_ends_with_is_scored_on_all_images(images):
+    few, every = (
+        InstanceScores(get("vasculature"), images, processes=1, searched=searched) for searched in (3, 6)
+    )
+    both = Selection((VIEWS[0], VIEWS[2]), (1.0, 1.0))
+    assigned = dict.fromkeys(few.ids, Assigned(both, {}))
+    sampled, whole = few.score(assigned), every.score(assigned)
+    assert sampled == every.score(
+        {image_id: assigned[image_id] for image_id in ("image0", "image2", "image5")}
+    )
+    assert sampled != whole
+    few.count([assigned])
+    assert few.score(assigned) == whole
+
+
+def test_answers_are_kept_by_what_decides_them_and_dropped_when_they_are_too_many(images):
+    views = [Assigned(Selection(VIEWS[:2], weights), {}) for weights in ((1.0, 3.0), (2.0, 2.0), (5.0, 5.0))]
+    assert len({key_of(how) for how in views}) == 1, "a member weighs as the mean of its views"
+    both = [Assigned(Selection((VIEWS[0], VIEWS[2]), weights), {}) for weights in ((1.0, 2.0), (2.0, 4.0))]
+    assert key_of(both[0]) == key_of(both[1]) != key_of(views[0])
+    answers = Answers(get("vasculature"), images, Helpers(1), most_bytes=0)
+    first, second = (answers.score(dict.fromkeys(answers.ids, how)) for how in (views[0], both[0]))
+    assert first != second
+    assert answers.score(dict.fromkeys(answers.ids, views[0])) == first, "asked again"
+
+
+def test_detections_of_another_size_than_the_image_are_named(images):
+    image = images["image0"]
+    larger = HeldOut(Instances(SIDE, SIDE + 1, image.truth.scores[:0], []), image.found)
+    scores = InstanceScores(get("vasculature"), {"image0": larger}, processes=1)
+    with pytest.raises(KitError, match="the stored detections are of 48 x 48 pixels") as error:
+        scores.quick(Selection((VIEWS[0],), (1.0,)), scores.ids, {})
+    assert "npz" in str(error.value)
+
+
+def test_images_without_any_instance_are_right_if_nothing_is_found(images):
+    nothing = Instances(SIDE, SIDE, np.zeros(0), [])
+    bare = {key: HeldOut(nothing, image.found) for key, image in images.items()}
+    scores = InstanceScores(get("vasculature"), bare, processes=1)
+    alone = Selection((VIEWS[0],), (1.0,))
+    assert scores.quick(alone, scores.ids, {}) == 0, "everything found is wrong"
+    assert scores.score(dict.fromkeys(scores.ids, Assigned(alone, {"skip_score": 0.99}))) == 1
+
+
+def test_detectors_that_see_different_things_are_fused_to_a_ladder(images):
+    few, every = (InstanceScores(get("vasculature"), images, processes=1, searched=n) for n in (4, 6))
+    candidates = [Candidate(VIEWS[0], 1.0), Candidate(VIEWS[2], 1.0)]
+    steps = cross_validated(few, candidates, [few.ids[::2], few.ids[1::2]])
     assert len(steps) > 1
     for item in steps:
         assert 0 < item.cv <= 1
-        assert item.error > 0
+        assert item.error >= 0
         assert item.static is not None
+        again = dict.fromkeys(few.ids, Assigned(item.step.selection, item.step.settings))
+        assert item.step.score == every.score(again), "of all images, though a sample was asked for"

@@ -7,9 +7,9 @@ def test_instance_settings_climb_to_the_best_of_each_choice():
     wanted = to_plain(InstanceFusion(morphology="opening", iou=0.7, vote_fraction=0.5, skip_score=0.05))
     asked = []
 
-    def score(settings):
-        asked.append(str(settings))
-        return sum(settings[name] == wanted[name] for name in wanted)
+    def score(several):
+        asked.extend(map(str, several))
+        return [sum(settings[name] == wanted[name] for name in wanted) for settings in several]
 
     assert tuning.tune(InstanceFusion(), score) == wanted
     assert len(set(asked)) == len(asked), "nothing is scored twice"
@@ -19,8 +19,8 @@ def test_a_calibration_is_kept_only_if_the_metric_rises():
     choices = {"isotonic": {"m": {"kind": "a"}}, "rank": {"m": {"kind": "b"}}}
     values = {None: 0.5, "a": 0.5, "b": 0.6}
 
-    def score(settings):
-        return values[settings.get("calibration", {}).get("m", {}).get("kind")]
+    def score(several):
+        return [values[settings.get("calibration", {}).get("m", {}).get("kind")] for settings in several]
 
     assert tuning.tune_calibration(choices, {"iou": 0.6}, score)["calibration"] == {"m": {"kind": "b"}}
     values["b"] = 0.4

@@ -2,7 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train_local.data.prepared import Image
-from train_local.ensemble.parts import PARTS, others, outer_parts
+from train_local.ensemble.parts import PARTS, others, outer_parts, reference_images
+from train_local.ensemble.trial import RecipeView
 
 
 def image(number, group, organ=""):
@@ -30,3 +31,13 @@ def test_each_part_has_all_organs():
     images = {f"i{number}": image(number, f"g{number}", organ) for number, organ in enumerate(organs)}
     for part in outer_parts(images):
         assert {images[one].organ for one in part} == {"kidney", "lung"}
+
+
+def test_the_images_that_count_are_those_most_recipes_held_out():
+    fold0, fold4 = {f"a{number}" for number in range(85)}, {f"b{number}" for number in range(90)}
+    three = {RecipeView(name, "identity"): fold0 for name in ("r50", "x101", "vit")}
+    assert set(reference_images({**three, RecipeView("cbnet", "identity"): fold4})) == fold0
+    # One fold of b among all folds of a: a's images count, and b is measured on its own of them.
+    some = {RecipeView("a", "identity"): fold0 | fold4, RecipeView("b", "identity"): {"a0", "b1"}}
+    assert set(reference_images(some)) == fold0 | fold4
+    assert reference_images({}) == ()

@@ -48,13 +48,11 @@ def result(runs):
         for pattern in (
             "*/fold*/*.safetensors",
             "*/fold*/oof/**/*.npy",
+            "ensemble.json",
             "weights/*.safetensors",
         )
         for path in sorted(kidney.glob(pattern))
     }
-    # Costs are measured, and with them the order of passes differs from run to run; the members do not.
-    members = json.loads((kidney / "ensemble.json").read_text())["members"]
-    found["members"] = {item["name"]: item["sha256"] for item in members}
     found["identities"] = {
         path.relative_to(runs).as_posix(): json.loads(path.read_text())["identity"]
         for path in sorted(kidney.glob("**/done.json"))

@@ -8,8 +8,8 @@ from pycocotools.cocoeval import COCOeval
 from kit.local.metrics.average_precision import (
     average_precision,
     mean_average_precision,
-    pooled,
     precision_recall,
+    ranked_curve,
 )
 from kit.masks import coco
 from kit.predictions import Instances
@@ -137,7 +137,13 @@ def test_equals_coco_evaluation_at_one_threshold_with_every_recall_step_sampled(
 def test_curves_of_single_images_join_to_that_of_all(case):
     truths, guesses = as_inputs(case)
     one_by_one = [precision_recall({key: truths[key]}, {key: guesses[key]}, 0.5) for key in sorted(truths)]
-    joined, together = pooled(one_by_one), precision_recall(truths, guesses, 0.5)
+    scores, correct = (
+        np.concatenate([np.zeros(0), *(getattr(one, name) for one in one_by_one)])
+        for name in ("scores", "correct")
+    )
+    order = np.argsort(-scores, kind="stable")
+    joined = ranked_curve(scores[order], correct[order] > 0, sum(one.truths for one in one_by_one))
+    together = precision_recall(truths, guesses, 0.5)
     assert joined.scores.tolist() == together.scores.tolist()
     assert joined.correct.tolist() == together.correct.tolist()
     assert joined.average_precision == together.average_precision
