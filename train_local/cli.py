@@ -37,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     """
     verbs = (
         Verb("prepare", Prepare, _prepare),
+        Verb("stain", Stain, _stain),
         Verb("train", Train, _train),
         Verb("train-all", command_options.TrainAll, command.train_all),
         Verb("job", command_options.OneJob, lambda options: command.one_job(options, main)),
@@ -107,38 +108,51 @@ def _prepare(options: Prepare) -> int:
     source = competitions.get(options.competition)
     # Slides are stored once at each resolution that some recipe trains at: scale 1/3 -> reduction 3.
     forms = [form for form in all_forms() if recipes.suits(form, source.name, source.kind)]
+    published_stains = sorted({stain for form in forms for stain in form.data.stains})
     forms = [form for form in forms if form.name.endswith("-tiny") or not options.tiny]
     reductions, sides = array_jobs.needed(form.data for form in forms if source.kind == "semantic")
     if options.scale:
         reductions = [slides.reduction_of(scale) for scale in options.scale]
+    places = (options.competition, options.data, options.out)
+    choices: prepare.Choices = {
+        "reductions": reductions,
+        "sides": sides,
+        "stains": options.stains,
+        "published_stains": published_stains,
+        "fold_count": options.folds,
+        "rule": options.split,
+        "seed": options.seed,
+        "keep_repeats": options.repeats == "keep",
+    }
     if options.dry_run:
-        planned, todo = prepare.plan(
-            options.competition,
-            options.data,
-            options.out,
-            reductions=reductions,
-            sides=sides,
-            stains=options.stains,
-            fold_count=options.folds,
-            rule=options.split,
-            seed=options.seed,
-        )
-        preparation_report.show_plan(planned, todo, options.out)
-        return 0
-    made = prepare.prepare(
-        options.competition,
-        options.data,
-        options.out,
-        reductions=reductions,
-        sides=sides,
-        stains=options.stains,
-        fold_count=options.folds,
-        rule=options.split,
-        seed=options.seed,
-        keep_repeats=options.repeats == "keep",
-        jobs=options.jobs,
+        preparation_report.show_plan(*prepare.plan(*places, **choices), options.out)
+    else:
+        preparation_report.show(prepare.prepare(*places, **choices, jobs=options.jobs))
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stain:
+    """Make copies of the labelled images in other stains, for `prepare --stains`."""
+
+    competition: str = field(metadata=option(_COMPETITIONS, metavar="COMPETITION", positional=True))
+    data: Path = field(metadata=option("the competition's unpacked folder", metavar="DIR"))
+    out: Path = field(metadata=option("folder of the copies: DIR/<stain>/<id>.jpg", metavar="DIR"))
+    like: tuple[str, ...] = field(
+        metadata=option("name of a stain and an image in it, e.g. hubmap1=slide.tiff", metavar="NAME=FILE")
     )
-    preparation_report.show(made)
+    jobs: Annotated[int, at_least(1)] | None = field(
+        default=None, metadata=option("processes (default: the processors, for much data)", metavar="N")
+    )
+
+
+def _stain(options: Stain) -> int:
+    from train_local.data import stains
+
+    made = stains.make_copies(
+        options.competition, options.data, options.out, stains.named(options.like), jobs=options.jobs
+    )
+    print(f"{made} copies: prepare them with --stains {options.out}")
     return 0
 
 
@@ -149,6 +163,10 @@ class Training:
     prepared: Path = field(metadata=option("folder that `prepare` wrote", metavar="DIR"))
     out: Path = field(metadata=option("folder of all runs of this competition", metavar="DIR"))
     tiny: bool = field(default=False, metadata=option("the small form, for a CPU and a few minutes"))
+    variant: str = field(
+        default="published",
+        metadata=option("of the recipe, as `show` lists them: text, held-out", metavar="NAME"),
+    )
     views: tuple[str, ...] = field(
         default=(),
         metadata=option(
@@ -174,7 +192,7 @@ class Training:
         """Return the recipe of a name, as these options change it."""
         from train_local.recipes.passes import with_batch_size, with_checkpointing, with_less_memory
 
-        recipe = recipes.get(name)
+        recipe = recipes.get(name).in_variant(self.variant)
         recipe = recipe.tiny() if self.tiny else recipe
         recipe = with_checkpointing(recipe) if self.checkpointing else recipe
         recipe = with_batch_size(recipe, self.batch_size) if self.batch_size is not None else recipe

@@ -9,6 +9,7 @@ from kit.errors import KitError
 from train_local.data.prepared import Prepared
 from train_local.engine.initial_weights import InitialWeights, find_initial_weights
 from train_local.jobs import forms, source_hash
+from train_local.jobs.checkpoint_contents import CheckpointContents
 from train_local.jobs.graph import Planner, choose
 from train_local.jobs.job import CompetitionData, Form, Job, Setting
 from train_local.jobs.status import state_of
@@ -33,17 +34,25 @@ class PlannedRun:
         """Name of the run."""
         return run_name(self.recipe, self.fold)
 
-    def job(self, prepared: Prepared, root: Path, *, budget: float | None = None) -> Job:
+    def job(
+        self,
+        prepared: Prepared,
+        root: Path,
+        *,
+        budget: float | None = None,
+        published: Path | None = None,
+    ) -> Job:
         """Return the node of the graph that this run is.
 
         Args:
             prepared: the data.
             root: folder of all runs of this competition.
             budget: seconds that its length is fitted to.
+            published: folder of published checkpoints, whose contents count.
         """
-        return self.jobs(prepared, root, budget)[-1]
+        return self.jobs(prepared, root, budget, published)[-1]
 
-    def jobs(self, prepared: Prepared, root: Path, budget: float | None) -> list[Job]:
+    def jobs(self, prepared: Prepared, root: Path, budget: float | None, published: Path | None) -> list[Job]:
         """Return the nodes that this run needs, directly or through others, and the run itself last.
 
         Arguments as of `job`.
@@ -53,7 +62,11 @@ class PlannedRun:
             tiny = self.recipe.name.endswith("-tiny")
             sources = source_hash.installed()
             teachers = forms.load(prepared.competition, prepared.kind, sources, tiny=tiny)
-        setting = Setting(source=source_hash.installed().hash_of, budget=budget)
+        setting = Setting(
+            source=source_hash.installed().hash_of,
+            checkpoint=CheckpointContents(published).of,
+            budget=budget,
+        )
         planner = Planner(data_of(prepared, root), teachers, setting)
         job = planner.train(forms.form_of(self.recipe), self.fold)
         return [*choose(planner.jobs, job.name).values()]
@@ -81,7 +94,7 @@ class PlannedRun:
                 or the recipe does not suit the data.
         """
         planned = self if seed is None else replace(self, recipe=replace(self.recipe, seed=seed))
-        *needed, job = planned.jobs(prepared, root, budget)
+        *needed, job = planned.jobs(prepared, root, budget, published)
         recipe = planned.recipe
         run = make_run(recipe, prepared, self.fold, root, identity=job.identity)
         initial = find_initial_weights(recipe, self.fold, root, published)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from kit.errors import KitError
 from train_local.data import slides
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import Position, generator
-from train_local.data.slide_crops import Augment
-from train_local.recipes.settings import Data
+from train_local.data.semantic_examples import SemanticExamples, covered, tensors
 
 _BINS, _PER_UNIT = 7, 20
 """A tile with a share s of foreground is in bin round(20 s), at most 7; bin 0 counts as no foreground."""
@@ -54,34 +50,18 @@ def starts(side: int, tile: int, offset: int) -> range:
     return range(offset, offset + count * tile, tile)
 
 
-class BalancedTiles(Dataset[tuple[Tensor, Tensor]]):
-    """Examples of tiles, each a function of (seed, step, item) only.
+class BalancedTiles(SemanticExamples):
+    """Examples of tiles of images at full resolution; arguments as of `SemanticExamples`.
 
     An epoch draws n tiles without and n with foreground, n being the number of the rarer kind. Those with
     foreground are drawn again by bins, so that each bin of the share of foreground comes equally often.
-
-    Args:
-        prepared: the prepared folder.
-        ids: images to take from.
-        data: what an example is.
-        augment: done to each.
-        seed: of the run.
-        per_step: examples of one step; with step and item it gives the number of an example.
 
     Raises:
         KitError: images were not prepared at full resolution, or no tile is left.
     """
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        ids: Sequence[str],
-        data: Data,
-        *,
-        augment: Augment,
-        seed: int,
-        per_step: int,
-    ) -> None:
+    def _find(self, prepared: Prepared) -> None:
+        data = self._data
         if 1 not in prepared.reductions:
             raise KitError(
                 "images were not prepared at full resolution, which the recipe needs",
@@ -90,11 +70,8 @@ class BalancedTiles(Dataset[tuple[Tensor, Tensor]]):
             )
         if data.tile is None:
             raise KitError("balanced sampling needs tiles", where="recipe", fix="set data.tile")
-        self._tile, self._data = data.tile, data
-        self._augment, self._seed, self._per_step = augment, seed, per_step
-        self._ids = list(ids)
-        self._files = [slides.files_of(prepared.root, 1, image_id) for image_id in ids]
-        self._organs = [prepared.images[image_id].organ or None for image_id in ids]
+        self._tile = data.tile
+        self._files = [slides.files_of(prepared.root, 1, image_id) for image_id in self._ids]
         self._tiles = [
             tile for number, files in enumerate(self._files) for tile in self._of_image(number, files)
         ]
@@ -105,7 +82,7 @@ class BalancedTiles(Dataset[tuple[Tensor, Tensor]]):
                 fix="lower the recipe's data.least_std",
             )
         bins = np.array([tile.bin for tile in self._tiles])
-        self._epochs = Epochs(tuple(bins.tolist()), seed)
+        self._epochs = Epochs(tuple(bins.tolist()), self._seed)
 
     def __len__(self) -> int:
         """Examples of an epoch."""
@@ -113,18 +90,15 @@ class BalancedTiles(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, position: Position) -> tuple[Tensor, Tensor]:
         """Image uint8 (3, h, w) and covered part of each pixel float32 (1, h, w) in [0, 1]."""
-        step, item = position
-        random = generator(self._seed, step, item)
-        tile = self._tiles[self._epochs.tile(step * self._per_step + item)]
+        random = generator(self._seed, *position)
+        tile = self._tiles[self._epochs.tile(self._number(position))]
         image_HWC, mask_HW = self._read(tile)
         image_HWC, mask_HW = self._augment(image_HWC, mask_HW, random, organ=self._organs[tile.image])
-        x_CHW = torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1)))
-        return x_CHW, torch.from_numpy(np.ascontiguousarray(mask_HW))[None].float() / 255
+        return tensors(image_HWC, covered(mask_HW))
 
     def image_of(self, position: Position) -> str:
         """Id of the image that an example comes from."""
-        step, item = position
-        return self._ids[self._tiles[self._epochs.tile(step * self._per_step + item)].image]
+        return self._ids[self._tiles[self._epochs.tile(self._number(position))].image]
 
     def _of_image(self, number: int, files: slides.SlideFiles) -> list[Tile]:
         with np.load(files.places) as places:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,14 +78,19 @@ def duplicates(contents: Mapping[str, Content]) -> list[tuple[str, ...]]:
     alike: dict[str, list[str]] = defaultdict(list)
     for image_id, content in contents.items():
         alike[content.pixels].append(image_id)
-    found = []
+    found: list[list[str]] = []
     for ids in alike.values():
         # Equal middle rows may be glass in both: only pictures that agree in all rows count.
-        same = [ids[0]] if len(ids) > 1 else []
-        same += [other for first, other in pairwise(ids) if _equal(contents[first], contents[other])]
-        if len(same) > 1:
-            found.append(tuple(same))
-    return found
+        pictures: list[list[str]] = []
+        for image_id in ids:
+            equal = (known for known in pictures if _equal(contents[known[0]], contents[image_id]))
+            known = next(equal, None)
+            if known is None:
+                pictures.append([image_id])
+            else:
+                known.append(image_id)
+        found += pictures
+    return [tuple(ids) for ids in found if len(ids) > 1]
 
 
 def _equal(one: Content, other: Content) -> bool:

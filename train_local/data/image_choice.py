@@ -33,7 +33,10 @@ def labelled_ids(prepared: Prepared, fold: int, sets: Sequence[ImageSet]) -> lis
 
 
 def _of(prepared: Prepared, fold: int, part: ImageSet) -> list[str]:
-    ids = prepared.fold(fold).train if part.part == "fold" else tuple(prepared.images)
+    # Where images have no dataset number, "all of dataset 2" would be all there are, held-out ones too.
+    numbered = part.dataset is None or any(image.dataset is not None for image in prepared.images.values())
+    everything = part.part == "all" and numbered
+    ids = tuple(prepared.images) if everything else prepared.fold(fold).train
     chosen = [image_id for image_id in ids if _is_in(prepared, image_id, part)]
     if not chosen:
         raise KitError(

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from kit.errors import KitError
 from kit.local.console import console
 from train_local.data import whole_images
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import Position, generator, shuffled
-from train_local.data.slide_crops import Augment
-from train_local.recipes.settings import Data
+from train_local.data.semantic_examples import SemanticExamples, tensors
 
 IGNORED = -1.0
 """Target of pixels beyond the image: no loss counts them."""
@@ -25,8 +20,8 @@ _TRIES = 10
 """Crops that are drawn until neither class has too large a share; the last one is taken as it is."""
 
 
-class ImageCrops(Dataset[tuple[Tensor, Tensor]]):
-    """Examples of whole images and of their copies in other stains, each a function of (seed, step, item).
+class ImageCrops(SemanticExamples):
+    """Examples of whole images and of their copies in other stains; arguments as of `SemanticExamples`.
 
     How an example is made, for a recipe with images of 2000, sides of 480 to 1600 and crops of 960:
 
@@ -34,31 +29,15 @@ class ImageCrops(Dataset[tuple[Tensor, Tensor]]):
         2. the recipe's augmentation, which may depend on the organ;
         3. stretched to, say, 1510 wide and 620 high: the sides are drawn apart;
         4. a crop of at most 960 x 960, here 960 x 620, drawn again if one class takes too large a part of it;
-        5. black pixels at the right and bottom up to 960 x 960, which no loss counts.
-
-    Args:
-        prepared: the prepared folder.
-        ids: images to take from.
-        data: what an example is.
-        augment: done to each.
-        seed: of the run.
-        per_step: examples of one step; with step and item it gives the number of an example.
+        5. pixels of one colour at the right and bottom up to 960 x 960, which no loss counts.
 
     Raises:
         KitError: the size was not prepared, or only some of the stains were. Without any stain, the originals
             are used alone, and the console says so.
     """
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        ids: Sequence[str],
-        data: Data,
-        *,
-        augment: Augment,
-        seed: int,
-        per_step: int,
-    ) -> None:
+    def _find(self, prepared: Prepared) -> None:
+        data = self._data
         side = data.image_side
         if side is None or side not in prepared.sides:
             raise KitError(
@@ -70,7 +49,7 @@ class ImageCrops(Dataset[tuple[Tensor, Tensor]]):
         if stains and not prepared.stains:
             console().print(
                 f"No stained copies are prepared: the recipe trains on the originals alone, and not on their "
-                f"copies in {', '.join(stains)} as published (`prepare --stains DIR` adds them).",
+                f"copies in {', '.join(stains)} as published (`stain` and `prepare --stains DIR` add them).",
                 style="yellow",
                 markup=False,
             )
@@ -82,15 +61,11 @@ class ImageCrops(Dataset[tuple[Tensor, Tensor]]):
                 fix="run `prepare` again with --stains DIR that holds all of them, or without --stains: then "
                 "recipes train on the originals alone",
             )
-        self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
-        self._ids = list(ids)
+        # All originals, then all copies in the first stain, ...: source n is of image n % len(ids).
         self._sources = [
-            (
-                whole_images.files_of(prepared.root, side, image_id, stain),
-                prepared.images[image_id].organ or None,
-            )
+            whole_images.files_of(prepared.root, side, image_id, stain)
             for stain in ("", *stains)
-            for image_id in ids
+            for image_id in self._ids
         ]
 
     def __len__(self) -> int:
@@ -99,11 +74,9 @@ class ImageCrops(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, position: Position) -> tuple[Tensor, Tensor]:
         """Image uint8 (3, h, w) and target float32 (1, h, w): 0, 1 or `IGNORED`."""
-        step, item = position
-        random = generator(self._seed, step, item)
-        files, organ = self._sources[
-            shuffled(self._seed, 0, step * self._per_step + item, len(self._sources))
-        ]
+        random = generator(self._seed, *position)
+        number = shuffled(self._seed, 0, self._number(position), len(self._sources))
+        files, organ = self._sources[number], self._organs[number % len(self._ids)]
         # Everything random comes from `random`, in this order: augmentation, size, crop. A change of the
         # order changes every training.
         image_HWC, mask_HW = self._augment(np.load(files.image), np.load(files.mask), random, organ=organ)
@@ -111,16 +84,16 @@ class ImageCrops(Dataset[tuple[Tensor, Tensor]]):
         target_HW = np.where(mask_HW > 127, 1.0, 0.0).astype(np.float32)
         if self._data.crop is not None:
             missing = [max(self._data.crop - side, 0) for side in mask_HW.shape]
-            below = ((0, missing[0]), (0, missing[1]))
-            image_HWC = np.pad(image_HWC, (*below, (0, 0)))
-            target_HW = np.pad(target_HW, below, constant_values=IGNORED)
-        x_CHW = torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1)))
-        return x_CHW, torch.from_numpy(np.ascontiguousarray(target_HW))[None]
+            below = (0, missing[0], 0, missing[1])
+            padded = cv2.copyMakeBorder(image_HWC, *below, cv2.BORDER_CONSTANT, value=self._data.fill)
+            image_HWC = np.asarray(padded, np.uint8)
+            padded = cv2.copyMakeBorder(target_HW, *below, cv2.BORDER_CONSTANT, value=IGNORED)
+            target_HW = np.asarray(padded, np.float32)
+        return tensors(image_HWC, target_HW)
 
     def image_of(self, position: Position) -> str:
         """Id of the image that an example comes from."""
-        step, item = position
-        number = shuffled(self._seed, 0, step * self._per_step + item, len(self._sources))
+        number = shuffled(self._seed, 0, self._number(position), len(self._sources))
         return self._ids[number % len(self._ids)]
 
     def _stretch(

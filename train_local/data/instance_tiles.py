@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from kit.errors import KitError
@@ -160,14 +159,10 @@ def _masks_of(entries: Sequence[dict[str, Any]], size: tuple[int, int]) -> NDArr
 
 
 def collate(examples: Sequence[tuple[Tensor, InstanceTarget]]) -> tuple[Tensor, list[InstanceTarget]]:
-    """Return one batch; smaller images and their masks get black pixels at the right and bottom."""
+    """Return one batch; smaller images get pixels at the right and bottom, their masks keep the size."""
     height = max(x_CHW.shape[1] for x_CHW, _ in examples)
     width = max(x_CHW.shape[2] for x_CHW, _ in examples)
     x_NCHW = torch.zeros((len(examples), 3, height, width), dtype=torch.uint8)
-    targets = []
-    for number, (x_CHW, target) in enumerate(examples):
-        rows, columns = x_CHW.shape[1:]
-        x_NCHW[number, :, :rows, :columns] = x_CHW
-        padding = (0, width - columns, 0, height - rows)
-        targets.append(InstanceTarget(boxes=target["boxes"], masks=F.pad(target["masks"], padding)))
-    return x_NCHW, targets
+    for number, (x_CHW, _) in enumerate(examples):
+        x_NCHW[number, :, : x_CHW.shape[1], : x_CHW.shape[2]] = x_CHW
+    return x_NCHW, [target for _, target in examples]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import NotRequired, TypedDict, TypeVar, Unpack
 
 import kit
 from kit.artefacts import remove_leftovers, sha256_bytes, sha256_json, write_json, write_text
@@ -19,6 +19,34 @@ from train_local.data.preparation_report import report_text
 from train_local.data.prepared import Image, Prepared
 
 Read = TypeVar("Read")
+_SEED = 42
+
+
+class Choices(TypedDict):
+    """What may be chosen of a preparation.
+
+    Attributes:
+        reductions: for slides: source pixels, along one side, in one training pixel; each gives one set of
+            arrays. Default: (1,).
+        sides: for whole images: sides of the squares that they are resized to. Default: none.
+        stains: folder with copies of the images in other stains, <stain>/<id>.png. Default: None.
+        published_stains: names of those that recipes were published with; a finding names the missing ones.
+            Default: none.
+        fold_count: number of folds; None (default) takes the published number or as many as there are groups.
+        rule: of `split.make`; None (default) takes the published folds if these are the published images.
+        seed: of the split. Default: 42.
+        keep_repeats: keep an outline that is there twice as two, as the published pipeline did. Default:
+            True.
+    """
+
+    reductions: NotRequired[Sequence[int]]
+    sides: NotRequired[Sequence[int]]
+    stains: NotRequired[Path | None]
+    published_stains: NotRequired[Sequence[str]]
+    fold_count: NotRequired[int | None]
+    rule: NotRequired[split.Rule | None]
+    seed: NotRequired[int]
+    keep_repeats: NotRequired[bool]
 
 
 def prepare(
@@ -26,14 +54,8 @@ def prepare(
     data: Path,
     out: Path,
     *,
-    reductions: Sequence[int] = (1,),
-    sides: Sequence[int] = (),
-    stains: Path | None = None,
-    fold_count: int | None = None,
-    rule: split.Rule | None = None,
-    seed: int = 42,
-    keep_repeats: bool = True,
     jobs: int | None = None,
+    **choices: Unpack[Choices],
 ) -> Prepared:
     """Check a competition's folder and write everything training reads.
 
@@ -41,15 +63,8 @@ def prepare(
         competition: name in `kit.competitions`, or the TOML file that describes it.
         data: the competition's folder.
         out: the prepared folder; `prepared.json` appears in it last.
-        reductions: for slides: source pixels, along one side, in one training pixel; each gives one set of
-            arrays.
-        sides: for whole images: sides of the squares that they are resized to.
-        stains: folder with copies of the images in other stains, <stain>/<id>.png.
-        fold_count: number of folds; None takes the published number or as many as there are groups.
-        rule: of `split.make`; None takes the published folds if these are the published images.
-        seed: of the split.
-        keep_repeats: keep an outline that is there twice as two, as the published pipeline did.
         jobs: processes; the result does not depend on it. None takes the processors for much data.
+        choices: see `Choices`.
 
     Returns:
         What `prepared.json` says.
@@ -59,25 +74,15 @@ def prepare(
             fold under two ids, or the disk is full.
     """
     # All that can fail because of the data or the options comes first; nothing is written before it is done.
-    look = inspect(
-        competition,
-        data,
-        fold_count=fold_count,
-        rule=rule,
-        seed=seed,
-        stains=stains,
-        keep_repeats=keep_repeats,
-    )
+    look = _look(competition, data, choices)
     contents = _read(look, look.ids, content.content_of, jobs)
-    same = content.duplicates(contents)
-    alarms = content.check_duplicates(same, look.split.folds, data)
     others, faults = _unlabelled(look, jobs)
+    same = content.duplicates({**contents, **others})
+    alarms = content.check_duplicates(same, look.split.folds, data)
     result = _describe(
         look,
         out,
-        reductions=reductions,
-        sides=sides,
-        seed=seed,
+        choices,
         images={image_id: _image(look, image_id, contents[image_id]) for image_id in sorted(look.ids)},
         unlabelled={image_id: _image(look, image_id, read) for image_id, read in sorted(others.items())},
         inputs=_inputs(look, contents, others, jobs),
@@ -101,22 +106,13 @@ def prepare(
 
 
 def plan(
-    competition: str | Path,
-    data: Path,
-    out: Path,
-    *,
-    reductions: Sequence[int] = (1,),
-    sides: Sequence[int] = (),
-    stains: Path | None = None,
-    fold_count: int | None = None,
-    rule: split.Rule | None = None,
-    seed: int = 42,
+    competition: str | Path, data: Path, out: Path, **choices: Unpack[Choices]
 ) -> tuple[Prepared, list[ArrayJob]]:
     """Return what `prepare` would make of a folder, and the arrays; nothing is hashed or written.
 
     Arguments and errors as of `prepare`; a picture with two ids is not found.
     """
-    look = inspect(competition, data, fold_count=fold_count, rule=rule, seed=seed, stains=stains)
+    look = _look(competition, data, choices)
     images = {}
     for image_id in sorted(look.ids):
         truth = look.truth[image_id]
@@ -127,9 +123,7 @@ def plan(
     made = _describe(
         look,
         out,
-        reductions=reductions,
-        sides=sides,
-        seed=seed,
+        choices,
         images=images,
         unlabelled={},
         inputs=dict.fromkeys(names, ""),
@@ -138,13 +132,23 @@ def plan(
     return made, array_jobs.plan(made, look.truth, look.stains)
 
 
+def _look(competition: str | Path, data: Path, choices: Choices) -> Inspection:
+    return inspect(
+        competition,
+        data,
+        fold_count=choices.get("fold_count"),
+        rule=choices.get("rule"),
+        seed=choices.get("seed", _SEED),
+        stains=choices.get("stains"),
+        keep_repeats=choices.get("keep_repeats", True),
+    )
+
+
 def _describe(
     look: Inspection,
     out: Path,
+    choices: Choices,
     *,
-    reductions: Sequence[int],
-    sides: Sequence[int],
-    seed: int,
     images: dict[str, Image],
     unlabelled: dict[str, Image],
     inputs: dict[str, str],
@@ -160,15 +164,24 @@ def _describe(
         unlabelled=unlabelled,
         folds=look.split.folds,
         split=look.split.rule,
-        seed=seed,
-        reductions=sorted(set(reductions)) if semantic else [],
-        sides=sorted(set(sides)) if semantic else [],
+        seed=choices.get("seed", _SEED),
+        reductions=sorted(set(choices.get("reductions", (1,)))) if semantic else [],
+        sides=sorted(set(choices.get("sides", ()))) if semantic else [],
         stains=sorted(look.stains),
         inputs=inputs,
-        findings=findings,
+        findings=[*findings, *_missing_stains(look, choices)],
         code_version=kit.__version__,
         definition=look.source.definition,
     )
+
+
+def _missing_stains(look: Inspection, choices: Choices) -> list[str]:
+    missing = [name for name in choices.get("published_stains", ()) if name not in look.stains]
+    if not missing:
+        return []
+    told = f"note: recipes were published with copies of the images in the stains {', '.join(missing)}"
+    how = "which are not here (`stain` makes copies, --stains takes them)"
+    return [f"{told}, {how}; without any, recipes train on the originals alone"]
 
 
 def _read(

@@ -4,35 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from kit.errors import KitError
 from kit.images.reflection import reflected
 from train_local.data import slides
 from train_local.data.prepared import Prepared
 from train_local.data.sampler import Position, generator, share, shuffled
-from train_local.recipes.settings import Data
-
-
-class Augment(Protocol):
-    """Changes an example: `train_local.augment.semantic` with a recipe's operations."""
-
-    def __call__(
-        self,
-        image_HWC: NDArray[np.uint8],
-        mask_HW: NDArray[np.uint8],
-        random: np.random.Generator,
-        *,
-        organ: str | None,
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return image and mask, changed; `organ` is the one that the image shows."""
-
+from train_local.data.semantic_examples import SemanticExamples, covered, tensors
 
 _KEPT_BLANK = 0.05
 """Share of the blank grid tiles that are kept (published)."""
@@ -100,8 +82,8 @@ def is_blank(sums: NDArray[np.float64]) -> bool:
     return bool(mean < 10 or (mean > 205 and deviation < 20) or dark > 0.1 * count)
 
 
-class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
-    """Examples of a fold's slides, each a function of (seed, step, item) only.
+class SlideCrops(SemanticExamples):
+    """Examples of a fold's slides; arguments as of `SemanticExamples`.
 
     How an example is found, for a recipe with tiles of 1024 and crops of 512 training pixels:
 
@@ -111,28 +93,12 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
            always in the middle of the crop;
         4. where the crop reaches over the slide's edge, the slide is mirrored there.
 
-    Args:
-        prepared: the prepared folder.
-        ids: slides to take from.
-        data: what an example is.
-        augment: done to each.
-        seed: of the run.
-        per_step: examples of one step; with step and item it gives the number of an example.
-
     Raises:
         KitError: the resolution was not prepared, or the recipe sets neither tile nor crop.
     """
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        ids: Sequence[str],
-        data: Data,
-        *,
-        augment: Augment,
-        seed: int,
-        per_step: int,
-    ) -> None:
+    def _find(self, prepared: Prepared) -> None:
+        data = self._data
         reduction = slides.reduction_of(data.scale)
         if reduction not in prepared.reductions:
             wanted = sorted({*prepared.reductions, reduction})
@@ -145,10 +111,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
             raise KitError(
                 "a slide needs a tile or a crop size", where="recipe", fix="set data.tile or data.crop"
             )
-        self._data, self._augment, self._seed, self._per_step = data, augment, seed, per_step
-        self._ids = list(ids)
-        self._files = [slides.files_of(prepared.root, reduction, image_id) for image_id in ids]
-        self._organs = [prepared.images[image_id].organ or None for image_id in ids]
+        self._files = [slides.files_of(prepared.root, reduction, image_id) for image_id in self._ids]
         self._slides: list[_Slide] | None = None
         # In training pixels: a tile of 3072 source pixels at 1/3 is 1024. Without a tile the crop is the
         # tile.
@@ -168,11 +131,10 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
 
     def image_of(self, position: Position) -> str:
         """Return the id of the slide that an example is cut from."""
-        step, item = position
         if self._data.sampling == "random":
-            place = self._random_place(generator(self._seed, step, item))
+            place = self._random_place(generator(self._seed, *position))
         else:
-            place = self._walk(step * self._per_step + item)
+            place = self._walk(self._number(position))
         return self._ids[place.slide]
 
     def __getstate__(self) -> dict[str, object]:
@@ -181,10 +143,9 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, position: Position) -> tuple[Tensor, Tensor]:
         """Image uint8 (3, h, w) and covered part of each pixel float32 (1, h, w) in [0, 1]."""
-        step, item = position
-        random = generator(self._seed, step, item)
-        number = step * self._per_step + item
-        place = self._random_place(random) if self._data.sampling == "random" else self._walk(number)
+        random = generator(self._seed, *position)
+        drawn = self._data.sampling == "random"
+        place = self._random_place(random) if drawn else self._walk(self._number(position))
         return self._example(place, random)
 
     @property
@@ -202,8 +163,7 @@ class SlideCrops(Dataset[tuple[Tensor, Tensor]]):
             mask_HW = np.where(mask_HW > 127, 255, 0).astype(np.uint8)
         organ = self._organs[place.slide]
         image_HWC, mask_HW = self._augment(image_HWC, mask_HW, random, organ=organ)
-        x_CHW = torch.from_numpy(np.ascontiguousarray(image_HWC.transpose(2, 0, 1)))
-        return x_CHW, torch.from_numpy(np.ascontiguousarray(mask_HW))[None].float() / 255
+        return tensors(image_HWC, covered(mask_HW))
 
     def _open(self) -> list[_Slide]:
         if self._slides is None:

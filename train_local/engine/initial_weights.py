@@ -33,8 +33,7 @@ def find_initial_weights(recipe: Recipe, fold: int, runs: Path, published: Path 
 
     Args:
         recipe: whose `earlier_stage` and `pretrained` say what is needed.
-        fold: of the run. The earlier stage's same fold is taken, or its first where it has no such fold:
-            a stage that trains fold 0 only serves all five folds of the recipe after it.
+        fold: of the run; `Recipe.fold_for` says which one of the earlier stage is taken.
         runs: folder of all runs.
         published: folder of checkpoints, as `kit.models fetch` and `convert` write them. One that is only
             fetched is converted here, once.
@@ -45,19 +44,29 @@ def find_initial_weights(recipe: Recipe, fold: int, runs: Path, published: Path 
     """
     if recipe.earlier_stage is not None:
         earlier = recipe.earlier_stage
-        folder = runs / earlier.name / f"fold{fold if fold in earlier.folds else earlier.folds[0]}"
+        folder = runs / earlier.name / f"fold{earlier.fold_for(fold)}"
         path = folder / f"{recipe.earlier_checkpoint}.safetensors"
         if not path.is_file():
             raise KitError(
                 f"{recipe.name} starts from {earlier.name}, which is not trained yet",
                 where=path,
-                fix=f"run `train {earlier.name}` first, or `train-all`, which knows the order",
+                fix=f"run `{_command(earlier)}` first, or `train-all`, which knows the order",
             )
         return InitialWeights(str(read_sidecar(path, kind="weights")["sha256"]), path)
     if recipe.pretrained is not None and recipe.pretrained != "timm":
         path = find(recipe.pretrained, recipe.network.as_dict(), published)
         return InitialWeights(sha256_file(path), path)
     return InitialWeights(recipe.pretrained)
+
+
+def _command(recipe: Recipe) -> str:
+    """The verb that trains a recipe: "train detectors-r50-stage1 --tiny"."""
+    name, options = recipe.name, ""
+    if name.endswith("-tiny"):
+        name, options = name.removesuffix("-tiny"), " --tiny"
+    if recipe.variant != "published":
+        name, options = name.removesuffix(f"-{recipe.variant}"), f"{options} --variant {recipe.variant}"
+    return f"train {name}{options}"
 
 
 def load_initial_weights(network: Network, recipe: Recipe, initial: InitialWeights) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from kit.errors import KitError
 from train_local.recipes.settings import Optimiser, ParameterGroup
 
 _BLOCK = re.compile(r"(.*?)(?:layers\.(\d+)\.)?blocks\.(\d+)\.")
@@ -23,14 +24,19 @@ def make_optimiser(module: nn.Module, settings: Optimiser) -> Optimizer:
     Args:
         module: the network; its frozen parameters are left out.
         settings: of the recipe.
+
+    Raises:
+        KitError: a group of the recipe takes no parameter.
     """
     trained = {name: value for name, value in module.named_parameters() if value.requires_grad}
     depth = _layer_factors(trained, settings.layer_decay) if settings.layer_decay is not None else {}
     # Parameters with the same two factors share a group: 400 tensors, of which the norms are not decayed and
     # the head learns ten times as fast, make three or four groups.
     grouped: dict[tuple[float, float], list[Tensor]] = {}
+    rules = {name: _rule(settings.groups, name, parameter) for name, parameter in trained.items()}
+    _require_used(settings.groups, rules)
     for name, parameter in trained.items():
-        rule = next((group for group in settings.groups if _matches(group, name, parameter)), None)
+        rule = rules[name]
         rate, decay = (rule.lr_mult, rule.decay_mult) if rule is not None else (1.0, 1.0)
         grouped.setdefault((rate * depth.get(name, 1.0), decay), []).append(parameter)
     groups: list[dict[str, Any]] = [
@@ -54,6 +60,32 @@ def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
     """
     for group in optimiser.param_groups:
         group["lr"] = rate * group["lr_mult"]
+
+
+def _rule(groups: Sequence[ParameterGroup], name: str, parameter: Tensor) -> ParameterGroup | None:
+    """The first group that matches a parameter; None if none does."""
+    return next((group for group in groups if _matches(group, name, parameter)), None)
+
+
+def _require_used(groups: Sequence[ParameterGroup], rules: Mapping[str, ParameterGroup | None]) -> None:
+    """Refuse a group without a parameter: its learning rate or decay would be for nothing, and nobody told.
+
+    Args:
+        groups: of the recipe.
+        rules: name of a parameter -> the group that takes it.
+    """
+    used = [rule for rule in rules.values() if rule is not None]
+    for group in groups:
+        if group in used:
+            continue
+        before = {rule.match for name, rule in rules.items() if rule is not None and group.match in name}
+        why = f"; what it matches is taken by {', '.join(sorted(before))} before" if before else ""
+        parts = sorted({part for name in rules for part in name.split(".") if not part.isdigit()})
+        raise KitError(
+            f"the parameter group {group.match!r} takes none of the {len(rules)} parameters that train{why}",
+            where="recipe: optimiser.groups",
+            fix=f"correct it or take it out. Names of parameters are made of: {', '.join(parts)}",
+        )
 
 
 def _matches(group: ParameterGroup, name: str, parameter: Tensor) -> bool:

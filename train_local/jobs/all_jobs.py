@@ -17,6 +17,7 @@ from kit.errors import KitError
 from kit.local.console import console
 from train_local.data import prepared
 from train_local.jobs import forms, graph, source_hash, summary
+from train_local.jobs.checkpoint_contents import CheckpointContents
 from train_local.jobs.command_options import Graph, TrainAll, flags
 from train_local.jobs.executors.local import LocalExecutor
 from train_local.jobs.gpus import find_gpus
@@ -87,6 +88,7 @@ class Plan:
             launcher=self._launcher,
             options=tuple(flags(options)),
             source=self._sources.hash_of,
+            checkpoint=CheckpointContents(options.checkpoints, self._kept("checkpoints.json")).of,
             resources=partial(
                 resources_of, gpus=0 if options.options.device == "cpu" else options.options.gpus
             ),
@@ -113,10 +115,14 @@ class Plan:
                 views=self._options.views,
                 batch_size=self._options.batch_size,
                 checkpointing=self._options.checkpointing,
-                cache=self.runs / ".plan" if self.runs.is_dir() else None,
+                cache=self._kept(),
             )
             for name, kind in competitions
         }
+
+    def _kept(self, name: str = "") -> Path | None:
+        """Where what plans read again and again is kept; a dry run makes no folder for it."""
+        return self.runs / ".plan" / name if self.runs.is_dir() else None
 
     def _prepared(self, folder: Path) -> tuple[CompetitionData, str]:
         made = prepared.load(folder)

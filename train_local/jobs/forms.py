@@ -17,7 +17,7 @@ from train_local.recipes import registry
 if TYPE_CHECKING:
     from train_local.recipes.base import Recipe
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def load(
@@ -87,7 +87,22 @@ def form_of(recipe: Recipe, *, member: bool = True) -> Form:
         f"kit.inference.{recipe.kind}_engine",
         f"kit.competitions.{recipe.kind}",
     )
-    return Form(config=recipe.as_dict(), modules=modules, member=member)
+    return Form(config=recipe.as_dict(), modules=modules, member=member, checkpoints=_checkpoints(recipe))
+
+
+def _checkpoints(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    """Published checkpoint -> names of its file, of a recipe and its earlier stages."""
+    from kit.local.pretrained.registry import get
+    from kit.local.pretrained.store import published_files
+
+    found: dict[str, tuple[str, ...]] = {}
+    stage: Recipe | None = recipe
+    while stage is not None:
+        name = stage.pretrained
+        if name is not None and name != "timm":
+            found[name] = published_files(get(name))
+        stage = stage.earlier_stage
+    return found
 
 
 def shaped(recipe: Recipe, views: tuple[str, ...], batch_size: int | None, *, checkpointing: bool) -> Recipe:

@@ -89,11 +89,14 @@ class Form:
         modules: what its training imports by name, so that no import statement leads there: the family of
             its network and the inference engine.
         member: whether its runs enter the ensemble; earlier stages and teachers don't.
+        checkpoints: published checkpoint that it or an earlier stage starts from -> names that its file may
+            have.
     """
 
     config: Mapping[str, Any]
     modules: tuple[str, ...] = ()
     member: bool = True
+    checkpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -128,12 +131,14 @@ class CompetitionData:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Where and how jobs are done; but for `source` and `budget` no part of their identities.
+    """Where and how jobs are done; but for `source`, `checkpoint` and `budget` no part of their identities.
 
     Attributes:
         launcher: start of each command line.
         options: end of each command line.
         source: modules -> hash of everything they import.
+        checkpoint: name of a published checkpoint, plain dict of the network and names of the file -> hash of
+            what the training starts from; None where the file is not there.
         resources: config of a recipe -> what its training takes.
         budget: seconds that the length of each training is fitted to. Unlike the rest it is a part of the
             identities: a shortened training gives another result.
@@ -142,5 +147,6 @@ class Setting:
     launcher: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     source: Callable[[Sequence[str]], str]
+    checkpoint: Callable[[str, Mapping[str, Any], Sequence[str]], str | None] = lambda *_: None
     resources: Callable[[Mapping[str, Any]], Resources] = lambda _: Resources(gpus=1)
     budget: float | None = None

@@ -187,6 +187,14 @@ class Recipe(Checked, ABC):
         stage = self.earlier_stage.variant_names() if self.earlier_stage is not None else []
         return list(dict.fromkeys([self.variant, *self.variants, *stage]))
 
+    def fold_for(self, fold: int) -> int:
+        """Return the fold of this earlier stage that a later stage's fold starts from.
+
+        It is the same one, or this stage's first where it does not train that: a stage that trains fold 0
+        only serves all folds of the recipe after it.
+        """
+        return fold if fold in self.folds else self.folds[0]
+
     @property
     def kind(self) -> Literal["semantic", "instance"]:
         """What the network predicts."""
@@ -203,8 +211,12 @@ class Recipe(Checked, ABC):
         return (self.epochs or 0) * self.epoch_steps(examples)
 
     def epoch_steps(self, examples: int) -> int:
-        """Return the optimiser steps of an epoch of so many examples."""
-        return max(examples // self.step_examples, 1)
+        """Return the optimiser steps of an epoch of so many examples.
+
+        331 tiles in steps of 6 are 56 steps; 55 for a recipe that drops the last, incomplete one.
+        """
+        whole, left = divmod(examples, self.step_examples)
+        return max(whole + (left > 0 and not self.data.drop_last), 1)
 
     def validation_steps(self, examples: int) -> int:
         """Return the optimiser steps from one validation to the next, with so many examples in an epoch."""

@@ -19,6 +19,7 @@ from train_local.recipes.vasculature import (
     SHAPES,
     SHEAR,
     SHIFT,
+    SYNC_BN,
     TRANSLATE,
     TURN,
     VALIDATION,
@@ -64,7 +65,7 @@ def cbnetv2_swin_b_stage1() -> TileRecipe:
         folds=(0,),
         seed=69,
         pretrained="htc_cbv2_swin_base22k_giou_4conv1f_coco",
-        deviations=COMMON,
+        deviations=(*COMMON, SYNC_BN),
         variants={"text": {"data": tiles(1400, DATASET_2), "inference": InstanceSettings(size=1400)}},
     )
 
@@ -106,6 +107,7 @@ def cbnetv2_swin_b() -> TileRecipe:
         earlier_checkpoint="last",
         deviations=(
             *COMMON,
+            SYNC_BN,
             Deviation(
                 path="eval.size",
                 published=[1600, 1600],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from kit.typed_json import Checked, Fraction, above, at_least
+from kit.typed_json import Checked, Fraction, above, at_least, at_most
 
 Count = Annotated[int, at_least(1)]
+Byte = Annotated[int, at_least(0), at_most(255)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +81,13 @@ class Data(Checked):
         scale_range: sides, in network pixels, between which width and height of a whole image are drawn apart
             after augmentation.
         crop_cat_max_ratio: largest share of one class in a crop of a whole image; up to ten crops are tried.
+        fill: colour of what is beyond a whole image where a crop is larger than it.
         stains: copies of the images in other stains that are used beside the originals.
         filter_empty: leave out tiles without instances.
         sets: images that are trained on; () takes all labelled images of the fold's training part, as does a
             competition whose images have no dataset number.
+        drop_last: what is left of an epoch's examples behind its last whole step is left out; else it makes
+            one more step, filled up with examples of the next epoch.
         examples_per_image: examples that one image stands for in an epoch (of "random", and of whole images).
         workers: data loader processes.
     """
@@ -99,8 +103,10 @@ class Data(Checked):
     image_side: Count | None = None
     scale_range: tuple[Count, Count] | None = None
     crop_cat_max_ratio: Fraction = 1.0
+    fill: tuple[Byte, Byte, Byte] = (0, 0, 0)
     stains: tuple[str, ...] = ()
     filter_empty: bool = True
     sets: tuple[ImageSet, ...] = ()
+    drop_last: bool = False
     examples_per_image: Count = 1
     workers: Annotated[int, at_least(0)] = 4

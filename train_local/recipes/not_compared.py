@@ -42,7 +42,6 @@ NOT_COMPARED: tuple[tuple[str, str], ...] = (
         "in words; tested in train_local/data",
     ),
     (r"data\.mask\.value", "in words: masks are 0 to 1 for the losses"),
-    (r"data\.drop_last", "an epoch of the kit has whole batches only"),
     (r"input\.scale_rule", "in words; tested in train_local/data"),
     (r"input\.normalise\.of", "unit of mean and deviation, which are compared"),
     (

@@ -131,7 +131,8 @@ class Validation(Checked):
         every: units between two validations.
         unit: of `every`.
         views: under which the images are predicted; several are fused as on Kaggle.
-        patience: validations without a better score after which the run ends; None never ends early.
+        patience: validations without a better score that the run goes on after; one more ends it. None never
+            ends early.
     """
 
     every: Count = 1

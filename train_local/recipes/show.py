@@ -111,13 +111,14 @@ def _data(recipe: Recipe) -> dict[str, Any]:
         },
         "validation": _validation_images(recipe, first),
         "filter_empty": data.filter_empty,
+        "drop_last": data.drop_last,
         "tile": {
             "read_px": data.tile,
             "size": None if data.tile is None else round(data.tile * data.scale),
             "scale": data.scale,
             "offsets": [[offset, offset] for offset in data.offsets],
             "drop_std_at_most": data.least_std,
-            "border": "mirrored",
+            "border": "black" if data.sampling == "balanced" else "mirrored",
         },
         "image_side": data.image_side,
         "sampling": {
@@ -183,9 +184,20 @@ def _input(recipe: Recipe) -> dict[str, Any]:
         "crop_cat_max_ratio": data.crop_cat_max_ratio,
         "keep_ratio": data.scale_range is None,
         "pad_multiple": spec.size_divisor,
-        "pad": {"to": crop, "image": 0, "mask": "ignored"},
+        "pad": {"to": crop, "image": _fill(recipe), "mask": "ignored"},
         "normalise": {"mean": list(spec.mean), "std": list(spec.std), "order": "RGB"},
     }
+
+
+def _fill(recipe: Recipe) -> float | list[float]:
+    """The colour beyond an image as the network sees it, normalised: 0 is the mean colour."""
+    spec = recipe.network.spec
+    # Colours are whole numbers: 124 for a mean of 123.675 is 0.006 of a deviation of 58.395 away.
+    seen = [
+        round((value - mean) / deviation, 1) + 0.0
+        for value, mean, deviation in zip(recipe.data.fill, spec.mean, spec.std, strict=True)
+    ]
+    return seen[0] if len(set(seen)) == 1 else seen
 
 
 def _length(recipe: Recipe) -> dict[str, Any]:

@@ -22,11 +22,12 @@ from train_local.recipes.vasculature import (
     EXP2,
     FLIP,
     FLIPS,
+    PSEUDO_LABELS,
     SATURATE,
     SHAPES,
     SHEAR,
     SHIFT,
-    TEACHERS,
+    SYNC_BN,
     TRANSLATE,
     TURN,
     VALIDATION,
@@ -109,7 +110,7 @@ def vit_adapter_l_sgd_stage1() -> TileRecipe:
         first,
         name="vit-adapter-l-sgd-stage1",
         data=tiles(1200, DATASET_2, pseudo_labelled(replace(EXP2, threshold=0.5))),
-        deviations=(*_DEVIATIONS, TEACHERS),
+        deviations=(*_DEVIATIONS, *PSEUDO_LABELS),
     )
 
 
@@ -161,7 +162,7 @@ def vit_adapter_l_adamw_stage1() -> TileRecipe:
         epochs=10,
         losses={"loss_mask": 2.0},
         hand_over="last",
-        deviations=(*_DEVIATIONS, TEACHERS),
+        deviations=(*_DEVIATIONS, *PSEUDO_LABELS),
         variants={"text": {"hand_over": "best"}},
     )
 
@@ -268,6 +269,7 @@ _MOST_VARIED = (
 
 _DEVIATIONS = (
     *COMMON,
+    SYNC_BN,
     Deviation(
         path="test.rcnn.nms",
         published="soft_nms",

@@ -24,6 +24,7 @@ from kit.predictions import Prediction
 from train_local.data.image_choice import labelled_ids
 from train_local.data.prepared import Prepared
 from train_local.monitor.validation_pictures import ValidationPictures
+from train_local.recipes.base import Recipe
 from train_local.runs import Run
 from train_local.validation.tile_dice import tile_dice
 
@@ -148,11 +149,17 @@ def score(
 
 
 def held_out(run: Run, prepared: Prepared) -> list[str]:
-    """Return the images of the fold's validation part that the run does not train on.
+    """Return the images of the fold's validation part that neither the run nor an earlier stage trains on.
 
     A full-data member trains on all images, those of the validation part too, and has none.
     """
-    trained = set(labelled_ids(prepared, run.fold, run.recipe.data.sets))
+    trained: set[str] = set()
+    stage: Recipe | None = run.recipe
+    fold = run.fold
+    while stage is not None:
+        trained.update(labelled_ids(prepared, fold, stage.data.sets))
+        stage = stage.earlier_stage
+        fold = fold if stage is None else stage.fold_for(fold)
     return [image_id for image_id in prepared.fold(run.fold).valid if image_id not in trained]
 
 

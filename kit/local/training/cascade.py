@@ -39,7 +39,8 @@ class TrainableCascade(HybridTaskCascade):
 
         Args:
             x_NCHW: RGB, uint8 or floating point 0..255.
-            targets: one per image; an image may have no instances.
+            targets: one per image; an image may have no instances. The size of the masks is the image's: what
+                the batch has beyond it at the right and bottom is padding.
 
         Returns:
             mmdet's loss name, e.g. "loss_rpn_cls" or "s0.loss_mask", -> scalar. A composite backbone has two
@@ -49,7 +50,7 @@ class TrainableCascade(HybridTaskCascade):
             KitError: the network's weights or activations are not finite.
         """
         # The only class has the label 0; mmdet numbers the background last, here 1.
-        padded, metas = self.prepared(x_NCHW)
+        padded, metas = self._of_own_sizes(*self.prepared(x_NCHW), targets)
         height, width = padded.shape[-2:]
         boxes = [target["boxes"].to(padded.device, torch.float32) for target in targets]
         named = self.network.forward_train(
@@ -64,6 +65,23 @@ class TrainableCascade(HybridTaskCascade):
             for name, value in named.items()
             if "loss" in name  # the others are accuracies
         }
+
+    def _of_own_sizes(
+        self, padded: Tensor, metas: list[dict[str, Any]], targets: Sequence[InstanceTarget]
+    ) -> tuple[Tensor, list[dict[str, Any]]]:
+        """Zeros beyond each image, and its own size for mmdet: no anchor or proposal counts beyond it.
+
+        A crop of 1000 x 900 in a batch of 2048 x 2048 gets zeros after normalisation, as in the published
+        pipelines, where an image is normalised and padded to 1024 x 928 before it comes into a batch.
+        """
+        for image_CHW, meta, target in zip(padded, metas, targets, strict=True):
+            rows, columns = target["masks"].shape[-2:]
+            image_CHW[:, rows:] = 0
+            image_CHW[:, :, columns:] = 0
+            divided = [-(-side // self.size_divisor) * self.size_divisor for side in (rows, columns)]
+            meta["img_shape"] = meta["ori_shape"] = (rows, columns, 3)
+            meta["pad_shape"] = (*divided, 3)
+        return padded, metas
 
     def forward(self, x_NCHW: Tensor, targets: Sequence[InstanceTarget] | None = None) -> Any:
         """Return `losses` with targets, `detect` without; wrappers like Lightning Fabric call this."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 
-from benchmarks.network_probes import images
+from benchmarks.network_probes import images, squares
 from kit.local.training import prepare
 from kit.models import build
 from kit.models.cascade_detect import paste
@@ -48,6 +48,21 @@ class TestLosses:
         total.backward()
         assert bool(torch.isfinite(total))
         module.zero_grad()
+
+    def test_padding_of_a_smaller_image_is_zero_after_normalisation_and_has_no_anchors(self, module):
+        targets = [squares(128, 160, [(5, 8), (40, 50)]), squares(96, 130, [(10, 20)])]
+        totals = []
+        for value in (0, 255):
+            x_NCHW = images(2, 128, 160).clone()
+            x_NCHW[1, :, 96:] = x_NCHW[1, :, :, 130:] = value
+            seen, metas = module._of_own_sizes(*module.prepared(x_NCHW), targets)
+            assert seen[1, :, 96:].abs().sum() == seen[1, :, :, 130:].abs().sum() == 0
+            assert [meta["img_shape"] for meta in metas] == [(128, 160, 3), (96, 130, 3)]
+            assert [meta["pad_shape"] for meta in metas] == [(128, 160, 3), (96, 160, 3)]
+            torch.manual_seed(1)
+            with torch.no_grad():
+                totals.append(torch.stack(list(module.losses(x_NCHW, targets).values())))
+        assert torch.equal(*totals), "what a batch is filled up with changes nothing"
 
 
 class TestDetections:

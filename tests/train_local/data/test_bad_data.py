@@ -131,9 +131,21 @@ def test_pictures_that_agree_in_their_middle_rows_only_are_two(tmp_path):
     image_HWC = read(SAMPLE / "body" / "train_images" / "10103.tiff")
     other_HWC = image_HWC.copy()
     other_HWC[0, 0] ^= 255
-    for name, array in (("a", image_HWC), ("b", other_HWC), ("c", image_HWC[:, :-1])):
-        tifffile.imwrite(tmp_path / f"{name}.tiff", array, photometric="rgb", compression="zlib")
-    assert content.duplicates({name: content.content_of(tmp_path / f"{name}.tiff") for name in "abc"}) == []
+    arrays = {"a": image_HWC, "b": other_HWC, "c": image_HWC[:, :-1], "d": other_HWC, "e": image_HWC}
+    for name, array in arrays.items():
+        compression = "zlib" if name in "abc" else None
+        tifffile.imwrite(tmp_path / f"{name}.tiff", array, photometric="rgb", compression=compression)
+    read_all = {name: content.content_of(tmp_path / f"{name}.tiff") for name in arrays}
+    assert content.duplicates({name: read_all[name] for name in "abc"}) == []
+    assert content.duplicates(read_all) == [("a", "e"), ("b", "d")]
+
+
+def test_an_unlabelled_picture_that_is_a_labelled_one_is_told(tmp_path):
+    data = shutil.copytree(SAMPLE / "vasculature", tmp_path / "data")
+    first = next(iter(prepare.inspect("vasculature", data).ids))
+    shutil.copy(data / "train" / f"{first}.tif", data / "train" / "cmu105120960.tif")
+    made = prepare.prepare("vasculature", data, tmp_path / "out")
+    assert f"alarm: images {first} and cmu105120960 show the same picture" in made.findings
 
 
 def test_an_unlabelled_image_that_cannot_be_read_is_left_out_with_an_alarm(tmp_path):
@@ -162,7 +174,7 @@ except KitError as error:
 def test_a_full_disk_is_told_and_leaves_no_part_of_an_array(blobs, tmp_path):
     data, out = blobs.make_competition(tmp_path / "data"), tmp_path / "out"
     command = [sys.executable, "-c", FULL_DISK, str(data), str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert "cannot write aa.image.npy" in done.stdout
     assert "free" in done.stdout

@@ -20,7 +20,15 @@ from train_local.engine import losses
 from train_local.recipes.settings import Data
 
 SAMPLE = Path(__file__).parents[3] / "sample" / "body"
-WHOLE = Data(tile=None, scale=1.0, crop=96, image_side=128, scale_range=(60, 160), crop_cat_max_ratio=0.75)
+WHOLE = Data(
+    tile=None,
+    scale=1.0,
+    crop=96,
+    image_side=128,
+    scale_range=(60, 160),
+    crop_cat_max_ratio=0.75,
+    fill=(124, 116, 104),
+)
 TILES = Data(tile=256, scale=0.25, crop=None, sampling="balanced", offsets=(0, 128), least_std=10.0)
 
 
@@ -106,7 +114,7 @@ def test_examples_are_stretched_cropped_and_padded_with_pixels_that_no_loss_coun
         assert x_CHW.shape == (3, 96, 96)
         assert target_1HW.shape == (1, 96, 96)
         beyond_HW = target_1HW[0] == IGNORED
-        assert x_CHW[:, beyond_HW].sum() == 0
+        assert (x_CHW[:, beyond_HW] == torch.tensor([[124], [116], [104]])).all()
         inside_HW = ~beyond_HW
         rows, columns = int(inside_HW.any(1).sum()), int(inside_HW.any(0).sum())
         assert inside_HW[:rows, :columns].all()

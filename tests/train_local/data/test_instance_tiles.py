@@ -12,7 +12,7 @@ from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco as codec
 from kit.predictions import Instances
 from train_local.data import label_sets, prepare
-from train_local.data.image_choice import coco_of
+from train_local.data.image_choice import coco_of, labelled_ids
 from train_local.data.instance_tiles import InstanceTiles, collate, target_of
 from train_local.data.sampler import shuffled
 from train_local.recipes.settings import Data, ImageSet, PseudoRound
@@ -91,16 +91,15 @@ def test_boxes_enclose_masks_and_slivers_are_dropped():
     assert nothing["masks"].shape == (0, 10, 12)
 
 
-def test_tiles_of_different_sizes_are_padded_at_the_right_and_bottom():
+def test_tiles_of_different_sizes_are_padded_and_their_masks_tell_the_size():
     small = (torch.ones((3, 4, 6), dtype=torch.uint8), target_of(np.ones((1, 4, 6), bool)))
     large = (torch.ones((3, 8, 5), dtype=torch.uint8), target_of(np.zeros((0, 8, 5), bool)))
     x_NCHW, targets = collate([small, large])
     assert x_NCHW.shape == (2, 3, 8, 6)
     assert x_NCHW[0, :, 4:].sum() == 0
     assert x_NCHW[0].sum() == 3 * 4 * 6
-    assert targets[0]["masks"].shape == (1, 8, 6)
-    assert targets[0]["masks"].sum() == 24
-    assert targets[1]["masks"].shape == (0, 8, 6)
+    assert targets[0]["masks"].shape == (1, 4, 6)
+    assert targets[1]["masks"].shape == (0, 8, 5)
 
 
 def ids_of(examples):
@@ -118,6 +117,14 @@ def test_image_sets_choose_dataset_slide_and_part(made):
     full = ids_of(tiles(made, replace(WHOLE, sets=(ImageSet(dataset=1, part="all"),))))
     assert full == sorted(key for key in every if every[key].dataset == 1)
     assert set(made.fold(0).valid) <= set(full), "a member of all data trains on what the fold holds out"
+
+
+def test_without_dataset_numbers_every_set_is_the_fold_s_training_part(made):
+    plain = replace(made, images={key: replace(image, dataset=None) for key, image in made.images.items()})
+    for part in ("all", "fold"):
+        sets = (ImageSet(dataset=2, wsis=("4",), part=part),)
+        assert labelled_ids(plain, 0, sets) == list(made.fold(0).train), "no held-out tile is trained on"
+    assert labelled_ids(plain, 0, (ImageSet(part="all"),)) == sorted(made.images)
 
 
 def test_a_set_without_tiles_is_told(made):

@@ -101,6 +101,8 @@ def test_folds_hold_out_dataset_1_only_and_unlabelled_tiles_are_listed(tmp_path)
     assert loaded == made
     first = next(iter(made.unlabelled))
     assert loaded.image_path(first).is_file()
+    moved = {**made.unlabelled, first: replace(made.unlabelled[first], group="8")}
+    assert replace(made, unlabelled=moved).identity != made.identity, "recipes choose tiles by slide"
     with pytest.raises(KitError, match="image 'nothing' is not prepared"):
         loaded.image("nothing")
 

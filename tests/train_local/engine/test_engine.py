@@ -18,6 +18,8 @@ from train_local.engine.train import train
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
 from train_local.recipes.settings import Ema, ImageSet, Validation
+from train_local.runs import make_run
+from train_local.validation.evaluate import held_out
 
 QUIET = Options(device="cpu", bars=False)
 
@@ -124,6 +126,19 @@ def test_a_member_on_all_images_is_not_validated_and_says_so(blobs, blob_data, t
     assert list(run.oof.iterdir()) == [run.oof / "oof.json"]
     assert same(run.weights, run.folder / "last.safetensors")
     assert trained(recipe, blob_data, tmp_path)[1] == done
+
+
+def test_what_an_earlier_stage_trains_on_is_not_held_out(blobs, blob_data, tmp_path):
+    base = blobs.recipe(iterations=4)
+
+    def held(fold, folds, sets=()):
+        first = replace(base, name="early", data=replace(base.data, sets=sets), folds=folds)
+        late = replace(base, name="late", earlier_stage=first)
+        return held_out(make_run(late, blob_data, fold, tmp_path, identity="x"), blob_data)
+
+    assert held(1, (0, 1)) == list(blob_data.fold(1).valid)
+    assert held(1, (0,)) == [], "the stage of fold 0 saw what fold 1 holds out"
+    assert held(0, (0,), (ImageSet(part="all"),)) == []
 
 
 def test_a_budget_gives_the_run_that_its_length_gives(blobs, blob_data, tmp_path, capsys):

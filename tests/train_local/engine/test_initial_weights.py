@@ -11,6 +11,7 @@ from kit.local.pretrained.registry import get, names
 from kit.models import build
 from train_local import recipes
 from train_local.engine.initial_weights import InitialWeights, find_initial_weights, load_initial_weights
+from train_local.planned_runs import PlannedRun
 
 NAME = "regnety_016"
 FILE = "regnety_016-54367f74.pth"
@@ -77,6 +78,30 @@ def test_a_fetched_checkpoint_is_converted_once(recipe, encoder, tmp_path, capsy
     network = build(recipe.network.as_dict())
     load_initial_weights(network, recipe, first)
     check(network, encoder)
+
+
+def test_another_content_under_the_same_name_is_converted_again_and_is_another_training(
+    blobs, recipe, encoder, blob_data, tmp_path
+):
+    def identity():
+        return PlannedRun(recipe, 0).job(blob_data, tmp_path / "runs", published=tmp_path).identity
+
+    absent = identity()
+    torch.save(encoder, tmp_path / FILE)
+    before = identity()
+    find_initial_weights(recipe, 0, tmp_path, tmp_path)
+    assert identity() == before != absent, "the conversion is of the same content"
+    other = {name: value + 1 for name, value in encoder.items()}
+    torch.save(other, tmp_path / FILE)
+    assert identity() not in {before, absent}
+    network = build(recipe.network.as_dict())
+    load_initial_weights(network, recipe, find_initial_weights(recipe, 0, tmp_path, tmp_path))
+    check(network, other)
+    (tmp_path / FILE).unlink()
+    assert PlannedRun(blobs.recipe(), 0).job(blob_data, tmp_path, published=tmp_path).config.keys() == {
+        "recipe",
+        "fold",
+    }, "a recipe that starts from nothing has no checkpoint"
 
 
 def test_a_converted_checkpoint_is_enough(recipe, encoder, tmp_path):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from kit.errors import KitError
 from train_local.engine.optimise import make_optimiser, set_learning_rate
 from train_local.recipes.settings import Optimiser, ParameterGroup
 
@@ -48,6 +49,16 @@ def test_the_first_rule_that_matches_takes_a_parameter():
     assert found["head.norm.weight"] == pytest.approx((3e-4, 0.01))
     assert found["norm.weight"] == pytest.approx((3e-5, 0.0))
     assert found["body.weight"] == pytest.approx((3e-5, 0.01))
+
+
+def test_a_group_without_a_parameter_is_refused_with_the_names_there_are(module):
+    for groups, told in (
+        ([*SPARED, ParameterGroup(match="pos_block")], "group 'pos_block' takes none of the 5 parameters"),
+        ([*SPARED, ParameterGroup(match="bias")], "'bias' takes none .* is taken by 1-D before"),
+    ):
+        with pytest.raises(KitError, match=told) as error:
+            make_optimiser(module, Optimiser(name="adam", lr=0.1, groups=tuple(groups)))
+        assert "made of: bias, weight" in str(error.value)
 
 
 def names_of(*names):

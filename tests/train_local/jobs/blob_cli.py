@@ -22,8 +22,8 @@ def blobs():
 
 def recipes():
     every = Validation(every=6, unit="iteration")
-    first = blobs().recipe(name="early-stage1", iterations=6, validation=every, folds=(0,))
-    second = replace(first, name="late", iterations=12, earlier_stage=first, folds=(0, 1))
+    first = blobs().recipe(name="early-stage1", iterations=6, validation=every)
+    second = replace(first, name="late", iterations=12, earlier_stage=first)
     return first, second
 
 

@@ -11,7 +11,9 @@ from kit.errors import KitError
 from kit.inference.instance_settings import InstanceSettings
 from kit.typed_json import from_plain
 from train_local import recipes
+from train_local.recipes import comparison, published
 from train_local.recipes.settings import Data, NetworkConfig, Optimiser, Schedule, Warmup
+from train_local.recipes.show import published_name
 from train_local.recipes.show_augmentation import output_side
 from train_local.recipes.unet import UnetRecipe
 
@@ -106,6 +108,18 @@ def test_published_settings_of_the_detector_s_two_stages():
     assert first.pretrained == "detectors_htc_r50_1x_coco"
 
 
+def test_an_epoch_has_the_steps_of_the_published_logs():
+    """What the logs say of steps holds for every number of tiles that the filter may have left."""
+    seen = 0
+    for recipe in comparison.all_recipes():
+        config = published.stage_of(published_name(recipe), recipe.stage).config
+        steps, tiles = config["length"].get("steps_per_epoch"), config["data"].get("images_after_filter")
+        if steps and tiles:
+            assert {recipe.epoch_steps(count) for count in tiles} == {steps}, recipe.name
+            seen += 1
+    assert seen >= 8
+
+
 @pytest.mark.parametrize("name", [*recipes.names(), *recipes.teacher_names(), *recipes.stage_names()])
 def test_batch_norms_that_were_published_as_shared_are_shared(name):
     # Box heads of CBNetV2, and box heads and adapter of ViT-Adapter, are SyncBN in the published code.
@@ -124,7 +138,10 @@ def test_published_learning_rates_of_the_u_net():
 def test_steps_are_counted_from_epochs_or_given():
     recipe = recipes.get("unet-regnety16")
     assert recipe.total_steps(640) == 50 * (640 // (16 * 4))
+    assert recipe.total_steps(641) == 50 * 11, "what is left over makes one more step"
     assert recipe.total_steps(3) == 50
+    dropped = replace(recipe, data=replace(recipe.data, drop_last=True))
+    assert dropped.total_steps(641) == 50 * 10
     assert recipe.tiny().total_steps(640) == recipe.tiny().iterations
 
 
