@@ -6,33 +6,21 @@ the first file into a dataset.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
 from rich.table import Table
 
-from bundle import dataset, dataset_metadata, weights
-from bundle.archives import place_weights, place_wheel
+from bundle import dataset, dataset_metadata, weights_dataset, wheels_dataset
 from bundle.closure import Closure
-from bundle.dataset import Content, Written, entry_of
-from bundle.pip_download import WheelCache
+from bundle.dataset import Written
 from bundle.roots import ROOTS, Root
-from bundle.wheel_verb import OWN_WHEELS
-from bundle.wheels import closure_for, combine
-from kit.artefacts import canonical_json
 from kit.command_line import option
-from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local import lockfile, targets
 from kit.local.console import console, progress
 from kit.local.costs import load_with_costs
-from kit.local.lockfile import Pin
-from kit.local.targets import Target
-from kit.manifest import Entry
-
-ENSEMBLE = "ensemble.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,24 +89,13 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     images = targets.choose(options.targets, targets.known())
     # Everything that can be wrong with the input comes first: names that Kaggle refuses, damaged weights.
     # Then follow the downloads, which take minutes, and at the end the files, which take gigabytes.
-    wheels_name, wheels_metadata = _describe_wheels(options, images)
-    described = {path: _describe_weights(plan, options) for path, plan in plans.items()}
-    contents = {path: _weights_contents(plan, path) for path, plan in plans.items()}
+    wheels_name, wheels_metadata = wheels_dataset.describe(images, prefix=options.prefix, owner=options.owner)
+    about = {"prefix": options.prefix, "owner": options.owner, "licence": options.licence}
+    described = {path: weights_dataset.describe(plan, **about) for path, plan in plans.items()}
+    contents = {path: weights_dataset.contents(plan, path) for path, plan in plans.items()}
     pins = lockfile.load(options.lock)
-    names = _asked_for(plans.values(), pins, options.roots)
-    closures = _closures(options, images, pins, names)
-    for plan in plans.values():
-        _check_requires(plan, closures)
-    shipped = combine(closures, options.roots)
-    wheels = [
-        Content(
-            entry=entry_of(
-                item.path, place_wheel(item.path.name, item.wheel.tags), role="wheel", wheel=item.wheel
-            ),
-            source=item.path,
-        )
-        for item in shipped
-    ]
+    closures = wheels_dataset.closures_of(list(plans.values()), pins, options.roots, images, options.cache)
+    wheels = wheels_dataset.contents(closures, options.roots)
     tags = [target.tag for target in images]
     results = []
     with progress() as display:
@@ -132,111 +109,12 @@ def build(options: Options) -> list[tuple[Path, Written]]:
             results.append((folder, dataset.write(folder, contents[path], metadata)))
             display.advance(task)
     console().print(_table(results, closures))
-    if unshipped := _unshipped(pins, closures):
+    if left := wheels_dataset.unshipped(pins, closures):
         console().print(
-            f"locked, but not shipped: {', '.join(unshipped)}. No member requires these and bundle/roots.py "
+            f"locked, but not shipped: {', '.join(left)}. No member requires these and bundle/roots.py "
             "does not name them; add one to the roots if code on Kaggle imports it."
         )
     return results
-
-
-def _unshipped(pins: Sequence[Pin], closures: Sequence[Closure]) -> list[str]:
-    """Return what requirements.in asks for and the bundle does not carry."""
-    shipped = {name for closure in closures for name in (*closure.wheels, *closure.left)}
-    asked = {pin.name for pin in pins if "requirements.in" in pin.via}
-    images = [closure.target for closure in closures]
-    return sorted(
-        name for name in asked - shipped if not all(target.leaves_to_image(name) for target in images)
-    )
-
-
-def _describe_wheels(options: Options, images: Sequence[Target]) -> tuple[str, dict[str, object]]:
-    name = f"{options.prefix}-wheels"
-    pythons = ", ".join(sorted({target.minor for target in images}))
-    metadata = dataset_metadata.describe(
-        name,
-        owner=options.owner,
-        title=name.replace("-", " "),
-        subtitle="Offline wheels with hashes, installed by predict.py",
-        licence="other",
-        description=f"Binary wheels for Python {pythons}. Each has its own licence: see manifest.json.",
-    )
-    return name, metadata
-
-
-def _describe_weights(plan: Ensemble, options: Options) -> tuple[str, dict[str, object]]:
-    name = f"{options.prefix}-{plan.competition}-weights"
-    metadata = dataset_metadata.describe(
-        name,
-        owner=options.owner,
-        title=name.replace("-", " "),
-        subtitle="Trained networks and their ensemble, run by predict.py",
-        licence=options.licence,
-        description=f"Trained networks for {plan.competition}: {len(plan.members)}, as safetensors.",
-    )
-    return name, metadata
-
-
-def _weights_contents(plan: Ensemble, path: Path) -> list[Content]:
-    """Check the weights; return them and the ensemble.json that names them as the dataset does."""
-    from kit.local.member_check import WeightsFile, check_members  # loads torch, which --help does not need
-
-    with progress(transient=True) as display:
-        task = display.add_task(f"verify {plan.competition}", total=len(plan.members), note="")
-        checked = weights.check_all(plan, path, on_checked=lambda _: display.advance(task))
-        task = display.add_task("check members", total=len(plan.members), note="")
-        files = {
-            member.name: WeightsFile(item.path) for member, item in zip(plan.members, checked, strict=True)
-        }
-        check_members(plan, files, where=path, on_checked=lambda _: display.advance(task))
-    config = canonical_json(weights.effective(plan, checked).as_dict()).encode()
-    contents = [Content(entry=entry_of(config, ENSEMBLE, role="config"), source=config)]
-    places = place_weights([item.name for item in checked])
-    for item, file in zip(checked, places, strict=True):
-        entry = Entry(file=file, size=item.size, sha256=item.sha256, role="weights", run=item.run)
-        contents.append(Content(entry=entry, source=item.path))
-    return contents
-
-
-def _asked_for(plans: Iterable[Ensemble], pins: Sequence[Pin], roots: Sequence[Root]) -> list[str]:
-    """Return what to ship with all it needs: the roots, and what members require and the lock has."""
-    known = {pin.name for pin in pins}
-    required = {canonicalize_name(name) for plan in plans for item in plan.members for name in item.requires}
-    names = [root.name for root in roots]
-    return [*names, *sorted((required & known) - set(names))]
-
-
-def _closures(
-    options: Options, images: Sequence[Target], pins: Sequence[Pin], names: Sequence[str]
-) -> list[Closure]:
-    """Download and verify all wheels for each target."""
-    cache = WheelCache(options.cache)
-    own = {name: make(options.cache) for name, make in OWN_WHEELS.items() if name in names}
-    closures = []
-    with progress() as display:
-        task = display.add_task("wheels", total=len(images), note="")
-        for target in images:
-            display.update(task, note=target.name)
-            closures.append(closure_for(names, pins, target, cache, own))
-            display.advance(task)
-        display.update(task, note="")
-    return closures
-
-
-def _check_requires(plan: Ensemble, closures: Sequence[Closure]) -> None:
-    """Refuse a member whose network needs a distribution that the bundle does not have."""
-    for member in plan.members:
-        for closure in closures:
-            # "in the bundle" means a wheel of ours or a distribution that the image surely brings, e.g.
-            # numpy.
-            needed = map(canonicalize_name, member.requires)
-            if absent := [name for name in needed if name not in closure.wheels and name not in closure.left]:
-                raise KitError(
-                    f"{member.name} needs {', '.join(absent)}, and the bundle for {closure.target.tag} "
-                    "does not have it",
-                    where=member.name,
-                    fix="add it to requirements.in and run `python -m bundle lock`",
-                )
 
 
 def _table(results: Sequence[tuple[Path, Written]], closures: Sequence[Closure]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,17 +10,6 @@ from bundle import mmcv_wheel, native_mmcv, own_wheel
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local.verbs import Verb, Verbs
-
-
-def _from_sources(source: Path) -> Callable[[Path], Path]:
-    return lambda cache: own_wheel.build_wheel(source, cache / "own")
-
-
-OWN_WHEELS: Mapping[str, Callable[[Path], Path]] = {
-    "mmcv-full": lambda cache: mmcv_wheel.build_wheel(cache / "own", cache=cache),
-    **{name: _from_sources(source) for name, source in own_wheel.SOURCES.items()},
-}
-"""Normalised distribution name -> function from the cache folder to the path of the wheel that it builds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,12 +20,12 @@ from kit.errors import KitError
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import score
 from kit.local.interpreters import PYTHONS, find_python
+from kit.local.offline import sandbox
+from kit.local.offline.kaggle_shape import Archives, Layout, mount
+from kit.local.offline.simulated_image import Image, choose_target, make_image
 from kit.typed_json import above
-from submission import sandbox
-from submission.kaggle_shape import Archives, Layout, mount
 from submission.runtime.result.submission_file import guess_sizes, image_sizes
 from submission.runtime.script.options import DEFAULT_BUDGET
-from submission.simulated_image import Image, choose_target, make_image
 
 GIB = 1 << 30
 

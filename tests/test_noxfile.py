@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bundle.wheel_verb import OWN_WHEELS
+from bundle.own_wheels import OWN_WHEELS
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 from train_local import recipes

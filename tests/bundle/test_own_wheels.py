@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 
 from bundle import own_wheel, wheelinfo
 from bundle.own_wheel import SOURCES
-from bundle.wheel_verb import OWN_WHEELS
+from bundle.own_wheels import OWN_WHEELS
 from kit.errors import KitError
 from kit.local.targets import marker_environment
 

@@ -22,10 +22,10 @@ from kit.competitions import of
 from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.local.masks.iou import iou_matrix
+from kit.local.offline.kaggle_shape import mount
 from kit.manifest import Entry, Manifest
 from kit.masks import rle
 from kit.predictions import Instances, Prediction, SemanticMask
-from submission.kaggle_shape import mount
 from submission.render import render
 
 LOWEST_IOU = 0.999

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from kit.competitions import get
-from submission.kaggle_shape import mount
+from kit.local.offline.kaggle_shape import mount
 from submission.render import render
 from tests.golden.comparison import weights_dataset
 

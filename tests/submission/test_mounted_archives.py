@@ -12,9 +12,9 @@ from bundle.wheelfile import Description
 from bundle.wheelfile import build as build_wheel
 from kit import ensemble as ensembles
 from kit.competitions import get
+from kit.local.offline.kaggle_shape import mount
 from kit.local.targets import known
 from kit.manifest import Wheel
-from submission.kaggle_shape import mount
 from submission.render import render
 
 TAGS = [target.tag for target in known()]

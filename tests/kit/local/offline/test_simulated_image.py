@@ -7,7 +7,7 @@ import pytest
 from kit.errors import KitError
 from kit.local import targets
 from kit.local.interpreters import find_python
-from submission.simulated_image import (
+from kit.local.offline.simulated_image import (
     choose_target,
     constraints,
     make_image,

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from submission import memory_group, sandbox
+from kit.local.offline import memory_group, sandbox
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 CURIOUS = """

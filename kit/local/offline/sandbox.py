@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from submission import memory_group
+from kit.local.offline import memory_group
 
 _UNSHARE = ("unshare", "--map-root-user", "--net", "--mount")
 # For each folder before "--": mount it onto itself, then mount this mount read-only. Then start the command,

@@ -6,7 +6,7 @@ import pytest
 
 from kit.competitions import get
 from kit.errors import KitError
-from submission.kaggle_shape import mount, mount_competition, mount_dataset
+from kit.local.offline.kaggle_shape import mount, mount_competition, mount_dataset
 
 KIDNEY = get("kidney")
 

@@ -1,0 +1,123 @@
+"""The dataset of wheels: what is shipped for each Python, from the lock to the files in their archives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from bundle import dataset_metadata
+from bundle.archives import place_wheel
+from bundle.closure import Closure
+from bundle.dataset import Content, entry_of
+from bundle.own_wheels import own_wheels
+from bundle.pip_download import WheelCache
+from bundle.roots import Root
+from bundle.wheels import closure_for, combine
+from kit.ensemble import Ensemble
+from kit.errors import KitError
+from kit.local.console import progress
+from kit.local.lockfile import Pin
+from kit.local.targets import Target
+
+
+def describe(images: Sequence[Target], *, prefix: str, owner: str) -> tuple[str, dict[str, object]]:
+    """Return the dataset's name and the content of its `dataset-metadata.json`.
+
+    Raises:
+        KitError: Kaggle would refuse it.
+    """
+    name = f"{prefix}-wheels"
+    pythons = ", ".join(sorted({target.minor for target in images}))
+    metadata = dataset_metadata.describe(
+        name,
+        owner=owner,
+        title=name.replace("-", " "),
+        subtitle="Offline wheels with hashes, installed by predict.py",
+        licence="other",
+        description=f"Binary wheels for Python {pythons}. Each has its own licence: see manifest.json.",
+    )
+    return name, metadata
+
+
+def closures_of(
+    plans: Sequence[Ensemble],
+    pins: Sequence[Pin],
+    roots: Sequence[Root],
+    images: Sequence[Target],
+    cache: Path,
+) -> list[Closure]:
+    """Download and verify all wheels for each target.
+
+    Args:
+        plans: ensembles; what their members require is shipped if the lock has it.
+        pins: of the lock.
+        roots: distributions to ship with all they need.
+        images: the targets.
+        cache: folder of downloads.
+
+    Raises:
+        KitError: a wheel is missing or damaged, or a member needs what the bundle does not have.
+    """
+    names = _asked_for(plans, pins, roots)
+    downloads = WheelCache(cache)
+    own = own_wheels(names, cache)
+    closures = []
+    with progress() as display:
+        task = display.add_task("wheels", total=len(images), note="")
+        for target in images:
+            display.update(task, note=target.name)
+            closures.append(closure_for(names, pins, target, downloads, own))
+            display.advance(task)
+        display.update(task, note="")
+    for plan in plans:
+        _check_requires(plan, closures)
+    return closures
+
+
+def contents(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Content]:
+    """Return the dataset's files: each wheel once, with the Pythons that need it."""
+    return [
+        Content(
+            entry=entry_of(
+                item.path, place_wheel(item.path.name, item.wheel.tags), role="wheel", wheel=item.wheel
+            ),
+            source=item.path,
+        )
+        for item in combine(closures, roots)
+    ]
+
+
+def unshipped(pins: Sequence[Pin], closures: Sequence[Closure]) -> list[str]:
+    """Return what requirements.in asks for and the bundle does not carry."""
+    shipped = {name for closure in closures for name in (*closure.wheels, *closure.left)}
+    asked = {pin.name for pin in pins if "requirements.in" in pin.via}
+    images = [closure.target for closure in closures]
+    return sorted(
+        name for name in asked - shipped if not all(target.leaves_to_image(name) for target in images)
+    )
+
+
+def _asked_for(plans: Iterable[Ensemble], pins: Sequence[Pin], roots: Sequence[Root]) -> list[str]:
+    """Return what to ship with all it needs: the roots, and what members require and the lock has."""
+    known = {pin.name for pin in pins}
+    required = {canonicalize_name(name) for plan in plans for item in plan.members for name in item.requires}
+    names = [root.name for root in roots]
+    return [*names, *sorted((required & known) - set(names))]
+
+
+def _check_requires(plan: Ensemble, closures: Sequence[Closure]) -> None:
+    """Refuse a member whose network needs a distribution that the bundle does not have."""
+    for member in plan.members:
+        for closure in closures:
+            # "in the bundle" means a wheel of ours or a distribution that the image surely brings, e.g.
+            # numpy.
+            needed = map(canonicalize_name, member.requires)
+            if absent := [name for name in needed if name not in closure.wheels and name not in closure.left]:
+                raise KitError(
+                    f"{member.name} needs {', '.join(absent)}, and the bundle for {closure.target.tag} "
+                    "does not have it",
+                    where=member.name,
+                    fix="add it to requirements.in and run `python -m bundle lock`",
+                )
