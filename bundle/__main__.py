@@ -1,18 +1,23 @@
-"""`python -m bundle build | wheel | lock`."""
+"""`python -m bundle build | wheel | lock | targets`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from bundle import build, lock, wheel_verb
+from bundle import build, lock, targets_report, wheel_verb
 from kit.errors import run_cli
 from kit.local.verbs import Verb, run_verb
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
-    verbs = (Verb("build", build.Options, build.run), wheel_verb.VERB, Verb("lock", lock.Options, lock.run))
+    verbs = (
+        Verb("build", build.Options, build.run),
+        wheel_verb.VERB,
+        Verb("lock", lock.Options, lock.run),
+        targets_report.VERB,
+    )
     return run_verb(argv, verbs, prog="python -m bundle", description="locks + weights -> Kaggle datasets")
 
 

@@ -43,6 +43,7 @@ class WheelCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._hashed: dict[tuple[str, int, int, int], str] = {}
 
     def fetch(self, pins: Sequence[Pin], target: Target) -> dict[str, Path]:
         """Return the wheels of some pins for a target; download missing ones in one call of pip.
@@ -77,10 +78,19 @@ class WheelCache:
         if name is None:
             return None
         path = self.folder / name
-        if path.is_file() and sha256_file(path) in pin.hashes:
+        if path.is_file() and self._sha256(path) in pin.hashes:
             return path
         path.unlink(missing_ok=True)
         return None
+
+    def _sha256(self, path: Path) -> str:
+        """Return a wheel's hash; read it once a run, though many targets share it."""
+        # A file that is written again gets another inode or time, and is read again.
+        state = path.stat()
+        key = (path.name, state.st_ino, state.st_mtime_ns, state.st_size)
+        if key not in self._hashed:
+            self._hashed[key] = sha256_file(path)
+        return self._hashed[key]
 
     def _download(self, pins: Sequence[Pin], target: Target) -> dict[str, Path]:
         try:

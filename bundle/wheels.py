@@ -97,7 +97,10 @@ def combine(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Shipped]
             # What is accepted belongs to the distribution, so all its wheels get the same: ">=1.2" of one
             # target and "<2" of another give ">=1.2,<2".
             wheels[info.path.name] = info
-            requires.setdefault(info.path.name, {})[closure.target.tag] = closure.requires[name]
+            # Two images may have one tag (torch 2.10 and 2.11 on Python 3.12) and different patch levels, so
+            # that a marker holds on one of them only. What either needs is needed.
+            needs = requires.setdefault(info.path.name, {})
+            needs[closure.target.tag] = sorted({*needs.get(closure.target.tag, ()), *closure.requires[name]})
             accepted[name] = accepted.get(name, SpecifierSet()) & closure.accepted[name]
     return [
         Shipped(

@@ -17,7 +17,7 @@ from kit.local.targets import known
 from kit.manifest import Wheel
 from submission.render import render
 
-TAGS = [target.tag for target in known()]
+TAGS = sorted({target.tag for target in known()})
 
 
 def write_wheels(folder: Path, scratch: Path) -> None:

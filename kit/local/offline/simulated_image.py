@@ -40,7 +40,7 @@ class Image:
 
 
 def choose_target(targets: Path | None, python: str) -> Target:
-    """Return the newest known image with some Python.
+    """Return the newest known image with some Python, that of GPU sessions before that of CPU sessions.
 
     Args:
         targets: folder with one JSON per image; None: those of the kit.
@@ -56,7 +56,7 @@ def choose_target(targets: Path | None, python: str) -> Target:
             where=targets,
             fix="write a description, or give another folder with --targets",
         )
-    return max(found, key=lambda target: (target.since, target.name))
+    return max(found, key=lambda target: (target.since, target.accelerator != "cpu", target.name))
 
 
 def requirements(target: Target) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from packaging.utils import canonicalize_name
 
@@ -53,6 +54,16 @@ class Target:
         never_ship: patterns of names; the image's own distribution is used, whatever our wheels require.
         image_has: name -> version of distributions that the image certainly has; None for an unknown version.
         notes: sources and unknown facts, for readers.
+        accelerator: kind of the sessions that get this image; CPU sessions get another one than GPU sessions.
+            None if the target is no Kaggle image.
+        driver: version of the NVIDIA driver; None if unknown or without a GPU.
+        torch_arch: what torch has kernels for, e.g. ["sm_75", "sm_90"]; None if unknown.
+        ram_gb: memory of a session in GB; None if unknown.
+        cores: logical processors of a session; None if unknown.
+        disks: folder -> size in GB of the disk behind it; None if unknown.
+        requires: name -> Requires-Dist lines of the distributions in `freeze`; None if unknown.
+        observed: when the facts were seen, e.g. "2026-09" or "2026-11-29"; None if nobody saw the image.
+        source: who says so, in a few words; None as for `observed`.
     """
 
     name: str
@@ -72,6 +83,15 @@ class Target:
     never_ship: list[str]
     image_has: dict[str, str | None]
     notes: list[str]
+    accelerator: Literal["gpu", "cpu"] | None = None
+    driver: str | None = None
+    torch_arch: list[str] | None = None
+    ram_gb: float | None = None
+    cores: int | None = None
+    disks: dict[str, float] | None = None
+    requires: dict[str, list[str]] | None = None
+    observed: str | None = None
+    source: str | None = None
 
     @property
     def minor(self) -> str:
@@ -168,7 +188,7 @@ def known(folder: Path | None = None) -> list[Target]:
     if folder is None:
         # This package runs from the source tree and never from a zip, so its data are files on the disk.
         folder = Path(str(files(__package__)))
-    return [load(path) for path in sorted(folder.glob("*.json"))]
+    return sorted((load(path) for path in folder.glob("*.json")), key=lambda target: target.name)
 
 
 def choose(wanted: Sequence[str], targets: Sequence[Target]) -> list[Target]:

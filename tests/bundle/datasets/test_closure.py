@@ -12,7 +12,8 @@ from kit.errors import KitError
 from kit.local import targets
 from kit.local.lockfile import Pin
 
-KNOWN = {item.tag: item for item in targets.known()}
+NAMES = ("kaggle-2026-09", "kaggle-2026-10", "local-cp311")
+KNOWN = {item.tag: item for item in targets.choose(NAMES, targets.known())}
 
 
 @pytest.fixture

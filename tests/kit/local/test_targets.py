@@ -6,16 +6,46 @@ from packaging.markers import default_environment
 
 from kit.errors import KitError
 from kit.local import targets
+from kit.local.targets.facts import facts
 
 KNOWN = targets.known()
+ONE_EACH = ("kaggle-2026-09", "kaggle-2026-10", "local-cp311")
 
 
 def target(tag):
-    return next(item for item in KNOWN if item.tag == tag)
+    return next(item for item in targets.choose(ONE_EACH, KNOWN) if item.tag == tag)
 
 
-def test_a_bundle_serves_the_three_pythons():
-    assert [item.tag for item in KNOWN] == ["cp312", "cp313", "cp311"]
+def test_a_bundle_serves_four_generations_of_images_for_gpu_and_cpu():
+    seen = {(item.tag, item.accelerator) for item in KNOWN if item.accelerator is not None}
+    assert seen == {(tag, kind) for tag in ("cp311", "cp312", "cp313") for kind in ("gpu", "cpu")}
+    torch = {(item.tag, item.torch) for item in KNOWN if item.accelerator == "gpu"}
+    assert torch == {("cp311", "2.8.0"), ("cp312", "2.10.0"), ("cp312", "2.11.0"), ("cp313", "2.11.0")}
+    assert [item.name for item in KNOWN] == sorted(item.name for item in KNOWN)
+
+
+@pytest.mark.parametrize("item", KNOWN, ids=lambda item: item.name)
+def test_every_fact_is_told_and_an_unknown_one_is_told_as_such(item):
+    told = {fact.name: fact.value for fact in facts(item)}
+    assert told["Python"] == item.python
+    assert ("GPUs" in told) == (item.accelerator != "cpu")
+    assert told["container"] is item.image
+    assert told["torch"] == item.torch
+    assert "" not in told.values(), "an unknown fact is None, not an empty text"
+    # Whoever says when a fact was seen says where, and the other way round.
+    assert (item.observed is None) == (item.source is None)
+    if item.accelerator == "cpu":
+        assert (item.gpus, item.cuda, item.driver, item.torch_arch) == ([], None, None, None)
+
+
+def test_a_description_without_the_newer_facts_can_still_be_read(tmp_path):
+    value = json.loads(target_json("kaggle-2026-10"))
+    for name in ("accelerator", "driver", "torch_arch", "ram_gb", "cores", "disks", "requires", "observed"):
+        del value[name]
+    path = tmp_path / "older.json"
+    path.write_text(json.dumps(value))
+    unknown = {fact.name for fact in facts(targets.load(path)) if fact.value is None}
+    assert unknown >= {"memory", "disks", "driver"}
 
 
 @pytest.mark.parametrize("item", KNOWN, ids=lambda item: item.name)
@@ -66,7 +96,11 @@ def test_a_freeze_fills_the_versions_that_are_open_and_adds_no_names():
 
 def test_targets_are_chosen_by_name_or_tag_and_unknown_ones_list_the_known():
     assert targets.choose([], KNOWN) == KNOWN
-    assert [item.tag for item in targets.choose(["cp313", "local-cp311"], KNOWN)] == ["cp313", "cp311"]
+    assert [item.name for item in targets.choose(["cp313", "local-cp311"], KNOWN)] == [
+        "kaggle-2026-10",
+        "kaggle-2026-10-cpu",
+        "local-cp311",
+    ]
     with pytest.raises(KitError, match="no target is named 'cp39'") as error:
         targets.choose(["cp39"], KNOWN)
     assert "kaggle-2026-10 (cp313)" in str(error.value)

@@ -15,7 +15,7 @@ from kit.local.offline.simulated_image import (
 )
 
 OWN = ".".join(map(str, sys.version_info[:2]))
-(THIRTEEN,) = targets.choose(["cp313"], targets.known())
+(THIRTEEN,) = targets.choose(["kaggle-2026-10"], targets.known())
 TARGET = replace(THIRTEEN, name="tiny", image_has={"six": None, "packaging": "26.0"}, freeze=None)
 BARE = replace(TARGET, image_has={})
 
@@ -28,7 +28,7 @@ def test_the_newest_description_of_a_python_is_taken(tmp_path):
     assert choose_target(tmp_path, "3.13").name == "b"
     with pytest.raises(KitError, match=r"no image with Python 3\.11 is described"):
         choose_target(tmp_path, "3.11")
-    assert choose_target(None, "3.13") == THIRTEEN
+    assert choose_target(None, "3.13") == THIRTEEN, "not the image of CPU sessions"
 
 
 def test_what_the_description_leaves_open_is_fixed_by_the_lock(tmp_path):
