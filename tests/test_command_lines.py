@@ -22,6 +22,9 @@ HEAVY = (
     "tifffile",
     "requests",
     "bs4",
+    "kaggle",
+    "kagglesdk",
+    "cyclonedx",
 )
 
 # Asks for the help of a module and of all its verbs, in one process, and prints what that has loaded.

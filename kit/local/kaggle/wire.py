@@ -1,0 +1,281 @@
+"""Calls to Kaggle: each has a deadline, and each ends as an answer, a refusal, or openly unclear."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+from kit.local.kaggle.exchange import Exchange
+from kit.local.kaggle.outcome import NO_WAY_ON, Answer, CallError, Refused, Stalled, Unclear, judge
+from kit.local.kaggle.patience import Patience
+
+T = TypeVar("T")
+BlobType = Literal["DATASET", "MODEL"]
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_TRIES_AT_ONE_OFFSET = 2
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file as the server has it.
+
+    Attributes:
+        size: bytes; None if the server does not tell it.
+        md5: base64, as in X-Goog-Hash; None if the server does not tell it.
+        sha256: hex, counted over the bytes that came; None if none were asked for.
+    """
+
+    size: int | None
+    md5: str | None
+    sha256: str | None = None
+
+
+class Wire:
+    """One child process with the official client; started at the first call, again after a kill.
+
+    A wire does one thing at a time and belongs to one thread. Use several for parallel uploads.
+
+    Args:
+        scratch: folder for the client's own files; it keeps there what it has sent. Made with mode 0700.
+        patience: limits.
+        on_line: gets what the client prints and why something is repeated, without secrets.
+    """
+
+    def __init__(
+        self,
+        *,
+        scratch: Path,
+        patience: Patience | None = None,
+        on_line: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.patience = patience or Patience()
+        self._on_line = on_line
+        self._exchange = Exchange(scratch, self.patience, on_line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child process."""
+        self._exchange.close()
+
+    def credentials(self) -> dict[str, Any]:
+        """Return what the client found: `name`, `way`, `token_source`, `config`, `trouble`; no values."""
+        return self._exchange.credentials()
+
+    def rpc(
+        self,
+        method: str,
+        request: Mapping[str, Any] = _NOTHING,
+        *,
+        writes: bool = False,
+        deadline_s: float | None = None,
+    ) -> Answer:
+        """Do one call.
+
+        Args:
+            method: "datasets.GetDatasetStatus": a part of the SDK and the name of its call.
+            request: fields in camelCase, as on the wire.
+            writes: the call changes something: it is sent once, and a lost answer is `Unclear`. Other calls
+                are repeated while they fail in a way that passes.
+            deadline_s: for one answer; the patience's `rpc` if None.
+
+        Raises:
+            Refused: the server said no.
+            Unclear: the answer is lost, or is none.
+            Unreachable: nothing was sent.
+        """
+
+        def once() -> Answer:
+            reply = self._exchange.ask(method, deadline_s, do="rpc", method=method, request=dict(request))
+            return self._judge(method, reply, writes=writes)
+
+        return once() if writes else self._patiently(once)
+
+    def head(self, method: str, request: Mapping[str, Any], *, deadline_s: float | None = None) -> RemoteFile:
+        """Return size and md5 of a file that a call leads to; its bytes are not read.
+
+        Raises:
+            CallError: as `rpc`.
+        """
+
+        def once() -> RemoteFile:
+            reply = self._exchange.ask(method, deadline_s, do="head", method=method, request=dict(request))
+            if reply["status"] >= 400 or reply["body"]:
+                self._judge(method, reply)
+                raise Unclear(method, "an answer in place of a file")
+            return _remote(reply)
+
+        return self._patiently(once)
+
+    def download(
+        self,
+        method: str,
+        request: Mapping[str, Any],
+        to: Path,
+        *,
+        stall_s: float | None = None,
+        deadline_s: float | None = None,
+    ) -> RemoteFile:
+        """Save a file that a call leads to, whole or not at all.
+
+        Args:
+            method: as in `rpc`, e.g. "datasets.DownloadDataset".
+            request: as in `rpc`.
+            to: the file; its folder exists. It appears when all bytes have come.
+            stall_s: how long the bytes may stand still.
+            deadline_s: for the whole file.
+
+        Raises:
+            CallError: as `rpc`; a short or damaged body is `Unclear` after all tries.
+        """
+
+        def once() -> RemoteFile:
+            part = to.with_name(f".{to.name}.{secrets.token_hex(4)}.tmp")
+            try:
+                work = {"do": "download", "method": method, "request": dict(request), "to": str(part)}
+                reply = self._exchange.ask(
+                    method, deadline_s or self.patience.limit, stall_s=stall_s or self.patience.stall, **work
+                )
+                if reply["status"] >= 400:
+                    self._judge(method, reply)
+                told, got = _remote(reply), RemoteFile(reply["size"], reply["md5"], reply["sha256"])
+                plain = "content-encoding" not in reply["headers"]
+                if (plain and told.size not in (None, got.size)) or told.md5 not in (None, got.md5):
+                    raise Unclear(method, f"{to.name} came damaged: {got.size} of {told.size} bytes")
+                part.replace(to)
+                return got
+            finally:
+                part.unlink(missing_ok=True)
+
+        return self._patiently(once)
+
+    def upload(
+        self,
+        staged: Path,
+        blob_type: BlobType,
+        *,
+        on_bytes: Callable[[int], None] = lambda _: None,
+        stall_s: float | None = None,
+        deadline_s: float | None = None,
+    ) -> str:
+        """Send one file and return its blob token; goes on where a former try stopped, also of another run.
+
+        Args:
+            staged: absolute path that changes with the content; its folder holds this file alone.
+            blob_type: what the blob will be a part of.
+            on_bytes: gets the number of bytes that are sent.
+            stall_s: how long the upload may stand still before the client is killed and started again.
+            deadline_s: for the whole file.
+
+        Raises:
+            Refused: the server does not take the file.
+            Unclear, Unreachable: it did not get through in time.
+        """
+        method = "blobs.StartBlobUpload"
+        offset, same, afresh = -1, 0, False
+
+        def once() -> str:
+            nonlocal offset, same, afresh
+            reached = 0
+
+            def moved(count: int) -> None:
+                nonlocal reached
+                reached = count
+                on_bytes(count)
+
+            work = {"do": "upload", "path": str(staged), "blob_type": blob_type, "afresh": afresh}
+            try:
+                reply = self._exchange.ask(
+                    f"{method} of {staged.name}",
+                    deadline_s or self.patience.limit,
+                    stall_s=stall_s or self.patience.stall,
+                    on_moved=moved,
+                    **work,
+                )
+            except Unclear as error:
+                # A server that names a position beyond the file makes the client hang there again and again,
+                # and a broken session refuses every part. After two such ends in the same place the file
+                # starts from its first byte.
+                hopeless = isinstance(error, Stalled) or NO_WAY_ON in error.what
+                same = 0 if not hopeless else same + 1 if reached == offset else 1
+                afresh, offset = same >= _TRIES_AT_ONE_OFFSET, reached
+                raise
+            if reply["status"] >= 400:
+                self._judge(f"{method} of {staged.name}", reply)
+            return str(reply["token"])
+
+        return self._patiently(once, outage=self.patience.limit)
+
+    def log_lines(
+        self, kernel: str, *, stall_s: float | None = None, deadline_s: float | None = None
+    ) -> Iterator[str]:
+        """Yield the lines of a kernel's log, as they come.
+
+        Args:
+            kernel: "owner/slug/version".
+            stall_s: how long it may say nothing.
+            deadline_s: for the whole log.
+
+        Raises:
+            CallError: the log cannot be read, or stands still.
+        """
+        method = f"the log of {kernel}"
+        deadline = deadline_s or self.patience.limit
+        for message in self._exchange.messages(
+            method, deadline, stall_s or self.patience.stall, {"do": "log", "kernel": kernel}
+        ):
+            if "line" in message:
+                yield self._exchange.redact(message["line"])
+            elif message["done"]["status"] >= 400:
+                self._judge(method, message["done"])
+
+    def _judge(self, method: str, reply: Mapping[str, Any], *, writes: bool = False) -> Answer:
+        try:
+            return judge(method, reply["status"], reply["headers"], reply["body"], writes=writes)
+        except Refused as error:
+            raise Refused(
+                method,
+                status=error.status,
+                reason=self._exchange.redact(error.reason),
+                retry_after=error.retry_after,
+            ) from None
+        except Unclear as error:
+            what = self._exchange.redact(error.what)
+            raise Unclear(method, what, retry_after=error.retry_after) from None
+
+    def _patiently(self, once: Callable[[], T], *, outage: float | None = None) -> T:
+        """Repeat what failed in a way that passes, with growing pauses."""
+        end = min(self._exchange.ends, time.monotonic() + (outage or self.patience.outage))
+        for wait in self.patience.waits():
+            try:
+                return once()
+            except CallError as error:
+                if isinstance(error, Refused) and error.status != 429:
+                    raise
+                pause = max(wait, error.retry_after or 0)
+                if time.monotonic() + pause >= end:
+                    raise
+                self._on_line(f"{error.problem}; again in {pause:.0f} s")
+                time.sleep(pause)
+        raise AssertionError
+
+
+def _remote(reply: Mapping[str, Any]) -> RemoteFile:
+    """Size and md5 of a file from the headers: `X-Goog-Hash: crc32c=n03x6A==,md5=Ojk9c3dh...`."""
+    headers = reply["headers"]
+    length = headers.get("content-length", "")
+    hashes = dict(part.strip().partition("=")[::2] for part in headers.get("x-goog-hash", "").split(","))
+    # The length of a compressed transfer is not the file's.
+    plain = length.isdecimal() and "content-encoding" not in headers
+    return RemoteFile(int(length) if plain else None, hashes.get("md5"))

@@ -1,0 +1,212 @@
+"""The HTTP side: one port that takes a proxy's requests, direct ones, and faults."""
+
+import base64
+import contextlib
+import importlib
+import json
+import re
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.kaggle_server import blobs, datasets
+from tests.kaggle_server.calls import dispatch
+from tests.kaggle_server.world import Problem, Reply, World
+
+ROOMS = ("blobs", "datasets", "oauth")
+"""Modules that register calls; kernels, competitions and models join them here."""
+GETS = {}
+"""Start of a path after /v1/ -> function (world, path, query) -> Reply: what is no call, a kernel's log."""
+BASE = "http://localhost"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        """Say nothing: tests read what the product prints."""
+
+    def do_POST(self):
+        service = re.fullmatch(r".*/v1/(\w+)\.\w+/(\w+)", self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        event = f"{service[1]}.{service[2]}" if service else "unknown"
+        self._serve(event, lambda: self._rpc(event, body))
+
+    def _rpc(self, event, body):
+        world = self.server.world
+        if event != "security.IntrospectToken":
+            self._authenticate(world)
+        try:
+            request = json.loads(body or b"{}")
+        except ValueError as error:
+            raise Problem(400, "no JSON") from error
+        return dispatch(world, event, request)
+
+    def do_PUT(self):
+        world = self.server.world
+        fault = world.faults.take("blobs.PUT")
+        if fault is None or fault.kind not in ("hang", "status", "drop_before"):
+            reply = blobs.put(world, self.path, self.headers, self.rfile, fault)
+            if fault is not None and fault.kind == "drop_after":
+                reply = None
+        elif fault.kind == "drop_before":
+            reply = None
+        else:
+            if fault.kind == "status":
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            reply = self._struck(fault)
+        self._answer(reply)
+
+    def do_GET(self):
+        world = self.server.world
+        if "/storage/" in self.path:
+            self._serve("files.GET", lambda: datasets.stored(world, self.path))
+            return
+        path, _, query = self.path.partition("/v1/")[2].partition("?")
+        start = next((start for start in GETS if path.startswith(start)), None)
+        if start is None:
+            self._answer(Reply(404, b"{}"))
+            return
+
+        def work():
+            self._authenticate(world)
+            return GETS[start](world, path, query)
+
+        self._serve(start, work)
+
+    def _authenticate(self, world):
+        header = self.headers.get("Authorization", "")
+        key = base64.b64encode(f"{world.name}:{world.key}".encode()).decode()
+        if header == f"Basic {key}" or (header == f"Bearer {world.token}" and world.token_active):
+            return
+        raise Problem(401, "Unauthenticated")
+
+    def _serve(self, event, work):
+        world = self.server.world
+        fault = world.faults.take(event)
+        kind = fault.kind if fault else None
+        if kind == "drop_before":
+            self._answer(None)
+        elif kind in ("status", "hang", "error_200", "empty_200", "html_200"):
+            self._answer(self._struck(fault))
+        else:
+            try:
+                value = work()
+            except Problem as problem:
+                value = error(problem.status, problem.text)
+            reply = value if isinstance(value, Reply) else as_json(200, value)
+            if kind == "truncate" and reply.status == 200:
+                self._cut(reply)
+                return
+            if kind == "flip_byte" and reply.body:
+                reply.body = bytes([reply.body[0] ^ 1]) + reply.body[1:]
+            self._answer(None if kind == "drop_after" else reply)
+
+    def _struck(self, fault):
+        """The answer of a fault that keeps the call from being done."""
+        world = self.server.world
+        if fault.kind == "hang":
+            world.rooms.setdefault("hanging", threading.Event()).wait()
+            return None
+        if fault.kind == "error_200":
+            return as_json(200, fault.argument or {"code": 400, "message": "an error in a 200"})
+        if fault.kind == "empty_200":
+            return as_json(200, {})
+        if fault.kind == "html_200":
+            return Reply(
+                200, b"<!DOCTYPE html><html><body>Kaggle</body></html>", {"Content-Type": "text/html"}
+            )
+        given = fault.argument if isinstance(fault.argument, tuple) else (fault.argument or 503,)
+        code, pause, reason = (*given, None, None)[:3]
+        reply = error(code, reason or f"fault {code}")
+        if pause is not None:
+            reply.headers["Retry-After"] = str(pause)
+        return reply
+
+    def _cut(self, reply):
+        """Announce the whole body, send a half of it, hang up."""
+        self.send_response(reply.status)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body[: len(reply.body) // 2])
+        self._hang_up()
+
+    def _answer(self, reply):
+        if reply is None:
+            self._hang_up()
+            return
+        try:
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value.replace("{base}", BASE))
+            self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            self.wfile.write(reply.body)
+        except OSError:
+            self.close_connection = True  # the client was killed meanwhile
+
+    def _hang_up(self):
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def as_json(status, value):
+    body = json.dumps(value).replace("{base}", BASE).encode()
+    return Reply(status, body, {"Content-Type": "application/json"})
+
+
+def error(status, text):
+    """A refusal as the live server writes it: nested, so that the SDK does not see it."""
+    return as_json(status, {"error": {"code": status, "message": text, "status": "REFUSED"}})
+
+
+class Server:
+    """Runs in a thread; `with Server(World()) as server: ... server.environment(home)`."""
+
+    def __init__(self, world=None):
+        for room in ROOMS:
+            importlib.import_module(f"tests.kaggle_server.{room}")
+        self.world = world or World()
+
+        class Quiet(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 128
+
+            def handle_error(self, *_):
+                """A client that was killed in mid-request is no fault of the server."""
+
+        self.http = Quiet(("127.0.0.1", 0), Handler)
+        self.http.world = self.world
+        self._thread = threading.Thread(
+            target=self.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.world.rooms.setdefault("hanging", threading.Event()).set()
+        self.http.shutdown()
+        self.http.server_close()
+
+    def environment(self, home, *, way="key"):
+        """Variables with which the official client comes here; `way`: "key", "token", "none"."""
+        values = {
+            "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
+            "HTTP_PROXY": f"http://127.0.0.1:{self.http.server_port}",
+            "HOME": str(home),
+        }
+        if way == "key":
+            values |= {"KAGGLE_USERNAME": self.world.name, "KAGGLE_KEY": self.world.key}
+        if way == "token":
+            values |= {"KAGGLE_API_TOKEN": self.world.token}
+        return values
+
+
+REMOVED = (
+    "NO_PROXY", "no_proxy", "http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy",
+    "KAGGLE_API_TOKEN", "KAGGLE_KEY", "KAGGLE_USERNAME", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME", "VERBOSE",
+)  # fmt: skip
+"""Variables of this machine that would lead the client elsewhere."""

@@ -1,0 +1,226 @@
+"""Calls and files through the official client, against the loopback server."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kit.errors import KitError
+from kit.local.kaggle.outcome import Refused, Unclear, Unreachable
+from tests.kaggle_server.faults import Fault
+from tests.kaggle_server.world import Dataset, Version
+
+NAMES = {"ownerSlug": "alice", "datasetSlug": "kit-wheels"}
+STATUS, CREATE, GET = "datasets.GetDatasetStatus", "datasets.CreateDataset", "datasets.DownloadDataset"
+DATA = bytes(range(256)) * 4000
+
+
+def published(server, **files):
+    item = Dataset("alice", "kit-wheels", "kit wheels", private=True, licence="other")
+    item.versions.append(Version(1, "first", dict(files)))
+    server.world.datasets["alice/kit-wheels"] = item
+
+
+def staged(tmp_path, data=DATA, name="weights.bin"):
+    path = tmp_path / "files" / hashlib.sha256(data).hexdigest()[:20] / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_call_is_answered_as_the_server_wrote_it(kaggle, wire):
+    server = kaggle()
+    published(server, a=b"1")
+    one = wire()
+    assert one.rpc(STATUS, NAMES).value == {"status": "READY"}
+    assert one.rpc("datasets.GetDataset", NAMES).value["versions"][0]["versionNotes"] == "first"
+    assert one.credentials()["name"] == "alice"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("status", STATUS, times=2, argument=503),
+        Fault("status", STATUS, argument=(429, 0)),
+        Fault("drop_before", STATUS),
+        Fault("drop_after", STATUS),
+        Fault("html_200", STATUS),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_a_call_that_reads_is_repeated(kaggle, wire, fault):
+    server = kaggle(fault)
+    published(server, a=b"1")
+    said = []
+    assert wire(said.append).rpc(STATUS, NAMES).value == {"status": "READY"}
+    assert server.world.faults.count(STATUS) == fault.times + 1
+    assert any("again in" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Fault("status", CREATE, argument=503), Unclear),
+        (Fault("drop_before", CREATE), Unclear),
+        (Fault("drop_after", CREATE), Unclear),
+        (Fault("html_200", CREATE), Unclear),
+        (Fault("empty_200", CREATE), Unclear),
+        (Fault("status", CREATE, argument=(429, 7, "slow down")), Refused),
+        (Fault("status", CREATE, argument=(400, None, "daily allowance used")), Refused),
+        (Fault("error_200", CREATE), Refused),
+        (Fault("error_200", CREATE, argument={"status": "Error", "error": "over the quota"}), Refused),
+    ],
+    ids=lambda value: value.kind + str(value.argument) if isinstance(value, Fault) else "",
+)
+def test_a_call_that_writes_is_sent_once_and_says_what_became_of_it(kaggle, wire, fault, expected):
+    server = kaggle(fault)
+    request = {
+        "ownerSlug": "alice",
+        "slug": "kit-wheels",
+        "title": "kit wheels",
+        "licenseName": "other",
+        "isPrivate": True,
+        "files": [{"token": "none"}],
+    }
+    with pytest.raises(expected) as caught:
+        wire().rpc(CREATE, request, writes=True)
+    assert server.world.faults.count(CREATE) == 1
+    if fault.argument == (429, 7, "slow down"):
+        assert caught.value.retry_after == 7
+    if isinstance(fault.argument, tuple):
+        assert fault.argument[2] in str(caught.value)
+    if isinstance(fault.argument, dict):
+        assert "over the quota" in str(caught.value)
+
+
+def test_a_field_that_the_sdk_would_leave_out_is_refused_here(kaggle, wire):
+    server = kaggle()
+    with pytest.raises(KitError, match="has no field datasetSlugg"):
+        wire().rpc(STATUS, {"datasetSlugg": "x"})
+    assert server.world.faults.count(STATUS) == 0
+
+
+def test_a_server_that_is_not_there_is_unreachable(kaggle, wire, monkeypatch):
+    kaggle()
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        wire(outage=0.2).rpc(STATUS, NAMES)
+
+
+def test_what_the_client_prints_is_no_answer(kaggle, wire, tmp_path, monkeypatch):
+    published(kaggle(), a=b"1")
+    path = tmp_path / "home" / ".kaggle" / "kaggle.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"username": "alice", "key": "k"}))
+    path.chmod(0o644)  # the client warns on its standard output, at every start
+    said = []
+    assert wire(said.append).rpc(STATUS, NAMES).value == {"status": "READY"}
+    assert any("readable by other users" in line for line in said)
+
+
+def test_a_file_arrives_whole_and_its_hash_can_be_asked_for_alone(kaggle, wire, tmp_path):
+    published(kaggle(), **{"a.bin": DATA})
+    one = wire()
+    request = {**NAMES, "fileName": "a.bin", "raw": True}
+    got = one.download(GET, request, tmp_path / "a.bin")
+    told = one.head(GET, request)
+    assert (tmp_path / "a.bin").read_bytes() == DATA
+    assert got.sha256 == hashlib.sha256(DATA).hexdigest()
+    assert (told.size, told.md5) == (len(DATA), got.md5)
+    with pytest.raises(Refused) as caught:
+        one.head(GET, {**request, "fileName": "b.bin"})
+    assert caught.value.status == 404
+
+
+@pytest.mark.parametrize("kind", ["truncate", "flip_byte"])
+def test_a_short_or_damaged_body_is_an_error_and_leaves_no_file(kaggle, wire, tmp_path, kind):
+    published(kaggle(Fault(kind, "files.GET", times=999)), **{"a.bin": DATA})
+    with pytest.raises(Unclear):
+        wire(outage=0.5).download(GET, {**NAMES, "fileName": "a.bin"}, tmp_path / "got" / "a.bin")
+    assert not list((tmp_path / "got").iterdir())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        None,
+        Fault("drop_midfile", "blobs.PUT", argument=200_000),
+        Fault("half", "blobs.PUT", argument=200_000),
+        Fault("status", "blobs.PUT", argument=503),
+        Fault("status", "blobs.PUT", argument=400),
+        Fault("drop_after", "blobs.PUT"),
+        Fault("status", "blobs.StartBlobUpload", argument=503),
+        Fault("blob_expired", "blobs.PUT", nth=2),
+    ],
+    ids=lambda fault: f"{fault.kind}-{fault.at}-{fault.argument}" if fault else "clean",
+)
+def test_an_upload_ends_with_all_bytes(kaggle, wire, tmp_path, fault):
+    breaks = [Fault("half", "blobs.PUT", argument=100)] if fault and fault.nth == 2 else []
+    server = kaggle(*breaks, *([fault] if fault else []))
+    token = wire().upload(staged(tmp_path), "DATASET")
+    blob = server.world.blobs[token]
+    assert bytes(blob.data) == DATA
+    assert (blob.name, blob.complete) == ("weights.bin", True)
+
+
+def test_503_without_a_pause_is_not_hammered(kaggle, wire, tmp_path):
+    """The client's own loop sends the whole body ten times within two seconds."""
+    server = kaggle(Fault("status", "blobs.PUT", times=4, argument=503))
+    said = []
+    wire(said.append).upload(staged(tmp_path), "DATASET")
+    assert server.world.faults.count("blobs.PUT") <= 8
+    assert sum("again in" in line for line in said) == 4
+
+
+def test_a_position_beyond_the_file_ends_in_a_fresh_start(kaggle, wire, tmp_path):
+    """The client then hangs for ever (trap 8); here it is killed, twice, and the file starts from zero."""
+    server = kaggle(
+        Fault("half", "blobs.PUT", argument=1000), Fault("range_beyond", "blobs.PUT", nth=2, times=9)
+    )
+    token = wire(stall=2).upload(staged(tmp_path), "DATASET")
+    assert bytes(server.world.blobs[token].data) == DATA
+    assert server.world.faults.count("blobs.StartBlobUpload") == 2
+
+
+@pytest.mark.parametrize("event", [STATUS, "blobs.PUT", "security.IntrospectToken"])
+def test_a_call_that_hangs_is_given_up_and_repeated(kaggle, wire, tmp_path, event):
+    server = kaggle(Fault("hang", event), way="token" if "Token" in event else "key")
+    published(server, a=b"1")
+    one = wire(rpc=5, stall=2)
+    if event == "blobs.PUT":
+        token = one.upload(staged(tmp_path), "DATASET")
+        assert bytes(server.world.blobs[token].data) == DATA
+    else:
+        assert one.rpc(STATUS, NAMES).value == {"status": "READY"}
+    assert server.world.faults.count(event) >= 2
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from kit.local.kaggle.wire import Wire
+Wire(scratch=Path(sys.argv[1])).upload(Path(sys.argv[2]), "DATASET")
+"""
+
+
+def test_no_upload_goes_on_after_its_parent_was_killed(kaggle, tmp_path):
+    server = kaggle(Fault("hang", "blobs.PUT"))
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "scratch"), str(staged(tmp_path))]
+    parent = subprocess.Popen(command, cwd=Path(__file__).parents[4])
+    try:
+        assert server.world.faults.wait_for("blobs.PUT")
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        assert len(children) == 1
+        waiter = os.pidfd_open(int(children[0]))
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    import select
+
+    assert select.select([waiter], [], [], 120)[0], "the child went on"
+    os.close(waiter)
