@@ -6,14 +6,16 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kit.errors import KitError
 from kit.local.kaggle.child import Child, Gone, Silent
 from kit.local.kaggle.environment import child_environment
-from kit.local.kaggle.outcome import Stalled, Unclear, Unreachable
+from kit.local.kaggle.outcome import Answer, CallError, Refused, Stalled, Unclear, Unreachable, judge
 from kit.local.kaggle.patience import Patience
 from kit.local.kaggle.redact import known_secrets, redact
+
+T = TypeVar("T")
 
 
 class Exchange:
@@ -114,6 +116,37 @@ class Exchange:
         except GeneratorExit:
             self.close()  # the reader of a log stopped: the child is still in the middle of it
             raise
+
+    def judge(self, method: str, reply: Mapping[str, Any], *, writes: bool = False) -> Answer:
+        """Return the answer that a reply is, as `outcome.judge`, with no secret in its errors."""
+        try:
+            return judge(method, reply["status"], reply["headers"], reply["body"], writes=writes)
+        except Refused as error:
+            raise Refused(
+                method,
+                status=error.status,
+                reason=self.redact(error.reason),
+                retry_after=error.retry_after,
+            ) from None
+        except Unclear as error:
+            what = self.redact(error.what)
+            raise Unclear(method, what, retry_after=error.retry_after) from None
+
+    def patiently(self, once: Callable[[], T], *, outage: float | None = None) -> T:
+        """Repeat what failed in a way that passes, with growing pauses, for `outage` seconds."""
+        end = min(self.ends, time.monotonic() + (outage or self._patience.outage))
+        for wait in self._patience.waits():
+            try:
+                return once()
+            except CallError as error:
+                if isinstance(error, Refused) and error.status != 429:
+                    raise
+                pause = max(wait, error.retry_after or 0)
+                if time.monotonic() + pause >= end:
+                    raise
+                self._on_line(f"{error.problem}; again in {pause:.0f} s")
+                time.sleep(pause)
+        raise AssertionError
 
     def _raise_failure(self, what: str, message: Mapping[str, Any]) -> None:
         if "fault" in message:

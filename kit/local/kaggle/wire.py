@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar
 
 from kit.local.kaggle.exchange import Exchange
-from kit.local.kaggle.outcome import NO_WAY_ON, Answer, CallError, Refused, Stalled, Unclear, judge
+from kit.local.kaggle.outcome import NO_WAY_ON, Answer, Stalled, Unclear
 from kit.local.kaggle.patience import Patience
 
 T = TypeVar("T")
@@ -54,15 +53,12 @@ class Wire:
         on_line: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.patience = patience or Patience()
-        self._on_line = on_line
         self._exchange = Exchange(scratch, self.patience, on_line)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -98,9 +94,9 @@ class Wire:
 
         def once() -> Answer:
             reply = self._exchange.ask(method, deadline_s, do="rpc", method=method, request=dict(request))
-            return self._judge(method, reply, writes=writes)
+            return self._exchange.judge(method, reply, writes=writes)
 
-        return once() if writes else self._patiently(once)
+        return once() if writes else self._exchange.patiently(once)
 
     def head(self, method: str, request: Mapping[str, Any], *, deadline_s: float | None = None) -> RemoteFile:
         """Return size and md5 of a file that a call leads to; its bytes are not read.
@@ -112,11 +108,11 @@ class Wire:
         def once() -> RemoteFile:
             reply = self._exchange.ask(method, deadline_s, do="head", method=method, request=dict(request))
             if reply["status"] >= 400 or reply["body"]:
-                self._judge(method, reply)
+                self._exchange.judge(method, reply)
                 raise Unclear(method, "an answer in place of a file")
             return _remote(reply)
 
-        return self._patiently(once)
+        return self._exchange.patiently(once)
 
     def download(
         self,
@@ -148,7 +144,7 @@ class Wire:
                     method, deadline_s or self.patience.limit, stall_s=stall_s or self.patience.stall, **work
                 )
                 if reply["status"] >= 400:
-                    self._judge(method, reply)
+                    self._exchange.judge(method, reply)
                 told, got = _remote(reply), RemoteFile(reply["size"], reply["md5"], reply["sha256"])
                 plain = "content-encoding" not in reply["headers"]
                 if (plain and told.size not in (None, got.size)) or told.md5 not in (None, got.md5):
@@ -158,7 +154,7 @@ class Wire:
             finally:
                 part.unlink(missing_ok=True)
 
-        return self._patiently(once)
+        return self._exchange.patiently(once)
 
     def upload(
         self,
@@ -182,7 +178,7 @@ class Wire:
             Refused: the server does not take the file.
             Unclear, Unreachable: it did not get through in time.
         """
-        method = "blobs.StartBlobUpload"
+        what = f"the upload of {staged.name}"
         offset, same, afresh = -1, 0, False
 
         def once() -> str:
@@ -194,15 +190,15 @@ class Wire:
                 reached = count
                 on_bytes(count)
 
-            work = {"do": "upload", "path": str(staged), "blob_type": blob_type, "afresh": afresh}
+            work: dict[str, Any] = {
+                "do": "upload",
+                "path": str(staged),
+                "blob_type": blob_type,
+                "afresh": afresh,
+            }
             try:
-                reply = self._exchange.ask(
-                    f"{method} of {staged.name}",
-                    deadline_s or self.patience.limit,
-                    stall_s=stall_s or self.patience.stall,
-                    on_moved=moved,
-                    **work,
-                )
+                limits: dict[str, Any] = {"stall_s": stall_s or self.patience.stall, "on_moved": moved}
+                reply = self._exchange.ask(what, deadline_s or self.patience.limit, **limits, **work)
             except Unclear as error:
                 # A server that names a position beyond the file makes the client hang there again and again,
                 # and a broken session refuses every part. After two such ends in the same place the file
@@ -212,10 +208,10 @@ class Wire:
                 afresh, offset = same >= _TRIES_AT_ONE_OFFSET, reached
                 raise
             if reply["status"] >= 400:
-                self._judge(f"{method} of {staged.name}", reply)
+                self._exchange.judge(what, reply)
             return str(reply["token"])
 
-        return self._patiently(once, outage=self.patience.limit)
+        return self._exchange.patiently(once, outage=self.patience.limit)
 
     def log_lines(
         self, kernel: str, *, stall_s: float | None = None, deadline_s: float | None = None
@@ -238,37 +234,7 @@ class Wire:
             if "line" in message:
                 yield self._exchange.redact(message["line"])
             elif message["done"]["status"] >= 400:
-                self._judge(method, message["done"])
-
-    def _judge(self, method: str, reply: Mapping[str, Any], *, writes: bool = False) -> Answer:
-        try:
-            return judge(method, reply["status"], reply["headers"], reply["body"], writes=writes)
-        except Refused as error:
-            raise Refused(
-                method,
-                status=error.status,
-                reason=self._exchange.redact(error.reason),
-                retry_after=error.retry_after,
-            ) from None
-        except Unclear as error:
-            what = self._exchange.redact(error.what)
-            raise Unclear(method, what, retry_after=error.retry_after) from None
-
-    def _patiently(self, once: Callable[[], T], *, outage: float | None = None) -> T:
-        """Repeat what failed in a way that passes, with growing pauses."""
-        end = min(self._exchange.ends, time.monotonic() + (outage or self.patience.outage))
-        for wait in self.patience.waits():
-            try:
-                return once()
-            except CallError as error:
-                if isinstance(error, Refused) and error.status != 429:
-                    raise
-                pause = max(wait, error.retry_after or 0)
-                if time.monotonic() + pause >= end:
-                    raise
-                self._on_line(f"{error.problem}; again in {pause:.0f} s")
-                time.sleep(pause)
-        raise AssertionError
+                self._exchange.judge(method, message["done"])
 
 
 def _remote(reply: Mapping[str, Any]) -> RemoteFile:
