@@ -165,7 +165,7 @@ class Wire:
         stall_s: float | None = None,
         deadline_s: float | None = None,
     ) -> str:
-        """Send one file and return its blob token; goes on where a former try stopped, also of another run.
+        """Send one file, from where a former try or run stopped; return its blob token.
 
         Args:
             staged: absolute path that changes with the content; its folder holds this file alone.
@@ -175,8 +175,7 @@ class Wire:
             deadline_s: for the whole file.
 
         Raises:
-            Refused: the server does not take the file.
-            Unclear, Unreachable: it did not get through in time.
+            CallError: the server does not take the file, or it did not get through in time.
         """
         what = f"the upload of {staged.name}"
         offset, same, afresh = -1, 0, False
