@@ -342,6 +342,7 @@ def lock_peers(session: nox.Session) -> None:
     known = sorted({line.split("==")[0] for line in lines if line[:1].isalnum()})
     what = ("requirements-bench.in", "--constraints", "requirements.lock", "--output-file")
     how = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url")
+    how = (*how, "--no-emit-find-links")
     header = ("--custom-compile-command", "nox -s lock")
     # Both files are installed together with --require-hashes, which refuses a package that is listed twice.
     left_out = [f"--no-emit-package={name}" for name in known]

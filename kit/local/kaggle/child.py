@@ -95,12 +95,16 @@ class Child:
         value: dict[str, Any] = json.loads(line)
         return value
 
-    def kill(self) -> None:
-        """End the child and everything that it started; safe to call twice."""
-        if self._answers < 0:
-            return
+    def end(self) -> None:
+        """Kill the child and everything that it started; `receive` then raises `Gone`."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End the child and free what it took; safe to call twice."""
+        if self._answers < 0:
+            return
+        self.end()
         self._process.wait()
         self._drain.join()
         for stream in (self._process.stdin, self._process.stdout):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -35,6 +36,7 @@ class Exchange:
         self._child: Child | None = None
         self._credentials: dict[str, Any] = {}
         self._count = 0
+        self._stop = threading.Event()
         self.ends = time.monotonic() + patience.limit
 
     def close(self) -> None:
@@ -42,6 +44,12 @@ class Exchange:
         if self._child is not None:
             self._child.kill()
             self._child = None
+
+    def abort(self) -> None:
+        """Make the thread that uses this exchange give up at once; the only method that others may call."""
+        self._stop.set()
+        if self._child is not None:
+            self._child.end()
 
     def redact(self, text: str) -> str:
         """Return a text without secrets."""
@@ -94,6 +102,7 @@ class Exchange:
         """
         child = self._started()
         self._count += 1
+        finished = False
         clock = _Clock(min(deadline_s, max(0.0, self.ends - time.monotonic())), stall_s)
         try:
             child.send({"id": self._count, **work})
@@ -103,8 +112,9 @@ class Exchange:
                     continue
                 self._raise_failure(what, message)
                 clock.saw(message)
+                finished = "done" in message
                 yield message
-                if "done" in message:
+                if finished:
                     return
         except Silent:
             self.close()
@@ -114,7 +124,8 @@ class Exchange:
             self.close()
             raise Unclear(what, text) from None
         except GeneratorExit:
-            self.close()  # the reader of a log stopped: the child is still in the middle of it
+            if not finished:
+                self.close()  # the reader of a log stopped: the child is still in the middle of it
             raise
 
     def judge(self, method: str, reply: Mapping[str, Any], *, writes: bool = False) -> Answer:
@@ -145,7 +156,8 @@ class Exchange:
                 if time.monotonic() + pause >= end:
                     raise
                 self._on_line(f"{error.problem}; again in {pause:.0f} s")
-                time.sleep(pause)
+                if self._stop.wait(pause):
+                    raise
         raise AssertionError
 
     def _raise_failure(self, what: str, message: Mapping[str, Any]) -> None:

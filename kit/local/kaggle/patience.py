@@ -35,6 +35,21 @@ class Patience:
     factor: float = 1.7
     most: float = 60
 
+    @classmethod
+    def of(cls, *, limit: float, settle: float, answer: float = 60, stall: float = 120) -> Patience:
+        """Return the limits that follow from a few: `settle` = 60 gives the defaults of all others."""
+        return cls(
+            limit=limit,
+            outage=15 * settle,
+            rpc=answer,
+            stall=stall,
+            settle=settle,
+            pending=15 * settle,
+            poll=settle / 12,
+            first=settle / 60,
+            most=settle,
+        )
+
     def waits(self, *, seed: int | None = None) -> Iterator[float]:
         """Yield the seconds before each repetition, without an end: 0.5-1 times 1, 1.7, 2.9, ... 60.
 

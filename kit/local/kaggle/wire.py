@@ -65,6 +65,10 @@ class Wire:
         """End the child process."""
         self._exchange.close()
 
+    def abort(self) -> None:
+        """Make a call that runs in another thread give up."""
+        self._exchange.abort()
+
     def credentials(self) -> dict[str, Any]:
         """Return what the client found: `name`, `way`, `token_source`, `config`, `trouble`; no values."""
         return self._exchange.credentials()
