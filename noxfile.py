@@ -274,6 +274,15 @@ def bundle(session: nox.Session) -> None:
 
 
 @nox.session
+def upload(session: nox.Session) -> None:
+    """`-- [COMPETITION] [--dry-run] [--public]`: its datasets to Kaggle, read back and compared."""
+    names, others = chosen(session)
+    for name in names:
+        arguments = with_defaults(others, bundle=DIST / name / "bundle", work=BUILD / "uploads")
+        run(session, "-m", "bundle", "upload", *arguments)
+
+
+@nox.session
 def render(session: nox.Session) -> None:
     """`-- [COMPETITION]`: the single self-contained `dist/COMPETITION/predict.py` (and predict.ipynb)."""
     names, others = chosen(session)

@@ -1,4 +1,4 @@
-"""`python -m bundle build | wheel | lock | targets`."""
+"""`python -m bundle build | upload | wheel | lock | targets`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from bundle import build, lock, targets_report, wheel_verb
+from bundle.upload import verb as upload
 from kit.errors import run_cli
 from kit.local.verbs import Verb, run_verb
 
@@ -14,6 +15,7 @@ def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
     verbs = (
         Verb("build", build.Options, build.run),
+        Verb("upload", upload.Options, upload.run),
         wheel_verb.VERB,
         Verb("lock", lock.Options, lock.run),
         targets_report.VERB,

@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from kit.local.kaggle.exchange import Exchange
-from kit.local.kaggle.outcome import NO_WAY_ON, Answer, Stalled, Unclear
+from kit.local.kaggle.outcome import Answer, Unclear
 from kit.local.kaggle.patience import Patience
+from kit.local.kaggle.sending import BlobType, send_file
 
 T = TypeVar("T")
-BlobType = Literal["DATASET", "MODEL"]
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_TRIES_AT_ONE_OFFSET = 2
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,12 @@ class Wire:
         def once() -> RemoteFile:
             part = to.with_name(f".{to.name}.{secrets.token_hex(4)}.tmp")
             try:
-                work = {"do": "download", "method": method, "request": dict(request), "to": str(part)}
+                work: dict[str, Any] = {
+                    "do": "download",
+                    "method": method,
+                    "request": dict(request),
+                    "to": str(part),
+                }
                 reply = self._exchange.ask(
                     method, deadline_s or self.patience.limit, stall_s=stall_s or self.patience.stall, **work
                 )
@@ -181,40 +185,8 @@ class Wire:
         Raises:
             CallError: the server does not take the file, or it did not get through in time.
         """
-        what = f"the upload of {staged.name}"
-        offset, same, afresh = -1, 0, False
-
-        def once() -> str:
-            nonlocal offset, same, afresh
-            reached = 0
-
-            def moved(count: int) -> None:
-                nonlocal reached
-                reached = count
-                on_bytes(count)
-
-            work: dict[str, Any] = {
-                "do": "upload",
-                "path": str(staged),
-                "blob_type": blob_type,
-                "afresh": afresh,
-            }
-            try:
-                limits: dict[str, Any] = {"stall_s": stall_s or self.patience.stall, "on_moved": moved}
-                reply = self._exchange.ask(what, deadline_s or self.patience.limit, **limits, **work)
-            except Unclear as error:
-                # A server that names a position beyond the file makes the client hang there again and again,
-                # and a broken session refuses every part. After two such ends in the same place the file
-                # starts from its first byte.
-                hopeless = isinstance(error, Stalled) or NO_WAY_ON in error.what
-                same = 0 if not hopeless else same + 1 if reached == offset else 1
-                afresh, offset = same >= _TRIES_AT_ONE_OFFSET, reached
-                raise
-            if reply["status"] >= 400:
-                self._exchange.judge(what, reply)
-            return str(reply["token"])
-
-        return self._exchange.patiently(once, outage=self.patience.limit)
+        limits = (stall_s or self.patience.stall, deadline_s or self.patience.limit)
+        return send_file(self._exchange, staged, blob_type, on_bytes=on_bytes, limits=limits)
 
     def log_lines(
         self, kernel: str, *, stall_s: float | None = None, deadline_s: float | None = None

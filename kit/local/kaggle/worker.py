@@ -220,6 +220,8 @@ class Session:
             for event in self._client.kernels_logs_stream(kernel):
                 self._say({"line": str(event.get("data", ""))})
         except HTTPError as error:
+            if error.response is None:
+                raise Lost(str(error), sent=True) from error
             answer = error.response
             return {"status": answer.status_code, "headers": _headers(answer), "body": answer.text}
         except ValueError as error:  # the client's words for 401 and 403

@@ -140,6 +140,7 @@ def test_a_file_arrives_whole_and_its_hash_can_be_asked_for_alone(kaggle, wire, 
 @pytest.mark.parametrize("kind", ["truncate", "flip_byte"])
 def test_a_short_or_damaged_body_is_an_error_and_leaves_no_file(kaggle, wire, tmp_path, kind):
     published(kaggle(Fault(kind, "files.GET", times=999)), **{"a.bin": DATA})
+    (tmp_path / "got").mkdir()
     with pytest.raises(Unclear):
         wire(outage=0.5).download(GET, {**NAMES, "fileName": "a.bin"}, tmp_path / "got" / "a.bin")
     assert not list((tmp_path / "got").iterdir())

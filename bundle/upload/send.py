@@ -1,0 +1,74 @@
+"""Send the files of a dataset, several at once, each from where a former run stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from queue import SimpleQueue
+
+from bundle.upload.display import Display
+from bundle.upload.staging import Staged, Staging
+from kit.local.kaggle.sending import BlobType
+from kit.local.kaggle.wire import Wire
+
+
+def send_files(
+    staging: Staging,
+    staged: Sequence[Staged],
+    blob_type: BlobType,
+    make_wire: Callable[[], Wire],
+    *,
+    jobs: int,
+    display: Display,
+) -> list[str]:
+    """Return the blob tokens of files, in their order; those that have one are not sent again.
+
+    Args:
+        staging: keeps the tokens.
+        staged: the files.
+        blob_type: what they become a part of.
+        make_wire: opens a wire; each job has its own.
+        jobs: files that are sent at once.
+        display: shows the progress.
+
+    Raises:
+        CallError: a file did not get through; the others stay sent.
+    """
+    # The largest first, so that no large one is left alone at the end.
+    left = sorted(
+        (item for item in staged if staging.token(item.sha256) is None), key=lambda item: -item.size
+    )
+    wires: SimpleQueue[Wire] = SimpleQueue()
+    opened = [make_wire() for _ in range(min(jobs, len(left)))]
+    for wire in opened:
+        wires.put(wire)
+
+    def send(item: Staged) -> None:
+        wire = wires.get()
+        try:
+            name = item.path.name
+            token = wire.upload(
+                item.path, blob_type, on_bytes=lambda sent: display.moved(name, item.size, sent)
+            )
+            staging.keep(item.sha256, token)
+            display.moved(name, item.size, item.size)
+        finally:
+            wires.put(wire)
+
+    pool = ThreadPoolExecutor(max(1, len(opened)))
+    try:
+        futures = [pool.submit(send, item) for item in left]
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+    finally:
+        # After an error or Ctrl-C the other threads stop at once, and none begins another file.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for wire in opened:
+            wire.abort()
+        pool.shutdown(wait=True)
+        for wire in opened:
+            wire.close()
+    tokens = [staging.token(item.sha256) for item in staged]
+    assert all(tokens)
+    return [token for token in tokens if token]

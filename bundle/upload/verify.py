@@ -1,0 +1,209 @@
+"""Wait until Kaggle has the version, then read back what it has: list, sizes, hashes, privacy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bundle.upload.destination import Destination, There
+from bundle.upload.expected import Comparison, Expected, RemoteEntry, compare
+from kit import manifest
+from kit.errors import KitError
+from kit.local.kaggle.outcome import CallError, Refused, Unclear
+from kit.local.kaggle.state import State
+from kit.local.kaggle.wire import Wire
+
+_ENDED_BADLY = ("FAILED", "DELETED")
+
+
+class MismatchError(KitError):
+    """Kaggle holds other files than were sent."""
+
+
+class ProcessingError(KitError):
+    """Kaggle could not process the version."""
+
+
+@dataclass
+class Checked:
+    """How many files were compared by which hash."""
+
+    md5: int = 0
+    sha256: int = 0
+    versions: dict[str, int] = field(default_factory=dict)
+
+
+def wait_ready(destination: Destination, wire: Wire, state: State, say: Callable[[str], None]) -> int | None:
+    """Wait until the version of a state is ready; return its number, None if Kaggle tells none.
+
+    "READY" belongs to the dataset and not to a version: for a while it is the former version's. So it counts
+    only together with our build id, or with a higher number than before.
+
+    Raises:
+        ProcessingError: Kaggle says that it failed.
+        KitError: it was not ready in time.
+    """
+    began = time.monotonic()
+    seen = "nothing"
+    while time.monotonic() - began < wire.patience.limit:
+        there = destination.look(wire)
+        passed = time.monotonic() - began
+        if there.exists:
+            seen = f"{there.status or 'no status'}, version {there.current}"
+            ours, number, status = _ours(there, state)
+            if status in _ENDED_BADLY and (ours or passed > wire.patience.settle):
+                raise ProcessingError(
+                    f"Kaggle could not process {destination.id}: {status}",
+                    where=destination.url,
+                    fix="the page says why; correct it, build the bundle and upload again",
+                )
+            if ours and there.status == "READY" and status in ("READY", ""):
+                return number
+        elif passed > wire.patience.pending:
+            raise _late(destination, "Kaggle does not show it (403)", passed)
+        say(f"{destination.id}: {seen}")
+        time.sleep(wire.patience.poll)
+    raise _late(destination, seen, wire.patience.limit)
+
+
+def _ours(there: There, state: State) -> tuple[bool, int | None, str]:
+    """Whether what a look shows is our version, its number, and its status."""
+    listed = there.version_of(state.build_id)
+    if listed is not None:
+        # Its own status where Kaggle gives one; "" is none.
+        return there.current in (None, listed.number), listed.number, listed.status or there.status
+    if there.current is None:
+        return True, None, there.status
+    return there.current > state.previous_version, there.current, there.status
+
+
+def _late(destination: Destination, seen: str, seconds: float) -> KitError:
+    return KitError(
+        f"{destination.id} is not ready after {seconds:.0f} s; last seen: {seen}",
+        where=destination.url,
+        fix="run the same command again later: it goes on waiting, and nothing is sent twice",
+    )
+
+
+def verify(
+    destination: Destination,
+    wire: Wire,
+    wanted: Sequence[Expected],
+    version: int | None,
+    folder: Path,
+    *,
+    full: bool = False,
+    settle: bool = True,
+) -> Checked:
+    """Compare what Kaggle holds with what was sent; all files, by hash.
+
+    Args:
+        destination: where.
+        wire: to Kaggle.
+        wanted: what was sent.
+        version: its number; None reads the current version.
+        folder: for downloads; each is deleted again.
+        full: download every file; else only those whose md5 the store does not tell, and manifest.json.
+        settle: look again for some time before a difference counts: a listing may lag behind.
+
+    Raises:
+        MismatchError: the message names file, what was expected and what was found.
+        CallError: Kaggle could not be asked.
+    """
+    end = time.monotonic() + (wire.patience.settle if settle else 0)
+    while True:
+        try:
+            return _once(destination, wire, wanted, version, folder, full=full)
+        except (MismatchError, Refused, Unclear) as error:
+            if isinstance(error, Refused) and error.status not in (403, 404):
+                raise
+            if time.monotonic() >= end:
+                raise
+            time.sleep(wire.patience.poll)
+
+
+def _once(
+    destination: Destination,
+    wire: Wire,
+    wanted: Sequence[Expected],
+    version: int | None,
+    folder: Path,
+    *,
+    full: bool,
+) -> Checked:
+    result = compare(wanted, destination.listing(wire, version))
+    if not result.same:
+        raise MismatchError(
+            f"Kaggle's list of {destination.id} is not what was sent: {_differences(result)}",
+            where=destination.url,
+            fix="run the same command again: it sends a new version",
+        )
+    checked = Checked()
+    for entry, item in result.pairs:
+        method, request = destination.file_request(entry.name, version)
+        if not full and item.file != manifest.NAME:
+            told = wire.head(method, request)
+            if told.md5 is not None:
+                _same_file(destination, entry, item, (item.md5, told.md5), told.size)
+                checked.md5 += 1
+                continue
+        folder.mkdir(parents=True, exist_ok=True)
+        place = folder / "read-back"
+        try:
+            got = wire.download(method, request, place)
+        finally:
+            place.unlink(missing_ok=True)
+        _same_file(destination, entry, item, (item.sha256, got.sha256 or ""), got.size)
+        checked.sha256 += 1
+    return checked
+
+
+def _same_file(
+    destination: Destination,
+    entry: RemoteEntry,
+    item: Expected,
+    hashes: tuple[str, str],
+    size: int | None,
+) -> None:
+    expected_hash, found_hash = hashes
+    if size not in (None, item.size) or expected_hash != found_hash:
+        raise MismatchError(
+            f"Kaggle holds another {entry.name} than was sent: "
+            f"expected {item.size} bytes {expected_hash}, found {size} bytes {found_hash}",
+            where=destination.url,
+            fix="run the same command again: it sends a new version",
+        )
+
+
+def _differences(result: Comparison) -> str:
+    """Name the first differences of a listing."""
+    parts = [f"{item.file} is missing ({item.size} bytes)" for item in result.missing]
+    parts += [f"{there.name} has {there.size} bytes, not {item.size}" for there, item in result.wrong]
+    parts += [f"{entry.name} was not sent" for entry in result.surplus]
+    more = f", and {len(parts) - 5} more" if len(parts) > 5 else ""
+    return ", ".join(parts[:5]) + more
+
+
+def already_there(
+    destination: Destination, wire: Wire, wanted: Sequence[Expected], there: There, folder: Path
+) -> bool:
+    """Whether the current version is ready and holds just these files."""
+    if not there.exists or there.status != "READY":
+        return False
+    try:
+        # The manifest alone tells most of the others apart, so the many small calls are rare.
+        [item] = [item for item in wanted if item.file == manifest.NAME and item.inside is None]
+        method, request = destination.file_request(manifest.NAME, there.current)
+        told = wire.head(method, request)
+        if told.md5 not in (None, item.md5):
+            return False
+        verify(destination, wire, wanted, there.current, folder, settle=False)
+    except MismatchError:
+        return False
+    except CallError as error:
+        if isinstance(error, Refused) and error.status in (403, 404):
+            return False
+        raise
+    return True

@@ -1,0 +1,51 @@
+"""The fixtures of the loopback Kaggle, a dataset folder, and an upload with short pauses."""
+
+import random
+
+import pytest
+
+from bundle import dataset, dataset_metadata
+from bundle.dataset import Content, entry_of
+from bundle.upload.verb import Options, upload
+from tests.kaggle_server.fixtures import kaggle
+
+__all__ = ["kaggle"]
+
+
+def make_dataset(folder, *, seed=0, slug="kit-kidney-weights", owner="alice", files=3):
+    """Write a dataset as the build does: some files and an archive."""
+    draw = random.Random(seed)
+    contents = [
+        Content(entry=entry_of(data, name, role="weights"), source=data)
+        for name, data in [
+            *((f"member{number}.safetensors", draw.randbytes(50_000)) for number in range(files)),
+            *((f"wheels-cp313.zip/tool-{number}+cu1.whl", draw.randbytes(9_000)) for number in range(2)),
+        ]
+    ]
+    metadata = dataset_metadata.describe(
+        slug,
+        owner=owner,
+        title=slug.replace("-", " "),
+        subtitle="Trained networks for a test",
+        licence="other",
+        description="A test.",
+    )
+    dataset.write(folder / slug, contents, metadata)
+    return folder / slug
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    make_dataset(tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+@pytest.fixture
+def send(tmp_path, bundle):
+    """Upload the bundle; the pauses are short, the limits that must not be reached are minutes."""
+
+    def run(**options):
+        defaults = {"bundle": bundle, "work": tmp_path / "work", "patience": 1, "limit": 300, "jobs": 2}
+        return upload(Options(**defaults | options))
+
+    return run
