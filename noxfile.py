@@ -323,6 +323,12 @@ def golden(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """`-- [--schedules 300] [--seed 0]`: uploads to a Kaggle on this machine that fails at random."""
+    run(session, "-m", "tests.kaggle_server", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """`-- models`, `inference`, `ensemble`, `parameters`, `matrix` [--write-docs]: figures beside others'."""
     python = environment(session, peers=session.posargs[:1] == ["inference"])
