@@ -266,11 +266,26 @@ def ensemble(session: nox.Session) -> None:
 
 @nox.session
 def bundle(session: nox.Session) -> None:
-    """`-- [COMPETITION]`: pinned wheels and weights -> dataset folders ready for Kaggle."""
+    """`-- [COMPETITION] [--no-gate]`: pinned wheels and weights -> dataset folders, tried on each Python."""
+    names, others = chosen(session)
+    options = [argument for argument in others if argument != "--no-gate"]
+    for name in names:
+        arguments = with_defaults(options, ensemble=DIST / name / "ensemble.json", out=DIST / name / "bundle")
+        run(session, "-m", "bundle", "build", *arguments)
+        if options == others:
+            _gate(session, DIST / name / "bundle")
+
+
+@nox.session
+def gate(session: nox.Session) -> None:
+    """`-- [COMPETITION] [--python 3.13]`: install the bundle alone, offline, on each Python, and try it."""
     names, others = chosen(session)
     for name in names:
-        arguments = with_defaults(others, ensemble=DIST / name / "ensemble.json", out=DIST / name / "bundle")
-        run(session, "-m", "bundle", "build", *arguments)
+        _gate(session, DIST / name / "bundle", *others)
+
+
+def _gate(session: nox.Session, folder: Path, *arguments: str) -> None:
+    run(session, "-m", "bundle", "gate", *with_defaults(list(arguments), bundle=folder))
 
 
 @nox.session

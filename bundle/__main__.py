@@ -1,11 +1,11 @@
-"""`python -m bundle build | upload | wheel | lock | targets`."""
+"""`python -m bundle build | gate | upload | wheel | lock | targets | shadow`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from bundle import build, lock, targets_report, wheel_verb
+from bundle import build, gate, lock, shadow_report, targets_report, wheel_verb
 from bundle.upload import verb as upload
 from kit.errors import run_cli
 from kit.local.verbs import Verb, run_verb
@@ -15,10 +15,12 @@ def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
     verbs = (
         Verb("build", build.Options, build.run),
+        gate.VERB,
         Verb("upload", upload.Options, upload.run),
         wheel_verb.VERB,
         Verb("lock", lock.Options, lock.run),
         targets_report.VERB,
+        shadow_report.VERB,
     )
     return run_verb(argv, verbs, prog="python -m bundle", description="locks + weights -> Kaggle datasets")
 

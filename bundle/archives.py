@@ -24,8 +24,9 @@ from kit.local.kaggle_limits import TOP_LEVEL_ENTRIES
 from kit.manifest import ARCHIVE_SUFFIX
 
 _PYTHON_TAG = re.compile(r"cp3\d+")
-_BESIDE_WEIGHTS = 2
-"""`ensemble.json` and `manifest.json` lie at the top too; `dataset-metadata.json` is not uploaded."""
+_BESIDE_WEIGHTS = 4
+"""`ensemble.json`, `manifest.json`, `sbom.json` and `verify.py` lie at the top too; `dataset-metadata.json`
+is not uploaded."""
 
 
 def place_wheel(file: str, tags: Sequence[str]) -> str:
@@ -49,7 +50,7 @@ def place_wheel(file: str, tags: Sequence[str]) -> str:
 def place_weights(files: Sequence[str]) -> list[str]:
     """Return the paths of weights in the dataset, in the given order.
 
-    Up to 48 files lie at the top. More files share archives, as small ones as the limit allows, so that an
+    Up to 46 files lie at the top. More files share archives, as small ones as the limit allows, so that an
     interrupted upload repeats little.
 
     Args:

@@ -10,12 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
 from rich.table import Table
 
-from bundle import dataset, dataset_metadata, weights_dataset, wheels_dataset
+from bundle import dataset, dataset_metadata, licences, weights_dataset, wheels_dataset
 from bundle.closure import Closure
-from bundle.dataset import Written
+from bundle.companions import companions
+from bundle.dataset import Content, Written
+from bundle.own_wheels import OWN_WHEELS
 from bundle.roots import ROOTS, Root
+from bundle.shadow import shadow_table
+from bundle.shadow_report import summary
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local import lockfile, targets
@@ -36,6 +41,7 @@ class Options:
         cache: folder of downloaded wheels.
         lock: `requirements.lock`.
         targets: names or Python tags of the images the wheels must install on; all known ones if empty.
+        accept_licence: normalised names of distributions whose licence the user has read and accepts.
         roots: distributions to ship with all they need.
     """
 
@@ -60,6 +66,14 @@ class Options:
         metadata=option(
             "image or Python tag (cp313), may be repeated (default: all)",
             flag="--target",
+            metavar="NAME",
+            repeat=True,
+        ),
+    )
+    accept_licence: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "ship this package though its licence is unknown or forbids copies, may be repeated",
             metavar="NAME",
             repeat=True,
         ),
@@ -94,9 +108,14 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     described = {path: weights_dataset.describe(plan, **about) for path, plan in plans.items()}
     contents = {path: weights_dataset.contents(plan, path) for path, plan in plans.items()}
     pins = lockfile.load(options.lock)
+    asked = wheels_dataset.asked_for(list(plans.values()), pins, options.roots)
+    tables = [(target, shadow_table(pins, options.roots, target, more=asked)) for target in images]
+    console().print(summary(tables))
     closures = wheels_dataset.closures_of(list(plans.values()), pins, options.roots, images, options.cache)
     wheels = wheels_dataset.contents(closures, options.roots)
+    _check_licences(wheels, options.accept_licence)
     tags = [target.tag for target in images]
+    wheels += companions(wheels_name, wheels, tags=tags, own=OWN_WHEELS.keys())
     results = []
     with progress() as display:
         task = display.add_task("datasets", total=1 + len(plans), note=wheels_name)
@@ -106,7 +125,8 @@ def build(options: Options) -> list[tuple[Path, Written]]:
         for path, (name, metadata) in described.items():
             display.update(task, note=name)
             folder = options.out / name
-            results.append((folder, dataset.write(folder, contents[path], metadata)))
+            files = [*contents[path], *companions(name, contents[path])]
+            results.append((folder, dataset.write(folder, files, metadata)))
             display.advance(task)
     console().print(_table(results, closures))
     if left := wheels_dataset.unshipped(pins, closures):
@@ -115,6 +135,13 @@ def build(options: Options) -> list[tuple[Path, Written]]:
             "does not name them; add one to the roots if code on Kaggle imports it."
         )
     return results
+
+
+def _check_licences(contents: Sequence[Content], accepted: Sequence[str]) -> None:
+    """Refuse wheels that nobody may pass on, and print what is worth knowing of the others' licences."""
+    wheels = [content.entry.wheel for content in contents if content.entry.wheel is not None]
+    for finding in licences.require(wheels, accepted=[canonicalize_name(name) for name in accepted]):
+        console().print(f"licence of {finding.name}: {finding.problem}", markup=False)
 
 
 def _table(results: Sequence[tuple[Path, Written]], closures: Sequence[Closure]) -> Table:

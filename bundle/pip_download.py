@@ -16,6 +16,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from bundle.wheel_versions import tags_of, told, with_wheel
 from kit.artefacts import read_json, sha256_file, sha256_json, write_json
 from kit.errors import KitError
 from kit.local.lockfile import Pin, render
@@ -150,13 +151,11 @@ def _anywhere(pin: Pin) -> Pin:
 
 def _pip_command(requirements: Path, out: Path, target: Target) -> list[str]:
     # --no-deps: `closure.walk` finds dependencies. --only-binary: a source distribution would run its
-    # setup.py. With --platform pip accepts exactly the tags that it is given, so all older ones have to be
-    # listed too.
-    platforms = [argument for tag in target.platforms() for argument in ("--platform", tag)]
+    # setup.py.
     return [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"),
-        *("--only-binary", ":all:", "--implementation", "cp", "--python-version", target.minor),
-        *("--abi", target.tag, *platforms, "--disable-pip-version-check", "--no-input", "--retries", "2"),
+        *("--only-binary", ":all:", *tags_of(target)),
+        *("--disable-pip-version-check", "--no-input", "--retries", "2"),
         *("--dest", str(out), "-r", str(requirements)),
     ]
 
@@ -184,9 +183,10 @@ def _complaint(output: str, pins: Sequence[Pin], target: Target) -> KitError:
         name, version = unmatched[1], unmatched[2]
         via = next((pin.via for pin in pins if pin.name == canonicalize_name(name)), ())
         asked = f"; it is needed by {', '.join(via)}" if via else ""
+        others = told(name, with_wheel(name, target))
         return KitError(
             f"{name}=={version} has no wheel for {target.tag} on {target.platforms()[0]} ({target.name})"
-            f"{asked}",
+            f"{asked}{others}",
             fix=f"write a release of {name} that has one into requirements.in and run "
             "`python -m bundle lock`, or leave out this target",
         )

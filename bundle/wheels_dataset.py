@@ -60,7 +60,7 @@ def closures_of(
     Raises:
         KitError: a wheel is missing or damaged, or a member needs what the bundle does not have.
     """
-    names = _asked_for(plans, pins, roots)
+    names = asked_for(plans, pins, roots)
     downloads = WheelCache(cache)
     own = own_wheels(names, cache)
     closures = []
@@ -99,7 +99,7 @@ def unshipped(pins: Sequence[Pin], closures: Sequence[Closure]) -> list[str]:
     )
 
 
-def _asked_for(plans: Iterable[Ensemble], pins: Sequence[Pin], roots: Sequence[Root]) -> list[str]:
+def asked_for(plans: Iterable[Ensemble], pins: Sequence[Pin], roots: Sequence[Root]) -> list[str]:
     """Return what to ship with all it needs: the roots, and what members require and the lock has."""
     known = {pin.name for pin in pins}
     required = {canonicalize_name(name) for plan in plans for item in plan.members for name in item.requires}

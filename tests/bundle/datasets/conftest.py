@@ -35,10 +35,10 @@ class Index:
 
     folder: Path
 
-    def add(self, name, version="1.0", requires=(), tag="py3-none-any", content=b""):
+    def add(self, name, version="1.0", requires=(), tag="py3-none-any", *, content=b"", licence="MIT"):
         dist_info = f"{name.replace('-', '_')}-{version}.dist-info"
-        lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}", "License-Expression: MIT"]
-        lines += [f"Requires-Dist: {item}" for item in requires]
+        lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}"]
+        lines += [f"License-Expression: {licence}", *(f"Requires-Dist: {item}" for item in requires)]
         files = {
             f"{name.replace('-', '_')}.py": content,
             f"{dist_info}/METADATA": "\n".join([*lines, "", ""]).encode(),

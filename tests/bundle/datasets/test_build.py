@@ -45,7 +45,7 @@ def test_a_bundle_holds_wheels_for_every_target_and_the_weights(options, capfd):
     assert wheels_folder.name == "hubmap-kit-wheels"
     assert weights_folder.name == "hubmap-kit-kidney-weights"
     assert wheels.manifest.targets == ["cp311", "cp313"]
-    by_name = {entry.wheel.name: entry.wheel for entry in wheels.manifest.files}
+    by_name = {entry.wheel.name: entry.wheel for entry in wheels.manifest.files if entry.wheel}
     assert by_name["tool"].accepts == "==1.0"
     assert by_name["helper"].accepts == ">=0.5"
     assert by_name["tool"].requires["cp311"] == ["helper", "numpy", "only-old"]
@@ -53,7 +53,13 @@ def test_a_bundle_holds_wheels_for_every_target_and_the_weights(options, capfd):
     assert set(by_name["only-old"].requires) == {"cp311"}
 
     roles = {entry.file: entry.role for entry in weights.manifest.files}
-    assert roles == {"ensemble.json": "config", "a-1.safetensors": "weights", "b.safetensors": "weights"}
+    assert roles == {
+        "ensemble.json": "config",
+        "a-1.safetensors": "weights",
+        "b.safetensors": "weights",
+        "sbom.json": "data",
+        "verify.py": "data",
+    }
     shipped = ensemble.load(weights_folder / "ensemble.json")
     assert [member.weights for member in shipped.members] == ["a-1.safetensors", "b.safetensors"]
     said = capfd.readouterr().err
@@ -78,13 +84,16 @@ def content_of(folder, entry):
 
 def test_wheels_travel_in_an_archive_per_python_and_a_common_one(options):
     (folder, written), _ = build.build(options)
-    assert {entry.archive: entry.name for entry in written.manifest.files} == {
+    assert {entry.archive: entry.name for entry in written.manifest.files if entry.archive} == {
         "wheels-common.zip": "tool-1.0-py3-none-any.whl",
         "wheels-cp311.zip": "only_old-1.0-cp311-cp311-manylinux_2_28_x86_64.whl",
     }
     assert sorted(path.name for path in folder.iterdir()) == [
         "dataset-metadata.json",
         "manifest.json",
+        "pylock.toml",
+        "sbom.json",
+        "verify.py",
         "wheels-common.zip",
         "wheels-cp311.zip",
     ]
@@ -102,7 +111,7 @@ def test_more_weights_than_kaggle_takes_at_the_top_share_archives(options, make_
     archives = [entry.archive for entry in written.manifest.files if entry.role == "weights"]
     assert len(archives) == 64
     assert len(set(archives)) == 32
-    assert len([path for path in folder.iterdir() if path.name != "dataset-metadata.json"]) == 34
+    assert len([path for path in folder.iterdir() if path.name != "dataset-metadata.json"]) == 36
     for entry in written.manifest.files:
         assert sha256_bytes(content_of(folder, entry)) == entry.sha256
 
@@ -112,7 +121,7 @@ def test_weights_never_need_more_entries_than_kaggle_takes(count):
     names = [f"{number}.safetensors" for number in range(count)]
     places = place_weights(names)
     assert [place.rpartition("/")[2] for place in places] == names
-    assert len({place.partition("/")[0] for place in places}) <= 48
+    assert len({place.partition("/")[0] for place in places}) <= 46
 
 
 @pytest.mark.parametrize(
@@ -183,10 +192,29 @@ def test_what_a_member_requires_is_shipped_from_the_lock_though_no_root_names_it
     options.lock.write_text(lockfile.render(sorted(pins), command="a test"))
     source = make_ensemble(requires=("tool", "Rare_Thing"), folder="needy")
     (wheels, _), _ = build.build(dataclasses.replace(options, ensembles=[source]))
-    names = {entry.wheel.name for entry in manifest.load(wheels / "manifest.json").files}
+    names = {entry.wheel.name for entry in manifest.load(wheels / "manifest.json").files if entry.wheel}
     assert {"rare-thing", "rare-part"} <= names
     said = " ".join(capfd.readouterr().err.split())
     assert "locked, but not shipped: for-tests. No member requires these" in said
+
+
+def test_a_wheel_that_nobody_may_pass_on_stops_the_build_until_its_licence_is_accepted(options, index, capfd):
+    index.add("helper", "1.1", licence="My own terms")
+    (index.folder / "helper-1.0-py3-none-any.whl").unlink()
+    index.lock(options.lock)
+    with pytest.raises(KitError, match="helper: 'My own terms' is no licence that is known") as error:
+        build.build(options)
+    assert "--accept-licence helper" in str(error.value)
+    assert not options.out.exists()
+    build.build(dataclasses.replace(options, accept_licence=("Helper",)))
+    assert "licence of helper: 'My own terms'" in capfd.readouterr().err
+
+
+def test_whose_copy_is_imported_is_told_before_anything_is_downloaded(options, capfd):
+    options.lock.write_text(options.lock.read_text().replace("tool==1.0", "tool==1.7"))
+    with pytest.raises(KitError, match=r"tool==1\.7 has no wheel"):
+        build.build(dataclasses.replace(options, targets=("kaggle-2026-10",)))
+    assert "whose copy is imported" in capfd.readouterr().err
 
 
 def test_a_prefix_kaggle_would_refuse_stops_before_anything_is_downloaded(options):
@@ -198,12 +226,13 @@ def test_a_prefix_kaggle_would_refuse_stops_before_anything_is_downloaded(option
 KILLED = """
 import os, sys
 from pathlib import Path
-from bundle import build
+from bundle import build, licences, sbom
 from bundle.roots import Root
 from kit import models
 from kit.local import member_check, targets
 
 models.build(models.tiny("segformer-b0"))
+licences._categories(), sbom.document("loads its library once", [])
 left = 0
 rename = Path.replace
 

@@ -61,11 +61,16 @@ def test_a_wheel_of_another_hash_is_refused_by_name(index, cache):
 def test_a_pin_without_a_wheel_for_the_target_says_name_version_tag_and_what_to_do(index, cache):
     index.add("plain")
     index.add("tool", "3.1", tag="cp312-cp312-manylinux_2_28_x86_64")
+    pins = index.pins()
+    for version in ("3.2", "3.10"):
+        index.add("tool", version, tag="cp313-cp313-manylinux_2_17_x86_64")
+    index.add("tool", "4.0", tag="cp313-cp313-manylinux_2_34_x86_64")  # newer than what we count on
     with pytest.raises(KitError) as error:
-        cache.fetch(index.pins(), KNOWN["cp313"])
+        cache.fetch(pins, KNOWN["cp313"])
     assert "tool==3.1 has no wheel for cp313 on manylinux_2_28_x86_64 (kaggle-2026-10)" in str(error.value)
+    assert "; 3.10, 3.2 of tool have one" in str(error.value)
     assert "write a release of tool that has one into requirements.in" in str(error.value)
-    pins = [dataclasses.replace(pin, via=("some-app",)) for pin in index.pins()]
+    pins = [dataclasses.replace(pin, via=("some-app",)) for pin in pins]
     with pytest.raises(KitError, match=r"it is needed by some-app"):
         cache.fetch(pins, KNOWN["cp313"])
 

@@ -1,0 +1,31 @@
+"""Files that every dataset carries beside its contents: to check it, to list it, to install it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from bundle import pylock, sbom, verify
+from bundle.dataset import Content, entry_of
+
+
+def companions(
+    dataset: str, contents: Sequence[Content], *, tags: Sequence[str] = (), own: Collection[str] = ()
+) -> list[Content]:
+    """Return `verify.py`, `sbom.json` and, for a dataset of wheels, `pylock.toml`.
+
+    Args:
+        dataset: the dataset's name.
+        contents: its other files.
+        tags: Python tags that its wheels serve; empty if it has none.
+        own: normalised names of wheels that we build.
+    """
+    entries = [content.entry for content in contents]
+    texts = {
+        verify.NAME: verify.program(),
+        sbom.NAME: sbom.document(dataset, entries, own=own).encode(),
+    }
+    if tags:
+        texts[pylock.NAME] = pylock.document(entries, tags).encode()
+    return [
+        Content(entry=entry_of(data, name, role="data"), source=data) for name, data in sorted(texts.items())
+    ]

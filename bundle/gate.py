@@ -1,0 +1,289 @@
+"""`python -m bundle gate`: is the bundle enough? Install it alone, offline, on each Python, and try it.
+
+For each Python there is an environment with torch, torchvision and numpy, which every image has, and with
+nothing else of ours or of Kaggle's. The wheels come from the dataset as Kaggle mounts it, through its own
+`pylock.toml`. Then, without a network, every module that predict.py may carry and every shipped package is
+imported, and a small network of each family predicts an image. What the lock's closure forgot shows here and
+not in a submission.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bundle import pylock, verify
+from kit import manifest
+from kit.artefacts import read_json
+from kit.command_line import option
+from kit.errors import KitError
+from kit.local.interpreters import find_python
+from kit.local.lockfile import PYTHONS
+from kit.local.offline import sandbox
+from kit.local.offline.kaggle_shape import mount_dataset
+from kit.local.offline.simulated_image import Image, choose_target, make_image
+from kit.local.targets import Target
+from kit.local.tool_environment import tool_environment
+from kit.local.uv import find_uv
+from kit.local.verbs import Verb
+
+_LIMIT = 1800.0
+"""Seconds for all imports and networks on one Python; a slow laptop needs one or two hundred."""
+_SHOWN = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What the gate saw on one Python.
+
+    Attributes:
+        python: "3.13.1".
+        target: the image whose torch was used.
+        distributions: how many were installed from the dataset.
+        megabytes: of the installed files.
+        install_s: seconds that uv took.
+        modules: how many were imported.
+        networks: names of the networks that predicted.
+        try_s: seconds of imports and networks.
+        offline: whether the network was really cut off.
+        missing: what this machine did not enforce.
+    """
+
+    python: str
+    target: str
+    distributions: int
+    megabytes: float
+    install_s: float
+    modules: int
+    networks: list[str]
+    try_s: float
+    offline: bool
+    missing: list[str]
+
+
+def gate(bundle: Path, pythons: Sequence[str], *, images: Path, lock: Path) -> list[Gate]:
+    """Try a bundle on some Pythons.
+
+    Args:
+        bundle: folder of datasets, one of which has a `pylock.toml`.
+        pythons: e.g. ["3.13"]; each has to be installed.
+        images: where the bare environments are kept.
+        lock: `requirements.lock`, for the versions of what the environments get.
+
+    Raises:
+        KitError: there are no wheels, a Python is not installed, or the bundle is not enough for one of them;
+            the message names what cannot be imported.
+    """
+    dataset = _wheels(bundle)
+    tags = manifest.load(dataset / manifest.NAME).targets
+    for python in pythons:
+        if (tag := "cp" + python.replace(".", "")) not in tags:
+            raise KitError(
+                f"the bundle was not built for Python {python}: it serves {', '.join(tags)}",
+                where=dataset,
+                fix=f"build it with `--target {tag}`, or leave out `--python {python}`",
+            )
+    return [_gate(dataset, python, images=images, lock=lock) for python in pythons]
+
+
+def _wheels(bundle: Path) -> Path:
+    """Return the dataset that has a `pylock.toml`."""
+    found = sorted(path.parent for path in bundle.glob(f"*/{pylock.NAME}"))
+    if len(found) != 1:
+        what = "no dataset of wheels" if not found else f"{len(found)} datasets of wheels"
+        raise KitError(f"there is {what} in the bundle", where=bundle, fix="run `python -m bundle build`")
+    return found[0]
+
+
+def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
+    _, executable = find_python([python])
+    target = choose_target(None, python)
+    image = make_image(bare(target), executable, images.resolve(), lock)
+    with tempfile.TemporaryDirectory(prefix="gate-", dir=image.python.parents[2]) as name:
+        stage = Path(name)
+        mounted, _ = mount_dataset(stage / "input", dataset)
+        _verify(image, mounted)
+        site = stage / "site"
+        began = time.monotonic()
+        _install(image, mounted / pylock.NAME, site)
+        install_s = time.monotonic() - began
+        seen, ran, enforced = _try(image, stage, site, mounted)
+        size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+        distributions = len(list(site.glob("*.dist-info")))
+    if failed := seen["failed"]:
+        listed = "\n".join(f"  {name}: {reason}" for name, reason in list(failed.items())[:_SHOWN])
+        more = f"\n  and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
+        raise KitError(
+            f"on Python {seen['python']} the bundle alone is not enough:\n{listed}{more}",
+            where=dataset,
+            fix="name what is missing in bundle/roots.py (and requirements.in), lock again and build again",
+        )
+    return Gate(
+        python=seen["python"],
+        target=target.name,
+        distributions=distributions,
+        megabytes=size / 1e6,
+        install_s=install_s,
+        modules=seen["modules"],
+        networks=seen["networks"],
+        try_s=ran.seconds,
+        offline=enforced.network,
+        missing=enforced.missing,
+    )
+
+
+def bare(target: Target) -> Target:
+    """Return a target that has only what no bundle ships: torch, torchvision, numpy and what these need."""
+    kept = {name: version for name, version in target.image_has.items() if target.leaves_to_image(name)}
+    return replace(target, name=f"bare-{target.name}", image_has=kept)
+
+
+def _verify(image: Image, mounted: Path) -> None:
+    done = _run([str(image.python), str(mounted / verify.NAME)])
+    if done.returncode != 0:
+        raise KitError(
+            f"the dataset is not what its manifest says:\n{(done.stdout + done.stderr).strip()}",
+            where=mounted,
+            fix="run `python -m bundle build` again",
+        )
+
+
+def _install(image: Image, lock: Path, site: Path) -> None:
+    command = [find_uv(), "pip", "install", "--quiet", "--no-index", "--offline", "--no-config"]
+    command += ["--python", str(image.python), "--target", str(site), "--requirement", str(lock)]
+    done = _run(command)
+    if done.returncode != 0:
+        raise KitError(
+            f"uv cannot install the wheels from {pylock.NAME}: {done.stderr.strip()[-800:]}",
+            where=lock,
+            fix="run `python -m bundle build` again; if it stays, a wheel does not fit its Python tag",
+        )
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=tool_environment(), capture_output=True, text=True, check=False)
+
+
+def _try(
+    image: Image, stage: Path, site: Path, mounted: Path
+) -> tuple[dict[str, Any], sandbox.Ran, sandbox.Enforced]:
+    """Run the program of the gate in the image, without a network."""
+    folders = {name: stage / name for name in ("code", "home", "tmp")}
+    for folder in folders.values():
+        folder.mkdir()
+    root = Path(str(files("kit"))).parent
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(root / "kit", folders["code"] / "kit", ignore=ignore)
+    shutil.rmtree(folders["code"] / "kit" / "local")  # it never reaches Kaggle
+    submission = folders["code"] / "submission"
+    shutil.copytree(root / "submission" / "runtime", submission / "runtime", ignore=ignore)
+    (submission / "__init__.py").touch()
+    program, result = stage / "gate_program.py", stage / "result.json"
+    program.write_bytes((files("bundle") / "gate_program.py").read_bytes())
+    ran, enforced = sandbox.run(
+        [str(image.python), "-P", "-s", "-B", *map(str, (program, site, folders["code"], result))],
+        read_only=[mounted],
+        cwd=folders["tmp"],
+        environment={
+            "PATH": os.pathsep.join([str(image.python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
+            "HOME": str(folders["home"]),
+            "TMPDIR": str(folders["tmp"]),
+            "LANG": "C.UTF-8",
+        },
+        seconds=_LIMIT,
+    )
+    if not result.is_file():
+        raise KitError(
+            f"the imports did not come to an end (exit code {ran.code}): {ran.text.strip()[-800:]}",
+            where=image.python,
+            fix="import the modules named there by hand in this environment",
+        )
+    return read_json(result), ran, enforced
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Install a bundle alone, offline, on each Python, and import and run everything that inference needs.
+
+    Attributes:
+        bundle: folder with the dataset folders.
+        pythons: versions to try; empty: all that the bundle serves and this machine has.
+        images: where the bare environments are kept.
+        lock: versions of what they get.
+        json: print the result for other programs.
+    """
+
+    bundle: Path = field(metadata=option("folder with the dataset folders", metavar="DIR"))
+    pythons: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "version to try, may be repeated (default: all that are installed)",
+            flag="--python",
+            repeat=True,
+            choices=lambda: PYTHONS,
+        ),
+    )
+    images: Path = field(
+        default=Path("build/images"), metadata=option("where environments are kept", metavar="DIR")
+    )
+    lock: Path = field(default=Path("requirements.lock"), metadata=option("pinned versions", metavar="FILE"))
+    json: bool = field(default=False, metadata=option("print the result as JSON"))
+
+
+def run(options: Options) -> int:
+    """Run the verb `gate`: try the bundle and print what was seen on each Python.
+
+    Raises:
+        KitError: as `gate`, or no Python of the bundle is installed here.
+    """
+    served = manifest.load(_wheels(options.bundle) / manifest.NAME).targets
+    pythons = list(options.pythons)
+    absent: list[str] = []
+    if not pythons:
+        for python in PYTHONS:
+            if "cp" + python.replace(".", "") in served:
+                (pythons if _installed(python) else absent).append(python)
+        if not pythons:
+            find_python(absent)
+    seen = gate(options.bundle, pythons, images=options.images, lock=options.lock)
+    if options.json:
+        print(json.dumps([vars(item) for item in seen], indent=1))
+        return 0
+    table = Table(title="the bundle alone, offline", title_justify="left")
+    for heading in ("Python", "torch of", "wheels", "MB", "installed in", "modules", "networks", "tried in"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for item in seen:
+        row = (item.python, item.target, str(item.distributions), f"{item.megabytes:.0f}")
+        times = (f"{item.install_s:.1f} s", str(item.modules), str(len(item.networks)), f"{item.try_s:.1f} s")
+        table.add_row(*row, *times)
+    screen = Console()
+    screen.print(table)
+    for text in dict.fromkeys(text for item in seen for text in item.missing):
+        screen.print(f"NOT ENFORCED: {text}")
+    if absent:
+        screen.print(f"NOT TRIED: Python {', '.join(absent)}, which this machine does not have")
+    return 0
+
+
+def _installed(python: str) -> bool:
+    try:
+        find_python([python])
+    except KitError:
+        return False
+    return True
+
+
+VERB = Verb("gate", Options, run)
+"""`gate --bundle DIR [--python 3.13]`."""
