@@ -345,7 +345,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """`-- models`, `inference`, `ensemble`, `parameters`, `matrix` [--write-docs]: figures beside others'."""
+    """`-- models`, `inference`, `ensemble`, `bundle`, `matrix` [--write-docs]: figures beside others'."""
     python = environment(session, peers=session.posargs[:1] == ["inference"])
     session.run(python, "-m", "benchmarks", *session.posargs, external=True)
 

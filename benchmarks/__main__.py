@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from benchmarks.options import (
     PARTS,
     TRAINING_PARTS,
+    BundleOptions,
     EnsembleOptions,
     InferenceOptions,
     MatrixOptions,
@@ -54,6 +55,7 @@ def main(argv: Sequence[str]) -> int:
         Verb("matrix", MatrixOptions, _matrix),
         Verb("parameters", ParameterOptions, _parameters),
         Verb("size", SizeOptions, _size),
+        Verb("bundle", BundleOptions, _bundle),
     )
     return run_verb(argv, verbs, prog="python -m benchmarks", description="Figures for docs/.")
 
@@ -69,6 +71,13 @@ def _parameters(options: ParameterOptions) -> int:
     from benchmarks.counts import run
 
     run(write_docs=options.write_docs)
+    return 0
+
+
+def _bundle(options: BundleOptions) -> int:
+    from benchmarks.bundle import run
+
+    run(cache=options.cache, lock=options.lock, write_docs=options.write_docs)
     return 0
 
 

@@ -148,6 +148,14 @@ class SizeOptions(Documented):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BundleOptions(Documented):
+    """Measure the dataset of wheels for each known Kaggle image: number, size, time to make it."""
+
+    cache: Path = field(default=Path("build/wheels"), metadata=option("downloads", metavar="DIR"))
+    lock: Path = field(default=Path("requirements.lock"), metadata=option("pinned versions", metavar="FILE"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnsembleOptions(Documented):
     """Measure the ensemble step on synthetic predictions of full size: time and peak memory."""
 

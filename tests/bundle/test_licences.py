@@ -22,7 +22,7 @@ def wheel(licence, name="tool"):
         ("Apache Software License", "Apache-2.0"),
         ("BSD License", "LicenseRef-BSD"),
         ("BSD License, MIT License", "LicenseRef-BSD AND MIT"),
-        ("MIT OR Zlib, MIT License", None),
+        ("MIT OR Zlib, MIT License", "(MIT OR Zlib) AND MIT"),
         ("Python Software Foundation License", "PSF-2.0"),
         ("FreeBSD", "BSD-2-Clause"),
         ("not stated", None),
