@@ -1,6 +1,7 @@
 """Datasets: create, version, status, listing, download, and how each of them lies."""
 
 import re
+import zipfile
 
 from tests.kaggle_server.calls import call, check
 from tests.kaggle_server.world import Dataset, Problem, Reply, Version, md5, mounted
@@ -177,8 +178,8 @@ def _add(world, found, files, notes):
     version = Version(len(found.versions) + 1, notes, {}, world.ready_after)
     try:
         version.files = mounted(blobs, world.zips)
-    except Problem as problem:
-        version.reason = problem.text
+    except (Problem, zipfile.BadZipFile) as problem:
+        version.reason = str(problem)
     for fault in world.faults.of("drop_file"):
         if version.files and fault.argument in (None, version.number):
             version.files.pop(max(version.files))

@@ -116,18 +116,21 @@ def run(plan, folder):
             ended = _upload(server, folder, kill)
             codes.append(ended[0])
             wrong += _judge(server, folder, wanted, ended)
-        # Without faults, and where a person has corrected what only a person may, the next run ends well.
+        # Without faults, and where a person has corrected what only a person may, the next run ends well. It
+        # may first have to tell what became of the version that the last run left behind.
         server.world.faults.faults.clear()
-        if ID in server.world.datasets:
-            server.world.datasets[ID].private = True
-        ended = _upload(server, folder, None)
-        codes.append(ended[0])
-        wrong += _judge(server, folder, wanted, ended)
-        if ended[0] != 0:
-            wrong.append(f"a clean run after it ended with {ended[0]}: {ended[2][-400:]}")
-        copies = [
-            item for item in server.world.datasets[ID].versions if item.files == wanted and not item.reason
-        ]
+        for _ in range(2):
+            if ID in server.world.datasets:
+                server.world.datasets[ID].private = True
+            ended = _upload(server, folder, None)
+            codes.append(ended[0])
+            wrong += _judge(server, folder, wanted, ended)
+            if ended[0] == 0:
+                break
+        else:
+            wrong.append(f"two clean runs after it ended with {ended[0]}: {ended[2][-400:]}")
+        there = server.world.datasets[ID].versions if ID in server.world.datasets else []
+        copies = [item for item in there if item.files == wanted and not item.reason]
         if len(copies) != 1:
             wrong.append(f"{len(copies)} versions hold what was sent")
     return codes, wrong

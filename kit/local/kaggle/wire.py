@@ -70,7 +70,7 @@ class Wire:
 
     def credentials(self) -> dict[str, Any]:
         """Return what the client found: `name`, `way`, `token_source`, `config`, `trouble`; no values."""
-        return self._exchange.credentials()
+        return self._exchange.patiently(self._exchange.credentials)
 
     def rpc(
         self,
