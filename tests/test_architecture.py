@@ -246,6 +246,17 @@ def test_classes_stay_small_enough_to_read():
                     assert lines <= 200, f"{path.relative_to(ROOT)}: class {node.name} has {lines} lines"
 
 
+def test_no_call_that_makes_a_private_dataset_public_is_used():
+    for package in PACKAGES:
+        for path in sources(package):
+            words = (
+                "UpdateDataset" + "Metadata",
+                "dataset_metadata_" + "update",
+                "update_dataset_" + "metadata",
+            )
+            assert not [word for word in words if word in path.read_text()], path.relative_to(ROOT)
+
+
 def test_no_machine_path_or_registry_host_is_committed():
     for path in tracked("*"):
         if (
