@@ -24,7 +24,7 @@ def entry(file, name, version="1.0", *, requires):
     wheel = Wheel(
         name=name,
         version=version,
-        tags=["-".join(file.removesuffix(".whl").split("-")[2:])],
+        tags=["-".join(file.rpartition("/")[2].removesuffix(".whl").split("-")[2:])],
         accepts="",
         requires={tag: [] for tag in requires},
     )
@@ -39,10 +39,10 @@ def read(entries, tags):
 
 def test_one_package_for_all_pythons_or_one_for_each_version_with_markers():
     entries = [
-        entry("wheels-cp313.zip/a-1.0-cp313-cp313-any.whl", "a", requires=["cp313"]),
-        entry("wheels-cp311.zip/a-1.0-cp311-cp311-any.whl", "a", requires=["cp311"]),
-        entry("wheels-cp311.zip/b-1.0-cp311-cp311-any.whl", "b", requires=["cp311"]),
-        entry("wheels-cp313.zip/b-2.0-cp313-cp313-any.whl", "b", "2.0", requires=["cp313"]),
+        entry("wheels-cp313.zip/a-1.0-cp313-cp313-manylinux_2_17_x86_64.whl", "a", requires=["cp313"]),
+        entry("wheels-cp311.zip/a-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", "a", requires=["cp311"]),
+        entry("wheels-cp311.zip/b-1.0-cp311-cp311-manylinux_2_17_x86_64.whl", "b", requires=["cp311"]),
+        entry("wheels-cp313.zip/b-2.0-cp313-cp313-manylinux_2_17_x86_64.whl", "b", "2.0", requires=["cp313"]),
         Entry(file="verify.py", size=3, sha256="1" * 64, role="data"),
     ]
     lock = read(entries, ["cp313", "cp311", "cp313"])
@@ -52,8 +52,8 @@ def test_one_package_for_all_pythons_or_one_for_each_version_with_markers():
         ("b", "2.0", 'python_version == "3.13"'),
     ]
     assert [wheel.path for wheel in lock.packages[0].wheels] == [
-        "wheels-cp311/a-1.0-cp311-cp311-any.whl",
-        "wheels-cp313/a-1.0-cp313-cp313-any.whl",
+        "wheels-cp311/a-1.0-cp311-cp311-manylinux_2_17_x86_64.whl",
+        "wheels-cp313/a-1.0-cp313-cp313-manylinux_2_17_x86_64.whl",
     ]
     assert str(lock.requires_python) == ">=3.11"
     assert len(lock.environments) == 2
