@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from kit.local.console import console
+from train_local.durations import duration
 from train_local.jobs.job import Job
-from train_local.jobs.remaining import duration
 from train_local.jobs.scheduler import Progress, log_of
 from train_local.jobs.status import state_of
 
