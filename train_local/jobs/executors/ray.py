@@ -68,7 +68,7 @@ class RayExecutor:
             ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, configure_logging=False)
         except (OSError, ValueError, RuntimeError) as error:
             raise KitError(
-                f"no Ray cluster can be used: {error}",
+                f"no Ray cluster can be reached: {error}",
                 where=f"--executor ray, address {address}",
                 fix="run `ray start --head` here and `ray start --address HEAD:6379` on the other nodes, all "
                 "with this Python and this Ray",
