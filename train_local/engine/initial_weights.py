@@ -12,7 +12,7 @@ from kit.local.pretrained.load import load_pretrained
 from kit.local.pretrained.store import find
 from kit.local.sidecars import read_sidecar
 from kit.models import Network, load_weights
-from train_local.recipes.base import Recipe
+from train_local.recipes.base import Recipe, stage_fold
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def find_initial_weights(recipe: Recipe, fold: int, runs: Path, published: Path 
 
     Args:
         recipe: whose `earlier_stage` and `pretrained` say what is needed.
-        fold: of the run; `Recipe.fold_for` says which one of the earlier stage is taken.
+        fold: of the run; `stage_fold` says which one of the earlier stage is taken.
         runs: folder of all runs.
         published: folder of checkpoints, as `kit.models fetch` and `convert` write them. One that is only
             fetched is converted here, once.
@@ -44,7 +44,7 @@ def find_initial_weights(recipe: Recipe, fold: int, runs: Path, published: Path 
     """
     if recipe.earlier_stage is not None:
         earlier = recipe.earlier_stage
-        folder = runs / earlier.name / f"fold{earlier.fold_for(fold)}"
+        folder = runs / earlier.name / f"fold{stage_fold(earlier, fold)}"
         path = folder / f"{recipe.earlier_checkpoint}.safetensors"
         if not path.is_file():
             raise KitError(

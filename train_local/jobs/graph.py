@@ -137,7 +137,7 @@ class Planner:
         return self._add(
             "train",
             short_name,
-            {"recipe": config, "fold": fold, **self._shortened(), **self._begun_with(form)},
+            {"recipe": config, "fold": fold, **self._shortened(), **_begun_with(form, self._setting)},
             uses,
             folder=self._data.runs / form.name / f"fold{fold}",
             modules=("train_local.engine.train", *form.modules),
@@ -148,15 +148,6 @@ class Planner:
     def _shortened(self) -> dict[str, float]:
         """What a budget adds to the config of a training."""
         return {} if self._setting.budget is None else {"budget": self._setting.budget}
-
-    def _begun_with(self, form: Form) -> dict[str, str]:
-        """What the content of a published checkpoint adds to the config of a training that starts from it."""
-        name: str = form.config.get("pretrained") or ""
-        if name not in form.checkpoints:
-            return {}
-        network = {"network": form.config["network"]["name"], **form.config["network"]["arguments"]}
-        content = self._setting.checkpoint(name, network, form.checkpoints[name])
-        return {} if content is None else {"checkpoint": content}
 
     def _prepared(self) -> tuple[Need, ...]:
         """What every job takes from the preparation; nothing where that is not a job."""
@@ -288,6 +279,16 @@ class Planner:
             config=config,
         )
         return self.jobs[name]
+
+
+def _begun_with(form: Form, setting: Setting) -> dict[str, str]:
+    """What the content of a published checkpoint adds to the config of a training that starts from it."""
+    name: str = form.config.get("pretrained") or ""
+    if name not in form.checkpoints:
+        return {}
+    network = {"network": form.config["network"]["name"], **form.config["network"]["arguments"]}
+    content = setting.checkpoint(name, network, form.checkpoints[name])
+    return {} if content is None else {"checkpoint": content}
 
 
 @contextmanager

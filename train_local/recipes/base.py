@@ -79,8 +79,7 @@ class Recipe(Checked, ABC):
         earlier_checkpoint: which weights of that run.
         deviations: published values that are not taken over, with reasons. They describe the recipe and
             change no result, so they are no part of `as_dict` and of a comparison.
-        variants: name of a variant -> the fields in which it differs; `in_variant` makes it. No part of
-            `as_dict` either.
+        variants: name of a variant -> the fields in which it differs. No part of `as_dict` either.
 
     Raises:
         KitError: a part is wrong, or two parts do not fit together.
@@ -163,10 +162,10 @@ class Recipe(Checked, ABC):
         """Return the same recipe with a network and a schedule for two CPU cores and a few minutes."""
 
     def in_variant(self, variant: str) -> Recipe:
-        """Return another variant of a published recipe; its earlier stage comes in that variant, too.
+        """Return another variant; its earlier stage comes in that variant, too.
 
         Raises:
-            KitError: there is no such variant.
+            KitError: there is none.
         """
         if variant == self.variant:
             return self
@@ -187,14 +186,6 @@ class Recipe(Checked, ABC):
         stage = self.earlier_stage.variant_names() if self.earlier_stage is not None else []
         return list(dict.fromkeys([self.variant, *self.variants, *stage]))
 
-    def fold_for(self, fold: int) -> int:
-        """Return the fold of this earlier stage that a later stage's fold starts from.
-
-        It is the same one, or this stage's first where it does not train that: a stage that trains fold 0
-        only serves all folds of the recipe after it.
-        """
-        return fold if fold in self.folds else self.folds[0]
-
     @property
     def kind(self) -> Literal["semantic", "instance"]:
         """What the network predicts."""
@@ -211,12 +202,9 @@ class Recipe(Checked, ABC):
         return (self.epochs or 0) * self.epoch_steps(examples)
 
     def epoch_steps(self, examples: int) -> int:
-        """Return the optimiser steps of an epoch of so many examples.
-
-        331 tiles in steps of 6 are 56 steps; 55 for a recipe that drops the last, incomplete one.
-        """
-        whole, left = divmod(examples, self.step_examples)
-        return max(whole + (left > 0 and not self.data.drop_last), 1)
+        """Return the optimiser steps of an epoch: 331 examples by 6 are 56; 55 if the rest is dropped."""
+        most = examples + (0 if self.data.drop_last else self.step_examples - 1)
+        return max(most // self.step_examples, 1)
 
     def validation_steps(self, examples: int) -> int:
         """Return the optimiser steps from one validation to the next, with so many examples in an epoch."""
@@ -249,3 +237,12 @@ class Recipe(Checked, ABC):
             del stage["deviations"], stage["variants"]
             stage = stage["earlier_stage"]
         return value
+
+
+def stage_fold(earlier: Recipe, fold: int) -> int:
+    """Return the fold of an earlier stage that a later stage's fold starts from.
+
+    It is the same one, or the earlier stage's first where it does not train that: a stage that trains fold 0
+    only serves all folds of the recipe after it.
+    """
+    return fold if fold in earlier.folds else earlier.folds[0]

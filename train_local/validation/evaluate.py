@@ -24,7 +24,7 @@ from kit.predictions import Prediction
 from train_local.data.image_choice import labelled_ids
 from train_local.data.prepared import Prepared
 from train_local.monitor.validation_pictures import ValidationPictures
-from train_local.recipes.base import Recipe
+from train_local.recipes.base import Recipe, stage_fold
 from train_local.runs import Run
 from train_local.validation.tile_dice import tile_dice
 
@@ -159,7 +159,7 @@ def held_out(run: Run, prepared: Prepared) -> list[str]:
     while stage is not None:
         trained.update(labelled_ids(prepared, fold, stage.data.sets))
         stage = stage.earlier_stage
-        fold = fold if stage is None else stage.fold_for(fold)
+        fold = fold if stage is None else stage_fold(stage, fold)
     return [image_id for image_id in prepared.fold(run.fold).valid if image_id not in trained]
 
 
