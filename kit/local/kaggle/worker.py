@@ -194,8 +194,10 @@ class Session:
         except RequestException as error:
             raise Lost(_why(error), sent=not _never_sent(error)) from error
         except ValueError as error:  # "Upload unsuccessful": the client has printed the reason, or nothing
-            if self._client.last == ResumableUploadResult.EXPIRED:
-                info.unlink(missing_ok=True)  # the client keeps an expired session and would ask for it again
+            if self._client.last == ResumableUploadResult.EXPIRED or not _has_address(info):
+                info.unlink(
+                    missing_ok=True
+                )  # the client keeps such a session and would use it again and again
             text = NO_WAY_ON if self._client.last == ResumableUploadResult.FAILED else "it broke off"
             raise Lost(f"{error}; {text}", sent=True) from error
         finally:
@@ -294,6 +296,15 @@ def _offset(path: str) -> int | None:
         except OSError:
             continue  # closed meanwhile
     return None
+
+
+def _has_address(info: Path) -> bool:
+    """Whether the client's record of an upload has an address to send to; an empty answer leaves none."""
+    try:
+        answer = json.loads(info.read_text(encoding="utf-8"))["start_blob_upload_response"]
+        return bool(answer["createUrl"] and answer["token"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _listen(source: TextIO, requests: queue.SimpleQueue[dict[str, Any]]) -> None:

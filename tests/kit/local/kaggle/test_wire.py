@@ -156,6 +156,7 @@ def test_a_short_or_damaged_body_is_an_error_and_leaves_no_file(kaggle, wire, tm
         Fault("status", "blobs.PUT", argument=400),
         Fault("drop_after", "blobs.PUT"),
         Fault("status", "blobs.StartBlobUpload", argument=503),
+        Fault("empty_200", "blobs.StartBlobUpload"),
         Fault("blob_expired", "blobs.PUT", nth=2),
     ],
     ids=lambda fault: f"{fault.kind}-{fault.at}-{fault.argument}" if fault else "clean",
