@@ -129,7 +129,16 @@ def _install(place: Path, python: str, content: Mapping[str, Any]) -> None:
     fixed.write_text("\n".join(content["constraints"]) + "\n", encoding="utf-8")
     wanted = place / "requirements.txt"
     wanted.write_text("\n".join(content["requirements"]) + "\n", encoding="utf-8")
-    command = [uv, "pip", "install", "--quiet", "--python", str(place / "bin" / "python")]
+    # An image of Kaggle has its bytecode. Without it each process of predict.py would compile torch again.
+    command = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--compile-bytecode",
+        "--python",
+        str(place / "bin" / "python"),
+    ]
     _run([*command, "--constraint", str(fixed), "--requirement", str(wanted)])
 
 
