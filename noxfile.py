@@ -1,8 +1,8 @@
 """The table of contents: everything a user can do is a session here (`nox -l` lists them).
 
-Read it from top to bottom: data -> training -> ensemble -> bundle -> predict.py -> rehearsal. Each session is
-a few typed commands (`python -m train_local ...`, `python -m bundle ...`, `python -m submission ...`) with
-this repository's folders filled in; what follows `--` goes to that command.
+Read it from top to bottom: data -> training -> ensemble -> bundle -> predict.py -> rehearsal -> Kaggle. Each
+session is a few typed commands (`python -m train_local ...`, `python -m bundle ...`, `python -m submission
+...`) with this repository's folders filled in; what follows `--` goes to that command.
 """
 
 from __future__ import annotations
@@ -319,6 +319,15 @@ def rehearse(session: nox.Session) -> None:
             others, predict=dist / "predict.py", bundle=dist / "bundle", budget="3600", out=dist / "rehearsal"
         )
         run(session, "-m", "submission", "rehearse", *arguments)
+
+
+# --- on Kaggle ------------------------------------------------------------------------------------
+
+
+@nox.session
+def probe(session: nox.Session) -> None:
+    """`-- [--accelerator ID]`, `-- --local`, `-- --from FILE`: what an image has becomes a target file."""
+    run(session, "-m", "bundle", "probe", *with_defaults(session.posargs, state=DIST / "probe"))
 
 
 # --- is it right ----------------------------------------------------------------------------------

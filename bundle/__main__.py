@@ -1,4 +1,4 @@
-"""`python -m bundle build | gate | upload | wheel | lock | targets | shadow`."""
+"""`python -m bundle build | gate | upload | wheel | lock | targets | shadow | probe`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from bundle import build, gate, lock, shadow_report, targets_report, wheel_verb
+from bundle.probe import verb as probe
 from bundle.upload import verb as upload
 from kit.errors import run_cli
 from kit.local.verbs import Verb, run_verb
@@ -21,6 +22,7 @@ def main(argv: Sequence[str]) -> int:
         Verb("lock", lock.Options, lock.run),
         targets_report.VERB,
         shadow_report.VERB,
+        probe.VERB,
     )
     return run_verb(argv, verbs, prog="python -m bundle", description="locks + weights -> Kaggle datasets")
 

@@ -17,3 +17,6 @@ TITLE_LENGTHS = range(6, 51)
 
 SUBTITLE_LENGTHS = range(20, 81)
 """Characters of a dataset's subtitle."""
+
+KERNEL_TITLE_LENGTHS = range(5, 51)
+"""Characters of a kernel's title; longer ones are cut without a word."""

@@ -13,8 +13,8 @@ from tests.kaggle_server import blobs, datasets
 from tests.kaggle_server.calls import dispatch
 from tests.kaggle_server.world import Problem, Reply, World
 
-ROOMS = ("blobs", "datasets", "oauth")
-"""Modules that register calls; kernels, competitions and models join them here."""
+ROOMS = ("blobs", "datasets", "oauth", "kernels", "competitions")
+"""Modules that register calls; models joins them here."""
 GETS = {}
 """Start of a path after /v1/ -> function (world, path, query) -> Reply: what is no call, a kernel's log."""
 BASE = "http://localhost"

@@ -131,7 +131,8 @@ def judge(method: str, status: int, headers: Mapping[str, str], body: str, *, wr
         raise Refused(method, status=code, reason=reason, retry_after=retry_after)
     if value is None:
         raise Unclear(method, f"the answer ({status}) is no JSON object: {_start(body)!r}")
-    if nested or str(value.get("status", "")).lower() == "error":
+    # {"status": "ERROR"} of a call that reads tells of a run or a submission, and is a good answer.
+    if nested or (writes and str(value.get("status", "")).lower() == "error"):
         raise Refused(method, status=status, reason=reason, retry_after=retry_after)
     if writes and not any(value.values()):
         raise Unclear(method, f"the answer ({status}) is empty")

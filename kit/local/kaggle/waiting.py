@@ -1,0 +1,59 @@
+"""How long a command waits for Kaggle: options that several commands share, and the wire they make."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from kit.command_line import option
+from kit.local.kaggle.patience import Patience
+from kit.local.kaggle.wire import Wire
+from kit.typed_json import above
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """How long Kaggle may take.
+
+    Attributes:
+        limit: seconds for everything.
+        patience: seconds for which Kaggle's answers may contradict each other, or an answer may be lost.
+        poll: seconds between two looks.
+        verbose: show what the official client prints.
+    """
+
+    limit: Annotated[float, above(0)] = field(
+        default=172_800.0, metadata=option("seconds for everything", metavar="SECONDS")
+    )
+    patience: Annotated[float, above(0)] = field(
+        default=60.0, metadata=option("seconds to look after an unclear answer", metavar="SECONDS")
+    )
+    poll: Annotated[float, above(0)] = field(
+        default=15.0, metadata=option("seconds between two looks", metavar="SECONDS")
+    )
+    verbose: bool = field(default=False, metadata=option("show what the official client prints"))
+
+
+@contextmanager
+def open_wire(waiting: Waiting) -> Iterator[Wire]:
+    """Open a wire for calls and small files; the client's own files are deleted at the end."""
+    patience = Patience(limit=waiting.limit, settle=waiting.patience, poll=waiting.poll)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Wire(scratch=Path(scratch), patience=patience, on_line=say if waiting.verbose else _nothing) as wire,
+    ):
+        yield wire
+
+
+def say(text: str) -> None:
+    """Print progress on stderr: stdout is for results that other programs read."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _nothing(_: str) -> None:
+    return
