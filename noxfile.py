@@ -330,6 +330,27 @@ def probe(session: nox.Session) -> None:
     run(session, "-m", "bundle", "probe", *with_defaults(session.posargs, state=DIST / "probe"))
 
 
+@nox.session
+def submit(session: nox.Session) -> None:
+    """`-- [COMPETITION]`: push predict.py, wait for its commit run, submit it once, wait for the score."""
+    names, others = chosen(session)
+    for name in names:
+        dist = DIST / name
+        arguments = with_defaults(
+            others, predict=dist / "predict.py", state=dist / "kaggle", log=dist / "submissions.jsonl"
+        )
+        run(session, "-m", "submission", "submit", *arguments)
+
+
+@nox.session
+def submissions(session: nox.Session) -> None:
+    """`-- [COMPETITION]`: the log of all submissions, with Kaggle's present scores."""
+    names, others = chosen(session)
+    for name in names:
+        arguments = with_defaults(others, log=DIST / name / "submissions.jsonl")
+        run(session, "-m", "submission", "submissions", *arguments)
+
+
 # --- is it right ----------------------------------------------------------------------------------
 
 

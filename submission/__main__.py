@@ -1,4 +1,4 @@
-"""`python -m submission render | rehearse | report`."""
+"""`python -m submission render | rehearse | report | submit | submissions`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from kit.command_line import option
 from kit.errors import run_cli
 from kit.local.verbs import Verb, run_verb
 from submission import rehearse
+from submission.submit import verb as submitting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +63,10 @@ def main(argv: Sequence[str]) -> int:
         Verb("render", Render, _render),
         Verb("rehearse", rehearse.Options, rehearse.run),
         Verb("report", Report, _report),
+        submitting.SUBMIT,
+        submitting.SUBMISSIONS,
     )
-    description = "ensemble -> predict.py, and its rehearsal"
+    description = "ensemble -> predict.py, its rehearsal and its submission"
     return run_verb(argv, verbs, prog="python -m submission", description=description)
 
 
