@@ -35,9 +35,6 @@ RECIPES = {
 VIEWS = ("identity", "hflip", "vflip", "rot180")
 FOLDS = 5
 SIDE = 512
-_DETECTIONS = 100
-"""In each tile, as the published networks give."""
-_LOOKALIKES = 25
 
 Ellipse = NDArray[np.float64]
 """Centre x, y and half axes x, y, pixels."""
@@ -50,10 +47,14 @@ class Tiles:
     Attributes:
         count: number of tiles.
         distinct: tiles with detections of their own; further ones have hard links to the same files.
+        views: of each recipe, the first of `VIEWS`.
+        detections: of each recipe under each view in each tile; published: 100.
     """
 
     count: int
     distinct: int
+    views: int = len(VIEWS)
+    detections: int = 100
 
 
 def write(folder: Path, size: Tiles) -> tuple[Prepared, list[FinishedRun]]:
@@ -68,10 +69,10 @@ def write(folder: Path, size: Tiles) -> tuple[Prepared, list[FinishedRun]]:
     lines = []
     for number, image_id in enumerate(ids):
         if number < size.distinct:
-            true = _write_tile(folder, image_id, number)
+            true = _write_tile(folder, image_id, number, size)
             lines.append(_polygons(true))
         else:
-            for path in _files(folder, ids[number % size.distinct]):
+            for path in _files(folder, ids[number % size.distinct], size):
                 os.link(path, path.with_name(f"{image_id}.npz"))
         if number:
             os.link(pixels, folder / "train" / f"{image_id}.tif")
@@ -80,24 +81,25 @@ def write(folder: Path, size: Tiles) -> tuple[Prepared, list[FinishedRun]]:
         for number, image_id in enumerate(ids)
     ]
     (folder / "polygons.jsonl").write_text("\n".join(text) + "\n")
-    return _prepared(folder, ids), _runs(folder, ids)
+    return _prepared(folder, ids), _runs(folder, ids, size)
 
 
-def _files(folder: Path, image_id: str) -> list[Path]:
-    return [folder / "found" / recipe / view / f"{image_id}.npz" for recipe in RECIPES for view in VIEWS]
+def _files(folder: Path, image_id: str, size: Tiles) -> list[Path]:
+    views = VIEWS[: size.views]
+    return [folder / "found" / recipe / view / f"{image_id}.npz" for recipe in RECIPES for view in views]
 
 
-def _write_tile(folder: Path, image_id: str, number: int) -> list[Ellipse]:
+def _write_tile(folder: Path, image_id: str, number: int, size: Tiles) -> list[Ellipse]:
     """Write the detections of a tile; return its vessels."""
     random = np.random.default_rng(number)
     true = [_ellipse(random) for _ in range(int(random.integers(4, 20)))]
     hard = random.random(len(true))
-    alike = [_ellipse(random) for _ in range(_LOOKALIKES)]
-    paths = iter(_files(folder, image_id))
+    alike = [_ellipse(random) for _ in range(size.detections // 4)]
+    paths = iter(_files(folder, image_id, size))
     for place, (miss, *_) in enumerate(RECIPES.values()):
         luck = np.random.default_rng([number, place]).random(len(true))
         seen = (hard + luck) / 2 > miss
-        for view in range(len(VIEWS)):
+        for view in range(size.views):
             own = np.random.default_rng([number, place, view])
             found = [
                 (_moved(one, own), own.beta(4, 2))
@@ -105,7 +107,7 @@ def _write_tile(folder: Path, image_id: str, number: int) -> list[Ellipse]:
                 if there or own.random() < 0.2
             ]
             found += [(_moved(one, own), own.beta(1.2, 6)) for one in alike]
-            while len(found) < _DETECTIONS:
+            while len(found) < size.detections:
                 found.append((_ellipse(own), 0.001 + 0.9 * own.beta(0.4, 12)))
             path = next(paths)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,8 +183,9 @@ def _prepared(folder: Path, ids: list[str]) -> Prepared:
     )
 
 
-def _runs(folder: Path, ids: list[str]) -> list[FinishedRun]:
+def _runs(folder: Path, ids: list[str], size: Tiles) -> list[FinishedRun]:
     runs: list[FinishedRun] = []
+    views = VIEWS[: size.views]
     for recipe, (_, seconds, network) in RECIPES.items():
         for fold in range(FOLDS):
             name = f"{recipe}.fold{fold}"
@@ -200,8 +203,8 @@ def _runs(folder: Path, ids: list[str]) -> list[FinishedRun]:
                     image_id: folder / "found" / recipe / view / f"{image_id}.npz"
                     for image_id in ids[fold::FOLDS]
                 }
-                for view in VIEWS
+                for view in views
             }
-            costs = dict.fromkeys(VIEWS, seconds)
-            runs.append(FinishedRun(recipe, member, folder / f"{name}.safetensors", VIEWS, files, costs))
+            costs = dict.fromkeys(views, seconds)
+            runs.append(FinishedRun(recipe, member, folder / f"{name}.safetensors", views, files, costs))
     return runs

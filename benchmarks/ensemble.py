@@ -18,7 +18,7 @@ from kit.local.console import console, show_table
 HEAD = ("what", "value")
 BLOCKS = {"maps": "ensemble", "detections": "ensemble-detections"}
 _TINY = Size(slides=6, side=640, distinct=6)
-_TINY_TILES = Tiles(count=12, distinct=4)
+_TINY_TILES = Tiles(count=6, distinct=3, views=1, detections=20)
 
 
 def run(options: EnsembleOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
@@ -83,7 +83,7 @@ def _of_maps(size: Size) -> list[list[str]]:
 
 
 def _of_tiles(size: Tiles) -> list[list[str]]:
-    recipes, views = len(detection_data.RECIPES), len(detection_data.VIEWS)
+    recipes, views = len(detection_data.RECIPES), size.views
     return [
         ["tiles", f"{size.count} of 512 x 512 pixels, {size.distinct} of them distinct files"],
         [

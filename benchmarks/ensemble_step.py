@@ -27,12 +27,14 @@ def main() -> None:
         size = ensemble_data.Size(request["slides"], request["side"], request["distinct"])
         data, runs = ensemble_data.write(folder, size)
     else:
-        tiles = detection_data.Tiles(request["count"], request["distinct"])
+        names = ("count", "distinct", "views", "detections")
+        tiles = detection_data.Tiles(**{name: request[name] for name in names})
         data, runs = detection_data.write(folder, tiles)
     child.forget_peak()
     began, before = time.perf_counter(), _cpu_seconds()
     with _peaks_of_helpers() as helpers:
-        built = build_ensemble(data, runs, processes=processes)
+        # By the seconds that the data name: FLOPs would build full-size networks, and that is not measured.
+        built = build_ensemble(data, runs, cost="seconds", processes=processes)
     seconds, spent = time.perf_counter() - began, _cpu_seconds() - before
     # Not more than this: the largest helper is counted for each of them, at the peak of this process.
     helper = max(helpers.values(), default=0)

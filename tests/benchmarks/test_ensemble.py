@@ -25,11 +25,13 @@ def test_the_ensemble_step_is_measured_and_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmarks.md"], "the maps are gone"
 
 
-def test_the_search_of_detections_is_measured(tmp_path, capsys):
-    command = ["--part", "detections", "--tiny", "--folder", str(tmp_path)]
-    ensemble.run(parse(command, EnsembleOptions, prog="benchmarks"), ["ensemble", *command])
-    said = " ".join(capsys.readouterr().err.split())
-    assert "12 of 512 x 512 pixels, 4 of them distinct files" in said
-    assert "25 x 4; a tile has the detections of 5 x 4" in said
-    assert "rung 1" in said
-    assert list(tmp_path.iterdir()) == []
+def test_the_search_of_detections_is_measured_and_kept(tmp_path):
+    docs = Path(shutil.copy(DOCS / "benchmarks.md", tmp_path))
+    command = ["--part", "detections", "--tiny", "--write-docs", "--folder", str(tmp_path)]
+    ensemble.run(parse(command, EnsembleOptions, prog="benchmarks"), ["ensemble", *command], docs)
+    written = block(docs, ensemble.BLOCKS["detections"]).partition("\n\n")[0]
+    rows = dict(line.strip("| ").split(" | ", 1) for line in written.splitlines()[2:])
+    assert rows["tiles"] == "6 of 512 x 512 pixels, 3 of them distinct files"
+    assert rows["members x views"] == "25 x 1; a tile has the detections of 5 x 1"
+    assert any(name.startswith("rung 1") for name in rows)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmarks.md"], "the tiles are gone"
