@@ -33,6 +33,8 @@ WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "bui
 SAMPLE = ROOT / "sample"
 DEMO = {"kidney": "unet-regnety16", "vasculature": "detectors-r50"}
 """Competition -> the recipe whose tiny form the demo trains; other recipes do not make it longer."""
+KEEP_BYTECODE: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
+"""To compile our own modules again would cost each of the many processes of a session up to a second."""
 OWN_WHEELS = ("mmcv", "cbnetv2", "vit-adapter")
 
 
@@ -110,7 +112,9 @@ def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None
     # After Ctrl-C nox kills a command within half a second. `train-all` has jobs to end first, on a cluster
     # perhaps many.
     patience = {"interrupt_timeout": 120.0, "terminate_timeout": 30.0}
-    session.run(environment(session), *map(str, arguments), external=True, env=env, **patience)
+    session.run(
+        environment(session), *map(str, arguments), external=True, env=KEEP_BYTECODE | (env or {}), **patience
+    )
 
 
 def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
@@ -377,7 +381,7 @@ def faults(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """`-- models`, `inference`, `ensemble`, `bundle`, `matrix` [--write-docs]: figures beside others'."""
     python = environment(session, peers=session.posargs[:1] == ["inference"])
-    session.run(python, "-m", "benchmarks", *session.posargs, external=True)
+    session.run(python, "-m", "benchmarks", *session.posargs, external=True, env=KEEP_BYTECODE)
 
 
 @nox.session

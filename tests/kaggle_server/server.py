@@ -6,7 +6,9 @@ import importlib
 import json
 import re
 import socket
+import sys
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.kaggle_server import blobs, datasets
@@ -174,7 +176,10 @@ class Server:
             request_queue_size = 128
 
             def handle_error(self, *_):
-                """A client that was killed in mid-request is no fault of the server."""
+                """Keep what is wrong with this server. A client that was killed is no such fault."""
+                problem = sys.exception()
+                if not isinstance(problem, OSError):
+                    self.world.broken.append("".join(traceback.format_exception(problem)))
 
         self.http = Quiet(("127.0.0.1", 0), Handler)
         self.http.world = self.world
@@ -190,6 +195,7 @@ class Server:
         self.world.rooms.setdefault("hanging", threading.Event()).set()
         self.http.shutdown()
         self.http.server_close()
+        assert not self.world.broken, "\n".join(self.world.broken)
 
     def environment(self, home, *, way="key"):
         """Variables with which the official client comes here; `way`: "key", "token", "none"."""

@@ -83,6 +83,7 @@ class World:
     faults: Faults = field(default_factory=Faults)
     blobs: dict = field(default_factory=dict)
     datasets: dict = field(default_factory=dict)  # "owner/slug" -> Dataset
+    broken: list = field(default_factory=list)  # tracebacks of what went wrong in this server itself
     notebooks: dict = field(default_factory=dict)  # "owner/slug" -> what kernels.py keeps of it
     rooms: dict = field(default_factory=dict)  # name of a room -> its own state
     lock: threading.RLock = field(default_factory=threading.RLock)

@@ -13,6 +13,7 @@ from kit.errors import KitError
 from kit.local.kaggle import state as states
 from tests.bundle.upload.conftest import make_dataset
 from tests.kaggle_server.faults import Fault
+from tests.kaggle_server.kernels import SOURCES, KernelVersion, Notebook, Run
 from tests.kaggle_server.world import Dataset, Version, mounted
 
 ROOT = Path(__file__).parents[3]
@@ -148,7 +149,9 @@ def test_no_byte_is_sent_when_nobody_knows_what_is_there(kaggle, send, status):
 
 def test_a_name_that_a_notebook_has_is_no_success(kaggle, send):
     server = kaggle()
-    server.world.notebooks[ID] = {}
+    asked = {"language": "python", "text": "", **{key: [] for key in SOURCES}}
+    versions = [KernelVersion(1, asked, "None", Run())]
+    server.world.notebooks[ID] = Notebook(1, *ID.split("/"), "kit kidney weights", "script", True, versions)
     with pytest.raises(KitError, match=r"(?s)name.*--prefix"):
         send()
     assert ID not in server.world.datasets
