@@ -21,6 +21,7 @@ from bundle.own_wheels import OWN_WHEELS
 from bundle.roots import ROOTS, Root
 from bundle.shadow import shadow_table
 from bundle.shadow_report import summary
+from bundle.target_options import TARGETS
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local import lockfile, targets
@@ -61,15 +62,7 @@ class Options:
     )
     cache: Path = field(default=Path("build/wheels"), metadata=option("downloads", metavar="DIR"))
     lock: Path = field(default=Path("requirements.lock"), metadata=option("pinned versions", metavar="FILE"))
-    targets: tuple[str, ...] = field(
-        default=(),
-        metadata=option(
-            "image or Python tag (cp313), may be repeated (default: all)",
-            flag="--target",
-            metavar="NAME",
-            repeat=True,
-        ),
-    )
+    targets: tuple[str, ...] = field(default=(), metadata=TARGETS)
     accept_licence: tuple[str, ...] = field(
         default=(),
         metadata=option(

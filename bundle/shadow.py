@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from bundle.roots import Root
 from bundle.wheelinfo import holds
-from kit.local.lockfile import Pin, select
+from kit.local.lockfile import Pin, led_to, select
 from kit.local.targets import Target
 
 OWN = "our own"
@@ -70,7 +70,7 @@ def shadow_table(
     chosen = select(pins, target.environment())
     exact = {root.name for root in roots if root.exact}
     rows = []
-    for name in _reached([*(root.name for root in roots), *more], chosen, target):
+    for name in led_to([*(root.name for root in roots), *more], chosen.values(), end=target.leaves_to_image):
         pin = chosen.get(name)
         ours = pin.version if pin is not None else OWN
         action, why = _decide(name, ours, target, exact=name in exact, accepted=(accepted or {}).get(name))
@@ -87,25 +87,6 @@ def shadow_table(
             )
         )
     return rows
-
-
-def _reached(names: Sequence[str], chosen: Mapping[str, Pin], target: Target) -> list[str]:
-    """Return what some names lead to by the lock's notes, themselves included, sorted.
-
-    What the image keeps is named, but not followed: what torch needs is the image's business too.
-    """
-    needs: dict[str, set[str]] = {}
-    for pin in chosen.values():
-        for reason in pin.via:
-            needs.setdefault(reason, set()).add(pin.name)
-    reached: set[str] = set()
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            waiting += () if target.leaves_to_image(name) else needs.get(name, ())
-    return sorted(reached)
 
 
 def _version(name: str, target: Target) -> str | None:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bundle.roots import ROOTS
 from bundle.shadow import Action, Shadow, shadow_table
+from bundle.target_options import FOLDER, TARGETS
 from kit.command_line import option
 from kit.local import lockfile, targets
 from kit.local.targets import Target
@@ -34,18 +35,8 @@ class Options:
         json: print the rows for other programs.
     """
 
-    targets: tuple[str, ...] = field(
-        default=(),
-        metadata=option(
-            "image or Python tag (cp313), may be repeated (default: all)",
-            flag="--target",
-            metavar="NAME",
-            repeat=True,
-        ),
-    )
-    folder: Path | None = field(
-        default=None, metadata=option("descriptions of images (default: those of the kit)", metavar="DIR")
-    )
+    targets: tuple[str, ...] = field(default=(), metadata=TARGETS)
+    folder: Path | None = field(default=None, metadata=FOLDER)
     lock: Path = field(default=Path("requirements.lock"), metadata=option("pinned versions", metavar="FILE"))
     json: bool = field(default=False, metadata=option("print JSON"))
 

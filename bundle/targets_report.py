@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bundle.target_options import FOLDER, TARGETS
 from kit.command_line import option
 from kit.local import targets
 from kit.local.targets import Target
@@ -28,18 +29,8 @@ class Options:
         json: print the facts for other programs, null where one is not known.
     """
 
-    targets: tuple[str, ...] = field(
-        default=(),
-        metadata=option(
-            "image or Python tag (cp313), may be repeated (default: all)",
-            flag="--target",
-            metavar="NAME",
-            repeat=True,
-        ),
-    )
-    folder: Path | None = field(
-        default=None, metadata=option("descriptions of images (default: those of the kit)", metavar="DIR")
-    )
+    targets: tuple[str, ...] = field(default=(), metadata=TARGETS)
+    folder: Path | None = field(default=None, metadata=FOLDER)
     json: bool = field(default=False, metadata=option("print JSON, null where a fact is not known"))
 
 

@@ -15,7 +15,7 @@ from bundle.pip_download import WheelCache
 from bundle.roots import Root
 from bundle.wheelinfo import WheelInfo
 from kit.errors import KitError
-from kit.local.lockfile import Pin, select
+from kit.local.lockfile import Pin, led_to, select
 from kit.local.targets import Target
 from kit.manifest import Wheel
 
@@ -47,7 +47,9 @@ def closure_for(
     # One call of pip for all wheels that the lock's notes lead to, instead of one for each level of the walk.
     # The notes may name too much. So a wheel that does not exist is an error only when the walk asks for it.
     with suppress(KitError):
-        cache.fetch([chosen[name] for name in _likely(roots, chosen, target)], target)
+        likely = led_to(roots, chosen.values(), end=target.leaves_to_image)
+        ours = [name for name in likely if name in chosen and not target.leaves_to_image(name)]
+        cache.fetch([chosen[name] for name in ours], target)
 
     def fetch(names: Sequence[str]) -> dict[str, WheelInfo]:
         unknown = [name for name in names if name not in chosen and name not in own]
@@ -61,24 +63,6 @@ def closure_for(
         return {name: wheelinfo.read(path) for name, path in paths.items()}
 
     return walk(roots, target, fetch)
-
-
-def _likely(roots: Sequence[str], pins: Mapping[str, Pin], target: Target) -> list[str]:
-    """Return the names that the roots lead to by the lock's "via" notes: a guess that saves calls of pip."""
-    # "scipy==1.17.1  # via mmdet" says that mmdet needs scipy. The notes are made for readers: they leave out
-    # markers and extras. Turn them around: {"mmdet": {"scipy", "pycocotools"}}, and follow them from the
-    # roots.
-    needs: dict[str, set[str]] = {}
-    for pin in pins.values():
-        for reason in pin.via:
-            needs.setdefault(reason, set()).add(pin.name)
-    reached: set[str] = set()
-    waiting = set(roots)
-    while waiting:
-        name = waiting.pop()
-        reached.add(name)
-        waiting |= {item for item in needs.get(name, ()) if not target.leaves_to_image(item)} - reached
-    return sorted(reached & pins.keys())
 
 
 def combine(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Shipped]:

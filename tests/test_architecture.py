@@ -1,6 +1,7 @@
 """The rules of the house that a reviewer should not have to check by eye."""
 
 import ast
+import re
 import statistics
 import subprocess
 import sys
@@ -273,3 +274,9 @@ def test_no_machine_path_or_registry_host_is_committed():
             "files.python" + "hosted",
         ):
             assert forbidden not in text, f"{path.relative_to(ROOT)} holds {forbidden!r}"
+
+
+def test_no_mark_of_a_merge_conflict_is_committed():
+    marks = re.compile(r"^(<{7} |>{7} |={7}$|\|{7} )", re.MULTILINE)
+    marked = [str(path) for path in tracked("*") if marks.search(path.read_text(errors="replace"))]
+    assert not marked

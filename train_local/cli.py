@@ -230,9 +230,9 @@ class Train:
 
 
 def _train(options: Train) -> int:
+    from kit.local.locks import only_one
     from train_local.data import prepared
     from train_local.engine.train import train
-    from train_local.jobs.locks import only_one
     from train_local.planned_runs import PlannedRun
 
     shared = options.training

@@ -33,6 +33,7 @@ from kit.local.kaggle.account import Account, account
 from kit.local.kaggle.patience import Patience
 from kit.local.kaggle.state import State
 from kit.local.kaggle.wire import Wire
+from kit.local.locks import only_one
 from kit.typed_json import above, at_least
 
 
@@ -195,7 +196,7 @@ def _upload_one(options: Options, plan: _Plan, wire: Wire, patience: Patience) -
         / "kaggle"
     )
     path = states.path_of(folder, plan.destination.id)
-    with states.locked(path):
+    with only_one(states.lock_of(path), doing="sends this dataset"):
         job = _Job(options, plan, wire, patience, path)
         try:
             return job.run()

@@ -13,7 +13,7 @@ Nothing in this module needs the network.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -263,3 +263,29 @@ def unmet(requirements_text: str, pins: Sequence[Pin], environment: Mapping[str,
 
 def _minor(python: str) -> int:
     return int(python.split(".")[1])
+
+
+def led_to(names: Iterable[str], pins: Iterable[Pin], *, end: Callable[[str], bool]) -> list[str]:
+    """Return what some names lead to by the lock's "via" notes, themselves included, sorted.
+
+    The notes are made for readers: they leave out markers and extras, so this is a guess.
+
+    Args:
+        names: where to begin.
+        pins: of the lock.
+        end: whether a name is in the result, but not what it needs: what torch needs is the image's business.
+    """
+    # "scipy==1.17.1  # via mmdet" says that mmdet needs scipy. Turn the notes around:
+    # {"mmdet": {"scipy", "pycocotools"}}, and follow them from the names.
+    needs: dict[str, set[str]] = {}
+    for pin in pins:
+        for reason in pin.via:
+            needs.setdefault(reason, set()).add(pin.name)
+    reached: set[str] = set()
+    waiting = set(names)
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        if not end(name):
+            waiting |= needs.get(name, set()) - reached
+    return sorted(reached)

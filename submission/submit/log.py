@@ -9,8 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -83,25 +81,10 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes from sending while the block runs; a killed process lets go of it.
-
-        Others may still append what they hear of submissions that were sent before.
-
-        Raises:
-            KitError: another process submits.
-        """
-        lock = self.path.with_name(f".{self.path.name}.lock")
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("a") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise KitError(
-                    "another process submits with this log", where=self.path, fix="wait until it has ended"
-                ) from error
-            yield
+    @property
+    def lock(self) -> Path:
+        """The lock of the one process that may send; others may append what they hear of it."""
+        return self.path.with_name(f".{self.path.name}.lock")
 
     def add(self, entry: Submission) -> Submission:
         """Append a state of a submission; it is on the disk when this returns.

@@ -17,6 +17,7 @@ from kit.local.kaggle.kernel_metadata import Kernel
 from kit.local.kaggle.kernels import Pushed
 from kit.local.kaggle.waiting import Waiting, open_wire, say
 from kit.local.kaggle.wire import Wire
+from kit.local.locks import only_one
 from kit.local.verbs import Verb
 from kit.typed_json import above, at_least, to_plain
 from submission.submit import commit_run, competition, hidden_time, sources
@@ -147,7 +148,7 @@ def submit(options: Submit) -> int:
         entry = replace(
             _entry(script, found, slug, pushed), message=options.message, predicted_seconds=hidden.range
         )
-        with log.held():
+        with only_one(log.lock, doing="submits with this log"):
             sent = competition.submit_once(wire, log, entry, again=options.again, say=say)
         scored = competition.wait_for_score(wire, log, sent, limit_s=options.waiting.limit, say=say)
     _print(to_plain(scored, leave_out_none=True))

@@ -15,6 +15,7 @@ from kit import competitions
 from kit.artefacts import sha256_json
 from kit.errors import KitError
 from kit.local.console import console
+from kit.local.locks import only_one
 from train_local.data import prepared
 from train_local.jobs import forms, graph, source_hash, summary
 from train_local.jobs.checkpoint_contents import CheckpointContents
@@ -23,7 +24,6 @@ from train_local.jobs.executors.local import LocalExecutor
 from train_local.jobs.gpus import find_gpus
 from train_local.jobs.job import CompetitionData, Form, Job, Setting
 from train_local.jobs.live_table import JobRow, JobState, LiveTable
-from train_local.jobs.locks import only_one
 from train_local.jobs.resources import resources_of
 from train_local.jobs.scheduler import SETTLE, Progress, Scheduler, Standing, log_of
 from train_local.jobs.status import state_of

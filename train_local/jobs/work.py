@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from kit.errors import KitError
 from kit.local.console import console
+from kit.local.locks import only_one
 from train_local.claims import DONE, claim, lock_of
 from train_local.data import prepared
 from train_local.jobs.executors.base import ATTENDED
 from train_local.jobs.job import Job, Kind
-from train_local.jobs.locks import only_one
 from train_local.jobs.scheduler import SETTLE
 from train_local.jobs.status import finish, state_of
 from train_local.options import Options

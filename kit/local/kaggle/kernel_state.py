@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from kit.artefacts import read_json, write_json
-from kit.errors import KitError
 from kit.typed_json import Checked, at_least, from_plain, to_plain
 
 SCHEMA = 1
@@ -89,20 +85,6 @@ def save(path: Path, state: KernelState) -> KernelState:
     return state
 
 
-@contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Keep other processes away from a kernel while the block runs; a killed process lets go of it.
-
-    Raises:
-        KitError: another process works on it.
-    """
-    lock = path.with_name(f".{path.name}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise KitError(
-                "another process works on this kernel", where=path, fix="wait until it has ended, or end it"
-            ) from error
-        yield
+def lock_of(path: Path) -> Path:
+    """Return the lock of the one process that may work on the kernel of this state."""
+    return path.with_name(f".{path.name}.lock")

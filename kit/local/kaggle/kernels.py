@@ -19,6 +19,7 @@ from kit.local.kaggle.kernel_metadata import Kernel, request, request_identity, 
 from kit.local.kaggle.kernel_state import KernelState
 from kit.local.kaggle.outcome import Refused, Unclear, Unreachable
 from kit.local.kaggle.wire import Wire
+from kit.local.locks import only_one
 
 NOT_THERE = frozenset({403, 404})
 """Statuses of a kernel that doesn't exist. Kaggle answers 403 for names of the account that are free, too."""
@@ -84,7 +85,7 @@ def push(
         accelerator={"asked": kernel.accelerator, "got": None},
         private=kernel.private,
     )
-    with kernel_state.held(state):
+    with only_one(kernel_state.lock_of(state), doing="works on this kernel"):
         before = kernel_state.read(state)
         if before is not None and before.stage == "complete" and not reuse_finished:
             before = None

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from kit.artefacts import read_json, write_json
-from kit.errors import KitError
 from kit.typed_json import Checked, from_plain, to_plain
 
 SCHEMA = 1
@@ -84,19 +80,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other runs away from a dataset while the block runs; a killed process lets go by itself.
-
-    Raises:
-        KitError: another run has it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise KitError(
-                "another run is sending this dataset", where=path, fix="wait until it has ended"
-            ) from error
-        yield
+def lock_of(path: Path) -> Path:
+    """Return the lock of the one process that may send the dataset of this state."""
+    return path.with_suffix(".lock")

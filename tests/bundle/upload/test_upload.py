@@ -15,6 +15,7 @@ from tests.bundle.upload.conftest import make_dataset
 from tests.kaggle_server.faults import Fault
 from tests.kaggle_server.kernels import SOURCES, KernelVersion, Notebook, Run
 from tests.kaggle_server.world import Dataset, Version, mounted
+from tests.lock_holder import held_elsewhere
 
 ROOT = Path(__file__).parents[3]
 ID = "alice/kit-kidney-weights"
@@ -223,7 +224,7 @@ def test_two_runs_do_not_send_one_dataset_at_the_same_time(kaggle, bundle, tmp_p
     kaggle()
     options = Options(bundle=bundle, work=tmp_path / "work", patience=1)
     with (
-        states.locked(bundle.parent / "kaggle" / "alice.kit-kidney-weights.json"),
-        pytest.raises(KitError, match="another run"),
+        held_elsewhere(states.lock_of(bundle.parent / "kaggle" / "alice.kit-kidney-weights.json")),
+        pytest.raises(KitError, match="another process sends this dataset"),
     ):
         upload(options)

@@ -141,3 +141,24 @@ def test_our_lock_pins_each_name_once_for_every_python():
     pins = lockfile.load(LOCK)
     for python, pin in itertools.product(PYTHONS, ("torch", "mmdet", "numpy", "scipy", "pip")):
         assert pin in lockfile.select(pins, marker_environment(python))
+
+
+# --- what leads to what ---
+
+
+def test_names_lead_to_what_needs_them_by_the_notes_and_an_end_is_named_but_not_followed():
+    via = {
+        "mmdet": ("ours",),
+        "scipy": ("mmdet",),
+        "torch": ("mmdet",),
+        "sympy": ("torch",),
+        "six": ("other",),
+    }
+    pins = [Pin(name=name, version="1", via=why) for name, why in via.items()]
+    assert lockfile.led_to(["ours"], pins, end="torch".__eq__) == ["mmdet", "ours", "scipy", "torch"]
+    assert "sympy" in lockfile.led_to(["ours"], pins, end=lambda _: False)
+
+
+def test_notes_in_a_circle_end():
+    pins = [Pin(name="a", version="1", via=("b",)), Pin(name="b", version="1", via=("a",))]
+    assert lockfile.led_to(["a"], pins, end=lambda _: False) == ["a", "b"]

@@ -53,12 +53,6 @@ def test_a_damaged_line_is_told_with_its_number(tmp_path):
         log.entries()
 
 
-def test_one_process_at_a_time_sends(tmp_path):
-    log = Log(tmp_path / "log.jsonl")
-    with log.held(), pytest.raises(KitError, match="another process"), Log(log.path).held():
-        pass
-
-
 def test_the_id_stands_in_the_description():
     assert ENTRY.described() == ENTRY.id
     assert replace(ENTRY, message="two nets").described() == f"{ENTRY.id} two nets"

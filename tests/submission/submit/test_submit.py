@@ -8,6 +8,7 @@ from kit.errors import BAD_INPUT
 from submission.submit.log import Log
 from tests.kaggle_server.competitions import Entry
 from tests.kaggle_server.faults import Fault
+from tests.lock_holder import held_elsewhere
 
 SEND, SAVE = "competitions.CreateCodeSubmission", "kernels.SaveKernel"
 LATE = 10_000
@@ -123,6 +124,15 @@ def test_the_commit_run_alone_uses_no_slot(kaggle):
     assert (done.code, json.loads(done.out)["version"], sent(there)) == (0, 1, (0, 0))
     assert there.submit().code == 0
     assert there.faults.count(SAVE) == 1
+
+
+def test_one_process_at_a_time_sends(kaggle):
+    there = kaggle()
+    with held_elsewhere(Log(there.log).lock):
+        done = there.submit()
+    assert done.code == BAD_INPUT
+    assert "another process submits with this log: process " in done.err
+    assert sent(there) == (0, 0)
 
 
 def test_all_pages_of_the_list_are_read(kaggle):

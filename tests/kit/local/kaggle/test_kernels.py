@@ -17,6 +17,7 @@ from tests.kaggle_server.faults import Fault, Faults
 from tests.kaggle_server.kernels import Run
 from tests.kaggle_server.server import REMOVED, Server
 from tests.kaggle_server.world import Dataset, Version, World
+from tests.lock_holder import held_elsewhere
 
 SAVE, NAME = "kernels.SaveKernel", "alice/kit-kidney"
 FILES = {"submission.csv": b"id,predicted\n", "report.json": b"{}", "folder/more.txt": b"more"}
@@ -238,5 +239,5 @@ def test_names_of_the_output_stay_in_the_folder(world, wire, kernel, state, name
 
 def test_one_process_at_a_time_works_on_a_kernel(world, wire, kernel, state):
     world()
-    with kernel_state.held(state), pytest.raises(KitError, match="another process"):
+    with held_elsewhere(kernel_state.lock_of(state)), pytest.raises(KitError, match="another process works"):
         push(wire, kernel, state)

@@ -18,16 +18,21 @@ from kit.errors import KitError
 
 @contextmanager
 def only_one(
-    path: Path, *, wait: float = 0.0, told: Callable[[str], None] = lambda _: None
+    path: Path,
+    *,
+    doing: str = "works here",
+    wait: float = 0.0,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Iterator[None]:
     """Hold a lock file while the block runs.
 
     The kernel holds the lock and frees it when the process ends, however it ends: there is no stale lock. The
     file's text only says who has it. POSIX locks work on NFS 4, Lustre and GPFS, too, and are not handed down
-    to data workers.
+    to data workers. They are between processes: two threads of one process do not exclude each other.
 
     Args:
         path: the lock file; its folder is made if it is missing.
+        doing: what the holder does, for the message: "another process sends this dataset: ...".
         wait: seconds to wait for another holder.
         told: called once with who holds it, before waiting.
 
@@ -42,7 +47,7 @@ def only_one(
             f"this folder cannot be written: {error.strerror}", where=path.parent, fix="choose another folder"
         ) from error
     try:
-        _acquire(handle, path, wait, told)
+        _acquire(handle, path, doing, wait, told)
         own = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")})
         with suppress(OSError):  # on a full disk only the text is missing
             os.ftruncate(handle, 0)
@@ -54,7 +59,7 @@ def only_one(
         os.close(handle)
 
 
-def _acquire(handle: int, path: Path, wait: float, told: Callable[[str], None]) -> None:
+def _acquire(handle: int, path: Path, doing: str, wait: float, told: Callable[[str], None]) -> None:
     until, asked = time.monotonic() + wait, False
     while True:
         try:
@@ -64,16 +69,16 @@ def _acquire(handle: int, path: Path, wait: float, told: Callable[[str], None]) 
                 raise KitError(
                     f"this file system has no locks: {error.strerror}",
                     where=path,
-                    fix="put the runs on one that has: a local disk, NFS 4, Lustre with -o flock",
+                    fix="work on one that has: a local disk, NFS 4, Lustre with -o flock",
                 ) from error
         else:
             return
         holder = _holder(path)
         if time.monotonic() >= until:
             raise KitError(
-                f"another process works here: {holder}",
+                f"another process {doing}: {holder}",
                 where=path.parent,
-                fix="wait until it ends, or end it; two at once would damage each other's results",
+                fix="wait until it ends, or end it; two at once would damage each other's work",
             )
         if not asked:
             told(f"waiting for {holder}, which works in {path.parent}")
