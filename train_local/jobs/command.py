@@ -28,7 +28,7 @@ def train_all(options: TrainAll) -> int:
     whole = all_jobs.Plan(options.graph, launcher())
 
     def plan() -> Mapping[str, Job]:
-        return choose(whole.make(), options.only)
+        return choose(whole.make(), *options.only)
 
     if options.dry_run:
         jobs = plan()

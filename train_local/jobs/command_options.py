@@ -60,11 +60,13 @@ class TrainAll:
     """Train every recipe, stage and fold, make pseudo labels and ensembles; what is done is kept."""
 
     graph: Graph
-    only: str | None = field(
-        default=None,
+    only: tuple[str, ...] = field(
+        default=(),
         metadata=option(
-            "jobs whose name or recipe matches, and what they need: 'unet*', 'kidney/*', '*.fold0'",
+            "jobs whose name or recipe matches, and what they need: 'unet*', 'kidney/*', '*.fold0'; "
+            "may be repeated",
             metavar="PATTERN",
+            repeat=True,
         ),
     )
     executor: Literal["local", "slurm", "ray"] = field(

@@ -51,26 +51,29 @@ def plan(
     return jobs
 
 
-def choose(jobs: Mapping[str, Job], pattern: str | None) -> dict[str, Job]:
+def choose(jobs: Mapping[str, Job], *patterns: str) -> dict[str, Job]:
     """Return the jobs whose name matches a pattern, and all they need, in the order of the plan.
 
     Args:
         jobs: by name, in order.
-        pattern: of a job's name with or without the competition, or of its recipe's name: "unet*",
-            "kidney/*", "*.fold0"; None takes all.
+        patterns: of a job's name with or without the competition, or of its recipe's name: "unet*",
+            "kidney/*", "*.fold0"; without one, all jobs are taken.
 
     Raises:
-        KitError: no job matches.
+        KitError: a pattern matches no job.
     """
-    if pattern is None:
+    if not patterns:
         return dict(jobs)
-    waiting = [name for name, job in jobs.items() if _matches(job, pattern)]
-    if not waiting:
-        raise KitError(
-            f"no job matches {pattern!r}",
-            where="--only",
-            fix=f"choose from these jobs: {', '.join(jobs)}",
-        )
+    waiting: list[str] = []
+    for pattern in patterns:
+        matched = [name for name, job in jobs.items() if _matches(job, pattern)]
+        if not matched:
+            raise KitError(
+                f"no job matches {pattern!r}",
+                where="--only",
+                fix=f"choose from these jobs: {', '.join(jobs)}",
+            )
+        waiting += matched
     wanted: set[str] = set()
     while waiting:
         name = waiting.pop()

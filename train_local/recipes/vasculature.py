@@ -67,7 +67,7 @@ class TileRecipe(Recipe):
         the tiny first stage and needs fewer steps. A tiny round of pseudo labels has the tiny teachers.
         """
         stage = None if self.earlier_stage is None or self.demo else self.earlier_stage.tiny()
-        steps = 240 if self.demo else 40 if stage is not None else 20
+        steps = 200 if self.demo else 40 if stage is not None else 20
         return replace(
             self,
             name=f"{self.name}-tiny",
@@ -107,7 +107,7 @@ class TileRecipe(Recipe):
             loss_scale=None,
             losses={},
             half=True,
-            validation=Validation(every=120 if self.demo else steps, unit="iteration"),
+            validation=Validation(every=100 if self.demo else steps, unit="iteration"),
             pretrained=None,
             earlier_stage=stage,
             variants={},

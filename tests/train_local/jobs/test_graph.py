@@ -123,10 +123,11 @@ def test_a_pattern_chooses_jobs_and_what_they_need():
     jobs = planned(*published())
     assert list(choose(jobs, "x101")) == ["vasculature/x101-stage1.fold0", "vasculature/x101.fold0"]
     assert list(choose(jobs, "labels/*"))[-1] == "vasculature/labels/exp2@0.6"
+    assert choose(jobs, "labels/*", "x101") == choose(jobs, "labels/*") | choose(jobs, "x101")
     assert "vasculature/student.fold1" not in choose(jobs, "labels/*")
-    assert choose(jobs, "vasculature/*") == choose(jobs, None) == jobs
+    assert choose(jobs, "vasculature/*") == choose(jobs) == jobs
     with pytest.raises(KitError, match="no job matches 'unet'") as error:
-        choose(jobs, "unet")
+        choose(jobs, "x101", "unet")
     assert "vasculature/x101.fold0" in str(error.value)
 
 
