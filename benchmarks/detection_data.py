@@ -16,12 +16,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-import kit
-from kit.ensemble import Member
+from benchmarks.stored_runs import Recipe, Stored
 from kit.inference.store import CodedDetections, save_detections
 from kit.masks import coco
-from train_local.data.folds import Fold
-from train_local.data.prepared import Image, Prepared
+from train_local.data.prepared import Prepared
 from train_local.ensemble.finished_runs import FinishedRun
 
 RECIPES = {
@@ -81,7 +79,24 @@ def write(folder: Path, size: Tiles) -> tuple[Prepared, list[FinishedRun]]:
         for number, image_id in enumerate(ids)
     ]
     (folder / "polygons.jsonl").write_text("\n".join(text) + "\n")
-    return _prepared(folder, ids), _runs(folder, ids, size)
+    stored = Stored(
+        folder=folder,
+        competition="vasculature",
+        kind="instance",
+        ids=ids,
+        side=SIDE,
+        folds=FOLDS,
+        inference={"size": 2 * SIDE},
+    )
+    runs = stored.runs(
+        [
+            Recipe(name=name, network=network, seconds=seconds)
+            for name, (_, seconds, network) in RECIPES.items()
+        ],
+        VIEWS[: size.views],
+        lambda recipe, view, image_id: folder / "found" / recipe / view / f"{image_id}.npz",
+    )
+    return stored.prepared(split="stratified", suffix=".tif"), runs
 
 
 def _files(folder: Path, image_id: str, size: Tiles) -> list[Path]:
@@ -149,62 +164,3 @@ def _polygons(true: Sequence[Ellipse]) -> list[dict[str, object]]:
         for x, y, a, b in true
     ]
     return [{"type": "blood_vessel", "coordinates": [ring.tolist()]} for ring in rings]
-
-
-def _prepared(folder: Path, ids: list[str]) -> Prepared:
-    held = [tuple(ids[fold::FOLDS]) for fold in range(FOLDS)]
-    folds = [
-        Fold(fold, tuple(image_id for image_id in ids if image_id not in set(out)), out)
-        for fold, out in enumerate(held)
-    ]
-    images = {
-        image_id: Image(
-            id=image_id,
-            path=f"train/{image_id}.tif",
-            sha256="0" * 64,
-            height=SIDE,
-            width=SIDE,
-            group=image_id,
-        )
-        for image_id in ids
-    }
-    return Prepared(
-        root=folder,
-        competition="vasculature",
-        kind="instance",
-        data=folder,
-        images=images,
-        folds=folds,
-        split="stratified",
-        seed=0,
-        reductions=[],
-        inputs={},
-        code_version=kit.__version__,
-    )
-
-
-def _runs(folder: Path, ids: list[str], size: Tiles) -> list[FinishedRun]:
-    runs: list[FinishedRun] = []
-    views = VIEWS[: size.views]
-    for recipe, (_, seconds, network) in RECIPES.items():
-        for fold in range(FOLDS):
-            name = f"{recipe}.fold{fold}"
-            member = Member(
-                name=name,
-                weights=f"{name}.safetensors",
-                sha256=f"{len(runs):064x}",
-                size=1,
-                network={"network": network},
-                inference={"size": 2 * SIDE},
-                requires=[],
-            )
-            files = {
-                view: {
-                    image_id: folder / "found" / recipe / view / f"{image_id}.npz"
-                    for image_id in ids[fold::FOLDS]
-                }
-                for view in views
-            }
-            costs = dict.fromkeys(views, seconds)
-            runs.append(FinishedRun(recipe, member, folder / f"{name}.safetensors", views, files, costs))
-    return runs

@@ -6,6 +6,7 @@ import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,12 +14,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-import kit
-from kit.ensemble import Member
+from benchmarks.stored_runs import Recipe, Stored
 from kit.inference.store import levels_of, write_map
 from kit.masks import rle
-from train_local.data.folds import Fold
-from train_local.data.prepared import Image, Prepared
+from train_local.data.prepared import Prepared
 from train_local.ensemble.finished_runs import FinishedRun
 
 RECIPES = {
@@ -81,7 +80,21 @@ def write(folder: Path, size: Size) -> tuple[Prepared, list[FinishedRun]]:
                 _path(folder, recipe, view, ids[number % size.distinct]),
                 _path(folder, recipe, view, image_id),
             )
-    return _prepared(folder, ids, size.side), _runs(folder, ids)
+    stored = Stored(
+        folder=folder,
+        competition="kidney",
+        kind="semantic",
+        ids=ids,
+        side=size.side,
+        folds=FOLDS,
+        inference={"core": 1536, "context": 384, "scale": 1 / 3},
+    )
+    runs = stored.runs(
+        [Recipe(name=name, network=name, seconds=seconds) for name, (_, seconds) in RECIPES.items()],
+        VIEWS,
+        partial(_path, folder),
+    )
+    return stored.prepared(split="group", suffix=".tiff", organ="kidney", source="Hubmap"), runs
 
 
 def _passes() -> Iterator[tuple[str, str]]:
@@ -136,66 +149,3 @@ def _write_map(
             fine_HW = cv2.resize(part_HW, (coarse * _COARSE, len(part_HW) * _COARSE))[:height, :side]
             level_HW = levels_of(np.dtype(np.uint16)) / (1 + np.exp(-fine_HW))
             writer.append(np.ascontiguousarray(level_HW.astype("<u2")))
-
-
-def _prepared(folder: Path, ids: list[str], side: int) -> Prepared:
-    digest = "0" * 64
-    # Slides 0, 4, 8, ... are fold 0's.
-    valid = [tuple(ids[fold::FOLDS]) for fold in range(FOLDS)]
-    folds = [
-        Fold(fold, tuple(image_id for image_id in ids if image_id not in held), held)
-        for fold, held in enumerate(valid)
-    ]
-    images = {
-        image_id: Image(
-            id=image_id,
-            path=f"train/{image_id}.tiff",
-            sha256=digest,
-            height=side,
-            width=side,
-            group=image_id,
-            organ="kidney",
-            source="Hubmap",
-        )
-        for image_id in ids
-    }
-    return Prepared(
-        root=folder,
-        competition="kidney",
-        kind="semantic",
-        data=folder,
-        images=images,
-        folds=folds,
-        split="group",
-        seed=0,
-        reductions=[],
-        inputs={},
-        code_version=kit.__version__,
-    )
-
-
-def _runs(folder: Path, ids: list[str]) -> list[FinishedRun]:
-    runs: list[FinishedRun] = []
-    for recipe, (_, seconds) in RECIPES.items():
-        for fold in range(FOLDS):
-            name = f"{recipe}.fold{fold}"
-            member = Member(
-                name=name,
-                weights=f"{name}.safetensors",
-                sha256=f"{len(runs):064x}",
-                size=1,
-                network={"network": recipe},
-                inference={"core": 1536, "context": 384, "scale": 1 / 3},
-                requires=[],
-            )
-            files = {
-                view: {
-                    image_id: _path(folder, recipe, view, image_id)
-                    for place, image_id in enumerate(ids)
-                    if place % FOLDS == fold
-                }
-                for view in VIEWS
-            }
-            costs = dict.fromkeys(VIEWS, seconds)
-            runs.append(FinishedRun(recipe, member, folder / f"{name}.safetensors", VIEWS, files, costs))
-    return runs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 BAD_INPUT = 2
 """Exit code of every command that got bad input."""
@@ -25,10 +26,10 @@ class KitError(Exception):
         self.fix = fix
         super().__init__(problem)
 
-    def __reduce__(self) -> tuple[Callable[..., KitError], tuple[str, str | None, str | None]]:
+    def __reduce__(self) -> tuple[Callable[..., KitError], tuple[type[KitError], str], dict[str, Any]]:
         """Let the error cross a process border, for example out of a data loader."""
-        # By default pickle calls KitError(*self.args) on the other side: `where` and `fix` would be lost.
-        return _rebuild, (self.problem, self.where, self.fix)
+        # By default pickle calls the class with self.args on the other side: `where` and `fix` would be lost.
+        return _blank, (type(self), self.problem), vars(self)
 
     def __str__(self) -> str:
         lines = [self.problem]
@@ -39,8 +40,12 @@ class KitError(Exception):
         return "\n".join(lines)
 
 
-def _rebuild(problem: str, where: str | None, fix: str | None) -> KitError:
-    return KitError(problem, where=where, fix=fix)
+class NotFiniteError(KitError):
+    """Numbers of a network are infinite or none: its weights, its training or its precision are at fault."""
+
+
+def _blank(kind: type[KitError], problem: str) -> KitError:
+    return kind.__new__(kind, problem)
 
 
 def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> int:

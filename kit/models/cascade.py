@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kit.errors import KitError
+from kit.errors import KitError, NotFiniteError
 from kit.models import cascade_detect
 from kit.models.detections import Detections
 from kit.models.network import InstanceNetwork
@@ -92,7 +92,7 @@ class HybridTaskCascade(InstanceNetwork):
             x_NCHW: RGB, uint8 or floating point 0..255.
 
         Raises:
-            KitError: the network's weights or activations are not finite.
+            NotFiniteError: the network's weights or activations are not finite.
         """
         padded, metas = self.prepared(x_NCHW)
         return cascade_detect.detect(self.network, padded, metas)
@@ -126,7 +126,7 @@ def _finite(name: str, part: str, _module: nn.Module, _inputs: Any, output: Any)
     if not tensors[0].is_meta:
         finite = torch.stack([tensor.isfinite().all() for tensor in tensors]).all()  # waits once for the GPU
         if not bool(finite):
-            raise KitError(
+            raise NotFiniteError(
                 f"the {part} of {name} are not numbers",
                 fix="the weights are damaged, training diverged or values overflow in float16: read the "
                 "training log, lower the learning rate or set autocast to false",

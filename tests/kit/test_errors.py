@@ -2,6 +2,7 @@ import pickle
 import sys
 
 from kit.errors import KitError, run_cli
+from kit.local.kaggle.outcome import Refused
 
 
 def test_message_says_what_where_and_what_to_do():
@@ -12,6 +13,13 @@ def test_message_says_what_where_and_what_to_do():
 def test_error_survives_a_process_border():
     error = pickle.loads(pickle.dumps(KitError("p", where="w", fix="f")))
     assert (error.problem, error.where, error.fix) == ("p", "w", "f")
+
+
+def test_an_error_stays_of_its_kind_with_all_it_knows():
+    error = pickle.loads(pickle.dumps(Refused("a.B", status=429, reason="later", retry_after=3.0)))
+    assert type(error) is Refused
+    assert (error.status, error.reason, error.retry_after) == (429, "later", 3.0)
+    assert str(error) == str(Refused("a.B", status=429, reason="later"))
 
 
 def test_bad_input_is_a_message_and_exit_code_2(capsys):

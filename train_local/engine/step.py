@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
-from kit.errors import KitError
+from kit.errors import KitError, NotFiniteError
 from train_local.data.sampler import Layout
 from train_local.engine.ema import MovingAverage
 from train_local.engine.fabric import seed_pass
@@ -108,10 +108,7 @@ class Stepper:
     def _losses(self, batch: Any, index: int) -> dict[str, Tensor]:
         try:
             return self.setup.losses(self.module, batch)
-        except KitError as error:
-            # A detector refuses boxes that are not numbers itself (`kit.models.cascade`), before any loss.
-            if "not numbers" not in error.problem:
-                raise
+        except NotFiniteError as error:  # a detector's boxes, before any loss (`kit.models.cascade`)
             self._blame_the_step_before()
             if self._scaler is None or self.layout.processes > 1:
                 passes = [self.layout.number(index)]
