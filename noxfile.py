@@ -277,10 +277,21 @@ def bundle(session: nox.Session) -> None:
     names, others = chosen(session)
     options = [argument for argument in others if argument != "--no-gate"]
     for name in names:
-        arguments = with_defaults(options, ensemble=DIST / name / "ensemble.json", out=DIST / name / "bundle")
+        arguments = with_defaults(
+            measured(name, options), ensemble=DIST / name / "ensemble.json", out=DIST / name / "bundle"
+        )
         run(session, "-m", "bundle", "build", *arguments)
         if options == others:
             _gate(session, DIST / name / "bundle")
+
+
+def measured(name: str, arguments: list[str]) -> list[str]:
+    """Add what the score change of other weights is measured on: the prepared data and the training runs."""
+    prepared = WORK / name / "prepared.json"
+    if "--weights-dtype" not in {argument.split("=")[0] for argument in arguments} or not prepared.is_file():
+        return arguments
+    data = json.loads(prepared.read_text(encoding="utf-8"))["data"]
+    return with_defaults(arguments, data=data, runs=RUNS / name)
 
 
 @nox.session
@@ -382,7 +393,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """`-- models`, `inference`, `ensemble`, `bundle`, `matrix` [--write-docs]: figures beside others'."""
+    """`-- models`, `inference`, `ensemble`, `bundle`, `set-up`, `matrix` [--write-docs]: figures."""
     python = environment(session, peers=session.posargs[:1] == ["inference"])
     session.run(python, "-m", "benchmarks", *session.posargs, external=True, env=KEEP_BYTECODE)
 

@@ -22,6 +22,7 @@ from bundle.roots import ROOTS, Root
 from bundle.shadow import shadow_table
 from bundle.shadow_report import summary
 from bundle.target_options import TARGETS
+from bundle.weights_form import WeightsForm
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local import lockfile, targets
@@ -44,6 +45,7 @@ class Options:
         targets: names or Python tags of the images the wheels must install on; all known ones if empty.
         accept_licence: normalised names of distributions whose licence the user has read and accepts.
         roots: distributions to ship with all they need.
+        weights: their form.
     """
 
     ensembles: tuple[Path, ...] = field(
@@ -72,6 +74,7 @@ class Options:
         ),
     )
     roots: Sequence[Root] = ROOTS
+    weights: WeightsForm = field(default_factory=WeightsForm)
 
 
 def build(options: Options) -> list[tuple[Path, Written]]:
@@ -99,7 +102,7 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     wheels_name, wheels_metadata = wheels_dataset.describe(images, prefix=options.prefix, owner=options.owner)
     about = {"prefix": options.prefix, "owner": options.owner, "licence": options.licence}
     described = {path: weights_dataset.describe(plan, **about) for path, plan in plans.items()}
-    contents = {path: weights_dataset.contents(plan, path) for path, plan in plans.items()}
+    weights = {path: weights_dataset.contents(plan, path, options.weights) for path, plan in plans.items()}
     pins = lockfile.load(options.lock)
     asked = wheels_dataset.asked_for(list(plans.values()), pins, options.roots)
     tables = [(target, shadow_table(pins, options.roots, target, more=asked)) for target in images]
@@ -118,7 +121,8 @@ def build(options: Options) -> list[tuple[Path, Written]]:
         for path, (name, metadata) in described.items():
             display.update(task, note=name)
             folder = options.out / name
-            files = [*contents[path], *companions(name, contents[path])]
+            files = [*weights[path].contents, *companions(name, weights[path].contents)]
+            metadata["description"] = f"{metadata['description']}{weights[path].note}"
             results.append((folder, dataset.write(folder, files, metadata)))
             display.advance(task)
     console().print(_table(results, closures))

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kit.artefacts import read_json, sha256_file
 from kit.ensemble import Ensemble, Member
@@ -20,6 +20,9 @@ from kit.local.sidecars import sidecar_path
 
 FOLDER = "weights"
 """The folder beside `ensemble.json` that holds its members' weights."""
+
+Dtype = Literal["float32", "float16", "bfloat16"]
+"""Number formats in which weights may be shipped."""
 
 _RUN_FIELDS = ("config", "config_sha256", "inputs", "metrics", "code_version")
 
@@ -106,9 +109,9 @@ def _run(path: Path, sha256: str) -> dict[str, Any] | None:
 
 
 def effective(ensemble: Ensemble, checked: list[CheckedWeights]) -> Ensemble:
-    """Return the ensemble with the names that its weights have in the dataset."""
+    """Return the ensemble with the weights of the dataset: their names there, and what they are now."""
     members = [
-        dataclasses.replace(member, weights=item.name)
+        dataclasses.replace(member, weights=item.name, sha256=item.sha256, size=item.size)
         for member, item in zip(ensemble.members, checked, strict=True)
     ]
     return dataclasses.replace(ensemble, members=members)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from bundle import dataset_metadata, weights
 from bundle.archives import place_weights
 from bundle.dataset import Content, entry_of
+from bundle.shards import shards
+from bundle.weights import CheckedWeights
+from bundle.weights_form import WeightsForm, shipped
 from kit.artefacts import canonical_json
 from kit.ensemble import Ensemble
 from kit.local.console import progress
 from kit.manifest import Entry
 
 ENSEMBLE = "ensemble.json"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Contents of a dataset of weights, and a sentence about their form for its page."""
+
+    contents: list[Content]
+    note: str
 
 
 def describe(plan: Ensemble, *, prefix: str, owner: str, licence: str) -> tuple[str, dict[str, object]]:
@@ -33,15 +45,16 @@ def describe(plan: Ensemble, *, prefix: str, owner: str, licence: str) -> tuple[
     return name, metadata
 
 
-def contents(plan: Ensemble, path: Path) -> list[Content]:
+def contents(plan: Ensemble, path: Path, form: WeightsForm) -> Weights:
     """Check the weights; return them and the ensemble.json that names them as the dataset does.
 
     Args:
         plan: the ensemble.
         path: its `ensemble.json`, with the folder `weights` beside it.
+        form: in which the weights are shipped.
 
     Raises:
-        KitError: a file is missing or damaged, or is not what its member says.
+        KitError: a file is missing or damaged, or is not what its member says; as `weights_form.shipped`.
     """
     from kit.local.member_check import WeightsFile, check_members  # loads torch, which --help does not need
 
@@ -53,10 +66,29 @@ def contents(plan: Ensemble, path: Path) -> list[Content]:
             member.name: WeightsFile(item.path) for member, item in zip(plan.members, checked, strict=True)
         }
         check_members(plan, files, where=path, on_checked=lambda _: display.advance(task))
+    made_of = shipped(plan, checked, form, path)
+    checked = made_of.files
     config = canonical_json(weights.effective(plan, checked).as_dict()).encode()
     made = [Content(entry=entry_of(config, ENSEMBLE, role="config"), source=config)]
-    places = place_weights([item.name for item in checked])
-    for item, file in zip(checked, places, strict=True):
-        entry = Entry(file=file, size=item.size, sha256=item.sha256, role="weights", run=item.run)
-        made.append(Content(entry=entry, source=item.path))
+    shipped_files = [content for item in checked for content in _files(item, form)]
+    places = place_weights([content.entry.file for content in shipped_files])
+    for content, place in zip(shipped_files, places, strict=True):
+        made.append(Content(entry=replace(content.entry, file=place), source=content.source))
+    return Weights(made, made_of.note)
+
+
+def _files(item: CheckedWeights, form: WeightsForm) -> list[Content]:
+    """Return the file of a member's weights, or its shards."""
+    paths = shards(item.path, item.sha256, form.shard_size, form.cache) if form.shard_size else [item.path]
+    if len(paths) == 1:
+        entry = Entry(file=item.name, size=item.size, sha256=item.sha256, role="weights", run=item.run)
+        return [Content(entry=entry, source=item.path)]
+    stem, ending = PurePosixPath(item.name).stem, PurePosixPath(item.name).suffix
+    made = []
+    for number, path in enumerate(paths, start=1):
+        # Not "a-00001-of-00003.safetensors": names of that form were seen shortened on Kaggle.
+        file = f"{stem}.part{number:02d}{ending}"
+        run = {**(item.run or {}), "shard": {"part": number, "parts": len(paths), "whole": item.size}}
+        entry = entry_of(path, file, role="weights", run=run, part_of=item.sha256)
+        made.append(Content(entry=entry, source=path))
     return made

@@ -49,6 +49,7 @@ class Entry(Checked):
         role: what it is for.
         wheel: for wheels.
         run: for weights: what trained them (recipe, fold, seed, config_sha256, metrics).
+        part_of: of a shard of weights: sha256 of the file that all its shards make.
     """
 
     file: FilePath
@@ -57,6 +58,7 @@ class Entry(Checked):
     role: Role
     wheel: Wheel | None = None
     run: dict[str, Any] | None = None
+    part_of: Hexadecimal | None = None
 
     @property
     def name(self) -> str:

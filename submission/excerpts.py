@@ -22,7 +22,7 @@ def excerpt(manifest: Manifest, *, weights: Container[str], distributions: Conta
         replace(entry, run=None, wheel=entry.wheel and replace(entry.wheel, licence=None))
         for entry in manifest.files
         if (entry.wheel is not None and entry.wheel.name in distributions)
-        or (entry.role == "weights" and entry.sha256 in weights)
+        or (entry.role == "weights" and (entry.part_of or entry.sha256) in weights)
     ]
     return replace(manifest, files=kept, excerpt_of=manifest.sha256())
 

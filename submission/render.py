@@ -26,7 +26,7 @@ from kit.manifest import Manifest
 from kit.models import family
 from submission import excerpts
 from submission.imports import imported
-from submission.member_files import find_weights
+from submission.member_files import as_shipped, find_weights
 from submission.modules import collect
 from submission.readable_json import readable_json
 from submission.runtime.inputs.competition_data import ENSEMBLE, IMPORTS, MANIFESTS
@@ -71,7 +71,7 @@ def render(ensemble_file: Path, bundle: Path, out: Path, *, read_weights: bool =
         KitError: the ensemble could not be run, a member's weights do not fit its network, the bundle lacks
             them, or the script would be too large for Kaggle.
     """
-    ensemble = load_with_costs(ensemble_file)
+    ensemble = as_shipped(load_with_costs(ensemble_file), bundle)
     manifests = relevant_manifests(ensemble, bundle)
     files = find_weights(ensemble, bundle)
     with progress(transient=True) as display:
@@ -168,7 +168,7 @@ def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
                 where=bundle,
                 fix="remove one of the two folders; a copy of a dataset is not needed",
             )
-        weights = {entry.sha256 for entry in manifest.files if entry.role == "weights"}
+        weights = {entry.part_of or entry.sha256 for entry in manifest.files if entry.role == "weights"}
         if weights & set(wanted) or any(entry.role == "wheel" for entry in manifest.files):
             chosen.append(manifest)
             held |= weights

@@ -5,6 +5,7 @@ import __future__
 import ast
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -123,6 +124,7 @@ def project(tmp_path):
     wanted = [node for node in functions if not node.decorator_list and not node.name.startswith("_train")]
     space = {
         "hashlib": hashlib,
+        "json": json,
         "shutil": shutil,
         "sys": sys,
         "Path": Path,
@@ -134,6 +136,7 @@ def project(tmp_path):
         "BUILD": tmp_path / "build",
         "OWN_WHEELS": constant("OWN_WHEELS"),
         "WORK": tmp_path / "work",
+        "RUNS": tmp_path / "runs",
         "tomllib": tomllib,
     }
     tree = ast.Module(wanted, type_ignores=[])
@@ -145,6 +148,7 @@ def project(tmp_path):
         environment=functools.partial(space["environment"], machine),
         chosen=space["chosen"],
         name_of=space["name_of"],
+        measured=space["measured"],
     )
 
 
@@ -162,6 +166,16 @@ def test_competitions_are_those_named_else_those_prepared_whatever_defines_them(
         (project.root / "work" / name / "prepared.json").write_text("{}")
     chosen = [project.chosen(SimpleNamespace(posargs=args)) for args in ([], ["glands", "--tiny"], ["body"])]
     assert chosen == [(["glands", "kidney"], []), (["glands"], ["--tiny"]), (["body"], [])]
+
+
+def test_other_weights_are_scored_on_what_was_prepared_and_trained(project):
+    (project.root / "work" / "kidney").mkdir(parents=True)
+    (project.root / "work" / "kidney" / "prepared.json").write_text('{"data": "/data/kidney"}')
+    runs = str(project.root / "runs" / "kidney")
+    given = ["--weights-dtype=float16"]
+    assert project.measured("kidney", given) == [*given, "--data", "/data/kidney", "--runs", runs]
+    assert project.measured("kidney", []) == []
+    assert project.measured("body", given) == given
 
 
 def verbs(project):

@@ -72,19 +72,21 @@ def load_weights(module: Network, path: Path) -> None:
 
     Args:
         module: from `kit.models.build`; changed in place.
-        path: of the file.
+        path: of the file, or a folder with its shards.
 
     Raises:
         KitError: the file is missing or damaged, or it belongs to another network.
     """
     from safetensors import SafetensorError
 
-    if not path.is_file():
+    if not path.exists():
         raise KitError(
             "the weights are missing", where=path, fix="train the network, or attach the weights dataset"
         )
+    tensors: dict[str, Tensor] = {}
     try:
-        tensors = _tensors_of(path)
+        for file in path.iterdir() if path.is_dir() else [path]:
+            tensors |= _tensors_of(file)  # mapped: read when it is copied into the network
     except MemoryError as error:
         raise KitError(
             f"memory ran out while weights of {path.stat().st_size / 1e6:.0f} MB were read",

@@ -238,36 +238,52 @@ class Preparation:
         return list(dict.fromkeys(item.member for item in self.ensemble.passes))
 
     def _weights(self, restorer: Restorer, members: Sequence[int]) -> None:
-        entries: dict[str, Entry] = {
-            entry.sha256: entry
-            for manifest in self.manifests
-            for entry in manifest.files
-            if entry.role == "weights"
-        }
-        wanted: list[tuple[int, Entry]] = []
-        for index in members:
-            entry = entries.get(self.ensemble.members[index].sha256)
-            if entry is None:
+        missing = {index: self._entries(self.ensemble.members[index].sha256) for index in members}
+        for index, left in missing.items():
+            if not left:
                 name = self.ensemble.members[index].name
                 error = KitError(
                     f"the bundle holds no weights for {name}", fix="render again with this ensemble's bundle"
                 )
                 self._tell(MemberLost(member=index, error=error))
-            else:
-                wanted.append((index, entry))
-        # `restore` reports each file as soon as it is verified, in the order of `wanted`. What stays in
-        # `waiting` has an error.
-        waiting = dict(wanted)
+        parts: dict[int, list[Found]] = {index: [] for index in members}
 
+        # `restore` reports each file as soon as it is verified, in the order in which it was asked for. What
+        # stays in `missing` has an error.
         def on_found(item: Found) -> None:
-            for index, entry in wanted:
-                if entry is item.entry and waiting.pop(index, None) is not None:
-                    size = entry.size
-                    self._tell(WeightsReady(member=index, path=str(item.path), how=item.how, bytes=size))
+            for index, left in missing.items():
+                if left.pop(item.entry.sha256, None) is not None:
+                    parts[index].append(item)
+                    if not left:
+                        self._ready(index, parts[index])
 
-        _, errors = restorer.restore([entry for _, entry in wanted], on_found)
-        for index, entry in waiting.items():
-            self._tell(MemberLost(member=index, error=errors[entry.file]))
+        _, errors = restorer.restore(
+            [entry for left in missing.values() for entry in left.values()], on_found
+        )
+        for index, left in missing.items():
+            for entry in [*left.values()][:1]:
+                self._tell(MemberLost(member=index, error=errors[entry.file]))
+
+    def _entries(self, sha256: str) -> dict[str, Entry]:
+        """The file of some weights, or its shards."""
+        return {
+            entry.sha256: entry
+            for manifest in self.manifests
+            for entry in manifest.files
+            if entry.role == "weights" and sha256 in (entry.sha256, entry.part_of)
+        }
+
+    def _ready(self, index: int, parts: Sequence[Found]) -> None:
+        """Tell where weights lie; shards get links in one folder, from which they are loaded."""
+        path = parts[0].path
+        if len(parts) > 1:
+            path = self.scratch / "shards" / str(index)
+            path.mkdir(parents=True, exist_ok=True)
+            for number, item in enumerate(parts):
+                (path / str(number)).symlink_to(item.path)
+        how = max((item.how for item in parts), key=("as is", "renamed", "from an archive").index)
+        size = sum(item.entry.size for item in parts)
+        self._tell(WeightsReady(member=index, path=str(path), how=how, bytes=size))
 
 
 def _files(found: Iterable[Found]) -> list[dict[str, str]]:

@@ -161,6 +161,34 @@ def test_weights_the_bundle_never_had_are_told(tmp_path, bundle):
     assert "the bundle holds no weights for member1" in str(lost.error)
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_member_is_ready_with_the_last_of_its_shards(tmp_path, bundle, lost):
+    folder, ensemble, manifest = bundle
+    whole = next(entry for entry in manifest.files if entry.file == f"member{EASY}.safetensors")
+    (folder / whole.file).unlink()
+    shards = []
+    for number in range(3):
+        path = folder / f"member{EASY}.part{number}.safetensors"
+        path.write_bytes(bytes([7 + number]) * 300)
+        entry = Entry(
+            file=path.name, size=300, sha256=sha256_file(path), role="weights", part_of=whole.sha256
+        )
+        shards.append(entry)
+    divided = Manifest(dataset="kit", files=[*(item for item in manifest.files if item != whole), *shards])
+    if lost:
+        (folder / shards[1].file).unlink()
+    told = prepare(tmp_path, ensemble, divided)
+    ready = {item.member: item for item in told[WeightsReady]}
+    if lost:
+        assert set(ready) == {NEEDY}
+        (error,) = told[MemberLost]
+        assert f"{shards[1].file} is missing" in str(error.error)
+        return
+    assert ready[EASY].bytes == 900
+    links = sorted(Path(ready[EASY].path).iterdir())
+    assert [sha256_file(path) for path in links] == [entry.sha256 for entry in shards]
+
+
 def test_a_fault_of_the_thread_reaches_the_supervisor(tmp_path, bundle):
     folder, ensemble, manifest = bundle
     (tmp_path / "site").write_text("a file where the packages should go")
