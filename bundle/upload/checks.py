@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle import dataset_metadata
-from bundle.upload.destination import DatasetDestination, There
+from bundle.upload.destination import Destination, There
 from bundle.upload.expected import Expected, sent_files
 from kit import manifest
 from kit.artefacts import read_json
@@ -179,10 +179,10 @@ def owner_finding(account: Account, owner: str, where: Path) -> Finding | None:
     )
 
 
-def remote_findings(wire: Wire, destination: DatasetDestination, there: There) -> list[Finding]:
+def remote_findings(wire: Wire, destination: Destination, there: There) -> list[Finding]:
     """Return what on Kaggle stands against this upload: a notebook with the name, the wrong privacy."""
     found = []
-    if there.exists and there.private is not None and there.private != destination.private:
+    if there.private is not None and there.private != destination.private:
         asked, has = ("private", "public") if destination.private else ("public", "private")
         fix = "add --public" if has == "public" else "leave out --public"
         found.append(
@@ -203,9 +203,12 @@ def remote_findings(wire: Wire, destination: DatasetDestination, there: There) -
     return found
 
 
-def _is_notebook(wire: Wire, destination: DatasetDestination) -> bool:
+def _is_notebook(wire: Wire, destination: Destination) -> bool:
+    if destination.kind != "dataset":
+        return False  # models have addresses of their own
+    owner, _, slug = destination.id.partition("/")
     try:
-        wire.rpc("kernels.GetKernel", {"userName": destination.owner, "kernelSlug": destination.slug})
+        wire.rpc("kernels.GetKernel", {"userName": owner, "kernelSlug": slug})
     except Refused as error:
         if error.status in {403, *_NO_SUCH_CALL}:
             return False
@@ -213,7 +216,7 @@ def _is_notebook(wire: Wire, destination: DatasetDestination) -> bool:
     return True
 
 
-def quota_finding(wire: Wire, destination: DatasetDestination, needed: int, quota: float) -> Finding | None:
+def quota_finding(wire: Wire, destination: Destination, needed: int, quota: float) -> Finding | None:
     """Compare the size of an upload with what is left of the account's private space.
 
     Args:
@@ -222,8 +225,8 @@ def quota_finding(wire: Wire, destination: DatasetDestination, needed: int, quot
         needed: bytes.
         quota: bytes of private datasets that an account may have.
     """
-    if not destination.private:
-        return None
+    if not destination.private or destination.kind != "dataset":
+        return None  # what models may take is not known; a refusal of Kaggle is told as it is
     sizes: dict[str, int] = {}
     page: dict[str, Any] = {"group": "DATASET_SELECTION_GROUP_MY_PRIVATE", "page": 1}
     try:

@@ -60,7 +60,7 @@ def publish(
             return _processing(state)
         except Refused as error:
             if error.status != 429:
-                if _is_taken(error) and trouble is not None:
+                if is_taken(error) and trouble is not None:
                     return _processing(state)  # a call whose answer was lost has made it
                 raise _refusal(destination, error, there) from None
             # Nothing happened, so it does not count as a try.
@@ -106,13 +106,14 @@ def _processing(state: State) -> State:
     return replace(state, stage="processing", times={**state.times, "published": now()})
 
 
-def _is_taken(error: Refused) -> bool:
+def is_taken(error: Refused) -> bool:
+    """Whether a refusal says that the name is in use."""
     return any(word in error.reason.lower() for word in _TAKEN)
 
 
 def _refusal(destination: Destination, error: Refused, there: There) -> KitError:
     """Return a refusal in words that say what to do."""
-    if _is_taken(error) and not there.exists:
+    if is_taken(error) and not there.exists:
         return KitError(
             f"the name {destination.id} is taken: {error.reason}",
             where=destination.url,

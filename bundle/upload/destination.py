@@ -11,9 +11,9 @@ from kit.local.kaggle.outcome import Refused
 from kit.local.kaggle.sending import BlobType
 from kit.local.kaggle.wire import Wire
 
-_NOT_THERE = (403, 404)
+NOT_THERE = (403, 404)
 """Kaggle says 403 for a dataset that does not exist, and for a new one that is not visible yet."""
-_PAGE_SIZE = 200
+PAGE_SIZE = 200
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,16 @@ class Destination(Protocol):
     """A dataset, or a variation of a model."""
 
     @property
+    def owner(self) -> str:
+        """Its account."""
+
+    @property
+    def private(self) -> bool:
+        """Whether only the owner may see it."""
+
+    @property
     def id(self) -> str:
-        """Its name on Kaggle: "owner/slug"."""
+        """Its name on Kaggle: "owner/slug", and of a model "owner/model/framework/variation"."""
 
     @property
     def kind(self) -> Literal["dataset", "model"]:
@@ -123,7 +131,7 @@ class DatasetDestination:
             status = wire.rpc("datasets.GetDatasetStatus", self._names).value.get("status")
             value = wire.rpc("datasets.GetDataset", self._names).value
         except Refused as error:
-            if error.status in _NOT_THERE:
+            if error.status in NOT_THERE:
                 return There(exists=False)
             raise
         versions = tuple(
@@ -172,7 +180,7 @@ class DatasetDestination:
     def listing(self, wire: Wire, version: int | None) -> list[RemoteEntry]:
         """As `Destination`."""
         entries: list[RemoteEntry] = []
-        request: dict[str, Any] = {**self._names, "pageSize": _PAGE_SIZE}
+        request: dict[str, Any] = {**self._names, "pageSize": PAGE_SIZE}
         if version:
             request["datasetVersionNumber"] = version
         seen: set[str] = set()

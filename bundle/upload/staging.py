@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bundle.upload.expected import Expected
 from kit.artefacts import read_json, write_json
@@ -40,10 +40,11 @@ class Staging:
     Args:
         work: folder for all uploads.
         fingerprint: of the dataset.
+        kind: what the files become; a token of a dataset's file is none of a model's.
     """
 
-    def __init__(self, work: Path, fingerprint: str) -> None:
-        self.folder = work.absolute() / fingerprint[:16]
+    def __init__(self, work: Path, fingerprint: str, kind: Literal["dataset", "model"] = "dataset") -> None:
+        self.folder = work.absolute() / (fingerprint[:16] + ("" if kind == "dataset" else f"-{kind}"))
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder.chmod(0o700)
         self.client = self.folder / "client"

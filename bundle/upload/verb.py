@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from bundle import dataset_metadata
 from bundle.upload import checks
 from bundle.upload.create import TokensLostError, landed, publish
-from bundle.upload.destination import DatasetDestination, There
+from bundle.upload.destination import DatasetDestination, Destination, There
 from bundle.upload.display import Display
 from bundle.upload.expected import Expected, expected
+from bundle.upload.model_destination import ModelDestination, licence_of
 from bundle.upload.send import send_files
 from bundle.upload.staging import Staging
 from bundle.upload.verify import (
@@ -44,6 +45,8 @@ class Options:
     Attributes:
         bundle: folder of dataset folders, or one of them.
         only: names of datasets; all if empty.
+        kind: what datasets of weights become; wheels are always a dataset.
+        model_licence: of the models; that of the dataset if None.
         owner: account they go to; the one they were built for if None.
         public: whether everybody may see them.
         dry_run: check and send nothing.
@@ -63,6 +66,12 @@ class Options:
     only: tuple[str, ...] = field(
         default=(),
         metadata=option("a dataset's name, may be repeated (default: all)", metavar="NAME", repeat=True),
+    )
+    kind: Literal["dataset", "model"] = field(
+        default="dataset", metadata=option("what weights become on Kaggle", flag="--as")
+    )
+    model_licence: str | None = field(
+        default=None, metadata=option("of a model (default: the licence in the bundle)", metavar="NAME")
     )
     owner: str | None = field(
         default=None, metadata=option("your account (default: the one in the bundle)", metavar="NAME")
@@ -113,7 +122,7 @@ class _Plan:
     """One dataset folder, checked."""
 
     folder: Path
-    destination: DatasetDestination
+    destination: Destination
     there: There
     wanted: list[Expected]
     fingerprint: str
@@ -137,7 +146,7 @@ def upload(options: Options) -> list[Verified]:
             plans = _plans(options, folders, wire, account(wire))
             if options.dry_run:
                 for plan in plans:
-                    what = "a new version" if plan.there.exists else "a new dataset"
+                    what = "a new version" if plan.there.exists else f"a new {plan.destination.kind}"
                     size = sum(item.size for item in plan.wanted if item.inside is None)
                     display.say(f"{plan.destination.id}: would become {what}, {size / 1e6:.1f} MB")
                 return []
@@ -166,13 +175,13 @@ def _plans(options: Options, folders: list[Path], wire: Wire, who: Account) -> l
     plans, found = [], []
     for folder in folders:
         metadata = checks.metadata_of(folder)
-        owner, slug = metadata["id"].split("/")
+        owner = metadata["id"].partition("/")[0]
         if options.owner is not None or owner == dataset_metadata.OWNER_PLACEHOLDER:
             owner = options.owner or who.name
         if wrong := checks.owner_finding(who, owner, folder / dataset_metadata.NAME):
             found.append(wrong)
             continue
-        destination = DatasetDestination(who.name, slug, metadata, private=not options.public)
+        destination = _destination(options, folder, who.name, metadata)
         there = destination.look(wire)
         found += checks.remote_findings(wire, destination, there)
         wanted = expected(folder)
@@ -180,12 +189,23 @@ def _plans(options: Options, folders: list[Path], wire: Wire, who: Account) -> l
         needed = sum(item.size for item in wanted if item.inside is None)
         quota = checks.quota_finding(wire, destination, needed, options.quota_gb * 1e9)
         fingerprint = next(item.sha256 for item in wanted if item.file == manifest.NAME)
-        staging = Staging(options.work, fingerprint)
+        staging = Staging(options.work, fingerprint, destination.kind)
         space = checks.space_finding(staging.folder, staging.missing_bytes(folder, wanted))
         found += [item for item in (quota, space) if item is not None]
         plans.append(_Plan(folder, destination, there, wanted, fingerprint, staging))
     checks.raise_findings(found)
     return plans
+
+
+def _destination(
+    options: Options, folder: Path, owner: str, metadata: Mapping[str, Any]
+) -> DatasetDestination | ModelDestination:
+    slug = str(metadata["id"]).partition("/")[2]
+    roles = {entry.role for entry in manifest.load(folder / manifest.NAME).files}
+    if options.kind == "dataset" or "weights" not in roles or "wheel" in roles:
+        return DatasetDestination(owner, slug, metadata, private=not options.public)
+    licence = licence_of(options.model_licence or metadata["licenses"][0]["name"])
+    return ModelDestination(owner, slug, metadata, private=not options.public, licence=licence)
 
 
 def _upload_one(options: Options, plan: _Plan, wire: Wire, patience: Patience) -> Verified:

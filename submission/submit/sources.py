@@ -161,27 +161,40 @@ def _attached(path: Path, value: Mapping[str, Any]) -> str:
 
 
 def require_current(wire: Wire, sources: Sequence[Source]) -> None:
-    """Refuse datasets whose newest version is another one than was verified: a kernel mounts the newest.
+    """Refuse sources of which a kernel would not mount what was verified.
+
+    Of a dataset a kernel mounts the newest version, of a model the one that it names.
 
     Args:
         wire: to Kaggle.
-        sources: to attach. A model is mounted by its version, so it needs no look.
+        sources: to attach.
 
     Raises:
-        KitError: a dataset was changed since, or its manifest.json cannot be fetched.
+        KitError: a dataset was changed since, a model's version is another one, or a manifest.json cannot be
+            fetched.
     """
     for source in sources:
-        if source.kind != "dataset":
-            continue
-        owner, _, name = source.id.partition("/")
-        asked = {"ownerSlug": owner, "datasetSlug": name, "fileName": manifests.NAME, "raw": True}
+        method, asked = _manifest_of(source)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / manifests.NAME
-            wire.download("datasets.DownloadDataset", asked, file)
+            wire.download(method, asked, file)
             same = sha256_file(file) == source.fingerprint
         if not same:
+            what = "this version of" if source.kind == "model" else "the newest version of"
             raise KitError(
-                f"the newest version of {source.id} on Kaggle is of another bundle than was verified",
+                f"{what} {source.id} on Kaggle is of another bundle than was verified",
                 where=source.state,
                 fix="run `upload` again, then submit",
             )
+
+
+def _manifest_of(source: Source) -> tuple[str, dict[str, Any]]:
+    """The call that leads to a source's manifest.json, and its request."""
+    if source.kind == "dataset":
+        owner, _, name = source.id.partition("/")
+        asked = {"ownerSlug": owner, "datasetSlug": name, "fileName": manifests.NAME, "raw": True}
+        return "datasets.DownloadDataset", asked
+    owner, model, framework, variation, version = source.id.split("/")
+    names = {"ownerSlug": owner, "modelSlug": model, "framework": framework, "instanceSlug": variation}
+    asked = {**names, "versionNumber": int(version), "path": manifests.NAME}
+    return "models.DownloadModelInstanceVersion", asked

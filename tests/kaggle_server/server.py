@@ -15,8 +15,8 @@ from tests.kaggle_server import blobs, datasets
 from tests.kaggle_server.calls import dispatch
 from tests.kaggle_server.world import Problem, Reply, World
 
-ROOMS = ("blobs", "datasets", "oauth", "kernels", "competitions")
-"""Modules that register calls; models joins them here."""
+ROOMS = ("blobs", "datasets", "models", "oauth", "kernels", "competitions")
+"""Modules that register calls."""
 GETS = {}
 """Start of a path after /v1/ -> function (world, path, query) -> Reply: what is no call, a kernel's log."""
 BASE = "http://localhost"

@@ -12,11 +12,11 @@ from tests.kaggle_server.fixtures import kaggle
 __all__ = ["kaggle"]
 
 
-def make_dataset(folder, *, seed=0, slug="kit-kidney-weights", owner="alice", files=3):
+def make_dataset(folder, *, seed=0, slug="kit-kidney-weights", owner="alice", files=3, role="weights"):
     """Write a dataset as the build does: some files and an archive."""
     draw = random.Random(seed)
     contents = [
-        Content(entry=entry_of(data, name, role="weights"), source=data)
+        Content(entry=entry_of(data, name, role=role), source=data)
         for name, data in [
             *((f"member{number}.safetensors", draw.randbytes(50_000)) for number in range(files)),
             *((f"wheels-cp313.zip/tool-{number}+cu1.whl", draw.randbytes(9_000)) for number in range(2)),

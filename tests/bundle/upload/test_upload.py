@@ -167,7 +167,7 @@ def test_a_dry_run_sends_nothing(kaggle, send, bundle, capfd):
 
 def test_45_files_take_three_pages_when_the_server_has_small_ones(kaggle, send, bundle, monkeypatch):
     make_dataset(bundle, files=40)
-    monkeypatch.setattr("bundle.upload.destination._PAGE_SIZE", 20)
+    monkeypatch.setattr("bundle.upload.destination.PAGE_SIZE", 20)
     server = kaggle()
     send()
     assert server.world.faults.count("datasets.ListDatasetFiles") >= 3
