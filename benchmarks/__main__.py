@@ -13,6 +13,7 @@ from benchmarks.options import (
     MatrixOptions,
     ModelOptions,
     ParameterOptions,
+    SetUpOptions,
     SizeOptions,
     TrainingOptions,
 )
@@ -56,6 +57,7 @@ def main(argv: Sequence[str]) -> int:
         Verb("parameters", ParameterOptions, _parameters),
         Verb("size", SizeOptions, _size),
         Verb("bundle", BundleOptions, _bundle),
+        Verb("set-up", SetUpOptions, _set_up),
     )
     return run_verb(argv, verbs, prog="python -m benchmarks", description="Figures for docs/.")
 
@@ -78,6 +80,13 @@ def _bundle(options: BundleOptions) -> int:
     from benchmarks.bundle import run
 
     run(cache=options.cache, lock=options.lock, write_docs=options.write_docs)
+    return 0
+
+
+def _set_up(options: SetUpOptions) -> int:
+    from benchmarks.set_up import run
+
+    run(options)
     return 0
 
 

@@ -156,6 +156,20 @@ class BundleOptions(Documented):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SetUpOptions(BundleOptions):
+    """Measure the set-up inside predict.py beside uv and pip, and on a mount with slow streams."""
+
+    megabytes: Annotated[float, above(0)] = field(
+        default=300, metadata=option("size of the wheels, at least", metavar="MB")
+    )
+    rounds: Count = field(default=3, metadata=option("alternating runs", metavar="N"))
+    stream: Annotated[float, above(0)] = field(
+        default=200, metadata=option("what one stream of the slow mount gives", metavar="MB/S")
+    )
+    streams: Count = field(default=16, metadata=option("that read side by side", metavar="N"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnsembleOptions(Documented):
     """Measure the ensemble step on synthetic predictions of full size: time and peak memory."""
 

@@ -1,0 +1,206 @@
+"""Time the set-up inside predict.py (find, verify, restore, install) beside uv and pip on the same wheels.
+
+Then the same files on a mount where each stream is slow, beside sixteen threads that only read them.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.child import call
+from benchmarks.machine import describe
+from benchmarks.markdown import DOCS, table, write_block
+from benchmarks.options import SetUpOptions
+from benchmarks.rounds import in_turns, median_ratio
+from bundle import dataset, dataset_metadata, wheelinfo
+from bundle.archives import place_wheel
+from bundle.dataset import Content, entry_of
+from bundle.own_wheels import own_wheels
+from bundle.pip_download import WheelCache
+from bundle.roots import ROOTS
+from bundle.wheels import closure_for
+from kit.errors import KitError
+from kit.local import lockfile, targets
+from kit.local.console import console
+from kit.local.offline.kaggle_shape import mount_dataset
+from kit.local.targets import Target
+from kit.local.tool_environment import tool_environment
+from kit.local.uv import find_uv
+from kit.manifest import Wheel
+from submission.runtime.inputs.wheels import is_protected
+
+NAME = "set-up-wheels"
+PACKED, OURS, UV, PIP = (
+    "predict.py, archives packed",
+    "predict.py",
+    "uv pip install",
+    "pip install --no-index",
+)
+STREAMS, VERIFIED = "16 streams, read only", "predict.py: find, verify, restore"
+HEAD = ("way", "seconds", "find", "verify, restore", "install", "times as long as predict.py")
+THROTTLED_HEAD = ("way", "seconds", "MB/s")
+
+
+def choose(target: Target, *, cache: Path, lock: Path, megabytes: float) -> list[Path]:
+    """Return real wheels for this Python: what the bundle ships, then more of the lock's up to a size.
+
+    Args:
+        target: an image with this Python.
+        cache: of downloads.
+        lock: `requirements.lock`.
+        megabytes: to reach.
+
+    Raises:
+        KitError: a wheel of the bundle cannot be downloaded.
+    """
+    pins, downloads = lockfile.load(lock), WheelCache(cache)
+    names = [root.name for root in ROOTS]
+    closure = closure_for(names, pins, target, downloads, own_wheels(names, cache))
+    chosen = {name: info.path for name, info in closure.wheels.items()}
+    for name, pin in sorted(lockfile.select(pins, target.environment()).items()):
+        if sum(path.stat().st_size for path in chosen.values()) >= megabytes * 1e6:
+            break
+        if name not in chosen and not is_protected(name) and not target.leaves_to_image(name):
+            with suppress(KitError):  # a source distribution, or nothing for this Python
+                chosen |= downloads.fetch([pin], target)
+    return sorted(chosen.values())
+
+
+def write_bundle(wheels: Sequence[Path], folder: Path, tag: str) -> Path:
+    """Write a dataset of wheels as `bundle build` does; return its folder."""
+    contents = []
+    for path in wheels:
+        info = wheelinfo.read(path)
+        about = Wheel(
+            name=info.name,
+            version=info.version,
+            tags=info.tag_names(),
+            accepts=f"=={info.version}",
+            requires={tag: []},
+        )
+        entry = entry_of(path, place_wheel(path.name, info.tag_names()), role="wheel", wheel=about)
+        contents.append(Content(entry=entry, source=path))
+    metadata = dataset_metadata.describe(
+        NAME,
+        owner="owner",
+        title="set-up wheels",
+        subtitle="Wheels for the benchmark of the set-up",
+        licence="other",
+        description="Wheels.",
+    )
+    dataset.write(folder / NAME, contents, metadata, targets=[tag])
+    return folder / NAME
+
+
+def run(options: SetUpOptions) -> None:
+    """Measure, print the tables, and keep them in docs/benchmarks.md if the options say so.
+
+    Raises:
+        KitError: no known image has this Python, a wheel is missing, or a way fails.
+    """
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    fitting = [target for target in targets.known() if target.tag == tag]
+    if not fitting:
+        raise KitError(f"no known image has Python {tag}", fix="run the benchmark with a Python of an image")
+    wheels = choose(fitting[0], cache=options.cache, lock=options.lock, megabytes=options.megabytes)
+    size = sum(path.stat().st_size for path in wheels)
+    console().print(f"{len(wheels)} wheels, {size / 1e6:.0f} MB", markup=False)
+    with tempfile.TemporaryDirectory(dir=options.cache, prefix=".set-up-") as name:
+        scratch = Path(name)
+        source = write_bundle(wheels, scratch, tag)
+        roots = {}
+        for archives in ("unpacked", "packed"):
+            roots[archives] = scratch / archives
+            mount_dataset(roots[archives], source, archives=archives)
+        text = _installed(wheels, roots, scratch, options.rounds)
+        text += "\n\n" + _throttled(roots["unpacked"], scratch, options, size)
+    text += (
+        f"\n\n{len(wheels)} wheels of {size / 1e6:.0f} MB in all, {options.rounds} rounds; "
+        f"`python -m benchmarks set-up --write-docs` on {describe()}"
+    )
+    print(text)
+    if options.write_docs:
+        write_block(DOCS / "benchmarks.md", "set-up", text)
+
+
+def _installed(wheels: Sequence[Path], roots: dict[str, Path], scratch: Path, rounds: int) -> str:
+    parts: dict[str, list[dict[str, float]]] = {OURS: [], PACKED: []}
+
+    def ours(name: str, root: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
+            parts[name].append(_child(root, Path(folder), install=True))
+
+    # Times of ours are those that its own process measured: it would have been started anyway.
+    ways: dict[str, Callable[[], object]] = {
+        OURS: partial(ours, OURS, roots["unpacked"]),
+        PACKED: partial(ours, PACKED, roots["packed"]),
+        UV: partial(
+            _peer, [find_uv(), "pip", "install", "--python", sys.executable, "--offline"], wheels, scratch
+        ),
+        PIP: partial(_peer, [sys.executable, "-m", "pip", "install"], wheels, scratch),
+    }
+    times = in_turns(ways, rounds)
+    for name, found in parts.items():
+        times[name] = [sum(one.values()) for one in found[1:]]
+    rows = []
+    for name, seconds in times.items():
+        shown = [
+            f"{statistics.median(one[part] for one in parts[name][1:]):.2f}" if name in parts else ""
+            for part in ("find", "restore", "install")
+        ]
+        ratio = "1" if name == OURS else f"{median_ratio(seconds, times[OURS]):.2f}"
+        rows.append([name, f"{statistics.median(seconds):.2f}", *shown, ratio])
+    return table(HEAD, rows)
+
+
+def _peer(command: Sequence[str], wheels: Sequence[Path], scratch: Path) -> None:
+    """Install the wheels with a tool as a user calls it, into an empty folder and with an empty cache."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        environment = {**tool_environment(), "UV_CACHE_DIR": f"{folder}/uv", "PIP_CACHE_DIR": f"{folder}/pip"}
+        how = ("--quiet", "--no-index", "--no-deps", "--target", f"{folder}/site")
+        done = subprocess.run(
+            [*command, *how, *map(str, wheels)], env=environment, capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        raise KitError(f"{' '.join(command[:3])} failed: {done.stderr.strip()[-400:]}")
+
+
+def _throttled(root: Path, scratch: Path, options: SetUpOptions, size: int) -> str:
+    seconds: dict[str, list[float]] = {VERIFIED: [], STREAMS: []}
+
+    def ours() -> None:
+        with tempfile.TemporaryDirectory(dir=scratch) as folder:
+            found = _child(root, Path(folder), install=False, megabytes_per_s=options.stream)
+            seconds[VERIFIED].append(sum(found.values()))
+
+    def streams() -> None:
+        found = _child(root, scratch, streams=options.streams, megabytes_per_s=options.stream)
+        seconds[STREAMS].append(found["read"])
+
+    in_turns({VERIFIED: ours, STREAMS: streams}, options.rounds)
+    times = {name: found[1:] for name, found in seconds.items()}
+    rows = [
+        [name, f"{statistics.median(found):.2f}", f"{size / 1e6 / statistics.median(found):.0f}"]
+        for name, found in times.items()
+    ]
+    share = 100 * median_ratio(times[STREAMS], times[VERIFIED])
+    return (
+        f"{table(THROTTLED_HEAD, rows)}\n\nEach stream gives {options.stream:g} MB/s; predict.py reaches "
+        f"{share:.0f} % of what {options.streams} streams give that only read."
+    )
+
+
+def _child(root: Path, scratch: Path, **request: Any) -> dict[str, float]:
+    given = {"root": str(root), "scratch": str(scratch), **request}
+    # uv stands on PATH in Kaggle's image; here it may be a package of this environment only.
+    path = os.pathsep.join([str(Path(find_uv()).parent), os.environ.get("PATH", "")])
+    return call("benchmarks.set_up_step", given, what="the set-up", environment={**os.environ, "PATH": path})
