@@ -22,6 +22,8 @@ import nox
 ROOT = Path(__file__).parent
 sys.path.append(str(ROOT))
 # nox runs in an interpreter of its own, without our dependencies. These modules need none of them.
+from kit.errors import KitError  # noqa: E402
+from kit.local.session_options import asked_sessions, known_options, own_options  # noqa: E402
 from kit.local.tool_environment import tool_environment  # noqa: E402
 from kit.local.uv import find_uv  # noqa: E402
 from train_local.recipes import registry  # noqa: E402
@@ -36,6 +38,18 @@ DEMO = {"vasculature": "detectors-r50", "kidney": "unet-regnety16"}
 KEEP_BYTECODE: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
 """To compile our own modules again would cost each of the many processes of a session up to a second."""
 OWN_WHEELS = ("mmcv", "cbnetv2", "vit-adapter")
+COMMANDS = {
+    "ensemble": ("-m", "train_local", "ensemble"),
+    "bundle": ("-m", "bundle", "build"),
+    "gate": ("-m", "bundle", "gate"),
+    "upload": ("-m", "bundle", "upload"),
+    "render": ("-m", "submission", "render"),
+    "rehearse": ("-m", "submission", "rehearse"),
+    "probe": ("-m", "bundle", "probe"),
+    "submit": ("-m", "submission", "submit"),
+    "submissions": ("-m", "submission", "submissions"),
+}
+"""Session -> its command. Of several sessions in one call each gets the options that its command knows."""
 
 
 # --- the one environment --------------------------------------------------------------------------
@@ -136,7 +150,23 @@ def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
     names, others = named or prepared, session.posargs[len(named) :]
     if not names:
         session.error("no competition is prepared yet: run `nox -s prepare -- COMPETITION --data DIR` first")
-    return names, others
+    return names, options_for(session, others)
+
+
+def options_for(session: nox.Session, options: list[str]) -> list[str]:
+    """The options for this session, where nox was asked for several; a single one gets all of them."""
+    asked = [name for name in asked_sessions(sys.argv[1:]) if name in COMMANDS]
+    if len(asked) < 2 or not options:
+        return options
+    known = {}
+    for name in asked:
+        command = (environment(session), *COMMANDS[name], "--help")
+        known[name] = known_options(session.run(*command, external=True, silent=True, env=KEEP_BYTECODE))
+        known[name] |= {"--no-gate"} if name == "bundle" else set()
+    try:
+        return own_options(options, session.name, known)
+    except KitError as error:
+        session.error(str(error))
 
 
 def name_of(competition: str) -> str:
@@ -268,7 +298,7 @@ def ensemble(session: nox.Session) -> None:
         arguments = with_defaults(
             others, prepared=WORK / name, runs=RUNS / name, out=DIST / name / "ensemble.json"
         )
-        run(session, "-m", "train_local", "ensemble", *arguments)
+        run(session, *COMMANDS["ensemble"], *arguments)
 
 
 @nox.session
@@ -280,7 +310,7 @@ def bundle(session: nox.Session) -> None:
         arguments = with_defaults(
             measured(name, options), ensemble=DIST / name / "ensemble.json", out=DIST / name / "bundle"
         )
-        run(session, "-m", "bundle", "build", *arguments)
+        run(session, *COMMANDS["bundle"], *arguments)
         if options == others:
             _gate(session, DIST / name / "bundle")
 
@@ -303,7 +333,7 @@ def gate(session: nox.Session) -> None:
 
 
 def _gate(session: nox.Session, folder: Path, *arguments: str) -> None:
-    run(session, "-m", "bundle", "gate", *with_defaults(list(arguments), bundle=folder))
+    run(session, *COMMANDS["gate"], *with_defaults(list(arguments), bundle=folder))
 
 
 @nox.session
@@ -312,7 +342,7 @@ def upload(session: nox.Session) -> None:
     names, others = chosen(session)
     for name in names:
         arguments = with_defaults(others, bundle=DIST / name / "bundle", work=BUILD / "uploads")
-        run(session, "-m", "bundle", "upload", *arguments)
+        run(session, *COMMANDS["upload"], *arguments)
 
 
 @nox.session
@@ -324,7 +354,7 @@ def render(session: nox.Session) -> None:
         arguments = with_defaults(
             others, ensemble=dist / "ensemble.json", bundle=dist / "bundle", out=dist / "predict.py"
         )
-        run(session, "-m", "submission", "render", *arguments)
+        run(session, *COMMANDS["render"], *arguments)
 
 
 @nox.session
@@ -336,7 +366,7 @@ def rehearse(session: nox.Session) -> None:
         arguments = with_defaults(
             others, predict=dist / "predict.py", bundle=dist / "bundle", budget="3600", out=dist / "rehearsal"
         )
-        run(session, "-m", "submission", "rehearse", *arguments)
+        run(session, *COMMANDS["rehearse"], *arguments)
 
 
 # --- on Kaggle ------------------------------------------------------------------------------------
@@ -345,7 +375,10 @@ def rehearse(session: nox.Session) -> None:
 @nox.session
 def probe(session: nox.Session) -> None:
     """`-- [--accelerator ID]`, `-- --local`, `-- --from FILE`: what an image has becomes a target file."""
-    run(session, "-m", "bundle", "probe", *with_defaults(session.posargs, state=DIST / "probe"))
+    # In one call with other sessions there may be names of competitions; the probe is the same for all.
+    alone = len(asked_sessions(sys.argv[1:])) < 2
+    options = session.posargs if alone else chosen(session)[1]
+    run(session, *COMMANDS["probe"], *with_defaults(options, state=DIST / "probe"))
 
 
 @nox.session
@@ -357,7 +390,7 @@ def submit(session: nox.Session) -> None:
         arguments = with_defaults(
             others, predict=dist / "predict.py", state=dist / "kaggle", log=dist / "submissions.jsonl"
         )
-        run(session, "-m", "submission", "submit", *arguments)
+        run(session, *COMMANDS["submit"], *arguments)
 
 
 @nox.session
@@ -366,7 +399,7 @@ def submissions(session: nox.Session) -> None:
     names, others = chosen(session)
     for name in names:
         arguments = with_defaults(others, log=DIST / name / "submissions.jsonl")
-        run(session, "-m", "submission", "submissions", *arguments)
+        run(session, *COMMANDS["submissions"], *arguments)
 
 
 # --- is it right ----------------------------------------------------------------------------------
@@ -387,7 +420,7 @@ def golden(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """`-- [--schedules 300] [--seed 0]`: uploads to a Kaggle on this machine that fails at random."""
+    """`-- [--schedules 300] [--seed 0]`: uploads, submissions to a Kaggle here that fails at random."""
     run(session, "-m", "tests.kaggle_server", *session.posargs)
 
 

@@ -121,7 +121,11 @@ def project(tmp_path):
     for lock in ("requirements.lock", "requirements-bench.txt"):
         shutil.copyfile(ROOT / lock, tmp_path / lock)
     functions = [node for node in STATEMENTS if isinstance(node, ast.FunctionDef)]
-    wanted = [node for node in functions if not node.decorator_list and not node.name.startswith("_train")]
+    wanted = [
+        node
+        for node in functions
+        if not node.decorator_list and not node.name.startswith(("_train", "options_for"))
+    ]
     space = {
         "hashlib": hashlib,
         "json": json,
@@ -138,6 +142,7 @@ def project(tmp_path):
         "WORK": tmp_path / "work",
         "RUNS": tmp_path / "runs",
         "tomllib": tomllib,
+        "options_for": lambda _, options: options,
     }
     tree = ast.Module(wanted, type_ignores=[])
     exec(compile(tree, "noxfile.py", "exec", flags=__future__.annotations.compiler_flag), space)
