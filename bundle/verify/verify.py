@@ -4,8 +4,9 @@
 
 DIR is the folder that holds manifest.json, by default the one that this file lies in. Kaggle renames files,
 unpacks archives and sometimes doubles their folder. So files are found by their content, in the open or
-inside zip and tar archives; a changed name or place is no fault. --restore writes them to OUT under the names
-that manifest.json and pylock.toml give them. It needs Python 3.8 or later and nothing else.
+inside zip and tar archives; a changed name or place is no fault. An archive in an archive is not read: what
+is only there counts as missing, and the message says so. --restore writes them to OUT under the names that
+manifest.json and pylock.toml give them. It needs Python 3.8 or later and nothing else.
 
 Exit code: 0 if every file is there, 1 if one is missing or damaged, 2 if the check could not be made.
 """
@@ -114,6 +115,9 @@ class Search:
         for path in files:
             if path.name.lower().endswith(ARCHIVES):
                 self.places += members(path)
+        self.nested = [
+            place for place in self.places if place.inside and place.inside.lower().endswith(ARCHIVES)
+        ]
         self._hashes: dict[Place, str] = {}
 
     def find(self, file: str, size: int, sha256: str) -> tuple[Place | None, str]:
@@ -126,6 +130,8 @@ class Search:
         for place in self.places:
             if place.plain_name() == name:
                 return None, f"{place.told()} has {place.size} bytes, sha256 {self._sha256(place)}"
+        if self.nested:
+            return None, f"perhaps in {self.nested[0].told()}, an archive in an archive, which is not read"
         return None, "no file of this content or name"
 
     def _sha256(self, place: Place) -> str:
@@ -227,7 +233,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"DAMAGED  {result['file']}\n  expected {result['expected']}\n  found    {result['found']}")
     print(f"{len(results) - len(damaged)} of {len(results)} files are as they were bundled")
     print(f"fingerprint of this dataset: {fingerprint}")
-    if damaged:
+    if damaged and search.nested:
+        print(f"unpack {search.nested[0].path} and run this again")
+    elif damaged:
         print("upload the dataset again, or attach the version that belongs to your predict.py")
     return 1 if damaged else 0
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,26 @@ def test_files_in_a_tar_are_found_too(folder, tmp_path):
             archive.add(path, name.rpartition("/")[2])
     for name in ("manifest.json", verify.NAME):
         shutil.copyfile(folder / name, other / name)
+    assert run(other)[0] == 0
+
+
+def test_what_lies_in_an_archive_in_an_archive_is_refused_with_words(folder, tmp_path):
+    """Kaggle's button "Download" makes one zip of all files, with our archives as they are."""
+    other = tmp_path / "downloaded"
+    other.mkdir()
+    with zipfile.ZipFile(other / "archive.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    for name in ("manifest.json", verify.NAME):
+        shutil.copyfile(folder / name, other / name)
+    code, said = run(other)
+    assert code == 1
+    assert "DAMAGED  wheels-common.zip/y-1.0.whl" in said
+    assert "ensemble.json" not in said
+    assert f"perhaps in {other / 'archive.zip'}: wheels-c" in said
+    assert f"unpack {other / 'archive.zip'} and run this again" in said
+    with zipfile.ZipFile(other / "archive.zip") as archive:
+        archive.extractall(other)
     assert run(other)[0] == 0
 
 
