@@ -119,6 +119,12 @@ def _refusal(destination: Destination, error: Refused, there: There) -> KitError
             where=destination.url,
             fix="a notebook or another dataset of yours has it; build the bundle with another --prefix",
         )
+    if "quota" in error.reason.lower():
+        return KitError(
+            f"Kaggle does not take {destination.id}: {error.reason}",
+            where=destination.url,
+            fix="delete datasets or old versions on Kaggle, then run the same command again: it goes on here",
+        )
     if _LOST_TOKEN in error.reason.lower():
         return TokensLostError(
             f"Kaggle does not know the uploaded files any more: {error.reason}",

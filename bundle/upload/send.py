@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 
 from bundle.upload.display import Display
 from bundle.upload.staging import Staged, Staging
+from bundle.upload.wires import Wires
 from kit.local.kaggle.sending import BlobType
 from kit.local.kaggle.wire import Wire
 
@@ -16,7 +17,7 @@ def send_files(
     staging: Staging,
     staged: Sequence[Staged],
     blob_type: BlobType,
-    make_wire: Callable[[], Wire],
+    wires: Wires,
     *,
     jobs: int,
     display: Display,
@@ -27,7 +28,7 @@ def send_files(
         staging: keeps the tokens.
         staged: the files.
         blob_type: what they become a part of.
-        make_wire: opens a wire; each job has its own.
+        wires: each job takes one; after an error none of them can be used any more.
         jobs: files that are sent at once.
         display: shows the progress.
 
@@ -38,37 +39,39 @@ def send_files(
     left = sorted(
         (item for item in staged if staging.token(item.sha256) is None), key=lambda item: -item.size
     )
-    wires: SimpleQueue[Wire] = SimpleQueue()
-    opened = [make_wire() for _ in range(min(jobs, len(left)))]
-    for wire in opened:
-        wires.put(wire)
+    taken = wires.take(min(jobs, len(left)))
+    free: SimpleQueue[Wire] = SimpleQueue()
+    for wire in taken:
+        free.put(wire)
 
     def send(item: Staged) -> None:
-        wire = wires.get()
+        wire, name = free.get(), item.path.name
         try:
-            name = item.path.name
             token = wire.upload(
-                item.path, blob_type, on_bytes=lambda sent: display.moved(name, item.size, sent)
+                item.path,
+                blob_type,
+                records=staging.client,
+                on_bytes=lambda sent: display.moved(name, item.size, sent),
             )
             staging.keep(item.sha256, token)
             display.moved(name, item.size, item.size)
         finally:
-            wires.put(wire)
+            free.put(wire)
 
-    pool = ThreadPoolExecutor(max(1, len(opened)))
+    pool = ThreadPoolExecutor(max(1, len(taken)))
     try:
         futures = [pool.submit(send, item) for item in left]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         for future in done:
             future.result()
-    finally:
+    except BaseException:
         # After an error or Ctrl-C the other threads stop at once, and none begins another file.
         pool.shutdown(wait=False, cancel_futures=True)
-        for wire in opened:
+        for wire in taken:
             wire.abort()
+        raise
+    finally:
         pool.shutdown(wait=True)
-        for wire in opened:
-            wire.close()
     tokens = [staging.token(item.sha256) for item in staged]
     assert all(tokens)
     return [token for token in tokens if token]

@@ -26,16 +26,26 @@ from bundle.upload.verify import (
     verify,
     wait_ready,
 )
+from bundle.upload.wires import Wires
 from kit import manifest
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local.kaggle import state as states
 from kit.local.kaggle.account import Account, account
-from kit.local.kaggle.patience import Patience
 from kit.local.kaggle.state import State
+from kit.local.kaggle.waiting import Waiting, say
 from kit.local.kaggle.wire import Wire
 from kit.local.locks import only_one
 from kit.typed_json import above, at_least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uploading(Waiting):
+    """How long Kaggle may take; files need hours where runs need days."""
+
+    limit: Annotated[float, above(0)] = field(
+        default=21_600.0, metadata=option("seconds for everything", metavar="SECONDS")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +64,8 @@ class Options:
         verify: "hash" reads md5 sums where Kaggle tells them, "full" downloads every file.
         state: folder of the state files; `kaggle` beside the bundle if None.
         work: folder for files on their way.
-        limit: seconds for everything.
-        patience: seconds in which Kaggle's answers may contradict each other after a change.
-        answer: seconds for one answer.
-        stall: seconds that a file may stand still.
         quota_gb: private space of the account.
-        verbose: show what the client prints.
+        waiting: how long Kaggle may take.
     """
 
     bundle: Path = field(metadata=option("datasets made by `bundle build`", metavar="DIR"))
@@ -88,22 +94,10 @@ class Options:
         default=None, metadata=option("state files (default: kaggle beside the bundle)", metavar="DIR")
     )
     work: Path = field(default=Path("build/uploads"), metadata=option("files on their way", metavar="DIR"))
-    limit: Annotated[float, above(0)] = field(
-        default=21600, metadata=option("seconds for everything", metavar="SECONDS")
-    )
-    patience: Annotated[float, above(0)] = field(
-        default=60, metadata=option("seconds in which Kaggle may contradict itself", metavar="SECONDS")
-    )
-    answer: Annotated[float, above(0)] = field(
-        default=60, metadata=option("seconds for one answer", metavar="SECONDS")
-    )
-    stall: Annotated[float, above(0)] = field(
-        default=120, metadata=option("seconds that a file may stand still", metavar="SECONDS")
-    )
     quota_gb: Annotated[float, above(0)] = field(
         default=200, metadata=option("private space of your account", metavar="GB")
     )
-    verbose: bool = field(default=False, metadata=option("show what the Kaggle client prints"))
+    waiting: Uploading = Uploading()
 
 
 @dataclass(frozen=True)
@@ -137,20 +131,16 @@ def upload(options: Options) -> list[Verified]:
     """
     folders = _folders(options)
     checks.raise_findings([item for folder in folders for item in checks.folder_findings(folder)])
-    patience = Patience.of(
-        limit=options.limit, settle=options.patience, answer=options.answer, stall=options.stall
-    )
-    with Display(0) as display:
-        say: Callable[[str], None] = display.say if options.verbose else lambda _: None
-        with Wire(scratch=options.work / "client", patience=patience, on_line=say) as wire:
-            plans = _plans(options, folders, wire, account(wire))
-            if options.dry_run:
-                for plan in plans:
-                    what = "a new version" if plan.there.exists else f"a new {plan.destination.kind}"
-                    size = sum(item.size for item in plan.wanted if item.inside is None)
-                    display.say(f"{plan.destination.id}: would become {what}, {size / 1e6:.1f} MB")
-                return []
-            return [_upload_one(options, plan, wire, patience) for plan in plans]
+    on_line: Callable[[str], None] = say if options.waiting.verbose else lambda _: None
+    with Wires(options.work / "client", options.waiting.limits(), on_line) as wires:
+        plans = _plans(options, folders, wires.first, account(wires.first))
+        if options.dry_run:
+            for plan in plans:
+                what = "a new version" if plan.there.exists else f"a new {plan.destination.kind}"
+                size = sum(item.size for item in plan.wanted if item.inside is None)
+                say(f"{plan.destination.id}: would become {what}, {size / 1e6:.1f} MB")
+            return []
+        return [_upload_one(options, plan, wires) for plan in plans]
 
 
 def _folders(options: Options) -> list[Path]:
@@ -208,7 +198,7 @@ def _destination(
     return ModelDestination(owner, slug, metadata, private=not options.public, licence=licence)
 
 
-def _upload_one(options: Options, plan: _Plan, wire: Wire, patience: Patience) -> Verified:
+def _upload_one(options: Options, plan: _Plan, wires: Wires) -> Verified:
     """Take one dataset through all stages; each is repeatable after a kill."""
     folder = (
         options.state
@@ -217,7 +207,7 @@ def _upload_one(options: Options, plan: _Plan, wire: Wire, patience: Patience) -
     )
     path = states.path_of(folder, plan.destination.id)
     with only_one(states.lock_of(path), doing="sends this dataset"):
-        job = _Job(options, plan, wire, patience, path)
+        job = _Job(options, plan, wires, path)
         try:
             return job.run()
         except (MismatchError, ProcessingError) as error:
@@ -230,14 +220,9 @@ def _upload_one(options: Options, plan: _Plan, wire: Wire, patience: Patience) -
 class _Job:
     """The stages of one dataset; `state` is what its file says."""
 
-    def __init__(self, options: Options, plan: _Plan, wire: Wire, patience: Patience, path: Path) -> None:
-        self._options, self._plan, self._wire, self._patience, self._path = (
-            options,
-            plan,
-            wire,
-            patience,
-            path,
-        )
+    def __init__(self, options: Options, plan: _Plan, wires: Wires, path: Path) -> None:
+        self._options, self._plan, self._wires, self._path = options, plan, wires, path
+        self._wire = wires.first
         former = states.load(path)
         self._resumed = (
             former is not None
@@ -292,7 +277,7 @@ class _Job:
                     plan.staging,
                     staged,
                     plan.destination.blob_type,
-                    lambda display=display: self._file_wire(display),  # type: ignore[misc]  # bound on purpose
+                    self._wires,
                     jobs=self._options.jobs,
                     display=display,
                 )
@@ -307,10 +292,6 @@ class _Job:
                     raise
             else:
                 return
-
-    def _file_wire(self, display: Display) -> Wire:
-        say: Callable[[str], None] = display.say if self._options.verbose else lambda _: None
-        return Wire(scratch=self._plan.staging.client, patience=self._patience, on_line=say)
 
     def _verified(self, checked: Checked | None = None, *, skipped: bool = False) -> Verified:
         """Read the privacy once more; only then say "verified"."""

@@ -38,13 +38,15 @@ def put(world, path, headers, stream, fault):
         if begin:
             return Reply(400, b"wrong offset")
         blob.data.clear()  # urllib3 and the client start again from the first byte
-    keep = int(fault.argument or 1000) if kind in {"drop_midfile", "half"} else length
+    keep = int(fault.argument or 1000) if kind in {"drop_midfile", "half", "stand_still"} else length
     blob.data += stream.read(min(keep, length))
     if kind == "half":
         stream.read(max(0, length - keep))
         return Reply(503)
     blob.puts += 1
-    if kind == "drop_midfile":
+    if kind in {"drop_midfile", "stand_still"}:
+        if kind == "stand_still":
+            world.stand_still()
         return None
     if kind == "truncate":
         del blob.data[len(blob.data) // 2 :]

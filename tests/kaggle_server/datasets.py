@@ -8,6 +8,7 @@ from tests.kaggle_server.world import Dataset, Problem, Reply, Version, md5, mou
 
 PAGE = 20
 FILES = 50
+DAMAGES = ("drop_file", "merge_files", "truncate_file")
 
 
 @call("datasets.GetDatasetStatus", "ownerSlug", "datasetSlug")
@@ -180,13 +181,26 @@ def _add(world, found, files, notes):
         version.files = mounted(blobs, world.zips)
     except (Problem, zipfile.BadZipFile) as problem:
         version.reason = str(problem)
-    for fault in world.faults.of("drop_file"):
-        if version.files and fault.argument in (None, version.number):
-            version.files.pop(max(version.files))
+    _damage(world, version)
     if world.faults.of("failed_processing") and version.number == 1:
         version.reason = "processing failed"
     found.versions.append(version)
     return None
+
+
+def _damage(world, version):
+    """Change stored files without a word; the argument of a fault is the version that it strikes, or None."""
+    names = sorted(version.files)
+    for fault in [fault for kind in DAMAGES for fault in world.faults.of(kind)]:
+        if len(names) < 2 or fault.argument not in (None, version.number):
+            continue
+        last = names.pop()
+        if fault.kind == "truncate_file":
+            version.files[last] = version.files[last][: len(version.files[last]) // 2]
+        else:
+            lost = version.files.pop(last)
+            if fault.kind == "merge_files":
+                version.files[names[-1]] += lost
 
 
 def _shown(world, found, _what):

@@ -4,10 +4,11 @@ import threading
 from dataclasses import dataclass
 
 ANSWERS = (
-    "drop_before", "drop_after", "status", "error_200", "empty_200", "html_200", "hang", "drop_midfile",
-    "half", "range_wrong", "range_beyond", "blob_expired", "truncate", "flip_byte",
+    "drop_before", "drop_after", "status", "error_200", "empty_200", "html_200", "hang", "stand_still",
+    "drop_midfile", "half", "range_wrong", "range_beyond", "blob_expired", "truncate", "flip_byte",
 )  # fmt: skip
-"""Kinds that change one answer. The others change the world: see the modules of the calls."""
+"""Kinds that change one answer. `token_expired` changes all answers from its event on: 401. The others change
+the world: see the modules of the calls."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,7 @@ class Fault:
 
     kind: see ANSWERS and the calls; at: the event, "datasets.CreateDataset", "blobs.PUT", "files.GET";
     nth: the first time that it strikes, from 1; times: how often in a row; argument: for `status` the code
-    or (code, Retry-After, reason), for `drop_midfile` and `half` the bytes
-    that are kept.
+    or (code, Retry-After, reason), for `drop_midfile`, `half` and `stand_still` the bytes that get through.
     """
 
     kind: str
@@ -33,6 +33,7 @@ class Faults:
     def __init__(self, *faults):
         self.faults = list(faults)
         self.seen = []
+        self.expired = False  # no credentials are accepted any more
         self._counts = {}
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -45,8 +46,14 @@ class Faults:
             self._changed.notify_all()
             for fault in self.faults:
                 if fault.at == event and fault.nth <= count < fault.nth + fault.times:
+                    self.expired = self.expired or fault.kind == "token_expired"
                     return fault
         return None
+
+    def end(self):
+        """From now on nothing fails."""
+        self.faults.clear()
+        self.expired = False
 
     def of(self, kind):
         """Faults of a kind, for the calls that look at them themselves."""

@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import socket
+import ssl
 import sys
 import threading
 import traceback
@@ -19,7 +20,6 @@ ROOMS = ("blobs", "datasets", "models", "oauth", "kernels", "competitions")
 """Modules that register calls."""
 GETS = {}
 """Start of a path after /v1/ -> function (world, path, query) -> Reply: what is no call, a kernel's log."""
-BASE = "http://localhost"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -27,6 +27,23 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         """Say nothing: tests read what the product prints."""
+
+    def do_CONNECT(self):
+        """Be the host that the client asks its proxy for, whichever it is: TLS with our own certificate."""
+        if self.server.tls is None:
+            self._answer(Reply(405))
+            return
+        self.server.hosts.add(self.path)
+        self.send_response_only(200, "Connection established")
+        self.end_headers()
+        self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+        self.setup()
+        self.close_connection = False
+
+    def finish(self):
+        super().finish()
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.close()  # the server closes the socket that it knows, which is another one
 
     def do_POST(self):
         service = re.fullmatch(r".*/v1/(\w+)\.\w+/(\w+)", self.path)
@@ -36,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _rpc(self, event, body):
         world = self.server.world
-        if event != "security.IntrospectToken":
+        if event not in {"security.IntrospectToken", "users.GenerateAccessToken"}:
             self._authenticate(world)
         try:
             request = json.loads(body or b"{}")
@@ -79,7 +96,8 @@ class Handler(BaseHTTPRequestHandler):
     def _authenticate(self, world):
         header = self.headers.get("Authorization", "")
         key = base64.b64encode(f"{world.name}:{world.key}".encode()).decode()
-        if header == f"Basic {key}" or (header == f"Bearer {world.token}" and world.token_active):
+        known = header == f"Basic {key}" or (header == f"Bearer {world.token}" and world.token_active)
+        if known and not world.faults.expired:
             return
         raise Problem(401, "Unauthenticated")
 
@@ -97,8 +115,8 @@ class Handler(BaseHTTPRequestHandler):
             except Problem as problem:
                 value = error(problem.status, problem.text)
             reply = value if isinstance(value, Reply) else as_json(200, value)
-            if kind == "truncate" and reply.status == 200:
-                self._cut(reply)
+            if kind in ("truncate", "stand_still") and reply.status == 200:
+                self._cut(reply, fault)
                 return
             if kind == "flip_byte" and reply.body:
                 reply.body = bytes([reply.body[0] ^ 1]) + reply.body[1:]
@@ -108,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
         """The answer of a fault that keeps the call from being done."""
         world = self.server.world
         if fault.kind == "hang":
-            world.rooms.setdefault("hanging", threading.Event()).wait()
+            world.stand_still()
             return None
         if fault.kind == "error_200":
             return as_json(200, fault.argument or {"code": 400, "message": "an error in a 200"})
@@ -125,27 +143,39 @@ class Handler(BaseHTTPRequestHandler):
             reply.headers["Retry-After"] = str(pause)
         return reply
 
-    def _cut(self, reply):
-        """Announce the whole body, send a half of it, hang up."""
+    def _cut(self, reply, fault):
+        """Announce the whole body, send a half of it, hang up at once or (`stand_still`) never."""
+        self._name_host(reply)
         self.send_response(reply.status)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
         self.wfile.write(reply.body[: len(reply.body) // 2])
+        if fault.kind == "stand_still":
+            self.server.world.stand_still()
         self._hang_up()
 
     def _answer(self, reply):
         if reply is None:
             self._hang_up()
             return
+        self._name_host(reply)
         try:
             self.send_response(reply.status)
             for name, value in reply.headers.items():
-                self.send_header(name, value.replace("{base}", BASE))
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(reply.body)))
             self.end_headers()
             self.wfile.write(reply.body)
         except OSError:
             self.close_connection = True  # the client was killed meanwhile
+
+    def _name_host(self, reply):
+        """Write the address of this server for {base}."""
+        reply.headers = {
+            name: value.replace("{base}", self.server.base) for name, value in reply.headers.items()
+        }
+        if reply.headers.get("Content-Type") == "application/json":
+            reply.body = reply.body.replace(b"{base}", self.server.base.encode())
 
     def _hang_up(self):
         self.close_connection = True
@@ -154,8 +184,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def as_json(status, value):
-    body = json.dumps(value).replace("{base}", BASE).encode()
-    return Reply(status, body, {"Content-Type": "application/json"})
+    return Reply(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
 
 def error(status, text):
@@ -164,9 +193,13 @@ def error(status, text):
 
 
 class Server:
-    """Runs in a thread; `with Server(World()) as server: ... server.environment(home)`."""
+    """Runs in a thread; `with Server(World()) as server: ... server.environment(home)`.
 
-    def __init__(self, world=None):
+    With `certificates`, a folder that `certificates.make` has filled, it is a proxy that plays all hosts of
+    Kaggle over TLS; without, it takes the client's plain requests to "localhost".
+    """
+
+    def __init__(self, world=None, *, certificates=None):
         for room in ROOMS:
             importlib.import_module(f"tests.kaggle_server.{room}")
         self.world = world or World()
@@ -183,6 +216,12 @@ class Server:
 
         self.http = Quiet(("127.0.0.1", 0), Handler)
         self.http.world = self.world
+        self.hosts = self.http.hosts = set()  # "api.kaggle.com:443": asked for by CONNECT
+        self.http.base = "https://storage.googleapis.com" if certificates else "http://localhost"
+        self._certificates, self.http.tls = certificates, None
+        if certificates:
+            self.http.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.http.tls.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
         self._thread = threading.Thread(
             target=self.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
         )
@@ -199,11 +238,12 @@ class Server:
 
     def environment(self, home, *, way="key"):
         """Variables with which the official client comes here; `way`: "key", "token", "none"."""
-        values = {
-            "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
-            "HTTP_PROXY": f"http://127.0.0.1:{self.http.server_port}",
-            "HOME": str(home),
-        }
+        proxy = f"http://127.0.0.1:{self.http.server_port}"
+        values = {"HTTP_PROXY": proxy, "HOME": str(home)}
+        if self._certificates:
+            values |= {"HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(self._certificates / "ca.pem")}
+        else:
+            values |= {"KAGGLE_API_ENVIRONMENT": "LOCALHOST"}
         if way == "key":
             values |= {"KAGGLE_USERNAME": self.world.name, "KAGGLE_KEY": self.world.key}
         if way == "token":
@@ -212,7 +252,9 @@ class Server:
 
 
 REMOVED = (
-    "NO_PROXY", "no_proxy", "http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy",
-    "KAGGLE_API_TOKEN", "KAGGLE_KEY", "KAGGLE_USERNAME", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME", "VERBOSE",
+    "NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy",
+    "ALL_PROXY", "all_proxy",
+    "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "KAGGLE_API_ENVIRONMENT", "KAGGLE_API_TOKEN", "KAGGLE_KEY",
+    "KAGGLE_USERNAME", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME", "VERBOSE",
 )  # fmt: skip
 """Variables of this machine that would lead the client elsewhere."""

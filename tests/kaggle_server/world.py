@@ -89,6 +89,10 @@ class World:
     lock: threading.RLock = field(default_factory=threading.RLock)
     numbers: object = field(default_factory=lambda: itertools.count(1))
 
+    def stand_still(self):
+        """Wait until the server ends; the client has to give up by itself."""
+        self.rooms.setdefault("hanging", threading.Event()).wait()
+
     def dataset(self, owner, slug):
         """A dataset that its owner may see now, else 403, as for one that does not exist."""
         found = self.datasets.get(f"{owner}/{slug}")

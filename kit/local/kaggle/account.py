@@ -71,10 +71,11 @@ def account(wire: Wire) -> Account:
         wire.rpc("datasets.ListDatasets", {"group": "DATASET_SELECTION_GROUP_MY", "page": 1})
     except Refused as error:
         if error.status == 401:
+            renewed = f"make new ones on {_PAGE}; a value KGAT_... goes into KAGGLE_API_TOKEN, not KAGGLE_KEY"
             raise KitError(
                 f"Kaggle does not accept these credentials (401 {error.reason})".rstrip(),
                 where=source,
-                fix=f"make new ones on {_PAGE}; a value KGAT_... goes into KAGGLE_API_TOKEN, not KAGGLE_KEY",
+                fix="log in again with `kaggle auth login`" if way == "oauth" else renewed,
             ) from None
         # Any other no is about this list; the account may still do what is asked of it later.
     return Account(found["name"], way, source)

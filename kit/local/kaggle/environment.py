@@ -17,7 +17,8 @@ def child_environment(parent: Mapping[str, str], *, scratch: Path) -> dict[str, 
 
     Args:
         parent: variables of this process.
-        scratch: folder for the client's temporary files, private to one build; see `bundle.upload.staging`.
+        scratch: folder for the client's temporary files; the record of what is sent lies elsewhere, see
+            `Wire.upload`.
     """
     kept = {
         name: value

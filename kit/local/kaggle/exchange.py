@@ -29,8 +29,8 @@ class Exchange:
     """
 
     def __init__(self, scratch: Path, patience: Patience, on_line: Callable[[str], None]) -> None:
-        self._scratch = scratch.absolute()
-        self._patience = patience
+        self.scratch = scratch.absolute()
+        self.patience = patience
         self._on_line = on_line
         self._secrets = known_secrets()
         self._child: Child | None = None
@@ -84,7 +84,7 @@ class Exchange:
         Raises:
             CallError: none came.
         """
-        for message in self.messages(what, deadline_s or self._patience.rpc, stall_s, work):
+        for message in self.messages(what, deadline_s or self.patience.rpc, stall_s, work):
             if "moved" in message:
                 on_moved(message["moved"])
             else:
@@ -145,8 +145,8 @@ class Exchange:
 
     def patiently(self, once: Callable[[], T], *, outage: float | None = None) -> T:
         """Repeat what failed in a way that passes, with growing pauses, for `outage` seconds."""
-        end = min(self.ends, time.monotonic() + (outage or self._patience.outage))
-        for wait in self._patience.waits():
+        end = min(self.ends, time.monotonic() + (outage or self.patience.outage))
+        for wait in self.patience.waits():
             try:
                 return once()
             except CallError as error:
@@ -177,10 +177,10 @@ class Exchange:
         """Return the running child; start it first if there is none."""
         if self._child is not None:
             return self._child
-        deadline_s = self._patience.rpc
-        self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._scratch.chmod(0o700)
-        environment = child_environment(os.environ, scratch=self._scratch)
+        deadline_s = self.patience.rpc
+        self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.scratch.chmod(0o700)
+        environment = child_environment(os.environ, scratch=self.scratch)
         self._child = Child(environment, lambda line: self._on_line(self.redact(line)))
         try:
             # `import kaggle` asks the server who the token belongs to, without a deadline of its own.

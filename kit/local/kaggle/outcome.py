@@ -94,7 +94,8 @@ class Unreachable(CallError):  # noqa: N818 - as above
 
 def _advice(status: int) -> str:
     return {
-        401: "make a new token on the settings page of your Kaggle account; see docs/upload.md",
+        401: "make a new token on the settings page of your account, or log in again (see docs/upload.md); "
+        "then run the same command again, which goes on where it was",
         403: "check that the name is right and that your account may do this",
         429: "Kaggle asks for a pause; run the same command again later",
     }.get(status, "correct what the message names, then run the same command again")

@@ -18,6 +18,7 @@ def send_file(
     staged: Path,
     blob_type: BlobType,
     *,
+    records: Path,
     on_bytes: Callable[[int], None],
     limits: tuple[float, float],
 ) -> str:
@@ -27,6 +28,7 @@ def send_file(
         exchange: with the client's process.
         staged: the file.
         blob_type: what it becomes a part of.
+        records: folder of the client's own record of what is sent.
         on_bytes: gets the number of bytes that are sent.
         limits: seconds that it may stand still, and seconds for all of it.
 
@@ -50,6 +52,7 @@ def send_file(
             "do": "upload",
             "path": str(staged),
             "blob_type": blob_type,
+            "records": str(records.absolute()),
             "afresh": afresh,
         }
         try:

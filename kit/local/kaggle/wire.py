@@ -39,7 +39,7 @@ class Wire:
     A wire does one thing at a time and belongs to one thread. Use several for parallel uploads.
 
     Args:
-        scratch: folder for the client's own files; it keeps there what it has sent. Made with mode 0700.
+        scratch: folder for the client's own files. Made with mode 0700.
         patience: limits.
         on_line: gets what the client prints and why something is repeated, without secrets.
     """
@@ -51,8 +51,16 @@ class Wire:
         patience: Patience | None = None,
         on_line: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.patience = patience or Patience()
-        self._exchange = Exchange(scratch, self.patience, on_line)
+        self._exchange = Exchange(scratch, patience or Patience(), on_line)
+
+    @property
+    def patience(self) -> Patience:
+        """The limits; another patience counts from the next call on."""
+        return self._exchange.patience
+
+    @patience.setter
+    def patience(self, patience: Patience) -> None:
+        self._exchange.patience = patience
 
     def __enter__(self) -> Self:
         return self
@@ -169,6 +177,7 @@ class Wire:
         staged: Path,
         blob_type: BlobType,
         *,
+        records: Path | None = None,
         on_bytes: Callable[[int], None] = lambda _: None,
         stall_s: float | None = None,
         deadline_s: float | None = None,
@@ -178,6 +187,8 @@ class Wire:
         Args:
             staged: absolute path that changes with the content; its folder holds this file alone.
             blob_type: what the blob will be a part of.
+            records: folder where the client keeps what it has sent; one for each build. Made with mode 0700;
+                `scratch` if None.
             on_bytes: gets the number of bytes that are sent.
             stall_s: how long the upload may stand still before the client is killed and started again.
             deadline_s: for the whole file.
@@ -186,7 +197,9 @@ class Wire:
             CallError: the server does not take the file, or it did not get through in time.
         """
         limits = (stall_s or self.patience.stall, deadline_s or self.patience.limit)
-        return send_file(self._exchange, staged, blob_type, on_bytes=on_bytes, limits=limits)
+        place = records or self._exchange.scratch
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return send_file(self._exchange, staged, blob_type, records=place, on_bytes=on_bytes, limits=limits)
 
     def log_lines(
         self, kernel: str, *, stall_s: float | None = None, deadline_s: float | None = None

@@ -18,14 +18,17 @@ import os
 import queue
 import re
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
 from kit.local.kaggle.outcome import NO_WAY_ON
 
 _BLOCK = 1 << 20
+_EARLY = timedelta(minutes=2)
 _LOOKS = 0.5
 """Seconds between two reports of an upload's position."""
 
@@ -66,6 +69,8 @@ class Session:
                 self.trouble = f"{type(error).__name__}: {error}"
         self._client = Client()
         self._client.config_values = self._api.config_values
+        self._expires: datetime | None = None
+        self._read_expiry()
 
     def credentials(self) -> dict[str, Any]:
         """Return who the client takes the user for, and why; no values of credentials."""
@@ -83,6 +88,38 @@ class Session:
             "config": str(self._api.config),
             "trouble": self.trouble,
         }
+
+    # --- a login that expires ---
+
+    def renew(self) -> None:
+        """Renew the token of a login (OAuth) that has expired or soon will; a failure shows in the next call.
+
+        The client itself takes such a token until half an hour after its end (kaggle 2.2.5), and asks only
+        when it starts.
+        """
+        if self._expires is None or datetime.now(UTC) < self._expires - _EARLY:
+            return
+        from kagglesdk import KaggleCredentials
+
+        try:
+            with self._api.build_kaggle_client() as client:
+                credentials = KaggleCredentials.load(client=client)
+                if credentials is not None:
+                    credentials.refresh_access_token()
+                    self._api.config_values["token"] = credentials.get_access_token()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server's own no will say it
+            self.trouble = _why(error)
+        self._read_expiry()
+
+    def _read_expiry(self) -> None:
+        """Read from the client's file when the token of a login ends; None for other credentials."""
+        if self._api.config_values.get("auth_method") != "OAUTH":
+            return
+        try:
+            text = json.loads(Path("~/.kaggle/credentials.json").expanduser().read_text(encoding="utf-8"))
+            self._expires = datetime.fromisoformat(text["access_token_expiration"]).astimezone(UTC)
+        except (OSError, ValueError, KeyError, TypeError):
+            self._expires = None
 
     # --- remote procedure calls ---
 
@@ -160,12 +197,13 @@ class Session:
             }
             return {"status": response.status_code, "headers": _headers(response), "body": "", **hashes}
 
-    def upload(self, *, path: str, blob_type: str, afresh: bool) -> dict[str, Any]:
+    def upload(self, *, path: str, blob_type: str, records: str, afresh: bool) -> dict[str, Any]:
         """Send one file, from where a former try stopped; returns its blob token.
 
         Args:
             path: absolute; its folder holds this file alone.
             blob_type: "DATASET" or "MODEL".
+            records: folder for the client's record of what is sent; it finds the record by the path alone.
             afresh: forget what a former try sent.
         """
         from kaggle.api.kaggle_api_extended import ResumableUploadContext, ResumableUploadResult
@@ -178,6 +216,7 @@ class Session:
         stop = threading.Event()
         watch = threading.Thread(target=self._watch, args=(path, stop), daemon=True)
         watch.start()
+        tempfile.tempdir = records  # the client asks there, and nowhere else, for its folder
         context = ResumableUploadContext()
         info = Path(context.get_upload_info_file_path(path))
         if afresh:
@@ -273,13 +312,15 @@ def _why(error: BaseException) -> str:
 
 
 def _never_sent(error: BaseException) -> bool:
-    """Whether a request failed before a connection stood."""
+    """Whether a request failed before a connection stood, or before its other end had shown who it is."""
+    from ssl import SSLCertVerificationError
+
     from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
     # requests wraps urllib3 wraps the cause: ConnectionError(MaxRetryError(reason=NewConnectionError(...))).
     seen: list[BaseException] = [error]
     for item in seen:
-        if isinstance(item, NewConnectionError | ConnectTimeoutError):
+        if isinstance(item, NewConnectionError | ConnectTimeoutError | SSLCertVerificationError):
             return True
         parts = (*item.args, getattr(item, "reason", None), getattr(item, "original_error", None))
         seen += [part for part in parts if isinstance(part, BaseException) and part not in seen]
@@ -335,6 +376,7 @@ def main() -> None:
     while True:
         request = requests.get()
         current["id"] = request.pop("id")
+        session.renew()
         try:
             say({"done": getattr(session, request.pop("do"))(**request)})
         except Lost as lost:

@@ -6,10 +6,10 @@ import pytest
 
 from bundle import dataset, dataset_metadata
 from bundle.dataset import Content, entry_of
-from bundle.upload.verb import Options, upload
-from tests.kaggle_server.fixtures import kaggle
+from bundle.upload.verb import Options, Uploading, upload
+from tests.kaggle_server.fixtures import certificates, kaggle, wire
 
-__all__ = ["kaggle"]
+__all__ = ["certificates", "kaggle", "wire"]
 
 
 def make_dataset(folder, *, seed=0, slug="kit-kidney-weights", owner="alice", files=3, role="weights"):
@@ -45,7 +45,8 @@ def send(tmp_path, bundle):
     """Upload the bundle; the pauses are short, the limits that must not be reached are minutes."""
 
     def run(**options):
-        defaults = {"bundle": bundle, "work": tmp_path / "work", "patience": 1, "limit": 300, "jobs": 2}
+        waiting = Uploading(patience=options.pop("patience", 1), limit=300)
+        defaults = {"bundle": bundle, "work": tmp_path / "work", "jobs": 1, "waiting": waiting}
         return upload(Options(**defaults | options))
 
     return run

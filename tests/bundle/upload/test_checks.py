@@ -1,6 +1,5 @@
 """What is told before the first byte is sent."""
 
-import json
 import re
 
 import pytest
@@ -41,26 +40,6 @@ def test_a_folder_that_is_not_what_was_built_is_refused(kaggle, send, bundle, ch
     next(check)
 
 
-def test_a_name_with_an_at_sign_is_refused_also_inside_an_archive(kaggle, send, bundle):
-    folder = bundle / "kit-kidney-weights"
-    manifest = json.loads((folder / "manifest.json").read_text())
-    import zipfile
-
-    with zipfile.ZipFile(folder / "wheels-cp313.zip", "a") as archive:
-        archive.writestr("a@b.whl", b"x")
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    check = refused(kaggle, send, "Kaggle refuses datasets with @ in a file name: wheels-cp313.zip/a@b.whl")
-    next(check)
-    next(check)
-
-
-def test_an_owner_that_is_not_the_account_is_told_with_both_names(kaggle, send, bundle):
-    make_dataset(bundle, owner="bob")
-    check = refused(kaggle, send, r"belongs to bob.*KAGGLE_KEY.*alice")
-    next(check)
-    next(check)
-
-
 def test_the_owner_is_the_account_when_the_bundle_names_none(kaggle, send, bundle):
     make_dataset(bundle, owner=dataset_metadata.OWNER_PLACEHOLDER)
     kaggle()
@@ -75,33 +54,9 @@ def test_a_public_dataset_is_not_taken_for_a_private_one(kaggle, send):
     next(check)
 
 
-def test_a_dataset_over_the_quota_names_the_largest(kaggle, send):
-    check = refused(kaggle, send, r"over the quota.*alice/large-dataset", quota_gb=0.0005)
-    item = Dataset("alice", "large-dataset", "large dataset", private=True, licence="other")
-    item.versions.append(Version(1, "", {"a": b"1" * 400_000}))
-    next(check).world.datasets["alice/large-dataset"] = item
-    next(check)
-
-
-def test_no_space_for_staging_is_told(kaggle, send, monkeypatch):
-    from bundle.upload import staging
-
-    monkeypatch.setattr(staging.Staging, "missing_bytes", lambda *_: 10**18)
-    check = refused(kaggle, send, "no space left: 1000000000.0 GB are needed")
-    next(check)
-    next(check)
-
-
 def test_all_findings_are_told_at_once(kaggle, send, bundle):
     (bundle / "kit-kidney-weights" / "one.txt").write_text("x")
     (bundle / "kit-kidney-weights" / "two.txt").write_text("x")
     check = refused(kaggle, send, r"(?s)2 things.*one\.txt.*two\.txt")
     next(check)
     next(check)
-
-
-def test_no_credentials_end_the_command_before_anything_is_sent(kaggle, send):
-    server = kaggle(way="none")
-    with pytest.raises(KitError, match="no Kaggle credentials"):
-        send()
-    assert server.world.faults.seen == []

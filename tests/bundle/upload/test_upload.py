@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bundle.upload.verb import Options, upload
 from kit.errors import KitError
 from kit.local.kaggle import state as states
 from tests.bundle.upload.conftest import make_dataset
 from tests.kaggle_server.faults import Fault
-from tests.kaggle_server.kernels import SOURCES, KernelVersion, Notebook, Run
 from tests.kaggle_server.world import Dataset, Version, mounted
 from tests.lock_holder import held_elsewhere
 
@@ -116,6 +114,8 @@ def test_a_lost_answer_or_a_stale_one_gives_one_version(kaggle, send, bundle, fa
         (Fault("truncate", "blobs.PUT"), "has .* bytes, not|holds another"),
         (Fault("flip_byte", "blobs.PUT"), "holds another"),
         (Fault("drop_file", ""), "is missing"),
+        (Fault("merge_files", ""), "is missing"),
+        (Fault("truncate_file", ""), "has .* bytes, not"),
         (Fault("failed_processing", ""), "could not process"),
         (Fault("public_flip", ""), "is public on Kaggle after the upload"),
         (
@@ -148,16 +148,6 @@ def test_no_byte_is_sent_when_nobody_knows_what_is_there(kaggle, send, status):
     assert server.world.faults.count("blobs.StartBlobUpload") == 0
 
 
-def test_a_name_that_a_notebook_has_is_no_success(kaggle, send):
-    server = kaggle()
-    asked = {"language": "python", "text": "", **{key: [] for key in SOURCES}}
-    versions = [KernelVersion(1, asked, "None", Run())]
-    server.world.notebooks[ID] = Notebook(1, *ID.split("/"), "kit kidney weights", "script", True, versions)
-    with pytest.raises(KitError, match=r"(?s)name.*--prefix"):
-        send()
-    assert ID not in server.world.datasets
-
-
 def test_a_dry_run_sends_nothing(kaggle, send, bundle, capfd):
     server = kaggle()
     assert send(dry_run=True) == []
@@ -169,7 +159,7 @@ def test_45_files_take_three_pages_when_the_server_has_small_ones(kaggle, send, 
     make_dataset(bundle, files=40)
     monkeypatch.setattr("bundle.upload.destination.PAGE_SIZE", 20)
     server = kaggle()
-    send()
+    send(jobs=3)
     assert server.world.faults.count("datasets.ListDatasetFiles") >= 3
     assert_published(server, bundle / "kit-kidney-weights")
 
@@ -220,11 +210,10 @@ def test_the_command_prints_one_line_for_each_dataset_and_no_secret(kaggle, bund
         assert secret not in done.stdout + done.stderr + "".join(kept)
 
 
-def test_two_runs_do_not_send_one_dataset_at_the_same_time(kaggle, bundle, tmp_path):
+def test_two_runs_do_not_send_one_dataset_at_the_same_time(kaggle, send, bundle):
     kaggle()
-    options = Options(bundle=bundle, work=tmp_path / "work", patience=1)
     with (
         held_elsewhere(states.lock_of(bundle.parent / "kaggle" / "alice.kit-kidney-weights.json")),
         pytest.raises(KitError, match="another process sends this dataset"),
     ):
-        upload(options)
+        send()

@@ -1,5 +1,5 @@
 """The fixtures of the loopback Kaggle."""
 
-from tests.kaggle_server.fixtures import kaggle, wire
+from tests.kaggle_server.fixtures import kaggle, loopback, wire
 
-__all__ = ["kaggle", "wire"]
+__all__ = ["kaggle", "loopback", "wire"]

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -11,12 +10,9 @@ from kit.local.kaggle import kernel_state
 from kit.local.kaggle.kernel_metadata import Kernel
 from kit.local.kaggle.kernel_runs import output, wait
 from kit.local.kaggle.kernels import push
-from kit.local.kaggle.patience import Patience
-from kit.local.kaggle.wire import Wire
-from tests.kaggle_server.faults import Fault, Faults
+from tests.kaggle_server.faults import Fault
 from tests.kaggle_server.kernels import Run
-from tests.kaggle_server.server import REMOVED, Server
-from tests.kaggle_server.world import Dataset, Version, World
+from tests.kaggle_server.world import Dataset, Version
 from tests.lock_holder import held_elsewhere
 
 SAVE, NAME = "kernels.SaveKernel", "alice/kit-kidney"
@@ -38,27 +34,11 @@ def state(kernel):
     return kernel_state.state_file(kernel.source.parent / "state", NAME)
 
 
-@pytest.fixture(scope="module")
-def loopback(tmp_path_factory):
-    """One server and one wire for all tests here: the official client takes long to start."""
-    home = tmp_path_factory.mktemp("home")
-    with Server(World()) as server, pytest.MonkeyPatch.context() as patch:
-        for name in REMOVED:
-            patch.delenv(name, raising=False)
-        for name, value in server.environment(home).items():
-            patch.setenv(name, value)
-        # A file that comes damaged each time is fetched again for a second.
-        with Wire(
-            scratch=home / "scratch", patience=Patience(first=0.01, most=0.05, outage=1, rpc=600)
-        ) as wire:
-            yield SimpleNamespace(server=server, wire=wire)
-
-
 @pytest.fixture
 def wire(loopback):
     """The wire, with pauses that are short and limits that are not reached."""
-    loopback.wire.patience = Patience(poll=0.05, settle=300, pending=300, rpc=600)
-    return loopback.wire
+    # A file that comes damaged each time is fetched again for a second.
+    return loopback.patient(settle=300, pending=300, rpc=600, outage=1)
 
 
 def soon(wire):
@@ -72,7 +52,7 @@ def world(loopback):
     """Make a new world where the kernel's sources are there, and whose runs write `FILES`."""
 
     def start(*faults):
-        world = loopback.server.world = loopback.server.http.world = World(faults=Faults(*faults))
+        world = loopback.start(*faults).world
         weights = Dataset("alice", "weights", "weights", private=True, licence="other")
         weights.versions.append(Version(1, "first", {"a": b"1"}))
         world.datasets["alice/weights"] = weights

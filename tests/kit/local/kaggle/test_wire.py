@@ -20,6 +20,18 @@ STATUS, CREATE, GET = "datasets.GetDatasetStatus", "datasets.CreateDataset", "da
 DATA = bytes(range(256)) * 4000
 
 
+@pytest.fixture
+def start(loopback):
+    """Gives the module's server a world with these faults."""
+    return loopback.start
+
+
+@pytest.fixture
+def shared(loopback):
+    """The module's wire, with other limits: its process has started before."""
+    return loopback.patient
+
+
 def published(server, **files):
     item = Dataset("alice", "kit-wheels", "kit wheels", private=True, licence="other")
     item.versions.append(Version(1, "first", dict(files)))
@@ -33,10 +45,10 @@ def staged(tmp_path, data=DATA, name="weights.bin"):
     return path
 
 
-def test_a_call_is_answered_as_the_server_wrote_it(kaggle, wire):
-    server = kaggle()
+def test_a_call_is_answered_as_the_server_wrote_it(start, shared):
+    server = start()
     published(server, a=b"1")
-    one = wire()
+    one = shared()
     assert one.rpc(STATUS, NAMES).value == {"status": "READY"}
     assert one.rpc("datasets.GetDataset", NAMES).value["versions"][0]["versionNotes"] == "first"
     assert one.credentials()["name"] == "alice"
@@ -77,8 +89,8 @@ def test_a_call_that_reads_is_repeated(kaggle, wire, fault):
     ],
     ids=lambda value: value.kind + str(value.argument) if isinstance(value, Fault) else "",
 )
-def test_a_call_that_writes_is_sent_once_and_says_what_became_of_it(kaggle, wire, fault, expected):
-    server = kaggle(fault)
+def test_a_call_that_writes_is_sent_once_and_says_what_became_of_it(start, shared, fault, expected):
+    server = start(fault)
     request = {
         "ownerSlug": "alice",
         "slug": "kit-wheels",
@@ -88,7 +100,7 @@ def test_a_call_that_writes_is_sent_once_and_says_what_became_of_it(kaggle, wire
         "files": [{"token": "none"}],
     }
     with pytest.raises(expected) as caught:
-        wire().rpc(CREATE, request, writes=True)
+        shared().rpc(CREATE, request, writes=True)
     assert server.world.faults.count(CREATE) == 1
     if fault.argument == (429, 7, "slow down"):
         assert caught.value.retry_after == 7
@@ -98,10 +110,10 @@ def test_a_call_that_writes_is_sent_once_and_says_what_became_of_it(kaggle, wire
         assert "over the quota" in str(caught.value)
 
 
-def test_a_field_that_the_sdk_would_leave_out_is_refused_here(kaggle, wire):
-    server = kaggle()
+def test_a_field_that_the_sdk_would_leave_out_is_refused_here(start, shared):
+    server = start()
     with pytest.raises(KitError, match="has no field datasetSlugg"):
-        wire().rpc(STATUS, {"datasetSlugg": "x"})
+        shared().rpc(STATUS, {"datasetSlugg": "x"})
     assert server.world.faults.count(STATUS) == 0
 
 
@@ -123,9 +135,9 @@ def test_what_the_client_prints_is_no_answer(kaggle, wire, tmp_path, monkeypatch
     assert any("readable by other users" in line for line in said)
 
 
-def test_a_file_arrives_whole_and_its_hash_can_be_asked_for_alone(kaggle, wire, tmp_path):
-    published(kaggle(), **{"a.bin": DATA})
-    one = wire()
+def test_a_file_arrives_whole_and_its_hash_can_be_asked_for_alone(start, shared, tmp_path):
+    published(start(), **{"a.bin": DATA})
+    one = shared()
     request = {**NAMES, "fileName": "a.bin", "raw": True}
     got = one.download(GET, request, tmp_path / "a.bin")
     told = one.head(GET, request)
@@ -138,11 +150,11 @@ def test_a_file_arrives_whole_and_its_hash_can_be_asked_for_alone(kaggle, wire, 
 
 
 @pytest.mark.parametrize("kind", ["truncate", "flip_byte"])
-def test_a_short_or_damaged_body_is_an_error_and_leaves_no_file(kaggle, wire, tmp_path, kind):
-    published(kaggle(Fault(kind, "files.GET", times=999)), **{"a.bin": DATA})
+def test_a_short_or_damaged_body_is_an_error_and_leaves_no_file(start, shared, tmp_path, kind):
+    published(start(Fault(kind, "files.GET", times=999)), **{"a.bin": DATA})
     (tmp_path / "got").mkdir()
     with pytest.raises(Unclear):
-        wire(outage=0.5).download(GET, {**NAMES, "fileName": "a.bin"}, tmp_path / "got" / "a.bin")
+        shared(outage=0.5).download(GET, {**NAMES, "fileName": "a.bin"}, tmp_path / "got" / "a.bin")
     assert not list((tmp_path / "got").iterdir())
 
 
@@ -161,10 +173,10 @@ def test_a_short_or_damaged_body_is_an_error_and_leaves_no_file(kaggle, wire, tm
     ],
     ids=lambda fault: f"{fault.kind}-{fault.at}-{fault.argument}" if fault else "clean",
 )
-def test_an_upload_ends_with_all_bytes(kaggle, wire, tmp_path, fault):
+def test_an_upload_ends_with_all_bytes(start, shared, tmp_path, fault):
     breaks = [Fault("half", "blobs.PUT", argument=100)] if fault and fault.nth == 2 else []
-    server = kaggle(*breaks, *([fault] if fault else []))
-    token = wire().upload(staged(tmp_path), "DATASET")
+    server = start(*breaks, *([fault] if fault else []))
+    token = shared().upload(staged(tmp_path), "DATASET")
     blob = server.world.blobs[token]
     assert bytes(blob.data) == DATA
     assert (blob.name, blob.complete) == ("weights.bin", True)
@@ -179,27 +191,53 @@ def test_503_without_a_pause_is_not_hammered(kaggle, wire, tmp_path):
     assert sum("again in" in line for line in said) == 4
 
 
-def test_a_position_beyond_the_file_ends_in_a_fresh_start(kaggle, wire, tmp_path):
+def test_a_position_beyond_the_file_ends_in_a_fresh_start(start, shared, tmp_path):
     """The client then hangs for ever (trap 8); here it is killed, twice, and the file starts from zero."""
-    server = kaggle(
+    server = start(
         Fault("half", "blobs.PUT", argument=1000), Fault("range_beyond", "blobs.PUT", nth=2, times=9)
     )
-    token = wire(stall=2).upload(staged(tmp_path), "DATASET")
+    token = shared(stall=2).upload(staged(tmp_path), "DATASET")
     assert bytes(server.world.blobs[token].data) == DATA
     assert server.world.faults.count("blobs.StartBlobUpload") == 2
 
 
-@pytest.mark.parametrize("event", [STATUS, "blobs.PUT", "security.IntrospectToken"])
-def test_a_call_that_hangs_is_given_up_and_repeated(kaggle, wire, tmp_path, event):
-    server = kaggle(Fault("hang", event), way="token" if "Token" in event else "key")
+def test_a_call_that_hangs_is_given_up_and_repeated(start, shared):
+    server = start(Fault("hang", STATUS))
     published(server, a=b"1")
-    one = wire(rpc=5, stall=2)
-    if event == "blobs.PUT":
-        token = one.upload(staged(tmp_path), "DATASET")
-        assert bytes(server.world.blobs[token].data) == DATA
-    else:
-        assert one.rpc(STATUS, NAMES).value == {"status": "READY"}
-    assert server.world.faults.count(event) >= 2
+    assert shared(rpc=5).rpc(STATUS, NAMES).value == {"status": "READY"}
+    assert server.world.faults.count(STATUS) == 2
+
+
+def test_a_start_of_the_client_that_hangs_is_given_up_and_repeated(kaggle, wire):
+    server = kaggle(Fault("hang", "security.IntrospectToken"), way="token")
+    published(server, a=b"1")
+    assert wire(rpc=5).rpc(STATUS, NAMES).value == {"status": "READY"}
+    assert server.world.faults.count("security.IntrospectToken") >= 2
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("hang", "blobs.PUT"), Fault("stand_still", "blobs.PUT", argument=200_000)], ids=str
+)
+def test_an_upload_that_stands_still_is_given_up_and_goes_on(start, shared, tmp_path, fault):
+    server = start(fault)
+    token = shared(stall=2).upload(staged(tmp_path), "DATASET")
+    assert bytes(server.world.blobs[token].data) == DATA
+    assert server.world.faults.count("blobs.PUT") >= 2
+
+
+def test_a_download_that_stands_still_is_given_up_and_begun_again(start, shared, tmp_path):
+    published(start(Fault("stand_still", "files.GET")), **{"a.bin": DATA})
+    shared(stall=2).download(GET, {**NAMES, "fileName": "a.bin", "raw": True}, tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == DATA
+
+
+def test_credentials_that_expire_in_mid_run_are_told(start, shared):
+    published(start(Fault("token_expired", STATUS, nth=2)), a=b"1")
+    one = shared()
+    assert one.rpc(STATUS, NAMES).value == {"status": "READY"}
+    with pytest.raises(Refused, match="401") as caught:
+        one.rpc(STATUS, NAMES)
+    assert "make a new token" in caught.value.fix
 
 
 KILLED = """
