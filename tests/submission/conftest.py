@@ -21,7 +21,10 @@ from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.manifest import Entry, Manifest
 from kit.models import build, save_weights
 from submission.render import render
+from tests.namespace import in_namespace
 from tests.once import once
+
+__all__ = ["in_namespace"]
 
 SLUG = "hubmap-kidney-segmentation"
 TINY = {
@@ -229,22 +232,3 @@ def good_run(tmp_path_factory, kit_of_two, competition):
 
     folder = once(tmp_path_factory, "good-run", make)
     return Outcome(0, (folder / "text").read_text(), folder / "working")
-
-
-@pytest.fixture(scope="session")
-def in_namespace():
-    """Runs a command where a shell line may make mounts that end with it."""
-
-    def run(setup: str, *command: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            ["unshare", "--map-root-user", "--mount", "sh", "-c", setup + '; exec "$@"', "sh", *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=1200,
-        )
-
-    if shutil.which("unshare") is None or run("true", "true").returncode != 0:
-        pytest.skip("this machine allows no mount namespaces")
-    return run
