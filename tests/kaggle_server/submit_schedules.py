@@ -121,7 +121,7 @@ def _untrue(world, made, ended, entries):
     told = json.loads(ended.out.splitlines()[-1]) if ended.code == 0 and ended.out else None
     if ended.code == 0 and (told is None or told["stage"] != "scored"):
         wrong.append("exit 0 without a score")
-    if ended.code != 0 and '"scored"' in ended.out:
+    if ended.code == 2 and '"scored"' in ended.out:
         wrong.append("it said scored and failed")
     for entry in [*scored, *([told] if told else [])]:
         wrong += [f"{entry['id']} is called scored: {lie}" for lie in _lies(world, made, entry, submissions)]

@@ -105,9 +105,10 @@ def _untrue(server, folder, wanted, ended):
     there = files == wanted and status == "READY"
     states = "".join(path.read_text() for path in folder.glob("kaggle/*.json"))
     wrong = commands.wrong_with(server, ended, states)
-    if ended.code == 0 and not (there and private):
-        wrong.append(f"exit 0, and Kaggle holds something else ({status}, private: {private})")
-    if ended.code != 0 and '"verified": true' in ended.out:
+    said = '"verified": true' in ended.out  # perhaps just before a kill
+    if (ended.code == 0 or said) and not (there and private):
+        wrong.append(f"it said verified, and Kaggle holds something else ({status}, private: {private})")
+    if ended.code == 2 and said:
         wrong.append("it said verified and failed")
     if ended.code == 2 and '"stage": "verified"' in states and not there:
         wrong.append("the state says verified, and it is not")

@@ -66,8 +66,9 @@ def send_file(
             same = 0 if not hopeless else same + 1 if reached == offset else 1
             afresh, offset = same >= _TRIES_AT_ONE_OFFSET, reached
             raise
-        if reply["status"] >= 400:
-            exchange.judge(what, reply)
+        if "token" not in reply:
+            exchange.judge(what, reply)  # also a refusal with status 200
+            raise Unclear(what, f"the answer ({reply['status']}) has no token")
         return str(reply["token"])
 
     return exchange.patiently(once, outage=deadline_s)

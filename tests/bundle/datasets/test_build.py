@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundle import __main__ as cli
-from bundle import build
+from bundle import build, wheels_dataset
 from bundle.archives import place_weights, place_wheel
 from bundle.roots import Root
+from bundle.shadow import shadow_table
 from kit import ensemble, manifest
 from kit.artefacts import sha256_bytes
 from kit.errors import KitError, run_cli
-from kit.local import lockfile
+from kit.local import lockfile, targets
 
 ROOT = Path(__file__).parents[3]
 ROOTS = (Root("tool", exact=True, why="test"), Root("helper", exact=False, why="test"))
@@ -97,6 +98,22 @@ def test_wheels_travel_in_an_archive_per_python_and_a_common_one(options):
         "wheels-common.zip",
         "wheels-cp311.zip",
     ]
+
+
+@pytest.mark.parametrize(
+    ("version", "action"), [("0.4", "ours in front"), ("0.6+cu128", "image keeps its own")]
+)
+def test_the_shadow_table_is_settled_once_the_wheels_are_read(options, version, action):
+    pins = lockfile.load(options.lock)
+    [known] = targets.choose(("kaggle-2026-10",), targets.known())
+    image = dataclasses.replace(known, freeze={"helper": version})
+    rows = shadow_table(pins, ROOTS, image)
+    assert next(row.action for row in rows if row.name == "helper") == "unknown"
+    closures = wheels_dataset.closures_of([], pins, ROOTS, [image], options.cache)
+    contents = wheels_dataset.contents(closures, ROOTS)
+    [(_, settled)] = wheels_dataset.shadows(contents, pins, ROOTS, [image], more=[])
+    row = next(row for row in settled if row.name == "helper")
+    assert (row.action, ">=0.5" in row.why) == (action, True)
 
 
 def test_weights_are_hard_links_of_what_was_trained(options):

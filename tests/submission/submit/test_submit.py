@@ -81,9 +81,9 @@ def test_what_the_user_did_not_find_is_sent_with_again(kaggle):
 
 @pytest.mark.parametrize("kind", ["hang", "late answer"])
 def test_a_kill_in_the_middle_of_the_call_sends_nothing_twice(kaggle, kind):
-    there = kaggle(*[Fault("hang", SEND)] * (kind == "hang"), *[Fault("hang", "competitions.GetSubmission")])
-    process = there.start()
     waited_for = SEND if kind == "hang" else "competitions.GetSubmission"
+    there = kaggle(Fault("hang", waited_for))
+    process = there.start()
     assert there.faults.wait_for(waited_for)
     process.kill()
     process.wait()

@@ -182,6 +182,12 @@ def test_an_upload_ends_with_all_bytes(start, shared, tmp_path, fault):
     assert (blob.name, blob.complete) == ("weights.bin", True)
 
 
+def test_a_refusal_of_a_file_with_status_200_is_told(start, shared, tmp_path):
+    start(Fault("error_200", "blobs.StartBlobUpload"))
+    with pytest.raises(Refused, match="an error in a 200"):
+        shared().upload(staged(tmp_path), "DATASET")
+
+
 def test_503_without_a_pause_is_not_hammered(kaggle, wire, tmp_path):
     """The client's own loop sends the whole body ten times within two seconds."""
     server = kaggle(Fault("status", "blobs.PUT", times=4, argument=503))
