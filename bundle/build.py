@@ -55,7 +55,7 @@ class Options:
     owner: str = field(
         default=dataset_metadata.OWNER_PLACEHOLDER,
         metadata=option(
-            "your Kaggle user name; without it the bundle can be rehearsed but not uploaded", metavar="NAME"
+            "your Kaggle user name (default: that of the credentials, at the upload)", metavar="NAME"
         ),
     )
     prefix: str = field(default="hubmap-kit", metadata=option("start of the datasets' names", metavar="TEXT"))
@@ -109,6 +109,9 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     console().print(summary(tables))
     closures = wheels_dataset.closures_of(list(plans.values()), pins, options.roots, images, options.cache)
     wheels = wheels_dataset.contents(closures, options.roots)
+    settled = wheels_dataset.shadows(wheels, pins, options.roots, images, more=asked)
+    if settled != tables:  # an image whose freeze is known leaves no row open now
+        console().print(summary(settled, after="the wheels are read"))
     _check_licences(wheels, options.accept_licence)
     tags = [target.tag for target in images]
     wheels += companions(wheels_name, wheels, tags=tags, own=OWN_WHEELS.keys())

@@ -68,10 +68,16 @@ def _table(title: str, rows: Sequence[Shadow]) -> Table:
     return table
 
 
-def summary(tables: Sequence[tuple[Target, Sequence[Shadow]]]) -> Table:
-    """Return one row for each target: how many distributions meet which fate, with the names of a few."""
+def summary(tables: Sequence[tuple[Target, Sequence[Shadow]]], *, after: str = "") -> Table:
+    """Return one row for each target: how many distributions meet which fate, with the names of a few.
+
+    Args:
+        tables: target and its rows.
+        after: what has happened that the rows count on, for the title.
+    """
     actions: tuple[Action, ...] = get_args(Action)
-    table = Table(title="whose copy is imported (all rows: `python -m bundle shadow`)", title_justify="left")
+    more = f"now that {after}" if after else "all rows: `python -m bundle shadow`"
+    table = Table(title=f"whose copy is imported ({more})", title_justify="left")
     for heading in ("image", *actions, "conflicts"):
         table.add_column(heading, no_wrap=heading == "image", overflow="fold")
     for target, rows in tables:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from bundle import dataset_metadata
@@ -14,6 +15,7 @@ from bundle.dataset import Content, entry_of
 from bundle.own_wheels import own_wheels
 from bundle.pip_download import WheelCache
 from bundle.roots import Root
+from bundle.shadow import Shadow, shadow_table
 from bundle.wheels import closure_for, combine
 from kit.ensemble import Ensemble
 from kit.errors import KitError
@@ -87,6 +89,28 @@ def contents(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Content
         )
         for item in combine(closures, roots)
     ]
+
+
+def shadows(
+    contents: Sequence[Content],
+    pins: Sequence[Pin],
+    roots: Sequence[Root],
+    images: Sequence[Target],
+    *,
+    more: Sequence[str],
+) -> list[tuple[Target, list[Shadow]]]:
+    """Return the shadow table of each target once the wheels are read: they say which versions they accept.
+
+    Args:
+        contents: of the dataset, as `contents` returns them.
+        pins: of the lock.
+        roots: what code on Kaggle imports.
+        images: the targets.
+        more: what members require.
+    """
+    wheels = [content.entry.wheel for content in contents if content.entry.wheel is not None]
+    accepted = {wheel.name: SpecifierSet(wheel.accepts) for wheel in wheels}
+    return [(target, shadow_table(pins, roots, target, more=more, accepted=accepted)) for target in images]
 
 
 def unshipped(pins: Sequence[Pin], closures: Sequence[Closure]) -> list[str]:
