@@ -303,7 +303,7 @@ def ensemble(session: nox.Session) -> None:
 
 @nox.session
 def bundle(session: nox.Session) -> None:
-    """`-- [COMPETITION] [--no-gate]`: pinned wheels and weights -> dataset folders, tried on each Python."""
+    """`-- [COMPETITION] [--foreign FILE] [--no-gate]`: wheels, weights -> datasets, tried on each Python."""
     names, others = chosen(session)
     options = [argument for argument in others if argument != "--no-gate"]
     for name in names:

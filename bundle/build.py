@@ -6,10 +6,11 @@ the first file into a dataset.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from rich.table import Table
 
@@ -17,17 +18,21 @@ from bundle import dataset, dataset_metadata, licences, weights_dataset, wheels_
 from bundle.closure import Closure
 from bundle.companions import companions
 from bundle.dataset import Content, Written
+from bundle.foreign.wheels import ForeignWheel, foreign_wheels, require_imported
 from bundle.own_wheels import OWN_WHEELS
 from bundle.roots import ROOTS, Root
-from bundle.shadow import shadow_table
+from bundle.shadow import Shadow, shadow_table
 from bundle.shadow_report import summary
 from bundle.target_options import TARGETS
 from bundle.weights_form import WeightsForm
 from kit.command_line import option
+from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local import lockfile, targets
 from kit.local.console import console, progress
 from kit.local.costs import load_with_costs
+from kit.local.lockfile import Pin
+from kit.local.targets import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,7 @@ class Options:
         lock: `requirements.lock`.
         targets: names or Python tags of the images the wheels must install on; all known ones if empty.
         accept_licence: normalised names of distributions whose licence the user has read and accepts.
+        foreign: list of sources to build wheels of; None: `foreign.in`, if it is there.
         roots: distributions to ship with all they need.
         weights: their form.
     """
@@ -71,6 +77,12 @@ class Options:
             "ship this package though its licence is unknown or forbids copies, may be repeated",
             metavar="NAME",
             repeat=True,
+        ),
+    )
+    foreign: Path | None = field(
+        default=None,
+        metadata=option(
+            "sources to build wheels of, one a line (default: foreign.in, if it is there)", metavar="FILE"
         ),
     )
     roots: Sequence[Root] = ROOTS
@@ -104,17 +116,24 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     described = {path: weights_dataset.describe(plan, **about) for path, plan in plans.items()}
     weights = {path: weights_dataset.contents(plan, path, options.weights) for path, plan in plans.items()}
     pins = lockfile.load(options.lock)
-    asked = wheels_dataset.asked_for(list(plans.values()), pins, options.roots)
-    tables = [(target, shadow_table(pins, options.roots, target, more=asked)) for target in images]
+    # What a foreign source is named and needs is known when its wheel is there.
+    foreign = foreign_wheels(options.foreign, images, pins, options.cache)
+    roots = [*options.roots, *(item.root() for item in foreign)]
+    tables = _shadow_tables(list(plans.values()), pins, roots, images, foreign)
     console().print(summary(tables))
-    closures = wheels_dataset.closures_of(list(plans.values()), pins, options.roots, images, options.cache)
-    wheels = wheels_dataset.contents(closures, options.roots)
-    settled = wheels_dataset.shadows(wheels, pins, options.roots, images, more=asked)
+    require_imported(foreign, tables)
+    closures = wheels_dataset.closures_of(
+        list(plans.values()), pins, roots, images, options.cache, foreign=foreign
+    )
+    wheels = wheels_dataset.contents(closures, roots)
+    accepted = wheels_dataset.accepted_versions(wheels)
+    settled = _shadow_tables(list(plans.values()), pins, roots, images, foreign, accepted=accepted)
     if settled != tables:  # an image whose freeze is known leaves no row open now
         console().print(summary(settled, after="the wheels are read"))
     _check_licences(wheels, options.accept_licence)
     tags = [target.tag for target in images]
-    wheels += companions(wheels_name, wheels, tags=tags, own=OWN_WHEELS.keys())
+    origins = {item.name: item.origin for item in foreign}
+    wheels += companions(wheels_name, wheels, tags=tags, own=OWN_WHEELS.keys(), origins=origins)
     results = []
     with progress() as display:
         task = display.add_task("datasets", total=1 + len(plans), note=wheels_name)
@@ -135,6 +154,25 @@ def build(options: Options) -> list[tuple[Path, Written]]:
             "does not name them; add one to the roots if code on Kaggle imports it."
         )
     return results
+
+
+def _shadow_tables(
+    plans: Sequence[Ensemble],
+    pins: Sequence[Pin],
+    roots: Sequence[Root],
+    images: Sequence[Target],
+    foreign: Sequence[ForeignWheel],
+    *,
+    accepted: Mapping[str, SpecifierSet] | None = None,
+) -> list[tuple[Target, list[Shadow]]]:
+    asked = wheels_dataset.asked_for(plans, pins, roots)
+    built = {item.name: item.version for item in foreign}
+    tables = []
+    for target in images:
+        # The lock's notes do not say what a foreign wheel needs; it says so itself.
+        more = [*asked, *(name for item in foreign for name in item.needs(target))]
+        tables.append((target, shadow_table(pins, roots, target, more=more, built=built, accepted=accepted)))
+    return tables
 
 
 def _check_licences(contents: Sequence[Content], accepted: Sequence[str]) -> None:
@@ -158,7 +196,7 @@ def _table(results: Sequence[tuple[Path, Written]], closures: Sequence[Closure])
         counts = [sum(bool(entry.wheel and tag in entry.wheel.requires) for entry in entries) for tag in tags]
         megabytes = sum(entry.size for entry in entries) / 1e6
         row = (folder.name, str(len(entries)), f"{megabytes:.1f}", *(str(count or "") for count in counts))
-        table.add_row(*row, str(len(written.removed) or ""), ", ".join(written.foreign))
+        table.add_row(*row, str(len(written.removed) or ""), ", ".join(written.others))
     return table
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bundle import pylock, sbom, verify
 from bundle.dataset import Content, entry_of
+from bundle.foreign.source import Origin
 
 
 def companions(
-    dataset: str, contents: Sequence[Content], *, tags: Sequence[str] = (), own: Collection[str] = ()
+    dataset: str,
+    contents: Sequence[Content],
+    *,
+    tags: Sequence[str] = (),
+    own: Collection[str] = (),
+    origins: Mapping[str, Origin] | None = None,
 ) -> list[Content]:
     """Return `verify.py`, `sbom.json` and, for a dataset of wheels, `pylock.toml`.
 
@@ -18,11 +24,12 @@ def companions(
         contents: its other files.
         tags: Python tags that its wheels serve; empty if it has none.
         own: normalised names of wheels that we build.
+        origins: normalised name -> source of wheels that were built of foreign sources.
     """
     entries = [content.entry for content in contents]
     texts = {
         verify.NAME: verify.program(),
-        sbom.NAME: sbom.document(dataset, entries, own=own).encode(),
+        sbom.NAME: sbom.document(dataset, entries, own=own, origins=origins).encode(),
     }
     if tags:
         texts[pylock.NAME] = pylock.document(entries, tags).encode()

@@ -42,12 +42,12 @@ class Written:
     Attributes:
         manifest: of the dataset.
         removed: files and archives of a former manifest that are gone now.
-        foreign: other files in the folder. An upload takes them along.
+        others: files in the folder that are not ours. An upload takes them along.
     """
 
     manifest: Manifest
     removed: list[str]
-    foreign: list[str]
+    others: list[str]
 
 
 def entry_of(source: Path | bytes, file: str, **more: Any) -> Entry:
@@ -83,8 +83,8 @@ def write(
     kept = _on_disk(made.files) | {dataset_metadata.NAME, manifest.NAME}
     former = _former_files(folder)
     remove_leftovers(folder)
-    foreign = sorted(_present(folder) - kept - former)
-    _check_count(folder, {*kept, *foreign} - {dataset_metadata.NAME})
+    others = sorted(_present(folder) - kept - former)
+    _check_count(folder, {*kept, *others} - {dataset_metadata.NAME})
     for content in contents:
         if content.entry.archive is None:
             _place(folder / content.entry.file, content)
@@ -97,7 +97,7 @@ def write(
     for name, value in ((dataset_metadata.NAME, dict(metadata)), (manifest.NAME, made.as_dict())):
         data = canonical_json(value).encode()
         _place(folder / name, Content(entry=entry_of(data, name, role="config"), source=data))
-    return Written(manifest=made, removed=removed, foreign=foreign)
+    return Written(manifest=made, removed=removed, others=others)
 
 
 def _on_disk(entries: Iterable[Entry]) -> set[str]:

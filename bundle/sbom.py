@@ -5,11 +5,12 @@ The same files give the same bytes: there is no clock in it, and its serial numb
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from bundle import licences
+from bundle.foreign.source import Origin
 from kit.artefacts import sha256_json
 from kit.manifest import Entry
 
@@ -18,17 +19,26 @@ if TYPE_CHECKING:
     from cyclonedx.model.component import Component
 
 NAME = "sbom.json"
+SOURCE = "hubmap-kit:source"
+"""Property of a wheel that was built of a foreign source: what it is, with its commit or hash."""
 _SERIALS = UUID("1c4f1d24-6c0f-5d0c-9c44-0a8b5f0b7e31")
 """Namespace of the serial numbers; chosen once by chance."""
 
 
-def document(dataset: str, entries: Sequence[Entry], *, own: Collection[str] = ()) -> str:
+def document(
+    dataset: str,
+    entries: Sequence[Entry],
+    *,
+    own: Collection[str] = (),
+    origins: Mapping[str, Origin] | None = None,
+) -> str:
     """Return the text of `sbom.json`: a component for each wheel and each file of weights, with its needs.
 
     Args:
         dataset: the dataset's name.
         entries: of its manifest; those that are neither wheel nor weights are passed over.
         own: normalised names of wheels that we build: they are on no index.
+        origins: normalised name -> source of those that were built of foreign sources.
     """
     # The library takes a third of a second to import, which `--help` does not need.
     from cyclonedx.model.bom import Bom, BomMetaData
@@ -42,7 +52,7 @@ def document(dataset: str, entries: Sequence[Entry], *, own: Collection[str] = (
     root = Component(name=dataset, type=ComponentType.DATA, bom_ref=dataset)
     bom = Bom(serial_number=serial, metadata=BomMetaData(component=root))
     bom.metadata.timestamp = None  # type: ignore[assignment]  # the standard has it optional, the class has not
-    components = {entry.file: _component(entry, own) for entry in listed}
+    components = {entry.file: _component(entry, own, origins or {}) for entry in listed}
     for component in components.values():
         bom.components.add(component)
     bom.register_dependency(root, list(components.values()))
@@ -50,9 +60,9 @@ def document(dataset: str, entries: Sequence[Entry], *, own: Collection[str] = (
     return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"
 
 
-def _component(entry: Entry, own: Collection[str]) -> Component:
+def _component(entry: Entry, own: Collection[str], origins: Mapping[str, Origin]) -> Component:
     from cyclonedx.contrib.license.factories import LicenseFactory
-    from cyclonedx.model import HashAlgorithm, HashType
+    from cyclonedx.model import HashAlgorithm, HashType, Property
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
@@ -72,7 +82,11 @@ def _component(entry: Entry, own: Collection[str]) -> Component:
     expression = licences.spdx(licence)
     exact = expression is not None and licences.OWN_PREFIX not in expression
     made = LicenseFactory().make_from_string(expression if expression and exact else licence)
-    kind = "generic" if wheel.name in own else "pypi"
+    origin = origins.get(wheel.name)
+    kind = "generic" if origin is not None or wheel.name in own else "pypi"
+    qualifiers = {"file_name": entry.name}
+    if origin is not None and origin.vcs_url is not None:
+        qualifiers["vcs_url"] = origin.vcs_url
     return Component(
         name=wheel.name,
         version=wheel.version,
@@ -80,9 +94,8 @@ def _component(entry: Entry, own: Collection[str]) -> Component:
         bom_ref=entry.file,
         hashes=hashes,
         licenses=[made],
-        purl=PackageURL(
-            type=kind, name=wheel.name, version=wheel.version, qualifiers={"file_name": entry.name}
-        ),
+        purl=PackageURL(type=kind, name=wheel.name, version=wheel.version, qualifiers=qualifiers),
+        properties=[] if origin is None else [Property(name=SOURCE, value=origin.text)],
     )
 
 

@@ -21,7 +21,7 @@ from kit.local.lockfile import Pin, led_to, select
 from kit.local.targets import Target
 
 OWN = "our own"
-"""In place of the version of a wheel that we build: it has no pin."""
+"""In place of the version of a wheel of our own: it has no pin."""
 Action = Literal["image keeps its own", "ours in front", "image has none", "unknown"]
 
 
@@ -53,6 +53,7 @@ def shadow_table(
     *,
     more: Sequence[str] = (),
     accepted: Mapping[str, SpecifierSet] | None = None,
+    built: Mapping[str, str] | None = None,
 ) -> list[Shadow]:
     """Return one row for each distribution that the roots lead to on a target, sorted by name.
 
@@ -63,6 +64,7 @@ def shadow_table(
         more: further normalised names to ship, those that members require.
         accepted: versions that our wheels accept of each other, once the wheels have been read; without them
             it stays open whether an image's other version is good enough.
+        built: name -> version of wheels that were built of foreign sources; they have no pin.
 
     Raises:
         KitError: the lock pins a distribution twice for the target.
@@ -72,10 +74,10 @@ def shadow_table(
     rows = []
     for name in led_to([*(root.name for root in roots), *more], chosen.values(), end=target.leaves_to_image):
         pin = chosen.get(name)
-        ours = pin.version if pin is not None else OWN
+        ours = pin.version if pin is not None else (built or {}).get(name, OWN)
         action, why = _decide(name, ours, target, exact=name in exact, accepted=(accepted or {}).get(name))
         kept = action in {"image keeps its own", "image has none"}
-        conflicts = () if kept or pin is None else _refused_by(name, ours, target)
+        conflicts = () if kept or ours == OWN else _refused_by(name, ours, target)
         rows.append(
             Shadow(
                 name=name,

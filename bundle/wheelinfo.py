@@ -29,6 +29,7 @@ class WheelInfo:
         tags: its compatibility tags, expanded.
         licence: SPDX expression if there is one, else a classifier or the first line of the licence field.
         requires: its Requires-Dist lines with their markers.
+        requires_python: versions of Python that it accepts, as it says them; "" for all.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class WheelInfo:
     tags: frozenset[Tag]
     licence: str
     requires: tuple[Requirement, ...]
+    requires_python: str
 
     def tag_names(self) -> list[str]:
         """Return the tags as sorted text."""
@@ -82,6 +84,7 @@ def read(path: Path) -> WheelInfo:
             headers.get("License-Expression"), headers.get("License"), headers.get_all("Classifier")
         ),
         requires=requires,
+        requires_python=headers.get("Requires-Python", "").strip(),
     )
 
 

@@ -12,10 +12,10 @@ from bundle import dataset_metadata
 from bundle.archives import place_wheel
 from bundle.closure import Closure
 from bundle.dataset import Content, entry_of
+from bundle.foreign.wheels import ForeignWheel
 from bundle.own_wheels import own_wheels
 from bundle.pip_download import WheelCache
 from bundle.roots import Root
-from bundle.shadow import Shadow, shadow_table
 from bundle.wheels import closure_for, combine
 from kit.ensemble import Ensemble
 from kit.errors import KitError
@@ -49,6 +49,8 @@ def closures_of(
     roots: Sequence[Root],
     images: Sequence[Target],
     cache: Path,
+    *,
+    foreign: Sequence[ForeignWheel] = (),
 ) -> list[Closure]:
     """Download and verify all wheels for each target.
 
@@ -58,19 +60,22 @@ def closures_of(
         roots: distributions to ship with all they need.
         images: the targets.
         cache: folder of downloads.
+        foreign: wheels of foreign sources; those that the roots or other wheels ask for are shipped.
 
     Raises:
         KitError: a wheel is missing or damaged, or a member needs what the bundle does not have.
     """
     names = asked_for(plans, pins, roots)
     downloads = WheelCache(cache)
-    own = own_wheels(names, cache)
+    needed = {name for item in foreign for target in images for name in item.needs(target)}
+    own = own_wheels({*names, *needed}, cache)
     closures = []
     with progress() as display:
         task = display.add_task("wheels", total=len(images), note="")
         for target in images:
             display.update(task, note=target.name)
-            closures.append(closure_for(names, pins, target, downloads, own))
+            ours = own | {item.name: item.by_target[target.name].path for item in foreign}
+            closures.append(closure_for(names, pins, target, downloads, ours))
             display.advance(task)
         display.update(task, note="")
     for plan in plans:
@@ -91,26 +96,10 @@ def contents(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Content
     ]
 
 
-def shadows(
-    contents: Sequence[Content],
-    pins: Sequence[Pin],
-    roots: Sequence[Root],
-    images: Sequence[Target],
-    *,
-    more: Sequence[str],
-) -> list[tuple[Target, list[Shadow]]]:
-    """Return the shadow table of each target once the wheels are read: they say which versions they accept.
-
-    Args:
-        contents: of the dataset, as `contents` returns them.
-        pins: of the lock.
-        roots: what code on Kaggle imports.
-        images: the targets.
-        more: what members require.
-    """
+def accepted_versions(contents: Sequence[Content]) -> dict[str, SpecifierSet]:
+    """Return which versions of each wheel of the dataset the others accept, as they say themselves."""
     wheels = [content.entry.wheel for content in contents if content.entry.wheel is not None]
-    accepted = {wheel.name: SpecifierSet(wheel.accepts) for wheel in wheels}
-    return [(target, shadow_table(pins, roots, target, more=more, accepted=accepted)) for target in images]
+    return {wheel.name: SpecifierSet(wheel.accepts) for wheel in wheels}
 
 
 def unshipped(pins: Sequence[Pin], closures: Sequence[Closure]) -> list[str]:

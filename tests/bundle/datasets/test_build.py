@@ -111,7 +111,7 @@ def test_the_shadow_table_is_settled_once_the_wheels_are_read(options, version, 
     assert next(row.action for row in rows if row.name == "helper") == "unknown"
     closures = wheels_dataset.closures_of([], pins, ROOTS, [image], options.cache)
     contents = wheels_dataset.contents(closures, ROOTS)
-    [(_, settled)] = wheels_dataset.shadows(contents, pins, ROOTS, [image], more=[])
+    settled = shadow_table(pins, ROOTS, image, accepted=wheels_dataset.accepted_versions(contents))
     row = next(row for row in settled if row.name == "helper")
     assert (row.action, ">=0.5" in row.why) == (action, True)
 

@@ -78,7 +78,7 @@ def test_what_a_former_manifest_lists_is_removed_and_nothing_else(tmp_path):
     (folder / ".keep.bin.abc.tmp").write_text("left by a kill")
     written = write(folder, [content("keep.bin"), content("new.bin")], {})
     assert written.removed == ["drop.bin"]
-    assert written.foreign == ["mine.txt"]
+    assert written.others == ["mine.txt"]
     assert sorted(path.name for path in folder.iterdir()) == [
         "dataset-metadata.json",
         "keep.bin",

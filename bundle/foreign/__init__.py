@@ -1,0 +1,1 @@
+"""Foreign sources: a folder, a source distribution or a git commit becomes a wheel of the bundle."""
