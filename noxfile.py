@@ -303,7 +303,7 @@ def ensemble(session: nox.Session) -> None:
 
 @nox.session
 def bundle(session: nox.Session) -> None:
-    """`-- [COMPETITION] [--foreign FILE] [--no-gate]`: wheels, weights -> datasets, tried on each Python."""
+    """`-- [COMPETITION] [--native-mmcv] [--no-gate]`: wheels, weights -> datasets, tried on each Python."""
     names, others = chosen(session)
     options = [argument for argument in others if argument != "--no-gate"]
     for name in names:
@@ -322,6 +322,12 @@ def measured(name: str, arguments: list[str]) -> list[str]:
         return arguments
     data = json.loads(prepared.read_text(encoding="utf-8"))["data"]
     return with_defaults(arguments, data=data, runs=RUNS / name)
+
+
+@nox.session
+def native(session: nox.Session) -> None:
+    """`-- [--target NAME] [--way here|docker|kernel]`: compile mmcv's operators for the images."""
+    run(session, "-m", "bundle", "native", *with_defaults(session.posargs, state=DIST / "native"))
 
 
 @nox.session

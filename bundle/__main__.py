@@ -1,4 +1,4 @@
-"""`python -m bundle build | gate | upload | wheel | lock | targets | shadow | probe`."""
+"""`python -m bundle build | gate | upload | wheel | native | lock | targets | shadow | probe`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from bundle import build, gate, lock, shadow_report, targets_report, wheel_verb
+from bundle.native import verb as native
 from bundle.probe import verb as probe
 from bundle.upload import verb as upload
 from kit.errors import run_cli
@@ -19,6 +20,7 @@ def main(argv: Sequence[str]) -> int:
         gate.VERB,
         Verb("upload", upload.Options, upload.run),
         wheel_verb.VERB,
+        native.VERB,
         Verb("lock", lock.Options, lock.run),
         targets_report.VERB,
         shadow_report.VERB,

@@ -19,6 +19,7 @@ from bundle.closure import Closure
 from bundle.companions import companions
 from bundle.dataset import Content, Written
 from bundle.foreign.wheels import ForeignWheel, foreign_wheels, require_imported
+from bundle.native.verb import native_wheels
 from bundle.own_wheels import OWN_WHEELS
 from bundle.roots import ROOTS, Root
 from bundle.shadow import Shadow, shadow_table
@@ -50,6 +51,7 @@ class Options:
         targets: names or Python tags of the images the wheels must install on; all known ones if empty.
         accept_licence: normalised names of distributions whose licence the user has read and accepts.
         foreign: list of sources to build wheels of; None: `foreign.in`, if it is there.
+        native_mmcv: ship mmcv's own operators, compiled, beside the portable ones.
         roots: distributions to ship with all they need.
         weights: their form.
     """
@@ -84,6 +86,10 @@ class Options:
         metadata=option(
             "sources to build wheels of, one a line (default: foreign.in, if it is there)", metavar="FILE"
         ),
+    )
+    native_mmcv: bool = field(
+        default=False,
+        metadata=option("compile mmcv's operators for the images that this machine or docker can serve"),
     )
     roots: Sequence[Root] = ROOTS
     weights: WeightsForm = field(default_factory=WeightsForm)
@@ -122,10 +128,11 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     tables = _shadow_tables(list(plans.values()), pins, roots, images, foreign)
     console().print(summary(tables))
     require_imported(foreign, tables)
+    native = native_wheels(images, options.cache) if options.native_mmcv else {}
     closures = wheels_dataset.closures_of(
         list(plans.values()), pins, roots, images, options.cache, foreign=foreign
     )
-    wheels = wheels_dataset.contents(closures, roots)
+    wheels = wheels_dataset.contents(closures, roots, native=native)
     accepted = wheels_dataset.accepted_versions(wheels)
     settled = _shadow_tables(list(plans.values()), pins, roots, images, foreign, accepted=accepted)
     if settled != tables:  # an image whose freeze is known leaves no row open now

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bundle import mmcv_wheel, native_mmcv, own_wheel
+from bundle import mmcv_wheel, own_wheel
+from bundle.native import wheel as native_wheel
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local.verbs import Verb, Verbs
@@ -36,7 +37,7 @@ class MmcvWheel:
 
 
 def _mmcv(options: MmcvWheel) -> int:
-    build = native_mmcv.build_wheel if options.native else mmcv_wheel.build_wheel
+    build = native_wheel.build_wheel if options.native else mmcv_wheel.build_wheel
     return _print(lambda out: build(out, cache=options.cache, sdist=options.sdist), options.out)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from bundle import dataset_metadata
+from bundle import dataset_metadata, wheelinfo
 from bundle.archives import place_wheel
 from bundle.closure import Closure
 from bundle.dataset import Content, entry_of
@@ -16,12 +17,15 @@ from bundle.foreign.wheels import ForeignWheel
 from bundle.own_wheels import own_wheels
 from bundle.pip_download import WheelCache
 from bundle.roots import Root
-from bundle.wheels import closure_for, combine
+from bundle.wheels import Shipped, closure_for, combine
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.console import progress
 from kit.local.lockfile import Pin
 from kit.local.targets import Target
+
+NATIVE = "mmcv-full"
+"""The distribution that has wheels with compiled operators beside its portable one."""
 
 
 def describe(images: Sequence[Target], *, prefix: str, owner: str) -> tuple[str, dict[str, object]]:
@@ -83,8 +87,24 @@ def closures_of(
     return closures
 
 
-def contents(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Content]:
-    """Return the dataset's files: each wheel once, with the Pythons that need it."""
+def contents(
+    closures: Sequence[Closure], roots: Sequence[Root], *, native: Mapping[str, Path] | None = None
+) -> list[Content]:
+    """Return the dataset's files: each wheel once, with the Pythons that need it.
+
+    Args:
+        closures: of all targets.
+        roots: distributions to ship with all they need.
+        native: Python tag -> wheel of mmcv-full with compiled operators, shipped beside the portable one.
+    """
+    shipped = combine(closures, roots)
+    portable = {item.wheel.name: item.wheel for item in shipped}.get(NATIVE)
+    for tag, path in (native or {}).items() if portable is not None else ():
+        assert portable is not None
+        wheel = replace(
+            portable, tags=wheelinfo.read(path).tag_names(), requires={tag: portable.requires[tag]}
+        )
+        shipped.append(Shipped(path=path, wheel=wheel))
     return [
         Content(
             entry=entry_of(
@@ -92,7 +112,7 @@ def contents(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Content
             ),
             source=item.path,
         )
-        for item in combine(closures, roots)
+        for item in shipped
     ]
 
 

@@ -171,7 +171,8 @@ def _choose_one(name: str, entries: list[Entry], fault: str | None) -> Choice:
         return Choice(name, installed, None, "belongs to the image")
     if fault is None and (kept := _of_the_image(name, recorded, wanted)) is not None:
         return kept
-    for entry in entries:
+    # What is compiled for this Python comes before what runs everywhere.
+    for entry in sorted(entries, key=lambda entry: entry.name.endswith("-any.whl")):
         if entry.wheel is not None and any(runs_here(tag) for tag in entry.wheel.tags):
             return Choice(name, installed, entry, _why_ours(installed, wanted, fault))
     if fault is None and any(accepts(wanted, version) for version in recorded):

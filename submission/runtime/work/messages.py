@@ -163,6 +163,7 @@ class PassDone:
         skipped: windows without tissue, None if the member does not skip them.
         windows: all windows, None if the member skips none.
         notes: what the reader of the image left out, cut or assumed.
+        remarks: what a library of the bundle says of itself.
     """
 
     begin: float
@@ -173,6 +174,7 @@ class PassDone:
     skipped: int | None = None
     windows: int | None = None
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -134,6 +134,7 @@ class ReplyHandler:
                 # Loading a member happens once, not per image: it would spoil the seconds per megapixel.
                 self.forward_seconds += done.forward
                 self._note(task.image, done.notes)
+                self._tell_once(done.remarks)
                 state.finished_pass(task, done.file, done.end - done.begin - done.load)
                 self._tell_progress(task.index)
             case MeanTask(), MeanDone():
@@ -160,6 +161,13 @@ class ReplyHandler:
             self.report.say(wording.read_with(image, notes))
         elif len(told) == _SHOWN_NOTES + 1:
             self.report.say(wording.MORE_NOTES)
+
+    def _tell_once(self, remarks: Sequence[str]) -> None:
+        """Report what libraries say of themselves: every worker says it with every task."""
+        for remark in remarks:
+            if remark not in self._shown:
+                self._shown.add(remark)
+                self.report.problem(remark)
 
     def _tell_progress(self, index: int) -> None:
         """Print one line when a pass is complete, and one per minute before."""

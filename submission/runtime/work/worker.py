@@ -166,6 +166,7 @@ class Worker:
             forward=self.stopwatch.take(),
             load=load_seconds,
             notes=tuple(notes),
+            remarks=tuple(getattr(sys.modules.get("mmcv._ext"), "TOLD", ())),
             **windows,
         )
 

@@ -182,3 +182,15 @@ def test_metadata_in_the_current_folder_is_not_the_images(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     assert recorded_versions("nowhere-else") == []
+
+
+def test_what_is_compiled_for_this_python_comes_before_what_runs_everywhere():
+    anywhere = wheel("absent-one", file="wheels-common.zip/absent_one-1.0-1portable-py3-none-any.whl")
+    tag = f"{HERE}-{HERE}-linux_x86_64"
+    compiled = wheel("absent-one", tags=[tag], file=f"wheels-{HERE}.zip/absent_one-1.0-1native-{tag}.whl")
+    other = wheel("absent-one", tags=["cp399-cp399-linux_x86_64"], file="absent_one-1.0-cp399-cp399-x.whl")
+    for entries in ([anywhere, compiled, other], [other, compiled, anywhere]):
+        choices, _ = decide(*entries, roots=["absent-one"])
+        assert choices["absent-one"].entry == compiled
+    choices, _ = decide(anywhere, other, roots=["absent-one"])
+    assert choices["absent-one"].entry == anywhere

@@ -24,3 +24,12 @@ def test_a_reply_that_answers_nothing_changes_nothing(tmp_path, task, reply):
     ReplyHandler(None, None, None, report, 99.0).handle(Received(worker, reply))
     assert worker.task == task
     assert report.values == before
+
+
+def test_what_a_library_says_of_itself_is_reported_once(tmp_path):
+    report = RunReport(0.0)
+    handler = ReplyHandler(None, None, None, report, 99.0)
+    handler._tell_once(["mmcv runs on its portable operators: no libcudart"])
+    handler._tell_once(["mmcv runs on its portable operators: no libcudart", "another"])
+    told = [problem["what"] for problem in report.values["problems"]]
+    assert told == ["mmcv runs on its portable operators: no libcudart", "another"]
