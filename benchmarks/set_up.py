@@ -114,7 +114,7 @@ def run(options: SetUpOptions) -> None:
     wheels = choose(fitting[0], cache=options.cache, lock=options.lock, megabytes=options.megabytes)
     size = sum(path.stat().st_size for path in wheels)
     console().print(f"{len(wheels)} wheels, {size / 1e6:.0f} MB", markup=False)
-    with tempfile.TemporaryDirectory(dir=options.cache, prefix=".set-up-") as name:
+    with tempfile.TemporaryDirectory(dir=options.cache.absolute(), prefix=".set-up-") as name:
         scratch = Path(name)
         source = write_bundle(wheels, scratch, tag)
         roots = {}
