@@ -68,6 +68,9 @@ class Staging:
                 )
             if not path.is_file() or path.stat().st_size != item.size:
                 place_file(source / item.file, path)
+            # The client sends all that lies in the folder. A kill in `place_file` leaves an unfinished file.
+            for left in [other for other in path.parent.iterdir() if other.name.startswith(".")]:
+                left.unlink()
             staged.append(Staged(path, item.size, item.sha256))
         return staged
 
