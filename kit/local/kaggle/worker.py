@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
@@ -39,6 +40,42 @@ class Lost(Exception):  # noqa: N818 - a way out of a request, not an error to c
     def __init__(self, text: str, *, sent: bool) -> None:
         super().__init__(text)
         self.sent = sent
+
+
+class Login:
+    """The token of a login (OAuth), which ends after some hours; other credentials have no end here."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        self._expires = self._read_expiry()
+
+    def renew(self) -> None:
+        """Renew a token that has expired or soon will; a failure shows in the next call.
+
+        The client itself takes such a token until half an hour after its end (kaggle 2.2.5), and asks only
+        when it starts.
+        """
+        if self._expires is None or datetime.now(UTC) < self._expires - _EARLY:
+            return
+        from kagglesdk import KaggleCredentials
+
+        # Whatever goes wrong, the server's own no will say it.
+        with suppress(Exception), self._api.build_kaggle_client() as client:
+            credentials = KaggleCredentials.load(client=client)
+            if credentials is not None:
+                credentials.refresh_access_token()
+                self._api.config_values["token"] = credentials.get_access_token()
+        self._expires = self._read_expiry()
+
+    def _read_expiry(self) -> datetime | None:
+        """Read from the client's file when the token ends."""
+        if self._api.config_values.get("auth_method") != "OAUTH":
+            return None
+        try:
+            text = json.loads(Path("~/.kaggle/credentials.json").expanduser().read_text(encoding="utf-8"))
+            return datetime.fromisoformat(text["access_token_expiration"]).astimezone(UTC)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
 
 class Session:
@@ -69,8 +106,7 @@ class Session:
                 self.trouble = f"{type(error).__name__}: {error}"
         self._client = Client()
         self._client.config_values = self._api.config_values
-        self._expires: datetime | None = None
-        self._read_expiry()
+        self.login = Login(self._api)
 
     def credentials(self) -> dict[str, Any]:
         """Return who the client takes the user for, and why; no values of credentials."""
@@ -88,38 +124,6 @@ class Session:
             "config": str(self._api.config),
             "trouble": self.trouble,
         }
-
-    # --- a login that expires ---
-
-    def renew(self) -> None:
-        """Renew the token of a login (OAuth) that has expired or soon will; a failure shows in the next call.
-
-        The client itself takes such a token until half an hour after its end (kaggle 2.2.5), and asks only
-        when it starts.
-        """
-        if self._expires is None or datetime.now(UTC) < self._expires - _EARLY:
-            return
-        from kagglesdk import KaggleCredentials
-
-        try:
-            with self._api.build_kaggle_client() as client:
-                credentials = KaggleCredentials.load(client=client)
-                if credentials is not None:
-                    credentials.refresh_access_token()
-                    self._api.config_values["token"] = credentials.get_access_token()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the server's own no will say it
-            self.trouble = _why(error)
-        self._read_expiry()
-
-    def _read_expiry(self) -> None:
-        """Read from the client's file when the token of a login ends; None for other credentials."""
-        if self._api.config_values.get("auth_method") != "OAUTH":
-            return
-        try:
-            text = json.loads(Path("~/.kaggle/credentials.json").expanduser().read_text(encoding="utf-8"))
-            self._expires = datetime.fromisoformat(text["access_token_expiration"]).astimezone(UTC)
-        except (OSError, ValueError, KeyError, TypeError):
-            self._expires = None
 
     # --- remote procedure calls ---
 
@@ -376,7 +380,7 @@ def main() -> None:
     while True:
         request = requests.get()
         current["id"] = request.pop("id")
-        session.renew()
+        session.login.renew()
         try:
             say({"done": getattr(session, request.pop("do"))(**request)})
         except Lost as lost:
