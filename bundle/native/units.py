@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bundle.packages.mmcv_portable import _ext
-
 CSRC = "mmcv/ops/csrc/"
 _OPERATORS = ("nms", "roi_align", "deform_conv", "modulated_deform_conv")
 _WITHOUT_CPU = ("ms_deform_attn", "focal_loss")
@@ -62,6 +60,8 @@ def cpp_unit(sources: Mapping[str, bytes], *, cuda: bool) -> str:
         sources: of the release, path -> content.
         cuda: whether the CUDA unit is linked to it.
     """
+    from bundle.packages.mmcv_portable import _ext  # loads torch, which --help does not need
+
     declarations, _, definitions = sources[f"{CSRC}pytorch/pybind.cpp"].decode().partition("PYBIND11_MODULE")
     declared = {match[1]: match[0] for match in _DECLARATION.finditer(declarations)}
     defined = {match[1]: match[0] for match in _DEFINITION.finditer(definitions)}
