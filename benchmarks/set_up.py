@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -139,18 +140,21 @@ def _installed(wheels: Sequence[Path], roots: dict[str, Path], scratch: Path, ro
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             parts[name].append(_child(root, Path(folder), install=True))
 
+    alone: dict[str, list[float]] = {UV: [], PIP: []}
+
+    def peer(name: str, command: Sequence[str]) -> None:
+        alone[name].append(_peer(command, wheels, scratch))
+
     # Times of ours are those that its own process measured: it would have been started anyway.
     ways: dict[str, Callable[[], object]] = {
         OURS: partial(ours, OURS, roots["unpacked"]),
         PACKED: partial(ours, PACKED, roots["packed"]),
-        UV: partial(
-            _peer, [find_uv(), "pip", "install", "--python", sys.executable, "--offline"], wheels, scratch
-        ),
-        PIP: partial(_peer, [sys.executable, "-m", "pip", "install"], wheels, scratch),
+        UV: partial(peer, UV, [find_uv(), "pip", "install", "--python", sys.executable, "--offline"]),
+        PIP: partial(peer, PIP, [sys.executable, "-m", "pip", "install"]),
     }
-    times = in_turns(ways, rounds)
-    for name, found in parts.items():
-        times[name] = [sum(one.values()) for one in found[1:]]
+    in_turns(ways, rounds)
+    times = {name: [sum(one.values()) for one in found[1:]] for name, found in parts.items()}
+    times |= {name: found[1:] for name, found in alone.items()}
     rows = []
     for name, seconds in times.items():
         shown = [
@@ -162,16 +166,23 @@ def _installed(wheels: Sequence[Path], roots: dict[str, Path], scratch: Path, ro
     return table(HEAD, rows)
 
 
-def _peer(command: Sequence[str], wheels: Sequence[Path], scratch: Path) -> None:
-    """Install the wheels with a tool as a user calls it, into an empty folder and with an empty cache."""
+def _peer(command: Sequence[str], wheels: Sequence[Path], scratch: Path) -> float:
+    """Install the wheels with a tool as a user calls it, into an empty folder and with an empty cache.
+
+    Returns:
+        Seconds of the tool alone, without the removal of what it made.
+    """
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         environment = {**tool_environment(), "UV_CACHE_DIR": f"{folder}/uv", "PIP_CACHE_DIR": f"{folder}/pip"}
         how = ("--quiet", "--no-index", "--no-deps", "--target", f"{folder}/site")
+        began = time.perf_counter()
         done = subprocess.run(
             [*command, *how, *map(str, wheels)], env=environment, capture_output=True, text=True, check=False
         )
+        seconds = time.perf_counter() - began
     if done.returncode:
         raise KitError(f"{' '.join(command[:3])} failed: {done.stderr.strip()[-400:]}")
+    return seconds
 
 
 def _throttled(root: Path, scratch: Path, options: SetUpOptions, size: int) -> str:
