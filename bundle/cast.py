@@ -114,8 +114,10 @@ def write_tensors(
         for item, code in made:
             stream.seek(item.start)
             for block in _blocks(stream, item, source):
-                keep = dtype is None or code == item.dtype
-                out.write(block if keep else _converted(block, item, dtype, source))
+                if dtype is None or code == item.dtype:
+                    out.write(block)
+                else:
+                    out.write(_converted(block, item, dtype, source))
 
 
 def _width(code: str, stored: int) -> int:
@@ -133,8 +135,7 @@ def _blocks(stream: IO[bytes], item: StoredTensor, source: Path) -> Iterator[byt
         yield block
 
 
-def _converted(block: bytes, item: StoredTensor, dtype: Dtype | None, source: Path) -> bytes:
-    assert dtype is not None
+def _converted(block: bytes, item: StoredTensor, dtype: Dtype, source: Path) -> bytes:
     values = torch.frombuffer(bytearray(block), dtype=_FLOATS[item.dtype])
     made = values.to(getattr(torch, dtype))
     if not bool(made.isfinite().all()):

@@ -99,12 +99,11 @@ def contents(
     """
     shipped = combine(closures, roots)
     portable = {item.wheel.name: item.wheel for item in shipped}.get(NATIVE)
-    for tag, path in (native or {}).items() if portable is not None else ():
-        assert portable is not None
-        wheel = replace(
-            portable, tags=wheelinfo.read(path).tag_names(), requires={tag: portable.requires[tag]}
-        )
-        shipped.append(Shipped(path=path, wheel=wheel))
+    if portable is not None:
+        for tag, path in (native or {}).items():
+            tags = wheelinfo.read(path).tag_names()
+            wheel = replace(portable, tags=tags, requires={tag: portable.requires[tag]})
+            shipped.append(Shipped(path=path, wheel=wheel))
     return [
         Content(
             entry=entry_of(

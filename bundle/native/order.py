@@ -65,8 +65,8 @@ class Order:
             self.write(packed, install=True)
             text = base64.b64encode(zlib.compress(packed.read_bytes(), 9)).decode()
         source = program().read_text(encoding="utf-8")
-        assert source.count(_EMPTY) == 1
-        return source.replace(_EMPTY, f'ORDER = "{text}"\n')
+        before, after = source.split(_EMPTY)  # once, or this is not our program
+        return f'{before}ORDER = "{text}"\n{after}'
 
 
 def program() -> Path:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from kit.errors import KitError
+
 CSRC = "mmcv/ops/csrc/"
 _OPERATORS = ("nms", "roi_align", "deform_conv", "modulated_deform_conv")
 _WITHOUT_CPU = ("ms_deform_attn", "focal_loss")
@@ -94,7 +96,13 @@ def _registrations(text: str) -> list[str]:
             parts.append(text[begin : match.end()].strip())
             seen |= names
         begin = match.end()
-    assert seen == _CUDA_LAUNCHED, seen ^ _CUDA_LAUNCHED
+    if seen != _CUDA_LAUNCHED:
+        differing = ", ".join(sorted(seen ^ _CUDA_LAUNCHED))
+        raise KitError(
+            f"mmcv's sources register other functions for the GPU than ours need: {differing}",
+            where=f"{CSRC}pytorch/cuda/cudabind.cpp",
+            fix="build from the pinned release of mmcv-full",
+        )
     return parts
 
 

@@ -207,7 +207,9 @@ def test_an_entry_that_cannot_be_is_refused(kit_of_two, tmp_path, key, value):
         render(*files, tmp_path / "predict.py")
 
 
-@pytest.mark.parametrize("folder", ["submission", "submission/report", "submission/runtime/script", "bundle"])
+@pytest.mark.parametrize(
+    "folder", ["submission", "submission/report", "submission/runtime/script", "bundle", "bundle/native"]
+)
 def test_no_check_is_an_assert_which_python_o_leaves_out(folder):
     trees = {path.name: ast.parse(path.read_text()) for path in (ROOT / folder).glob("*.py")}
     assert trees
