@@ -73,7 +73,6 @@ class Folder:
     def _digest(self, root: Path) -> str:
         digest = hashlib.sha256()
         for name, path in self._files(root):
-            kind, content = ("file", "")
             if path.is_symlink():
                 kind, content = "link", str(path.readlink())
             else:

@@ -89,6 +89,36 @@ class Destination(Protocol):
         """Return the call that leads to a file's bytes, and its request."""
 
 
+def all_pages(
+    wire: Wire, method: str, request: Mapping[str, Any], *, files: str, size: str
+) -> list[RemoteEntry]:
+    """Return a list of files, whatever number of pages Kaggle makes of it.
+
+    Args:
+        wire: to Kaggle.
+        method: that lists.
+        request: without what concerns pages.
+        files: field of an answer with the files of a page.
+        size: field of a file with its bytes.
+
+    Raises:
+        CallError: a page could not be read.
+    """
+    entries: list[RemoteEntry] = []
+    page: dict[str, Any] = {**request, "pageSize": PAGE_SIZE}
+    seen: set[str] = set()
+    while True:
+        value = wire.rpc(method, page).value
+        for item in value.get(files) or ():
+            told = item.get(size)
+            entries.append(RemoteEntry(str(item.get("name")), None if told is None else int(told)))
+        token = str(value.get("nextPageToken") or "")
+        if not token or token in seen:
+            return entries
+        seen.add(token)
+        page["pageToken"] = token
+
+
 @dataclass(frozen=True)
 class DatasetDestination:
     """A dataset of an account.
@@ -179,21 +209,8 @@ class DatasetDestination:
 
     def listing(self, wire: Wire, version: int | None) -> list[RemoteEntry]:
         """As `Destination`."""
-        entries: list[RemoteEntry] = []
-        request: dict[str, Any] = {**self._names, "pageSize": PAGE_SIZE}
-        if version:
-            request["datasetVersionNumber"] = version
-        seen: set[str] = set()
-        while True:
-            value = wire.rpc("datasets.ListDatasetFiles", request).value
-            for item in value.get("datasetFiles") or ():
-                size = item.get("totalBytes")
-                entries.append(RemoteEntry(str(item.get("name")), None if size is None else int(size)))
-            token = str(value.get("nextPageToken") or "")
-            if not token or token in seen:
-                return entries
-            seen.add(token)
-            request["pageToken"] = token
+        request = self._names | ({"datasetVersionNumber": version} if version else {})
+        return all_pages(wire, "datasets.ListDatasetFiles", request, files="datasetFiles", size="totalBytes")
 
     def file_request(self, name: str, version: int | None) -> tuple[str, dict[str, Any]]:
         """As `Destination`; `raw` asks for the file itself and not for a zip of it."""

@@ -121,7 +121,7 @@ def compare(wanted: Sequence[Expected], listed: Sequence[RemoteEntry]) -> Compar
             result.missing.append(item)
         else:
             for member in members[item.file]:
-                place = next((name for name in _places(member) if name in left), None)
+                place = next((name for name in _places(member, item.file) if name in left), None)
                 if place is None:
                     result.missing.append(member)
                 else:
@@ -130,10 +130,9 @@ def compare(wanted: Sequence[Expected], listed: Sequence[RemoteEntry]) -> Compar
     return result
 
 
-def _places(member: Expected) -> list[str]:
-    """Where Kaggle may show a file of an archive."""
-    assert member.inside is not None
-    name, archive = mangle(member.file), mangle(member.inside)
+def _places(member: Expected, inside: str) -> list[str]:
+    """Where Kaggle may show a file that is inside an archive."""
+    name, archive = mangle(member.file), mangle(inside)
     folder = without_archive_ending(archive)
     return [f"{folder}/{name}", f"{folder}/{folder}/{name}", f"{archive}/{name}", name]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bundle.upload.create import is_taken
-from bundle.upload.destination import NOT_THERE, PAGE_SIZE, RemoteVersion, There
+from bundle.upload.destination import NOT_THERE, RemoteVersion, There, all_pages
 from bundle.upload.expected import RemoteEntry
 from kit.errors import KitError
 from kit.local.kaggle.outcome import Refused
@@ -179,25 +179,17 @@ class ModelDestination:
 
     def listing(self, wire: Wire, version: int | None) -> list[RemoteEntry]:
         """As `Destination`."""
-        entries: list[RemoteEntry] = []
-        request: dict[str, Any] = {**self._variation, "pageSize": PAGE_SIZE}
-        if version:
-            request["versionNumber"] = version
-        seen: set[str] = set()
-        while True:
-            value = wire.rpc("models.ListModelInstanceVersionFiles", request).value
-            for item in value.get("files") or ():
-                size = item.get("size")
-                entries.append(RemoteEntry(str(item.get("name")), None if size is None else int(size)))
-            token = str(value.get("nextPageToken") or "")
-            if not token or token in seen:
-                return entries
-            seen.add(token)
-            request["pageToken"] = token
+        request = self._variation | ({"versionNumber": version} if version else {})
+        return all_pages(wire, "models.ListModelInstanceVersionFiles", request, files="files", size="size")
 
     def file_request(self, name: str, version: int | None) -> tuple[str, dict[str, Any]]:
         """As `Destination`; a model's file belongs to a version, so there is no request without one."""
-        assert version is not None
+        if version is None:
+            raise KitError(
+                "Kaggle does not say which version of the model is there",
+                where=self.id,
+                fix="run the same command again in some minutes",
+            )
         request = {**self._variation, "versionNumber": version, "path": name}
         return "models.DownloadModelInstanceVersion", request
 

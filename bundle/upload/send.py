@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from bundle.upload.display import Display
 from bundle.upload.staging import Staged, Staging
 from bundle.upload.wires import Wires
+from kit.errors import KitError
 from kit.local.kaggle.sending import BlobType
 from kit.local.kaggle.wire import Wire
 
@@ -73,5 +74,10 @@ def send_files(
     finally:
         pool.shutdown(wait=True)
     tokens = [staging.token(item.sha256) for item in staged]
-    assert all(tokens)
+    if lost := [item.path.name for item, token in zip(staged, tokens, strict=True) if not token]:
+        raise KitError(
+            f"files were sent and their tokens are lost: {', '.join(lost)}",
+            where=staging.client,
+            fix="run the same command again; nothing was published",
+        )
     return [token for token in tokens if token]

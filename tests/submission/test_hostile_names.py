@@ -208,7 +208,11 @@ def test_an_entry_that_cannot_be_is_refused(kit_of_two, tmp_path, key, value):
 
 
 @pytest.mark.parametrize(
-    "folder", ["submission", "submission/report", "submission/runtime/script", "bundle", "bundle/native"]
+    "folder",
+    [
+        *("submission", "submission/report", "submission/submit", "submission/runtime/script"),
+        *("bundle", "bundle/foreign", "bundle/native", "bundle/probe", "bundle/upload"),
+    ],
 )
 def test_no_check_is_an_assert_which_python_o_leaves_out(folder):
     trees = {path.name: ast.parse(path.read_text()) for path in (ROOT / folder).glob("*.py")}
