@@ -8,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
-from kit.errors import KitError
+from kit.errors import KitError, NotFiniteError
 from kit.local.sidecars import read_json_lines, read_sidecar
 from train_local.engine import checkpoint, loop
 from train_local.engine.fabric import Autocast
@@ -261,7 +261,7 @@ def test_boxes_that_overflow_in_float16_leave_their_step_out(blobs, blob_data, t
         passes.append(trainer.progress.step)
         if len(passes) == 3:  # what a detector's head says of an overflow
             weights.append({name: value.clone() for name, value in trainer.network.named_parameters()})
-            raise KitError("the boxes of stage 1 of detectors-r50 are not numbers")
+            raise NotFiniteError("the boxes of stage 1 of detectors-r50 are not numbers")
         if len(passes) == 5:
             weights.append(dict(trainer.network.named_parameters()))
             assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
