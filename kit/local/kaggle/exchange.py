@@ -18,6 +18,9 @@ from kit.local.kaggle.redact import known_secrets, redact
 
 T = TypeVar("T")
 
+_START_S = 180.0
+"""For Python and its imports, which need the machine alone; half a second where it has nothing else to do."""
+
 
 class Exchange:
     """The child process and what goes to and fro; it starts at the first request and again after a kill.
@@ -177,17 +180,25 @@ class Exchange:
         """Return the running child; start it first if there is none."""
         if self._child is not None:
             return self._child
-        deadline_s = self.patience.rpc
         self.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.scratch.chmod(0o700)
         environment = child_environment(os.environ, scratch=self.scratch)
         self._child = Child(environment, lambda line: self._on_line(self.redact(line)))
+        deadline_s, awake = _START_S, False
         try:
+            self._child.receive(time.monotonic() + deadline_s)
+            deadline_s, awake = self.patience.rpc, True
             # `import kaggle` asks the server who the token belongs to, without a deadline of its own.
             self._credentials = self._child.receive(time.monotonic() + deadline_s)["done"]
         except Silent:
             self.close()
-            raise Unreachable("the Kaggle client's start", f"no answer in {deadline_s:.0f} s") from None
+            if awake:
+                raise Unreachable("the Kaggle client's start", f"no answer in {deadline_s:.0f} s") from None
+            raise KitError(
+                f"Python did not start and import the Kaggle client within {deadline_s:.0f} s",
+                where="import kaggle",
+                fix="this machine or its disk is too busy; nothing was lost: run again when it is less so",
+            ) from None
         except Gone:
             printed = self.redact("\n".join(self._child.printed[-4:]))
             self.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib
 import inspect
 import io
 import json
@@ -375,6 +376,10 @@ def main() -> None:
     # That would wait for ever for the thread that reads it, so sys.stdin becomes another file.
     source, sys.stdin = sys.stdin, io.StringIO()
     threading.Thread(target=_listen, args=(source, requests), daemon=True).start()
+    # Most of what `import kaggle` imports, but without its question to the server. While all cores train,
+    # this takes half a minute; the parent's deadline for the server's answer begins afterwards.
+    importlib.import_module("kagglesdk.kaggle_client")
+    say({"awake": True})
     session = Session(say)
     say({"done": session.credentials()})
     while True:

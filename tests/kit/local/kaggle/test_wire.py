@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kit.errors import KitError
+from kit.local.kaggle import exchange
 from kit.local.kaggle.outcome import Refused, Unclear, Unreachable
 from tests.kaggle_server.faults import Fault
 from tests.kaggle_server.world import Dataset, Version
@@ -219,6 +220,23 @@ def test_a_start_of_the_client_that_hangs_is_given_up_and_repeated(kaggle, wire)
     published(server, a=b"1")
     assert wire(rpc=5).rpc(STATUS, NAMES).value == {"status": "READY"}
     assert server.world.faults.count("security.IntrospectToken") >= 2
+
+
+def test_a_start_on_a_busy_machine_takes_nothing_of_the_time_to_answer(kaggle, wire, tmp_path, monkeypatch):
+    slow = tmp_path / "python"
+    slow.write_text(f'#!/bin/sh\nsleep 6\nexec "{sys.executable}" "$@"\n')
+    slow.chmod(0o755)
+    server = kaggle(way="token")
+    published(server, a=b"1")
+    monkeypatch.setattr(sys, "executable", str(slow))
+    assert wire(rpc=5).rpc(STATUS, NAMES).value == {"status": "READY"}
+
+
+def test_a_start_that_takes_for_ever_says_that_the_machine_is_busy(kaggle, wire, monkeypatch):
+    kaggle(way="token")
+    monkeypatch.setattr(exchange, "_START_S", 0.001)
+    with pytest.raises(KitError, match="did not start and import the Kaggle client within"):
+        wire().rpc(STATUS, NAMES)
 
 
 @pytest.mark.parametrize(
