@@ -414,7 +414,10 @@ def submissions(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite; `-- tests/kit -k rle` runs a part of it."""
-    arguments = session.posargs or ["-n", "2", "--dist", "worksteal"]
+    # One more than there are cores, because tests wait for servers and processes a sixth of the time; at most
+    # eight, because each takes 2 GB.
+    workers = str(min((os.cpu_count() or 1) + 1, 8))
+    arguments = session.posargs or ["-n", workers, "--dist", "worksteal"]
     run(session, "-m", "pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
