@@ -182,6 +182,14 @@ def owner_finding(account: Account, owner: str, where: Path) -> Finding | None:
 def remote_findings(wire: Wire, destination: Destination, there: There) -> list[Finding]:
     """Return what on Kaggle stands against this upload: a notebook with the name, the wrong privacy."""
     found = []
+    if there.exists and there.private is None:
+        found.append(
+            Finding(
+                f"Kaggle does not say whether {destination.id} is private, so anybody may see the files",
+                destination.url,
+                "look at its page, Settings; then run the same command again, which asks once more",
+            )
+        )
     if there.private is not None and there.private != destination.private:
         asked, has = ("private", "public") if destination.private else ("public", "private")
         fix = "add --public" if has == "public" else "leave out --public"

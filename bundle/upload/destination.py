@@ -32,7 +32,7 @@ class There:
     Attributes:
         exists: whether Kaggle shows it; a new one is hidden for some minutes.
         status: "READY", "FAILED", ... in capitals; "" if unknown.
-        private: None if unknown.
+        private: None if Kaggle does not say it, or if nothing is there.
         current: number of the current version; None if unknown.
         versions: the listed ones; Kaggle may list none.
     """
@@ -87,6 +87,16 @@ class Destination(Protocol):
 
     def file_request(self, name: str, version: int | None) -> tuple[str, dict[str, Any]]:
         """Return the call that leads to a file's bytes, and its request."""
+
+
+def told_private(value: Mapping[str, Any]) -> bool | None:
+    """Return whether an answer about a dataset or a model calls it private; None if it does not say.
+
+    A field with its default, false, may be left out of an answer. One that has the reference tells the
+    privacy, too: `{"ref": "a/b"}` is public, `{"id": 7}` tells nothing.
+    """
+    private = value.get("isPrivate")
+    return bool(private) if private is not None or value.get("ref") else None
 
 
 def all_pages(
@@ -159,7 +169,7 @@ class DatasetDestination:
         """
         try:
             status = wire.rpc("datasets.GetDatasetStatus", self._names).value.get("status")
-            value = wire.rpc("datasets.GetDataset", self._names).value
+            value = wire.rpc("datasets.GetDataset", self._names, never_empty=True).value
         except Refused as error:
             if error.status in NOT_THERE:
                 return There(exists=False)
@@ -173,13 +183,10 @@ class DatasetDestination:
             for item in value.get("versions") or ()
         )
         number = value.get("currentVersionNumber")
-        private = value.get("isPrivate")
         return There(
             exists=True,
             status=str(status or "").upper(),
-            # A field with its default, false, may be left out of an answer; a page that shows the reference
-            # of the dataset shows its privacy, too.
-            private=bool(private) if private is not None or value.get("ref") else None,
+            private=told_private(value),
             current=None if number is None else int(number),
             versions=versions,
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bundle.upload.create import is_taken
-from bundle.upload.destination import NOT_THERE, RemoteVersion, There, all_pages
+from bundle.upload.destination import NOT_THERE, RemoteVersion, There, all_pages, told_private
 from bundle.upload.expected import RemoteEntry
 from kit.errors import KitError
 from kit.local.kaggle.outcome import Refused
@@ -106,12 +106,11 @@ class ModelDestination:
         Raises:
             CallError: nobody knows what is there.
         """
-        model = _asked(wire, "models.GetModel", self._model)
+        model = _asked(wire, "models.GetModel", self._model, never_empty=True)
         if model is None:
             return There(exists=False)
-        # A field with its default, false, may be left out of an answer.
-        private = bool(model.get("isPrivate"))
-        variation = _asked(wire, "models.GetModelInstance", self._variation)
+        private = told_private(model)
+        variation = _asked(wire, "models.GetModelInstance", self._variation, never_empty=True)
         if variation is None:
             return There(exists=False, private=private)
         number = int(variation.get("versionNumber") or 0) or None
@@ -194,10 +193,12 @@ class ModelDestination:
         return "models.DownloadModelInstanceVersion", request
 
 
-def _asked(wire: Wire, method: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+def _asked(
+    wire: Wire, method: str, request: Mapping[str, Any], *, never_empty: bool = False
+) -> dict[str, Any] | None:
     """Return an answer; None where Kaggle says that there is no such thing, or shows it to nobody yet."""
     try:
-        return dict(wire.rpc(method, request).value)
+        return dict(wire.rpc(method, request, never_empty=never_empty).value)
     except Refused as error:
         if error.status in NOT_THERE:
             return None

@@ -297,7 +297,13 @@ class _Job:
         """Read the privacy once more; only then say "verified"."""
         plan = self._plan
         there = plan.destination.look(self._wire)
-        if there.private is not None and there.private != plan.destination.private:
+        if there.private is None:
+            raise KitError(
+                f"Kaggle does not say whether {plan.destination.id} is private, so anybody may see it",
+                where=plan.destination.url,
+                fix="look at its page, Settings; then run the same command again, which looks once more",
+            )
+        if there.private != plan.destination.private:
             has = "private" if there.private else "public"
             self.save(replace(self.state, stage="failed", reason=f"it is {has} on Kaggle"))
             raise KitError(

@@ -215,7 +215,7 @@ def _noted(log: Log, entry: Submission, value: Mapping[str, Any] | None) -> tupl
 def _get(wire: Wire, entry: Submission) -> dict[str, Any] | None:
     """Kaggle's present view of a submission; None while it is not shown yet."""
     try:
-        value = wire.rpc("competitions.GetSubmission", {"ref": entry.ref}).value
+        value = wire.rpc("competitions.GetSubmission", {"ref": entry.ref}, never_empty=True).value
     except Refused as error:
         if error.status == 404:
             return None

@@ -107,7 +107,7 @@ def read_back(wire: Wire, kernel_id: str, version: int | None) -> dict[str, Any]
     if version is not None:
         asked["versionLabel"] = f"v{version}"
     try:
-        return wire.rpc("kernels.GetKernel", asked).value
+        return wire.rpc("kernels.GetKernel", asked, never_empty=True).value
     except Refused as error:
         if error.status in NOT_THERE:
             return None

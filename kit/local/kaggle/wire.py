@@ -86,6 +86,7 @@ class Wire:
         request: Mapping[str, Any] = _NOTHING,
         *,
         writes: bool = False,
+        never_empty: bool = False,
         deadline_s: float | None = None,
     ) -> Answer:
         """Do one call.
@@ -95,6 +96,8 @@ class Wire:
             request: fields in camelCase, as on the wire.
             writes: the call changes something: it is sent once, and a lost answer is `Unclear`. Other calls
                 are repeated while they fail in a way that passes.
+            never_empty: an answer without any value is none: what is asked about has at least a name. A list
+                may be empty, and a status may be left out because it is the first of its kind.
             deadline_s: for one answer; the patience's `rpc` if None.
 
         Raises:
@@ -105,7 +108,10 @@ class Wire:
 
         def once() -> Answer:
             reply = self._exchange.ask(method, deadline_s, do="rpc", method=method, request=dict(request))
-            return self._exchange.judge(method, reply, writes=writes)
+            answer = self._exchange.judge(method, reply, writes=writes)
+            if never_empty and not any(answer.value.values()):
+                raise Unclear(method, f"the answer ({answer.status}) is empty")
+            return answer
 
         return once() if writes else self._exchange.patiently(once)
 

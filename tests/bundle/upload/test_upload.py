@@ -17,6 +17,7 @@ from tests.lock_holder import held_elsewhere
 
 ROOT = Path(__file__).parents[3]
 ID = "alice/kit-kidney-weights"
+GET_DATASET = "datasets.GetDataset"
 CREATE, VERSION, STATUS = (
     "datasets.CreateDataset",
     "datasets.CreateDatasetVersion",
@@ -138,6 +139,28 @@ def test_nothing_half_right_is_called_verified_and_the_next_run_mends_it(
         server.world.datasets[ID].private = True
     send()
     assert server.world.live()[ID][:2] == (on_disk(bundle / "kit-kidney-weights"), "READY")
+
+
+def test_an_empty_answer_hides_no_flip_of_the_privacy(kaggle, send, bundle):
+    server = kaggle(Fault("public_flip", ""), Fault("empty_200", GET_DATASET, nth=2, times=4))
+    with pytest.raises(KitError, match="is public on Kaggle after the upload"):
+        send()
+    assert state(bundle).stage == "failed"
+    assert server.world.faults.count(GET_DATASET) > 5
+
+
+def test_a_dataset_whose_privacy_is_not_told_is_not_verified_and_gets_no_second_version(kaggle, send, bundle):
+    silent = {"id": 7, "title": "kit kidney weights"}
+    server = kaggle(Fault("error_200", GET_DATASET, nth=1, times=9999, argument=silent))
+    for asked in ("after the upload", "before the next"):
+        with pytest.raises(KitError, match="does not say whether alice/kit-kidney-weights is private"):
+            send()
+        assert len(server.world.datasets[ID].versions) == 1, asked
+    assert state(bundle).stage != "verified"
+    server.world.faults.faults.clear()
+    send()
+    assert len(server.world.datasets[ID].versions) == 1
+    assert state(bundle).stage == "verified"
 
 
 @pytest.mark.parametrize("status", [401, 500, 503])
