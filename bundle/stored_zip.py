@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from kit.artefacts import atomic_file
@@ -20,24 +20,27 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3
 _PLAIN_FILE = 0o100644 << 16
 """A regular file, rw-r--r--, where a zip made on Unix keeps it."""
+_PROGRAM = 0o100755 << 16
+"""A file that may be run, rwxr-xr-x."""
 
 _BLOCK = 1 << 20
 
 
-def write(path: Path, files: Mapping[str, Path | bytes]) -> None:
+def write(path: Path, files: Mapping[str, Path | bytes], *, programs: Collection[str] = ()) -> None:
     """Write an archive, or leave what was there before when that fails.
 
     Args:
         path: the archive.
         files: name inside the archive -> its bytes, or a file that holds them; written in this order. Files
             are copied in blocks of 1 MiB, so that their size does not matter.
+        programs: names of the files that may be run.
 
     Raises:
         KitError: the archive cannot be written, or a file cannot be read.
     """
     with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name, source in files.items():
-            entry = _entry(name)
+            entry = _entry(name, _PROGRAM if name in programs else _PLAIN_FILE)
             if isinstance(source, bytes):
                 archive.writestr(entry, source)
                 continue
@@ -48,7 +51,7 @@ def write(path: Path, files: Mapping[str, Path | bytes]) -> None:
 
 
 def holds(path: Path, files: Mapping[str, tuple[int, str]]) -> bool:
-    """Return whether an archive is one that `write` made of these files and is undamaged; read it once.
+    """Return whether an archive is one that `write` made of these files, none of them a program; read it once.
 
     Args:
         path: the archive; it may be absent or damaged.
@@ -72,10 +75,10 @@ def holds(path: Path, files: Mapping[str, tuple[int, str]]) -> bool:
     return True
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
+def _entry(name: str, mode: int = _PLAIN_FILE) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, _EPOCH)
     entry.create_system = _UNIX
-    entry.external_attr = _PLAIN_FILE
+    entry.external_attr = mode
     return entry
 
 

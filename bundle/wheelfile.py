@@ -6,7 +6,7 @@ import base64
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,13 +124,16 @@ def build(
     return wheel
 
 
-def write_wheel(path: Path, files: Mapping[str, bytes], *, dist_info: str) -> None:
+def write_wheel(
+    path: Path, files: Mapping[str, bytes], *, dist_info: str, programs: Collection[str] = ()
+) -> None:
     """Write a wheel: the given files and their RECORD. The same files give the same bytes everywhere.
 
     Args:
         path: the wheel to write.
         files: name inside the wheel -> content; METADATA and WHEEL included, RECORD not.
         dist_info: the `<name>-<version>.dist-info` folder that gets RECORD.
+        programs: names of the files that may be run; installers keep that right.
 
     Raises:
         KitError: the file cannot be written.
@@ -140,7 +143,8 @@ def write_wheel(path: Path, files: Mapping[str, bytes], *, dist_info: str) -> No
     # The wheel format asks for the .dist-info at the end; RECORD is its last entry.
     names = sorted(files, key=lambda name: (name.startswith(f"{dist_info}/"), name))
     record = _record(names, files, record_name).encode()
-    stored_zip.write(path, {**{name: files[name] for name in names}, record_name: record})
+    whole = {**{name: files[name] for name in names}, record_name: record}
+    stored_zip.write(path, whole, programs=programs)
 
 
 def _record(names: list[str], files: Mapping[str, bytes], record_name: str) -> str:

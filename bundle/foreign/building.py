@@ -103,10 +103,15 @@ def _complaint(log: Path, title: str) -> KitError:
 
 
 def _normalised(wheel: Path, out: Path) -> Path:
-    """Write a wheel again: files in a fixed order, stored, with a fixed date and a RECORD of our own."""
+    """Write a wheel again: files in a fixed order, stored, with a fixed date and a RECORD of our own.
+
+    Of a file's mode only one bit is kept: whether it may be run, as the programs in a package's folder need.
+    """
     try:
         with zipfile.ZipFile(wheel) as archive:
-            files = {item.filename: archive.read(item) for item in archive.infolist() if not item.is_dir()}
+            items = [item for item in archive.infolist() if not item.is_dir()]
+            files = {item.filename: archive.read(item) for item in items}
+            programs = {item.filename for item in items if item.external_attr >> 16 & 0o111}
     except (zipfile.BadZipFile, OSError) as error:
         raise KitError(
             f"the build gave a file that is no wheel: {error}", where=wheel.name, fix="read the build's log"
@@ -121,5 +126,5 @@ def _normalised(wheel: Path, out: Path) -> Path:
         name: data for name, data in files.items() if name not in {f"{dist_info}/{it}" for it in _SIGNATURES}
     }
     made = out / wheel.name
-    write_wheel(made, kept, dist_info=dist_info)
+    write_wheel(made, kept, dist_info=dist_info, programs=programs)
     return made

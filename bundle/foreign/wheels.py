@@ -31,7 +31,7 @@ from kit.local.lockfile import Pin
 from kit.local.locks import only_one
 from kit.local.targets import Target
 
-_BUILDER = 1
+_BUILDER = 2
 """Counted up when the same source would give other bytes: then kept wheels are built again."""
 _KEPT = "built.json"
 _PATIENCE = 3600.0

@@ -14,10 +14,12 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     if ABOUT["broken"]:
         raise SystemExit("error: the backend gives up")
     name, version, tag, files = ABOUT["name"], ABOUT["version"], "py3-none-any", {{}}
+    modes = {{}}
     for base, _, names in os.walk("src"):
         for file in names:
             path = os.path.join(base, file)
             files[os.path.relpath(path, "src")] = open(path, "rb").read()
+            modes[os.path.relpath(path, "src")] = os.stat(path).st_mode | 0o060  # a group may write
     if os.path.exists("native.c"):
         python = f"cp{{sys.version_info.major}}{{sys.version_info.minor}}"
         tag = f"{{python}}-{{python}}-linux_{{os.uname().machine}}"
@@ -38,7 +40,9 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     wheel = f"{{name.replace('-', '_')}}-{{version}}-{{tag}}.whl"
     with zipfile.ZipFile(os.path.join(directory, wheel), "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in files.items():
-            archive.writestr(zipfile.ZipInfo(path, time.localtime()[:6]), data)
+            item = zipfile.ZipInfo(path, time.localtime()[:6])
+            item.external_attr = modes.get(path, 0) << 16
+            archive.writestr(item, data)
     return wheel
 """
 PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'

@@ -194,6 +194,9 @@ def unzip(wheels: Sequence[Path], site: Path) -> None:
         for wheel in wheels:
             with open_to_read(wheel) as stream, zipfile.ZipFile(stream) as archive:
                 archive.extractall(site)
+                for item in archive.infolist():
+                    if item.external_attr >> 16 & 0o111:  # a program, which zipfile forgets
+                        (site / item.filename).chmod(0o755)
         # tool-1.0.data/purelib/tool/x.py  ->  tool/x.py
         # tool-1.0.data/scripts/tool       ->  dropped: nobody calls it
         for data in site.glob("*.data"):

@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 import zipfile
@@ -95,6 +96,17 @@ def test_the_same_source_gives_the_same_bytes_from_another_cache_and_folder(buil
     paths = [made.by_target[KNOWN[OWN].name].path for made in (first, second)]
     assert paths[0] != paths[1]
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_program_in_a_wheel_may_still_be_run(build, project):
+    tool = project / "src" / "my_models" / "tool"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o700)
+    [made] = build("my_models")
+    with zipfile.ZipFile(made.by_target[KNOWN[OWN].name].path) as archive:
+        modes = {item.filename: item.external_attr >> 16 for item in archive.infolist()}
+    assert modes.pop("my_models/tool") == stat.S_IFREG | 0o755
+    assert set(modes.values()) == {stat.S_IFREG | 0o644}
 
 
 def test_a_source_distribution_and_a_commit_give_the_wheel_of_their_folder(build, project, repo, tmp_path):

@@ -252,6 +252,17 @@ def test_unzipping_puts_data_folders_where_an_installer_does(tmp_path):
     assert not list((tmp_path / "site").glob("*.data"))
 
 
+def test_unzipping_keeps_the_right_to_be_run(tmp_path):
+    wheel, site = make_wheel(tmp_path / "made"), tmp_path / "site"
+    tool = zipfile.ZipInfo("tinytool/tool")
+    tool.external_attr = 0o100755 << 16
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr(tool, "#!/bin/sh\nexit 7\n")
+    unzip([wheel], site)
+    assert subprocess.run([site / "tinytool" / "tool"], check=False).returncode == 7
+    assert not os.access(site / "tinytool" / "__init__.py", os.X_OK)
+
+
 def test_no_library_phones_home_and_our_folder_comes_first(tmp_path):
     inherited = {"PYTHONPATH": "/theirs", "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/bin"}
     environment = offline_environment(inherited, tmp_path / "scratch", tmp_path / "site")
