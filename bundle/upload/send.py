@@ -38,7 +38,7 @@ def send_files(
     """
     # The largest first, so that no large one is left alone at the end.
     left = sorted(
-        (item for item in staged if staging.token(item.sha256) is None), key=lambda item: -item.size
+        (item for item in staged if staging.token(item.key) is None), key=lambda item: -item.size
     )
     taken = wires.take(min(jobs, len(left)))
     free: SimpleQueue[Wire] = SimpleQueue()
@@ -54,7 +54,7 @@ def send_files(
                 records=staging.client,
                 on_bytes=lambda sent: display.moved(name, item.size, sent),
             )
-            staging.keep(item.sha256, token)
+            staging.keep(item.key, token)
             display.moved(name, item.size, item.size)
         finally:
             free.put(wire)
@@ -73,7 +73,7 @@ def send_files(
         raise
     finally:
         pool.shutdown(wait=True)
-    tokens = [staging.token(item.sha256) for item in staged]
+    tokens = [staging.token(item.key) for item in staged]
     if lost := [item.path.name for item, token in zip(staged, tokens, strict=True) if not token]:
         raise KitError(
             f"files were sent and their tokens are lost: {', '.join(lost)}",

@@ -1,8 +1,8 @@
 """Files under paths that change with their content, and the tokens of those that are sent.
 
 The official client resumes an upload by path, size and second of change, never by content: a rebuilt file of
-equal size would get the old file's bytes. So each file lies under its sha256, and the client keeps what it
-has sent in a folder of this build alone.
+equal size would get the old file's bytes. So each file lies alone in a folder that its content and its name
+decide, and the client keeps what it has sent in a folder of this build alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bundle.upload.expected import Expected
-from kit.artefacts import read_json, write_json
+from kit.artefacts import read_json, sha256_bytes, write_json
 from kit.errors import KitError
 from kit.local.place_file import place_file
 
@@ -27,11 +27,18 @@ _LONGEST_NAME = 255
 
 @dataclass(frozen=True)
 class Staged:
-    """A file that is ready to be sent."""
+    """A file that is ready to be sent.
+
+    Attributes:
+        path: alone in its folder.
+        size: bytes.
+        key: hex sha256 of its content's sha256 and its name; its token is kept under it. Two files of one
+            content need two tokens: Kaggle gives a token to a name.
+    """
 
     path: Path
     size: int
-    sha256: str
+    key: str
 
 
 class Staging:
@@ -59,7 +66,8 @@ class Staging:
         """
         staged = []
         for item in (item for item in items if item.inside is None):
-            path = self.folder / "files" / item.sha256[:20] / item.file
+            key = sha256_bytes(f"{item.sha256} {item.file}".encode())
+            path = self.folder / "files" / key[:20] / item.file
             if len(str(path)) + len(".json") > _LONGEST_NAME:
                 raise KitError(
                     f"the path has {len(str(path))} characters, and the Kaggle client needs less than 250",
@@ -71,20 +79,20 @@ class Staging:
             # The client sends all that lies in the folder. A kill in `place_file` leaves an unfinished file.
             for left in [other for other in path.parent.iterdir() if other.name.startswith(".")]:
                 left.unlink()
-            staged.append(Staged(path, item.size, item.sha256))
+            staged.append(Staged(path, item.size, key))
         return staged
 
-    def token(self, sha256: str) -> str | None:
+    def token(self, key: str) -> str | None:
         """Return the blob token of a file that is sent; None if there is none, or if it is too old."""
-        found = self._read().get(sha256)
+        found = self._read().get(key)
         if not found or found["time"] < time.time() - _OLDEST_TOKEN_S:
             return None
         return str(found["token"])
 
-    def keep(self, sha256: str, token: str) -> None:
+    def keep(self, key: str, token: str) -> None:
         """Remember the token of a file that is sent."""
         with self._lock:
-            self._write({**self._read(), sha256: {"token": token, "time": time.time()}})
+            self._write({**self._read(), key: {"token": token, "time": time.time()}})
 
     def forget(self) -> None:
         """Drop all tokens: the next run sends every file again."""

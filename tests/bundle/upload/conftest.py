@@ -12,13 +12,14 @@ from tests.kaggle_server.fixtures import certificates, kaggle, wire
 __all__ = ["certificates", "kaggle", "wire"]
 
 
-def make_dataset(folder, *, seed=0, slug="kit-kidney-weights", owner="alice", files=3, role="weights"):
-    """Write a dataset as the build does: some files and an archive."""
+def make_dataset(folder, *, seed=0, equal=(), slug="kit-kidney-weights", owner="alice", files=3, role="weights"):
+    """Write a dataset as the build does: some files, files of equal content, and an archive."""
     draw = random.Random(seed)
     contents = [
         Content(entry=entry_of(data, name, role=role), source=data)
         for name, data in [
             *((f"member{number}.safetensors", draw.randbytes(50_000)) for number in range(files)),
+            *((name, bytes(50_000)) for name in equal),
             *((f"wheels-cp313.zip/tool-{number}+cu1.whl", draw.randbytes(9_000)) for number in range(2)),
         ]
     ]

@@ -64,6 +64,17 @@ def test_a_bundle_is_uploaded_read_back_and_then_left_alone(kaggle, send, bundle
     assert_published(server, bundle / "kit-kidney-weights", versions=2)
 
 
+def test_two_files_of_one_content_are_both_sent_and_once(kaggle, send, bundle):
+    folder = make_dataset(bundle, equal=("first.safetensors", "second.safetensors"))
+    server = kaggle(Fault("status", CREATE, argument=(400, None, "not today")))
+    with pytest.raises(KitError, match="not today"):
+        send()
+    sent = server.world.faults.count("blobs.PUT")
+    assert send()[0].version == 1
+    assert server.world.faults.count("blobs.PUT") == sent
+    assert_published(server, folder)
+
+
 def test_a_rebuilt_file_of_equal_size_and_date_is_sent_anew(kaggle, send, bundle):
     """The client takes such a file for the former one, and publishes the old bytes (trap 1)."""
     server = kaggle(Fault("status", CREATE, argument=(400, None, "not today")))
