@@ -7,6 +7,7 @@ and each is announced at once: the first pass does not wait until the last membe
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import threading
 import time
 import traceback
@@ -274,11 +275,10 @@ class Preparation:
         }
 
     def _ready(self, index: int, parts: Sequence[Found]) -> None:
-        """Tell where weights lie; shards get links in one folder, from which they are loaded."""
+        """Tell where weights lie; shards get links in a new folder, from which they are loaded."""
         path = parts[0].path
         if len(parts) > 1:
-            path = self.scratch / "shards" / str(index)
-            path.mkdir(parents=True, exist_ok=True)
+            path = Path(tempfile.mkdtemp(prefix="shards-", dir=self.scratch))  # no links of a former call
             for number, item in enumerate(parts):
                 (path / str(number)).symlink_to(item.path)
         how = max((item.how for item in parts), key=("as is", "renamed", "from an archive").index)
