@@ -48,7 +48,7 @@ PACKED, OURS, UV, PIP = (
 )
 STREAMS, VERIFIED = "16 streams, read only", "predict.py: find, verify, restore"
 HEAD = ("way", "seconds", "find", "verify, restore", "install", "times as long as predict.py")
-THROTTLED_HEAD = ("way", "seconds", "MB/s")
+THROTTLED_HEAD = ("way", "seconds", "MB/s", "seconds of CPU")
 
 
 def choose(target: Target, *, cache: Path, lock: Path, megabytes: float) -> list[Path]:
@@ -187,26 +187,37 @@ def _peer(command: Sequence[str], wheels: Sequence[Path], scratch: Path) -> floa
 
 def _throttled(root: Path, scratch: Path, options: SetUpOptions, size: int) -> str:
     seconds: dict[str, list[float]] = {VERIFIED: [], STREAMS: []}
+    cpu: dict[str, list[float]] = {VERIFIED: [], STREAMS: []}
 
     def ours() -> None:
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             found = _child(root, Path(folder), install=False, megabytes_per_s=options.stream)
+            cpu[VERIFIED].append(found.pop("cpu"))
             seconds[VERIFIED].append(sum(found.values()))
 
     def streams() -> None:
         found = _child(root, scratch, streams=options.streams, megabytes_per_s=options.stream)
+        cpu[STREAMS].append(found.pop("cpu"))
         seconds[STREAMS].append(found["read"])
 
     in_turns({VERIFIED: ours, STREAMS: streams}, options.rounds)
     times = {name: found[1:] for name, found in seconds.items()}
+    work = {name: statistics.median(found[1:]) for name, found in cpu.items()}
     rows = [
-        [name, f"{statistics.median(found):.2f}", f"{size / 1e6 / statistics.median(found):.0f}"]
+        [
+            name,
+            f"{statistics.median(found):.2f}",
+            f"{size / 1e6 / statistics.median(found):.0f}",
+            f"{work[name]:.2f}",
+        ]
         for name, found in times.items()
     ]
     share = 100 * median_ratio(times[STREAMS], times[VERIFIED])
     return (
         f"{table(THROTTLED_HEAD, rows)}\n\nEach stream gives {options.stream:g} MB/s; predict.py reaches "
-        f"{share:.0f} % of what {options.streams} streams give that only read."
+        f"{share:.0f} % of what {options.streams} streams give that only read. Its hashes and reads take "
+        f"{work[VERIFIED]:.2f} s of CPU: on {os.cpu_count()} free cores it cannot end before "
+        f"{work[VERIFIED] / (os.cpu_count() or 1):.2f} s."
     )
 
 

@@ -21,7 +21,8 @@ from submission.runtime.inputs.install import install
 from submission.runtime.inputs.mounts import find_datasets
 from submission.runtime.inputs.restore import Restorer
 
-_BLOCK = 4 << 20
+_BLOCK = 2 << 20
+"""Bytes of a read, as in predict.py: small enough that all streams end at about the same time."""
 
 
 def throttle(megabytes_per_s: float) -> None:
@@ -83,13 +84,21 @@ def read(root: Path, streams: int) -> float:
 
 
 def main(request: Mapping[str, Any]) -> dict[str, float]:
-    """Do what a request asks for."""
+    """Do what a request asks for.
+
+    Returns:
+        Seconds of each part; with `megabytes_per_s` also those of the processors ("cpu").
+    """
     root = Path(request["root"])
-    if "megabytes_per_s" in request:
-        throttle(request["megabytes_per_s"])
+    if "megabytes_per_s" not in request:
+        return set_up(root, Path(request["scratch"]), with_install=request["install"])
+    throttle(request["megabytes_per_s"])
+    began = time.process_time()
     if "streams" in request:
-        return {"read": read(root, request["streams"])}
-    return set_up(root, Path(request["scratch"]), with_install=request["install"])
+        found = {"read": read(root, request["streams"])}
+    else:
+        found = set_up(root, Path(request["scratch"]), with_install=request["install"])
+    return {**found, "cpu": time.process_time() - began}
 
 
 if __name__ == "__main__":
