@@ -261,7 +261,8 @@ class _Job:
         else:
             self._send_and_publish()
         with Display(0) as display:
-            version = wait_ready(plan.destination, wire, self.state, _changes(display.say))
+            say_once = _changes(display.say)
+            version = wait_ready(plan.destination, wire, self.state, say_once, record=self._path)
         self.save(replace(self.state, version=version, times={**self.state.times, "ready": states.now()}))
         full = self._options.verify == "full"
         checked = verify(plan.destination, wire, plan.wanted, version, scratch, full=full)

@@ -11,7 +11,7 @@ from bundle.upload.destination import Destination, There
 from bundle.upload.expected import Comparison, Expected, RemoteEntry, compare
 from kit import manifest
 from kit.errors import KitError
-from kit.local.kaggle.outcome import Refused, Unclear
+from kit.local.kaggle.outcome import CallError, Refused, Unclear
 from kit.local.kaggle.state import State
 from kit.local.kaggle.wire import Wire
 
@@ -35,20 +35,36 @@ class Checked:
     versions: dict[str, int] = field(default_factory=dict)
 
 
-def wait_ready(destination: Destination, wire: Wire, state: State, say: Callable[[str], None]) -> int | None:
+def wait_ready(
+    destination: Destination, wire: Wire, state: State, say: Callable[[str], None], *, record: Path
+) -> int | None:
     """Wait until the version of a state is ready; return its number, None if Kaggle tells none.
 
     "READY" belongs to the dataset and not to a version: for a while it is the former version's. So it counts
     only together with our build id, or with a higher number than before.
 
+    Args:
+        destination: where.
+        wire: to Kaggle; it is asked until its limit for everything is reached.
+        state: of the version that was published.
+        say: takes progress.
+        record: the state's file, which a message names.
+
     Raises:
         ProcessingError: Kaggle says that it failed.
         KitError: it was not ready in time.
+        CallError: Kaggle could not be asked.
     """
     began = time.monotonic()
     seen = "nothing"
-    while time.monotonic() - began < wire.patience.limit:
-        there = destination.look(wire)
+    while True:
+        try:
+            there = destination.look(wire)
+        except CallError:
+            # A look that the limit cut off says nothing about Kaggle: what was seen before counts.
+            if time.monotonic() < wire.ends:
+                raise
+            raise _late(destination, seen, time.monotonic() - began, record) from None
         passed = time.monotonic() - began
         if there.exists:
             seen = f"{there.status or 'no status'}, version {there.current}"
@@ -62,10 +78,11 @@ def wait_ready(destination: Destination, wire: Wire, state: State, say: Callable
             if ours and there.status == "READY" and status in ("READY", ""):
                 return number
         elif passed > wire.patience.pending:
-            raise _late(destination, "Kaggle does not show it (403)", passed)
+            raise _late(destination, "Kaggle does not show it (403)", passed, record)
         say(f"{destination.id}: {seen}")
+        if time.monotonic() + wire.patience.poll >= wire.ends:
+            raise _late(destination, seen, passed, record)
         time.sleep(wire.patience.poll)
-    raise _late(destination, seen, wire.patience.limit)
 
 
 def _ours(there: There, state: State) -> tuple[bool, int | None, str]:
@@ -79,11 +96,15 @@ def _ours(there: There, state: State) -> tuple[bool, int | None, str]:
     return there.current > state.previous_version, there.current, there.status
 
 
-def _late(destination: Destination, seen: str, seconds: float) -> KitError:
+def _late(destination: Destination, seen: str, seconds: float, record: Path) -> KitError:
+    fix = "run the same command again later: it goes on waiting, and nothing is sent twice"
+    if destination.kind == "model":
+        # Nobody can ask whether a model's version failed, so only its page ends the waiting for it.
+        fix += f"; if its page says that it failed, delete {record} before, and a new version is made"
     return KitError(
         f"{destination.id} is not ready after {seconds:.0f} s; last seen: {seen}",
         where=destination.url,
-        fix="run the same command again later: it goes on waiting, and nothing is sent twice",
+        fix=fix,
     )
 
 

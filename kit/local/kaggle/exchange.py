@@ -40,7 +40,12 @@ class Exchange:
         self._credentials: dict[str, Any] = {}
         self._count = 0
         self._stop = threading.Event()
-        self.ends = time.monotonic() + patience.limit
+        self._began = time.monotonic()
+
+    @property
+    def ends(self) -> float:
+        """The monotonic time at which the limit for everything is reached."""
+        return self._began + self.patience.limit
 
     def close(self) -> None:
         """End the child process."""

@@ -62,6 +62,11 @@ class Wire:
     def patience(self, patience: Patience) -> None:
         self._exchange.patience = patience
 
+    @property
+    def ends(self) -> float:
+        """The monotonic time at which the limit for everything is reached; calls end then, too."""
+        return self._exchange.ends
+
     def __enter__(self) -> Self:
         return self
 

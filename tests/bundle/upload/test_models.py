@@ -1,9 +1,13 @@
 """Weights as a Kaggle model against the loopback Kaggle: versions, faults, and what a kernel attaches."""
 
+from dataclasses import replace
+
 import pytest
 
+from bundle.upload.model_destination import ModelDestination
+from bundle.upload.verify import wait_ready
 from kit import manifest
-from kit.errors import KitError
+from kit.errors import BAD_INPUT, KitError, run_cli
 from kit.local.kaggle import state as states
 from kit.local.kaggle.wire import Wire
 from submission.submit.sources import Source, require_current
@@ -97,6 +101,57 @@ def test_nothing_half_right_is_called_verified_and_the_next_run_mends_it(
     models(server.world).get(MODEL, Model("", "", "", True)).private = True
     send_model()
     assert live_models(server.world)[MODEL][1] is True
+
+
+@pytest.fixture
+def silent(kaggle, send_model, bundle):
+    """A Kaggle that has a version and never says that it is ready; returns it and the state's file."""
+    # The first look after the call that publishes is refused: the version is made, and nobody has waited yet.
+    server = kaggle(Fault("status", "models.GetModelInstance", argument=(400, None, "no")), ready_after=10**9)
+    with pytest.raises(KitError, match="no"):
+        send_model()
+    return server, bundle.parent / "kaggle" / f"{ID.replace('/', '.')}.json"
+
+
+def test_a_version_that_is_never_ready_ends_the_command_at_the_limit_and_the_next_one_goes_on(
+    silent, send_model, bundle, wire, capfd
+):
+    server, record = silent
+    owner, slug = MODEL.split("/")
+    model = ModelDestination(owner, slug, {}, private=True, licence="MIT")
+    waiting = wire()
+
+    def say(text):
+        # A look has been told of: now let the limit be reached.
+        assert text == f"{ID}: PROCESSING, version 1"
+        waiting.patience = replace(waiting.patience, limit=0)
+
+    def command(_):
+        return wait_ready(model, waiting, states.load(record), say, record=record)
+
+    assert run_cli(command, []) == BAD_INPUT
+    told = capfd.readouterr().err
+    assert f"error: {ID} is not ready after" in told
+    assert "last seen: PROCESSING, version 1" in told
+    assert "fix:   run the same command again later: it goes on waiting" in told
+    assert f"if its page says that it failed, delete {record} before" in told
+    # The limit is over now: a look that it cuts off ends in the same words.
+    assert run_cli(command, []) == BAD_INPUT
+    assert "last seen: nothing" in capfd.readouterr().err
+    sent = server.world.faults.count("blobs.PUT")
+    [variation] = models(server.world)[MODEL].variations.values()
+    variation.versions[-1].polls = 0
+    assert send_model()[0].version == 1
+    assert server.world.faults.count("blobs.PUT") == sent
+    assert_published(server, bundle)
+
+
+def test_after_a_version_that_failed_without_a_word_a_new_one_can_be_made(silent, send_model, bundle):
+    server, record = silent
+    record.unlink()
+    server.world.ready_after = 1
+    assert send_model()[0].version == 2
+    assert_published(server, bundle, versions=2)
 
 
 def test_a_public_model_of_the_name_is_refused_before_the_first_byte(kaggle, send_model):
