@@ -13,6 +13,8 @@ from kit.local.targets import Target
 
 _GLIBC = re.compile(rb"GLIBC_2\.(\d+)\0")
 """How a library names a version of glibc that it needs."""
+_ELF = b"\x7fELF"
+"""Start of a compiled program."""
 
 
 def misfit(info: WheelInfo, target: Target) -> str | None:
@@ -52,10 +54,11 @@ def _tags(target: Target) -> set[Tag]:
 
 
 def _glibc_minor(info: WheelInfo) -> int:
-    """Return the newest glibc 2.x that the libraries in a wheel ask for; 0 if there are none."""
+    """Return the newest glibc 2.x that libraries and programs in a wheel ask for; 0 if there are none."""
     found = [0]
     with zipfile.ZipFile(info.path) as archive:
         for name in archive.namelist():
-            if ".so" in name.rpartition("/")[2]:
-                found += [int(minor) for minor in _GLIBC.findall(archive.read(name))]
+            data = archive.read(name)
+            if ".so" in name.rpartition("/")[2] or data.startswith(_ELF):
+                found += [int(minor) for minor in _GLIBC.findall(data)]
     return max(found)

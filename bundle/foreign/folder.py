@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from bundle.foreign.source import Origin, project_in
 from kit.artefacts import sha256_file
@@ -76,7 +77,10 @@ class Folder:
             if path.is_symlink():
                 kind, content = "link", str(path.readlink())
             else:
-                kind, content = ("program" if _runs(path) else "file"), sha256_file(path)
+                try:
+                    kind, content = ("program" if _runs(path) else "file"), sha256_file(path)
+                except OSError as error:
+                    self._unreadable(error)
             digest.update(b"%s %s\0%s\n" % (kind.encode(), os.fsencode(name), os.fsencode(content)))
         return digest.hexdigest()
 
@@ -106,7 +110,11 @@ class Folder:
         """Return a file's size; refuse what a copy could not hold."""
         state = path.lstat()
         if stat.S_ISLNK(state.st_mode):
-            if not path.resolve().is_relative_to(root.resolve()) or path.readlink().is_absolute():
+            try:
+                inside = path.resolve().is_relative_to(root.resolve()) and not path.readlink().is_absolute()
+            except RuntimeError as error:  # what Python says of a link in a circle, until 3.12
+                raise KitError(f"{path.name} is a link to itself", where=path, fix="remove it") from error
+            if not inside:
                 raise KitError(
                     f"{path.name} is a link to {path.readlink()}, out of the source",
                     where=path,
@@ -116,9 +124,9 @@ class Folder:
             raise KitError(f"{path.name} is neither a file nor a folder", where=path, fix="remove it")
         return state.st_size
 
-    def _unreadable(self, error: OSError) -> None:
+    def _unreadable(self, error: OSError) -> NoReturn:
         raise KitError(
-            f"a folder of the source cannot be read: {error.strerror}",
+            f"a file or folder of the source cannot be read: {error.strerror}",
             where=error.filename or self.path,
             fix="make it readable, or move it out of the source",
         ) from error

@@ -18,14 +18,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from bundle.foreign import repository
 from bundle.foreign.folder import Folder
 from bundle.foreign.sdist_file import ENDINGS, Sdist
-from bundle.foreign.source import Source, subdirectory_of
+from bundle.foreign.source import Source, subdirectory_of, without_user
 from kit.errors import KitError
 
 NAME = "foreign.in"
 _COMMENT = re.compile(r"(^|\s)#.*$")
 """A "#" without a space before it begins `#subdirectory=`."""
-_USER = re.compile(r"//[^/@\s]*@")
-"""User name and password in an address, which messages do not show."""
 
 
 def read(path: Path) -> list[Source]:
@@ -45,7 +43,7 @@ def read(path: Path) -> list[Source]:
 
 
 def _source(line: str, folder: Path, where: str) -> Source:
-    shown = _USER.sub("//", line)
+    shown = without_user(line)
     if line.startswith("-"):
         raise KitError(
             f"{shown!r} is an option of pip", where=where, fix="write the source alone, without an option"
@@ -63,12 +61,17 @@ def _source(line: str, folder: Path, where: str) -> Source:
     if address.startswith("git+"):
         return repository.parse(address.removeprefix("git+"), subdirectory, where)
     if "://" in address:
-        shown = _USER.sub("//", address)
+        shown = without_user(address)
         fix = "download the file and write its path here"
         if shown.endswith(".git") or ".git@" in shown:
             fix = f"write git+{shown}"
         raise KitError(f"{shown} is neither a path nor a git+ address", where=where, fix=fix)
-    path = folder / Path(address).expanduser()
+    try:
+        path = folder / Path(address).expanduser()
+    except RuntimeError as error:
+        raise KitError(
+            f"{address} is in the home of nobody: {error}", where=where, fix="correct it"
+        ) from error
     if path.is_dir():
         return Folder(path.resolve(), subdirectory, where)
     if path.is_file() and path.name.endswith(ENDINGS):

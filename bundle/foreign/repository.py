@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from bundle.foreign import git
-from bundle.foreign.source import Origin, project_in
+from bundle.foreign.source import Origin, project_in, without_user
 from kit.errors import KitError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -121,10 +121,13 @@ def parse(text: str, subdirectory: str, where: str) -> Repository:
     Raises:
         KitError: another form, a password in it, or no full hash; the message says what to write.
     """
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # "https://[host/repo.git"
+        parts = SplitResult("", "", "", "", "")
     if parts.scheme not in _SCHEMES or (parts.scheme == "file") == bool(parts.netloc) or not parts.path:
         raise KitError(
-            f"git+{text} is not the address of a repository",
+            f"git+{without_user(text)} is not the address of a repository",
             where=where,
             fix="write git+https://host/repo.git@<commit>, git+ssh://git@host/repo.git@<commit> "
             "or git+file:///path/to/repo@<commit>",

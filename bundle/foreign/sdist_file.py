@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,10 @@ class Sdist:
                 self._unzip(to)
             else:
                 self._untar(to)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError, OSError, ValueError) as error:
+        except (
+            *(tarfile.TarError, zipfile.BadZipFile, zlib.error),
+            *(EOFError, RuntimeError, OSError, ValueError),
+        ) as error:
             raise KitError(
                 f"the source distribution cannot be unpacked: {error}",
                 where=self.path,

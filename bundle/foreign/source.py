@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from kit.errors import KitError
+
+_USER = re.compile(r"//[^/@\s]*@")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,11 @@ class Source(Protocol):
         Raises:
             KitError: it cannot be fetched or unpacked, or holds no project.
         """
+
+
+def without_user(address: str) -> str:
+    """Return an address without user name and password, which messages do not show."""
+    return _USER.sub("//", address)
 
 
 def subdirectory_of(text: str, where: str) -> str:

@@ -33,7 +33,6 @@ from kit.local.targets import Target
 
 _BUILDER = 2
 """Counted up when the same source would give other bytes: then kept wheels are built again."""
-_KEPT = "built.json"
 _PATIENCE = 3600.0
 """Seconds to wait for another process that builds into the same cache."""
 
@@ -164,6 +163,10 @@ class _Kept:
 
     folder: Path
 
+    @property
+    def _told(self) -> Path:
+        return self.folder / "built.json"
+
     def wheels(self) -> list[WheelInfo]:
         """Return what was built before and is undamaged."""
         return [info for key in self._listed() if (info := self._read(key)) is not None]
@@ -183,13 +186,17 @@ class _Kept:
             made = building.build(project, python, out, log=log, title=origin.title)
             wheelinfo.read(made)  # what no installer could read is not kept
             place = made.replace(self.folder / made.name)
-        listed = self._listed() | {_builder(version): [place.name, sha256_file(place)]}
-        write_json(self.folder / _KEPT, listed)
+        write_json(self._told, self._listed() | {_builder(version): (place.name, sha256_file(place))})
         return wheelinfo.read(place)
 
-    def _listed(self) -> dict[str, list[str]]:
-        path = self.folder / _KEPT
-        return dict(sorted(read_json(path).items())) if path.exists() else {}
+    def _listed(self) -> dict[str, tuple[str, str]]:
+        """Return what `built.json` says; a damaged one says nothing, and the wheels are built again."""
+        try:
+            return {
+                str(key): (str(name), str(sha256)) for key, (name, sha256) in read_json(self._told).items()
+            }
+        except (KitError, AttributeError, TypeError, ValueError):
+            return {}
 
     def _read(self, key: str) -> WheelInfo | None:
         name, sha256 = self._listed().get(key, ("", ""))

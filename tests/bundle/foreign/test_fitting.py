@@ -31,10 +31,11 @@ def test_tags_decide(tmp_path, tag, reason):
     assert misfit(wheel(tmp_path, tag), TARGET) == reason
 
 
-def wheel(folder, tag="cp313-cp313-linux_x86_64", *, python="", library=b""):
+def wheel(folder, tag="cp313-cp313-linux_x86_64", *, python="", library=b"", program=b""):
     path = folder / f"x-1.0-{tag}.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x.cpython-313-x86_64-linux-gnu.so", library)
+        archive.writestr("x/bin/tool", program)
         archive.writestr("x-1.0.dist-info/METADATA", f"Name: x\nRequires-Python: {python}\n\n")
     return wheelinfo.read(path)
 
@@ -56,5 +57,6 @@ def test_the_c_library_that_its_libraries_ask_for_decides(tmp_path):
     needs = b"\0GLIBC_2.2.5\0GLIBC_2.4\0GLIBC_2.34\0"
     reason = "it needs glibc 2.34, and the image surely has no newer one than 2.28"
     assert misfit(wheel(tmp_path, library=needs), TARGET) == reason
+    assert misfit(wheel(tmp_path, program=b"\x7fELF" + needs), TARGET) == reason
     assert misfit(wheel(tmp_path, library=needs), replace(TARGET, glibc="2.34")) is None
     assert misfit(wheel(tmp_path, "cp313-cp313-manylinux_2_28_x86_64", library=needs), TARGET) is None

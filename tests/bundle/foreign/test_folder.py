@@ -1,6 +1,7 @@
 """A folder as a source: what counts as its content, and that the copy is exactly that."""
 
 import os
+import sys
 
 import pytest
 
@@ -74,6 +75,10 @@ def outside(path):
     (path / "link").symlink_to("../other")
 
 
+def circle(path):
+    (path / "link").symlink_to("link")
+
+
 def pipe(path):
     os.mkfifo(path / "pipe")
 
@@ -95,6 +100,10 @@ def no_toml(path):
     ("change", "told", "advice"),
     [
         (outside, "link is a link to ../other, out of the source", "put the file itself there"),
+        pytest.param(
+            *(circle, "link is a link to itself", "remove it"),
+            marks=pytest.mark.skipif(sys.version_info >= (3, 13), reason="a link without a target there"),
+        ),
         (pipe, "pipe is neither a file nor a folder", "remove it"),
         (nothing, "there is nothing to build: no setup.py, and no pyproject.toml", "add a pyproject.toml"),
         (one_below, "there is nothing to build", "inner in it has one: name it with #subdirectory="),

@@ -57,6 +57,9 @@ def test_folders_source_distributions_and_commits_are_read_with_comments_between
         ("https://host/x-1.tar.gz", "neither a path nor a git+ address", "download the file"),
         ("foreign.in", "neither a folder nor a source distribution", "the sources it was made of"),
         (f"git+git@host:team/repo.git@{COMMIT}", "is not the address of a repository", "git+ssh://git@host/"),
+        (f"git+https://[host/r.git@{COMMIT}", "is not the address of a repository", "git+ssh://git@host/"),
+        (f"git+ftp://me:secret@host/r.git@{COMMIT}", "git+ftp://host/r.git@", "git+ssh://git@host/"),
+        ("~nobody-of-this-name/x", "is in the home of nobody", "correct it"),
         (f"git+file://repo@{COMMIT}", "is not the address of a repository", "git+file:///path/to/repo@"),
         (
             f"git+https://me:secret@host/r@{COMMIT}",

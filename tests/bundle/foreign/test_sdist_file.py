@@ -93,6 +93,17 @@ def test_a_damaged_one_is_named(tmp_path, name):
     assert refused.value.where == str(path)
 
 
+def test_a_zip_with_a_damaged_file_in_it_is_named(tmp_path):
+    path = tmp_path / "x-1.0.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.py", b"a = 1\n" * 1000)
+    whole = bytearray(path.read_bytes())
+    whole[30 + len("x.py")] = 0xFF  # the first byte behind the header: a block of no known kind
+    path.write_bytes(whole)
+    with pytest.raises(KitError, match="the source distribution cannot be unpacked"):
+        Sdist(path, "", "foreign.in:1").unpack(tmp_path / "to")
+
+
 def test_a_truncated_one_is_named(project, tmp_path):
     source = packed(project, "tar.gz")
     source.path.write_bytes(source.path.read_bytes()[:-40])

@@ -83,7 +83,10 @@ def test_a_damaged_wheel_in_the_cache_is_built_again(build, project, capfd):
     path.write_bytes(whole[:-1])
     [second] = build("my_models")
     assert second.by_target[KNOWN[OWN].name].path.read_bytes() == whole
-    assert builds(capfd.readouterr().err) == 2
+    (path.parent / "built.json").write_text('["damaged"]')
+    [third] = build("my_models")
+    assert third.by_target == second.by_target
+    assert builds(capfd.readouterr().err) == 3
 
 
 def test_the_same_source_gives_the_same_bytes_from_another_cache_and_folder(build, project, monkeypatch):
