@@ -27,7 +27,8 @@ class Change:
     """A score before and after.
 
     Attributes:
-        name: of the member, or `ENSEMBLE`: all members together, with the weights of the last rung.
+        name: of the member, or `ENSEMBLE`: of each image the members that it was scored for, together, with
+            the weights of the last rung.
         images: number of images that were scored.
         held_out: whether the member did not train on them, as far as its run says so.
         before: the metric with the weights as trained.
@@ -71,7 +72,8 @@ def measure(
         One change for each member, then the ensemble's.
 
     Raises:
-        KitError: an image or its truth cannot be read, or a network cannot predict it.
+        KitError: an image or its truth cannot be read, a network cannot predict it, `runs` holds no
+            out-of-fold predictions, or their list is damaged.
     """
     plan = before.ensemble
     labelled = LabelledData(competitions.of(plan), data)
@@ -100,7 +102,8 @@ def require_small(changes: Sequence[Change], limit: float, dtype: str, where: Pa
         KitError: names what moves how far.
     """
     # A score that rises by chance would fall by chance on other images, so both directions count.
-    large = [item for item in changes if abs(item.change) > limit]
+    # A score that is no number is no small change: each comparison with it is False.
+    large = [item for item in changes if not abs(item.change) <= limit]
     if not large:
         return
     told = ", ".join(
@@ -136,13 +139,36 @@ def _held_out(plan: Ensemble, runs: Path | None) -> dict[str, list[str]]:
         return {}
     by_weights = {member.sha256: member.name for member in plan.members}
     found: dict[str, list[str]] = {}
-    for path in sorted(runs.glob("*/fold*/oof/oof.json")):
-        value = read_json(path)
-        name = by_weights.get(value.get("weights", "")) if isinstance(value, dict) else None
-        # view -> image -> file; a run on all images held none out and lists none.
-        ids = {image_id for of_view in value["files"].values() for image_id in of_view} if name else set()
-        found |= {name: sorted(ids)} if name and ids else {}
+    paths = sorted(runs.glob("*/fold*/oof/oof.json"))
+    if not paths:
+        raise KitError(
+            "no run here lists images that it did not train on",
+            where=runs,
+            fix="correct --runs, or leave it out to score all members on images of the training",
+        )
+    for path in paths:
+        weights, ids = _listed(path)
+        # A run on all images held none out and lists none.
+        if ids and weights in by_weights:
+            found[by_weights[weights]] = ids
     return found
+
+
+def _listed(path: Path) -> tuple[str, list[str]]:
+    """Return the sha256 of a run's weights and the ids of the images that it held out, sorted.
+
+    Its `oof.json` tells both: {"weights": "<sha256>", "files": {"<view>": {"<image>": "<file>"}}, ...}
+    """
+    value = read_json(path)
+    try:
+        weights, views = str(value["weights"]), value["files"].values()
+        return weights, sorted({str(image_id) for of_view in views for image_id, _ in of_view.items()})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise KitError(
+            "the list of a run's out-of-fold predictions is damaged",
+            where=path,
+            fix="run its `train` command again, or leave out --runs",
+        ) from error
 
 
 def _spread(ids: Sequence[str], count: int) -> list[str]:

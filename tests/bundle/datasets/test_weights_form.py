@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from bundle import build
 from bundle.roots import Root
+from bundle.score_change import Change, Version, measure, require_small
 from bundle.weights_form import WeightsForm
 from kit import ensemble
+from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
 from submission.member_files import as_shipped, find_weights
 
@@ -70,6 +73,43 @@ def test_a_change_beyond_the_limit_is_refused_with_the_members(options, tmp_path
         build.build(with_form(options, tmp_path, dtype="bfloat16", max_change=1e-12))
     assert "--max-change" in caught.value.fix
     assert not options.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"weights": "1"}', "out-of-fold predictions is damaged"),
+        ('{"weights": "1", "files": {"identity": ["1019"]}}', "out-of-fold predictions is damaged"),
+        ("[]", "out-of-fold predictions is damaged"),
+        ("{", "not a readable JSON file"),
+        (None, "no run here lists images"),
+    ],
+)
+def test_runs_that_say_nothing_of_their_images_are_named(tmp_path, text, told):
+    place = tmp_path / "small" / "fold0" / "oof" / "oof.json"
+    place.parent.mkdir(parents=True)
+    if text is not None:
+        place.write_text(text)
+    member = Member(
+        name="a", weights="a.safetensors", sha256="1" * 64, size=1, network={}, inference={}, requires=[]
+    )
+    plan = Ensemble(
+        competition="kidney",
+        kind="semantic",
+        members=[member],
+        passes=[Pass(member=0, view="identity", seconds_per_megapixel=1.0)],
+        rungs=[Rung(passes=1, weights=[1.0], settings={}, cv=None)],
+    )
+    version = Version(ensemble=plan, files=[tmp_path / "a.safetensors"])
+    with pytest.raises(KitError, match=told) as caught:
+        measure(version, version, DATA, runs=tmp_path, images=1)
+    assert caught.value.where == str(tmp_path if text is None else place)
+
+
+def test_a_score_that_is_no_number_is_no_small_change(tmp_path):
+    change = Change(name="a", images=1, held_out=True, before=0.5, after=math.nan)
+    with pytest.raises(KitError, match="move the score by more than"):
+        require_small([change], 0.1, "float16", tmp_path)
 
 
 def test_no_smaller_format_without_a_measurement(options, tmp_path):
