@@ -51,7 +51,9 @@ def write(path: Path, files: Mapping[str, Path | bytes], *, programs: Collection
 
 
 def holds(path: Path, files: Mapping[str, tuple[int, str]]) -> bool:
-    """Return whether an archive is one that `write` made of these files, none of them a program; read it once.
+    """Return whether an archive is one that `write` made of these files and is undamaged; read it once.
+
+    An archive with programs is none of them: only wheels have these, and nobody asks it of a wheel.
 
     Args:
         path: the archive; it may be absent or damaged.

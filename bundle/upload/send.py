@@ -37,9 +37,7 @@ def send_files(
         CallError: a file did not get through; the others stay sent.
     """
     # The largest first, so that no large one is left alone at the end.
-    left = sorted(
-        (item for item in staged if staging.token(item.key) is None), key=lambda item: -item.size
-    )
+    left = sorted((item for item in staged if staging.token(item.key) is None), key=lambda item: -item.size)
     taken = wires.take(min(jobs, len(left)))
     free: SimpleQueue[Wire] = SimpleQueue()
     for wire in taken:

@@ -12,7 +12,9 @@ from tests.kaggle_server.fixtures import certificates, kaggle, wire
 __all__ = ["certificates", "kaggle", "wire"]
 
 
-def make_dataset(folder, *, seed=0, equal=(), slug="kit-kidney-weights", owner="alice", files=3, role="weights"):
+def make_dataset(
+    folder, *, seed=0, equal=(), slug="kit-kidney-weights", owner="alice", files=3, role="weights"
+):
     """Write a dataset as the build does: some files, files of equal content, and an archive."""
     draw = random.Random(seed)
     contents = [
