@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import shutil
+import site
 import subprocess
 import sys
 import sysconfig
@@ -43,6 +44,8 @@ def main() -> int:
     parser.add_argument("--order", type=Path)
     parser.add_argument("--out", type=Path, default=Path(_WORKING) if ORDER else None)
     arguments, _ = parser.parse_known_args()
+    if arguments.out is None or (arguments.order is None and not ORDER):
+        parser.error("--order and --out are needed, because this file holds no order")
     if arguments.order is None:
         packed = zlib.decompress(base64.b64decode(ORDER))
     else:
@@ -100,8 +103,10 @@ def tools(order: dict[str, Any]) -> list[str]:
     """Return the tools that are missing; ninja is installed where the order allows it."""
     if order["install"] and shutil.which("ninja") is None and importlib.util.find_spec("ninja") is None:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "ninja"], check=False)
-    # The wheel of ninja puts its program beside Python's, which need not be on PATH.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    # The wheel of ninja puts its program beside Python's, or in the user's folder where that is read-only;
+    # neither need be on PATH.
+    programs = [str(Path(sys.executable).parent), str(Path(site.getuserbase(), "bin"))]
+    os.environ["PATH"] = os.pathsep.join([*programs, os.environ.get("PATH", "")])
     wanted = ["c++", "ninja"]
     absent = [name for name in wanted if shutil.which(name) is None]
     if order["cuda"] is not None and not absent:

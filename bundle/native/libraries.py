@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bundle import mmcv_wheel
 from bundle.native import compile_program
@@ -59,19 +58,25 @@ def libraries(
         KitError: a way that was open failed.
     """
     found: dict[Variant, Library] = {}
-    missing: dict[str, str] = {}
+    without: dict[str, str | Variant] = {}
+    reasons: dict[Variant, str] = {}
     with only_one(cache / "native" / ".lock", doing="compiles mmcv here", wait=_PATIENCE, told=say):
         for target in images:
             variant = variant_of(target)
-            if isinstance(variant, str):
-                missing[target.name] = variant
-            elif variant not in found:
+            without[target.name] = variant
+            if not isinstance(variant, str) and variant not in found:
                 order = order_of(variant, release)
                 library = _library(order, target, cache / "native" / order.identity[:32], ways, say)
                 if isinstance(library, Library):
                     found[variant] = library
                 else:
-                    missing[target.name] = library
+                    reasons[variant] = library
+    # A later target of the same variant may have a container that is known, so this is asked at the end.
+    missing = {
+        name: variant if isinstance(variant, str) else reasons[variant]
+        for name, variant in without.items()
+        if variant not in found
+    }
     return list(found.values()), missing
 
 
@@ -111,5 +116,9 @@ def _is_kept(order: Order, folder: Path) -> bool:
     told, library = folder / compile_program.RESULT, folder / f"{order.variant.module}.so"
     if not told.is_file() or not library.is_file():
         return False
-    result: dict[str, Any] = read_json(told)
-    return result.get("order") == order.identity and result.get("sha256") == sha256_file(library)
+    try:
+        result = read_json(told)
+    except KitError:
+        return False
+    wanted = (order.identity, sha256_file(library))
+    return isinstance(result, dict) and (result.get("order"), result.get("sha256")) == wanted

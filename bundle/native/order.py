@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from bundle import mmcv_wheel, stored_zip
-from bundle.native import compile_program, units
+from bundle.native import units
 from bundle.native.variant import Variant
 from kit.artefacts import canonical_json, sha256_bytes, sha256_json
 
@@ -98,6 +98,3 @@ def order_of(variant: Variant, release: mmcv_wheel.Release) -> Order:
         }
     )
     return Order(variant, identity, files_of)
-
-
-RESULT = compile_program.RESULT

@@ -43,9 +43,12 @@ def build_wheel(out: Path, *, cache: Path, sdist: Path | None = None) -> Path:
     found = compile_program.here()
     variant = Variant(machine=found["machine"], tag=found["tag"], torch=found["torch"], cuda=None, archs=())
     release = mmcv_wheel.release(cache=cache, sdist=sdist)
+    order = order_of(variant, release)
+    log = cache / "native" / order.identity[:32] / "wheel.log"
+    log.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        if (reason := ways.here(order_of(variant, release), folder, folder / "build.log")) is not None:
+        if (reason := ways.here(order, folder, log)) is not None:
             raise KitError(
                 f"mmcv's operators could not be compiled: {reason}",
                 fix="install g++ (C++17), ninja and Python's headers, or leave out --native",

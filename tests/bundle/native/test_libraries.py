@@ -71,12 +71,26 @@ def test_a_target_of_which_too_little_is_known_says_what(make):
     assert (found, missing) == ([], {"kaggle-2026-09-cpu": "its torch is not known"})
 
 
-def test_a_damaged_one_is_made_again(make):
+@pytest.mark.parametrize("damage", ["damaged", '{"order": ', "[]"])
+@pytest.mark.parametrize("which", ["library", "description"])
+def test_a_damaged_one_is_made_again(make, which, damage):
     found, _ = make({"here": writes}, NAMES[:1])
-    found[0].path.write_bytes(b"damaged")
+    path = found[0].path if which == "library" else found[0].path.with_name(RESULT)
+    good = path.read_bytes()
+    path.write_text(damage)
     again, _ = make({"here": writes}, NAMES[:1])
     assert again[0].how == "here"
-    assert again[0].path.read_bytes() != b"damaged"
+    assert path.read_bytes() == good
+
+
+def test_a_target_has_the_library_that_a_later_one_got(make):
+    def first_is_unknown(order, target, folder, log):
+        if not target.name.endswith("-twin"):
+            return "its container is not known"
+        return writes(order, target, folder, log)
+
+    found, missing = make({"docker": first_is_unknown}, NAMES[:1], twin=NAMES[0])
+    assert ([library.how for library in found], missing) == (["docker"], {})
 
 
 def test_where_no_way_is_open_every_reason_is_told(make):

@@ -3,12 +3,14 @@
 import ast
 import dataclasses
 import json
+import subprocess
+import sys
 import zipfile
 
 import pytest
 
 from bundle import mmcv_wheel
-from bundle.native.order import order_of
+from bundle.native.order import order_of, program
 from bundle.native.variant import Variant
 from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
 
@@ -59,3 +61,11 @@ def test_as_a_kernel_it_is_one_python_file_that_kaggle_takes(release):
     text = order_of(GPU, release).kernel_source()
     assert len(text.encode()) < KERNEL_SOURCE_BYTES
     ast.parse(text, feature_version=(3, 8))
+
+
+def test_the_program_without_an_order_says_what_it_needs(tmp_path):
+    done = subprocess.run(
+        [sys.executable, program(), "--out", tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "--order and --out are needed" in done.stderr
