@@ -191,7 +191,9 @@ def atomic_file(path: Path, *, fix: str = _FIX) -> Iterator[Path]:
         if in_block and not _is_of_writing(error, temporary):
             raise
         raise KitError(
-            f"cannot write {path.name}: {error.strerror or error}", where=path.parent, fix=fix
+            f"cannot write {path.name}: {error.strerror or error}",
+            where=path.parent,
+            fix="it is a folder: name a file" if path.is_dir() else fix,
         ) from error
     finally:
         with contextlib.suppress(OSError):

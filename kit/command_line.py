@@ -18,9 +18,11 @@ gives `--data DIR` (required, as it has no default), `--split {test,train}` and 
 from __future__ import annotations
 
 import argparse
+import errno
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from kit.errors import KitError
@@ -190,14 +192,29 @@ def _reader(hint: Any, read: Callable[[str], Any] | None) -> Callable[[str], Any
                 return read(text)
             if bare in (int, float):
                 return convert(hint, bare(text), "it")
-            return convert(hint, text, "it")
+            return _usable(convert(hint, text, "it"))
         except KitError as error:
-            raise argparse.ArgumentTypeError(f"{text!r} cannot be used: {error.problem}") from error
+            # A reader of its own knows what to write instead; of a type the problem says it.
+            advice = f"; {error.fix}" if read is not None and error.fix else ""
+            raise argparse.ArgumentTypeError(f"{text!r} cannot be used: {error.problem}{advice}") from error
         except ValueError as error:
             wanted = {int: "an integer", float: "a number"}.get(bare, "a value")
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from error
 
     return value_of
+
+
+def _usable(value: Any) -> Any:
+    """Return a value; refuse a path that cannot be looked up."""
+    # Path.resolve() raises a RuntimeError for a link to itself, and is_dir() an OSError for a name of 300
+    # letters. What a bad mount says is left to the reader of the file, which tries again.
+    try:
+        if isinstance(value, Path):
+            value.stat()
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES):
+            raise KitError(str(error.strerror), where=value, fix="name another path") from error
+    return value
 
 
 class _Group(argparse.Action):
@@ -209,5 +226,6 @@ class _Group(argparse.Action):
         # --chapter a x --chapter b y  ->  [("a", Path("x")), ("b", Path("y"))]
         del parser, flag
         assert isinstance(self.const, tuple)
-        group = tuple(convert(hint, text, self.dest) for hint, text in zip(self.const, values, strict=True))
+        texts = zip(self.const, values, strict=True)
+        group = tuple(_usable(convert(hint, text, self.dest)) for hint, text in texts)
         setattr(namespace, self.dest, [*getattr(namespace, self.dest, []), group])

@@ -113,6 +113,12 @@ def test_a_file_that_cannot_be_read_is_not_told_as_one_that_cannot_be_written(tm
         raise OSError(errno.EIO, "Input/output error")
 
 
+def test_a_file_that_is_a_folder_is_told(tmp_path):
+    (tmp_path / "map.npy").mkdir()
+    with pytest.raises(KitError, match=r"map.npy: Is a directory[\s\S]*fix:   it is a folder: name a file"):
+        artefacts.write_bytes(tmp_path / "map.npy", b"map")
+
+
 def test_a_folder_that_is_a_file_is_told(tmp_path):
     (tmp_path / "folder").write_text("")
     message = r"cannot write map.npy: File exists[\s\S]*fix:   choose --out"

@@ -156,3 +156,26 @@ def test_help_tells_each_option_with_its_default(capsys):
         assert part in text, part
     assert "--worker" not in text
     assert "seen" not in text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    out: Path = field(metadata=option("a folder", metavar="DIR"))
+    data: tuple[tuple[str, Path], ...] = field(
+        default=(), metadata=option("a name and a folder", metavar=("NAME", "DIR"))
+    )
+
+
+def test_a_path_that_cannot_be_looked_up_is_told_and_a_new_one_is_none(tmp_path, capsys):
+    (tmp_path / "loop").symlink_to("loop")
+    loop, new = str(tmp_path / "loop"), str(tmp_path / "new" / "folder")
+    assert parse(["--out", new, "--data", "a", new], Places, prog="p").data == (("a", Path(new)),)
+    for arguments in (["--out", loop], ["--out", "x" * 300]):
+        with pytest.raises(SystemExit) as stop:
+            parse(arguments, Places, prog="p")
+        assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "cannot be used: Too many levels of symbolic links" in said
+    assert "cannot be used: File name too long" in said
+    with pytest.raises(KitError, match="Too many levels"):
+        parse(["--out", new, "--data", "a", loop], Places, prog="p")

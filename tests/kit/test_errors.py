@@ -1,6 +1,8 @@
 import pickle
 import sys
 
+import pytest
+
 from kit.errors import KitError, run_cli
 from kit.local.kaggle.outcome import Refused
 
@@ -41,3 +43,28 @@ def test_interruption_tells_how_to_go_on(capsys):
 
     assert run_cli(command, []) == 130
     assert "run the same command again" in capsys.readouterr().err
+
+
+def test_a_place_that_the_system_refuses_is_bad_input_and_a_fault_of_the_program_is_none(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for place, problem in (
+        ("file/x", "Not a directory"),
+        ("loop", "Too many levels"),
+        ("a" * 300, "too long"),
+    ):
+        assert run_cli(lambda argv: len((tmp_path / argv[0]).read_bytes()), [place]) == 2
+        said = capsys.readouterr().err
+        assert problem in said
+        assert f"where: {tmp_path / place}" in said
+    with pytest.raises(FileNotFoundError):
+        run_cli(lambda argv: len((tmp_path / argv[0]).read_bytes()), ["never written"])
+
+
+def test_a_python_without_the_dependencies_is_told_where_they_are(capsys):
+    assert run_cli(lambda argv: len(__import__(argv[0])), ["no_such_library.part"]) == 2
+    said = capsys.readouterr().err
+    assert "this Python has no no_such_library" in said
+    assert ".nox/kit-cpython-3" in said
+    with pytest.raises(ModuleNotFoundError):
+        run_cli(lambda argv: len(__import__(argv[0])), ["kit.no_such_module"])
