@@ -258,7 +258,7 @@ def train_all(session: nox.Session) -> None:
     given = {argument.split("=")[0] for argument in session.posargs}
     named = session.posargs and not session.posargs[0].startswith("-")
     if given & {"--data", "--prepared"}:
-        arguments = with_defaults(session.posargs, work=WORK, out=RUNS, dist=DIST)
+        arguments = with_defaults(session.posargs, work=WORK, out=RUNS, dist=DIST, **fetched())
     elif "--tiny" in given and not named and not any(WORK.glob("*/prepared.json")):
         data = [part for name in samples() for part in ("--data", name, str(SAMPLE / name))]
         places = {"work": WORK / "sample", "out": RUNS / "sample", "dist": DIST / "sample"}
@@ -266,8 +266,14 @@ def train_all(session: nox.Session) -> None:
     else:
         names, others = chosen(session)
         folders = ["--prepared", *(str(WORK / name) for name in names)]
-        arguments = with_defaults([*others, *folders], out=RUNS, dist=DIST)
+        arguments = with_defaults([*others, *folders], out=RUNS, dist=DIST, **fetched())
     run(session, "-m", "train_local", "train-all", *arguments)
+
+
+def fetched() -> dict[str, Path]:
+    """The folder of published checkpoints, if `python -m kit.models fetch NAME --out checkpoints` made it."""
+    folder = ROOT / "checkpoints"
+    return {"checkpoints": folder} if folder.is_dir() else {}
 
 
 def samples() -> list[str]:
@@ -278,7 +284,8 @@ def samples() -> list[str]:
 def _train_session(recipe: str, name: str) -> None:
     @nox.session(name=f"train-{recipe}")
     def train(session: nox.Session) -> None:
-        arguments = with_defaults(session.posargs, prepared=WORK / name, out=RUNS / name, fold="all")
+        places = {"prepared": WORK / name, "out": RUNS / name, **fetched()}
+        arguments = with_defaults(session.posargs, **places, fold="all")
         run(session, "-m", "train_local", "train", recipe, *arguments)
 
     train.__doc__ = (
