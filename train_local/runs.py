@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights.safetensors"
 OOF = "oof/oof.json"
-PRODUCTS = (WEIGHTS, "best.safetensors", "last.safetensors", OOF)
+_WEIGHTS = (WEIGHTS, "best.safetensors", "last.safetensors")
+PRODUCTS = (*_WEIGHTS, *(f"{name}.json" for name in _WEIGHTS), OOF)
 """Files that a finished run has left in its folder; `OOF` lists more."""
 Status = Literal["to do", "interrupted", "stopped early", "finished"]
 
@@ -79,10 +80,13 @@ class Run:
 
     def lost(self) -> list[Path]:
         """Return the files of a finished run that are no longer there: weights, out-of-fold predictions."""
-        names = list(PRODUCTS)
-        if (found := self.record(OOF)) is not None:
-            names += [f"oof/{name}" for of_view in found["files"].values() for name in of_view.values()]
-        return [self.folder / name for name in names if not (self.folder / name).is_file()]
+        names = [name for name in PRODUCTS if name != OOF]
+        files = (self.record(OOF) or {}).get("files")
+        if isinstance(files, dict):
+            names += [f"oof/{name}" for of_view in files.values() for name in of_view.values()]
+        lost = [self.folder / name for name in names if not (self.folder / name).is_file()]
+        # A list that is damaged is as lost as one that is absent: it is written again.
+        return lost if isinstance(files, dict) else [*lost, self.folder / OOF]
 
     def status(self) -> Status:
         """Return how far the run is."""

@@ -3,18 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kit.artefacts import read_json
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference.views import work
 from kit.local.console import console
-from kit.local.sidecars import read_sidecar
+from kit.local.sidecars import read_sidecar, sidecar_path
+from kit.typed_json import from_plain
 from train_local.data.prepared import Prepared
 from train_local.runs import WEIGHTS
+
+T = TypeVar("T")
+_AGAIN = "run the `train` command of this run again; what is there and whole is not made again"
+_ANEW = f"delete it and {_AGAIN}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Weights:
+    """What the JSON beside a run's weights says, as far as it matters here."""
+
+    recipe: str
+    sha256: str
+    size: int
+    network: dict[str, Any]
+    inference: dict[str, Any]
+    requires: list[str]
+    inputs: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """What `done.json` of a run says, as far as it matters here."""
+
+    complete: bool = True
+    step: int = 0
+    total_steps: int = 0
+    metric: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recipe:
+    """The recipe in `run.json`, as far as it matters here."""
+
+    views: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HeldOut:
+    """What `oof.json` says: whose predictions lie where."""
+
+    member: str
+    weights: str
+    views: list[str]
+    files: dict[str, dict[str, str]]
+    seconds_per_megapixel: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,23 +110,23 @@ def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = 
             continue
         if members and f"{folder.parent.name}.{folder.name}" not in members:
             continue
-        record = read_sidecar(path, kind="weights")
-        if record["inputs"]["prepared"] != prepared.identity:
+        weights = _typed(_Weights, read_sidecar(path, kind="weights"), sidecar_path(path))
+        if weights.inputs.get("prepared") != prepared.identity:
             console().print(
                 f"{folder}: this run was trained on other data or folds and is left out.",
                 style="yellow",
                 markup=False,
             )
             continue
-        done = read_json(folder / "done.json")
-        if not done.get("complete", True):
+        done = _typed(_Done, read_json(folder / "done.json"), folder / "done.json")
+        if not done.complete:
             console().print(
-                f"{folder}: this run was ended at step {done['step']} of {done['total_steps']}; what it had "
+                f"{folder}: this run was ended at step {done.step} of {done.total_steps}; what it had "
                 "learned by then is used.",
                 style="yellow",
                 markup=False,
             )
-        found.append(_read(folder, path, record))
+        found.append(_read(folder, path, weights, done))
     missing = set(members) - {run.member.name for run in found}
     if missing:
         raise KitError(
@@ -97,60 +143,65 @@ def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = 
     return found
 
 
-def _read(folder: Path, weights: Path, record: dict[str, Any]) -> FinishedRun:
-    oof = _held_out(folder, record)
+def _typed(cls: type[T], value: Any, where: Path) -> T:
+    """Check what a file of a run says; keys that nothing here needs are left out."""
+    if isinstance(value, dict):
+        known = {item.name for item in fields(cls)}  # type: ignore[arg-type]  # all are dataclasses
+        value = {key: item for key, item in value.items() if key in known}
+    return from_plain(cls, value, where=where, fix=_ANEW)
+
+
+def _read(folder: Path, path: Path, weights: _Weights, done: _Done) -> FinishedRun:
+    oof = _held_out(folder, weights, done)
     # A training that went on after its predictions were stored has new weights and old predictions until its
     # process has predicted again.
-    if oof["weights"] != record["sha256"]:
+    if oof.weights != weights.sha256:
         raise KitError(
             "out-of-fold predictions were made by other weights",
             where=folder / "oof",
-            fix="run the same `train` command again; it predicts anew",
+            fix="delete this folder and run the `train` command of the run again; it predicts anew",
         )
     files = {
-        view: {image_id: folder / "oof" / name for image_id, name in oof["files"][view].items()}
-        for view in oof["views"]
+        view: {image_id: folder / "oof" / name for image_id, name in oof.files[view].items()}
+        for view in oof.views
     }
     missing = [path for of_view in files.values() for path in of_view.values() if not path.is_file()]
     if missing:
-        raise KitError(
-            f"{len(missing)} out-of-fold predictions are missing",
-            where=missing[0],
-            fix="run its `train` command again",
-        )
+        raise KitError(f"{len(missing)} out-of-fold predictions are missing", where=missing[0], fix=_AGAIN)
     member = Member(
-        name=oof["member"],
-        weights=f"{oof['member']}.safetensors",
-        sha256=record["sha256"],
-        size=record["size"],
-        network=record["network"],
-        inference=record["inference"],
-        requires=record["requires"],
+        name=oof.member,
+        weights=f"{oof.member}.safetensors",
+        sha256=weights.sha256,
+        size=weights.size,
+        network=weights.network,
+        inference=weights.inference,
+        requires=weights.requires,
     )
-    return FinishedRun(
-        record["recipe"], member, weights, tuple(oof["views"]), files, oof["seconds_per_megapixel"]
-    )
+    return FinishedRun(weights.recipe, member, path, tuple(oof.views), files, oof.seconds_per_megapixel)
 
 
-def _held_out(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+def _held_out(folder: Path, weights: _Weights, done: _Done) -> _HeldOut:
     """Return what a run says of its out-of-fold predictions; a run on all images has none."""
-    path, run = folder / "oof" / "oof.json", read_json(folder / "run.json")
+    path = folder / "oof" / "oof.json"
+    own = folder / "run.json"
     if path.is_file():
-        found: dict[str, Any] = read_json(path)
+        found = _typed(_HeldOut, read_json(path), path)
         # Without held-out images there are no views to list, and the recipe's own count.
-        views = found["views"] or run["recipe"]["views"]
-        return {**found, "views": views, "files": {view: found["files"].get(view, {}) for view in views}}
-    if read_json(folder / "done.json").get("metric") is not None:
-        raise KitError(
-            "the out-of-fold predictions of a finished run are missing",
-            where=path,
-            fix="run its `train` command again",
-        )
-    views = run["recipe"]["views"]
-    return {
-        "member": f"{record['recipe']}.{folder.name}",
-        "weights": record["sha256"],
-        "views": views,
-        "files": {view: {} for view in views},
-        "seconds_per_megapixel": {},
-    }
+        views = found.views or _views(own)
+        return replace(found, views=views, files={view: found.files.get(view, {}) for view in views})
+    if done.metric is not None:
+        raise KitError("the out-of-fold predictions of a finished run are missing", where=path, fix=_AGAIN)
+    views = _views(own)
+    return _HeldOut(
+        member=f"{weights.recipe}.{folder.name}",
+        weights=weights.sha256,
+        views=views,
+        files={view: {} for view in views},
+    )
+
+
+def _views(path: Path) -> list[str]:
+    """The views of the recipe that `run.json` holds."""
+    value = read_json(path)
+    recipe = value.get("recipe") if isinstance(value, dict) else None
+    return _typed(_Recipe, recipe, path).views

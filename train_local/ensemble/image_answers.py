@@ -120,7 +120,7 @@ class _Detections:
                     f"the stored detections are of {found.height} x {found.width} pixels, the truth of their "
                     f"image {self._size[0]} x {self._size[1]}",
                     where=path,
-                    fix="run the `train` command of this run again; it predicts anew",
+                    fix="delete it and run the `train` command of this run again; it predicts anew",
                 )
             self._loaded[path] = found
         return self._loaded[path]

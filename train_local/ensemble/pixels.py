@@ -202,7 +202,7 @@ def _open(paths: Sequence[Path], truth: SemanticMask) -> list[StoredMap]:
                 f"the stored map is {one.shape[0]} x {one.shape[1]} pixels, the truth of its image "
                 f"{truth.height} x {truth.width}",
                 where=path,
-                fix="run the `train` command of this run again; it predicts anew",
+                fix="delete it and run the `train` command of this run again; it predicts anew",
             )
     return maps
 

@@ -30,7 +30,7 @@ class CheckpointContents:
         self._folder, self._cache = folder, cache
         self._known: dict[str, Any] = {}
         if cache is not None and cache.is_file():
-            with contextlib.suppress(KitError):  # damaged: hashed again
+            with contextlib.suppress(KitError, ValueError, TypeError):  # damaged: hashed again
                 self._known = dict(read_json(cache))
 
     def of(self, name: str, network: Mapping[str, Any], files: Sequence[str]) -> str | None:

@@ -36,7 +36,9 @@ class Log:
         self._path = folder / NAME
         # Killed at step 317 after the checkpoint of step 300: the lines of 310 are removed, since the run
         # goes on from 300 and writes them again.
-        kept = [entry for entry in read_json_lines(self._path) if entry["step"] <= step]
+        # A line that somebody spoilt is no reason not to go on.
+        found = [entry for entry in read_json_lines(self._path) if isinstance(entry, dict)]
+        kept = [entry for entry in found if isinstance(at := entry.get("step"), int) and at <= step]
         write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         if config is not None:

@@ -45,8 +45,8 @@ def read_ladder(path: Path) -> list[RungShown]:
     """
     ensemble = load_with_costs(path)
     place = path.with_name("ladder.json")
-    more: list[dict[str, Any]] = read_json(place)["rungs"] if place.is_file() else []
-    if [item["passes"] for item in more] != [rung.passes for rung in ensemble.rungs]:
+    more = _known(read_json(place)) if place.is_file() else []
+    if [item.get("passes") for item in more] != [rung.passes for rung in ensemble.rungs]:
         more = [{} for _ in ensemble.rungs]  # of another ensemble
     shown = []
     for rung, known in zip(ensemble.rungs, more, strict=True):
@@ -63,6 +63,13 @@ def read_ladder(path: Path) -> list[RungShown]:
             )
         )
     return shown
+
+
+def _known(value: Any) -> list[dict[str, Any]]:
+    """What a `ladder.json` says of its rungs; nothing where it is of another form."""
+    rungs = value.get("rungs") if isinstance(value, dict) else None
+    found = rungs if isinstance(rungs, list) else []
+    return [item for item in found if isinstance(item, dict)]
 
 
 def draw_ladder(rungs: list[RungShown], metric: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kit.artefacts import read_json
 from kit.ensemble import Member
@@ -16,6 +17,7 @@ from kit.local.pages.held_out import caption, confident
 from kit.local.pages.overlays import Overlay, make_overlay
 from kit.local.sidecars import sidecar_path
 from kit.predictions import Prediction
+from kit.typed_json import convert
 from train_local.data.prepared import Prepared
 from train_local.report.runs import RunRecord
 from train_local.runs import WEIGHTS
@@ -60,11 +62,11 @@ def draw(prepared: Prepared, runs: Sequence[RunRecord], *, most: int) -> Picture
     for run in runs:
         if not (run.folder / "oof" / "oof.json").is_file():
             continue
-        oof, member = read_json(run.folder / "oof" / "oof.json"), _member(run)
-        if not oof["views"]:
+        (views, of_views), member = _held_out(run.folder / "oof" / "oof.json"), _member(run)
+        if not views:
             continue
-        view = oof["views"][0]
-        files = {key: name for key, name in oof["files"][view].items() if key in prepared.images}
+        view = views[0]
+        files = {key: name for key, name in of_views.get(view, {}).items() if key in prepared.images}
         truth = labelled.truth(files)
         for image_id, name in files.items():
             image = prepared.images[image_id]
@@ -93,6 +95,15 @@ def draw(prepared: Prepared, runs: Sequence[RunRecord], *, most: int) -> Picture
         )
 
     return Pictures(runs[0].recipe, view, len(found), list(map(picture, best)), list(map(picture, worst)))
+
+
+def _held_out(path: Path) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Views, and view -> image -> file, of an `oof.json`."""
+    value = read_json(path)
+    known = value if isinstance(value, dict) else {}
+    fix = "run the `train` command of this run again"
+    views = convert(list[str], known.get("views"), "views", where=path, fix=fix)
+    return views, convert(dict[str, dict[str, str]], known.get("files"), "files", where=path, fix=fix)
 
 
 def _member(run: RunRecord) -> Member:

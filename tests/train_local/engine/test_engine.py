@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file
 
 from kit.errors import KitError, NotFiniteError
-from kit.local.sidecars import read_json_lines, read_sidecar
+from kit.local.sidecars import read_json_lines, read_sidecar, sidecar_path
 from train_local.engine import checkpoint, loop
 from train_local.engine.fabric import Autocast
 from train_local.engine.initial_weights import find_initial_weights
@@ -102,6 +102,7 @@ def test_files_of_a_finished_run_that_were_deleted_are_made_again(blobs, blob_da
     run, done = trained(blobs.recipe(iterations=2), blob_data, tmp_path)
     files = json.loads((run.oof / "oof.json").read_text())["files"]["hflip"]
     gone = [run.folder / "last.safetensors", run.weights, run.oof / next(iter(files.values()))]
+    gone.append(sidecar_path(run.weights))
     before = {path: path.read_bytes() for path in gone}
     assert run.lost() == []
     for path in gone:
@@ -110,6 +111,11 @@ def test_files_of_a_finished_run_that_were_deleted_are_made_again(blobs, blob_da
         _, again = trained(blobs.recipe(iterations=2), blob_data, tmp_path)
         assert (run.status(), again["step"], again["metric"]) == ("finished", 2, done["metric"])
         assert f"{path.name} is gone: it is made again" in capsys.readouterr().err
+    listed = json.loads((run.oof / "oof.json").read_text())["files"]
+    (run.oof / "oof.json").write_text('{"cut off')
+    assert run.lost() == [run.oof / "oof.json"], "a damaged list counts as lost"
+    trained(blobs.recipe(iterations=2), blob_data, tmp_path)
+    assert json.loads((run.oof / "oof.json").read_text())["files"] == listed
     assert {path: path.read_bytes() for path in gone} == before
 
 

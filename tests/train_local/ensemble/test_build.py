@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -326,6 +327,39 @@ def test_predictions_of_other_weights_are_refused(blob_data, runs, monkeypatch):
         assert "gone.npy" in str(error.value)
     finally:
         path.write_text(kept)
+
+
+@pytest.mark.parametrize("spoilt", ["{", "[]", "{}", '{"views": 3, "inputs": [], "recipe": {}, "step": "x"}'])
+def test_a_file_of_a_run_that_is_of_another_form_is_named(blob_data, runs, tmp_path, spoilt):
+    copy = tmp_path / "runs"
+    for name in (f"{WEIGHTS}.json", "done.json", "oof/oof.json", "run.json"):
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(runs, copy, copy_function=os.link)
+        path = copy / "blobs" / "fold0" / name
+        path.unlink()
+        path.write_text(spoilt)
+        if name == "run.json":  # it is read for the views of a run that held nothing out
+            oof = copy / "blobs" / "fold0" / "oof" / "oof.json"
+            value = json.loads(oof.read_text())
+            oof.unlink()
+            oof.write_text(json.dumps({**value, "views": [], "files": {}}))
+        if (name, spoilt) == ("done.json", "{}"):
+            continue  # of an older version: that is a finished run
+        with pytest.raises(KitError) as error:
+            find_finished_runs(blob_data, copy)
+        assert str(path) in str(error.value)
+        assert error.value.fix
+
+
+def test_weights_of_a_version_that_wrote_less_beside_them_are_named(blob_data, runs, tmp_path):
+    copy = shutil.copytree(runs, tmp_path / "runs", copy_function=os.link)
+    path = copy / "blobs" / "fold0" / f"{WEIGHTS}.json"
+    record = json.loads(path.read_text())
+    path.unlink()
+    path.write_text(json.dumps({key: item for key, item in record.items() if key != "inference"}))
+    with pytest.raises(KitError, match="inference") as error:
+        find_finished_runs(blob_data, copy)
+    assert error.value.where == str(path)
 
 
 def test_weights_that_do_not_fit_their_network_end_the_command_before_the_search(

@@ -16,6 +16,8 @@ def test_a_log_that_goes_on_forgets_what_came_after_its_checkpoint(tmp_path):
     assert [entry["step"] for entry in read_json_lines(path)] == [1, 2, 3], (
         "a line cut off by a kill is left out"
     )
+    with path.open("a") as stream:
+        stream.write('\n5\n{"loss": 1}\n{"step": "1"}\n')  # of somebody's editor
     with Log(tmp_path, step=2) as log:
         log.write(3, metric=0.5, metric_name="mean Dice")
         log.sync()

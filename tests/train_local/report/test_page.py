@@ -109,6 +109,16 @@ def test_damaged_predictions_cost_the_pictures_only(trained, tmp_path):
     assert any(text.startswith("pictures are left out:") for text in page.texts)
 
 
+def test_lists_of_predictions_in_another_form_cost_the_pictures_only(trained, tmp_path):
+    shutil.copytree(trained / "runs" / "kidney", tmp_path / "runs")
+    for spoilt in ("[]", '{"views": ["identity"]}', '{"views": 1, "files": {}}'):
+        for path in (tmp_path / "runs").glob("*/*/oof/oof.json"):
+            path.write_text(spoilt)
+        _, page = written(tmp_path, source(trained, runs=tmp_path / "runs"))
+        assert page.images == []
+        assert any(text.startswith("pictures are left out:") for text in page.texts)
+
+
 def test_a_run_in_its_first_steps_is_shown(trained, tmp_path):
     folder = tmp_path / "runs" / "early" / "fold0"
     folder.mkdir(parents=True)
@@ -152,6 +162,10 @@ def test_the_ladder_is_drawn_with_what_is_known_of_it(trained, tmp_path):
     (tmp_path / "ladder.json").write_text(json.dumps({"rungs": rungs}))
     _, page = written(tmp_path, source(trained, ensemble=place))
     assert {"0.0100", "0.7500", "0.2500", "static weighting"} <= set(page.texts)
+    for spoilt in ("[]", '{"rungs": 1}', '{"rungs": [1, {}]}'):
+        (tmp_path / "ladder.json").write_text(spoilt)
+        _, page = written(tmp_path, source(trained, ensemble=place))
+        assert {"0.5000", "0.6250"} <= set(page.texts), "what ensemble.json says of it"
     place.write_text("{")
     _, page = written(tmp_path, source(trained, ensemble=place))
     assert any(text.startswith("the ladder is left out:") for text in page.texts)
