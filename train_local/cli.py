@@ -16,10 +16,11 @@ from kit.command_line import option
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
 from kit.local.verbs import Verb, run_verb
-from kit.typed_json import at_least
+from kit.typed_json import at_least, at_most
 from train_local import recipes
 from train_local.jobs import command, command_options
 from train_local.options import Options
+from train_local.places import require_file
 from train_local.recipe_commands import Diff, Recipes, Show, all_forms, diff, list_recipes, show
 from train_local.report import command as report_command
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from train_local.recipes.base import Recipe
 
 _COMPETITIONS = "|".join([*sorted(PRESETS), "FILE.toml"])
+Seed = Annotated[int, at_least(0), at_most(2**63 - 1)]
+"""What both numpy and torch take as a seed."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -69,7 +72,7 @@ class Prepare:
     competition: str = field(metadata=option(_COMPETITIONS, metavar="COMPETITION", positional=True))
     data: Path = field(metadata=option("the competition's unpacked folder", metavar="DIR"))
     out: Path = field(metadata=option("the prepared folder to write", metavar="DIR"))
-    folds: int | None = field(
+    folds: Annotated[int, at_least(2)] | None = field(
         default=None,
         metadata=option("number of folds (default: published, or as many as groups allow)", metavar="N"),
     )
@@ -80,7 +83,7 @@ class Prepare:
             "tiles and group for others)"
         ),
     )
-    seed: int = field(default=42, metadata=option("of the split", metavar="N"))
+    seed: Seed = field(default=42, metadata=option("of the split", metavar="N"))
     scale: tuple[float, ...] = field(
         default=(),
         metadata=option(
@@ -222,7 +225,7 @@ class Train:
     )
     training: Training
     fold: str = field(default="0", metadata=option("index of the fold, or all of the recipe's", read=_fold))
-    seed: int | None = field(default=None, metadata=option("default: the recipe's", metavar="N"))
+    seed: Seed | None = field(default=None, metadata=option("default: the recipe's", metavar="N"))
     gpus: Annotated[int, at_least(1)] | None = field(
         default=None,
         metadata=option("short for --gpus-per-run; the total batch stays as published", metavar="N"),
@@ -240,6 +243,13 @@ def _train(options: Train) -> int:
     how = replace(shared.options, gpus=options.gpus) if options.gpus is not None else shared.options
     # A recipe of 5 folds on data prepared with 3 trains the first three.
     every = [fold for fold in recipe.folds if fold < len(data.folds)]
+    if options.fold == "all" and not every:
+        raise KitError(
+            f"{recipe.name} is trained on fold {min(recipe.folds)}, and the prepared data has "
+            f"{len(data.folds)} folds, from 0",
+            where=shared.prepared,
+            fix=f"prepare with --folds {min(recipe.folds) + 1}, or train another fold: --fold 0",
+        )
     for fold in every if options.fold == "all" else [int(options.fold)]:
         planned = PlannedRun(recipe, fold)
         run, initial = planned.ready(
@@ -304,6 +314,7 @@ def _ensemble(options: Ensemble) -> int:
             print(f"{plan.name}: {plan.title}")
         return 0
     wanted = published_plans.get(options.as_published) if options.as_published else None
+    require_file("--out", options.out)  # a search may take hours
     data = prepared.load(options.prepared)
     runs = find_finished_runs(data, options.runs, options.members)
     for run in track(runs, total=len(runs), description="check members"):

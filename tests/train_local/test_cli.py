@@ -8,6 +8,7 @@ import pytest
 
 from kit.errors import KitError, run_cli
 from train_local import cli, recipes
+from train_local.data import prepare
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "sample"
@@ -73,13 +74,33 @@ def test_prepare_plans_and_tells_what_is_missing(tmp_path, capsys):
     )
     assert "no prepared data here" in fails("train-all", "--prepared", str(tmp_path), "--out", str(runs))
     assert "no data is named" in fails("train-all", "--out", str(runs))
-    assert "a competition is named twice" in fails(
+    assert "the competition kidney is named twice" in fails(
         "train-all", "--prepared", str(work), str(work), "--out", str(runs)
     )
+    assert "--out is a folder" in fails(
+        "ensemble", "--prepared", str(work), "--runs", str(runs), "--out", str(tmp_path)
+    )
+    (tmp_path / "file").touch()
+    for flag in ("--out", "--dist", "--work"):
+        places = {"--out": runs, flag: tmp_path / "file" / "x"}
+        given = [str(part) for pair in places.items() for part in pair]
+        assert f"{flag} is not a folder" in fails("train-all", "--prepared", str(work), *given, "--dry-run")
     assert "there is no job 'kidney/unet'" in fails("job", "kidney/unet", *place, "--tiny")
     message = fails("job", "kidney/ensemble", *place, "--tiny")
     assert "kidney/ensemble needs kidney/unet-regnetx32-tiny.fold0" in message
     assert "kidney/unet-regnety16-tiny.fold0" in message
+
+
+def test_a_recipe_whose_fold_is_not_prepared_is_told_and_not_silently_left_out(tmp_path, capsys):
+    prepare.prepare("vasculature", SAMPLE / "vasculature", tmp_path / "work", fold_count=2)
+    place = ["--prepared", str(tmp_path / "work"), "--out", str(tmp_path / "runs"), "--tiny"]
+    assert run_cli(cli.main, ["train", "cbnetv2-swin-b", *place, "--fold", "all"]) == 2
+    assert "cbnetv2-swin-b-tiny is trained on fold 4, and the prepared data has 2 folds" in said(capsys)
+    assert cli.main(["train-all", *place, "--dry-run", "--only", "detectors-r50-tiny"]) == 0
+    plan = said(capsys)
+    assert plan.count("cbnetv2-swin-b-tiny is left out: it is trained on fold 4") == 1
+    assert "`prepare --folds 5` has it" in plan
+    assert "detectors-r50-tiny is left out" not in plan
 
 
 def test_wrong_words_are_refused_by_the_parser(capsys):
@@ -99,12 +120,32 @@ def test_wrong_words_are_refused_by_the_parser(capsys):
         ),
         (["train-all", "--prepared", "x", "--out", "y", "--max-seconds", "-1"], "it has to be at least 0"),
         (["train-all", "--prepared", "x", "--out", "y", "--threads", "0"], "it has to be at least 1"),
+        (["prepare", "kidney", "--data", "x", "--out", "y", "--folds", "0"], "it has to be at least 2"),
+        (["prepare", "kidney", "--data", "x", "--out", "y", "--seed", "-1"], "it has to be at least 0"),
+        (
+            ["train", "unet-regnety16", "--prepared", "x", "--out", "y", "--seed", "-1"],
+            "it has to be at least 0",
+        ),
         ([], "the following arguments are required: VERB"),
     ):
         with pytest.raises(SystemExit) as stop:
             cli.main(arguments)
         assert stop.value.code == 2
         assert message in said(capsys)
+
+
+def test_nothing_is_written_into_the_competition_s_folder(tmp_path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
+    where = ["kidney", "--data", str(data), "--out", str(data / "work")]
+    for command in (
+        ["prepare"],
+        ["prepare", "--dry-run"],
+        ["stain", "--like", f"pas={SAMPLE / 'kidney' / 'README.md'}"],
+    ):
+        assert run_cli(cli.main, [command[0], *where, *command[1:]]) == 2
+        assert "results would be written into the data folder" in said(capsys)
+    assert not list(data.iterdir())
 
 
 def test_unknown_competition_data_is_an_error_not_a_traceback(tmp_path):

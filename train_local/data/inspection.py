@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,14 @@ from pathlib import Path
 from kit import competitions
 from kit.competitions.competition import Competition
 from kit.competitions.path_pattern import plain_id
-from kit.competitions.tables import header_of
+from kit.competitions.tables import header_of, read_table
 from kit.errors import KitError
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.predictions import Prediction
 from train_local.data import split, whole_images
 from train_local.data.split import Labelled, Split
+from train_local.places import require_data
 
 _PLACE = {"id", "dataset", "i", "j"}
 """Columns of a tile_meta.csv."""
@@ -86,10 +86,7 @@ def inspect(
         KitError: a table or an image is unusable, or the folds cannot be made.
     """
     source = competitions.get(competition)
-    if not data.is_dir():
-        raise KitError(
-            "data folder is missing", where=data, fix="point --data at the competition's unpacked folder"
-        )
+    require_data(data)
     labelled = LabelledData(source, data, keep_repeats=keep_repeats)
     report = check(labelled)
     report.require_ok()
@@ -150,18 +147,16 @@ def _places(data: Path, *, needed: bool) -> dict[str, Place]:
     if not path.is_file() or not (needed or set(header_of(path)) >= _PLACE):
         return {}
     places = {}
-    with path.open(newline="", encoding="utf-8-sig") as stream:
-        for row in csv.DictReader(stream):
-            image_id = str(row.get("id"))
-            try:
-                position = (int(row["i"]), int(row["j"]))
-                places[image_id] = Place(int(row["dataset"]), position, str(row.get("source_wsi") or ""))
-            except (KeyError, ValueError, TypeError) as error:
-                raise KitError(
-                    f"tile {image_id} has no dataset and position in numbers: {error}",
-                    where=path,
-                    fix="download the table again; it has the columns id, source_wsi, dataset, i, j",
-                ) from error
+    for row in read_table(path, sorted(_PLACE), more=True):
+        try:
+            position = (int(row.cells["i"]), int(row.cells["j"]))
+            places[row.id] = Place(int(row.cells["dataset"]), position, row.cells.get("source_wsi", ""))
+        except ValueError as error:
+            raise KitError(
+                f"tile {row.id} has no dataset and position in numbers: {error}",
+                where=row.where,
+                fix="download the table again; it has the columns id, source_wsi, dataset, i, j",
+            ) from error
     return places
 
 

@@ -17,6 +17,7 @@ from train_local.data.content import Content
 from train_local.data.inspection import Inspection, inspect
 from train_local.data.preparation_report import report_text
 from train_local.data.prepared import Image, Prepared
+from train_local.places import require_data, require_folder, require_outside
 
 Read = TypeVar("Read")
 _SEED = 42
@@ -71,10 +72,13 @@ def prepare(
 
     Raises:
         KitError: a table or an image is unusable, the folds cannot be made, a picture is on both sides of a
-            fold under two ids, or the disk is full.
+            fold under two ids, `out` is a file, inside `data` or another competition's, or the disk
+            is full.
     """
     # All that can fail because of the data or the options comes first; nothing is written before it is done.
+    _require_places(data, out)
     look = _look(competition, data, choices)
+    prepared.require_same(out, look.source.name)
     contents = _read(look, look.ids, content.content_of, jobs)
     others, faults = _unlabelled(look, jobs)
     same = content.duplicates({**contents, **others})
@@ -112,7 +116,9 @@ def plan(
 
     Arguments and errors as of `prepare`; a picture with two ids is not found.
     """
+    _require_places(data, out)
     look = _look(competition, data, choices)
+    prepared.require_same(out, look.source.name)
     images = {}
     for image_id in sorted(look.ids):
         truth = look.truth[image_id]
@@ -130,6 +136,12 @@ def plan(
         findings=look.findings,
     )
     return made, array_jobs.plan(made, look.truth, look.stains)
+
+
+def _require_places(data: Path, out: Path) -> None:
+    require_data(data)
+    require_folder("--out", out)
+    require_outside("--out", out, data)
 
 
 def _look(competition: str | Path, data: Path, choices: Choices) -> Inspection:

@@ -174,6 +174,25 @@ def save(prepared: Prepared) -> None:
     write_json(prepared.root / NAME, value)
 
 
+def require_same(root: Path, competition: str) -> None:
+    """Check that a folder is not the prepared data of another competition, which would be lost.
+
+    Raises:
+        KitError: it is.
+    """
+    try:
+        value = read_json(root / NAME)
+    except KitError:  # not there, or damaged
+        return
+    found = value.get("competition") if isinstance(value, dict) else None
+    if found not in (None, competition):
+        raise KitError(
+            f"this folder holds the prepared data of {found}",
+            where=root,
+            fix=f"choose another --out for {competition}, or delete the folder first",
+        )
+
+
 def load(root: Path) -> Prepared:
     """Read and check `prepared.json`.
 

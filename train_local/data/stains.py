@@ -31,6 +31,7 @@ from kit.images.slide import open_slide
 from kit.local.competitions.labelled import LabelledData
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from train_local.data import content, processes, whole_images
+from train_local.places import require_data, require_folder, require_outside
 
 _LEAST = 0.15
 """Optical density below which, in any channel, a pixel is glass (Macenko's beta)."""
@@ -93,6 +94,9 @@ def make_copies(
         KitError: an image cannot be read or shows no tissue, or the disk is full.
     """
     source = competitions.get(competition)
+    require_data(data)
+    require_folder("--out", out)
+    require_outside("--out", out, data)
     ids = LabelledData(source, data).train_ids()
     if not ids:
         raise KitError("no image is labelled", where=data, fix="point --data at the unpacked competition")

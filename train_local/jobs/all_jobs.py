@@ -27,6 +27,7 @@ from train_local.jobs.live_table import JobRow, JobState, LiveTable
 from train_local.jobs.resources import resources_of
 from train_local.jobs.scheduler import SETTLE, Progress, Scheduler, Standing, log_of
 from train_local.jobs.status import state_of
+from train_local.places import require_data, require_folder, require_outside
 from train_local.report.command import PAGE, report_jobs
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Plan:
 
     Attributes:
         runs: folder of all runs.
+        left_out: recipes that the last plan has no training of, for lack of folds, with the reason.
     """
 
     def __init__(self, options: Graph, launcher: tuple[str, ...]) -> None:
@@ -61,21 +63,29 @@ class Plan:
         self._launcher = launcher
         self._sources = source_hash.installed()
         self.runs = self._options.out
+        self.left_out: list[str] = []
 
     def make(self) -> dict[str, Job]:
         """Return all jobs by name, each behind those it needs.
 
         Raises:
-            KitError: there is no data, or no recipe is for it.
+            KitError: there is no data, no recipe is for it, or a place of results is a file.
         """
         options = self._options
+        for flag, place in (("--out", self.runs), ("--work", options.work), ("--dist", options.dist)):
+            if place is not None:
+                require_folder(flag, place)
         found = [self._prepared(folder) for folder in options.prepared]
         found += [self._to_prepare(name, folder) for name, folder in options.data]
         if not found:
             raise KitError("no data is named", where="--prepared", fix="name prepared folders, or use --data")
-        names = [name for name, _ in ((item.competition, kind) for item, kind in found)]
-        if len(set(names)) < len(names):
-            raise KitError("a competition is named twice", where="--prepared", fix="name each once")
+        names = [item.competition for item, _ in found]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise KitError(
+                f"the competition {twice[0]} is named twice",
+                where="--prepared" if len(options.prepared) > 1 else "--prepared and --data",
+                fix="name each once",
+            )
         known = self._forms([(item.competition, kind) for item, kind in found])
         for item, kind in found:
             if not any(form.member for form in known[item.competition]):
@@ -84,6 +94,13 @@ class Plan:
                     where=item.folder,
                     fix="`recipes` lists what there is",
                 )
+        self.left_out = [
+            f"{form.name} is left out: it is trained on fold {min(folds)}, and {item.competition} is "
+            f"prepared with {item.folds} folds, from 0; `prepare --folds {min(folds) + 1}` has it"
+            for item, _ in found
+            for form in known[item.competition]
+            if form.member and item.folds is not None and min(folds := form.config["folds"]) >= item.folds
+        ]
         setting = Setting(
             launcher=self._launcher,
             options=tuple(flags(options)),
@@ -138,20 +155,15 @@ class Plan:
 
     def _to_prepare(self, name: str, data: Path) -> tuple[CompetitionData, str]:
         source = competitions.get(name)
-        if not data.is_dir():
-            raise KitError(
-                "data folder is missing", where=data, fix="point --data at the competition's unpacked folder"
-            )
+        require_data(data)
         folder = self._options.work / source.name
         # The tiny forms read images at a small part of the size that the published ones need.
         tiny = ("--tiny",) if self._options.tiny else ()
         command = (name, "--data", str(data), "--out", str(folder), *tiny)
         # Inside of --data they would change it: each preparation would ask for another one.
         for flag, place in (("--work", folder), ("--out", self.runs), ("--dist", self._options.dist)):
-            if place is not None and place.is_relative_to(data):
-                raise KitError(
-                    f"results would be written into the data folder {data}", where=flag, fix="choose another"
-                )
+            if place is not None:
+                require_outside(flag, place, data)
         # As `make` does it: a file that has another size or date may have another content, then it is
         # prepared again, which is quick where the content is the same. What training sees has the hashes of
         # contents. Hidden files are of programs that show the folder, and come and go while jobs run.
@@ -240,6 +252,7 @@ def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) 
         if not undone:
             console().print(f"all {len(jobs)} jobs are done", markup=False)
             return 0
+        summary.show_missing_checkpoints(undone)
         rows = [_row(job, runs) for job in jobs.values()]
         told: set[str] = set()
         with LiveTable(rows, bars=options.graph.options.bars) as table:
@@ -309,9 +322,23 @@ def make_executor(options: TrainAll, runs: Path) -> Executor:
 
 
 def _gpus(options: TrainAll) -> dict[str, float]:
-    """The GPUs of this machine that jobs may use."""
-    if options.graph.options.device == "cpu":
-        return {}
+    """The GPUs of this machine that jobs may use.
+
+    Raises:
+        KitError: `--gpus` asks for more than there are, or the driver lists none.
+    """
+    found = {} if options.graph.options.device == "cpu" else _found_gpus(options)
+    wanted = options.machine_gpus or 0
+    if wanted > len(found):
+        raise KitError(
+            f"{wanted} GPUs were asked for and {len(found)} can be used",
+            where="--gpus",
+            fix="ask for fewer or leave it out, or check --device, CUDA_VISIBLE_DEVICES and `nvidia-smi`",
+        )
+    return found
+
+
+def _found_gpus(options: TrainAll) -> dict[str, float]:
     try:
         return find_gpus(options.machine_gpus)
     except KitError as error:

@@ -27,8 +27,15 @@ def train_all(options: TrainAll) -> int:
 
     whole = all_jobs.Plan(options.graph, launcher())
 
+    told: set[str] = set()
+
     def plan() -> Mapping[str, Job]:
-        return choose(whole.make(), *options.only)
+        jobs = whole.make()
+        for text in whole.left_out:
+            if text not in told:
+                told.add(text)
+                summary.say(text, "yellow")
+        return choose(jobs, *options.only)
 
     if options.dry_run:
         jobs = plan()

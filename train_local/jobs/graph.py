@@ -84,8 +84,8 @@ def choose(jobs: Mapping[str, Job], *patterns: str) -> dict[str, Job]:
 
 
 def _matches(job: Job, pattern: str) -> bool:
-    recipe = job.config["recipe"]["name"] if job.kind == "train" else ""
-    return any(fnmatch(name, pattern) for name in (job.name, job.short_name, recipe))
+    recipe = [job.config["recipe"]["name"]] if job.kind == "train" else []
+    return any(fnmatch(name, pattern) for name in (job.name, job.short_name, *recipe))
 
 
 class Planner:

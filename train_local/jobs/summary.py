@@ -40,11 +40,36 @@ def show_plan(jobs: Mapping[str, Job], provisional: Collection[str]) -> None:
         f"{memory:.0f} GB for the largest"
         + (f"; of {unknown} trainings no hours are known" if unknown else "")
     )
+    show_missing_checkpoints(open_jobs)
     budgets = [job.config["budget"] for job in open_jobs if job.kind == "train" and "budget" in job.config]
     if budgets:
         say(
             f"--budget fits each of the {len(budgets)} trainings to {duration(budgets[0])}, not all of them "
             f"together: at most {sum(budgets) / 3600:.1f} hours of training, divided by those side by side"
+        )
+
+
+def show_missing_checkpoints(jobs: Collection[Job]) -> None:
+    """Say which published checkpoints trainings start from are not there, before hours go into the others.
+
+    Args:
+        jobs: those that are still to be done.
+    """
+    missing: dict[str, int] = {}
+    for job in jobs:
+        recipe = job.config["recipe"] if job.kind == "train" else {}
+        name = recipe.get("pretrained")
+        # timm fetches its own, and what starts from an earlier stage needs no other file.
+        if name in (None, "timm") or recipe["earlier_stage"] is not None or "checkpoint" in job.config:
+            continue
+        missing[name] = missing.get(name, 0) + 1
+    if missing:
+        names = " ".join(sorted(missing))
+        say(
+            f"{sum(missing.values())} trainings cannot begin: the published checkpoints they start from are "
+            f"not there ({names}). For each: python -m kit.models fetch NAME --out checkpoints; then add "
+            "--checkpoints checkpoints (nox adds it by itself)",
+            "yellow",
         )
 
 

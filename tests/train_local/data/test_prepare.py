@@ -221,6 +221,27 @@ def test_broken_tile_table_names_tile_and_columns(tmp_path):
     assert f"{first[0]} has no row" in fails(data, tmp_path / "out", name="vasculature")
 
 
+def test_prepared_data_of_another_competition_is_kept(blobs, tmp_path):
+    data, toml = blobs.make_competition(tmp_path / "data"), tmp_path / "discs.toml"
+    toml.write_text('name = "discs"\nslug = "find-the-discs"\nlike = "kidney"\n')
+    made = prepare.prepare("kidney", data, tmp_path / "out", reductions=(4,))
+    for command in (prepare.prepare, prepare.plan):
+        with pytest.raises(KitError, match="holds the prepared data of kidney") as error:
+            command(toml, data, tmp_path / "out")
+        assert "--out for discs" in str(error.value)
+    assert prepared.load(tmp_path / "out").identity == made.identity
+    (tmp_path / "out" / prepared.NAME).write_text("{")
+    assert prepare.prepare(toml, data, tmp_path / "out", reductions=(4,)).competition == "discs"
+
+
+def test_a_tile_table_that_is_no_text_is_told(blobs, tmp_path):
+    data = blobs.make_competition(tmp_path / "data")
+    (data / "tile_meta.csv").write_bytes(b"id,dataset,i,j\naa,1,0,\xff\x00\n")
+    assert "not a readable CSV file" in fails(data, tmp_path / "out")
+    (data / "tile_meta.csv").write_text("id,dataset,i,j\naa,1,0\n")
+    assert "tile_meta.csv:2" in fails(data, tmp_path / "out")
+
+
 def test_prepared_folders_that_are_none_say_what_to_run(blobs, tmp_path):
     with pytest.raises(KitError, match="no prepared data here") as error:
         prepared.load(tmp_path)

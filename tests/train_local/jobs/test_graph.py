@@ -129,6 +129,8 @@ def test_a_pattern_chooses_jobs_and_what_they_need():
     with pytest.raises(KitError, match="no job matches 'unet'") as error:
         choose(jobs, "x101", "unet")
     assert "vasculature/x101.fold0" in str(error.value)
+    with pytest.raises(KitError, match="no job matches ''"):
+        choose(jobs, "")  # --only "$RECIPE" with an empty variable is not everything
 
 
 def test_rounds_that_need_themselves_and_unknown_teachers_are_refused():

@@ -1,16 +1,18 @@
 """From the command line to a plan: prepared folders, folders to prepare, flags, and forms kept in a file."""
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
-from kit.artefacts import write_json
+from kit.artefacts import sha256_file, write_json
 from kit.errors import KitError, run_cli
 from train_local import cli, recipes
 from train_local.jobs import forms, source_hash
 from train_local.jobs.all_jobs import Plan, interruptible, make_executor
+from train_local.jobs.checkpoint_contents import CheckpointContents
 from train_local.jobs.command_options import Graph, TrainAll, flags
 from train_local.jobs.executors.local import LocalExecutor
 from train_local.jobs.resources import resources_of
@@ -140,6 +142,10 @@ def test_a_dry_run_prints_jobs_states_needs_and_published_hours(blob_data, place
     assert found[0][1:3] == ["to", "do"]
     assert "GPU hours as published" in told
     assert "0 done" in told
+    assert "trainings cannot begin: the published checkpoints they start from are not there (regnet" in told
+    assert "kit.models fetch NAME --out checkpoints; then add --checkpoints checkpoints" in told
+    assert cli.main(["train-all", *where, "--dry-run", "--tiny"]) == 0
+    assert "cannot begin" not in capsys.readouterr().err
     assert cli.main(["train-all", *where, "--dry-run", "--only", "unet-regnety16", "--budget", "2h"]) == 0
     told = capsys.readouterr().err
     assert (
@@ -163,6 +169,25 @@ def test_an_executor_gets_its_parameters(tmp_path, capsys):
         make_executor(TrainAll(graph=graph, executor="slurm", submit=("gpu",)), tmp_path)
     with pytest.raises(KitError, match="--gpus is for --executor local, and this is ray"):
         TrainAll(graph=graph, executor="ray", machine_gpus=2)
+
+
+def test_gpus_that_are_asked_for_and_not_there_are_no_reason_to_train_on_the_cpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    for options in (Options(), Options(device="cpu")):
+        graph = Graph(out=tmp_path, tiny=True, options=options)
+        with pytest.raises(KitError, match="4 GPUs were asked for and 0 can be used") as error:
+            make_executor(TrainAll(graph=graph, machine_gpus=4), tmp_path)
+        assert error.value.where == "--gpus"
+        assert isinstance(make_executor(TrainAll(graph=graph, machine_gpus=0), tmp_path), LocalExecutor)
+
+
+def test_a_damaged_list_of_hashes_is_made_again(tmp_path):
+    cache, file = tmp_path / "cache.json", tmp_path / "a.pth"
+    file.write_bytes(b"weights")
+    cache.write_text("[7]")
+    found = CheckpointContents(tmp_path, cache).of("a", {"network": "n"}, ["a.pth"])
+    assert found == sha256_file(file)
+    assert json.loads(cache.read_text())[str(file)][2] == found
 
 
 def test_jobs_on_the_cpu_ask_a_cluster_for_no_gpu_and_predictions_for_one(blob_data, place):
