@@ -33,6 +33,7 @@ nox.options.sessions = ["tests", "lint"]
 
 WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "build"))
 SAMPLE = ROOT / "sample"
+CHECKPOINTS = ROOT / "checkpoints"
 DEMO = {"vasculature": "detectors-r50", "kidney": "unet-regnety16"}
 """Competition -> the recipe whose tiny form the demo trains; the one that takes longest begins."""
 KEEP_BYTECODE: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
@@ -270,10 +271,18 @@ def train_all(session: nox.Session) -> None:
     run(session, "-m", "train_local", "train-all", *arguments)
 
 
+@nox.session
+def fetch(session: nox.Session) -> None:
+    """`-- NAME ...`: published checkpoints into `checkpoints/`, where training looks; alone it lists them."""
+    if not session.posargs:
+        run(session, "-m", "kit.models", "pretrained")
+    for name in session.posargs:
+        run(session, "-m", "kit.models", "fetch", name, "--out", str(CHECKPOINTS))
+
+
 def fetched() -> dict[str, Path]:
-    """The folder of published checkpoints, if `python -m kit.models fetch NAME --out checkpoints` made it."""
-    folder = ROOT / "checkpoints"
-    return {"checkpoints": folder} if folder.is_dir() else {}
+    """The folder of published checkpoints, if there is one."""
+    return {"checkpoints": CHECKPOINTS} if CHECKPOINTS.is_dir() else {}
 
 
 def samples() -> list[str]:
