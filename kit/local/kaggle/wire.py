@@ -101,8 +101,7 @@ class Wire:
             request: fields in camelCase, as on the wire.
             writes: the call changes something: it is sent once, and a lost answer is `Unclear`. Other calls
                 are repeated while they fail in a way that passes.
-            never_empty: an answer without any value is none: what is asked about has at least a name. A list
-                may be empty, and a status may be left out because it is the first of its kind.
+            never_empty: an answer without any value is none, as what is asked about has at least a name.
             deadline_s: for one answer; the patience's `rpc` if None.
 
         Raises:
