@@ -11,8 +11,10 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from functools import cache
 
+# Where pip looks for its files: as long as these stay, it finds the same ones.
+_DECIDE_FILES = ("HOME", "PIP_CONFIG_FILE", "XDG_CONFIG_DIRS", "XDG_CONFIG_HOME")
 _FOR_TOOLS = ("PIP_", "UV_", "PYTHON", "VIRTUAL_ENV", "CONDA_PREFIX")
 _OF_PIP = frozenset(
     {
@@ -35,7 +37,8 @@ def tool_environment() -> dict[str, str]:
     What pip's own files say of places is in it as variables; the files themselves are switched off.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOR_TOOLS)}
-    places = _pip_files(kept) | {
+    deciding = tuple((name, os.environ[name]) for name in _DECIDE_FILES if name in os.environ)
+    places = _pip_files(deciding) | {
         name: value
         for name, value in os.environ.items()
         if name.removeprefix("PIP_") in _OF_PIP or name.removeprefix("UV_") in _OF_UV
@@ -51,15 +54,19 @@ def tool_environment() -> dict[str, str]:
     }
 
 
-def _pip_files(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what pip's files say of places, as variables.
+@cache
+def _pip_files(deciding: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Return what pip's files say of places, as variables; pip takes half a second, so it is asked once.
 
     "global.index-url='https://...'" gives PIP_INDEX_URL.
+
+    Args:
+        deciding: the variables that decide where the files are, with their values.
     """
-    named = {name: os.environ[name] for name in ("PIP_CONFIG_FILE",) if name in os.environ}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOR_TOOLS)}
     asked = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"],
-        env={**environment, **named},
+        env={**kept, **dict(deciding)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,5 @@
 import os
+import subprocess
 
 from kit.local.tool_environment import tool_environment
 
@@ -49,3 +50,21 @@ def test_what_changes_the_choices_of_pip_and_uv_goes_and_places_stay(monkeypatch
     assert found["PIP_INDEX_URL"] == "https://mirror/of-environment"
     assert found["UV_INDEX_URL"] == "https://mirror/of-uv"
     assert "UV_DEFAULT_INDEX" not in found
+
+
+def test_pip_is_asked_for_its_files_again_only_where_others_are_named(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_", "PYTHON"))]:
+        monkeypatch.delenv(name)
+    started = []
+    run = subprocess.run
+    monkeypatch.setattr(
+        subprocess, "run", lambda *args, **kwargs: started.append(args) or run(*args, **kwargs)
+    )
+    for mirror in ("one", "two"):
+        files = tmp_path / f"{mirror}.conf"
+        files.write_text(f"[global]\nindex-url = https://mirror/{mirror}\n")
+        monkeypatch.setenv("PIP_CONFIG_FILE", str(files))
+        monkeypatch.setenv("PYTEST_CURRENT_TEST", mirror)  # says nothing of pip's files
+        for _ in range(3):
+            assert tool_environment()["PIP_INDEX_URL"] == f"https://mirror/{mirror}"
+    assert len(started) == 2
