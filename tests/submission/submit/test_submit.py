@@ -11,6 +11,7 @@ from tests.kaggle_server.faults import Fault
 from tests.lock_holder import held_elsewhere
 
 SEND, SAVE = "competitions.CreateCodeSubmission", "kernels.SaveKernel"
+GET = "competitions.GetSubmission"
 LATE = 10_000
 
 
@@ -54,6 +55,23 @@ def test_a_lost_answer_uses_one_slot(kaggle):
     there = kaggle(Fault("drop_after", SEND))
     done = there.submit()
     assert done.code == 0, done.err
+    assert sent(there) == (1, 1)
+
+
+def test_an_empty_answer_about_a_submission_is_asked_for_again(kaggle):
+    there = kaggle(Fault("empty_200", GET, times=2))
+    done = there.submit()
+    assert (done.code, sent(there)) == (0, (1, 1)), done.err
+    assert there.faults.count(GET) > 2
+
+
+def test_empty_answers_alone_never_end_as_a_score(kaggle):
+    there = kaggle(Fault("empty_200", GET, times=LATE))
+    done = there.submit()
+    assert (done.code, done.out, sent(there)) == (BAD_INPUT, "", (1, 1))
+    assert GET in done.err
+    there.faults.faults.clear()
+    assert there.submit().code == 0
     assert sent(there) == (1, 1)
 
 

@@ -15,7 +15,7 @@ from tests.kaggle_server.kernels import Run
 from tests.kaggle_server.world import Dataset, Version
 from tests.lock_holder import held_elsewhere
 
-SAVE, NAME = "kernels.SaveKernel", "alice/kit-kidney"
+SAVE, READ, NAME = "kernels.SaveKernel", "kernels.GetKernel", "alice/kit-kidney"
 FILES = {"submission.csv": b"id,predicted\n", "report.json": b"{}", "folder/more.txt": b"more"}
 
 
@@ -109,6 +109,17 @@ def test_a_version_of_somebody_else_is_not_taken_for_ours(world, wire, kernel, s
     world(Fault("other_source", ""), Fault("drop_after", SAVE))
     with pytest.raises(KitError, match="not known whether Kaggle took"):
         push(soon(wire), kernel, state)
+
+
+def test_an_empty_answer_is_no_reading_back_of_a_kernel(world, wire, kernel, state):
+    # The first look is before the push. Without the rest nobody knows what Kaggle made of it.
+    there = world(Fault("public_flip", ""), Fault("empty_200", READ, nth=2, times=10_000))
+    with pytest.raises(KitError, match=r"kernels\.GetKernel"):
+        push(wire, kernel, state)
+    there.faults.faults.clear()
+    with pytest.raises(KitError, match="not private"):
+        push(wire, kernel, state)
+    assert there.faults.count(SAVE) == 1
 
 
 def test_stale_answers_after_a_push_are_waited_out(world, wire, kernel, state):
