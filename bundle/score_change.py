@@ -19,7 +19,7 @@ from kit.local.competitions import scores
 from kit.local.competitions.labelled import LabelledData
 from kit.local.console import progress, show_table
 
-ENSEMBLE = "ensemble"
+ENSEMBLE = "all members"  # no member has this name: theirs have no spaces
 
 
 @dataclass(frozen=True, kw_only=True)

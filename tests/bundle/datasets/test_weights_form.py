@@ -59,7 +59,7 @@ def test_half_as_many_bytes_with_the_measured_change(options, tmp_path, capfd):
         assert entry.run["config"]["recipe"] == "small"
     description = json.loads((folder / "dataset-metadata.json").read_text())["description"]
     assert "Weights are float16. mean Dice of the ensemble on" in description
-    assert "ensemble" in capfd.readouterr().err
+    assert "all members" in capfd.readouterr().err
     # predict.py is rendered from the ensemble as it was tuned, and carries what the bundle holds.
     found = as_shipped(source, options.out)
     assert [(item.sha256, item.size) for item in found.members] == [
