@@ -139,7 +139,7 @@ class ModelDestination:
             request = {**self._variation, "body": version}
             wire.rpc("models.CreateModelInstanceVersion", request, writes=True)
             return
-        if there.private is None and _asked(wire, "models.GetModel", self._model) is None:
+        if there.private is None and _asked(wire, "models.GetModel", self._model, never_empty=True) is None:
             self._create_model(wire)
             self._await_model(wire)
         body: dict[str, Any] = {
@@ -173,7 +173,9 @@ class ModelDestination:
     def _await_model(self, wire: Wire) -> None:
         """Wait until Kaggle shows a new model, at most `pending` seconds; before, it takes no variation."""
         end = time.monotonic() + wire.patience.pending
-        while _asked(wire, "models.GetModel", self._model) is None and time.monotonic() < end:
+        while (
+            _asked(wire, "models.GetModel", self._model, never_empty=True) is None and time.monotonic() < end
+        ):
             time.sleep(wire.patience.poll)
 
     def listing(self, wire: Wire, version: int | None) -> list[RemoteEntry]:

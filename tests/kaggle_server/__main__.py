@@ -72,12 +72,12 @@ def _tables(done):
     from benchmarks.markdown import table
 
     rows = []
-    for case in ("new", "version", "submit"):
+    for case, name in CASES.items():
         those = [(ends, wrong) for plan, ends, wrong in done if plan.case == case]
         codes = collections.Counter(end.code for ends, _ in those for end in ends)
         last = sum(ends[-1].code == 0 for ends, _ in those)
         wrong = sum(bool(wrong) for _, wrong in those)
-        rows.append([CASES[case], *map(str, (len(those), codes[0], codes[2], codes[-9], last, wrong))])
+        rows.append([name, *map(str, (len(those), codes[0], codes[2], codes[-9], last, wrong))])
     first = table(HEAD, rows)
     reasons = collections.Counter(end.reason for _, ends, _ in done for end in ends if end.code == 2)
     most = [[text, str(count)] for text, count in reasons.most_common()]
@@ -88,7 +88,13 @@ HEAD = (
     "what is done", "schedules", "commands that ended with 0", "with 2", "killed",
     "schedules that a clean run ended well", "**that ended wrong**",
 )  # fmt: skip
-CASES = {"new": "upload of a new dataset", "version": "upload of a version", "submit": "push and submission"}
+CASES = {
+    "new": "upload of a new dataset",
+    "version": "upload of a version",
+    "model": "upload of a new model",
+    "version of a model": "upload of a model's version",
+    "submit": "push and submission",
+}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Random faults against whole commands, and the server's own truth about what came of them.
 
-A schedule is drawn from a seed: what is done (a new dataset, a version of one, a submission), what Kaggle is
-like (archives unpacked or not, how late it is ready), up to four faults, up to two kills of our process. The
-commands run as a user starts them. What they say is then held against what the server holds.
+A schedule is drawn from a seed: what is done (a new dataset or model, a version of one, a submission), what
+Kaggle is like (archives unpacked or not, how late it is ready), up to four faults, up to two kills of our
+process. The commands run as a user starts them. What they say is then held against what the server holds.
 """
 
 import random
@@ -12,7 +12,7 @@ from tests.kaggle_server import submit_schedules, upload_schedules
 from tests.kaggle_server.commands import Kill
 from tests.kaggle_server.faults import Fault
 
-CASES = ("new", "version", "submit")
+CASES = ("new", "version", "model", "version of a model", "submit")
 CODES = (400, 401, 403, 409, 429, 500, 503, (429, 0), (503, 0))
 ANY = ("status", "drop_before", "drop_after", "error_200", "empty_200", "html_200", "hang", "token_expired")
 """Kinds that may strike every call."""
@@ -50,24 +50,27 @@ def schedule(seed):
     draw = random.Random(seed)
     case = draw.choice(CASES)
     part = part_of(case)
-    calls = part.calls(case)
     world, settings = part.surroundings(draw)
-    faults = [_fault(draw, part, calls, settings) for _ in range(draw.randrange(5))]
+    faults = [_fault(draw, part, case, settings) for _ in range(draw.randrange(5))]
     kills = [
-        Kill(draw.choice([*calls, *part.STREAMS]), draw.randint(1, 3), draw.choice([0, draw.uniform(0, 1)]))
+        Kill(
+            draw.choice([*part.calls(case), *part.STREAMS]),
+            draw.randint(1, 3),
+            draw.choice([0, draw.uniform(0, 1)]),
+        )
         for _ in range(draw.choice([0, 0, 1, 1, 2]))
     ]
     return Schedule(seed, case, faults, kills, world, draw.choice(["key", "key", "token"]), settings)
 
 
-def _fault(draw, part, calls, settings):
+def _fault(draw, part, case, settings):
     """Draw a fault: of a call, of a stream of bytes, or of the whole world, each as often."""
     where = draw.choice(["call", "stream", "world"])
     if where == "world":
-        kinds = part.of_the_world(settings)
+        kinds = part.of_the_world(case, settings)
         kind = draw.choice(sorted(kinds))
         return Fault(kind, "", argument=draw.choice(kinds[kind]))
-    at = draw.choice(calls if where == "call" else part.STREAMS)
+    at = draw.choice(part.calls(case) if where == "call" else part.STREAMS)
     kinds = ANY if where == "call" else (*STREAMS, *part.MORE.get(at, ()))
     kind = draw.choice(kinds)
     argument = draw.choice(CODES) if kind == "status" else None

@@ -31,7 +31,7 @@ def surroundings(draw):
     return {}, {"accelerator": draw.choice(["cpu", "NvidiaTeslaT4"])}
 
 
-def of_the_world(settings):
+def of_the_world(_case, settings):
     """Kind of a fault that changes the world -> arguments that it may have."""
     sources = ("datasetDataSources", "competitionDataSources")
     gpu = {"session_count_200": [None], "quota": [None], "machine_swap": ["NvidiaTeslaP100"]}

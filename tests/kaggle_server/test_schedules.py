@@ -4,7 +4,7 @@ import pytest
 
 from tests.kaggle_server.commands import Kill
 from tests.kaggle_server.faults import Fault
-from tests.kaggle_server.schedules import Schedule, run, schedule
+from tests.kaggle_server.schedules import CASES, Schedule, run, schedule
 
 ALL = [
     Schedule(
@@ -21,6 +21,13 @@ ALL = [
         [Kill("blobs.PUT", 1, 0)],
         way="token",
     ),
+    Schedule(
+        3,
+        "model",
+        [Fault("drop_after", "models.CreateModel"), Fault("public_flip", "")],
+        [Kill("models.CreateModelInstance", 1, 0)],
+        {"hidden_after_create": 2},
+    ),
 ]
 
 
@@ -33,7 +40,7 @@ def test_an_upload_under_faults_is_verified_or_says_why_not(tmp_path, plan):
 def test_a_seed_draws_the_same_schedule_again_and_all_seeds_together_meet_everything():
     drawn = [schedule(seed) for seed in range(300)]
     assert [str(plan) for plan in drawn] == [str(schedule(seed)) for seed in range(300)]
-    assert {plan.case for plan in drawn} == {"new", "version", "submit"}
+    assert {plan.case for plan in drawn} == set(CASES)
     kinds = {fault.kind for plan in drawn for fault in plan.faults}
     wanted = (
         "status", "drop_before", "drop_after", "error_200", "empty_200", "html_200", "hang", "token_expired",
