@@ -166,6 +166,12 @@ class SetUpOptions(BundleOptions):
     stream: Annotated[float, above(0)] = field(
         default=200, metadata=option("what one stream of the slow mount gives", metavar="MB/S")
     )
+    slower: Annotated[float, above(0)] = field(
+        default=25,
+        metadata=option(
+            "the same for a second mount, where the streams and not the cores are the limit", metavar="MB/S"
+        ),
+    )
     streams: Count = field(default=16, metadata=option("that read side by side", metavar="N"))
 
 
