@@ -173,6 +173,12 @@ class SetUpOptions(BundleOptions):
         ),
     )
     streams: Count = field(default=16, metadata=option("that read side by side", metavar="N"))
+    scratch: Path | None = field(
+        default=None,
+        metadata=option(
+            "where files are written (default: in memory, /dev/shm, if it has the room)", metavar="DIR"
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
