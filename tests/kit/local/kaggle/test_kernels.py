@@ -111,14 +111,15 @@ def test_a_version_of_somebody_else_is_not_taken_for_ours(world, wire, kernel, s
         push(soon(wire), kernel, state)
 
 
-@pytest.mark.parametrize(("times", "words"), [(2, "not private"), (10_000, r"kernels\.GetKernel")])
-def test_an_empty_answer_is_no_reading_back_of_a_kernel(world, wire, kernel, state, times, words):
+@pytest.mark.parametrize("expected", [(2, "not private"), (10_000, r"kernels\.GetKernel")])
+def test_an_empty_answer_is_no_reading_back_of_a_kernel(world, wire, kernel, state, expected):
+    times, words = expected
     # The first look is before the push. Without the rest nobody knows what Kaggle made of it.
     there = world(Fault("public_flip", ""), Fault("empty_200", READ, nth=2, times=times))
     if times == 2:
         wire.patience = replace(wire.patience, outage=300)
     with pytest.raises(KitError, match=words):
-        push(wire, kernel, state)
+        push(soon(wire), kernel, state)
     assert there.faults.count(SAVE) == 1
 
 
