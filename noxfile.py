@@ -51,6 +51,8 @@ COMMANDS = {
     "submissions": ("-m", "submission", "submissions"),
 }
 """Session -> its command. Of several sessions in one call each gets the options that its command knows."""
+# `nox -s bundle render submit`: after a bundle that failed, the next ones would take the former one.
+nox.options.stop_on_first_error = any(name in COMMANDS for name in asked_sessions(sys.argv[1:]))
 
 
 # --- the one environment --------------------------------------------------------------------------
@@ -150,7 +152,11 @@ def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
     named = list(takewhile(lambda argument: not argument.startswith("-"), session.posargs))
     names, others = named or prepared, session.posargs[len(named) :]
     if not names:
-        session.error("no competition is prepared yet: run `nox -s prepare -- COMPETITION --data DIR` first")
+        # The demo prepares into a folder of its own, so its competitions are not taken unasked.
+        made = sorted(path.parent.name for path in DIST.glob("*/ensemble.json"))
+        named_one = f"; dist/ has {', '.join(made)}: name it, `-- {made[0]}`" if made else ""
+        how = "run `nox -s prepare -- COMPETITION --data DIR` first"
+        session.error(f"no competition is prepared yet: {how}{named_one}")
     return names, options_for(session, others)
 
 

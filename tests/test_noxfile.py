@@ -66,6 +66,25 @@ def test_every_recipe_has_its_session_where_nox_runs_without_our_dependencies(tm
     assert made == [f"train-{name}" for name in recipes.names()]
 
 
+@pytest.mark.parametrize(("asked", "stops"), [("bundle upload", True), ("tests lint", False)])
+def test_after_a_bundle_that_failed_the_former_one_is_not_sent(tmp_path, asked, stops):
+    (tmp_path / "nox.py").write_text(
+        "from types import SimpleNamespace\n"
+        "options, Session = SimpleNamespace(), object\n"
+        "def session(function=None, name=None):\n"
+        "    return function or (lambda function: function)\n"
+    )
+    script = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = {['nox', '-s', *asked.split()]!r}; "
+        f"import nox, runpy; runpy.run_path({str(ROOT / 'noxfile.py')!r}); "
+        "print(nox.options.stop_on_first_error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(stops)
+
+
 def test_the_demo_shows_competitions_there_is_a_sample_of_and_trains_recipes_for_them():
     demo = constant("DEMO")
     assert set(demo) <= {path.parent.name for path in ROOT.glob("sample/*/README.md")}
@@ -141,6 +160,7 @@ def project(tmp_path):
         "OWN_WHEELS": constant("OWN_WHEELS"),
         "WORK": tmp_path / "work",
         "RUNS": tmp_path / "runs",
+        "DIST": tmp_path / "dist",
         "tomllib": tomllib,
         "options_for": lambda _, options: options,
     }
@@ -155,6 +175,17 @@ def project(tmp_path):
         name_of=space["name_of"],
         measured=space["measured"],
     )
+
+
+def test_where_nothing_is_prepared_the_competitions_of_the_demo_are_named(project):
+    (project.root / "dist" / "kidney").mkdir(parents=True)
+    (project.root / "dist" / "kidney" / "ensemble.json").write_text("{}")
+
+    def error(text):
+        raise SystemExit(text)
+
+    with pytest.raises(SystemExit, match=r"no competition is prepared yet.*dist/ has kidney.*-- kidney"):
+        project.chosen(SimpleNamespace(posargs=[], error=error))
 
 
 def test_a_competition_of_a_file_has_the_folders_of_its_name(project):
