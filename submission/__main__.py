@@ -12,6 +12,7 @@ from kit.command_line import option
 from kit.errors import run_cli
 from kit.local.verbs import Verb, run_verb
 from submission import rehearse
+from submission.runtime.script.options import DEFAULT_BUDGET, Seconds
 from submission.submit import verb as submitting
 
 
@@ -22,12 +23,16 @@ class Render:
     ensemble: Path = field(metadata=option("ensemble.json", metavar="FILE"))
     bundle: Path = field(metadata=option("folder with the dataset folders", metavar="DIR"))
     out: Path = field(metadata=option("path of predict.py", metavar="FILE"))
+    budget: Seconds = field(
+        default=DEFAULT_BUDGET,
+        metadata=option("of predict.py on Kaggle, from start to end; less than the limit", metavar="SECONDS"),
+    )
 
 
 def _render(options: Render) -> int:
     from submission.render import render
 
-    done = render(options.ensemble, options.bundle, options.out)
+    done = render(options.ensemble, options.bundle, options.out, budget=options.budget)
     facts = {"script": str(done.script), "bytes": done.size, "sha256": done.sha256, "modules": done.modules}
     print(json.dumps(facts))
     return 0

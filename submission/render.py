@@ -7,6 +7,7 @@ whatever the working directory, the clock or the hash seed is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -27,15 +28,18 @@ from kit.models import family
 from submission import excerpts
 from submission.imports import imported
 from submission.member_files import as_shipped, find_weights
-from submission.modules import collect
+from submission.modules import Module, collect
 from submission.readable_json import readable_json
 from submission.runtime.inputs.competition_data import ENSEMBLE, IMPORTS, MANIFESTS
 from submission.runtime.inputs.package_plan import ENGINE
+from submission.runtime.script.options import DEFAULT_BUDGET
 from submission.runtime.script.text import IMPORTER, QUOTES, script_text
 from submission.shortening import half_indented, shortened
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
 """Modules of the program, and of the importer that starts it."""
+_OPTIONS = "submission/runtime/script/options.py"
+_BUDGET = re.compile(r"^DEFAULT_BUDGET = .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,14 @@ class Rendered:
     modules: int
 
 
-def render(ensemble_file: Path, bundle: Path, out: Path, *, read_weights: bool = True) -> Rendered:
+def render(
+    ensemble_file: Path,
+    bundle: Path,
+    out: Path,
+    *,
+    read_weights: bool = True,
+    budget: float = DEFAULT_BUDGET,
+) -> Rendered:
     """Write predict.py, and predict.ipynb into the same folder.
 
     Args:
@@ -66,6 +77,7 @@ def render(ensemble_file: Path, bundle: Path, out: Path, *, read_weights: bool =
         out: path of predict.py.
         read_weights: read the members' weights, too, and refuse NaN. Their names and shapes are always
             checked.
+        budget: seconds that the script takes on Kaggle, where it gets no options.
 
     Raises:
         KitError: the ensemble could not be run, a member's weights do not fit its network, the bundle lacks
@@ -91,7 +103,7 @@ def render(ensemble_file: Path, bundle: Path, out: Path, *, read_weights: bool =
     parts |= {
         # The importer restores the line numbers of shortened modules. Nothing restores its own, so it keeps
         # its lines.
-        module.path: (half_indented if module.path == IMPORTER else shortened)(module.text)
+        module.path: (half_indented if module.path == IMPORTER else shortened)(_told(module, budget))
         for module in modules
     }
     text = script_text(_header(ensemble, manifests, len(modules)), parts)
@@ -108,6 +120,16 @@ def render(ensemble_file: Path, bundle: Path, out: Path, *, read_weights: bool =
     write_text(out, text)
     write_text(out.with_suffix(".ipynb"), notebook)
     return Rendered(out, out.with_suffix(".ipynb"), size, sha256_bytes(text.encode()), len(modules))
+
+
+def _told(module: Module, budget: float) -> str:
+    """The text of a module; that of the options has another default for --budget, if one was asked for."""
+    if module.path != _OPTIONS or budget == DEFAULT_BUDGET:
+        return module.text
+    text, count = _BUDGET.subn(f"DEFAULT_BUDGET = {budget!r}", module.text)
+    if count != 1:
+        raise ValueError(f"{_OPTIONS} sets DEFAULT_BUDGET {count} times")
+    return text
 
 
 def entry_points(ensemble: Ensemble) -> list[str]:

@@ -7,7 +7,7 @@ from submission.submit.log import Submission
 
 _FAILED = (
     # (words in Kaggle's text, what to do); the first that fits is told. The first six are Kaggle's classes.
-    ("timeout", "the hidden run took too long: lower the budget (render), or start with cheaper rungs"),
+    ("timeout", "the hidden run took too long: render with a smaller --budget, or start with cheaper rungs"),
     ("threw exception", "predict.py failed on the hidden images only: rehearse with odd and missing images"),
     (
         "exceeded allowed compute",

@@ -91,7 +91,7 @@ def require_fits(hidden: HiddenTime, limit: float) -> None:
         raise KitError(
             f"predict.py plans for {hidden.budget:.0f} s, and the competition stops it after {limit:.0f} s",
             where="--hours",
-            fix="correct --hours, or render predict.py for a smaller budget",
+            fix=f"correct --hours, or render with --budget {int(limit * 0.94)}, then push that",
         )
     if hidden.set_up * SLOWER > hidden.budget:
         raise KitError(

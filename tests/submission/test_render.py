@@ -10,9 +10,10 @@ import pytest
 from kit import ensemble as ensembles
 from kit import manifest as manifests
 from kit.artefacts import sha256_file
-from kit.errors import KitError
+from kit.errors import KitError, run_cli
 from kit.manifest import Entry, Manifest, Wheel
 from submission import render as renderer
+from submission.__main__ import main
 from submission.render import relevant_manifests, render
 from submission.shortening import shortened
 
@@ -57,6 +58,19 @@ def test_it_answers_help_without_any_library(kit_of_two, tmp_path):
     assert all(option in done.stdout for option in options)
     assert "--worker " not in done.stdout, "this one is for the processes that predict.py starts"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_competition_with_another_limit_gets_a_script_with_another_budget(kit_of_two, tmp_path, capsys):
+    out = tmp_path / "predict.py"
+    own = ("--ensemble", kit_of_two.ensemble, "--bundle", kit_of_two.bundle, "--out", out)
+    assert run_cli(main, ["render", *map(str, own), "--budget", "16920"]) == 0
+    command = [sys.executable, "-I", "-S", str(out), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "default: 16920" in " ".join(done.stdout.split())
+    assert len(out.read_text().splitlines()) == len(kit_of_two.script.read_text().splitlines())
+    with pytest.raises(SystemExit):
+        main(["render", *map(str, own), "--budget", "-1"])
+    assert "--budget" in capsys.readouterr().err
 
 
 def test_the_header_names_what_to_attach_and_what_it_was_made_from(kit_of_two):
