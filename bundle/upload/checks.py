@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from bundle.upload.expected import Expected, sent_files
 from kit import manifest
 from kit.artefacts import read_json
 from kit.errors import KitError
+from kit.local.console import amount
 from kit.local.kaggle.account import Account
 from kit.local.kaggle.outcome import Refused
 from kit.local.kaggle.wire import Wire
@@ -168,13 +169,13 @@ def content_findings(folder: Path, wanted: Sequence[Expected]) -> list[Finding]:
     ]
 
 
-def owner_finding(account: Account, owner: str, where: Path) -> Finding | None:
+def owner_finding(account: Account, owner: str, where: str) -> Finding | None:
     """Compare the owner of a dataset with the account."""
     if owner.lower() == account.name.lower():
         return None
     return Finding(
         f"the dataset belongs to {owner}, and the credentials ({account.source}) are {account.name}'s",
-        str(where),
+        where,
         f"use {owner}'s credentials, or `--owner {account.name}` if you mean that account",
     )
 
@@ -224,7 +225,9 @@ def _is_notebook(wire: Wire, destination: Destination) -> bool:
     return True
 
 
-def quota_finding(wire: Wire, destination: Destination, needed: int, quota: float) -> Finding | None:
+def quota_finding(
+    wire: Wire, destination: Destination, needed: int, quota: float, *, before: Mapping[str, int]
+) -> Finding | None:
     """Compare the size of an upload with what is left of the account's private space.
 
     Args:
@@ -232,6 +235,7 @@ def quota_finding(wire: Wire, destination: Destination, needed: int, quota: floa
         destination: its present version does not count.
         needed: bytes.
         quota: bytes of private datasets that an account may have.
+        before: dataset -> bytes that this command sends before, and that count for the present version's.
     """
     if not destination.private or destination.kind != "dataset":
         return None  # what models may take is not known; a refusal of Kaggle is told as it is
@@ -248,14 +252,15 @@ def quota_finding(wire: Wire, destination: Destination, needed: int, quota: floa
         if error.status in {403, *_NO_SUCH_CALL}:
             return None  # it cannot be known here; Kaggle's own refusal is an error, too
         raise
+    sizes |= before
     used = sum(size for name, size in sizes.items() if name != destination.id)
     if used + needed <= quota:
         return None
     largest = sorted(sizes.items(), key=lambda item: -item[1])[:3]
-    names = ", ".join(f"{name} {size / 1e9:.1f} GB" for name, size in largest)
+    names = ", ".join(f"{name} {amount(size)}" for name, size in largest)
     return Finding(
-        f"over the quota: {used / 1e9:.1f} GB are used, {needed / 1e9:.1f} GB are needed, "
-        f"{quota / 1e9:.0f} GB is the limit; the largest: {names}",
+        f"over the quota: {amount(used)} are used, {destination.id} needs {amount(needed)}, "
+        f"{amount(quota)} is the limit{'; the largest: ' if names else ''}{names}",
         destination.url,
         "delete datasets or old versions on Kaggle, or give --quota-gb if yours is larger",
     )
@@ -266,5 +271,5 @@ def space_finding(folder: Path, needed: int) -> Finding | None:
     free = shutil.disk_usage(folder).free
     if needed <= free:
         return None
-    problem = f"no space left: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free"
+    problem = f"no space left: {amount(needed)} are needed, {amount(free)} are free"
     return Finding(problem, str(folder), "free space, or name a folder on the bundle's disk with --work")

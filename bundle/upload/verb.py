@@ -30,6 +30,7 @@ from bundle.upload.wires import Wires
 from kit import manifest
 from kit.command_line import option
 from kit.errors import KitError
+from kit.local.console import amount
 from kit.local.kaggle import state as states
 from kit.local.kaggle.account import Account, account
 from kit.local.kaggle.state import State
@@ -138,7 +139,7 @@ def upload(options: Options) -> list[Verified]:
             for plan in plans:
                 what = "a new version" if plan.there.exists else f"a new {plan.destination.kind}"
                 size = sum(item.size for item in plan.wanted if item.inside is None)
-                say(f"{plan.destination.id}: would become {what}, {size / 1e6:.1f} MB")
+                say(f"{plan.destination.id}: would become {what}, {amount(size)}")
             return []
         return [_upload_one(options, plan, wires) for plan in plans]
 
@@ -163,12 +164,15 @@ def _folders(options: Options) -> list[Path]:
 def _plans(options: Options, folders: list[Path], wire: Wire, who: Account) -> list[_Plan]:
     """Check all datasets with Kaggle; nothing is sent but questions."""
     plans, found = [], []
+    private: dict[str, int] = {}  # what this command adds to the account, and copies, before each dataset
+    copied = 0
     for folder in folders:
         metadata = checks.metadata_of(folder)
         owner = metadata["id"].partition("/")[0]
         if options.owner is not None or owner == dataset_metadata.OWNER_PLACEHOLDER:
             owner = options.owner or who.name
-        if wrong := checks.owner_finding(who, owner, folder / dataset_metadata.NAME):
+        where = "--owner" if options.owner is not None else str(folder / dataset_metadata.NAME)
+        if wrong := checks.owner_finding(who, owner, where):
             found.append(wrong)
             continue
         destination = _destination(options, folder, who.name, metadata)
@@ -177,10 +181,13 @@ def _plans(options: Options, folders: list[Path], wire: Wire, who: Account) -> l
         wanted = expected(folder)
         found += checks.content_findings(folder, wanted)
         needed = sum(item.size for item in wanted if item.inside is None)
-        quota = checks.quota_finding(wire, destination, needed, options.quota_gb * 1e9)
+        quota = checks.quota_finding(wire, destination, needed, options.quota_gb * 1e9, before=private)
+        if destination.private and destination.kind == "dataset":
+            private[destination.id] = needed
         fingerprint = next(item.sha256 for item in wanted if item.file == manifest.NAME)
         staging = Staging(options.work, fingerprint, destination.kind)
-        space = checks.space_finding(staging.folder, staging.missing_bytes(folder, wanted))
+        copied += staging.missing_bytes(folder, wanted)
+        space = checks.space_finding(staging.folder, copied)
         found += [item for item in (quota, space) if item is not None]
         plans.append(_Plan(folder, destination, there, wanted, fingerprint, staging))
     checks.raise_findings(found)
@@ -255,9 +262,9 @@ class _Job:
         scratch = plan.staging.folder / "read-back"
         if self._resumed and (self.state.stage == "processing" or landed(plan.destination, wire, self.state)):
             self.save(replace(self.state, stage="processing"))
-        elif already_there(plan.destination, wire, plan.wanted, plan.there, scratch):
+        elif there := already_there(plan.destination, wire, plan.wanted, plan.there, scratch):
             self.save(replace(self.state, version=plan.there.current))
-            return self._verified(skipped=True)
+            return self._verified(there, skipped=True)
         else:
             self._send_and_publish()
         with Display(0) as display:
@@ -273,6 +280,7 @@ class _Job:
         staged = plan.staging.stage(plan.folder, plan.wanted)
         for last in (False, True):
             self.save(replace(self.state, stage="uploading", attempts=0))
+            say(f"{plan.destination.id}: sends {self.state.files} files, {amount(self.state.bytes)}")
             with Display(self.state.bytes) as display:
                 tokens = send_files(
                     plan.staging,
@@ -294,7 +302,7 @@ class _Job:
             else:
                 return
 
-    def _verified(self, checked: Checked | None = None, *, skipped: bool = False) -> Verified:
+    def _verified(self, checked: Checked, *, skipped: bool = False) -> Verified:
         """Read the privacy once more; only then say "verified"."""
         plan = self._plan
         there = plan.destination.look(self._wire)
@@ -312,7 +320,7 @@ class _Job:
                 where=plan.destination.url,
                 fix="change it on its page, Settings, then run the same command again",
             )
-        counts = {"md5": checked.md5, "sha256": checked.sha256} if checked else self.state.checked_by
+        counts = {"md5": checked.md5, "sha256": checked.sha256}
         self.save(
             replace(
                 self.state,
@@ -322,6 +330,9 @@ class _Job:
                 times={**self.state.times, "verified": states.now()},
             )
         )
+        version = "" if self.state.version is None else f" version {self.state.version}"
+        sent = "; nothing was sent, it was there before" if skipped else ""
+        say(f"{plan.destination.id}{version}: verified, {self.state.files} files{sent}")
         return Verified(
             plan.destination.id, self.state.version, plan.fingerprint, plan.destination.url, skipped
         )

@@ -56,7 +56,7 @@ def wait_ready(
         CallError: Kaggle could not be asked.
     """
     began = time.monotonic()
-    seen = "nothing"
+    seen = "not shown yet"
     while True:
         try:
             there = destination.look(wire)
@@ -79,7 +79,7 @@ def wait_ready(
                 return number
         elif passed > wire.patience.pending:
             raise _late(destination, "Kaggle does not show it (403)", passed, record)
-        say(f"{destination.id}: {seen}")
+        say(f"{destination.id}: waiting until Kaggle has it ready; now: {seen}")
         if time.monotonic() + wire.patience.poll >= wire.ends:
             raise _late(destination, seen, passed, record)
         time.sleep(wire.patience.poll)
@@ -207,10 +207,10 @@ def _differences(result: Comparison) -> str:
 
 def already_there(
     destination: Destination, wire: Wire, wanted: Sequence[Expected], there: There, folder: Path
-) -> bool:
-    """Whether the current version is ready and holds just these files."""
+) -> Checked | None:
+    """Return how it was checked that the current version is ready and holds just these files; else None."""
     if not there.exists or there.status != "READY":
-        return False
+        return None
     [item] = [item for item in wanted if item.file == manifest.NAME and item.inside is None]
     method, request = destination.file_request(manifest.NAME, there.current)
     try:
@@ -225,12 +225,10 @@ def already_there(
             ours = got.sha256 == item.sha256
         else:
             ours = told.md5 == item.md5
-        if ours:
-            verify(destination, wire, wanted, there.current, folder)
+        return verify(destination, wire, wanted, there.current, folder) if ours else None
     except MismatchError:
-        return False
+        return None
     except Refused as error:
         if error.status in (403, 404):
-            return False
+            return None
         raise
-    return ours

@@ -27,6 +27,14 @@ def console() -> Console:
     return Console(stderr=True)
 
 
+def amount(size: float) -> str:
+    """Return a number of bytes for a reader: "312 bytes", "4.2 MB", "17.0 GB"."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size:.0f} bytes"
+
+
 def show_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table on stderr. The first column holds the names, and its lines are not wrapped."""
     table = Table(title=title)

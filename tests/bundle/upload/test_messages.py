@@ -97,6 +97,15 @@ def test_a_dataset_over_the_quota(kaggle, command):
     assert server.world.faults.count("blobs.StartBlobUpload") == 0
 
 
+def test_datasets_that_only_together_are_over_the_quota(kaggle, command, bundle):
+    """Each of them alone has room; the second would fail after the first was sent."""
+    server = kaggle()
+    make_dataset(bundle, seed=1, slug="kit-organs-weights")
+    done = command("--quota-gb", "0.0003")
+    assert_told(done, "over the quota", "alice/kit-organs-weights needs", "300.0 kB", ID, "delete datasets")
+    assert server.world.faults.count("blobs.StartBlobUpload") == 0
+
+
 def test_a_quota_that_only_kaggle_knows(kaggle, command):
     """Its refusal comes with status 200, and the official client ends with exit code 0 (trap 7)."""
     server = kaggle(quota=1000)
@@ -117,6 +126,8 @@ def test_an_owner_that_is_not_the_accounts(kaggle, command, bundle):
     make_dataset(bundle, owner="bob")
     done = command()
     assert_told(done, "belongs to bob", "(KAGGLE_KEY) are alice's", "use bob's credentials", "--owner alice")
+    assert "where: " + str(bundle / "kit-kidney-weights" / "dataset-metadata.json") in done.err
+    assert "where: --owner" in command("--owner", "carol").err
     assert server.world.faults.count("blobs.StartBlobUpload") == 0
 
 
@@ -129,6 +140,19 @@ def test_no_space_left(kaggle, bundle, tmp_path, in_namespace):
     done = in_namespace(setup, sys.executable, *words)
     told = SimpleNamespace(code=done.returncode, out="", err=done.stdout)
     assert_told(told, "no space left", "are needed", str(work), "--work")
+    assert server.world.faults.count("blobs.StartBlobUpload") == 0
+
+
+def test_no_space_left_for_all_datasets_together(kaggle, bundle, tmp_path, in_namespace):
+    server = kaggle()
+    make_dataset(bundle, seed=1, slug="kit-organs-weights")
+    work = tmp_path / "small"
+    work.mkdir()
+    words = ("-m", "bundle", "upload", "--bundle", str(bundle), "--work", str(work), "--patience", "1")
+    setup = f"mount -t tmpfs -o size=300k none {work}; cd {ROOT}"
+    done = in_namespace(setup, sys.executable, *words)
+    told = SimpleNamespace(code=done.returncode, out="", err=done.stdout)
+    assert_told(told, "no space left", " kB are needed", str(work), "--work")
     assert server.world.faults.count("blobs.StartBlobUpload") == 0
 
 

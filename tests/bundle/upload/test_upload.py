@@ -56,6 +56,7 @@ def test_a_bundle_is_uploaded_read_back_and_then_left_alone(kaggle, send, bundle
     [again] = send()
     assert again.skipped
     assert server.world.faults.count("blobs.PUT") == sent
+    assert state(bundle).checked_by == found.checked_by, "what was there was checked as well"
     # A rebuilt bundle becomes the second version.
     make_dataset(bundle, seed=1)
     [new] = send(verify="full")
