@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -31,7 +32,17 @@ def place_file(source: Path, target: Path) -> None:
         # A rename between two names of one file does nothing (POSIX): then the target is there already, and
         # `atomic_file` removes the temporary name.
         if not _linked(source.resolve(), temporary):
-            shutil.copyfile(source, temporary)  # in blocks, so that memory does not grow with the file
+            _copy(source, temporary)
+
+
+def _copy(source: Path, path: Path) -> None:
+    try:
+        shutil.copyfile(source, path)  # in blocks, so that memory does not grow with the file
+    except OSError as error:
+        # A copy inside the kernel names the source, also when it is the other disk that is full.
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            error.filename = str(path)
+        raise
 
 
 def _linked(source: Path, path: Path) -> bool:

@@ -1,3 +1,4 @@
+import resource
 import tempfile
 from pathlib import Path
 
@@ -44,6 +45,23 @@ def test_on_another_disk_it_is_a_copy(tmp_path):
         assert not (tmp_path / "copy").samefile(source)
         assert (tmp_path / "copy").read_bytes() == b"bytes"
         assert names(tmp_path) == ["copy"]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second file system")
+def test_a_copy_that_does_not_fit_names_the_place_that_is_full(tmp_path):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        source = Path(folder) / "weights"
+        if source.parent.stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("both folders are on one file system")
+        write_bytes(source, bytes(5000))
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+        try:
+            with pytest.raises(KitError, match="cannot write copy: File too large") as caught:
+                place_file(source, tmp_path / "copy")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (caught.value.where, names(tmp_path)) == (str(tmp_path), [])
 
 
 def test_what_cannot_be_placed_is_told_and_leaves_nothing(tmp_path):
