@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -88,8 +89,8 @@ def run(options: Options) -> int:
     """
     known = targets.known()
     folder = Path(str(files(targets.__name__)))
-    if options.out is not None or options.name is not None:
-        _require_room(options, options.out or folder / f"{options.name}.json")  # before minutes of a session
+    if (asked := _expected_name(options)) is not None or options.out is not None:
+        _require_room(options, options.out or folder / f"{asked}.json")  # before minutes of a session
     target = _target(options, known)
     out = options.out or folder / f"{target.name}.json"
     _require_room(options, out)
@@ -100,6 +101,13 @@ def run(options: Options) -> int:
         say(f"  {note}")
     print(json.dumps({"target": target.name, "file": str(out)}))
     return 0
+
+
+def _expected_name(options: Options) -> str | None:
+    """The target's name as far as it is known before anything is looked at."""
+    if options.name is not None or options.local or options.freeze is not None:
+        return options.name
+    return _kaggle_name(datetime.now(UTC).date().isoformat(), _accelerator(options))
 
 
 def _require_room(options: Options, out: Path) -> None:
@@ -113,13 +121,20 @@ def _target(options: Options, known: list[Target]) -> Target:
     if options.local:
         seen = kernel.here(options.python or sys.executable)
         tag = "cp" + "".join(seen.python.split(".")[:2])
-        return observed.to_target(seen, _name(options, f"local-{tag}"), known)
-    accelerator = None if options.accelerator.lower() == CPU else options.accelerator
+        return observed.to_target(seen, _name(options, f"here-{tag}"), known)
+    accelerator = _accelerator(options)
     seen = _on_kaggle(options, accelerator)
-    kind = (
-        CPU if accelerator is None else accelerator.removeprefix("NvidiaTesla").removeprefix("Nvidia").lower()
-    )
-    return observed.to_target(seen, _name(options, f"kaggle-{seen.date[:7]}-{kind}"), known)
+    return observed.to_target(seen, _name(options, _kaggle_name(seen.date, accelerator)), known)
+
+
+def _accelerator(options: Options) -> str | None:
+    return None if options.accelerator.lower() == CPU else options.accelerator
+
+
+def _kaggle_name(date: str, accelerator: str | None) -> str:
+    """The name of what was seen on Kaggle: "kaggle-2026-11-t4"."""
+    kind = accelerator or CPU
+    return f"kaggle-{date[:7]}-{kind.removeprefix('NvidiaTesla').removeprefix('Nvidia').lower()}"
 
 
 def _from_file(options: Options, path: Path, known: list[Target]) -> Target:

@@ -1,14 +1,17 @@
 """`bundle probe` where no Kaggle is needed: this machine, and somebody's list."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bundle.probe import verb
 from kit.errors import BAD_INPUT
 from kit.local import targets
+from kit.local.kaggle.waiting import Waiting
 
 ROOT = Path(__file__).parents[3]
 BARE = str(Path(sys.base_prefix) / "bin" / "python3")
@@ -32,6 +35,16 @@ def test_this_machine_becomes_a_target(tmp_path):
     again = probe("--local", "--out", tmp_path / "here.json", "--name", "here")
     assert again.returncode == BAD_INPUT
     assert "--replace" in again.stderr
+
+
+@pytest.mark.parametrize("options", [{"local": True}, {"accelerator": "cpu"}])
+def test_the_name_that_it_chooses_is_free(options):
+    asked = verb.Options(**options, waiting=Waiting())
+    # A probe on Kaggle costs minutes of a session, so that name is known before.
+    name = verb._expected_name(asked) or verb._target(asked, targets.known()).name
+    assert name not in {target.name for target in targets.known()}
+    if not asked.local:
+        assert re.fullmatch(r"kaggle-20\d\d-\d\d-cpu", name)
 
 
 def test_the_probe_runs_alone_and_writes_no_value_of_the_environment(tmp_path):
