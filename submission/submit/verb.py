@@ -143,6 +143,7 @@ def submit(options: Submit) -> int:
         if not options.force:
             hidden_time.require_fits(hidden, options.hours * 3600)
         if options.commit_only:
+            say("nothing was submitted; the same command without --commit-only submits this version")
             _print({"kernel": pushed.id, "version": pushed.version, "url": pushed.url})
             return 0
         entry = replace(
@@ -151,6 +152,8 @@ def submit(options: Submit) -> int:
         with only_one(log.lock, doing="submits with this log"):
             sent = competition.submit_once(wire, log, entry, again=options.again, say=say)
         scored = competition.wait_for_score(wire, log, sent, limit_s=options.waiting.limit, say=say)
+    cv = "" if scored.cv is None else f"; out of fold {scored.cv:.4f}"
+    say(f"{scored.kernel} version {scored.kernel_version}: public score {scored.public_score}{cv}")
     _print(to_plain(scored, leave_out_none=True))
     return 0
 
@@ -163,7 +166,10 @@ def show(options: Submissions) -> int:
     """
     log = Log(options.log)
     entries = log.entries()
-    if entries and not options.offline:
+    if not entries:
+        say(f"no submission stands in {options.log}; `submit` writes the first")
+        return 0
+    if not options.offline:
         with open_wire(options.waiting) as wire:
             entries = competition.refresh(wire, log)
     headings = ("id", "date", "kernel", "cv", "public", "private", "state")
@@ -233,9 +239,11 @@ def _tell(run: CommitRun, hidden: HiddenTime, options: Submit) -> None:
         say("hidden time: not known; give --hidden-images or --hidden-megapixels if you know them")
         return
     low, high = hidden.range
+    least, total = hidden.last_rung(), len(hidden.rungs)
+    rungs = str(total) if least == total else f"{least} to {total}"
     say(
-        f"hidden time: {low:.0f} to {high:.0f} s for {hidden.last_rung()} to {len(hidden.rungs)} of "
-        f"{len(hidden.rungs)} rungs; the hidden run's processor may be slower than the commit run's"
+        f"hidden time: {low:.0f} to {high:.0f} s for {rungs} of {total} rungs; the hidden run's processor "
+        "may be slower than the commit run's"
     )
 
 

@@ -41,7 +41,7 @@ def test_a_script_is_pushed_submitted_and_scored_and_the_next_command_sends_noth
     assert entry.description == f"{told['id']} two nets"
     assert told["members"] == ["member0", "member1"]
     assert told["predicted_seconds"][0] <= told["predicted_seconds"][1]
-    for words in ("[     9.9 s] done", "2 of 2 rungs done", "hidden time:"):
+    for words in ("[     9.9 s] done", "2 of 2 rungs done", "hidden time:", "public score 0.91234"):
         assert words in done.err
     [version] = there.world.notebooks["alice/kit-kidney"].versions
     assert version.request["text"] == kit_of_two.script.read_text()
@@ -140,6 +140,10 @@ def test_the_commit_run_alone_uses_no_slot(kaggle):
     there = kaggle()
     done = there.submit("--commit-only")
     assert (done.code, json.loads(done.out)["version"], sent(there)) == (0, 1, (0, 0))
+    assert "without --commit-only" in done.err
+    none = there.submit(argv=["submissions", "--log", str(there.log)])
+    assert (none.code, none.out) == (0, "")
+    assert f"no submission stands in {there.log}" in none.err
     assert there.submit().code == 0
     assert there.faults.count(SAVE) == 1
 
