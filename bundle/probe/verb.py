@@ -99,6 +99,8 @@ def run(options: Options) -> int:
     say(f"{target.name}: Python {target.python}, torch {target.torch or 'unknown'}, glibc {target.glibc}")
     for note in target.notes:
         say(f"  {note}")
+    if out.parent == folder:
+        say("the next `bundle` builds for it, too; delete the file if it should not")
     print(json.dumps({"target": target.name, "file": str(out)}))
     return 0
 
