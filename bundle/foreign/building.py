@@ -4,46 +4,53 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from bundle.pip_download import OFFLINE
 from bundle.wheelfile import write_wheel
-from kit.artefacts import atomic_file
 from kit.errors import KitError
 from kit.local.tool_environment import tool_environment
 
 _EPOCH = 315532800
 """1980-01-01, the earliest time that a zip can hold; all files and the builder's clock have it."""
+_SILENCE = 1800.0
+"""Seconds without a word after which a build hangs; one file of a large CUDA extension takes some minutes."""
 _TAIL = 25
 _SIGNATURES = ("RECORD", "RECORD.jws", "RECORD.p7s")
+_OTHER_PYTHON = re.compile(r"requires a different Python: (\S+) not in '([^']*)'")
 _NO_VERSION = re.compile(r"setuptools.scm|unable to detect version|hatch.vcs|versioningit|GitVersionError")
 """In the output of backends that take a project's version from git."""
 
 
-def build(project: Path, python: str, out: Path, *, log: Path, title: str) -> Path:
+def build(project: Path, python: str, out: Path, *, log: Path, title: str, silence: float = _SILENCE) -> Path:
     """Build a project with pip in an environment of its own, which gets what its build needs.
 
     Args:
         project: folder with pyproject.toml or setup.py; the builder may write into it.
         python: interpreter whose wheel is wanted.
         out: folder for the wheel, on the disk of `project`.
-        log: gets all that was said; it stays.
+        log: gets all that is said, while it is said; it stays.
         title: of the source, for messages.
+        silence: seconds without a word after which the build is ended.
 
     Returns:
         The wheel; the same tree and the same build tools give the same bytes.
 
     Raises:
-        KitError: the build failed, or gave no wheel.
+        KitError: the build failed, hangs, or gave no wheel.
     """
     for path in project.rglob("*"):
         os.utime(path, (_EPOCH, _EPOCH), follow_symlinks=False)
     raw = out / "raw"
-    with atomic_file(log) as temporary, temporary.open("wb") as stream:
-        done = subprocess.run(
+    log.unlink(missing_ok=True)
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
             _command(project, python, raw),
             cwd=project,
             env=_environment(project),
@@ -51,9 +58,15 @@ def build(project: Path, python: str, out: Path, *, log: Path, title: str) -> Pa
             stdout=stream,
             stderr=subprocess.STDOUT,
             umask=0o022,
-            check=False,
+            start_new_session=True,
         )
-    if done.returncode:
+        if not _ended(process, log, silence):
+            raise KitError(
+                f"{title}: the build said nothing for {silence:.0f} s and was ended, last:\n{_tail(log)}",
+                where=log,
+                fix="it waits for something: run `pip wheel --no-deps` on that source by hand to see it",
+            )
+    if process.returncode:
         raise _complaint(log, title)
     wheels = sorted(raw.glob("*.whl"))
     if len(wheels) != 1:
@@ -63,6 +76,29 @@ def build(project: Path, python: str, out: Path, *, log: Path, title: str) -> Pa
             fix="read the log; one source makes one wheel",
         )
     return _normalised(wheels[0], out)
+
+
+def _ended(process: subprocess.Popen[bytes], log: Path, silence: float) -> bool:
+    """Wait for the end of a build; end it and return False if it says nothing for some seconds."""
+    size, until = 0, time.monotonic() + silence
+    try:
+        while time.monotonic() < until:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(min(1.0, silence))
+                return True
+            if log.stat().st_size != size:
+                size, until = log.stat().st_size, time.monotonic() + silence
+        return False
+    finally:
+        # pip's children too, also after Ctrl-C, which does not reach a session of its own.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return "\n".join(f"  {line}" for line in lines[-_TAIL:])
 
 
 def _command(project: Path, python: str, out: Path) -> list[str]:
@@ -88,8 +124,13 @@ def _environment(project: Path) -> dict[str, str]:
 
 def _complaint(log: Path, title: str) -> KitError:
     text = log.read_text(errors="replace")
-    tail = "\n".join(f"  {line}" for line in text.strip().splitlines()[-_TAIL:])
-    problem = f"{title}: the build failed, its last lines:\n{tail}"
+    if other := _OTHER_PYTHON.search(text):
+        return KitError(
+            f"{title} asks for Python {other[2]}, and a target has Python {other[1]}",
+            where=log,
+            fix="leave out that target (--target), or widen requires-python in its pyproject.toml",
+        )
+    problem = f"{title}: the build failed, its last lines:\n{_tail(log)}"
     if OFFLINE.search(text):
         fix = "what the build needs cannot be downloaded: check the network and the proxy (HTTPS_PROXY)"
     elif _NO_VERSION.search(text):

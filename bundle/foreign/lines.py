@@ -33,7 +33,7 @@ def read(path: Path) -> list[Source]:
         KitError: the file cannot be read, or a line names nothing that can be built.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise KitError(
             f"the list of foreign sources cannot be read: {error}", where=path, fix="correct --foreign"

@@ -177,9 +177,10 @@ class _Kept:
 
     def add(self, source: Source, python: str, version: str, origin: Origin) -> WheelInfo:
         """Build the source with an interpreter, and keep the wheel."""
-        console().print(f"building {origin.title} with Python {version}", markup=False, soft_wrap=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"build-{version}-{platform.machine()}.log"
+        told = f"building {origin.title} with Python {version} (its log: {log})"
+        console().print(told, markup=False, soft_wrap=True)
         with tempfile.TemporaryDirectory(dir=self.folder.resolve(), prefix=".build-") as scratch:
             tree, out = Path(scratch) / "source", Path(scratch) / "wheel"
             project = source.unpack(tree)

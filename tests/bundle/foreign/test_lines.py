@@ -33,6 +33,12 @@ def test_folders_source_distributions_and_commits_are_read_with_comments_between
     ]
 
 
+def test_a_list_that_an_editor_of_windows_wrote_is_read(project, tmp_path):
+    path = tmp_path / "foreign.in"
+    path.write_bytes("./my_models\r\n# more\r\n".encode("utf-8-sig"))
+    assert lines.read(path) == [Folder(project, "", f"{path}:1")]
+
+
 @pytest.mark.parametrize(
     ("line", "told", "advice"),
     [
