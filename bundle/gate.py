@@ -33,8 +33,8 @@ from kit.local.interpreters import find_python
 from kit.local.lockfile import PYTHONS
 from kit.local.offline import sandbox
 from kit.local.offline.kaggle_shape import mount_dataset
-from kit.local.offline.simulated_image import Image, choose_target, make_image
-from kit.local.targets import Target
+from kit.local.offline.simulated_image import Image, make_image
+from kit.local.targets import Target, known
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 from kit.local.verbs import Verb
@@ -56,6 +56,8 @@ class Gate:
         install_s: seconds that uv took.
         modules: how many were imported.
         networks: names of the networks that predicted.
+        compiled: operators of mmcv that ran compiled and gave the portable ones' numbers.
+        told: why portable ones ran in place of compiled ones; empty, too, if the bundle has none.
         try_s: seconds of imports and networks.
         offline: whether the network was really cut off.
         missing: what this machine did not enforce.
@@ -68,6 +70,8 @@ class Gate:
     install_s: float
     modules: int
     networks: list[str]
+    compiled: list[str]
+    told: list[str]
     try_s: float
     offline: bool
     missing: list[str]
@@ -109,7 +113,7 @@ def _wheels(bundle: Path) -> Path:
 
 def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
     _, executable = find_python([python])
-    target = choose_target(None, python)
+    target = _image_of(python)
     image = make_image(bare(target), executable, images.resolve(), lock)
     with tempfile.TemporaryDirectory(prefix="gate-", dir=image.python.parents[2]) as name:
         stage = Path(name)
@@ -138,10 +142,18 @@ def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
         install_s=install_s,
         modules=seen["modules"],
         networks=seen["networks"],
+        compiled=seen["compiled"],
+        told=seen["told"],
         try_s=ran.seconds,
         offline=enforced.network,
         missing=enforced.missing,
     )
+
+
+def _image_of(python: str) -> Target:
+    """Return the newest Kaggle image with some Python; one of this machine says nothing of Kaggle's torch."""
+    found = [target for target in known() if target.minor == python and target.accelerator is not None]
+    return max(found, key=lambda target: (target.since, target.accelerator == "gpu", target.name))
 
 
 def bare(target: Target) -> Target:
@@ -261,6 +273,11 @@ def run(options: Options) -> int:
     if options.json:
         print(json.dumps([vars(item) for item in seen], indent=1))
         return 0
+    _show(seen, absent)
+    return 0
+
+
+def _show(seen: Sequence[Gate], absent: Sequence[str]) -> None:
     table = Table(title="the bundle alone, offline", title_justify="left")
     for heading in ("Python", "torch of", "wheels", "MB", "installed in", "modules", "networks", "tried in"):
         table.add_column(heading, justify="right", overflow="fold")
@@ -270,11 +287,15 @@ def run(options: Options) -> int:
         table.add_row(*row, *times)
     screen = Console()
     screen.print(table)
+    for item in seen:
+        if item.compiled:
+            screen.print(f"Python {item.python}: compiled mmcv operators run: {', '.join(item.compiled)}")
+        for text in item.told:
+            screen.print(f"Python {item.python}: {text}", markup=False)
     for text in dict.fromkeys(text for item in seen for text in item.missing):
         screen.print(f"NOT ENFORCED: {text}")
     if absent:
         screen.print(f"NOT TRIED: Python {', '.join(absent)}, which this machine does not have")
-    return 0
 
 
 def _installed(python: str) -> bool:

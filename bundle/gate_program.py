@@ -15,12 +15,14 @@ import json
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 _TEXT = 300
 _SIDE = 64
 """Pixels of the image that each network is run on: their strides are at most 32."""
+_NO_PACKAGES = frozenset({"bin", "etc", "include", "share"})
+"""Folders in which installers put what is no module."""
 
 
 def kit_modules(code: Path) -> Iterator[str]:
@@ -32,20 +34,34 @@ def kit_modules(code: Path) -> Iterator[str]:
 
 
 def wheel_modules(site: Path) -> Iterator[tuple[str, str]]:
-    """Yield (distribution, module) for each importable name at the top of each installed wheel."""
+    """Yield (distribution, module) for each package and module of each wheel that is in no other one."""
     for distribution in importlib.metadata.distributions(path=[str(site)]):
-        # RECORD lists "scipy/__init__.py", "six.py" and "_x.cpython-313-x86_64-linux-gnu.so": scipy, six, _x.
-        # A top folder without __init__.py is data, or a namespace that other wheels fill.
-        for file in distribution.files or ():
-            top, *rest = file.parts
-            if rest == ["__init__.py"]:
-                name = top
-            elif not rest and top.endswith((".py", ".so")):
-                name = top.partition(".")[0]
-            else:
-                continue
-            if name.isidentifier():
-                yield distribution.metadata["Name"], name
+        files = [file.parts for file in distribution.files or ()]
+        found = list(_outermost(files)) or list(_loose(files))
+        yield from ((distribution.metadata["Name"], ".".join(name)) for name in found)
+
+
+def _outermost(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    # RECORD lists "scipy/__init__.py", "six.py" and "_x.cpython-313-x86_64-linux-gnu.so": scipy, six, _x.
+    # Of "team/models/__init__.py" without "team/__init__.py" it is team.models: team is a namespace.
+    packages = {parts[:-1] for parts in files if parts[-1] == "__init__.py"}
+    modules = {(parts[0].partition(".")[0],) for parts in files if len(parts) == 1 and _is_module(parts[0])}
+    for name in sorted({*packages, *modules}):
+        inside = any(name[:depth] in packages for depth in range(1, len(name)))
+        if name and not inside and all(part.isidentifier() for part in name):
+            yield name
+
+
+def _loose(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Modules of a wheel that has no package and none at its top: "team/net.py" is team.net."""
+    for *folders, file in files:
+        name = (*folders, file.partition(".")[0])
+        if _is_module(file) and name[0] not in _NO_PACKAGES and all(part.isidentifier() for part in name):
+            yield name
+
+
+def _is_module(file: str) -> bool:
+    return file.endswith((".py", ".so"))
 
 
 def run_networks() -> Iterator[tuple[str, Callable[[], None]]]:
@@ -69,6 +85,19 @@ def run_networks() -> Iterator[tuple[str, Callable[[], None]]]:
         yield name, forward
 
 
+def compiled_operators() -> tuple[list[str], list[str]]:
+    """Return mmcv's compiled operators that run here, and why portable ones run in place of others.
+
+    Both are empty if the portable wheel was installed.
+    """
+    extension = importlib.import_module("mmcv._ext")
+    if not hasattr(extension, "TOLD"):
+        return [], []
+    # The function imports them and compares their numbers.
+    taken = sorted(extension._operators("cpu"))  # noqa: SLF001 - this module is ours
+    return taken, list(extension.TOLD)
+
+
 def main(site: Path, code: Path) -> dict[str, object]:
     """Try everything; return what was tried and what failed, name -> reason."""
     failed: dict[str, str] = {}
@@ -88,14 +117,19 @@ def main(site: Path, code: Path) -> dict[str, object]:
     for distribution, name in wheels:
         attempt(f"{name} of {distribution}", lambda name=name: importlib.import_module(name))  # type: ignore[misc]
     networks: list[str] = []
+    compiled: list[str] = []
+    told: list[str] = []
     if not failed:
         for name, forward in run_networks():
             networks.append(name)
             attempt(f"network {name}", forward)
+        compiled, told = compiled_operators()
     return {
         "python": ".".join(map(str, sys.version_info[:3])),
         "modules": len(modules) + len(wheels),
         "networks": networks,
+        "compiled": compiled,
+        "told": told,
         "failed": failed,
     }
 

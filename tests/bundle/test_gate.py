@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,28 @@ def test_whatever_cannot_be_imported_is_named_with_its_reason_and_place(site, tm
     assert "needed_by_tool" in seen["failed"]["tool of tool"]
     assert seen["networks"] == [], "networks are not tried before the imports work"
     assert seen["modules"] == 7
+
+
+def test_what_lies_in_a_namespace_is_imported_too(tmp_path):
+    """Packages below a folder without __init__.py, and modules of a wheel that has no package at all."""
+    wheels = {
+        "models": {
+            "team/models/__init__.py": b"import not_there",
+            "team/models/net.py": b"",
+            "bin/run.py": b"",
+        },
+        "loose": {"team/loose/net.py": b"raise ValueError('seen')", "share/notes.py": b"raise SystemExit"},
+    }
+    for name, files in wheels.items():
+        info = f"{name}-1.0.dist-info"
+        about = {f"{info}/METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n\n".encode()}
+        wheel = tmp_path / f"{name}-1.0-py3-none-any.whl"
+        write_wheel(wheel, {**files, **about}, dist_info=info)
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(tmp_path / "site")
+    seen = attempt(tmp_path / "site", tmp_path / "code", tmp_path)
+    assert seen["failed"].keys() == {"team.models of models", "team.loose.net of loose"}
+    assert "ValueError: seen" in seen["failed"]["team.loose.net of loose"]
 
 
 def test_a_bare_image_has_what_no_bundle_ships_and_nothing_else():
