@@ -67,6 +67,13 @@ def test_an_operator_without_a_kernel_for_the_device_is_left_out_in_silence(port
     assert set(found) == OPERATORS - {"nms"}
 
 
+def test_an_operator_that_is_absent_or_takes_other_arguments_is_left_out_in_silence(portable):
+    compiled = compiled_like(portable, roi_align_forward=lambda: None)
+    del compiled.nms
+    found = proven(compiled, portable, torch.device("cpu"))
+    assert set(found) == OPERATORS - {"nms", "roi_align_forward"}
+
+
 def test_the_proof_leaves_the_callers_random_numbers_alone(portable):
     state = torch.get_rng_state()
     proven(compiled_like(portable), portable, torch.device("cpu"))
