@@ -5,8 +5,9 @@
 DIR is the folder that holds manifest.json, by default the one that this file lies in. Kaggle renames files,
 unpacks archives and sometimes doubles their folder. So files are found by their content, in the open or
 inside zip and tar archives; a changed name or place is no fault. An archive in an archive is not read: what
-is only there counts as missing, and the message says so. --restore writes them to OUT under the names that
-manifest.json and pylock.toml give them. It needs Python 3.8 or later and nothing else.
+is only there counts as missing, and the message says so. Files that the manifest does not list are named,
+and are no fault. --restore writes the listed ones to OUT under the names that manifest.json and pylock.toml
+give them. It needs Python 3.8 or later and nothing else.
 
 Exit code: 0 if every file is there, 1 if one is missing or damaged, 2 if the check could not be made.
 """
@@ -25,8 +26,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Callable, Iterator, NamedTuple, Sequence  # noqa: UP035 - Python 3.8 imports them
 
 MANIFEST = "manifest.json"
+BESIDE = (MANIFEST, "dataset-metadata.json", "datapackage.json")
+"""Files that no manifest lists: itself, and what Kaggle's client and Kaggle add."""
 SCHEMA = 1
 BLOCK = 1 << 20
+SHOWN = 20
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 UNREADABLE = (
     *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError),
@@ -112,13 +116,17 @@ class Search:
     def __init__(self, folder: Path) -> None:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         self.places = [Place(path, path.stat().st_size) for path in files]
+        self.archives: set[Path] = set()
         for path in files:
             if path.name.lower().endswith(ARCHIVES):
-                self.places += members(path)
+                inside = list(members(path))
+                self.places += inside
+                self.archives.update({path} if inside else ())
         self.nested = [
             place for place in self.places if place.inside and place.inside.lower().endswith(ARCHIVES)
         ]
         self._hashes: dict[Place, str] = {}
+        self._blamed: set[Place] = set()
 
     def find(self, file: str, size: int, sha256: str) -> tuple[Place | None, str]:
         """Return the place of a content, or None and what was found in its stead."""
@@ -129,10 +137,24 @@ class Search:
                 return place, place.told()
         for place in self.places:
             if place.plain_name() == name:
+                self._blamed.add(place)
                 return None, f"{place.told()} has {place.size} bytes, sha256 {self._sha256(place)}"
         if self.nested:
             return None, f"perhaps in {self.nested[0].told()}, an archive in an archive, which is not read"
         return None, "no file of this content or name"
+
+    def surplus(self, parts: Sequence[dict[str, Any]]) -> list[Place]:
+        """Return the places whose content is that of none of these files, and that `find` did not blame."""
+        listed = {(part["size"], part["sha256"]) for part in parts}
+        sizes = {size for size, _ in listed}
+        found = []
+        for place in self.places:
+            apart = place.inside is None and (place.path in self.archives or place.path.name in BESIDE)
+            if apart or place in self._blamed:
+                continue
+            if place.size not in sizes or (place.size, self._sha256(place)) not in listed:
+                found.append(place)
+        return found
 
     def _sha256(self, place: Place) -> str:
         if place not in self._hashes:
@@ -140,12 +162,19 @@ class Search:
         return self._hashes[place]
 
 
+def parts_of(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the files that hold the entries of a manifest.
+
+    A large file may have been cut into parts: {"file": "a.safetensors", "parts": [{"file": ...}, ...]}.
+    """
+    return [part for entry in entries for part in entry.get("parts") or [entry]]
+
+
 def look_up(entry: dict[str, Any], search: Search) -> tuple[dict[str, Any], list[Place]]:
     """Return the result for one entry of the manifest, and the places of its parts in order."""
     result = {"file": entry["file"], "ok": False}
     places: list[Place] = []
-    # A large file may have been cut into parts: {"file": "a.safetensors", "parts": [{"file": ...}, ...]}.
-    for part in entry.get("parts") or [entry]:
+    for part in parts_of([entry]):
         place, found = search.find(part["file"], part["size"], part["sha256"])
         if place is None:
             result["expected"] = f"{part['file']}, {part['size']} bytes, sha256 {part['sha256']}"
@@ -193,7 +222,7 @@ def read_manifest(folder: Path) -> tuple[list[dict[str, Any]], bytes]:
     try:
         value = json.loads(data.decode("utf-8"))
         entries: list[dict[str, Any]] = value["files"]
-        parts = [part for entry in entries for part in [entry, *(entry.get("parts") or [])]]
+        parts = [*entries, *parts_of(entries)]
         known = value["schema"] == SCHEMA and all({"file", "size", "sha256"} <= set(part) for part in parts)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckError(f"{path} is damaged ({error}): download the dataset again") from error
@@ -225,12 +254,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write(places, restored(options.restore, entry["file"]))
         results.append(result)
     damaged = [result for result in results if not result["ok"]]
+    surplus = [place.told() for place in search.surplus(parts_of(entries))]
     fingerprint = hashlib.sha256(data).hexdigest()
     if options.json:
-        print(json.dumps({"ok": not damaged, "fingerprint": fingerprint, "files": results}, indent=1))
+        told = {"ok": not damaged, "fingerprint": fingerprint, "files": results, "not_listed": surplus}
+        print(json.dumps(told, indent=1))
         return 1 if damaged else 0
     for result in damaged:
         print(f"DAMAGED  {result['file']}\n  expected {result['expected']}\n  found    {result['found']}")
+    for place in surplus[:SHOWN]:
+        print(f"NOT LISTED  {place}")
+    if len(surplus) > SHOWN:
+        print(f"NOT LISTED  and {len(surplus) - SHOWN} more")
     print(f"{len(results) - len(damaged)} of {len(results)} files are as they were bundled")
     print(f"fingerprint of this dataset: {fingerprint}")
     if damaged and search.nested:

@@ -85,6 +85,23 @@ def test_a_damaged_a_short_and_a_missing_file_are_told_with_what_was_expected_an
     assert wrong["wheels-common.zip/y-1.0.whl"] == "no file of this content or name"
 
 
+@pytest.mark.parametrize("archives", ["unpacked", "packed"])
+def test_files_that_the_manifest_does_not_list_are_named_and_are_no_fault(folder, tmp_path, archives):
+    mounted, _ = mount_dataset(tmp_path / "input", folder, archives=archives)
+    assert "NOT LISTED" not in run(mounted)[1]
+    (mounted / "z-1.0.whl").write_bytes(b"whose?")
+    shutil.copyfile(mounted / "ensemble.json", mounted / "copy.json")
+    code, said = run(mounted)
+    assert code == 0
+    assert said.count("NOT LISTED") == said.count(f"NOT LISTED  {mounted / 'z-1.0.whl'}\n") == 1
+    (mounted / "ensemble.json").unlink()
+    (mounted / "copy.json").unlink()
+    (mounted / "ensemble.json").write_bytes(b"[]")
+    code, said = run(mounted, "--json")
+    assert code == 1
+    assert json.loads(said)["not_listed"] == [str(mounted / "z-1.0.whl")], "a damaged file is told as such"
+
+
 def test_a_cut_archive_counts_as_missing_files(folder, tmp_path):
     mounted, _ = mount_dataset(tmp_path / "input", folder, archives="packed")
     archive = mounted / "wheels-common.zip"
