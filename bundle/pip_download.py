@@ -27,7 +27,8 @@ from kit.local.tool_environment import tool_environment
 # establish a new connection"), no wheel ("No matching distribution found for tool==3.1"), and another hash
 # ("tool==1.0 from https://...:", then "Expected sha256 0000..." and "Got 9f86..." on lines of their own).
 OFFLINE = re.compile(
-    r"NewConnectionError|Failed to establish|name resolution|Network is unreachable|ProxyError|timed out"
+    r"NewConnectionError|Failed to establish|name resolution|Name or service not known|ProxyError|timed out"
+    r"|Network is unreachable"
     r"|ConnectionResetError|Connection refused|SSLError|CERTIFICATE_VERIFY_FAILED"
 )
 """Found in the output of pip when it cannot reach an index."""
@@ -70,8 +71,11 @@ class WheelCache:
         return self.folder / f"index-{target.tag}-glibc{target.glibc}.json"
 
     def _index(self, target: Target) -> dict[str, str]:
-        path = self._index_path(target)
-        return dict(read_json(path)) if path.exists() else {}
+        """Return what the index says; a damaged one says nothing, and the wheels are downloaded again."""
+        try:
+            return {str(key): str(name) for key, name in read_json(self._index_path(target)).items()}
+        except (KitError, AttributeError):
+            return {}
 
     def _kept(self, pin: Pin, index: Mapping[str, str]) -> Path | None:
         """Return the wheel that a former call chose, if its hash is in the lock; remove a damaged one."""

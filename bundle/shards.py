@@ -17,7 +17,7 @@ from kit.local.locks import only_one
 from kit.local.safetensors_header import StoredTensor
 
 _UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
-_TEXT = re.compile(r"(\d+(?:\.\d+)?) ?(kB|MB|GB)")
+_TEXT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(kB|MB|GB)")
 _LONGEST_WAIT_S = 3600.0
 _LINE_BYTES = 200
 """Of a tensor in the header, at most, without its name; the header itself has as much around it."""

@@ -95,6 +95,9 @@ def shipped(plan: Ensemble, checked: Sequence[CheckedWeights], form: WeightsForm
         KitError: a value does not fit the format, nothing to measure with was given, or a score changes by
             more than the limit.
     """
+    for option_name, folder in (("--data", form.data), ("--runs", form.runs)):
+        if folder is not None and not folder.is_dir():
+            raise KitError("there is no such folder", where=folder, fix=f"correct {option_name}")
     if form.dtype is None:
         return Shipped(list(checked))
     if form.dtype != "float32" and form.data is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from kit.artefacts import read_text
 from kit.errors import KitError
@@ -49,9 +49,9 @@ def read_freeze(path: Path) -> tuple[dict[str, str], list[str]]:
         key = canonicalize_name(name)
         try:
             Version(version)
-        except InvalidVersion as error:
+        except ValueError as error:  # InvalidVersion, or a number of thousands of digits
             raise KitError(
-                f"{version!r} of {name} is no version", where=path, fix="correct that line"
+                f"{version[:80]!r} of {name} is no version", where=path, fix="correct that line"
             ) from error
         if found.setdefault(key, version) != version:
             raise KitError(

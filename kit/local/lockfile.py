@@ -228,13 +228,13 @@ def load(path: Path) -> list[Pin]:
     """Read a lock.
 
     Raises:
-        KitError: the file is missing, or a line is not a pin with a hash.
+        KitError: the file is missing or no text, or a line is not a pin with a hash.
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise KitError(
-            f"the lock cannot be read: {error.strerror}",
+            f"the lock cannot be read: {getattr(error, 'strerror', None) or error}",
             where=path,
             fix="run `python -m bundle lock`, or give another file with --lock",
         ) from error

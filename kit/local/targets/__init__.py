@@ -6,6 +6,7 @@ An unknown version is null and never a guess.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,6 +20,8 @@ from kit.artefacts import read_json
 from kit.errors import KitError
 from kit.typed_json import from_plain
 
+_NUMBER = re.compile(r"[0-9]{1,3}")
+_GLIBC = re.compile(r"2\.[0-9]{1,3}")
 _OLDEST_GLIBC_MINOR = 5
 """manylinux_2_5 is manylinux1, the oldest platform tag for x86_64."""
 
@@ -146,8 +149,8 @@ def marker_environment(python: str, *, machine: str = "x86_64") -> dict[str, str
         KitError: `python` has another form.
     """
     parts = python.split(".")
-    if len(parts) not in {2, 3} or not all(part.isdigit() for part in parts):
-        raise KitError(f"{python!r} is not a Python version", fix='write it as "3.13" or "3.13.1"')
+    if len(parts) not in {2, 3} or parts[0] != "3" or not all(_NUMBER.fullmatch(part) for part in parts):
+        raise KitError(f"{python!r} is not a version of Python 3", fix='write it as "3.13" or "3.13.1"')
     full = python if len(parts) == 3 else f"{python}.0"
     # All variables of PEP 508. The system's release and version differ between machines and stay empty; no
     # wheel of ours asks for them.
@@ -170,12 +173,15 @@ def load(path: Path) -> Target:
     """Read one target.
 
     Raises:
-        KitError: the file is missing or not JSON, or a field is missing, unknown or of the wrong type.
+        KitError: the file is missing or not JSON, or a field is missing, unknown or of the wrong type, or no
+            version.
     """
     target = from_plain(Target, read_json(path), where=path)
     if target.tag != "cp" + target.minor.replace(".", ""):
         raise KitError(f"the tag {target.tag} is not that of Python {target.python}", where=path)
     marker_environment(target.python)
+    if not _GLIBC.fullmatch(target.glibc):
+        raise KitError(f"{target.glibc!r} is no version of glibc", where=path, fix='write it as "2.28"')
     return target
 
 
@@ -183,12 +189,15 @@ def known(folder: Path | None = None) -> list[Target]:
     """Return all targets of a folder, by default those of the kit, sorted by name.
 
     Raises:
-        KitError: a file does not describe a target.
+        KitError: a file does not describe a target, or there is none.
     """
     if folder is None:
         # This package runs from the source tree and never from a zip, so its data are files on the disk.
         folder = Path(str(files(__package__)))
-    return sorted((load(path) for path in folder.glob("*.json")), key=lambda target: target.name)
+    paths = list(folder.glob("*.json"))
+    if not paths:
+        raise KitError("no image is described here", where=folder, fix="give a folder with one JSON each")
+    return sorted(map(load, paths), key=lambda target: target.name)
 
 
 def choose(wanted: Sequence[str], targets: Sequence[Target]) -> list[Target]:

@@ -1,6 +1,7 @@
 """pip itself, on a folder of wheels instead of an index."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -46,6 +47,18 @@ def test_a_damaged_wheel_in_the_cache_is_fetched_again(index, cache):
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     assert sha256_file(cache.fetch(pins, KNOWN["cp313"])["tool"]) in pins[0].hashes
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"tool": {}}'])
+def test_a_damaged_list_of_what_the_cache_holds_is_written_again(index, cache, text):
+    index.add("tool")
+    pins = index.pins()
+    path = cache.fetch(pins, KNOWN["cp313"])["tool"]
+    [listed] = cache.folder.glob("index-*.json")
+    whole = listed.read_text()
+    listed.write_text(text)
+    assert cache.fetch(pins, KNOWN["cp313"])["tool"] == path
+    assert json.loads(listed.read_text()).items() >= json.loads(whole).items()
 
 
 def test_a_wheel_of_another_hash_is_refused_by_name(index, cache):

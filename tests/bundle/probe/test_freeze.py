@@ -52,6 +52,7 @@ def test_pip_list_in_its_other_forms(tmp_path, text):
         ("<!DOCTYPE html>", "line 1 is no line"),
         ("six==1.17.0\nsix==1.16.0", "listed twice"),
         ("six==latest", "no version"),
+        ("six==" + "1" * 5000, "no version"),
     ],
 )
 def test_what_is_no_such_list_is_refused_with_the_line(tmp_path, text, words):

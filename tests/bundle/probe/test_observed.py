@@ -73,5 +73,5 @@ def test_a_freeze_tells_packages_and_nothing_else(known):
 def test_another_python_is_no_target(known):
     with pytest.raises(KitError, match="PyPy"):
         to_target(replace(SEEN, implementation="PyPy"), "seen", known)
-    with pytest.raises(KitError, match="not a Python version"):
+    with pytest.raises(KitError, match="not a version of Python 3"):
         from_freeze({}, [], name="x", python="three", like=known, source="")

@@ -113,6 +113,9 @@ def test_a_missing_lock_says_how_to_make_it(tmp_path):
     with pytest.raises(KitError, match="the lock cannot be read") as error:
         lockfile.load(tmp_path / "requirements.lock")
     assert "python -m bundle lock" in str(error.value)
+    (tmp_path / "requirements.lock").write_bytes(b"\xff\xfe")
+    with pytest.raises(KitError, match="the lock cannot be read: 'utf-8' codec"):
+        lockfile.load(tmp_path / "requirements.lock")
 
 
 def test_requirements_that_a_lock_does_not_fulfil_are_named():

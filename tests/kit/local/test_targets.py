@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from packaging.markers import default_environment
@@ -73,10 +73,23 @@ def marker_names():
     return set(default_environment())
 
 
-@pytest.mark.parametrize("text", ["3", "3.x", "", "3.13.1.2"])
+@pytest.mark.parametrize("text", ["3", "3.x", "", "3.13.1.2", "2.7", "4.0", "3.²"])
 def test_a_python_version_of_another_form_is_refused(text):
-    with pytest.raises(KitError, match="is not a Python version"):
+    with pytest.raises(KitError, match="is not a version of Python 3"):
         targets.marker_environment(text)
+
+
+@pytest.mark.parametrize("text", ["two", "2", "2.28.1", ""])
+def test_a_glibc_of_another_form_is_refused(tmp_path, text):
+    (tmp_path / "it.json").write_text(json.dumps(asdict(replace(target("cp313"), glibc=text))))
+    with pytest.raises(KitError, match="is no version of glibc"):
+        targets.known(tmp_path)
+
+
+def test_a_folder_without_a_description_is_told(tmp_path):
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(KitError, match="no image is described here"):
+            targets.known(folder)
 
 
 def test_wheels_for_older_platforms_are_accepted_newest_first():
