@@ -1,9 +1,11 @@
-"""`pylock.toml` (PEP 751) beside the wheels: pip and uv install them without our code, hash-checked, offline.
+"""`pylock.toml` (PEP 751) beside the wheels: uv, and pip with --no-deps, install them without our code.
 
     uv pip install --no-index -r /kaggle/input/datasets/OWNER/hubmap-kit-wheels/pylock.toml
 
-An installer resolves nothing: it takes every package whose marker holds, and of its wheels the best one for
-the interpreter. What the image keeps (torch, torchvision, numpy) is not in the file.
+Hashes are compared, and nothing is fetched. pip 26 looks at what the wheels need all the same, and torch is
+not among them; hence --no-deps. An installer resolves nothing: it takes every package whose marker holds, and
+of its wheels the best one for the interpreter. What the image keeps (torch, torchvision, numpy) is not in
+the file.
 """
 
 from __future__ import annotations
