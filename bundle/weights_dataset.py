@@ -79,7 +79,7 @@ def contents(plan: Ensemble, path: Path, form: WeightsForm) -> Weights:
 
 def _files(item: CheckedWeights, form: WeightsForm) -> list[Content]:
     """Return the file of a member's weights, or its shards."""
-    paths = shards(item.path, item.sha256, form.shard_size, form.cache) if form.shard_size else [item.path]
+    paths = shards(item.path, item.sha256, form.shard_size, form.weights_cache) if form.shard_size else [item.path]
     if len(paths) == 1:
         entry = Entry(file=item.name, size=item.size, sha256=item.sha256, role="weights", run=item.run)
         return [Content(entry=entry, source=item.path)]

@@ -34,7 +34,7 @@ class WeightsForm:
         images: of each member that are scored, at most.
         max_change: of a score; more is an error.
         device: where the scores are computed.
-        cache: folder of cast files and shards.
+        weights_cache: folder of cast files and shards. `cache` would take the value of build's `--cache`.
         shard_size: largest file of weights; larger ones are divided. None divides none.
     """
 
@@ -59,9 +59,8 @@ class WeightsForm:
     device: Literal["auto", "cpu", "cuda"] = field(
         default="auto", metadata=option("where the score change is measured")
     )
-    cache: Path = field(
-        default=Path("build/weights"),
-        metadata=option("cast weights and shards", flag="--weights-cache", metavar="DIR"),
+    weights_cache: Path = field(
+        default=Path("build/weights"), metadata=option("cast weights and shards", metavar="DIR")
     )
     shard_size: int | None = field(
         default=None,
@@ -110,7 +109,7 @@ def shipped(plan: Ensemble, checked: Sequence[CheckedWeights], form: WeightsForm
     with progress(transient=True) as display:
         task = display.add_task(f"weights as {form.dtype}", total=len(checked), note="")
         for item in checked:
-            files.append(_cast(item, form.dtype, form.cache))
+            files.append(_cast(item, form.dtype, form.weights_cache))
             display.advance(task)
     changed = [new.name for old, new in zip(checked, files, strict=True) if new.sha256 != old.sha256]
     note = f" Weights are {form.dtype}."

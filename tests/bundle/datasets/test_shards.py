@@ -72,7 +72,7 @@ def test_a_bundle_of_shards_is_found_again_and_loads_into_the_network(
         lock=index.lock(tmp_path / "requirements.lock"),
         targets=("cp313",),
         roots=(Root("tool", exact=True, why="test"),),
-        weights=WeightsForm(shard_size=max(size // 3, largest + 2000), cache=tmp_path / "weights"),
+        weights=WeightsForm(shard_size=max(size // 3, largest + 2000), weights_cache=tmp_path / "weights"),
     )
     _, (folder, written) = build.build(options)
     plan = ensemble.load(source)

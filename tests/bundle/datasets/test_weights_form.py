@@ -12,6 +12,7 @@ from bundle.roots import Root
 from bundle.score_change import Change, Version, measure, require_small
 from bundle.weights_form import WeightsForm
 from kit import ensemble
+from kit.command_line import parse
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
 from submission.member_files import as_shipped, find_weights
@@ -33,7 +34,13 @@ def options(index, make_ensemble, tmp_path):
 
 
 def with_form(options, tmp_path, **form):
-    defaults = {"data": DATA, "images": 1, "cache": tmp_path / "weights", "max_change": 1.0, "device": "cpu"}
+    defaults = {
+        "data": DATA,
+        "images": 1,
+        "weights_cache": tmp_path / "weights",
+        "max_change": 1.0,
+        "device": "cpu",
+    }
     return dataclasses.replace(options, weights=WeightsForm(**defaults | form))
 
 
@@ -121,3 +128,10 @@ def test_float32_needs_none_and_leaves_float32_alone(options, tmp_path):
     _, (folder, _) = build.build(with_form(options, tmp_path, dtype="float32", data=None))
     trained = options.ensembles[0].parent / "weights"
     assert (folder / "b.safetensors").samefile(trained / "b.safetensors")
+
+
+def test_each_of_the_two_caches_has_its_own_option():
+    line = ["--ensemble", "e", "--out", "o", "--cache", "wheels", "--weights-cache", "weights"]
+    options = parse(line, build.Options, prog="build")
+    assert (str(options.cache), str(options.weights.weights_cache)) == ("wheels", "weights")
+    assert str(parse(line[:6], build.Options, prog="build").weights.weights_cache) == "build/weights"
