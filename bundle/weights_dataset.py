@@ -79,7 +79,9 @@ def contents(plan: Ensemble, path: Path, form: WeightsForm) -> Weights:
 
 def _files(item: CheckedWeights, form: WeightsForm) -> list[Content]:
     """Return the file of a member's weights, or its shards."""
-    paths = shards(item.path, item.sha256, form.shard_size, form.weights_cache) if form.shard_size else [item.path]
+    paths = [item.path]
+    if form.shard_size:
+        paths = shards(item.path, item.sha256, form.shard_size, form.weights_cache)
     if len(paths) == 1:
         entry = Entry(file=item.name, size=item.size, sha256=item.sha256, role="weights", run=item.run)
         return [Content(entry=entry, source=item.path)]

@@ -20,7 +20,8 @@ from bundle.weights_form import WeightsForm
 from submission.render import render
 out = Path(given["out"])
 form = WeightsForm(
-    dtype="float16", data=Path(given["data"]), images=1, max_change=1.0, device="cpu", weights_cache=out / "cast"
+    dtype="float16", data=Path(given["data"]), images=1, max_change=1.0, device="cpu",
+    weights_cache=out / "cast",
 )
 build.build(build.Options(
     ensembles=(Path(given["ensemble"]),), out=out / "bundle", cache=out / "cache", lock=Path(given["lock"]),
