@@ -226,9 +226,11 @@ class Train:
     training: Training
     fold: str = field(default="0", metadata=option("index of the fold, or all of the recipe's", read=_fold))
     seed: Seed | None = field(default=None, metadata=option("default: the recipe's", metavar="N"))
-    gpus: Annotated[int, at_least(1)] | None = field(
+    short_gpus: Annotated[int, at_least(1)] | None = field(
         default=None,
-        metadata=option("short for --gpus-per-run; the total batch stays as published", metavar="N"),
+        metadata=option(
+            "short for --gpus-per-run; the total batch stays as published", metavar="N", flag="--gpus"
+        ),
     )
 
 
@@ -240,7 +242,9 @@ def _train(options: Train) -> int:
 
     shared = options.training
     data, recipe = prepared.load(shared.prepared), shared.recipe(options.recipe)
-    how = replace(shared.options, gpus=options.gpus) if options.gpus is not None else shared.options
+    how = (
+        replace(shared.options, gpus=options.short_gpus) if options.short_gpus is not None else shared.options
+    )
     # A recipe of 5 folds on data prepared with 3 trains the first three.
     every = [fold for fold in recipe.folds if fold < len(data.folds)]
     if options.fold == "all" and not every:

@@ -7,9 +7,9 @@ predict.py has no verbs, so this module stands among the local ones.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, get_type_hints
 
 from kit.command_line import add_options, read_options, summary
 
@@ -62,5 +62,28 @@ def _add_verbs(parser: argparse.ArgumentParser, verbs: Sequence[Verb | Verbs]) -
         text = summary(verb.options)
         own = choices.add_parser(verb.name, help=text.replace("%", "%%"), description=text)
         add_options(own, verb.options)
+        _require_own_names(verb)
         # The deepest parser that reads the command line decides: `wheel mmcv` sets the verb mmcv.
         own.set_defaults(verb=verb)
+
+
+def _require_own_names(verb: Verb) -> None:
+    """Refuse two fields of one name in a verb's options and in the dataclasses inside them.
+
+    argparse keeps one value for a name: with two of `cache`, `--weights-cache X` would also set `--cache`.
+
+    Raises:
+        TypeError: names the field; a fault of the program.
+    """
+    names = list(_field_names(verb.options))
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise TypeError(f"the options of {verb.name} have two fields with the name {', '.join(twice)}")
+
+
+def _field_names(cls: Any) -> Iterator[str]:
+    hints = get_type_hints(cls)
+    for item in fields(cls):
+        if is_dataclass(hints[item.name]):
+            yield from _field_names(hints[item.name])
+        else:
+            yield item.name

@@ -49,3 +49,23 @@ def test_verbs_run_what_they_name(capsys):
     described = " ".join(capsys.readouterr().out.split())
     assert "Show one thing, 50% of it." in described
     assert "no help" not in described
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Where weights lie."""
+
+    size: int = field(default=4, metadata=option("of a weight", flag="--weight-size"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Both:
+    """Show things."""
+
+    weights: Weights = field(default_factory=Weights)
+    size: int = field(default=3, metadata=option("pixels"))
+
+
+def test_two_fields_of_one_name_are_refused_as_one_option_would_set_both():
+    with pytest.raises(TypeError, match="the options of show have two fields with the name size"):
+        run_verb(["show"], [Verb("show", Both, len)], prog="program", description="All of it.")
