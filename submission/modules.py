@@ -19,6 +19,8 @@ PACKAGES = ("kit", "submission.runtime")
 """Packages whose modules may be embedded."""
 LOCAL = "kit.local"
 """Package of the local sides; its modules must never be embedded."""
+OPTIONS = "submission/runtime/script/options.py"
+"""Path of the module whose `DEFAULT_BUDGET` is the script's budget on Kaggle."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from kit.models import family
 from submission import excerpts
 from submission.imports import imported
 from submission.member_files import as_shipped, find_weights
-from submission.modules import Module, collect
+from submission.modules import OPTIONS, Module, collect
 from submission.readable_json import readable_json
 from submission.runtime.inputs.competition_data import ENSEMBLE, IMPORTS, MANIFESTS
 from submission.runtime.inputs.package_plan import ENGINE
@@ -38,7 +38,6 @@ from submission.shortening import half_indented, shortened
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
 """Modules of the program, and of the importer that starts it."""
-_OPTIONS = "submission/runtime/script/options.py"
 _BUDGET = re.compile(r"^DEFAULT_BUDGET = .*$", re.MULTILINE)
 
 
@@ -124,11 +123,11 @@ def render(
 
 def _told(module: Module, budget: float) -> str:
     """The text of a module; that of the options has another default for --budget, if one was asked for."""
-    if module.path != _OPTIONS or budget == DEFAULT_BUDGET:
+    if module.path != OPTIONS or budget == DEFAULT_BUDGET:
         return module.text
     text, count = _BUDGET.subn(f"DEFAULT_BUDGET = {budget!r}", module.text)
     if count != 1:
-        raise ValueError(f"{_OPTIONS} sets DEFAULT_BUDGET {count} times")
+        raise ValueError(f"{OPTIONS} sets DEFAULT_BUDGET {count} times")
     return text
 
 

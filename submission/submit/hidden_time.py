@@ -77,6 +77,20 @@ def hidden_time(report: Mapping[str, Any], *, images: int | None, megapixels: fl
     return HiddenTime(set_up, seconds, budget, known=True)
 
 
+def require_budget(budget: float, limit: float) -> None:
+    """Refuse a script that plans for longer than the competition allows, both in seconds.
+
+    Raises:
+        KitError: it does.
+    """
+    if budget > limit:
+        raise KitError(
+            f"predict.py plans for {budget:.0f} s, and the competition stops it after {limit:.0f} s",
+            where="--hours",
+            fix=f"correct --hours, or render with --budget {int(limit * 0.94)}, then push that",
+        )
+
+
 def require_fits(hidden: HiddenTime, limit: float) -> None:
     """Refuse a run that would certainly be lost.
 
@@ -87,12 +101,7 @@ def require_fits(hidden: HiddenTime, limit: float) -> None:
     Raises:
         KitError: predict.py plans for longer than the competition allows, or not even the first rung fits.
     """
-    if hidden.budget > limit:
-        raise KitError(
-            f"predict.py plans for {hidden.budget:.0f} s, and the competition stops it after {limit:.0f} s",
-            where="--hours",
-            fix=f"correct --hours, or render with --budget {int(limit * 0.94)}, then push that",
-        )
+    require_budget(hidden.budget, limit)
     if hidden.set_up * SLOWER > hidden.budget:
         raise KitError(
             f"the set-up alone took {hidden.set_up:.0f} s of the {hidden.budget:.0f} s there are; in the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from kit.competitions import of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.kaggle.wire import Wire
+from submission.modules import OPTIONS
 from submission.runtime.inputs.competition_data import ENSEMBLE, MANIFESTS
 
 _RENDER = "render it again"
@@ -33,6 +35,7 @@ class Script:
         ensemble_sha256: of the ensemble's JSON.
         slug: of its competition on Kaggle.
         bundle: dataset -> sha256 of its manifest.json, as the bundle had it when the script was rendered.
+        budget: seconds that it allows itself on Kaggle; None if the kit that rendered it wrote no number.
     """
 
     path: Path
@@ -41,6 +44,7 @@ class Script:
     ensemble_sha256: str
     slug: str
     bundle: dict[str, str]
+    budget: float | None
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,14 @@ def read_script(path: Path) -> Script:
         sha256_json(value),
         of(ensemble).slug,
         {manifest.dataset: manifest.sha256() for manifest in held},
+        _budget(parts.get(OPTIONS, "")),
     )
+
+
+def _budget(text: str) -> float | None:
+    """Seconds in the line "DEFAULT_BUDGET = 30600.0" of the script's options."""
+    found = re.search(r"^DEFAULT_BUDGET ?= ?([0-9.]+)$", text, re.MULTILINE)
+    return float(found[1]) if found else None
 
 
 def _code(notebook: str) -> str:
@@ -101,7 +112,7 @@ def _parts(code: str) -> dict[str, str]:
     for node in ast.parse(code).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
             name, value = ast.literal_eval(node.targets[0].slice), ast.literal_eval(node.value)
-            if name == ENSEMBLE or str(name).startswith(MANIFESTS):
+            if name in {ENSEMBLE, OPTIONS} or str(name).startswith(MANIFESTS):
                 found[str(name)] = str(value)
     return found
 

@@ -116,6 +116,8 @@ def submit(options: Submit) -> int:
     script = sources.read_script(options.predict)
     found = sources.find_sources(script, options.state)
     slug = options.competition or script.slug
+    if script.budget is not None and not options.force:
+        hidden_time.require_budget(script.budget, options.hours * 3600)
     with open_wire(options.waiting) as wire:
         who = account(wire).name
         if options.owner is not None and options.owner.lower() != who.lower():

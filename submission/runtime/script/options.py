@@ -10,8 +10,8 @@ from kit.command_line import option
 from kit.errors import KitError
 from kit.typed_json import above, at_least, at_most
 
-DEFAULT_BUDGET = 8.5 * 3600
-"""Seconds; half an hour less than the nine hours that most competitions allow."""
+DEFAULT_BUDGET = 30600.0
+"""Seconds, 8.5 hours: half an hour less than most competitions allow. A number, as `submit` reads it."""
 LONGEST = 30 * 86400
 """Seconds; the system calls that wait have a limit, and no competition runs for a month."""
 _LONGEST_STALL = 300.0

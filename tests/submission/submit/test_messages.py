@@ -8,7 +8,7 @@ from kit.errors import BAD_INPUT
 from tests.kaggle_server.faults import Fault
 from tests.kaggle_server.kernels import Run
 
-SEND = "competitions.CreateCodeSubmission"
+SEND, SAVE = "competitions.CreateCodeSubmission", "kernels.SaveKernel"
 T4 = ("--accelerator", "NvidiaTeslaT4")
 
 
@@ -32,7 +32,6 @@ def lose(name):
         (lose("report.json"), (), "nothing tells how it went"),
         (None, T4, "predict.py computed on cpu"),
         (None, ("--hidden-megapixels", "1e9"), "the first rung would take"),
-        (None, ("--hours", "0.01"), "the competition stops it after 36 s"),
         (None, ("--owner", "bob"), "credentials are those of alice"),
         (None, ("--target", "kaggle-2026-10"), "cannot be pinned"),
         (None, ("--image", "host/python:latest"), "names no image for certain"),
@@ -57,6 +56,15 @@ def test_a_fault_of_the_run_is_not_submitted(kaggle, good_run):
     there.world.rooms["run"] = lambda *_: Run(files, [])
     done = there.submit()
     assert (done.code, "no member works" in done.err, there.faults.count(SEND)) == (BAD_INPUT, True, 0)
+
+
+def test_a_budget_above_the_limit_is_told_before_the_push(kaggle):
+    there = kaggle()
+    done = there.submit("--hours", "8")
+    assert done.code == BAD_INPUT
+    assert "predict.py plans for 30600 s, and the competition stops it after 28800 s" in done.err
+    assert "render with --budget 27072" in done.err
+    assert there.faults.count(SAVE) == 0
 
 
 def test_no_slot_is_left(kaggle):
