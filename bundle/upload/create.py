@@ -107,8 +107,8 @@ def _processing(state: State) -> State:
 
 
 def is_taken(error: Refused) -> bool:
-    """Whether a refusal says that the name is in use."""
-    return any(word in error.reason.lower() for word in _TAKEN)
+    """Whether a refusal says that the name is in use; 409 says so in whatever words."""
+    return error.status == 409 or any(word in error.reason.lower() for word in _TAKEN)
 
 
 def _refusal(destination: Destination, error: Refused, there: There) -> KitError:
@@ -125,7 +125,7 @@ def _refusal(destination: Destination, error: Refused, there: There) -> KitError
             where=destination.url,
             fix="delete datasets or old versions on Kaggle, then run the same command again: it goes on here",
         )
-    if _LOST_TOKEN in error.reason.lower():
+    if _LOST_TOKEN in error.reason.lower() and error.status not in (401, 403):
         return TokensLostError(
             f"Kaggle does not know the uploaded files any more: {error.reason}",
             where=destination.url,

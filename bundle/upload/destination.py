@@ -14,6 +14,13 @@ from kit.local.kaggle.wire import Wire
 NOT_THERE = (403, 404)
 """Kaggle says 403 for a dataset that does not exist, and for a new one that is not visible yet."""
 PAGE_SIZE = 200
+_STATUSES = frozenset(
+    {
+        "NOT_YET_PERSISTED", "BLOBS_RECEIVED", "BLOBS_DECOMPRESSED", "BLOBS_COPIED_TO_SDS",
+        "INDIVIDUAL_BLOBS_COMPRESSED", "READY", "FAILED", "DELETED", "REPROCESSING",
+    }
+)  # fmt: skip
+"""Of a dataset. A version's status is a free text in the client's types: another word tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,12 @@ def all_pages(
         page["pageToken"] = token
 
 
+def _status(text: object) -> str:
+    """Return the status that a text means, "" if none: "blobsReceived" gives "BLOBS_RECEIVED"."""
+    letters = str(text or "").replace("_", "").upper()
+    return next((status for status in _STATUSES if status.replace("_", "") == letters), "")
+
+
 @dataclass(frozen=True)
 class DatasetDestination:
     """A dataset of an account.
@@ -178,7 +191,7 @@ class DatasetDestination:
             RemoteVersion(
                 int(item.get("versionNumber") or 0),
                 str(item.get("versionNotes") or ""),
-                str(item.get("status") or "").upper(),
+                _status(item.get("status")),
             )
             for item in value.get("versions") or ()
         )

@@ -103,8 +103,9 @@ def _hashed(stream: IO[bytes], name: str, inside: str | None) -> Expected:
 def compare(wanted: Sequence[Expected], listed: Sequence[RemoteEntry]) -> Comparison:
     """Compare a listing with what was sent.
 
-    Kaggle strips characters from names and unpacks archives, sometimes with the folder doubled. So an archive
-    counts as there if it is listed itself, or if each file in it is:
+    Kaggle strips characters from names (whether in archives, too, is not certain) and unpacks archives,
+    sometimes with the folder doubled. So an archive counts as there if it is listed itself, or if each file
+    in it is:
 
         wheels.zip (a.whl) -> "wheels.zip", "wheels/a.whl", "wheels/wheels/a.whl", "wheels.zip/a.whl", "a.whl"
     """
@@ -115,7 +116,7 @@ def compare(wanted: Sequence[Expected], listed: Sequence[RemoteEntry]) -> Compar
         if item.inside is not None:
             members.setdefault(item.inside, []).append(item)
     for item in (item for item in wanted if item.inside is None):
-        if entry := left.pop(mangle(item.file), None):
+        if entry := left.pop(mangle(item.file), None) or left.pop(item.file, None):
             _take(result, entry, item)
         elif item.file not in members:
             result.missing.append(item)
@@ -132,9 +133,13 @@ def compare(wanted: Sequence[Expected], listed: Sequence[RemoteEntry]) -> Compar
 
 def _places(member: Expected, inside: str) -> list[str]:
     """Where Kaggle may show a file that is inside an archive."""
-    name, archive = mangle(member.file), mangle(inside)
+    archive = mangle(inside)
     folder = without_archive_ending(archive)
-    return [f"{folder}/{name}", f"{folder}/{folder}/{name}", f"{archive}/{name}", name]
+    return [
+        f"{place}{name}"
+        for name in dict.fromkeys((mangle(member.file), member.file))
+        for place in (f"{folder}/", f"{folder}/{folder}/", f"{archive}/", "")
+    ]
 
 
 def _take(result: Comparison, entry: RemoteEntry, item: Expected) -> None:

@@ -8,6 +8,7 @@ again by itself: a call may come through after we looked.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 from kit.errors import KitError
 from kit.local.kaggle.kernel_state import now
-from kit.local.kaggle.outcome import Refused, Unclear, Unreachable
+from kit.local.kaggle.outcome import CallError, Refused, Unclear, Unreachable
 from kit.local.kaggle.wire import Wire
 from submission.submit import errors
 from submission.submit.log import Log, Submission
@@ -101,8 +102,15 @@ def wait_for_score(
     """
     began, told = time.monotonic(), ""
     complete_since: float | None = None
+    pause = max(wire.patience.poll, min(_SHORTEST_POLL, wire.patience.settle))
     while True:
-        value = _get(wire, entry)
+        try:
+            value = _get(wire, entry)
+        except CallError:
+            # A look that the limit for everything cut off says nothing about the submission.
+            if time.monotonic() < wire.ends:
+                raise
+            raise _late(entry, told, time.monotonic() - began) from None
         status = str(value.get("status") or "PENDING").upper() if value is not None else "not seen yet"
         if status != told:
             say(f"{entry.id} (number {entry.ref}): {status.lower()}")
@@ -123,13 +131,17 @@ def wait_for_score(
             words = _words(value) or "no reason is given"
             entry = log.update(entry, now(), stage="failed", error=words)
             raise errors.failed(entry, words)
-        if waited > limit_s:
-            raise KitError(
-                f"{entry.id} has no score after {waited:.0f} s; its status is {status.lower()}",
-                where=_page(entry.competition),
-                fix="run the same command again: it goes on waiting, and sends nothing twice",
-            )
-        time.sleep(max(wire.patience.poll, min(_SHORTEST_POLL, wire.patience.settle)))
+        if waited > limit_s or time.monotonic() + pause >= wire.ends:
+            raise _late(entry, status, waited)
+        time.sleep(pause)
+
+
+def _late(entry: Submission, status: str, seconds: float) -> KitError:
+    return KitError(
+        f"{entry.id} has no score after {seconds:.0f} s; its status is {status.lower() or 'not known'}",
+        where=_page(entry.competition),
+        fix="run the same command again: it goes on waiting, and sends nothing twice",
+    )
 
 
 def refresh(wire: Wire, log: Log) -> list[Submission]:
@@ -274,10 +286,9 @@ def _page(competition: str) -> str:
 def _score(value: Any) -> str | None:
     text = "" if value is None else str(value).strip()
     try:
-        float(text)
+        return text if math.isfinite(float(text)) else None
     except ValueError:
         return None
-    return text
 
 
 def _number(value: Any) -> int | None:

@@ -1,5 +1,10 @@
-"""Datasets: create, version, status, listing, download, and how each of them lies."""
+"""Datasets: create, version, status, listing, download, and how each of them lies.
 
+Faults that change the world, by `kind`, beside DAMAGES: `stale` (argument: looks), `public_flip`,
+`failed_processing`, `md5_absent`, `md5_hex`, `no_store` (files come themselves and not by an address).
+"""
+
+import base64
 import re
 import zipfile
 
@@ -27,7 +32,11 @@ def get(world, request):
     value = _summary(world, found, shown)
     if world.list_versions:
         value["versions"] = [
-            {"versionNumber": item.number, "versionNotes": item.notes, "status": item.status}
+            {
+                "versionNumber": item.number,
+                "versionNotes": item.notes,
+                "status": world.version_word or item.status,
+            }
             for item in found.versions
             if item.number <= shown.number
         ]
@@ -94,6 +103,9 @@ def download(world, request):
     name = request.get("fileName")
     if name not in files:
         raise Problem(404, f"no file {name}")
+    if world.faults.of("no_store"):
+        kind = "application/json" if name.endswith(".json") else "application/octet-stream"
+        return Reply(200, files[name], {"Content-Type": kind})
     key = f"file{next(world.numbers)}"
     world.rooms.setdefault("files", {})[key] = files[name]
     return Reply(302, b"", {"Location": f"{{base}}/storage/{key}?X-Goog-Signature=SIGNED"})
@@ -105,6 +117,8 @@ def stored(world, path):
     if data is None:
         return Reply(404, b"no such object")
     hashes = "crc32c=AAAAAA==" + ("" if world.faults.of("md5_absent") else f",md5={md5(data)}")
+    if world.faults.of("md5_hex"):
+        hashes = f"md5={base64.b64decode(md5(data)).hex()}"
     return Reply(200, data, {"X-Goog-Hash": hashes, "Content-Type": "application/octet-stream"})
 
 

@@ -3,7 +3,7 @@
 A run is done by `world.rooms["run"]`, a function (text, request) -> Run; without one it writes nothing.
 Faults that change the world, by `kind`: `machine_swap`, `slug_other`, `invalid_sources` (argument: the field,
 or (field, "silent")), `session_count_200`, `quota`, `public_flip`, `other_source`, `lost_output`,
-`old_output`,
+`old_output`, `image_by_other_name`,
 `stale_kernel` (argument: looks), `run_error` (argument: Kaggle's words), `kernel_hidden` (argument: looks).
 """
 
@@ -222,6 +222,10 @@ def get(world, request):
     }
     if asked.get("dockerImage"):
         metadata["dockerImage"] = asked["dockerImage"]
+        if world.faults.of("image_by_other_name"):
+            metadata["dockerImage"] = (
+                "gcr.io/kaggle-private-byod/python@" + asked["dockerImage"].partition("@")[2]
+            )
     blob = {
         "source": asked["text"],
         "language": asked["language"],

@@ -114,6 +114,8 @@ class Handler(BaseHTTPRequestHandler):
                 value = work()
             except Problem as problem:
                 value = error(problem.status, problem.text)
+            if world.other_form and isinstance(value, dict):
+                value = {**in_other_form(value), "notKnownToTheSdk": {"code": 1}}
             reply = value if isinstance(value, Reply) else as_json(200, value)
             if kind in ("truncate", "stand_still") and reply.status == 200:
                 self._cut(reply, fault)
@@ -187,6 +189,18 @@ def as_json(status, value):
     return Reply(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
 
+def in_other_form(value, name=""):
+    """The same answer in forms that the SDK reads, too: "blobsReceived", numbers of bytes as text."""
+    if isinstance(value, dict):
+        return {key: in_other_form(item, key) for key, item in value.items()}
+    if isinstance(value, list):
+        return [in_other_form(item, name) for item in value]
+    if name == "status" and isinstance(value, str):
+        first, *others = value.lower().split("_")
+        return first + "".join(map(str.capitalize, others))
+    return str(value) if name in {"totalBytes", "ref", "versionNumber"} else value
+
+
 def error(status, text):
     """A refusal as the live server writes it: nested, so that the SDK does not see it."""
     return as_json(status, {"error": {"code": status, "message": text, "status": "REFUSED"}})
@@ -255,6 +269,6 @@ REMOVED = (
     "NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy",
     "ALL_PROXY", "all_proxy",
     "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "KAGGLE_API_ENVIRONMENT", "KAGGLE_API_TOKEN", "KAGGLE_KEY",
-    "KAGGLE_USERNAME", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME", "VERBOSE",
+    "KAGGLE_USERNAME", "KAGGLE_API_ENDPOINT", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME", "VERBOSE",
 )  # fmt: skip
 """Variables of this machine that would lead the client elsewhere."""

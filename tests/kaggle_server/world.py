@@ -69,7 +69,11 @@ class Dataset:
 
 @dataclass
 class World:
-    """The state. `ready_after`: looks until a version is ready; `zips`: "unpacked", "packed", "doubled"."""
+    """The state. `ready_after`: looks until a version is ready; `zips`: "unpacked", "packed", "doubled".
+
+    `other_form`: answers look as another server may write them: see `server.in_other_form`. `version_word`:
+    what stands for the status of each version, a free text in the SDK.
+    """
 
     name: str = "alice"
     key: str = "0123456789abcdef0123456789abcdef"
@@ -79,6 +83,8 @@ class World:
     ready_after: int = 1
     hidden_after_create: int = 1
     list_versions: bool = True
+    other_form: bool = False
+    version_word: str = ""
     quota: int = 200_000_000_000
     faults: Faults = field(default_factory=Faults)
     blobs: dict = field(default_factory=dict)

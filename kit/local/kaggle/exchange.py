@@ -111,7 +111,7 @@ class Exchange:
         child = self._started()
         self._count += 1
         finished = False
-        clock = _Clock(min(deadline_s, max(0.0, self.ends - time.monotonic())), stall_s)
+        clock = _Clock(deadline_s, stall_s, self.ends, self.patience.limit)
         try:
             child.send({"id": self._count, **work})
             while True:
@@ -223,11 +223,14 @@ class Exchange:
 
 
 class _Clock:
-    """The deadline of a request, and of its next sign of life."""
+    """The deadline of a request, and of its next sign of life; none is later than the end of everything."""
 
-    def __init__(self, deadline_s: float, stall_s: float | None) -> None:
-        self._deadline_s, self._stall_s = deadline_s, stall_s
-        self._end = time.monotonic() + deadline_s
+    def __init__(self, deadline_s: float, stall_s: float | None, ends: float, limit_s: float) -> None:
+        self._stall_s = stall_s
+        self._end = min(time.monotonic() + deadline_s, ends)
+        self._why = f"no answer in {deadline_s:.0f} s"
+        if self._end == ends:
+            self._why = f"the limit of {limit_s:.0f} s for everything is reached (--limit)"
         self._where = -1
         self._still = self._end if stall_s is None else time.monotonic() + stall_s
 
@@ -246,4 +249,4 @@ class _Clock:
         """Return what ran out."""
         if self._stall_s is not None and self._still <= self._end:
             return Stalled(what, f"it stood still for {self._stall_s:.0f} s")
-        return Unclear(what, f"no answer in {self._deadline_s:.0f} s")
+        return Unclear(what, self._why)

@@ -18,7 +18,7 @@ from typing import Any
 from kit.errors import KitError
 from kit.local.kaggle import kernel_state
 from kit.local.kaggle.kernels import NOT_THERE, Pushed
-from kit.local.kaggle.outcome import Refused
+from kit.local.kaggle.outcome import CallError, Refused
 from kit.local.kaggle.wire import Wire
 
 LONGEST_RUN = 13 * 3600
@@ -65,7 +65,13 @@ def wait(
     patience = wire.patience
     began, log, status = time.monotonic(), _Log(wire, pushed, on_line), "not seen yet"
     while True:
-        found = _status(wire, pushed)
+        try:
+            found = _status(wire, pushed)
+        except CallError:
+            # A look that the limit for everything cut off says nothing about the run.
+            if time.monotonic() < wire.ends:
+                raise
+            raise _late(pushed, status, time.monotonic() - began) from None
         waited = time.monotonic() - began
         if found is None:
             # A new kernel may be invisible to its owner for some minutes.
@@ -84,13 +90,9 @@ def wait(
             if status == "RUNNING":
                 _note(pushed, "running")
                 log.follow(patience.stall)
-        if time.monotonic() - began > limit_s:
-            raise KitError(
-                f"the run of {pushed.id} version {pushed.version} is not at its end after "
-                f"{limit_s:.0f} s; its last status was {status}",
-                where=pushed.url,
-                fix="run the same command again: it goes on waiting and pushes nothing",
-            )
+        waited = time.monotonic() - began
+        if waited > limit_s or time.monotonic() + patience.poll >= wire.ends:
+            raise _late(pushed, status, waited)
         time.sleep(patience.poll)
 
 
@@ -134,6 +136,15 @@ def output(wire: Wire, pushed: Pushed, to: Path) -> list[Path]:
             shutil.rmtree(to)
         fresh.replace(to)
     return sorted(path for path in to.rglob("*") if path.is_file())
+
+
+def _late(pushed: Pushed, status: str, seconds: float) -> KitError:
+    return KitError(
+        f"the run of {pushed.id} version {pushed.version} is not at its end after {seconds:.0f} s; "
+        f"its last status was {status}",
+        where=pushed.url,
+        fix="run the same command again: it goes on waiting and pushes nothing",
+    )
 
 
 def _status(wire: Wire, pushed: Pushed) -> tuple[str, str] | None:

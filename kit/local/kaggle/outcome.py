@@ -123,7 +123,8 @@ def judge(method: str, status: int, headers: Mapping[str, str], body: str, *, wr
     inner = value.get("code") if value else None
     reason = reason_of(body)
     code = inner if isinstance(inner, int) and inner >= 400 else status
-    nested = value.get("error") if value else None
+    said = [value.get(name) for name in ("error", "errorMessage", "errors")] if value else []
+    nested = next((item for item in said if item), None)
     if isinstance(nested, dict) and isinstance(nested.get("code"), int):
         code = max(code, nested["code"])
     if code == 408 or (code >= 500 and code != 501):
@@ -143,18 +144,21 @@ def judge(method: str, status: int, headers: Mapping[str, str], body: str, *, wr
 def reason_of(body: str) -> str:
     """Return the server's own words in the body of a response, "" when it has none.
 
-    `{"error": {"code": 400, "message": "..."}}`, `{"error": "..."}`, `{"message": "..."}` are known.
+    `{"error": {"code": 400, "message": "..."}}`, `{"error": "..."}`, `{"message": "..."}`,
+    `{"detail": "..."}` and `{"errors": [{"message": "..."}]}` are known; of others the beginning is shown.
     """
     value = _object(body)
     if value is None:
         return "" if "<html" in body[:2000].lower() else _start(body)
-    for name in ("error", "errorMessage", "message", "errorDescription"):
+    for name in ("error", "errorMessage", "message", "errorDescription", "detail", "errors"):
         found = value.get(name)
+        if isinstance(found, list) and found:
+            found = found[0]
         if isinstance(found, dict):
             found = found.get("message") or found.get("status") or json.dumps(found)
         if isinstance(found, str) and found.strip():
             return found.strip()[:_LONGEST_REASON]
-    return ""
+    return _start(body) if any(value.values()) else ""
 
 
 def _object(body: str) -> dict[str, Any] | None:

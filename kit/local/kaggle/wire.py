@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from kit.local.kaggle.exchange import Exchange
-from kit.local.kaggle.outcome import Answer, Unclear
+from kit.local.kaggle.outcome import Answer, Unclear, reason_of
 from kit.local.kaggle.patience import Patience
 from kit.local.kaggle.sending import BlobType, send_file
 
 T = TypeVar("T")
+_MD5 = re.compile("[A-Za-z0-9+/]{22}==")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -101,7 +103,8 @@ class Wire:
             request: fields in camelCase, as on the wire.
             writes: the call changes something: it is sent once, and a lost answer is `Unclear`. Other calls
                 are repeated while they fail in a way that passes.
-            never_empty: an answer without any value is none, as what is asked about has at least a name.
+            never_empty: an answer without any value is none, as what is asked about has at least a name. That
+                holds of calls that write, too.
             deadline_s: for one answer; the patience's `rpc` if None.
 
         Raises:
@@ -113,8 +116,9 @@ class Wire:
         def once() -> Answer:
             reply = self._exchange.ask(method, deadline_s, do="rpc", method=method, request=dict(request))
             answer = self._exchange.judge(method, reply, writes=writes)
-            if never_empty and not any(answer.value.values()):
-                raise Unclear(method, f"the answer ({answer.status}) is empty")
+            if (writes or never_empty) and not reply["told"]:
+                words = self._exchange.redact(reason_of(reply["body"])) or "it is empty"
+                raise Unclear(method, f"the answer ({answer.status}) says nothing of it: {words}")
             return answer
 
         return once() if writes else self._exchange.patiently(once)
@@ -129,8 +133,11 @@ class Wire:
         def once() -> RemoteFile:
             reply = self._exchange.ask(method, deadline_s, do="head", method=method, request=dict(request))
             if reply["status"] >= 400 or reply["body"]:
-                self._exchange.judge(method, reply)
-                raise Unclear(method, "an answer in place of a file")
+                # A server that sends a file itself, without an address of a store, sends ours that are JSON
+                # as it sends an answer.
+                answer = self._exchange.judge(method, reply)
+                if not any(answer.value.values()):
+                    raise Unclear(method, "an empty answer in place of a file")
             return _remote(reply)
 
         return self._exchange.patiently(once)
@@ -242,4 +249,6 @@ def _remote(reply: Mapping[str, Any]) -> RemoteFile:
     hashes = dict(part.strip().partition("=")[::2] for part in headers.get("x-goog-hash", "").split(","))
     # The length of a compressed transfer is not the file's.
     plain = length.isdecimal() and "content-encoding" not in headers
-    return RemoteFile(int(length) if plain else None, hashes.get("md5"))
+    md5 = hashes.get("md5", "")
+    # Of another form it is none that can be compared; the bytes are read then.
+    return RemoteFile(int(length) if plain else None, md5 if _MD5.fullmatch(md5) else None)

@@ -27,6 +27,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
+from kit.local.kaggle.answer_form import Misfit, in_one_form
 from kit.local.kaggle.outcome import NO_WAY_ON
 
 _BLOCK = 1 << 20
@@ -98,6 +99,7 @@ class Session:
 
         self._say = say
         self.trouble = ""
+        self._answer_type: Any = None
         # The import has authenticated and has swallowed what went wrong; a second try tells it.
         self._api = kaggle.api
         if not kaggle.api._authenticated:  # noqa: SLF001 - there is no other way to ask
@@ -129,9 +131,30 @@ class Session:
     # --- remote procedure calls ---
 
     def rpc(self, *, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Do one call of the SDK by its name, "datasets.GetDatasetStatus"; returns status, headers, body."""
+        """Do one call of the SDK by its name, "datasets.GetDatasetStatus".
+
+        Returns:
+            status, headers, body, and `told`: whether a field that the SDK knows has a value.
+        """
         response = self._call(method, request)
-        return {"status": response.status_code, "headers": _headers(response), "body": response.text}
+        body, told = response.text, False
+        if response.status_code < 400:
+            body, told = self._in_one_form(body)
+        return {"status": response.status_code, "headers": _headers(response), "body": body, "told": told}
+
+    def _in_one_form(self, body: str) -> tuple[str, bool]:
+        """Return the body of the last call's answer in one form; text that is no JSON object as it is."""
+        try:
+            value = json.loads(body)
+            if not isinstance(value, dict):
+                return body, False
+            value = in_one_form(self._answer_type, value)
+        except Misfit as misfit:
+            raise Lost(str(misfit), sent=True) from misfit
+        except (ValueError, RecursionError):
+            return body, False
+        told = any(value.get(field.json_name) for field in self._answer_type._fields)
+        return json.dumps(value), told
 
     def _call(self, method: str, request: Mapping[str, Any]) -> Any:
         from requests.exceptions import HTTPError, RequestException
@@ -148,6 +171,7 @@ class Session:
             response_processor=seen.append,
         ) as client:
             function, request_type = find(client, method)
+            self._answer_type = inspect.signature(function).return_annotation
             message = build(request_type, request, method)
             try:
                 function(message)
@@ -353,6 +377,24 @@ def _has_address(info: Path) -> bool:
         return False
 
 
+def aim() -> None:
+    """Lead the client to the server that the variables name.
+
+    The client knows LOCALHOST and takes every other KAGGLE_API_ENVIRONMENT for the real Kaggle (kaggle 2.2.5,
+    `KaggleApi.args`), although its SDK has an address for TEST. `child_environment` lets no others through.
+    KAGGLE_API_ENDPOINT is a variable of older clients: "http://127.0.0.1:8080", with or without "/api/v1".
+    """
+    from kagglesdk import kaggle_env
+
+    endpoint = os.environ.get("KAGGLE_API_ENDPOINT", "").rstrip("/").removesuffix("/api/v1")
+    if not endpoint and os.environ.get("KAGGLE_API_ENVIRONMENT") == "TEST":
+        endpoint = kaggle_env.get_endpoint(kaggle_env.KaggleEnv.TEST)
+    if endpoint:
+        # There is no other way: the client makes its connections itself, for "LOCAL" or for the real Kaggle.
+        kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.LOCAL] = endpoint  # noqa: SLF001
+        os.environ["KAGGLE_API_ENVIRONMENT"] = "LOCALHOST"
+
+
 def _listen(source: TextIO, requests: queue.SimpleQueue[dict[str, Any]]) -> None:
     """Pass requests on. At the end of the input the parent is dead: stop at once, also in mid-request."""
     for line in source:
@@ -379,6 +421,7 @@ def main() -> None:
     # Most of what `import kaggle` imports, but without its question to the server. While all cores train,
     # this takes half a minute; the parent's deadline for the server's answer begins afterwards.
     importlib.import_module("kagglesdk.kaggle_client")
+    aim()
     say({"awake": True})
     session = Session(say)
     say({"done": session.credentials()})

@@ -17,13 +17,14 @@ def entries(names, archive, zips):
     if zips == "packed":
         shown[archive] = 99
     else:
-        folder = {"unpacked": "w/", "doubled": "w/w/", "bare": "", "named": "w.zip/"}[zips]
-        shown |= {folder + f"{name}.whl".replace("+", "").replace("~", ""): len(name) for name in names}
+        folder = {"doubled": "w/w/", "bare": "", "named": "w.zip/"}.get(zips, "w/")
+        inside = names if zips == "kept" else [name.replace("+", "").replace("~", "") for name in names]
+        shown |= {f"{folder}{kept}.whl": len(name) for kept, name in zip(inside, names, strict=True)}
     listed = [RemoteEntry(name, size) for name, size in shown.items()]
     return [*files, Expected(archive, 99, "m", "s"), *members], listed
 
 
-@given(NAMES, st.sampled_from(["packed", "unpacked", "doubled", "bare", "named"]), st.data())
+@given(NAMES, st.sampled_from(["packed", "unpacked", "kept", "doubled", "bare", "named"]), st.data())
 def test_a_listing_is_the_same_however_archives_arrive_and_not_when_one_file_differs(names, zips, data):
     wanted, listed = entries(names, "w.zip", zips)
     assert compare(wanted, listed).same

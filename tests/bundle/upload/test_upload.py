@@ -108,6 +108,50 @@ def test_a_new_dataset_survives_faults_and_is_made_once(kaggle, send, bundle, fa
     assert_published(server, bundle / "kit-kidney-weights")
 
 
+def test_a_lost_answer_and_409_for_the_repeated_call_are_one_new_dataset(kaggle, send, bundle):
+    # Kaggle hides a new dataset for longer than answers may be lost, so the call is repeated.
+    taken = Fault("status", CREATE, nth=2, argument=(409, None, "conflict"))
+    server = kaggle(Fault("drop_after", CREATE), taken, hidden_after_create=40)
+    assert send(patience=1)[0].version == 1
+    assert server.world.faults.count(CREATE) == 2
+    assert_published(server, bundle / "kit-kidney-weights")
+
+
+def test_a_refusal_in_a_form_of_its_own_is_no_new_dataset(kaggle, send, bundle):
+    no = {"success": False, "message": "the moon is full"}
+    server = kaggle(Fault("error_200", CREATE, times=3, argument=no))
+    with pytest.raises(KitError, match=r"nobody knows whether the version was made.*the moon is full"):
+        send(patience=0.3)
+    assert server.world.datasets == {}
+    assert send()[0].version == 1
+    assert_published(server, bundle / "kit-kidney-weights")
+
+
+def test_a_server_that_writes_the_same_in_other_forms_gets_the_same(kaggle, send, bundle):
+    server = kaggle(Fault("no_store", ""), other_form=True)
+    assert send()[0].version == 1
+    assert send()[0].skipped
+    make_dataset(bundle, seed=1)
+    assert send()[0].version == 2
+    assert_published(server, bundle / "kit-kidney-weights", versions=2)
+
+
+def test_a_version_whose_status_is_a_word_of_its_own_is_ready_with_its_dataset(kaggle, send, bundle):
+    server = kaggle(version_word="Published")
+    assert send()[0].version == 1
+    assert_published(server, bundle / "kit-kidney-weights")
+
+
+def test_credentials_that_expire_before_the_call_are_no_lost_files(kaggle, send, bundle):
+    expired = Fault("status", CREATE, argument=(401, None, "the access token has expired"))
+    server = kaggle(expired)
+    with pytest.raises(KitError, match="token has expired"):
+        send()
+    sent = server.world.faults.count("blobs.PUT")
+    assert send()[0].version == 1
+    assert server.world.faults.count("blobs.PUT") == sent
+
+
 @pytest.mark.parametrize(
     "fault", [Fault("drop_after", VERSION), Fault("drop_before", VERSION), Fault("stale", "", argument=9)]
 )

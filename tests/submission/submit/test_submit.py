@@ -113,6 +113,24 @@ def test_a_kill_in_the_middle_of_the_call_sends_nothing_twice(kaggle, kind):
     assert len(there.competition.submissions) == 1
 
 
+@pytest.mark.parametrize("score", ["NaN", "Infinity", "pending"])
+def test_what_is_no_finite_number_is_no_score(kaggle, score):
+    there = kaggle()
+    there.competition.score = score
+    done = there.submit()
+    assert (done.code, done.out) == (BAD_INPUT, "")
+    assert "it has no score" in done.err
+    assert stages(there)[-1] == "failed"
+
+
+def test_a_server_that_writes_the_same_in_other_forms_gives_the_same_score(kaggle):
+    there = kaggle(Fault("drop_after", SEND))
+    there.world.other_form = True
+    done = there.submit()
+    assert (done.code, sent(there)) == (0, (1, 1)), done.err
+    assert json.loads(done.out)["public_score"] == "0.91234"
+
+
 def test_the_log_is_brought_up_to_date_and_shown(kaggle):
     there = kaggle(Fault("complete_without_score", "", argument="Kaggle Error"))
     assert there.submit().code == BAD_INPUT

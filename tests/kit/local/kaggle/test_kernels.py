@@ -189,6 +189,20 @@ def test_a_failed_run_shows_kaggles_words_and_the_end_of_the_log(world, wire, ke
     assert kernel_state.read(state).stage == "failed"
 
 
+def test_a_cancelled_run_has_ended_however_the_server_spells_it(world, wire, kernel, state):
+    there = world()
+    there.other_form = True
+    there.rooms["run"] = lambda *_: Run({}, [], "CANCEL_ACKNOWLEDGED")
+    with pytest.raises(KitError, match="was cancelled"):
+        wait(wire, push(wire, kernel, state), limit_s=100)
+
+
+def test_an_image_is_known_by_its_digest_whatever_its_name(world, wire, kernel, state):
+    image = f"gcr.io/kaggle-gpu-images/python@sha256:{'0a' * 32}"
+    world(Fault("image_by_other_name", ""))
+    assert push(wire, replace(kernel, image=image), state).version == 1
+
+
 def test_a_run_that_is_not_at_its_end_is_told_and_waited_for_again(world, wire, kernel, state):
     there = world()
     pushed = push(wire, kernel, state)

@@ -22,6 +22,8 @@ CALL = "datasets.CreateDataset"
         (200, {}, True, Unclear),
         (200, {"status": "Error", "error": "over the quota"}, True, Refused),
         (200, {"code": 400, "message": "bad"}, False, Refused),
+        (200, {"errorMessage": "bad", "datasetFiles": []}, False, Refused),
+        (200, {"errors": [{"message": "bad"}]}, True, Refused),
         (200, {"error": {"code": 503, "message": "busy"}}, True, Unclear),
         (200, "<!DOCTYPE html><html></html>", False, Unclear),
         (200, "[1]", False, Unclear),
@@ -66,6 +68,22 @@ def test_the_nested_reason_is_shown():
     with pytest.raises(Refused, match="daily allowance of 5"):
         judge(CALL, 400, {}, body)
     assert reason_of("<html>x</html>") == ""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "over the quota"},
+        {"detail": "over the quota", "title": "Bad Request", "status": 400},
+        {"errors": [{"message": "over the quota", "domain": "global"}]},
+        {"errors": ["over the quota"]},
+        {"why": {"text": "over the quota"}},
+    ],
+    ids=lambda body: next(iter(body)),
+)
+def test_a_reason_is_shown_wherever_the_server_writes_it(body):
+    with pytest.raises(Refused, match="over the quota"):
+        judge(CALL, 400, {}, json.dumps(body))
 
 
 @given(st.integers(0, 9))

@@ -18,6 +18,7 @@ from tests.kaggle_server.world import Dataset, Version
 
 NAMES = {"ownerSlug": "alice", "datasetSlug": "kit-wheels"}
 STATUS, CREATE, GET = "datasets.GetDatasetStatus", "datasets.CreateDataset", "datasets.DownloadDataset"
+GET_ONE = "datasets.GetDataset"
 DATA = bytes(range(256)) * 4000
 
 
@@ -111,6 +112,23 @@ def test_a_call_that_writes_is_sent_once_and_says_what_became_of_it(start, share
         assert "over the quota" in str(caught.value)
 
 
+def test_an_answer_comes_in_one_form_and_one_of_another_type_is_none(start, shared):
+    server = start(other_form=True, ready_after=0)
+    published(server, a=b"1")
+    server.world.datasets["alice/kit-wheels"].versions[0].polls = 2
+    one = shared(outage=0.5)
+    assert one.rpc(STATUS, NAMES).value["status"] == "NOT_YET_PERSISTED"
+    [listed] = one.rpc("datasets.ListDatasetFiles", NAMES).value["datasetFiles"]
+    assert listed["totalBytes"] == 1
+    server.world.faults.faults.append(
+        Fault("error_200", STATUS, nth=2, times=999, argument={"status": "READY"})
+    )
+    server.world.faults.faults.append(Fault("error_200", GET_ONE, times=999, argument={"versions": {"a": 1}}))
+    assert one.rpc(STATUS, NAMES).value == {"status": "READY"}
+    with pytest.raises(Unclear, match="the answer's versions is no list"):
+        one.rpc(GET_ONE, NAMES)
+
+
 def test_a_field_that_the_sdk_would_leave_out_is_refused_here(start, shared):
     server = start()
     with pytest.raises(KitError, match="has no field datasetSlugg"):
@@ -148,6 +166,18 @@ def test_a_file_arrives_whole_and_its_hash_can_be_asked_for_alone(start, shared,
     with pytest.raises(Refused) as caught:
         one.head(GET, {**request, "fileName": "b.bin"})
     assert caught.value.status == 404
+
+
+@pytest.mark.parametrize("kind", ["no_store", "md5_hex"])
+def test_a_file_that_comes_in_another_way_is_read_for_its_hash(start, shared, tmp_path, kind):
+    published(start(Fault(kind, "")), **{"manifest.json": b'{"files": [1]}', "list.json": b"[1]"})
+    one = shared(outage=0.5)
+    for name, data in (("manifest.json", b'{"files": [1]}'), ("list.json", b"[1]")):
+        request = {**NAMES, "fileName": name, "raw": True}
+        if kind == "md5_hex" or name == "manifest.json":
+            assert one.head(GET, request).md5 is None
+        got = one.download(GET, request, tmp_path / name)
+        assert got.sha256 == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize("kind", ["truncate", "flip_byte"])
