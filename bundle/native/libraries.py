@@ -89,9 +89,9 @@ def _library(
         return Library(variant=order.variant, path=place, how="kept")
     reasons = []
     for name, way in ways.items():
-        say(f"{target.name}: mmcv's operators for {order.variant}, {name}")
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / f"{name}.log"
+        say(f"{target.name}: mmcv's operators for {order.variant}, {name}; compiling takes minutes: {log}")
         log.unlink(missing_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.resolve(), prefix=".compile-") as scratch:
             made = Path(scratch)

@@ -18,6 +18,7 @@ from bundle.native.order import Order, program
 from bundle.native.variant import Variant
 from kit.artefacts import write_text
 from kit.errors import KitError
+from kit.local.console import progress
 from kit.local.kaggle import kernel_runs, kernel_state, kernels
 from kit.local.kaggle.kernel_metadata import Kernel
 from kit.local.kaggle.wire import Wire
@@ -176,9 +177,11 @@ def _run(command: Sequence[str], log: Path, environment: dict[str, str] | None =
     with log.open("ab") as stream:
         stream.write(f"$ {' '.join(command)}\n".encode())
         stream.flush()
-        done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
-        )
+        with progress(transient=True) as display:
+            display.add_task(f"{Path(command[0]).name}, see {log.name}", total=None)
+            done = subprocess.run(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
+            )
     return done.returncode
 
 
