@@ -137,7 +137,7 @@ def test_a_version_that_is_never_ready_ends_the_command_at_the_limit_and_the_nex
     assert f"if its page says that it failed, delete {record} before" in told
     # The limit is over now: a look that it cuts off ends in the same words.
     assert run_cli(command, []) == BAD_INPUT
-    assert "last seen: nothing" in capfd.readouterr().err
+    assert "last seen: not shown yet" in capfd.readouterr().err
     sent = server.world.faults.count("blobs.PUT")
     [variation] = models(server.world)[MODEL].variations.values()
     variation.versions[-1].polls = 0
