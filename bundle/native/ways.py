@@ -178,7 +178,7 @@ def _run(command: Sequence[str], log: Path, environment: dict[str, str] | None =
         stream.write(f"$ {' '.join(command)}\n".encode())
         stream.flush()
         with progress(transient=True) as display:
-            display.add_task(f"{Path(command[0]).name}, see {log.name}", total=None)
+            display.add_task(Path(command[0]).name, total=None, note=f"log: {log.name}")
             done = subprocess.run(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, check=False
             )
