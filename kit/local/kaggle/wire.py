@@ -101,10 +101,8 @@ class Wire:
         Args:
             method: "datasets.GetDatasetStatus": a part of the SDK and the name of its call.
             request: fields in camelCase, as on the wire.
-            writes: the call changes something: it is sent once, and a lost answer is `Unclear`. Other calls
-                are repeated while they fail in a way that passes.
-            never_empty: an answer without any value is none, as what is asked about has at least a name. That
-                holds of calls that write, too.
+            writes: it is sent once, as it changes something. Others are repeated while a fault may pass.
+            never_empty: an answer without any value is none; of calls that write it always is.
             deadline_s: for one answer; the patience's `rpc` if None.
 
         Raises:
@@ -117,8 +115,7 @@ class Wire:
             reply = self._exchange.ask(method, deadline_s, do="rpc", method=method, request=dict(request))
             answer = self._exchange.judge(method, reply, writes=writes)
             if (writes or never_empty) and not reply["told"]:
-                words = self._exchange.redact(reason_of(reply["body"])) or "it is empty"
-                raise Unclear(method, f"the answer ({answer.status}) says nothing of it: {words}")
+                raise _tells_nothing(method, answer, self._exchange.redact(reason_of(reply["body"])))
             return answer
 
         return once() if writes else self._exchange.patiently(once)
@@ -132,12 +129,10 @@ class Wire:
 
         def once() -> RemoteFile:
             reply = self._exchange.ask(method, deadline_s, do="head", method=method, request=dict(request))
-            if reply["status"] >= 400 or reply["body"]:
-                # A server that sends a file itself, without an address of a store, sends ours that are JSON
-                # as it sends an answer.
-                answer = self._exchange.judge(method, reply)
-                if not any(answer.value.values()):
-                    raise Unclear(method, "an empty answer in place of a file")
+            # A server that sends files itself sends ours that are JSON as it sends an answer.
+            answered = reply["status"] >= 400 or reply["body"]
+            if answered and not any(self._exchange.judge(method, reply).value.values()):
+                raise Unclear(method, "an empty answer in place of a file")
             return _remote(reply)
 
         return self._exchange.patiently(once)
@@ -240,6 +235,10 @@ class Wire:
                 yield self._exchange.redact(message["line"])
             elif message["done"]["status"] >= 400:
                 self._exchange.judge(method, message["done"])
+
+
+def _tells_nothing(method: str, answer: Answer, words: str) -> Unclear:
+    return Unclear(method, f"the answer ({answer.status}) says nothing of it: {words or 'it is empty'}")
 
 
 def _remote(reply: Mapping[str, Any]) -> RemoteFile:
