@@ -131,30 +131,11 @@ class Session:
     # --- remote procedure calls ---
 
     def rpc(self, *, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Do one call of the SDK by its name, "datasets.GetDatasetStatus".
-
-        Returns:
-            status, headers, body, and `told`: whether a field that the SDK knows has a value.
-        """
+        """Do a call; returns status, headers, body, `told`: whether a field that the SDK knows has a value."""
         response = self._call(method, request)
-        body, told = response.text, False
-        if response.status_code < 400:
-            body, told = self._in_one_form(body)
+        fine = response.status_code < 400
+        body, told = _in_one_form(self._answer_type, response.text) if fine else (response.text, False)
         return {"status": response.status_code, "headers": _headers(response), "body": body, "told": told}
-
-    def _in_one_form(self, body: str) -> tuple[str, bool]:
-        """Return the body of the last call's answer in one form; text that is no JSON object as it is."""
-        try:
-            value = json.loads(body)
-            if not isinstance(value, dict):
-                return body, False
-            value = in_one_form(self._answer_type, value)
-        except Misfit as misfit:
-            raise Lost(str(misfit), sent=True) from misfit
-        except (ValueError, RecursionError):
-            return body, False
-        told = any(value.get(field.json_name) for field in self._answer_type._fields)
-        return json.dumps(value), told
 
     def _call(self, method: str, request: Mapping[str, Any]) -> Any:
         from requests.exceptions import HTTPError, RequestException
@@ -375,6 +356,20 @@ def _has_address(info: Path) -> bool:
         return bool(answer["createUrl"] and answer["token"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _in_one_form(answer_type: Any, body: str) -> tuple[str, bool]:
+    """Return the body of an answer in one form; text that is no JSON object as it is."""
+    try:
+        value = json.loads(body)
+        if not isinstance(value, dict):
+            return body, False
+        value = in_one_form(answer_type, value)
+    except Misfit as misfit:
+        raise Lost(str(misfit), sent=True) from misfit
+    except (ValueError, RecursionError):
+        return body, False
+    return json.dumps(value), any(value.get(field.json_name) for field in answer_type._fields)
 
 
 def aim() -> None:
