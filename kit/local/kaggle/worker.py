@@ -131,7 +131,7 @@ class Session:
     # --- remote procedure calls ---
 
     def rpc(self, *, method: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Do a call; returns status, headers, body, `told`: whether a field that the SDK knows has a value."""
+        """Do a call; return status, headers, body, `told`: whether a field that the SDK knows has a value."""
         response = self._call(method, request)
         fine = response.status_code < 400
         body, told = _in_one_form(self._answer_type, response.text) if fine else (response.text, False)
