@@ -196,7 +196,7 @@ def test_a_machine_without_a_compiler_is_told_what_to_install(mmcv_sdist, tmp_pa
     script = (
         "import sys; from pathlib import Path; from bundle.native import wheel as native\n"
         "from kit.errors import KitError\n"
-        "try:\n    native.build_wheel(Path(sys.argv[1]), cache=Path(), sdist=Path(sys.argv[2]))\n"
+        "try:\n    native.build_wheel(Path(sys.argv[1]), cache=Path(sys.argv[1]), sdist=Path(sys.argv[2]))\n"
         "except KitError as error:\n    print(error)\n"
     )
     done = subprocess.run(
