@@ -41,7 +41,7 @@ def main() -> None:
     rungs = []
     for number, item in enumerate(built.ladder.rungs):
         values = [shown(value) for value in (item.rung.cv, item.fitted, item.static)]
-        cost = f"{item.rung.passes} passes, {item.seconds:.1f} s per megapixel"
+        cost = f"{len(item.rung.passes)} passes, {item.seconds:.1f} s per megapixel"
         scores = "unseen {}, fitted {}, static weighting {}".format(*values)
         rungs.append([f"rung {number}: {item.added}", f"{cost}, {scores}"])
     answer = {

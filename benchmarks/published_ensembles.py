@@ -127,7 +127,7 @@ def ensemble_of(size: Size) -> Ensemble:
         ],
         rungs=[
             Rung(
-                passes=length,
+                passes=list(range(length)),
                 weights=random.random(length).tolist(),
                 # A rung has the calibrations of its own members: the first pass has one of five.
                 settings=settings(size, [member.name for member in trained][:length], number),

@@ -11,7 +11,7 @@ from kit.errors import KitError
 from kit.names import FileName, Hexadecimal, Name
 from kit.typed_json import Checked, above, at_least, from_plain, to_plain
 
-SCHEMA = 1
+SCHEMA = 2
 Kind = Literal["semantic", "instance"]
 
 
@@ -56,21 +56,43 @@ class Pass(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class Rung(Checked):
-    """A prefix of the passes with everything tuned for just that prefix.
+    """Some of the passes, with everything tuned for just these.
 
     Attributes:
-        passes: how many of `Ensemble.passes` it uses, from the first.
+        passes: which of `Ensemble.passes` it uses: their indices, ascending.
         weights: one per pass, positive; semantic: of the probability maps (normalised to sum 1 when applied);
             instance: of the members in box fusion.
-        settings: tuned for this prefix; semantic: {"threshold": float}; instance: fusion settings.
+        settings: tuned for these passes; semantic: {"threshold": float}; instance: fusion settings.
         cv: competition metric on held-out images that the tuning of this rung did not see; None if nobody
             held images out.
     """
 
-    passes: Annotated[int, at_least(1)]
+    passes: list[Annotated[int, at_least(0)]]
     weights: list[Annotated[float, above(0)]]
     settings: dict[str, Any]
     cv: float | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.passes or self.passes != sorted(set(self.passes)):
+            raise KitError(f"a rung needs one pass or more, each once and ascending, not {self.passes}")
+        if len(self.weights) != len(self.passes):
+            raise KitError(f"each rung needs one weight for every pass, not {self.weights}")
+
+    def weight(self, index: int) -> float:
+        """Return the weight of one of its passes, by the pass's index in `Ensemble.passes`."""
+        return self.weights[self.passes.index(index)]
+
+    @property
+    def text(self) -> str:
+        """Its passes as people count them: indices [0, 1, 2, 5] are "1-3, 6"."""
+        parts: list[list[int]] = []
+        for index in self.passes:
+            if parts and parts[-1][-1] == index - 1:
+                parts[-1].append(index)
+            else:
+                parts.append([index])
+        return ", ".join(f"{part[0] + 1}-{part[-1] + 1}" if part[1:] else f"{part[0] + 1}" for part in parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +103,9 @@ class Ensemble(Checked):
         competition: its name; `kit.competitions.of` gives the competition itself.
         kind: of the predictions.
         members: trained networks.
-        passes: cheapest useful first; rungs are prefixes of this list.
-        rungs: strictly growing prefixes; the last is the full ensemble.
+        passes: cheapest useful first.
+        rungs: better and dearer from one to the next; the last has all passes. Rungs that contain one another
+            are a path: what one of them has done the next need not do again.
         reserve_seconds: kept free before the deadline for writing and shutting down.
         slowdown: factor on every predicted time before a rung is started.
         inputs: name -> sha256 of what it was made from.
@@ -111,14 +134,12 @@ class Ensemble(Checked):
             )
         if not self.rungs or not self.passes or not self.members:
             raise KitError("an ensemble needs at least one member, pass and rung", fix="train a recipe first")
-        lengths = [rung.passes for rung in self.rungs]
-        if lengths != sorted(set(lengths)) or lengths[-1] != len(self.passes):
-            raise KitError(f"rungs must be growing prefixes that end with all passes, not {lengths}")
+        if self.rungs[-1].passes != list(range(len(self.passes))):
+            raise KitError(f"the last rung needs all passes, not {self.rungs[-1].passes}")
+        if len({tuple(rung.passes) for rung in self.rungs}) < len(self.rungs):
+            raise KitError("two rungs have the same passes", fix="run `ensemble` again")
         if any(item.member not in range(len(self.members)) for item in self.passes):
             raise KitError("a pass names a member that does not exist")
-        for rung in self.rungs:
-            if len(rung.weights) != rung.passes:
-                raise KitError(f"each rung needs one weight for every pass, not {rung.weights}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value with the schema number."""

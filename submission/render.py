@@ -246,7 +246,7 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
         "",
         f"Ladder, {len(ensemble.rungs)} rungs:",
         *(
-            f"  rung {number}: first {rung.passes} of {len(ensemble.passes)} passes, "
+            f"  rung {number}: {len(rung.passes)} of {len(ensemble.passes)} passes ({rung.text}), "
             f"cv {'unknown' if rung.cv is None else f'{rung.cv:.4f}'}"
             for number, rung in enumerate(ensemble.rungs, 1)
         ),

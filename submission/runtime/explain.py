@@ -85,7 +85,7 @@ def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator
     reserve = reserve_seconds(options.budget, ensemble.reserve_seconds)
     yield f"device       {device}, {workers} workers"
     yield f"budget       {options.budget:.0f} s, of which {reserve:.0f} s are kept free at the end"
-    costs, done = Costs(ensemble), 0
+    costs, done = Costs(ensemble), set[int]()
     for index, item in enumerate(ensemble.passes):
         name = ensemble.members[item.member].name
         expected = f"{item.seconds_per_megapixel:.3g} s per megapixel expected"
@@ -93,10 +93,10 @@ def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator
         yield f"pass {index + 1:<7} {name}, {item.view}: {expected}{skips}"
     for index, rung in enumerate(ensemble.rungs):
         known = "unknown" if rung.cv is None else f"{rung.cv:.4f}"
-        text = f"rung {index + 1:<7} passes 1-{rung.passes}, cross-validation {known}"
+        text = f"rung {index + 1:<7} passes {rung.text}, cross-validation {known}"
         if data is not None:
-            # Rungs are nested: rung 2 with passes 1-4 after rung 1 with passes 1-2 takes passes 3 and 4 more.
-            seconds = costs.seconds(range(done, rung.passes), data.megapixels, workers)
+            # Rung 2 with passes 1-4 after rung 1 with passes 1-2 takes passes 3 and 4 more.
+            seconds = costs.seconds(sorted({*rung.passes} - done), data.megapixels, workers)
             text += f", {seconds:.0f} s more expected (times {ensemble.slowdown:g} as margin)"
-        done = rung.passes
+        done.update(rung.passes)
         yield text

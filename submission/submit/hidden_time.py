@@ -73,7 +73,9 @@ def hidden_time(report: Mapping[str, Any], *, images: int | None, megapixels: fl
     if megapixels is None:
         return HiddenTime(set_up, (), budget, known=False)
     # 2 workers, passes of 3 s and 5 s per megapixel, 100 megapixels: (3 + 5) * 100 / 2 = 400 s + set-up.
-    seconds = tuple(set_up + sum(rates[: rung.passes]) * megapixels / workers for rung in ensemble.rungs)
+    seconds = tuple(
+        set_up + sum(rates[index] for index in rung.passes) * megapixels / workers for rung in ensemble.rungs
+    )
     return HiddenTime(set_up, seconds, budget, known=True)
 
 

@@ -134,8 +134,8 @@ def kidney(work: Path) -> None:
         state = load_file(trained("kidney", recipe, number, work).weights)
         members.append(member("kidney", f"{recipe.name}.fold{number}", recipe, state, inference))
     rungs = [
-        Rung(passes=1, weights=[1.0], settings=to_plain(SemanticFusion(threshold=0.5)), cv=0.0),
-        Rung(passes=3, weights=[1.0, 1.7, 0.5], settings=to_plain(SemanticFusion(threshold=0.45)), cv=0.0),
+        Rung(passes=[0], weights=[1.0], settings=to_plain(SemanticFusion(threshold=0.5)), cv=0.0),
+        Rung(passes=[0, 1, 2], weights=[1.0, 1.7, 0.5], settings=to_plain(SemanticFusion(threshold=0.45)), cv=0.0),
     ]
     steps = passes((0, "identity"), (1, "rot90"), (0, "transverse"))
     save(
@@ -158,8 +158,8 @@ def vasculature(work: Path) -> None:
     ]
     fusion = InstanceFusion(iou=0.55, skip_score=0.1, vote_fraction=0.6, morphology="closing", min_area=12)
     rungs = [
-        Rung(passes=1, weights=[1.0], settings=to_plain(fusion), cv=0.0),
-        Rung(passes=4, weights=[1.0, 0.6, 1.0, 0.6], settings=to_plain(fusion), cv=0.0),
+        Rung(passes=[0], weights=[1.0], settings=to_plain(fusion), cv=0.0),
+        Rung(passes=[0, 1, 2, 3], weights=[1.0, 0.6, 1.0, 0.6], settings=to_plain(fusion), cv=0.0),
     ]
     steps = passes((0, "identity"), (1, "hflip"), (0, "rot270"), (1, "vflip"))
     save(

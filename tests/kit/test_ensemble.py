@@ -21,7 +21,7 @@ def member(name="a", sha="00"):
 
 
 def rung(passes):
-    return ensemble.Rung(passes=passes, weights=[1.0] * passes, settings={"threshold": 0.5}, cv=0.5)
+    return ensemble.Rung(passes=list(range(passes)), weights=[1.0] * passes, settings={"threshold": 0.5}, cv=0.5)
 
 
 def walk(**changes):
@@ -40,6 +40,13 @@ def plan(**changes):
     return ensemble.Ensemble(**{**fields, **changes})
 
 
+def test_a_rung_may_have_any_of_the_passes():
+    some = ensemble.Rung(passes=[0, 1, 2, 5], weights=[1.0, 2.0, 3.0, 4.0], settings={}, cv=0.5)
+    assert some.text == "1-3, 6"
+    assert [some.weight(index) for index in some.passes] == [1.0, 2.0, 3.0, 4.0]
+    assert ensemble.Rung(passes=[1], weights=[1.0], settings={}, cv=None).text == "2"
+
+
 def test_file_round_trips(tmp_path):
     ensemble.save(tmp_path / "ensemble.json", plan())
     assert ensemble.load(tmp_path / "ensemble.json") == plan()
@@ -51,11 +58,10 @@ def test_file_round_trips(tmp_path):
         ({"members": [member("a"), member("a", "11")]}, "share a name"),
         ({"members": [member("a"), member("b")]}, "share the same weights"),
         ({"members": []}, "at least one member"),
-        ({"rungs": [rung(2), rung(1)]}, "growing prefixes"),
-        ({"rungs": [rung(1)]}, "end with all passes"),
-        ({"rungs": [rung(1), dataclasses.replace(rung(2), weights=[1.0])]}, "one weight for every pass"),
-        ({"rungs": [rung(1), rung(3)]}, "end with all passes"),
-        ({"rungs": [rung(1), rung(1), rung(2)]}, "growing prefixes"),
+        ({"rungs": [rung(2), rung(1)]}, r"the last rung needs all passes, not \[0\]"),
+        ({"rungs": [rung(1)]}, "the last rung needs all passes"),
+        ({"rungs": [rung(1), rung(3)]}, r"the last rung needs all passes, not \[0, 1, 2\]"),
+        ({"rungs": [rung(1), rung(1), rung(2)]}, "two rungs have the same passes"),
         ({"passes": [walk(member=1), walk()]}, "does not exist"),
         ({"slowdown": 0.0}, "slowdown is 0.0; it has to be above 0"),
         ({"reserve_seconds": math.inf}, "reserve_seconds is inf, not a finite number"),
@@ -73,7 +79,12 @@ def test_impossible_plans_are_refused(changes, message):
         (rung(2), {"weights": [1.0, 0.0]}, r"weights\[1\] is 0.0; it has to be above 0"),
         (rung(2), {"weights": [math.nan, 1.0]}, r"weights\[0\] is nan, not a finite number"),
         (rung(2), {"weights": [1.0, math.inf]}, r"weights\[1\] is inf, not a finite number"),
-        (rung(1), {"passes": 0}, "passes is 0; it has to be at least 1"),
+        (rung(1), {"passes": [-1]}, r"passes\[0\] is -1; it has to be at least 0"),
+        (rung(1), {"passes": 1}, "passes is 1, not a list"),
+        (rung(1), {"passes": []}, r"one pass or more, each once and ascending, not \[\]"),
+        (rung(2), {"passes": [1, 0]}, "ascending"),
+        (rung(2), {"passes": [1, 1]}, "each once"),
+        (rung(2), {"weights": [1.0]}, "one weight for every pass"),
         (walk(), {"member": -1}, "member is -1; it has to be at least 0"),
         (walk(), {"member": 0.5}, "member is 0.5, not an integer"),
         (walk(), {"seconds_per_megapixel": math.nan}, "seconds_per_megapixel is nan, not a finite number"),
@@ -88,10 +99,10 @@ def test_impossible_parts_are_refused(made, changes, message):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"schema": 99}, "ensemble schema 99, expected 1"),
-        ({}, "ensemble schema None, expected 1"),
-        ({"schema": 1}, "competition is missing"),
-        ({"schema": 1, "competition": "kidney", "kind": "semantic"}, "members is missing"),
+        ({"schema": 99}, "ensemble schema 99, expected 2"),
+        ({}, "ensemble schema None, expected 2"),
+        ({"schema": 2}, "competition is missing"),
+        ({"schema": 2, "competition": "kidney", "kind": "semantic"}, "members is missing"),
         ({**plan().as_dict(), "extra": 1}, "unknown key extra"),
         ([], "this is \\[\\], not a table"),
         (None, "this is None, not a table"),

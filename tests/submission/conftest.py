@@ -116,7 +116,7 @@ def make_kit(
         passes=[Pass(member=index, view="identity", seconds_per_megapixel=1.0) for index in range(members)],
         rungs=[
             Rung(
-                passes=n + 1,
+                passes=list(range(n + 1)),
                 weights=[1.0] * (n + 1),
                 settings={"threshold": 0.5, **(settings or {})},
                 cv=0.5 + n / 100,

@@ -170,7 +170,7 @@ def _ladder(
         values = {selection: scores.score(assigned) for selection, assigned in wanted.items()}
     for length, added, selection in closed:
         cv = values.get(selection)
-        rung = Rung(passes=length, weights=weights[:length], settings=settings, cv=cv)
+        rung = Rung(passes=list(range(length)), weights=weights[:length], settings=settings, cv=cv)
         seconds = sum(one.seconds_per_megapixel for one in passes[:length])
         rungs.append(LadderRung(rung, added, seconds, None, math.nan, None))
     return Ladder(passes, rungs)

@@ -163,7 +163,7 @@ class _Builder:
             settings = {**settings, "calibration": {}}
         self.rungs.append(
             LadderRung(
-                rung=Rung(passes=len(self.passes), weights=weights, settings=settings, cv=cv),
+                rung=Rung(passes=list(range(len(self.passes))), weights=weights, settings=settings, cv=cv),
                 added=added,
                 seconds=sum(item.seconds_per_megapixel for item in self.passes),
                 fitted=scored.step.score if measured else None,

@@ -80,7 +80,7 @@ def show_ensemble(built: Built) -> None:
         rows.append(
             (
                 str(number),
-                str(item.rung.passes),
+                str(len(item.rung.passes)),
                 item.added,
                 f"{item.seconds:.2f}",
                 f"{shown(item.rung.cv)}{error if item.fitted is not None else ''}",

@@ -50,11 +50,11 @@ def read_ladder(path: Path) -> list[RungShown]:
         more = [{} for _ in ensemble.rungs]  # of another ensemble
     shown = []
     for rung, known in zip(ensemble.rungs, more, strict=True):
-        passes = ensemble.passes[: rung.passes]
+        passes = [ensemble.passes[index] for index in rung.passes]
         shown.append(
             RungShown(
                 f"{ensemble.members[passes[-1].member].name} {passes[-1].view}",
-                rung.passes,
+                len(rung.passes),
                 sum(item.seconds_per_megapixel for item in passes),
                 rung.cv,
                 known.get("error"),

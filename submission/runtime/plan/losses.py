@@ -82,8 +82,8 @@ class Losses:
         """Return the passes of a rung whose member was not dropped."""
         # Asked for very often, and changed only by a lost member: kept until then.
         if rung not in self._live:
-            passes = self.ensemble.passes[: self.ensemble.rungs[rung].passes]
-            self._live[rung] = [index for index, item in enumerate(passes) if item.member not in self.members]
+            passes, own = self.ensemble.passes, self.ensemble.rungs[rung].passes
+            self._live[rung] = [index for index in own if passes[index].member not in self.members]
         return self._live[rung]
 
     def blocks(self, rung: int, image: str) -> bool:

@@ -39,7 +39,7 @@ class Rungs:
         """Whether every image has its row of a started rung or will not get it."""
         return (
             rung in self.started
-            and self._adds(rung)
+            and self.adds(rung)
             and all((rung, image) in self.rows or self.losses.blocks(rung, image) for image in images)
         )
 
@@ -61,7 +61,7 @@ class Rungs:
 
     def top(self) -> int | None:
         """Return the highest started rung that adds passes to the one before."""
-        return next((rung for rung in sorted(self.started, reverse=True) if self._adds(rung)), None)
+        return next((rung for rung in sorted(self.started, reverse=True) if self.adds(rung)), None)
 
     def open_for(self, image: str) -> list[int]:
         """Return started rungs that an image may still get a row of, or a better one, lowest first."""
@@ -71,31 +71,35 @@ class Rungs:
         return [
             rung
             for rung in sorted(self.started)
-            if self._adds(rung)
+            if self.adds(rung)
             and not (self.up_to_date(rung, image) if rung == top else (rung, image) in self.rows)
             and not self.losses.blocks_for_good(rung, image)
         ]
 
     def wanted_passes(self, image: str) -> list[int]:
         """Return the passes that an image's rows of started rungs are fused from, as far as they are open."""
-        open_rungs = self.open_for(image)
-        return self.losses.live_passes(open_rungs[-1]) if open_rungs else []
+        return self._together(self.open_for(image))
 
     def needed_passes(self, image: str) -> list[int]:
         """Return the passes whose results an image still needs, for rungs started or yet to start."""
         if image in self.losses.images:
             return []
         # Example with passes [0], [0, 1], [0, 1, 2]: rung 0 has its row, rung 1 is started, rung 2 may start.
-        # Passes 0, 1, 2 are needed. When rung 2 is refused, only 0 and 1 are, until rung 1 has its row. The
-        # highest of these rungs contains all others.
+        # Passes 0, 1, 2 are needed. When rung 2 is refused, only 0 and 1 are, until rung 1 has its row.
+        rungs = self.open_for(image)
         if self.may_start:
-            for rung in range(len(self.ensemble.rungs) - 1, -1, -1):
-                if rung not in self.started and not self.losses.blocks_for_good(rung, image):
-                    return self.losses.live_passes(rung)
-        return self.wanted_passes(image)
+            rungs += [
+                rung
+                for rung in range(len(self.ensemble.rungs))
+                if rung not in self.started and not self.losses.blocks_for_good(rung, image)
+            ]
+        return self._together(rungs)
 
-    def _adds(self, rung: int) -> bool:
-        """Whether a rung has more live passes than the one before; dropped members make some rungs equal."""
+    def adds(self, rung: int) -> bool:
+        """Whether no lower rung has all live passes of a rung; dropped members make some rungs equal."""
         # Passes [0], [0, 1] with the member of pass 1 dropped: rung 1 would give the rows of rung 0 again.
-        before = self.losses.live_passes(rung - 1) if rung > 0 else []
-        return len(self.losses.live_passes(rung)) > len(before)
+        own = set(self.losses.live_passes(rung))
+        return bool(own) and not any(own.issubset(self.losses.live_passes(lower)) for lower in range(rung))
+
+    def _together(self, rungs: Iterable[int]) -> list[int]:
+        return sorted({index for rung in rungs for index in self.losses.live_passes(rung)})

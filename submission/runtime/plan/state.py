@@ -107,13 +107,13 @@ class LadderState:
         live = self.live_passes(task.rung)
         files = self.stored.files(live, task.image)
         assert files is not None, task
-        weights = self.ensemble.rungs[task.rung].weights
-        return [(index, file, weights[index]) for index, file in zip(live, files, strict=False)]
+        rung = self.ensemble.rungs[task.rung]
+        return [(index, file, rung.weight(index)) for index, file in zip(live, files, strict=False)]
 
     def results_to_average(self, task: MeanTask) -> list[tuple[str, float]]:
         """Return (file, weight) of an image's running mean and of the map that is added to it."""
         # A mean of passes 0 and 1 with weights 0.5 and 1.5 counts with weight 2 against the next map.
-        weights = self.ensemble.rungs[-1].weights
+        weights = self.ensemble.rungs[-1].weights  # the last rung has all passes
         mean = sum(weights[index] for index in self.stored.averaged_passes(task.image))
         files = self.stored.mean_and_map(task.index, task.image)
         return list(zip(files, [mean, weights[task.index]], strict=True))

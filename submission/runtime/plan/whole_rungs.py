@@ -67,7 +67,7 @@ class WholeRungs:
 
     def _open_passes(self, state: LadderState) -> Iterator[tuple[int, str]]:
         """Yield the passes that still have an image to do, in their order, each with the largest image."""
-        for index in state.live_passes(max(state.rungs.started)) if state.rungs.started else ():
+        for index in sorted({index for rung in state.rungs.started for index in state.live_passes(rung)}):
             if (image := next(state.images_to_do(index), None)) is not None:
                 yield index, image
 
@@ -152,8 +152,8 @@ class WholeRungs:
         hangs = resources.silence if state.losses.stages[item] == "stall" else 0.0
         if isinstance(item, str):
             return hangs + self._seconds(state, state.live_passes(rung), [item], resources)
-        passes = self.ensemble.passes[: self.ensemble.rungs[rung].passes]
-        own = {index for index, pass_ in enumerate(passes) if pass_.member == item}
+        passes = self.ensemble.passes
+        own = {index for index in self.ensemble.rungs[rung].passes if passes[index].member == item}
         # Results of other passes are kept only as long as a rung may start: later all have to be made again.
         again = own if state.rungs.may_start else own.union(state.live_passes(rung))
         return hangs + self._seconds(state, sorted(again), state.live_images(), resources)

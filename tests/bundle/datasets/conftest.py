@@ -110,7 +110,7 @@ def make_ensemble(tmp_path, network_state):
             for number in range(len(names))
         ]
         rung = ensemble.Rung(
-            passes=len(passes), weights=[1.0] * len(passes), settings={"threshold": 0.5}, cv=0.5
+            passes=list(range(len(passes))), weights=[1.0] * len(passes), settings={"threshold": 0.5}, cv=0.5
         )
         plan = ensemble.Ensemble(
             competition=competition, kind="semantic", members=members, passes=passes, rungs=[rung]

@@ -105,7 +105,7 @@ def test_runs_that_say_nothing_of_their_images_are_named(tmp_path, text, told):
         kind="semantic",
         members=[member],
         passes=[Pass(member=0, view="identity", seconds_per_megapixel=1.0)],
-        rungs=[Rung(passes=1, weights=[1.0], settings={}, cv=None)],
+        rungs=[Rung(passes=[0], weights=[1.0], settings={}, cv=None)],
     )
     version = Version(ensemble=plan, files=[tmp_path / "a.safetensors"])
     with pytest.raises(KitError, match=told) as caught:

@@ -148,7 +148,7 @@ def ensemble_of(name, definition):
         kind="semantic",
         members=[member],
         passes=[Pass(member=0, view="identity", seconds_per_megapixel=1.0)],
-        rungs=[Rung(passes=1, weights=[1.0], settings={}, cv=0.5)],
+        rungs=[Rung(passes=[0], weights=[1.0], settings={}, cv=0.5)],
         definition=definition,
     )
 

@@ -48,7 +48,7 @@ class Plan:
         self.passes = [
             {"member": number, "view": "identity", "seconds_per_megapixel": 0.1} for number in (0, 1)
         ]
-        self.rungs = [{"passes": 2, "weights": [1.0, 1.0], "settings": {"threshold": 0.5}, "cv": 0.5}]
+        self.rungs = [{"passes": [0, 1], "weights": [1.0, 1.0], "settings": {"threshold": 0.5}, "cv": 0.5}]
         self.more = {"competition": "kidney", "kind": "semantic"}
 
     def member(self, number, source, **changes):
@@ -305,7 +305,7 @@ def test_sixteen_members_of_one_network_are_built_once(plan, monkeypatch):
     forward_check.forward.cache_clear()
     members = [Member(**{**plan.members[0], "name": f"n{n}", "sha256": f"{n}"}) for n in range(16)]
     passes = [Pass(member=n, view="identity", seconds_per_megapixel=0.1) for n in range(16)]
-    rung = Rung(passes=16, weights=[1.0] * 16, settings={"threshold": 0.5}, cv=0.5)
+    rung = Rung(passes=list(range(16)), weights=[1.0] * 16, settings={"threshold": 0.5}, cv=0.5)
     whole = Ensemble(competition="kidney", kind="semantic", members=members, passes=passes, rungs=[rung])
     ensembles.save(plan.folder / "ensemble.json", whole)
     seen = []

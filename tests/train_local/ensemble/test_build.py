@@ -96,7 +96,7 @@ def test_one_fold_of_each_recipe_view_comes_first_and_the_other_folds_last(
 ):
     built = build_ensemble(blob_data, finished, keep_all=True)
     made = built.ensemble
-    assert [rung.passes for rung in made.rungs] == [1, 2, 3, 6]
+    assert [len(rung.passes) for rung in made.rungs] == [1, 2, 3, 6]
     assert len(made.members) == 4
     assert {made.members[item.member].name for item in made.passes[:3]} == {"blobs.fold0", "seeded.fold0"}
     assert made.rungs[3].cv == made.rungs[2].cv, "no image tells what further folds add"
@@ -143,7 +143,7 @@ def test_a_pass_that_promises_nothing_is_dropped(blob_data, finished):
     made = built.ensemble
     scored = [item.rung.cv for item in built.ladder.rungs if item.fitted is not None]
     assert scored == sorted(set(scored)), "every rung promises more than the one before"
-    assert made.rungs[-1].passes == len(made.passes)
+    assert len(made.rungs[-1].passes) == len(made.passes)
     used = {made.passes[index].member for index in range(len(made.passes))}
     assert used == set(range(len(made.members))), "no member without a pass"
 

@@ -85,7 +85,7 @@ def bundle(tmp_path):
         kind="semantic",
         members=members,
         passes=[Pass(member=number, view="identity", seconds_per_megapixel=1.0) for number in (NEEDY, EASY)],
-        rungs=[Rung(passes=2, weights=[1.0, 1.0], settings={}, cv=0.5)],
+        rungs=[Rung(passes=[0, 1], weights=[1.0, 1.0], settings={}, cv=0.5)],
     )
     return folder, ensemble, manifest
 

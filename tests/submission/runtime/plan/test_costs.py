@@ -19,7 +19,7 @@ def ensemble(*priors: float, members: tuple[int, ...] | None = None) -> Ensemble
             Pass(member=owner, view="identity", seconds_per_megapixel=prior)
             for owner, prior in zip(owners, priors, strict=True)
         ],
-        rungs=[Rung(passes=len(priors), weights=[1.0] * len(priors), settings={}, cv=0.5)],
+        rungs=[Rung(passes=list(range(len(priors))), weights=[1.0] * len(priors), settings={}, cv=0.5)],
     )
 
 

@@ -39,7 +39,7 @@ def plan(owners, rungs, *, agree=True, kind="semantic") -> Ensemble:
             for number, owner in enumerate(owners)
         ],
         rungs=[
-            Rung(passes=n, weights=weights[:n] if agree or n != rungs[-1] else [1.0] * n, settings={}, cv=0.1)
+            Rung(passes=list(range(n)), weights=weights[:n] if agree or n != rungs[-1] else [1.0] * n, settings={}, cv=0.1)
             for n in rungs
         ],
     )
@@ -284,7 +284,7 @@ def test_whatever_fails_every_row_is_fused_from_its_rungs_passes_and_the_disk_is
             disk.end(begun)
             worked |= {owners[begun.task.index]} if isinstance(begun.task, PassTask) else set()
             if isinstance(begun.task, FuseTask):
-                passes = [index for index in live if index < ensemble.rungs[begun.task.rung].passes]
+                passes = [index for index in live if index in ensemble.rungs[begun.task.rung].passes]
                 wanted = {index: ensemble.rungs[-1].weights[index] for index in passes}
                 content = disk.rows[begun.task.rung, begun.task.image]
                 assert shares(content) == pytest.approx(shares(wanted))

@@ -86,7 +86,7 @@ class Run:
 
 def complete(run: Run) -> bool:
     last = len(run.ensemble.rungs) - 1
-    wanted = (last, run.ensemble.rungs[last].passes)
+    wanted = (last, len(run.ensemble.rungs[last].passes))
     return all(run.best(image) == wanted for image in run.state.megapixels)
 
 

@@ -29,7 +29,7 @@ def publisher(tmp_path):
         kind="semantic",
         members=members,
         passes=[Pass(member=i, view="identity", seconds_per_megapixel=1.0) for i in range(2)],
-        rungs=[Rung(passes=n, weights=[1.0] * n, settings={}, cv=0.1) for n in (1, 2)],
+        rungs=[Rung(passes=list(range(n)), weights=[1.0] * n, settings={}, cv=0.1) for n in (1, 2)],
     )
     state = LadderState(ensemble, {"a": 1e-4, "b": 1e-4})
     for rung in range(2):

@@ -32,7 +32,7 @@ def events(tmp_path):
         kind="semantic",
         members=[member(number, size) for number, size in enumerate(SIZES)],
         passes=[Pass(member=number, view="identity", seconds_per_megapixel=1.0) for number in range(3)],
-        rungs=[Rung(passes=3, weights=[1.0] * 3, settings={}, cv=0.1)],
+        rungs=[Rung(passes=[0, 1, 2], weights=[1.0] * 3, settings={}, cv=0.1)],
     )
     preparation = Preparation(
         ensemble, [], None, root=tmp_path, site=tmp_path, scratch=tmp_path, timeout=1.0, start_check=None
