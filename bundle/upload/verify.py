@@ -11,7 +11,7 @@ from bundle.upload.destination import Destination, There
 from bundle.upload.expected import Comparison, Expected, RemoteEntry, compare
 from kit import manifest
 from kit.errors import KitError
-from kit.local.kaggle.outcome import CallError, Refused, Unclear
+from kit.local.kaggle.outcome import CutOff, Refused, Unclear
 from kit.local.kaggle.state import State
 from kit.local.kaggle.wire import Wire
 
@@ -60,10 +60,8 @@ def wait_ready(
     while True:
         try:
             there = destination.look(wire)
-        except CallError:
-            # A look that the limit cut off says nothing about Kaggle: what was seen before counts.
-            if time.monotonic() < wire.ends:
-                raise
+        except CutOff:
+            # Such a look says nothing about Kaggle: what was seen before counts.
             raise _late(destination, seen, time.monotonic() - began, record) from None
         passed = time.monotonic() - began
         if there.exists:

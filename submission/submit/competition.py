@@ -16,7 +16,7 @@ from typing import Any
 
 from kit.errors import KitError
 from kit.local.kaggle.kernel_state import now
-from kit.local.kaggle.outcome import CallError, Refused, Unclear, Unreachable
+from kit.local.kaggle.outcome import CutOff, Refused, Unclear, Unreachable
 from kit.local.kaggle.wire import Wire
 from submission.submit import errors
 from submission.submit.log import Log, Submission
@@ -106,10 +106,7 @@ def wait_for_score(
     while True:
         try:
             value = _get(wire, entry)
-        except CallError:
-            # A look that the limit for everything cut off says nothing about the submission.
-            if time.monotonic() < wire.ends:
-                raise
+        except CutOff:
             raise _late(entry, told, time.monotonic() - began) from None
         status = str(value.get("status") or "PENDING").upper() if value is not None else "not seen yet"
         if status != told:

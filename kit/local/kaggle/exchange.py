@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from kit.errors import KitError
 from kit.local.kaggle.child import Child, Gone, Silent
 from kit.local.kaggle.environment import child_environment
-from kit.local.kaggle.outcome import Answer, CallError, Refused, Stalled, Unclear, Unreachable, judge
+from kit.local.kaggle.outcome import Answer, CallError, CutOff, Refused, Stalled, Unclear, Unreachable, judge
 from kit.local.kaggle.patience import Patience
 from kit.local.kaggle.redact import known_secrets, redact
 
@@ -152,7 +152,7 @@ class Exchange:
             raise Unclear(method, what, retry_after=error.retry_after) from None
 
     def patiently(self, once: Callable[[], T], *, outage: float | None = None) -> T:
-        """Repeat what failed in a way that passes, with growing pauses, for `outage` seconds."""
+        """Repeat what failed in a way that passes, for `outage` seconds; raise `CutOff` at the end of all."""
         end = min(self.ends, time.monotonic() + (outage or self.patience.outage))
         for wait in self.patience.waits():
             try:
@@ -160,6 +160,8 @@ class Exchange:
             except CallError as error:
                 if isinstance(error, Refused) and error.status != 429:
                     raise
+                if time.monotonic() >= self.ends:
+                    raise CutOff(error) from error
                 pause = max(wait, error.retry_after or 0)
                 if time.monotonic() + pause >= end:
                     raise

@@ -18,7 +18,7 @@ from typing import Any
 from kit.errors import KitError
 from kit.local.kaggle import kernel_state
 from kit.local.kaggle.kernels import NOT_THERE, Pushed
-from kit.local.kaggle.outcome import CallError, Refused
+from kit.local.kaggle.outcome import CutOff, Refused
 from kit.local.kaggle.wire import Wire
 
 LONGEST_RUN = 13 * 3600
@@ -67,10 +67,7 @@ def wait(
     while True:
         try:
             found = _status(wire, pushed)
-        except CallError:
-            # A look that the limit for everything cut off says nothing about the run.
-            if time.monotonic() < wire.ends:
-                raise
+        except CutOff:
             raise _late(pushed, status, time.monotonic() - began) from None
         waited = time.monotonic() - began
         if found is None:

@@ -81,6 +81,18 @@ class Stalled(Unclear):
     """The bytes of a file stood still."""
 
 
+class CutOff(Unclear):
+    """The limit for everything ended a call that only reads, so it says nothing about what it asked for.
+
+    Args:
+        last: what became of the last try; the message is its.
+    """
+
+    def __init__(self, last: CallError) -> None:
+        KitError.__init__(self, last.problem, where=last.where, fix=last.fix)
+        self.what, self.retry_after = last.problem, last.retry_after
+
+
 class Unreachable(CallError):  # noqa: N818 - as above
     """The request did not leave this machine: no name server, no route, no connection."""
 

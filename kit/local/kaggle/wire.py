@@ -107,7 +107,7 @@ class Wire:
 
         Raises:
             Refused: the server said no.
-            Unclear: the answer is lost, or is none.
+            Unclear: the answer is lost, or is none; `CutOff` if a read was ended by the limit for everything.
             Unreachable: nothing was sent.
         """
 

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
-from kit.errors import BAD_INPUT
+from kit.errors import BAD_INPUT, KitError
+from kit.local.kaggle.patience import Patience
+from kit.local.kaggle.wire import Wire
+from submission.submit import competition
 from submission.submit.log import Log
 from tests.kaggle_server.competitions import Entry
 from tests.kaggle_server.faults import Fault
@@ -111,6 +114,19 @@ def test_a_kill_in_the_middle_of_the_call_sends_nothing_twice(kaggle, kind):
         done = there.submit("--again")
     assert done.code == 0, done.err
     assert len(there.competition.submissions) == 1
+
+
+def test_a_look_that_the_limit_cuts_off_says_nothing_about_the_submission(kaggle, tmp_path):
+    there = kaggle()
+    assert there.submit().code == 0
+    log = Log(there.log)
+    [entry] = log.entries()
+    with (
+        Wire(scratch=tmp_path / "scratch", patience=Patience(limit=0)) as wire,
+        pytest.raises(KitError, match=r"has no score after \d+ s; its status is not known"),
+    ):
+        competition.wait_for_score(wire, log, entry, limit_s=300, say=print)
+    assert log.entries() == [entry]
 
 
 @pytest.mark.parametrize("score", ["NaN", "Infinity", "pending"])

@@ -47,6 +47,12 @@ def soon(wire):
     return wire
 
 
+def limited(wire):
+    """The wire, whose limit for everything is reached."""
+    wire.patience = replace(wire.patience, limit=0)
+    return wire
+
+
 @pytest.fixture
 def world(loopback):
     """Make a new world where the kernel's sources are there, and whose runs write `FILES`."""
@@ -212,6 +218,15 @@ def test_a_run_that_is_not_at_its_end_is_told_and_waited_for_again(world, wire, 
     there.notebooks[NAME].versions[0].looks = 0
     assert wait(wire, push(wire, kernel, state)).status == "COMPLETE"
     assert there.faults.count(SAVE) == 1
+
+
+def test_a_look_that_the_limit_cuts_off_says_nothing_about_the_run(world, wire, kernel, state):
+    there = world()
+    pushed = push(wire, kernel, state)
+    there.notebooks[NAME].versions[0].looks = 10_000
+    with pytest.raises(KitError, match=r"not at its end after \d+ s; its last status was not seen yet"):
+        wait(limited(wire), pushed)
+    assert kernel_state.read(state).stage != "failed"
 
 
 def test_old_output_is_never_taken(world, wire, kernel, state):

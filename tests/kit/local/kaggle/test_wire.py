@@ -12,7 +12,7 @@ import pytest
 
 from kit.errors import KitError
 from kit.local.kaggle import exchange
-from kit.local.kaggle.outcome import Refused, Unclear, Unreachable
+from kit.local.kaggle.outcome import CallError, CutOff, Refused, Unclear, Unreachable
 from tests.kaggle_server.faults import Fault
 from tests.kaggle_server.world import Dataset, Version
 
@@ -250,6 +250,26 @@ def test_a_start_of_the_client_that_hangs_is_given_up_and_repeated(kaggle, wire)
     published(server, a=b"1")
     assert wire(rpc=5).rpc(STATUS, NAMES).value == {"status": "READY"}
     assert server.world.faults.count("security.IntrospectToken") >= 2
+
+
+def test_a_call_that_the_limit_for_everything_ended_is_told_from_another_without_an_answer(start, shared):
+    published(start(), a=b"1")
+    with pytest.raises(CutOff, match="the limit of 0 s for everything is reached"):
+        shared(limit=0).rpc(STATUS, NAMES)
+    with pytest.raises(Unclear, match="the limit of 0 s for everything is reached") as caught:
+        shared(limit=0).rpc(CREATE, {"ownerSlug": "alice", "slug": "kit-wheels"}, writes=True)
+    assert type(caught.value) is Unclear, "it may have worked"
+    start(Fault("status", STATUS, times=999, argument=503))
+    with pytest.raises(CallError, match="503") as caught:
+        shared(outage=0.2).rpc(STATUS, NAMES)
+    assert not isinstance(caught.value, CutOff)
+
+
+def test_a_start_that_hangs_until_the_limit_for_everything_is_told_as_such(kaggle, wire):
+    kaggle(Fault("hang", "security.IntrospectToken", times=999), way="token")
+    with pytest.raises(CutOff, match="Kaggle cannot be reached: no answer in 1 s") as caught:
+        wire(rpc=1, limit=0.5).rpc(STATUS, NAMES)
+    assert "check the network" in caught.value.fix
 
 
 def test_a_start_on_a_busy_machine_takes_nothing_of_the_time_to_answer(kaggle, wire, tmp_path, monkeypatch):
