@@ -67,6 +67,23 @@ def test_a_budget_above_the_limit_is_told_before_the_push(kaggle):
     assert there.faults.count(SAVE) == 0
 
 
+def test_another_budget_of_the_script_is_held_against_the_limit(kaggle, kit_of_two, tmp_path):
+    there = kaggle()
+    script = tmp_path / "predict.py"
+    own = ("--ensemble", kit_of_two.ensemble, "--bundle", kit_of_two.bundle, "--out", script)
+    assert there.submit(argv=["render", *map(str, own), "--budget", "36000"]).code == 0
+    for path, hours, seconds in (
+        (script, (), 32400),
+        (script.with_suffix(".ipynb"), ("--hours", "9.9"), 35640),
+    ):
+        refused = there.submit("--predict", path, *hours)
+        assert refused.code == BAD_INPUT
+        assert f"plans for 36000 s, and the competition stops it after {seconds} s" in refused.err
+    accepted = there.submit("--predict", script, "--hours", "10", "--dry-run")
+    assert (accepted.code, "would push alice/kit-kidney" in accepted.err) == (0, True), accepted.err
+    assert there.faults.count(SAVE) == 0
+
+
 def test_no_slot_is_left(kaggle):
     there = kaggle()
     there.competition.daily = 0
