@@ -113,7 +113,7 @@ def _wheels(bundle: Path) -> Path:
 
 def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
     _, executable = find_python([python])
-    target = _image_of(python)
+    target = _image_of(python, known())
     image = make_image(bare(target), executable, images.resolve(), lock)
     with tempfile.TemporaryDirectory(prefix="gate-", dir=image.python.parents[2]) as name:
         stage = Path(name)
@@ -150,9 +150,15 @@ def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
     )
 
 
-def _image_of(python: str) -> Target:
+def _image_of(python: str, targets: Sequence[Target]) -> Target:
     """Return the newest Kaggle image with some Python; one of this machine says nothing of Kaggle's torch."""
-    found = [target for target in known() if target.minor == python and target.accelerator is not None]
+    found = [target for target in targets if target.minor == python and target.accelerator is not None]
+    if not found:
+        raise KitError(
+            f"no Kaggle image with Python {python} is known, so nobody knows which torch it has",
+            where="--python",
+            fix="leave it out; or run `probe` on Kaggle, if there is such an image now",
+        )
     return max(found, key=lambda target: (target.since, target.accelerator == "gpu", target.name))
 
 

@@ -1,6 +1,8 @@
 """The gate's own parts; the gate over a whole bundle is a session, because it needs torch for each Python."""
 
+import importlib.metadata
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,15 +12,19 @@ import pytest
 
 from bundle import __main__ as cli
 from bundle import gate
+from bundle.packages.mmcv_portable import _ext
 from bundle.wheelfile import write_wheel
 from kit import manifest
+from kit.artefacts import write_json
 from kit.errors import KitError, run_cli
 from kit.local import targets
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 from kit.manifest import Manifest
+from kit.typed_json import to_plain
 
 PROGRAM = Path(gate.__file__).with_name("gate_program.py")
+OPERATORS = set(_ext.__all__) - {"get_compiler_version", "get_compiling_cuda_version"}
 
 
 def write(folder, files):
@@ -101,6 +107,93 @@ def test_a_bare_image_has_what_no_bundle_ships_and_nothing_else():
     (target,) = targets.choose(["kaggle-2026-10"], targets.known())
     assert gate.bare(target).image_has == {"numpy": None, "torch": "2.11.0", "torchvision": None}
     assert gate.bare(target).name != target.name
+
+
+@pytest.mark.parametrize(
+    ("python", "image", "torch"),
+    [
+        # On this machine Python 3.11 has another torch than Kaggle's image: local-cp311 does not count.
+        ("3.11", "kaggle-cp311-torch2.8", "2.8.0"),
+        ("3.12", "kaggle-2026-09-torch2.11", "2.11.0"),
+        ("3.13", "kaggle-2026-10", "2.11.0"),
+    ],
+)
+def test_each_python_is_tried_with_the_torch_of_kaggles_newest_image(python, image, torch):
+    found = gate._image_of(python, targets.known())
+    assert (found.name, found.torch) == (image, torch)
+    assert gate.bare(found).image_has["torch"] == torch
+
+
+def test_the_image_of_a_python_is_the_newest_of_kaggles_and_that_of_gpu_sessions(tmp_path):
+    (like,) = targets.choose(["kaggle-2026-10"], targets.known())
+    for name, since, accelerator in (
+        ("a", "2027-01", "cpu"),
+        ("b", "2027-01", "gpu"),
+        ("z", "2026-12", "gpu"),
+        ("zz-local", "2027-02", None),
+    ):
+        other = {"name": name, "since": since, "accelerator": accelerator}
+        write_json(tmp_path / f"{name}.json", {**to_plain(like), **other})
+    described = targets.known(tmp_path)
+    assert gate._image_of("3.13", described).name == "b"
+    with pytest.raises(KitError, match=r"no Kaggle image with Python 3\.11 is known"):
+        gate._image_of("3.11", described)
+
+
+COMPILED = """
+from mmcv import _portable_ext
+from mmcv._portable_ext import *
+
+def nms(*tensors, **options):
+    return _portable_ext.nms(*tensors, **options) + 1
+"""
+"""As a library for this torch would be, with one operator whose numbers are wrong."""
+ASK = """
+import importlib, json, sys
+sys.path.insert(0, sys.argv[1])
+import gate_program
+seen = []
+for site in sys.argv[2:]:
+    sys.path.insert(0, site)
+    importlib.invalidate_caches()
+    seen.append(gate_program.compiled_operators())
+    sys.path.remove(site)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mmcv"]:
+        del sys.modules[name]
+print(json.dumps(seen))
+"""
+
+
+def install_mmcv(site, compiled_for):
+    """Lay mmcv's operators out as our wheels do: the portable ones alone, or compiled ones over them."""
+    packages = Path(gate.__file__).parent / "packages"
+    folder = site / "mmcv"
+    shutil.copytree(packages / "mmcv_portable", folder, ignore=shutil.ignore_patterns("*.json", "*.md"))
+    if compiled_for is not None:
+        (folder / "_ext.py").rename(folder / "_portable_ext.py")
+        for name in ("_ext.py", "_native_check.py"):
+            shutil.copyfile(packages / "mmcv_native" / name, folder / name)
+        (folder / f"_native_torch{compiled_for}_cpu.py").write_text(COMPILED)
+    return site
+
+
+def test_compiled_operators_are_counted_and_what_is_left_to_portable_ones_is_told(tmp_path):
+    version = "_".join(importlib.metadata.version("torch").split(".")[:2])
+    sites = [
+        install_mmcv(tmp_path / name, compiled_for)
+        for name, compiled_for in (("portable", None), ("compiled", version), ("other", "1_0"))
+    ]
+    command = [sys.executable, "-W", "ignore", "-c", ASK, PROGRAM.parent, *sites]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    portable, (taken, told), other = json.loads(done.stdout)
+    assert portable == [[], []], "a bundle without compiled ones has nothing to tell"
+    assert taken == sorted(OPERATORS - {"nms"})
+    assert len(told) == 1
+    assert "operator nms gives wrong numbers on cpu and is not used" in told[0]
+    taken, told = other
+    assert taken == []
+    assert told[0].startswith("mmcv runs on its portable operators: compiled ones are for torch 1_0_cpu")
 
 
 def test_a_bundle_that_cannot_be_tried_is_told_as_such(tmp_path, capsys):
