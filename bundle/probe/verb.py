@@ -16,7 +16,8 @@ from kit.errors import KitError
 from kit.local import targets
 from kit.local.kaggle.account import account
 from kit.local.kaggle.waiting import Waiting, open_wire, say
-from kit.local.targets import Target
+from kit.local.lockfile import PYTHONS
+from kit.local.targets import Target, marker_environment
 from kit.local.verbs import Verb
 from kit.names import Name
 from kit.typed_json import convert, to_plain
@@ -99,6 +100,12 @@ def run(options: Options) -> int:
     say(f"{target.name}: Python {target.python}, torch {target.torch or 'unknown'}, glibc {target.glibc}")
     for note in target.notes:
         say(f"  {note}")
+    if target.minor not in PYTHONS:
+        # It is what the image has, so it is written down; what somebody types is refused before.
+        say(
+            f"no bundle can be built for Python {target.minor} yet: requirements.lock holds for "
+            f"{', '.join(PYTHONS)} only"
+        )
     if out.parent == folder:
         say("the next `bundle` builds for it, too; delete the file if it should not")
     print(json.dumps({"target": target.name, "file": str(out)}))
@@ -145,6 +152,10 @@ def _from_file(options: Options, path: Path, known: list[Target]) -> Target:
         and isinstance(value := read_json(path), dict)
         and value.get("kind") == "observed"
     ):
+        if options.python is not None:
+            raise KitError(
+                "an observed.json says which Python it is of", where="--python", fix="leave it out"
+            )
         seen = observed.load(path)
         return observed.to_target(seen, _name(options, path.stem), known)
     packages, unknown = freeze.read_freeze(path)
@@ -154,10 +165,22 @@ def _from_file(options: Options, path: Path, known: list[Target]) -> Target:
             where=path,
             fix="add it, for example --python 3.13",
         )
+    _require_supported(options.python)
     name = _name(options, path.stem)
     return observed.from_freeze(
         packages, unknown, name=name, python=options.python, like=known, source=f"the list {path.name}"
     )
+
+
+def _require_supported(python: str) -> None:
+    """Refuse a Python that no bundle can be built for: nobody saw it, and it may be a slip of the pen."""
+    minor = marker_environment(python)["python_version"]
+    if minor not in PYTHONS:
+        raise KitError(
+            f"the kit has no wheels for Python {minor}: requirements.lock holds for {', '.join(PYTHONS)}",
+            where="--python",
+            fix=f"correct it; if an image has Python {minor}, run `probe` there, on Kaggle or as --local",
+        )
 
 
 def _on_kaggle(options: Options, accelerator: str | None) -> observed.Observed:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bundle.probe import verb
-from kit.errors import BAD_INPUT
+from bundle.probe import kernel, observed, verb
+from kit.artefacts import write_json
+from kit.errors import BAD_INPUT, KitError
 from kit.local import targets
 from kit.local.kaggle.waiting import Waiting
+from kit.typed_json import to_plain
 
 ROOT = Path(__file__).parents[3]
 BARE = str(Path(sys.base_prefix) / "bin" / "python3")
@@ -72,6 +74,36 @@ def test_a_freeze_becomes_a_target_once_its_python_is_told(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["target"] == "theirs"
     assert targets.load(tmp_path / "t.json").torch == "2.11.0"
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.14.0", "3.013", "cp313", "3"])
+def test_a_python_that_no_bundle_can_be_built_for_is_refused(tmp_path, python):
+    freeze, out = tmp_path / "theirs.txt", tmp_path / "t.json"
+    freeze.write_text("numpy==2.4.1\n")
+    words = "is not a version of Python 3" if python in {"cp313", "3"} else r"holds for 3\.11, 3\.12, 3\.13"
+    with pytest.raises(KitError, match=words) as caught:
+        verb.run(verb.Options(freeze=freeze, python=python, out=out, waiting=Waiting()))
+    assert caught.value.fix
+    assert not out.exists()
+
+
+def test_a_python_that_does_not_exist_ends_the_command_with_what_there_is(tmp_path):
+    (tmp_path / "theirs.txt").write_text("numpy==2.4.1\n")
+    done = probe("--from", tmp_path / "theirs.txt", "--python", "3.99", "--out", tmp_path / "t.json")
+    assert done.returncode == BAD_INPUT
+    assert done.stderr.startswith("error: the kit has no wheels for Python 3.99: requirements.lock holds for")
+    assert "where: --python" in done.stderr
+
+
+def test_what_a_probe_saw_says_which_python_it_is_of_also_one_without_wheels(tmp_path):
+    seen = tmp_path / "observed.json"
+    write_json(seen, {**to_plain(kernel.here(BARE)), "schema": observed.SCHEMA, "python": "3.14.0"})
+    done = probe("--from", seen, "--python", "3.14", "--out", tmp_path / "new.json")
+    assert (done.returncode, "says which Python it is of" in done.stderr) == (BAD_INPUT, True)
+    done = probe("--from", seen, "--out", tmp_path / "new.json")
+    assert done.returncode == 0, done.stderr
+    assert "no bundle can be built for Python 3.14 yet" in done.stderr
+    assert targets.load(tmp_path / "new.json").tag == "cp314"
 
 
 @pytest.mark.parametrize(
