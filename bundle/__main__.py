@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from bundle import build, gate, lock, shadow_report, targets_report, wheel_verb
-from bundle.native import verb as native
-from bundle.probe import verb as probe
-from bundle.upload import verb as upload
 from kit.errors import run_cli
 from kit.local.verbs import Verb, run_verb
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
+    # Imported here, so that a Python without the kit's dependencies gets `run_cli`'s message.
+    from bundle import build, gate, lock, shadow_report, targets_report, wheel_verb
+    from bundle.native import verb as native
+    from bundle.probe import verb as probe
+    from bundle.upload import verb as upload
+
     verbs = (
         Verb("build", build.Options, build.run),
         gate.VERB,

@@ -11,9 +11,7 @@ from pathlib import Path
 from kit.command_line import option
 from kit.errors import run_cli
 from kit.local.verbs import Verb, run_verb
-from submission import rehearse
 from submission.runtime.script.options import DEFAULT_BUDGET, Seconds
-from submission.submit import verb as submitting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +62,10 @@ def _report(options: Report) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
+    # Imported here, so that a Python without the kit's dependencies gets `run_cli`'s message.
+    from submission import rehearse
+    from submission.submit import verb as submitting
+
     verbs = (
         Verb("render", Render, _render),
         Verb("rehearse", rehearse.Options, rehearse.run),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kit.errors import BAD_INPUT
+
 ROOT = Path(__file__).parents[1]
 MODULES = (
     "train_local",
@@ -73,6 +75,38 @@ def test_help_loads_nothing_heavy(module):
         assert "'wheel mmcv'" in asked
     if not module.startswith("tests."):
         assert asked.count("'") >= 6, f"only {asked} were asked"
+
+
+WITHOUT_PACKAGES = {
+    "train_local": ("recipes",),
+    "bundle": ("targets",),
+    "submission": ("submissions", "--log", "absent.jsonl"),
+    "kit": ("score", "--competition", "kidney", "--data", "absent", "--submission", "absent.csv"),
+    "kit.models": ("list",),
+    "benchmarks": ("parameters",),
+    "tests.golden": (),
+    "tests.kaggle_server": ("--schedules", "1"),
+}
+"""Module -> a verb that needs a package of ours or of others."""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_python_without_our_packages_is_told_so_and_never_with_a_traceback(module):
+    """-S: nothing but the standard library and this folder."""
+    for arguments in (WITHOUT_PACKAGES[module], ("--help",)):
+        command = [sys.executable, "-E", "-S", "-m", module, *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if arguments == ("--help",) and done.returncode == 0:
+            continue
+        assert done.returncode == BAD_INPUT, done.stderr
+        assert done.stderr.startswith("error: this Python has no "), done.stderr
+        assert "fix:   run it with nox's Python: .nox/kit-" in done.stderr
+
+
+def test_every_package_that_can_be_run_is_asked():
+    folders = {ROOT / name.partition(".")[0] for name in MODULES}
+    found = {path.parent.relative_to(ROOT) for folder in folders for path in folder.rglob("__main__.py")}
+    assert {".".join(path.parts) for path in found} == set(MODULES)
 
 
 def test_every_module_that_a_session_runs_is_asked():

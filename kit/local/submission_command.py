@@ -15,7 +15,7 @@ from kit.competitions.competition import Competition
 from kit.competitions.path_pattern import is_file
 from kit.competitions.report import Report
 from kit.competitions.tables import read_table
-from kit.errors import BAD_INPUT, KitError, run_cli
+from kit.errors import BAD_INPUT, KitError
 from kit.local.competitions import scores, submission_files
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import Score
@@ -183,7 +183,3 @@ def _print_score(score: Score, truth: dict[str, Prediction]) -> None:
         for image_id, value in score.per_image.items():
             print(f"{image_id:<{width}}  {value:.6f}")
     print(f"{score.metric} over {len(truth)} image{'s' if len(truth) > 1 else ''}: {score.value:.6f}")
-
-
-if __name__ == "__main__":
-    sys.exit(run_cli(main))
