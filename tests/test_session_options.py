@@ -1,65 +1,26 @@
 """The command lines of sessions, alone and several in one call, as nox would run them."""
 
-import runpy
-import subprocess
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 
 from kit.errors import KitError
 from kit.local.session_options import asked_sessions, known_options, own_options
+from tests.nox_calls import NoxCalls, Stopped
 
-ROOT = Path(__file__).parents[1]
 KAGGLE = ("bundle", "upload", "probe", "submit", "submissions")
-
-
-class Stopped(Exception):  # noqa: N818 - nox stops a session with it
-    """A session ended with an error."""
-
-
-class Session:
-    """Stands where nox would run commands: it writes them down; a command's help is asked for in truth."""
-
-    def __init__(self, name, posargs):
-        self.name, self.posargs, self.commands = name, posargs, []
-
-    def run(self, _python, *command, silent=False, **_):
-        if "--help" in command:
-            done = subprocess.run(
-                [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True
-            )
-            return done.stdout
-        self.commands.append(" ".join(map(str, command)))
-        return ""
-
-    def error(self, text):
-        raise Stopped(text)
 
 
 @pytest.fixture
 def call(tmp_path, monkeypatch):
     """Run sessions as `nox -s NAMES -- ARGUMENTS`; gives session -> its commands, with short folders."""
-    decorator = lambda function=None, name=None: function or (lambda inner: inner)  # noqa: E731
-    stub = SimpleNamespace(session=decorator, options=SimpleNamespace(), Session=Session)
-    monkeypatch.setitem(sys.modules, "nox", stub)
-    space = runpy.run_path(str(ROOT / "noxfile.py"))
-    inside = space["bundle"].__globals__
-    inside["environment"] = lambda session, **_: "python"
-    for folder in ("WORK", "DIST", "BUILD"):
-        inside[folder] = tmp_path / folder.lower()
+    calls = NoxCalls(tmp_path, monkeypatch)
 
     def run(names, *arguments):
-        monkeypatch.setattr(sys, "argv", ["nox", "-s", *names, *(["--", *arguments] if arguments else [])])
-        done = {}
-        for name in names:
-            session = Session(name, list(arguments))
-            space[name](session)
-            done[name] = [command.replace(f"{tmp_path}/", "") for command in session.commands]
-        return done
+        return {
+            name: [" ".join(command).replace(f"{tmp_path}/", "") for command in commands]
+            for name, commands in calls(names, *arguments).items()
+        }
 
-    run.work = tmp_path / "work"
+    run.work = calls.work
     return run
 
 
