@@ -21,7 +21,8 @@ from kit.inference import views
 from kit.local.estimate import estimate
 from kit.masks import rle
 
-pytestmark = pytest.mark.filterwarnings("default")  # the peers warn about their own code
+PEERS_WARN = pytest.mark.filterwarnings("default")
+"""monai, rasterio and zarr do, about their own code."""
 
 
 def peers_of(part):
@@ -44,6 +45,7 @@ def measured(tmp_path, part):
     return [dict(zip(head, row, strict=True)) for row in rows], how
 
 
+@PEERS_WARN
 @peers_of("slide")
 def test_a_slide_is_measured_beside_the_network_alone_and_the_peers(tmp_path):
     rows, how = measured(tmp_path, "slide")
@@ -56,6 +58,7 @@ def test_a_slide_is_measured_beside_the_network_alone_and_the_peers(tmp_path):
     assert how.startswith("`python -m benchmarks inference --part slide --tiny")
 
 
+@PEERS_WARN
 @peers_of("published")
 def test_the_published_way_finds_the_same_under_four_views(tmp_path):
     rows, _ = measured(tmp_path, "published")
@@ -67,7 +70,11 @@ def test_the_published_way_finds_the_same_under_four_views(tmp_path):
 
 @pytest.mark.parametrize(
     "part",
-    [pytest.param(name, marks=peers_of(name)) for name, part in PARTS.items() if not part.sized],
+    [
+        pytest.param(name, marks=[peers_of(name), *([PEERS_WARN] if part.peers else [])])
+        for name, part in PARTS.items()
+        if not part.sized
+    ],
 )
 def test_every_other_table_is_measured_and_kept(part, tmp_path):
     rows, how = measured(tmp_path, part)

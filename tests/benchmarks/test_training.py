@@ -11,7 +11,6 @@ from benchmarks.options import TRAINING_PARTS, TrainingOptions
 from kit.command_line import parse
 from kit.errors import KitError
 
-pytestmark = pytest.mark.filterwarnings("default")  # the peers warn about their own code
 DETECTOR, UNET = training_loop.SUBJECTS
 
 

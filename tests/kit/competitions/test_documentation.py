@@ -21,9 +21,6 @@ from kit.masks import coco, rle
 from kit.predictions import Instances
 from tests.kit.competitions import example_folder
 
-# pycocotools asks numpy for its arrays in numpy 1's way.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 PAGE = (Path(__file__).parents[3] / "docs" / "competitions.md").read_text()
 EXAMPLES = {tomllib.loads(text)["name"]: text for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)}
 

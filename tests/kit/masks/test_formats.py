@@ -73,7 +73,6 @@ def test_pairs_are_read_alike_by_a_plain_loop_and_by_us(mask_HW, first, by_rows)
     assert np.array_equal(rle.decode(read, *size), mask_HW)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools and numpy 2
 def test_coco_counts_are_read_alike_by_pycocotools_and_by_us(mask_HW):
     height, width = mask_HW.shape
     text = coco.pack(coco.encode(mask_HW))

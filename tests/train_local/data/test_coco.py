@@ -7,10 +7,6 @@ from kit.predictions import Instances
 from train_local.data import coco
 
 
-# pycocotools' compiled arrays lack numpy 2's copy keyword.
-@pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-)
 def test_annotations_are_what_pycocotools_reads():
     from pycocotools import mask as oracle
 

@@ -20,9 +20,6 @@ from kit.local.competitions import scores
 from kit.local.competitions.labelled import LabelledData
 from kit.predictions import Instances
 
-# pycocotools asks numpy for its arrays in numpy 1's way.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 HEIGHT, WIDTH = 5, 6
 masks = st.one_of(st.just(np.zeros((HEIGHT, WIDTH), bool)), arrays(bool, (HEIGHT, WIDTH)))
 boxes = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(1, 2), st.integers(1, 2))

@@ -41,7 +41,6 @@ def test_only_pairs_that_overlap_enough_are_listed_and_all_of_them(case, at_leas
     assert np.array_equal(found.iou, ious[found.a, found.b])
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools and numpy 2
 def test_overlaps_of_many_masks_are_those_of_pycocotools():
     rng = np.random.default_rng(0)
     masks = []

@@ -12,9 +12,6 @@ from kit.errors import KitError
 from kit.local.masks import segmentation
 from kit.masks import rle
 
-# pycocotools asks numpy for its arrays in numpy 1's way.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14))
 SQUARE = [0, 0, 5, 0, 5, 5, 0, 5]
 
