@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from benchmarks.options import (
     PARTS,
     TRAINING_PARTS,
+    BudgetOptions,
     BundleOptions,
     EnsembleOptions,
     InferenceOptions,
@@ -48,9 +49,16 @@ def main(argv: Sequence[str]) -> int:
         run(TRAINING_PARTS, options, argv)
         return 0
 
+    def budget(options: BudgetOptions) -> int:
+        from benchmarks.budget.command import run
+
+        run(options, argv)
+        return 0
+
     verbs = (
         Verb("models", ModelOptions, models),
         Verb("ensemble", EnsembleOptions, ensemble),
+        Verb("budget", BudgetOptions, budget),
         Verb("inference", InferenceOptions, inference),
         Verb("training", TrainingOptions, training),
         Verb("matrix", MatrixOptions, _matrix),

@@ -203,3 +203,20 @@ class EnsembleOptions(Documented):
         default=None, metadata=option("for the maps (default: the system's temporary folder)", metavar="DIR")
     )
     tiny: bool = field(default=False, metadata=option("in seconds: does the benchmark itself work?"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetOptions(Documented):
+    """Simulate whole runs on Kaggle: the policy in use beside simple rules and the best choice."""
+
+    worlds: Count = field(default=2000, metadata=option("simulated runs of each way", metavar="N"))
+    seed: Annotated[int, at_least(0)] = field(
+        default=1, metadata=option("of the machines, test sets and faults", metavar="N")
+    )
+    jobs: Count | None = field(
+        default=None, metadata=option("processes (default: one for each CPU)", metavar="N")
+    )
+    world: Annotated[int, at_least(0)] | None = field(
+        default=None, metadata=option("show this world alone, with the facts that decide it", metavar="N")
+    )
+    trace: bool = field(default=False, metadata=option("with --world: every decision and task of ours"))

@@ -1,0 +1,1 @@
+"""Whole runs on Kaggle, simulated: the real planning code in worlds that are drawn."""

@@ -1,0 +1,115 @@
+"""The best choice with hindsight: which rungs to go through in a world of which everything is known.
+
+Every choice is run like any other way, with the real ladder and a policy that goes straight for its rungs.
+There are many choices, so those that promise most are run first, and a choice that could not be better than
+what was reached is not run at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.budget.simulation import Ended
+from benchmarks.budget.truth import Floats
+from benchmarks.budget.ways import Straight, Way
+from benchmarks.budget.world import World
+
+_MOST_RUNS = 8
+"""Choices that are run at most."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A choice and what it reaches at most.
+
+    Attributes:
+        rungs: to go through.
+        first: images that the last rung begins with, the most useful first.
+        bound: no run that makes this choice scores more, unless a fault helps it.
+    """
+
+    rungs: tuple[int, ...]
+    first: tuple[str, ...]
+    bound: float
+
+    def __str__(self) -> str:
+        names = ", then ".join(f"rung {rung + 1}" for rung in self.rungs)
+        return f"{names} over {len(self.first)} images first" if self.first else names
+
+
+def best_choice(world: World, reached: float) -> tuple[Ended | None, Choice | None]:
+    """Return the best run of all choices and its choice; None if none reaches more than the ways did.
+
+    Args:
+        world: in which the choices are run.
+        reached: the best score of any way.
+    """
+    found: tuple[Ended | None, Choice | None] = (None, None)
+    for choice in sorted(_choices(world), key=lambda choice: -choice.bound)[:_MOST_RUNS]:
+        if choice.bound <= reached:
+            break
+        way = Way(str(choice), lambda _, choice=choice: Straight(choice.rungs, choice.first), mixes=True)  # type: ignore[misc]
+        ended = way.run(world)
+        if ended.score > reached:
+            reached, found = ended.score, (ended, choice)
+    return found
+
+
+def _choices(world: World) -> Iterator[Choice]:
+    rungs = world.ensemble.rungs
+    scores = [world.truth.scores_I(rung.passes) for rung in rungs]
+    seconds = [_seconds(world, rung.passes) for rung in rungs]
+    spare = world.machine.capacity(world.deadline)
+    names = list(world.images)
+    for rung in range(len(rungs)):
+        left = spare - _loads(world, rungs[rung].passes)
+        taken = _fill(scores[rung], seconds[rung], left)
+        yield Choice((rung,), (), _bound(scores[rung], seconds[rung], left))
+        if not world.truth.mixes:
+            continue
+        if len(taken) < len(names):
+            yield Choice(
+                (rung,), tuple(names[image] for image in taken), _bound(scores[rung], seconds[rung], left)
+            )
+        for base in range(rung):
+            if not set(rungs[base].passes) < set(rungs[rung].passes):
+                continue
+            more, gains = seconds[rung] - seconds[base], scores[rung] - scores[base]
+            rest = left - float(seconds[base].sum())
+            if rest <= 0:
+                continue
+            taken = _fill(gains, more, rest)
+            if 0 < len(taken) < len(names):
+                bound = float(scores[base].mean()) + _bound(gains, more, rest)
+                yield Choice((base, rung), tuple(names[image] for image in taken), bound)
+
+
+def _seconds(world: World, passes: list[int]) -> Floats:
+    machine = world.machine
+    return np.asarray(machine.seconds[0, passes].sum(axis=0) + machine.fuse * len(passes))
+
+
+def _loads(world: World, passes: list[int]) -> float:
+    members = {world.ensemble.passes[index].member for index in passes}
+    return float(sum(world.machine.loads[member] for member in members))
+
+
+def _order(gains_I: Floats, seconds_I: Floats) -> list[int]:
+    return [int(image) for image in np.argsort(-gains_I / seconds_I, kind="stable")]
+
+
+def _fill(gains_I: Floats, seconds_I: Floats, seconds: float) -> list[int]:
+    """Return the images that fit, those with the most gain for their time first."""
+    order = _order(gains_I, seconds_I)
+    return [image for image, end in zip(order, np.cumsum(seconds_I[order]), strict=True) if end <= seconds]
+
+
+def _bound(gains_I: Floats, seconds_I: Floats, seconds: float) -> float:
+    """Return the largest mean gain in a time, if a part of an image could be had for a part of its time."""
+    order = _order(gains_I, seconds_I)
+    begins = np.cumsum(seconds_I[order]) - seconds_I[order]
+    parts = np.clip((seconds - begins) / seconds_I[order], 0.0, 1.0)
+    return float((gains_I[order] * parts).sum() / len(gains_I))

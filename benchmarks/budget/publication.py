@@ -1,0 +1,112 @@
+"""Which file a simulated run leaves: the rules of `result.publishing`, without files."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from benchmarks.budget.world import World
+from submission.runtime.plan.state import LadderState
+from submission.runtime.plan.tasks import FuseTask, ValidateTask
+
+_GUARD = 0.4
+"""Seconds before the end of the budget at which the process ends whatever it does (`work.run_to_end`)."""
+Rows = dict[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class End:
+    """The end of a run: when, whether its last file came in time, and what the file holds."""
+
+    seconds: float
+    late: bool
+    rows: Rows
+    file: str
+
+
+class Publication:
+    """Replaces the submission rung by rung.
+
+    Args:
+        world: has the times.
+        state: of the ladder; has the rows.
+        mixes: at the end the rows of an unfinished rung are published, too.
+
+    Attributes:
+        validations: tasks for workers.
+        changed: a rung may have got complete.
+    """
+
+    def __init__(self, world: World, state: LadderState, *, mixes: bool) -> None:
+        self.world, self.state, self.mixes = world, state, mixes
+        self.validations: deque[ValidateTask] = deque()
+        self.changed = False
+        self._published = self._composed = -1
+        self._rows: Rows = {}
+        self._waiting: dict[int, Rows] = {}
+        self._passes: dict[tuple[int, str], tuple[int, ...]] = {}
+        self._numbers = {image: number for number, image in enumerate(world.images)}
+
+    def note_row(self, task: FuseTask) -> None:
+        """Note which passes a row is fused from."""
+        self._passes[task.rung, task.image] = tuple(self.state.live_passes(task.rung))
+
+    def compose(self) -> None:
+        """Queue the validation of every rung that got complete."""
+        if not self.changed:
+            return
+        self.changed = False
+        for rung in sorted(self.state.rungs.started):
+            if rung > self._composed and self._complete(rung):
+                self._composed = rung
+                self._waiting[rung] = self._rows_of(rung)
+                self.validations.append(ValidateTask(rung, f"rung{rung}.csv"))
+
+    def publish_validated(self, task: ValidateTask) -> None:
+        """Publish a file that a worker found valid."""
+        if task.rung > self._published:
+            self._published, self._rows = task.rung, self._waiting[task.rung]
+
+    def finish(self, now: float) -> End:
+        """Return the end of a run whose last task ended at a moment."""
+        # Budget 3600 s, the loop ends at 3540 s: 1 s to end the workers, 5 s to delete results, 27 s (half of
+        # the rest) for a validation that would take 40 s, 2 s to write. The process ends at 3575 s.
+        budget, ending = self.world.budget, self.world.machine.ending
+        now += ending.kill
+        rows, file = self._last_rows()
+        if rows == self._rows:
+            return End(now, late=False, rows=rows, file=file)
+        now += min(ending.delete, max(0.0, budget - now) / 4)
+        now += min(ending.validate, max(0.0, budget - now) / 2)
+        now += ending.write
+        late = now > budget - _GUARD
+        if late:
+            return End(
+                budget, late=True, rows=self._rows, file=f"rung {self._published + 1}, the last file was late"
+            )
+        return End(now, late=False, rows=rows, file=file)
+
+    def _last_rows(self) -> tuple[Rows, str]:
+        rungs, started = len(self.world.ensemble.rungs), sorted(self.state.rungs.started)
+        complete = max((rung for rung in started if self._complete(rung)), default=-1)
+        if self.mixes and started and (rows := self._rows_of(started[-1])):
+            top = max(rung for rung in started if any(key[0] == rung for key in self._passes))
+            count = sum(key[0] == top for key in self._passes)
+            part = "" if complete == top else f", {count} of {len(self.world.images)} rows"
+            return rows, f"rung {top + 1} of {rungs}{part}"
+        best = max(complete, self._published)
+        if best >= 0:
+            return self._rows_of(best), f"rung {best + 1} of {rungs}"
+        rows = self._rows_of(started[0]) if started else {}
+        part = f"{len(rows)} of {len(self.world.images)} rows"
+        return rows, f"rung {started[0] + 1} of {rungs}, {part}" if rows else "nothing"
+
+    def _complete(self, rung: int) -> bool:
+        return self.state.settled(rung) and bool(self._rows_of(rung))
+
+    def _rows_of(self, rung: int) -> Rows:
+        found: Rows = {}
+        for image, number in self._numbers.items():
+            if (best := self.state.rungs.best_row(rung, image)) is not None:
+                found[number] = self._passes[best[0], image]
+        return found

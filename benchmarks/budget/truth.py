@@ -1,0 +1,122 @@
+"""What predictions are worth in a simulated world: the score of any passes over any image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_EVEN = 0.25
+"""Share of either part in a product that is largest where both are one half."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Variances of what the members' predictions have wrong, each member under some views.
+
+    Attributes:
+        common: shared by all.
+        family: shared by the members of one recipe; one per family.
+        families: family of each member.
+        members: of each member alone, on each image.
+        views: of each view of a member; views of one member share the rest.
+    """
+
+    common: float
+    family: Floats
+    families: tuple[int, ...]
+    members: Floats
+    views: Floats
+
+    def variance_I(self, views: Mapping[int, int]) -> Floats:
+        """Return the variance of the best weighted mean of members under some views each, on each image.
+
+        Args:
+            views: member -> number of its views.
+        """
+        # Two members of one family with variances 1 and 1 have 0.5 together, and 0.5 + 0.3 with the 0.3 that
+        # the family shares. A second family with 0.8 halves that: 0.4. What all share comes on top.
+        precisions: dict[int, Floats] = {}
+        for member, count in views.items():
+            own_I = 1.0 / (self.members[member] + self.views[member] / count)
+            family = self.families[member]
+            precisions[family] = precisions[family] + own_I if family in precisions else own_I
+        total_I = sum(1.0 / (self.family[family] + 1.0 / own_I) for family, own_I in precisions.items())
+        return np.asarray(self.common + 1.0 / total_I)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The score of passes.
+
+    Attributes:
+        owners: member of each pass.
+        errors: of the members, on the images of the hidden test set.
+        mixes: each image has a score of its own, and the submission's is their mean (Dice); else all objects
+            are judged together (AP).
+        first: variance at which the score is 1 - `loss`.
+        slope: part of `loss` that goes with each unit of variance less.
+        loss: 1 - score of the cheapest rung on average.
+        difficulty: factor on the loss of each image.
+        penalty: what a file of AP loses at most where rows of two rungs are mixed half and half, whose scores
+            have two scales.
+    """
+
+    owners: tuple[int, ...]
+    errors: Errors
+    mixes: bool
+    first: float
+    slope: float
+    loss: float
+    difficulty: Floats
+    penalty: float
+    _known: dict[tuple[int, ...], Floats] = field(default_factory=dict, repr=False, compare=False)
+
+    def scores_I(self, passes: Iterable[int]) -> Floats:
+        """Return the score that each image gets from some passes."""
+        key = tuple(passes)
+        if key not in self._known:
+            variance_I = self.errors.variance_I(views_of(self.owners, key))
+            loss_I = self.loss * (1.0 - self.slope * (self.first - variance_I))
+            if self.mixes:
+                self._known[key] = np.clip(1.0 - self.difficulty * loss_I, 0.0, 1.0)
+            else:  # all tiles together have one precision
+                self._known[key] = np.full(len(variance_I), max(0.0, 1.0 - float(loss_I.mean())))
+        return self._known[key]
+
+    @cached_property
+    def images(self) -> int:
+        """Number of images."""
+        return len(self.difficulty)
+
+    def of_file(self, rows: Mapping[int, Sequence[int]]) -> float:
+        """Return the score of a submission.
+
+        Args:
+            rows: image -> the passes that its row was fused from; an image without a row scores nothing.
+        """
+        if not rows:
+            return 0.0
+        mean = sum(float(self.scores_I(passes)[image]) for image, passes in rows.items()) / self.images
+        if self.mixes:
+            return mean
+        counts = [0] * 0
+        kinds: dict[tuple[int, ...], int] = {}
+        for passes in rows.values():
+            kinds[tuple(passes)] = kinds.get(tuple(passes), 0) + 1
+        counts = sorted(kinds.values(), reverse=True)
+        share = counts[0] / sum(counts)
+        return mean * (1.0 - self.penalty * share * (1.0 - share) / _EVEN)
+
+
+def views_of(owners: Sequence[int], passes: Iterable[int]) -> dict[int, int]:
+    """Return the number of views of each member that some passes have."""
+    counts: dict[int, int] = {}
+    for index in passes:
+        counts[owners[index]] = counts.get(owners[index], 0) + 1
+    return counts
