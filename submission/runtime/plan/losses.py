@@ -22,6 +22,7 @@ class Losses:
         left_out: image -> the passes that it goes on without -> stage of the failure.
         rows: (rung, image) of rows that were given up.
         stages: member or image that may come back -> stage of its last failure.
+        changes: how often members were dropped or came back.
     """
 
     def __init__(self, ensemble: Ensemble) -> None:
@@ -32,6 +33,7 @@ class Losses:
         self.left_out: defaultdict[str, dict[int, Stage]] = defaultdict(dict)
         self.rows: set[tuple[int, str]] = set()
         self.stages: dict[Item, Stage] = {}
+        self.changes = 0
         self._live: dict[int, list[int]] = {}
 
     def add(self, loss: LeaveOut | LoseRow | LoseImage | LoseMember) -> None:
@@ -46,7 +48,7 @@ class Losses:
                 self.images[loss.image] = loss.reason
             case LoseMember():
                 self.members[loss.member] = loss.reason
-                self._live.clear()
+                self._forget()
         if loss.stage is not None:
             self.stages[item] = loss.stage
         elif not isinstance(loss, LoseRow):
@@ -60,7 +62,7 @@ class Losses:
             self.rows = {row for row in self.rows if row[1] != item}
             return
         self.members.pop(item, None)
-        self._live.clear()
+        self._forget()
 
     def forgive(self, member: int) -> None:
         """Let the images that a member failed on be tried by it again."""
@@ -85,6 +87,10 @@ class Losses:
             passes, own = self.ensemble.passes, self.ensemble.rungs[rung].passes
             self._live[rung] = [index for index in own if passes[index].member not in self.members]
         return self._live[rung]
+
+    def _forget(self) -> None:
+        self.changes += 1
+        self._live.clear()
 
     def blocks(self, rung: int, image: str) -> bool:
         """Whether an image cannot get its row of a rung as things are now."""

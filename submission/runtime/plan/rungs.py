@@ -29,6 +29,7 @@ class Rungs:
         self.refused: dict[int, RefuseRung] = {}
         self.rows: dict[tuple[int, str], str] = {}
         self.fused_from: dict[tuple[int, str], int] = {}
+        self._adds: tuple[int, dict[int, bool]] = (0, {})
 
     @property
     def may_start(self) -> bool:
@@ -98,8 +99,15 @@ class Rungs:
     def adds(self, rung: int) -> bool:
         """Whether no lower rung has all live passes of a rung; dropped members make some rungs equal."""
         # Passes [0], [0, 1] with the member of pass 1 dropped: rung 1 would give the rows of rung 0 again.
-        own = set(self.losses.live_passes(rung))
-        return bool(own) and not any(own.issubset(self.losses.live_passes(lower)) for lower in range(rung))
+        # Asked for with every result, and changed only by a lost member: kept until then.
+        if self._adds[0] != self.losses.changes:
+            self._adds = (self.losses.changes, {})
+        known = self._adds[1]
+        if rung not in known:
+            own = set(self.losses.live_passes(rung))
+            lower = map(self.losses.live_passes, range(rung))
+            known[rung] = bool(own) and not any(own.issubset(passes) for passes in lower)
+        return known[rung]
 
     def _together(self, rungs: Iterable[int]) -> list[int]:
         return sorted({index for rung in rungs for index in self.losses.live_passes(rung)})
