@@ -213,6 +213,9 @@ class BudgetOptions(Documented):
     seed: Annotated[int, at_least(0)] = field(
         default=1, metadata=option("of the machines, test sets and faults", metavar="N")
     )
+    nested: bool = field(
+        default=False, metadata=option("ensembles with the rungs of a greedy ladder only, no other paths")
+    )
     jobs: Count | None = field(
         default=None, metadata=option("processes (default: one for each CPU)", metavar="N")
     )

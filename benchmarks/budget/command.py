@@ -33,15 +33,15 @@ def run(options: BudgetOptions, command: Sequence[str], docs: Path = DOCS / "ben
         KitError: --trace without --world.
     """
     if options.world is not None:
-        for line in trace.facts(options.seed, options.world):
+        for line in trace.facts(options.seed, options.world, nested=options.nested):
             print(line)
         if options.trace:
-            for line in trace.decisions(options.seed, options.world):
+            for line in trace.decisions(options.seed, options.world, nested=options.nested):
                 print(line)
         return
     if options.trace:
         raise KitError("--trace shows one world", where="--trace", fix="say which: --world N")
-    worlds = compare_all(options.worlds, options.seed, options.jobs)
+    worlds = compare_all(options.worlds, options.seed, options.jobs, nested=options.nested)
     rows, groups = summary.rows(worlds), summary.group_rows(worlds)
     show_table("ours in its worst worlds", summary.WORST_HEAD, summary.worst_rows(worlds))
     show_table("mean and 5th percentile of score / best", summary.GROUP_HEAD, groups)
@@ -62,16 +62,17 @@ def run(options: BudgetOptions, command: Sequence[str], docs: Path = DOCS / "ben
         write_block(docs, BLOCK, "\n\n".join(parts))
 
 
-def compare_all(worlds: int, seed: int, jobs: int | None) -> list[Compared]:
+def compare_all(worlds: int, seed: int, jobs: int | None, *, nested: bool) -> list[Compared]:
     """Return all ways in the worlds 0 to `worlds` - 1.
 
     Args:
         worlds: number of worlds.
         seed: of all worlds.
         jobs: processes; None: one for each CPU.
+        nested: the ensembles have the rungs of a greedy ladder only.
     """
     jobs = min(jobs or len(os.sched_getaffinity(0)), worlds)
-    one, numbers = partial(compare, seed=seed), range(worlds)
+    one, numbers = partial(compare, seed=seed, nested=nested), range(worlds)
     if jobs == 1:
         return list(track(map(one, numbers), total=worlds, description="worlds"))
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:

@@ -53,9 +53,9 @@ class Compared:
         return self.results[way].score / self.best if self.best > 0 else 1.0
 
 
-def compare(number: int, seed: int) -> Compared:
+def compare(number: int, seed: int, *, nested: bool = False) -> Compared:
     """Return how all ways do in a world."""
-    world = world_of(seed, number)
+    world = world_of(seed, number, nested=nested)
     ended = [way.run(world) for way in WAYS]
     best = max(run.score for run in ended)
     choice = next(way.name for way, run in zip(WAYS, ended, strict=True) if run.score == best)

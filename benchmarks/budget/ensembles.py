@@ -48,7 +48,7 @@ def size(random: Random) -> tuple[int, int]:
     return members, min(int(random.integers(1, 5)), _MOST_PASSES // members)
 
 
-def draw(random: Random, members: int, views: int, images: int, *, mixes: bool) -> Drawn:
+def draw(random: Random, members: int, views: int, images: int, *, mixes: bool, nested: bool) -> Drawn:
     """Draw an ensemble for a number of images.
 
     Args:
@@ -57,6 +57,7 @@ def draw(random: Random, members: int, views: int, images: int, *, mixes: bool) 
         views: each member predicts under so many.
         images: of the hidden test set.
         mixes: rows of different rungs may stand in one file.
+        nested: each rung contains the one before; else there are further rungs of any passes.
     """
     rate_M, nominal = _members(random, members)
     # The ensemble was priced on another machine, and each member with an error of its own.
@@ -78,11 +79,17 @@ def draw(random: Random, members: int, views: int, images: int, *, mixes: bool) 
 
     costs = [float(prior_M[owner]) for owner in owners]
     order = ladders.greedy_order(costs, score)
-    noise = {end: 0.05 * gain * loss * float(random.standard_normal()) for end in range(1, len(order) + 1)}
-    found = ladders.prefixes(order, lambda passes: score(passes) + noise[len(passes)])
-    cvs = [score(frozenset(rung)) + noise[len(rung)] for rung in found]
-    # The passes get their numbers in the order of the ladder.
-    place = {index: number for number, index in enumerate(order)}
+    costs = [costs[index] for index in order]
+    chance_P = random.standard_normal(len(order))
+
+    def held_out(passes: frozenset[int]) -> float:
+        # Other images give other scores; those of two rungs with many passes in common differ less.
+        luck = sum(float(chance_P[index]) for index in sorted(passes)) / len(passes) ** 0.5
+        return float(score(frozenset(order[index] for index in passes)) + 0.05 * gain * loss * luck)
+
+    rungs = ladders.prefixes(len(order), held_out)
+    if not nested:
+        rungs = ladders.with_subsets(rungs, costs, held_out)
     return Drawn(
         owners=tuple(owners[index] for index in order),
         rates=rate_M,
@@ -97,9 +104,9 @@ def draw(random: Random, members: int, views: int, images: int, *, mixes: bool) 
             difficulty=_difficulty(random, images),
             penalty=random.uniform(0.02, 0.1),
         ),
-        rungs=tuple(tuple(sorted(place[index] for index in rung)) for rung in found),
-        # What was not measured, at the end, repeats the score of the rung before.
-        cvs=tuple(np.maximum.accumulate(cvs).tolist()),
+        rungs=tuple(tuple(sorted(rung)) for rung in rungs),
+        # A last rung that gains nothing repeats the score of the rung before.
+        cvs=tuple(np.maximum.accumulate([held_out(rung) for rung in rungs]).tolist()),
     )
 
 

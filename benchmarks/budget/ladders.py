@@ -1,11 +1,17 @@
-"""The ladder of a simulated ensemble: an order of its passes and rungs."""
+"""The rungs of a simulated ensemble: a greedy ladder of its passes, and paths beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from train_local.ensemble.subsets import subsets_under
+
 _STEPS = 40
-"""A rung has to gain this part of the whole ladder's gain, or it is left out."""
+"""A prefix has to gain this part of the whole ladder's gain to become a rung."""
+_SHARES = (1 / 8, 1 / 4, 1 / 3, 1 / 2)
+"""Of the cost of all passes; for each the best subset is a rung."""
+_ASKED = 60
+"""Subsets that are asked for under each cap."""
 
 Score = Callable[[frozenset[int]], float]
 
@@ -29,19 +35,49 @@ def greedy_order(costs: Sequence[float], score: Score) -> list[int]:
     return chosen
 
 
-def prefixes(order: Sequence[int], score: Score) -> list[tuple[int, ...]]:
-    """Return the rungs of a nested ladder: those prefixes of an order that gain enough, and all passes.
+def prefixes(passes: int, score: Score) -> list[frozenset[int]]:
+    """Return the rungs of a nested ladder: the first passes that gain enough, and all passes.
 
     Args:
-        order: of the passes.
+        passes: number of passes, in the order of the ladder.
         score: on held-out images.
     """
-    ends = range(1, len(order) + 1)
-    scores = [score(frozenset(order[:end])) for end in ends]
+    found = [frozenset(range(end)) for end in range(1, passes + 1)]
+    scores = [score(passes) for passes in found]
     step = (max(scores) - scores[0]) / _STEPS
-    rungs, best = [tuple(order[:1])], scores[0]
-    for end in ends[1:-1]:
-        if scores[end - 1] > best + step:
-            rungs.append(tuple(order[:end]))
-            best = scores[end - 1]
-    return [*rungs, tuple(order)]
+    rungs, best = found[:1], scores[0]
+    for prefix, value in zip(found[1:-1], scores[1:-1], strict=True):
+        if value > best + step:
+            rungs.append(prefix)
+            best = value
+    return [*rungs, found[-1]]
+
+
+def with_subsets(
+    nested: Sequence[frozenset[int]], costs: Sequence[float], score: Score
+) -> list[frozenset[int]]:
+    """Return rungs by rising cost, each better than all cheaper ones; the first and the last stay.
+
+    Args:
+        nested: the rungs of a ladder; the last has all passes.
+        costs: of the passes.
+        score: on held-out images.
+    """
+    known: dict[frozenset[int], float] = {}
+    total = sum(costs)
+    best = [
+        frozenset(subsets_under(share * total, costs, score, starts=nested, most=_ASKED, known=known))
+        for share in _SHARES
+    ]
+
+    def cost(passes: frozenset[int]) -> float:
+        return sum(costs[index] for index in passes)
+
+    first, last = nested[0], nested[-1]
+    between = {*nested[1:-1], *(rung for rung in best if cost(first) < cost(rung) < cost(last))}
+    rungs, reached = [first], score(first)
+    for rung in sorted(between, key=lambda rung: (cost(rung), -score(rung), sorted(rung))):
+        if score(rung) > reached:
+            rungs.append(rung)
+            reached = score(rung)
+    return [*rungs, last]

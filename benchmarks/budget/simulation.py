@@ -6,6 +6,7 @@ It does what `work.supervisor`, `work.dispatch` and `work.replies` do, event by 
 from __future__ import annotations
 
 import heapq
+import inspect
 import itertools
 import math
 from collections.abc import Callable
@@ -28,6 +29,7 @@ _KILLING: frozenset[Stage] = frozenset({"crash", "memory", "stall"})
 """Failures that cost the worker, too."""
 _MISSED = 4.0
 """Restarts after which a worker that stays away is no longer counted."""
+_MEASURES_ALL = "load" in inspect.signature(LadderState.finished_pass).parameters
 
 
 @dataclass
@@ -188,7 +190,7 @@ class Simulation:
     def _count_workers(self) -> None:
         self._wanted = max(1, sum(not worker.gone for worker in self.workers))
 
-    def _finish(self, worker: Worker, token: int, seconds: float, stage: Stage | None) -> None:
+    def _finish(self, worker: Worker, token: int, seconds: float, load: float, stage: Stage | None) -> None:
         if worker.token != token:
             return  # the worker died before
         if stage is not None:
@@ -199,10 +201,12 @@ class Simulation:
         task, worker.task, worker.token = worker.task, None, -1
         match task:
             case PassTask():
-                self.state.finished_pass(task, f"{task.index}/{task.image}", seconds)
+                more = (load,) if _MEASURES_ALL else ()
+                self.state.finished_pass(task, f"{task.index}/{task.image}", seconds, *more)
             case FuseTask():
                 self.publication.note_row(task)
-                self.state.finished_row(task, f"row {task.rung}/{task.image}")
+                more = (seconds,) if _MEASURES_ALL else ()
+                self.state.finished_row(task, f"row {task.rung}/{task.image}", *more)
                 self.publication.changed = True
             case ValidateTask():
                 self.publication.publish_validated(task)
@@ -285,7 +289,7 @@ class Simulation:
         end = self.now + load + seconds
         worker.task = task
         worker.token = token = next(self._count)
-        self._at(end, lambda: self._finish(worker, token, seconds, stage))
+        self._at(end, lambda: self._finish(worker, token, seconds, load, stage))
         if self.log is not None:
             self.log.spans.append(Span(worker.number, task, self.now, end, stage))
 

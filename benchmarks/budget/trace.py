@@ -12,9 +12,9 @@ from benchmarks.budget.world import World, world_of
 from submission.runtime.plan.tasks import FuseTask, PassTask, Task, ValidateTask
 
 
-def facts(seed: int, number: int) -> Iterator[str]:
+def facts(seed: int, number: int, *, nested: bool) -> Iterator[str]:
     """Yield lines that describe a world and how all ways did in it."""
-    world, compared = world_of(seed, number), compare(number, seed)
+    world, compared = world_of(seed, number, nested=nested), compare(number, seed, nested=nested)
     megapixels = sum(world.images.values())
     images = f"{len(world.images)} images of {megapixels:.4g} megapixels"
     yield f"world {number} of seed {seed}: {world.ensemble.kind}, {images}"
@@ -53,10 +53,10 @@ def _rungs(world: World) -> Iterator[str]:
         )
 
 
-def decisions(seed: int, number: int) -> Iterator[str]:
+def decisions(seed: int, number: int, *, nested: bool) -> Iterator[str]:
     """Yield every decision and task of the policy in use, in the order of time."""
     log = Log()
-    WAYS[ours()].run(world_of(seed, number), log)
+    WAYS[ours()].run(world_of(seed, number, nested=nested), log)
     lines = [(second, f"{second:9.1f}  {decision}") for second, decision in log.decisions]
     lines += [(span.begin, _span(span)) for span in log.spans]
     yield from (line for _, line in sorted(lines, key=lambda line: line[0]))

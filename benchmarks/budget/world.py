@@ -50,14 +50,20 @@ class World:
         return self.budget - reserve_seconds(self.budget, self.ensemble.reserve_seconds)
 
 
-def world_of(seed: int, number: int) -> World:
-    """Return a world; a pure function of both numbers."""
+def world_of(seed: int, number: int, *, nested: bool = False) -> World:
+    """Return a world; a pure function of its arguments.
+
+    Args:
+        seed: of all worlds.
+        number: of this one.
+        nested: the ensemble has no other rungs than those of the greedy ladder; all else stays as it is.
+    """
     random = np.random.default_rng([seed, number])
     mixes = chance(random, 0.5)
     members, views = ensembles.size(random)
     images = max(8, min(int(log_even(random, 8, 61)), _MOST_TASKS // (members * views)))
     megapixels_I = _megapixels(random, images, mixes=mixes)
-    drawn = ensembles.draw(random, members, views, images, mixes=mixes)
+    drawn = ensembles.draw(random, members, views, images, mixes=mixes, nested=nested)
     budget, share = _budget(random), log_even(random, 0.15, 2.5)
     until = budget - reserve_seconds(budget, ensembles.RESERVE)
     machine, unit, fixed_M = machines.draw(
