@@ -113,12 +113,11 @@ def _devices(random: Random, budget: float) -> tuple[Device, ...]:
 
 
 def _ending(random: Random, images: int, budget: float) -> Ending:
-    scale = min(1.0, budget / 1800)
     return Ending(
-        kill=random.uniform(0.05, 2.0) * scale,
-        delete=log_even(random, 0.05, 20) * scale,
-        validate=log_even(random, 0.01, 0.5) * images * scale,
-        write=log_even(random, 0.02, 5) * scale,
+        kill=random.uniform(0.05, 2.0),
+        delete=log_even(random, 0.05, 20),
+        validate=min(log_even(random, 0.01, 0.5) * images, budget / 20),
+        write=log_even(random, 0.02, 5),
     )
 
 

@@ -1,0 +1,148 @@
+"""Drawn worlds: what they promise, and the scores of passes."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from benchmarks.budget import ladders
+from benchmarks.budget.machine import Device, Drift
+from benchmarks.budget.truth import Errors, Truth
+from benchmarks.budget.world import world_of
+
+NUMBERS = range(30)
+
+
+@pytest.fixture(scope="module")
+def worlds():
+    return [world_of(11, number) for number in NUMBERS]
+
+
+def test_a_world_is_a_pure_function_of_its_numbers(worlds):
+    for number in (0, 7):
+        again = world_of(11, number)
+        assert again.ensemble == worlds[number].ensemble
+        assert again.images == worlds[number].images
+        assert (again.machine.seconds == worlds[number].machine.seconds).all()
+    assert worlds[0].ensemble != worlds[1].ensemble
+    assert world_of(12, 0).ensemble != worlds[0].ensemble
+
+
+def test_worlds_are_of_both_kinds_with_one_worker_and_two_and_budgets_from_too_little_to_plenty(worlds):
+    assert {world.ensemble.kind for world in worlds} == {"semantic", "instance"}
+    assert {len(world.machine.devices) for world in worlds} == {1, 2}
+    assert min(world.share for world in worlds) < 0.4
+    assert max(world.share for world in worlds) > 1.5
+    for world in worlds:
+        assert 3 <= len(world.ensemble.members) <= 16
+        assert 8 <= len(world.images) <= 60
+        assert len(world.ensemble.passes) <= 64
+
+
+def test_the_share_of_the_ladder_that_fits_is_the_one_that_was_drawn(worlds):
+    for world in worlds:
+        machine = world.machine
+        work = machine.seconds[0].sum() + machine.fuse.sum() * len(world.ensemble.passes)
+        # Stalls and noise come on top of what was drawn.
+        assert 0.3 * world.share < machine.capacity(world.deadline) / work < 1.5 * world.share
+
+
+def test_rungs_rise_in_cost_and_do_not_fall_in_score_and_the_last_has_all_passes(worlds):
+    for world in worlds:
+        passes = world.ensemble.passes
+        costs = [
+            sum(passes[index].seconds_per_megapixel for index in rung.passes) for rung in world.ensemble.rungs
+        ]
+        cvs = [rung.cv for rung in world.ensemble.rungs]
+        assert costs == sorted(costs)
+        assert cvs == sorted(cvs)
+        assert len(world.ensemble.rungs) <= 48
+
+
+def test_only_the_rungs_differ_without_other_paths(worlds):
+    more = 0
+    for world in worlds:
+        nested = world_of(11, world.number, nested=True)
+        assert nested.ensemble.passes == world.ensemble.passes
+        assert (nested.machine.seconds == world.machine.seconds).all()
+        assert nested.budget == world.budget
+        ends = [rung.passes for rung in nested.ensemble.rungs]
+        assert all(end == list(range(len(end))) for end in ends)
+        more += any(rung.passes != list(range(len(rung.passes))) for rung in world.ensemble.rungs)
+    assert more > len(worlds) // 3
+
+
+def test_the_greedy_order_takes_the_largest_gain_for_the_cost_and_paths_what_fits():
+    # Costs 1, 2 and 3: the first is best for its cost, but the third alone beats the first two for the same.
+    worth = {0: 0.70, 1: 0.08, 2: 0.78}
+
+    def score(passes):
+        return 0.0 if not passes else max(worth[i] for i in passes) + 0.02 * (len(passes) - 1)
+
+    order = ladders.greedy_order([1.0, 2.0, 3.0], score)
+    assert order[0] == 0
+    nested = ladders.prefixes(3, lambda passes: score(frozenset(order[index] for index in passes)))
+    assert nested[0] == {0}
+    assert nested[-1] == {0, 1, 2}
+    rungs = ladders.with_subsets(nested, [1.0, 2.0, 3.0], score)
+    assert frozenset([2]) in rungs
+    assert all(score(one) < score(other) for one, other in pairwise(rungs[:-1]))
+
+
+def errors(**changes):
+    facts = {
+        "common": 0.5, "family": np.array([0.3, 0.3]), "families": (0, 0, 1),
+        "members": np.ones((3, 4)), "views": np.full(3, 0.2),
+    }  # fmt: skip
+    return Errors(**{**facts, **changes})
+
+
+def test_further_members_views_and_families_help_less_and_less():
+    two, three = {0: 1, 1: 1}, {0: 1, 1: 1, 2: 1}
+    alone, views = errors().variance_I({0: 1})[0], errors().variance_I({0: 4})[0]
+    same, other = errors().variance_I(two)[0], errors().variance_I({0: 1, 2: 1})[0]
+    assert alone == pytest.approx(0.5 + 0.3 + 1.2)
+    assert alone > views > same > other > errors().variance_I(three)[0]
+    assert alone - views < alone - same
+    # A member without worth adds next to nothing and takes nothing away.
+    weak = errors(members=np.array([[1.0] * 4, [1.0] * 4, [1000.0] * 4]))
+    assert weak.variance_I(two)[0] >= weak.variance_I(three)[0] > weak.variance_I(two)[0] - 0.01
+
+
+def truth(*, mixes):
+    return Truth(
+        owners=(0, 1, 2), errors=errors(), mixes=mixes, first=2.0, slope=0.4, loss=0.3,
+        difficulty=np.array([0.5, 0.5, 1.0, 2.0]), penalty=0.1,
+    )  # fmt: skip
+
+
+def test_dice_is_the_mean_of_the_images_and_nothing_for_one_without_a_row():
+    here = truth(mixes=True)
+    scores = here.scores_I((0,))
+    assert scores.mean() == pytest.approx(0.7)
+    assert here.of_file({0: (0,), 3: (0,)}) == pytest.approx((scores[0] + scores[3]) / 4)
+    assert here.of_file({}) == 0.0
+
+
+def test_ap_is_of_all_images_together_and_suffers_from_two_scales():
+    here = truth(mixes=False)
+    whole = dict.fromkeys(range(4), (0,))
+    better = dict.fromkeys(range(4), (0, 1))
+    mixed = {0: (0,), 1: (0,), 2: (0, 1), 3: (0, 1)}
+    assert here.of_file(whole) == pytest.approx(0.7)
+    assert here.of_file({0: (0,), 1: (0,)}) == pytest.approx(0.35)
+    assert here.of_file(mixed) == pytest.approx((here.of_file(whole) + here.of_file(better)) / 2 * 0.9)
+
+
+def test_capacity_counts_slow_lost_and_drifting_workers():
+    machine = world_of(11, 0).machine
+    begin = machine.set_up.installed
+    machine = replace(
+        machine, drift=Drift((0.0,), (1.0,), steps=False), devices=(Device(), Device(slowness=2.0))
+    )
+    assert machine.capacity(begin + 100) == pytest.approx(150)
+    lost = replace(machine, devices=(Device(lost=begin + 40, back=20),))
+    assert lost.capacity(begin + 100) == pytest.approx(80)
+    slower = replace(machine, drift=Drift((0.0, begin + 50), (1.0, 2.0), steps=True), devices=(Device(),))
+    assert slower.capacity(begin + 100) == pytest.approx(75, rel=0.02)
