@@ -457,7 +457,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """`-- models`, `inference`, `ensemble`, `bundle`, `set-up`, `matrix` [--write-docs]: figures."""
+    """`-- models`, `inference`, `ensemble`, `budget`, `bundle`, ... [--write-docs]: figures."""
     python = environment(session, peers=session.posargs[:1] == ["inference"])
     session.run(python, "-m", "benchmarks", *session.posargs, external=True, env=KEEP_BYTECODE)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.budget.simulation import Ended
+from benchmarks.budget.events import Ended
 from benchmarks.budget.truth import Floats
 from benchmarks.budget.ways import Straight, Way
 from benchmarks.budget.world import World

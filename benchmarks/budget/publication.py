@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
+from benchmarks.budget.events import Ended
 from benchmarks.budget.world import World
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, ValidateTask
@@ -12,16 +12,6 @@ from submission.runtime.plan.tasks import FuseTask, ValidateTask
 _GUARD = 0.4
 """Seconds before the end of the budget at which the process ends whatever it does (`work.run_to_end`)."""
 Rows = dict[int, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class End:
-    """The end of a run: when, whether its last file came in time, and what the file holds."""
-
-    seconds: float
-    late: bool
-    rows: Rows
-    file: str
 
 
 class Publication:
@@ -67,24 +57,24 @@ class Publication:
         if task.rung > self._published:
             self._published, self._rows = task.rung, self._waiting[task.rung]
 
-    def finish(self, now: float) -> End:
-        """Return the end of a run whose last task ended at a moment."""
+    def finish(self, now: float) -> Ended:
+        """Return how a run ends whose last task ended at a moment."""
         # Budget 3600 s, the loop ends at 3540 s: 1 s to end the workers, 5 s to delete results, 27 s (half of
         # the rest) for a validation that would take 40 s, 2 s to write. The process ends at 3575 s.
         budget, ending = self.world.budget, self.world.machine.ending
         now += ending.kill
         rows, file = self._last_rows()
         if rows == self._rows:
-            return End(now, late=False, rows=rows, file=file)
+            return self._ended(now, rows, file)
         now += min(ending.delete, max(0.0, budget - now) / 4)
         now += min(ending.validate, max(0.0, budget - now) / 2)
         now += ending.write
-        late = now > budget - _GUARD
-        if late:
-            return End(
-                budget, late=True, rows=self._rows, file=f"rung {self._published + 1}, the last file was late"
-            )
-        return End(now, late=False, rows=rows, file=file)
+        if now > budget - _GUARD:
+            return self._ended(budget, self._rows, f"rung {self._published + 1}, then a late file", late=True)
+        return self._ended(now, rows, file)
+
+    def _ended(self, seconds: float, rows: Rows, file: str, *, late: bool = False) -> Ended:
+        return Ended(self.world.truth.of_file(rows), seconds, late, rows, file)
 
     def _last_rows(self) -> tuple[Rows, str]:
         rungs, started = len(self.world.ensemble.rungs), sorted(self.state.rungs.started)

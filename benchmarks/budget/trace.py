@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.budget.comparison import compare
-from benchmarks.budget.simulation import Log, Span
+from benchmarks.budget.events import Log, Span
 from benchmarks.budget.summary import ours
 from benchmarks.budget.ways import WAYS
 from benchmarks.budget.world import World, world_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.budget.simulation import Ended, Log, Simulation
+from benchmarks.budget.events import Ended, Log
+from benchmarks.budget.simulation import Simulation
 from benchmarks.budget.world import World
 from kit.ensemble import Ensemble
 from submission.runtime.plan.changes import Consequence, Decision, StartRung

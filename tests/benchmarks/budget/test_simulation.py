@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from benchmarks.budget.events import Log
 from benchmarks.budget.machine import Device, Drift, Ending
-from benchmarks.budget.simulation import Log, Simulation
+from benchmarks.budget.simulation import Simulation
 from benchmarks.budget.ways import WAYS, Straight, by_hand
 from benchmarks.budget.world import world_of
 from submission.runtime.plan.tasks import FuseTask, PassTask
