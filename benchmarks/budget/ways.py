@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.budget.events import Ended, Log
 from benchmarks.budget.simulation import Simulation
+from benchmarks.budget.whole_rungs import WholeRungs
 from benchmarks.budget.world import World
 from kit.ensemble import Ensemble
 from submission.runtime.plan.changes import Consequence, Decision, StartRung
@@ -15,7 +16,6 @@ from submission.runtime.plan.ladder import chosen_policy
 from submission.runtime.plan.policy import Policy, Resources
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import LadderTask, PassTask, Stage
-from submission.runtime.plan.whole_rungs import WholeRungs
 
 HAND_SET = 1.6
 """Factor on the predicted time in the rule of thumb."""
