@@ -107,7 +107,7 @@ class Ensemble(Checked):
         rungs: better and dearer from one to the next; the last has all passes. Rungs that contain one another
             are a path: what one of them has done the next need not do again.
         reserve_seconds: kept free before the deadline for writing and shutting down.
-        slowdown: factor on every predicted time before a rung is started.
+        slowdown: factor on the predicted time of what failed, before it is tried again.
         inputs: name -> sha256 of what it was made from.
         definition: of a competition that a TOML file describes; None where the name says it all.
     """
@@ -140,6 +140,11 @@ class Ensemble(Checked):
             raise KitError("two rungs have the same passes", fix="run `ensemble` again")
         if any(item.member not in range(len(self.members)) for item in self.passes):
             raise KitError("a pass names a member that does not exist")
+
+    @property
+    def rows_may_mix(self) -> bool:
+        """Whether rows of different rungs may stand in one file: mean Dice scores each image alone."""
+        return self.kind == "semantic"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value with the schema number."""

@@ -97,6 +97,6 @@ def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator
         if data is not None:
             # Rung 2 with passes 1-4 after rung 1 with passes 1-2 takes passes 3 and 4 more.
             seconds = costs.seconds(sorted({*rung.passes} - done), data.megapixels, workers)
-            text += f", {seconds:.0f} s more expected (times {ensemble.slowdown:g} as margin)"
+            text += f", {seconds:.0f} s more expected"
         done.update(rung.passes)
         yield text

@@ -14,9 +14,17 @@ class UseRunningMeans:
 
 @dataclass(frozen=True)
 class StartRung:
-    """Start a rung: its passes may run and its rows may be fused."""
+    """Start a rung: its passes may run and its rows may be fused.
+
+    Attributes:
+        rung: index in `Ensemble.rungs`.
+        seconds: that it is expected to take; None if nobody asked.
+        chance: probability that it is done in time.
+    """
 
     rung: int
+    seconds: float | None = field(default=None, compare=False)
+    chance: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

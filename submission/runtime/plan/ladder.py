@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kit.ensemble import Ensemble
+from submission.runtime.plan.by_forecast import ByForecast
 from submission.runtime.plan.changes import Consequence, Decision, LoseMember
 from submission.runtime.plan.policy import Policy, Resources
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import LadderTask, Stage
-from submission.runtime.plan.whole_rungs import WholeRungs
 
 
 def chosen_policy(ensemble: Ensemble) -> Policy:
     """Return the policy that predict.py uses."""
-    return WholeRungs(ensemble)
+    return ByForecast(ensemble)
 
 
 class Ladder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kit.ensemble import Ensemble
-from submission.runtime.plan.changes import RefuseRung
+from submission.runtime.plan.changes import RefuseRung, StartRung
 from submission.runtime.plan.losses import Losses
 
 
@@ -18,6 +18,7 @@ class Rungs:
 
     Attributes:
         started: rungs that were started.
+        begun: started rung -> what was forecast when it started.
         refused: rung -> why it was not started.
         rows: (rung, image) -> file with the row.
         fused_from: (rung, image) -> number of passes that the row was fused from.
@@ -26,6 +27,7 @@ class Rungs:
     def __init__(self, ensemble: Ensemble, losses: Losses) -> None:
         self.ensemble, self.losses = ensemble, losses
         self.started: set[int] = set()
+        self.begun: dict[int, StartRung] = {}
         self.refused: dict[int, RefuseRung] = {}
         self.rows: dict[tuple[int, str], str] = {}
         self.fused_from: dict[tuple[int, str], int] = {}

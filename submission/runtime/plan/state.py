@@ -126,11 +126,11 @@ class LadderState:
         self.to_do.add(image, megapixels)
         self._update([image])
 
-    def finished_pass(self, task: PassTask, file: str, seconds: float) -> None:
-        """Note the result of a pass over an image, and how long it took."""
+    def finished_pass(self, task: PassTask, file: str, seconds: float, load: float = 0.0) -> None:
+        """Note the result of a pass over an image, and how long it and the loading of its member took."""
         self.running.discard(task)
         self.stored.add(task.index, task.image, file)
-        self.costs.observe(task.index, self.megapixels[task.image], seconds)
+        self.costs.observe(task.index, self.megapixels[task.image], seconds, load)
         member = self.ensemble.passes[task.index].member
         first = self.losses.note_success(member)
         if first:
@@ -145,9 +145,11 @@ class LadderState:
         self.stored.averaged(task.index, task.image, file)
         self._update([task.image])
 
-    def finished_row(self, task: FuseTask, file: str) -> None:
-        """Note the file with a row of a rung."""
+    def finished_row(self, task: FuseTask, file: str, seconds: float | None = None) -> None:
+        """Note the file with a row of a rung, and how long it took."""
         self.running.discard(task)
+        if seconds is not None:
+            self.costs.observe_row(self.megapixels[task.image], seconds)
         self.rungs.note_row(task.rung, task.image, file)
         self.chances.note_success(task.image)
         self._update([task.image])
@@ -170,6 +172,7 @@ class LadderState:
                 self.stored.averaging = True
             case StartRung():
                 self.rungs.started.add(change.rung)
+                self.rungs.begun[change.rung] = change
                 self._update(self.live_images())
             case RefuseRung():
                 self.rungs.refused[change.rung] = change

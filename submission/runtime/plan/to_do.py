@@ -49,6 +49,14 @@ class ToDo:
             next((image for _, image in reversed(self._by_size) if image in images), None) if images else None
         )
 
+    def has(self, index: int, image: str) -> bool:
+        """Whether an image needs a pass."""
+        return image in self._images[index]
+
+    def any(self, index: int) -> bool:
+        """Whether any image needs a pass."""
+        return bool(self._images[index])
+
     def passes(self, image: str) -> Iterator[int]:
         """Yield the passes that an image needs, in their order."""
         yield from (index for index, images in enumerate(self._images) if image in images)

@@ -1,6 +1,7 @@
 """Publishes the submission: each complete rung replaces submission.csv after it was validated.
 
-A row that an image lacks in a rung is taken from the highest lower rung.
+A row that an image lacks in a rung is taken from the highest lower rung. Where rows of different rungs may
+stand in one file, the last file also has the rows of a rung that was not completed.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ class Publisher:
         self._publish(task.rung, Path(task.file).read_text(encoding="utf-8"))
 
     def finish(self, results: list[Path]) -> None:
-        """Publish the best complete rung; if there is none, publish the rows that the first rung has.
+        """Publish the best complete rung, with the rows of later rungs where these may stand beside them.
+
+        If no rung is complete, publish the rows that the first rung has.
 
         Args:
             results: folders that nobody reads any more; they are deleted if a file has to be written, because
@@ -83,14 +86,19 @@ class Publisher:
             for rung in sorted(self.state.rungs.started, reverse=True)
             if rung > self.published and self._complete(rung)
         ]
-        # Rows that came, or got better, after a second chance.
+        # Rows that came, or got better, after a second chance; of a rung that was not completed some images
+        # have rows, e.g. 12 of 100.
         before = self.published
+        best = late[0] if late else before
+        part = self._unfinished(best)
         gained = before >= 0 and self._made_of.get(before) != self._sources(before)
-        if late or before < 0 or gained:
+        if late or before < 0 or gained or part is not None:
             with contextlib.suppress(TimeoutError):
                 within((self.until - time.monotonic()) / 4, lambda: _delete(results))
         # Nothing published yet: rows of an incomplete first rung, e.g. 12 of 100 images, are better than
         # none.
+        if part is not None:
+            self._publish_late(part, part=True)
         while late and late[0] > self.published:
             self._publish_late(late.pop(0), part=False)
         if self.published < 0 and self._rows(0):
@@ -100,6 +108,12 @@ class Publisher:
 
     def _complete(self, rung: int) -> bool:
         return self.state.settled(rung) and bool(self._rows(rung))
+
+    def _unfinished(self, best: int) -> int | None:
+        """Return a rung above the best complete one that has rows, if they may stand beside those."""
+        if best < 0 or not self.state.ensemble.rows_may_mix:
+            return None
+        return max((rung for rung, _ in self.state.rungs.rows if rung > best), default=None)
 
     def _best_rows(self, rung: int) -> dict[str, tuple[int, str]]:
         found = {image: self.state.rungs.best_row(rung, image) for image in self.submission.ids}

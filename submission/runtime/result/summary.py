@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +113,12 @@ def _reached(outcome: Outcome, wall: float) -> Iterator[str]:
     file, total = outcome.submission, len(outcome.ensemble.rungs)
     rows = f"{outcome.predicted} of {len(file.ids)} rows predicted"
     yield f"submission  {file.path} ({file.state}; {rows})"
-    yield f"rungs       {outcome.published + 1} of {total} done"
+    done = [index for index in range(total) if _rung_state(outcome, index) == "done"]
+    yield f"rungs       {len(done)} of {total} done{f', the best is {done[-1] + 1}' if done else ''}"
+    rows_of = Counter(origin for origin in file.origins.values() if origin != FALLBACK)
+    if len(rows_of) > 1:
+        parts = (f"{number} of {origin}" for origin, number in sorted(rows_of.items()))
+        yield f"rows        {', '.join(parts)}"
     yield f"time        {wall:.1f} s of {outcome.budget:.0f} s"
 
 
@@ -125,7 +131,7 @@ def _background_line(tasks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _losses(outcome: Outcome) -> Iterator[str]:
     state, ensemble = outcome.state, outcome.ensemble
     for refused in state.rungs.refused.values():
-        yield f"not begun   {wording.not_started(refused, ensemble.slowdown)}"
+        yield f"not begun   {wording.not_started(refused)}"
     for member, reason in state.losses.members.items():
         yield f"dropped     {ensemble.members[member].name}: {reason}"
     for image, reason in {**outcome.unreadable, **state.losses.images}.items():
@@ -169,6 +175,9 @@ def _rungs(outcome: Outcome) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"index": index, "passes": rung.passes, "cv": rung.cv}
         row["state"] = _rung_state(outcome, index)
         refused = outcome.state.rungs.refused.get(index)
+        begun = outcome.state.rungs.begun.get(index)
+        if begun is not None and begun.seconds is not None and begun.chance is not None:
+            row["predicted_seconds"], row["chance"] = round(begun.seconds, 1), round(begun.chance, 3)
         if refused is not None and refused.seconds is not None:
             row["predicted_seconds"] = round(refused.seconds, 1)
         elif refused is not None:

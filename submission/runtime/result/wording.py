@@ -15,6 +15,7 @@ from submission.runtime.plan.changes import (
     LoseMember,
     LoseRow,
     RefuseRung,
+    StartRung,
     TryAgain,
 )
 from submission.runtime.plan.tasks import FuseTask, LadderTask, PassTask
@@ -143,6 +144,12 @@ def read_with(image: str, notes: Sequence[str]) -> str:
 # Tasks
 
 
+def rung_begins(started: StartRung, left: float) -> str:
+    """A further rung begins, and how likely it is done in time."""
+    likely = "" if started.chance is None else f", {100 * started.chance:.0f} % likely to be done in time"
+    return f"rung {started.rung + 1} begins: {started.seconds:.0f} s expected, {left:.0f} s left{likely}"
+
+
 def first_forward(seconds: float) -> str:
     """The first network computes."""
     return f"first forward pass after {seconds:.1f} s"
@@ -249,13 +256,11 @@ def process_left(error: Exception) -> str:
     return f"a process did not end and is left behind: {type(error).__name__}: {error}"
 
 
-def not_started(refused: RefuseRung, slowdown: float) -> str:
+def not_started(refused: RefuseRung) -> str:
     """Why a rung was not started."""
     if refused.seconds is None:
         return f"rung {refused.rung + 1}: {refused.reason}"
-    return (
-        f"rung {refused.rung + 1}: would take {refused.seconds:.0f} s, with a margin of {slowdown:g} too long"
-    )
+    return f"rung {refused.rung + 1}: would take {refused.seconds:.0f} s, too long even if all went very fast"
 
 
 def no_test_images(name: str, why: str) -> str:

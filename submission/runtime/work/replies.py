@@ -135,12 +135,12 @@ class ReplyHandler:
                 self.forward_seconds += done.forward
                 self._note(task.image, done.notes)
                 self._tell_once(done.remarks)
-                state.finished_pass(task, done.file, done.end - done.begin - done.load)
+                state.finished_pass(task, done.file, done.end - done.begin - done.load, done.load)
                 self._tell_progress(task.index)
             case MeanTask(), MeanDone():
                 state.finished_mean(task, done.file)
             case FuseTask(), RowDone():
-                state.finished_row(task, done.file)
+                state.finished_row(task, done.file, done.end - done.begin)
             case ValidateTask(), Validated():
                 self._finish_validation(task, done)
 

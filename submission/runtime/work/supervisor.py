@@ -19,7 +19,7 @@ from submission.runtime.inputs.install import offline_environment
 from submission.runtime.inputs.package_plan import make_plan
 from submission.runtime.inputs.preparation import Preparation
 from submission.runtime.inputs.scratch import Scratch, choose_scratch, space_needed
-from submission.runtime.plan.changes import BringBack, Decision, LeaveOut
+from submission.runtime.plan.changes import BringBack, Decision, LeaveOut, StartRung
 from submission.runtime.plan.costs import reserve_seconds
 from submission.runtime.plan.disk_space import DiskSpace
 from submission.runtime.plan.ladder import Ladder, chosen_policy
@@ -146,6 +146,12 @@ class Supervisor:
         return Resources(left, free, self._worker_count, silence=self.options.longest_silence)
 
     def _on_decision(self, decision: Decision) -> None:
+        if isinstance(decision, StartRung) and decision.seconds is not None:
+            left = self.deadline - time.monotonic()
+            self.report.event(
+                "begin rung", rung=decision.rung, expected=round(decision.seconds, 1), left=round(left, 1)
+            )
+            self.report.say(wording.rung_begins(decision, left))
         if isinstance(decision, BringBack):
             self.report.say(wording.trying_again(decision.item, self.ensemble))
         # The image loses a pass because the disk has no room for its result.

@@ -21,7 +21,8 @@ def ensemble_of(owners: list[int], rungs: list[int]) -> Ensemble:
             Pass(member=owner, view=f"v{n}", seconds_per_megapixel=1.0) for n, owner in enumerate(owners)
         ],
         rungs=[
-            Rung(passes=list(range(n)), weights=[float(i + 1) for i in range(n)], settings={"n": n}, cv=0.1) for n in rungs
+            Rung(passes=list(range(n)), weights=[float(i + 1) for i in range(n)], settings={"n": n}, cv=0.1)
+            for n in rungs
         ],
         slowdown=1.5,
     )

@@ -39,7 +39,12 @@ def plan(owners, rungs, *, agree=True, kind="semantic") -> Ensemble:
             for number, owner in enumerate(owners)
         ],
         rungs=[
-            Rung(passes=list(range(n)), weights=weights[:n] if agree or n != rungs[-1] else [1.0] * n, settings={}, cv=0.1)
+            Rung(
+                passes=list(range(n)),
+                weights=weights[:n] if agree or n != rungs[-1] else [1.0] * n,
+                settings={},
+                cv=0.1,
+            )
             for n in rungs
         ],
     )

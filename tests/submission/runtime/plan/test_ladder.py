@@ -1,5 +1,6 @@
 """The ladder against simulated workers: every order of endings, every kind of failure."""
 
+import dataclasses
 import math
 
 import pytest
@@ -26,8 +27,8 @@ class Clocked(Ladder):
         )
 
 
-def make(owners=(0, 1), rungs=(1, 2), images=IMAGES, seconds=1e9, ready=True) -> Clocked:
-    plan = ensemble_of(list(owners), list(rungs))
+def make(owners=(0, 1), rungs=(1, 2), images=IMAGES, seconds=1e9, *, ready=True, kind="semantic") -> Clocked:
+    plan = dataclasses.replace(ensemble_of(list(owners), list(rungs)), kind=kind)
     state = LadderState(plan, images)
     if ready:
         state.ready |= set(range(len(plan.members)))
@@ -69,8 +70,15 @@ def test_a_row_is_fused_as_soon_as_its_passes_are_there_and_large_images_go_firs
     ]
 
 
-def test_a_rung_that_does_not_fit_is_not_begun():
-    ladder = make(seconds=0.0)
+def test_of_a_rung_that_cannot_be_done_in_time_parts_count_where_rows_may_mix():
+    ladder = make(seconds=0.5)
+    tasks = iter(work(ladder))
+    assert {task.index for task in tasks if isinstance(task, PassTask)} == {0, 1}
+    assert not ladder.state.rungs.refused
+
+
+def test_a_rung_that_cannot_be_done_in_time_is_not_begun_where_only_the_whole_counts():
+    ladder = make(seconds=0.1, kind="instance")
     assert {task.index for task in work(ladder) if isinstance(task, PassTask)} == {0}
     assert ladder.exhausted
     assert list(ladder.state.rungs.refused) == [1]

@@ -109,7 +109,11 @@ def full(tmp_path):
         passes=[
             Pass(member=index % 16, view=views[index // 16], seconds_per_megapixel=1.0) for index in range(64)
         ],
-        rungs=[Rung(passes=list(range(64)), weights=[1 / (3 + index) for index in range(64)], settings={}, cv=0.5)],
+        rungs=[
+            Rung(
+                passes=list(range(64)), weights=[1 / (3 + index) for index in range(64)], settings={}, cv=0.5
+            )
+        ],
     )
     state = LadderState(ensemble, {image: 0.3})
     state.apply(StartRung(0))

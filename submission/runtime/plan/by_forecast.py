@@ -1,0 +1,238 @@
+"""The policy in use: work towards the rung that promises the best score, and begin what may not be finished.
+
+A rung that is not done when the time is up costs nothing: the file holds the rows of the rungs before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kit.ensemble import Ensemble
+from submission.runtime.plan.bring_back import last_chance, seconds_of
+from submission.runtime.plan.changes import (
+    BringBack,
+    Consequence,
+    Decision,
+    LeaveOut,
+    RefuseRung,
+    StartRung,
+    UseRunningMeans,
+)
+from submission.runtime.plan.choice import Way, best_way
+from submission.runtime.plan.disk_space import DiskSpace
+from submission.runtime.plan.failure_costs import failure_cost
+from submission.runtime.plan.next_pass import Order
+from submission.runtime.plan.policy import Resources
+from submission.runtime.plan.set_aside import hard_pass, is_hard, pending
+from submission.runtime.plan.state import LadderState
+from submission.runtime.plan.tasks import TRIES, FuseTask, LadderTask, MeanTask, PassTask, Stage
+
+_LOOK_AGAIN = 0.02
+"""Part of the time left after which the way is chosen again."""
+_SURE = 0.95
+"""A rung that is done in time with this probability is worked on pass by pass, any other image by image."""
+_HOPELESS = 3.5
+"""A rung of which only the whole counts is refused if even a course so many deviations faster is too late."""
+
+
+class ByForecast:
+    """Chooses a way over rungs, and chooses again while it learns how long passes take here.
+
+    Args:
+        ensemble: members, passes and rungs.
+    """
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        self.ensemble = ensemble
+        self._way: Way | None = None
+        self._chosen_at = float("inf")
+        self._order = Order()
+
+    def decide(self, state: LadderState, resources: Resources) -> Decision | None:
+        """Return the most urgent of: a row or mean, a pass of a started rung, another chance, a next rung."""
+        if any(is_hard(state, task) for task in state.running):
+            return None
+        # Rows come first: they are short, they make the submission better at once, and they free the disk.
+        if state.combinable:
+            return self._combination(state, resources)
+        if not state.rungs.started:
+            return self._first_rung(state, resources)
+        hard = hard_pass(state)
+        if hard is not None:
+            return self._start_pass(state, resources, *hard)
+        self._choose(state, resources)
+        decision = self._on_the_way(state, resources)
+        # What was lost or came back may have closed the way: choose again at once rather than stand still.
+        if decision is None and not state.running and not self._waits(state):
+            self._way = None
+            self._choose(state, resources)
+            decision = self._on_the_way(state, resources)
+        return decision
+
+    def after_failure(self, state: LadderState, task: LadderTask, stage: Stage, reason: str) -> Consequence:
+        """Return what a failure costs, by the rules of `plan.failure_costs`."""
+        return failure_cost(state, task, stage, reason)
+
+    def exhausted(self, state: LadderState) -> bool:
+        """Whether nothing runs, nothing is left to start, and nothing gets another chance."""
+        at_work = state.running or state.combinable or self._has_open_pass(state)
+        chances = any(state.losses.stages[item] != "disk" for item in pending(state))
+        return not at_work and not self._may_start(state) and not chances
+
+    # The way
+
+    def _choose(self, state: LadderState, resources: Resources) -> None:
+        """Choose the way again if a rung of it is done, or some time has gone by."""
+        way = self._way
+        late = resources.seconds <= self._chosen_at * (1 - _LOOK_AGAIN)
+        if way is None or late or state.settled(way.rungs[0]):
+            self._way = best_way(state, resources.seconds, resources.workers)
+            self._chosen_at = resources.seconds
+
+    def _on_the_way(self, state: LadderState, resources: Resources) -> Decision | None:
+        for rung in self._in_work(state):
+            found = self._order.next(state, rung, sure=self._is_sure(resources), workers=resources.workers)
+            if found is not None:
+                return self._start_pass(state, resources, *found)
+        if self._waits(state):
+            return None
+        decision = self._next_rung_or_chance(state, resources)
+        if decision is None and self._next(state) is None and (rest := self._open_pass(state)) is not None:
+            return self._start_pass(state, resources, *rest)
+        return decision
+
+    def _waits(self, state: LadderState) -> bool:
+        """Whether a rung in work waits for members whose weights are still being verified."""
+        return any(
+            state.to_do.any(index) for rung in self._in_work(state) for index in state.live_passes(rung)
+        )
+
+    def _in_work(self, state: LadderState) -> Iterator[int]:
+        """Yield the started rungs of the way, in its order."""
+        if self._way is not None:
+            yield from (rung for rung in self._way.rungs if rung in state.rungs.started)
+
+    def _next(self, state: LadderState) -> int | None:
+        """Return the first rung of the way that was not started."""
+        rungs = () if self._way is None else self._way.rungs
+        return next((rung for rung in rungs if rung not in state.rungs.started), None)
+
+    def _is_sure(self, resources: Resources) -> bool:
+        way = self._way
+        return way is not None and way.times[0].chance(resources.seconds) >= _SURE
+
+    def _may_start(self, state: LadderState) -> bool:
+        """Whether a further rung may start that adds a pass to those before it."""
+        rungs = state.rungs
+        more = (rung for rung in range(len(self.ensemble.rungs)) if rung not in rungs.started)
+        return rungs.may_start and any(map(rungs.adds, more)) and bool(state.live_images())
+
+    def _open_pass(self, state: LadderState) -> tuple[int, str] | None:
+        """Return a pass of any started rung that can start now, such as one of a rung that was left."""
+        passes = self.ensemble.passes
+        for index in sorted({index for rung in state.rungs.started for index in state.live_passes(rung)}):
+            if state.to_do.any(index) and passes[index].member in state.ready:
+                return index, next(state.images_to_do(index))
+        return None
+
+    def _has_open_pass(self, state: LadderState) -> bool:
+        started = state.rungs.started
+        return any(state.to_do.any(index) for rung in started for index in state.live_passes(rung))
+
+    # Tasks
+
+    def _combination(self, state: LadderState, resources: Resources) -> Decision | None:
+        """Return a row or a mean that can be made now; None if it has to wait for a running task."""
+        task = next((task for task in state.combinable if not is_hard(state, task)), state.combinable[0])
+        if state.running and is_hard(state, task):
+            return None
+        if not isinstance(task, MeanTask) or not state.running:
+            return task
+        reason = DiskSpace(self.ensemble, state.megapixels).missing_now(
+            task.index, task.image, free=resources.free, running=self._writing(state)
+        )
+        return task if reason is None else None
+
+    def _start_pass(
+        self, state: LadderState, resources: Resources, index: int, image: str
+    ) -> Decision | None:
+        task = PassTask(index, image, state.failures(PassTask(index, image)))
+        if is_hard(state, task):
+            if state.running:
+                return None
+            task = PassTask(index, image, max(task.attempt, TRIES))
+        # `free` does not yet know the results that are being written now; they are counted on top. Example:
+        # 28 MB free, 90 % of it usable; a map of 18 MB fits, but not beside another of 8 MB.
+        running = self._writing(state)
+        if state.stored.averaging:
+            # A second map of an image is followed by a mean, as large as itself, while both are still there.
+            images = [image, *(other for _, other in running)]
+            running += [
+                (index, other)
+                for other in set(images)
+                if state.stored.holds(other) or images.count(other) > 1
+            ]
+        reason = DiskSpace(self.ensemble, state.megapixels).missing_now(
+            index, image, free=resources.free, running=running
+        )
+        if reason is None:
+            return task
+        if state.running:
+            return None  # a running task may make room
+        return LeaveOut(index, image, "disk", reason)
+
+    def _writing(self, state: LadderState) -> list[tuple[int, str]]:
+        """Return the passes and images of maps that are being written; a mean is as large as a map."""
+        return [(task.index, task.image) for task in state.running if not isinstance(task, FuseTask)]
+
+    # Rungs and chances
+
+    def _next_rung_or_chance(self, state: LadderState, resources: Resources) -> Decision | None:
+        """Start the next rung; before it and at the end, give what was set aside a chance."""
+        if not self._may_start(state):
+            return last_chance(state, resources)
+        rung, way = self._next(state), self._way
+        if rung is None or way is None:
+            return None  # the rungs of the way are all started, and wait for what runs
+        time = way.times[way.rungs.index(rung)]
+        whole = not self.ensemble.rows_may_mix and bool(state.rungs.rows)
+        if whole and time.at(-_HOPELESS) > resources.seconds:
+            return RefuseRung(rung, seconds=time.median)
+        done = {index for other in state.rungs.started for index in state.live_passes(other)}
+        new, images = [index for index in state.live_passes(rung) if index not in done], state.live_images()
+        if (reason := self._missing(state, new, images, resources)) is not None:
+            return RefuseRung(rung, reason=reason)
+        # With 400 s left and 200 s predicted (320 s), a member that takes 40 s more (384 s) comes back first;
+        # one that takes 60 s more (416 s) has to wait until the rung is done.
+        for item in pending(state):
+            more = seconds_of(item, state, rung, resources)
+            fits = (time.median + more) * self.ensemble.slowdown <= resources.seconds
+            if fits and not state.chances.given[item] and state.losses.stages[item] != "disk":
+                return None if state.running else BringBack(item, resources.seconds)
+        return StartRung(rung, time.median, time.chance(resources.seconds))
+
+    def _first_rung(self, state: LadderState, resources: Resources) -> Decision:
+        """Decide how results are kept, then start the first rung, whatever time it takes."""
+        # If the disk cannot hold results until a second rung needs them, that rung is refused before the
+        # first one starts: then each result can go as soon as its row is written. Example: 25 MB free, images
+        # of 18, 8 and 2 MB: with one rung 18 MB are in use at most, kept for a second rung it would be 28 MB.
+        space, images = DiskSpace(self.ensemble, state.megapixels), state.live_images()
+        if not state.stored.averaging and space.needs_running_means(images, resources.free):
+            return UseRunningMeans()
+        if len(self.ensemble.rungs) > 1 and state.live_passes(0):
+            passes = sorted({*state.live_passes(0), *state.live_passes(1)})
+            reason = self._missing(state, passes, images, resources)
+            if reason is not None and not state.rungs.refused:
+                return RefuseRung(1, reason=reason)
+        return StartRung(0)
+
+    def _missing(
+        self, state: LadderState, passes: list[int], images: list[str], resources: Resources
+    ) -> str | None:
+        return DiskSpace(self.ensemble, state.megapixels).missing(
+            passes,
+            images,
+            free=resources.free,
+            averaging=state.stored.averaging,
+            workers=resources.workers,
+        )

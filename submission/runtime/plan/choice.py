@@ -1,0 +1,125 @@
+"""Which rung to work towards: the one whose way there promises the best score when the time is up.
+
+A way to a rung goes over all rungs that it contains, so that each of them can be published on the way. For a
+semantic ensemble the part of a rung that is done counts, too: mean Dice scores every image alone, so that
+rows of different rungs may stand in one file. The AP of all images together needs scores of one scale: there
+only whole rungs count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kit.ensemble import Ensemble
+from submission.runtime.plan.forecast import Forecast, Rest
+from submission.runtime.plan.state import LadderState
+
+_DEVIATIONS = tuple(step / 4 for step in range(-10, 11))
+_WEIGHTS = tuple(math.exp(-step * step / 2) for step in _DEVIATIONS)
+_EACH_RUNG = 1e-6
+"""A further rung of the same score, such as further folds, is worth this."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to a rung.
+
+    Attributes:
+        rungs: that it goes over and that are not done, in their order; the last one is its end.
+        times: until each of them is done.
+        score: expected when the time is up.
+        now: score of what is there already.
+    """
+
+    rungs: tuple[int, ...]
+    times: tuple[Forecast, ...]
+    score: float
+    now: float
+
+
+def values_of(ensemble: Ensemble) -> list[float]:
+    """Return what each rung is worth: its cross-validation, never less than that of a rung before it."""
+    values: list[float] = []
+    for position, rung in enumerate(ensemble.rungs):
+        before = values[-1] - _EACH_RUNG * (position - 1) if values else 0.0
+        known = before if rung.cv is None else max(rung.cv, before)
+        values.append(known + _EACH_RUNG * position)
+    return values
+
+
+def main_path(ensemble: Ensemble) -> list[int]:
+    """Return the rungs on the way to the last one; each contains the one before."""
+    path: list[int] = []
+    for rung in reversed(range(len(ensemble.rungs))):
+        if not path or set(ensemble.rungs[rung].passes) < set(ensemble.rungs[path[-1]].passes):
+            path.append(rung)
+    return path[::-1]
+
+
+def best_way(state: LadderState, seconds: float, workers: int) -> Way | None:
+    """Return the way with the best expected score; None if all rungs are done.
+
+    Args:
+        state: of the ladder.
+        seconds: left until the last task has to be finished.
+        workers: that compute in parallel.
+    """
+    ensemble, rest = state.ensemble, Rest(state, workers)
+    values = values_of(ensemble)
+    # Running means hold the passes of one path only.
+    allowed = main_path(ensemble) if state.stored.averaging else range(len(values))
+    open_rungs = [
+        rung
+        for rung in allowed
+        if (rung in state.rungs.started or state.rungs.may_start)
+        and state.rungs.adds(rung)
+        and not state.settled(rung)
+    ]
+    now = max((values[rung] for rung in state.rungs.started if state.settled(rung)), default=0.0)
+    ways = []
+    for end in open_rungs:
+        rungs = _contained(state, open_rungs, end)
+        # The cheapest rung is done over all images before any other, even if others do not contain it.
+        if open_rungs[0] == 0 != rungs[0]:
+            rungs = [0, *rungs]
+        times = [rest.time(rungs[: number + 1]) for number in range(len(rungs))]
+        score = _expected(now, [values[rung] for rung in rungs], times, seconds, part=ensemble.rows_may_mix)
+        ways.append(Way(tuple(rungs), tuple(times), score, now))
+    # Of equal ways the shorter one: where nothing is likely to be done in time, what is nearest to it.
+    return max(ways, key=lambda way: (way.score, -way.times[-1].median), default=None)
+
+
+def _contained(state: LadderState, open_rungs: Sequence[int], end: int) -> list[int]:
+    """Return the rungs on the way to another one: each contains the one before, the last is the end."""
+    # To [0, 1, 2, 3] over [0] and [0, 1], but not over [2], which does not contain [0].
+    found: list[int] = [end]
+    for rung in sorted((rung for rung in open_rungs if rung < end), reverse=True):
+        if set(state.live_passes(rung)) < set(state.live_passes(found[-1])):
+            found.append(rung)
+    return found[::-1]
+
+
+def _expected(
+    now: float, values: Sequence[float], times: Sequence[Forecast], left: float, *, part: bool
+) -> float:
+    """Return the mean score over fast and slow courses of the run."""
+    return sum(
+        weight * _score(now, values, [time.at(step) for time in times], left, part=part)
+        for step, weight in zip(_DEVIATIONS, _WEIGHTS, strict=True)
+    ) / sum(_WEIGHTS)
+
+
+def _score(now: float, values: Sequence[float], times: Sequence[float], left: float, *, part: bool) -> float:
+    """Return the score when the time is up, if the rungs are done at these times."""
+    # Scores 0.6 and 0.8, done after 100 s and 300 s, 200 s left: 0.6, or 0.7 where half of the second counts.
+    score, before = now, 0.0
+    for value, time in zip(values, times, strict=True):
+        if time > left:
+            # Of the first rung any row is better than none.
+            counts = part or now == 0.0 == score
+            share = (left - before) / (time - before) if counts and left > before else 0.0
+            return score + max(0.0, value - score) * share
+        score, before = max(score, value), max(before, time)
+    return score

@@ -1,0 +1,71 @@
+"""Which pass of a rung comes next, and over which image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from submission.runtime.plan.state import LadderState
+
+_LOADS = 10.0
+"""A block of images takes a member this many times as long as loading it."""
+
+
+class Order:
+    """The order of a rung's passes.
+
+    A rung that is done in time goes pass by pass, the largest image first, so that no worker waits at the end
+    for a large one. Of a rung that may not be done, each complete image counts: it goes block by block of
+    images, the smallest first, and all its passes over a block before the next block. One second gives more
+    rows with small images, and the score counts each image alike.
+    """
+
+    # Passes 3 (member a) and 4 (member b) over images of 1, 2, 4 and 8 megapixels, two images in a block:
+    #     sure       3/8 3/4 3/2 3/1 4/8 4/4 4/2 4/1
+    #     not sure   3/1 3/2 4/1 4/2 | 3/4 3/8 4/4 4/8
+    # If the time is up in the middle, the first order leaves no row of the rung and the second one two.
+    def __init__(self) -> None:
+        self._rung = -1
+        self._block: list[str] = []
+
+    def next(self, state: LadderState, rung: int, *, sure: bool, workers: int) -> tuple[int, str] | None:
+        """Return the next pass and image of a started rung whose member is ready; None if there is none."""
+        passes = state.ensemble.passes
+        ready = [index for index in state.live_passes(rung) if passes[index].member in state.ready]
+        if sure or len(state.live_images()) <= workers:
+            return self._first(state, ready)
+        found = self._in_block(state, rung, ready)
+        if found is None:
+            self._new_block(state, rung, ready, workers)
+            found = self._in_block(state, rung, ready)
+        return found
+
+    def _first(self, state: LadderState, passes: Sequence[int]) -> tuple[int, str] | None:
+        for index in passes:
+            if (image := next(state.images_to_do(index), None)) is not None:
+                return index, image
+        return None
+
+    def _in_block(self, state: LadderState, rung: int, passes: Sequence[int]) -> tuple[int, str] | None:
+        if rung != self._rung:
+            return None
+        for index in passes:
+            for image in self._block:
+                if state.to_do.has(index, image):
+                    return index, image
+        return None
+
+    def _new_block(self, state: LadderState, rung: int, passes: Sequence[int], workers: int) -> None:
+        """Take the smallest images with a pass to do: as many as make loading the members a small part."""
+        members = {state.ensemble.passes[index].member for index in passes if state.to_do.any(index)}
+        self._rung, self._block = rung, []
+        enough, taken = 0.0, 0.0
+        if len(members) > 1:
+            enough = _LOADS * workers * max(state.costs.load(member) for member in members)
+        for image in reversed(state.to_do.largest_first()):
+            own = [index for index in passes if state.to_do.has(index, image)]
+            if not own:
+                continue
+            self._block.append(image)
+            taken += sum(state.costs.expected(index, 1, state.megapixels[image]) for index in own)
+            if len(self._block) >= workers and taken >= enough * len(members):
+                return
