@@ -135,7 +135,12 @@ def kidney(work: Path) -> None:
         members.append(member("kidney", f"{recipe.name}.fold{number}", recipe, state, inference))
     rungs = [
         Rung(passes=[0], weights=[1.0], settings=to_plain(SemanticFusion(threshold=0.5)), cv=0.0),
-        Rung(passes=[0, 1, 2], weights=[1.0, 1.7, 0.5], settings=to_plain(SemanticFusion(threshold=0.45)), cv=0.0),
+        Rung(
+            passes=[0, 1, 2],
+            weights=[1.0, 1.7, 0.5],
+            settings=to_plain(SemanticFusion(threshold=0.45)),
+            cv=0.0,
+        ),
     ]
     steps = passes((0, "identity"), (1, "rot90"), (0, "transverse"))
     save(

@@ -21,7 +21,9 @@ def member(name="a", sha="00"):
 
 
 def rung(passes):
-    return ensemble.Rung(passes=list(range(passes)), weights=[1.0] * passes, settings={"threshold": 0.5}, cv=0.5)
+    return ensemble.Rung(
+        passes=list(range(passes)), weights=[1.0] * passes, settings={"threshold": 0.5}, cv=0.5
+    )
 
 
 def walk(**changes):

@@ -7,7 +7,7 @@ from pathlib import Path
 # Python runs this at the start of every process. The first process that comes to the place writes its number
 # into a file, then it waits, or stops as by SIGSTOP.
 _HOOK = """
-import os, signal, sys, time
+import fnmatch, os, signal, sys, time
 
 def hold():
     try:
@@ -22,12 +22,17 @@ def hold():
     while not STOPS and not os.path.exists(FOLDER + "/go"):
         time.sleep(0.01)
 
-real_open, real_mask = os.open, signal.pthread_sigmask
+real_open, real_mask, real_replace = os.open, signal.pthread_sigmask, os.replace
 
 def opening(path, *more, **named):
     if not isinstance(path, int) and os.path.basename(os.fsdecode(path)) == PLACE:
         hold()
     return real_open(path, *more, **named)
+
+def replacing(source, target, **named):
+    if fnmatch.fnmatch(os.fsdecode(target), PLACE):
+        hold()
+    return real_replace(source, target, **named)
 
 def masking(how, signals):
     masked = real_mask(how, signals)
@@ -36,7 +41,7 @@ def masking(how, signals):
     return masked
 
 if "--worker" in sys.orig_argv:
-    os.open = opening
+    os.open, os.replace = opening, replacing
     if PLACE == START:
         hold()
 elif PLACE == SIGNALS and "--input" in sys.orig_argv:
@@ -53,7 +58,8 @@ class Hold:
 
     Args:
         folder: to be made, for the hook and its files.
-        place: name of an image that a worker opens, `START` or `SIGNALS`.
+        place: name of an image that a worker opens, pattern of a file that it has written, `START` or
+            `SIGNALS`.
         stops: the process stops as by SIGSTOP; otherwise it waits until `let_go`.
     """
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 from submission.runtime.plan.state import LadderState
 
 _LOADS = 10.0
-"""A block of images takes a member this many times as long as loading it."""
+"""A block of images takes this many times as long as loading its members."""
 
 
 class Order:
@@ -26,6 +27,7 @@ class Order:
     def __init__(self) -> None:
         self._rung = -1
         self._block: list[str] = []
+        self._line: deque[str] = deque()
 
     def next(self, state: LadderState, rung: int, *, sure: bool, workers: int) -> tuple[int, str] | None:
         """Return the next pass and image of a started rung whose member is ready; None if there is none."""
@@ -34,7 +36,7 @@ class Order:
         if sure or len(state.live_images()) <= workers:
             return self._first(state, ready)
         found = self._in_block(state, rung, ready)
-        if found is None:
+        if found is None and any(map(state.to_do.any, ready)):
             self._new_block(state, rung, ready, workers)
             found = self._in_block(state, rung, ready)
         return found
@@ -57,15 +59,29 @@ class Order:
     def _new_block(self, state: LadderState, rung: int, passes: Sequence[int], workers: int) -> None:
         """Take the smallest images with a pass to do: as many as make loading the members a small part."""
         members = {state.ensemble.passes[index].member for index in passes if state.to_do.any(index)}
-        self._rung, self._block = rung, []
-        enough, taken = 0.0, 0.0
+        enough = 0.0
         if len(members) > 1:
-            enough = _LOADS * workers * max(state.costs.load(member) for member in members)
-        for image in reversed(state.to_do.largest_first()):
+            enough = _LOADS * workers * sum(state.costs.load(member) for member in members)
+        if rung != self._rung:
+            self._line.clear()
+        self._rung, self._block = rung, []
+        seconds = 0.0
+        for image in self._smallest_first(state):
             own = [index for index in passes if state.to_do.has(index, image)]
-            if not own:
-                continue
-            self._block.append(image)
-            taken += sum(state.costs.expected(index, 1, state.megapixels[image]) for index in own)
-            if len(self._block) >= workers and taken >= enough * len(members):
-                return
+            if own:
+                self._block.append(image)
+                seconds += sum(state.costs.expected(index, 1, state.megapixels[image]) for index in own)
+                if len(self._block) >= workers and seconds >= enough:
+                    return
+
+    def _smallest_first(self, state: LadderState) -> Iterator[str]:
+        """Yield the images that are still in the line; then all once more, as some may have come back."""
+        yield from self._leave_line()
+        if not self._block:
+            sizes = state.megapixels
+            self._line.extend(sorted(state.live_images(), key=lambda image: (sizes[image], image)))
+            yield from self._leave_line()
+
+    def _leave_line(self) -> Iterator[str]:
+        while self._line:
+            yield self._line.popleft()

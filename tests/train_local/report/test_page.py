@@ -158,7 +158,10 @@ def test_the_ladder_is_drawn_with_what_is_known_of_it(trained, tmp_path):
     _, page = written(tmp_path, source(trained, ensemble=place))
     assert page.names.count("svg") == 4
     assert {"0.5000", "0.6250", "blobs.fold0 hflip"} <= set(page.texts)
-    rungs = [{"passes": [0], "error": 0.01}, {"passes": [0, 1], "tuned_on_all": 0.75, "static_weighting": 0.25}]
+    rungs = [
+        {"passes": [0], "error": 0.01},
+        {"passes": [0, 1], "tuned_on_all": 0.75, "static_weighting": 0.25},
+    ]
     (tmp_path / "ladder.json").write_text(json.dumps({"rungs": rungs}))
     _, page = written(tmp_path, source(trained, ensemble=place))
     assert {"0.0100", "0.7500", "0.2500", "static weighting"} <= set(page.texts)
