@@ -69,7 +69,7 @@ def draw(random: Random, members: int, views: int, images: int, *, mixes: bool, 
     gain = log_even(random, 0.05, 0.4) if mixes else log_even(random, 0.03, 0.3)
 
     def variance(passes: frozenset[int]) -> float:
-        return float(nominal.variance_I(views_of(owners, passes))[0])
+        return nominal.variance(views_of(owners, passes))
 
     first = min(variance(frozenset([index])) for index in range(len(owners)))
     slope = gain / (first - variance(frozenset(range(len(owners)))))
@@ -122,7 +122,7 @@ def _members(random: Random, members: int) -> tuple[Floats, Errors]:
         (rate_F[of] * np.exp(0.05 * random.standard_normal(members))),
         Errors(
             common=log_even(random, 0.3, 3),
-            family=log_even(random, 0.1, 1) * own_F,
+            family=tuple((log_even(random, 0.1, 1) * own_F).tolist()),
             families=tuple(of.tolist()),
             members=(own_F[of] * log_even(random, 0.2, 1) * np.exp(0.1 * random.standard_normal(members)))[
                 :, None

@@ -77,19 +77,24 @@ class Publication:
         return Ended(self.world.truth.of_file(rows), seconds, late, rows, file)
 
     def _last_rows(self) -> tuple[Rows, str]:
-        rungs, started = len(self.world.ensemble.rungs), sorted(self.state.rungs.started)
+        """Return the rows of the best complete rung, with those of a later one where they may be mixed.
+
+        If no rung is complete, return what the first one has.
+        """
+        rungs, images = len(self.world.ensemble.rungs), len(self.world.images)
+        started = sorted(self.state.rungs.started)
         complete = max((rung for rung in started if self._complete(rung)), default=-1)
-        if self.mixes and started and (rows := self._rows_of(started[-1])):
-            top = max(rung for rung in started if any(key[0] == rung for key in self._passes))
-            count = sum(key[0] == top for key in self._passes)
-            part = "" if complete == top else f", {count} of {len(self.world.images)} rows"
-            return rows, f"rung {top + 1} of {rungs}{part}"
         best = max(complete, self._published)
-        if best >= 0:
-            return self._rows_of(best), f"rung {best + 1} of {rungs}"
-        rows = self._rows_of(started[0]) if started else {}
-        part = f"{len(rows)} of {len(self.world.images)} rows"
-        return rows, f"rung {started[0] + 1} of {rungs}, {part}" if rows else "nothing"
+        if best < 0:
+            rows = self._rows_of(started[0]) if started else {}
+            return (
+                rows,
+                f"rung {started[0] + 1} of {rungs}, {len(rows)} of {images} rows" if rows else "nothing",
+            )
+        top = max((rung for rung, _ in self._passes if rung > best), default=best) if self.mixes else best
+        count = sum(rung == top for rung, _ in self._passes)
+        part = "" if top == best else f", {count} of {images} rows"
+        return self._rows_of(top), f"rung {top + 1} of {rungs}{part}"
 
     def _complete(self, rung: int) -> bool:
         return self.state.settled(rung) and bool(self._rows_of(rung))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Value = TypeVar("Value", float, Floats)
 
 _EVEN = 0.25
 """Share of either part in a product that is largest where both are one half."""
@@ -28,7 +30,7 @@ class Errors:
     """
 
     common: float
-    family: Floats
+    family: tuple[float, ...]
     families: tuple[int, ...]
     members: Floats
     views: Floats
@@ -39,15 +41,33 @@ class Errors:
         Args:
             views: member -> number of its views.
         """
+        precisions = (
+            (member, 1.0 / (self.members[member] + self.views[member] / count))
+            for member, count in views.items()
+        )
+        return np.asarray(self._together(precisions))
+
+    def variance(self, views: Mapping[int, int]) -> float:
+        """Return the same on the first image, in a fraction of the time."""
+        members, per_view = self._first
+        precisions = (
+            (member, 1.0 / (members[member] + per_view[member] / count)) for member, count in views.items()
+        )
+        return self._together(precisions)
+
+    @cached_property
+    def _first(self) -> tuple[list[float], list[float]]:
+        return self.members[:, 0].tolist(), self.views.tolist()
+
+    def _together(self, members: Iterable[tuple[int, Value]]) -> Value:
         # Two members of one family with variances 1 and 1 have 0.5 together, and 0.5 + 0.3 with the 0.3 that
         # the family shares. A second family with 0.8 halves that: 0.4. What all share comes on top.
-        precisions: dict[int, Floats] = {}
-        for member, count in views.items():
-            own_I = 1.0 / (self.members[member] + self.views[member] / count)
+        families: dict[int, Value] = {}
+        for member, precision in members:
             family = self.families[member]
-            precisions[family] = precisions[family] + own_I if family in precisions else own_I
-        total_I = sum(1.0 / (self.family[family] + 1.0 / own_I) for family, own_I in precisions.items())
-        return np.asarray(self.common + 1.0 / total_I)
+            families[family] = families[family] + precision if family in families else precision
+        shared = [1.0 / (self.family[family] + 1.0 / own) for family, own in families.items()]
+        return self.common + 1.0 / sum(shared[1:], start=shared[0])
 
 
 @dataclass(frozen=True)

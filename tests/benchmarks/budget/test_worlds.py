@@ -92,7 +92,7 @@ def test_the_greedy_order_takes_the_largest_gain_for_the_cost_and_paths_what_fit
 
 def errors(**changes):
     facts = {
-        "common": 0.5, "family": np.array([0.3, 0.3]), "families": (0, 0, 1),
+        "common": 0.5, "family": (0.3, 0.3), "families": (0, 0, 1),
         "members": np.ones((3, 4)), "views": np.full(3, 0.2),
     }  # fmt: skip
     return Errors(**{**facts, **changes})
@@ -105,6 +105,7 @@ def test_further_members_views_and_families_help_less_and_less():
     assert alone == pytest.approx(0.5 + 0.3 + 1.2)
     assert alone > views > same > other > errors().variance_I(three)[0]
     assert alone - views < alone - same
+    assert errors().variance(three) == pytest.approx(errors().variance_I(three)[0])
     # A member without worth adds next to nothing and takes nothing away.
     weak = errors(members=np.array([[1.0] * 4, [1.0] * 4, [1000.0] * 4]))
     assert weak.variance_I(two)[0] >= weak.variance_I(three)[0] > weak.variance_I(two)[0] - 0.01
