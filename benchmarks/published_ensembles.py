@@ -128,7 +128,7 @@ def ensemble_of(size: Size) -> Ensemble:
         rungs=[
             Rung(
                 passes=list(range(length)),
-                weights=random.random(length).tolist(),
+                weights=random.random(length).round(6).tolist(),  # as `ensemble` writes them
                 # A rung has the calibrations of its own members: the first pass has one of five.
                 settings=settings(size, [member.name for member in trained][:length], number),
                 cv=0.9 + number / 1000,

@@ -49,6 +49,7 @@ def short_docstrings(text: str) -> str:
     """Return a module's text with the first sentence of each docstring, and a mark for its other lines.
 
     Private functions and constants lose their docstring: nobody calls them without reading their code.
+    Methods lose it, too: their class says what it is for.
     """
     lines = text.split("\n")
     # From the last to the first, so that the line numbers of those above stay valid.
@@ -134,13 +135,21 @@ def _lines_in_strings(text: str) -> Iterator[int]:
 
 
 def _dispensable(text: str) -> Iterator[ast.stmt]:
-    """Yield the docstrings of private functions, and the strings that document a constant or a field."""
-    lines = text.split("\n")
-    for node in ast.walk(ast.parse(text)):
+    """Yield docstrings of private functions and methods, and strings that document a constant or a field."""
+    lines, tree = text.split("\n"), ast.parse(text)
+    methods = {
+        item
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for item in node.body
+        if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+    for node in ast.walk(tree):
         if not isinstance(node, _DOCUMENTED):
             continue
         private = getattr(node, "name", "").startswith("_") and not isinstance(node, ast.ClassDef)
-        for item in node.body[0 if private and len(node.body) > 1 else 1 :]:
+        goes = (private or node in methods) and len(node.body) > 1
+        for item in node.body[0 if goes else 1 :]:
             # A string may share its line with code: `def f(): "Do it."; return 1`.
             before = lines[item.lineno - 1][: item.col_offset]
             after = lines[(item.end_lineno or item.lineno) - 1][item.end_col_offset :]

@@ -5,7 +5,6 @@ It does what `work.supervisor`, `work.dispatch` and `work.replies` do, event by 
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
 
@@ -25,7 +24,6 @@ _KILLING: frozenset[Stage] = frozenset({"crash", "memory", "stall"})
 """Failures that cost the worker, too."""
 _MISSED = 4.0
 """Restarts after which a worker that stays away is no longer counted."""
-_MEASURES_ALL = "load" in inspect.signature(LadderState.finished_pass).parameters
 
 
 class Simulation:
@@ -127,12 +125,10 @@ class Simulation:
         task, worker.task, worker.token = worker.task, None, -1
         match task:
             case PassTask():
-                more = (work.load,) if _MEASURES_ALL else ()
-                self.state.finished_pass(task, f"{task.index}/{task.image}", work.seconds, *more)
+                self.state.finished_pass(task, f"{task.index}/{task.image}", work.seconds, work.load)
             case FuseTask():
                 self.publication.note_row(task)
-                more = (work.seconds,) if _MEASURES_ALL else ()
-                self.state.finished_row(task, f"row {task.rung}/{task.image}", *more)
+                self.state.finished_row(task, f"row {task.rung}/{task.image}", work.seconds)
                 self.publication.changed = True
             case ValidateTask():
                 self.publication.publish_validated(task)

@@ -41,6 +41,15 @@ class Area:
         return self.pixels + number, text
 
     async def short(self): """Short."""
+
+
+def quoted():
+    """Return "it"
+
+    Args:
+        number: of them.
+    """
+    return 1
 '''
 EXPECTED = '''"""A module."""
 # +3
@@ -54,14 +63,19 @@ class Area:
     pixels: int = 0  # a comment
 
     def add(self, number):
-        """Add "pixels" """
-        # +4
+        # +5
         text = """not a
 
         docstring"""
         return self.pixels + number, text
 
     async def short(self): """Short."""
+
+
+def quoted():
+    """Return "it" """
+    # +4
+    return 1
 '''
 
 
@@ -117,6 +131,13 @@ class _Hidden:
 
     field: int
     """Documented."""
+
+    def method(self):
+        """Return it."""
+        return self.field
+
+    def only(self):
+        """Return nothing."""
 '''
 SHORT_PRIVATE = '''_LIMIT = 3
 # +1
@@ -141,10 +162,17 @@ class _Hidden:
 
     field: int
     # +1
+
+    def method(self):
+        # +1
+        return self.field
+
+    def only(self):
+        """Return nothing."""
 '''
 
 
-def test_private_functions_and_constants_lose_their_docstrings():
+def test_private_functions_methods_and_constants_lose_their_docstrings():
     assert short_docstrings(PRIVATE) == SHORT_PRIVATE
 
 

@@ -18,7 +18,7 @@ from submission.runtime.plan.changes import (
     StartRung,
     UseRunningMeans,
 )
-from submission.runtime.plan.choice import Way, best_way
+from submission.runtime.plan.choice import Route, best_route
 from submission.runtime.plan.disk_space import DiskSpace
 from submission.runtime.plan.failure_costs import failure_cost
 from submission.runtime.plan.next_pass import Order
@@ -28,7 +28,7 @@ from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import TRIES, FuseTask, LadderTask, MeanTask, PassTask, Stage
 
 _LOOK_AGAIN = 0.02
-"""Part of the time left after which the way is chosen again."""
+"""Part of the time left after which the route is chosen again."""
 _SURE = 0.95
 """A rung that is done in time with this probability is worked on pass by pass, any other image by image."""
 _HOPELESS = 3.5
@@ -36,7 +36,7 @@ _HOPELESS = 3.5
 
 
 class ByForecast:
-    """Chooses a way over rungs, and chooses again while it learns how long passes take here.
+    """Chooses a route over rungs, and chooses again while it learns how long passes take here.
 
     Args:
         ensemble: members, passes and rungs.
@@ -44,7 +44,7 @@ class ByForecast:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.ensemble = ensemble
-        self._way: Way | None = None
+        self._route: Route | None = None
         self._chosen_at = float("inf")
         self._order = Order()
 
@@ -61,12 +61,12 @@ class ByForecast:
         if hard is not None:
             return self._start_pass(state, resources, *hard)
         self._choose(state, resources)
-        decision = self._on_the_way(state, resources)
-        # What was lost or came back may have closed the way: choose again at once rather than stand still.
+        decision = self._on_the_route(state, resources)
+        # What was lost or came back may have closed the route: choose again at once rather than stand still.
         if decision is None and not state.running and not self._waits(state):
-            self._way = None
+            self._route = None
             self._choose(state, resources)
-            decision = self._on_the_way(state, resources)
+            decision = self._on_the_route(state, resources)
         return decision
 
     def after_failure(self, state: LadderState, task: LadderTask, stage: Stage, reason: str) -> Consequence:
@@ -79,17 +79,17 @@ class ByForecast:
         chances = any(state.losses.stages[item] != "disk" for item in pending(state))
         return not at_work and not self._may_start(state) and not chances
 
-    # The way
+    # The route
 
     def _choose(self, state: LadderState, resources: Resources) -> None:
-        """Choose the way again if a rung of it is done, or some time has gone by."""
-        way = self._way
+        """Choose the route again if a rung of it is done, or some time has gone by."""
+        route = self._route
         late = resources.seconds <= self._chosen_at * (1 - _LOOK_AGAIN)
-        if way is None or late or state.settled(way.rungs[0]):
-            self._way = best_way(state, resources.seconds, resources.workers)
+        if route is None or late or state.settled(route.rungs[0]):
+            self._route = best_route(state, resources.seconds, resources.workers)
             self._chosen_at = resources.seconds
 
-    def _on_the_way(self, state: LadderState, resources: Resources) -> Decision | None:
+    def _on_the_route(self, state: LadderState, resources: Resources) -> Decision | None:
         for rung in self._in_work(state):
             found = self._order.next(state, rung, sure=self._is_sure(resources), workers=resources.workers)
             if found is not None:
@@ -108,18 +108,18 @@ class ByForecast:
         )
 
     def _in_work(self, state: LadderState) -> Iterator[int]:
-        """Yield the started rungs of the way, in its order."""
-        if self._way is not None:
-            yield from (rung for rung in self._way.rungs if rung in state.rungs.started)
+        """Yield the started rungs of the route, in its order."""
+        if self._route is not None:
+            yield from (rung for rung in self._route.rungs if rung in state.rungs.started)
 
     def _next(self, state: LadderState) -> int | None:
-        """Return the first rung of the way that was not started."""
-        rungs = () if self._way is None else self._way.rungs
+        """Return the first rung of the route that was not started."""
+        rungs = () if self._route is None else self._route.rungs
         return next((rung for rung in rungs if rung not in state.rungs.started), None)
 
     def _is_sure(self, resources: Resources) -> bool:
-        way = self._way
-        return way is not None and way.times[0].chance(resources.seconds) >= _SURE
+        route = self._route
+        return route is not None and route.times[0].chance(resources.seconds) >= _SURE
 
     def _may_start(self, state: LadderState) -> bool:
         """Whether a further rung may start that adds a pass to those before it."""
@@ -149,7 +149,7 @@ class ByForecast:
         if not isinstance(task, MeanTask) or not state.running:
             return task
         reason = DiskSpace(self.ensemble, state.megapixels).missing_now(
-            task.index, task.image, free=resources.free, running=self._writing(state)
+            task.index, task.image, free=resources.free, running=_writing(state)
         )
         return task if reason is None else None
 
@@ -163,7 +163,7 @@ class ByForecast:
             task = PassTask(index, image, max(task.attempt, TRIES))
         # `free` does not yet know the results that are being written now; they are counted on top. Example:
         # 28 MB free, 90 % of it usable; a map of 18 MB fits, but not beside another of 8 MB.
-        running = self._writing(state)
+        running = _writing(state)
         if state.stored.averaging:
             # A second map of an image is followed by a mean, as large as itself, while both are still there.
             images = [image, *(other for _, other in running)]
@@ -181,20 +181,16 @@ class ByForecast:
             return None  # a running task may make room
         return LeaveOut(index, image, "disk", reason)
 
-    def _writing(self, state: LadderState) -> list[tuple[int, str]]:
-        """Return the passes and images of maps that are being written; a mean is as large as a map."""
-        return [(task.index, task.image) for task in state.running if not isinstance(task, FuseTask)]
-
     # Rungs and chances
 
     def _next_rung_or_chance(self, state: LadderState, resources: Resources) -> Decision | None:
         """Start the next rung; before it and at the end, give what was set aside a chance."""
         if not self._may_start(state):
             return last_chance(state, resources)
-        rung, way = self._next(state), self._way
-        if rung is None or way is None:
-            return None  # the rungs of the way are all started, and wait for what runs
-        time = way.times[way.rungs.index(rung)]
+        rung, route = self._next(state), self._route
+        if rung is None or route is None:
+            return None  # the rungs of the route are all started, and wait for what runs
+        time = route.times[route.rungs.index(rung)]
         whole = not self.ensemble.rows_may_mix and bool(state.rungs.rows)
         if whole and time.at(-_HOPELESS) > resources.seconds:
             return RefuseRung(rung, seconds=time.median)
@@ -236,3 +232,8 @@ class ByForecast:
             averaging=state.stored.averaging,
             workers=resources.workers,
         )
+
+
+def _writing(state: LadderState) -> list[tuple[int, str]]:
+    """Return the passes and images of maps that are being written; a mean is as large as a map."""
+    return [(task.index, task.image) for task in state.running if not isinstance(task, FuseTask)]

@@ -1,7 +1,7 @@
-"""Which rung to work towards: the one whose way there promises the best score when the time is up.
+"""Which rung to work towards: the one whose route promises the best score when the time is up.
 
-A way to a rung goes over all rungs that it contains, so that each of them can be published on the way. For a
-semantic ensemble the part of a rung that is done counts, too: mean Dice scores every image alone, so that
+A route to a rung goes over all rungs that it contains, so that each of them can be published in between. For
+a semantic ensemble the part of a rung that is done counts, too: mean Dice scores every image alone, so that
 rows of different rungs may stand in one file. The AP of all images together needs scores of one scale: there
 only whole rungs count.
 """
@@ -23,8 +23,8 @@ _EACH_RUNG = 1e-6
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to a rung.
+class Route:
+    """A route to a rung.
 
     Attributes:
         rungs: that it goes over and that are not done, in their order; the last one is its end.
@@ -50,7 +50,7 @@ def values_of(ensemble: Ensemble) -> list[float]:
 
 
 def main_path(ensemble: Ensemble) -> list[int]:
-    """Return the rungs on the way to the last one; each contains the one before."""
+    """Return the rungs on the route to the last one; each contains the one before."""
     path: list[int] = []
     for rung in reversed(range(len(ensemble.rungs))):
         if not path or set(ensemble.rungs[rung].passes) < set(ensemble.rungs[path[-1]].passes):
@@ -58,8 +58,8 @@ def main_path(ensemble: Ensemble) -> list[int]:
     return path[::-1]
 
 
-def best_way(state: LadderState, seconds: float, workers: int) -> Way | None:
-    """Return the way with the best expected score; None if all rungs are done.
+def best_route(state: LadderState, seconds: float, workers: int) -> Route | None:
+    """Return the route with the best expected score; None if all rungs are done.
 
     Args:
         state: of the ladder.
@@ -78,7 +78,7 @@ def best_way(state: LadderState, seconds: float, workers: int) -> Way | None:
         and not state.settled(rung)
     ]
     now = max((values[rung] for rung in state.rungs.started if state.settled(rung)), default=0.0)
-    ways = []
+    routes = []
     for end in open_rungs:
         rungs = _contained(state, open_rungs, end)
         # The cheapest rung is done over all images before any other, even if others do not contain it.
@@ -86,13 +86,13 @@ def best_way(state: LadderState, seconds: float, workers: int) -> Way | None:
             rungs = [0, *rungs]
         times = [rest.time(rungs[: number + 1]) for number in range(len(rungs))]
         score = _expected(now, [values[rung] for rung in rungs], times, seconds, part=ensemble.rows_may_mix)
-        ways.append(Way(tuple(rungs), tuple(times), score, now))
-    # Of equal ways the shorter one: where nothing is likely to be done in time, what is nearest to it.
-    return max(ways, key=lambda way: (way.score, -way.times[-1].median), default=None)
+        routes.append(Route(tuple(rungs), tuple(times), score, now))
+    # Of equal routes the shorter one: where nothing is likely to be done in time, what is nearest to it.
+    return max(routes, key=lambda route: (route.score, -route.times[-1].median), default=None)
 
 
 def _contained(state: LadderState, open_rungs: Sequence[int], end: int) -> list[int]:
-    """Return the rungs on the way to another one: each contains the one before, the last is the end."""
+    """Return the rungs on the route to another one: each contains the one before, the last is the end."""
     # To [0, 1, 2, 3] over [0] and [0, 1], but not over [2], which does not contain [0].
     found: list[int] = [end]
     for rung in sorted((rung for rung in open_rungs if rung < end), reverse=True):

@@ -34,7 +34,7 @@ def reserve_seconds(budget: float, declared: float) -> float:
 
 @dataclass
 class _Tasks:
-    """Sums over the finished tasks of a member."""
+    """Sums over the finished tasks of a member; seconds are divided by what the ensemble says of the pass."""
 
     number: int = 0
     megapixels: float = 0.0
@@ -90,6 +90,7 @@ class Costs:
         member = self.ensemble.passes[index].member
         if load > 0:
             self._loads[member] = load
+        # A member's views differ by known ratios: at 1.25 times the resolution one costs 1.6 times as much.
         tasks = self._members[member]
         if tasks.number:
             expected = max(self.expected(index, 1, megapixels) / self.pace, 1e-9)
@@ -98,7 +99,7 @@ class Costs:
             share = 1 / min(self._paced, _RECENT)
             self._pace += share * (min(max(step, -_LARGEST_STEP), _LARGEST_STEP) - self._pace)
             seconds = min(seconds, _LONG_TASK * expected)
-        tasks.add(megapixels, seconds)
+        tasks.add(megapixels, seconds / self._known(index))
 
     def observe_row(self, megapixels: float, seconds: float) -> None:
         """Add a row that was made of the results of its passes."""
@@ -124,7 +125,7 @@ class Costs:
         tasks = self._members.get(member)
         # Passes took 2 s here where the ensemble says 1 s: a pass of 4 s is expected to take 8 s.
         if tasks is not None:
-            return tasks.seconds / tasks.megapixels
+            return tasks.seconds / tasks.megapixels * self._known(index)
         return self.ensemble.passes[index].seconds_per_megapixel * self.speed()
 
     def speed(self) -> float:
@@ -139,8 +140,14 @@ class Costs:
     def expected(self, index: int, images: int, megapixels: float) -> float:
         """Return the seconds of a pass over some images on one worker, at the pace of the last tasks."""
         tasks = self._members.get(self.ensemble.passes[index].member)
-        fixed, rate = (0.0, self.per_megapixel(index)) if tasks is None else tasks.line()
-        return (fixed * images + rate * megapixels) * self.pace
+        if tasks is None:
+            return self.per_megapixel(index) * megapixels * self.pace
+        fixed, rate = tasks.line()
+        return (fixed * images + rate * megapixels) * self._known(index) * self.pace
+
+    def _known(self, index: int) -> float:
+        """Return what the ensemble says of a pass; where it says nothing, all views cost the same."""
+        return self.ensemble.passes[index].seconds_per_megapixel or 1.0
 
     def row_seconds(self, megapixels: float) -> float:
         """Return the seconds of making rows of some megapixels on one worker."""

@@ -147,11 +147,7 @@ class Supervisor:
 
     def _on_decision(self, decision: Decision) -> None:
         if isinstance(decision, StartRung) and decision.seconds is not None:
-            left = self.deadline - time.monotonic()
-            self.report.event(
-                "begin rung", rung=decision.rung, expected=round(decision.seconds, 1), left=round(left, 1)
-            )
-            self.report.say(wording.rung_begins(decision, left))
+            self.report.say(wording.rung_begins(decision, self.deadline - time.monotonic()))
         if isinstance(decision, BringBack):
             self.report.say(wording.trying_again(decision.item, self.ensemble))
         # The image loses a pass because the disk has no room for its result.
