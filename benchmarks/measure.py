@@ -23,6 +23,8 @@ from kit.errors import KitError
 from kit.local.training import prepare
 from kit.models import build
 
+SMALL_MATMUL = 256
+"""`Case.matmul_side` where the figures mean nothing: does the benchmark itself work?"""
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -41,6 +43,7 @@ class Case:
         device: "cpu" or "cuda".
         seconds: how long each way is repeated after one run to warm up; it runs at least once more.
         threads: number of CPU threads.
+        matmul_side: rows and columns of the matrices whose product shows the limit of the hardware.
     """
 
     network: Mapping[str, Any]
@@ -52,6 +55,7 @@ class Case:
     device: str = "cpu"
     seconds: float = 5.0
     threads: int = 2
+    matmul_side: int = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +116,7 @@ def _here(case: Case) -> Result:
         _forget_peak(case.device)
         seconds[way] = _median_seconds(step, case.device, case.seconds)
         peaks[way] = _peak_bytes(case.device)
-    limits = {way: _matmul_flops(case.device, DTYPES.get(way, torch.float32)) for way in case.ways}
+    limits = {way: _matmul_flops(case, DTYPES.get(way, torch.float32)) for way in case.ways}
     return Result(seconds=seconds, peak_bytes=peaks, matmul_flops=limits)
 
 
@@ -194,11 +198,12 @@ def _peak_bytes(device: str) -> int:
     return peak_bytes()
 
 
-def _matmul_flops(device: str, dtype: torch.dtype, side: int = 2048) -> float:
+def _matmul_flops(case: Case, dtype: torch.dtype) -> float:
     # Each of the side ** 2 results takes `side` multiplications and as many additions: 2 * 2048 ** 3 = 17.2
-    # GFLOP.
-    left, right = torch.rand(2, side, side, device=device).to(dtype)
-    return 2 * side**3 / _median_seconds(lambda: left @ right, device, 0.5)
+    # GFLOP. A CPU that cannot multiply bfloat16 takes a minute for them.
+    side = case.matmul_side
+    left, right = torch.rand(2, side, side, device=case.device).to(dtype)
+    return 2 * side**3 / _median_seconds(lambda: left @ right, case.device, 0.5)
 
 
 if __name__ == "__main__":

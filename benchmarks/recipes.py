@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from benchmarks.measure import Case, Result, measure
+from benchmarks.measure import SMALL_MATMUL, Case, Result, measure
 from kit.local.console import console
 from kit.local.estimate import estimate
 from kit.models import tiny
@@ -80,6 +80,7 @@ def rows(names: Sequence[str], *, seconds: float, small: bool, device: str) -> I
                 device=device,
                 seconds=seconds,
             )
+            case = replace(case, matmul_side=SMALL_MATMUL) if small else case
             console().print(f"measuring {recipe.network}, {step} ...")
             # The logs are of training at full size; nothing else can stand beside them.
             logged = ("", "")
