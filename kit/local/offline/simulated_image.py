@@ -13,6 +13,8 @@ from typing import Any
 from kit.artefacts import read_json, sha256_json, write_json
 from kit.errors import KitError
 from kit.local import lockfile
+from kit.local.console import console
+from kit.local.locks import only_one
 from kit.local.targets import Target, known
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
@@ -20,6 +22,8 @@ from kit.local.uv import find_uv
 OURS = ("kit", "submission", "mmcv", "mmdet", "cbnetv2", "vit_adapter")
 """Packages that no Kaggle image has. A rehearsal where one of them can be imported proves nothing."""
 _RECORD = "image.json"
+_PATIENCE = 3600.0
+"""Seconds to wait for another process that makes the same image: it downloads torch."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +115,21 @@ def make_image(target: Target, python: str, folder: Path, lock: Path, *, fresh: 
     # new fact about the image gives another folder; the old one stays and can be used again.
     place = folder / f"{target.name}-{sha256_json(content)[:12]}"
     record = place / _RECORD
-    if fresh or not record.is_file():
+    # Of two rehearsals that start side by side, the second one takes what the first one makes.
+    with only_one(
+        place.with_name(f"{place.name}.lock"),
+        doing="makes this simulated image",
+        wait=_PATIENCE,
+        told=console().print,
+    ):
+        if not fresh and record.is_file():
+            image = _inspect(place, target.name)
+            if read_json(record)["packages"] == image.packages:
+                return image  # else somebody has changed it
         shutil.rmtree(place, ignore_errors=True)
         _install(place, python, content)
-    image = _inspect(place, target.name)
-    if fresh or not record.is_file():
+        image = _inspect(place, target.name)
         write_json(record, {**content, "packages": image.packages})
-    elif read_json(record)["packages"] != image.packages:
-        return make_image(target, python, folder, lock, fresh=True)  # somebody has changed it
     return image
 
 

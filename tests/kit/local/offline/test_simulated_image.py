@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 from dataclasses import asdict, replace
 
@@ -13,6 +14,7 @@ from kit.local.offline.simulated_image import (
     make_image,
     requirements,
 )
+from tests.lock_holder import held_elsewhere
 
 OWN = ".".join(map(str, sys.version_info[:2]))
 (THIRTEEN,) = targets.choose(["kaggle-2026-10"], targets.known())
@@ -56,7 +58,7 @@ def test_an_environment_is_made_once_and_again_when_somebody_changed_it(tmp_path
     image = make_image(BARE, python, tmp_path, tmp_path / "no.lock")
     assert image.packages == {}
     assert image.version.startswith(OWN)
-    (folder,) = tmp_path.iterdir()
+    (folder,) = tmp_path.glob("tiny-*/")
     marker = folder / "marker"
     marker.touch()
     assert make_image(BARE, python, tmp_path, tmp_path / "no.lock") == image
@@ -68,6 +70,29 @@ def test_an_environment_is_made_once_and_again_when_somebody_changed_it(tmp_path
     )
     assert make_image(BARE, python, tmp_path, tmp_path / "no.lock") == image
     assert not marker.exists()
+
+
+MAKING = """
+import sys
+from pathlib import Path
+from kit.local.offline.simulated_image import make_image
+from tests.kit.local.offline.test_simulated_image import BARE
+make_image(BARE, sys.argv[1], Path(sys.argv[2]), Path("no.lock"))
+"""
+
+
+def test_one_that_another_process_makes_is_waited_for_and_taken(tmp_path):
+    _, python = find_python((OWN,))
+    make_image(BARE, python, tmp_path, tmp_path / "no.lock")
+    (folder,) = tmp_path.glob("tiny-*/")
+    (folder / "marker").touch()
+    with held_elsewhere(tmp_path / f"{folder.name}.lock"):
+        command = [sys.executable, "-c", MAKING, python, str(tmp_path)]
+        second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert "waiting for process" in second.stdout.readline()
+    assert second.wait() == 0, second.stdout.read()
+    second.stdout.close()
+    assert (folder / "marker").exists(), "it was made again"
 
 
 def test_an_environment_that_imports_our_code_is_refused(tmp_path):
