@@ -9,13 +9,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.order import slow_ones_first
+
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that take minutes: started last, one of them would keep all but one core idle."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Begin with the tests that take minutes, in each process with some of them."""
+    items[:] = slow_ones_first(
+        items,
+        int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+        is_slow=lambda item: item.get_closest_marker("slow") is not None,
+        file=lambda item: item.path,
+    )
 
 
 _SHIM = Path(__file__).parent / "tests" / "mounts" / "difficult_mount.c"
