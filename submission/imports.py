@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from submission.runtime.inputs.wheels import is_protected
 
@@ -24,26 +25,31 @@ def imported(sources: Mapping[str, str]) -> dict[str, list[str]]:
     """
     found: dict[str, set[str]] = {}
     for path, text in sources.items():
-        tree = ast.parse(text, path)
-        aliases: dict[str, str] = {}
-        for node in _statements(tree):
-            for module, names, alias in _modules(node):
-                found.setdefault(module, set()).update(names)
-                if alias is not None:
-                    aliases[alias] = module
-        # After `import cv2`, every cv2.resize counts as a name of cv2.
-        for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id in aliases
-            ):
-                found[aliases[node.value.id]].add(node.attr)
+        for module, names in _imported_by(path, text).items():
+            found.setdefault(module, set()).update(names)
     # Names of torch and numpy do not matter: nothing may replace these.
     return {
         module: [] if is_protected(module.partition(".")[0]) else sorted(names)
         for module, names in found.items()
     }
+
+
+@lru_cache(maxsize=1024)
+def _imported_by(path: str, text: str) -> Mapping[str, frozenset[str]]:
+    """Return the modules that one file imports, each with the names it uses."""
+    found: dict[str, set[str]] = {}
+    aliases: dict[str, str] = {}
+    tree = ast.parse(text, path)
+    for node in _statements(tree):
+        for module, names, alias in _modules(node):
+            found.setdefault(module, set()).update(names)
+            if alias is not None:
+                aliases[alias] = module
+    # After `import cv2`, every cv2.resize counts as a name of cv2.
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+            found[aliases[node.value.id]].add(node.attr)
+    return {module: frozenset(names) for module, names in found.items()}
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeGuard
 
@@ -125,7 +126,12 @@ def _check_text(root: Path, module: Module) -> None:
         raise KitError("the file does not end with a newline", where=root / module.path, fix="add a newline")
 
 
-def _imports(module: Module) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def _imports(module: Module) -> frozenset[str]:
+    return frozenset(_imported_names(module))
+
+
+def _imported_names(module: Module) -> Iterator[str]:
     tree = ast.parse(module.text, module.path)
     skipped = {id(inner) for node in ast.walk(tree) if _for_types_only(node) for inner in _body(node)}
     for node in ast.walk(tree):

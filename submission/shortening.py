@@ -20,6 +20,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import lru_cache
 
 from submission.runtime.script.importer import LEFT_OUT
 
@@ -31,6 +32,7 @@ _SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\.\.)[.!?][)\"'`\]]*(?=\s|$)"
 _MARKS = re.compile(r"(?:^ *# \+\d+\n)+", re.MULTILINE)
 
 
+@lru_cache(maxsize=1024)  # whoever renders several ensembles has the same modules in all
 def shortened(text: str) -> str:
     """Return a module's text with short docstrings and indents, without comments; the code stays.
 
