@@ -85,8 +85,6 @@ class Costs:
 
     def observe(self, index: int, megapixels: float, seconds: float, load: float = 0.0) -> None:
         """Add one finished task of a pass: its seconds, without those that loading its member took."""
-        self._seconds[index] = self._seconds.get(index, 0.0) + seconds
-        self._megapixels[index] = self._megapixels.get(index, 0.0) + megapixels
         member = self.ensemble.passes[index].member
         if load > 0:
             self._loads[member] = load
@@ -100,13 +98,18 @@ class Costs:
             self._pace += share * (min(max(step, -_LARGEST_STEP), _LARGEST_STEP) - self._pace)
             seconds = min(seconds, _LONG_TASK * expected)
         tasks.add(megapixels, seconds / self._known(index))
+        self._seconds[index] = self._seconds.get(index, 0.0) + seconds
+        self._megapixels[index] = self._megapixels.get(index, 0.0) + megapixels
 
     def observe_row(self, megapixels: float, seconds: float) -> None:
         """Add a row that was made of the results of its passes."""
         self._rows.add(megapixels, seconds)
 
     def measured(self, index: int) -> float | None:
-        """Return the seconds per megapixel of a pass in this run, None before its first task ended."""
+        """Return the seconds per megapixel of a pass in this run, None before its first task ended.
+
+        A task that hung counts as one that took `_LONG_TASK` times as long as expected.
+        """
         return self._seconds[index] / self._megapixels[index] if self._megapixels.get(index) else None
 
     @property

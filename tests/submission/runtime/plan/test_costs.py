@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,3 +63,108 @@ def test_the_reserve_leaves_most_of_a_short_budget(budget, declared):
     assert 0 <= reserve <= declared
     assert reserve <= 0.15 * budget
     assert reserve == declared or reserve == pytest.approx(0.15 * budget)
+
+
+def one_member(*tasks: tuple[float, float]) -> Costs:
+    """Costs after a member's tasks of (megapixels, seconds)."""
+    costs = Costs(ensemble(1.0))
+    for megapixels, seconds in tasks:
+        costs.observe(0, megapixels, seconds)
+    return costs
+
+
+def test_tasks_of_two_sizes_tell_the_seconds_of_an_image_from_those_of_a_megapixel():
+    # 2 s for each image and 1 s for each megapixel: after ten of each size, ten images of 1 megapixel take
+    # 30 s and ten of 9 megapixels 110 s.
+    costs = one_member(*[(9.0, 11.0), (1.0, 3.0)] * 10)
+    assert costs.expected(0, 10, 10.0) / costs.pace == pytest.approx(30, rel=0.06)
+    assert costs.expected(0, 10, 90.0) / costs.pace == pytest.approx(110, rel=0.06)
+    # By the line through both, and not by their mean of 1.4 s per megapixel.
+    assert costs.expected(0, 1, 1.0) / costs.pace > 2.5
+
+
+def test_tasks_of_one_size_say_nothing_of_the_parts_so_all_is_per_megapixel():
+    costs = one_member((4.0, 8.0), (4.0, 8.0), (4.0, 8.0))
+    assert costs.pace == pytest.approx(1.0)
+    assert costs.expected(0, 1, 4.0) == pytest.approx(8.0)
+    assert costs.expected(0, 5, 4.0) == pytest.approx(8.0)
+    assert costs.expected(0, 1, 40.0) == pytest.approx(80.0)
+
+
+def test_neither_part_is_negative_even_if_large_images_were_faster():
+    faster = one_member((1.0, 10.0), (9.0, 1.0))
+    assert faster.expected(0, 0, 50.0) == 0
+    assert faster.expected(0, 1, 0.0) > 0
+    steeper = one_member((1.0, 1.0), (9.0, 100.0))
+    assert steeper.expected(0, 1, 0.0) == 0
+
+
+def test_a_task_that_hung_moves_the_estimate_only_a_little():
+    usual = [(1.0, 1.0)] * 10
+    costs = one_member(*usual, (1.0, 300.0))
+    assert 1.0 < costs.expected(0, 1, 1.0) < 1.5
+    assert 1.0 < costs.pace < 1.1
+
+
+def test_a_task_that_hung_does_not_make_the_other_members_seem_slow():
+    costs = Costs(ensemble(1.0, 2.0))
+    for seconds in (*[1.0] * 10, 300.0):
+        costs.observe(0, 1.0, seconds)
+    assert costs.speed() < 1.5
+    assert costs.expected(1, 1, 1.0) < 3.0
+
+
+def test_the_pace_follows_a_machine_that_gets_slower_and_one_that_recovers():
+    costs = one_member(*[(2.0, 2.0)] * 20)
+    assert costs.pace == pytest.approx(1.0)
+    assert costs.drift() == pytest.approx(0.04)
+    for _ in range(10):
+        costs.observe(0, 2.0, 4.0)
+    slower = costs.expected(0, 1, 2.0)
+    assert costs.pace > 1.2
+    assert 3.0 < slower < 4.5
+    assert costs.drift() > 0.1, "how fast it is now is less certain"
+    for _ in range(40):
+        costs.observe(0, 2.0, 2.0)
+    assert costs.expected(0, 1, 2.0) < 2.6
+
+
+def test_loading_takes_as_long_per_byte_as_measured():
+    plan = ensemble(1.0, 1.0, 1.0)
+    sizes = (100, 300, 200)
+    members = [replace(member, size=size) for member, size in zip(plan.members, sizes, strict=True)]
+    costs = Costs(replace(plan, members=members))
+    assert costs.load(2) == 0
+    costs.observe(0, 1.0, 1.0, load=1.0)
+    assert costs.load(2) == pytest.approx(2.0)
+    costs.observe(1, 1.0, 1.0, load=7.0)
+    assert costs.load(2) == pytest.approx(4.0), "8 s for 400 bytes"
+    costs.observe(0, 1.0, 1.0)
+    assert costs.load(0) == 1.0, "it was loaded already"
+
+
+def test_rows_take_their_seconds_per_megapixel():
+    costs = one_member()
+    assert costs.row_seconds(100.0) == 0
+    costs.observe_row(10.0, 2.0)
+    costs.observe_row(30.0, 2.0)
+    assert costs.row_seconds(100.0) == pytest.approx(10.0)
+
+
+def test_the_spread_shrinks_with_what_is_known():
+    costs = Costs(ensemble(1.0, 1.0))
+    assert costs.spread(0) == 0.8
+    costs.observe(0, 1.0, 1.0)
+    assert (costs.spread(0), costs.spread(1)) == (0.3, 0.3)
+    for _ in range(8):
+        costs.observe(0, 1.0, 1.0)
+    assert costs.spread(0) == pytest.approx(0.1)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.001, 1e4)), min_size=1, max_size=20))
+def test_whatever_was_measured_more_images_and_more_megapixels_never_take_less(tasks):
+    costs = one_member(*tasks)
+    assert 0 < costs.pace < 2.1
+    one = costs.expected(0, 1, 5.0)
+    assert 0 <= one <= costs.expected(0, 2, 5.0)
+    assert one <= costs.expected(0, 1, 6.0)
