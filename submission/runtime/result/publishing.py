@@ -74,7 +74,7 @@ class Publisher:
     def finish(self, results: list[Path]) -> None:
         """Publish the best complete rung, with the rows of later rungs where these may stand beside them.
 
-        If no rung is complete, publish the rows that the first rung has.
+        If no rung is complete, publish the rows that there are.
 
         Args:
             results: folders that nobody reads any more; they are deleted if a file has to be written, because
@@ -95,14 +95,17 @@ class Publisher:
         if late or before < 0 or gained or part is not None:
             with contextlib.suppress(TimeoutError):
                 within((self.until - time.monotonic()) / 4, lambda: _delete(results))
-        # Nothing published yet: rows of an incomplete first rung, e.g. 12 of 100 images, are better than
-        # none.
+        # Nothing published yet: rows of incomplete rungs, e.g. 12 of 100 images, are better than none. They
+        # are of the first rung, or of later ones if its members were lost or its last image hangs.
         if part is not None:
             self._publish_late(part, part=True)
         while late and late[0] > self.published:
             self._publish_late(late.pop(0), part=False)
-        if self.published < 0 and self._rows(0):
-            self._publish_late(0, part=True)
+        if self.published < 0:
+            rungs = sorted({rung for rung, _ in self.state.rungs.rows}, reverse=True)
+            for rung in rungs if self.state.ensemble.rows_may_mix else rungs[-1:]:
+                if self.published < 0:
+                    self._publish_late(rung, part=True)
         elif gained and self.published == before:
             self._publish_late(before, part=False)
 

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from kit.competitions import get
-from kit.ensemble import Ensemble, Member, Pass, Rung
-from submission.runtime.plan.changes import LoseImage, LoseRow, StartRung
+from kit.ensemble import Ensemble, Kind, Member, Pass, Rung
+from submission.runtime.plan.changes import LoseImage, LoseMember, LoseRow, StartRung
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, ValidateTask
 from submission.runtime.result.publishing import Publisher
@@ -19,6 +19,10 @@ IDS = ("a", "b", "unreadable")
 
 @pytest.fixture
 def publisher(tmp_path):
+    return two_rungs(tmp_path, "semantic")
+
+
+def two_rungs(tmp_path, kind: Kind) -> Publisher:
     """Two started rungs; the third image is not in the ladder."""
     members = [
         Member(name=f"m{i}", weights=f"{i}", sha256=f"{i}", size=1, network={}, inference={}, requires=[])
@@ -26,7 +30,7 @@ def publisher(tmp_path):
     ]
     ensemble = Ensemble(
         competition="kidney",
-        kind="semantic",
+        kind=kind,
         members=members,
         passes=[Pass(member=i, view="identity", seconds_per_megapixel=1.0) for i in range(2)],
         rungs=[Rung(passes=list(range(n)), weights=[1.0] * n, settings={}, cv=0.1) for n in (1, 2)],
@@ -133,3 +137,98 @@ def test_a_file_that_cannot_be_replaced_stays_and_is_told(publisher):
     assert publisher.published == -1
     assert "cannot write submission.csv" in publisher.failure.problem
     assert publisher.report.values["problems"]
+
+
+def test_rows_of_a_rung_that_was_not_completed_stand_beside_those_of_the_one_before(publisher):
+    for image in "ab":
+        row(publisher, 0, image, "1 3")
+    row(publisher, 1, "b", "1 4")
+    publisher.compose()
+    publisher.publish_validated(publisher.validations.popleft())
+    assert csv(publisher) == ["a,1 3", "b,1 3", "unreadable,"]
+    publisher.finish([])
+    assert csv(publisher) == ["a,1 3", "b,1 4", "unreadable,"]
+    assert publisher.submission.state == "part of rung 2"
+    assert publisher.submission.origins == {"a": "rung 1", "b": "rung 2", "unreadable": "fallback"}
+    (event,) = [event for event in publisher.report.values["events"] if event.get("part")]
+    assert (event["rung"], event["rows"]) == (1, 2)
+    assert not publisher.report.values["problems"]
+
+
+def test_they_do_so_even_if_the_rung_before_was_not_validated_yet(publisher):
+    for image in "ab":
+        row(publisher, 0, image, "1 3")
+    row(publisher, 1, "b", "1 4")
+    publisher.finish([])
+    assert csv(publisher) == ["a,1 3", "b,1 4", "unreadable,"]
+    assert publisher.submission.state == "part of rung 2"
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_where_scores_are_compared_across_images_only_a_whole_rung_is_published(tmp_path, validated):
+    publisher = two_rungs(tmp_path, "instance")
+    for image in "ab":
+        row(publisher, 0, image, "1 3")
+    row(publisher, 1, "b", "1 4")
+    publisher.compose()
+    if validated:
+        publisher.publish_validated(publisher.validations.popleft())
+    publisher.finish([])
+    assert csv(publisher) == ["a,1 3", "b,1 3", "unreadable,"]
+    assert publisher.submission.state == "rung 1"
+    assert set(publisher.submission.origins.values()) == {"rung 1", "fallback"}
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_if_the_part_is_not_valid_the_complete_rung_is_what_stands(publisher, validated):
+    for image in "ab":
+        row(publisher, 0, image, "1 3")
+    row(publisher, 1, "b", "99 9")  # beyond the last pixel
+    publisher.compose()
+    if validated:
+        publisher.publish_validated(publisher.validations.popleft())
+    publisher.finish([])
+    assert csv(publisher) == ["a,1 3", "b,1 3", "unreadable,"]
+    assert publisher.submission.state == "rung 1"
+    assert publisher.published == 0
+    (told,) = publisher.report.values["problems"]
+    assert told["what"].startswith("the last file is not valid and was not used: ")
+
+
+def test_a_row_that_got_better_and_the_rows_of_the_next_rung_are_published_together(publisher):
+    for image in "ab":
+        row(publisher, 0, image, "1 3")
+    publisher.compose()
+    publisher.publish_validated(publisher.validations.popleft())
+    row(publisher, 0, "a", "1 2")
+    row(publisher, 1, "b", "1 4")
+    publisher.finish([])
+    assert csv(publisher) == ["a,1 2", "b,1 4", "unreadable,"]
+
+
+@pytest.mark.parametrize("kind", ["semantic", "instance"])
+def test_without_the_member_of_the_first_rung_a_part_of_the_next_is_published(tmp_path, kind):
+    publisher = two_rungs(tmp_path, kind)
+    publisher.state.apply(LoseMember(0, "damaged"))
+    row(publisher, 1, "b", "5 2")
+    publisher.finish([])
+    assert csv(publisher) == ["a,", "b,5 2", "unreadable,"]
+    assert publisher.submission.state == "part of rung 2"
+    assert publisher.submission.origins["b"] == "rung 2"
+
+
+@pytest.mark.parametrize(("kind", "runs"), [("semantic", "1 4"), ("instance", "1 3")])
+def test_if_one_image_never_gets_its_first_row_the_others_have_their_best(tmp_path, kind, runs):
+    publisher = two_rungs(tmp_path, kind)
+    row(publisher, 0, "a", "1 3")
+    row(publisher, 1, "a", "1 4")
+    publisher.finish([])
+    assert csv(publisher) == [f"a,{runs}", "b,", "unreadable,"]
+
+
+def test_if_the_rows_of_a_later_incomplete_rung_are_not_valid_those_of_the_first_are_published(publisher):
+    row(publisher, 0, "a", "1 3")
+    row(publisher, 1, "a", "99 9")
+    publisher.finish([])
+    assert csv(publisher) == ["a,1 3", "b,", "unreadable,"]
+    assert publisher.submission.state == "part of rung 1"
