@@ -69,11 +69,10 @@ class Rest:
         return Forecast(total, math.hypot(own / work, costs.drift()) if work > 0 else 0.0)
 
     def _rest_of(self, index: int) -> tuple[float, float]:
-        """Return the seconds of a pass over the images without its result, and of the largest of them."""
+        """Return the seconds of a pass over the images that still need it, and over the largest of them."""
         if index not in self._of_pass:
             state = self.state
-            done = state.stored.was_done
-            sizes = [state.megapixels[image] for image in self._images if not done(index, image)]
+            sizes = [state.megapixels[image] for image in self._images if self._is_open(index, image)]
             expected = state.costs.expected
             self._of_pass[index] = (
                 (expected(index, len(sizes), sum(sizes)), expected(index, 1, max(sizes)))
@@ -82,12 +81,27 @@ class Rest:
             )
         return self._of_pass[index]
 
+    def _is_open(self, index: int, image: str) -> bool:
+        """Whether an image has no result of a pass yet, and can still get a row that needs it."""
+        # Pass 1 failed on the image, and rung [0, 1, 2] cannot have it: pass 2 is not done over it either.
+        state = self.state
+        if state.stored.was_done(index, image):
+            return False
+        return not state.losses.left_out.get(image) or any(
+            index in state.live_passes(rung) and not state.losses.blocks_for_good(rung, image)
+            for rung in range(len(state.ensemble.rungs))
+        )
+
     def _rows(self, rungs: Sequence[int]) -> float:
         return self.state.costs.row_seconds(sum(self._lacking(rung) for rung in rungs))
 
     def _lacking(self, rung: int) -> float:
-        """Return the megapixels of the images without a row of a rung."""
+        """Return the megapixels of the images that can still get a row of a rung."""
         if rung not in self._of_rung:
-            rows, sizes = self.state.rungs.rows, self.state.megapixels
-            self._of_rung[rung] = sum(sizes[image] for image in self._images if (rung, image) not in rows)
+            rows, sizes, losses = self.state.rungs.rows, self.state.megapixels, self.state.losses
+            self._of_rung[rung] = sum(
+                sizes[image]
+                for image in self._images
+                if (rung, image) not in rows and not losses.blocks_for_good(rung, image)
+            )
         return self._of_rung[rung]

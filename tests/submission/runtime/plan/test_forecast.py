@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submission.runtime.plan.changes import StartRung
+from submission.runtime.plan.changes import LeaveOut, StartRung
 from submission.runtime.plan.forecast import Forecast, Rest
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import PassTask
@@ -76,6 +76,19 @@ def test_images_with_their_result_are_not_counted_and_later_ones_are():
     assert Rest(state, 1).time([0]).median == pytest.approx(5)
     state.add_image("late", 7.0)
     assert Rest(state, 1).time([0]).median == pytest.approx(12)
+
+
+def test_an_image_that_cannot_get_its_row_any_more_is_not_counted():
+    state = ladder({"small": 1.0, "large": 20.0}, owners=(0, 1, 2))
+    finish_rung(state, 0)
+    state.apply(StartRung(1))
+    for index in (1, 2):
+        state.apply(PassTask(index, "small"))
+        state.finished_pass(PassTask(index, "small"), f"{index}/small", 1.0)
+    state.costs.observe_row(1.0, 0.5)
+    assert Rest(state, 1).time([1]).median == pytest.approx(20 + 20 + 10.5)
+    state.apply(LeaveOut(1, "large", "forward", "no numbers"))
+    assert Rest(state, 1).time([1]).median == pytest.approx(0.5), "the row of the small image"
 
 
 def test_loading_a_member_is_counted_once_for_every_worker():
