@@ -142,6 +142,15 @@ class Ensemble(Checked):
             raise KitError("a pass names a member that does not exist")
 
     @property
+    def main_path(self) -> list[int]:
+        """The rungs that lead to the last one, each with all passes of the one before."""
+        path: list[int] = []
+        for rung in reversed(range(len(self.rungs))):
+            if not path or set(self.rungs[rung].passes) < set(self.rungs[path[-1]].passes):
+                path.append(rung)
+        return path[::-1]
+
+    @property
     def rows_may_mix(self) -> bool:
         """Whether rows of different rungs may stand in one file: mean Dice scores each image alone."""
         return self.kind == "semantic"

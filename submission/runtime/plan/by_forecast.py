@@ -18,7 +18,7 @@ from submission.runtime.plan.changes import (
     StartRung,
     UseRunningMeans,
 )
-from submission.runtime.plan.choice import Route, best_route
+from submission.runtime.plan.choice import Route, best_route, worthwhile
 from submission.runtime.plan.disk_space import DiskSpace
 from submission.runtime.plan.failure_costs import failure_cost
 from submission.runtime.plan.next_pass import Order
@@ -123,9 +123,8 @@ class ByForecast:
 
     def _may_start(self, state: LadderState) -> bool:
         """Whether a further rung may start that adds a pass to those before it."""
-        rungs = state.rungs
-        more = (rung for rung in range(len(self.ensemble.rungs)) if rung not in rungs.started)
-        return rungs.may_start and any(map(rungs.adds, more)) and bool(state.live_images())
+        more = any(rung not in state.rungs.started for rung in worthwhile(state))
+        return state.rungs.may_start and more and bool(state.live_images())
 
     def _open_pass(self, state: LadderState) -> tuple[int, str] | None:
         """Return a pass of any started rung that can start now, such as one of a rung that was left."""
@@ -215,12 +214,12 @@ class ByForecast:
         space, images = DiskSpace(self.ensemble, state.megapixels), state.live_images()
         if not state.stored.averaging and space.needs_running_means(images, resources.free):
             return UseRunningMeans()
-        if len(self.ensemble.rungs) > 1 and state.live_passes(0):
-            passes = sorted({*state.live_passes(0), *state.live_passes(1)})
-            reason = self._missing(state, passes, images, resources)
-            if reason is not None and not state.rungs.refused:
-                return RefuseRung(1, reason=reason)
-        return StartRung(0)
+        first, *others = worthwhile(state) or [0]
+        if others and not state.rungs.refused:
+            passes = sorted({*state.live_passes(first), *state.live_passes(others[0])})
+            if (reason := self._missing(state, passes, images, resources)) is not None:
+                return RefuseRung(others[0], reason=reason)
+        return StartRung(first)
 
     def _missing(
         self, state: LadderState, passes: list[int], images: list[str], resources: Resources

@@ -49,13 +49,20 @@ def values_of(ensemble: Ensemble) -> list[float]:
     return values
 
 
-def main_path(ensemble: Ensemble) -> list[int]:
-    """Return the rungs on the route to the last one; each contains the one before."""
-    path: list[int] = []
-    for rung in reversed(range(len(ensemble.rungs))):
-        if not path or set(ensemble.rungs[rung].passes) < set(ensemble.rungs[path[-1]].passes):
-            path.append(rung)
-    return path[::-1]
+def best_done(state: LadderState) -> int | None:
+    """Return the highest rung that is done; None if there is none."""
+    done = (rung for rung in sorted(state.rungs.started, reverse=True) if state.settled(rung))
+    return next(done, None)
+
+
+def worthwhile(state: LadderState) -> list[int]:
+    """Return the rungs that would make the submission better: those above the best that is done."""
+    best = best_done(state)
+    first = 0 if best is None else best + 1
+    # Running means hold the passes of one path only.
+    ensemble = state.ensemble
+    allowed = ensemble.main_path if state.stored.averaging else range(len(ensemble.rungs))
+    return [rung for rung in allowed if rung >= first and state.rungs.adds(rung)]
 
 
 def best_route(state: LadderState, seconds: float, workers: int) -> Route | None:
@@ -68,16 +75,9 @@ def best_route(state: LadderState, seconds: float, workers: int) -> Route | None
     """
     ensemble, rest = state.ensemble, Rest(state, workers)
     values = values_of(ensemble)
-    # Running means hold the passes of one path only.
-    allowed = main_path(ensemble) if state.stored.averaging else range(len(values))
-    open_rungs = [
-        rung
-        for rung in allowed
-        if (rung in state.rungs.started or state.rungs.may_start)
-        and state.rungs.adds(rung)
-        and not state.settled(rung)
-    ]
-    now = max((values[rung] for rung in state.rungs.started if state.settled(rung)), default=0.0)
+    open_rungs = [rung for rung in worthwhile(state) if rung in state.rungs.started or state.rungs.may_start]
+    best = best_done(state)
+    now = 0.0 if best is None else values[best]
     routes = []
     for end in open_rungs:
         rungs = _contained(state, open_rungs, end)

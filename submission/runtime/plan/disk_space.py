@@ -106,18 +106,15 @@ class DiskSpace:
 
 
 def weights_agree(ensemble: Ensemble) -> bool:
-    """Whether each rung contains the one before, and gives the passes of both weights of the same ratios."""
+    """Whether the rungs of the main path give the passes they share weights of the same ratios."""
     # [1, 2] and [2, 4, 1] agree: 1 x 4 = 2 x 2. [1, 2] and [1, 1, 1] do not: 1 x 1 is not 2 x 1.
     return all(
-        set(lower.passes) <= set(upper.passes)
-        and all(
-            math.isclose(
-                lower.weight(index) * upper.weight(lower.passes[0]),
-                upper.weight(index) * lower.weight(lower.passes[0]),
-            )
-            for index in lower.passes
+        math.isclose(
+            lower.weight(index) * upper.weight(lower.passes[0]),
+            upper.weight(index) * lower.weight(lower.passes[0]),
         )
-        for lower, upper in pairwise(ensemble.rungs)
+        for lower, upper in pairwise(ensemble.rungs[rung] for rung in ensemble.main_path)
+        for index in lower.passes
     )
 
 

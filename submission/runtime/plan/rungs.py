@@ -88,12 +88,14 @@ class Rungs:
         if image in self.losses.images:
             return []
         # Example with passes [0], [0, 1], [0, 1, 2]: rung 0 has its row, rung 1 is started, rung 2 may start.
-        # Passes 0, 1, 2 are needed. When rung 2 is refused, only 0 and 1 are, until rung 1 has its row.
+        # Passes 0, 1, 2 are needed. When rung 2 is refused, only 0 and 1 are, until rung 1 has its row. A
+        # rung that was passed over is not needed any more where a higher one has its row.
         rungs = self.open_for(image)
         if self.may_start:
+            best = self.best_row(len(self.ensemble.rungs) - 1, image)
             rungs += [
                 rung
-                for rung in range(len(self.ensemble.rungs))
+                for rung in range(0 if best is None else best[0] + 1, len(self.ensemble.rungs))
                 if rung not in self.started and not self.losses.blocks_for_good(rung, image)
             ]
         return self._together(rungs)
