@@ -143,12 +143,13 @@ class Ensemble(Checked):
 
     @property
     def main_path(self) -> list[int]:
-        """The rungs that lead to the last one, each with all passes of the one before."""
-        path: list[int] = []
-        for rung in reversed(range(len(self.rungs))):
-            if not path or set(self.rungs[rung].passes) < set(self.rungs[path[-1]].passes):
-                path.append(rung)
-        return path[::-1]
+        """The longest way to the last rung over rungs that each have all passes of the one before."""
+        # Rungs [0], [0, 2], [1, 2], [0, 1, 2]: over the first and the second to the last, not over the third.
+        longest: list[list[int]] = []
+        for number, rung in enumerate(self.rungs):
+            before = (path for path in longest if set(self.rungs[path[-1]].passes) < set(rung.passes))
+            longest.append([*max(before, key=lambda path: (len(path), path), default=[]), number])
+        return longest[-1]
 
     @property
     def rows_may_mix(self) -> bool:

@@ -91,7 +91,9 @@ class ByForecast:
 
     def _on_the_route(self, state: LadderState, resources: Resources) -> Decision | None:
         for rung in self._in_work(state):
-            found = self._order.next(state, rung, sure=self._is_sure(resources), workers=resources.workers)
+            # Image by image also where the disk is small: what an image has finished can go.
+            sure = self._is_sure(resources) and not state.stored.averaging
+            found = self._order.next(state, rung, sure=sure, workers=resources.workers)
             if found is not None:
                 return self._start_pass(state, resources, *found)
         if self._waits(state):

@@ -70,11 +70,12 @@ class Rungs:
         """Return started rungs that an image may still get a row of, or a better one, lowest first."""
         if image in self.losses.images:
             return []
-        top = self.top()
+        top, best = self.top(), self.best_row(len(self.ensemble.rungs) - 1, image)
         return [
             rung
             for rung in sorted(self.started)
-            if self.adds(rung)
+            if (best is None or rung >= best[0])
+            and self.adds(rung)
             and not (self.up_to_date(rung, image) if rung == top else (rung, image) in self.rows)
             and not self.losses.blocks_for_good(rung, image)
         ]

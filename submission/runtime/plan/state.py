@@ -77,14 +77,11 @@ class LadderState:
         return self.losses.live_passes(rung)
 
     def live_images(self) -> list[str]:
-        """Return the images that were not given up, largest first.
-
-        A large image at the end would leave the other workers idle.
-        """
+        """Return the images that were not given up, the largest first: none is left for the end."""
         return [image for image in self.to_do.largest_first() if image not in self.losses.images]
 
     def images_to_do(self, index: int) -> Iterator[str]:
-        """Yield the images that a pass still has to be started on for a started rung, largest first."""
+        """Yield the images that a pass has to be started on for a started rung, largest first."""
         yield from self.to_do.images(index)
 
     def finished_images(self, index: int) -> int:
@@ -135,8 +132,8 @@ class LadderState:
         first = self.losses.note_success(member)
         if first:
             self.chances.note_success(member)
-        # After its first success a member is not dropped for failures any more. Images on which it failed
-        # before are blocked for good now, and their results can go. This task's image may be lost by now.
+        # After its first success a member is not dropped for failures any more: images on which it failed
+        # before are blocked for good, and their results can go. This task's image may be lost by now.
         self._update([*(self.live_images() if first else ()), task.image])
 
     def finished_mean(self, task: MeanTask, file: str) -> None:
@@ -224,8 +221,11 @@ class LadderState:
         """Yield rows that can be fused now, or the pass whose map comes next into the mean."""
         # With running means only the lowest open rung counts. Rungs [0, 1] and [0, 1, 2], mean (0, 1), map 2
         # is there: if it were added now, rung 0 could never be fused from (0, 1). So its row comes first.
+        mean = set(self.stored.averaged_passes(image))
         for rung in self.rungs.open_for(image):
             live = self.live_passes(rung)
+            if not mean.issubset(live):
+                continue  # it can have no row any more; the image may have come back after a failed row
             if self.stored.files(live, image) is not None:
                 yield FuseTask(rung, image)
             elif (index := self.stored.next_to_average(live, image)) is not None:

@@ -92,8 +92,9 @@ class StoredResults:
         return [self._means[image].file, self._files[image][index]]
 
     def averaged_passes(self, image: str) -> tuple[int, ...]:
-        """Return the passes that the mean of an image holds."""
-        return self._means[image].passes
+        """Return the passes that the mean of an image holds, none where there is no mean."""
+        mean = self._means.get(image)
+        return () if mean is None else mean.passes
 
     def averaged(self, index: int, image: str, file: str) -> None:
         """Note that a pass was added to the mean of its image, which now is in another file."""
