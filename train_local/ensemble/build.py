@@ -13,7 +13,7 @@ from train_local.ensemble.costs import UNITS, Cost, costs
 from train_local.ensemble.finished_runs import FinishedRun
 from train_local.ensemble.held_out import candidates_of, scored_recipe_views, scores_of
 from train_local.ensemble.ladder import Ladder, Unscored, build_ladder
-from train_local.ensemble.nested import ScoredStep, cross_validated
+from train_local.ensemble.nested import ScoredStep, cross_validated, most_asked
 from train_local.ensemble.parts import PARTS, outer_parts, reference_images
 from train_local.ensemble.picture import SearchPicture
 from train_local.ensemble.published_plans import plans_of, recipe_of
@@ -46,7 +46,7 @@ def build_ensemble(
     cost: Cost = "flops",
     processes: int | None = None,
 ) -> Built:
-    """Search the ladder, score it on images the search did not see, and keep the rungs that promise more.
+    """Search rungs, score them on images the search did not see, and keep those that promise more.
 
     Args:
         prepared: what the runs were trained on.
@@ -66,9 +66,10 @@ def build_ensemble(
             fix="train a recipe that has folds, or use the published settings: --as-published list",
         )
     ids = reference_images(held_out)
-    candidates = candidates_of(runs, ids, costs(prepared, runs, cost))
+    cost_of = costs(prepared, runs, cost)
+    candidates = candidates_of(runs, ids, cost_of)
     parts = outer_parts({image_id: prepared.images[image_id] for image_id in ids})
-    with SearchPicture(len(parts), images=len(ids), unit=UNITS[cost]) as picture:
+    with SearchPicture(len(parts), images=len(ids), subsets=most_asked(parts), unit=UNITS[cost]) as picture:
         scores = scores_of(
             prepared,
             runs,
@@ -77,9 +78,16 @@ def build_ensemble(
             processes=processes,
             on_image=picture.image,
         )
-        steps = cross_validated(scores, candidates, parts, keep_all=keep_all, on_step=picture.step)
-    unscored = unscored_of(prepared, runs, steps, ids)
-    ladder = build_ladder(steps, runs, unscored, keep_all=keep_all)
+        searched = cross_validated(
+            scores,
+            candidates,
+            parts,
+            keep_all=keep_all,
+            on_step=picture.step,
+            on_asked=picture.asked,
+        )
+    unscored = unscored_of(prepared, runs, searched.steps, ids)
+    ladder = build_ladder(searched, runs, cost_of, unscored, keep_all=keep_all)
     return Built(to_ensemble(prepared, runs, ladder), ladder, (*_warnings(parts), *_unknown(unscored)))
 
 

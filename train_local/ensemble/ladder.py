@@ -14,18 +14,26 @@ search "a identity, b identity, a hflip":
 
 A recipe view keeps its share of the mean, however many of its folds have a pass: in rung 3, a identity has
 the weight of one pass, in rung 4 two passes have half of it each.
+
+Subsets of the search stand between these rungs, where their cost puts them: they have the first fold's
+passes of their recipe views, with the weights of rung 2. "b identity, a hflip", best for half of the cost:
+
+    rung 1   2 passes   passes 2 and 3              cv of b identity and a hflip
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from kit.ensemble import Rung
+from train_local.ensemble.costs import CostOf
 from train_local.ensemble.finished_runs import FinishedRun
-from train_local.ensemble.nested import ScoredStep, front_of
+from train_local.ensemble.front import kept_of
+from train_local.ensemble.nested import ScoredStep, Searched
 from train_local.ensemble.trial import RecipeView, TrialPass, runs_of
 
 
@@ -52,11 +60,12 @@ class LadderRung:
 
     Attributes:
         rung: as `ensemble.json` has it.
-        added: what it has more than the one before.
+        added: what it has more than the rung of the ladder before; of a subset all that it has.
         seconds: per megapixel, of all its passes.
         fitted: score on the images that everything was tuned on; None if the rung adds nothing measured.
         error: standard error of `rung.cv`; nan if unknown.
         static: cv of the static weighting at this cost; None if unknown.
+        share: of the ladder's cost for which this subset is the best; None of a rung of the ladder.
     """
 
     rung: Rung
@@ -65,6 +74,7 @@ class LadderRung:
     fitted: float | None
     error: float
     static: float | None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,8 @@ class Ladder:
     """All passes in order, and the rungs.
 
     Attributes:
-        passes: in the order in which Kaggle runs them.
-        rungs: growing prefixes.
+        passes: in the order in which the ladder adds them.
+        rungs: by rising cost and score; the last one has all passes.
     """
 
     passes: list[TrialPass]
@@ -81,36 +91,65 @@ class Ladder:
 
 
 def build_ladder(
-    steps: Sequence[ScoredStep],
+    searched: Searched,
     runs: Sequence[FinishedRun],
+    cost_of: CostOf,
     unscored: Sequence[Unscored] = (),
     *,
     keep_all: bool = False,
 ) -> Ladder:
-    """Return the passes and rungs of a search's steps.
+    """Return the passes and rungs of what a search found.
 
     Args:
-        steps: of the search, at least one.
+        searched: at least one step.
         runs: all finished runs.
+        cost_of: the cost of one fold's pass of a recipe view, in which the search counted.
         unscored: recipes to add without a score.
         keep_all: keep steps that promise nothing as well.
     """
-    kept = list(range(len(steps))) if keep_all else front_of(steps)
-    order = steps[kept[-1]].step.selection
-    shares = dict(zip(order.recipe_views, order.weights, strict=True))
-    builder = _Builder(runs, shares)
-    waiting = list(unscored)
+
+    def closed(used: Collection[RecipeView]) -> bool:
+        return bool(unscored) or any(len(runs_of(item, runs)) > 1 for item in used)
+
+    kept, steps = kept_of(searched, closed=closed, keep_all=keep_all), searched.steps
+    order, used = kept.end.step.selection, kept.used
+    builder = _Builder(runs, dict(zip(order.recipe_views, order.weights, strict=True)))
+    waiting, added = list(unscored), list[RecipeView]()
     for place, recipe_view in enumerate(order.recipe_views):
         # In front of rung 0 comes nothing: what is written first has to be known to be good.
         ready = [item for item in waiting if place and recipe_view.recipe in item.before]
         builder.add_unscored(ready, steps[place - 1])
         waiting = [item for item in waiting if item not in ready]
-        builder.add(recipe_view, 0)
-        if place in kept:
-            builder.close(steps[place], f"{recipe_view.recipe} {recipe_view.view}", measured=True)
-    builder.add_unscored(waiting, steps[kept[-1]])
-    builder.add_folds(steps[kept[-1]])
-    return Ladder(builder.passes, builder.rungs)
+        if recipe_view in used:
+            builder.add(recipe_view, 0)
+            added.append(recipe_view)
+        if place in kept.places:
+            builder.close(steps[place], _names(added), measured=True)
+            added = []
+    builder.add_unscored(waiting, kept.closing)
+    builder.add_folds(kept.closing)
+    for scored in kept.subsets:
+        builder.add_subset(scored)
+    if not any(len(item.rung.passes) == len(builder.passes) for item in builder.rungs):
+        builder.close(kept.closing, "all of these together (not measured)", measured=False)
+    return Ladder(builder.passes, _on_front(builder, cost_of, keep_all=keep_all))
+
+
+def _on_front(builder: _Builder, cost_of: CostOf, *, keep_all: bool) -> list[LadderRung]:
+    """Return the rungs by rising cost, without those that cost more than another and promise less.
+
+    The first and the last one stay. An unmeasured one says no more than the score of what was measured in it.
+    """
+    costs = [cost_of(item.recipe_view) for item in builder.passes]
+    rungs = sorted(builder.rungs, key=lambda item: sum(costs[index] for index in item.rung.passes))
+    kept, best = [], -math.inf
+    for item in rungs:
+        value = -math.inf if item.rung.cv is None else item.rung.cv
+        needed = item is rungs[0] or item is rungs[-1] or (keep_all and item.share is None)
+        if needed or value > best or (value == best and item.fitted is None):
+            kept.append(item)
+            best = max(best, value)
+    return kept
 
 
 class _Builder:
@@ -155,19 +194,42 @@ class _Builder:
         weights = [
             round(self._shares[item.recipe_view] * most / count[item.recipe_view], 6) for item in self.passes
         ]
-        cv = scored.step.score if math.isnan(scored.cv) else scored.cv
         settings: dict[str, Any] = scored.step.settings
         # Calibrated scores and those of a member that nobody could calibrate are of different scales, and no
         # image tells what comes of their mixture.
         if not self._all_scored and settings.get("calibration"):
             settings = {**settings, "calibration": {}}
+        passes = list(range(len(self.passes)))
+        rung = Rung(passes=passes, weights=weights, settings=settings, cv=scored.promise)
+        self._append(rung, scored, added, measured=measured)
+
+    def add_subset(self, scored: ScoredStep) -> None:
+        """Make a rung of the first fold's passes of some recipe views, which all have one."""
+        wanted = scored.step.selection.recipe_views
+        first = {item.recipe_view: index for index, item in reversed(list(enumerate(self.passes)))}
+        passes = sorted(first[recipe_view] for recipe_view in wanted)
+        weights = [round(self._shares[self.passes[index].recipe_view], 6) for index in passes]
+        rung = Rung(passes=passes, weights=weights, settings=scored.step.settings, cv=scored.promise)
+        share = Fraction(scored.share or 1).limit_denominator(100)
+        self._append(rung, scored, f"best of {share} of the cost: {_names(wanted)}", measured=True)
+
+    def _append(self, rung: Rung, scored: ScoredStep, added: str, *, measured: bool) -> None:
         self.rungs.append(
             LadderRung(
-                rung=Rung(passes=list(range(len(self.passes))), weights=weights, settings=settings, cv=cv),
+                rung=rung,
                 added=added,
-                seconds=sum(item.seconds_per_megapixel for item in self.passes),
+                seconds=sum(self.passes[index].seconds_per_megapixel for index in rung.passes),
                 fitted=scored.step.score if measured else None,
                 error=scored.error,
                 static=scored.static if measured else None,
+                share=scored.share if measured else None,
             )
         )
+
+
+def _names(recipe_views: Sequence[RecipeView]) -> str:
+    """Return recipes with their views, each recipe once: "a identity hflip, b identity"."""
+    views: dict[str, list[str]] = {}
+    for item in recipe_views:
+        views.setdefault(item.recipe, []).append(item.view)
+    return ", ".join(" ".join([recipe, *names]) for recipe, names in views.items())

@@ -55,10 +55,11 @@ class SearchPicture:
     Args:
         parts: number of parts whose ladders are searched besides the one of all images.
         images: to be read.
+        subsets: that are asked for, at most, when the ladders are there.
         unit: of the costs.
     """
 
-    def __init__(self, parts: int, *, images: int, unit: str) -> None:
+    def __init__(self, parts: int, *, images: int, subsets: int, unit: str) -> None:
         self._unit = unit
         self._steps: dict[int | None, list[Step]] = {}
         self._searches = 1 + (parts if parts > 1 else 0)
@@ -66,6 +67,7 @@ class SearchPicture:
         # Maps are read twice: for the sample, and to score what was found pixel by pixel.
         self._read = self._progress.add_task("maps read", total=2 * images, note="")
         self._search = self._progress.add_task("ladders", total=self._searches, note="")
+        self._subsets = self._progress.add_task("subsets", total=subsets, note="")
         self._live = Live(self._drawing(), console=console(), refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Self:
@@ -87,6 +89,10 @@ class SearchPicture:
         self._steps.setdefault(part, []).append(step)
         self._progress.update(self._search, completed=len(self._steps))
         self._live.update(self._drawing())
+
+    def asked(self, subsets: int) -> None:
+        """Say that so many more subsets were asked for, or need not be."""
+        self._progress.advance(self._subsets, subsets)
 
     def _drawing(self) -> Group:
         table = Table("step", "added", self._unit, "fitted score", box=None)
@@ -121,19 +127,26 @@ def draw_ladder(ladder: Ladder, competition: str, metric: str, path: Path) -> No
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
-    known = [item for item in ladder.rungs if item.rung.cv is not None]
+    # Rungs come by the cost that the search counted in, and lines are drawn by seconds.
+    known = sorted((item for item in ladder.rungs if item.rung.cv is not None), key=lambda item: item.seconds)
     seconds = [item.seconds for item in known]
     values = [float(item.rung.cv or 0) for item in known]
     errors = [0.0 if math.isnan(item.error) or item.fitted is None else item.error for item in known]
-    axes.errorbar(seconds, values, yerr=errors, marker="o", capsize=3, label="ladder, unseen images")
+    axes.errorbar(seconds, values, yerr=errors, marker="o", capsize=3, label="rungs, unseen images")
+    subsets = [(item.seconds, item.rung.cv) for item in known if item.share is not None]
+    if subsets:
+        axes.plot(
+            *zip(*subsets, strict=True), "D", color="C3", zorder=3, label="best subset of a share of the cost"
+        )
     fitted = [(item.seconds, item.fitted) for item in known if item.fitted is not None]
     if fitted:
-        axes.plot(*zip(*fitted, strict=True), "o:", color="gray", label="ladder, images it was tuned on")
+        axes.plot(*zip(*fitted, strict=True), "o:", color="gray", label="rungs, images they were tuned on")
     static = [(item.seconds, item.static) for item in known if item.static is not None]
     if static:
         axes.plot(*zip(*static, strict=True), "s--", label="static weighting, unseen images")
-    for number, item in enumerate(known):
-        axes.annotate(str(number), (item.seconds, values[number]), xytext=(4, 6), textcoords="offset points")
+    for item, value in zip(known, values, strict=True):
+        number = str(ladder.rungs.index(item))
+        axes.annotate(number, (item.seconds, value), xytext=(4, 6), textcoords="offset points")
     axes.set_xscale("log")
     axes.set_xlabel("seconds per megapixel")
     axes.set_ylabel(metric)

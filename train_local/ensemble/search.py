@@ -77,7 +77,7 @@ def search_ladder(
     steps: list[Step] = []
 
     def add(selection: Selection, start: Settings, cost: float) -> None:
-        steps.append(_step(scores, selection, ids, start, cost))
+        steps.append(tuned_step(scores, selection, ids, start, cost))
         if on_step is not None:
             on_step(steps[-1])
 
@@ -102,7 +102,18 @@ def search_ladder(
     return steps
 
 
-def _step(scores: Scores, selection: Selection, ids: Collection[str], start: Settings, cost: float) -> Step:
+def tuned_step(
+    scores: Scores, selection: Selection, ids: Collection[str], start: Settings, cost: float
+) -> Step:
+    """Return a selection with the settings that are best for some images, and its score with them.
+
+    Args:
+        scores: of the held-out images.
+        selection: recipe views and weights.
+        ids: the images that count.
+        start: settings that the tuning begins at; {} begins at the published ones.
+        cost: of the selection.
+    """
     settings = scores.tune(selection, ids, start)
     value = scores.score({image_id: Assigned(selection, settings) for image_id in sorted(ids)})
     return Step(selection, settings, value, cost)
@@ -153,7 +164,11 @@ def _tried(
     return found
 
 
+def within_cost(steps: Sequence[Step], cost: float) -> list[Step]:
+    """Return the steps that cost no more, or the first one if all cost more."""
+    return [step for step in steps if step.cost <= cost * (1 + 1e-9)] or list(steps[:1])
+
+
 def at_cost(steps: Sequence[Step], cost: float) -> Step:
     """Return the last step that costs no more, or the first one if all cost more."""
-    within = [step for step in steps if step.cost <= cost * (1 + 1e-9)]
-    return within[-1] if within else steps[0]
+    return within_cost(steps, cost)[-1]

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from train_local.ensemble.scores import Assigned, Scores
-from train_local.ensemble.search import Candidate, Step
+from train_local.ensemble.scores import Scores
+from train_local.ensemble.search import Candidate, Step, tuned_step
 from train_local.ensemble.trial import Selection
 
 PRICES = (0.0, 0.01, 0.03, 0.1, 0.3)
@@ -54,7 +54,7 @@ def front(scores: Scores, candidates: Sequence[Candidate], ids: Collection[str])
     for selection, (value, cost) in sorted(found.items(), key=lambda item: (item[1][1], -item[1][0])):
         if not best or value > best[-1].score:
             best.append(Step(selection, {}, value, cost))
-    return [_tuned(scores, step, ids) for step in best]
+    return [tuned_step(scores, step.selection, ids, {}, step.cost) for step in best]
 
 
 def _selection(candidates: Sequence[Candidate], counts: Sequence[int]) -> Selection:
@@ -66,9 +66,3 @@ def _selection(candidates: Sequence[Candidate], counts: Sequence[int]) -> Select
 
 def _cost(candidates: Sequence[Candidate], selection: Selection) -> float:
     return sum(item.cost for item in candidates if item.recipe_view in selection.recipe_views)
-
-
-def _tuned(scores: Scores, step: Step, ids: Collection[str]) -> Step:
-    settings = scores.tune(step.selection, ids, {})
-    value = scores.score({image_id: Assigned(step.selection, settings) for image_id in sorted(ids)})
-    return Step(step.selection, settings, value, step.cost)

@@ -49,6 +49,7 @@ def _records(built: Built) -> list[dict[str, Any]]:
     return [
         {
             "added": item.added,
+            "share": item.share,
             "passes": item.rung.passes,
             "seconds_per_megapixel": item.seconds,
             "cv": item.rung.cv,
@@ -63,6 +64,8 @@ def _records(built: Built) -> list[dict[str, Any]]:
 def show_ensemble(built: Built) -> None:
     """Print a line for each rung: passes, cost, scores and the settings that differ from their defaults.
 
+    Passes have numbers from 1, in the order in which the ladder adds them. A rung of the ladder has the first
+    ones ("1-4"), a subset any ("1, 3-4").
     "unseen" is the score of images that the search did not see, "fitted" that of the images everything was
     tuned on, and "static" the baseline's score of unseen images at no more cost.
     """
@@ -80,7 +83,7 @@ def show_ensemble(built: Built) -> None:
         rows.append(
             (
                 str(number),
-                str(len(item.rung.passes)),
+                item.rung.text,
                 item.added,
                 f"{item.seconds:.2f}",
                 f"{shown(item.rung.cv)}{error if item.fitted is not None else ''}",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kit.artefacts import read_json
+from kit.ensemble import Ensemble
 from kit.local.costs import load_with_costs
 from kit.local.pages.charts import curves
 
@@ -16,8 +18,9 @@ class RungShown:
     """A rung as the page shows it.
 
     Attributes:
-        added: the last pass, "unet-regnety16.fold0 hflip".
-        passes: number of passes.
+        added: the passes it has more than the rung of the ladder before, "unet-regnety16.fold0 hflip"; of a
+            subset all its passes.
+        passes: which, as people count them: "1-3, 6".
         seconds: per megapixel, of all of them.
         score: of held-out images; None if nobody held images out.
         error: of that score; None if unknown.
@@ -26,7 +29,7 @@ class RungShown:
     """
 
     added: str
-    passes: int
+    passes: str
     seconds: float
     score: float | None
     error: float | None = None
@@ -49,12 +52,17 @@ def read_ladder(path: Path) -> list[RungShown]:
     if [item.get("passes") for item in more] != [rung.passes for rung in ensemble.rungs]:
         more = [{} for _ in ensemble.rungs]  # of another ensemble
     shown = []
+    done = 0
     for rung, known in zip(ensemble.rungs, more, strict=True):
+        # Rungs of the ladder are the first passes: 1-2 after 1 adds pass 2. All others are subsets: 1, 3.
+        first = rung.passes == list(range(len(rung.passes)))
+        added = _names(ensemble, rung.passes[done:] if first else rung.passes)
+        done = len(rung.passes) if first else done
         passes = [ensemble.passes[index] for index in rung.passes]
         shown.append(
             RungShown(
-                f"{ensemble.members[passes[-1].member].name} {passes[-1].view}",
-                len(rung.passes),
+                added,
+                rung.text,
                 sum(item.seconds_per_megapixel for item in passes),
                 rung.cv,
                 known.get("error"),
@@ -63,6 +71,15 @@ def read_ladder(path: Path) -> list[RungShown]:
             )
         )
     return shown
+
+
+def _names(ensemble: Ensemble, passes: Sequence[int]) -> str:
+    """Passes with each member once: "blobs.fold0 identity hflip, seeded.fold0 identity"."""
+    views: dict[str, list[str]] = {}
+    for index in passes:
+        item = ensemble.passes[index]
+        views.setdefault(ensemble.members[item.member].name, []).append(item.view)
+    return ", ".join(" ".join([name, *of_member]) for name, of_member in views.items())
 
 
 def _known(value: Any) -> list[dict[str, Any]]:
@@ -74,9 +91,11 @@ def _known(value: Any) -> list[dict[str, Any]]:
 
 def draw_ladder(rungs: list[RungShown], metric: str) -> str:
     """Return the chart as SVG; "" if no rung has a score."""
+    # Rungs come by the cost that their search counted in, and lines are drawn by seconds.
+    rungs = sorted(rungs, key=lambda rung: rung.seconds)
     lines = {
-        "ladder, images it was not tuned on": [(rung.seconds, rung.score) for rung in rungs],
-        "ladder, images it was tuned on": [(rung.seconds, rung.fitted) for rung in rungs],
+        "rungs, images they were not tuned on": [(rung.seconds, rung.score) for rung in rungs],
+        "rungs, images they were tuned on": [(rung.seconds, rung.fitted) for rung in rungs],
         "static weighting": [(rung.seconds, rung.static) for rung in rungs],
     }
     series = {}

@@ -148,6 +148,28 @@ def test_a_pass_that_promises_nothing_is_dropped(blob_data, finished):
     assert used == set(range(len(made.members))), "no member without a pass"
 
 
+def test_the_best_subset_for_half_of_the_cost_is_a_rung_of_its_own(blob_data, finished, tmp_path, capsys):
+    # "seeded" alone is far better than a view of "blobs", which comes first because it is cheaper.
+    cost = {"seeded": 1.5, "blobs": 1.0}
+    measured = [
+        replace(run, seconds_per_megapixel=dict.fromkeys(run.files, cost[run.recipe])) for run in finished
+    ]
+    built = build_ensemble(blob_data, measured, cost="seconds", keep_all=True)
+    [place] = [number for number, item in enumerate(built.ladder.rungs) if item.share is not None]
+    found, first = built.ladder.rungs[place], built.ladder.rungs[0]
+    assert (found.share, found.rung.passes, found.seconds) == (0.5, [1], 1.5)
+    assert first.rung.passes == [0]
+    assert found.rung.cv > first.rung.cv
+    write_ensemble(built, measured, tmp_path / "ensemble.json")
+    assert load_with_costs(tmp_path / "ensemble.json") == built.ensemble
+    ladder = json.loads((tmp_path / LADDER).read_text())
+    assert ladder["rungs"][place]["share"] == 0.5
+    assert ladder["rungs"][place]["passes"] == [1]
+    assert "best subset of a share of the cost" in (tmp_path / PICTURE).read_text()
+    show_ensemble(built)
+    assert "best of" in capsys.readouterr().err, "in the table, which breaks lines"
+
+
 def test_the_fitted_score_is_that_of_the_fused_predictions(blob_data, finished):
     built = build_ensemble(blob_data, finished, keep_all=True)
     third = built.ladder.rungs[2]

@@ -15,9 +15,10 @@ from train_local.ensemble.answers import Answers, key_of
 from train_local.ensemble.image_answers import HeldOut
 from train_local.ensemble.instance_scores import InstanceScores
 from train_local.ensemble.nested import cross_validated
+from train_local.ensemble.paths import best_subsets
 from train_local.ensemble.processes import Helpers
 from train_local.ensemble.scores import Assigned
-from train_local.ensemble.search import Candidate
+from train_local.ensemble.search import Candidate, tuned_step
 from train_local.ensemble.trial import RecipeView, Selection
 
 SIDE = 48
@@ -166,7 +167,7 @@ def test_images_without_any_instance_are_right_if_nothing_is_found(images):
 def test_detectors_that_see_different_things_are_fused_to_a_ladder(images):
     few, every = (InstanceScores(get("vasculature"), images, processes=1, searched=n) for n in (4, 6))
     candidates = [Candidate(VIEWS[0], 1.0), Candidate(VIEWS[2], 1.0)]
-    steps = cross_validated(few, candidates, [few.ids[::2], few.ids[1::2]])
+    steps = cross_validated(few, candidates, [few.ids[::2], few.ids[1::2]]).steps
     assert len(steps) > 1
     for item in steps:
         assert 0 < item.cv <= 1
@@ -174,3 +175,15 @@ def test_detectors_that_see_different_things_are_fused_to_a_ladder(images):
         assert item.static is not None
         again = dict.fromkeys(few.ids, Assigned(item.step.selection, item.step.settings))
         assert item.step.score == every.score(again), "of all images, though a sample was asked for"
+
+
+def test_the_best_subset_of_detectors_under_a_cap_has_settings_of_its_own(scores):
+    costs = dict(zip(VIEWS, (0.4, 1.0, 0.5), strict=True))
+    order = Selection((VIEWS[1], VIEWS[0], VIEWS[2]), (1.0, 1.0, 0.5))
+    ladder = [tuned_step(scores, order, scores.ids, {}, 1.9)]
+    [pair, whole] = best_subsets(scores, ladder, costs, scores.ids, [0.95, 1.9])
+    assert pair.selection == Selection((VIEWS[0], VIEWS[2]), (1.0, 0.5))
+    assert pair.cost == pytest.approx(0.9)
+    assert pair.settings == scores.tune(pair.selection, scores.ids, {})
+    assert pair.score == scores.score(dict.fromkeys(scores.ids, Assigned(pair.selection, pair.settings)))
+    assert whole is ladder[-1]

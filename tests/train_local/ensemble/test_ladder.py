@@ -3,7 +3,7 @@ from pathlib import Path
 from kit.ensemble import Member
 from train_local.ensemble.finished_runs import FinishedRun
 from train_local.ensemble.ladder import Unscored, build_ladder
-from train_local.ensemble.nested import ScoredStep
+from train_local.ensemble.nested import ScoredStep, Searched
 from train_local.ensemble.search import Step
 from train_local.ensemble.trial import RecipeView, Selection
 
@@ -27,7 +27,7 @@ def step(*recipes):
 def test_a_rung_with_a_member_that_nobody_scored_has_no_calibrations():
     runs = [run(recipe, fold) for recipe in ("a", "b", "c") for fold in (0, 1)]
     unscored = [Unscored("c", ("identity",), before=frozenset({"b"}))]
-    ladder = build_ladder([step("a"), step("a", "b")], runs, unscored)
+    ladder = build_ladder(Searched([step("a"), step("a", "b")], []), runs, lambda _: 1.0, unscored)
     assert [item.added for item in ladder.rungs] == [
         "a identity",
         "c (not measured)",
@@ -36,5 +36,5 @@ def test_a_rung_with_a_member_that_nobody_scored_has_no_calibrations():
     ]
     assert [bool(item.rung.settings["calibration"]) for item in ladder.rungs] == [True, False, False, False]
     assert {item.rung.settings["iou"] for item in ladder.rungs} == {0.7}
-    alone = build_ladder([step("a"), step("a", "b")], runs[:4])
+    alone = build_ladder(Searched([step("a"), step("a", "b")], []), runs[:4], lambda _: 1.0)
     assert all(item.rung.settings["calibration"] for item in alone.rungs)

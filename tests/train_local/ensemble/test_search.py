@@ -50,7 +50,7 @@ def test_a_recipe_view_of_some_images_is_measured_on_these_and_never_begins(make
     without = [*((1, image) for image in range(4)), *((2, image) for image in range(6))]
     scene = make_scene(3, (1.5, 0.3, 1.0), without=without)
     parts = parts_of(scene.scores)
-    steps = cross_validated(scene.scores, scene.candidates, parts)
+    steps = cross_validated(scene.scores, scene.candidates, parts).steps
     assert names(steps[-1].step) == ["recipe0", "recipe1"]
     assert all(0 < item.cv <= 1 for item in steps)
     alone = search_ladder(scene.scores, scene.candidates, parts[0])
@@ -61,7 +61,7 @@ def test_a_recipe_view_of_some_images_is_measured_on_these_and_never_begins(make
 @given(st.integers(0, 1000))
 def test_the_ladders_front_has_no_rung_that_costs_more_and_promises_less(make_scene, seed):
     scene = make_scene(seed, (1.5, 2.0, 2.5, 5.0))
-    steps = cross_validated(scene.scores, scene.candidates, parts_of(scene.scores))
+    steps = cross_validated(scene.scores, scene.candidates, parts_of(scene.scores)).steps
     kept = [steps[place] for place in front_of(steps)]
     for cheap, dear in pairwise(kept):
         assert dear.step.cost > cheap.step.cost
@@ -73,7 +73,9 @@ def test_members_that_are_noise_raise_the_fitted_score_but_not_that_of_unseen_im
     for seed in range(6):
         # Weak members whose errors all share: what one adds on four images is chance.
         scene = make_scene(100 + seed, (0.3,) * 5, images=4, shared=2.0)
-        steps = cross_validated(scene.scores, scene.candidates, parts_of(scene.scores, 4), keep_all=False)
+        steps = cross_validated(
+            scene.scores, scene.candidates, parts_of(scene.scores, 4), keep_all=False
+        ).steps
         fitted.append(max(item.step.score for item in steps) - steps[0].step.score)
         unseen.append(steps[-1].cv - steps[-1].step.score)
     assert np.mean(fitted) > 0, "the search fits itself to chance"
@@ -83,7 +85,7 @@ def test_members_that_are_noise_raise_the_fitted_score_but_not_that_of_unseen_im
 def test_the_unseen_score_is_made_of_images_that_no_search_has_seen(make_scene):
     scene = make_scene(5, (1.5, 2.0))
     scores, parts = scene.scores, parts_of(scene.scores)
-    steps = cross_validated(scores, scene.candidates, parts)
+    steps = cross_validated(scores, scene.candidates, parts).steps
     assigned = {}
     for number, part in enumerate(parts):
         others = [image_id for other, ids in enumerate(parts) if other != number for image_id in ids]
@@ -97,7 +99,7 @@ def test_the_unseen_score_is_made_of_images_that_no_search_has_seen(make_scene):
 
 def test_one_image_has_no_unseen_score(make_scene):
     scene = make_scene(6, (1.0, 1.5), images=1)
-    steps = cross_validated(scene.scores, scene.candidates, [scene.scores.ids])
+    steps = cross_validated(scene.scores, scene.candidates, [scene.scores.ids]).steps
     assert np.isnan(steps[0].cv)
     assert steps[0].static is None
     assert front_of(steps)[0] == 0

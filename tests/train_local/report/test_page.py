@@ -140,14 +140,16 @@ def ensemble_of(folder):
         **{key: record[key] for key in ("sha256", "size", "network", "inference", "requires")},
     }
     return {
-        "schema": 1,
+        "schema": 2,
         "competition": "kidney",
         "kind": "semantic",
         "members": [member],
-        "passes": [{"member": 0, "view": "identity"}, {"member": 0, "view": "hflip"}],
+        "passes": [{"member": 0, "view": view} for view in ("identity", "hflip", "vflip", "rot90")],
         "rungs": [
             {"passes": [0], "weights": [1.0], "settings": {"threshold": 0.5}, "cv": 0.5},
-            {"passes": [0, 1], "weights": [1.0, 1.0], "settings": {"threshold": 0.4}, "cv": 0.625},
+            {"passes": [0, 2], "weights": [1.0, 1.0], "settings": {"threshold": 0.4}, "cv": 0.625},
+            {"passes": [0, 1, 2], "weights": [1.0] * 3, "settings": {"threshold": 0.4}, "cv": 0.6875},
+            {"passes": [0, 1, 2, 3], "weights": [1.0] * 4, "settings": {"threshold": 0.4}, "cv": 0.75},
         ],
     }
 
@@ -157,14 +159,17 @@ def test_the_ladder_is_drawn_with_what_is_known_of_it(trained, tmp_path):
     place.write_text(json.dumps(ensemble_of(trained)))
     _, page = written(tmp_path, source(trained, ensemble=place))
     assert page.names.count("svg") == 4
-    assert {"0.5000", "0.6250", "blobs.fold0 hflip"} <= set(page.texts)
+    assert {"0.5000", "0.6250", "1, 3", "blobs.fold0 identity vflip", "1-3"} <= set(page.texts)
+    assert {"blobs.fold0 hflip vflip", "1-4", "blobs.fold0 rot90"} <= set(page.texts), "what each adds"
     rungs = [
         {"passes": [0], "error": 0.01},
-        {"passes": [0, 1], "tuned_on_all": 0.75, "static_weighting": 0.25},
+        {"passes": [0, 2], "tuned_on_all": 0.8125, "static_weighting": 0.25},
+        {"passes": [0, 1, 2]},
+        {"passes": [0, 1, 2, 3]},
     ]
     (tmp_path / "ladder.json").write_text(json.dumps({"rungs": rungs}))
     _, page = written(tmp_path, source(trained, ensemble=place))
-    assert {"0.0100", "0.7500", "0.2500", "static weighting"} <= set(page.texts)
+    assert {"0.0100", "0.8125", "0.2500", "static weighting"} <= set(page.texts)
     for spoilt in ("[]", '{"rungs": 1}', '{"rungs": [1, {}]}'):
         (tmp_path / "ladder.json").write_text(spoilt)
         _, page = written(tmp_path, source(trained, ensemble=place))
