@@ -24,7 +24,7 @@ class HiddenTime:
     Attributes:
         set_up: from its start until predictions can begin, as in the commit run.
         rungs: for each rung of the ladder, from the start to its end, as fast as the commit run.
-        budget: seconds that predict.py allows itself; it stops before a rung that does not fit.
+        budget: seconds that predict.py allows itself; what it has done by then stands.
         known: whether the hidden images are known; otherwise `rungs` is empty.
     """
 

@@ -71,7 +71,9 @@ def test_rehearsed_submission_is_valid_and_scored(chain):
 def test_offline_run_installed_what_the_image_lacks_and_reached_the_last_rung(chain):
     *_, dist, _, _ = chain
     report = json.loads((dist / "rehearsal" / "report.json").read_text())
-    assert [rung["state"] for rung in report["rungs"]] == ["done"] * len(report["rungs"])
+    states = [rung["state"] for rung in report["rungs"]]
+    assert states[-1] == "done"
+    assert {*states} <= {"done", "passed over"}
     assert report["problems"] == []
     installed = {choice["name"] for choice in report["install"]["choices"] if choice["version"]}
     assert installed & {"mmcv-full", "segmentation-models-pytorch"}

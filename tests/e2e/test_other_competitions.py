@@ -85,7 +85,9 @@ def test_body_s_networks_see_other_pixel_sizes_at_the_same_micrometres(of_body):
     assert member["inference"]["pixel_size"] == 0.4
     views = [item["view"] for item in of_body["ensemble"]["passes"]]
     assert sorted(views) == ["hflip@0.75", "identity", "identity+vflip"]
-    assert [rung["state"] for rung in of_body["report"]["rungs"]] == ["done"] * 3
+    states = [rung["state"] for rung in of_body["report"]["rungs"]]
+    assert states[-1] == "done"
+    assert {*states} <= {"done", "passed over"}
     # Masks after so few steps may look odd.
     told = [item["what"] for item in of_body["report"]["problems"] if ": alarm: " not in item["what"]]
     assert told == [], "where a row tells no pixel size, that of its organ and source is known"

@@ -39,12 +39,22 @@ class Rungs:
         return len(self.started) < len(self.ensemble.rungs) and not self.refused
 
     def settled(self, rung: int, images: Iterable[str]) -> bool:
-        """Whether every image has its row of a started rung or will not get it."""
+        """Whether every image has its row of a started rung, or a better one, or will not get it."""
         return (
             rung in self.started
             and self.adds(rung)
-            and all((rung, image) in self.rows or self.losses.blocks(rung, image) for image in images)
+            and all(
+                (rung, image) in self.rows or self.losses.blocks(rung, image) or self._has_better(rung, image)
+                for image in images
+            )
         )
+
+    def _has_better(self, rung: int, image: str) -> bool:
+        """Whether an image has a row of a higher rung, which may stand beside rows of this one."""
+        # The last image of rung 0 may get its row of rung 1 first: another worker was quicker.
+        last = len(self.ensemble.rungs) - 1
+        best = self.best_row(last, image) if self.ensemble.rows_may_mix else None
+        return best is not None and best[0] > rung
 
     def best_row(self, rung: int, image: str) -> tuple[int, str] | None:
         """Return the highest rung up to this one that has a row for an image, and the row's file."""
@@ -74,7 +84,7 @@ class Rungs:
         return [
             rung
             for rung in sorted(self.started)
-            if (best is None or rung >= best[0])
+            if (best is None or rung >= best[0] or not self.ensemble.rows_may_mix)
             and self.adds(rung)
             and not (self.up_to_date(rung, image) if rung == top else (rung, image) in self.rows)
             and not self.losses.blocks_for_good(rung, image)

@@ -119,7 +119,13 @@ class Publisher:
         return max((rung for rung, _ in self.state.rungs.rows if rung > best), default=None)
 
     def _best_rows(self, rung: int) -> dict[str, tuple[int, str]]:
-        found = {image: self.state.rungs.best_row(rung, image) for image in self.submission.ids}
+        rungs, ensemble = self.state.rungs, self.state.ensemble
+        # Where rows may mix, an image that was quicker than the others has only the row of a later rung.
+        highest = len(ensemble.rungs) - 1 if ensemble.rows_may_mix else rung
+        found = {
+            image: rungs.best_row(rung, image) or rungs.best_row(highest, image)
+            for image in self.submission.ids
+        }
         return {image: row for image, row in found.items() if row is not None}
 
     def _sources(self, rung: int) -> dict[str, tuple[int, int]]:

@@ -193,7 +193,9 @@ def _rung_state(outcome: Outcome, rung: int) -> str:
         return "done"
     if (refused := state.rungs.refused.get(rung)) is not None:
         return "no room" if refused.seconds is None else "too long"
-    return "incomplete" if rung in state.rungs.started else "not begun"
+    if rung in state.rungs.started:
+        return "incomplete"
+    return "passed over" if rung < outcome.published else "not begun"
 
 
 def _passes(outcome: Outcome, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -232,3 +232,16 @@ def test_if_the_rows_of_a_later_incomplete_rung_are_not_valid_those_of_the_first
     publisher.finish([])
     assert csv(publisher) == ["a,1 3", "b,", "unreadable,"]
     assert publisher.submission.state == "part of rung 1"
+
+
+@pytest.mark.parametrize(("kind", "composed"), [("semantic", 1), ("instance", 0)])
+def test_an_image_that_was_quicker_counts_as_done_only_where_rows_may_mix(tmp_path, kind, composed):
+    publisher = two_rungs(tmp_path, kind)
+    row(publisher, 1, "a", "1 4")  # another worker is still at its row of the first rung
+    row(publisher, 0, "b", "1 3")
+    publisher.compose()
+    assert len(publisher.validations) == composed
+    for task in list(publisher.validations):
+        publisher.publish_validated(task)
+        assert csv(publisher) == ["a,1 4", "b,1 3", "unreadable,"]
+        assert publisher.submission.state == "rung 1"
