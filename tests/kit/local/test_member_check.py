@@ -67,7 +67,7 @@ class Plan:
 
     def save(self):
         value = {
-            "schema": 1,
+            "schema": ensembles.SCHEMA,
             **self.more,
             "members": self.members,
             "passes": self.passes,
@@ -189,12 +189,12 @@ WRONG = {
         "threshold is 1.5",
     ),
     "a rung without its passes": (
-        lambda plan: plan.rungs[0].update(passes=3),
-        "rungs must be growing prefixes",
+        lambda plan: plan.rungs[0].update(passes=[0, 1, 2], weights=[1.0] * 3),
+        "the last rung needs all passes, not [0, 1, 2]",
     ),
     "a rung that leaves passes out": (
-        lambda plan: plan.rungs[0].update(passes=1, weights=[1.0]),
-        "rungs must be growing prefixes",
+        lambda plan: plan.rungs[0].update(passes=[0], weights=[1.0]),
+        "the last rung needs all passes, not [0]",
     ),
     "a pass of no member": (
         lambda plan: plan.passes[1].update(member=7),
