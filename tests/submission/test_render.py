@@ -81,7 +81,7 @@ def test_the_header_names_what_to_attach_and_what_it_was_made_from(kit_of_two):
     assert all(member.sha256 in header for member in ensemble.members)
     assert "Submission to hubmap-kidney-segmentation" in header
     assert "python predict.py --input DIR --output DIR --budget SECONDS" in header
-    assert "rung 2: first 2 of 2 passes" in header
+    assert "rung 2: 2 of 2 passes (1-2)" in header
 
 
 def test_every_module_stands_in_it_with_its_code_on_its_lines(kit_of_two):
