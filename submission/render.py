@@ -252,7 +252,7 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
         ),
         "",
         f"Below: ensemble.json, what it needs of the manifests, and {modules} modules of the repository.",
-        "Their code is as it is there, indented by 2 spaces. Docstrings have one sentence, methods none;",
+        "Their code is as it is there, indented by 2 spaces. Docstrings have one sentence, functions none;",
         "comments are left out. '# +4' stands for 4 lines. Tracebacks name the repository's files and lines.",
         "The last lines start the program.",
     ]

@@ -50,8 +50,7 @@ def looks_shortened(text: str) -> bool:
 def short_docstrings(text: str) -> str:
     """Return a module's text with the first sentence of each docstring, and a mark for its other lines.
 
-    Private functions and constants lose their docstring: nobody calls them without reading their code.
-    Methods lose it, too: their class says what it is for.
+    Functions and constants lose their docstring: modules and classes say what they are for.
     """
     lines = text.split("\n")
     # From the last to the first, so that the line numbers of those above stay valid.
@@ -137,20 +136,12 @@ def _lines_in_strings(text: str) -> Iterator[int]:
 
 
 def _dispensable(text: str) -> Iterator[ast.stmt]:
-    """Yield docstrings of private functions and methods, and strings that document a constant or a field."""
-    lines, tree = text.split("\n"), ast.parse(text)
-    methods = {
-        item
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-        for item in node.body
-        if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef))
-    }
-    for node in ast.walk(tree):
+    """Yield the docstrings of functions with code, and the strings that document a constant or a field."""
+    lines = text.split("\n")
+    for node in ast.walk(ast.parse(text)):
         if not isinstance(node, _DOCUMENTED):
             continue
-        private = getattr(node, "name", "").startswith("_") and not isinstance(node, ast.ClassDef)
-        goes = (private or node in methods) and len(node.body) > 1
+        goes = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and len(node.body) > 1
         for item in node.body[0 if goes else 1 :]:
             # A string may share its line with code: `def f(): "Do it."; return 1`.
             before = lines[item.lineno - 1][: item.col_offset]

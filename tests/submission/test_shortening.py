@@ -44,12 +44,18 @@ class Area:
     async def short(self): """Short."""
 
 
-def quoted():
-    """Return "it"
+class Quoted:
+    """Hold "it"
 
-    Args:
+    Attributes:
         number: of them.
     """
+
+    number = 1
+
+
+def public():
+    """Return 1."""
     return 1
 '''
 EXPECTED = '''"""A module."""
@@ -73,9 +79,15 @@ class Area:
     async def short(self): """Short."""
 
 
-def quoted():
-    """Return "it" """
+class Quoted:
+    """Hold "it" """
     # +4
+
+    number = 1
+
+
+def public():
+    # +1
     return 1
 '''
 
@@ -173,7 +185,7 @@ class _Hidden:
 '''
 
 
-def test_private_functions_methods_and_constants_lose_their_docstrings():
+def test_functions_and_constants_lose_their_docstrings():
     assert short_docstrings(PRIVATE) == SHORT_PRIVATE
 
 
