@@ -79,18 +79,19 @@ class Publication:
     def _last_rows(self) -> tuple[Rows, str]:
         """Return the rows of the best complete rung, with those of a later one where they may be mixed.
 
-        If no rung is complete, return what the first one has.
+        If no rung is complete, return what there is: of all rungs, or of the first one that has a row.
         """
         rungs, images = len(self.world.ensemble.rungs), len(self.world.images)
         started = sorted(self.state.rungs.started)
         complete = max((rung for rung in started if self._complete(rung)), default=-1)
         best = max(complete, self._published)
         if best < 0:
-            rows = self._rows_of(started[0]) if started else {}
-            return (
-                rows,
-                f"rung {started[0] + 1} of {rungs}, {len(rows)} of {images} rows" if rows else "nothing",
-            )
+            there = sorted({rung for rung, _ in self._passes})
+            if not there:
+                return {}, "nothing"
+            part = there[-1] if self.mixes else there[0]
+            rows = self._rows_of(part)
+            return rows, f"rung {part + 1} of {rungs}, {len(rows)} of {images} rows"
         top = max((rung for rung, _ in self._passes if rung > best), default=best) if self.mixes else best
         count = sum(rung == top for rung, _ in self._passes)
         part = "" if top == best else f", {count} of {images} rows"
