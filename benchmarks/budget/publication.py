@@ -89,9 +89,9 @@ class Publication:
             there = sorted({rung for rung, _ in self._passes})
             if not there:
                 return {}, "nothing"
-            part = there[-1] if self.mixes else there[0]
-            rows = self._rows_of(part)
-            return rows, f"rung {part + 1} of {rungs}, {len(rows)} of {images} rows"
+            chosen = there[-1] if self.mixes else there[0]
+            rows = self._rows_of(chosen)
+            return rows, f"rung {chosen + 1} of {rungs}, {len(rows)} of {images} rows"
         top = max((rung for rung, _ in self._passes if rung > best), default=best) if self.mixes else best
         count = sum(rung == top for rung, _ in self._passes)
         part = "" if top == best else f", {count} of {images} rows"
