@@ -57,9 +57,8 @@ class _Tasks:
         mean, ratio = self.megapixels / self.number, self.seconds / self.megapixels
         apart = self.squares - self.number * mean * mean
         together = self.products - mean * self.seconds
-        doubt = (
-            0.05 * self.number * mean * mean
-        )  # a few tasks of nearly one size tell little: stay at the mean
+        # A few tasks of nearly one size tell little: the line stays near the mean.
+        doubt = 0.05 * self.number * mean * mean
         rate = min(max((together + doubt * ratio) / (apart + doubt), 0.0), ratio)
         return max(0.0, self.seconds / self.number - rate * mean), rate
 
@@ -88,7 +87,6 @@ class Costs:
         member = self.ensemble.passes[index].member
         if load > 0:
             self._loads[member] = load
-        # A member's views differ by known ratios: at 1.25 times the resolution one costs 1.6 times as much.
         tasks = self._members[member]
         if tasks.number:
             expected = max(self.expected(index, 1, megapixels) / self.pace, 1e-9)
@@ -97,6 +95,7 @@ class Costs:
             share = 1 / min(self._paced, _RECENT)
             self._pace += share * (min(max(step, -_LARGEST_STEP), _LARGEST_STEP) - self._pace)
             seconds = min(seconds, _LONG_TASK * expected)
+        # A member's views differ by known ratios: at 1.25 times the resolution one costs 1.6 times as much.
         tasks.add(megapixels, seconds / self._known(index))
         self._seconds[index] = self._seconds.get(index, 0.0) + seconds
         self._megapixels[index] = self._megapixels.get(index, 0.0) + megapixels
