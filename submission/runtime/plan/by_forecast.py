@@ -18,7 +18,7 @@ from submission.runtime.plan.changes import (
     StartRung,
     UseRunningMeans,
 )
-from submission.runtime.plan.choice import Route, best_route, worthwhile
+from submission.runtime.plan.choice import LOOK_AGAIN, Choices, Route, best_route, worthwhile
 from submission.runtime.plan.disk_space import DiskSpace
 from submission.runtime.plan.failure_costs import failure_cost
 from submission.runtime.plan.next_pass import Order
@@ -27,8 +27,6 @@ from submission.runtime.plan.set_aside import hard_pass, is_hard, pending
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import TRIES, FuseTask, LadderTask, MeanTask, PassTask, Stage
 
-_LOOK_AGAIN = 0.02
-"""Part of the time left after which the route is chosen again."""
 _SURE = 0.95
 """A rung that is done in time with this probability is worked on pass by pass, any other image by image."""
 _HOPELESS = 3.5
@@ -40,10 +38,14 @@ class ByForecast:
 
     Args:
         ensemble: members, passes and rungs.
+
+    Attributes:
+        choices: every route that was chosen, with its forecast: the report sets them beside what came of it.
     """
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.ensemble = ensemble
+        self.choices = Choices()
         self._route: Route | None = None
         self._chosen_at = float("inf")
         self._order = Order()
@@ -84,10 +86,12 @@ class ByForecast:
     def _choose(self, state: LadderState, resources: Resources) -> None:
         """Choose the route again if a rung of it is done, or some time has gone by."""
         route = self._route
-        late = resources.seconds <= self._chosen_at * (1 - _LOOK_AGAIN)
+        late = resources.seconds <= self._chosen_at * (1 - LOOK_AGAIN)
         if route is None or late or state.settled(route.rungs[0]):
             self._route = best_route(state, resources.seconds, resources.workers)
             self._chosen_at = resources.seconds
+            if self._route is not None:
+                self.choices.note(resources.seconds, self._route)
 
     def _on_the_route(self, state: LadderState, resources: Resources) -> Decision | None:
         for rung in self._in_work(state):
@@ -197,7 +201,7 @@ class ByForecast:
             return RefuseRung(rung, seconds=time.median)
         done = {index for other in state.rungs.started for index in state.live_passes(other)}
         new, images = [index for index in state.live_passes(rung) if index not in done], state.live_images()
-        if (reason := self._missing(state, new, images, resources)) is not None:
+        if (reason := _missing(state, new, images, resources)) is not None:
             return RefuseRung(rung, reason=reason)
         # With 400 s left and 200 s predicted (320 s), a member that takes 40 s more (384 s) comes back first;
         # one that takes 60 s more (416 s) has to wait until the rung is done.
@@ -219,20 +223,20 @@ class ByForecast:
         first, *others = worthwhile(state) or [0]
         if others and not state.rungs.refused:
             passes = sorted({*state.live_passes(first), *state.live_passes(others[0])})
-            if (reason := self._missing(state, passes, images, resources)) is not None:
+            if (reason := _missing(state, passes, images, resources)) is not None:
                 return RefuseRung(others[0], reason=reason)
         return StartRung(first)
 
-    def _missing(
-        self, state: LadderState, passes: list[int], images: list[str], resources: Resources
-    ) -> str | None:
-        return DiskSpace(self.ensemble, state.megapixels).missing(
-            passes,
-            images,
-            free=resources.free,
-            averaging=state.stored.averaging,
-            workers=resources.workers,
-        )
+
+def _missing(state: LadderState, passes: list[int], images: list[str], resources: Resources) -> str | None:
+    """Return why the disk has no room for some passes over some images; None if it has."""
+    return DiskSpace(state.ensemble, state.megapixels).missing(
+        passes,
+        images,
+        free=resources.free,
+        averaging=state.stored.averaging,
+        workers=resources.workers,
+    )
 
 
 def _writing(state: LadderState) -> list[tuple[int, str]]:

@@ -16,6 +16,8 @@ from kit.ensemble import Ensemble
 from submission.runtime.plan.forecast import Forecast, Rest
 from submission.runtime.plan.state import LadderState
 
+LOOK_AGAIN = 0.02
+"""Part of the time left after which the route is chosen again."""
 _DEVIATIONS = tuple(step / 4 for step in range(-10, 11))
 _WEIGHTS = tuple(math.exp(-step * step / 2) for step in _DEVIATIONS)
 _EACH_RUNG = 1e-6
@@ -37,6 +39,29 @@ class Route:
     times: tuple[Forecast, ...]
     score: float
     now: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A route, and what was known when it was chosen.
+
+    Attributes:
+        left: seconds until the last task has to be finished.
+        route: that was chosen.
+    """
+
+    left: float
+    route: Route
+
+
+class Choices(list[Choice]):
+    """The choices of a run, in their order."""
+
+    def note(self, left: float, route: Route) -> None:
+        """Keep a choice, unless it is the last one again: a route that leads nowhere is chosen many times."""
+        last = self[-1] if self else None
+        if last is None or last.route.rungs != route.rungs or left <= last.left * (1 - LOOK_AGAIN):
+            self.append(Choice(left, route))
 
 
 def values_of(ensemble: Ensemble) -> list[float]:

@@ -12,7 +12,7 @@ from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import LadderTask, Stage
 
 
-def chosen_policy(ensemble: Ensemble) -> Policy:
+def chosen_policy(ensemble: Ensemble) -> ByForecast:
     """Return the policy that predict.py uses."""
     return ByForecast(ensemble)
 

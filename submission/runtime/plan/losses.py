@@ -80,6 +80,11 @@ class Losses:
         self.successes[member] += 1
         return self.successes[member] == 1
 
+    @property
+    def all_members_gone(self) -> bool:
+        """Whether every member was dropped for good."""
+        return len(self.members.keys() - self.stages.keys()) == len(self.ensemble.members)
+
     def live_passes(self, rung: int) -> list[int]:
         """Return the passes of a rung whose member was not dropped."""
         # Asked for very often, and changed only by a lost member: kept until then.

@@ -12,6 +12,7 @@ from typing import Any
 
 from kit.ensemble import Ensemble
 from kit.errors import BAD_INPUT
+from submission.runtime.plan.choice import Choice
 from submission.runtime.plan.state import LadderState
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
@@ -19,6 +20,8 @@ from submission.runtime.result.submission_file import Submission
 from submission.runtime.script.process import CRASHED
 
 FALLBACK = "fallback"
+_NINE_IN_TEN = (-1.645, 0.0, 1.645)
+"""Standard deviations of a normal distribution: a part of 0.05 lies below the first and above the last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,7 @@ class Outcome:
     Attributes:
         ensemble: members, passes and rungs.
         state: of the ladder at the end.
+        choices: the routes that were chosen, with their forecasts.
         submission: the file.
         unreadable: image -> why its header cannot be read.
         budget: seconds.
@@ -44,6 +48,7 @@ class Outcome:
 
     ensemble: Ensemble
     state: LadderState
+    choices: Sequence[Choice]
     submission: Submission
     unreadable: Mapping[str, str]
     budget: float
@@ -87,6 +92,7 @@ def conclude(outcome: Outcome, report: RunReport) -> int:
         finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         state=outcome.submission.state,
         rungs=_rungs(outcome),
+        forecasts=_forecasts(outcome, report.values["deadline"]),
         passes=_passes(outcome, tasks),
         images=_images(outcome),
         wall_seconds=round(wall, 3),
@@ -184,6 +190,27 @@ def _rungs(outcome: Outcome) -> list[dict[str, Any]]:
             row["reason"] = refused.reason
         result.append(row)
     return result
+
+
+def _forecasts(outcome: Outcome, deadline: float) -> list[dict[str, Any]]:
+    """Return when the rungs of each route were to be done: early, median and late of nine courses in ten.
+
+    Args:
+        outcome: has the choices.
+        deadline: seconds from the process's start until the last task had to be finished.
+    """
+    # Chosen with 100 s left of 240 s, and 30 s (25 to 40 s) to go: at 140 s, to be done at 165, 170 or 180 s.
+    return [
+        {
+            "seconds": round(deadline - choice.left, 1),
+            "rungs": choice.route.rungs,
+            "ends": [
+                [round(deadline - choice.left + time.at(step), 1) for step in _NINE_IN_TEN]
+                for time in choice.route.times
+            ],
+        }
+        for choice in outcome.choices
+    ]
 
 
 def _rung_state(outcome: Outcome, rung: int) -> str:

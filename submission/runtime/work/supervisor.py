@@ -103,7 +103,8 @@ class Supervisor:
             environment=os.environ,
         )
         self.state = LadderState(self.ensemble, data.megapixels)
-        self.ladder = Ladder(self.state, chosen_policy(self.ensemble), self._measure, self._on_decision)
+        self.policy = chosen_policy(self.ensemble)
+        self.ladder = Ladder(self.state, self.policy, self._measure, self._on_decision)
         self.requests = Requests(self.state, data, folder, self.options.batch_size)
         self.publisher = Publisher(self.state, data.submission, self.report, scratch=folder, until=self.end)
         self.dispatch = Dispatch(self.ladder, self.publisher, self.requests, self.workers)
@@ -197,8 +198,7 @@ class Supervisor:
     def _over(self) -> bool:
         if self.workers.broken is not None and self.events.installed:
             return True
-        losses = self.state.losses
-        if len(losses.members.keys() - losses.stages.keys()) == len(self.ensemble.members):
+        if self.state.losses.all_members_gone:
             return True
         if not self.state.live_images() and not pending(self.state):
             # A commit run without images still shows whether the bundle is whole and torch works.
@@ -235,6 +235,7 @@ class Supervisor:
         return Outcome(
             ensemble=self.ensemble,
             state=self.state,
+            choices=self.policy.choices,
             submission=self.data.submission,
             unreadable=self.data.unreadable,
             budget=self.options.budget,
