@@ -397,6 +397,12 @@ def rehearse(session: nox.Session) -> None:
         run(session, *COMMANDS["rehearse"], *arguments)
 
 
+@nox.session
+def report(session: nox.Session) -> None:
+    """`-- REPORT.json [--data DIR] [--out FILE]`: a page about one run, on Kaggle or here."""
+    run(session, "-m", "submission", "report", *session.posargs)
+
+
 # --- on Kaggle ------------------------------------------------------------------------------------
 
 

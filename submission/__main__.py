@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.command_line import option
-from kit.errors import run_cli
+from kit.errors import KitError, run_cli
 from kit.local.verbs import Verb, run_verb
 from submission.runtime.script.options import DEFAULT_BUDGET, Seconds
 
@@ -38,25 +38,50 @@ def _render(options: Render) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Write one self-contained HTML page about a run."""
+    """Write one self-contained HTML page: about a run, from its report.json, or about the whole chain."""
 
-    out: Path = field(metadata=option("the HTML file", metavar="FILE"))
-    chapters: tuple[tuple[str, Path, Path, Path], ...] = field(
-        metadata=option(
-            "a competition's name, data folder, dist folder and training runs; once for each competition",
-            flag="--chapter",
-            metavar=("COMPETITION", "DATA", "DIST", "RUNS"),
-        )
+    report: Path | None = field(
+        default=None, metadata=option("report.json of a run", metavar="REPORT", positional=True)
     )
-    pictures: int = field(default=6, metadata=option("overlays in a chapter, at most", metavar="N"))
+    out: Path | None = field(
+        default=None, metadata=option("the HTML file (default: beside report.json)", metavar="FILE")
+    )
+    data: Path | None = field(
+        default=None, metadata=option("the competition's folder, for pictures of its images", metavar="DIR")
+    )
+    submission: Path | None = field(
+        default=None, metadata=option("the run's file (default: beside report.json)", metavar="FILE")
+    )
+    chapters: tuple[tuple[str, Path, Path, Path], ...] = field(
+        default=(),
+        metadata=option(
+            "the whole chain instead: a competition's name, data folder, dist folder and training runs",
+            flag="--chapter",
+            repeat=True,
+            metavar=("COMPETITION", "DATA", "DIST", "RUNS"),
+        ),
+    )
+    pictures: int = field(default=6, metadata=option("images shown of a competition, at most", metavar="N"))
 
 
 def _report(options: Report) -> int:
     from submission.report.chapter import Sources
     from submission.report.page import write_report
+    from submission.report.run_page import write_run_page
 
-    write_report(options.out, [Sources(*chapter) for chapter in options.chapters], pictures=options.pictures)
-    print(options.out)
+    if (options.report is None) == (not options.chapters):
+        raise KitError("name one report.json, or chapters", fix="python -m submission report --help")
+    if options.report is not None:
+        out = options.out or options.report.with_name("report.html")
+        write_run_page(
+            options.report, out, data=options.data, submission=options.submission, pictures=options.pictures
+        )
+    elif options.out is None:
+        raise KitError("say where the page goes", fix="add --out FILE")
+    else:
+        out = options.out
+        write_report(out, [Sources(*chapter) for chapter in options.chapters], pictures=options.pictures)
+    print(out)
     return 0
 
 

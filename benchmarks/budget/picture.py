@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.budget.comparison import Compared
 from benchmarks.budget.ways import WAYS
-from kit.artefacts import write_text
 
 _FROM = 0.8
 """The least ratio that the picture shows."""
@@ -24,12 +22,11 @@ def draw(worlds: Sequence[Compared], path: Path) -> None:
     Raises:
         KitError: the disk is full.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
+    from kit.local.pages.charts import write_svg
+
     figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasSVG(figure)
     axes = figure.add_subplot()
     parts = [(number + 1) / len(worlds) for number in range(len(worlds))]
     for number, way in enumerate(WAYS):
@@ -42,8 +39,4 @@ def draw(worlds: Sequence[Compared], path: Path) -> None:
     axes.set_title(f"{len(worlds)} simulated runs: the lower, the better")
     axes.grid(visible=True, alpha=0.3)
     axes.legend(loc="upper left")
-    text = io.StringIO()
-    # Without a date and with fixed names inside, equal worlds give equal files; letters stay text, not paths.
-    with mpl.rc_context({"svg.hashsalt": "budget", "svg.fonttype": "none"}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    write_text(path, text.getvalue())
+    write_svg(figure, path)

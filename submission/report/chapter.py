@@ -8,24 +8,12 @@ from typing import Any
 
 from kit.artefacts import read_json
 from kit.competitions import of
-from kit.competitions.competition import Competition
-from kit.local.competitions.labelled import LabelledData
 from kit.local.costs import load_with_costs
 from kit.local.pages.charts import curves, running_mean
-from kit.local.pages.held_out import caption, confident
-from kit.local.pages.overlays import Overlay, make_overlay
+from kit.local.pages.overlays import Overlay
 from kit.local.sidecars import read_json_lines
-from submission.report.timeline import Bar, timeline
-
-_MOMENTS = {
-    "fallback": "fallback written",
-    "datasets": "datasets found",
-    "installed": "installed",
-    "verified": "bundle verified",
-    "first_forward": "first forward pass",
-    "deadline": "deadline",
-    "stopped": "stopped",
-}
+from submission.report.pictures import overlays
+from submission.report.run_part import RunPart, part_of, read_run
 
 
 @dataclass(frozen=True)
@@ -56,12 +44,9 @@ class Chapter:
     overlays: list[Overlay]
     loss_chart: str
     metric_chart: str
-    timeline_chart: str
-    run: dict[str, Any]
-    ensemble: dict[str, Any]
+    part: RunPart
     datasets: list[dict[str, Any]]
     script_kilobytes: float
-    first_forward: float | None
 
 
 def gather(sources: Sources, *, pictures: int) -> Chapter:
@@ -75,23 +60,19 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
         KitError: a file of the chain is missing or damaged.
     """
     competition = of(load_with_costs(sources.dist / "ensemble.json"))
-    run = read_json(sources.dist / "rehearsal" / "report.json")
+    rehearsal = sources.dist / "rehearsal"
     logs = training_logs(sources.runs)
-    events = {event["name"]: event["seconds"] for event in reversed(run["events"])}
     return Chapter(
         name=sources.name,
         slug=competition.slug,
         metric=competition.metric,
         scores=read_json(sources.dist / "scores.json"),
-        overlays=_overlays(competition, sources, pictures),
+        overlays=overlays(competition, sources.data, rehearsal / "submission.csv", pictures),
         loss_chart=_loss_chart(logs),
         metric_chart=_metric_chart(logs),
-        timeline_chart=_timeline(run),
-        run=run,
-        ensemble=read_json(sources.dist / "ensemble.json"),
+        part=part_of(read_run(rehearsal / "report.json"), rehearsal / "report.json"),
         datasets=_datasets(sources.dist / "bundle"),
         script_kilobytes=(sources.dist / "predict.py").stat().st_size / 1000,
-        first_forward=events.get("first_forward"),
     )
 
 
@@ -120,44 +101,6 @@ def _metric_chart(logs: dict[str, list[dict[str, Any]]]) -> str:
     return curves(series, x_label="optimiser step", y_label=" / ".join(sorted(names)) + ", validation fold")
 
 
-def _timeline(run: dict[str, Any]) -> str:
-    # Some events happen several times, e.g. one rung after the other. Reading them backwards keeps the first.
-    seconds = {event["name"]: event["seconds"] for event in reversed(run["events"])}
-    bars = [Bar("supervisor", "start", 0.0, seconds["fallback"])] if "fallback" in seconds else []
-    if "installed" in seconds:
-        bars.append(Bar("supervisor", "find and install", seconds.get("fallback", 0.0), seconds["installed"]))
-    if "verified" in seconds and "installed" in seconds:
-        bars.append(Bar("supervisor", "verify weights", seconds["installed"], seconds["verified"]))
-    tasks = run.get("tasks", [])
-    for event in run["events"]:
-        if event["name"] == "device":
-            # A worker is idle from its start until its first task: it imports torch and waits for the bundle.
-            begins = [task["begin"] for task in tasks if task["worker"] == event["worker"]]
-            until = min(begins, default=event["seconds"])
-            bars.append(
-                Bar(f"worker {event['worker']}", "import, wait for the bundle", seconds["start"], until)
-            )
-    for task in sorted(tasks, key=lambda task: (task["worker"], task["begin"])):
-        label = f"pass {task['index'] + 1}" if task["kind"] == "pass" else task["kind"]
-        bars.append(
-            Bar(
-                f"worker {task['worker']}",
-                "failed" if "failed" in task else label,
-                task["begin"],
-                task["end"],
-            )
-        )
-    marks = [
-        (event["seconds"], _MOMENTS[event["name"]]) for event in run["events"] if event["name"] in _MOMENTS
-    ]
-    marks += [
-        (event["seconds"], f"rung {event['rung'] + 1} written")
-        for event in run["events"]
-        if event["name"] == "rung"
-    ]
-    return timeline(bars, sorted(marks), budget=run.get("budget"))
-
-
 def _datasets(bundle: Path) -> list[dict[str, Any]]:
     result = []
     for path in sorted(bundle.glob("*/manifest.json")):
@@ -169,32 +112,3 @@ def _datasets(bundle: Path) -> list[dict[str, Any]]:
             role["megabytes"] += entry["size"] / 1e6
         result.append({"name": manifest["dataset"], "targets": manifest["targets"], "roles": by_role})
     return result
-
-
-def _overlays(competition: Competition, sources: Sources, pictures: int) -> list[Overlay]:
-    ids = competition.test_ids(sources.data)
-    truth = LabelledData(competition, sources.data).truth(ids)
-    sizes = {image_id: (truth[image_id].height, truth[image_id].width) for image_id in ids}
-    predictions = competition.parse(sources.dist / "rehearsal" / "submission.csv", sizes)
-    chosen = _spread(ids, pictures)
-    longest = 1100 if len(chosen) == 1 else 520
-    return [
-        make_overlay(
-            image_id,
-            competition.image_path(sources.data, image_id, "test"),
-            truth[image_id],
-            confident(predictions[image_id], truth[image_id]),
-            longest=longest,
-            caption=caption(competition, truth[image_id], predictions[image_id]),
-        )
-        for image_id in chosen
-    ]
-
-
-def _spread(ids: list[str], count: int) -> list[str]:
-    """Return `count` ids evenly spread over the list: 3 of a, b, c, d, e are a, c, e.
-
-    So the choice does not depend on the scores.
-    """
-    count = min(count, len(ids))
-    return [ids[round(index * (len(ids) - 1) / max(1, count - 1))] for index in range(count)]

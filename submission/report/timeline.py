@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from kit.local.pages.charts import STYLE, colours, svg
+
+_MOMENTS = {
+    "fallback": "fallback written",
+    "datasets": "datasets found",
+    "installed": "installed",
+    "verified": "bundle verified",
+    "first_forward": "first forward pass",
+    "deadline": "deadline",
+    "stopped": "stopped",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,21 @@ class Bar:
     label: str
     start: float
     end: float
+
+
+def marks_of(run: Mapping[str, Any]) -> list[tuple[float, str]]:
+    """Return the moments of a run that a timeline names, as (seconds, name), in their order.
+
+    Args:
+        run: content of report.json.
+    """
+    marks = []
+    for event in run.get("events", []):
+        if event["name"] in _MOMENTS:
+            marks.append((event["seconds"], _MOMENTS[event["name"]]))
+        elif event["name"] == "rung":
+            marks.append((event["seconds"], f"rung {event['rung'] + 1} written"))
+    return sorted(marks)
 
 
 def timeline(bars: Sequence[Bar], marks: Sequence[tuple[float, str]], *, budget: float | None) -> str:
@@ -47,15 +74,14 @@ def timeline(bars: Sequence[Bar], marks: Sequence[tuple[float, str]], *, budget:
     labels = list(dict.fromkeys(bar.label for bar in bars))
     colour_of = dict(zip(labels, colours(len(labels)), strict=True))
     end = max([bar.end for bar in bars] + [second for second, _ in marks] + [0.1])
+    spans: defaultdict[tuple[int, str], list[tuple[float, float]]] = defaultdict(list)
+    for bar in bars:
+        spans[lanes.index(bar.lane), bar.label].append((bar.start, max(bar.end - bar.start, end / 1000)))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.6, 1.7 + 0.42 * len(lanes)), layout="constrained")
         axes = figure.add_subplot()
-        for bar in bars:
-            axes.broken_barh(
-                [(bar.start, max(bar.end - bar.start, end / 1000))],
-                (lanes.index(bar.lane) - 0.35, 0.7),
-                facecolors=colour_of[bar.label],
-            )
+        for (lane, label), own in spans.items():
+            axes.broken_barh(own, (lane - 0.35, 0.7), facecolors=colour_of[label])
         for index, (second, name) in enumerate(marks):
             axes.axvline(second, color="#444444", linewidth=0.8, linestyle=":")
             # Names of successive moments stand at four heights, so that close ones do not cover each other.

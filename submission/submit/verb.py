@@ -20,6 +20,7 @@ from kit.local.kaggle.wire import Wire
 from kit.local.locks import only_one
 from kit.local.verbs import Verb
 from kit.typed_json import above, at_least, to_plain
+from submission.report.run_page import write_run_page
 from submission.submit import commit_run, competition, hidden_time, sources
 from submission.submit.commit_run import CommitRun
 from submission.submit.hidden_time import HiddenTime
@@ -138,6 +139,7 @@ def submit(options: Submit) -> int:
         run = commit_run.read_output(
             files, url=pushed.url, accelerator=kernel.accelerator, image=kernel.image
         )
+        _write_page(next(path for path in files if path.name == commit_run.REPORT))
         hidden = hidden_time.hidden_time(
             run.report, images=options.hidden_images, megapixels=options.hidden_megapixels
         )
@@ -231,6 +233,16 @@ def _commit_run(
     kernel_runs.wait(wire, pushed, lambda line: say(f"  {line}"), limit_s=options.waiting.limit)
     place = options.state / "output" / f"{pushed.id.replace('/', '.')}-v{pushed.version}"
     return pushed, kernel_runs.output(wire, pushed, place)
+
+
+def _write_page(report: Path) -> None:
+    page = report.with_suffix(".html")
+    try:
+        write_run_page(report, page)
+    except KitError as error:  # what only shows a run must not keep it from being submitted
+        say(f"no page of the commit run: {error}")
+    else:
+        say(f"page of the commit run: {page}")
 
 
 def _tell(run: CommitRun, hidden: HiddenTime, options: Submit) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kit.artefacts import write_text
 from kit.local.console import console, progress
 from train_local.ensemble.ladder import Ladder
 from train_local.ensemble.search import Step
@@ -120,12 +118,11 @@ def draw_ladder(ladder: Ladder, competition: str, metric: str, path: Path) -> No
     Raises:
         KitError: the disk is full.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
+    from kit.local.pages.charts import write_svg
+
     figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasSVG(figure)
     axes = figure.add_subplot()
     # Rungs come by the cost that the search counted in, and lines are drawn by seconds.
     known = sorted((item for item in ladder.rungs if item.rung.cv is not None), key=lambda item: item.seconds)
@@ -154,8 +151,4 @@ def draw_ladder(ladder: Ladder, competition: str, metric: str, path: Path) -> No
     axes.grid(visible=True, alpha=0.3)
     if known:
         axes.legend(loc="lower right")
-    text = io.StringIO()
-    # Without a date and with fixed names inside, equal ladders give equal files.
-    with mpl.rc_context({"svg.hashsalt": competition}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    write_text(path, text.getvalue())
+    write_svg(figure, path)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from kit.artefacts import write_text
 
 STYLE = {
     "svg.fonttype": "none",  # text stays text and can be searched
@@ -86,3 +89,13 @@ def svg(figure: Figure) -> str:
     # Only the element: inside HTML an XML declaration and a document type are errors.
     text = text[text.index("<svg") :]
     return re.sub(r"[ \t]+\n", "\n", text)
+
+
+def write_svg(figure: Figure, path: Path) -> None:
+    """Write a figure as an SVG file; equal figures give equal files.
+
+    Raises:
+        KitError: the disk is full.
+    """
+    with mpl.rc_context(STYLE):
+        write_text(path, svg(figure))

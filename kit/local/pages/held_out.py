@@ -19,6 +19,13 @@ def confident(prediction: Prediction, truth: Prediction) -> Prediction:
     return Instances(prediction.height, prediction.width, prediction.scores[:kept], prediction.masks[:kept])
 
 
+def count_caption(prediction: Prediction) -> str:
+    """Return what stands below a picture of an image whose truth nobody knows: how much was predicted."""
+    if isinstance(prediction, SemanticMask):
+        return f"foreground {rle.area(prediction.runs) * 100 / (prediction.height * prediction.width):.1f} %"
+    return f"{len(prediction.masks)} predicted instances"
+
+
 def caption(competition: Competition, truth: Prediction, prediction: Prediction) -> str:
     """Return what stands below a picture: the score of this image alone, and how much there is in both."""
     value = score(competition, {"image": truth}, {"image": prediction}).value

@@ -45,14 +45,14 @@ class Overlay:
 
 
 def make_overlay(
-    image_id: str, path: Path, truth: Prediction, prediction: Prediction, *, longest: int, caption: str
+    image_id: str, path: Path, truth: Prediction | None, prediction: Prediction, *, longest: int, caption: str
 ) -> Overlay:
     """Draw outlines of truth and prediction on the image, shrunk or enlarged to `longest` pixels.
 
     Args:
         image_id: for the page.
         path: the image file.
-        truth: of the same image.
+        truth: of the same image; None if nobody knows it.
         prediction: of the same image.
         longest: the picture's longer side in pixels.
         caption: for the page.
@@ -66,18 +66,22 @@ def make_overlay(
     return Overlay(image_id, caption, jpeg_uri(picture_HWC), width, height)
 
 
-def outline(picture_HWC: NDArray[np.uint8], factor: float, truth: Prediction, prediction: Prediction) -> None:
+def outline(
+    picture_HWC: NDArray[np.uint8], factor: float, truth: Prediction | None, prediction: Prediction
+) -> None:
     """Draw the outlines of truth and prediction into a picture.
 
     Args:
         picture_HWC: RGB; it is drawn into.
         factor: size of the picture over that of the masks.
-        truth: of the image.
+        truth: of the image; None if nobody knows it.
         prediction: of the image.
     """
     height, width = picture_HWC.shape[:2]
     thickness = max(1, round(max(height, width) / 500))
     for drawn, colour in ((truth, TRUTH_RGB), (prediction, PREDICTION_RGB)):
+        if drawn is None:
+            continue
         # The outline of a whole slide has millions of corners, and all of them in a few pixels.
         large = drawn.height * drawn.width > _LARGE
         scale, masks = (1.0, _shrunk(drawn, height, width)) if large else (factor, masks_of(drawn))

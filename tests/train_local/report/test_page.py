@@ -1,49 +1,14 @@
 import json
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from kit.errors import KitError
+from tests.html_page import Page
 from train_local.__main__ import main
 from train_local.report.chapter import Source
 from train_local.report.page import FailedJob, write_report
-
-VOID = {"meta", "br", "img", "link", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """Checks that elements close in order; collects texts, images and what refers to other files."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.open, self.texts, self.images, self.references, self.names = [], [], [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == [], "an element is not closed"
-
-    def handle_starttag(self, tag, attrs):
-        self.names.append(tag)
-        values = dict(attrs)
-        self.references += [
-            values[key] for key in ("src", "href", "xlink:href") if key in values and key != "id"
-        ]
-        if tag == "img":
-            self.images.append(values)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data.strip())
 
 
 def source(folder, **changes):

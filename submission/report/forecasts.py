@@ -1,0 +1,68 @@
+"""Draw what a run expected beside what came of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from kit.local.pages.charts import STYLE, colours, svg
+
+_LEAST = 2
+"""Forecasts from which a picture is drawn."""
+
+
+def done_at(run: Mapping[str, Any]) -> dict[int, float]:
+    """Return rung -> seconds since the process started until its file was written, of complete rungs.
+
+    Args:
+        run: content of report.json.
+    """
+    events = [event for event in run.get("events", []) if event["name"] == "rung" and not event.get("part")]
+    return {event["rung"]: event["seconds"] for event in reversed(events)}
+
+
+def forecast_chart(run: Mapping[str, Any]) -> str | None:
+    """Draw for each rung when it was expected to be done, as the run went on, and when it was.
+
+    A perfect forecast is a level line at the dot at its end. The band holds nine courses of the run in ten.
+
+    Args:
+        run: content of report.json.
+
+    Returns:
+        An SVG element; None if the run forecast less than twice.
+    """
+    forecasts = run.get("forecasts", [])
+    if len(forecasts) < _LEAST:
+        return None
+    points: defaultdict[int, list[tuple[float, float, float, float]]] = defaultdict(list)
+    for item in forecasts:
+        for rung, (early, median, late) in zip(item["rungs"], item["ends"], strict=True):
+            points[rung].append((item["seconds"], early, median, late))
+    done, limit = done_at(run), float(run["deadline"])
+    highest = 1.5 * limit  # a rung that is far too long would press all others to the ground
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.6, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        for rung, colour in zip(sorted(points), colours(len(points)), strict=True):
+            seconds, early, median, late = zip(*points[rung], strict=True)
+            axes.fill_between(seconds, early, late, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(seconds, median, color=colour, linewidth=1.3, label=f"rung {rung + 1}", marker=".")
+            if rung in done:
+                axes.plot(done[rung], done[rung], "o", color=colour, markersize=7)
+        axes.axhline(limit, color="#b00020", linewidth=1.2)
+        axes.text(0, limit, " the last task has to be done", fontsize=7.5, color="#b00020", va="bottom")
+        axes.plot([0, limit], [0, limit], color="#999999", linewidth=0.8, linestyle=":")
+        top = max([limit, *(min(item[2], highest) for own in points.values() for item in own)])
+        axes.set(
+            xlabel="seconds since the process started",
+            ylabel="second of the rung's end",
+            xlim=(0, max(item["seconds"] for item in forecasts) * 1.05 + 0.1),
+            ylim=(0, top * 1.08),
+        )
+        axes.legend(frameon=False, ncols=6, loc="upper center", bbox_to_anchor=(0.5, 1.14))
+        return svg(figure)

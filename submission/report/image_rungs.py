@@ -1,0 +1,56 @@
+"""Draw which rung the row of every image comes from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from kit.local.pages.charts import colours
+
+_COLUMNS, _SIDE = 100, 10
+_FALLBACK = "#b00020"
+
+
+def image_chart(run: Mapping[str, Any]) -> str | None:
+    """Draw one square for each image, in the order of the submission; a mouse over it shows id and reason.
+
+    Args:
+        run: content of report.json.
+
+    Returns:
+        An SVG element with a legend; None if the report lists no image.
+    """
+    images = run.get("images", [])
+    if not images:
+        return None
+    rows = Counter(str(item["row"]) for item in images)
+    named = sorted((name for name in rows if name != "fallback"), key=_number)
+    colour_of = {**dict(zip(named, colours(len(named)), strict=True)), "fallback": _FALLBACK}
+    columns = min(_COLUMNS, len(images))
+    squares = []
+    for number, item in enumerate(images):
+        x, y = number % columns * _SIDE, number // columns * _SIDE
+        told = f"{item['id']}: {item['row']}" + (f", {item['reason']}" if item.get("reason") else "")
+        squares.append(
+            f'<rect x="{x}" y="{y}" width="{_SIDE - 1}" height="{_SIDE - 1}" '
+            f'fill="{colour_of[str(item["row"])]}"><title>{escape(told)}</title></rect>'
+        )
+    width, height = columns * _SIDE, -(-len(images) // columns) * _SIDE
+    legend = ", ".join(
+        f'<span class="key" style="background: {colour_of[name]}; height: .8em"></span>'
+        f"{escape(name)}: {count}"
+        for name, count in sorted(rows.items(), key=lambda item: _number(item[0]))
+    )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+        f'height="{height}" role="img" aria-label="rungs of the images">{"".join(squares)}</svg>'
+    )
+    return f"<p>{legend}</p>{svg}"
+
+
+def _number(name: str) -> tuple[int, str]:
+    """Order "rung 2" before "rung 10", and the fallback before both."""
+    last = name.rpartition(" ")[2]
+    return (int(last) if last.isdigit() else 0, name)

@@ -1,0 +1,59 @@
+"""Write the page of one run of predict.py, on Kaggle or here: one HTML file made from its report.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import UndefinedError
+
+from kit import ensemble as ensembles
+from kit.artefacts import write_text
+from kit.competitions import of
+from kit.errors import KitError
+from kit.local.pages.overlays import Overlay
+from kit.local.pages.render import render
+from submission.report.pictures import has_truth, overlays
+from submission.report.run_part import damaged, part_of, read_run
+
+
+def write_run_page(
+    report: Path, out: Path, *, data: Path | None = None, submission: Path | None = None, pictures: int = 6
+) -> None:
+    """Write the page.
+
+    Args:
+        report: report.json of the run.
+        out: the HTML file.
+        data: the competition's folder; None: no pictures of images.
+        submission: the run's file; None: submission.csv beside the report.
+        pictures: of images, at most.
+
+    Raises:
+        KitError: a file is missing or damaged, or `out` cannot be written.
+    """
+    run = read_run(report)
+    shown: list[Overlay] = []
+    truth = False
+    if data is not None:
+        competition = of(ensembles.from_dict(_ensemble(run, report), where=report))
+        shown = overlays(competition, data, submission or report.with_name("submission.csv"), pictures)
+        truth = has_truth(competition, data)
+    template = Path(__file__).with_name("run_page.html")
+    part, name = part_of(run, report), run.get("competition", "it did not begin")
+    try:
+        page = render(template, name=name, file=report.name, part=part, overlays=shown, with_truth=truth)
+    except (UndefinedError, TypeError, ValueError) as error:
+        raise damaged(error, report) from error
+    write_text(out, page)
+
+
+def _ensemble(run: Mapping[str, Any], where: Path) -> Any:
+    if "ensemble" not in run:
+        raise KitError(
+            "the run ended before it had an ensemble, so there are no images to show",
+            where=where,
+            fix="leave out --data",
+        )
+    return run["ensemble"]

@@ -1,0 +1,38 @@
+"""An HTML page as tests look at it."""
+
+from html.parser import HTMLParser
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that elements close in order; collects texts, images and what refers to other files."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.texts, self.images, self.references, self.names = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == [], "an element is not closed"
+
+    def handle_starttag(self, tag, attrs):
+        self.names.append(tag)
+        values = dict(attrs)
+        self.references += [
+            values[key] for key in ("src", "href", "xlink:href") if key in values and key != "id"
+        ]
+        if tag == "img":
+            self.images.append(values)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data.strip())
