@@ -54,15 +54,17 @@ def forecast_chart(run: Mapping[str, Any]) -> str | None:
             axes.plot(seconds, median, color=colour, linewidth=1.3, label=f"rung {rung + 1}", marker=".")
             if rung in done:
                 axes.plot(done[rung], done[rung], "o", color=colour, markersize=7)
-        axes.axhline(limit, color="#b00020", linewidth=1.2)
-        axes.text(0, limit, " the last task has to be done", fontsize=7.5, color="#b00020", va="bottom")
-        axes.plot([0, limit], [0, limit], color="#999999", linewidth=0.8, linestyle=":")
-        top = max([limit, *(min(item[2], highest) for own in points.values() for item in own)])
+        top = max([*done.values(), *(min(item[3], highest) for own in points.values() for item in own)])
+        if limit < 2 * top:
+            axes.axhline(limit, color="#b00020", linewidth=1.2)
+            axes.text(0, limit, " the last task has to be done", fontsize=7.5, color="#b00020", va="bottom")
+        # Where the end of a rung is now: no forecast lies below this line.
+        axes.plot([0, top], [0, top], color="#999999", linewidth=0.8, linestyle=":")
         axes.set(
             xlabel="seconds since the process started",
             ylabel="second of the rung's end",
-            xlim=(0, max(item["seconds"] for item in forecasts) * 1.05 + 0.1),
-            ylim=(0, top * 1.08),
+            xlim=(0, max([*done.values(), *(item["seconds"] for item in forecasts)]) * 1.05),
+            ylim=(0, (max(top, limit) if limit < 2 * top else top) * 1.08),
         )
         axes.legend(frameon=False, ncols=6, loc="upper center", bbox_to_anchor=(0.5, 1.14))
         return svg(figure)

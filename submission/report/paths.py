@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from kit.local.pages.charts import STYLE, svg
 
@@ -40,6 +41,9 @@ def path_chart(run: Mapping[str, Any]) -> str | None:
         axes.set(xlabel="seconds per megapixel on one worker", ylabel="score of unseen images")
         if min(cost.values()) > 0:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(axis="y", alpha=0.25)
         return svg(figure)
 
