@@ -69,7 +69,8 @@ class Publisher:
 
     def publish_validated(self, task: ValidateTask) -> None:
         """Publish a file that a worker found valid."""
-        self._publish(task.rung, Path(task.file).read_text(encoding="utf-8"))
+        text = Path(task.file).read_text(encoding="utf-8")
+        self._publish(task.rung, text, self._made_of[task.rung])
 
     def finish(self, results: list[Path]) -> None:
         """Publish the best complete rung, with the rows of later rungs where these may stand beside them.
@@ -136,11 +137,14 @@ class Publisher:
     def _rows(self, rung: int) -> dict[str, Path]:
         return {image: Path(file) for image, (_, file) in self._best_rows(rung).items()}
 
-    def _publish(self, rung: int, text: str, *, part: bool = False) -> None:
+    def _publish(
+        self, rung: int, text: str, sources: Mapping[str, tuple[int, int]], *, part: bool = False
+    ) -> None:
         # A slow validation of a lower rung may end after that of a higher one.
         if rung < self.published:
             return
-        origins = {image: f"rung {lower + 1}" for image, (lower, _) in self._best_rows(rung).items()}
+        # Better rows may have come since the file was composed: the report tells those that are in it.
+        origins = {image: f"rung {lower + 1}" for image, (lower, _) in sources.items()}
         state = f"part of rung {rung + 1}" if part else f"rung {rung + 1}"
         try:
             self._put(text, state, origins)
@@ -163,7 +167,7 @@ class Publisher:
 
     def _publish_late(self, rung: int, *, part: bool) -> None:
         """Validate a file here, in half of the time that is left, and publish it unless it is invalid."""
-        text = self.submission.text(self._rows(rung))
+        text, sources = self.submission.text(self._rows(rung)), self._sources(rung)
         candidate = self.scratch / "last.csv"
         validation = None
         try:
@@ -175,7 +179,7 @@ class Publisher:
         if validation is not None and not validation.ok:
             self.report.problem(wording.last_file_invalid(str(validation.findings[0])))
         else:
-            self._publish(rung, text, part=part)
+            self._publish(rung, text, sources, part=part)
 
 
 def _delete(folders: Sequence[Path]) -> None:

@@ -87,6 +87,17 @@ def test_an_image_that_lost_its_row_keeps_the_one_of_the_rung_below(publisher):
     assert csv(publisher) == ["a,1 4", "b,1 3", "unreadable,"]
 
 
+def test_the_report_names_the_rungs_that_are_in_the_file_and_not_those_that_came_since(publisher):
+    row(publisher, 1, "a", "1 4")
+    row(publisher, 0, "b", "5 2")
+    publisher.state.apply(LoseRow(0, "a"))
+    publisher.compose()
+    row(publisher, 0, "a", "1 3")
+    publisher.publish_validated(publisher.validations.popleft())
+    assert csv(publisher) == ["a,1 4", "b,5 2", "unreadable,"]
+    assert publisher.submission.origins == {"a": "rung 2", "b": "rung 1", "unreadable": "fallback"}
+
+
 def test_at_the_end_the_best_complete_rung_is_published_and_results_make_room(publisher):
     results = publisher.scratch / "passes"
     results.mkdir()
