@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from kit.artefacts import read_json, write_json
 from kit.errors import KitError
 from kit.names import FileName, Hexadecimal, Name
-from kit.typed_json import Checked, above, at_least, from_plain, to_plain
+from kit.typed_json import Checked, Fraction, above, at_least, at_most, from_plain, to_plain
 
 SCHEMA = 2
 Kind = Literal["semantic", "instance"]
@@ -55,6 +55,21 @@ class Pass(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EarlyStop(Checked):
+    """Which images a rung is enough for: they stop there, and dearer passes skip them.
+
+    Attributes:
+        below: an image stops if the doubt of its row (`kit.inference.doubt`) is below this.
+        share: of the held-out images that came to this rung, those that stopped: what is to be expected.
+        cv: of the dearest rung whose passes were all measured, with the rows that stopped images have by then.
+    """
+
+    below: Annotated[float, above(0), at_most(1)]
+    share: Fraction
+    cv: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rung(Checked):
     """Some of the passes, with everything tuned for just these.
 
@@ -65,12 +80,14 @@ class Rung(Checked):
         settings: tuned for these passes; semantic: {"threshold": float}; instance: fusion settings.
         cv: competition metric on held-out images that the tuning of this rung did not see; None if nobody
             held images out.
+        stop: which images stop at this rung; None: all go on.
     """
 
     passes: list[Annotated[int, at_least(0)]]
     weights: list[Annotated[float, above(0)]]
     settings: dict[str, Any]
     cv: float | None
+    stop: EarlyStop | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

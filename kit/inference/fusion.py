@@ -32,6 +32,19 @@ class PassResult:
     member: Member
 
 
+@dataclass(frozen=True)
+class Fused:
+    """What passes over an image become.
+
+    Attributes:
+        prediction: a mask or instances.
+        doubt: of the prediction, in [0, 1] (`kit.inference.doubt`).
+    """
+
+    prediction: Prediction
+    doubt: float
+
+
 def fuse(
     results: Sequence[PassResult],
     settings: Mapping[str, Any],
@@ -41,7 +54,20 @@ def fuse(
     image_id: str,
     info: ImageInfo | None = None,
 ) -> Prediction:
-    """Return the prediction of one rung for one image.
+    """Return the prediction of `fuse_with_doubt`; arguments and errors are the same."""
+    return fuse_with_doubt(results, settings, size, kind=kind, image_id=image_id, info=info).prediction
+
+
+def fuse_with_doubt(
+    results: Sequence[PassResult],
+    settings: Mapping[str, Any],
+    size: tuple[int, int],
+    *,
+    kind: Kind,
+    image_id: str,
+    info: ImageInfo | None = None,
+) -> Fused:
+    """Return the prediction of one rung for one image, and its doubt.
 
     Semantic: the weighted mean of the probability maps, cut at the threshold. Instance: NMS merges the views
     of each member, then weighted boxes fusion joins the members. A member's weight is the mean of the weights
@@ -64,8 +90,8 @@ def fuse(
         raise KitError("no pass of this rung has a result", where=image_id, fix="run its passes first")
     # Imported by name, because predict.py holds only the engine of its own kind.
     engine = importlib.import_module(f"kit.inference.{kind}_engine")
-    prediction: Prediction = engine.fuse(results, settings, size, image_id=image_id, info=info)
-    return prediction
+    fused: Fused = engine.fuse(results, settings, size, image_id=image_id, info=info)
+    return fused
 
 
 def require_size(found: tuple[int, ...], size: tuple[int, int], result: PassResult, image_id: str) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.inference.fusion import PassResult, require_size
+from kit.inference.doubt import doubt_of_scores
+from kit.inference.fusion import Fused, PassResult, require_size
 from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views, require_detections
 from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.store import CodedDetections, load_detections, save_detections
-from kit.predictions import Instances
 from kit.typed_json import from_plain
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def fuse(
     *,
     image_id: str,
     info: ImageInfo | None,
-) -> Instances:
+) -> Fused:
     """Return the instances of one rung for one image; arguments as `kit.inference.fusion.fuse`."""
     del info  # no setting depends on organ or source
     fusion = from_plain(InstanceFusion, settings, where="settings of the rung", fix="run `ensemble` again")
@@ -75,7 +75,8 @@ def fuse(
         detections = merge_views(views, from_plain(InstanceSettings, passes[0].member.inference, where=name))
         merged.append(calibrated(detections, fusion.calibration.get(name)))
         weights.append(float(np.mean([result.weight for result in passes])))
-    return fuse_instances(merged, weights, fusion, size, where=image_id)
+    instances = fuse_instances(merged, weights, fusion, size, where=image_id)
+    return Fused(instances, doubt_of_scores(instances.scores))
 
 
 def _detections(result: PassResult, size: tuple[int, int], image_id: str) -> CodedDetections:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.inference.fusion import PassResult, require_size
+from kit.inference.doubt import MaskDoubt
+from kit.inference.fusion import Fused, PassResult, require_size
 from kit.inference.semantic_fusion import fuse_semantic
 from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
 from kit.inference.store import open_map
@@ -70,11 +71,13 @@ def fuse(
     *,
     image_id: str,
     info: ImageInfo | None,
-) -> SemanticMask:
+) -> Fused:
     """Return the mask of one rung for one image; arguments as `kit.inference.fusion.fuse`."""
     fusion = from_plain(SemanticFusion, settings, where="settings of the rung", fix="run `ensemble` again")
     maps = [open_map(result.file) for result in results]
     for prob_HW, result in zip(maps, results, strict=True):
         require_size(prob_HW.shape, size, result, image_id)
     weights = [result.weight for result in results]
-    return SemanticMask(*size, fuse_semantic(maps, weights, fusion.threshold_of(info)))
+    doubt = MaskDoubt()
+    mask = SemanticMask(*size, fuse_semantic(maps, weights, fusion.threshold_of(info), doubt))
+    return Fused(mask, doubt.value)

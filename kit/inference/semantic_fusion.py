@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.inference.store import LevelRows, levels_of
+from kit.inference.doubt import MaskDoubt
+from kit.inference.store import LevelRows, Levels, levels_of
 from kit.masks import rle
 
 _BAND_VALUES = 1 << 22
@@ -52,28 +53,39 @@ def _row_bands(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
         yield y0, min(y0 + rows, height)
 
 
-def fuse_semantic(maps: Sequence[LevelRows], weights: Sequence[float], threshold: float) -> rle.Runs:
+def fuse_semantic(
+    maps: Sequence[LevelRows], weights: Sequence[float], threshold: float, doubt: MaskDoubt | None = None
+) -> rle.Runs:
     """Return the runs of the pixels whose weighted mean probability is at least `threshold`.
 
     Args:
         maps: as for `mean_bands`.
         weights: as for `mean_bands`.
         threshold: probability.
+        doubt: gets the mean probabilities and the mask.
     """
     encoder = rle.RunLengthEncoder(maps[0].shape[1])
     if len(maps) == 1:
-        for reached_HW in _reached(maps[0], weights, threshold):
+        for levels_HW, reached_HW in _reached(maps[0], weights, threshold):
             encoder.push(reached_HW)
+            if doubt is not None:
+                doubt.add(levels_HW, reached_HW, unit=1 / levels_of(levels_HW.dtype))
         return encoder.finish()
     for _, mean_HW in mean_bands(maps, weights):
-        encoder.push(mean_HW >= np.float32(threshold))
+        mask_HW = mean_HW >= np.float32(threshold)
+        encoder.push(mask_HW)
+        if doubt is not None:
+            doubt.add(mean_HW, mask_HW)
     return encoder.finish()
 
 
-def _reached(map_HW: LevelRows, weights: Sequence[float], threshold: float) -> Iterator[NDArray[np.bool_]]:
-    """Yield where one map reaches the threshold, as `mean_bands` would, but without floats per pixel."""
+def _reached(
+    map_HW: LevelRows, weights: Sequence[float], threshold: float
+) -> Iterator[tuple[Levels, NDArray[np.bool_]]]:
+    """Yield rows of one map, and where they reach the threshold: as `mean_bands`, without floats per pixel."""
     levels = np.arange(levels_of(map_HW.dtype) + 1)
     reached = levels.astype(np.float32) * _shares([map_HW], weights)[0] >= np.float32(threshold)
     least = levels[reached].min(initial=len(levels))
     for y0, y1 in _row_bands(map_HW.shape):
-        yield map_HW[y0:y1] >= least
+        levels_HW = map_HW[y0:y1]
+        yield levels_HW, levels_HW >= least

@@ -22,6 +22,8 @@ class Rungs:
         refused: rung -> why it was not started.
         rows: (rung, image) -> file with the row.
         fused_from: (rung, image) -> number of passes that the row was fused from.
+        doubts: (rung, image) -> doubt of the row.
+        stopped: image -> the rung that is enough for it.
     """
 
     def __init__(self, ensemble: Ensemble, losses: Losses) -> None:
@@ -31,6 +33,8 @@ class Rungs:
         self.refused: dict[int, RefuseRung] = {}
         self.rows: dict[tuple[int, str], str] = {}
         self.fused_from: dict[tuple[int, str], int] = {}
+        self.doubts: dict[tuple[int, str], float] = {}
+        self.stopped: dict[str, int] = {}
         self._adds: tuple[int, dict[int, bool]] = (0, {})
 
     @property
@@ -39,15 +43,22 @@ class Rungs:
         return len(self.started) < len(self.ensemble.rungs) and not self.refused
 
     def settled(self, rung: int, images: Iterable[str]) -> bool:
-        """Whether every image has its row of a started rung, or a better one, or will not get it."""
+        """Whether every image has its row of a started rung, or a better one, or needs none or gets none."""
         return (
             rung in self.started
             and self.adds(rung)
             and all(
-                (rung, image) in self.rows or self.losses.blocks(rung, image) or self._has_better(rung, image)
+                (rung, image) in self.rows
+                or not self.goes_on(rung, image)
+                or self.losses.blocks(rung, image)
+                or self._has_better(rung, image)
                 for image in images
             )
         )
+
+    def goes_on(self, rung: int, image: str) -> bool:
+        """Whether no rung before this one is enough for an image."""
+        return self.stopped.get(image, rung) >= rung
 
     def _has_better(self, rung: int, image: str) -> bool:
         """Whether an image has a row of a higher rung, which may stand beside rows of this one."""
@@ -63,14 +74,27 @@ class Rungs:
                 return lower, self.rows[lower, image]
         return None
 
-    def note_row(self, rung: int, image: str, file: str) -> None:
+    def note_row(self, rung: int, image: str, file: str, doubt: float | None = None) -> None:
         """Note a row, which may replace an earlier one that a member had no part in."""
+        live, whole = len(self.losses.live_passes(rung)), self.ensemble.rungs[rung]
         self.rows[rung, image] = file
-        self.fused_from[rung, image] = len(self.losses.live_passes(rung))
+        self.fused_from[rung, image] = live
+        if doubt is None:
+            return
+        self.doubts[rung, image] = doubt
+        # The limit was tuned for rows of all passes: those without a lost member say nothing of it.
+        if whole.stop is not None and doubt < whole.stop.below and live == len(whole.passes):
+            self.stopped[image] = min(rung, self.stopped.get(image, rung))
+
+    def doubt(self, image: str) -> float | None:
+        """Return the doubt of an image's best row; None where it is not known."""
+        best = self.best_row(len(self.ensemble.rungs) - 1, image)
+        return None if best is None else self.doubts.get((best[0], image))
 
     def up_to_date(self, rung: int, image: str) -> bool:
-        """Whether the row of an image has all passes that the rung has now, with members that came back."""
-        return self.fused_from.get((rung, image), 0) >= len(self.losses.live_passes(rung))
+        """Whether the row of an image has all passes that the rung has now, or the image needs no such row."""
+        live = len(self.losses.live_passes(rung))
+        return not self.goes_on(rung, image) or self.fused_from.get((rung, image), 0) >= live
 
     def top(self) -> int | None:
         """Return the highest started rung that adds passes to the one before."""
@@ -85,6 +109,7 @@ class Rungs:
             rung
             for rung in sorted(self.started)
             if (best is None or rung >= best[0] or not self.ensemble.rows_may_mix)
+            and self.goes_on(rung, image)
             and self.adds(rung)
             and not (self.up_to_date(rung, image) if rung == top else (rung, image) in self.rows)
             and not self.losses.blocks_for_good(rung, image)
@@ -100,14 +125,17 @@ class Rungs:
             return []
         # Example with passes [0], [0, 1], [0, 1, 2]: rung 0 has its row, rung 1 is started, rung 2 may start.
         # Passes 0, 1, 2 are needed. When rung 2 is refused, only 0 and 1 are, until rung 1 has its row. A
-        # rung that was passed over is not needed any more where a higher one has its row.
+        # rung that was passed over is not needed any more where a higher one has its row. If rung 0 is enough
+        # for the image, none is needed.
         rungs = self.open_for(image)
         if self.may_start:
             best = self.best_row(len(self.ensemble.rungs) - 1, image)
             rungs += [
                 rung
                 for rung in range(0 if best is None else best[0] + 1, len(self.ensemble.rungs))
-                if rung not in self.started and not self.losses.blocks_for_good(rung, image)
+                if rung not in self.started
+                and self.goes_on(rung, image)
+                and not self.losses.blocks_for_good(rung, image)
             ]
         return self._together(rungs)
 

@@ -80,6 +80,10 @@ class LadderState:
         """Return the images that were not given up, the largest first: none is left for the end."""
         return [image for image in self.to_do.largest_first() if image not in self.losses.images]
 
+    def going_on(self, rung: int) -> list[str]:
+        """Return the live images for which no rung before this one is enough, the largest first."""
+        return [image for image in self.live_images() if self.rungs.goes_on(rung, image)]
+
     def images_to_do(self, index: int) -> Iterator[str]:
         """Yield the images that a pass has to be started on for a started rung, largest first."""
         yield from self.to_do.images(index)
@@ -88,8 +92,13 @@ class LadderState:
         """Return the number of live images that a pass was done over."""
         return sum(self.stored.was_done(index, image) for image in self.live_images())
 
+    def open_images(self, index: int) -> int:
+        """Return the number of images that a pass is still to be done over, or is being done."""
+        running = sum(isinstance(task, PassTask) and task.index == index for task in self.running)
+        return running + sum(1 for _ in self.images_to_do(index))
+
     def settled(self, rung: int) -> bool:
-        """Whether every live image has its row of a started rung or will not get it."""
+        """Whether every live image has its row of a started rung, or needs none or gets none."""
         return self.rungs.settled(rung, self.live_images())
 
     def failures(self, task: LadderTask) -> int:
@@ -142,12 +151,14 @@ class LadderState:
         self.stored.averaged(task.index, task.image, file)
         self._update([task.image])
 
-    def finished_row(self, task: FuseTask, file: str, seconds: float | None = None) -> None:
-        """Note the file with a row of a rung, and how long it took."""
+    def finished_row(
+        self, task: FuseTask, file: str, seconds: float | None = None, doubt: float | None = None
+    ) -> None:
+        """Note the file with a row of a rung, how long it took, and its doubt: the image may stop here."""
         self.running.discard(task)
         if seconds is not None:
             self.costs.observe_row(self.megapixels[task.image], seconds)
-        self.rungs.note_row(task.rung, task.image, file)
+        self.rungs.note_row(task.rung, task.image, file, doubt)
         self.chances.note_success(task.image)
         self._update([task.image])
 

@@ -188,11 +188,19 @@ class MeanDone:
 
 @dataclass(frozen=True, kw_only=True)
 class RowDone:
-    """A row is stored."""
+    """A row is stored.
+
+    Attributes:
+        begin: monotonic time.
+        end: monotonic time.
+        file: path of the row.
+        doubt: of the prediction, in [0, 1] (`kit.inference.doubt`).
+    """
 
     begin: float
     end: float
     file: str
+    doubt: float
 
 
 @dataclass(frozen=True, kw_only=True)

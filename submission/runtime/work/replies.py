@@ -140,7 +140,7 @@ class ReplyHandler:
             case MeanTask(), MeanDone():
                 state.finished_mean(task, done.file)
             case FuseTask(), RowDone():
-                state.finished_row(task, done.file, done.end - done.begin)
+                state.finished_row(task, done.file, done.end - done.begin, done.doubt)
             case ValidateTask(), Validated():
                 self._finish_validation(task, done)
 
@@ -172,7 +172,8 @@ class ReplyHandler:
     def _tell_progress(self, index: int) -> None:
         """Print one line when a pass is complete, and one per minute before."""
         state = self.ladder.state
-        done, images = state.finished_images(index), len(state.live_images())
+        done = state.finished_images(index)
+        images = done + state.open_images(index)
         now = time.monotonic()
         if done < images and now - self._last_progress < _SILENCE:
             return

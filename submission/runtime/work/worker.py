@@ -198,11 +198,11 @@ class Worker:
 
     def _fuse(self, request: FuseRequest) -> RowDone:
         from kit.competitions import of
-        from kit.inference.fusion import PassResult, fuse
+        from kit.inference.fusion import PassResult, fuse_with_doubt
 
         begin = time.monotonic()
         members, passes = self.ensemble.members, self.ensemble.passes
-        prediction = fuse(
+        fused = fuse_with_doubt(
             [
                 PassResult(
                     file=request.file(result),
@@ -217,8 +217,8 @@ class Worker:
             image_id=request.image,
             info=request.info,
         )
-        write_json(Path(request.row), of(self.ensemble).row(request.image, prediction))
-        return RowDone(begin=begin, end=time.monotonic(), file=request.row)
+        write_json(Path(request.row), of(self.ensemble).row(request.image, fused.prediction))
+        return RowDone(begin=begin, end=time.monotonic(), file=request.row, doubt=fused.doubt)
 
     def _validate(self, request: ValidateRequest) -> Validated:
         from kit.competitions import of

@@ -12,7 +12,7 @@ from submission.runtime.work.replies import ReplyHandler
 @pytest.mark.parametrize(
     ("task", "reply"),
     [
-        (None, RowDone(begin=0.0, end=1.0, file="row")),
+        (None, RowDone(begin=0.0, end=1.0, file="row", doubt=0.5)),
         (FuseTask(0, "a"), MeanDone(begin=0.0, end=1.0, file="mean")),
     ],
     ids=["no task", "another task"],
