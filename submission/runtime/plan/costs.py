@@ -139,7 +139,7 @@ class Costs:
         )
         return sum(self._seconds.values()) / expected if expected > 0 else 1.0
 
-    def expected(self, index: int, images: int, megapixels: float) -> float:
+    def expected(self, index: int, images: float, megapixels: float) -> float:
         """Return the seconds of a pass over some images on one worker, at the pace of the last tasks."""
         tasks = self._members.get(self.ensemble.passes[index].member)
         if tasks is None:

@@ -13,6 +13,7 @@ from typing import Any
 from kit.ensemble import Ensemble
 from kit.errors import BAD_INPUT
 from submission.runtime.plan.choice import Choice
+from submission.runtime.plan.forecast import saved_seconds
 from submission.runtime.plan.state import LadderState
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
@@ -125,6 +126,9 @@ def _reached(outcome: Outcome, wall: float) -> Iterator[str]:
     if len(rows_of) > 1:
         parts = (f"{number} of {origin}" for origin, number in sorted(rows_of.items()))
         yield f"rows        {', '.join(parts)}"
+    if stopped := len(outcome.state.rungs.stopped):
+        saved = saved_seconds(outcome.state, outcome.workers)
+        yield f"stopped     {stopped} of {len(file.ids)} images stopped early, which saved about {saved:.0f} s"
     yield f"time        {wall:.1f} s of {outcome.budget:.0f} s"
 
 
@@ -263,12 +267,15 @@ def _images(outcome: Outcome) -> list[dict[str, Any]]:
         if submission.origins.get(image) == FALLBACK
     }
     reasons |= {**outcome.unreadable, **outcome.state.losses.images}
+    rungs = outcome.state.rungs
     return [
         {
             "id": image,
             "height": submission.sizes[image][0],
             "width": submission.sizes[image][1],
             "row": submission.origins.get(image, FALLBACK),
+            "doubt": None if (doubt := rungs.doubt(image)) is None else round(doubt, 4),
+            "stopped": image in rungs.stopped,
             "reason": reasons.get(image),
         }
         for image in submission.ids

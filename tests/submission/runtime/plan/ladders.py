@@ -1,8 +1,8 @@
 """Ensembles for simulated runs: their passes cost one second per megapixel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from kit.ensemble import Ensemble, Kind, Member, Pass, Rung
+from kit.ensemble import EarlyStop, Ensemble, Kind, Member, Pass, Rung
 from submission.runtime.plan.changes import StartRung
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, PassTask
@@ -24,6 +24,7 @@ def of_subsets(
     cvs: Sequence[float | None] | None = None,
     *,
     kind: Kind = "semantic",
+    stops: Mapping[int, float] | None = None,
 ) -> Ensemble:
     """Return an ensemble whose rungs are any sets of passes; a pass has the same weight in all of them.
 
@@ -32,6 +33,7 @@ def of_subsets(
         rungs: the passes of each rung; the last has all.
         cvs: of the rungs; 0.1 for all of them where not given.
         kind: of the predictions.
+        stops: rung -> share of the images that stop at it, those with a doubt below 0.5.
     """
     return Ensemble(
         competition="kidney",
@@ -49,15 +51,27 @@ def of_subsets(
                 weights=[float(index + 1) for index in passes],
                 settings={"n": len(passes)},
                 cv=cv,
+                stop=EarlyStop(below=0.5, share=stops[number], cv=0.1) if stops and number in stops else None,
             )
-            for passes, cv in zip(rungs, [0.1] * len(rungs) if cvs is None else cvs, strict=True)
+            for number, (passes, cv) in enumerate(
+                zip(rungs, [0.1] * len(rungs) if cvs is None else cvs, strict=True)
+            )
         ],
         slowdown=1.5,
     )
 
 
-def finish_rung(state: LadderState, rung: int, seconds: float = 1.0) -> None:
-    """Start a rung and do all that it needs; a megapixel takes so many seconds, a row none."""
+def finish_rung(
+    state: LadderState, rung: int, seconds: float = 1.0, doubts: Mapping[str, float] | None = None
+) -> None:
+    """Start a rung and do all that it needs; a megapixel takes so many seconds, a row none.
+
+    Args:
+        state: of the ladder.
+        rung: to finish.
+        seconds: of a megapixel.
+        doubts: of the images' rows; those of other images have no doubt that is known.
+    """
     state.ready |= set(range(len(state.ensemble.members)))
     if rung not in state.rungs.started:
         state.apply(StartRung(rung))
@@ -69,4 +83,4 @@ def finish_rung(state: LadderState, rung: int, seconds: float = 1.0) -> None:
     for task in list(state.combinable):
         if isinstance(task, FuseTask):
             state.apply(task)
-            state.finished_row(task, f"row {task.rung}/{task.image}")
+            state.finished_row(task, f"row {task.rung}/{task.image}", doubt=(doubts or {}).get(task.image))

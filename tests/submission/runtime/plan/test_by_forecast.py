@@ -28,9 +28,13 @@ class Run:
         pace: member -> seconds per megapixel on this machine; 1 where not given.
         workers: number of workers.
         megabytes: size of the disk; a map takes 2 MB per megapixel, detections nothing.
+        doubt: of the row of a rung and an image.
     """
 
-    def __init__(self, ensemble, images, seconds, *, pace=None, workers=1, megabytes=math.inf):
+    def __init__(  # what a run depends on
+        self, ensemble, images, seconds, *, pace=None, workers=1, megabytes=math.inf, doubt=lambda rung, image: None
+    ):
+        self.doubt = doubt
         self.ensemble, self.seconds, self.pace, self.workers = ensemble, seconds, pace or {}, workers
         self.bytes = megabytes * 1e6
         self.now, self.begun, self.tasks, self.decisions = 0.0, [], [], []
@@ -66,6 +70,9 @@ class Run:
         if isinstance(task, PassTask):
             again = any(isinstance(decision, BringBack) for decision in self.decisions)
             assert again or not self.state.stored.was_done(task.index, task.image), "done twice"
+            enough = self.state.rungs.stopped.get(task.image, len(self.ensemble.rungs))
+            needed = [self.state.live_passes(rung) for rung in self.state.rungs.started if rung <= enough]
+            assert any(task.index in passes for passes in needed), "the image had stopped"
         elif isinstance(task, MeanTask):
             reads = self.state.results_to_average(task)
         else:
@@ -101,7 +108,8 @@ class Run:
             wanted = {index: rung.weight(index) for index in begun.live}
             assert shares(content) == pytest.approx(shares(wanted))
             self.rows[task.rung, task.image] = begun.live
-            self.state.finished_row(task, f"row {task.rung} {task.image}")
+            doubt = self.doubt(task.rung, task.image)
+            self.state.finished_row(task, f"row {task.rung} {task.image}", doubt=doubt)
         for rung in self.state.rungs.started:
             if self.state.settled(rung):
                 self.done_at.setdefault(rung, self.now)
@@ -199,13 +207,16 @@ def plans(draw):
         if rung != everything and not any(set(rung) <= set(other) for other in rungs):
             rungs.append(rung)
     cvs = draw(st.lists(st.none() | st.floats(0, 1), min_size=len(rungs) + 1, max_size=len(rungs) + 1))
-    return of_subsets(owners, [*rungs, everything], cvs, kind=draw(st.sampled_from(("semantic", "instance"))))
+    stops = draw(st.dictionaries(st.integers(0, len(rungs)), st.sampled_from((0.0, 0.5, 1.0)), max_size=3))
+    kind = draw(st.sampled_from(("semantic", "instance")))
+    return of_subsets(owners, [*rungs, everything], cvs, kind=kind, stops=stops)
 
 
 @given(st.data())
 @settings(max_examples=40, deadline=None)
 def test_whatever_fails_it_ends_with_rows_of_exactly_the_live_passes_and_a_clear_disk(data):
     plan = data.draw(plans())
+    doubts = data.draw(st.randoms(use_true_random=False))
     number = data.draw(st.integers(1, 4))
     images = {f"{n}": data.draw(st.sampled_from((0.5, 1.0, 3.0))) for n in range(number)}
     run = Run(
@@ -215,6 +226,7 @@ def test_whatever_fails_it_ends_with_rows_of_exactly_the_live_passes_and_a_clear
         pace={member: data.draw(st.sampled_from((0.2, 1.0, 5.0))) for member in range(len(plan.members))},
         workers=data.draw(st.integers(1, 3)),
         megabytes=data.draw(st.sampled_from((math.inf, math.inf, 100.0, 30.0, 8.0))),
+        doubt=lambda rung, image: doubts.random() if doubts.random() < 0.9 else None,
     )
     roomy = plan.kind == "instance" or math.isinf(run.bytes)
     later = data.draw(st.lists(st.floats(0.0, 20.0), max_size=2))
@@ -238,6 +250,18 @@ def test_whatever_fails_it_ends_with_rows_of_exactly_the_live_passes_and_a_clear
     if quiet and roomy:
         assert not lost.images
         assert all((0, image) in run.rows for image in state.megapixels)
+        assert all(
+            state.rungs.stopped.get(image, math.inf) < rung or (rung, image) in run.rows
+            for rung in state.rungs.started
+            for image in state.megapixels
+            if rung == state.rungs.top()
+        )
+    for image, enough in state.rungs.stopped.items():
+        assert plan.rungs[enough].stop is not None
+        assert run.rows[enough, image] == plan.rungs[enough].passes, "an image stops with a whole row only"
+        published = state.rungs.best_row(len(plan.rungs) - 1, image)
+        assert published is not None
+        assert published[0] >= enough
     if quiet and roomy and plan.kind == "semantic":
         assert state.settled(len(plan.rungs) - 1)
     if len(lost.members) < len(plan.members) and state.live_images():
@@ -247,3 +271,51 @@ def test_whatever_fails_it_ends_with_rows_of_exactly_the_live_passes_and_a_clear
     if known and not state.rungs.may_start:
         assert run.files == {}, "only what waits for a member that never worked may stay"
     assert lost.members or run.files == {} or not known
+
+
+@pytest.mark.parametrize("kind", ["semantic", "instance"])
+def test_images_that_stop_skip_all_dearer_passes_and_the_dearer_rungs_are_done_without_them(kind):
+    plan = of_subsets(*FOUR, kind=kind, stops={0: 0.3, 2: 0.5})
+    sure, later = {"1", "5", "8"}, {"2", "3"}
+
+    def doubt(rung, image):
+        return 0.1 if image in sure or (rung == 2 and image in later) else 0.9
+
+    run = Run(plan, TEN, 1e6, doubt=doubt).work()
+    assert run.state.rungs.stopped == {**dict.fromkeys(sure, 0), **dict.fromkeys(later, 2)}
+    assert run.state.settled(2)
+    assert run.state.settled(3)
+    done = {(task.index, task.image) for task in run.tasks if isinstance(task, PassTask)}
+    assert {index for index, image in done if image in sure} == {0}
+    assert {index for index, image in done if image in later} == {0, 2, 3}
+    assert {image for index, image in done if index == 1} == TEN.keys() - sure - later
+    assert run.done_at[3] == pytest.approx(10 + 2 * 7 + 5)
+    best = {image: run.state.rungs.best_row(3, image)[0] for image in TEN}
+    assert best == {image: 0 if image in sure else 2 if image in later else 3 for image in TEN}
+    assert run.files == {}
+
+
+def test_if_all_images_stop_the_run_ends_with_all_rungs_done_at_once():
+    run = Run(of_subsets(*FOUR, stops={0: 0.3}), TEN, 1e6, doubt=lambda rung, image: 0.0).work()
+    assert run.now == pytest.approx(10.0)
+    assert run.state.settled(3)
+
+
+def test_a_row_without_one_of_its_members_stops_no_image_until_the_member_is_back():
+    failed = []
+
+    def fails(task):
+        if isinstance(task, PassTask) and task.index == 1 and len(failed) < 4:
+            failed.append(task)
+            return "crash"
+        return None
+
+    plan = of_subsets([0, 1, 2], [[0, 1], [0, 1, 2]], stops={0: 1.0})
+    run = Run(plan, {"a": 1.0, "b": 1.0}, 1e6, doubt=lambda rung, image: 0.0).work(fails)
+    assert any(isinstance(decision, BringBack) and decision.item == 1 for decision in run.decisions)
+    assert all(run.rows[enough, image] == [0, 1] for image, enough in run.state.rungs.stopped.items())
+    gone = Run(plan, {"a": 1.0, "b": 1.0}, 1e6, doubt=lambda rung, image: 0.0)
+    gone.ladder.drop_member(1, "damaged")
+    gone.work()
+    assert not gone.state.rungs.stopped
+    assert all(gone.rows[1, image] == [0, 2] for image in "ab")

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from submission.runtime.plan.changes import LeaveOut, StartRung
-from submission.runtime.plan.forecast import Forecast, Rest
+from submission.runtime.plan.changes import LeaveOut, LoseMember, StartRung
+from submission.runtime.plan.forecast import Forecast, Rest, saved_seconds
 from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import PassTask
+from submission.runtime.plan.tasks import FuseTask, PassTask
 from tests.submission.runtime.plan.ladders import finish_rung, of_subsets
 
 IMAGES = {"small": 1.0, "large": 9.0, "middle": 4.0}
@@ -116,3 +116,56 @@ def test_a_further_rung_never_takes_less_and_a_further_worker_never_more(images,
         assert rest.time(rungs[:-1]).median <= rest.time(rungs).median
         assert more.time(rungs).median <= rest.time(rungs).median
         assert rest.time(rungs).median >= max(images.values(), default=0.0)
+
+
+def stopping(shares, doubts=None) -> LadderState:
+    """Ten images of a megapixel; rung 0 is done over five of them, of which those of small doubts stopped."""
+    images = {f"{number}": 1.0 for number in range(10)}
+    state = LadderState(of_subsets([0, 1, 2], [[0], [0, 1], [0, 1, 2]], stops=shares), images)
+    if doubts is not None:
+        state.ready |= {0, 1, 2}
+        state.apply(StartRung(0))
+        for image, doubt in doubts.items():
+            state.apply(PassTask(0, image))
+            state.finished_pass(PassTask(0, image), image, 1.0)
+            state.apply(FuseTask(0, image))
+            state.finished_row(FuseTask(0, image), image, doubt=doubt)
+    return state
+
+
+def test_passes_after_a_rung_count_for_the_share_of_images_that_is_expected_to_go_on():
+    state = stopping({0: 0.4, 1: 0.5})
+    assert Rest(state, 1).time([0]).median == pytest.approx(10)
+    assert Rest(state, 1).time([0, 1]).median == pytest.approx(10 + 6)
+    assert Rest(state, 1).time([0, 1, 2]).median == pytest.approx(10 + 6 + 3)
+    assert Rest(state, 1).time([0, 2]).median == pytest.approx(10 + 6 + 6), "nobody stops at a rung left out"
+    plain = Rest(stopping({}), 1).time([0, 1, 2])
+    assert plain.median == pytest.approx(30)
+    assert plain.spread < Rest(state, 1).time([0, 1, 2]).spread, "nobody knows yet how many stop"
+
+
+def test_what_was_seen_counts_for_images_that_are_there_and_for_the_share_of_the_others():
+    doubts = dict(zip("01234", (0.1, 0.9, 0.9, 0.9, 0.9), strict=True))
+    state = stopping({0: 0.4}, doubts)
+    share = (10 * 0.4 + 1) / 15
+    assert Rest(state, 1).time([0, 1]).median == pytest.approx(5 + 4 + 5 * (1 - share))
+    every = stopping({0: 0.4}, dict.fromkeys(map(str, range(10)), 0.1))
+    assert Rest(every, 1).time([1, 2]) == Forecast(0.0, 0.0)
+
+
+def test_without_a_member_of_a_rung_nobody_is_expected_to_stop_there():
+    state = LadderState(
+        of_subsets([0, 1, 2], [[0, 1], [0, 1, 2]], stops={0: 0.4}), {f"{number}": 1.0 for number in range(10)}
+    )
+    assert Rest(state, 1).time([0, 1]).median == pytest.approx(20 + 6)
+    state.apply(LoseMember(1, "damaged"))
+    assert Rest(state, 1).time([0, 1]).median == pytest.approx(10 + 10)
+
+
+def test_what_stopped_images_save_are_the_passes_of_started_rungs_that_they_never_had():
+    state = stopping({0: 0.4}, dict.fromkeys(map(str, range(10)), 0.1))
+    assert saved_seconds(state, 2) == 0
+    state.apply(StartRung(1))
+    assert saved_seconds(state, 2) == pytest.approx(5)
+    state.apply(StartRung(2))
+    assert saved_seconds(state, 2) == pytest.approx(10)

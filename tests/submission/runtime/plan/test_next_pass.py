@@ -4,7 +4,7 @@ from submission.runtime.plan.changes import StartRung
 from submission.runtime.plan.next_pass import Order
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import PassTask
-from tests.submission.runtime.plan.ladders import of_subsets
+from tests.submission.runtime.plan.ladders import finish_rung, of_subsets
 
 IMAGES = {"1": 1.0, "2": 2.0, "4": 4.0, "8": 8.0}
 
@@ -98,3 +98,15 @@ def test_a_rung_with_nothing_left_to_start_does_not_break_the_block_of_the_next(
         state.apply(PassTask(*step))
         found.append(f"{step[0]}/{step[1]}")
     assert found == ["1/1", "1/2", "2/1", "2/2", "1/4", "1/8", "2/4", "2/8"]
+
+
+def test_images_that_gain_most_in_a_second_come_first_once_their_doubts_are_known():
+    state = LadderState(of_subsets([0, 1, 2], [[0], [0, 1, 2]]), IMAGES)
+    finish_rung(state, 0, doubts={"1": 0.1, "2": 0.1, "4": 0.4, "8": 0.9})
+    state.apply(StartRung(1))
+    found = order(state, sure=False, workers=1, rung=1)
+    assert found == ["1/8", "2/8", "1/1", "2/1", "1/4", "2/4", "1/2", "2/2"]
+    unknown = LadderState(of_subsets([0, 1], [[0], [0, 1]]), IMAGES)
+    finish_rung(unknown, 0, doubts={"1": 0.0, "2": 0.1})
+    unknown.apply(StartRung(1))
+    assert order(unknown, sure=False, workers=1, rung=1) == ["1/4", "1/8", "1/2", "1/1"]

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from kit.competitions import get
-from kit.ensemble import Ensemble, Kind, Member, Pass, Rung
+from kit.ensemble import EarlyStop, Ensemble, Kind, Member, Pass, Rung
 from submission.runtime.plan.changes import LoseImage, LoseMember, LoseRow, StartRung
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, ValidateTask
@@ -22,7 +22,7 @@ def publisher(tmp_path):
     return two_rungs(tmp_path, "semantic")
 
 
-def two_rungs(tmp_path, kind: Kind) -> Publisher:
+def two_rungs(tmp_path, kind: Kind, stop: EarlyStop | None = None) -> Publisher:
     """Two started rungs; the third image is not in the ladder."""
     members = [
         Member(name=f"m{i}", weights=f"{i}", sha256=f"{i}", size=1, network={}, inference={}, requires=[])
@@ -33,7 +33,10 @@ def two_rungs(tmp_path, kind: Kind) -> Publisher:
         kind=kind,
         members=members,
         passes=[Pass(member=i, view="identity", seconds_per_megapixel=1.0) for i in range(2)],
-        rungs=[Rung(passes=list(range(n)), weights=[1.0] * n, settings={}, cv=0.1) for n in (1, 2)],
+        rungs=[
+            Rung(passes=list(range(n)), weights=[1.0] * n, settings={}, cv=0.1, stop=stop if n == 1 else None)
+            for n in (1, 2)
+        ],
     )
     state = LadderState(ensemble, {"a": 1e-4, "b": 1e-4})
     for rung in range(2):
@@ -48,11 +51,11 @@ def two_rungs(tmp_path, kind: Kind) -> Publisher:
     )
 
 
-def row(publisher: Publisher, rung: int, image: str, runs: str) -> None:
+def row(publisher: Publisher, rung: int, image: str, runs: str, doubt: float | None = None) -> None:
     """A worker has fused a row."""
     path = publisher.scratch / f"{rung}-{image}.json"
     path.write_text(json.dumps({"id": image, "predicted": runs}))
-    publisher.state.finished_row(FuseTask(rung, image), str(path))
+    publisher.state.finished_row(FuseTask(rung, image), str(path), doubt=doubt)
 
 
 def csv(publisher: Publisher) -> list[str]:
@@ -256,3 +259,16 @@ def test_an_image_that_was_quicker_counts_as_done_only_where_rows_may_mix(tmp_pa
         publisher.publish_validated(task)
         assert csv(publisher) == ["a,1 4", "b,1 3", "unreadable,"]
         assert publisher.submission.state == "rung 1"
+
+
+@pytest.mark.parametrize("kind", ["semantic", "instance"])
+def test_an_image_that_stopped_stands_in_the_file_of_the_dearer_rung_with_its_own_row(tmp_path, kind):
+    publisher = two_rungs(tmp_path, kind, EarlyStop(below=0.2, share=0.5, cv=0.1))
+    row(publisher, 0, "a", "1 3", doubt=0.1)
+    row(publisher, 0, "b", "1 3", doubt=0.2)
+    row(publisher, 1, "b", "1 4", doubt=0.0)
+    publisher.compose()
+    assert [task.rung for task in publisher.validations] == [0, 1]
+    publisher.publish_validated(publisher.validations[-1])
+    assert csv(publisher) == ["a,1 3", "b,1 4", "unreadable,"]
+    assert publisher.submission.origins == {"a": "rung 1", "b": "rung 2", "unreadable": "fallback"}
