@@ -61,7 +61,7 @@ class EarlyStop(Checked):
     Attributes:
         below: an image stops if the doubt of its row (`kit.inference.doubt`) is below this.
         share: of the held-out images that came to this rung, those that stopped: what is to be expected.
-        cv: of the dearest rung whose passes were all measured, with the rows that stopped images have by then.
+        cv: of the dearest measured rung, where the images that stopped, here or elsewhere, have earlier rows.
     """
 
     below: Annotated[float, above(0), at_most(1)]

@@ -73,7 +73,7 @@ def doubt_of_scores(scores: NDArray[np.float64]) -> float:
     return min(losses, default=0.0)
 
 
-def expected_loss(inside: float, every: float, count: int) -> float:
+def expected_loss(inside: float, every: float, count: float) -> float:
     """Return 1 - the expected Dice, cut to [0, 1]; 0 if nothing is there and nothing is probable.
 
     Args:
@@ -82,4 +82,4 @@ def expected_loss(inside: float, every: float, count: int) -> float:
         count: number of what was chosen.
     """
     total = every + count
-    return min(max(1 - 2 * inside / total, 0.0), 1.0) if total > 0 else 0.0
+    return min(max(1 - 2 * float(inside) / float(total), 0.0), 1.0) if total > 0 else 0.0

@@ -10,6 +10,7 @@ from kit.ensemble import Ensemble, Pass
 from kit.errors import KitError
 from train_local.data.prepared import Prepared
 from train_local.ensemble.costs import UNITS, Cost, costs
+from train_local.ensemble.early_stopping import Reached, early_stops
 from train_local.ensemble.finished_runs import FinishedRun
 from train_local.ensemble.held_out import candidates_of, scored_recipe_views, scores_of
 from train_local.ensemble.ladder import Ladder, Unscored, build_ladder
@@ -31,11 +32,13 @@ class Built:
         ensemble: what is written.
         ladder: its passes and rungs, with all that is known of them.
         notes: what a person has to know to read the scores.
+        reached: what measured rungs come to with early stopping; none where nothing was tuned.
     """
 
     ensemble: Ensemble
     ladder: Ladder
     notes: tuple[str, ...] = ()
+    reached: tuple[Reached, ...] = ()
 
 
 def build_ensemble(
@@ -88,7 +91,13 @@ def build_ensemble(
         )
     unscored = unscored_of(prepared, runs, searched.steps, ids)
     ladder = build_ladder(searched, runs, cost_of, unscored, keep_all=keep_all)
-    return Built(to_ensemble(prepared, runs, ladder), ladder, (*_warnings(parts), *_unknown(unscored)))
+    images = {image_id: prepared.images[image_id] for image_id in ids}
+    megapixels = {image_id: image.height * image.width / 1e6 for image_id, image in images.items()}
+    path = to_ensemble(prepared, runs, ladder).main_path
+    reached = early_stops(scores, ladder.rungs, path, parts, megapixels)
+    ladder = ladder.stopping({one.rung: one.stop for one in reached})
+    notes = (*_warnings(parts), *_unknown(unscored))
+    return Built(to_ensemble(prepared, runs, ladder), ladder, notes, tuple(reached))
 
 
 def unscored_of(

@@ -11,6 +11,7 @@ import numpy as np
 from kit.competitions.competition import Competition
 from kit.ensemble import Member
 from kit.errors import KitError
+from kit.inference.doubt import doubt_of_scores
 from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views, require_detections
 from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.store import CodedDetections, load_detections
@@ -75,6 +76,16 @@ def answer(request: ImageRequest) -> list[list[JudgedImage]]:
             ]
         )
     return answers
+
+
+def doubts_of(request: ImageRequest) -> list[float]:
+    """Fuse an image's detections as `answer` does, and return the doubt of each question's instances.
+
+    Raises:
+        KitError: as `answer`.
+    """
+    image = _Detections(request)
+    return [doubt_of_scores(image.fused(how).scores) for how in request.questions]
 
 
 class _Detections:

@@ -19,7 +19,7 @@ from kit.typed_json import from_plain, to_plain
 from train_local.ensemble import calibrations, instance_tuning
 from train_local.ensemble.answers import Answers, questions_of
 from train_local.ensemble.calibrations import Judged, JudgeRequest, judge_image
-from train_local.ensemble.image_answers import HeldOut
+from train_local.ensemble.image_answers import HeldOut, ImageRequest, doubts_of
 from train_local.ensemble.processes import Helpers
 from train_local.ensemble.scores import Assigned, Settings
 from train_local.ensemble.trial import RecipeView, Selection
@@ -52,7 +52,7 @@ class InstanceScores:
         self._competition, self._images = competition, images
         # Evenly over the sorted ids: of 1,000 images and 250 wanted every fourth one.
         places = np.linspace(0, len(self.ids) - 1, min(searched, len(self.ids))).astype(int)
-        self._sample = frozenset(self.ids[place] for place in places)
+        self.searched = frozenset(self.ids[place] for place in places)
         self._counted = False
         self._helpers = Helpers(processes)
         self._answers = Answers(competition, images, self._helpers)
@@ -73,7 +73,7 @@ class InstanceScores:
     def prepare(self, selections: Sequence[Selection], settings: Settings) -> None:
         """Fuse and judge the sample for some selections, in several processes."""
         del settings
-        self._answers.ask([(Assigned(item, _published()), self._sample) for item in selections])
+        self._answers.ask([(Assigned(item, _published()), self.searched) for item in selections])
 
     def quick(self, selection: Selection, ids: Collection[str], settings: Settings) -> float:
         """Return the metric with the published settings of the fusion, of those images in the sample.
@@ -83,7 +83,7 @@ class InstanceScores:
         """
         del settings
         how = Assigned(selection, _published())
-        return self._answers.score(dict.fromkeys(self._sample & frozenset(ids), how))
+        return self._answers.score(dict.fromkeys(self.searched & frozenset(ids), how))
 
     def tune(self, selection: Selection, ids: Collection[str], settings: Settings) -> Settings:
         """Return the fusion settings and calibrations that score best on those images in the sample.
@@ -94,13 +94,13 @@ class InstanceScores:
         *before, last = [recipe_view.recipe for recipe_view in selection.recipe_views]
         if settings and last in before and len({*before, last}) > 1:
             return settings
-        seen = self._sample & frozenset(ids)
+        seen = self.searched & frozenset(ids)
         plain = replace(from_plain(InstanceFusion, settings), calibration={})
 
         def scored(tried: Sequence[Settings]) -> list[float]:
             # Calibrations are fitted without the images of a part, and no other search asks for them.
             self._answers.ask(
-                [(Assigned(selection, one), seen if one["calibration"] else self._sample) for one in tried]
+                [(Assigned(selection, one), seen if one["calibration"] else self.searched) for one in tried]
             )
             return [self._answers.score(dict.fromkeys(seen, Assigned(selection, one))) for one in tried]
 
@@ -114,8 +114,17 @@ class InstanceScores:
         Before `count`, it is that of the images in the sample.
         """
         if not self._counted:
-            assigned = {key: how for key, how in assigned.items() if key in self._sample}
+            assigned = {key: how for key, how in assigned.items() if key in self.searched}
         return self._answers.score(assigned)
+
+    def doubts(self, assigned: Mapping[str, Assigned]) -> dict[str, float]:
+        """Return the doubts of some images' instances: they are fused once more, as on Kaggle."""
+        requests = [
+            ImageRequest(self._competition, image_id, self._images[image_id], (how,))
+            for image_id, how in sorted(assigned.items())
+        ]
+        found = self._helpers.map(doubts_of, requests)
+        return {request.image_id: doubt for request, [doubt] in zip(requests, found, strict=True)}
 
     def count(self, wanted: Sequence[Mapping[str, Assigned]]) -> None:
         """Fuse and judge all images of these, so that scores are of all images from now on."""
@@ -136,7 +145,7 @@ class InstanceScores:
                 there = {
                     image_id: [image.found[item] for item in views if item in image.found]
                     for image_id, image in self._images.items()
-                    if image_id in self._sample
+                    if image_id in self.searched
                 }
                 there = {image_id: results for image_id, results in there.items() if results}
                 requests = [

@@ -25,11 +25,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from kit.ensemble import Rung
+from kit.ensemble import EarlyStop, Rung
 from train_local.ensemble.costs import CostOf
 from train_local.ensemble.finished_runs import FinishedRun
 from train_local.ensemble.front import kept_of
@@ -66,6 +66,7 @@ class LadderRung:
         error: standard error of `rung.cv`; nan if unknown.
         static: cv of the static weighting at this cost; None if unknown.
         share: of the ladder's cost for which this subset is the best; None of a rung of the ladder.
+        scored: the step or subset whose passes it has; None if it has others that were not measured.
     """
 
     rung: Rung
@@ -75,6 +76,7 @@ class LadderRung:
     error: float
     static: float | None
     share: float | None = None
+    scored: ScoredStep | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,14 @@ class Ladder:
 
     passes: list[TrialPass]
     rungs: list[LadderRung]
+
+    def stopping(self, stops: Mapping[int, EarlyStop | None]) -> Ladder:
+        """Return the same ladder with early stopping at some of its rungs."""
+        rungs = [
+            replace(item, rung=replace(item.rung, stop=stops.get(number)))
+            for number, item in enumerate(self.rungs)
+        ]
+        return Ladder(self.passes, rungs)
 
 
 def build_ladder(
@@ -201,7 +211,7 @@ class _Builder:
             settings = {**settings, "calibration": {}}
         passes = list(range(len(self.passes)))
         rung = Rung(passes=passes, weights=weights, settings=settings, cv=scored.promise)
-        self._append(rung, scored, added, measured=measured)
+        self._append(rung, scored, added, measured=measured, exactly=measured and self._all_scored)
 
     def add_subset(self, scored: ScoredStep) -> None:
         """Make a rung of the first fold's passes of some recipe views, which all have one."""
@@ -211,9 +221,11 @@ class _Builder:
         weights = [round(self._shares[self.passes[index].recipe_view], 6) for index in passes]
         rung = Rung(passes=passes, weights=weights, settings=scored.step.settings, cv=scored.promise)
         share = Fraction(scored.share or 1).limit_denominator(100)
-        self._append(rung, scored, f"best of {share} of the cost: {_names(wanted)}", measured=True)
+        self._append(rung, scored, f"best of {share} of the cost: {_names(wanted)}", measured=True, exactly=True)
 
-    def _append(self, rung: Rung, scored: ScoredStep, added: str, *, measured: bool) -> None:
+    def _append(
+        self, rung: Rung, scored: ScoredStep, added: str, *, measured: bool, exactly: bool
+    ) -> None:
         self.rungs.append(
             LadderRung(
                 rung=rung,
@@ -223,6 +235,7 @@ class _Builder:
                 error=scored.error,
                 static=scored.static if measured else None,
                 share=scored.share if measured else None,
+                scored=scored if exactly else None,
             )
         )
 

@@ -29,6 +29,7 @@ class ScoredStep:
         error: standard error of `cv` (jackknife over the parts); nan with fewer than two parts.
         static: `cv` of the baseline at no more cost; None with one image or one candidate only.
         share: of the ladder's cost, for which a subset is the best; None of a step of the ladder.
+        of_parts: for each part the step that was found without it at no more cost; none with one image only.
     """
 
     step: Step
@@ -36,6 +37,7 @@ class ScoredStep:
     error: float
     static: float | None
     share: float | None = None
+    of_parts: tuple[Step, ...] = ()
 
     @property
     def promise(self) -> float:
@@ -104,12 +106,14 @@ def cross_validated(
         for number in range(len(parts))
         if len(parts) > 1 and len(candidates) > 1
     ]
-    unseen = [_assigned(parts, _at_cost(ladders, step)) for step in steps]
+    of_parts = [_at_cost(ladders, step) for step in steps]
+    unseen = [assigned(parts, chosen) for chosen in of_parts]
     whole = steps if keep_all else steps[: _end(scores, steps, unseen) + 1]
     subsets = _subsets(scores, candidates, parts, whole, ladders, on_asked=on_asked)
     every = [*steps, *(subset.step for subset in subsets)]
-    unseen += [_assigned(parts, subset.of_parts) for subset in subsets]
-    static = [_assigned(parts, _at_cost(fronts, step)) for step in every]
+    of_parts += [subset.of_parts for subset in subsets]
+    unseen += [assigned(parts, subset.of_parts) for subset in subsets]
+    static = [assigned(parts, _at_cost(fronts, step)) for step in every]
     fitted = [dict.fromkeys(scores.ids, Assigned(step.selection, step.settings)) for step in every]
     scores.count([*unseen, *static, *fitted])
     shares = [*[None] * len(steps), *(subset.share for subset in subsets)]
@@ -120,8 +124,11 @@ def cross_validated(
             error=_jackknife(scores, held_out, parts),
             static=scores.score(baseline) if baseline else None,
             share=share,
+            of_parts=tuple(chosen),
         )
-        for step, own, held_out, baseline, share in zip(every, fitted, unseen, static, shares, strict=True)
+        for step, own, held_out, baseline, share, chosen in zip(
+            every, fitted, unseen, static, shares, of_parts, strict=True
+        )
     ]
     return Searched(found[: len(steps)], found[len(steps) :])
 
@@ -140,7 +147,7 @@ def _at_cost(ladders: Sequence[Sequence[Step]], step: Step) -> list[Step]:
     return [at_cost(ladder, step.cost) for ladder in ladders] if all(ladders) else []
 
 
-def _assigned(parts: Sequence[Collection[str]], chosen: Sequence[Step]) -> dict[str, Assigned]:
+def assigned(parts: Sequence[Collection[str]], chosen: Sequence[Step]) -> dict[str, Assigned]:
     """Return what each image is predicted with: by what was chosen for its part without seeing it.
 
     Empty if nothing was chosen: with one image, nothing is unseen.

@@ -30,9 +30,11 @@ class Scores(Protocol):
 
     Attributes:
         ids: all images, sorted.
+        searched: the images that a search asks for: all of them, or a sample.
     """
 
     ids: tuple[str, ...]
+    searched: frozenset[str]
 
     def images(self, recipe_view: RecipeView) -> frozenset[str]:
         """Return the images that some fold of the recipe held out."""
@@ -61,6 +63,9 @@ class Scores(Protocol):
         Args:
             assigned: by image id; an image that its selection does not cover is left out.
         """
+
+    def doubts(self, assigned: Mapping[str, Assigned]) -> dict[str, float]:
+        """Return the doubts of some images' predictions (`kit.inference.doubt`), by image id."""
 
     def count(self, wanted: Sequence[Mapping[str, Assigned]]) -> None:
         """Make the scores of these exact, if `score` only estimates them."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.images.info import ImageInfo
+from kit.inference.doubt import expected_loss
 from kit.inference.semantic_settings import SemanticFusion
 from kit.predictions import SemanticMask
 from kit.typed_json import from_plain, to_plain
@@ -75,6 +76,7 @@ class SemanticScores:
     ) -> None:
         self._on_image = on_image or _nothing
         self.ids = tuple(sorted(images))
+        self.searched = frozenset(self.ids)
         self._images, self._helpers = images, Helpers(processes)
         self._row = {image_id: row for row, image_id in enumerate(self.ids)}
         recipe_views = len({recipe_view for image in images.values() for recipe_view in image.maps})
@@ -139,10 +141,7 @@ class SemanticScores:
         if selection in self._curves:
             self._curves.move_to_end(selection)
             return self._curves[selection]
-        covered_VN = self._covered_VN[[self._place[item] for item in selection.recipe_views]]
-        total_N = np.array(selection.weights) @ covered_VN
-        share_N = np.divide(1, total_N, out=np.zeros(len(total_N)), where=total_N > 0).astype(np.float32)
-        mean_P = self._sum(selection) * np.repeat(share_N, self._counts)
+        mean_P, total_N = self._mean(selection)
         histogram = np.bincount(
             self._histogram_P + bins_of(mean_P),
             weights=self._weight_P,
@@ -156,6 +155,13 @@ class SemanticScores:
         while len(self._curves) * curves.nbytes > _CURVE_BYTES and len(self._curves) > 1:
             self._curves.popitem(last=False)
         return curves
+
+    def _mean(self, selection: Selection) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return the mean probabilities, (pixels,), and the weights that each image has of it, (images,)."""
+        covered_VN = self._covered_VN[[self._place[item] for item in selection.recipe_views]]
+        total_N = np.array(selection.weights) @ covered_VN
+        share_N = np.divide(1, total_N, out=np.zeros(len(total_N)), where=total_N > 0).astype(np.float32)
+        return self._sum(selection) * np.repeat(share_N, self._counts), total_N
 
     def _sum(self, selection: Selection) -> NDArray[np.float32]:
         """Return the weighted sum of the probabilities, (pixels,): of the last selection and one addition."""
@@ -208,6 +214,23 @@ class SemanticScores:
         values = [self.dice(image_id, how) for image_id, how in assigned.items()]
         found = [value for value in values if value is not None]
         return float(np.mean(found)) if found else float("nan")
+
+    def doubts(self, assigned: Mapping[str, Assigned]) -> dict[str, float]:
+        """Return the doubts of the images that their selections cover; of a large one, from its sample."""
+        found: dict[str, float] = {}
+        stops = np.cumsum(self._counts)
+        for selection in dict.fromkeys(how.selection for how in assigned.values()):
+            mean_P, total_N = self._mean(selection)
+            for image_id, how in assigned.items():
+                row = self._row[image_id]
+                if how.selection != selection or total_N[row] == 0:
+                    continue
+                own = slice(stops[row] - self._counts[row], stops[row])
+                mask_P = mean_P[own] >= np.float32(self._threshold(image_id, how.settings))
+                weight_P = self._weight_P[own].astype(np.float64)
+                prob_P = mean_P[own] * weight_P
+                found[image_id] = expected_loss(prob_P[mask_P].sum(), prob_P.sum(), weight_P[mask_P].sum())
+        return found
 
     def _threshold(self, image_id: str, settings: Settings) -> float:
         return from_plain(SemanticFusion, settings).threshold_of(self._images[image_id].info)

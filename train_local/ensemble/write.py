@@ -56,9 +56,19 @@ def _records(built: Built) -> list[dict[str, Any]]:
             "error": None if math.isnan(item.error) else item.error,
             "tuned_on_all": item.fitted,
             "static_weighting": item.static,
+            "early_stopping": _stopping(built, number),
         }
-        for item in built.ladder.rungs
+        for number, item in enumerate(built.ladder.rungs)
     ]
+
+
+def _stopping(built: Built, number: int) -> dict[str, Any] | None:
+    """Return what early stopping makes of a rung; None if that was not measured."""
+    for one in built.reached:
+        if one.rung == number:
+            stop = None if one.stop is None else {"below": one.stop.below, "share": one.stop.share}
+            return {"stop": stop, "cv": one.score, "cost": one.cost}
+    return None
 
 
 def show_ensemble(built: Built) -> None:
@@ -97,8 +107,32 @@ def show_ensemble(built: Built) -> None:
         f"{ensemble.competition}, {metric}: {len(ensemble.members)} members, {len(ensemble.passes)} passes"
     )
     show_table(title, headings, rows)
+    _show_stopping(built)
     for note in built.notes:
         console().print(note, style="yellow", markup=False)
+
+
+def _show_stopping(built: Built) -> None:
+    """Print for each measured rung of the main path which images stop, and what that costs and saves.
+
+    "unseen" is the score where the images that stopped keep their earlier rows, "without" that of the table
+    above. "cost" is what is left of the cost of all passes over all images.
+    """
+    if len(built.reached) < 2:
+        return  # nothing dearer was measured that an image could skip
+    rows = [
+        (
+            str(one.rung),
+            "-" if one.stop is None else f"below {one.stop.below:.4f}",
+            "-" if one.stop is None else f"{100 * one.stop.share:.0f} %",
+            shown(one.score),
+            shown(one.without),
+            f"{100 * one.cost:.0f} %",
+        )
+        for one in built.reached
+    ]
+    headings = ("rung", "stops at doubts", "images", "unseen", "without", "cost")
+    show_table("early stopping: images that skip the dearer rungs", headings, rows)
 
 
 def _short(value: Any) -> str:
