@@ -1,13 +1,11 @@
-"""How much a prediction doubts itself: the Dice that it expects to lose, a number in [0, 1].
+"""How much a prediction doubts itself: the score that it expects to lose, a number in [0, 1].
 
 Where members disagree, their mean probability is far from 0 and 1, and the score of a fused detection is low:
 so the doubt of a fused prediction grows with the disagreement of its members, and of one member alone it is
 what this member is unsure of. Nothing but the fused prediction is needed, and it may be a running mean.
 
-The expected Dice is the soft Dice confidence of Borges, Pacheco and Silva (arXiv 2402.10665): with the
-probability p of each pixel, and the mask M that they were cut to,
-
-    2 * (sum of p inside M) / ((sum of all p) + (number of pixels in M))
+Masks are scored by the mean Dice of images, so their doubt is the part of its own Dice that an image loses.
+Detections of all images are judged together, so theirs grows with the number of objects that are unsure.
 """
 
 from __future__ import annotations
@@ -20,7 +18,12 @@ from numpy.typing import NDArray
 
 @dataclass
 class MaskDoubt:
-    """Doubt of a mask whose probabilities come some rows at a time.
+    """Doubt of a mask whose probabilities come some rows at a time: 1 - the Dice that is expected.
+
+    The expected Dice is the soft Dice confidence of Borges, Pacheco and Silva (arXiv 2402.10665): with the
+    probability p of each pixel, and the mask M that they were cut to,
+
+        2 * (sum of p inside M) / ((sum of all p) + (number of pixels in M))
 
     Four pixels of the probabilities 0.9, 0.8, 0.4 and 0.1, of which the first two are the mask: a Dice of
     2 * 1.7 / (2.2 + 2) = 0.81 is expected.
@@ -57,20 +60,19 @@ class MaskDoubt:
 
 
 def doubt_of_scores(scores: NDArray[np.float64]) -> float:
-    """Return the doubt of detections: the formula with objects instead of pixels.
+    """Return the doubt of an image's detections: u / (1 + u) with u, the number of objects that are unsure.
 
-    A score counts as the probability that its object is there. No threshold says which detections are meant,
-    so it is the best one: of the scores 0.9, 0.8 and 0.1 the first two, 2 * 1.7 / (1.8 + 2) = 0.89.
+    A score s counts as the probability that its object is there. Its expected Brier loss s * (1 - s) is
+    largest for 0.5; u is the sum over all detections. Of the scores 0.9, 0.5 and 0.1 it is 0.43:
 
-    >>> round(doubt_of_scores(np.array([0.9, 0.8, 0.1])), 2)
-    0.11
+    >>> round(doubt_of_scores(np.array([0.9, 0.5, 0.1])), 2)
+    0.3
 
     Args:
-        scores: (n,) in [0, 1], best first.
+        scores: (n,) in [0, 1].
     """
-    inside, every = np.cumsum(scores), float(np.sum(scores))
-    losses = (expected_loss(float(best), every, count) for count, best in enumerate(inside, start=1))
-    return min(losses, default=0.0)
+    unsure = float(np.sum(scores * (1 - scores)))
+    return unsure / (1 + unsure)
 
 
 def expected_loss(inside: float, every: float, count: float) -> float:
