@@ -82,7 +82,7 @@ def fuse_semantic(
 def _reached(
     map_HW: LevelRows, weights: Sequence[float], threshold: float
 ) -> Iterator[tuple[Levels, NDArray[np.bool_]]]:
-    """Yield rows of one map, and where they reach the threshold: as `mean_bands`, without floats per pixel."""
+    """Yield rows of one map and where they reach the threshold: as `mean_bands`, without floats per pixel."""
     levels = np.arange(levels_of(map_HW.dtype) + 1)
     reached = levels.astype(np.float32) * _shares([map_HW], weights)[0] >= np.float32(threshold)
     least = levels[reached].min(initial=len(levels))

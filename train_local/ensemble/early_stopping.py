@@ -151,7 +151,7 @@ class _Tuner:
         return self.score(number, stopped) >= self._measured[number].cv - _SAME
 
     def _doubts_of_others(self, number: int, going: Sequence[str]) -> list[dict[str, float]]:
-        """Return for each part the doubts of the images outside it, with the step that was found without it."""
+        """Return for each part the doubts of the images outside it, by the step that was found without it."""
         chosen = self._measured[number].of_parts
         searched = self._scores.searched & frozenset(going)
         return [
@@ -165,9 +165,7 @@ class _Tuner:
     def _final_doubts(self, number: int) -> dict[str, float]:
         step = self._measured[number].step
         going = [image_id for image_id in sorted(self._scores.searched) if image_id not in self._final]
-        return self._doubts(
-            going, dict.fromkeys(self._scores.ids, Assigned(step.selection, step.settings))
-        )
+        return self._doubts(going, dict.fromkeys(self._scores.ids, Assigned(step.selection, step.settings)))
 
     def _doubts(self, ids: Sequence[str], how: Mapping[str, Assigned]) -> dict[str, float]:
         return self._scores.doubts({image_id: how[image_id] for image_id in ids})

@@ -221,11 +221,11 @@ class _Builder:
         weights = [round(self._shares[self.passes[index].recipe_view], 6) for index in passes]
         rung = Rung(passes=passes, weights=weights, settings=scored.step.settings, cv=scored.promise)
         share = Fraction(scored.share or 1).limit_denominator(100)
-        self._append(rung, scored, f"best of {share} of the cost: {_names(wanted)}", measured=True, exactly=True)
+        self._append(
+            rung, scored, f"best of {share} of the cost: {_names(wanted)}", measured=True, exactly=True
+        )
 
-    def _append(
-        self, rung: Rung, scored: ScoredStep, added: str, *, measured: bool, exactly: bool
-    ) -> None:
+    def _append(self, rung: Rung, scored: ScoredStep, added: str, *, measured: bool, exactly: bool) -> None:
         self.rungs.append(
             LadderRung(
                 rung=rung,

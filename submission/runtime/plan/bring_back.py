@@ -44,7 +44,7 @@ def seconds_of(item: Item, state: LadderState, rung: int, resources: Resources) 
     own = {index for index in state.ensemble.rungs[rung].passes if passes[index].member == item}
     # Results of other passes are kept only as long as a rung may start: later all have to be made again.
     again = own if state.rungs.may_start else own.union(state.live_passes(rung))
-    return hangs + _seconds(state, sorted(again), state.going_on(rung), resources)
+    return hangs + _seconds(state, sorted(again), state.rungs.going_on(rung, state.live_images()), resources)
 
 
 def _seconds(state: LadderState, passes: list[int], images: list[str], resources: Resources) -> float:

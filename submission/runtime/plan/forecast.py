@@ -42,7 +42,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class _Part:
-    """Seconds of a pass over all images that need it, over the largest, and over those that may stop before."""
+    """Seconds of a pass: over all images that need it, the largest, and those that may stop before."""
 
     seconds: float = 0.0
     longest: float = 0.0
@@ -187,9 +187,7 @@ def saved_seconds(state: LadderState, workers: int) -> float:
     """Return the seconds that the started rungs would take longer if no image had stopped early."""
     total = 0.0
     for image, enough in state.rungs.stopped.items():
-        later = {
-            index for rung in state.rungs.started if rung > enough for index in state.live_passes(rung)
-        }
+        later = {index for rung in state.rungs.started if rung > enough for index in state.live_passes(rung)}
         skipped = (index for index in later if not state.stored.was_done(index, image))
         total += sum(state.costs.expected(index, 1, state.megapixels[image]) for index in skipped)
     return total / max(workers, 1)

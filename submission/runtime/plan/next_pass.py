@@ -26,9 +26,9 @@ class Order:
     # Passes 3 (member a) and 4 (member b) over images of 1, 2, 4 and 8 megapixels, two images in a block:
     #     sure       3/8 3/4 3/2 3/1 4/8 4/4 4/2 4/1
     #     not sure   3/1 3/2 4/1 4/2 | 3/4 3/8 4/4 4/8
-    # If the time is up in the middle, the first order leaves no row of the rung and the second one two. If the
-    # images have rows of a rung before, with the doubts 0.1, 0.1, 0.4 and 0.9, these are worth 0.1, 0.05, 0.1
-    # and 0.11 for each second: the largest image comes first, the one of 2 megapixels last.
+    # If the time is up in the middle, the first order leaves no row of the rung and the second one two. With
+    # rows of a rung before, of the doubts 0.1, 0.1, 0.4 and 0.9, a second is worth 0.1, 0.05, 0.1 and 0.11:
+    # the largest image comes first, the one of 2 megapixels last.
     def __init__(self) -> None:
         self._rung = -1
         self._block: list[str] = []
@@ -38,7 +38,7 @@ class Order:
         """Return the next pass and image of a started rung whose member is ready; None if there is none."""
         passes = state.ensemble.passes
         ready = [index for index in state.live_passes(rung) if passes[index].member in state.ready]
-        if sure or len(state.going_on(rung)) <= workers:
+        if sure or len(state.rungs.going_on(rung, state.live_images())) <= workers:
             return self._first(state, ready)
         found = self._in_block(state, rung, ready)
         if found is None and any(map(state.to_do.any, ready)):
@@ -94,7 +94,7 @@ class Order:
 
 
 def _seconds_for_gain(state: LadderState, passes: Sequence[int], image: str) -> tuple[float, float, str]:
-    """Return the seconds of an image's passes for each unit of doubt; then its size and name, to break ties."""
+    """Return the seconds of an image's passes for each unit of doubt; its size and name break ties."""
     size, doubt = state.megapixels[image], state.rungs.doubt(image)
     seconds = sum(state.costs.expected(index, 1, size) for index in passes if state.to_do.has(index, image))
     # An image without a row has everything to gain.

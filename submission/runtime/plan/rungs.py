@@ -60,6 +60,10 @@ class Rungs:
         """Whether no rung before this one is enough for an image."""
         return self.stopped.get(image, rung) >= rung
 
+    def going_on(self, rung: int, images: Iterable[str]) -> list[str]:
+        """Return those of some images for which no rung before this one is enough."""
+        return [image for image in images if self.goes_on(rung, image)]
+
     def _has_better(self, rung: int, image: str) -> bool:
         """Whether an image has a row of a higher rung, which may stand beside rows of this one."""
         # The last image of rung 0 may get its row of rung 1 first: another worker was quicker.
@@ -92,7 +96,7 @@ class Rungs:
         return None if best is None else self.doubts.get((best[0], image))
 
     def up_to_date(self, rung: int, image: str) -> bool:
-        """Whether the row of an image has all passes that the rung has now, or the image needs no such row."""
+        """Whether an image's row has all passes that the rung has now, or the image needs no such row."""
         live = len(self.losses.live_passes(rung))
         return not self.goes_on(rung, image) or self.fused_from.get((rung, image), 0) >= live
 

@@ -80,10 +80,6 @@ class LadderState:
         """Return the images that were not given up, the largest first: none is left for the end."""
         return [image for image in self.to_do.largest_first() if image not in self.losses.images]
 
-    def going_on(self, rung: int) -> list[str]:
-        """Return the live images for which no rung before this one is enough, the largest first."""
-        return [image for image in self.live_images() if self.rungs.goes_on(rung, image)]
-
     def images_to_do(self, index: int) -> Iterator[str]:
         """Yield the images that a pass has to be started on for a started rung, largest first."""
         yield from self.to_do.images(index)
@@ -91,11 +87,6 @@ class LadderState:
     def finished_images(self, index: int) -> int:
         """Return the number of live images that a pass was done over."""
         return sum(self.stored.was_done(index, image) for image in self.live_images())
-
-    def open_images(self, index: int) -> int:
-        """Return the number of images that a pass is still to be done over, or is being done."""
-        running = sum(isinstance(task, PassTask) and task.index == index for task in self.running)
-        return running + sum(1 for _ in self.images_to_do(index))
 
     def settled(self, rung: int) -> bool:
         """Whether every live image has its row of a started rung, or needs none or gets none."""
@@ -138,8 +129,7 @@ class LadderState:
         self.stored.add(task.index, task.image, file)
         self.costs.observe(task.index, self.megapixels[task.image], seconds, load)
         member = self.ensemble.passes[task.index].member
-        first = self.losses.note_success(member)
-        if first:
+        if first := self.losses.note_success(member):
             self.chances.note_success(member)
         # After its first success a member is not dropped for failures any more: images on which it failed
         # before are blocked for good, and their results can go. This task's image may be lost by now.

@@ -128,7 +128,8 @@ def _reached(outcome: Outcome, wall: float) -> Iterator[str]:
         yield f"rows        {', '.join(parts)}"
     if stopped := len(outcome.state.rungs.stopped):
         saved = saved_seconds(outcome.state, outcome.workers)
-        yield f"stopped     {stopped} of {len(file.ids)} images stopped early, which saved about {saved:.0f} s"
+        early = f"{stopped} of {len(file.ids)} images stopped early"
+        yield f"stopped     {early}, which saved about {saved:.0f} s"
     yield f"time        {wall:.1f} s of {outcome.budget:.0f} s"
 
 

@@ -173,7 +173,8 @@ class ReplyHandler:
         """Print one line when a pass is complete, and one per minute before."""
         state = self.ladder.state
         done = state.finished_images(index)
-        images = done + state.open_images(index)
+        running = sum(isinstance(task, PassTask) and task.index == index for task in state.running)
+        images = done + running + state.to_do.count(index)
         now = time.monotonic()
         if done < images and now - self._last_progress < _SILENCE:
             return

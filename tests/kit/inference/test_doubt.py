@@ -1,4 +1,4 @@
-"""Doubts of predictions: by the formula, whatever the bands and number formats, and larger where members differ."""
+"""Doubts of predictions: as the formula says, whatever the bands; larger where members differ."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Early stopping on maps whose doubts tell, or do not tell, where a dear recipe is better than a cheap one."""
+"""Early stopping where doubts tell, or do not tell, on which images a dear recipe is better."""
 
 from dataclasses import replace
 
@@ -72,7 +72,10 @@ def test_images_that_the_cheap_recipe_is_sure_of_stop_and_the_score_of_unseen_im
     assert last.cost == pytest.approx(1 - first.stop.share * 0.9)
     step = rungs[0].scored.step
     unseen = assigned(groups, rungs[0].scored.of_parts)
-    final = {image_id: replace(how, selection=step.selection, settings=step.settings) for image_id, how in unseen.items()}
+    final = {
+        image_id: replace(how, selection=step.selection, settings=step.settings)
+        for image_id, how in unseen.items()
+    }
     doubts = scores.doubts(final)
     assert max(doubts[image_id] for image_id in scores.ids[:12]) < min(
         doubts[image_id] for image_id in scores.ids[12:]

@@ -4,7 +4,7 @@ import pytest
 from kit.competitions import get
 from kit.ensemble import Member
 from kit.errors import KitError
-from kit.inference.fusion import PassResult, fuse
+from kit.inference.fusion import PassResult, fuse, fuse_with_doubt
 from kit.inference.instance_settings import InstanceFusion
 from kit.inference.store import CodedDetections, save_detections
 from kit.local.competitions.scores import score
@@ -187,3 +187,19 @@ def test_the_best_subset_of_detectors_under_a_cap_has_settings_of_its_own(scores
     assert pair.settings == scores.tune(pair.selection, scores.ids, {})
     assert pair.score == scores.score(dict.fromkeys(scores.ids, Assigned(pair.selection, pair.settings)))
     assert whole is ladder[-1]
+
+
+def test_doubts_are_those_of_the_rows_on_kaggle(images, scores):
+    both = Selection((VIEWS[0], VIEWS[1], VIEWS[2]), (1.0, 1.0, 2.0))
+    how = Assigned(both, {**to_plain(InstanceFusion()), "min_area": 10})
+    found = scores.doubts(dict.fromkeys(scores.ids, how))
+    for image_id, doubt in found.items():
+        results = [
+            PassResult(
+                file=images[image_id].found[view][1], weight=weight, member=images[image_id].found[view][0]
+            )
+            for view, weight in zip(both.recipe_views, both.weights, strict=True)
+        ]
+        fused = fuse_with_doubt(results, how.settings, (SIDE, SIDE), kind="instance", image_id=image_id)
+        assert doubt == fused.doubt
+    assert 0 < min(found.values()) < max(found.values()) < 1

@@ -4,14 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.errors import KitError
+from kit.images.info import ImageInfo
+from kit.inference.doubt import MaskDoubt
 from kit.inference.semantic_fusion import fuse_semantic
 from kit.local.metrics.dice import dice
 from kit.masks import rle
 from kit.predictions import SemanticMask
 from train_local.ensemble import pixels
 from train_local.ensemble.pixels import CountRequest, ScanRequest
-from train_local.ensemble.semantic_scores import bins_of, dice_of_histograms
+from train_local.ensemble.scores import Assigned
+from train_local.ensemble.semantic_scores import HeldOut, SemanticScores, bins_of, dice_of_histograms
 from train_local.ensemble.semantic_tuning import BINS
+from train_local.ensemble.trial import RecipeView, Selection
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +106,22 @@ def test_a_map_of_another_size_is_told_with_its_file(folder):
         pixels.sample_image(ScanRequest((path,), truth, 10))
     assert str(path) in str(error.value)
     assert "predicts anew" in str(error.value)
+
+
+def test_doubts_are_those_of_the_rows_on_kaggle_and_of_large_images_nearly_so(folder):
+    views, weights = [RecipeView(name, "identity") for name in "abc"], (1.0, 2.0, 0.5)
+    held, maps_of = {}, {}
+    for side, image_id in ((60, "small"), (400, "large")):
+        truth, maps = smooth_scene(side, side, 3)
+        (folder / image_id).mkdir()
+        paths = written(folder / image_id, maps)
+        held[image_id] = HeldOut(truth, dict(zip(views, paths, strict=True)), ImageInfo())
+        maps_of[image_id] = maps
+    scores = SemanticScores(held, processes=1, pixels=8000)
+    assert scores.complete == {"small"}
+    how = Assigned(Selection(tuple(views), weights), {"threshold": 0.4})
+    found = scores.doubts(dict.fromkeys(held, how))
+    for image_id, tolerance in (("small", 1e-5), ("large", 5e-3)):
+        doubt = MaskDoubt()
+        fuse_semantic(maps_of[image_id], weights, 0.4, doubt)
+        assert found[image_id] == pytest.approx(doubt.value, abs=tolerance)

@@ -32,7 +32,15 @@ class Run:
     """
 
     def __init__(  # what a run depends on
-        self, ensemble, images, seconds, *, pace=None, workers=1, megabytes=math.inf, doubt=lambda rung, image: None
+        self,
+        ensemble,
+        images,
+        seconds,
+        *,
+        pace=None,
+        workers=1,
+        megabytes=math.inf,
+        doubt=lambda rung, image: None,
     ):
         self.doubt = doubt
         self.ensemble, self.seconds, self.pace, self.workers = ensemble, seconds, pace or {}, workers
