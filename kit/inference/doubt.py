@@ -84,4 +84,4 @@ def expected_loss(inside: float, every: float, count: float) -> float:
         count: number of what was chosen.
     """
     total = every + count
-    return min(max(1 - 2 * float(inside) / float(total), 0.0), 1.0) if total > 0 else 0.0
+    return min(max(1 - 2 * inside / total, 0.0), 1.0) if total > 0 else 0.0

@@ -226,10 +226,8 @@ class SemanticScores:
                 if how.selection != selection or total_N[row] == 0:
                     continue
                 own = slice(stops[row] - self._counts[row], stops[row])
-                mask_P = mean_P[own] >= np.float32(self._threshold(image_id, how.settings))
-                weight_P = self._weight_P[own].astype(np.float64)
-                prob_P = mean_P[own] * weight_P
-                found[image_id] = expected_loss(prob_P[mask_P].sum(), prob_P.sum(), weight_P[mask_P].sum())
+                threshold = self._threshold(image_id, how.settings)
+                found[image_id] = _doubt(mean_P[own], self._weight_P[own], threshold)
         return found
 
     def _threshold(self, image_id: str, settings: Settings) -> float:
@@ -250,23 +248,31 @@ class SemanticScores:
                 if image_id not in self.complete and self.dice(image_id, how) is not None:
                     key = (how.selection, self._threshold(image_id, how.settings))
                     by_image.setdefault(image_id, {})[key] = None
-        requests = []
-        for image_id, masks in by_image.items():
-            image = self._images[image_id]
-            used = [item for item in image.maps if any(item in mask[0].recipe_views for mask in masks)]
-            weights = np.zeros((len(masks), len(used)))
-            for row, (selection, _) in enumerate(masks):
-                for recipe_view, weight in zip(selection.recipe_views, selection.weights, strict=True):
-                    if recipe_view in used:
-                        weights[row, used.index(recipe_view)] = weight
-            paths = tuple(image.maps[item] for item in used)
-            cuts = np.array([threshold for _, threshold in masks])
-            requests.append(CountRequest(paths, image.truth, weights, cuts))
+        requests = [_count_request(self._images[image_id], masks) for image_id, masks in by_image.items()]
         counted = self._helpers.map(count_masks, requests)
         for (image_id, masks), dices in zip(by_image.items(), counted, strict=True):
             for (selection, threshold), value in zip(masks, dices, strict=True):
                 self._exact[image_id, selection, threshold] = float(value)
             self._on_image()
+
+
+def _count_request(image: HeldOut, masks: Collection[tuple[Selection, float]]) -> CountRequest:
+    """Return the request that counts masks of an image: selections, each cut at a threshold."""
+    used = [item for item in image.maps if any(item in selection.recipe_views for selection, _ in masks)]
+    weights = np.zeros((len(masks), len(used)))
+    for row, (selection, _) in enumerate(masks):
+        for recipe_view, weight in zip(selection.recipe_views, selection.weights, strict=True):
+            if recipe_view in used:
+                weights[row, used.index(recipe_view)] = weight
+    paths = tuple(image.maps[item] for item in used)
+    return CountRequest(paths, image.truth, weights, np.array([threshold for _, threshold in masks]))
+
+
+def _doubt(mean_P: NDArray[np.float32], weight_P: NDArray[np.float32], threshold: float) -> float:
+    """Return the doubt of a mask, from pixels that each stand for some."""
+    mask_P, wide_P = mean_P >= np.float32(threshold), weight_P.astype(np.float64)
+    prob_P = mean_P * wide_P
+    return expected_loss(float(prob_P[mask_P].sum()), float(prob_P.sum()), float(wide_P[mask_P].sum()))
 
 
 def bins_of(mean_P: NDArray[np.float32]) -> NDArray[np.int64]:
