@@ -33,6 +33,7 @@ def image_chart(run: Mapping[str, Any]) -> str | None:
     for number, item in enumerate(images):
         x, y = number % columns * _SIDE, number // columns * _SIDE
         told = f"{item['id']}: {item['row']}" + (f", {item['reason']}" if item.get("reason") else "")
+        told += ", stopped early" if item.get("stopped") else ""
         squares.append(
             f'<rect x="{x}" y="{y}" width="{_SIDE - 1}" height="{_SIDE - 1}" '
             f'fill="{colour_of[str(item["row"])]}"><title>{escape(told)}</title></rect>'

@@ -217,8 +217,7 @@ class SemanticScores:
 
     def doubts(self, assigned: Mapping[str, Assigned]) -> dict[str, float]:
         """Return the doubts of the images that their selections cover; of a large one, from its sample."""
-        found: dict[str, float] = {}
-        stops = np.cumsum(self._counts)
+        found, stops = dict[str, float](), np.cumsum(self._counts)
         for selection in dict.fromkeys(how.selection for how in assigned.values()):
             mean_P, total_N = self._mean(selection)
             for image_id, how in assigned.items():

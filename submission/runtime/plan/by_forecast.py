@@ -201,9 +201,8 @@ class ByForecast:
             return RefuseRung(rung, seconds=time.median)
         done = {index for other in state.rungs.started for index in state.live_passes(other)}
         new = [index for index in state.live_passes(rung) if index not in done]
-        if (
-            reason := _missing(state, new, state.rungs.going_on(rung, state.live_images()), resources)
-        ) is not None:
+        images = state.rungs.going_on(rung, state.live_images())
+        if (reason := _missing(state, new, images, resources)) is not None:
             return RefuseRung(rung, reason=reason)
         # With 400 s left and 200 s predicted (320 s), a member that takes 40 s more (384 s) comes back first;
         # one that takes 60 s more (416 s) has to wait until the rung is done.
