@@ -152,7 +152,7 @@ def _ours(setup: _Setup) -> str:
         header = read_header(setup.image)
         with setup.clock("fuse"):
             size = (header.height, header.width)
-            prediction = fuse(results, settings, size, kind="semantic", image_id="slide")
+            prediction = fuse(results, settings, size, kind="semantic", image_id="slide").prediction
         with setup.clock("rle"):
             return competition.row("slide", prediction)["predicted"]
 

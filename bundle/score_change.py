@@ -223,7 +223,7 @@ def _scores(
                 kind=plan.kind,
                 image_id=image_id,
                 info=source.info(labelled.data, image_id, "train"),
-            )
+            ).prediction
             for image_id, found in of_images.items()
         }
         return scores.score(source, {key: truth[key] for key in predictions}, predictions).value

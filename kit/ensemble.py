@@ -59,9 +59,9 @@ class EarlyStop(Checked):
     """Which images a rung is enough for: they stop there, and dearer passes skip them.
 
     Attributes:
-        below: an image stops if the doubt of its row (`kit.inference.doubt`) is below this.
-        share: of the held-out images that came to this rung, those that stopped: what is to be expected.
-        cv: of the dearest measured rung, where the images that stopped, here or elsewhere, have earlier rows.
+        below: an image stops if the doubt of its row is below this (`kit.inference.*_doubt`).
+        share: of the held-out images that came to this rung, those that stopped.
+        cv: of the dearest measured rung, with the rows that images stopped with, here or elsewhere.
     """
 
     below: Annotated[float, above(0), at_most(1)]

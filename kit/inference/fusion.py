@@ -38,7 +38,7 @@ class Fused:
 
     Attributes:
         prediction: a mask or instances.
-        doubt: of the prediction, in [0, 1] (`kit.inference.doubt`).
+        doubt: of the prediction, in [0, 1] (`kit.inference.*_doubt`).
     """
 
     prediction: Prediction
@@ -46,19 +46,6 @@ class Fused:
 
 
 def fuse(
-    results: Sequence[PassResult],
-    settings: Mapping[str, Any],
-    size: tuple[int, int],
-    *,
-    kind: Kind,
-    image_id: str,
-    info: ImageInfo | None = None,
-) -> Prediction:
-    """Return the prediction of `fuse_with_doubt`; arguments and errors are the same."""
-    return fuse_with_doubt(results, settings, size, kind=kind, image_id=image_id, info=info).prediction
-
-
-def fuse_with_doubt(
     results: Sequence[PassResult],
     settings: Mapping[str, Any],
     size: tuple[int, int],

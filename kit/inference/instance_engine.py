@@ -11,8 +11,8 @@ import numpy as np
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.inference.doubt import doubt_of_scores
 from kit.inference.fusion import Fused, PassResult, require_size
+from kit.inference.instance_doubt import doubt_of_scores
 from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views, require_detections
 from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.store import CodedDetections, load_detections, save_detections

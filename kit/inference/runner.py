@@ -5,8 +5,8 @@ The way to a prediction:
     configure(device)                                          once per process
     module = open_member(member, weights_path, device)         once per member
     path = run_pass(module, member, view, image_id, image_path, out, device=device, on_batch=...)
-    prediction = fuse([PassResult(file=path, weight=1.0, member=member), ...], rung.settings, (height, width),
-                      kind="semantic", image_id=image_id)
+    fused = fuse([PassResult(file=path, weight=1.0, member=member), ...], rung.settings, (height, width),
+                 kind="semantic", image_id=image_id)
 
 `run_pass` writes one file per member, view (or set of views) and image: a probability map or coded
 detections. It never computes a finished file again, so any process may be killed and started again. The path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.inference.doubt import MaskDoubt
 from kit.inference.fusion import Fused, PassResult, require_size
+from kit.inference.semantic_doubt import MaskDoubt
 from kit.inference.semantic_fusion import fuse_semantic
 from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
 from kit.inference.store import open_map

@@ -6,13 +6,16 @@ This needs no torch, because processes that fuse run beside those that predict.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.inference.doubt import MaskDoubt
 from kit.inference.store import LevelRows, Levels, levels_of
 from kit.masks import rle
+
+if TYPE_CHECKING:
+    from kit.inference.semantic_doubt import MaskDoubt
 
 _BAND_VALUES = 1 << 22
 """Most pixels of the mean map in memory."""

@@ -15,6 +15,7 @@ import pytest
 import tifffile
 
 from kit import ensemble as ensembles
+from kit.ensemble import EarlyStop
 from submission.render import render
 from tests.submission.hold import Hold
 
@@ -421,3 +422,25 @@ def test_a_fault_of_the_program_is_told_as_one(mount, kit_of_two, tmp_path, tool
     last = outcome.text.splitlines()[-1]
     assert "nothing was predicted" in last
     assert "RuntimeError: planted" in last
+
+
+def test_images_that_stop_early_skip_the_dearer_member_and_are_told(
+    mount, kit_of_two, good_run, tmp_path, tools
+):
+    plan = ensembles.load(kit_of_two.ensemble)
+    stop = EarlyStop(below=1.0, share=0.5, cv=0.5)
+    first, last = plan.rungs
+    ensembles.save(tmp_path / "ensemble.json", replace(plan, rungs=[replace(first, stop=stop), last]))
+    script = tmp_path / "dist" / "predict.py"
+    render(tmp_path / "ensemble.json", kit_of_two.bundle, script)
+    outcome = tools.run(script, mount, tmp_path / "out")
+    assert outcome.code == 0, outcome.text
+    images = outcome.report["images"]
+    assert [(image["row"], image["stopped"]) for image in images] == [("rung 1", True)] * 2
+    assert all(0 < image["doubt"] < 1 for image in images)
+    assert [rung["state"] for rung in outcome.report["rungs"]] == ["done", "done"]
+    assert {task["index"] for task in outcome.report["tasks"] if task["kind"] == "pass"} == {0}
+    assert "stopped     2 of 2 images early, which saved about" in outcome.text
+    assert outcome.csv != good_run.csv
+    assert not any(image["stopped"] for image in good_run.report["images"])
+    assert all(0 < image["doubt"] < 1 for image in good_run.report["images"])

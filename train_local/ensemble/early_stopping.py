@@ -1,7 +1,7 @@
 """Early stopping: up to which doubt of its row a rung is enough for an image, tuned on held-out images.
 
 The cheap passes of a ladder are done over all images. Where they agree, dear ones change little: an image
-whose doubt (`kit.inference.doubt`) is below a rung's limit keeps its row, and all later passes skip it.
+whose doubt (`kit.inference.*_doubt`) is below a rung's limit keeps its row, and all later passes skip it.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Scores(Protocol):
         """
 
     def doubts(self, assigned: Mapping[str, Assigned]) -> dict[str, float]:
-        """Return the doubts of some images' predictions (`kit.inference.doubt`), by image id."""
+        """Return the doubts of some images' predictions (`kit.inference.*_doubt`), by image id."""
 
     def count(self, wanted: Sequence[Mapping[str, Assigned]]) -> None:
         """Make the scores of these exact, if `score` only estimates them."""

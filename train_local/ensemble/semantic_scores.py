@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.images.info import ImageInfo
-from kit.inference.doubt import expected_loss
+from kit.inference.semantic_doubt import expected_loss
 from kit.inference.semantic_settings import SemanticFusion
 from kit.predictions import SemanticMask
 from kit.typed_json import from_plain, to_plain

@@ -53,8 +53,8 @@ def label(
         ]
         size = (image.height, image.width)
         fused = fuse(results, settings, size, kind="instance", image_id=image_id, info=image.info)
-        assert isinstance(fused, Instances)
-        labels[image_id] = fused
+        assert isinstance(fused.prediction, Instances)
+        labels[image_id] = fused.prediction
     label_sets.write(
         folder,
         prepared,

@@ -72,7 +72,8 @@ def draw(prepared: Prepared, runs: Sequence[RunRecord], *, most: int) -> Picture
             image = prepared.images[image_id]
             size = (image.height, image.width)
             passed = [PassResult(file=run.folder / "oof" / name, weight=1.0, member=member)]
-            prediction = fuse(passed, {}, size, kind=prepared.kind, image_id=image_id, info=image.info)
+            fused = fuse(passed, {}, size, kind=prepared.kind, image_id=image_id, info=image.info)
+            prediction = fused.prediction
             value = scores.score(prepared.source, {image_id: truth[image_id]}, {image_id: prediction}).value
             if math.isfinite(value):
                 found[image_id] = (prediction, value)

@@ -131,7 +131,7 @@ def fused(
         size = (image.height, image.width)
         predictions[image_id] = fuse(
             of_image, settings, size, kind=prepared.kind, image_id=image_id, info=image.info
-        )
+        ).prediction
     return predictions
 
 

@@ -40,21 +40,10 @@ class Forecast:
         return self.median * math.exp(deviations * self.spread)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Seconds of a pass: over all images that need it, the largest, and those that may stop before."""
-
-    seconds: float = 0.0
-    longest: float = 0.0
-    guessed: float = 0.0
-
-
 class Rest:
     """What has still to be done of each pass, at one moment.
 
-    An image that has stopped needs nothing more. One that has still to come to a rung where images stop needs
-    the passes after it with the probability that it goes on. Rung 0 is enough for 40 % of the images: of 100
-    images, 30 have its row and 15 stopped there; the other 15 need pass 1, and so do about 60 % of the 70.
+    An image that has still to come to a rung where images stop counts with the probability that it goes on.
 
     Args:
         state: of the ladder.
@@ -64,8 +53,8 @@ class Rest:
     def __init__(self, state: LadderState, workers: int) -> None:
         self.state, self.workers = state, max(workers, 1)
         self._images = state.live_images()
-        self._of_pass: dict[tuple[int, int, tuple[int, ...]], _Part] = {}
-        self._of_rung: dict[tuple[int, tuple[int, ...]], float] = {}
+        self._of_pass: dict[tuple[int, int, tuple[int, ...]], tuple[float, float, float]] = {}
+        self._of_rung: dict[int, float] = {}
         self._needs: dict[tuple[int, ...], Mapping[str, float]] = {}
 
     def time(self, rungs: Sequence[int]) -> Forecast:
@@ -78,28 +67,25 @@ class Rest:
         by_member: dict[int, float] = {}
         longest = guessed = 0.0
         for index, rung in sorted(wanted.items()):
-            part = self._rest_of(index, rung, self._stops_before(rung, rungs))
-            if part.seconds > 0:
+            stops = (
+                other for other in rungs if other < rung and state.ensemble.rungs[other].stop is not None
+            )
+            seconds, largest, unsure = self._rest_of(index, rung, tuple(stops))
+            if seconds > 0:
                 member = state.ensemble.passes[index].member
-                by_member[member] = by_member.get(member, 0.0) + part.seconds
-                longest, guessed = max(longest, part.longest), guessed + part.guessed
+                by_member[member] = by_member.get(member, 0.0) + seconds
+                longest, guessed = max(longest, largest), guessed + unsure
         work = sum(by_member.values())
         # Each worker loads each member once; the passes and rows are shared among the workers.
         loads = sum(costs.load(member) for member in by_member)
         total = max((work + self._rows(rungs)) / self.workers, longest) + loads
-        # Errors of members are independent of each other, the pace of the machine is common to all, and so is
-        # the share of images that stop.
+        # Errors of members are independent of each other, the pace of the machine is common to all.
         members = (seconds * costs.spread(member) for member, seconds in by_member.items())
         own = math.hypot(*members, _STOPS_GUESSED * guessed)
         return Forecast(total, math.hypot(own / work, costs.drift()) if work > 0 else 0.0)
 
-    def _stops_before(self, rung: int, rungs: Sequence[int]) -> tuple[int, ...]:
-        """Return those of some rungs at which images stop before they come to a rung."""
-        plans = self.state.ensemble.rungs
-        return tuple(other for other in rungs if other < rung and plans[other].stop is not None)
-
-    def _rest_of(self, index: int, rung: int, stops: tuple[int, ...]) -> _Part:
-        """Return what is left of a pass.
+    def _rest_of(self, index: int, rung: int, stops: tuple[int, ...]) -> tuple[float, float, float]:
+        """Return the seconds of a pass: all that is left, its longest task, and what early stopping may save.
 
         Args:
             index: of the pass.
@@ -108,24 +94,18 @@ class Rest:
         """
         key = (index, rung, stops)
         if key not in self._of_pass:
-            state, needs = self.state, self._needs_after(stops)
-            parts = [
-                (state.megapixels[image], needs.get(image, 1.0))
-                for image in self._images
-                if self._is_open(index, rung, image)
-            ]
-            self._of_pass[key] = self._part(index, parts) if parts else _Part()
+            sizes, needs = self.state.megapixels, self._needs_after(stops)
+            images = [image for image in self._images if self._is_open(index, rung, image)]
+            parts = [(needs.get(image, 1.0), sizes[image]) for image in images]
+            unsure = [part for part in parts if part[0] < 1]
+            longest = self.state.costs.expected(index, 1, max(size for _, size in parts)) if parts else 0.0
+            self._of_pass[key] = self._seconds(index, parts), longest, self._seconds(index, unsure)
         return self._of_pass[key]
 
-    def _part(self, index: int, parts: Sequence[tuple[float, float]]) -> _Part:
-        """Return what is left of a pass over images of some megapixels, each needed with some probability."""
-        expected = self.state.costs.expected
-        open_ = [(size, need) for size, need in parts if need < 1]
-        return _Part(
-            expected(index, sum(need for _, need in parts), sum(size * need for size, need in parts)),
-            expected(index, 1, max(size for size, _ in parts)),
-            expected(index, sum(need for _, need in open_), sum(size * need for size, need in open_)),
-        )
+    def _seconds(self, index: int, parts: Sequence[tuple[float, float]]) -> float:
+        """Return the seconds of a pass over images of some megapixels, each needed with some probability."""
+        images, megapixels = sum(need for need, _ in parts), sum(need * size for need, size in parts)
+        return self.state.costs.expected(index, images, megapixels)
 
     def _needs_after(self, stops: tuple[int, ...]) -> Mapping[str, float]:
         """Return the probability that an image goes on after some rungs, of images that are not there yet."""
@@ -164,30 +144,26 @@ class Rest:
         )
 
     def _rows(self, rungs: Sequence[int]) -> float:
-        lacking = sum(self._lacking(rung, self._stops_before(rung, rungs)) for rung in rungs)
-        return self.state.costs.row_seconds(lacking)
+        return self.state.costs.row_seconds(sum(self._lacking(rung) for rung in rungs))
 
-    def _lacking(self, rung: int, stops: tuple[int, ...]) -> float:
+    def _lacking(self, rung: int) -> float:
         """Return the megapixels of the images that can still get a row of a rung."""
-        key = (rung, stops)
-        if key not in self._of_rung:
+        if rung not in self._of_rung:
             rungs, sizes, losses = self.state.rungs, self.state.megapixels, self.state.losses
-            needs = self._needs_after(stops)
-            self._of_rung[key] = sum(
-                sizes[image] * needs.get(image, 1.0)
-                for image in self._images
-                if (rung, image) not in rungs.rows
-                and rungs.goes_on(rung, image)
-                and not losses.blocks_for_good(rung, image)
+            self._of_rung[rung] = sum(
+                sizes[image]
+                for image in rungs.going_on(rung, self._images)
+                if (rung, image) not in rungs.rows and not losses.blocks_for_good(rung, image)
             )
-        return self._of_rung[key]
+        return self._of_rung[rung]
 
 
 def saved_seconds(state: LadderState, workers: int) -> float:
     """Return the seconds that the started rungs would take longer if no image had stopped early."""
-    total = 0.0
+    costs, total = state.costs, 0.0
     for image, enough in state.rungs.stopped.items():
-        later = {index for rung in state.rungs.started if rung > enough for index in state.live_passes(rung)}
-        skipped = (index for index in later if not state.stored.was_done(index, image))
-        total += sum(state.costs.expected(index, 1, state.megapixels[image]) for index in skipped)
+        later = (state.live_passes(rung) for rung in state.rungs.started if rung > enough)
+        for index in set().union(*later):
+            if not state.stored.was_done(index, image):
+                total += costs.expected(index, 1, state.megapixels[image])
     return total / max(workers, 1)

@@ -9,8 +9,6 @@ from submission.runtime.plan.state import LadderState
 
 _LOADS = 10.0
 """A block of images takes this many times as long as loading its members."""
-_LEAST_DOUBT = 1e-6
-"""A row of fewer doubts gains nothing from any second."""
 
 
 class Order:
@@ -18,17 +16,15 @@ class Order:
 
     A rung that is done in time goes pass by pass, the largest image first, so that no worker waits at the end
     for a large one. Of a rung that may not be done, each complete image counts: it goes block by block of
-    images, and all its passes over a block before the next block. First come the images with the most to gain
-    in a second: the doubt of the row that they have, divided by the seconds of their passes. Where no doubts
-    are known, these are the smallest.
+    images, and all its passes over a block before the next block. What gains most in a second comes first:
+    the image of the largest doubt for each second of its passes; without known doubts, the smallest.
     """
 
     # Passes 3 (member a) and 4 (member b) over images of 1, 2, 4 and 8 megapixels, two images in a block:
     #     sure       3/8 3/4 3/2 3/1 4/8 4/4 4/2 4/1
     #     not sure   3/1 3/2 4/1 4/2 | 3/4 3/8 4/4 4/8
     # If the time is up in the middle, the first order leaves no row of the rung and the second one two. With
-    # rows of a rung before, of the doubts 0.1, 0.1, 0.4 and 0.9, a second is worth 0.1, 0.05, 0.1 and 0.11:
-    # the largest image comes first, the one of 2 megapixels last.
+    # doubts of 0.1, 0.1, 0.4 and 0.9, a second is worth 0.1, 0.05, 0.1 and 0.11: the largest comes first.
     def __init__(self) -> None:
         self._rung = -1
         self._block: list[str] = []
@@ -98,4 +94,4 @@ def _seconds_for_gain(state: LadderState, passes: Sequence[int], image: str) -> 
     size, doubt = state.megapixels[image], state.rungs.doubt(image)
     seconds = sum(state.costs.expected(index, 1, size) for index in passes if state.to_do.has(index, image))
     # An image without a row has everything to gain.
-    return seconds / max(1.0 if doubt is None else doubt, _LEAST_DOUBT), size, image
+    return seconds / max(1.0 if doubt is None else doubt, 1e-6), size, image

@@ -129,8 +129,7 @@ class Rungs:
             return []
         # Example with passes [0], [0, 1], [0, 1, 2]: rung 0 has its row, rung 1 is started, rung 2 may start.
         # Passes 0, 1, 2 are needed. When rung 2 is refused, only 0 and 1 are, until rung 1 has its row. A
-        # rung that was passed over is not needed any more where a higher one has its row. If rung 0 is enough
-        # for the image, none is needed.
+        # rung that was passed over is not needed any more where a higher one has its row.
         rungs = self.open_for(image)
         if self.may_start:
             best = self.best_row(len(self.ensemble.rungs) - 1, image)

@@ -128,8 +128,7 @@ def _reached(outcome: Outcome, wall: float) -> Iterator[str]:
         yield f"rows        {', '.join(parts)}"
     if stopped := len(outcome.state.rungs.stopped):
         saved = saved_seconds(outcome.state, outcome.workers)
-        early = f"{stopped} of {len(file.ids)} images stopped early"
-        yield f"stopped     {early}, which saved about {saved:.0f} s"
+        yield f"stopped     {stopped} of {len(file.ids)} images early, which saved about {saved:.0f} s"
     yield f"time        {wall:.1f} s of {outcome.budget:.0f} s"
 
 
@@ -275,7 +274,7 @@ def _images(outcome: Outcome) -> list[dict[str, Any]]:
             "height": submission.sizes[image][0],
             "width": submission.sizes[image][1],
             "row": submission.origins.get(image, FALLBACK),
-            "doubt": None if (doubt := rungs.doubt(image)) is None else round(doubt, 4),
+            "doubt": rungs.doubt(image),
             "stopped": image in rungs.stopped,
             "reason": reasons.get(image),
         }

@@ -188,14 +188,7 @@ class MeanDone:
 
 @dataclass(frozen=True, kw_only=True)
 class RowDone:
-    """A row is stored.
-
-    Attributes:
-        begin: monotonic time.
-        end: monotonic time.
-        file: path of the row.
-        doubt: of the prediction, in [0, 1] (`kit.inference.doubt`).
-    """
+    """A row is stored, and the doubt of its prediction is known (`kit.inference.*_doubt`)."""
 
     begin: float
     end: float

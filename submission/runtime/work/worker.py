@@ -198,11 +198,11 @@ class Worker:
 
     def _fuse(self, request: FuseRequest) -> RowDone:
         from kit.competitions import of
-        from kit.inference.fusion import PassResult, fuse_with_doubt
+        from kit.inference.fusion import PassResult, fuse
 
         begin = time.monotonic()
         members, passes = self.ensemble.members, self.ensemble.passes
-        fused = fuse_with_doubt(
+        fused = fuse(
             [
                 PassResult(
                     file=request.file(result),

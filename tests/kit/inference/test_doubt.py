@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.inference import semantic_fusion
-from kit.inference.doubt import MaskDoubt, doubt_of_scores
+from kit.inference.instance_doubt import doubt_of_scores
 from kit.inference.instance_fusion import fuse_instances
 from kit.inference.instance_settings import InstanceFusion
+from kit.inference.semantic_doubt import MaskDoubt
 from kit.inference.store import CodedDetections
 from kit.masks import coco, rle
 

@@ -275,7 +275,7 @@ def results_of(kind, members, weights, files):
 
 def fuse_files(kind, members, weights, files, settings=(), **options):
     results = results_of(kind, members, weights, files)
-    return fusion.fuse(results, dict(settings), SIZE, kind=kind, **{"image_id": "i", **options})
+    return fusion.fuse(results, dict(settings), SIZE, kind=kind, **{"image_id": "i", **options}).prediction
 
 
 def test_a_rung_uses_the_passes_that_are_there(tmp_path):

@@ -86,7 +86,7 @@ def test_a_member_goes_from_weights_to_a_prediction(tmp_path, slide, kind, predi
             on_batch=lambda *at: progress.append(at),
         )
         results.append(runner.PassResult(file=file, weight=1.0, member=member))
-    found = runner.fuse(results, FUSION[kind], SIZE, kind=kind, image_id="s")
+    found = runner.fuse(results, FUSION[kind], SIZE, kind=kind, image_id="s").prediction
     assert isinstance(found, prediction)
     assert (found.height, found.width) == SIZE
     if kind == "semantic":

@@ -4,7 +4,7 @@ import pytest
 from kit.competitions import get
 from kit.ensemble import Member
 from kit.errors import KitError
-from kit.inference.fusion import PassResult, fuse, fuse_with_doubt
+from kit.inference.fusion import PassResult, fuse
 from kit.inference.instance_settings import InstanceFusion
 from kit.inference.store import CodedDetections, save_detections
 from kit.local.competitions.scores import score
@@ -88,7 +88,8 @@ def test_a_score_is_that_of_the_fused_predictions_with_each_images_own_settings(
             )
             for view, weight in zip(how.selection.recipe_views, how.selection.weights, strict=True)
         ]
-        predicted[image_id] = fuse(results, how.settings, (SIDE, SIDE), kind="instance", image_id=image_id)
+        fused = fuse(results, how.settings, (SIDE, SIDE), kind="instance", image_id=image_id)
+        predicted[image_id] = fused.prediction
     truth = {image_id: image.truth for image_id, image in images.items()}
     assert scores.score(assigned) == pytest.approx(score(get("vasculature"), truth, predicted).value)
 
@@ -200,6 +201,6 @@ def test_doubts_are_those_of_the_rows_on_kaggle(images, scores):
             )
             for view, weight in zip(both.recipe_views, both.weights, strict=True)
         ]
-        fused = fuse_with_doubt(results, how.settings, (SIDE, SIDE), kind="instance", image_id=image_id)
+        fused = fuse(results, how.settings, (SIDE, SIDE), kind="instance", image_id=image_id)
         assert doubt == fused.doubt
     assert 0 < min(found.values()) < max(found.values()) < 1

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.inference.doubt import MaskDoubt
+from kit.inference.semantic_doubt import MaskDoubt
 from kit.inference.semantic_fusion import fuse_semantic
 from kit.local.metrics.dice import dice
 from kit.masks import rle

@@ -1,11 +1,8 @@
-"""How much a prediction doubts itself: the score that it expects to lose, a number in [0, 1].
+"""How much a mask doubts itself: the part of its Dice that it expects to lose, a number in [0, 1].
 
-Where members disagree, their mean probability is far from 0 and 1, and the score of a fused detection is low:
-so the doubt of a fused prediction grows with the disagreement of its members, and of one member alone it is
-what this member is unsure of. Nothing but the fused prediction is needed, and it may be a running mean.
-
-Masks are scored by the mean Dice of images, so their doubt is the part of its own Dice that an image loses.
-Detections of all images are judged together, so theirs grows with the number of objects that are unsure.
+Where members disagree, their mean probability is far from 0 and 1: so the doubt of a fused mask grows with
+the disagreement of its members, and of one member alone it is what this member is unsure of. Nothing but the
+mean is needed, and it may be a running mean.
 """
 
 from __future__ import annotations
@@ -57,22 +54,6 @@ class MaskDoubt:
     def value(self) -> float:
         """The doubt; 0 if nothing is probable anywhere."""
         return expected_loss(self.inside, self.every, self.pixels)
-
-
-def doubt_of_scores(scores: NDArray[np.float64]) -> float:
-    """Return the doubt of an image's detections: u / (1 + u) with u, the number of objects that are unsure.
-
-    A score s counts as the probability that its object is there. Its expected Brier loss s * (1 - s) is
-    largest for 0.5; u is the sum over all detections. Of the scores 0.9, 0.5 and 0.1 it is 0.43:
-
-    >>> round(doubt_of_scores(np.array([0.9, 0.5, 0.1])), 2)
-    0.3
-
-    Args:
-        scores: (n,) in [0, 1].
-    """
-    unsure = float(np.sum(scores * (1 - scores)))
-    return unsure / (1 + unsure)
 
 
 def expected_loss(inside: float, every: float, count: float) -> float:
