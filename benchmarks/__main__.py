@@ -9,6 +9,7 @@ from benchmarks.options import (
     TRAINING_PARTS,
     BudgetOptions,
     BundleOptions,
+    EarlyStoppingOptions,
     EnsembleOptions,
     InferenceOptions,
     MatrixOptions,
@@ -37,6 +38,12 @@ def main(argv: Sequence[str]) -> int:
         run(options, argv)
         return 0
 
+    def early_stopping(options: EarlyStoppingOptions) -> int:
+        from benchmarks.early_stopping import run
+
+        run(options, argv)
+        return 0
+
     def inference(options: InferenceOptions) -> int:
         from benchmarks.parts import run
 
@@ -58,6 +65,7 @@ def main(argv: Sequence[str]) -> int:
     verbs = (
         Verb("models", ModelOptions, models),
         Verb("ensemble", EnsembleOptions, ensemble),
+        Verb("early-stopping", EarlyStoppingOptions, early_stopping),
         Verb("budget", BudgetOptions, budget),
         Verb("inference", InferenceOptions, inference),
         Verb("training", TrainingOptions, training),

@@ -16,6 +16,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from benchmarks.ensemble_data import harder
 from benchmarks.stored_runs import Recipe, Stored
 from kit.inference.store import CodedDetections, save_detections
 from kit.masks import coco
@@ -47,12 +48,14 @@ class Tiles:
         distinct: tiles with detections of their own; further ones have hard links to the same files.
         views: of each recipe, the first of `VIEWS`.
         detections: of each recipe under each view in each tile; published: 100.
+        uneven: standard deviation of the logarithm of a factor on what is missed and imagined in a tile.
     """
 
     count: int
     distinct: int
     views: int = len(VIEWS)
     detections: int = 100
+    uneven: float = 0.0
 
 
 def write(folder: Path, size: Tiles) -> tuple[Prepared, list[FinishedRun]]:
@@ -109,11 +112,12 @@ def _write_tile(folder: Path, image_id: str, number: int, size: Tiles) -> list[E
     random = np.random.default_rng(number)
     true = [_ellipse(random) for _ in range(int(random.integers(4, 20)))]
     hard = random.random(len(true))
-    alike = [_ellipse(random) for _ in range(size.detections // 4)]
+    factor = harder(number, size.uneven)
+    alike = [_ellipse(random) for _ in range(round(size.detections / 4 * min(factor, 3)))]
     paths = iter(_files(folder, image_id, size))
     for place, (miss, *_) in enumerate(RECIPES.values()):
         luck = np.random.default_rng([number, place]).random(len(true))
-        seen = (hard + luck) / 2 > miss
+        seen = (hard + luck) / 2 > miss * factor
         for view in range(size.views):
             own = np.random.default_rng([number, place, view])
             found = [

@@ -45,11 +45,13 @@ class Size:
         side: pixels per side, at training scale.
         distinct: slides with maps of their own; further ones have hard links to the same files, and a truth
             of their own.
+        uneven: standard deviation of the logarithm of a factor on all errors of a slide: some are harder.
     """
 
     slides: int
     side: int
     distinct: int
+    uneven: float = 0.0
 
 
 def write(folder: Path, size: Size) -> tuple[Prepared, list[FinishedRun]]:
@@ -73,7 +75,8 @@ def write(folder: Path, size: Size) -> tuple[Prepared, list[FinishedRun]]:
         for recipe, view in _passes():
             own, shown = list(RECIPES).index(recipe), VIEWS.index(view)
             path = _path(folder, recipe, view, ids[number])
-            _write_map(path, field, own, shown, seed=number, side=size.side)
+            factor = harder(number, size.uneven)
+            _write_map(path, field, own, shown, seed=number, side=size.side, factor=factor)
     for number, image_id in enumerate(ids[size.distinct :], size.distinct):
         for recipe, view in _passes():
             os.link(
@@ -133,19 +136,25 @@ def _truth(field_HW: NDArray[np.float32], side: int, number: int) -> NDArray[np.
     return np.asarray(cv2.resize(drawn, (side, side)) > 0, bool)
 
 
-def _write_map(
-    path: Path, field_HW: NDArray[np.float32], own: int, view: int, *, seed: int, side: int
+def harder(number: int, uneven: float) -> float:
+    """Return by how much all predictions of an image are worse than of others, 1 on average of logarithms."""
+    return float(np.exp(uneven * np.random.default_rng([number, 5]).standard_normal()))
+
+
+def _write_map(  # what a map depends on
+    path: Path, field_HW: NDArray[np.float32], own: int, view: int, *, seed: int, side: int, factor: float
 ) -> None:
     """Write the map of recipe number `own` under view number `view`."""
     coarse = len(field_HW)
-    logit_HW = 1.5 * field_HW + _SHARED * _noise([seed, 2], coarse, 6)
-    logit_HW += list(RECIPES.values())[own][0] * _noise([seed, 3, own], coarse, 4)
-    logit_HW += _OF_VIEW * _noise([seed, 4, own, view], coarse, 2)
+    noise_HW = _SHARED * _noise([seed, 2], coarse, 6)
+    noise_HW += list(RECIPES.values())[own][0] * _noise([seed, 3, own], coarse, 4)
+    noise_HW += _OF_VIEW * _noise([seed, 4, own, view], coarse, 2)
+    logit_HW = 1.5 * field_HW + np.float32(factor) * noise_HW
     rows = _BAND // _COARSE
     with write_map(path, side, side, "uint16") as writer:
         for top in range(0, coarse, rows):
             part_HW = logit_HW[top : top + rows]
             height = min(_BAND, side - top * _COARSE)
             fine_HW = cv2.resize(part_HW, (coarse * _COARSE, len(part_HW) * _COARSE))[:height, :side]
-            level_HW = levels_of(np.dtype(np.uint16)) / (1 + np.exp(-fine_HW))
+            level_HW = levels_of(np.dtype(np.uint16)) / (1 + np.exp(-np.clip(fine_HW, -30, 30)))
             writer.append(np.ascontiguousarray(level_HW.astype("<u2")))

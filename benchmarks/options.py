@@ -206,6 +206,29 @@ class EnsembleOptions(Documented):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EarlyStoppingOptions(Documented):
+    """Show what early stopping costs and saves, on drawn predictions and on those of finished runs."""
+
+    prepared: tuple[Path, ...] = field(
+        default=(), metadata=option("what the finished runs were trained on", metavar="DIR")
+    )
+    runs: tuple[Path, ...] = field(
+        default=(), metadata=option("of finished runs, one for each --prepared", metavar="DIR")
+    )
+    tiles: Count = field(default=120, metadata=option("number of drawn tiles", metavar="N"))
+    slides: Count = field(default=60, metadata=option("number of drawn slides", metavar="N"))
+    uneven: Annotated[float, at_least(0)] = field(
+        default=0.6,
+        metadata=option("how much images differ in difficulty, as a logarithm", metavar="DEVIATION"),
+    )
+    processes: Count = field(default=2, metadata=option("that read predictions", metavar="N"))
+    folder: Path | None = field(
+        default=None, metadata=option("for what is drawn (default: the temporary folder)", metavar="DIR")
+    )
+    tiny: bool = field(default=False, metadata=option("ten images: does the benchmark itself work?"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class BudgetOptions(Documented):
     """Simulate whole runs on Kaggle: the policy in use beside simple rules and the best choice."""
 

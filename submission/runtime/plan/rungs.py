@@ -86,7 +86,7 @@ class Rungs:
         if doubt is None:
             return
         self.doubts[rung, image] = doubt
-        # The limit was tuned for rows of all passes: those without a lost member say nothing of it.
+        # The limit was tuned for rows of all passes.
         if whole.stop is not None and doubt < whole.stop.below and live == len(whole.passes):
             self.stopped[image] = min(rung, self.stopped.get(image, rung))
 

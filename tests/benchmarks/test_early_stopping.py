@@ -1,0 +1,36 @@
+"""The early-stopping benchmark itself, on ten drawn slides and tiles."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks import early_stopping
+from benchmarks.markdown import DOCS, block
+from benchmarks.options import EarlyStoppingOptions
+from kit.command_line import parse
+from kit.errors import KitError
+
+
+def options(*arguments):
+    return parse(list(arguments), EarlyStoppingOptions, prog="benchmarks")
+
+
+def test_scores_and_costs_with_and_without_early_stopping_are_kept(tmp_path):
+    docs = Path(shutil.copy(DOCS / "benchmarks.md", tmp_path))
+    command = ["--tiny", "--write-docs", "--folder", str(tmp_path)]
+    early_stopping.run(options(*command), ["early-stopping", *command], docs)
+    written, _, how = block(docs, early_stopping.BLOCK).partition("\n\n")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in written.splitlines()[2:]]
+    assert {row[0] for row in rows} == {"10 drawn slides", "10 drawn tiles"}
+    for *_, share, score, without, cost in rows:
+        assert float(score) >= float(without)
+        assert 0 < int(cost.removesuffix(" %")) <= 100
+        assert share == "-" or 0 < int(share.removesuffix(" %")) < 100
+    assert how.startswith("`python -m benchmarks early-stopping --tiny")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmarks.md"], "what was drawn is gone"
+
+
+def test_runs_without_the_data_they_were_trained_on_are_refused(tmp_path):
+    with pytest.raises(KitError, match="--prepared and --runs name 0 and 1 folders"):
+        early_stopping.run(options("--runs", str(tmp_path)), [])
