@@ -57,10 +57,6 @@ class ToDo:
         """Whether any image needs a pass."""
         return bool(self._images[index])
 
-    def count(self, index: int) -> int:
-        """Return the number of images that need a pass."""
-        return len(self._images[index])
-
     def passes(self, image: str) -> Iterator[int]:
         """Yield the passes that an image needs, in their order."""
         yield from (index for index, images in enumerate(self._images) if image in images)

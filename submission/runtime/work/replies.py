@@ -174,7 +174,7 @@ class ReplyHandler:
         state = self.ladder.state
         done = state.finished_images(index)
         running = sum(isinstance(task, PassTask) and task.index == index for task in state.running)
-        images = done + running + state.to_do.count(index)
+        images = done + running + sum(1 for _ in state.images_to_do(index))
         now = time.monotonic()
         if done < images and now - self._last_progress < _SILENCE:
             return
