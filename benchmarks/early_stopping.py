@@ -19,9 +19,8 @@ from train_local.ensemble.finished_runs import FinishedRun, find_finished_runs
 
 HEAD = ("predictions", "rung", "stop below a doubt of", "images", "unseen score", "without", "cost")
 BLOCK = "early-stopping"
-_SIDE, _TINY_SIDE = 640, 320
-_TINY_COUNT = 10
-_DETECTIONS = 40
+_SIDE, _DETECTIONS = 640, 40
+_TINY_COUNT, _TINY_SIDE, _TINY_DETECTIONS = 8, 128, 10
 
 
 def run(options: EarlyStoppingOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
@@ -60,12 +59,12 @@ def _predictions(
     for data_folder, runs_folder in zip(options.prepared, options.runs, strict=True):
         data = prepared.load(data_folder)
         yield f"{data.competition}, {runs_folder.name}", data, find_finished_runs(data, runs_folder)
-    side, slides, tiles = _SIDE, options.slides, options.tiles
+    side, slides, tiles, detections = _SIDE, options.slides, options.tiles, _DETECTIONS
     if options.tiny:
-        side, slides, tiles = _TINY_SIDE, _TINY_COUNT, _TINY_COUNT
+        side, slides, tiles, detections = _TINY_SIDE, _TINY_COUNT, _TINY_COUNT, _TINY_DETECTIONS
     size = ensemble_data.Size(slides, side, slides, uneven=options.uneven)
     yield f"{slides} drawn slides", *ensemble_data.write(folder / "maps", size)
-    drawn = detection_data.Tiles(tiles, tiles, views=1, detections=_DETECTIONS, uneven=options.uneven)
+    drawn = detection_data.Tiles(tiles, tiles, views=1, detections=detections, uneven=options.uneven)
     (folder / "detections").mkdir()
     yield f"{tiles} drawn tiles", *detection_data.write(folder / "detections", drawn)
 

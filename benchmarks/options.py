@@ -225,7 +225,7 @@ class EarlyStoppingOptions(Documented):
     folder: Path | None = field(
         default=None, metadata=option("for what is drawn (default: the temporary folder)", metavar="DIR")
     )
-    tiny: bool = field(default=False, metadata=option("ten images: does the benchmark itself work?"))
+    tiny: bool = field(default=False, metadata=option("eight images: does the benchmark itself work?"))
 
 
 @dataclass(frozen=True, kw_only=True)

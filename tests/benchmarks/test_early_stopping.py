@@ -1,4 +1,4 @@
-"""The early-stopping benchmark itself, on ten drawn slides and tiles."""
+"""The early-stopping benchmark itself, on eight drawn slides and tiles."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_scores_and_costs_with_and_without_early_stopping_are_kept(tmp_path):
     early_stopping.run(options(*command), ["early-stopping", *command], docs)
     written, _, how = block(docs, early_stopping.BLOCK).partition("\n\n")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in written.splitlines()[2:]]
-    assert {row[0] for row in rows} == {"10 drawn slides", "10 drawn tiles"}
+    assert {row[0] for row in rows} == {"8 drawn slides", "8 drawn tiles"}
     for *_, share, score, without, cost in rows:
         assert float(score) >= float(without)
         assert 0 < int(cost.removesuffix(" %")) <= 100

@@ -79,7 +79,8 @@ def early_stops(
     measured = {number: item.scored for number, item in enumerate(rungs) if item.scored is not None}
     tuner = _Tuner(scores, measured, parts)
     on_path = [number for number in measured if number in path]
-    enough = len(parts) > 1 and len(scores.ids) >= LEAST_IMAGES
+    unseen = all(scored.of_parts for scored in measured.values())
+    enough = unseen and len(scores.ids) >= LEAST_IMAGES
     reached = []
     for number in on_path:
         stop = tuner.stop(number) if enough else None
