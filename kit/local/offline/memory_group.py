@@ -72,6 +72,13 @@ class MemoryGroup:
             return next((int(count) for key, count in lines if key == "oom_kill"), 0) - self.trials
         return 0
 
+    def most(self) -> int | None:
+        """Return the bytes that all processes had at most, without pages of files; None if it is not known."""
+        name = "memory.peak" if self.version == 2 else "memory.max_usage_in_bytes"
+        with suppress(OSError, ValueError):
+            return int((self.folder / name).read_text())
+        return None
+
     def remove(self) -> str | None:
         """Kill what still runs in the group and remove it; return a sentence if that is not possible."""
         until = time.monotonic() + _PATIENCE
