@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import random
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -11,23 +11,31 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-from kit import ensemble as ensembles
-from kit.artefacts import write_json
+from kit.artefacts import read_json, write_json
 from kit.command_line import option
 from kit.competitions import of
 from kit.competitions.competition import Competition
+from kit.ensemble import Ensemble
 from kit.errors import KitError
-from kit.local.competitions.labelled import LabelledData
-from kit.local.competitions.scores import score
 from kit.local.interpreters import PYTHONS, find_python
-from kit.local.offline import sandbox
-from kit.local.offline.kaggle_shape import Archives, Layout, mount
+from kit.local.offline.faults import catalogue
+from kit.local.offline.faults.catalogue import Fault
+from kit.local.offline.faults.scene import Scene
+from kit.local.offline.file_server import Mount
+from kit.local.offline.kaggle_shape import Archives, Layout
+from kit.local.offline.sandbox import Machine
 from kit.local.offline.simulated_image import Image, choose_target, make_image
-from kit.typed_json import above
-from submission.runtime.result.submission_file import guess_sizes, image_sizes
+from kit.typed_json import above, at_least
+from submission.rehearsal.judge import judge
+from submission.rehearsal.script_parts import ensemble_of
+from submission.rehearsal.stage import Play, play
+from submission.rehearsal.verdict import told, verdict
 from submission.runtime.script.options import DEFAULT_BUDGET
 
 GIB = 1 << 30
+CORES, MEMORY, WORKING, SCRATCH = 4, 29 * GIB, 20 * GIB, 60 * GIB
+"""Kaggle's machine: processors, and bytes of memory, of /kaggle/working and of the scratch disk."""
+_LIST, _RANDOM = "list", "random"
 
 
 def _gigabytes(text: str) -> int:
@@ -56,7 +64,14 @@ class Settings:
         fresh: make the simulated image again.
         layout: of the mounts.
         archives: what Kaggle does to the datasets' archives.
-        memory: bytes that all processes may have together; None: no limit.
+        memory: bytes that all processes may have together.
+        cores: processors that they may use.
+        working: bytes of the output disk.
+        scratch: bytes of the disk for temporary files.
+        slow_down: how many times slower than this machine the rehearsal's is.
+        mount_speed: MB/s of each stream of the mounts; None: as fast as the disk here.
+        faults: names of faults; "random": drawn; "list": they are printed, and nothing is run.
+        seed: of what is drawn.
         arguments: further arguments for predict.py.
     """
 
@@ -88,11 +103,48 @@ class Settings:
     fresh: bool = field(default=False, metadata=option("make the simulated image again"))
     layout: Layout = field(default="new", metadata=option("of the mounts"))
     archives: Archives = field(default="unpacked", metadata=option("what Kaggle does to archives"))
-    memory: int | None = field(
-        default=None,
+    memory: int = field(
+        default=MEMORY,
         metadata=option(
-            "memory of all processes together", flag="--memory-gb", metavar="NUMBER", read=_gigabytes
+            "memory of all processes together (default: 29)",
+            flag="--memory-gb",
+            metavar="NUMBER",
+            read=_gigabytes,
         ),
+    )
+    cores: Annotated[int, at_least(1)] = field(
+        default=CORES, metadata=option("processors that predict.py may use", metavar="NUMBER")
+    )
+    working: int = field(
+        default=WORKING,
+        metadata=option(
+            "size of /kaggle/working (default: 20)", flag="--working-gb", metavar="NUMBER", read=_gigabytes
+        ),
+    )
+    scratch: int = field(
+        default=SCRATCH,
+        metadata=option(
+            "size of the disk for temporary files (default: 60)",
+            flag="--scratch-gb",
+            metavar="NUMBER",
+            read=_gigabytes,
+        ),
+    )
+    slow_down: Annotated[float, at_least(1)] = field(
+        default=1.0, metadata=option("the machine is so many times slower", metavar="FACTOR")
+    )
+    mount_speed: Annotated[float, above(0)] | None = field(
+        default=None,
+        metadata=option("of each stream of the mounts", flag="--mount-mb-per-second", metavar="NUMBER"),
+    )
+    faults: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            "faults that strike, by name; `list` prints them, `random` draws some", metavar="NAME"
+        ),
+    )
+    seed: Annotated[int, at_least(0)] = field(
+        default=0, metadata=option("of what is drawn for faults", metavar="NUMBER")
     )
     arguments: tuple[str, ...] = field(
         default=(),
@@ -118,57 +170,61 @@ def rehearse(settings: Settings) -> dict[str, Any]:
             raise KitError(
                 f"{what} is missing", where=path, fix="run the step that makes it, or correct the option"
             )
+    faults, scene = _chosen(settings)
     version, python = find_python(settings.pythons)
     target = choose_target(settings.targets, version)
     image = make_image(target, python, settings.venvs.resolve(), settings.lock, fresh=settings.fresh)
-    competition = _competition(settings.predict)
+    ensemble = ensemble_of(settings.predict)
     settings.out.mkdir(parents=True, exist_ok=True)
     # The stage lies below `out`, not in /tmp: slides are hard-linked, which works only on one disk.
     stage = Path(tempfile.mkdtemp(prefix=".stage-", dir=settings.out.resolve()))
     try:
-        return _rehearse(settings, image, competition, stage)
+        return _rehearse(settings, image, ensemble, stage, faults, scene)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _rehearse(settings: Settings, image: Image, competition: Competition, stage: Path) -> dict[str, Any]:
-    folders = {name: stage / name for name in ("input", "src", "working", "home", "tmp")}
-    for folder in folders.values():
-        folder.mkdir()
-    datasets = sorted(path.parent for path in settings.bundle.glob("*/manifest.json"))
-    changes = mount(
-        folders["input"],
-        settings.data,
-        datasets,
-        competition,
+def _chosen(settings: Settings) -> tuple[list[Fault], Scene | None]:
+    """Return the faults that were asked for, and what they change."""
+    if settings.faults == (_RANDOM,):
+        return catalogue.schedule(settings.seed)
+    faults = catalogue.named(settings.faults)
+    draw = random.Random(settings.seed)  # noqa: S311  # nothing secret
+    return faults, catalogue.scene_of(faults, draw) if faults else None
+
+
+def _rehearse(
+    settings: Settings,
+    image: Image,
+    ensemble: Ensemble,
+    stage: Path,
+    faults: list[Fault],
+    scene: Scene | None,
+) -> dict[str, Any]:
+    competition: Competition = of(ensemble)
+    piece = Play(
+        predict=settings.predict,
+        bundle=settings.bundle,
+        data=settings.data,
+        ensemble=ensemble,
+        competition=competition,
+        python=image.python,
+        budget=settings.budget,
         layout=settings.layout,
         archives=settings.archives,
+        arguments=settings.arguments,
+        machine=Machine(
+            memory=settings.memory,
+            cores=settings.cores,
+            slow_down=settings.slow_down,
+            mount=Mount(megabytes_per_s=settings.mount_speed or 0.0),
+        ),
+        working=settings.working,
+        scratch=settings.scratch,
+        scene=scene,
     )
-    script = folders["src"] / "script.py"  # what Kaggle calls a script kernel's file
-    shutil.copyfile(settings.predict, script)
-    command = [
-        str(image.python),
-        str(script),
-        "--input",
-        str(folders["input"]),
-        "--output",
-        str(folders["working"]),
-    ]
-    ran, enforced = sandbox.run(
-        [*command, "--budget", f"{settings.budget:g}", *settings.arguments],
-        read_only=[folders["input"], folders["src"]],
-        cwd=folders["working"],
-        environment=_environment(image, folders["home"], folders["tmp"]),
-        seconds=settings.budget,
-        memory=settings.memory,
-    )
-    # First remove files of an earlier rehearsal: if predict.py writes none, they must not pass for its
-    # result.
-    for name in ("submission.csv", "report.json"):
-        (settings.out / name).unlink(missing_ok=True)
-        if (folders["working"] / name).is_file():
-            shutil.copyfile(folders["working"] / name, settings.out / name)
-    (settings.out / "log.txt").write_text(ran.text, encoding="utf-8")
+    played = play(piece, stage, settings.out)
+    ran = played.ran
     result: dict[str, Any] = {
         # A run that was killed because its time was up has no exit code.
         "exit_code": ran.code,
@@ -176,59 +232,20 @@ def _rehearse(settings: Settings, image: Image, competition: Competition, stage:
         "in_time": ran.code is not None and ran.seconds <= settings.budget,
         "target": image.target,
         "python": image.version,
-        "enforced": asdict(enforced),
-        "mangled": changes,
-        "extra_files": sorted(path.name for path in folders["working"].iterdir())[:20],
-        **_judge(competition, settings.data, settings.out / "submission.csv"),
+        "enforced": asdict(played.enforced),
+        "mangled": played.changes,
+        "extra_files": played.left[:20],
+        "faults": [fault.name for fault in faults],
+        "seed": settings.seed,
+        "struck": played.struck,
+        **judge(competition, played.data, settings.out / "submission.csv", settings.data),
     }
-    result["ok"] = result["exit_code"] == 0 and result["in_time"] and result["valid"]
+    report = settings.out / "report.json"
+    result["verdict"] = verdict(result, read_json(report) if report.is_file() else None, ensemble)
+    fine = result["in_time"] and result["valid"] and not played.enforced.overfull
+    result["ok"] = fine and result["exit_code"] == 0
     write_json(settings.out / "rehearsal.json", result)
     return result
-
-
-def _environment(image: Image, home: Path, temporary: Path) -> dict[str, str]:
-    """Return the variables for predict.py: none of this machine's but the path to the system's commands."""
-    return {
-        "PATH": os.pathsep.join([str(image.python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
-        "HOME": str(home),
-        "TMPDIR": str(temporary),
-        "LANG": "C.UTF-8",
-        "KAGGLE_KERNEL_RUN_TYPE": "Batch",
-    }
-
-
-def _judge(competition: Competition, data: Path, submission: Path) -> dict[str, Any]:
-    """Validate the submission, and score it if the data folder has the truth."""
-    if not submission.is_file():
-        return {"valid": False, "findings": ["error: no submission.csv was written"], "score": None}
-    ids = competition.test_ids(data)
-    sizes, _ = image_sizes(competition, data, ids)
-    report, predictions = competition.inspect(submission, ids, guess_sizes(ids, sizes))
-    result: dict[str, Any] = {
-        "valid": report.ok,
-        "findings": [str(finding) for finding in report.findings],
-        "score": None,
-    }
-    try:
-        truth = LabelledData(competition, data).truth(ids)
-    except KitError as error:
-        result["no_score"] = error.problem
-        return result
-    if report.ok:
-        result["score"] = asdict(score(competition, truth, predictions))
-    return result
-
-
-def _competition(predict: Path) -> Competition:
-    """Return the competition for which a script was rendered; the script itself says it."""
-    import ast
-
-    # The script holds one assignment for each embedded file: PARTS['ensemble.json'] = '''...'''. Read its
-    # value without running the script.
-    for node in ast.walk(ast.parse(predict.read_text(encoding="utf-8"), str(predict))):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PARTS['ensemble.json']":
-            return of(ensembles.from_dict(json.loads(ast.literal_eval(node.value)), where=predict))
-    raise KitError("this is not a rendered predict.py", where=predict, fix="run `render`")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,6 +263,9 @@ def run(options: Options) -> int:
         KitError: the rehearsal could not start, or what it ran would have failed on Kaggle.
     """
     settings = options.settings
+    if settings.faults == (_LIST,):
+        print(catalogue.as_text())
+        return 0
     result = rehearse(settings)
     print(json.dumps(result, indent=1) if options.json else _told(settings, result))
     if not result["ok"]:
@@ -262,21 +282,40 @@ def _told(settings: Settings, result: dict[str, Any]) -> str:
     enforced = result["enforced"]
     offline = "no network, read-only input" if enforced["network"] else "NOT OFFLINE"
     score = result["score"]
+    faults = (
+        f"{', '.join(result['faults'])} (seed {result['seed']}); {len(result['struck'])} struck in a process"
+    )
     lines = [
         f"image       {result['target']}, Python {result['python']}; {offline}",
         *(f"            {text}" for text in enforced["missing"]),
+        f"machine     {_machine_told(enforced)}",
         *([_memory_told(enforced)] if enforced["memory"] else []),
+        *(_disk_told(name, disk) for name, disk in enforced["disks"].items()),
+        *([f"faults      {faults}"] if result["faults"] else []),
         f"time        {result['seconds']:.1f} s of {settings.budget:.0f} s",
         f"submission  {settings.out / 'submission.csv'}: {'valid' if result['valid'] else 'NOT VALID'}",
         *(f"            {text}" for text in result["findings"]),
         f"score       {score['metric']} {score['value']:.4f}"
         if score
         else "score       no truth to compare with",
+        *told(result["verdict"], len(ensemble_of(settings.predict).rungs)),
     ]
     return "\n".join(lines)
 
 
+def _machine_told(enforced: dict[str, Any]) -> str:
+    cores = "all cores" if enforced["cores"] is None else f"{enforced['cores']} cores"
+    slower = f", {enforced['slow_down']:g} times slower" if enforced["slow_down"] > 1 else ""
+    return cores + slower + (f", input: {enforced['mount']}" if enforced["mount"] else "")
+
+
 def _memory_told(enforced: dict[str, Any]) -> str:
-    killed = enforced["killed"]
+    killed, most = enforced["killed"], enforced["most_memory"]
+    used = f"{most / GIB:.1f} of " if most is not None else ""
     said = f"; {killed} processes were killed because it was used up" if killed else ""
-    return f"memory      {enforced['memory'] / GIB:g} GB for {enforced['limited']}{said}"
+    return f"memory      {used}{enforced['memory'] / GIB:g} GB for {enforced['limited']}{said}"
+
+
+def _disk_told(name: str, disk: dict[str, Any]) -> str:
+    how = "more is refused" if disk["refused"] else "watched"
+    return f"{name:<11} {disk['most'] / GIB:.2f} of {disk['size'] / GIB:g} GB; {how}"

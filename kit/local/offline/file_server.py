@@ -89,7 +89,9 @@ class FileServer:
         self._work: Mapping[int, Callable[[int, int, memoryview], bytes]] = {
             _LOOKUP: self._look_up,
             _GETATTR: lambda node, thread, body: struct.pack("<QII", _HOLDS, 0, 0) + self._attributes(node),
-            _READLINK: lambda node, thread, body: os.fsencode(os.readlink(self._path(node), dir_fd=self._root)),
+            _READLINK: lambda node, thread, body: os.fsencode(
+                os.readlink(self._path(node), dir_fd=self._root)
+            ),
             _OPEN: self._open,
             _OPENDIR: lambda node, thread, body: struct.pack("<QIi", 0, 0, 0),
             _READ_FILE: self._read,

@@ -1,0 +1,66 @@
+"""Changes a mounted competition's test part, as a hidden test set may differ from what everybody sees."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from kit.artefacts import write_text
+from kit.competitions.competition import Competition
+from kit.competitions.recognition import SAMPLE_SUBMISSION
+from kit.local.place_file import place_file
+
+
+def change_hidden_set(folder: Path, competition: Competition, change: str) -> None:
+    """Change the test part of a mounted folder; its files may be hard links, and are replaced, not rewritten.
+
+    Args:
+        folder: the mounted competition.
+        competition: which one.
+        change: "three times" (each image twice more, under new ids), "empty" (no image, no row) or "unlisted"
+            (the first image once more without a row, the last one gone).
+    """
+    ids = competition.test_ids(folder)
+    paths = {image: competition.image_path(folder, image, "test") for image in ids}
+    if change == "empty":
+        _write_rows(folder / SAMPLE_SUBMISSION, _rows(folder / SAMPLE_SUBMISSION)[:1])
+        for path in paths.values():
+            path.unlink(missing_ok=True)
+        return
+    if not ids:
+        return
+    if change == "unlisted":
+        _copy(paths[ids[0]], ids[0], f"{ids[0]}9")
+        if len(ids) > 1:
+            paths[ids[-1]].unlink(missing_ok=True)
+        return
+    for copy in ("1", "2"):
+        new = {image: f"{image}{copy}" for image in ids}
+        for image, path in paths.items():
+            _copy(path, image, new[image])
+        for table in sorted(folder.glob("*.csv")):
+            rows = _rows(table)
+            # "1015" and "1015.tiff" both name the image 1015.
+            more = [
+                [new[Path(row[0]).stem] + Path(row[0]).suffix, *row[1:]]
+                for row in rows
+                if row and Path(row[0]).stem in new
+            ]
+            if more:
+                _write_rows(table, rows + more)
+
+
+def _copy(path: Path, image: str, new: str) -> None:
+    if path.is_file():
+        place_file(path, path.with_name(path.name.replace(image, new)))
+
+
+def _rows(table: Path) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(table.read_text(encoding="utf-8-sig"))))
+
+
+def _write_rows(table: Path, rows: list[list[str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(table, text.getvalue())

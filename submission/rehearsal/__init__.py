@@ -1,0 +1,1 @@
+"""A rehearsal of predict.py: its stage, what it came to, and whether the submission is safe to send."""

@@ -1,0 +1,155 @@
+"""Whether a submission is safe to send, from its rehearsal: predicted against real rung, and the expected score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kit.ensemble import Ensemble
+
+_MACHINES = math.log(1.35)
+"""Standard deviation of the logarithm of a machine's speed: what the planner takes it for before it measured."""
+_NEARLY = 0.97
+"""Share of the memory or of a disk from which on it counts as used up."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A rung, how likely it is reached, and the scores with and without it.
+
+    Attributes:
+        rung: index in `Ensemble.rungs`.
+        chance: probability that it is done in time.
+        cv: its cross-validation; None if it is not known.
+        below: cross-validation of the rung that stands if it is not done; None if it is not known.
+    """
+
+    rung: int
+    chance: float
+    cv: float | None
+    below: float | None
+
+    @property
+    def score(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of the score; None if a cross-validation is not known."""
+        # 0.82 with a chance of 0.9, else 0.80: mean 0.818, deviation sqrt(0.9 * 0.1) * 0.02 = 0.006.
+        if self.cv is None or self.below is None:
+            return None
+        mean = self.chance * self.cv + (1 - self.chance) * self.below
+        return mean, math.sqrt(self.chance * (1 - self.chance)) * abs(self.cv - self.below)
+
+
+def verdict(
+    result: Mapping[str, Any], report: Mapping[str, Any] | None, ensemble: Ensemble
+) -> dict[str, Any]:
+    """Return what rehearsal.json says of a submission.
+
+    Args:
+        result: of the rehearsal so far.
+        report: report.json; None if there is none.
+        ensemble: of the script.
+
+    Returns:
+        "predicted_rung" and "reached_rung" (indices, None for none), "chance", "expected_score", "spread",
+        "at_the_limit" (whether these are of the hidden test set's size), "safe" and "why".
+    """
+    hidden = (report or {}).get("hidden_run") or {}
+    forecast = _at_the_limit(hidden, ensemble)
+    here = _when_it_began(report, ensemble)
+    expected = forecast or here
+    why = [*_wrong(result), *(_lost(report) if report is not None else ["there is no report.json"])]
+    why += [str(reason) for reason in hidden.get("why", []) if hidden.get("safe") is False]
+    score = None if expected is None else expected.score
+    return {
+        "predicted_rung": None if here is None else here.rung,
+        "reached_rung": _reached(report),
+        "chance": None if expected is None else round(expected.chance, 3),
+        "expected_score": None if score is None else round(score[0], 5),
+        "spread": None if score is None else round(score[1], 5),
+        "at_the_limit": forecast is not None,
+        "safe": not why,
+        "why": why,
+    }
+
+
+def _expected(rung: int, chance: float, ensemble: Ensemble) -> Expected:
+    rungs = ensemble.rungs
+    inside = [other for other in rungs[:rung] if set(other.passes) < set(rungs[rung].passes)]
+    below = inside[-1].cv if inside else rungs[rung].cv
+    return Expected(rung, chance, rungs[rung].cv, below)
+
+
+def _when_it_began(report: Mapping[str, Any] | None, ensemble: Ensemble) -> Expected | None:
+    """Return what the run worked towards when it made its first forecast; the first rung without any."""
+    if report is None or not report.get("rungs"):
+        return None
+    events = [event for event in report["events"] if event["name"] == "forecast"]
+    if events:
+        return _expected(events[0]["goal"], events[0]["chance"], ensemble)
+    return _expected(0, 1.0, ensemble)
+
+
+def _at_the_limit(hidden: Mapping[str, Any], ensemble: Ensemble) -> Expected | None:
+    """Return what the dry run forecasts for the hidden test set; None if it does not."""
+    if hidden.get("rung") is None or hidden.get("slower_same_rung") is None:
+        return None
+    # A machine up to 1.8 times slower still reaches the rung. ln 1.8 = 0.59 is two deviations of machines.
+    slower = max(float(hidden["slower_same_rung"]), 1e-6)
+    chance = 0.5 * math.erfc(-math.log(slower) / _MACHINES / math.sqrt(2))
+    return _expected(int(hidden["rung"]), chance, ensemble)
+
+
+def _reached(report: Mapping[str, Any] | None) -> int | None:
+    done = [row["index"] for row in (report or {}).get("rungs", ()) if row["state"] == "done"]
+    return done[-1] if done else None
+
+
+def _wrong(result: Mapping[str, Any]) -> list[str]:
+    enforced = result["enforced"]
+    found = []
+    if result["exit_code"] is None:
+        found.append("it was killed because its time was up")
+    elif result["exit_code"] != 0:
+        found.append(f"it ended with exit code {result['exit_code']}")
+    elif not result["in_time"]:
+        found.append(f"it took {result['seconds']:.0f} s, too long")
+    if not result["valid"]:
+        found.append("the file is not valid")
+    if enforced["killed"]:
+        found.append(f"memory ran out: {enforced['killed']} processes were killed")
+    elif enforced["memory"] and (enforced["most_memory"] or 0) > _NEARLY * enforced["memory"]:
+        found.append("nearly all the memory was used")
+    for name, disk in enforced["disks"].items():
+        if disk["most"] > disk["size"]:
+            found.append(f"the {name} disk held {disk['most'] / 1e9:.1f} GB, too much")
+    return found
+
+
+def _lost(report: Mapping[str, Any]) -> list[str]:
+    """Say what of the ensemble or of the images was lost without a fault of the machine's."""
+    images = report.get("images", [])
+    fallback = [image["id"] for image in images if image["row"] == "fallback"]
+    found = [f"{len(fallback)} of {len(images)} images have the fallback row"] if fallback else []
+    if images and _reached(report) is None:
+        found.append("no rung was finished")
+    return found
+
+
+def told(found: Mapping[str, Any], rungs: int) -> Sequence[str]:
+    """Return the last lines for people; the very last says whether the submission is safe to send."""
+
+    def name(rung: int | None) -> str:
+        return "none" if rung is None else f"{rung + 1} of {rungs}"
+
+    lines = [f"rung        predicted {name(found['predicted_rung'])}, reached {name(found['reached_rung'])}"]
+    score = "of an unknown score"
+    if found["expected_score"] is not None:
+        score = f"with an expected score of {found['expected_score']:.4f} +- {found['spread']:.4f}"
+    place = "on the hidden test set" if found["at_the_limit"] else "on images like these"
+    if found["safe"]:
+        lines.append(f"verdict     safe to send, {score} {place}")
+    else:
+        lines.append(f"verdict     NOT SAFE to send: {'; '.join(found['why'])}")
+    return lines

@@ -1,0 +1,133 @@
+"""Runs a schedule of faults on the tiny script, and says what is wrong with what it leaves."""
+
+import os
+import random
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kit.competitions import of
+from kit.local.offline.faults import catalogue
+from kit.local.offline.faults.scene import Scene
+from submission.rehearsal.judge import judge
+from submission.rehearsal.stage import Play, Played, play
+from tests.faults.tiny import Tiny, report_of
+
+BUDGETS = (15.0, 30.0, 90.0, 90.0)
+"""Seconds. The first ones end a run in its middle on a busy machine."""
+LONG = 90.0
+STALL = 6.0
+"""Seconds of silence after which a worker is replaced: a hang must not cost minutes."""
+
+
+@dataclass
+class Schedule:
+    """What will happen."""
+
+    seed: int
+    faults: list
+    scene: Scene
+    budget: float
+
+    def __str__(self):
+        return f"{self.seed}: {', '.join(fault.name for fault in self.faults)}; budget {self.budget:.0f} s"
+
+
+@dataclass
+class End:
+    """How a run ended; `wrong` is empty if it left what it has to."""
+
+    code: int | None = None
+    seconds: float = 0.0
+    struck: list = field(default_factory=list)
+    rungs: int = 0
+    wrong: list = field(default_factory=list)
+
+
+def draw(seed: int) -> Schedule:
+    """Draw a schedule; the same seed gives the same one."""
+    faults, scene = catalogue.schedule(seed)
+    return Schedule(seed, faults, scene, random.Random(f"budget {seed}").choice(BUDGETS))
+
+
+def one(name: str, seed: int = 0) -> Schedule:
+    """A schedule of one fault, with all the time it needs."""
+    faults = catalogue.named([name])
+    return Schedule(seed, faults, catalogue.scene_of(faults, random.Random(seed)), LONG)
+
+
+def run(schedule: Schedule, tiny: Tiny, folder: Path, reference: str | None) -> End:
+    """Run a schedule in an empty folder.
+
+    Args:
+        schedule: the faults.
+        tiny: script, bundle and data.
+        folder: for all it writes.
+        reference: submission.csv of a run without faults.
+    """
+    (folder / "stage").mkdir(parents=True)
+    # torchvision takes longer to import than torch, and these networks need none of it.
+    schedule.scene.modules["torchvision"] = "__version__ = '0.23.0'\n"
+    competition = of(tiny.ensemble)
+    piece = Play(
+        predict=tiny.script,
+        bundle=tiny.bundle,
+        data=tiny.data,
+        ensemble=tiny.ensemble,
+        competition=competition,
+        python=Path(sys.executable),
+        budget=schedule.budget,
+        arguments=("--workers", "2", "--stall", f"{STALL:g}"),
+        scene=schedule.scene,
+        environment={"KAGGLE_IS_COMPETITION_RERUN": "1"},
+    )
+    played = play(piece, folder / "stage", folder)
+    judged = judge(competition, played.data, folder / "submission.csv", tiny.data)
+    report = report_of(folder)
+    end = End(played.ran.code, played.ran.seconds, played.struck)
+    if report is not None:
+        end.rungs = sum(row["state"] == "done" for row in report.get("rungs", ()))
+    end.wrong = list(_wrong(schedule, played, judged, report, (folder / "submission.csv"), reference))
+    return end
+
+
+def _wrong(schedule, played: Played, judged, report, submission, reference):
+    code, names = played.ran.code, {fault.name for fault in schedule.faults}
+    if not judged["valid"]:
+        yield f"the file is not valid: {judged['findings'][:2]}"
+    if played.ran.seconds > schedule.budget:
+        yield f"it took {played.ran.seconds:.1f} s of {schedule.budget:.0f} s"
+    may_be_empty = any(fault.may_end_empty for fault in schedule.faults) or schedule.budget < LONG
+    if code != 0 and not (code == 2 and may_be_empty):
+        yield f"exit code {code}"
+    if "the supervisor failed" in played.ran.text or "the program cannot start" in played.ran.text:
+        yield "a fault of predict.py itself"
+    if report is None:
+        if "working-full" not in names:
+            yield "no report.json"
+        return
+    if report.get("exit_code") != code:
+        yield f"report.json says {report.get('exit_code')} for exit code {code}"
+    said = (submission.with_name("report.json").read_text() + played.ran.text).casefold()
+    for fault in schedule.faults:
+        happened = fault.name in played.struck or (len(names) == 1 and not schedule.scene.strikes)
+        if happened and code == 0 and fault.told and not any(word.casefold() in said for word in fault.told):
+            yield f"nothing is said of {fault.name}"
+    rungs = report.get("rungs", [])
+    whole = rungs and all(row["state"] == "done" for row in rungs) and "dropped  " not in played.ran.text
+    whole = whole and all(image["row"] == f"rung {len(rungs)}" for image in report["images"])
+    changed = schedule.scene.hidden or schedule.scene.weights
+    if whole and not changed and reference is not None and submission.read_text() != reference:
+        yield "all rungs are done, and the rows are other ones than without faults"
+
+
+def undisturbed(tiny: Tiny, folder: Path) -> str:
+    """Run without a fault, and return submission.csv."""
+    end = run(Schedule(-1, [], Scene(random.Random(0)), LONG), tiny, folder, None)
+    assert not end.wrong, (end.wrong, (folder / "log.txt").read_text())
+    return (folder / "submission.csv").read_text()
+
+
+def load() -> str:
+    """How busy the machine is."""
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
