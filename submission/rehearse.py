@@ -33,6 +33,8 @@ from submission.rehearsal.verdict import told, verdict
 from submission.runtime.script.options import DEFAULT_BUDGET
 
 GIB = 1 << 30
+Chosen = tuple[list[Fault], Scene | None]
+"""Faults, and what they change."""
 CORES, MEMORY, WORKING, SCRATCH = 4, 29 * GIB, 20 * GIB, 60 * GIB
 """Kaggle's machine: processors, and bytes of memory, of /kaggle/working and of the scratch disk."""
 _LIST, _RANDOM = "list", "random"
@@ -170,7 +172,7 @@ def rehearse(settings: Settings) -> dict[str, Any]:
             raise KitError(
                 f"{what} is missing", where=path, fix="run the step that makes it, or correct the option"
             )
-    faults, scene = _chosen(settings)
+    chosen = _chosen(settings)
     version, python = find_python(settings.pythons)
     target = choose_target(settings.targets, version)
     image = make_image(target, python, settings.venvs.resolve(), settings.lock, fresh=settings.fresh)
@@ -179,28 +181,24 @@ def rehearse(settings: Settings) -> dict[str, Any]:
     # The stage lies below `out`, not in /tmp: slides are hard-linked, which works only on one disk.
     stage = Path(tempfile.mkdtemp(prefix=".stage-", dir=settings.out.resolve()))
     try:
-        return _rehearse(settings, image, ensemble, stage, faults, scene)
+        return _rehearse(settings, image, ensemble, stage, chosen)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _chosen(settings: Settings) -> tuple[list[Fault], Scene | None]:
+def _chosen(settings: Settings) -> Chosen:
     """Return the faults that were asked for, and what they change."""
     if settings.faults == (_RANDOM,):
         return catalogue.schedule(settings.seed)
     faults = catalogue.named(settings.faults)
-    draw = random.Random(settings.seed)  # noqa: S311  # nothing secret
+    draw = random.Random(settings.seed)
     return faults, catalogue.scene_of(faults, draw) if faults else None
 
 
 def _rehearse(
-    settings: Settings,
-    image: Image,
-    ensemble: Ensemble,
-    stage: Path,
-    faults: list[Fault],
-    scene: Scene | None,
+    settings: Settings, image: Image, ensemble: Ensemble, stage: Path, chosen: Chosen
 ) -> dict[str, Any]:
+    faults, scene = chosen
     competition: Competition = of(ensemble)
     piece = Play(
         predict=settings.predict,

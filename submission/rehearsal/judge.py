@@ -28,6 +28,10 @@ def judge(competition: Competition, data: Path, submission: Path, truth_in: Path
     if not submission.is_file():
         return {"valid": False, "findings": ["error: no submission.csv was written"], "score": None}
     ids = competition.listing(data).ids
+    if not ids:  # an empty test set: a header, and no row
+        header = submission.read_text(encoding="utf-8").strip() == ",".join(competition.columns)
+        findings = [] if header else ["error: there is no image, and the file has more than a header"]
+        return {"valid": header, "findings": findings, "score": None}
     sizes, _ = image_sizes(competition, data, ids)
     report, predictions = competition.inspect(submission, ids, guess_sizes(ids, sizes))
     result: dict[str, Any] = {

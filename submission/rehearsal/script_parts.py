@@ -47,7 +47,7 @@ def ensemble_of(predict: Path) -> Ensemble:
 
 
 def with_weights(predict: Path, replaced: Replaced) -> str:
-    """Return the text of a script that expects other weights: their hash and size, and nothing else, change."""
+    """Return the text of a script that expects other weights: only their hash and size change."""
     header, parts = read_parts(predict)
     for name, text in parts.items():
         if name == ENSEMBLE or name.startswith(MANIFESTS):

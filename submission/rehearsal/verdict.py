@@ -1,4 +1,4 @@
-"""Whether a submission is safe to send, from its rehearsal: predicted against real rung, and the expected score."""
+"""Whether a submission is safe to send: predicted against real rung, the expected score, what went wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from kit.ensemble import Ensemble
 
 _MACHINES = math.log(1.35)
-"""Standard deviation of the logarithm of a machine's speed: what the planner takes it for before it measured."""
+"""Standard deviation of the logarithm of a machine's speed: the planner's, before it has measured."""
 _NEARLY = 0.97
 """Share of the memory or of a disk from which on it counts as used up."""
 

@@ -41,7 +41,7 @@ def _do(what: int | str, place: str, reference: str):
     with contextlib.redirect_stderr(io.StringIO()):
         try:
             end = running.run(schedule, made, folder, reference)
-        except Exception as error:  # a schedule that cannot be run is one that failed
+        except Exception as error:  # noqa: BLE001 - a schedule that cannot be run is one that failed
             end = running.End(wrong=[f"{type(error).__name__}: {error}"])
     return schedule.seed, [fault.name for fault in schedule.faults], str(schedule), end
 

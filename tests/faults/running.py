@@ -87,12 +87,16 @@ def run(schedule: Schedule, tiny: Tiny, folder: Path, reference: str | None) -> 
     end = End(played.ran.code, played.ran.seconds, played.struck)
     if report is not None:
         end.rungs = sum(row["state"] == "done" for row in report.get("rungs", ()))
-    end.wrong = list(_wrong(schedule, played, judged, report, (folder / "submission.csv"), reference))
+    end.wrong = [
+        *_wrong_end(schedule, played, judged),
+        *_wrong_report(schedule, played, report, folder / "report.json"),
+        *_wrong_rows(schedule, report, folder / "submission.csv", reference),
+    ]
     return end
 
 
-def _wrong(schedule, played: Played, judged, report, submission, reference):
-    code, names = played.ran.code, {fault.name for fault in schedule.faults}
+def _wrong_end(schedule, played: Played, judged):
+    code = played.ran.code
     if not judged["valid"]:
         yield f"the file is not valid: {judged['findings'][:2]}"
     if played.ran.seconds > schedule.budget:
@@ -102,19 +106,30 @@ def _wrong(schedule, played: Played, judged, report, submission, reference):
         yield f"exit code {code}"
     if "the supervisor failed" in played.ran.text or "the program cannot start" in played.ran.text:
         yield "a fault of predict.py itself"
+
+
+def _wrong_report(schedule, played: Played, report, path):
+    names = {fault.name for fault in schedule.faults}
     if report is None:
-        if "working-full" not in names:
+        if "working-full" not in names:  # where it gives way to the submission
             yield "no report.json"
         return
+    code = played.ran.code
     if report.get("exit_code") != code:
         yield f"report.json says {report.get('exit_code')} for exit code {code}"
-    said = (submission.with_name("report.json").read_text() + played.ran.text).casefold()
+    said = (path.read_text() + played.ran.text).casefold()
     for fault in schedule.faults:
         happened = fault.name in played.struck or (len(names) == 1 and not schedule.scene.strikes)
         if happened and code == 0 and fault.told and not any(word.casefold() in said for word in fault.told):
             yield f"nothing is said of {fault.name}"
-    rungs = report.get("rungs", [])
-    whole = rungs and all(row["state"] == "done" for row in rungs) and "dropped  " not in played.ran.text
+
+
+def _wrong_rows(schedule, report, submission, reference):
+    """Where all was done in spite of the faults, the rows are those of a run without them."""
+    rungs = (report or {}).get("rungs", [])
+    whole = (
+        rungs and all(row["state"] == "done" for row in rungs) and "dropped" not in str(report["problems"])
+    )
     whole = whole and all(image["row"] == f"rung {len(rungs)}" for image in report["images"])
     changed = schedule.scene.hidden or schedule.scene.weights
     if whole and not changed and reference is not None and submission.read_text() != reference:

@@ -1,4 +1,4 @@
-"""The smallest competition, ensemble and script for many runs: networks that need torch alone, tiny slides."""
+"""The smallest competition, ensemble and script for many runs: three tiny networks, three tiny slides."""
 
 import json
 from dataclasses import dataclass
@@ -17,7 +17,13 @@ from kit.models import build, save_weights
 from submission.render import render
 
 SLUG = "hubmap-kidney-segmentation"
-NETWORK = {"network": "segformer-b0", "embed_dims": 16, "depths": [1, 1, 1, 1], "channels": 32, "norm_groups": 8}
+NETWORK = {
+    "network": "segformer-b0",
+    "embed_dims": 16,
+    "depths": [1, 1, 1, 1],
+    "channels": 32,
+    "norm_groups": 8,
+}
 SIZES = {"aaa": (200, 280), "bbb": (150, 170), "ccc": (120, 120)}
 WEIGHTS = "hubmap-kit-kidney-weights"
 MEMBERS = 3
@@ -50,9 +56,16 @@ def make(folder: Path) -> Tiny:
             competition="kidney",
             kind="semantic",
             members=members,
-            passes=[Pass(member=index, view="identity", seconds_per_megapixel=1.0) for index in range(MEMBERS)],
+            passes=[
+                Pass(member=index, view="identity", seconds_per_megapixel=1.0) for index in range(MEMBERS)
+            ],
             rungs=[
-                Rung(passes=list(range(count)), weights=[1.0] * count, settings={"threshold": 0.5}, cv=0.5 + count / 100)
+                Rung(
+                    passes=list(range(count)),
+                    weights=[1.0] * count,
+                    settings={"threshold": 0.5},
+                    cv=0.5 + count / 100,
+                )
                 for count in range(1, MEMBERS + 1)
             ],
             reserve_seconds=3.0,
@@ -89,7 +102,9 @@ def _write_data(folder: Path) -> None:
         tifffile.imwrite(folder / "test" / f"{name}.tiff", slide_HWC, photometric="rgb")
     (folder / "sample_submission.csv").write_text("id,predicted\n" + "".join(f"{name},\n" for name in SIZES))
     rows = "".join(f"{name}.tiff,{width},{height}\n" for name, (height, width) in SIZES.items())
-    (folder / "HuBMAP-20-dataset_information.csv").write_text("image_file,width_pixels,height_pixels\n" + rows)
+    (folder / "HuBMAP-20-dataset_information.csv").write_text(
+        "image_file,width_pixels,height_pixels\n" + rows
+    )
 
 
 def report_of(out: Path) -> dict | None:

@@ -1,4 +1,4 @@
-"""A mount that is slow, reads short or maps nothing: a folder served through FUSE, as Kaggle serves its inputs.
+"""A mount that is slow, reads short or maps nothing: a folder served through FUSE, as on Kaggle.
 
 Only the protocol's read side is spoken (Linux, fuse(4); the numbers are those of <linux/fuse.h>). The kernel
 sends one request per read of /dev/fuse, and gets one answer per write. Standard library only: it runs inside
@@ -50,8 +50,8 @@ class Mount:
 
     Attributes:
         megabytes_per_s: of each stream (a thread that reads), 0: as fast as the disk.
-        longest_read: bytes that a read of more than a page returns at most, 0: what was asked for. Shared maps
-            are refused then, too, as the kernel keeps no pages of such a mount.
+        longest_read: bytes that a read of more than a page returns at most, 0: what was asked for. Shared
+            maps are refused then, too, as the kernel keeps no pages of such a mount.
         no_maps: shared maps are refused (ENODEV).
     """
 
@@ -86,20 +86,19 @@ class FileServer:
         self._nodes: dict[str, int] = {".": 1}
         self._streams: dict[int, float] = {}
         self._lock = threading.Lock()
+        # Each gets the node, the number of the thread that asks, and what follows the header.
         self._work: Mapping[int, Callable[[int, int, memoryview], bytes]] = {
             _LOOKUP: self._look_up,
-            _GETATTR: lambda node, thread, body: struct.pack("<QII", _HOLDS, 0, 0) + self._attributes(node),
-            _READLINK: lambda node, thread, body: os.fsencode(
-                os.readlink(self._path(node), dir_fd=self._root)
-            ),
+            _GETATTR: self._tell_attributes,
+            _READLINK: self._read_link,
             _OPEN: self._open,
-            _OPENDIR: lambda node, thread, body: struct.pack("<QIi", 0, 0, 0),
+            _OPENDIR: self._open_folder,
             _READ_FILE: self._read,
             _READDIR: self._read_folder,
             _STATFS: self._statistics,
             _RELEASE: self._release,
             _START: self._start,
-            **dict.fromkeys((_FLUSH, _RELEASEDIR, _ACCESS), lambda node, thread, body: b""),
+            **dict.fromkeys((_FLUSH, _RELEASEDIR, _ACCESS), self._agree),
         }
         data = f"fd={self._device},rootmode=40000,user_id={os.geteuid()},group_id={os.getegid()},allow_other"
         libc = ctypes.CDLL(None, use_errno=True)
@@ -145,8 +144,8 @@ class FileServer:
         del node, thread
         _, minor, ahead, offered = _INIT.unpack_from(body)
         wanted = offered & (_ASYNC_READ | _PARALLEL_FOLDERS | _MANY_PAGES)
-        # Slow streams read little ahead, so that a stream stays one. Where reads are short, nothing: the kernel
-        # asks for single pages of private maps then, which have to come whole.
+        # Slow streams read little ahead, so that a stream stays one. Where reads are short, nothing: the
+        # kernel asks for single pages of private maps then, which have to come whole.
         ahead = 0 if self._mount.longest_read else min(ahead, 1 << 17)
         return _INIT_ANSWER.pack(
             7, min(_MINOR, minor), ahead, wanted, _THREADS, _THREADS, _PAGE, 1, _MOST_PAGES, 0, 0, 0
@@ -155,19 +154,36 @@ class FileServer:
     def _look_up(self, node: int, thread: int, body: memoryview) -> bytes:
         del thread
         name = os.fsdecode(bytes(body).rstrip(b"\0"))
-        path = os.path.normpath(os.path.join(self._path(node), name))
+        path = os.path.normpath(f"{self._path(node)}/{name}")
         os.stat(path, dir_fd=self._root, follow_symlinks=False)
         with self._lock:
             child = self._nodes.setdefault(path, len(self._nodes) + 1)
             self._paths[child] = path
         return _ENTRY.pack(child, 0, _HOLDS, _HOLDS, 0, 0) + self._attributes(child)
 
+    def _tell_attributes(self, node: int, thread: int, body: memoryview) -> bytes:
+        del thread, body
+        return struct.pack("<QII", _HOLDS, 0, 0) + self._attributes(node)
+
+    def _read_link(self, node: int, thread: int, body: memoryview) -> bytes:
+        del thread, body
+        return os.fsencode(os.readlink(self._path(node), dir_fd=self._root))
+
+    def _open_folder(self, node: int, thread: int, body: memoryview) -> bytes:
+        del node, thread, body
+        return struct.pack("<QIi", 0, 0, 0)
+
+    def _agree(self, node: int, thread: int, body: memoryview) -> bytes:
+        del node, thread, body
+        return b""
+
     def _attributes(self, node: int) -> bytes:
         found = os.stat(self._path(node), dir_fd=self._root, follow_symlinks=False)
         times = [divmod(value, 10**9) for value in (found.st_atime_ns, found.st_mtime_ns, found.st_ctime_ns)]
+        seconds, rests = zip(*times, strict=True)
         return _ATTRIBUTES.pack(
-            node, found.st_size, found.st_blocks, *(seconds for seconds, _ in times), *(rest for _, rest in times),
-            found.st_mode, found.st_nlink, os.geteuid(), os.getegid(), 0, _PAGE, 0,
+            node, found.st_size, found.st_blocks, *seconds, *rests, found.st_mode, found.st_nlink,
+            os.geteuid(), os.getegid(), 0, _PAGE, 0,
         )  # fmt: skip
 
     def _open(self, node: int, thread: int, body: memoryview) -> bytes:
@@ -202,7 +218,7 @@ class FileServer:
         _, offset, size, _ = _READ.unpack_from(body)
         folder = os.open(self._path(node), os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._root)
         try:
-            names = sorted(os.listdir(folder))
+            names = sorted(os.listdir(folder))  # noqa: PTH208  # of an open folder
         finally:
             os.close(folder)
         found = b""

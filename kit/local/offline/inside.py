@@ -20,6 +20,7 @@ from kit.local.offline.file_server import FileServer, Mount
 
 NOT_MADE = 97
 """Exit code where a mount could not be made."""
+_TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108  # they are closed, not used
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -82,7 +83,7 @@ def main(text: str) -> int:
     command = subprocess.Popen(
         wanted.command,
         env=_environment(),
-        preexec_fn=lambda: _begin(closed=wanted.closed),
+        preexec_fn=lambda: _begin(closed=wanted.closed),  # noqa: PLW1509  # the file server's threads hold no lock
         process_group=0,  # so that it can be killed with its children and this process stays
     )
     code = command.wait()
@@ -99,7 +100,7 @@ def main(text: str) -> int:
 def _environment() -> dict[bytes, bytes]:
     """Return the variables this process was started with: Python may have added one for its locale."""
     parts = Path("/proc/self/environ").read_bytes().split(b"\0")
-    return dict(part.split(b"=", 1) for part in parts if b"=" in part)  # type: ignore[misc]  # two parts
+    return dict(part.split(b"=", 1) for part in parts if b"=" in part)
 
 
 def _begin(*, closed: bool) -> None:
@@ -110,23 +111,19 @@ def _begin(*, closed: bool) -> None:
 
 def _mount_all(wanted: Inside) -> bool:
     """Make the mounts; whether all were made."""
-    lines = []
-    if any(disk.keep is None for disk in wanted.disks):
-        # Where the scratch disk is limited, no other place takes its files: a bind mount makes them read-only.
-        # The mounts of the sandbox itself lie on top of it.
-        lines += [place for place in ("/tmp", "/var/tmp") if Path(place).is_dir()]  # noqa: S108
-    for place in lines:
-        if not _run("mount", "--bind", place, place):
-            return False
-    for disk in wanted.disks:
-        if not _run("mount", "-t", "tmpfs", "-o", f"size={disk.size}", "tmpfs", disk.folder):
-            return False
+    # Where the scratch disk is limited, no other place may take its files: bind mounts make them read-only.
+    # What lies beside the disks, perhaps below /tmp, stays as it is: its own mount lies on top of that.
+    limited = any(disk.keep is None for disk in wanted.disks)
+    others = [place for place in _TEMPORARY if limited and Path(place).is_dir()]
+    beside = sorted({str(Path(disk.folder).parent) for disk in wanted.disks}) if others else []
+    commands: list[tuple[str, ...]] = [("--bind", place, place) for place in (*others, *beside)]
+    commands += [("-t", "tmpfs", "-o", f"size={disk.size}", "tmpfs", disk.folder) for disk in wanted.disks]
     for place in wanted.read_only:
-        if place != wanted.served and not _read_only(place):
-            return False
-    for place in lines:
-        if not _run("mount", "-o", "remount,bind,ro", place):
-            return False
+        if place != wanted.served:  # which is read-only in any case
+            commands += [("--bind", place, place), ("-o", "remount,bind,ro", place)]
+    commands += [("-o", "remount,bind,ro", place) for place in others]
+    if not all(subprocess.run(("mount", *words), check=False).returncode == 0 for words in commands):
+        return False
     if wanted.served:
         try:
             FileServer(Path(wanted.served), wanted.mount)
@@ -134,11 +131,3 @@ def _mount_all(wanted: Inside) -> bool:
             print(f"the mount cannot be served: {error}", file=sys.stderr)
             return False
     return True
-
-
-def _read_only(place: str) -> bool:
-    return _run("mount", "--bind", place, place) and _run("mount", "-o", "remount,bind,ro", place)
-
-
-def _run(*command: str) -> bool:
-    return subprocess.run(command, check=False).returncode == 0

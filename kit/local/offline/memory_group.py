@@ -73,7 +73,7 @@ class MemoryGroup:
         return 0
 
     def most(self) -> int | None:
-        """Return the bytes that all processes had at most, without pages of files; None if it is not known."""
+        """Return the bytes that all processes and their files had at most; None if it is not known."""
         name = "memory.peak" if self.version == 2 else "memory.max_usage_in_bytes"
         with suppress(OSError, ValueError):
             return int((self.folder / name).read_text())

@@ -1,4 +1,4 @@
-"""The processes of a sandbox, seen from outside: who they are, how to slow them down, what they fill disks with."""
+"""The processes of a sandbox, seen from outside: who they are, how to slow them down, what they write."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 _PERIOD = 0.1
 """Seconds of a slow machine's turn: it runs for a part of them."""
@@ -103,7 +104,7 @@ class DiskWatch:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> DiskWatch:
+    def __enter__(self) -> Self:
         if self._folders:
             self._thread.start()
         return self
@@ -127,5 +128,5 @@ def held(folder: Path) -> int:
     for place, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_blocks * 512
+                total += Path(place, name).lstat().st_blocks * 512
     return total

@@ -1,6 +1,6 @@
 """Runs a command as Kaggle would: without a network, with read-only input, on a machine of a certain size.
 
-If this machine does not allow namespaces, the command runs all the same and the result says what did not hold.
+If this machine allows no namespaces, the command runs all the same and the result says what did not hold.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Enforced:
         cores: that it could use.
         slow_down: how many times slower it ran.
         mount: how its input read; "" for as always.
-        disks: name -> bytes allowed ("size"), the most it held ("most"), whether the file system "refused" more.
+        disks: name -> bytes allowed ("size"), the most it held ("most"), whether more was "refused".
     """
 
     network: bool

@@ -141,6 +141,25 @@ def read_with(image: str, notes: Sequence[str]) -> str:
     return f"image {image}: {'; '.join(notes)}"
 
 
+def plain_output(member: str, images: int, kind: str) -> str:
+    """A member says nothing."""
+    what = "gives the same everywhere" if kind == "semantic" else "finds nothing"
+    return f"member {member} {what} in {images} of {images} images: its weights or its training are damaged"
+
+
+def equal_output(one: str, other: str, images: int) -> str:
+    """Two members say the same."""
+    return (
+        f"members {one} and {other} give the same output for {images} images: one adds nothing; look whether "
+        "one file of weights has two names"
+    )
+
+
+def in_smaller_windows(halvings: int) -> str:
+    """Memory did not hold a window."""
+    return f"memory ran out with a batch of one: seen in windows of 1/{2**halvings} of the side"
+
+
 # Tasks
 
 

@@ -37,6 +37,7 @@ class PassRequest:
         out: root folder of all results of passes.
         batch_size: instead of the member's own, None: the member's own.
         info: what is known of the image.
+        halvings: of the windows' side, as memory does not hold one.
     """
 
     index: int
@@ -46,6 +47,7 @@ class PassRequest:
     out: str
     batch_size: int | None
     info: ImageInfo
+    halvings: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +166,8 @@ class PassDone:
         windows: all windows, None if the member skips none.
         notes: what the reader of the image left out, cut or assumed.
         remarks: what a library of the bundle says of itself.
+        mark: of the content, equal for equal results.
+        plain: the result is the same everywhere, or holds no detection.
     """
 
     begin: float
@@ -175,6 +179,8 @@ class PassDone:
     windows: int | None = None
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    mark: int = 0
+    plain: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

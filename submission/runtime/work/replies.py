@@ -24,6 +24,7 @@ from submission.runtime.work.messages import (
     RowDone,
     Validated,
 )
+from submission.runtime.work.output_watch import OutputWatch
 from submission.runtime.work.processes import Received, WorkerProcess
 from submission.runtime.work.requests import Requests
 
@@ -67,6 +68,7 @@ class ReplyHandler:
         self._last_progress = time.monotonic()
         self._memory_kills = memory_kills()
         self._shown: set[str] = set()
+        self._outputs = OutputWatch(ladder.state.ensemble, len(ladder.state.megapixels))
 
     def handle(self, received: Received) -> None:
         """Handle one message about a task."""
@@ -135,6 +137,8 @@ class ReplyHandler:
                 self.forward_seconds += done.forward
                 self._note(task.image, done.notes)
                 self._tell_once(done.remarks)
+                for alarm in self._outputs.note(task.index, task.image, done.mark, plain=done.plain):
+                    self.report.problem(alarm)
                 state.finished_pass(task, done.file, done.end - done.begin - done.load, done.load)
                 self._tell_progress(task.index)
             case MeanTask(), MeanDone():

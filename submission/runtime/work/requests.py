@@ -8,6 +8,7 @@ from kit.artefacts import write_json
 from kit.file_names import file_name
 from kit.inference.store import pass_file
 from submission.runtime.inputs.competition_data import Data
+from submission.runtime.plan.set_aside import is_hard
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Task, ValidateTask
 from submission.runtime.work.messages import (
@@ -18,6 +19,8 @@ from submission.runtime.work.messages import (
     StoredResult,
     ValidateRequest,
 )
+
+_MOST_HALVINGS = 2
 
 
 class Requests:
@@ -84,7 +87,16 @@ class Requests:
             # A second try uses a batch of one, because the first may have failed for lack of memory.
             batch_size=1 if task.attempt else self.batch_size,
             info=self.data.infos[task.image],
+            halvings=self._halvings(task),
         )
+
+    def _halvings(self, task: PassTask) -> int:
+        """Return how often windows are halved: with each chance, after memory ran out with a batch of one."""
+        chances = self.state.chances
+        if chances.latest is None or not is_hard(self.state, task):
+            return 0
+        ran_out = self.state.losses.stages.get(chances.latest) == "memory"
+        return min(chances.given[chances.latest], _MOST_HALVINGS) if ran_out else 0
 
     def _average(self, task: MeanTask) -> MeanRequest:
         inputs = self.state.results_to_average(task)

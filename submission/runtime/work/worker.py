@@ -23,6 +23,7 @@ from kit.artefacts import read_json, write_json
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from submission.runtime.plan.tasks import Stage
+from submission.runtime.result import wording
 from submission.runtime.work.device import check
 from submission.runtime.work.messages import (
     Done,
@@ -126,6 +127,8 @@ class Worker:
         import torch
 
         from kit.inference import runner
+        from kit.inference.smaller_windows import with_smaller_windows
+        from kit.inference.store import mark_of
 
         begin = time.monotonic()
         pass_ = self.ensemble.passes[request.index]
@@ -147,7 +150,7 @@ class Worker:
 
         file = runner.run_pass(
             self.module,
-            self.ensemble.members[pass_.member],
+            with_smaller_windows(self.ensemble.members[pass_.member], request.halvings),
             pass_.view,
             request.image,
             Path(request.path),
@@ -159,7 +162,12 @@ class Worker:
             on_notes=notes.extend,
             info=request.info,
         )
+        if request.halvings:
+            notes.append(wording.in_smaller_windows(request.halvings))
+        mark, plain = mark_of(file)
         return PassDone(
+            mark=mark,
+            plain=plain,
             begin=begin,
             end=time.monotonic(),
             file=str(file),

@@ -1,1 +1,1 @@
-"""Faults of a Kaggle machine, made on this one: what they are, how they strike, how schedules of them are drawn."""
+"""Faults of a Kaggle machine, made on this one: what they are, how they strike, how schedules are drawn."""

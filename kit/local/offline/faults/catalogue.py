@@ -138,7 +138,7 @@ def _gpu_slower(scene: Scene) -> None:
 
 def _full(disk: str) -> Callable[[Scene], None]:
     def change(scene: Scene) -> None:
-        scene.full[disk] = (2 << 20) if disk == "working" else (48 << 20)
+        scene.full[disk] = (2 << 20) if disk == "working" else (256 << 20)
         scene.strikes.append(
             Strike(
                 fault=f"{disk}-full",
@@ -281,7 +281,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "scratch-full",
         "another program fills the scratch disk",
-        "the only scratch disk holds 48 MB, and is filled when a worker starts or computes",
+        "the scratch disk holds 256 MB, and is filled when a worker starts or computes",
         _full("scratch"),
         may_end_empty=True,
     ),
@@ -295,7 +295,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "clock-jump",
         "the machine's clock is set",
-        "time.time and its relatives jump by a minute to 20 years, forth or back; the monotonic clock does not",
+        "time.time and its like jump by a minute to 20 years, forth or back; the monotonic clock does not",
         _clock,
     ),
     Fault(
@@ -391,7 +391,7 @@ def named(names: Sequence[str]) -> list[Fault]:
 
 def schedule(seed: int, known: Sequence[Fault] = FAULTS) -> tuple[list[Fault], Scene]:
     """Draw one to four faults and their moments; the same seed gives the same ones."""
-    draw = random.Random(seed)  # noqa: S311  # nothing secret
+    draw = random.Random(seed)
     chosen = draw.sample(list(known), draw.choice([1, 1, 2, 2, 3, 4]))
     return chosen, scene_of(chosen, draw)
 

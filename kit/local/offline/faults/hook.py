@@ -1,8 +1,8 @@
-"""The simulated image's own start-up hook: Python runs it in every process of predict.py, before its first line.
+"""The simulated image's start-up hook: Python runs it in every process of predict.py, before its first line.
 
-It is copied into a folder as `sitecustomize.py`, with `strikes.json` beside it. It knows nothing of our code: it
-waits for what any program does (a file is opened, a file is put in place, a convolution is computed) and lets a
-fault strike there. Standard library only; a fault it cannot plant is told in `failed.txt`.
+It is copied into a folder as `sitecustomize.py`, with `strikes.json` beside it. It knows nothing of our code:
+it waits for what any program does (a file is opened, a file is put in place, a convolution is computed) and
+lets a fault strike there. Standard library only; a fault it cannot plant is told in `failed.txt`.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class _Strike:
 
     Args:
         number: in the plan.
-        plan: "point", "after" (events before the first), "times", "action", "argument", "only" (what must stand
-            in CUDA_VISIBLE_DEVICES), "on" (end of the name of a file).
+        plan: fields of a `scene.Strike`.
     """
 
     def __init__(self, number: int, plan: dict[str, Any]) -> None:
         self.number, self.plan = number, plan
-        self.point, self.action, self.argument = plan["point"], plan["action"], plan.get("argument")
+        self.point, self.action = plan["point"], plan["action"]
+        self.argument: Any = plan.get("argument")
         self._mine = False
 
     def due(self, name: str = "") -> bool:
@@ -50,7 +50,7 @@ class _Strike:
             return False
         if not name.endswith(self.plan.get("on", "")):
             return False
-        # All processes count together: each event is a byte of one file, and its number is where the byte ends.
+        # All processes count together: each event is a byte of one file, its number is where the byte ends.
         handle = os.open(_FOLDER / f"events-{self.number}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -93,7 +93,7 @@ def _supervisor() -> int:
 
 
 def _fattest() -> int:
-    """Return the process of this run that the kernel would end for want of memory: that of the highest score."""
+    """Return the process of this run that the kernel would end for want of memory."""
     supervisor, scores = _supervisor(), {}
     for place in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -142,7 +142,7 @@ class _Torch:
     """What strikes inside torch.
 
     Args:
-        plan: "gpus": None, "pretended" (two GPUs that compute, on the CPU) or "unusable" (two that are listed).
+        plan: "gpus": None, "pretended" (two that compute, on the CPU) or "unusable" (two that are listed).
         strikes: those at convolutions.
     """
 

@@ -1,4 +1,4 @@
-"""Spoils the weights of a member in a mounted bundle: the file stays a whole one, and its numbers stay numbers."""
+"""Spoils the weights of a member in a mounted bundle: the file stays whole, and its numbers stay numbers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def spoil(root: Path, ensemble: Ensemble, change: str, first: int) -> Replaced:
             )
         member, other = pairs[first % len(pairs)]
     path = _find(root, member)
-    content = _find(root, other).read_bytes() if other is not None else _changed(path.read_bytes(), change)
+    content = _changed((_find(root, other) if other is not None else path).read_bytes(), change)
     path.unlink()  # a hard link to the bundle, which stays as it is
     write_bytes(path, content)
     return Replaced(member.name, member.sha256, sha256_bytes(content), len(content))
@@ -88,7 +88,7 @@ def _find(root: Path, member: Member) -> Path:
 
 
 def _changed(content: bytes, change: str) -> bytes:
-    """Return a safetensors file with other numbers; integers stay."""
+    """Return a safetensors file with other numbers; integers stay, and "identical" changes its hash alone."""
     # 8 bytes with the length of the header, the header (JSON: name -> dtype, shape, data_offsets), the data.
     (length,) = _LENGTH.unpack_from(content)
     header: dict[str, Any] = json.loads(content[_LENGTH.size : _LENGTH.size + length])
@@ -98,14 +98,17 @@ def _changed(content: bytes, change: str) -> bytes:
         begin, end = tensor["data_offsets"]
         piece = data[begin:end]
         width = _FLOATS.get(tensor["dtype"])
-        if width is not None and change == "constant":
+        if width is None or change == "identical":
+            pass
+        elif change == "constant":
             piece = bytes(len(piece))
-        elif width is not None:
+        else:
             piece = _LARGEST * (len(piece) // width)
             header[name]["dtype"] = "BF16"
         header[name]["data_offsets"] = [at, at + len(piece)]
         at += len(piece)
         pieces.append(piece)
+    header["__metadata__"] = {**header.get("__metadata__", {}), "spoilt": change}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return _LENGTH.pack(len(text)) + text + b"".join(pieces)

@@ -1,0 +1,58 @@
+"""Notices members whose output says nothing: the same everywhere, or the same as another member's."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from kit.ensemble import Ensemble
+from submission.runtime.result import wording
+
+_PLAIN_IMAGES, _EQUAL_IMAGES = 5, 2
+"""Images after which a member is told of; fewer where there are fewer. A single image may be empty."""
+
+
+class OutputWatch:
+    """Looks at marks of results, and tells each fault once. It is an alarm: no member is dropped for it.
+
+    Args:
+        ensemble: members and passes.
+        images: number of images.
+    """
+
+    def __init__(self, ensemble: Ensemble, images: int) -> None:
+        self._ensemble, self._count = ensemble, images
+        self._plain: defaultdict[int, set[str]] = defaultdict(set)
+        self._varied: set[int] = set()
+        self._marks: defaultdict[tuple[str, str, int], set[int]] = defaultdict(set)
+        self._equal: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+
+    def note(self, index: int, image: str, mark: int, *, plain: bool) -> Iterator[str]:
+        """Note a result, and yield a sentence for what it shows.
+
+        Args:
+            index: of the pass.
+            image: id of the image.
+            mark: of the result's content.
+            plain: it is the same everywhere, or holds no detection.
+        """
+        pass_ = self._ensemble.passes[index]
+        member = pass_.member
+        if plain:
+            found = self._plain[member]
+            news = image not in found
+            found.add(image)
+            if news and member not in self._varied and len(found) == min(_PLAIN_IMAGES, self._count):
+                name = self._ensemble.members[member].name
+                yield wording.plain_output(name, len(found), self._ensemble.kind)
+            return
+        self._varied.add(member)
+        others = self._marks[image, pass_.view, mark]
+        for other in others - {member}:
+            images = self._equal[min(member, other), max(member, other)]
+            news = image not in images
+            images.add(image)
+            if news and len(images) == min(_EQUAL_IMAGES, self._count):
+                one, two = (self._ensemble.members[number].name for number in sorted((member, other)))
+                yield wording.equal_output(one, two, len(images))
+        others.add(member)
