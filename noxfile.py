@@ -387,7 +387,10 @@ def render(session: nox.Session) -> None:
 
 @nox.session
 def rehearse(session: nox.Session) -> None:
-    """`-- [COMPETITION] --data DIR [--budget SECONDS]`: run predict.py offline, mounted as on Kaggle."""
+    """`-- [COMPETITION] --data DIR [--faults NAME ...]`: run predict.py on a machine like Kaggle's."""
+    if session.posargs[-2:] == ["--faults", "list"]:
+        run(session, "-m", "submission", "faults")
+        return
     names, others = chosen(session)
     for name in names:
         dist = DIST / name
@@ -457,8 +460,10 @@ def golden(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """`-- [--schedules 300] [--seed 0]`: uploads, submissions to a Kaggle here that fails at random."""
-    run(session, "-m", "tests.kaggle_server", *session.posargs)
+    """`-- [--schedules 300]`: uploads, submissions to a failing Kaggle; `-- --runs 300`: predict.py."""
+    # Both take --seed and --jobs. predict.py's faults are those of its machine, which `rehearse` has, too.
+    runs = {"--runs", "--each"} & {argument.split("=")[0] for argument in session.posargs}
+    run(session, "-m", "tests.faults" if runs else "tests.kaggle_server", *session.posargs)
 
 
 @nox.session

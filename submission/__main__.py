@@ -1,4 +1,4 @@
-"""`python -m submission render | rehearse | report | submit | submissions`."""
+"""`python -m submission render | rehearse | faults | report | submit | submissions`."""
 
 from __future__ import annotations
 
@@ -85,6 +85,19 @@ def _report(options: Report) -> int:
     return 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Faults:
+    """Print the faults that a rehearsal can have, one on each line."""
+
+
+def _faults(options: Faults) -> int:
+    from kit.local.offline.faults.catalogue import as_text
+
+    del options
+    print(as_text())
+    return 0
+
+
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
     # Imported here, so that a Python without the kit's dependencies gets `run_cli`'s message.
@@ -94,6 +107,7 @@ def main(argv: Sequence[str]) -> int:
     verbs = (
         Verb("render", Render, _render),
         Verb("rehearse", rehearse.Options, rehearse.run),
+        Verb("faults", Faults, _faults),
         Verb("report", Report, _report),
         submitting.SUBMIT,
         submitting.SUBMISSIONS,

@@ -110,10 +110,7 @@ def play(piece: Play, stage: Path, out: Path) -> Played:
         _need(scene, stage)
         for change in scene.hidden:
             change_hidden_set(data, piece.competition, change)
-        for number, change in enumerate(scene.weights):
-            first = (scene.draw.randrange(len(piece.ensemble.members)) + number) % len(piece.ensemble.members)
-            replaced = spoil(folders["input"], piece.ensemble, change, first)
-            script.write_text(with_weights(script, replaced), encoding="utf-8")
+        _spoil(scene, piece.ensemble, folders["input"], script)
         variables |= scene.write_hook(hooks, {"working": folders["working"], "scratch": folders["tmp"]})
         sizes |= scene.full
         machine = replace(
@@ -152,6 +149,16 @@ def play(piece: Play, stage: Path, out: Path) -> Played:
         left=sorted(path.name for path in working.iterdir()),
         struck=struck(hooks) if hooks.is_dir() else [],
     )
+
+
+def _spoil(scene: Scene, ensemble: Ensemble, root: Path, script: Path) -> None:
+    """Spoil the weights of as many members as there are such faults, each of another one."""
+    spoilt: set[str] = set()
+    # Weights that are copied to another member must not be spoilt ones: that comes first.
+    for change in sorted(scene.weights, key=lambda change: change != "identical"):
+        replaced = spoil(root, ensemble, change, scene.draw.randrange(1 << 16), spoilt)
+        spoilt.add(replaced.member)
+        script.write_text(with_weights(script, replaced), encoding="utf-8")
 
 
 def _need(scene: Scene, stage: Path) -> None:

@@ -47,13 +47,15 @@ class End:
 def draw(seed: int) -> Schedule:
     """Draw a schedule; the same seed gives the same one."""
     faults, scene = catalogue.schedule(seed)
-    return Schedule(seed, faults, scene, random.Random(f"budget {seed}").choice(BUDGETS))
+    budget = random.Random(f"budget {seed}").choice(BUDGETS)
+    return Schedule(seed, faults, scene, budget * scene.slow_down)
 
 
 def one(name: str, seed: int = 0) -> Schedule:
     """A schedule of one fault, with all the time it needs."""
     faults = catalogue.named([name])
-    return Schedule(seed, faults, catalogue.scene_of(faults, random.Random(seed)), LONG)
+    scene = catalogue.scene_of(faults, random.Random(seed))
+    return Schedule(seed, faults, scene, LONG * scene.slow_down)
 
 
 def run(schedule: Schedule, tiny: Tiny, folder: Path, reference: str | None) -> End:
@@ -101,7 +103,10 @@ def _wrong_end(schedule, played: Played, judged):
         yield f"the file is not valid: {judged['findings'][:2]}"
     if played.ran.seconds > schedule.budget:
         yield f"it took {played.ran.seconds:.1f} s of {schedule.budget:.0f} s"
-    may_be_empty = any(fault.may_end_empty for fault in schedule.faults) or schedule.budget < LONG
+    may_be_empty = (
+        any(fault.may_end_empty for fault in schedule.faults)
+        or schedule.budget < LONG * schedule.scene.slow_down
+    )
     if code != 0 and not (code == 2 and may_be_empty):
         yield f"exit code {code}"
     if "the supervisor failed" in played.ran.text or "the program cannot start" in played.ran.text:
@@ -110,11 +115,12 @@ def _wrong_end(schedule, played: Played, judged):
 
 def _wrong_report(schedule, played: Played, report, path):
     names = {fault.name for fault in schedule.faults}
-    if report is None:
-        if "working-full" not in names:  # where it gives way to the submission
-            yield "no report.json"
-        return
     code = played.ran.code
+    if "working-full" in names:  # the report gives way to the submission, or stays as it was before
+        return
+    if report is None:
+        yield "no report.json"
+        return
     if report.get("exit_code") != code:
         yield f"report.json says {report.get('exit_code')} for exit code {code}"
     said = (path.read_text() + played.ran.text).casefold()

@@ -35,7 +35,7 @@ def kill_all(number: int) -> None:
             os.kill(process, signal.SIGKILL)
 
 
-def _state(number: int) -> str:
+def state(number: int) -> str:
     """Return a process's state, a letter of proc(5); "" if it has ended."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
@@ -71,10 +71,12 @@ class Pacer:
     def _run(self) -> None:
         runs = _PERIOD / self._factor
         while not self._over.wait(runs):
-            # What a fault has stopped must not go on with the others.
-            stopped = [process for process in descendants(self._number) if _state(process) != _STOPPED]
             begin = time.monotonic()
-            _signal(stopped, signal.SIGSTOP)
+            stopped = []
+            for process in descendants(self._number):
+                if state(process) != _STOPPED:  # else a fault did it, and it must not go on with the others
+                    _signal([process], signal.SIGSTOP)
+                    stopped.append(process)
             # How long it takes to find and stop them counts as running: the pause gets longer by it.
             self._over.wait(_PERIOD - runs)
             _signal(stopped, signal.SIGCONT)

@@ -118,7 +118,7 @@ class Ran:
 
     Attributes:
         code: exit code; negative for a signal; None if it was killed because its time was up.
-        seconds: wall time.
+        seconds: wall time of the command itself.
         text: what it printed.
     """
 
@@ -265,18 +265,18 @@ def _limited(
     """Run within a limit of memory, as far as that can be had."""
     enforced = start.enforced
     if machine.memory is None:
-        ran, most = _run([*first, inside.text()], start, machine)
+        ran, most = _run(first, inside, start, machine)
         return ran, enforced, most
     group, reason = memory_group.make(machine.memory)
     if group is None:
         # dash and bash count in KiB. Every process that the command starts inherits the limit.
         capped = ["sh", "-c", 'ulimit -d "$0" && exec "$@"', str(machine.memory // 1024), *inside.command]
         told = f"the memory limit holds for each process, not for all together: {reason}"
-        ran, most = _run([*first, replace(inside, command=capped).text()], start, machine)
+        ran, most = _run(first, replace(inside, command=capped), start, machine)
         missing = [*enforced.missing, told]
         return ran, replace(enforced, missing=missing, limited="each process"), most
     try:
-        ran, most = _run([*group.joining(), *first, inside.text()], start, machine)
+        ran, most = _run([*group.joining(), *first], inside, start, machine)
         killed, most_memory = group.killed(), group.most()
     finally:
         left = group.remove()
@@ -293,10 +293,12 @@ def _limited(
     )
 
 
-def _run(command: Sequence[str], start: _Start, machine: Machine) -> tuple[Ran, dict[str, int]]:
+def _run(first: Sequence[str], inside: Inside, start: _Start, machine: Machine) -> tuple[Ran, dict[str, int]]:
     begin = time.monotonic()
+    clock, writes = os.pipe()
     process = subprocess.Popen(
-        command,
+        [*first, replace(inside, clock=writes).text()],
+        pass_fds=(writes,),
         cwd=start.cwd,
         env=start.environment,
         stdin=subprocess.DEVNULL,
@@ -308,6 +310,7 @@ def _run(command: Sequence[str], start: _Start, machine: Machine) -> tuple[Ran, 
     with process, DiskWatch(process.pid, folders) as watch, Pacer(process.pid, machine.slow_down):
         text = _follow(process, begin + start.seconds + _GRACE)
         overran = process.poll() is None
+        os.close(writes)
         seconds = time.monotonic() - begin
         if overran:
             # The command and its workers go; the first process then copies what has to be kept.
@@ -318,6 +321,9 @@ def _run(command: Sequence[str], start: _Start, machine: Machine) -> tuple[Ran, 
                 process.wait(_LONGEST_COPY)
             kill_all(process.pid)
         code = process.wait()
+    with os.fdopen(clock) as told:
+        # The mounts took some time before the command began, and ending them some after it.
+        seconds = float(told.read() or seconds)
     return Ran(None if overran else code, seconds, text), watch.most
 
 

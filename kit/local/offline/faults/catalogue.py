@@ -14,10 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kit.errors import KitError
-from kit.local.offline.faults.scene import Scene, Strike
+from kit.local.offline.faults.scene import Point, Scene, Strike
 
 _EARLY, _LATE = (0, 20), (20, 400)
 """Convolutions before a fault: in the first image, or somewhere in the run."""
+_POINTS: tuple[Point, ...] = ("start", "convolution", "convolution")
+_EVER = 10**6
+"""Events: to the end of the run."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,10 @@ def _hang(scene: Scene) -> None:
 
 
 def _terminated(scene: Scene) -> None:
-    after = _moment(scene)
-    scene.strikes.append(
-        Strike(fault="sigterm", point="convolution", action="terminate the supervisor", after=after)
-    )
+    # While the first, or the second, worker starts, or while one computes.
+    point = scene.draw.choice(_POINTS)
+    after = scene.draw.randint(0, 1) if point == "start" else _moment(scene)
+    scene.strikes.append(Strike(fault="sigterm", point=point, action="terminate the supervisor", after=after))
 
 
 def _terminated_while_writing(scene: Scene) -> None:
@@ -98,7 +101,7 @@ def _pretend(scene: Scene) -> None:
 
 def _gpu_memory(scene: Scene) -> None:
     _pretend(scene)
-    largest, times = scene.draw.choice([(1, 10**6), (1, 3), (0, 1), (0, 2), (0, 5), (0, 10**6)])
+    windows, times = scene.draw.choice([(1, _EVER), (0.5, _EVER), (0.5, 3), (0, 1), (0, 5), (0, _EVER)])
     scene.strikes.append(
         Strike(
             fault="gpu-memory",
@@ -106,7 +109,7 @@ def _gpu_memory(scene: Scene) -> None:
             action="memory",
             after=scene.draw.choice([0, _moment(scene)]),
             times=times,
-            argument=largest,
+            argument=windows,
             only=scene.draw.choice([None, "0"]),
         )
     )
@@ -124,7 +127,7 @@ def _gpu_lost(scene: Scene) -> None:
     _pretend(scene)
     after = _moment(scene) // 2
     scene.strikes.append(
-        Strike(fault="gpu-lost", point="convolution", action="lose", after=after, times=10**6, only="1")
+        Strike(fault="gpu-lost", point="convolution", action="lose", after=after, times=_EVER, only="1")
     )
 
 
@@ -132,7 +135,7 @@ def _gpu_slower(scene: Scene) -> None:
     _pretend(scene)
     factor = scene.draw.choice([2, 5, 20])
     scene.strikes.append(
-        Strike(fault="gpu-slower", point="convolution", action="slow", argument=factor, times=10**6, only="1")
+        Strike(fault="gpu-slower", point="convolution", action="slow", argument=factor, times=_EVER, only="1")
     )
 
 
@@ -142,7 +145,7 @@ def _full(disk: str) -> Callable[[Scene], None]:
         scene.strikes.append(
             Strike(
                 fault=f"{disk}-full",
-                point=scene.draw.choice(["start", "convolution"]),
+                point=scene.draw.choice(_POINTS),
                 action="fill",
                 after=scene.draw.choice([0, _moment(scene)]),
                 argument=[disk],
@@ -232,7 +235,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "sigterm",
         "Kaggle ends the session, at any moment",
-        "SIGTERM to the supervisor while a worker computes",
+        "SIGTERM to the supervisor while a worker starts or computes",
         _terminated,
         ("stopped by a signal", '"stopped"'),
         may_end_empty=True,
@@ -255,7 +258,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "gpu-memory",
         "a batch does not fit into the GPU's memory",
-        "two GPUs that the CPU stands for; torch.OutOfMemoryError for batches above 1, or for all",
+        "two GPUs that the CPU stands for; torch.OutOfMemoryError above one window, half of one, or always",
         _gpu_memory,
     ),
     Fault(
@@ -408,3 +411,12 @@ def as_text() -> str:
     """Return one line for each fault."""
     width = max(len(fault.name) for fault in FAULTS)
     return "\n".join(f"{fault.name:{width}}  {fault.stands_for}; here: {fault.made_by}" for fault in FAULTS)
+
+
+def as_table() -> str:
+    """Return the table of docs/rehearse.md."""
+    lines = ["| fault | stands for | made by |", "|---|---|---|"]
+    for fault in FAULTS:
+        mark = "*" if fault.may_end_empty else ""
+        lines.append(f"| `{fault.name}`{mark} | {fault.stands_for} | {fault.made_by} |")
+    return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +37,7 @@ class Replaced:
     size: int
 
 
-def spoil(root: Path, ensemble: Ensemble, change: str, first: int) -> Replaced:
+def spoil(root: Path, ensemble: Ensemble, change: str, draw: int, spoilt: Collection[str] = ()) -> Replaced:
     """Replace a member's weights below a mount.
 
     Args:
@@ -45,21 +45,26 @@ def spoil(root: Path, ensemble: Ensemble, change: str, first: int) -> Replaced:
         ensemble: knows the members.
         change: "constant": all numbers are 0; "not a number": all are the largest there are, so that sums
             overflow; "identical": another member's weights.
-        first: which member, by its index; of "identical" the first one from there that has a double.
+        draw: any number; decides which member.
+        spoilt: names of members that were spoilt before, and stay as they are.
 
     Raises:
-        KitError: no file below the mount holds the weights, or no other member has the same network.
+        KitError: no file below the mount holds the weights, no other member has the same network, or all
+            members are spoilt.
     """
-    member, other = ensemble.members[first], None
+    left = [member for member in ensemble.members if member.name not in spoilt]
+    if not left:
+        raise KitError("no member is left to spoil", where="--faults", fix="name fewer faults of weights")
+    member, other = left[draw % len(left)], None
     if change == "identical":
-        pairs = _pairs(ensemble.members)
+        pairs = _pairs(left)
         if not pairs:
             raise KitError(
                 "no two members have the same network and other weights",
                 where="--faults identical-output",
                 fix="leave this fault out",
             )
-        member, other = pairs[first % len(pairs)]
+        member, other = pairs[draw % len(pairs)]
     path = _find(root, member)
     content = _changed((_find(root, other) if other is not None else path).read_bytes(), change)
     path.unlink()  # a hard link to the bundle, which stays as it is

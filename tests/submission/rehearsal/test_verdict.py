@@ -1,0 +1,95 @@
+from types import SimpleNamespace
+
+import pytest
+
+from submission.rehearsal.verdict import told, verdict
+
+ENSEMBLE = SimpleNamespace(
+    rungs=[
+        SimpleNamespace(passes=[0], cv=0.80),
+        SimpleNamespace(passes=[1], cv=0.81),
+        SimpleNamespace(passes=[0, 2], cv=0.84),
+    ]
+)
+
+
+def result(**changes):
+    enforced = {"killed": 0, "memory": 100, "most_memory": 50, "disks": {"working": {"size": 9, "most": 1}}}
+    enforced |= changes.pop("enforced", {})
+    return {"exit_code": 0, "in_time": True, "seconds": 5.0, "valid": True, "enforced": enforced, **changes}
+
+
+def report(states, *, events=(), **more):
+    rungs = [{"index": index, "state": state} for index, state in enumerate(states)]
+    images = [{"id": "a", "row": "rung 1"}]
+    return {"rungs": rungs, "images": images, "events": list(events), **more}
+
+
+def forecast(goal, chance):
+    return {"name": "forecast", "rung": goal, "goal": goal, "chance": chance}
+
+
+def test_predicted_and_reached_rung_and_the_score_between_two_rungs():
+    events = [{"name": "start"}, forecast(2, 0.75), forecast(1, 1.0)]
+    found = verdict(result(), report(["done", "passed over", "incomplete"], events=events), ENSEMBLE)
+    assert (found["predicted_rung"], found["reached_rung"], found["chance"]) == (2, 0, 0.75)
+    assert found["expected_score"] == pytest.approx(0.75 * 0.84 + 0.25 * 0.80)
+    assert found["spread"] == pytest.approx((0.75 * 0.25) ** 0.5 * 0.04, abs=1e-5)
+    assert found["safe"]
+    assert told(found, 3)[0] == "rung        predicted 3 of 3, reached 1 of 3"
+    assert told(found, 3)[1].startswith(
+        "verdict     safe to send, with an expected score of 0.8300 +- 0.0173 on im"
+    )
+
+
+def test_without_a_forecast_the_first_rung_was_expected():
+    found = verdict(result(), report(["done", "not begun", "not begun"]), ENSEMBLE)
+    assert (found["predicted_rung"], found["expected_score"], found["spread"]) == (0, 0.80, 0.0)
+
+
+@pytest.mark.parametrize(("slower", "chance"), [(1.0, 0.5), (1.35, 0.841), (1 / 1.35, 0.159)])
+def test_the_dry_run_tells_of_the_hidden_size_and_counts_more(slower, chance):
+    hidden = {"rung": 2, "slower_same_rung": slower, "safe": True, "why": []}
+    events = [forecast(1, 1.0)]
+    found = verdict(result(), report(["done", "done", "done"], events=events, hidden_run=hidden), ENSEMBLE)
+    assert found["chance"] == pytest.approx(chance, abs=1e-3)
+    assert found["predicted_rung"] == 1, "of this run"
+    assert found["at_the_limit"]
+    assert "on the hidden test set" in told(found, 3)[-1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"exit_code": 2}, "exit code 2"),
+        ({"exit_code": None}, "its time was up"),
+        ({"in_time": False}, "too long"),
+        ({"valid": False}, "not valid"),
+        ({"enforced": {"killed": 3}}, "3 processes were killed"),
+        ({"enforced": {"most_memory": 99}}, "nearly all the memory"),
+        ({"enforced": {"disks": {"scratch": {"size": 1, "most": 2e9}}}}, "the scratch disk held 2.0 GB"),
+    ],
+)
+def test_what_went_wrong_makes_it_unsafe(changed, why):
+    found = verdict(result(**changed), report(["done"] * 3), ENSEMBLE)
+    assert not found["safe"]
+    assert why in told(found, 3)[-1]
+
+
+def test_fallback_rows_no_rung_no_report_and_a_dry_run_that_warns_make_it_unsafe():
+    lost = report(["incomplete", "not begun", "not begun"])
+    lost["images"].append({"id": "b", "row": "fallback"})
+    assert verdict(result(), lost, ENSEMBLE)["why"] == [
+        "1 of 2 images have the fallback row", "no rung was finished",
+    ]  # fmt: skip
+    assert verdict(result(), None, ENSEMBLE)["why"] == ["there is no report.json"]
+    hidden = {"safe": False, "why": ["the first rung takes too long"]}
+    found = verdict(result(), report(["done"] * 3, hidden_run=hidden), ENSEMBLE)
+    assert found["why"] == ["the first rung takes too long"]
+
+
+def test_a_rung_of_unknown_score_has_no_expected_one():
+    ensemble = SimpleNamespace(rungs=[SimpleNamespace(passes=[0], cv=None)])
+    found = verdict(result(), report(["done"]), ensemble)
+    assert (found["expected_score"], found["safe"]) == (None, True)
+    assert "of an unknown score" in told(found, 1)[-1]

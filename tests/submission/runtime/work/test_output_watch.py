@@ -1,0 +1,62 @@
+from types import SimpleNamespace
+
+from submission.runtime.work.output_watch import OutputWatch
+
+ENSEMBLE = SimpleNamespace(
+    kind="semantic",
+    members=[SimpleNamespace(name=name) for name in ("a", "b", "c")],
+    passes=[
+        SimpleNamespace(member=0, view="identity"),
+        SimpleNamespace(member=0, view="hflip"),
+        SimpleNamespace(member=1, view="identity"),
+        SimpleNamespace(member=2, view="identity"),
+    ],
+)
+
+
+def told(watch, *results):
+    """The sentences for (pass, image, mark, plain)."""
+    return [
+        text for index, image, mark, plain in results for text in watch.note(index, image, mark, plain=plain)
+    ]
+
+
+def test_two_members_with_equal_output_are_told_of_once():
+    watch = OutputWatch(ENSEMBLE, images=9)
+    first = [(0, "x", 7, False), (2, "x", 7, False)]
+    assert told(watch, *first) == [], "one image may be an accident"
+    assert told(watch, *first) == [], "the same image again is no second one"
+    (text,) = told(watch, (2, "y", 8, False), (0, "y", 8, False))
+    assert text.startswith("members a and b give the same output for 2 images")
+    assert told(watch, (0, "z", 9, False), (2, "z", 9, False)) == []
+
+
+def test_views_of_one_member_and_different_views_of_two_may_be_equal():
+    watch = OutputWatch(ENSEMBLE, images=9)
+    for image in ("x", "y", "z"):
+        assert told(watch, (0, image, 7, False), (1, image, 7, False)) == []
+    assert told(watch, (1, "u", 7, False), (2, "u", 7, False), (1, "v", 7, False), (2, "v", 7, False)) == []
+
+
+def test_a_member_that_says_the_same_everywhere_is_told_of_once():
+    watch = OutputWatch(ENSEMBLE, images=9)
+    assert told(watch, *((3, image, 0, True) for image in "1234")) == []
+    assert told(watch, (3, "4", 0, True)) == []
+    (text,) = told(watch, (3, "5", 0, True))
+    assert (
+        text == "member c gives the same everywhere in 5 of 5 images: its weights or its training are damaged"
+    )
+    assert told(watch, (3, "6", 0, True)) == []
+
+
+def test_empty_images_beside_others_are_no_fault_and_empty_results_are_not_compared():
+    watch = OutputWatch(ENSEMBLE, images=9)
+    assert told(watch, (3, "0", 1, False), *((3, image, 0, True) for image in "123456")) == []
+    assert (
+        told(watch, *((0, image, 0, True) for image in "12"), *((2, image, 0, True) for image in "12")) == []
+    )
+
+
+def test_with_fewer_images_fewer_are_enough():
+    watch = OutputWatch(ENSEMBLE, images=1)
+    assert len(told(watch, (0, "x", 7, True), (2, "x", 7, False), (3, "x", 7, False))) == 2
