@@ -17,7 +17,7 @@ from typing import Annotated
 
 from kit.command_line import option, parse
 from kit.errors import run_cli
-from kit.typed_json import at_least
+from kit.typed_json import above, at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,9 @@ class Options:
     runs: Annotated[int, at_least(1)] = field(default=300, metadata=option("how many schedules"))
     seed: Annotated[int, at_least(0)] = field(default=0, metadata=option("of the first"))
     jobs: Annotated[int, at_least(1)] = field(default=2, metadata=option("at once"))
+    minutes: Annotated[float, above(0)] | None = field(
+        default=None, metadata=option("begin no run later than this; the others are left out")
+    )
     each: bool = field(default=False, metadata=option("each fault alone, instead of schedules"))
     keep: Path | None = field(default=None, metadata=option("keep what failed there", metavar="DIR"))
     write_docs: bool = field(default=False, metadata=option("keep the table in docs/rehearse.md"))
@@ -63,6 +66,11 @@ def main(argv: Sequence[str]) -> int:
         with ProcessPoolExecutor(options.jobs) as pool:
             waiting = {pool.submit(_do, what, str(place), reference): what for what in asked}
             for future in as_completed(waiting):
+                if future.cancelled():
+                    continue
+                if options.minutes is not None and time.monotonic() - begin > 60 * options.minutes:
+                    for other in waiting:
+                        other.cancel()
                 _, names, told, end = future.result()
                 done.append((names, end))
                 folder = place / "runs" / str(waiting[future])
