@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -207,7 +208,7 @@ def run(
         mount=machine.mount,
         closed=machine.closed,
     )
-    first = [sys.executable, "-I", "-S", "-c", _START, str(Path(__file__).parents[3])]
+    first = [sys.executable, "-I", "-S", "-c", _START, str(Path(str(files("kit"))).parent)]
     enforced = Enforced(
         works,
         works,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from dataclasses import asdict, dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,6 @@ Action = Literal[
     "lose",
     "slow",
 ]
-_HOOK = Path(__file__).with_name("hook.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +102,7 @@ class Scene:
             disks: name -> folder of the disks that may be filled.
         """
         folder.mkdir()
-        shutil.copyfile(_HOOK, folder / "sitecustomize.py")
+        (folder / "sitecustomize.py").write_bytes((files(__package__) / "hook.py").read_bytes())
         for name, text in self.modules.items():
             (folder / f"{name}.py").write_text(text, encoding="utf-8")
         strikes = [asdict(strike) for strike in self.strikes]
@@ -113,7 +112,7 @@ class Scene:
         plan = {"strikes": strikes, "gpus": self.gpus, "clock": self.clock}
         (folder / "strikes.json").write_text(json.dumps(plan), encoding="utf-8")
         listed = {"CUDA_VISIBLE_DEVICES": "0,1"} if self.gpus is not None else {}
-        return {**listed, **self.environment, "PYTHONPATH": str(folder)}
+        return {**listed, **self.environment, "PYTHONPATH": str(folder), "REHEARSAL_FAULTS": str(folder)}
 
 
 def struck(folder: Path) -> list[str]:
