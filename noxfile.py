@@ -394,10 +394,9 @@ def rehearse(session: nox.Session) -> None:
     names, others = chosen(session)
     for name in names:
         dist = DIST / name
-        arguments = with_defaults(
-            others, predict=dist / "predict.py", bundle=dist / "bundle", budget="3600", out=dist / "rehearsal"
-        )
-        run(session, *COMMANDS["rehearse"], *arguments)
+        what: dict[str, str | Path] = {"predict": dist / "predict.py", "bundle": dist / "bundle"}
+        how = with_defaults(others, **what, budget="3600", out=dist / "rehearsal")
+        run(session, *COMMANDS["rehearse"], *how)
 
 
 @nox.session
@@ -461,9 +460,8 @@ def golden(session: nox.Session) -> None:
 @nox.session
 def faults(session: nox.Session) -> None:
     """`-- [--schedules 300]`: uploads, submissions to a failing Kaggle; `-- --runs 300`: predict.py."""
-    # Both take --seed and --jobs. predict.py's faults are those of its machine, which `rehearse` has, too.
-    runs = {"--runs", "--each"} & {argument.split("=")[0] for argument in session.posargs}
-    run(session, "-m", "tests.faults" if runs else "tests.kaggle_server", *session.posargs)
+    of_runs = {"--runs", "--each"} & {argument.split("=")[0] for argument in session.posargs}
+    run(session, "-m", "tests.faults" if of_runs else "tests.kaggle_server", *session.posargs)
 
 
 @nox.session

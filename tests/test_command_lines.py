@@ -19,6 +19,7 @@ MODULES = (
     "benchmarks",
     "tests.golden",
     "tests.kaggle_server",
+    "tests.faults",
 )
 HEAVY = (
     "torch",
@@ -86,6 +87,7 @@ WITHOUT_PACKAGES = {
     "benchmarks": ("parameters",),
     "tests.golden": (),
     "tests.kaggle_server": ("--schedules", "1"),
+    "tests.faults": ("--runs", "1"),
 }
 """Module -> a verb that needs a package of ours or of others."""
 

@@ -11,6 +11,8 @@ from kit.ensemble import Ensemble
 
 _MACHINES = math.log(1.35)
 """Standard deviation of the logarithm of a machine's speed: the planner's, before it has measured."""
+_LATE = 1.645
+"""Standard deviations from the median of a forecast in report.json to its last end."""
 _NEARLY = 0.97
 """Share of the memory or of a disk from which on it counts as used up."""
 
@@ -85,10 +87,19 @@ def _when_it_began(report: Mapping[str, Any] | None, ensemble: Ensemble) -> Expe
     """Return what the run worked towards when it made its first forecast; the first rung without any."""
     if report is None or not report.get("rungs"):
         return None
-    events = [event for event in report["events"] if event["name"] == "forecast"]
-    if events:
-        return _expected(events[0]["goal"], events[0]["chance"], ensemble)
-    return _expected(0, 1.0, ensemble)
+    forecasts = report.get("forecasts")
+    if not forecasts:
+        return _expected(0, 1.0, ensemble)
+    first = forecasts[0]
+    _, median, late = (max(end - first["seconds"], 1e-3) for end in first["ends"][-1])
+    left = max(report["deadline"] - first["seconds"], 1e-3)
+    spread = math.log(late / median) / _LATE
+    return _expected(first["rungs"][-1], _chance(math.log(left / median), spread), ensemble)
+
+
+def _chance(deviation: float, spread: float) -> float:
+    """Return the probability that a normal number is below this."""
+    return 0.5 * math.erfc(-deviation / max(spread, 1e-6) / math.sqrt(2))
 
 
 def _at_the_limit(hidden: Mapping[str, Any], ensemble: Ensemble) -> Expected | None:
@@ -97,8 +108,7 @@ def _at_the_limit(hidden: Mapping[str, Any], ensemble: Ensemble) -> Expected | N
         return None
     # A machine up to 1.8 times slower still reaches the rung. ln 1.8 = 0.59 is two deviations of machines.
     slower = max(float(hidden["slower_same_rung"]), 1e-6)
-    chance = 0.5 * math.erfc(-math.log(slower) / _MACHINES / math.sqrt(2))
-    return _expected(int(hidden["rung"]), chance, ensemble)
+    return _expected(int(hidden["rung"]), _chance(math.log(slower), _MACHINES), ensemble)
 
 
 def _reached(report: Mapping[str, Any] | None) -> int | None:

@@ -211,7 +211,7 @@ class ByForecast:
             fits = (time.median + more) * self.ensemble.slowdown <= resources.seconds
             if fits and not state.chances.given[item] and state.losses.stages[item] != "disk":
                 return None if state.running else BringBack(item, resources.seconds)
-        return StartRung(rung, time.median, time.chance(resources.seconds), route.rungs[-1])
+        return StartRung(rung, time.median, time.chance(resources.seconds))
 
     def _first_rung(self, state: LadderState, resources: Resources) -> Decision:
         """Decide how results are kept, then start the first rung, whatever time it takes."""

@@ -20,13 +20,11 @@ class StartRung:
         rung: index in `Ensemble.rungs`.
         seconds: that it is expected to take; None if nobody asked.
         chance: probability that it is done in time.
-        goal: index of the rung that the run works towards.
     """
 
     rung: int
     seconds: float | None = field(default=None, compare=False)
     chance: float | None = field(default=None, compare=False)
-    goal: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

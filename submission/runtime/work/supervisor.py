@@ -149,9 +149,6 @@ class Supervisor:
     def _on_decision(self, decision: Decision) -> None:
         if isinstance(decision, StartRung) and decision.seconds is not None:
             self.report.say(wording.rung_begins(decision, self.deadline - time.monotonic()))
-            self.report.event(
-                "forecast", rung=decision.rung, goal=decision.goal, chance=round(decision.chance or 0.0, 3)
-            )
         if isinstance(decision, BringBack):
             self.report.say(wording.trying_again(decision.item, self.ensemble))
         # The image loses a pass because the disk has no room for its result.

@@ -19,26 +19,32 @@ def result(**changes):
     return {"exit_code": 0, "in_time": True, "seconds": 5.0, "valid": True, "enforced": enforced, **changes}
 
 
-def report(states, *, events=(), **more):
+def report(states, *, forecasts=(), **more):
     rungs = [{"index": index, "state": state} for index, state in enumerate(states)]
     images = [{"id": "a", "row": "rung 1"}]
-    return {"rungs": rungs, "images": images, "events": list(events), **more}
+    return {"rungs": rungs, "images": images, "forecasts": list(forecasts), "deadline": 110.0, **more}
 
 
-def forecast(goal, chance):
-    return {"name": "forecast", "rung": goal, "goal": goal, "chance": chance}
+def forecast(goal, *, median, late):
+    """A forecast at second 10 of a run whose deadline is second 110."""
+    return {
+        "seconds": 10.0,
+        "rungs": [0, goal],
+        "ends": [[12.0, 15.0, 20.0], [11.0, 10.0 + median, 10.0 + late]],
+    }
 
 
 def test_predicted_and_reached_rung_and_the_score_between_two_rungs():
-    events = [{"name": "start"}, forecast(2, 0.75), forecast(1, 1.0)]
-    found = verdict(result(), report(["done", "passed over", "incomplete"], events=events), ENSEMBLE)
-    assert (found["predicted_rung"], found["reached_rung"], found["chance"]) == (2, 0, 0.75)
-    assert found["expected_score"] == pytest.approx(0.75 * 0.84 + 0.25 * 0.80)
-    assert found["spread"] == pytest.approx((0.75 * 0.25) ** 0.5 * 0.04, abs=1e-5)
+    # 100 s are left for a median of 50 s and a spread of ln 2: one deviation.
+    forecasts = [forecast(2, median=50.0, late=50.0 * 2**1.645), forecast(1, median=1.0, late=2.0)]
+    found = verdict(result(), report(["done", "passed over", "incomplete"], forecasts=forecasts), ENSEMBLE)
+    assert (found["predicted_rung"], found["reached_rung"], found["chance"]) == (2, 0, 0.841)
+    assert found["expected_score"] == pytest.approx(0.8413 * 0.84 + 0.1587 * 0.80, abs=1e-5)
+    assert found["spread"] == pytest.approx((0.8413 * 0.1587) ** 0.5 * 0.04, abs=1e-5)
     assert found["safe"]
     assert told(found, 3)[0] == "rung        predicted 3 of 3, reached 1 of 3"
     assert told(found, 3)[1].startswith(
-        "verdict     safe to send, with an expected score of 0.8300 +- 0.0173 on im"
+        "verdict     safe to send, with an expected score of 0.8337 +- 0.0146 on im"
     )
 
 
@@ -50,8 +56,8 @@ def test_without_a_forecast_the_first_rung_was_expected():
 @pytest.mark.parametrize(("slower", "chance"), [(1.0, 0.5), (1.35, 0.841), (1 / 1.35, 0.159)])
 def test_the_dry_run_tells_of_the_hidden_size_and_counts_more(slower, chance):
     hidden = {"rung": 2, "slower_same_rung": slower, "safe": True, "why": []}
-    events = [forecast(1, 1.0)]
-    found = verdict(result(), report(["done", "done", "done"], events=events, hidden_run=hidden), ENSEMBLE)
+    forecasts = [forecast(1, median=1.0, late=2.0)]
+    found = verdict(result(), report(["done"] * 3, forecasts=forecasts, hidden_run=hidden), ENSEMBLE)
     assert found["chance"] == pytest.approx(chance, abs=1e-3)
     assert found["predicted_rung"] == 1, "of this run"
     assert found["at_the_limit"]

@@ -1,8 +1,8 @@
 """The simulated image's start-up hook: Python runs it in every process of predict.py, before its first line.
 
-It is copied into a folder as `sitecustomize.py`, with `strikes.json` beside it. It knows nothing of our code:
-it waits for what any program does (a file is opened, a file is put in place, a convolution is computed) and
-lets a fault strike there. Standard library only; a fault it cannot plant is told in `failed.txt`.
+It is copied as `sitecustomize.py`, with a call of `begin` and `strikes.json` beside it. It knows nothing of our
+code: it waits for what any program does (a file is opened, a file is put in place, a convolution is computed)
+and lets a fault strike there. Standard library only; a fault it cannot plant is told in `failed.txt`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-_FOLDER = Path(os.environ["REHEARSAL_FAULTS"])
 _CHUNK = bytes(1 << 20)
 _CUDA_BROKEN = "CUDA error: an illegal memory access was encountered"
 _GPU_LOST = "CUDA error: unspecified launch failure"
 _NO_KERNEL = "CUDA error: no kernel image is available for execution on the device"
+
+
+def _folder() -> Path:
+    """Return where the plan lies, and what has happened is noted."""
+    return Path(os.environ["REHEARSAL_FAULTS"])
 
 
 class _Strike:
@@ -51,7 +55,7 @@ class _Strike:
         if not name.endswith(self.plan.get("on", "")):
             return False
         # All processes count together: each event is a byte of one file, its number is where the byte ends.
-        handle = os.open(_FOLDER / f"events-{self.number}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        handle = os.open(_folder() / f"events-{self.number}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             os.write(handle, b".")
@@ -63,7 +67,7 @@ class _Strike:
 
     def strike(self) -> None:
         """Do it."""
-        _note(_FOLDER / "struck.txt", f"{self.plan['fault']} {os.getpid()} {time.monotonic():.3f}\n")
+        _note(_folder() / "struck.txt", f"{self.plan['fault']} {os.getpid()} {time.monotonic():.3f}\n")
         match self.action:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -200,9 +204,9 @@ def _pixels(x: Any) -> int:
 
 def _window(x: Any) -> int:
     """Return the pixels of the first item that any process of the run computed: a whole window."""
-    place = _FOLDER / "window"
+    place = _folder() / "window"
     if not place.exists():
-        own = _FOLDER / f"window-{os.getpid()}"
+        own = _folder() / f"window-{os.getpid()}"
         own.write_text(str(_pixels(x[:1])))
         with contextlib.suppress(FileExistsError):  # the first one counts
             os.link(own, place)
@@ -296,8 +300,16 @@ def _listen(strikes: dict[str, list[_Strike]]) -> None:
     sys.addaudithook(heard)
 
 
-def _begin() -> None:
-    plan = json.loads((_FOLDER / "strikes.json").read_text(encoding="utf-8"))
+def begin() -> None:
+    """Let the planned faults wait for their events in this process; called by the last line of the copy."""
+    try:
+        _plant()
+    except Exception as error:  # noqa: BLE001 - the image must start; the rehearsal reads this file
+        _note(_folder() / "failed.txt", f"{type(error).__name__}: {error}\n")
+
+
+def _plant() -> None:
+    plan = json.loads((_folder() / "strikes.json").read_text(encoding="utf-8"))
     worker = "--worker" in sys.orig_argv
     supervisor = "--input" in sys.orig_argv and not worker
     if plan["clock"] is not None:
@@ -314,9 +326,3 @@ def _begin() -> None:
         _listen(strikes)
     if worker and (strikes["convolution"] or plan["gpus"] is not None):
         sys.meta_path.insert(0, _AfterImport("torch", _Torch(plan, strikes["convolution"]).change))
-
-
-try:
-    _begin()
-except Exception as error:  # noqa: BLE001 - the image must start; the rehearsal reads this file
-    _note(_FOLDER / "failed.txt", f"{type(error).__name__}: {error}\n")

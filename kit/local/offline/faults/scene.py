@@ -102,7 +102,8 @@ class Scene:
             disks: name -> folder of the disks that may be filled.
         """
         folder.mkdir()
-        (folder / "sitecustomize.py").write_bytes((files(__package__) / "hook.py").read_bytes())
+        hook = (files("kit.local.offline.faults") / "hook.py").read_text(encoding="utf-8")
+        (folder / "sitecustomize.py").write_text(f"{hook}\n\nbegin()\n", encoding="utf-8")
         for name, text in self.modules.items():
             (folder / f"{name}.py").write_text(text, encoding="utf-8")
         strikes = [asdict(strike) for strike in self.strikes]
