@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from kit.ensemble import Ensemble
+from submission.runtime.plan.state import LadderState
 from submission.runtime.result import wording
 
 _PLAIN_IMAGES, _EQUAL_IMAGES = 5, 2
@@ -16,12 +16,11 @@ class OutputWatch:
     """Looks at marks of results, and tells each fault once. It is an alarm: no member is dropped for it.
 
     Args:
-        ensemble: members and passes.
-        images: number of images.
+        state: of the ladder; knows the members and the images.
     """
 
-    def __init__(self, ensemble: Ensemble, images: int) -> None:
-        self._ensemble, self._count = ensemble, images
+    def __init__(self, state: LadderState) -> None:
+        self._state, self._ensemble = state, state.ensemble
         self._plain: defaultdict[int, set[str]] = defaultdict(set)
         self._varied: set[int] = set()
         self._marks: defaultdict[tuple[str, str, int], set[int]] = defaultdict(set)
@@ -42,7 +41,11 @@ class OutputWatch:
             found = self._plain[member]
             news = image not in found
             found.add(image)
-            if news and member not in self._varied and len(found) == min(_PLAIN_IMAGES, self._count):
+            if (
+                news
+                and member not in self._varied
+                and len(found) == min(_PLAIN_IMAGES, len(self._state.megapixels))
+            ):
                 name = self._ensemble.members[member].name
                 yield wording.plain_output(name, len(found), self._ensemble.kind)
             return
@@ -52,7 +55,7 @@ class OutputWatch:
             images = self._equal[min(member, other), max(member, other)]
             news = image not in images
             images.add(image)
-            if news and len(images) == min(_EQUAL_IMAGES, self._count):
+            if news and len(images) == min(_EQUAL_IMAGES, len(self._state.megapixels)):
                 one, two = (self._ensemble.members[number].name for number in sorted((member, other)))
                 yield wording.equal_output(one, two, len(images))
         others.add(member)

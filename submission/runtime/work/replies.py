@@ -68,7 +68,7 @@ class ReplyHandler:
         self._last_progress = time.monotonic()
         self._memory_kills = memory_kills()
         self._shown: set[str] = set()
-        self._outputs = OutputWatch(ladder.state.ensemble, len(ladder.state.megapixels))
+        self._outputs: OutputWatch | None = None
 
     def handle(self, received: Received) -> None:
         """Handle one message about a task."""
@@ -137,6 +137,7 @@ class ReplyHandler:
                 self.forward_seconds += done.forward
                 self._note(task.image, done.notes)
                 self._tell_once(done.remarks)
+                self._outputs = self._outputs or OutputWatch(state)
                 for alarm in self._outputs.note(task.index, task.image, done.mark, plain=done.plain):
                     self.report.problem(alarm)
                 state.finished_pass(task, done.file, done.end - done.begin - done.load, done.load)

@@ -1,8 +1,8 @@
 """The simulated image's start-up hook: Python runs it in every process of predict.py, before its first line.
 
-It is copied as `sitecustomize.py`, with a call of `begin` and `strikes.json` beside it. It knows nothing of our
-code: it waits for what any program does (a file is opened, a file is put in place, a convolution is computed)
-and lets a fault strike there. Standard library only; a fault it cannot plant is told in `failed.txt`.
+It is copied as `sitecustomize.py`, with a call of `begin` and `strikes.json` beside it. It knows nothing of
+our code: it waits for what any program does (a file is opened, a file is put in place, a convolution is
+computed) and lets a fault strike there. Standard library only; a fault it cannot plant is told in `failed.txt`.
 """
 
 from __future__ import annotations

@@ -14,6 +14,10 @@ ENSEMBLE = SimpleNamespace(
 )
 
 
+def watch_of(images):
+    return OutputWatch(SimpleNamespace(ensemble=ENSEMBLE, megapixels=dict.fromkeys(range(images), 1.0)))
+
+
 def told(watch, *results):
     """The sentences for (pass, image, mark, plain)."""
     return [
@@ -22,7 +26,7 @@ def told(watch, *results):
 
 
 def test_two_members_with_equal_output_are_told_of_once():
-    watch = OutputWatch(ENSEMBLE, images=9)
+    watch = watch_of(9)
     first = [(0, "x", 7, False), (2, "x", 7, False)]
     assert told(watch, *first) == [], "one image may be an accident"
     assert told(watch, *first) == [], "the same image again is no second one"
@@ -32,14 +36,14 @@ def test_two_members_with_equal_output_are_told_of_once():
 
 
 def test_views_of_one_member_and_different_views_of_two_may_be_equal():
-    watch = OutputWatch(ENSEMBLE, images=9)
+    watch = watch_of(9)
     for image in ("x", "y", "z"):
         assert told(watch, (0, image, 7, False), (1, image, 7, False)) == []
     assert told(watch, (1, "u", 7, False), (2, "u", 7, False), (1, "v", 7, False), (2, "v", 7, False)) == []
 
 
 def test_a_member_that_says_the_same_everywhere_is_told_of_once():
-    watch = OutputWatch(ENSEMBLE, images=9)
+    watch = watch_of(9)
     assert told(watch, *((3, image, 0, True) for image in "1234")) == []
     assert told(watch, (3, "4", 0, True)) == []
     (text,) = told(watch, (3, "5", 0, True))
@@ -50,7 +54,7 @@ def test_a_member_that_says_the_same_everywhere_is_told_of_once():
 
 
 def test_empty_images_beside_others_are_no_fault_and_empty_results_are_not_compared():
-    watch = OutputWatch(ENSEMBLE, images=9)
+    watch = watch_of(9)
     assert told(watch, (3, "0", 1, False), *((3, image, 0, True) for image in "123456")) == []
     assert (
         told(watch, *((0, image, 0, True) for image in "12"), *((2, image, 0, True) for image in "12")) == []
@@ -58,5 +62,5 @@ def test_empty_images_beside_others_are_no_fault_and_empty_results_are_not_compa
 
 
 def test_with_fewer_images_fewer_are_enough():
-    watch = OutputWatch(ENSEMBLE, images=1)
+    watch = watch_of(1)
     assert len(told(watch, (0, "x", 7, True), (2, "x", 7, False), (3, "x", 7, False))) == 2
