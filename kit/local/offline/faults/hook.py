@@ -2,7 +2,7 @@
 
 It is copied as `sitecustomize.py`, with a call of `begin` and `strikes.json` beside it. It knows nothing of
 our code: it waits for what any program does (a file is opened, a file is put in place, a convolution is
-computed) and lets a fault strike there. Standard library only; a fault it cannot plant is told in `failed.txt`.
+computed) and lets a fault strike there. Standard library only; what it cannot plant is told in `failed.txt`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,85 @@
+"""Some faults through the rendered predict.py; `nox -s faults -- --runs 300` draws all of them at random."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from kit.local.offline import sandbox
+from kit.local.offline.faults.catalogue import named, scene_of
+from kit.local.offline.faults.scene import Strike
+from tests.faults import running, tiny
+from tests.once import once
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The tiny script, and submission.csv of a run without faults."""
+
+    def make(folder):
+        (folder / "reference.csv").write_text(running.undisturbed(tiny.make(folder), folder / "undisturbed"))
+
+    folder = once(tmp_path_factory, "tiny", make)
+    return tiny.make(folder), (folder / "reference.csv").read_text()
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    """Run predict.py under faults by name, and further strikes; return the end, the report and the log."""
+
+    def run(*names, strikes=(), gpus=None):
+        faults = named(names)
+        scene = scene_of(faults, random.Random(5))
+        scene.strikes += strikes
+        scene.gpus = gpus
+        works, reason = sandbox.possible(tmp_path)
+        if scene.needs_namespaces and not (works and Path("/dev/fuse").exists()):
+            pytest.skip(reason)
+        schedule = running.Schedule(5, faults, scene, running.LONG)
+        end = running.run(schedule, made[0], tmp_path / "run", made[1])
+        assert end.wrong == []
+        return end, tiny.report_of(tmp_path / "run"), (tmp_path / "run" / "log.txt").read_text()
+
+    return run
+
+
+def test_half_a_windows_memory_costs_no_row_as_windows_of_half_the_side_fit(run):
+    strike = Strike(
+        fault="gpu-memory", point="convolution", action="memory", argument=0.5, times=10**6, only="0"
+    )
+    lost = Strike(fault="gpu-lost", point="convolution", action="lose", times=10**6, only="1")
+    end, report, _ = run(strikes=(strike, lost), gpus="pretended")
+    assert (end.code, end.rungs) == (0, 3)
+    assert all(image["row"].startswith("rung") for image in report["images"])
+    told = [note for notes in report["notes"].values() for note in notes]
+    assert "memory ran out with a batch of one: seen in windows of 1/2 of the side" in told
+
+
+def test_outputs_that_say_nothing_are_told_of_and_no_number_costs_the_member(run):
+    end, report, log = run("constant-output", "nan-output")
+    assert end.code == 0
+    problems = " ".join(problem["what"] for problem in report["problems"])
+    assert "gives the same everywhere in 3 of 3 images" in problems
+    assert "the network returned probabilities that are not numbers" in problems
+    assert "dropped     member" in log
+
+
+def test_a_difficult_mount_a_clock_that_jumps_and_no_stdout_change_no_row(run):
+    end, _, log = run("short-reads", "clock-jump", "stdout-closed", "identical-output")
+    assert (end.code, end.rungs) == (0, 3)
+    assert "the same output" in (log + str(_["problems"]))
+
+
+def test_a_signal_at_the_last_write_leaves_the_last_file(run):
+    # The fallback, its completion, and three rungs are put in place: the fifth is the last one.
+    strike = Strike(
+        fault="sigterm-while-writing",
+        point="put in place",
+        action="terminate the supervisor",
+        after=4,
+        role="supervisor",
+        on="submission.csv",
+    )
+    end, report, _ = run(strikes=(strike,))
+    assert (end.code, end.struck) == (0, ["sigterm-while-writing"])
+    assert report["images"][0]["row"] == "rung 3"
