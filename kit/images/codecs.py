@@ -9,10 +9,8 @@ strip or tile needs, whatever the stored bytes claim.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import mmap
-import os
 import sys
 import threading
 import zlib
@@ -24,11 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.artefacts import read_at
 from kit.errors import KitError
 from kit.images import lzw
 from kit.images.directory import Page
 from kit.images.image_codecs import DAMAGED, image_decoder, missing_library, shape_text
+from kit.streams import Streams
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -58,14 +56,23 @@ class OpenFile:
     Attributes:
         path: for messages.
         descriptor: descriptor of the open file.
-        mapped: the complete file, mapped.
+        streams: read its bytes.
         byteorder: "little" or "big".
     """
 
     path: Path
     descriptor: int
-    mapped: mmap.mmap
+    streams: Streams
     byteorder: str
+
+    def mapped(self) -> mmap.mmap:
+        """Map the complete file.
+
+        Raises:
+            OSError: the file system maps no files.
+        """
+        # Private: file systems in user space may refuse shared mappings even for reading.
+        return mmap.mmap(self.descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
 
 
 class Codec:
@@ -89,7 +96,7 @@ class Codec:
         self.path, self.page = file.path, page
         self.dtype: np.dtype[Any] = np.dtype(np.uint8 if page.bits == 8 else np.uint16)
         self.shape = (*page.segment, page.channels)
-        self._descriptor, self._mapped = file.descriptor, file.mapped
+        self._file = file
         self._first = plane * page.grid[0] * page.grid[1]
         self._own = threading.local()
         self._byteorder = file.byteorder
@@ -177,9 +184,9 @@ class Codec:
                     return
                 size = len(self._unpack(data[len(head) :], flat))
             elif self.page.compression in _DEFLATE:
-                size = _fill(flat, _inflated(_parts(self._descriptor, offset, count), len(flat)), spare)
+                size = _fill(flat, _inflated(_parts(self._file.streams, offset, count), len(flat)), spare)
             else:
-                size = len(self._unpack(memoryview(self._mapped)[offset : offset + count], flat))
+                size = len(self._unpack(memoryview(self._file.mapped())[offset : offset + count], flat))
             needed = rows * out_HWC[0].nbytes
             if size < needed:
                 raise ValueError(f"it holds {size} bytes instead of {needed}")  # noqa: TRY301  # reported below
@@ -194,17 +201,12 @@ class Codec:
 
     def _read(self, offset: int, count: int, head: bytes = b"") -> memoryview:
         """Return `head` and stored bytes behind it; valid until this thread reads the next ones."""
-        data = self._buffer("stored", len(head) + count).data
-        data[: len(head)] = head
-        size = len(head)
-        # The first call reads all on an ordinary disk, without a copy.
-        with contextlib.suppress(OSError):
-            size += os.preadv(self._descriptor, [data[size:]], offset)
-        if size < len(data):
-            rest = read_at(self._descriptor, len(data) - size, offset + size - len(head))
-            data[size : size + len(rest)] = rest
-            size += len(rest)
-        return data[:size]
+        stored = self._file.streams.read(offset, count)
+        if not head:
+            return stored
+        data = self._buffer("stored", len(head) + len(stored)).data
+        data[: len(head)], data[len(head) :] = head, stored
+        return data
 
     def _buffer(self, name: str, size: int) -> NDArray[np.uint8]:
         """Return memory of this thread that is used again and again."""
@@ -262,11 +264,11 @@ class Codec:
         return KitError(f"{self.page.kind} {number} cannot be decoded: {error}", where=self.path, fix=DAMAGED)
 
 
-def _parts(descriptor: int, offset: int, left: int) -> Iterator[bytes]:
+def _parts(streams: Streams, offset: int, left: int) -> Iterator[memoryview]:
     """Yield stored bytes, a few MiB at a time."""
-    while left and (data := read_at(descriptor, min(_CHUNK, left), offset)):
-        offset, left = offset + len(data), left - len(data)
+    while left and (data := streams.read(offset, min(_CHUNK, left))):
         yield data
+        offset, left = offset + len(data), left - len(data)
 
 
 def _inflated(parts: Iterable[Any], needed: int) -> Iterator[bytes]:

@@ -1,8 +1,8 @@
 """One stored plane of a slide (or all planes, interleaved) as an array that is never in memory at once.
 
-Where segments come from depends on the file: raw ones are mapped (`MappedSegments`), compressed ones are
-decoded when a band touches them (`DecodedSegments`) or, if one is a large part of a slide, decoded once into
-a scratch file, which is mapped (`ScratchSegments`).
+Where segments come from depends on the file: of raw ones the rows that a band shows are read
+(`RawSegments`), compressed ones are decoded when a band touches them (`DecodedSegments`) or, if one is a
+large part of a slide, decoded once into a scratch file, which is mapped (`ScratchSegments`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import numpy as np
 from kit.errors import KitError
 from kit.images.codecs import Codec, OpenFile, Samples
 from kit.images.directory import COPY_AGAIN, RAW, Page
+from kit.streams import PIECE
 
 # A plane is cut into segments: strips as wide as the image, or tiles. The segments of 100 rows x 250 columns
 # with tiles of 64 x 128, and a band of the rows 50..80, which touches all four:
@@ -33,8 +35,11 @@ from kit.images.directory import COPY_AGAIN, RAW, Page
 #      64 +-------+-------+
 #         |   2   |   3   |      rows 64..80 of segments 2 and 3: used in part, kept
 #     100 +-------+-------+
-_BLOCK_BYTES = 1 << 20
-"""Bytes of mapped rows that are best read at once."""
+_BLOCK_BYTES = PIECE
+"""Bytes of raw or mapped rows that are best read at once."""
+
+
+_ALL = slice(None)
 
 
 class Segments(ABC):
@@ -48,17 +53,22 @@ class Segments(ABC):
         self.page = page
 
     @abstractmethod
-    def get(self, number: int, *, complete: bool) -> Samples:
+    def get(self, number: int, rows: slice = _ALL, *, complete: bool) -> Samples:
         """Return the samples of a segment, at least its part within the image, (rows, columns, channels).
 
         Args:
             number: number of the segment.
+            rows: of the segment that are wanted.
             complete: all of it is used now, so that it need not be kept. The array is valid until this thread
                 asks for the next segment.
 
         Raises:
             KitError: it cannot be decoded.
         """
+
+    @abstractmethod
+    def stored(self, number: int) -> tuple[int, int]:
+        """Return offset and stored bytes of a segment; 0 bytes if it was never written."""
 
     def pending(self, numbers: list[int]) -> list[int]:  # noqa: ARG002  # a subclass may prepare segments
         """Return those of the segments that need `prepare` before `get`."""
@@ -74,8 +84,8 @@ class Segments(ABC):
         """Give the memory of mapped pages back to the system; it reads them again when they are needed."""
 
 
-class MappedSegments(Segments):
-    """Raw segments, mapped where they lie in the file.
+class RawSegments(Segments):
+    """Raw segments: their bytes are the samples.
 
     Args:
         file: the open file.
@@ -85,31 +95,37 @@ class MappedSegments(Segments):
 
     def __init__(self, file: OpenFile, page: Page, plane: int) -> None:
         super().__init__(page)
-        self._path, self._map = file.path, file.mapped
+        self._path, self._read = file.path, file.streams.read
         self._first = plane * math.prod(page.grid)
         order = "<" if file.byteorder == "little" else ">"
         self._dtype = np.dtype(f"{order}u{page.bits // 8}")
 
-    def get(self, number: int, *, complete: bool) -> Samples:  # noqa: ARG002  # nothing is kept
+    def get(self, number: int, rows: slice = _ALL, *, complete: bool) -> Samples:  # noqa: ARG002  # nothing is kept
         """See `Segments`."""
         page = self.page
-        rows = page.segment[0]
+        inside = page.segment[0]
         if not page.tiled:
-            rows = min(rows, page.height - number * rows)
-        shape = (rows, page.segment[1], page.channels)
-        offset, count = page.offsets[self._first + number], page.byte_counts[self._first + number]
-        if not offset or not count:
+            inside = min(inside, page.height - number * inside)
+        first, last, _ = rows.indices(inside)
+        shape = (last - first, page.segment[1], page.channels)
+        offset, count = self.stored(number)
+        if not count:
             return np.broadcast_to(np.array(page.unwritten, self._dtype), shape)
-        needed = math.prod(shape) * self._dtype.itemsize
-        if count < needed:
+        row_bytes = math.prod(shape[1:]) * self._dtype.itemsize
+        try:
+            if count < inside * row_bytes:
+                raise ValueError(f"it holds {count} bytes instead of {inside * row_bytes}")  # noqa: TRY301
+            data = self._read(offset + first * row_bytes, (last - first) * row_bytes)
+            return np.frombuffer(data, self._dtype).reshape(shape)
+        except (OSError, ValueError) as error:
             kind = "tile" if page.tiled else "strip"
-            problem = f"{kind} {number} cannot be decoded: it holds {count} bytes instead of {needed}"
-            raise KitError(problem, where=self._path, fix=COPY_AGAIN)
-        return np.frombuffer(self._map, self._dtype, math.prod(shape), offset).reshape(shape)
+            problem = f"{kind} {number} cannot be decoded: {error}"
+            raise KitError(problem, where=self._path, fix=COPY_AGAIN) from error
 
-    def release(self) -> None:
+    def stored(self, number: int) -> tuple[int, int]:
         """See `Segments`."""
-        self._map.madvise(mmap.MADV_DONTNEED)
+        offset, count = self.page.offsets[self._first + number], self.page.byte_counts[self._first + number]
+        return offset, count if offset else 0
 
 
 class DecodedSegments(Segments):
@@ -126,13 +142,13 @@ class DecodedSegments(Segments):
         self._kept: OrderedDict[int, Samples] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, number: int, *, complete: bool) -> Samples:
+    def get(self, number: int, rows: slice = _ALL, *, complete: bool) -> Samples:
         """See `Segments`."""
         with self._lock:
             segment = self._kept.get(number)
             if segment is not None:
                 self._kept.move_to_end(number)
-                return segment
+                return segment[rows]
         segment = self._codec.decode(number, keep=not complete)
         if not complete:
             with self._lock:
@@ -140,7 +156,11 @@ class DecodedSegments(Segments):
                 self._kept[number] = segment
                 while self._held > self._budget and len(self._kept) > 1:
                     self._held -= self._kept.popitem(last=False)[1].nbytes
-        return segment
+        return segment[rows]
+
+    def stored(self, number: int) -> tuple[int, int]:
+        """See `Segments`."""
+        return self._codec.stored(number)
 
     def forget(self, top: int) -> None:
         """See `Segments`."""
@@ -169,11 +189,16 @@ class ScratchSegments(Segments):
         self._turns: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def get(self, number: int, *, complete: bool) -> Samples:  # noqa: ARG002  # all are kept
+    def get(self, number: int, rows: slice = _ALL, *, complete: bool) -> Samples:  # noqa: ARG002  # all are kept
         """See `Segments`."""
         codec = self._codec
         count = math.prod(codec.shape)
-        return np.frombuffer(self._mapped(), codec.dtype, count, number * self._size).reshape(codec.shape)
+        pixels_HWC = np.frombuffer(self._mapped(), codec.dtype, count, number * self._size)
+        return pixels_HWC.reshape(codec.shape)[rows]
+
+    def stored(self, number: int) -> tuple[int, int]:
+        """See `Segments`."""
+        return self._codec.stored(number)
 
     def pending(self, numbers: list[int]) -> list[int]:
         """See `Segments`."""
@@ -231,9 +256,9 @@ class Plane:
         self.segments = segments
         self._rows, self._columns = segments.page.segment
         self.unit = segments.page.segment
+        self._row_bytes = self._columns * segments.page.channels * (segments.page.bits // 8)
         if not isinstance(segments, DecodedSegments):
-            row_bytes = self._columns * segments.page.channels * (segments.page.bits // 8)
-            self.unit = (min(self._rows, max(1, _BLOCK_BYTES // row_bytes)), self._columns)
+            self.unit = (min(self._rows, max(1, _BLOCK_BYTES // self._row_bytes)), self._columns)
 
     def touched(self, top: int, left: int, rows: int, columns: int) -> list[int]:
         """Return the numbers of the segments that a window touches."""
@@ -243,6 +268,17 @@ class Plane:
             for down in range(top // self._rows, -(-(top + rows) // self._rows))
             for right in range(left // self._columns, -(-(left + columns) // self._columns))
         ]
+
+    def stored(self) -> Iterator[tuple[int, int, int]]:
+        """Yield first row, offset and bytes of the parts of the file in which the plane is stored."""
+        page = self.segments.page
+        for number in range(math.prod(page.grid)):
+            top = number // page.grid[1] * self._rows
+            offset, count = self.segments.stored(number)
+            # Of a raw image in one strip, each block of rows is a part of its own.
+            step = self.unit[0] * self._row_bytes if isinstance(self.segments, RawSegments) else count
+            for block, begin in enumerate(range(0, count, step or 1)):
+                yield top + block * self.unit[0], offset + begin, min(step, count - begin)
 
     def get(self, top: int, left: int, rows: int, columns: int) -> Samples:
         """Return a window within the plane, (rows, columns, channels) in the stored depth.
@@ -262,9 +298,8 @@ class Plane:
             above, beside = max(top, y), max(left, x)
             below, right = min(top + rows, y + height), min(left + columns, x + width)
             complete = (below - above, right - beside) == (height, width)
-            pixels = self.segments.get(number, complete=complete)[
-                above - y : below - y, beside - x : right - x
-            ]
+            pixels = self.segments.get(number, slice(above - y, below - y), complete=complete)
+            pixels = pixels[:, beside - x : right - x]
             if len(numbers) == 1:
                 return pixels
             if out is None:
@@ -295,9 +330,9 @@ def open_plane(
         shape = (page.height, page.width)
         size = math.prod(shape) * page.channels * (page.bits // 8)
         one_strip = replace(page, segment=shape, tiled=False, offsets=(start,), byte_counts=(size,))
-        return Plane(MappedSegments(file, one_strip, 0))
+        return Plane(RawSegments(file, one_strip, 0))
     if (page.compression, page.predictor, page.fill_order) == (RAW, 1, 1):
-        return Plane(MappedSegments(file, page, plane))
+        return Plane(RawSegments(file, page, plane))
     codec = Codec(file, page, plane)
     if math.prod(codec.shape) * codec.dtype.itemsize >= giant:
         return Plane(ScratchSegments(codec, scratch))

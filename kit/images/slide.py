@@ -7,7 +7,6 @@ decode each strip 20 times.
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
 from pathlib import Path
 from types import TracebackType
@@ -23,13 +22,14 @@ from kit.images.decode_threads import for_each, processors
 from kit.images.header import TiffHeader, read_header, require_rgb8
 from kit.images.pixels import to_rgb
 from kit.images.planes import Plane, open_plane
+from kit.streams import Streams
 
 CACHE_BYTES = 192 << 20
 """Bytes of decoded pixels kept for the next band: 2,000 rows of a slide of 30,000 columns."""
 GIANT_BYTES = 64 << 20
 """Decode a strip or tile of this many bytes or more once, into a scratch file."""
 _RELEASE_BYTES = 64 << 20
-"""Give back the pages of mapped files after this many bytes: memory holds bands, never a slide."""
+"""Give back the pages of mapped scratch files after this many bytes: memory holds bands, never a slide."""
 _AT_ONCE_BYTES = 128 << 20
 """Most bytes of decoded samples that all threads hold before they are copied to the band."""
 _ALONE_BYTES = 1 << 20
@@ -125,6 +125,7 @@ class Slide:
         """Close the file and remove scratch files."""
         self._planes = []
         if self._file is not None:
+            self._file.streams.close()
             os.close(self._file.descriptor)
             self._file = None
 
@@ -163,6 +164,7 @@ def open_slide(
         planes = [
             open_plane(file, page, plane, keep=keep, giant=giant, scratch=scratch) for page, plane in stored
         ]
+        file.streams.expect(part for plane in planes for part in plane.stored())
     except BaseException:
         os.close(file.descriptor)
         raise
@@ -172,15 +174,9 @@ def open_slide(
 def _opened(path: Path, header: TiffHeader) -> OpenFile:
     try:
         descriptor = open_regular(path)
-        try:
-            # Private: file systems in user space may refuse shared mappings even for reading.
-            mapped = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
-        except BaseException:
-            os.close(descriptor)
-            raise
     except OSError as error:
         raise KitError(f"image cannot be read: {error.strerror or error}", where=path) from error
-    return OpenFile(path, descriptor, mapped, header.byteorder)
+    return OpenFile(path, descriptor, Streams(descriptor), header.byteorder)
 
 
 def _cuts(start: int, count: int, unit: int) -> list[tuple[int, int]]:

@@ -19,6 +19,7 @@ from typing import Literal
 from kit.artefacts import open_to_read, read_at
 from kit.errors import KitError
 from kit.manifest import Entry, Manifest
+from kit.streams import STREAMS
 from submission.runtime.inputs.archives import (
     UNREADABLE,
     PackedFile,
@@ -30,11 +31,8 @@ from submission.runtime.inputs.archives import (
 )
 from submission.runtime.inputs.mounts import File, plain_name
 
-THREADS = 16
-"""Cold mounts read 120-240 MB/s with one thread and 770-950 with 16."""
-
 _BLOCK = 2 << 20
-_AHEAD = 16
+_AHEAD = STREAMS
 _NAMED = 3
 _SPARE = 256 << 20
 _MOST_ARCHIVES = 500
@@ -131,7 +129,7 @@ class Restorer:
         manifests: Sequence[Manifest] = (),
         rest: Callable[[], Sequence[File]] = tuple,
         *,
-        threads: int = THREADS,
+        threads: int = STREAMS,
     ) -> None:
         self.files, self.scratch, self.manifests = files, scratch, manifests
         entries = (entry for manifest in manifests for entry in manifest.files)

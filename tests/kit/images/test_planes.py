@@ -1,4 +1,3 @@
-import mmap
 import os
 from contextlib import contextmanager
 
@@ -8,8 +7,9 @@ import pytest
 from kit.errors import KitError
 from kit.images.codecs import Codec, OpenFile
 from kit.images.header import read_header
-from kit.images.planes import DecodedSegments, MappedSegments, Plane, ScratchSegments, open_plane
+from kit.images.planes import DecodedSegments, Plane, RawSegments, ScratchSegments, open_plane
 from kit.images.slide import open_slide
+from kit.streams import Streams
 
 
 class Counting(Codec):
@@ -28,10 +28,7 @@ class Counting(Codec):
 def opened(path):
     header = read_header(path)
     descriptor = os.open(path, os.O_RDONLY)
-    yield (
-        OpenFile(path, descriptor, mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ), header.byteorder),
-        header,
-    )
+    yield OpenFile(path, descriptor, Streams(descriptor), header.byteorder), header
     os.close(descriptor)
 
 
@@ -39,8 +36,8 @@ def opened(path):
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
-        ({}, MappedSegments),
-        ({"tile": (32, 48)}, MappedSegments),
+        ({}, RawSegments),
+        ({"tile": (32, 48)}, RawSegments),
         ({"compression": "deflate"}, DecodedSegments),
         ({"compression": "deflate", "rowsperstrip": 136}, ScratchSegments),
     ],
@@ -54,7 +51,7 @@ def test_the_cheapest_way_is_taken(write, image_HWC, layout, options, kind):
         assert type(plane.segments) is kind
 
 
-def test_raw_rows_behind_each_other_are_one_mapped_piece(write, image_HWC):
+def test_raw_rows_behind_each_other_are_one_piece(write, image_HWC):
     with opened(write(image_HWC, rowsperstrip=16)) as (file, header):
         plane = open_plane(file, header.parts[0], 0, keep=0, giant=1, scratch=None)
         assert plane.segments.page.segment == (131, 97)

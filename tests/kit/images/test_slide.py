@@ -119,23 +119,20 @@ def test_a_file_replaced_while_it_is_open_is_read_to_its_end(write, image_HWC):
         assert np.array_equal(np.concatenate([top_HWC, slide.read_band(20, 131)]), image_HWC)
 
 
-def test_no_room_for_addresses_is_an_error_naming_the_file(tmp_path):
+def test_a_raw_slide_larger_than_the_room_for_addresses_is_read(tmp_path):
     path = tmp_path / "huge.tif"
     tifffile.memmap(path, shape=(200_000, 100_000, 3), dtype=np.uint8, photometric="rgb", bigtiff=True)
     code = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from kit.errors import run_cli\n"
         "from kit.images.slide import open_slide\n"
         "resource.setrlimit(resource.RLIMIT_AS, (40 << 30, 40 << 30))\n"
-        "sys.exit(run_cli(lambda argv: open_slide(Path(argv[0])).height))\n"
+        "print(open_slide(Path(sys.argv[1])).read_band(199_999, 200_000).shape)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2
-    assert "image cannot be read: Cannot allocate memory" in done.stderr
-    assert str(path) in done.stderr
+    assert done.stdout == "(1, 100000, 3)\n", done.stderr
 
 
 def test_a_slide_larger_than_memory_is_read_where_it_is_needed(tmp_path):
