@@ -13,7 +13,7 @@ from benchmarks.budget.publication import Publication
 from benchmarks.budget.world import World
 from submission.runtime.plan.changes import Decision
 from submission.runtime.plan.ladder import Ladder
-from submission.runtime.plan.policy import Policy, Resources
+from submission.runtime.plan.policy import Asking, Policy, Resources
 from submission.runtime.plan.set_aside import pending
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, PassTask, Stage, Task, ValidateTask
@@ -167,7 +167,9 @@ class Simulation:
             if not worker.up or worker.task is not None:
                 continue
             validations = self.publication.validations
-            task: Task | None = validations.popleft() if validations else self.ladder.next_task()
+            task: Task | None = (
+                validations.popleft() if validations else self.ladder.next_task(self._asking(worker))
+            )
             if task is None:
                 self._ask_again()
                 break
@@ -175,6 +177,10 @@ class Simulation:
             given = True
         if given:
             self._tick = _SHORTEST_TICK
+
+    def _asking(self, worker: Worker) -> Asking:
+        others = {other.loaded for other in self.workers if other is not worker and other.loaded is not None}
+        return Asking(loaded=worker.loaded, elsewhere=frozenset(others))
 
     def _ask_again(self) -> None:
         if not self._ticking:

@@ -55,8 +55,11 @@ class ByForecast:
         if any(is_hard(state, task) for task in state.running):
             return None
         # Rows come first: they are short, they make the submission better at once, and they free the disk.
-        if state.combinable:
+        kinds = resources.asking.kinds
+        if state.combinable and kinds != "passes":
             return self._combination(state, resources)
+        if kinds == "rows":
+            return None
         if not state.rungs.started:
             return self._first_rung(state, resources)
         hard = hard_pass(state)
@@ -97,10 +100,12 @@ class ByForecast:
         for rung in self._in_work(state):
             # Image by image also where the disk is small: what an image has finished can go.
             sure = self._is_sure(resources) and not state.stored.averaging
-            found = self._order.next(state, rung, sure=sure, workers=resources.workers)
+            found = self._order.next(
+                state, rung, sure=sure, workers=resources.workers, asking=resources.asking
+            )
             if found is not None:
                 return self._start_pass(state, resources, *found)
-        if self._waits(state):
+        if self._waits(state) and not self._next_is_ready(state):
             return None
         decision = self._next_rung_or_chance(state, resources)
         if decision is None and self._next(state) is None and (rest := self._open_pass(state)) is not None:
@@ -122,6 +127,15 @@ class ByForecast:
         """Return the first rung of the route that was not started."""
         rungs = () if self._route is None else self._route.rungs
         return next((rung for rung in rungs if rung not in state.rungs.started), None)
+
+    def _next_is_ready(self, state: LadderState) -> bool:
+        """Whether the next rung of the route has a pass of its own whose member is ready."""
+        # Rung 1 waits for the weights of member 1; rung 2 adds another view of member 0: that can begin.
+        if (rung := self._next(state)) is None:
+            return False
+        begun = {index for other in self._in_work(state) for index in state.live_passes(other)}
+        new = set(state.live_passes(rung)) - begun
+        return any(self.ensemble.passes[index].member in state.ready for index in new)
 
     def _is_sure(self, resources: Resources) -> bool:
         route = self._route

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from kit.ensemble import Ensemble
 from submission.runtime.plan.by_forecast import ByForecast
-from submission.runtime.plan.changes import Consequence, Decision, LoseMember
-from submission.runtime.plan.policy import Policy, Resources
+from submission.runtime.plan.changes import Consequence, Decision, LoseMember, StartRung
+from submission.runtime.plan.policy import ANYONE, Asking, Policy, Resources
 from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import LadderTask, Stage
+from submission.runtime.plan.tasks import LadderTask, PassTask, Stage
 
 
 def chosen_policy(ensemble: Ensemble) -> ByForecast:
@@ -37,19 +38,32 @@ class Ladder:
         self.state, self.policy = state, policy
         self._measure, self._on_decision = measure, on_decision
 
-    def next_task(self) -> LadderTask | None:
+    def next_task(self, asking: Asking = ANYONE) -> LadderTask | None:
         """Return the task for a free worker, None if nothing can start now.
 
         The caller reports its end: `state.finished_...` or `fail`.
         """
         # A decision that is no task (start a rung, leave out a pass) changes what can be decided next.
-        while (decision := self.policy.decide(self.state, self._measure())) is not None:
+        while (decision := self._decide(asking)) is not None:
             self.state.apply(decision)
             if self._on_decision is not None:
                 self._on_decision(decision)
             if isinstance(decision, LadderTask):
                 return decision
         return None
+
+    def likely_next(self, asking: Asking) -> PassTask | None:
+        """Return the pass that a worker would get if it were free now; nothing is decided by that."""
+        decision = self._decide(asking)
+        if isinstance(decision, StartRung):
+            state = self.state
+            begun = {index for rung in state.rungs.started for index in state.live_passes(rung)}
+            new = [index for index in state.live_passes(decision.rung) if index not in begun]
+            return PassTask(new[0], state.live_images()[0]) if new else None
+        return decision if isinstance(decision, PassTask) else None
+
+    def _decide(self, asking: Asking) -> Decision | None:
+        return self.policy.decide(self.state, replace(self._measure(), asking=asking))
 
     def fail(self, task: LadderTask, stage: Stage, reason: str) -> Consequence:
         """Note that a task failed, and return what follows."""

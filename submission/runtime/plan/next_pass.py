@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 
+from submission.runtime.plan.policy import ANYONE, Asking
 from submission.runtime.plan.state import LadderState
 
 _LOADS = 10.0
@@ -30,10 +31,16 @@ class Order:
         self._block: list[str] = []
         self._line: deque[str] = deque()
 
-    def next(self, state: LadderState, rung: int, *, sure: bool, workers: int) -> tuple[int, str] | None:
+    def next(
+        self, state: LadderState, rung: int, *, sure: bool, workers: int, asking: Asking = ANYONE
+    ) -> tuple[int, str] | None:
         """Return the next pass and image of a started rung whose member is ready; None if there is none."""
         passes = state.ensemble.passes
         ready = [index for index in state.live_passes(rung) if passes[index].member in state.ready]
+        # All orders of a rung's passes are worth the same, so each worker begins with the member that it
+        # holds. A running mean takes passes in their order.
+        if not state.stored.averaging:
+            ready.sort(key=lambda index: asking.distance(passes[index].member))
         if sure or len(state.rungs.going_on(rung, state.live_images())) <= workers:
             return self._first(state, ready)
         found = self._in_block(state, rung, ready)

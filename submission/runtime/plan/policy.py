@@ -8,11 +8,34 @@ So a policy can be tried on any state, in a simulation as well as in a run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from submission.runtime.plan.changes import Consequence, Decision
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import LadderTask, Stage
+
+
+@dataclass(frozen=True)
+class Asking:
+    """The free worker that a decision is for.
+
+    Attributes:
+        kinds: what it may get: passes only, rows and means only, or all.
+        loaded: the member that it holds, None if it holds none.
+        elsewhere: members that other workers hold.
+    """
+
+    kinds: Literal["all", "passes", "rows"] = "all"
+    loaded: int | None = None
+    elsewhere: frozenset[int] = frozenset()
+
+    def distance(self, member: int) -> int:
+        """Return 0 for the member that it holds, 1 for one that nobody holds, 2 for one of another worker."""
+        # Two workers and two members: each worker loads one, does all its images, and then helps the other.
+        return 0 if member == self.loaded else 2 if member in self.elsewhere else 1
+
+
+ANYONE = Asking()
 
 
 @dataclass(frozen=True)
@@ -24,12 +47,14 @@ class Resources:
         free: bytes on the scratch disk.
         workers: that compute in parallel, at least 1.
         silence: seconds that a task that hangs takes, until its worker is replaced.
+        asking: the worker that is free.
     """
 
     seconds: float
     free: float
     workers: int
     silence: float = 0.0
+    asking: Asking = ANYONE
 
 
 class Policy(Protocol):

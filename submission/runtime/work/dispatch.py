@@ -1,14 +1,23 @@
-"""Gives tasks to idle workers."""
+"""Gives tasks to idle workers, and tells busy ones what probably comes next."""
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import replace
+
 from submission.runtime.plan.ladder import Ladder
+from submission.runtime.plan.policy import Asking
 from submission.runtime.plan.set_aside import is_hard
 from submission.runtime.plan.tasks import LadderTask, PassTask, Task
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.work.processes import WorkerProcess
 from submission.runtime.work.requests import Requests
 from submission.runtime.work.workers import Workers
+
+_BACKLOG = 2
+"""Rows and means that wait for the helper. Where more wait, workers on GPUs make some, too."""
+_NAMED_LAST = 8
+"""Files that no worker is told to read ahead, because they were named so short a time ago."""
 
 
 class Dispatch:
@@ -21,23 +30,29 @@ class Dispatch:
         workers: get them.
     """
 
+    # A machine with two GPUs and four cores has two workers and a helper on the CPU:
+    #     helper     rows, means and checks; nothing else, except what failed on the GPUs several times
+    #     workers    passes; rows only where the helper is behind or no pass is left
+    # Without GPUs all workers do everything, rows first.
     def __init__(self, ladder: Ladder, publisher: Publisher, requests: Requests, workers: Workers) -> None:
         self.ladder, self.publisher = ladder, publisher
         self.requests, self.workers = requests, workers
         self._for_cpu: PassTask | None = None
+        self._named: deque[str] = deque(maxlen=_NAMED_LAST)
 
     def give_out(self) -> None:
         """Give a task to every idle worker, as far as there are tasks."""
         if self._for_cpu is not None:
             self._give_to_cpu(self._for_cpu)
             return
-        for worker in self.workers.idle():
+        # The helper comes first: the rows that it takes are no work for a GPU.
+        idle = sorted(self.workers.processes.idle(), key=self.workers.helps, reverse=True)
+        for worker in idle:
             if worker not in self.workers.processes.live:
                 continue  # it had to make room
-            validations = self.publisher.validations
-            task: Task | None = validations.popleft() if validations else self.ladder.next_task()
+            task = self._next_task(worker)
             if task is None:
-                return
+                continue
             if isinstance(task, LadderTask) and is_hard(self.ladder.state, task):
                 latest = self.ladder.state.chances.latest
                 if latest is not None and self.ladder.state.losses.stages.get(latest) == "memory":
@@ -49,6 +64,41 @@ class Dispatch:
             elif isinstance(task, PassTask):
                 self.workers.fill()
             self._send(worker, task)
+        self._prepare()
+
+    def _next_task(self, worker: WorkerProcess) -> Task | None:
+        asking, ladder = self._asking(worker), self.ladder
+        validations, waiting = self.publisher.validations, len(ladder.state.combinable)
+        if self.workers.helped and not self.workers.helps(worker) and waiting <= _BACKLOG:
+            task = ladder.next_task(replace(asking, kinds="passes"))
+            if task is not None:
+                return task
+        return validations.popleft() if validations else ladder.next_task(asking)
+
+    def _asking(self, worker: WorkerProcess) -> Asking:
+        others = (other.loaded for other in self.workers.processes.live if other is not worker)
+        return Asking(
+            kinds="rows" if self.workers.helps(worker) else "all",
+            loaded=worker.loaded,
+            elsewhere=frozenset(member for member in others if member is not None),
+        )
+
+    def _prepare(self) -> None:
+        """Tell each busy worker, once in a task, which files the pass after this one will probably read."""
+        for worker in self.workers.processes.live:
+            if worker.prepared or not isinstance(worker.task, PassTask):
+                continue
+            task = self.ladder.likely_next(replace(self._asking(worker), kinds="passes"))
+            files = [] if task is None else self._to_read(worker, task)
+            self._named.extend(files)
+            self.workers.processes.prepare(worker, files)
+
+    def _to_read(self, worker: WorkerProcess, task: PassTask) -> list[str]:
+        """Return the files that a pass needs and that no worker was just told to read or has read."""
+        weights, image = self.requests.files(task)
+        if weights is None or worker.loaded == self.ladder.state.ensemble.passes[task.index].member:
+            weights = image
+        return [file for file in dict.fromkeys((weights, image)) if file not in self._named]
 
     def _give_to_cpu(self, task: PassTask) -> None:
         """Let the CPU try a pass that failed on GPUs several times."""
@@ -62,3 +112,6 @@ class Dispatch:
 
     def _send(self, worker: WorkerProcess, task: Task) -> None:
         self.workers.processes.send(worker, task, self.requests.request(task))
+        if isinstance(task, PassTask):
+            worker.loaded = self.ladder.state.ensemble.passes[task.index].member
+            self._named.append(self.requests.files(task)[1])

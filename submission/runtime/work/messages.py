@@ -123,6 +123,17 @@ class ValidateRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prepare:
+    """Read files ahead, while the task goes on: the next one will probably need them. It has no reply.
+
+    Attributes:
+        files: weights, or a folder with their parts, and an image.
+    """
+
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ready:
     """The worker has imported torch, and its device computes."""
 
@@ -162,6 +173,7 @@ class PassDone:
         file: path of the result.
         forward: seconds inside the network.
         load: seconds that loading the member took; 0 if it was loaded.
+        imports: seconds that importing its libraries took; 0 if the process had them.
         skipped: windows without tissue, None if the member does not skip them.
         windows: all windows, None if the member skips none.
         notes: what the reader of the image left out, cut or assumed.
@@ -175,6 +187,7 @@ class PassDone:
     file: str
     forward: float
     load: float
+    imports: float = 0.0
     skipped: int | None = None
     windows: int | None = None
     notes: tuple[str, ...] = ()
@@ -249,11 +262,12 @@ class Exited:
 
 
 Request = PassRequest | MeanRequest | FuseRequest | ValidateRequest
+ToWorker = Request | Prepare
 Done = PassDone | MeanDone | RowDone | Validated
 Reply = Ready | Unusable | FirstForward | Progress | Done | Failed
 
-_REQUESTS: dict[str, type[Request]] = {
-    cls.__name__: cls for cls in (PassRequest, MeanRequest, FuseRequest, ValidateRequest)
+_REQUESTS: dict[str, type[ToWorker]] = {
+    cls.__name__: cls for cls in (PassRequest, MeanRequest, FuseRequest, ValidateRequest, Prepare)
 }
 _REPLIES: dict[str, type[Reply]] = {
     cls.__name__: cls
@@ -261,13 +275,13 @@ _REPLIES: dict[str, type[Reply]] = {
 }
 
 
-def to_line(message: Request | Reply) -> bytes:
+def to_line(message: ToWorker | Reply) -> bytes:
     """Return a message as one line."""
     return json.dumps({_NAME: type(message).__name__, **to_plain(message)}).encode() + b"\n"
 
 
-def read_request(line: str | bytes) -> Request:
-    """Return the request in a line.
+def read_request(line: str | bytes) -> ToWorker:
+    """Return what a line asks a worker for.
 
     Raises:
         KitError: the line holds no request.

@@ -1,7 +1,7 @@
 """Worker processes: started, talked to in lines of JSON, killed by process group when they hang.
 
-One thread owns everything here. A worker gets one short request at a time, so that a stopped worker can never
-block the supervisor (see `work.messages`).
+One thread owns everything here. A worker gets one short request at a time, and one hint beside it, so that a
+stopped worker can never block the supervisor (see `work.messages`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from submission.runtime.work.messages import (
     LONGEST_MESSAGE,
     Exited,
     Failed,
+    Prepare,
     Progress,
     Reply,
     Request,
@@ -51,6 +52,8 @@ class WorkerProcess:
         log: file with its stderr.
         ready: it has imported torch and checked its device.
         task: what it works on, None when idle.
+        loaded: the member of its last pass, which it holds between tasks.
+        prepared: it was told what probably comes after its task.
         heard: monotonic time of its last message, or of its last task's start.
         active: monotonic time at which its process was last seen at work.
         in_forward: it has sent progress of its task.
@@ -66,6 +69,8 @@ class WorkerProcess:
     log: Path
     ready: bool = False
     task: Task | None = None
+    loaded: int | None = None
+    prepared: bool = False
     heard: float = field(default_factory=time.monotonic)
     started: float = field(default_factory=time.monotonic)
     active: float = 0.0
@@ -191,12 +196,26 @@ class WorkerProcesses:
         assert worker.task is None
         line = to_line(request)
         worker.task, worker.heard, worker.started = task, time.monotonic(), time.monotonic()
-        worker.in_forward = False
+        worker.in_forward = worker.prepared = False
         if len(line) > LONGEST_MESSAGE:
             # Only a cell of a table can be that long: the image's id, its organ or its source.
             problem = f"the id or the metadata of this image are too long: {len(line) / 1000:.0f} kB"
             self._not_sent.append(Received(worker, Failed(stage="image", problem=problem)))
             return
+        self._write(worker, line)
+
+    def prepare(self, worker: WorkerProcess, files: Sequence[str]) -> None:
+        """Tell a busy worker what it will probably read after its task.
+
+        The caller does this once in a task: a request and a hint at most wait in the pipe, whatever the
+        worker does.
+        """
+        worker.prepared = True
+        line = to_line(Prepare(files=tuple(files)))
+        if files and len(line) <= LONGEST_MESSAGE // 2:
+            self._write(worker, line)
+
+    def _write(self, worker: WorkerProcess, line: bytes) -> None:
         assert worker.process.stdin is not None
         with contextlib.suppress(OSError):
             worker.process.stdin.write(line)

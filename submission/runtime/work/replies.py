@@ -129,18 +129,21 @@ class ReplyHandler:
         if isinstance(done, PassDone):
             names = ("forward", "skipped", "windows")
             facts = {name: value for name in names if (value := getattr(done, name)) is not None}
+            facts |= {name: value for name in ("load", "imports") if (value := getattr(done, name))}
         self._record(worker, task, done.begin, done.end, **facts)
         state = self.ladder.state
         match task, done:
             case PassTask(), PassDone():
-                # Loading a member happens once, not per image: it would spoil the seconds per megapixel.
+                # Importing and loading happen once, not per image: they would spoil the seconds per
+                # megapixel.
                 self.forward_seconds += done.forward
                 self._note(task.image, done.notes)
                 self._tell_once(done.remarks)
                 self._outputs = self._outputs or OutputWatch(state)
                 for alarm in self._outputs.note(task.index, task.image, done.mark, plain=done.plain):
                     self.report.problem(alarm)
-                state.finished_pass(task, done.file, done.end - done.begin - done.load, done.load)
+                seconds = done.end - done.begin - done.load - done.imports
+                state.finished_pass(task, done.file, seconds, done.load)
                 self._tell_progress(task.index)
             case MeanTask(), MeanDone():
                 state.finished_mean(task, done.file)

@@ -73,30 +73,37 @@ class Workers:
         self.broken: KitError | None = None
         self.wanted = 0
         self._failed_starts = self._helpers = 0
+        self._helper_makes_rows = False
         self._pauses = list(_PAUSES)
         self._start_at = math.inf
 
     @property
     def size(self) -> int:
         """Number of live workers, without one on the CPU beside those on GPUs."""
-        return sum(not self._helps(worker) for worker in self.processes.live)
+        return sum(not self.helps(worker) for worker in self.processes.live)
 
     def start(self) -> None:
         """Start the workers; they check their device at once."""
         if self.gpus:
             self.wanted = self.count or len(self.gpus)
+            # Rows, means and checks need no GPU: where a core and the memory are left, a helper makes them.
+            self._helper_makes_rows = self.count is None and self._fit_on_cpu() > len(self.gpus)
         elif self.device == "cuda":
             self.broken = wording.no_gpu()
         else:
-            memory = available_memory()
-            self.wanted = self.count or cpu_workers(cpu_count(), memory, self.largest_weights)
+            self.wanted = self.count or self._fit_on_cpu()
         self.fill()
+
+    def _fit_on_cpu(self) -> int:
+        return cpu_workers(cpu_count(), available_memory(), self.largest_weights)
 
     def fill(self) -> None:
         """Start the workers that are missing, after one has worked alone."""
-        used = {worker.slot for worker in self.processes.live if not self._helps(worker)}
+        if self._helper_makes_rows:
+            self.helper()
+        used = {worker.slot for worker in self.processes.live if not self.helps(worker)}
         if len(used) < self.wanted:
-            for slot in sorted(set(range(self.wanted)) - used):
+            for slot in sorted(set(range(self.wanted)) - used)[: self.wanted - len(used)]:
                 self._start_one("cuda:0" if self.gpus else "cpu", slot)
 
     def leave_only(self, worker: WorkerProcess) -> None:
@@ -107,12 +114,12 @@ class Workers:
 
     def idle(self) -> list[WorkerProcess]:
         """Return the workers that can get any task."""
-        return [worker for worker in self.processes.idle() if not self._helps(worker)]
+        return [worker for worker in self.processes.idle() if not self.helps(worker)]
 
     def helper(self) -> WorkerProcess | None:
         """Return an idle worker on the CPU, beside those on GPUs; start it if there is none."""
-        helpers = [worker for worker in self.processes.live if self._helps(worker)]
-        if not helpers and self._helpers < _HELPERS:
+        helpers = self._live_helpers()
+        if not helpers and self.may_help:
             self._helpers += 1
             self._start_one("cpu", len(self.gpus))
         return next((worker for worker in helpers if worker.ready and worker.task is None), None)
@@ -120,10 +127,20 @@ class Workers:
     @property
     def may_help(self) -> bool:
         """Whether a worker on the CPU can do what failed on the GPUs."""
-        return self.device == "auto" and bool(self.gpus) and self._helpers < _HELPERS
+        more = self._helpers < _HELPERS or bool(self._live_helpers())
+        return self.device == "auto" and bool(self.gpus) and more
 
-    def _helps(self, worker: WorkerProcess) -> bool:
+    @property
+    def helped(self) -> bool:
+        """Whether a worker on the CPU makes rows for those on GPUs."""
+        return any(worker.ready for worker in self._live_helpers())
+
+    def helps(self, worker: WorkerProcess) -> bool:
+        """Whether a worker is one on the CPU beside those on GPUs."""
         return bool(self.gpus) and worker.device == "cpu"
+
+    def _live_helpers(self) -> list[WorkerProcess]:
+        return [worker for worker in self.processes.live if self.helps(worker)]
 
     def restart(self) -> None:
         """Replace all workers by new ones."""
@@ -180,7 +197,7 @@ class Workers:
         self.report.problem(told, worker=worker.number)
         worker.task = None
         self.processes.kill(worker)
-        if self.size or self._helps(worker):
+        if self.size or self.helps(worker):
             return
         if self.device == "auto" and self.gpus:
             self._use_cpu()
@@ -193,7 +210,7 @@ class Workers:
         # goes on with those 2. When none is left, it ends.
         if worker.device != "cpu" and not self.gpus:
             return  # the last GPU was given up in the same moment
-        if self._helps(worker):
+        if self.helps(worker):
             return
         self._failed_starts = 0 if worker.ready else self._failed_starts + 1
         if self._failed_starts < 2 * max(1, self.size):
