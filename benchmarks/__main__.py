@@ -18,6 +18,7 @@ from benchmarks.options import (
     SetUpOptions,
     SizeOptions,
     TrainingOptions,
+    WorkerOptions,
 )
 from kit.errors import run_cli
 from kit.local.verbs import Verb, run_verb
@@ -62,6 +63,12 @@ def main(argv: Sequence[str]) -> int:
         run(options, argv)
         return 0
 
+    def workers(options: WorkerOptions) -> int:
+        from benchmarks.workers import run
+
+        run(options, argv)
+        return 0
+
     verbs = (
         Verb("models", ModelOptions, models),
         Verb("ensemble", EnsembleOptions, ensemble),
@@ -74,6 +81,7 @@ def main(argv: Sequence[str]) -> int:
         Verb("size", SizeOptions, _size),
         Verb("bundle", BundleOptions, _bundle),
         Verb("set-up", SetUpOptions, _set_up),
+        Verb("workers", WorkerOptions, workers),
     )
     return run_verb(argv, verbs, prog="python -m benchmarks", description="Figures for docs/.")
 

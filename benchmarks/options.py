@@ -229,6 +229,26 @@ class EarlyStoppingOptions(Documented):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerOptions(Documented):
+    """Run predict.py with one worker, with two and without its supervisor; read slides on a slow mount."""
+
+    part: Literal["speed", "mount", "budgets"] = field(
+        default="speed",
+        metadata=option("workers and supervisor, slides on a slow mount, or the score at several budgets"),
+    )
+    rounds: Count = field(default=3, metadata=option("alternating runs", metavar="N"))
+    stream: Annotated[float, above(0)] = field(
+        default=30, metadata=option("what one stream of the slow mount gives", metavar="MB/S")
+    )
+    predict: Path | None = field(
+        default=None, metadata=option("the rendered predict.py of the part budgets", metavar="FILE")
+    )
+    bundle: Path | None = field(default=None, metadata=option("its bundle", metavar="DIR"))
+    data: Path | None = field(default=None, metadata=option("competition with its truth", metavar="DIR"))
+    tiny: bool = field(default=False, metadata=option("in seconds: does the benchmark itself work?"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class BudgetOptions(Documented):
     """Simulate whole runs on Kaggle: the policy in use beside simple rules and the best choice."""
 

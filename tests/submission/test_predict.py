@@ -45,6 +45,19 @@ def test_the_report_tells_what_happened_when(good_run):
     assert report["exit_code"] == 0
 
 
+def test_each_worker_imports_once_and_loads_no_member_twice_in_a_row(good_run):
+    by_worker = {}
+    for task in good_run.report["tasks"]:
+        if task["kind"] == "pass":
+            by_worker.setdefault(task["worker"], []).append(task)
+    assert by_worker
+    for tasks in by_worker.values():
+        assert [("imports" in task) for task in tasks] == [True, *[False] * (len(tasks) - 1)]
+        members = [task["index"] for task in tasks]  # each member has one pass
+        changes = [before != after for before, after in zip([None, *members], members, strict=False)]
+        assert [("load" in task) for task in tasks] == changes
+
+
 def test_one_worker_other_batches_another_name_a_lost_manifest_and_a_pipe_change_no_byte(
     good_run, kit_of_two, competition, tmp_path, tools
 ):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from submission.runtime.plan.changes import LoseRow
 from submission.runtime.plan.ladder import Ladder, chosen_policy
-from submission.runtime.plan.policy import Resources
+from submission.runtime.plan.policy import Asking, Resources
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, PassTask
 from tests.submission.runtime.plan.ladders import ensemble_of
@@ -254,3 +254,42 @@ def test_it_always_ends_and_every_settled_rung_has_a_row_or_a_reason(data):
     if alive:
         assert ladder.exhausted
         assert any(ladder.state.settled(rung) for rung in range(len(ladder.state.ensemble.rungs)))
+
+
+def test_a_helper_gets_rows_and_workers_on_gpus_passes():
+    ladder, gpu, helper = make(), Asking(kinds="passes"), Asking(kinds="rows")
+    assert ladder.next_task(helper) is None
+    first = ladder.next_task(gpu)
+    assert first == PassTask(0, "large")
+    ladder.state.finished_pass(first, "0/large", seconds=1.0)
+    assert ladder.next_task(gpu) == PassTask(0, "middle")
+    assert ladder.next_task(helper) == FuseTask(0, "large")
+    assert ladder.next_task(helper) is None
+    assert not ladder.exhausted
+
+
+def test_what_probably_comes_next_is_told_and_not_started():
+    ladder, gpu = make(), Asking(kinds="passes")
+    assert ladder.likely_next(gpu) == PassTask(0, "large")  # of the rung that would start
+    assert not ladder.state.rungs.started
+    assert ladder.next_task(gpu) == PassTask(0, "large")
+    for _ in range(2):
+        assert ladder.likely_next(gpu) == PassTask(0, "middle")
+    assert ladder.state.running == {PassTask(0, "large")}
+    assert [ladder.next_task(gpu) for _ in range(2)] == [PassTask(0, "middle"), PassTask(0, "small")]
+    assert ladder.likely_next(gpu) == PassTask(1, "large")
+
+
+def test_while_a_rung_waits_for_weights_the_next_one_begins_with_a_member_that_is_ready():
+    ladder = make(owners=(0, 1, 0), rungs=(1, 2, 3), ready=False)
+    ladder.state.ready.add(0)
+    images = ("large", "middle", "small")
+    assert [task for task in work(ladder) if isinstance(task, PassTask)] == [
+        *(PassTask(0, image) for image in images),
+        *(PassTask(2, image) for image in images),
+    ]
+    assert not ladder.exhausted
+    ladder.state.ready.add(1)
+    rest = work(ladder)
+    assert [task for task in rest if isinstance(task, PassTask)] == [PassTask(1, image) for image in images]
+    assert all(ladder.state.settled(rung) for rung in range(3))

@@ -1,7 +1,8 @@
 """The order of a rung's passes: the example of the comment in `plan.next_pass`, and what it leaves out."""
 
-from submission.runtime.plan.changes import StartRung
+from submission.runtime.plan.changes import StartRung, UseRunningMeans
 from submission.runtime.plan.next_pass import Order
+from submission.runtime.plan.policy import ANYONE, Asking
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import PassTask
 from tests.submission.runtime.plan.ladders import finish_rung, of_subsets
@@ -17,10 +18,12 @@ def ladder(images=IMAGES) -> LadderState:
     return state
 
 
-def order(state: LadderState, *, sure: bool, workers: int = 2, rung: int = 0) -> list[str]:
+def order(
+    state: LadderState, *, sure: bool, workers: int = 2, rung: int = 0, asking: Asking = ANYONE
+) -> list[str]:
     """Start all passes of a rung; return them as "pass/image"."""
     found, chosen = [], Order()
-    while (step := chosen.next(state, rung, sure=sure, workers=workers)) is not None:
+    while (step := chosen.next(state, rung, sure=sure, workers=workers, asking=asking)) is not None:
         state.apply(PassTask(*step))
         found.append(f"{step[0]}/{step[1]}")
     return found
@@ -110,3 +113,33 @@ def test_images_that_gain_most_in_a_second_come_first_once_their_doubts_are_know
     finish_rung(unknown, 0, doubts={"1": 0.0, "2": 0.1})
     unknown.apply(StartRung(1))
     assert order(unknown, sure=False, workers=1, rung=1) == ["1/4", "1/8", "1/2", "1/1"]
+
+
+def test_a_worker_begins_with_the_member_that_it_holds():
+    holds_2 = Asking(loaded=2)
+    assert order(ladder(), sure=True, asking=holds_2)[:5] == ["4/8", "4/4", "4/2", "4/1", "3/8"]
+    assert order(ladder(), sure=False, asking=holds_2)[:5] == ["4/1", "4/2", "3/1", "3/2", "4/4"]
+
+
+def test_a_worker_that_holds_none_takes_a_member_that_no_other_holds():
+    assert order(ladder(), sure=True, asking=Asking(elsewhere=frozenset({1})))[0] == "4/8"
+    assert order(ladder(), sure=True, asking=Asking(elsewhere=frozenset({1, 2})))[0] == "3/8"
+
+
+def test_two_workers_load_each_member_once_until_one_helps_the_other():
+    state, chosen, loaded, loads = ladder(), Order(), [None, None], []
+    for turn in range(8):
+        own, other = turn % 2, 1 - turn % 2
+        asking = Asking(loaded=loaded[own], elsewhere=frozenset({loaded[other]} - {None}))
+        index, image = chosen.next(state, 0, sure=True, workers=2, asking=asking)
+        state.apply(PassTask(index, image))
+        member = state.ensemble.passes[index].member
+        loads += [member] if member != loaded[own] else []
+        loaded[own] = member
+    assert loads == [1, 2]
+
+
+def test_a_running_mean_takes_the_passes_in_their_order_whatever_is_loaded():
+    state = ladder()
+    state.apply(UseRunningMeans())
+    assert order(state, sure=False, asking=Asking(loaded=2))[:2] == ["3/1", "3/2"]

@@ -20,7 +20,7 @@ from submission.runtime.result.submission_file import Submission
 from submission.runtime.work.messages import (
     LONGEST_MESSAGE,
     Reply,
-    Request,
+    ToWorker,
     read_reply,
     read_request,
     to_line,
@@ -36,7 +36,7 @@ def any_of(classes):
     return st.one_of([st.from_type(cls) for cls in classes])
 
 
-@given(any_of(get_args(Request)))
+@given(any_of(get_args(ToWorker)))
 def test_requests_survive_the_way_to_the_worker(request):
     line = to_line(request)
     assert line.count(b"\n") == 1

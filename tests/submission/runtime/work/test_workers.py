@@ -230,16 +230,37 @@ def test_a_worker_that_works_alone_has_the_others_back_later(make):
     assert sorted(worker.slot for worker in workers.processes.live) == [0, 1, 2]
 
 
-def test_a_worker_on_the_cpu_helps_those_on_gpus_and_gets_nothing_else_to_do(make):
+def test_a_worker_on_the_cpu_helps_those_on_gpus_and_gets_nothing_else_to_do(make, monkeypatch):
+    monkeypatch.setattr("submission.runtime.work.workers.cpu_count", lambda: 2)
     workers = make(READY, count=None, gpus="0,1")
     workers.start()
     follow(workers, lambda: len(workers.idle()) == 2)
     assert workers.may_help
+    assert not workers.helped
     assert workers.helper() is None
     follow(workers, lambda: workers.helper() is not None)
     assert workers.helper().device == "cpu"
     assert len(workers.idle()) == workers.size == 2
     assert not make(READY, device="cuda", gpus="0").may_help
+
+
+def test_where_a_core_is_left_a_helper_starts_beside_the_gpus_and_comes_back(make, monkeypatch):
+    monkeypatch.setattr("submission.runtime.work.workers.cpu_count", lambda: 4)
+    workers = make(READY, count=None, gpus="0,1")
+    workers.start()
+    follow(workers, lambda: len(workers.processes.idle()) == 3)
+    assert workers.helped
+    assert len(workers.idle()) == workers.size == workers.wanted == 2
+    first, *_ = workers.idle()
+    workers.leave_only(first)
+    assert not workers.helped
+    workers.fill()
+    follow(workers, lambda: workers.helped)
+    for worker in list(workers.processes.live):  # both GPUs turn out to be unusable
+        if worker.device != "cpu":
+            workers._give_up(worker, Unusable(problem="no kernel image", fix="choose another"))
+    follow(workers, lambda: len(workers.idle()) == workers.wanted == 4)
+    assert not workers.helped
 
 
 def test_a_silent_worker_that_computes_has_four_times_as_long_as_one_that_hangs(make):
