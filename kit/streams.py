@@ -113,14 +113,13 @@ class Streams:
         with self._lock:
             self._pool = self._pool or ThreadPoolExecutor(STREAMS, "stream")
             self._recent.append(number)
-            ahead = range(number, min(number + _AHEAD, len(self._pieces)))
-            if missing := [other for other in ahead if other not in self._held]:
-                self._held = {other: piece for other, piece in self._held.items() if self._is_wanted(other)}
-            for other in missing:
-                first, stop = self._pieces[other]
-                self._held[other] = self._pool.submit(read_at, self._descriptor, stop - first, first)
-            piece = self._held[number]
+            held, ahead = self._held, range(number, min(number + _AHEAD, len(self._pieces)))
+            if not held.keys() >= set(ahead):
+                wanted = {n for at in self._recent for n in range(at - self._behind, at + _AHEAD)}
+                self._held = held = {n: held[n] for n in held.keys() & wanted}
+            for other in ahead:
+                if other not in held:
+                    first, stop = self._pieces[other]
+                    held[other] = self._pool.submit(read_at, self._descriptor, stop - first, first)
+            piece = held[number]
         return start, piece.result()
-
-    def _is_wanted(self, number: int) -> bool:
-        return any(recent - self._behind <= number < recent + _AHEAD for recent in self._recent)

@@ -10,7 +10,8 @@ changes it has the repository. For example, the docstring of 5 lines
 
 (the fifth line has the closing quotes) becomes one line and the mark `# +4`. A comment of 3 lines becomes
 `# +3`, one of a single line a blank line. The importer of predict.py replaces a mark by blank lines
-(`full_length`), so that tracebacks show the repository's line numbers. The code also runs without this.
+(`full_length`), so that tracebacks show the repository's line numbers. It also compiles each module as if it
+began with the import of `annotations`, which goes, too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # A sentence ends with ".", "!" or "?" before a space or the line's end. These are no ends: "e.g. ", "i.e. "
 # and the dots of "1, 2, ...".
 _SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\.\.)[.!?][)\"'`\]]*(?=\s|$)")
+_FUTURE = re.compile(r"^from __future__ import annotations$", re.MULTILINE)
 _MARKS = re.compile(r"(?:^ *# \+\d+\n)+", re.MULTILINE)
 
 
@@ -39,7 +41,15 @@ def shortened(text: str) -> str:
     Args:
         text: of the module, indented by 4 spaces. It holds no line that looks like a mark.
     """
-    return half_indented(joined_marks(without_comments(short_docstrings(text))))
+    return half_indented(joined_marks(without_comments(short_docstrings(without_future(text)))))
+
+
+def without_future(text: str) -> str:
+    """Return a module's text with a blank line for the import that makes annotations texts.
+
+    The importer compiles all modules as if they had it: 130 times this line would take 4.5 kB.
+    """
+    return _FUTURE.sub("", text, count=1)
 
 
 def looks_shortened(text: str) -> bool:

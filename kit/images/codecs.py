@@ -85,6 +85,7 @@ class Codec:
 
     Attributes:
         page: its tags.
+        plane: which plane of a planar page; 0 otherwise.
         dtype: of the decoded samples, in the machine's byte order.
         shape: rows, columns and channels of a complete segment, also where the image's border cuts it.
 
@@ -93,11 +94,10 @@ class Codec:
     """
 
     def __init__(self, file: OpenFile, page: Page, plane: int) -> None:
-        self.path, self.page = file.path, page
+        self.path, self.page, self.plane = file.path, page, plane
         self.dtype: np.dtype[Any] = np.dtype(np.uint8 if page.bits == 8 else np.uint16)
         self.shape = (*page.segment, page.channels)
         self._file = file
-        self._first = plane * page.grid[0] * page.grid[1]
         self._own = threading.local()
         self._byteorder = file.byteorder
         self._swap = page.bits > 8 and file.byteorder != sys.byteorder
@@ -107,11 +107,6 @@ class Codec:
         self._unpack: Callable[[Any, Any], Any] = (
             self._of_bytes() if self._by_bytes else image_decoder(file.path, page, plane, self.dtype)
         )
-
-    def stored(self, number: int) -> tuple[int, int]:
-        """Return offset and stored bytes of a segment of this plane; 0 bytes if it was never written."""
-        offset, count = self.page.offsets[self._first + number], self.page.byte_counts[self._first + number]
-        return offset, count if offset else 0
 
     def rows_of(self, number: int) -> int:
         """Return how many rows of a segment lie within the image."""
@@ -135,7 +130,7 @@ class Codec:
             KitError: it cannot be decoded.
         """
         pixels_HWC: Samples
-        offset, count = self.stored(number)
+        offset, count = self.page.stored(self.plane, number)
         if count and not self._by_bytes:
             try:
                 pixels_HWC = self._unpack(self._read(offset, count), number)
@@ -166,7 +161,7 @@ class Codec:
         Raises:
             KitError: it cannot be decoded.
         """
-        offset, count = self.stored(number)
+        offset, count = self.page.stored(self.plane, number)
         rows = self.rows_of(number)
         if not count:
             out_HWC[:rows] = self.page.unwritten

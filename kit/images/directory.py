@@ -125,6 +125,12 @@ class Page:
         """How many segments all planes have."""
         return math.prod(self.grid) * (self.samples if self.planar else 1)
 
+    def stored(self, plane: int, number: int) -> tuple[int, int]:
+        """Return offset and stored bytes of a segment of a plane; 0 bytes if it was never written."""
+        place = plane * math.prod(self.grid) + number
+        offset, count = self.offsets[place], self.byte_counts[place]
+        return offset, count if offset else 0
+
     @property
     def kind(self) -> str:
         """What its segments are called in messages."""

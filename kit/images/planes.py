@@ -45,12 +45,16 @@ _ALL = slice(None)
 class Segments(ABC):
     """Source of the segments of a plane.
 
+    Args:
+        page: the plane's tags.
+        plane: which plane of a planar page; 0 otherwise.
+
     Attributes:
         page: the plane's tags.
     """
 
-    def __init__(self, page: Page) -> None:
-        self.page = page
+    def __init__(self, page: Page, plane: int) -> None:
+        self.page, self._plane = page, plane
 
     @abstractmethod
     def get(self, number: int, rows: slice = _ALL, *, complete: bool) -> Samples:
@@ -66,9 +70,9 @@ class Segments(ABC):
             KitError: it cannot be decoded.
         """
 
-    @abstractmethod
     def stored(self, number: int) -> tuple[int, int]:
         """Return offset and stored bytes of a segment; 0 bytes if it was never written."""
+        return self.page.stored(self._plane, number)
 
     def pending(self, numbers: list[int]) -> list[int]:  # noqa: ARG002  # a subclass may prepare segments
         """Return those of the segments that need `prepare` before `get`."""
@@ -94,9 +98,8 @@ class RawSegments(Segments):
     """
 
     def __init__(self, file: OpenFile, page: Page, plane: int) -> None:
-        super().__init__(page)
+        super().__init__(page, plane)
         self._path, self._read = file.path, file.streams.read
-        self._first = plane * math.prod(page.grid)
         order = "<" if file.byteorder == "little" else ">"
         self._dtype = np.dtype(f"{order}u{page.bits // 8}")
 
@@ -122,11 +125,6 @@ class RawSegments(Segments):
             problem = f"{kind} {number} cannot be decoded: {error}"
             raise KitError(problem, where=self._path, fix=COPY_AGAIN) from error
 
-    def stored(self, number: int) -> tuple[int, int]:
-        """See `Segments`."""
-        offset, count = self.page.offsets[self._first + number], self.page.byte_counts[self._first + number]
-        return offset, count if offset else 0
-
 
 class DecodedSegments(Segments):
     """Segments decoded when they are asked for; one used in part is kept until a band lies below it.
@@ -137,7 +135,7 @@ class DecodedSegments(Segments):
     """
 
     def __init__(self, codec: Codec, budget: int) -> None:
-        super().__init__(codec.page)
+        super().__init__(codec.page, codec.plane)
         self._codec, self._budget, self._held = codec, budget, 0
         self._kept: OrderedDict[int, Samples] = OrderedDict()
         self._lock = threading.Lock()
@@ -158,10 +156,6 @@ class DecodedSegments(Segments):
                     self._held -= self._kept.popitem(last=False)[1].nbytes
         return segment[rows]
 
-    def stored(self, number: int) -> tuple[int, int]:
-        """See `Segments`."""
-        return self._codec.stored(number)
-
     def forget(self, top: int) -> None:
         """See `Segments`."""
         across, rows = self.page.grid[1], self.page.segment[0]
@@ -181,7 +175,7 @@ class ScratchSegments(Segments):
     """
 
     def __init__(self, codec: Codec, folder: Path | None) -> None:
-        super().__init__(codec.page)
+        super().__init__(codec.page, codec.plane)
         self._codec, self._folder = codec, folder
         self._size = math.prod(codec.shape) * codec.dtype.itemsize
         self._map: mmap.mmap | None = None
@@ -195,10 +189,6 @@ class ScratchSegments(Segments):
         count = math.prod(codec.shape)
         pixels_HWC = np.frombuffer(self._mapped(), codec.dtype, count, number * self._size)
         return pixels_HWC.reshape(codec.shape)[rows]
-
-    def stored(self, number: int) -> tuple[int, int]:
-        """See `Segments`."""
-        return self._codec.stored(number)
 
     def pending(self, numbers: list[int]) -> list[int]:
         """See `Segments`."""

@@ -56,10 +56,9 @@ class Ladder:
         """Return the pass that a worker would get if it were free now; nothing is decided by that."""
         decision = self._decide(asking)
         if isinstance(decision, StartRung):
-            state = self.state
-            begun = {index for rung in state.rungs.started for index in state.live_passes(rung)}
-            new = [index for index in state.live_passes(decision.rung) if index not in begun]
-            return PassTask(new[0], state.live_images()[0]) if new else None
+            passes = self.state.live_passes
+            new = set(passes(decision.rung)).difference(*map(passes, self.state.rungs.started))
+            return PassTask(min(new), self.state.live_images()[0]) if new else None
         return decision if isinstance(decision, PassTask) else None
 
     def _decide(self, asking: Asking) -> Decision | None:

@@ -99,7 +99,8 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         """Return the compiled module, and make its lines known to tracebacks."""
         path, source = self.paths[fullname], self.get_source(fullname)
         linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
-        return compile(source, path, "exec", dont_inherit=True)
+        # The renderer leaves `from __future__ import annotations` out: all modules have it.
+        return compile(source, path, "exec", annotations.compiler_flag, dont_inherit=True)
 
 
 def full_length(text: str) -> str:

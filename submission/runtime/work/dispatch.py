@@ -16,8 +16,8 @@ from submission.runtime.work.workers import Workers
 
 _BACKLOG = 2
 """Rows and means that wait for the helper. Where more wait, workers on GPUs make some, too."""
-_NAMED_LAST = 8
-"""Files that no worker is told to read ahead, because they were named so short a time ago."""
+_NAMED_LAST = 16
+"""Weights and images that workers were told to read last, for a task or ahead: none is told twice."""
 
 
 class Dispatch:
@@ -89,16 +89,10 @@ class Dispatch:
             if worker.prepared or not isinstance(worker.task, PassTask):
                 continue
             task = self.ladder.likely_next(replace(self._asking(worker), kinds="passes"))
-            files = [] if task is None else self._to_read(worker, task)
+            files = () if task is None else self.requests.files(task)
+            files = [file for file in files if file not in self._named]
             self._named.extend(files)
             self.workers.processes.prepare(worker, files)
-
-    def _to_read(self, worker: WorkerProcess, task: PassTask) -> list[str]:
-        """Return the files that a pass needs and that no worker was just told to read or has read."""
-        weights, image = self.requests.files(task)
-        if weights is None or worker.loaded == self.ladder.state.ensemble.passes[task.index].member:
-            weights = image
-        return [file for file in dict.fromkeys((weights, image)) if file not in self._named]
 
     def _give_to_cpu(self, task: PassTask) -> None:
         """Let the CPU try a pass that failed on GPUs several times."""
@@ -114,4 +108,4 @@ class Dispatch:
         self.workers.processes.send(worker, task, self.requests.request(task))
         if isinstance(task, PassTask):
             worker.loaded = self.ladder.state.ensemble.passes[task.index].member
-            self._named.append(self.requests.files(task)[1])
+            self._named.extend(self.requests.files(task))

@@ -64,10 +64,10 @@ class Requests:
             case ValidateTask():
                 return ValidateRequest(file=task.file, sizes=str(self._sizes))
 
-    def files(self, task: PassTask) -> tuple[str | None, str]:
-        """Return the weights that a pass needs, None as long as they are not verified, and its image."""
-        member = self.state.ensemble.passes[task.index].member
-        return self.weights.get(member), str(self.data.paths[task.image])
+    def files(self, task: PassTask) -> list[str]:
+        """Return the files that a pass reads: weights, if they are verified by now, and the image."""
+        weights = self.weights.get(self.state.ensemble.passes[task.index].member)
+        return [*([] if weights is None else [weights]), str(self.data.paths[task.image])]
 
     def result_file(self, task: PassTask) -> Path:
         """Return the path where a worker stores the result of a pass."""

@@ -27,8 +27,8 @@ from kit.ensemble import Ensemble
 from kit.errors import KitError
 from submission.runtime.plan.tasks import Stage
 from submission.runtime.result import wording
+from submission.runtime.work.ahead import ReadAhead
 from submission.runtime.work.device import check
-from submission.runtime.work.listener import listen
 from submission.runtime.work.messages import (
     Done,
     Failed,
@@ -39,6 +39,7 @@ from submission.runtime.work.messages import (
     MeanRequest,
     PassDone,
     PassRequest,
+    Prepare,
     Progress,
     Ready,
     Reply,
@@ -47,6 +48,7 @@ from submission.runtime.work.messages import (
     Unusable,
     Validated,
     ValidateRequest,
+    read_request,
     to_line,
 )
 from submission.runtime.work.stopwatch import Stopwatch
@@ -96,7 +98,7 @@ class Worker:
         self.ensemble, self.device, self.channel = ensemble, device, channel
         self.loaded: int | None = None
         self.module: Any = None
-        self._imported: set[str] = set()
+        self._imported: set[Any] = set()
         self.stopwatch = Stopwatch(device, lambda at: channel.send(FirstForward(at=at)))
 
     def handle(self, request: Request) -> None:
@@ -190,16 +192,18 @@ class Worker:
         # expected to take 7 s instead of 1 s if both were one number. Without storage, building takes little.
         import torch
 
-        from kit.models import build, family
+        from kit.models import build
 
-        begin = time.monotonic()
-        with contextlib.suppress(Exception):  # what fails here fails again where it is told
-            if (name := family(str(network.get("network")))) not in self._imported:
-                self._imported.add(name)
-                with torch.device("meta"):
-                    build(network)
-                return time.monotonic() - begin
-        return 0.0
+        begin, name = time.monotonic(), network.get("network")
+        if name in self._imported:
+            return 0.0
+        self._imported.add(name)
+        with (
+            contextlib.suppress(Exception),
+            torch.device("meta"),
+        ):  # what fails here fails again where it is told
+            build(network)
+        return time.monotonic() - begin
 
     def _load(self, member: int, weights: Path) -> float:
         """Load a member if it is not loaded, and return the seconds that took."""
@@ -353,11 +357,28 @@ def serve(ensemble: Ensemble, device: str, parent: int) -> int:
     channel.send(Ready(device=facts))
     _warm_up()
     worker = Worker(ensemble, device, channel)
-    requests: SimpleQueue[Request | KitError | None] = SimpleQueue()
-    threading.Thread(target=listen, args=(requests,), name="listener", daemon=True).start()
-    while (request := requests.get()) is not None:
+    lines: SimpleQueue[Request | KitError | None] = SimpleQueue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    while (request := lines.get()) is not None:
         if isinstance(request, KitError):
             raise request
         importlib.invalidate_caches()  # the folder with the bundle's packages may have been filled meanwhile
         worker.handle(request)
     return 0
+
+
+def _listen(requests: SimpleQueue[Request | KitError | None]) -> None:
+    """Queue the requests that arrive until stdin ends; read ahead at once, beside the task."""
+    # `sys.stdin` has a lock: a thread that waits in it would make Python abort at its end.
+    ahead, rest = ReadAhead(), b""
+    try:
+        while data := os.read(0, 1 << 16):
+            *lines, rest = (rest + data).split(b"\n")
+            for request in map(read_request, lines):
+                if isinstance(request, Prepare):
+                    ahead.begin(request.files)
+                else:
+                    requests.put(request)
+        requests.put(None)
+    except KitError as error:
+        requests.put(error)

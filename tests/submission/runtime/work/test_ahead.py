@@ -14,7 +14,7 @@ from submission.runtime.work.ahead import ReadAhead
 
 @pytest.fixture
 def reads(monkeypatch):
-    """(name, offset) of every piece that is read; nothing is in the cache."""
+    """(name, offset) of every piece that is read."""
     found, pread = [], os.pread
 
     def noting(handle, count, offset):
@@ -22,7 +22,6 @@ def reads(monkeypatch):
         return pread(handle, count, offset)
 
     monkeypatch.setattr(os, "pread", noting)
-    monkeypatch.setattr(ahead, "_is_cached", lambda handle, offset: False)
     return found
 
 
@@ -41,7 +40,7 @@ def test_all_files_are_read_once_a_folder_of_parts_too_and_what_is_missing_is_le
     parts = tmp_path / "parts"
     parts.mkdir()
     files = [write(parts / "0", 2), write(parts / "1", 1), write(tmp_path / "image", 3)]
-    ReadAhead().begin([tmp_path / "missing", parts, files[2]])
+    ReadAhead().begin([str(tmp_path / "missing"), str(parts), str(files[2])])
     wait_for_the_end()
     assert sorted(reads) == [
         *(("0", number * PIECE) for number in range(2)),
@@ -54,15 +53,14 @@ def test_as_many_streams_read_as_a_mount_needs(tmp_path, monkeypatch):
     meeting = threading.Barrier(STREAMS, timeout=600)
     pread = os.pread
     monkeypatch.setattr(os, "pread", lambda *what: (meeting.wait(), pread(*what))[1])
-    monkeypatch.setattr(ahead, "_is_cached", lambda handle, offset: False)
-    ReadAhead().begin([write(tmp_path / "slide", STREAMS)])
+    ReadAhead().begin([str(write(tmp_path / "slide", STREAMS))])
     wait_for_the_end()
     assert not meeting.broken
 
 
 def test_no_more_than_a_part_of_the_free_memory_is_read(tmp_path, reads, monkeypatch):
     monkeypatch.setattr(ahead, "available_memory", lambda: 32 * PIECE)
-    ReadAhead().begin([write(tmp_path / "weights", 3), write(tmp_path / "slide", 100)])
+    ReadAhead().begin([str(write(tmp_path / "weights", 3)), str(write(tmp_path / "slide", 100))])
     wait_for_the_end()
     assert sorted(reads) == [("slide", 0), *(("weights", number * PIECE) for number in range(3))]
 
@@ -78,27 +76,11 @@ def test_another_guess_ends_the_first(tmp_path, reads, monkeypatch):
 
     monkeypatch.setattr(os, "pread", held)
     reader = ReadAhead()
-    reader.begin([write(tmp_path / "first", 200)])
+    reader.begin([str(write(tmp_path / "first", 200))])
     while len(reads) < STREAMS:
         time.sleep(0.01)
-    reader.begin([write(tmp_path / "second", 1)])
+    reader.begin([str(write(tmp_path / "second", 1))])
     go_on.set()
     wait_for_the_end()
     assert len([name for name, _ in reads if name == "first"]) <= 2 * STREAMS
     assert ("second", 0) in reads
-
-
-def test_what_is_in_the_cache_is_not_read_again(tmp_path, reads, monkeypatch):
-    monkeypatch.setattr(ahead, "_is_cached", lambda handle, offset: offset < 3 * PIECE)
-    ReadAhead().begin([write(tmp_path / "slide", 4)])
-    wait_for_the_end()
-    assert reads == [("slide", 3 * PIECE)]
-
-
-def test_a_file_that_was_just_written_is_in_the_cache_if_the_system_can_tell(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(bytes(PIECE))
-    with path.open("rb") as stream:
-        stream.read()
-        assert ahead._is_cached(stream.fileno(), 0) in (True, False)
-        assert not ahead._is_cached(-1, 0)
