@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,11 @@ def _speed(options: WorkerOptions) -> str:
             with tempfile.TemporaryDirectory(dir=folder) as out:
                 found[way].append(phase(_report(script, folder / "input", Path(out), workers)))
 
-        ways = {PLAIN: plain, ONE: partial(supervised, ONE, 1), TWO: partial(supervised, TWO, 2)}
+        ways: dict[str, Callable[[], object]] = {
+            PLAIN: plain,
+            ONE: partial(supervised, ONE, 1),
+            TWO: partial(supervised, TWO, 2),
+        }
         in_turns(ways, options.rounds)
     kept = {way: rounds[1:] for way, rounds in found.items()}  # the first one warms up
     note = (

@@ -100,7 +100,8 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         path, source = self.paths[fullname], self.get_source(fullname)
         linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
         # The renderer leaves `from __future__ import annotations` out: all modules have it.
-        return compile(source, path, "exec", annotations.compiler_flag, dont_inherit=True)
+        code: CodeType = compile(source, path, "exec", annotations.compiler_flag, dont_inherit=True)
+        return code
 
 
 def full_length(text: str) -> str:
