@@ -87,7 +87,16 @@ def main(request: Mapping[str, Any]) -> dict[str, float]:
         set_up_step.throttle(request["megabytes_per_s"])
         folder = Path(request["folder"])
         (slide,) = folder.iterdir()
-        return {"slide": read(slide), "streams": set_up_step.read(folder, request["streams"])}
+        before = time.process_time()
+        seconds = read(slide)
+        cpu = time.process_time() - before
+        few = set_up_step.read(folder, request["few"])
+        return {
+            "slide": seconds,
+            "cpu": cpu,
+            "few": few,
+            "streams": set_up_step.read(folder, request["streams"]),
+        }
     folder = Path(request["folder"])
     ensemble = ensembles.load(folder / "ensemble.json")
     (weights,) = (folder / "bundle").iterdir()
