@@ -29,6 +29,8 @@ from submission.runtime.plan.tasks import TRIES, FuseTask, LadderTask, MeanTask,
 
 _SURE = 0.95
 """A rung that is done in time with this probability is worked on pass by pass, any other image by image."""
+_ROWS_IN_TIME = 3.0
+"""Rows that wait for the helper have to be done in a third of the time left."""
 _HOPELESS = 3.5
 """A rung of which only the whole counts is refused if even a course so many deviations faster is too late."""
 
@@ -56,7 +58,7 @@ class ByForecast:
             return None
         # Rows come first: they are short, they make the submission better at once, and they free the disk.
         kinds = resources.asking.kinds
-        if state.combinable and kinds != "passes":
+        if state.combinable and (kinds != "passes" or self._rows_are_urgent(state, resources)):
             return self._combination(state, resources)
         if kinds == "rows":
             return None
@@ -83,6 +85,12 @@ class ByForecast:
         at_work = state.running or state.combinable or self._has_open_pass(state)
         chances = any(state.losses.stages[item] != "disk" for item in pending(state))
         return not at_work and not self._may_start(state) and not chances
+
+    def _rows_are_urgent(self, state: LadderState, resources: Resources) -> bool:
+        """Whether rows that wait for the helper might not be made in time by it alone."""
+        # The helper makes a row of 20 s, two more wait: with less than 3 x 40 s left, GPUs make them.
+        sizes = (state.megapixels[task.image] for task in state.combinable)
+        return _ROWS_IN_TIME * state.costs.row_seconds(sum(sizes)) > resources.seconds
 
     # The route
 

@@ -45,6 +45,9 @@ class Dispatch:
         if self._for_cpu is not None:
             self._give_to_cpu(self._for_cpu)
             return
+        # A row that was made alone, for want of memory, may have ended all but the helper.
+        if self.workers.helped and not self.workers.size and not self.workers.processes.busy():
+            self.workers.fill()
         # The helper comes first: the rows that it takes are no work for a GPU.
         idle = sorted(self.workers.processes.idle(), key=self.workers.helps, reverse=True)
         for worker in idle:

@@ -293,3 +293,16 @@ def test_while_a_rung_waits_for_weights_the_next_one_begins_with_a_member_that_i
     rest = work(ladder)
     assert [task for task in rest if isinstance(task, PassTask)] == [PassTask(1, image) for image in images]
     assert all(ladder.state.settled(rung) for rung in range(3))
+
+
+def test_shortly_before_the_end_rows_are_more_urgent_than_passes():
+    ladder, gpu = make(), Asking(kinds="passes")
+    for image in ("large", "middle"):
+        task = ladder.next_task(gpu)
+        assert task == PassTask(0, image)
+        ladder.state.finished_pass(task, f"0/{image}", seconds=1.0)
+    row = ladder.next_task(Asking(kinds="rows"))
+    ladder.state.finished_row(row, "row 0/large", seconds=9.0)  # a second for each megapixel
+    assert isinstance(ladder.next_task(gpu), PassTask)
+    ladder.left = 11.9  # the row of 4 megapixels waits
+    assert ladder.next_task(gpu) == FuseTask(0, "middle")

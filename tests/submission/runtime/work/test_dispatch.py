@@ -177,3 +177,15 @@ def test_two_workers_are_not_told_to_read_the_same_file(make, tmp_path):
         for file in message["files"]
     ]
     assert files == [str(tmp_path / "c.tif")]
+
+
+def test_after_a_row_that_the_helper_made_alone_the_gpus_have_their_workers_back(make):
+    run = make(gpus="0,1")
+    helper = next(worker for worker in run.workers.processes.live if worker.device == "cpu")
+    run.workers.leave_only(helper)
+    assert run.workers.size == 0
+    run.dispatch.give_out()
+    while len(run.workers.idle()) < 2:
+        run.workers.poll(0.1)
+    run.dispatch.give_out()
+    assert tasks(run)["cuda:0"] == [PassTask(0, "a"), PassTask(0, "b")]
