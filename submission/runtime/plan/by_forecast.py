@@ -58,7 +58,7 @@ class ByForecast:
             return None
         # Rows come first: they are short, they make the submission better at once, and they free the disk.
         kinds = resources.asking.kinds
-        if state.combinable and (kinds != "passes" or self._rows_are_urgent(state, resources)):
+        if state.combinable and (kinds != "passes" or _rows_are_urgent(state, resources)):
             return self._combination(state, resources)
         if kinds == "rows":
             return None
@@ -86,12 +86,6 @@ class ByForecast:
         chances = any(state.losses.stages[item] != "disk" for item in pending(state))
         return not at_work and not self._may_start(state) and not chances
 
-    def _rows_are_urgent(self, state: LadderState, resources: Resources) -> bool:
-        """Whether rows that wait for the helper might not be made in time by it alone."""
-        # The helper makes a row of 20 s, two more wait: with less than 3 x 40 s left, GPUs make them.
-        sizes = (state.megapixels[task.image] for task in state.combinable)
-        return _ROWS_IN_TIME * state.costs.row_seconds(sum(sizes)) > resources.seconds
-
     # The route
 
     def _choose(self, state: LadderState, resources: Resources) -> None:
@@ -113,7 +107,7 @@ class ByForecast:
             )
             if found is not None:
                 return self._start_pass(state, resources, *found)
-        if self._waits(state) and not self._next_is_ready(state):
+        if self._waits(state) and not _is_ready(state, self._next(state)):
             return None
         decision = self._next_rung_or_chance(state, resources)
         if decision is None and self._next(state) is None and (rest := self._open_pass(state)) is not None:
@@ -135,15 +129,6 @@ class ByForecast:
         """Return the first rung of the route that was not started."""
         rungs = () if self._route is None else self._route.rungs
         return next((rung for rung in rungs if rung not in state.rungs.started), None)
-
-    def _next_is_ready(self, state: LadderState) -> bool:
-        """Whether the next rung of the route has a pass of its own whose member is ready."""
-        # Rung 1 waits for the weights of member 1; rung 2 adds another view of member 0: that can begin.
-        if (rung := self._next(state)) is None:
-            return False
-        begun = {index for other in self._in_work(state) for index in state.live_passes(other)}
-        new = set(state.live_passes(rung)) - begun
-        return any(self.ensemble.passes[index].member in state.ready for index in new)
 
     def _is_sure(self, resources: Resources) -> bool:
         route = self._route
@@ -265,3 +250,19 @@ def _missing(state: LadderState, passes: list[int], images: list[str], resources
 def _writing(state: LadderState) -> list[tuple[int, str]]:
     """Return the passes and images of maps that are being written; a mean is as large as a map."""
     return [(task.index, task.image) for task in state.running if not isinstance(task, FuseTask)]
+
+
+def _rows_are_urgent(state: LadderState, resources: Resources) -> bool:
+    """Whether rows that wait for the helper might not be made in time by it alone."""
+    # The helper makes a row of 20 s, two more wait: with less than 3 x 40 s left, GPUs make them.
+    sizes = (state.megapixels[task.image] for task in state.combinable)
+    return _ROWS_IN_TIME * state.costs.row_seconds(sum(sizes)) > resources.seconds
+
+
+def _is_ready(state: LadderState, rung: int | None) -> bool:
+    """Whether a rung has a pass of its own whose member is ready, beside those of the started rungs."""
+    # Rung 1 waits for the weights of member 1; rung 2 adds another view of member 0: that can begin.
+    if rung is None:
+        return False
+    new = set(state.live_passes(rung)).difference(*map(state.live_passes, state.rungs.started))
+    return any(state.ensemble.passes[index].member in state.ready for index in new)
