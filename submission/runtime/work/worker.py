@@ -138,7 +138,7 @@ class Worker:
 
         begin = time.monotonic()
         pass_ = self.ensemble.passes[request.index]
-        imports = self._import(self.ensemble.members[pass_.member].network)
+        imports = _import_for(self.ensemble.members[pass_.member].network, self._imported)
         load_seconds = self._load(pass_.member, Path(request.weights))
         self.stopwatch.take()
         last = time.monotonic()
@@ -185,25 +185,6 @@ class Worker:
             remarks=tuple(getattr(sys.modules.get("mmcv._ext"), "TOLD", ())),
             **windows,
         )
-
-    def _import(self, network: Mapping[str, Any]) -> float:
-        """Import the libraries of a network, and return the seconds that took."""
-        # A process imports once, and loads with every change of members. Members after the first would be
-        # expected to take 7 s instead of 1 s if both were one number. Without storage, building takes little.
-        import torch
-
-        from kit.models import build
-
-        begin, name = time.monotonic(), network.get("network")
-        if name in self._imported:
-            return 0.0
-        self._imported.add(name)
-        with (
-            contextlib.suppress(Exception),
-            torch.device("meta"),
-        ):  # what fails here fails again where it is told
-            build(network)
-        return time.monotonic() - begin
 
     def _load(self, member: int, weights: Path) -> float:
         """Load a member if it is not loaded, and return the seconds that took."""
@@ -295,6 +276,23 @@ class Worker:
         except MemoryError:
             self.module, self.loaded = None, None
             return Failed(stage="memory", problem=f"MemoryError; {_NEEDS_LESS}")
+
+
+def _import_for(network: Mapping[str, Any], known: set[Any]) -> float:
+    """Import the libraries of a network that is not among the known ones; return the seconds that took."""
+    # A process imports once, and loads with every change of members. Members after the first would be
+    # expected to take 7 s instead of 1 s if both were one number. Without storage, building takes little.
+    import torch
+
+    from kit.models import build
+
+    begin, name = time.monotonic(), network.get("network")
+    if name in known:
+        return 0.0
+    known.add(name)
+    with contextlib.suppress(Exception), torch.device("meta"):  # what fails here fails again where it is told
+        build(network)
+    return time.monotonic() - begin
 
 
 def _in_words(error: BaseException) -> str:
