@@ -41,6 +41,15 @@ def cpu_workers(cores: int, memory: int | None, largest_weights: int) -> int:
     return max(1, min(cores, int(memory // each)))
 
 
+def _own_environment(gpu: str | None) -> dict[str, str]:
+    """Return the variables of a worker on a GPU, or of one on the CPU."""
+    if gpu is not None:
+        return {"CUDA_VISIBLE_DEVICES": gpu}
+    # One thread each: sums have one order, so results do not depend on the number of workers.
+    one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    return {**one, "CUDA_VISIBLE_DEVICES": ""}
+
+
 class Workers:
     """The workers of a run.
 
@@ -73,8 +82,7 @@ class Workers:
         self.broken: KitError | None = None
         self.wanted = 0
         self._failed_starts = self._helpers = 0
-        self._helper_makes_rows = False
-        self._pauses = list(_PAUSES)
+        self._pauses, self._helper_makes_rows = list(_PAUSES), False
         self._start_at = math.inf
 
     @property
@@ -84,18 +92,16 @@ class Workers:
 
     def start(self) -> None:
         """Start the workers; they check their device at once."""
+        fit = cpu_workers(cpu_count(), available_memory(), self.largest_weights)
         if self.gpus:
             self.wanted = self.count or len(self.gpus)
             # Rows, means and checks need no GPU: where a core and the memory are left, a helper makes them.
-            self._helper_makes_rows = self.count is None and self._fit_on_cpu() > len(self.gpus)
+            self._helper_makes_rows = self.count is None and fit > len(self.gpus)
         elif self.device == "cuda":
             self.broken = wording.no_gpu()
         else:
-            self.wanted = self.count or self._fit_on_cpu()
+            self.wanted = self.count or fit
         self.fill()
-
-    def _fit_on_cpu(self) -> int:
-        return cpu_workers(cpu_count(), available_memory(), self.largest_weights)
 
     def fill(self) -> None:
         """Start the workers that are missing, after one has worked alone."""
@@ -127,8 +133,8 @@ class Workers:
     @property
     def may_help(self) -> bool:
         """Whether a worker on the CPU can do what failed on the GPUs."""
-        more = self._helpers < _HELPERS or bool(self._live_helpers())
-        return self.device == "auto" and bool(self.gpus) and more
+        started = self._helpers < _HELPERS or self._live_helpers()
+        return self.device == "auto" and bool(self.gpus and started)
 
     @property
     def helped(self) -> bool:
@@ -150,14 +156,9 @@ class Workers:
         self.start()
 
     def _start_one(self, device: str, slot: int) -> None:
-        if device == "cpu":
-            # One thread each: sums have one order, so results do not depend on the number of workers.
-            extra = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-            extra["CUDA_VISIBLE_DEVICES"] = ""
-        else:
-            extra = {"CUDA_VISIBLE_DEVICES": self.gpus[slot % len(self.gpus)]}
+        gpu = None if device == "cpu" else self.gpus[slot % len(self.gpus)]
         try:
-            self.processes.start(device, slot, extra)
+            self.processes.start(device, slot, _own_environment(gpu))
         except OSError as error:  # no process, no memory, no room for its log
             reason = str(error.strerror or error)
             self.report.problem(wording.worker_not_started(reason))
@@ -193,8 +194,7 @@ class Workers:
 
     def _give_up(self, worker: WorkerProcess, message: Unusable) -> None:
         """End a worker whose device does not compute; go on with the CPU when no GPU is left."""
-        told = wording.worker_problem(worker.number, message.problem)
-        self.report.problem(told, worker=worker.number)
+        self.report.problem(wording.worker_problem(worker.number, message.problem), worker=worker.number)
         worker.task = None
         self.processes.kill(worker)
         if self.size or self.helps(worker):
@@ -208,10 +208,8 @@ class Workers:
         """Replace a worker that ended, unless workers end before they ever get ready."""
         # With 2 workers still alive, the fourth end in a row before "ready" starts no replacement; the run
         # goes on with those 2. When none is left, it ends.
-        if worker.device != "cpu" and not self.gpus:
-            return  # the last GPU was given up in the same moment
-        if self.helps(worker):
-            return
+        if self.helps(worker) or (worker.device != "cpu" and not self.gpus):
+            return  # a pass brings the helper back; or the last GPU was given up in the same moment
         self._failed_starts = 0 if worker.ready else self._failed_starts + 1
         if self._failed_starts < 2 * max(1, self.size):
             self._start_one(worker.device, worker.slot)
@@ -243,13 +241,9 @@ class Workers:
         self.start()
 
     def stalled(self, limit: float) -> list[WorkerProcess]:
-        """Return the workers that were silent too long; an idle worker is never stalled.
-
-        Args:
-            limit: seconds that a worker with a task may be silent and do nothing.
-        """
-        busy = [worker for worker in self.processes.live if not worker.ready or worker.task is not None]
-        return [worker for worker in busy if worker.hangs(limit)]
+        """Return the workers with a task that were silent, and did nothing, for more than `limit` seconds."""
+        at_work = (worker for worker in self.processes.live if not worker.ready or worker.task is not None)
+        return [worker for worker in at_work if worker.hangs(limit)]
 
     def replace(self, worker: WorkerProcess) -> None:
         """Kill a worker that hangs and start another in its place."""
