@@ -1,77 +1,16 @@
-"""What happens in a simulated run: events in the order of time, workers, what they did, how it ended."""
+"""What a task takes in a simulated world, what the workers did, how the run ended."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.budget.machine import Machine
 from submission.runtime.plan.changes import Decision
 from submission.runtime.plan.tasks import PassTask, Stage, Task
+from submission.runtime.plan.virtual_run import Work
 
 _FAILS_AFTER = 0.5
 """Part of its time after which a task fails."""
-
-
-class Events:
-    """What will happen, by time; what is at the same time, in the order in which it was added."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
-        self._count = itertools.count()
-
-    def at(self, second: float, event: Callable[[], None]) -> None:
-        """Let something happen at a moment."""
-        heapq.heappush(self._heap, (second, next(self._count), event))
-
-    @property
-    def next(self) -> float:
-        """The second at which something happens next; infinite if nothing will."""
-        return self._heap[0][0] if self._heap else math.inf
-
-    def happen(self, until: float) -> None:
-        """Let everything happen up to a moment."""
-        while self.next <= until:
-            heapq.heappop(self._heap)[2]()
-
-
-@dataclass
-class Worker:
-    """A simulated worker.
-
-    Attributes:
-        number: from 0.
-        up: it lives.
-        gone: it died and will not come back.
-        loaded: member whose network it holds.
-        task: that it does, None if it is idle.
-        token: of the event that ends the task; other events of that task are void.
-    """
-
-    number: int
-    up: bool = True
-    gone: bool = False
-    loaded: int | None = None
-    task: Task | None = None
-    token: int = -1
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a task takes.
-
-    Attributes:
-        seconds: without loading.
-        load: seconds of loading the member.
-        stage: at which it fails, None if it does not.
-    """
-
-    seconds: float
-    load: float = 0.0
-    stage: Stage | None = None
 
 
 def pass_work(
