@@ -319,6 +319,8 @@ class Definition:
         metric: how predictions are scored.
         metadata: pixel sizes, organs and groups.
         marks: further files or folders that only this competition has; they help to recognise its folder.
+        hidden_images: number of images in the hidden run, if anybody knows.
+        hidden_megapixels: of all of them together, if anybody knows.
     """
 
     name: str
@@ -330,8 +332,14 @@ class Definition:
     metric: Metric
     metadata: Metadata = field(default_factory=Metadata)
     marks: tuple[str, ...] = ()
+    hidden_images: int | None = None
+    hidden_megapixels: float | None = None
 
     def __post_init__(self) -> None:
+        hidden = {"hidden_images": self.hidden_images, "hidden_megapixels": self.hidden_megapixels}
+        for key, size in hidden.items():
+            if size is not None and not 0 < size < math.inf:
+                raise KitError(f"{key} is {size}", fix="write a number above 0, or leave it out")
         for key, value in (("name", self.name), ("slug", self.slug)):
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
                 raise KitError(

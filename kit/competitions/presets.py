@@ -61,6 +61,8 @@ BODY: dict[str, Any] = {
         },
     },
     "marks": ["train_annotations"],
+    # About 550 images, says the first place's README. Nobody knows their sizes: 160 to 4500 pixels per side.
+    "hidden_images": 550,
 }
 """HuBMAP + HPA - Hacking the Human Body (2022): functional tissue units of five organs."""
 
@@ -91,6 +93,9 @@ VASCULATURE: dict[str, Any] = {
         "organ": "kidney",
     },
     "marks": ["wsi_meta.csv"],
+    # About 650 tiles of 512 x 512 pixels, say teams that took part.
+    "hidden_images": 650,
+    "hidden_megapixels": 170.4,
 }
 """HuBMAP - Hacking the Human Vasculature (2023): blood vessels in kidney tiles."""
 

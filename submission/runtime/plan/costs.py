@@ -33,8 +33,8 @@ def reserve_seconds(budget: float, declared: float) -> float:
 
 
 @dataclass
-class _Tasks:
-    """Sums over the finished tasks of a member; seconds are divided by what the ensemble says of the pass."""
+class Tasks:
+    """Sums over finished tasks. Of a member's, seconds are divided by what the ensemble says of the pass."""
 
     number: int = 0
     megapixels: float = 0.0
@@ -43,6 +43,7 @@ class _Tasks:
     products: float = 0.0
 
     def add(self, megapixels: float, seconds: float) -> None:
+        """Add a task."""
         self.number += 1
         self.megapixels += megapixels
         self.seconds += seconds
@@ -74,8 +75,8 @@ class Costs:
     ensemble: Ensemble
     _seconds: dict[int, float] = field(default_factory=dict)
     _megapixels: dict[int, float] = field(default_factory=dict)
-    _members: defaultdict[int, _Tasks] = field(default_factory=lambda: defaultdict(_Tasks))
-    _rows: _Tasks = field(default_factory=_Tasks)
+    _members: defaultdict[int, Tasks] = field(default_factory=lambda: defaultdict(Tasks))
+    _rows: Tasks = field(default_factory=Tasks)
     _loads: dict[int, float] = field(default_factory=dict)
     _pace: float = 0.0
     _paced: int = 0

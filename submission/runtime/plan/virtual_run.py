@@ -132,6 +132,10 @@ class VirtualRun(ABC):
     def work(self, worker: VirtualWorker, task: Task) -> Work:
         """Return what a task takes that a worker starts now."""
 
+    @abstractmethod
+    def compose(self) -> None:
+        """Queue files that got complete in `validations`."""
+
     def file_bytes(self, task: PassTask | MeanTask) -> float:
         """Return the bytes that the result of a task takes on the disk."""
         del task
@@ -139,18 +143,19 @@ class VirtualRun(ABC):
 
     def on_decision(self, decision: Decision) -> None:
         """Hear what the policy decided."""
+        del decision
 
     def on_start(self, worker: VirtualWorker, task: Task, work: Work) -> None:
         """Hear which task a worker starts."""
+        del worker, task, work
 
     def on_row(self, task: FuseTask) -> None:
         """Hear that a row is there."""
+        del task
 
     def on_validated(self, task: ValidateTask) -> None:
         """Hear that a file is valid."""
-
-    def compose(self) -> None:
-        """Queue files that got complete in `validations`."""
+        del task
 
     # What happens
 

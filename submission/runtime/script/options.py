@@ -12,6 +12,9 @@ from kit.typed_json import above, at_least, at_most
 
 DEFAULT_BUDGET = 30600.0
 """Seconds, 8.5 hours: half an hour less than most competitions allow. A number, as `submit` reads it."""
+HIDDEN_IMAGES: int | None = None
+HIDDEN_MEGAPIXELS: float | None = None
+"""Size of the hidden test set; `render` writes other values, None leaves it to the competition."""
 LONGEST = 30 * 86400
 """Seconds; the system calls that wait have a limit, and no competition runs for a month."""
 _LONGEST_STALL = 300.0
@@ -33,6 +36,9 @@ class Options:
         workers: number of processes; None: one per GPU or core.
         batch_size: replaces the ensemble's; None: as tuned.
         stall: seconds without a sign of life after which a worker counts as stuck; None: by the budget.
+        dry_run: seconds of measuring for the forecast of the hidden run; None: by the budget, on Kaggle only.
+        hidden_images: of the hidden test set; None: as the competition says.
+        hidden_megapixels: of all hidden images together; None: as the competition says.
     """
 
     input: Path = field(
@@ -56,6 +62,16 @@ class Options:
     stall: Seconds | None = field(
         default=None,
         metadata=option("replace a worker that was silent for this many seconds", metavar="SECONDS"),
+    )
+    dry_run: Annotated[float, at_least(0), at_most(LONGEST)] | None = field(
+        default=None,
+        metadata=option("measure at most so long, then forecast the hidden run; 0: don't", metavar="SECONDS"),
+    )
+    hidden_images: Count | None = field(
+        default=HIDDEN_IMAGES, metadata=option("number of hidden images", metavar="N")
+    )
+    hidden_megapixels: Annotated[float, above(0)] | None = field(
+        default=HIDDEN_MEGAPIXELS, metadata=option("of all hidden images together", metavar="MP")
     )
 
     @property

@@ -84,6 +84,33 @@ def available_memory(control: Path = Path("/sys/fs/cgroup")) -> int | None:
     return min(limits) if limits else None
 
 
+def total_memory(control: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Return the bytes of the machine's memory, or of the container's where these are fewer; None if unknown.
+
+    Args:
+        control: where the kernel shows the container's limits, of either version of control groups.
+    """
+    limits = [_kilobytes(Path("/proc/meminfo"), "MemTotal:")]
+    for folder, names in ((control, _MEMORY_V2), (control / "memory", _MEMORY_V1)):
+        limits += _first_numbers(folder / names[0])[:1]
+    return min((limit for limit in limits if limit), default=None)
+
+
+def peak_memory(pid: int) -> int:
+    """Return the bytes that a process had in memory at most, with those of files; 0 if it has ended."""
+    # Two workers count the pages of torch's libraries twice, which share them: the sum is rather too high.
+    return _kilobytes(Path(f"/proc/{pid}/status"), "VmHWM:")
+
+
+def _kilobytes(path: Path, name: str) -> int:
+    """Return the bytes that a line such as "VmHWM:  1234 kB" tells, 0 without it."""
+    try:
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        return next((int(row[1]) * 1024 for row in rows if row[:1] == [name]), 0)
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def memory_kills(control: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
     """Return how many processes of this container the kernel ended because memory ran out; 0 if unknown.
 

@@ -80,7 +80,7 @@ class PreparationEvents:
             case Installed():
                 self._on_installed(event.at, news)
             case WeightsReady():
-                self._on_weights(news)
+                self._on_weights(event.at, news)
             case MemberLost(member=member, error=error):
                 self._lose([member], error, None)
             case Broken(error=error, trace=trace):
@@ -107,12 +107,13 @@ class PreparationEvents:
         elif news.replaced:
             self.workers.restart()  # they may hold a copy that does not work
 
-    def _on_weights(self, news: WeightsReady) -> None:
+    def _on_weights(self, at: float, news: WeightsReady) -> None:
         state = self.ladder.state
         self.requests.weights[news.member] = news.path
         self._packed |= news.how == "from an archive"
         state.ready.add(news.member)
-        row = {**to_plain(news), "member": state.ensemble.members[news.member].name}
+        seconds = round(self.report.elapsed(at), 3)
+        row = {**to_plain(news), "member": state.ensemble.members[news.member].name, "seconds": seconds}
         self.report.values.setdefault("weights", []).append(row)
 
     def to_unpack(self) -> int:

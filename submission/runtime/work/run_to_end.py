@@ -18,6 +18,7 @@ from submission.runtime.result.summary import conclude, environment_facts
 from submission.runtime.script.options import Options
 from submission.runtime.script.process import CRASHED, end_at, within
 from submission.runtime.script.script import Script, in_notebook
+from submission.runtime.work.dry_run import dry_run
 from submission.runtime.work.supervisor import Supervisor
 
 _MARGIN = 0.4
@@ -37,16 +38,18 @@ def run_to_end(script: Script, options: Options, report: RunReport, listed: List
         The exit code.
     """
     supervisor = Supervisor(script, options, report, listed)
+    code = CRASHED
     if not in_notebook():
 
         def last() -> int:
             supervisor.end_processes()
-            return 0 if supervisor.predicted else CRASHED
+            return 0 if supervisor.predicted else code
 
         end_at(supervisor.end - _MARGIN, last)
-    code = CRASHED
     try:
         code = _predict(supervisor)
+        if code == 0:
+            dry_run(supervisor)
     except KitError as error:  # no scratch disk
         report.fail(str(error), BAD_INPUT)
         code = BAD_INPUT
