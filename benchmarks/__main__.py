@@ -10,6 +10,7 @@ from benchmarks.options import (
     BudgetOptions,
     BundleOptions,
     EarlyStoppingOptions,
+    DryRunOptions,
     EnsembleOptions,
     InferenceOptions,
     MatrixOptions,
@@ -69,11 +70,18 @@ def main(argv: Sequence[str]) -> int:
         run(options, argv)
         return 0
 
+    def dry_run(options: DryRunOptions) -> int:
+        from benchmarks.dry_run import run
+
+        run(options, argv)
+        return 0
+
     verbs = (
         Verb("models", ModelOptions, models),
         Verb("ensemble", EnsembleOptions, ensemble),
         Verb("early-stopping", EarlyStoppingOptions, early_stopping),
         Verb("budget", BudgetOptions, budget),
+        Verb("dry-run", DryRunOptions, dry_run),
         Verb("inference", InferenceOptions, inference),
         Verb("training", TrainingOptions, training),
         Verb("matrix", MatrixOptions, _matrix),

@@ -266,3 +266,19 @@ class BudgetOptions(Documented):
         default=None, metadata=option("show this world alone, with the facts that decide it", metavar="N")
     )
     trace: bool = field(default=False, metadata=option("with --world: every decision and task of ours"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRunOptions(Documented):
+    """Compare the forecast of a commit run with the hidden run that it stands for, at several sizes."""
+
+    sizes: Annotated[int, at_least(1)] = field(
+        default=10, metadata=option("hidden test sets of different sizes", metavar="N")
+    )
+    seconds: Annotated[float, above(0)] = field(
+        default=120, metadata=option("of each dry run, at most", metavar="SECONDS")
+    )
+    budget: Annotated[float, above(0)] = field(
+        default=1800, metadata=option("of each run", metavar="SECONDS")
+    )
+    workers: Count = field(default=2, metadata=option("processes of predict.py", metavar="N"))

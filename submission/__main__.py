@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from kit.command_line import option
 from kit.errors import KitError, run_cli
 from kit.local.verbs import Verb, run_verb
-from submission.runtime.script.options import DEFAULT_BUDGET, Seconds
+from kit.typed_json import above
+from submission.runtime.script.options import DEFAULT_BUDGET, Count, Seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +27,26 @@ class Render:
         default=DEFAULT_BUDGET,
         metadata=option("of predict.py on Kaggle, from start to end; less than the limit", metavar="SECONDS"),
     )
+    hidden_images: Count | None = field(
+        default=None,
+        metadata=option("in the hidden run (default: as the competition says)", metavar="N"),
+    )
+    hidden_megapixels: Annotated[float, above(0)] | None = field(
+        default=None, metadata=option("of all hidden images together (default: as it says)", metavar="MP")
+    )
 
 
 def _render(options: Render) -> int:
     from submission.render import render
 
-    done = render(options.ensemble, options.bundle, options.out, budget=options.budget)
+    done = render(
+        options.ensemble,
+        options.bundle,
+        options.out,
+        budget=options.budget,
+        hidden_images=options.hidden_images,
+        hidden_megapixels=options.hidden_megapixels,
+    )
     facts = {"script": str(done.script), "bytes": done.size, "sha256": done.sha256, "modules": done.modules}
     print(json.dumps(facts))
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -38,7 +38,6 @@ from submission.shortening import half_indented, shortened
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
 """Modules of the program, and of the importer that starts it."""
-_BUDGET = re.compile(r"^DEFAULT_BUDGET = .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,8 @@ def render(
     *,
     read_weights: bool = True,
     budget: float = DEFAULT_BUDGET,
+    hidden_images: int | None = None,
+    hidden_megapixels: float | None = None,
 ) -> Rendered:
     """Write predict.py, and predict.ipynb into the same folder.
 
@@ -77,6 +78,8 @@ def render(
         read_weights: read the members' weights, too, and refuse NaN. Their names and shapes are always
             checked.
         budget: seconds that the script takes on Kaggle, where it gets no options.
+        hidden_images: number of images in the hidden run; None: as the competition says.
+        hidden_megapixels: of all of them together; None: as the competition says.
 
     Raises:
         KitError: the ensemble could not be run, a member's weights do not fit its network, the bundle lacks
@@ -97,12 +100,17 @@ def render(
     modules = collect(_source_root(), *entry_points(ensemble))
     parts = {ENSEMBLE: _json_part(ensemble.as_dict(), ensemble_file)}
     parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict(), bundle) for item in manifests}
+    told = {
+        "DEFAULT_BUDGET": None if budget == DEFAULT_BUDGET else budget,
+        "HIDDEN_IMAGES": hidden_images,
+        "HIDDEN_MEGAPIXELS": hidden_megapixels,
+    }
     found = imported({module.path: module.text for module in modules})
     parts[IMPORTS] = _json_part(found, ensemble_file)
     parts |= {
         # The importer restores the line numbers of shortened modules. Nothing restores its own, so it keeps
         # its lines.
-        module.path: (half_indented if module.path == IMPORTER else shortened)(_told(module, budget))
+        module.path: (half_indented if module.path == IMPORTER else shortened)(_told(module, told))
         for module in modules
     }
     text = script_text(_header(ensemble, manifests, len(modules)), parts)
@@ -121,13 +129,15 @@ def render(
     return Rendered(out, out.with_suffix(".ipynb"), size, sha256_bytes(text.encode()), len(modules))
 
 
-def _told(module: Module, budget: float) -> str:
-    """The text of a module; that of the options has another default for --budget, if one was asked for."""
-    if module.path != OPTIONS or budget == DEFAULT_BUDGET:
-        return module.text
-    text, count = _BUDGET.subn(f"DEFAULT_BUDGET = {budget!r}", module.text)
-    if count != 1:
-        raise ValueError(f"{OPTIONS} sets DEFAULT_BUDGET {count} times")
+def _told(module: Module, told: Mapping[str, float | None]) -> str:
+    """The text of a module; that of the options has other defaults, where they are not None."""
+    text = module.text
+    for name, value in told.items() if module.path == OPTIONS else ():
+        if value is not None:
+            # "HIDDEN_IMAGES: int | None = None" becomes "HIDDEN_IMAGES: int | None = 650".
+            text, count = re.subn(rf"(?m)^({name}\b.*) = .*$", rf"\g<1> = {value!r}", text)
+            if count != 1:
+                raise ValueError(f"{OPTIONS} sets {name} {count} times")
     return text
 
 
@@ -252,9 +262,9 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
         ),
         "",
         f"Below: ensemble.json, what it needs of the manifests, and {modules} modules of the repository.",
-        "Their code is as it is there, indented by 2 spaces. Docstrings have one sentence, functions none;",
-        "comments are left out. '# +4' stands for 4 lines. Tracebacks name the repository's files and lines.",
-        "The last lines start the program.",
+        "Their code is as it is there, indented by 2 spaces. Docstrings have one sentence, functions none",
+        "and no types; comments are left out. '# +4' stands for 4 lines. Tracebacks name the repository's",
+        "files and lines. The last lines start the program.",
     ]
     return "\n" + "\n".join(lines) + "\n"
 

@@ -1,7 +1,7 @@
-"""Shorten a module for predict.py: docstrings become one sentence, comments go, and indents are halved.
+"""Shorten a module for predict.py: docstrings become one sentence, comments and the types of functions go.
 
-What goes is a third of the sources. A reader of predict.py needs the code and what it is for; an author who
-changes it has the repository. For example, the docstring of 5 lines
+Indents are halved. What goes is a third of the sources. A reader of predict.py needs the code and what it is
+for; an author who changes it has the repository. For example, the docstring of 5 lines
 
     Return the number of pixels.
 
@@ -20,7 +20,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from submission.runtime.script.importer import LEFT_OUT
@@ -41,7 +41,9 @@ def shortened(text: str) -> str:
     Args:
         text: of the module, indented by 4 spaces. It holds no line that looks like a mark.
     """
-    return half_indented(joined_marks(without_comments(short_docstrings(without_future(text)))))
+    return half_indented(
+        joined_marks(without_comments(without_types(short_docstrings(without_future(text)))))
+    )
 
 
 def without_future(text: str) -> str:
@@ -84,6 +86,34 @@ def short_docstrings(text: str) -> str:
         closed = last + (" " if last.endswith('"') else "") + '"' * 3
         lines[line:end] = [closed, _mark(end - line - 1, indent)]
     return "\n".join(lines)
+
+
+def without_types(text: str) -> str:
+    """Return a module's text whose functions do not say the types of their arguments and of what they return.
+
+    Those of fields and variables stay: a dataclass reads the types of its fields. So does a type that goes
+    over several lines.
+    """
+    # def area(height: int, width: int = 1) -> float:     becomes     def area(height, width = 1):
+    lines = [line.encode() for line in text.split("\n")]  # `ast` counts bytes
+    for row, begin, end in sorted(_types(text, lines), reverse=True):
+        lines[row] = lines[row][:begin] + lines[row][end:]
+    return b"\n".join(lines).decode()
+
+
+def _types(text: str, lines: Sequence[bytes]) -> Iterator[tuple[int, int, int]]:
+    """Yield line (from 0), begin and end of each type of a function, with the signs before it."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.arg) and node.annotation is not None:
+            kind, first, begin = node.annotation, node.lineno, node.col_offset + len(node.arg.encode())
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
+            kind, first = node.returns, node.returns.lineno
+            before = lines[first - 1][: kind.col_offset].rstrip()
+            begin = len(before.removesuffix(b"->").rstrip())
+        else:
+            continue
+        if first == kind.lineno == kind.end_lineno:
+            yield first - 1, begin, kind.end_col_offset or begin
 
 
 def without_comments(text: str) -> str:

@@ -249,6 +249,10 @@ def _tell(run: CommitRun, hidden: HiddenTime, options: Submit) -> None:
     for note in run.notes:
         say(note)
     say(f"set-up: {hidden.set_up:.0f} s; budget: {hidden.budget:.0f} s; limit: {options.hours * 3600:.0f} s")
+    for line in hidden.forecast_lines:
+        say(line)
+    if hidden.forecast is not None:
+        return
     if hidden.range is None:
         say("hidden time: not known; give --hidden-images or --hidden-megapixels if you know them")
         return

@@ -85,7 +85,8 @@ def lines(facts: Mapping[str, Any], ensemble: Ensemble) -> Iterator[str]:
 
 def _forecast(facts: Mapping[str, Any], rungs: int) -> Iterator[str]:
     size = f"{counted(facts['images'], 'image')} of {facts['megapixels']:.4g} megapixels"
-    hours = f"{facts['run_seconds'] / 3600:.2f} of {facts['budget'] / 3600:.2f} hours"
+    unit, one = ("hours", 3600) if facts["budget"] >= 3600 else ("s", 1)
+    hours = f"{facts['run_seconds'] / one:.4g} of {facts['budget'] / one:.4g} {unit}"
     if facts["rung"] is None:
         yield f"hidden run  {size}: not even the first rung is done in {hours}"
         return
