@@ -54,10 +54,8 @@ def run(options: DryRunOptions, command: Sequence[str]) -> None:
         made = write(Path(folder) / "made")
         commit = made.mount(Path(folder) / "commit", _PLACEHOLDERS)
         sizes = hidden_sizes(options.sizes)
-        for number, (images, side) in track(
-            list(enumerate(sizes)), total=len(sizes), description="hidden test sets"
-        ):
-            row, ratio = _compare(made, commit, Path(folder) / str(number), images, side, options)
+        for number, hidden in track(list(enumerate(sizes)), total=len(sizes), description="hidden test sets"):
+            row, ratio = _compare(made, commit, Path(folder) / str(number), hidden, options)
             rows.append(row)
             ratios.append(ratio)
     show_table(BLOCK, HEAD, rows)
@@ -70,9 +68,10 @@ def run(options: DryRunOptions, command: Sequence[str]) -> None:
 
 
 def _compare(
-    made: TinySubmission, commit: Path, folder: Path, images: int, side: int, options: DryRunOptions
+    made: TinySubmission, commit: Path, folder: Path, hidden: tuple[int, int], options: DryRunOptions
 ) -> tuple[list[str], float]:
     """Return the row of a hidden test set, and forecast / hidden run."""
+    images, side = hidden
     sides = [int(side * _SHAPES[image % len(_SHAPES)]) for image in range(images)]
     megapixels = sum(one * one for one in sides) / 1e6
     root = made.mount(folder / "input", {f"slide{image:02d}": (one, one) for image, one in enumerate(sides)})

@@ -72,11 +72,15 @@ def test_a_commit_run_without_test_images_succeeds_loudly_and_a_rerun_does_not(d
     assert (commit.code, commit.csv) == (0, csv), commit.text
     assert "NOTHING WAS PREDICTED: this run has no test image that can be read" in commit.text
     assert commit.report["exit_code"] == 0
+    problem = commit.report["hidden_run"]["problem"]
+    assert problem == "there is no image to measure on, neither in the test part nor in the training's"
+    assert f"no forecast: {problem}" in commit.text
     # The bundle was rehearsed all the same.
     assert {event["name"] for event in commit.report["events"]} >= {"installed", "verified", "device"}
     rerun = predict(RERUN)
     assert (rerun.code, rerun.csv) == (2, csv), rerun.text
     assert "error: nothing was predicted; submission.csv holds the fallback: no image" in rerun.text
+    assert "hidden_run" not in rerun.report
     assert "Traceback" not in commit.text + rerun.text
 
 

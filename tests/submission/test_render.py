@@ -63,10 +63,12 @@ def test_it_answers_help_without_any_library(kit_of_two, tmp_path):
 def test_a_competition_with_another_limit_gets_a_script_with_another_budget(kit_of_two, tmp_path, capsys):
     out = tmp_path / "predict.py"
     own = ("--ensemble", kit_of_two.ensemble, "--bundle", kit_of_two.bundle, "--out", out)
-    assert run_cli(main, ["render", *map(str, own), "--budget", "16920"]) == 0
+    more = ("--budget", "16920", "--hidden-images", "650", "--hidden-megapixels", "170.4")
+    assert run_cli(main, ["render", *map(str, own), *more]) == 0
     command = [sys.executable, "-I", "-S", str(out), "--help"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "default: 16920" in " ".join(done.stdout.split())
+    shown = " ".join(done.stdout.split())
+    assert all(f"default: {value}" in shown for value in ("16920", "650", "170.4")), shown
     assert len(out.read_text().splitlines()) == len(kit_of_two.script.read_text().splitlines())
     with pytest.raises(SystemExit):
         main(["render", *map(str, own), "--budget", "-1"])

@@ -1,7 +1,18 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from kit.errors import KitError
-from submission.runtime.work.device import available_memory, check, gpu_slots, memory_kills
+from submission.runtime.work.device import (
+    available_memory,
+    check,
+    gpu_slots,
+    memory_kills,
+    peak_memory,
+    total_memory,
+)
 
 
 def test_the_cpu_computes():
@@ -54,6 +65,27 @@ def test_a_containers_memory_is_not_used_up_by_files_it_has_read(tmp_path, folde
 def test_memory_is_a_plausible_number():
     memory = available_memory()
     assert memory is None or 1 << 20 < memory < 1 << 50
+
+
+def test_a_containers_limit_is_its_whole_memory(tmp_path):
+    machine = total_memory(tmp_path)
+    assert machine is None or 1 << 30 < machine < 1 << 50
+    (tmp_path / "memory.max").write_text("max\n")
+    assert total_memory(tmp_path) == machine
+    (tmp_path / "memory.max").write_text("300000000\n")
+    assert total_memory(tmp_path) == 300_000_000
+
+
+def test_the_most_that_a_process_had_in_memory_stays_after_it_was_freed():
+    script = "x = b'1' * 200_000_000\ndel x\nprint('freed', flush=True)\ninput()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "freed\n"
+        assert 200_000_000 < peak_memory(process.pid) < 400_000_000
+        process.communicate("\n")
+    assert peak_memory(process.pid) == 0
+    assert peak_memory(os.getpid()) > 0
 
 
 def test_kills_for_memory_are_counted_in_both_versions_of_control_groups(tmp_path):
