@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
 
 from kit.errors import KitError
+from kit.typed_json import above, at_least
 
 Kind = Literal["semantic", "instance"]
 Split = Literal["train", "test"]
@@ -332,14 +333,10 @@ class Definition:
     metric: Metric
     metadata: Metadata = field(default_factory=Metadata)
     marks: tuple[str, ...] = ()
-    hidden_images: int | None = None
-    hidden_megapixels: float | None = None
+    hidden_images: Annotated[int, at_least(1)] | None = None
+    hidden_megapixels: Annotated[float, above(0)] | None = None
 
     def __post_init__(self) -> None:
-        hidden = {"hidden_images": self.hidden_images, "hidden_megapixels": self.hidden_megapixels}
-        for key, size in hidden.items():
-            if size is not None and not 0 < size < math.inf:
-                raise KitError(f"{key} is {size}", fix="write a number above 0, or leave it out")
         for key, value in (("name", self.name), ("slug", self.slug)):
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
                 raise KitError(

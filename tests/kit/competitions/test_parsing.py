@@ -233,15 +233,9 @@ def test_every_named_competition_is_a_complete_definition(name):
             "FILE",
             "give it a name of its own",
         ),
-        ("kind = ", "hidden_images = 0\nkind = ", "hidden_images is 0", "FILE", "a number above 0"),
+        ("kind = ", "hidden_images = 0\nkind = ", "has to be at least 1", "FILE", "correct it"),
         ("kind = ", "hidden_images = 2.5\nkind = ", "hidden_images is 2.5, not", "FILE", "write an integer"),
-        (
-            "kind = ",
-            "hidden_megapixels = inf\nkind = ",
-            "hidden_megapixels is inf",
-            "FILE",
-            "a number",
-        ),
+        ("kind = ", "hidden_megapixels = inf\nkind = ", "is inf, not a finite", "FILE", "correct it"),
         ("kind = ", "kind ", "not a readable TOML file", "FILE", "docs/competitions.md shows complete files"),
     ],
 )
