@@ -51,7 +51,8 @@ def dry_run(supervisor: Supervisor) -> None:
     if seconds <= 0:
         return
     try:
-        report.values["hidden_run"] = facts = _measured_and_told(supervisor, until)
+        measuring = _measure(supervisor, until)
+        report.values["hidden_run"] = facts = _foretell(supervisor, measuring)
         report.say("\n".join(["", *words.lines(facts, supervisor.ensemble)]))
     except Exception as error:  # noqa: BLE001 - the submission is final, and this is only a forecast
         problem = error.problem if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
@@ -60,12 +61,13 @@ def dry_run(supervisor: Supervisor) -> None:
     report.save()
 
 
-def _measured_and_told(supervisor: Supervisor, until: float) -> dict[str, Any]:
-    options, report, ensemble = supervisor.options, supervisor.report, supervisor.ensemble
+def _measure(supervisor: Supervisor, until: float) -> Measuring:
     if supervisor.scratch is None or supervisor.scratch.in_output:
         raise KitError("no disk but the output folder has room for its files")
-    report.say(words.begins(until - time.monotonic()))
-    begin = time.monotonic()
+    left = until - time.monotonic()
+    if left <= 0:
+        raise KitError("the run took all of its time")
+    supervisor.report.say(words.begins(left))
     measuring = Measuring(supervisor, until)
     try:
         measuring.run()
@@ -73,17 +75,22 @@ def _measured_and_told(supervisor: Supervisor, until: float) -> dict[str, Any]:
         measuring.workers.processes.kill_all()
     if STOP.requested:
         raise KitError("a signal ended it")
+    shutil.rmtree(measuring.folder, ignore_errors=True)
+    return measuring
+
+
+def _foretell(supervisor: Supervisor, measuring: Measuring) -> dict[str, Any]:
+    """Return the value of "hidden_run"."""
+    options, report, ensemble = supervisor.options, supervisor.report, supervisor.ensemble
     runs = [rows.get("tasks", []) for rows in (report.values, measuring.report.values)]
-    known = measured_tasks(ensemble, runs, {**supervisor.data.megapixels, **measuring.megapixels})
+    sizes = {**supervisor.data.megapixels, **measuring.megapixels}
     measured = Measured(
         workers=max(1, measuring.workers.wanted),
         **_set_up(supervisor, runs[0]),
-        **known,
+        **measured_tasks(ensemble, runs, sizes),
         sizes=tuple(measuring.megapixels.values()),
     )
-    folder = supervisor.scratch.folder
-    shutil.rmtree(measuring.folder, ignore_errors=True)
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(measuring.folder.parent).free
     form = supervisor.data.submission.competition.format
     hidden = hidden_set(
         options.hidden_images or form.hidden_images,
@@ -93,7 +100,7 @@ def _measured_and_told(supervisor: Supervisor, until: float) -> dict[str, Any]:
     told = None if hidden is None else prospect(ensemble, measured, hidden, budget=options.budget, free=free)
     members = {ensemble.passes[index].member for index in measured.known}
     facts = {
-        "seconds": round(time.monotonic() - begin, 1),
+        "seconds": round(measuring.seconds, 1),
         "tasks": len(runs[1]),
         "images_measured": measuring.images,
         "members_measured": len(members),

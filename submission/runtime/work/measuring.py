@@ -53,6 +53,7 @@ class Measuring:
         megapixels: of each image under the id that it has here.
         images: how many different ones are measured on.
         report: of what is done here.
+        seconds: that measuring took.
         memory: bytes that the supervisor and all workers had at most.
         ran_out: memory ran out.
     """
@@ -74,6 +75,7 @@ class Measuring:
         )
         self.megapixels: dict[str, float] = {}
         self.images = self.memory = 0
+        self.seconds = 0.0
         self.ran_out = False
 
     def run(self) -> None:
@@ -83,7 +85,7 @@ class Measuring:
             KitError: there is no image to measure on.
             TimeoutError: the mount does not answer.
         """
-        kills = memory_kills()
+        begin, kills = time.monotonic(), memory_kills()
         self.workers.start()
         self._connect(max(1, self.workers.wanted))
         while not STOP.requested and (left := self.until - time.monotonic()) > 0:
@@ -99,6 +101,7 @@ class Measuring:
             busy = self.workers.processes.busy()
             if self.workers.broken is not None or (self.ladder.exhausted and not busy):
                 break
+        self.seconds = time.monotonic() - begin
         pids = [os.getpid(), *(worker.process.pid for worker in self.workers.processes.live)]
         self.memory = sum(map(peak_memory, pids))
         tasks = self.report.values.get("tasks", ())
