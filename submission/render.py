@@ -16,7 +16,7 @@ from typing import Any
 
 from kit import manifest as datasets
 from kit.artefacts import sha256_bytes, write_text
-from kit.competitions import of
+from kit.competitions import folder_of, of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.console import progress
@@ -38,6 +38,8 @@ from submission.shortening import half_indented, shortened
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
 """Modules of the program, and of the importer that starts it."""
+SERVER = "submission.runtime.server.serve"
+"""Module that answers a gateway; only scripts of competitions with an evaluation API carry it."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,8 @@ def _told(module: Module, told: Mapping[str, float | None]) -> str:
 def entry_points(ensemble: Ensemble) -> list[str]:
     """Return the modules that predict.py needs; the modules that they import are embedded with them.
 
-    These are the program, the engine and the competition code of the ensemble's kind, and the families of its
-    members' networks.
+    These are the program, the engine and the competition code of the ensemble's kind, the families of its
+    members' networks, and the server where its competition has an evaluation API.
 
     Args:
         ensemble: the one to render.
@@ -158,7 +160,8 @@ def entry_points(ensemble: Ensemble) -> list[str]:
     # kit.inference.semantic_engine and kit.models.families.unet.
     families = {family(str(member.network.get("network"))) for member in ensemble.members}
     of_kind = (f"kit.competitions.{ensemble.kind}", f"kit.inference.{ensemble.kind}_engine")
-    return [*ENTRIES, *of_kind, *sorted(families)]
+    server = [] if folder_of(ensemble).format.server is None else [SERVER]
+    return [*ENTRIES, *of_kind, *sorted(families), *server]
 
 
 def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
@@ -241,7 +244,7 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
         f"Submission to {slug}. Rendered: to change it, change the ensemble or the kit and render again.",
         "",
         "On Kaggle: attach the competition and the datasets below, switch the internet off, run this file",
-        "without arguments. A valid submission.csv is there after seconds; better ones replace it.",
+        _what_it_does(ensemble),
         "Elsewhere: python predict.py --input DIR --output DIR --budget SECONDS --device cpu|cuda",
         "To see what it would do: python predict.py --explain",
         "",
@@ -267,6 +270,12 @@ def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> 
         "files and lines. The last lines start the program.",
     ]
     return "\n" + "\n".join(lines) + "\n"
+
+
+def _what_it_does(ensemble: Ensemble) -> str:
+    if folder_of(ensemble).format.server is None:
+        return "without arguments. A valid submission.csv is there after seconds; better ones replace it."
+    return "without arguments. It answers the gateway, which writes submission.parquet."
 
 
 def _notebook(script: str, slug: str) -> dict[str, Any]:

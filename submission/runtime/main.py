@@ -8,9 +8,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 from kit.command_line import parse
+from kit.competitions import folder_of
 from kit.errors import BAD_INPUT, KitError
 from submission.runtime.inputs.competition_data import IMPORTS, Listed, embedded, list_images
 from submission.runtime.result import wording
@@ -54,7 +56,11 @@ def main(script: Script, argv: Sequence[str]) -> int:
                 fix = "use Kaggle's own image, or install what is missing"
                 raise KitError(f"the plan cannot be made: {error}", fix=fix) from error
             return 0
-        return _predict(script, _in_a_folder(command.options), report)
+        options = _in_a_folder(command.options)
+        if folder_of(embedded(script)[0]).format.server is not None:
+            # Named in parts: the scripts of other competitions do not carry these modules.
+            return int(import_module(f"{__package__}.server.serve").serve(script, options, report))
+        return _predict(script, options, report)
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT

@@ -34,6 +34,7 @@ from submission.runtime.result.submission_file import (
     guess_sizes,
     image_sizes,
     make_way,
+    path_of,
 )
 from submission.runtime.script.options import Options
 from submission.runtime.script.process import within
@@ -108,11 +109,13 @@ class Listed:
         folder: of the competition.
         competition: without what needs numpy.
         listing: ids, sizes and notes.
+        paths: image -> its file, where it is not the definition that tells them.
     """
 
     folder: Path
     competition: CompetitionFolder
     listing: Listing
+    paths: Mapping[str, Path] | None = None
 
     def write_fallback(self, path: Path) -> None:
         """Write the first submission.csv.
@@ -193,8 +196,9 @@ def find_data(ensemble: Ensemble, options: Options, listed: Listed | None = None
     competition, folder, ids = of(ensemble), listed.folder, listed.listing.ids
     # A mount that hangs must not take the whole budget: sizes that are not read in time are guessed.
     limit = min(_LONGEST_LOOK, options.budget / 4)
-    sizes, unreadable = image_sizes(competition, folder, ids, limit=limit, silence=min(SILENCE, limit / 4))
-    paths = {image: competition.image_path(folder, image, "test") for image in sizes}
+    silence, told = min(SILENCE, limit / 4), listed.paths
+    sizes, unreadable = image_sizes(competition, folder, ids, told, limit=limit, silence=silence)
+    paths = {image: path_of(competition, folder, image, told) for image in sizes}
     try:
         infos = within(limit, lambda: {image: competition.info(folder, image, "test") for image in sizes})
     except TimeoutError:

@@ -59,11 +59,11 @@ def run_to_end(script: Script, options: Options, report: RunReport, listed: List
         traceback.print_exc()
     finally:
         supervisor.end_processes()
-        _delete(supervisor.scratch, supervisor.end - 2 * _MARGIN)
+        delete(supervisor.scratch, supervisor.end - 2 * _MARGIN)
     return code
 
 
-def _delete(scratch: Scratch | None, until: float) -> None:
+def delete(scratch: Scratch | None, until: float) -> None:
     """Delete the scratch folder, but stop waiting for that when the budget ends.
 
     Thousands of unpacked files took up to 9 s. The disk of a batch session on Kaggle ends with the session,

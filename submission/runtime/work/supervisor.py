@@ -82,10 +82,18 @@ class Supervisor:
         """
         self.data = find_data(self.ensemble, self.options, self.listed)
         _complete_fallback(self.data, self.report, len(self.listed.listing.notes))
-        self._connect(self.data)
+        self.start(self.data)
+
+    def start(self, data: Data) -> None:
+        """Choose a place for temporary files, start the workers and the preparation.
+
+        Raises:
+            KitError: no temporary file can be written.
+        """
+        self._connect(data)
         if not self.plan.replaces:
             self.workers.start()  # torch is the image's: workers import it while the bundle is still searched
-        self.preparation.start(self.data.folder)
+        self.preparation.start(data.folder)
 
     def _connect(self, data: Data) -> None:
         """Make the parts that need to know the images, beginning with the room for temporary files."""
@@ -102,13 +110,7 @@ class Supervisor:
             largest_weights=max(member.size for member in self.ensemble.members),
             environment=os.environ,
         )
-        self.state = LadderState(self.ensemble, data.megapixels)
-        self.policy = chosen_policy(self.ensemble)
-        self.ladder = Ladder(self.state, self.policy, self._measure, self._on_decision)
-        self.requests = Requests(self.state, data, folder, self.options.batch_size)
-        self.publisher = Publisher(self.state, data.submission, self.report, scratch=folder, until=self.end)
-        self.dispatch = Dispatch(self.ladder, self.publisher, self.requests, self.workers)
-        self.replies = ReplyHandler(self.ladder, self.requests, self.publisher, self.report, self.deadline)
+        self.take(data, folder)
         self.preparation = Preparation(
             self.ensemble,
             self.manifests,
@@ -131,6 +133,16 @@ class Supervisor:
         )
         self._worker_count = max(1, self.workers.size)
         self.scratch = scratch
+
+    def take(self, data: Data, folder: Path) -> None:
+        """Make the parts that know the images; their results lie in this folder."""
+        self.state = LadderState(self.ensemble, data.megapixels)
+        self.policy = chosen_policy(self.ensemble)
+        self.ladder = Ladder(self.state, self.policy, self._measure, self._on_decision)
+        self.requests = Requests(self.state, data, folder, self.options.batch_size)
+        self.publisher = Publisher(self.state, data.submission, self.report, scratch=folder, until=self.end)
+        self.dispatch = Dispatch(self.ladder, self.publisher, self.requests, self.workers)
+        self.replies = ReplyHandler(self.ladder, self.requests, self.publisher, self.report, self.deadline)
 
     def _choose_scratch(self, data: Data) -> Scratch:
         results = DiskSpace(self.ensemble, data.megapixels).all_maps(data.paths)

@@ -1,0 +1,1 @@
+"""Answer a gateway, batch by batch, in competitions with an evaluation API."""

@@ -1,0 +1,224 @@
+"""The supervisor of a server: its workers live as long as the run, and each call gets a ladder of its own."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import traceback
+from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty
+
+from kit.competitions import of
+from kit.competitions.listing import Listing
+from kit.competitions.tables import read_table
+from submission.runtime.inputs.competition_data import Data, Listed, find_data
+from submission.runtime.plan.policy import Resources
+from submission.runtime.result.report import RunReport
+from submission.runtime.result.submission_file import NAME, Submission
+from submission.runtime.result.summary import FALLBACK
+from submission.runtime.script.options import Options
+from submission.runtime.script.process import STOP
+from submission.runtime.script.script import Script
+from submission.runtime.server.endpoint import Call, Endpoint, Rows
+from submission.runtime.server.within_share import WithinShare
+from submission.runtime.work.supervisor import Supervisor
+
+_TICK = 0.25
+_TICK_WHILE_PREPARING = 0.02
+"""Seconds between two looks at workers and preparation while no call waits."""
+_STRIKES = 2
+"""Calls in a row in which a member was dropped; then it is left out for the rest of the run."""
+_MOST_PROBLEMS = 500
+_PAUSE = 30.0
+"""Seconds between two times that report.json is written."""
+
+
+class CallReport(RunReport):
+    """What happens in one call: it is not printed; new problems go to the report of the run.
+
+    Args:
+        whole: the report of the run.
+        told: problems that were told before.
+        call: number of the call.
+    """
+
+    def __init__(self, whole: RunReport, told: set[str], call: int) -> None:
+        super().__init__(whole.start)
+        self._whole, self._told, self._call = whole, told, call
+
+    def say(self, text: str) -> None:
+        """Keep silent."""
+
+    def problem(self, what: str, **facts: object) -> None:
+        """Tell a problem once."""
+        if what not in self._told and len(self._told) < _MOST_PROBLEMS:
+            self._told.add(what)
+            self._whole.problem(what, call=self._call, **facts)
+
+
+class Engine(Supervisor):
+    """Predicts the batches of all calls, one after the other, in one thread.
+
+    Args:
+        script: the running predict.py.
+        options: of the command line.
+        report: of the run.
+        listed: the competition's folder; no image.
+        endpoint: where calls come from.
+
+    Attributes:
+        rows_of: what the rows of all answers come from -> their number.
+        closed: the run is over.
+    """
+
+    def __init__(
+        self, script: Script, options: Options, report: RunReport, listed: Listed, endpoint: Endpoint
+    ) -> None:
+        super().__init__(script, options, report, listed)
+        self.endpoint, self._whole, self._own = endpoint, report, options
+        self.costs = endpoint.journal.costs
+        self.rows_of: Counter[str] = Counter()
+        self.closed = False
+        self._told: set[str] = set()
+        self._strikes: Counter[int] = Counter()
+        self._call: Call | None = None
+        self._saved = 0.0
+        self._share_ends: float | None = None
+        self.data = self._no_images()
+
+    def run(self) -> None:
+        """Answer calls until the run is over.
+
+        Raises:
+            KitError: no temporary file can be written.
+        """
+        self.start(self.data)
+        while not self.closed:
+            tick = _TICK if self.events.finished else _TICK_WHILE_PREPARING
+            with suppress(Empty):
+                self._answer(self.endpoint.calls.get(timeout=tick))
+                continue
+            self._look_after()
+
+    def take(self, data: Data, folder: Path) -> None:
+        """Make the parts that know the images, with what former calls have learnt of members."""
+        before = getattr(self, "state", None)
+        weights = {} if before is None else self.requests.weights
+        super().take(data, folder)
+        self.state.costs, self.requests.weights = self.costs, weights
+        self.ladder.policy = self._policy = WithinShare(self.policy)
+        if before is not None:
+            self.state.ready |= before.ready
+            self.state.losses.successes.update(before.losses.successes)
+            for member, reason in before.losses.members.items():
+                # Lost before it ever was ready: its weights are damaged, say. Others get another try.
+                if member not in before.ready or self._strikes[member] >= _STRIKES:
+                    self.ladder.drop_member(member, reason)
+            self.events.ladder, self.events.requests = self.ladder, self.requests
+
+    def _no_images(self) -> Data:
+        submission = Submission(of(self.ensemble), [], {}, self._own.output / NAME)
+        return Data(self.listed.folder, {}, {}, {}, submission, [])
+
+    def _look_after(self) -> None:
+        for received in self.workers.poll(0):
+            self.replies.handle(received)
+        self.events.handle_all()
+        self._replace_stalled()
+
+    # One call
+
+    def _answer(self, call: Call) -> None:
+        begin = time.monotonic()
+        # The run is being stopped, or the call waited for one that hung and is answered by now.
+        if STOP.requested or begin >= call.last or self.scratch is None:
+            call.rows.set_result({})
+            return
+        folder = self.scratch.folder / "calls" / str(call.number)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            rows = self._predict(call, folder)
+        except Exception as error:  # noqa: BLE001 - it costs this call its rows, and nothing else
+            self._whole.problem(f"call {call.number} failed: {type(error).__name__}: {error}")
+            traceback.print_exc()
+            rows = {}
+        self._end_tasks()
+        call.rows.set_result(rows)
+        self._note(call, rows, time.monotonic() - begin)
+        self.report = self._whole
+        shutil.rmtree(folder, ignore_errors=True)
+        self.endpoint.journal.write()
+
+    def _predict(self, call: Call, folder: Path) -> Rows:
+        """Return the rows of a call that were predicted in its time; files are read only in here."""
+        left = call.last - time.monotonic()
+        self.report = CallReport(self._whole, self._told, call.number)
+        self.options = replace(self._own, output=folder, budget=max(left, 1.0))
+        self._call, self._share_ends = call, None
+        self.deadline, self.end = call.last, call.last + (call.late - call.last) / 2
+        listing = Listing(list(call.batch.files))
+        listed = replace(self.listed, listing=listing, paths=call.batch.stored(folder))
+        self.data = find_data(self.ensemble, self.options, listed)
+        for problem in (*self.data.notes, *(f"{i}: {why}" for i, why in self.data.unreadable.items())):
+            self.report.problem(problem)
+        self.data.submission.write_fallback()
+        self.take(self.data, folder)
+        self.work()
+        self._end_tasks()
+        self.publisher.finish(self.requests.result_folders)
+        submission = self.data.submission
+        table = read_table(
+            submission.path, submission.competition.columns, key=submission.competition.columns[0]
+        )
+        return {row.id: row.cells for row in table}
+
+    def _end_tasks(self) -> None:
+        """End workers that are still at work: the files of a batch vanish when its answer is sent."""
+        for worker in [worker for worker in self.workers.processes.live if worker.task is not None]:
+            worker.task = None
+            self.workers.replace(worker)
+
+    def _note(self, call: Call, rows: Rows, seconds: float) -> None:
+        origins = self.data.submission.origins if rows else {}
+        found = Counter(origins.get(image, FALLBACK) for image in call.batch.files)
+        self.rows_of.update(found)
+        state = self.state
+        for member in range(len(self.ensemble.members)):
+            dropped = member in state.losses.members
+            self._strikes[member] = self._strikes[member] + 1 if dropped else 0
+        told = {"call": call.number, "images": len(call.batch.files), "rows": dict(found)}
+        told |= {"seconds": round(seconds, 2), "share": round(call.share, 2)}
+        self._whole.values.setdefault("calls", []).append(told)
+        rows_told = ", ".join(f"{number} of {origin}" for origin, number in sorted(found.items()))
+        now = time.monotonic()
+        if now - self._saved > _PAUSE:
+            self._saved = now
+            self._whole.save()
+        self._whole.say(f"call {call.number}: {rows_told}; {seconds:.1f} s, its share was {call.share:.1f} s")
+
+    # What differs from a run that writes a file
+
+    def _measure(self) -> Resources:
+        found = super()._measure()
+        if self._call is None:
+            return found
+        now = time.monotonic()
+        if self._share_ends is None:
+            # Asked only when a worker is ready and everything is installed: now the first pass can start.
+            self._share_ends = min(now + self._call.share, self.deadline)
+        self._policy.beyond = self.deadline - self._share_ends
+        return replace(found, seconds=self._share_ends - now)
+
+    def _over(self) -> bool:
+        state = self.state
+        if not state.live_images():
+            return True
+        late = self._share_ends is not None and time.monotonic() >= self._share_ends
+        idle = not self.workers.processes.busy() and not self.publisher.validations
+        first = next(iter(state.rungs.begun), None)
+        if late and idle and not state.combinable and first is not None and state.settled(first):
+            return True
+        return super()._over()

@@ -1,0 +1,196 @@
+"""The rendered predict.py as an inference server, asked over gRPC by a gateway that brings trouble."""
+
+import csv
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kit.competitions.presets import PRESETS
+
+GATEWAY = Path(__file__).parents[1] / "gateway"
+DEADLINE = 20.0
+SERVER = {
+    "module": "kaggle_evaluation.slides_inference_server",
+    "images": 40,
+    "deadline": DEADLINE,
+    "arguments": ["ids+files"],
+}
+DEFINITION = {**PRESETS["kidney"], "name": "served", "server": SERVER}
+
+
+@pytest.fixture(scope="session")
+def served(tools, tmp_path_factory):
+    """The kit of two members, rendered for a competition with an evaluation API."""
+    return tools.make_kit(tmp_path_factory.mktemp("served"), definition=DEFINITION)
+
+
+@pytest.fixture
+def root(tools, served, competition, tmp_path):
+    """A mount whose competition ships its own package."""
+    root = tools.mount(tmp_path / "input", served, competition)
+    package = GATEWAY / "kaggle_evaluation"
+    shutil.copytree(package, root / "competitions" / tools.slug / "kaggle_evaluation")
+    return root
+
+
+@pytest.fixture
+def relay(monkeypatch):
+    """The gateway's side of the protocol."""
+    monkeypatch.syspath_prepend(str(GATEWAY))
+    from kaggle_evaluation.core import relay
+
+    return relay
+
+
+class Container:
+    """The server's container in the hidden run; `restart` gives a new process and leaves the files."""
+
+    def __init__(self, script, root, output):
+        output.mkdir(exist_ok=True)
+        self.script, self.root, self.output = script, root, output
+        self.log = output.parent / "log.txt"
+        self._start()
+
+    def _start(self):
+        command = [sys.executable, str(self.script), "--input", str(self.root), "--output", str(self.output)]
+        options = ["--device", "cpu", "--workers", "1", "--budget", "3000"]
+        self.log.write_text("")
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *options],
+                env={**os.environ, "KAGGLE_IS_COMPETITION_RERUN": "1"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.port = int(self.wait_for(r"listens on port (\d+)"))
+
+    @property
+    def text(self):
+        return self.log.read_text()
+
+    def wait_for(self, pattern):
+        while (found := re.search(pattern, self.text)) is None:
+            assert self.process.poll() is None, self.text
+            time.sleep(0.05)
+        return found[1]
+
+    def workers(self):
+        """The process ids of its workers."""
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        found = [int(pid) for path in children for pid in path.read_text().split()]
+        return [pid for pid in found if b"--worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def restart(self):
+        self.process.kill()
+        self.process.wait()
+        self._start()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+
+class Gateway:
+    """Shows files for as long as a call takes."""
+
+    def __init__(self, relay, competition, folder):
+        self.relay, self.competition, self.folder = relay, competition, folder
+
+    def connect(self, container):
+        self.client = self.relay.Client(container.port)
+        self.client.deadline = DEADLINE
+
+    def batch(self, *ids, damaged=()):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        for name in ids:
+            source = self.competition / "test" / f"{'bbb' if name.startswith('b') else 'aaa'}.tiff"
+            shutil.copyfile(source, self.folder / f"{name}.tiff")
+        for name in damaged:
+            (self.folder / f"{name}.tiff").write_bytes(b"II*\0 cut short")
+        paths = [str(self.folder / f"{name}.tiff") for name in ids]
+        return pd.DataFrame({"id": list(ids), "path": paths})
+
+    def ask(self, table):
+        """One call; its files vanish with the answer."""
+        answer = self.client.send("predict", table)
+        shutil.rmtree(self.folder)
+        assert list(answer.columns) == ["id", "predicted"]
+        assert list(answer["id"]) == list(table["id"])
+        assert not answer.isnull().any().any()
+        return dict(zip(answer["id"], answer["predicted"], strict=True))
+
+
+def rows_of(text):
+    return {row["id"]: row["predicted"] for row in csv.DictReader(io.StringIO(text))}
+
+
+@pytest.mark.slow
+def test_a_hidden_run_is_answered_in_time_whatever_happens(
+    relay, served, root, competition, good_run, tmp_path
+):
+    expected = rows_of(good_run.csv)
+    container = Container(served.script, root, tmp_path / "working")
+    gateway = Gateway(relay, competition, tmp_path / "shared")
+    gateway.connect(container)
+    # The first call waits for installation and loading. What it gives is what a file would hold.
+    first = gateway.batch("aaa", "bbb")
+    assert gateway.ask(first) == expected
+    # An image that cannot be read, one that is not there and one that comes twice cost their rows at most.
+    table = gateway.batch("a2", "b2", "bad", damaged=["bad"])
+    (gateway.folder / "b2.tiff").unlink()
+    assert gateway.ask(pd.concat([table, table[:1]])) == {"a2": expected["aaa"], "b2": "", "bad": ""}
+    # The connection is lost while a batch is predicted. The gateway sends it again, and gets the one answer.
+    table = gateway.batch("a3")
+    lost = gateway.client.begin("predict", table)
+    gateway.client.close()
+    assert lost.done()
+    gateway.connect(container)
+    assert gateway.ask(table) == {"a3": expected["aaa"]}
+    assert "call 4" not in container.text
+    # A worker that hangs is replaced; the call has rows in time all the same.
+    for pid in container.workers():
+        os.kill(pid, signal.SIGSTOP)
+    gateway.ask(gateway.batch("a4"))
+    # The container is killed in the middle of a call. The next one knows what passes cost and how much came.
+    table = gateway.batch("a5", "b5")
+    gateway.client.begin("predict", table)
+    time.sleep(0.5)
+    container.restart()
+    gateway.client.close()
+    gateway.connect(container)
+    assert gateway.ask(table) == {"a5": expected["aaa"], "b5": expected["bbb"]}
+    assert "restarted: 7 images came before" in container.text
+    assert container.stop() == 0, container.text
+    assert not (container.output / "submission.csv").exists()
+    assert "Traceback" not in container.text
+
+
+@pytest.mark.slow
+def test_a_commit_run_is_asked_by_the_competitions_own_gateway(tools, served, root, good_run, tmp_path):
+    ran = tools.run(served.script, root, tmp_path / "working")
+    assert ran.code == 0, ran.text
+    found = pd.read_parquet(ran.output / "submission.parquet")
+    assert dict(zip(found["id"], found["predicted"], strict=True)) == rows_of(good_run.csv)
+    assert sorted(path.name for path in ran.output.iterdir()) == ["report.json", "submission.parquet"]
+    assert ran.report["rows"] == {"rung 2": 2}
+    assert ran.report["exit_code"] == 0
+
+
+def test_without_the_competitions_package_it_says_what_to_do(tools, served, competition, tmp_path):
+    root = tools.mount(tmp_path / "input", served, competition)
+    ran = tools.run(served.script, root, tmp_path / "working")
+    assert ran.code == 2
+    assert "kaggle_evaluation.slides_inference_server cannot be imported: ModuleNotFoundError" in ran.text
+    assert "attach the competition" in ran.text
+    assert "Traceback" not in ran.text
