@@ -38,8 +38,8 @@ from submission.shortening import half_indented, shortened
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
 """Modules of the program, and of the importer that starts it."""
-SERVER = "submission.runtime.server.serve"
-"""Module that answers a gateway; only scripts of competitions with an evaluation API carry it."""
+SERVER = ("submission.runtime.server.serve", "submission.runtime.server.keeping_worker")
+"""Modules that answer a gateway; only scripts of competitions with an evaluation API carry them."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def entry_points(ensemble: Ensemble) -> list[str]:
     # kit.inference.semantic_engine and kit.models.families.unet.
     families = {family(str(member.network.get("network"))) for member in ensemble.members}
     of_kind = (f"kit.competitions.{ensemble.kind}", f"kit.inference.{ensemble.kind}_engine")
-    server = [] if folder_of(ensemble).format.server is None else [SERVER]
+    server = [] if folder_of(ensemble).format.server is None else SERVER
     return [*ENTRIES, *of_kind, *sorted(families), *server]
 
 

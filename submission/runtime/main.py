@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from kit.command_line import parse
 from kit.competitions import folder_of
@@ -43,10 +44,11 @@ def main(script: Script, argv: Sequence[str]) -> int:
             return try_imports(json.loads(script.parts[IMPORTS]), command.check_imports)
         # A worker is this very script, started by its supervisor with the supervisor's process id.
         if command.worker is not None:
-            from submission.runtime.work.worker import serve
+            from submission.runtime.work.worker import Worker, serve
 
             ensemble, _ = embedded(script)
-            return serve(ensemble, command.options.device, command.worker)
+            make = _of_server("keeping_worker").KeepingWorker if _is_server(script) else Worker
+            return serve(ensemble, command.options.device, command.worker, make)
         if command.explain:
             try:
                 from submission.runtime.explain import explain
@@ -57,13 +59,21 @@ def main(script: Script, argv: Sequence[str]) -> int:
                 raise KitError(f"the plan cannot be made: {error}", fix=fix) from error
             return 0
         options = _in_a_folder(command.options)
-        if folder_of(embedded(script)[0]).format.server is not None:
-            # Named in parts: the scripts of other competitions do not carry these modules.
-            return int(import_module(f"{__package__}.server.serve").serve(script, options, report))
+        if _is_server(script):
+            return int(_of_server("serve").serve(script, options, report))
         return _predict(script, options, report)
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
+
+
+def _is_server(script: Script) -> bool:
+    return folder_of(embedded(script)[0]).format.server is not None
+
+
+def _of_server(name: str) -> Any:
+    # Named in parts: the scripts of other competitions do not carry these modules.
+    return import_module(f"{__package__}.server.{name}")
 
 
 def _in_a_folder(options: Options) -> Options:

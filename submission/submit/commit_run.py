@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kit.artefacts import read_json
+from kit.competitions import NamesCompetition, folder_of
 from kit.errors import KitError
 
 SUBMISSION, REPORT = "submission.csv", "report.json"
+_OF_A_GATEWAY = "submission.parquet"
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,24 @@ class CommitRun:
     notes: tuple[str, ...]
 
 
-def read_output(files: Sequence[Path], *, url: str, accelerator: str | None, image: str | None) -> CommitRun:
+def submission_name(made: NamesCompetition) -> str:
+    """Return the name of the file that is scored: predict.py's, or that of the competition's gateway."""
+    return SUBMISSION if folder_of(made).format.server is None else _OF_A_GATEWAY
+
+
+def read_output(
+    files: Sequence[Path],
+    *,
+    url: str,
+    accelerator: str | None,
+    image: str | None,
+    submission: str = SUBMISSION,
+) -> CommitRun:
     """Check the output of a commit run.
 
     Args:
         files: all of them, as they were fetched.
+        submission: name of the file that is scored.
         url: of the kernel, for messages.
         accelerator: asked for; None for a CPU session.
         image: container reference that was asked for; None for any.
@@ -40,11 +55,11 @@ def read_output(files: Sequence[Path], *, url: str, accelerator: str | None, ima
             was asked for.
     """
     by_name = {path.name: path for path in files}
-    for name in (SUBMISSION, REPORT):
+    for name in (submission, REPORT):
         if name not in by_name or by_name[name].stat().st_size == 0:
             raise KitError(
                 f"the commit run left no {name}: Kaggle would answer 'Submission CSV Not Found'"
-                if name == SUBMISSION
+                if name == submission
                 else f"the commit run left no {name}, so nothing tells how it went",
                 where=url,
                 fix="read the run's log on that page, mend what it says, and push again",

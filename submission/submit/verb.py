@@ -137,7 +137,11 @@ def submit(options: Submit) -> int:
         log = Log(options.log or options.state.parent / "submissions.jsonl")
         pushed, files = _commit_run(wire, options, kernel, found)
         run = commit_run.read_output(
-            files, url=pushed.url, accelerator=kernel.accelerator, image=kernel.image
+            files,
+            url=pushed.url,
+            accelerator=kernel.accelerator,
+            image=kernel.image,
+            submission=commit_run.submission_name(script.ensemble),
         )
         _write_page(next(path for path in files if path.name == commit_run.REPORT))
         hidden = hidden_time.hidden_time(
@@ -275,7 +279,7 @@ def _entry(script: Script, found: list[Source], slug: str, pushed: Pushed) -> Su
         competition=slug,
         kernel=pushed.id,
         kernel_version=pushed.version,
-        file=commit_run.SUBMISSION,
+        file=commit_run.submission_name(script.ensemble),
         predict_sha256=script.sha256,
         ensemble_sha256=script.ensemble_sha256,
         bundle={source.id: source.fingerprint for source in found},

@@ -42,15 +42,6 @@ def root(tools, served, competition, tmp_path):
     return root
 
 
-@pytest.fixture
-def relay(monkeypatch):
-    """The gateway's side of the protocol."""
-    monkeypatch.syspath_prepend(str(GATEWAY))
-    from kaggle_evaluation.core import relay
-
-    return relay
-
-
 class Container:
     """The server's container in the hidden run; `restart` gives a new process and leaves the files."""
 
@@ -63,7 +54,7 @@ class Container:
     def _start(self):
         command = [sys.executable, str(self.script), "--input", str(self.root), "--output", str(self.output)]
         options = ["--device", "cpu", "--workers", "1", "--budget", "3000"]
-        self.log.write_text("")
+        self.begin = len(self.log.read_text()) if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *options],
@@ -76,7 +67,8 @@ class Container:
 
     @property
     def text(self):
-        return self.log.read_text()
+        """What this process has printed."""
+        return self.log.read_text()[self.begin :]
 
     def wait_for(self, pattern):
         while (found := re.search(pattern, self.text)) is None:
@@ -127,8 +119,17 @@ class Gateway:
         shutil.rmtree(self.folder)
         assert list(answer.columns) == ["id", "predicted"]
         assert list(answer["id"]) == list(table["id"])
-        assert not answer.isnull().any().any()
+        assert not answer.isna().any().any()
         return dict(zip(answer["id"], answer["predicted"], strict=True))
+
+
+@pytest.fixture
+def gateway(monkeypatch, competition, tmp_path):
+    """Another container than the server's."""
+    monkeypatch.syspath_prepend(str(GATEWAY))
+    from kaggle_evaluation.core import relay
+
+    return Gateway(relay, competition, tmp_path / "shared")
 
 
 def rows_of(text):
@@ -136,12 +137,9 @@ def rows_of(text):
 
 
 @pytest.mark.slow
-def test_a_hidden_run_is_answered_in_time_whatever_happens(
-    relay, served, root, competition, good_run, tmp_path
-):
+def test_a_hidden_run_is_answered_in_time_whatever_happens(gateway, served, root, good_run, tmp_path):
     expected = rows_of(good_run.csv)
     container = Container(served.script, root, tmp_path / "working")
-    gateway = Gateway(relay, competition, tmp_path / "shared")
     gateway.connect(container)
     # The first call waits for installation and loading. What it gives is what a file would hold.
     first = gateway.batch("aaa", "bbb")

@@ -32,6 +32,8 @@ _TICK_WHILE_PREPARING = 0.02
 _STRIKES = 2
 """Calls in a row in which a member was dropped; then it is left out for the rest of the run."""
 _MOST_PROBLEMS = 500
+_SHORTEST_STALL = 3.0
+"""Seconds; of a call of 20 s, a quarter: then there is time for another worker to start and to try."""
 _PAUSE = 30.0
 """Seconds between two times that report.json is written."""
 
@@ -70,7 +72,6 @@ class Engine(Supervisor):
         endpoint: where calls come from.
 
     Attributes:
-        rows_of: what the rows of all answers come from -> their number.
         closed: the run is over.
     """
 
@@ -80,7 +81,6 @@ class Engine(Supervisor):
         super().__init__(script, options, report, listed)
         self.endpoint, self._whole, self._own = endpoint, report, options
         self.costs = endpoint.journal.costs
-        self.rows_of: Counter[str] = Counter()
         self.closed = False
         self._told: set[str] = set()
         self._strikes: Counter[int] = Counter()
@@ -156,7 +156,8 @@ class Engine(Supervisor):
         """Return the rows of a call that were predicted in its time; files are read only in here."""
         left = call.last - time.monotonic()
         self.report = CallReport(self._whole, self._told, call.number)
-        self.options = replace(self._own, output=folder, budget=max(left, 1.0))
+        stall = self._own.stall or min(self._own.longest_silence, max(_SHORTEST_STALL, left / 4))
+        self.options = replace(self._own, output=folder, budget=max(left, 1.0), stall=stall)
         self._call, self._share_ends = call, None
         self.deadline, self.end = call.last, call.last + (call.late - call.last) / 2
         listing = Listing(list(call.batch.files))
@@ -166,6 +167,7 @@ class Engine(Supervisor):
             self.report.problem(problem)
         self.data.submission.write_fallback()
         self.take(self.data, folder)
+        self.costs.begin_call()
         self.work()
         self._end_tasks()
         self.publisher.finish(self.requests.result_folders)
@@ -182,9 +184,21 @@ class Engine(Supervisor):
             self.workers.replace(worker)
 
     def _note(self, call: Call, rows: Rows, seconds: float) -> None:
-        origins = self.data.submission.origins if rows else {}
-        found = Counter(origins.get(image, FALLBACK) for image in call.batch.files)
-        self.rows_of.update(found)
+        submission = self.data.submission
+        told_of = [
+            {
+                "id": image,
+                "height": submission.sizes[image][0],
+                "width": submission.sizes[image][1],
+                "row": submission.origins.get(image, FALLBACK) if rows else FALLBACK,
+                "reason": self.data.unreadable.get(image),
+            }
+            for image in (submission.ids if rows else ())
+        ]
+        unseen = [image for image in call.batch.files if image not in rows]
+        told_of += [{"id": image, "height": 0, "width": 0, "row": FALLBACK} for image in unseen]
+        self._whole.values.setdefault("images", []).extend(told_of)
+        found = Counter(item["row"] for item in told_of)
         state = self.state
         for member in range(len(self.ensemble.members)):
             dropped = member in state.losses.members

@@ -18,22 +18,45 @@ from submission.runtime.server.shares import Progress
 
 NAME = "server.json"
 _OBSERVATIONS = 200
+_CALLS = 5
 _PAUSE = 5.0
 """Seconds between two times that the file is written."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class MeasuredCosts(Costs):
-    """Costs that also keep the last observations, to tell them to the process after a restart."""
+    """Costs of a run of many calls, whose workers keep members loaded from one call to the next.
+
+    Args:
+        ensemble: of the run.
+
+    Attributes:
+        observations: the last ones, to be told to the process after a restart.
+    """
 
     def __init__(self, ensemble: Ensemble) -> None:
         super().__init__(ensemble)
         self.observations: deque[tuple[int, float, float, float]] = deque(maxlen=_OBSERVATIONS)
+        self._loads_of_calls: dict[int, deque[float]] = {}
+        self._seen: set[int] = set()
+
+    def begin_call(self) -> None:
+        """Note that a call begins: it may have to load each member, or find it loaded."""
+        self._seen.clear()
 
     def observe(self, index: int, megapixels: float, seconds: float, load: float = 0.0) -> None:
         """Add one finished task of a pass, and keep it."""
         self.observations.append((index, megapixels, seconds, load))
         super().observe(index, megapixels, seconds, load)
+        member = self.ensemble.passes[index].member
+        if member not in self._seen:
+            self._seen.add(member)
+            self._loads_of_calls.setdefault(member, deque(maxlen=_CALLS)).append(load)
+
+    def load(self, member: int) -> float:
+        """Return the seconds of loading a member, as a mean of the last calls: 0 where it stays loaded."""
+        recent = self._loads_of_calls.get(member)
+        return sum(recent) / len(recent) if recent else super().load(member)
 
 
 class Journal:

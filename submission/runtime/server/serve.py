@@ -13,15 +13,16 @@ from typing import Any
 
 from kit.competitions import folder_of
 from kit.competitions.listing import Listing
-from kit.errors import BAD_INPUT, KitError
+from kit.errors import KitError
 from submission.runtime.inputs.competition_data import Listed, embedded, list_images
 from submission.runtime.plan.costs import reserve_seconds
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport, counted
-from submission.runtime.result.summary import FALLBACK, environment_facts
+from submission.runtime.result.summary import environment_facts
 from submission.runtime.script.options import Options
 from submission.runtime.script.process import CRASHED, STOP
 from submission.runtime.script.script import Script
+from submission.runtime.server.conclusion import conclude
 from submission.runtime.server.endpoint import Endpoint
 from submission.runtime.server.engine import Engine
 from submission.runtime.server.journal import Journal
@@ -51,7 +52,12 @@ def serve(script: Script, options: Options, report: RunReport) -> int:
     ensemble, _ = embedded(script)
     report.say(wording.plan_of_run(ensemble, options.budget))
     report.path = options.output / "report.json"
-    report.values.update(competition=ensemble.competition, budget=options.budget, **environment_facts())
+    report.values.update(
+        competition=ensemble.competition,
+        ensemble=ensemble.as_dict(),
+        budget=options.budget,
+        **environment_facts(),
+    )
     folder, problem = None, None
     try:
         folder = list_images(ensemble, options).folder
@@ -75,7 +81,7 @@ def serve(script: Script, options: Options, report: RunReport) -> int:
     engine.stop()
     if os.environ.get(RERUN) is None:
         journal.remove()
-    return _conclude(engine, report, code)
+    return conclude(engine.engine, journal, report, code, engine.failure)
 
 
 def _answer(server: Any, folder: Any, report: RunReport) -> int:
@@ -148,32 +154,3 @@ class _EngineThread:
         self._thread.join(_LONGEST_END)
         self.engine.end_processes()
         delete(self.engine.scratch, time.monotonic() + _LONGEST_END)
-
-
-def _conclude(thread: _EngineThread, report: RunReport, code: int) -> int:
-    """Print the last lines, complete the report and return the exit code."""
-    engine, progress = thread.engine, thread.endpoint.journal.progress
-    rows = {} if engine is None else dict(engine.rows_of)
-    predicted = sum(number for origin, number in rows.items() if origin != FALLBACK)
-    failure = thread.failure
-    if engine is not None and engine.scratch is not None:
-        broken = engine.workers.broken or engine.events.failure
-        failure = failure or (None if broken is None else str(broken))
-    if code == 0 and progress.images and not predicted:
-        code = BAD_INPUT
-    report.values.update(rows=rows, calls_answered=progress.calls, exit_code=code, failure=failure)
-    report.event("end")
-    report.save()
-    told = ", ".join(f"{number} of {origin}" for origin, number in sorted(rows.items())) or "none"
-    lines = [
-        "",
-        f"calls       {progress.calls} with {counted(progress.images, 'image')}",
-        f"rows        {told}",
-        f"time        {report.elapsed():.1f} s of {thread.options.budget:.0f} s",
-    ]
-    if progress.images and not predicted:
-        lines.append(f"error: nothing was predicted: {failure or 'see the lines above'}")
-    if not progress.calls:
-        lines.append("the gateway asked for nothing: a commit run may have no image; look whether it should")
-    report.say("\n".join(lines))
-    return code

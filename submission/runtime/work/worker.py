@@ -331,13 +331,14 @@ def _end_with(parent: int) -> None:
         sys.exit(1)
 
 
-def serve(ensemble: Ensemble, device: str, parent: int) -> int:
+def serve(ensemble: Ensemble, device: str, parent: int, make: type[Worker] = Worker) -> int:
     """Work until stdin ends.
 
     Args:
         ensemble: of the script.
         device: "cpu" or "cuda:0".
         parent: process id of the supervisor.
+        make: the kind of worker.
 
     Returns:
         The exit code.
@@ -354,7 +355,7 @@ def serve(ensemble: Ensemble, device: str, parent: int) -> int:
         return 1
     channel.send(Ready(device=facts))
     _warm_up()
-    worker = Worker(ensemble, device, channel)
+    worker = make(ensemble, device, channel)
     lines: SimpleQueue[Request | KitError | None] = SimpleQueue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     while (request := lines.get()) is not None:

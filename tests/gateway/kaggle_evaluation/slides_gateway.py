@@ -1,11 +1,9 @@
 """The gateway of a test's competition: two slides a call, ids and paths in one table."""
 
-import os
 import tempfile
 
-import pandas as pd
-
 import kaggle_evaluation.core.templates
+import pandas as pd
 
 
 class SlidesGateway(kaggle_evaluation.core.templates.Gateway):
@@ -22,5 +20,5 @@ class SlidesGateway(kaggle_evaluation.core.templates.Gateway):
         ids = list(pd.read_csv(self.data / "sample_submission.csv", dtype=str)["id"])
         for begin in range(0, len(ids), self.batch):
             chosen = ids[begin : begin + self.batch]
-            paths = self.share([os.path.abspath(self.data / "test" / f"{name}.tiff") for name in chosen])
+            paths = self.share([(self.data / "test" / f"{name}.tiff").absolute() for name in chosen])
             yield (pd.DataFrame({"id": chosen, "path": paths}),), chosen

@@ -7,7 +7,6 @@ from concurrent import futures
 
 import grpc
 import pandas as pd
-
 from kaggle_evaluation.core.messages import METHOD, Payload, PayloadList, PayloadMap, Request, Response
 
 PORTS = [50051, *(60053 + 10 * number for number in range(10))]
@@ -34,61 +33,57 @@ _OPTIONS = [
 ]
 
 
-def to_payload(value):
-    """A value as a message."""
-    match value:
-        case bool():
-            return Payload(bool_value=value)
-        case str():
-            return Payload(str_value=value)
-        case int():
-            return Payload(int_value=value)
-        case float():
-            return Payload(float_value=value)
-        case None:
-            return Payload(none_value=True)
-        case list():
-            return Payload(list_value=PayloadList(payloads=map(to_payload, value)))
-        case tuple():
-            return Payload(tuple_value=PayloadList(payloads=map(to_payload, value)))
-        case dict():
-            values = {key: to_payload(item) for key, item in value.items()}
-            return Payload(dict_value=PayloadMap(payload_map=values))
-        case pd.DataFrame():
-            return Payload(pandas_dataframe_value=_parquet(value))
-        case pd.Series():
-            return Payload(pandas_series_value=_parquet(value.to_frame()))
-        case io.BytesIO():
-            return Payload(bytes_io_value=value.getvalue())
-        case _:
-            raise TypeError(f"{type(value)} is not supported")
-
-
 def _parquet(frame):
     stream = io.BytesIO()
     frame.to_parquet(stream, index=False, compression="lz4")
     return stream.getvalue()
 
 
+def _list(values):
+    return PayloadList(payloads=map(to_payload, values))
+
+
+def _map(values):
+    return PayloadMap(payload_map={key: to_payload(value) for key, value in values.items()})
+
+
+def _read(data):
+    return pd.read_parquet(io.BytesIO(data))
+
+
+# type -> field of the message, how a value gets into it, and how it gets out again. A bool is an int, too.
+_KINDS = {
+    bool: ("bool_value", bool, bool),
+    str: ("str_value", str, str),
+    int: ("int_value", int, int),
+    float: ("float_value", float, float),
+    type(None): ("none_value", lambda _: True, lambda _: None),
+    list: ("list_value", _list, lambda found: [to_value(item) for item in found.payloads]),
+    tuple: ("tuple_value", _list, lambda found: tuple(to_value(item) for item in found.payloads)),
+    dict: ("dict_value", _map, lambda found: {key: to_value(v) for key, v in found.payload_map.items()}),
+    pd.DataFrame: ("pandas_dataframe_value", _parquet, _read),
+    pd.Series: (
+        "pandas_series_value",
+        lambda series: _parquet(series.to_frame()),
+        lambda data: _read(data).iloc[:, 0],
+    ),
+    io.BytesIO: ("bytes_io_value", io.BytesIO.getvalue, io.BytesIO),
+}
+
+
+def to_payload(value):
+    """A value as a message; as in the real one, a type that it does not know is an error."""
+    for kind, (field, into, _) in _KINDS.items():
+        if isinstance(value, kind):
+            return Payload(**{field: into(value)})
+    raise TypeError(f"{type(value)} is not supported")
+
+
 def to_value(payload):
     """The value in a message."""
-    match payload.WhichOneof("value"):
-        case "none_value":
-            return None
-        case "list_value":
-            return [to_value(item) for item in payload.list_value.payloads]
-        case "tuple_value":
-            return tuple(to_value(item) for item in payload.tuple_value.payloads)
-        case "dict_value":
-            return {key: to_value(item) for key, item in payload.dict_value.payload_map.items()}
-        case "pandas_dataframe_value":
-            return pd.read_parquet(io.BytesIO(payload.pandas_dataframe_value))
-        case "pandas_series_value":
-            return pd.read_parquet(io.BytesIO(payload.pandas_series_value)).iloc[:, 0]
-        case "bytes_io_value":
-            return io.BytesIO(payload.bytes_io_value)
-        case name:
-            return getattr(payload, name)
+    name = payload.WhichOneof("value")
+    out = next(out for field, _, out in _KINDS.values() if field == name)
+    return out(getattr(payload, name))
 
 
 class Client:

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
-
 from kaggle_evaluation.core import relay
 
 
@@ -70,7 +69,7 @@ class Gateway:
             raise GatewayError(f"the answer is {type(answer)}")
         if len(answer) != len(row_ids):
             raise GatewayError(f"expected {len(row_ids)} rows but received {len(answer)}")
-        if answer.isnull().any().any():
+        if answer.isna().any().any():
             raise GatewayError("the answer has null values")
 
 

@@ -1,0 +1,89 @@
+"""The last lines of a server's run, the rest of report.json, and the exit code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from kit.errors import BAD_INPUT
+from submission.runtime.result.report import RunReport, counted
+from submission.runtime.result.summary import FALLBACK
+from submission.runtime.server.engine import Engine
+from submission.runtime.server.journal import Journal
+
+_ASKED_NOTHING = "the gateway asked for nothing: a commit run may have no image; look whether it should"
+
+
+def conclude(
+    engine: Engine | None, journal: Journal, report: RunReport, code: int, failure: str | None
+) -> int:
+    """Complete the report and print what was reached.
+
+    Args:
+        engine: that predicted; None if it could not be made.
+        journal: of the run.
+        report: of the run.
+        code: exit code so far.
+        failure: why nothing can be predicted; None if nobody knows a reason.
+
+    Returns:
+        The exit code: 2 if images came and not one row was predicted, else the one so far.
+    """
+    rows = Counter(image["row"] for image in report.values.setdefault("images", []))
+    predicted = rows.total() - rows[FALLBACK]
+    if engine is not None and engine.scratch is not None:
+        failure = failure or _failure(engine)
+        report.values.update(_measured(engine, rows))
+    progress = journal.progress
+    if code == 0 and progress.images and not predicted:
+        code = BAD_INPUT
+    told = ", ".join(f"{number} of {origin}" for origin, number in sorted(rows.items())) or "none"
+    report.values.update(
+        state=f"rows: {told}",
+        calls_answered=progress.calls,
+        wall_seconds=round(report.elapsed(), 3),
+        failure=failure,
+        exit_code=code,
+    )
+    report.event("end")
+    report.save()
+    lines = [
+        "",
+        f"calls       {progress.calls} with {counted(progress.images, 'image')}",
+        f"rows        {told}",
+        f"time        {report.elapsed():.1f} s of {report.values['budget']:.0f} s",
+    ]
+    if progress.images and not predicted:
+        lines.append(f"error: nothing was predicted: {failure or 'see the lines above'}")
+    report.say("\n".join([*lines, *([] if progress.calls else [_ASKED_NOTHING])]))
+    return code
+
+
+def _failure(engine: Engine) -> str | None:
+    broken = engine.workers.broken or engine.events.failure
+    return None if broken is None else str(broken)
+
+
+def _measured(engine: Engine, rows: Mapping[str, int]) -> dict[str, Any]:
+    """Return what `submit` forecasts the hidden run from: workers, and what passes and rungs came to."""
+    ensemble = engine.ensemble
+    passes = [
+        {
+            "index": index,
+            "member": ensemble.members[item.member].name,
+            "view": item.view,
+            "seconds_per_megapixel": engine.costs.measured(index),
+        }
+        for index, item in enumerate(ensemble.passes)
+    ]
+    rungs = [
+        {
+            "index": index,
+            "passes": rung.passes,
+            "cv": rung.cv,
+            "state": "done" if rows.get(f"rung {index + 1}") else "not begun",
+        }
+        for index, rung in enumerate(ensemble.rungs)
+    ]
+    return {"workers": max(1, engine.workers.wanted), "passes": passes, "rungs": rungs}
