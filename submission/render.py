@@ -38,7 +38,7 @@ from submission.shortening import half_indented, shortened
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
 """Modules of the program, and of the importer that starts it."""
-SERVER = ("submission.runtime.server.serve", "submission.runtime.server.keeping_worker")
+SERVER = ("submission.runtime.server.entry", "kit.competitions.server")
 """Modules that answer a gateway; only scripts of competitions with an evaluation API carry them."""
 
 

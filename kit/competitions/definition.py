@@ -11,10 +11,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Any, Literal
 
 from kit.errors import KitError
-from kit.typed_json import above, at_least
 
 Kind = Literal["semantic", "instance"]
 Split = Literal["train", "test"]
@@ -307,41 +306,6 @@ class Metadata:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
-    """How Kaggle's gateway asks for predictions, batch by batch, in a competition with an evaluation API.
-
-    Attributes:
-        module: of the competition's own package, with its class of inference servers.
-        images: in all calls of a hidden run together, as far as it is known.
-        deadline: seconds that the gateway waits for an answer; the first one has no limit.
-        arguments: what a call brings in each argument: "ids", "files" (their paths), "bytes" (their content),
-            "ids+files" or "ids+bytes" (a table with both), or "unused". Without ids, the files' names tell
-            them.
-        column: of the files or bytes, where an argument is a table; that of the ids is `submission.id`.
-        endpoint: name of the function that the gateway calls.
-        answer: whose DataFrame is returned.
-        columns: that the answer has; empty: all those of the submission.
-    """
-
-    module: str
-    images: Annotated[int, at_least(1)]
-    deadline: Annotated[float, above(0)]
-    arguments: tuple[Literal["ids", "files", "bytes", "ids+files", "ids+bytes", "unused"], ...] = ("files",)
-    column: str = "path"
-    endpoint: str = "predict"
-    answer: Literal["pandas", "polars"] = "pandas"
-    columns: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        words = [word for argument in self.arguments for word in argument.split("+")]
-        if words.count("files") + words.count("bytes") != 1 or ("bytes" in words and "ids" not in words):
-            raise KitError(
-                f"server.arguments is {list(self.arguments)}, which does not tell the images",
-                fix="name 'files' once, or 'ids' and 'bytes'",
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Definition:
     """The format of a competition.
 
@@ -357,7 +321,7 @@ class Definition:
         marks: further files or folders that only this competition has; they help to recognise its folder.
         hidden_images: number of images in the hidden run, if anybody knows.
         hidden_megapixels: of all of them together, if anybody knows.
-        server: how a gateway asks for predictions; None: they are written to a file.
+        server: how a gateway asks for predictions, see `kit.competitions.server`; None: they go to a file.
     """
 
     name: str
@@ -371,7 +335,7 @@ class Definition:
     marks: tuple[str, ...] = ()
     hidden_images: Annotated[int, at_least(1)] | None = None
     hidden_megapixels: Annotated[float, above(0)] | None = None
-    server: Server | None = None
+    server: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for key, value in (("name", self.name), ("slug", self.slug)):
@@ -397,8 +361,6 @@ class Definition:
             self.truth.form != "text" or (self.kind, self.truth.rows) == ("instance", "image")
         ):
             raise KitError("truth.rows is for masks of whole images in a table")
-        if self.server and (other := set(self.server.columns) - set(self.submission.columns)):
-            raise KitError(f"server.columns names {min(other)!r}, which is no column of the submission")
         if self.kind == "semantic" and self.truth.ignored:
             raise KitError("truth.ignored works for instances only", fix="remove it")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ def parse(value: Mapping[str, Any], *, where: str | Path | None = None) -> Defin
     Raises:
         KitError: a key is missing or unknown, or its value has the wrong type or is not possible.
     """
-    return from_plain(Definition, value, where=where or "competition", fix=DOCUMENTATION)
+    made = from_plain(Definition, value, where=where or "competition", fix=DOCUMENTATION)
+    if made.server is not None:  # named in parts: only scripts that answer a gateway carry this module
+        import_module(f"{__package__}.server").server_of(made, where=where, fix=DOCUMENTATION)
+    return made
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

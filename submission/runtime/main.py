@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from kit.command_line import parse
-from kit.competitions import folder_of
 from kit.errors import BAD_INPUT, KitError
 from submission.runtime.inputs.competition_data import IMPORTS, Listed, embedded, list_images
 from submission.runtime.result import wording
@@ -46,8 +45,8 @@ def main(script: Script, argv: Sequence[str]) -> int:
         if command.worker is not None:
             from submission.runtime.work.worker import Worker, serve
 
-            ensemble, _ = embedded(script)
-            make = _of_server("keeping_worker").KeepingWorker if _is_server(script) else Worker
+            (ensemble, _), server = embedded(script), _server(script)
+            make = Worker if server is None else server.KeepingWorker
             return serve(ensemble, command.options.device, command.worker, make)
         if command.explain:
             try:
@@ -58,22 +57,17 @@ def main(script: Script, argv: Sequence[str]) -> int:
                 fix = "use Kaggle's own image, or install what is missing"
                 raise KitError(f"the plan cannot be made: {error}", fix=fix) from error
             return 0
-        options = _in_a_folder(command.options)
-        if _is_server(script):
-            return int(_of_server("serve").serve(script, options, report))
-        return _predict(script, options, report)
+        options, server = _in_a_folder(command.options), _server(script)
+        return (_predict if server is None else server.serve)(script, options, report)
     except KitError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
 
 
-def _is_server(script: Script) -> bool:
-    return folder_of(embedded(script)[0]).format.server is not None
-
-
-def _of_server(name: str) -> Any:
-    # Named in parts: the scripts of other competitions do not carry these modules.
-    return import_module(f"{__package__}.server.{name}")
+def _server(script: Script) -> Any:
+    # Named in parts: only scripts of competitions with an evaluation API carry these modules.
+    served = "server" in (embedded(script)[0].definition or {})
+    return import_module(f"{__package__}.server.entry") if served else None
 
 
 def _in_a_folder(options: Options) -> Options:

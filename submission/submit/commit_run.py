@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from kit.artefacts import read_json
-from kit.competitions import NamesCompetition, folder_of
+from kit.competitions import NamesCompetition, folder_of, server
 from kit.errors import KitError
 
 SUBMISSION, REPORT = "submission.csv", "report.json"
-_OF_A_GATEWAY = "submission.parquet"
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class CommitRun:
 
 def submission_name(made: NamesCompetition) -> str:
     """Return the name of the file that is scored: predict.py's, or that of the competition's gateway."""
-    return SUBMISSION if folder_of(made).format.server is None else _OF_A_GATEWAY
+    return SUBMISSION if folder_of(made).format.server is None else server.SUBMISSION
 
 
 def read_output(

@@ -34,7 +34,6 @@ from submission.runtime.result.submission_file import (
     guess_sizes,
     image_sizes,
     make_way,
-    path_of,
 )
 from submission.runtime.script.options import Options
 from submission.runtime.script.process import within
@@ -107,15 +106,13 @@ class Listed:
 
     Attributes:
         folder: of the competition.
-        competition: without what needs numpy.
+        competition: without what needs numpy; tells where images lie.
         listing: ids, sizes and notes.
-        paths: image -> its file, where it is not the definition that tells them.
     """
 
     folder: Path
     competition: CompetitionFolder
     listing: Listing
-    paths: Mapping[str, Path] | None = None
 
     def write_fallback(self, path: Path) -> None:
         """Write the first submission.csv.
@@ -193,12 +190,11 @@ def find_data(ensemble: Ensemble, options: Options, listed: Listed | None = None
         KitError: as `list_images`.
     """
     listed = listed or list_images(ensemble, options)
-    competition, folder, ids = of(ensemble), listed.folder, listed.listing.ids
+    competition, folder, ids = listed.competition, listed.folder, listed.listing.ids
     # A mount that hangs must not take the whole budget: sizes that are not read in time are guessed.
     limit = min(_LONGEST_LOOK, options.budget / 4)
-    silence, told = min(SILENCE, limit / 4), listed.paths
-    sizes, unreadable = image_sizes(competition, folder, ids, told, limit=limit, silence=silence)
-    paths = {image: path_of(competition, folder, image, told) for image in sizes}
+    sizes, unreadable = image_sizes(competition, folder, ids, limit=limit, silence=min(SILENCE, limit / 4))
+    paths = {image: competition.image_path(folder, image, "test") for image in sizes}
     try:
         infos = within(limit, lambda: {image: competition.info(folder, image, "test") for image in sizes})
     except TimeoutError:
@@ -208,7 +204,7 @@ def find_data(ensemble: Ensemble, options: Options, listed: Listed | None = None
     notes += _unknown(ensemble, infos)
     # Masks have the size of the pixels; tables tell it where these cannot be read.
     all_sizes = guess_sizes(ids, {**listed.listing.sizes, **sizes})
-    submission = Submission(competition, ids, all_sizes, options.output / NAME)
+    submission = Submission(of(ensemble), ids, all_sizes, options.output / NAME)
     return Data(folder, paths, unreadable, infos, submission, notes)
 
 

@@ -40,7 +40,6 @@ def image_sizes(
     competition: CompetitionFolder,
     data: Path,
     ids: Sequence[str],
-    paths: Mapping[str, Path] | None = None,
     *,
     limit: float | None = None,
     silence: float = SILENCE,
@@ -51,7 +50,6 @@ def image_sizes(
         competition: knows where images lie.
         data: its folder.
         ids: of the images.
-        paths: as in `path_of`.
         limit: seconds for all of them, because a dead mount lets a reader wait for ever; None: no limit.
         silence: seconds without any answer after which a mount counts as dead.
 
@@ -59,23 +57,16 @@ def image_sizes(
         id -> (height, width), and id -> why the image cannot be read.
     """
     silence = min(silence, limit or silence)
-    answers = ask_all(ids, lambda image: _size_or_reason(competition, data, image, paths), silence, limit)
+    answers = ask_all(ids, lambda image: _size_or_reason(competition, data, image), silence, limit)
     late = f"its header was not read within {silence:g} s"
     found = {image: answers.get(image, late) for image in ids}
     sizes = {image: answer for image, answer in found.items() if not isinstance(answer, str)}
     return sizes, {image: answer for image, answer in found.items() if isinstance(answer, str)}
 
 
-def path_of(competition: CompetitionFolder, data: Path, image: str, paths: Mapping[str, Path] | None) -> Path:
-    """Return where a test image lies: as `paths` tells, else as the competition's definition does."""
-    return competition.image_path(data, image, "test") if paths is None else paths[image]
-
-
-def _size_or_reason(
-    competition: CompetitionFolder, data: Path, image: str, paths: Mapping[str, Path] | None
-) -> Size | str:
+def _size_or_reason(competition: CompetitionFolder, data: Path, image: str) -> Size | str:
     try:
-        path = path_of(competition, data, image, paths)
+        path = competition.image_path(data, image, "test")
         if not path.exists():
             return MISSING
         header = read_header(path)

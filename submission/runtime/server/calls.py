@@ -9,8 +9,9 @@ from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kit.competitions.definition import ID, Definition, Server
+from kit.competitions.definition import ID, Definition
 from kit.competitions.path_pattern import form_of, plain_id
+from kit.competitions.server import Server
 from kit.errors import KitError
 
 _NOWHERE = Path("/no file came with this id")

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from kit.competitions.folder import CompetitionFolder
+from kit.competitions.server import server_of
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.submission_file import guess_sizes
 from submission.runtime.server.calls import Batch, answer_columns, read_call
@@ -68,9 +69,7 @@ class Endpoint:
         self, competition: CompetitionFolder, journal: Journal, report: RunReport, *, budget: float
     ) -> None:
         self.competition, self.journal, self.report, self.budget = competition, journal, report, budget
-        server = competition.format.server
-        assert server is not None
-        self.server = server
+        self.server = server_of(competition.format)
         self.calls: SimpleQueue[Call] = SimpleQueue()
         self.predicted = 0
         self._lock = threading.Lock()

@@ -6,12 +6,15 @@ import shutil
 import time
 import traceback
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty
 
 from kit.competitions import of
+from kit.competitions.definition import Split
+from kit.competitions.folder import CompetitionFolder
 from kit.competitions.listing import Listing
 from kit.competitions.tables import read_table
 from submission.runtime.inputs.competition_data import Data, Listed, find_data
@@ -59,6 +62,19 @@ class CallReport(RunReport):
         if what not in self._told and len(self._told) < _MOST_PROBLEMS:
             self._told.add(what)
             self._whole.problem(what, call=self._call, **facts)
+
+
+class _Images(CompetitionFolder):
+    """The competition, in which each image of a call lies where the call says."""
+
+    def __init__(self, competition: CompetitionFolder, paths: Mapping[str, Path]) -> None:
+        super().__init__(competition.format, competition.definition)
+        self._paths = paths
+
+    def image_path(self, data: Path, image_id: str, split: Split) -> Path:
+        """Return where an image of the call lies."""
+        del data, split
+        return self._paths[image_id]
 
 
 class Engine(Supervisor):
@@ -160,8 +176,8 @@ class Engine(Supervisor):
         self.options = replace(self._own, output=folder, budget=max(left, 1.0), stall=stall)
         self._call, self._share_ends = call, None
         self.deadline, self.end = call.last, call.last + (call.late - call.last) / 2
-        listing = Listing(list(call.batch.files))
-        listed = replace(self.listed, listing=listing, paths=call.batch.stored(folder))
+        images = _Images(self.listed.competition, call.batch.stored(folder))
+        listed = Listed(self.listed.folder, images, Listing(list(call.batch.files)))
         self.data = find_data(self.ensemble, self.options, listed)
         for problem in (*self.data.notes, *(f"{i}: {why}" for i, why in self.data.unreadable.items())):
             self.report.problem(problem)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kit.competitions.definition import Server
+from kit.competitions.server import Server
 from kit.errors import KitError
 
 PACKAGE = "kaggle_evaluation"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+_PLANNED = 1.05
+"""Of the images that are expected: for so many the time is planned, as the number may be wrong."""
 _MORE = 0.1
-"""Part of the images that came so far which is always expected to come still: the number may be wrong."""
+"""Once that many came, this part of them is expected to come still, again and again."""
 _LEAST_MARGIN = 2.0
 _MARGIN = 0.05
 """Of the deadline: seconds kept free for what lies between the gateway's clock and ours."""
@@ -47,10 +48,11 @@ def share(images: int, progress: Progress, *, left: float, expected: int) -> flo
         left: seconds of the whole run.
         expected: images of the whole run.
     """
-    # 1000 images expected, 400 came, 30,000 s left: 50 s an image, less 2 s that the gateway takes for each
-    # (800 s for 400), so a call of 2 images gets 96 s. If all 1000 came and there are more, a tenth more is
-    # expected, again and again: the time left is never given to one call alone.
-    to_come = max(expected - progress.images, images, math.ceil(_MORE * progress.images))
+    # 1000 images expected, 450 came, 30,000 s left: planned for 600 more, 50 s each, less 2 s that the gateway
+    # takes for each (900 s for 450), so a call of 2 images gets 96 s. After 1050 images, 105 more are planned
+    # for, and so on: the time left is never given to one call alone.
+    planned = _PLANNED * expected - progress.images
+    to_come = max(planned if planned >= images else _MORE * progress.images, images)
     between = progress.outside / progress.images if progress.images else 0.0
     return max(0.0, left / to_come - between) * images
 

@@ -85,18 +85,7 @@ class Supervisor:
         self.start(self.data)
 
     def start(self, data: Data) -> None:
-        """Choose a place for temporary files, start the workers and the preparation.
-
-        Raises:
-            KitError: no temporary file can be written.
-        """
-        self._connect(data)
-        if not self.plan.replaces:
-            self.workers.start()  # torch is the image's: workers import it while the bundle is still searched
-        self.preparation.start(data.folder)
-
-    def _connect(self, data: Data) -> None:
-        """Make the parts that need to know the images, beginning with the room for temporary files."""
+        """Make the parts that last as long as the run; start the workers and the preparation."""
         scratch = self._choose_scratch(data)
         folder = scratch.folder
         site = folder / "site"
@@ -133,6 +122,9 @@ class Supervisor:
         )
         self._worker_count = max(1, self.workers.size)
         self.scratch = scratch
+        if not self.plan.replaces:
+            self.workers.start()  # torch is the image's: workers import it while the bundle is still searched
+        self.preparation.start(data.folder)
 
     def take(self, data: Data, folder: Path) -> None:
         """Make the parts that know the images; their results lie in this folder."""
@@ -182,7 +174,7 @@ class Supervisor:
             # before more passes; deleting comes after the new tasks have taken what they read.
             self.publisher.compose()
             self._give_out_tasks()
-            self._delete_obsolete()
+            _delete_obsolete(self.state)
             if self._over():
                 return
         self.report.event("stopped" if STOP.requested else "deadline")
@@ -200,12 +192,6 @@ class Supervisor:
             return
         self._worker_count = max(1, self.workers.wanted)
         self.dispatch.give_out()
-
-    def _delete_obsolete(self) -> None:
-        """Delete results that no rung needs any more."""
-        for file in self.state.stored.obsolete:
-            Path(file).unlink(missing_ok=True)
-        self.state.stored.obsolete.clear()
 
     def _over(self) -> bool:
         if self.workers.broken is not None and self.events.installed:
@@ -260,6 +246,13 @@ class Supervisor:
             installed=self.events.installed,
             placeholder=self.data.placeholder,
         )
+
+
+def _delete_obsolete(state: LadderState) -> None:
+    """Delete results that no rung needs any more."""
+    for file in state.stored.obsolete:
+        Path(file).unlink(missing_ok=True)
+    state.stored.obsolete.clear()
 
 
 def _complete_fallback(data: Data, report: RunReport, told: int) -> None:
