@@ -14,7 +14,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from kit import ensemble as ensembles
+from kit.competitions import of
 from kit.competitions.presets import PRESETS
+from submission.rehearse_server import run_served
+from submission.submit.commit_run import read_output, submission_name
+from submission.submit.hidden_time import hidden_time
 
 GATEWAY = Path(__file__).parents[1] / "gateway"
 DEADLINE = 20.0
@@ -175,14 +180,28 @@ def test_a_hidden_run_is_answered_in_time_whatever_happens(gateway, served, root
 
 
 @pytest.mark.slow
-def test_a_commit_run_is_asked_by_the_competitions_own_gateway(tools, served, root, good_run, tmp_path):
-    ran = tools.run(served.script, root, tmp_path / "working")
+def test_a_rehearsal_is_asked_by_the_competitions_own_gateway(tools, served, root, good_run, tmp_path):
+    output, competition = tmp_path / "working", of(ensembles.load(served.ensemble))
+    output.mkdir()
+    command = [sys.executable, str(served.script), "--input", str(root), "--output", str(output)]
+    ran, _ = run_served(
+        [*command, "--device", "cpu", "--workers", "1", "--budget", "600"],
+        competition,
+        tmp_path,
+        read_only=[root],
+        cwd=output,
+        environment={**os.environ, "KAGGLE_KERNEL_RUN_TYPE": "Batch", "TMPDIR": str(tmp_path)},
+        seconds=600,
+    )
     assert ran.code == 0, ran.text
-    found = pd.read_parquet(ran.output / "submission.parquet")
-    assert dict(zip(found["id"], found["predicted"], strict=True)) == rows_of(good_run.csv)
-    assert sorted(path.name for path in ran.output.iterdir()) == ["report.json", "submission.parquet"]
-    assert ran.report["rows"] == {"rung 2": 2}
-    assert ran.report["exit_code"] == 0
+    assert rows_of((tmp_path / "submission.csv").read_text()) == rows_of(good_run.csv)
+    assert sorted(path.name for path in output.iterdir()) == ["report.json", "submission.parquet"]
+    names = [submission_name(ensembles.load(served.ensemble)), "report.json"]
+    commit = read_output(
+        [output / name for name in names], url="", accelerator=None, image=None, submission=names[0]
+    )
+    assert "commit run: 2 of 2 rungs done" in commit.notes[0]
+    assert hidden_time(commit.report, images=100, megapixels=None).known
 
 
 def test_without_the_competitions_package_it_says_what_to_do(tools, served, competition, tmp_path):

@@ -66,8 +66,12 @@ def _failure(engine: Engine) -> str | None:
 
 
 def _measured(engine: Engine, rows: Mapping[str, int]) -> dict[str, Any]:
-    """Return what `submit` forecasts the hidden run from: workers, and what passes and rungs came to."""
+    """Return what `submit` forecasts the hidden run from; a rung is done if no image stopped below it."""
     ensemble = engine.ensemble
+    total = len(ensemble.rungs)
+    lowest = min((index for index in range(total) if rows.get(f"rung {index + 1}")), default=-1)
+    if rows.get(FALLBACK):
+        lowest = -1
     passes = [
         {
             "index": index,
@@ -82,7 +86,7 @@ def _measured(engine: Engine, rows: Mapping[str, int]) -> dict[str, Any]:
             "index": index,
             "passes": rung.passes,
             "cv": rung.cv,
-            "state": "done" if rows.get(f"rung {index + 1}") else "not begun",
+            "state": "done" if index <= lowest else "not begun",
         }
         for index, rung in enumerate(ensemble.rungs)
     ]

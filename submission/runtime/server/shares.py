@@ -48,9 +48,9 @@ def share(images: int, progress: Progress, *, left: float, expected: int) -> flo
         left: seconds of the whole run.
         expected: images of the whole run.
     """
-    # 1000 images expected, 450 came, 30,000 s left: planned for 600 more, 50 s each, less 2 s that the gateway
-    # takes for each (900 s for 450), so a call of 2 images gets 96 s. After 1050 images, 105 more are planned
-    # for, and so on: the time left is never given to one call alone.
+    # 1000 images expected, 450 came, 30,000 s left: planned for 600 more, 50 s each, less 2 s that the
+    # gateway takes for each (900 s for 450), so a call of 2 images gets 96 s. After 1050 images, 105 more
+    # are planned for, and so on: the time left is never given to one call alone.
     planned = _PLANNED * expected - progress.images
     to_come = max(planned if planned >= images else _MORE * progress.images, images)
     between = progress.outside / progress.images if progress.images else 0.0
