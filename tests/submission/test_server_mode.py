@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import re
 import shutil
@@ -80,6 +81,14 @@ class Container:
             assert self.process.poll() is None, self.text
             time.sleep(0.05)
         return found[1]
+
+    def journal(self, calls):
+        """What the server has written for the time after a restart, once it knows of so many calls."""
+        file = self.output / "server.json"
+        while not file.exists() or (value := json.loads(file.read_text()))["progress"]["calls"] < calls:
+            assert self.process.poll() is None, self.text
+            time.sleep(0.05)
+        return value
 
     def workers(self):
         """The process ids of its workers."""
@@ -166,6 +175,7 @@ def test_a_hidden_run_is_answered_in_time_whatever_happens(gateway, served, root
         os.kill(pid, signal.SIGSTOP)
     gateway.ask(gateway.batch("a4"))
     # The container is killed in the middle of a call. The next one knows what passes cost and how much came.
+    container.journal(4)
     table = gateway.batch("a5", "b5")
     gateway.client.begin("predict", table)
     time.sleep(0.5)
@@ -174,7 +184,11 @@ def test_a_hidden_run_is_answered_in_time_whatever_happens(gateway, served, root
     gateway.connect(container)
     assert gateway.ask(table) == {"a5": expected["aaa"], "b5": expected["bbb"]}
     assert "restarted: 7 images came before" in container.text
+    observations = container.journal(5)["observations"]
     assert container.stop() == 0, container.text
+    # Each of the three workers has loaded each of the two members once, however many calls there were.
+    assert len(observations) >= 14
+    assert sum(load > 0 for _, _, _, load in observations) == 6
     assert not (container.output / "submission.csv").exists()
     assert "Traceback" not in container.text
 

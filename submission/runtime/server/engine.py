@@ -19,6 +19,7 @@ from kit.competitions.listing import Listing
 from kit.competitions.tables import read_table
 from submission.runtime.inputs.competition_data import Data, Listed, find_data
 from submission.runtime.plan.policy import Resources
+from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.submission_file import NAME, Submission
 from submission.runtime.result.summary import FALLBACK
@@ -144,11 +145,13 @@ class Engine(Supervisor):
             self.replies.handle(received)
         self.events.handle_all()
         self._replace_stalled()
+        self.endpoint.journal.write()
 
     # One call
 
     def _answer(self, call: Call) -> None:
         begin = time.monotonic()
+        self.endpoint.journal.write()  # the gateway has the answer to the call before
         # The run is being stopped, or the call waited for one that hung and is answered by now.
         if STOP.requested or begin >= call.last or self.scratch is None:
             call.rows.set_result({})
@@ -166,7 +169,6 @@ class Engine(Supervisor):
         self._note(call, rows, time.monotonic() - begin)
         self.report = self._whole
         shutil.rmtree(folder, ignore_errors=True)
-        self.endpoint.journal.write()
 
     def _predict(self, call: Call, folder: Path) -> Rows:
         """Return the rows of a call that were predicted in its time; files are read only in here."""
@@ -184,14 +186,19 @@ class Engine(Supervisor):
         self.data.submission.write_fallback()
         self.take(self.data, folder)
         self.costs.begin_call()
-        self.work()
-        self._end_tasks()
-        self.publisher.finish(self.requests.result_folders)
+        for step in (self.work, self._end_tasks, self._publish):
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - rows that are complete go out even so
+                self.report.problem(wording.supervisor_failed(error), trace=traceback.format_exc())
         submission = self.data.submission
         table = read_table(
             submission.path, submission.competition.columns, key=submission.competition.columns[0]
         )
         return {row.id: row.cells for row in table}
+
+    def _publish(self) -> None:
+        self.publisher.finish(self.requests.result_folders)
 
     def _end_tasks(self) -> None:
         """End workers that are still at work: the files of a batch vanish when its answer is sent."""
@@ -230,6 +237,13 @@ class Engine(Supervisor):
         self._whole.say(f"call {call.number}: {rows_told}; {seconds:.1f} s, its share was {call.share:.1f} s")
 
     # What differs from a run that writes a file
+
+    def _replace_stalled(self) -> None:
+        """Replace workers that are silent too long for a call; one that still imports has a run's time."""
+        for worker in self.workers.stalled(self.options.longest_silence):
+            if worker.ready or worker.hangs(self._own.longest_silence):
+                self.replies.fail(worker, "stall", wording.silent(self.options.longest_silence))
+                self.workers.replace(worker)
 
     def _measure(self) -> Resources:
         found = super()._measure()

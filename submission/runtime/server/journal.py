@@ -82,7 +82,7 @@ class Journal:
         self.costs = MeasuredCosts(ensemble)
         self.restarted = False
         self._sha256 = sha256_json(ensemble.as_dict())
-        self._written = 0.0
+        self._written, self._calls = 0.0, 0
         if not go_on:
             self.remove()
             return
@@ -103,11 +103,11 @@ class Journal:
         self.restarted = progress.calls > 0
 
     def write(self) -> None:
-        """Write the file, unless that was done just now; a full disk costs no more than the file."""
+        """Write the file if calls came since it was written, but not again within some seconds."""
         now = time.monotonic()
-        if self._written and now - self._written < _PAUSE:
+        if self.progress.calls == self._calls or (self._written and now - self._written < _PAUSE):
             return
-        self._written = now
+        self._written, self._calls = now, self.progress.calls
         value = {
             "ensemble": self._sha256,
             "boot": _boot(),
@@ -116,7 +116,7 @@ class Journal:
             "progress": asdict(self.progress),
             "observations": list(self.costs.observations),
         }
-        with suppress(OSError, KitError):
+        with suppress(OSError, KitError):  # a full disk costs no more than the file
             write_json(self.path, value)
 
     def remove(self) -> None:

@@ -311,3 +311,29 @@ def test_metrics_are_called_as_people_write_them():
 
 def _with_iou(iou):
     return {**PRESETS["vasculature"], "metric": {"name": "AP", "iou": iou}}
+
+
+SERVED = {**PRESETS["kidney"], "name": "served"}
+SERVER = {"module": "kaggle_evaluation.slides_inference_server", "images": 9, "deadline": 60}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"deadline": 0}, "server.deadline is 0.0; it has to be above 0"),
+        ({"images": 0}, "server.images is 0; it has to be at least 1"),
+        ({"module": "a module"}, "server.module is 'a module', which is no name in Python"),
+        ({"argument": "ids"}, "unknown key server.argument"),
+        ({"arguments": ["path"]}, "server.arguments[0] is 'path'"),
+        ({"arguments": ["ids"]}, "server.arguments is ['ids'], which does not tell the images"),
+        ({"arguments": ["bytes"]}, "server.arguments is ['bytes'], which does not tell the images"),
+        ({"arguments": ["files", "ids+files"]}, "which does not tell the images"),
+        ({"arguments": ["ids", "ids+files"]}, "server.arguments names 'ids' 2 times"),
+        ({"columns": ["mask"]}, "server.columns names 'mask', which is no column of the submission"),
+    ],
+)
+def test_a_wrong_table_of_a_server_is_refused_by_its_key(change, said):
+    parse({**SERVED, "server": SERVER})
+    with pytest.raises(KitError) as error:
+        parse({**SERVED, "server": {**SERVER, **change}})
+    assert said in error.value.problem
