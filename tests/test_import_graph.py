@@ -60,7 +60,7 @@ def test_the_rooms_of_the_runtime_follow_each_other_without_a_circle():
         for room, others in rooms(read(files), files).items()
         if room.startswith(runtime)
     }
-    assert len(graph) == 6
+    assert len(graph) == 7
     assert circles(graph) == []
     assert graph[f"{runtime}/plan"] == graph[f"{runtime}/script"] == set(), "they decide and start, no more"
     assert f"{runtime}/work" not in graph[f"{runtime}/result"]
