@@ -13,6 +13,7 @@ from typing import Any
 
 from kit.competitions.folder import CompetitionFolder
 from kit.competitions.server import server_of
+from kit.errors import KitError
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.submission_file import guess_sizes
 from submission.runtime.server.calls import Batch, answer_columns, read_call
@@ -93,7 +94,11 @@ class Endpoint:
             KitError: the call does not bring what the definition says, so that not even its ids are known.
         """
         begin = time.monotonic()
-        batch = read_call(self.competition.format, self.server, values)
+        try:
+            batch = read_call(self.competition.format, self.server, values)
+        except KitError as error:
+            self.report.problem(str(error))
+            raise
         with self._lock:
             kept = self._answers.get(batch.key)
             if kept is not None:

@@ -7,7 +7,6 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty
@@ -114,11 +113,20 @@ class Engine(Supervisor):
         """
         self.start(self.data)
         while not self.closed:
-            tick = _TICK if self.events.finished else _TICK_WHILE_PREPARING
-            with suppress(Empty):
-                self._answer(self.endpoint.calls.get(timeout=tick))
-                continue
+            try:
+                self._turn(_TICK if self.events.finished else _TICK_WHILE_PREPARING)
+            except Exception as error:  # noqa: BLE001 - a fault costs a call its rows, and not the run
+                CallReport(self._whole, self._told, 0).problem(wording.supervisor_failed(error))
+                time.sleep(_TICK)
+
+    def _turn(self, tick: float) -> None:
+        """Answer a call, or look after workers and preparation if none comes."""
+        try:
+            call = self.endpoint.calls.get(timeout=tick)
+        except Empty:
             self._look_after()
+        else:
+            self._answer(call)
 
     def take(self, data: Data, folder: Path) -> None:
         """Make the parts that know the images, with what former calls have learnt of members."""

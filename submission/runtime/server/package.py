@@ -29,9 +29,9 @@ def inference_server(server: Server, folder: Path | None, predict: Callable[...,
     Raises:
         KitError: the package or its class is missing, or no port is free.
     """
-    if folder is not None and (folder / PACKAGE).is_dir():
-        sys.path.insert(0, str(folder))
+    shipped = [str(folder)] if folder is not None and (folder / PACKAGE).is_dir() else []
     where = f"server.module = {server.module!r}"
+    sys.path[:0] = shipped
     try:
         module = importlib.import_module(server.module)
     except (Exception, SystemExit) as error:  # its start may end the process when a generated file is missing
@@ -41,6 +41,11 @@ def inference_server(server: Server, folder: Path | None, predict: Callable[...,
             fix=f"attach the competition, whose folder holds {PACKAGE}; it needs grpcio, protobuf, pandas "
             "and pyarrow, which Kaggle's images have",
         ) from error
+    finally:
+        # What the package imports later is found there, too; other files of the competition hide no library.
+        for place in shipped:
+            sys.path.remove(place)
+            sys.path.append(place)
     classes = [value for value in vars(module).values() if isinstance(value, type)]
     own = [cls for cls in classes if cls.__module__ == module.__name__ and hasattr(cls, _GATEWAY)]
     if not own:
