@@ -19,6 +19,7 @@ from kit import ensemble as ensembles
 from kit.competitions import of
 from kit.competitions.presets import PRESETS
 from submission.rehearse_server import run_served
+from submission.report.run_page import write_run_page
 from submission.submit.commit_run import read_output, submission_name
 from submission.submit.hidden_time import hidden_time
 
@@ -216,6 +217,7 @@ def test_a_rehearsal_is_asked_by_the_competitions_own_gateway(tools, served, roo
     )
     assert "commit run: 2 of 2 rungs done" in commit.notes[0]
     assert hidden_time(commit.report, images=100, megapixels=None).known
+    write_run_page(output / "report.json", tmp_path / "page.html")
 
 
 def test_without_the_competitions_package_it_says_what_to_do(tools, served, competition, tmp_path):

@@ -34,7 +34,7 @@ def conclude(
     predicted = rows.total() - rows[FALLBACK]
     if engine is not None and engine.scratch is not None:
         failure = failure or _failure(engine)
-        report.values.update(_measured(engine, rows))
+        report.values.update(_measured(engine, rows, report.elapsed()))
     progress = journal.progress
     if code == 0 and progress.images and not predicted:
         code = BAD_INPUT
@@ -42,7 +42,6 @@ def conclude(
     report.values.update(
         state=f"rows: {told}",
         calls_answered=progress.calls,
-        wall_seconds=round(report.elapsed(), 3),
         failure=failure,
         exit_code=code,
     )
@@ -65,8 +64,8 @@ def _failure(engine: Engine) -> str | None:
     return None if broken is None else str(broken)
 
 
-def _measured(engine: Engine, rows: Mapping[str, int]) -> dict[str, Any]:
-    """Return what `submit` forecasts the hidden run from; a rung is done if no image stopped below it."""
+def _measured(engine: Engine, rows: Mapping[str, int], wall: float) -> dict[str, Any]:
+    """Return what `submit` and pages need of the run; a rung is done if no image stopped below it."""
     ensemble = engine.ensemble
     total = len(ensemble.rungs)
     lowest = min((index for index in range(total) if rows.get(f"rung {index + 1}")), default=-1)
@@ -77,6 +76,9 @@ def _measured(engine: Engine, rows: Mapping[str, int]) -> dict[str, Any]:
             "index": index,
             "member": ensemble.members[item.member].name,
             "view": item.view,
+            "images": engine.images_of[index],
+            "seconds": round(engine.seconds_of[index], 3),
+            "expected_seconds_per_megapixel": item.seconds_per_megapixel,
             "seconds_per_megapixel": engine.costs.measured(index),
         }
         for index, item in enumerate(ensemble.passes)
@@ -90,4 +92,12 @@ def _measured(engine: Engine, rows: Mapping[str, int]) -> dict[str, Any]:
         }
         for index, rung in enumerate(ensemble.rungs)
     ]
-    return {"workers": max(1, engine.workers.wanted), "passes": passes, "rungs": rungs}
+    workers, forward = max(1, engine.workers.wanted), engine.forward_seconds
+    return {
+        "wall_seconds": round(wall, 3),
+        "workers": workers,
+        "passes": passes,
+        "rungs": rungs,
+        "forward_seconds": round(forward, 3),
+        "utilisation": round(forward / (wall * workers), 4),
+    }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from queue import Empty
+from typing import Any
 
 from kit.competitions import of
 from kit.competitions.definition import Split
@@ -35,6 +37,7 @@ _TICK_WHILE_PREPARING = 0.02
 _STRIKES = 2
 """Calls in a row in which a member was dropped; then it is left out for the rest of the run."""
 _MOST_PROBLEMS = 500
+_MOST_TASKS = 2000
 _SHORTEST_STALL = 3.0
 """Seconds; of a call of 20 s, a quarter: then there is time for another worker to start and to try."""
 _PAUSE = 30.0
@@ -89,6 +92,9 @@ class Engine(Supervisor):
 
     Attributes:
         closed: the run is over.
+        images_of: pass -> images that it was done over.
+        seconds_of: pass -> seconds of these tasks.
+        forward_seconds: inside networks, over all workers.
     """
 
     def __init__(
@@ -98,12 +104,16 @@ class Engine(Supervisor):
         self.endpoint, self._whole, self._own = endpoint, report, options
         self.costs = endpoint.journal.costs
         self.closed = False
+        self.images_of: Counter[int] = Counter()
+        self.seconds_of: defaultdict[int, float] = defaultdict(float)
+        self.forward_seconds = 0.0
         self._told: set[str] = set()
         self._strikes: Counter[int] = Counter()
         self._call: Call | None = None
         self._saved = 0.0
         self._share_ends: float | None = None
-        self.data = self._no_images()
+        nothing = Submission(of(self.ensemble), [], {}, options.output / NAME)
+        self.data = Data(listed.folder, {}, {}, {}, nothing, [])
 
     def run(self) -> None:
         """Answer calls until the run is over.
@@ -143,10 +153,6 @@ class Engine(Supervisor):
                 if member not in before.ready or self._strikes[member] >= _STRIKES:
                     self.ladder.drop_member(member, reason)
             self.events.ladder, self.events.requests = self.ladder, self.requests
-
-    def _no_images(self) -> Data:
-        submission = Submission(of(self.ensemble), [], {}, self._own.output / NAME)
-        return Data(self.listed.folder, {}, {}, {}, submission, [])
 
     def _look_after(self) -> None:
         for received in self.workers.poll(0):
@@ -194,7 +200,8 @@ class Engine(Supervisor):
         self.data.submission.write_fallback()
         self.take(self.data, folder)
         self.costs.begin_call()
-        for step in (self.work, self._end_tasks, self._publish):
+        publish = partial(self.publisher.finish, self.requests.result_folders)
+        for step in (self.work, self._end_tasks, publish):
             try:
                 step()
             except Exception as error:  # noqa: BLE001 - rows that are complete go out even so
@@ -205,9 +212,6 @@ class Engine(Supervisor):
         )
         return {row.id: row.cells for row in table}
 
-    def _publish(self) -> None:
-        self.publisher.finish(self.requests.result_folders)
-
     def _end_tasks(self) -> None:
         """End workers that are still at work: the files of a batch vanish when its answer is sent."""
         for worker in [worker for worker in self.workers.processes.live if worker.task is not None]:
@@ -215,34 +219,35 @@ class Engine(Supervisor):
             self.workers.replace(worker)
 
     def _note(self, call: Call, rows: Rows, seconds: float) -> None:
-        submission = self.data.submission
-        told_of = [
-            {
-                "id": image,
-                "height": submission.sizes[image][0],
-                "width": submission.sizes[image][1],
-                "row": submission.origins.get(image, FALLBACK) if rows else FALLBACK,
-                "reason": self.data.unreadable.get(image),
-            }
-            for image in (submission.ids if rows else ())
-        ]
-        unseen = [image for image in call.batch.files if image not in rows]
-        told_of += [{"id": image, "height": 0, "width": 0, "row": FALLBACK} for image in unseen]
-        self._whole.values.setdefault("images", []).extend(told_of)
-        found = Counter(item["row"] for item in told_of)
-        state = self.state
+        images = _told_of(self.data, call, rows)
+        whole = self._whole.values
+        whole.setdefault("images", []).extend(images)
+        found = Counter(str(item["row"]) for item in images)
+        if rows:
+            self._count_tasks()
         for member in range(len(self.ensemble.members)):
-            dropped = member in state.losses.members
+            dropped = member in self.state.losses.members
             self._strikes[member] = self._strikes[member] + 1 if dropped else 0
-        told = {"call": call.number, "images": len(call.batch.files), "rows": dict(found)}
+        told = {"call": call.number, "images": len(images), "rows": dict(found)}
         told |= {"seconds": round(seconds, 2), "share": round(call.share, 2)}
-        self._whole.values.setdefault("calls", []).append(told)
-        rows_told = ", ".join(f"{number} of {origin}" for origin, number in sorted(found.items()))
+        whole.setdefault("calls", []).append(told)
         now = time.monotonic()
         if now - self._saved > _PAUSE:
             self._saved = now
             self._whole.save()
+        rows_told = ", ".join(f"{number} of {origin}" for origin, number in sorted(found.items()))
         self._whole.say(f"call {call.number}: {rows_told}; {seconds:.1f} s, its share was {call.share:.1f} s")
+
+    def _count_tasks(self) -> None:
+        """Add the tasks of the call to those of the run; the first ones are kept for the timeline."""
+        tasks = self.report.values.get("tasks", [])
+        for task in tasks:
+            if task["kind"] == "pass" and "failed" not in task:
+                self.images_of[task["index"]] += 1
+                self.seconds_of[task["index"]] += task["end"] - task["begin"]
+        self.forward_seconds += self.replies.forward_seconds
+        kept = self._whole.values.setdefault("tasks", [])
+        kept += tasks[: max(0, _MOST_TASKS - len(kept))]
 
     # What differs from a run that writes a file
 
@@ -274,3 +279,20 @@ class Engine(Supervisor):
         if late and idle and not state.combinable and first is not None and state.settled(first):
             return True
         return super()._over()
+
+
+def _told_of(data: Data, call: Call, rows: Rows) -> list[dict[str, Any]]:
+    """Return what report.json says of a call's images; `data` is of another call if this one has no rows."""
+    if not rows:
+        return [{"id": image, "height": 0, "width": 0, "row": FALLBACK} for image in call.batch.files]
+    submission = data.submission
+    return [
+        {
+            "id": image,
+            "height": submission.sizes[image][0],
+            "width": submission.sizes[image][1],
+            "row": submission.origins.get(image, FALLBACK),
+            "reason": data.unreadable.get(image),
+        }
+        for image in submission.ids
+    ]
