@@ -69,7 +69,9 @@ def _write_row(ensemble: Ensemble, number: int, image: Path, out: Path) -> None:
     with open_slide(image) as slide:
         size = slide.height, slide.width
     found = fuse(results, rung.settings, size, kind=ensemble.kind, image_id=image.stem, info=None)
-    write_json(out / "rows" / str(number) / f"{image.stem}.json", of(ensemble).row(image.stem, found))
+    write_json(
+        out / "rows" / str(number) / f"{image.stem}.json", of(ensemble).row(image.stem, found.prediction)
+    )
 
 
 def read(slide: Path) -> float:

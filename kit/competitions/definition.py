@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from kit.errors import KitError
+from kit.typed_json import above, at_least
 
 Kind = Literal["semantic", "instance"]
 Split = Literal["train", "test"]

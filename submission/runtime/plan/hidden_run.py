@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,6 +113,7 @@ class _HiddenRun(VirtualRun):
             free=free,
         )
         self.done: dict[int, float] = {}
+        self._rows = Counter[int]()
         self._space = DiskSpace(ensemble, images)
         for member, second in enumerate(measured.ready):
             if second is None:
@@ -150,6 +152,15 @@ class _HiddenRun(VirtualRun):
 
     def _of(self, line: Line, megapixels: float) -> float:
         return line[0] * self.together + line[1] * megapixels
+
+    def doubt(self, task: FuseTask) -> float | None:
+        """Let as many images stop at a rung as did of the held-out ones."""
+        stop = self.state.ensemble.rungs[task.rung].stop
+        if stop is None:
+            return None
+        # A share of 0.4: after rows 1 to 5 there are 0, 0, 1, 1, 2 images that stopped, so 3 and 5 stop.
+        before, self._rows[task.rung] = self._rows[task.rung], self._rows[task.rung] + 1
+        return 0.0 if int((before + 1) * stop.share) > int(before * stop.share) else 1.0
 
     def file_bytes(self, task: PassTask | MeanTask) -> float:
         """Return the bytes that a map or a running mean takes on the disk."""

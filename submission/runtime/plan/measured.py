@@ -97,9 +97,14 @@ def measured_tasks(
     }
 
 
+def _loading(task: Row) -> float:
+    """Return the seconds that a task took to import libraries and to load its member."""
+    return float(task.get("load") or 0.0) + float(task.get("imports") or 0.0)
+
+
 def _seconds(task: Row) -> float:
-    """Return the seconds of a task without those of loading."""
-    return max(0.0, float(task["end"]) - float(task["begin"]) - float(task.get("load") or 0.0))
+    """Return the seconds of a task without those of importing and loading."""
+    return max(0.0, float(task["end"]) - float(task["begin"]) - _loading(task))
 
 
 def _line(costs: Costs, index: int, each: Mapping[int, Tasks]) -> Line:
@@ -126,7 +131,7 @@ def _loads(
                 continue
             fixed, rate = lines[task["index"]]
             surplus = max(0.0, _seconds(task) - fixed - rate * megapixels[task["image"]])
-            member, seconds = ensemble.passes[task["index"]].member, float(task["load"]) + surplus
+            member, seconds = ensemble.passes[task["index"]].member, _loading(task) + surplus
             if task["worker"] in workers:
                 later[member].append(seconds)
             else:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from submission.runtime.plan.changes import Decision
 from submission.runtime.plan.ladder import Ladder
-from submission.runtime.plan.policy import Policy, Resources
+from submission.runtime.plan.policy import Asking, Policy, Resources
 from submission.runtime.plan.state import LadderState
 from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Stage, Task, ValidateTask
 
@@ -141,6 +141,11 @@ class VirtualRun(ABC):
         del task
         return 0.0
 
+    def doubt(self, task: FuseTask) -> float | None:
+        """Return the doubt of a row that is there now; None where nobody knows it."""
+        del task
+        return None
+
     def on_decision(self, decision: Decision) -> None:
         """Hear what the policy decided."""
         del decision
@@ -216,7 +221,8 @@ class VirtualRun(ABC):
                 self.state.finished_mean(task, file)
             case FuseTask():
                 self.on_row(task)
-                self.state.finished_row(task, f"row {task.rung}/{task.image}", work.seconds)
+                file = f"row {task.rung}/{task.image}"
+                self.state.finished_row(task, file, work.seconds, self.doubt(task))
             case ValidateTask():
                 self.on_validated(task)
         for file in self.state.stored.obsolete:
@@ -241,7 +247,11 @@ class VirtualRun(ABC):
         for worker in self.workers:
             if not worker.up or worker.task is not None:
                 continue
-            task: Task | None = self.validations.popleft() if self.validations else self.ladder.next_task()
+            task: Task | None = (
+                self.validations.popleft()
+                if self.validations
+                else self.ladder.next_task(self._asking(worker))
+            )
             if task is None:
                 self._ask_again()
                 break
@@ -249,6 +259,10 @@ class VirtualRun(ABC):
             given = True
         if given:
             self._tick = _SHORTEST_TICK
+
+    def _asking(self, worker: VirtualWorker) -> Asking:
+        others = {other.loaded for other in self.workers if other is not worker and other.loaded is not None}
+        return Asking(loaded=worker.loaded, elsewhere=frozenset(others))
 
     def _start(self, worker: VirtualWorker, task: Task) -> None:
         work = self.work(worker, task)
