@@ -31,6 +31,7 @@ _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # and the dots of "1, 2, ...".
 _SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\.\.)[.!?][)\"'`\]]*(?=\s|$)")
 _FUTURE = re.compile(r"^from __future__ import annotations$", re.MULTILINE)
+_FOR_TYPES = frozenset({"typing", "collections.abc"})
 _MARKS = re.compile(r"(?:^ *# \+\d+\n)+", re.MULTILINE)
 
 
@@ -42,7 +43,7 @@ def shortened(text: str) -> str:
         text: of the module, indented by 4 spaces. It holds no line that looks like a mark.
     """
     return half_indented(
-        joined_marks(without_comments(without_types(short_docstrings(without_future(text)))))
+        joined_marks(without_comments(without_imports(without_types(short_docstrings(without_future(text))))))
     )
 
 
@@ -89,12 +90,13 @@ def short_docstrings(text: str) -> str:
 
 
 def without_types(text: str) -> str:
-    """Return a module's text whose functions do not say the types of their arguments and of what they return.
+    """Return a module's text whose functions do not say the types of arguments, results and variables.
 
-    Those of fields and variables stay: a dataclass reads the types of its fields. So does a type that goes
+    Those of classes and modules stay: a dataclass reads the types of its fields. So does a type that goes
     over several lines.
     """
     # def area(height: int, width: int = 1) -> float:     becomes     def area(height, width = 1):
+    #     rows: list[int] = []                                            rows = []
     lines = [line.encode() for line in text.split("\n")]  # `ast` counts bytes
     for row, begin, end in sorted(_types(text, lines), reverse=True):
         lines[row] = lines[row][:begin] + lines[row][end:]
@@ -103,17 +105,46 @@ def without_types(text: str) -> str:
 
 def _types(text: str, lines: Sequence[bytes]) -> Iterator[tuple[int, int, int]]:
     """Yield line (from 0), begin and end of each type of a function, with the signs before it."""
-    for node in ast.walk(ast.parse(text)):
+    tree = ast.parse(text)
+    variables = {id(node) for node in _variables(tree, inside=False)}
+    for node in ast.walk(tree):
         if isinstance(node, ast.arg) and node.annotation is not None:
             kind, first, begin = node.annotation, node.lineno, node.col_offset + len(node.arg.encode())
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
             kind, first = node.returns, node.returns.lineno
             before = lines[first - 1][: kind.col_offset].rstrip()
             begin = len(before.removesuffix(b"->").rstrip())
+        elif id(node) in variables:
+            assert isinstance(node, ast.AnnAssign)
+            kind, first = node.annotation, node.lineno
+            begin = node.target.end_col_offset or 0
         else:
             continue
         if first == kind.lineno == kind.end_lineno:
             yield first - 1, begin, kind.end_col_offset or begin
+
+
+def _variables(node: ast.AST, *, inside: bool) -> Iterator[ast.AnnAssign]:
+    """Yield the variables of functions that get a value where their type is said."""
+    for child in ast.iter_child_nodes(node):
+        if inside and isinstance(child, ast.AnnAssign) and child.value is not None:
+            yield child
+        function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        yield from _variables(child, inside=function or (inside and not isinstance(child, ast.ClassDef)))
+
+
+def without_imports(text: str) -> str:
+    """Return a module's text without the imports of `typing` and `collections.abc` that only types needed."""
+    tree, lines = ast.parse(text), text.split("\n")
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in tree.body:
+        if not isinstance(node, ast.ImportFrom) or node.module not in _FOR_TYPES:
+            continue
+        kept = [ast.unparse(name) for name in node.names if (name.asname or name.name) in used]
+        first, end = node.lineno - 1, node.end_lineno or node.lineno
+        lines[first] = f"from {node.module} import {', '.join(kept)}" if kept else ""
+        lines[first + 1 : end] = [""] * (end - first - 1)
+    return "\n".join(lines)
 
 
 def without_comments(text: str) -> str:

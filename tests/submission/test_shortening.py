@@ -12,6 +12,7 @@ from submission.shortening import (
     shortened,
     without_comments,
     without_future,
+    without_imports,
     without_types,
 )
 from tests.submission.test_modules import ROOT
@@ -95,18 +96,56 @@ def public():
 
 
 def code(text, *, columns=True):
-    """The syntax tree with the place where each node begins, without useless strings and types."""
-    tree = ast.parse(text)
+    """The syntax tree with the place where each node begins, without useless strings, types and imports."""
+    tree = Untyped().visit(ast.parse(text))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for node in ast.walk(tree):
-        for kind in ("annotation", "returns"):
-            if kind in node._fields and not isinstance(node, ast.AnnAssign):
-                setattr(node, kind, None)
         if isinstance(body := getattr(node, "body", None), list):
             node.body = [item for item in body if not is_string(item)]
+        if isinstance(node, ast.ImportFrom) and node.module in {"typing", "collections.abc"}:
+            node.names = [
+                (name.name, name.asname) for name in node.names if (name.asname or name.name) in used
+            ]
         gone = {"end_lineno", "end_col_offset", *([] if columns else ["col_offset"])}
         for end in gone & set(node._attributes):
             setattr(node, end, None)
+    tree.body = [item for item in tree.body if not isinstance(item, ast.ImportFrom) or item.names]
     return ast.dump(tree, include_attributes=True)
+
+
+class Untyped(ast.NodeTransformer):
+    """Leaves out the types of arguments and results, and of variables in functions."""
+
+    def __init__(self):
+        self.inside = [False]
+
+    def visit_FunctionDef(self, node):
+        return self.scope(node, inside=True)
+
+    def visit_ClassDef(self, node):
+        return self.scope(node, inside=False)
+
+    def scope(self, node, inside):
+        if inside:
+            node.returns = None
+        self.inside.append(inside)
+        self.generic_visit(node)
+        self.inside.pop()
+        return node
+
+    def visit_AsyncFunctionDef(self, node):
+        return self.scope(node, inside=True)
+
+    def visit_arg(self, node):
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node):
+        self.generic_visit(node)
+        if not self.inside[-1] or node.value is None:
+            return node
+        plain = ast.Assign([node.target], node.value)
+        return ast.copy_location(plain, node)
 
 
 def is_string(item):
@@ -238,6 +277,12 @@ TYPED = """class A:
 
     def f(self, é: dict[str, int], *args: int, k: "ü | None" = None, **more: object) -> A | None:
         y: int = 2
+        self.z: dict[str, int] = {}
+        later: int
+
+        class B:
+            x: int = 3
+
         return lambda a: y
 
     async def g(
@@ -255,7 +300,13 @@ UNTYPED = """class A:
     x: dict[str, int] = {}
 
     def f(self, é, *args, k = None, **more):
-        y: int = 2
+        y = 2
+        self.z = {}
+        later: int
+
+        class B:
+            x: int = 3
+
         return lambda a: y
 
     async def g(
@@ -303,6 +354,37 @@ def test_indents_are_halved_but_not_in_strings():
     assert half_indented(INDENTED) == HALF
 
 
+IMPORTING = """import typing
+from collections.abc import (
+    Iterator,
+    Mapping,
+)
+from collections.abc import Sequence
+from typing import Any, Literal as L, NamedTuple
+
+from kit.ensemble import Ensemble
+
+
+class A(NamedTuple):
+    x: L["a"]
+
+
+def f(a: Any) -> Iterator[int]:
+    return isinstance(a, Mapping)
+"""
+
+
+def test_imports_that_only_types_needed_go():
+    short = without_imports(without_types(IMPORTING))
+    assert short.count("\n") == IMPORTING.count("\n")
+    assert [line for line in short.splitlines() if "import" in line] == [
+        "import typing",
+        "from collections.abc import Mapping",
+        "from typing import Literal as L, NamedTuple",
+        "from kit.ensemble import Ensemble",
+    ]
+
+
 def test_the_code_of_every_module_that_may_be_embedded_gets_its_lines_back():
     local = ROOT.joinpath(*LOCAL.split("."))
     paths = [path for path in (ROOT / "kit").rglob("*.py") if not path.is_relative_to(local)]
@@ -314,7 +396,8 @@ def test_the_code_of_every_module_that_may_be_embedded_gets_its_lines_back():
         short = joined_marks(without_comments(short_docstrings(text)))
         assert code(full_length(short)) == code(text), path
         assert joined_marks(without_comments(short_docstrings(short))) == short
-        assert half_indented(joined_marks(without_types(short))) == shortened(path.read_text())
+        bare = without_imports(without_types(short))
+        assert half_indented(joined_marks(bare)) == shortened(path.read_text())
         assert code(full_length(shortened(text)), columns=False) == code(text, columns=False), path
         compile(short, str(path), "exec")
 
