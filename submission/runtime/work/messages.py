@@ -180,6 +180,7 @@ class PassDone:
         remarks: what a library of the bundle says of itself.
         mark: of the content, equal for equal results.
         plain: the result is the same everywhere, or holds no detection.
+        halvings: of the windows' side.
     """
 
     begin: float
@@ -194,6 +195,7 @@ class PassDone:
     remarks: tuple[str, ...] = ()
     mark: int = 0
     plain: bool = False
+    halvings: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -139,6 +139,7 @@ class ReplyHandler:
                 self.forward_seconds += done.forward
                 self._note(task.image, done.notes)
                 self._tell_once(done.remarks)
+                self.requests.keep_halved(task, done.halvings)
                 self._outputs = self._outputs or OutputWatch(state)
                 for alarm in self._outputs.note(task.index, task.image, done.mark, plain=done.plain):
                     self.report.problem(alarm)

@@ -44,6 +44,7 @@ class Requests:
         #     sizes.json                                   sizes of all images, for the validator
         self.state, self.data, self.scratch, self.batch_size = state, data, scratch, batch_size
         self.weights: dict[int, str] = {}
+        self._halved: dict[int, int] = {}
         self._sizes = scratch / "sizes.json"
         write_json(self._sizes, dict(data.submission.sizes))
 
@@ -95,8 +96,18 @@ class Requests:
             halvings=self._halvings(task),
         )
 
+    def keep_halved(self, task: PassTask, halvings: int) -> None:
+        """Let a member see all further images in windows that memory held: a failure costs a process."""
+        member = self.state.ensemble.passes[task.index].member
+        if halvings > self._halved.get(member, 0):
+            self._halved[member] = halvings
+
     def _halvings(self, task: PassTask) -> int:
         """Return how often windows are halved: with each chance, after memory ran out with a batch of one."""
+        member = self.state.ensemble.passes[task.index].member
+        return max(self._halved.get(member, 0), self._more_halvings(task))
+
+    def _more_halvings(self, task: PassTask) -> int:
         chances = self.state.chances
         if chances.latest is None or not is_hard(self.state, task):
             return 0

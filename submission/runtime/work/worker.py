@@ -175,6 +175,7 @@ class Worker:
         return PassDone(
             mark=mark,
             plain=plain,
+            halvings=request.halvings,
             begin=begin,
             end=time.monotonic(),
             file=str(file),
