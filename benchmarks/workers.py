@@ -212,5 +212,5 @@ def _budgets(options: WorkerOptions) -> str:
         done = [number for number, rung in enumerate(report["rungs"], 1) if rung["state"] == "done"]
         shown = "none" if score is None else f"{score['value']:.4f}"
         rows.append([f"{budget}", shown, f"{max(done, default=0)} of {len(report['rungs'])}"])
-        rows[-1].append(f"{max((event['at'] for event in report['events']), default=0.0):.1f}")
+        rows[-1].append(f"{report['wall_seconds']:.1f}")
     return table(BUDGET_HEAD, rows)
