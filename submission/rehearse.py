@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -28,6 +29,7 @@ from kit.local.offline.simulated_image import Image, choose_target, make_image
 from kit.typed_json import above, at_least
 from submission.rehearsal.judge import judge
 from submission.rehearsal.script_parts import ensemble_of
+from submission.rehearsal.served import served_target
 from submission.rehearsal.stage import Play, play
 from submission.rehearsal.verdict import told, verdict
 from submission.runtime.script.options import DEFAULT_BUDGET
@@ -174,9 +176,10 @@ def rehearse(settings: Settings) -> dict[str, Any]:
             )
     chosen = _chosen(settings)
     version, python = find_python(settings.pythons)
-    target = choose_target(settings.targets, version)
+    target, ensemble = choose_target(settings.targets, version), ensemble_of(settings.predict)
+    if of(ensemble).format.server is not None:
+        target = served_target(target)
     image = make_image(target, python, settings.venvs.resolve(), settings.lock, fresh=settings.fresh)
-    ensemble = ensemble_of(settings.predict)
     settings.out.mkdir(parents=True, exist_ok=True)
     # The stage lies below `out`, not in /tmp: slides are hard-linked, which works only on one disk.
     stage = Path(tempfile.mkdtemp(prefix=".stage-", dir=settings.out.resolve()))
@@ -265,6 +268,7 @@ def run(options: Options) -> int:
         print(catalogue.as_text())
         return 0
     result = rehearse(settings)
+    _write_page(settings.out / "report.json")
     print(json.dumps(result, indent=1) if options.json else _told(settings, result))
     if not result["ok"]:
         raise KitError(
@@ -274,6 +278,18 @@ def run(options: Options) -> int:
             fix="read its last lines; what fails here fails on Kaggle",
         )
     return 0
+
+
+def _write_page(report: Path) -> None:
+    """Write report.html beside the report; a report that a fault has cut off is told and has no page."""
+    from submission.report.run_page import write_run_page  # imports matplotlib
+
+    page = report.with_suffix(".html")
+    page.unlink(missing_ok=True)
+    try:
+        write_run_page(report, page)
+    except KitError as error:
+        print(f"no page of the run: {error}", file=sys.stderr)
 
 
 def _told(settings: Settings, result: dict[str, Any]) -> str:
@@ -296,6 +312,7 @@ def _told(settings: Settings, result: dict[str, Any]) -> str:
         f"score       {score['metric']} {score['value']:.4f}"
         if score
         else "score       no truth to compare with",
+        *([f"page        {page}"] if (page := settings.out / "report.html").is_file() else []),
         *told(result["verdict"], len(ensemble_of(settings.predict).rungs)),
     ]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kit.competitions.competition import Competition
+from kit.competitions.server import SUBMISSION
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.offline import sandbox
@@ -17,6 +18,7 @@ from kit.local.offline.faults.scene import Scene, struck
 from kit.local.offline.faults.weights import spoil
 from kit.local.offline.kaggle_shape import Archives, Layout, mount_competition, mount_dataset
 from submission.rehearsal.script_parts import with_weights
+from submission.rehearsal.served import take_submission, with_loopback
 
 _FOLDERS = ("input", "src", "working", "home", "tmp")
 _RESULTS = ("submission.csv", "report.json")
@@ -124,8 +126,10 @@ def play(piece: Play, stage: Path, out: Path) -> Played:
         sandbox.Limit("scratch", folders["tmp"], sizes["scratch"] or 0, keep=False),
     ]
     machine = replace(machine, disks=tuple(limit for limit in limits if limit.size), served=folders["input"])
+    served = piece.competition.format.server is not None
+    command = _command(piece, script, folders)
     ran, enforced = sandbox.run(
-        _command(piece, script, folders),
+        with_loopback(command) if served else command,
         read_only=[folders["input"], folders["src"]],
         cwd=folders["working"],
         environment=_environment(piece.python, folders) | variables,
@@ -141,6 +145,8 @@ def play(piece: Play, stage: Path, out: Path) -> Played:
         if (working / name).is_file():
             shutil.copyfile(working / name, out / name)
     (out / "log.txt").write_text(ran.text, encoding="utf-8")
+    if served and (working / SUBMISSION).is_file():  # the gateway wrote it
+        take_submission(working / SUBMISSION, out / _RESULTS[0], piece.competition)
     return Played(
         ran=ran,
         enforced=enforced,

@@ -20,7 +20,6 @@ from kit.local.kaggle.wire import Wire
 from kit.local.locks import only_one
 from kit.local.verbs import Verb
 from kit.typed_json import above, at_least, to_plain
-from submission.report.run_page import write_run_page
 from submission.submit import commit_run, competition, hidden_time, sources
 from submission.submit.commit_run import CommitRun
 from submission.submit.hidden_time import HiddenTime
@@ -240,6 +239,8 @@ def _commit_run(
 
 
 def _write_page(report: Path) -> None:
+    from submission.report.run_page import write_run_page  # imports matplotlib
+
     page = report.with_suffix(".html")
     try:
         write_run_page(report, page)

@@ -18,7 +18,7 @@ import pytest
 from kit import ensemble as ensembles
 from kit.competitions import of
 from kit.competitions.presets import PRESETS
-from submission.rehearse_server import run_served
+from submission.rehearsal.stage import Play, play
 from submission.report.run_page import write_run_page
 from submission.submit.commit_run import read_output, submission_name
 from submission.submit.hidden_time import hidden_time
@@ -196,22 +196,25 @@ def test_a_hidden_run_is_answered_in_time_whatever_happens(gateway, served, root
 
 @pytest.mark.slow
 def test_a_rehearsal_is_asked_by_the_competitions_own_gateway(tools, served, root, good_run, tmp_path):
-    output, competition = tmp_path / "working", of(ensembles.load(served.ensemble))
-    output.mkdir()
-    command = [sys.executable, str(served.script), "--input", str(root), "--output", str(output)]
-    ran, _ = run_served(
-        [*command, "--device", "cpu", "--workers", "1", "--budget", "600"],
-        competition,
-        tmp_path,
-        read_only=[root],
-        cwd=output,
-        environment={**os.environ, "KAGGLE_KERNEL_RUN_TYPE": "Batch", "TMPDIR": str(tmp_path)},
-        seconds=600,
+    ensemble = ensembles.load(served.ensemble)
+    piece = Play(
+        predict=served.script,
+        bundle=served.bundle,
+        data=root / "competitions" / tools.slug,
+        ensemble=ensemble,
+        competition=of(ensemble),
+        python=Path(sys.executable),
+        budget=600,
+        arguments=("--device", "cpu", "--workers", "1"),
     )
-    assert ran.code == 0, ran.text
-    assert rows_of((tmp_path / "submission.csv").read_text()) == rows_of(good_run.csv)
-    assert sorted(path.name for path in output.iterdir()) == ["report.json", "submission.parquet"]
-    names = [submission_name(ensembles.load(served.ensemble)), "report.json"]
+    (tmp_path / "stage").mkdir()
+    output = tmp_path / "out"
+    played = play(piece, tmp_path / "stage", output)
+    assert played.ran.code == 0, played.ran.text
+    assert rows_of((output / "submission.csv").read_text()) == rows_of(good_run.csv)
+    assert played.left == ["report.json", "submission.parquet"]
+    shutil.copy(tmp_path / "stage" / "working" / "submission.parquet", output)
+    names = [submission_name(ensemble), "report.json"]
     commit = read_output(
         [output / name for name in names], url="", accelerator=None, image=None, submission=names[0]
     )

@@ -67,6 +67,43 @@ def test_a_run_that_was_killed_has_a_page_of_its_beginning(good_run, tmp_path):
     assert "did not end by itself" in re.sub(r"\s+", " ", (tmp_path / "page.html").read_text())
 
 
+HIDDEN = {
+    "safe": True,
+    "why": [],
+    "images": 30,
+    "megapixels": 3.3,
+    "rung": 1,
+    "cv": 0.51,
+    "run_seconds": 40.7,
+    "budget": 600.0,
+    "slower_same_rung": 14.2,
+    "slower_first_rung": 17.4,
+    "memory_peak": 1.8e9,
+    "memory_total": None,
+    "seconds_per_image": 1.2,
+    "images_that_fit": 400,
+}
+UNKNOWN = {key: HIDDEN[key] for key in ("budget", "memory_peak", "memory_total", "seconds_per_image")}
+
+
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [
+        (HIDDEN, "Safe to submit. 30 images of 3.3 megapixels: rung 2, score of unseen images 0.5100,"),
+        (HIDDEN | {"safe": False, "why": ["memory ran out"]}, "Not safe to submit: memory ran out."),
+        (HIDDEN | {"rung": None, "cv": None, "slower_same_rung": None}, "no rung is done after 41 of 600 s"),
+        (UNKNOWN | {"safe": None, "images_that_fit": 400}, "Nobody said how large the hidden test set is."),
+        ({"problem": "a signal ended it"}, "No forecast: a signal ended it."),
+    ],
+)
+def test_the_page_says_what_the_hidden_run_will_be(hidden, said, good_run, tmp_path):
+    run = json.loads((good_run.output / "report.json").read_text()) | {"hidden_run": hidden}
+    (tmp_path / "report.json").write_text(json.dumps(run))
+    write_run_page(tmp_path / "report.json", tmp_path / "page.html")
+    text = " ".join(" ".join(page_of(tmp_path / "page.html").texts).split())
+    assert said in text
+
+
 def test_texts_of_a_run_are_escaped(good_run, tmp_path):
     run = json.loads((good_run.output / "report.json").read_text())
     run["problems"] = [{"what": "<script>alert(1)</script>", "seconds": 1.0}]

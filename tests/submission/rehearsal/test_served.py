@@ -12,7 +12,7 @@ from kit.competitions.presets import PRESETS
 from kit.errors import KitError
 from kit.local.offline import sandbox
 from kit.local.targets import known
-from submission.rehearse_server import served_target, take_submission, with_loopback
+from submission.rehearsal.served import served_target, take_submission, with_loopback
 
 TABLE = {"module": "kaggle_evaluation.x", "images": 9, "deadline": 60}
 TALK = """

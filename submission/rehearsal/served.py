@@ -11,14 +11,11 @@ import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from kit.competitions.folder import CompetitionFolder
-from kit.competitions.server import SUBMISSION, server_of
+from kit.competitions.server import server_of
 from kit.errors import KitError
-from kit.local.offline import sandbox
 from kit.local.targets import Target
-from submission.runtime.result.submission_file import NAME
 
 PACKAGES = ("grpcio", "protobuf", "pandas", "pyarrow", "polars", "pydantic")
 """What `kaggle_evaluation` 1.7 imports; Kaggle's images have it."""
@@ -45,31 +42,6 @@ def with_loopback(command: Sequence[str]) -> list[str]:
         command: begins with the path of a Python.
     """
     return [command[0], "-c", _LOOPBACK, *command]
-
-
-def run_served(
-    command: Sequence[str], competition: CompetitionFolder, out: Path, *, cwd: Path, **how: Any
-) -> tuple[sandbox.Ran, sandbox.Enforced]:
-    """Run predict.py in the sandbox, where the competition's gateway asks it, and take the submission.
-
-    Args:
-        command: starts predict.py; begins with the path of a Python.
-        competition: with a table `[server]`.
-        out: folder that gets submission.csv, made of the gateway's file; that of an earlier run is deleted.
-        cwd: folder in which the gateway writes.
-        **how: as in `sandbox.run`.
-
-    Returns:
-        As `sandbox.run`.
-
-    Raises:
-        KitError: the gateway's file is no table with the columns of the answers.
-    """
-    result = sandbox.run(with_loopback(command), cwd=cwd, **how)
-    (out / NAME).unlink(missing_ok=True)
-    if (cwd / SUBMISSION).is_file():
-        take_submission(cwd / SUBMISSION, out / NAME, competition)
-    return result
 
 
 def take_submission(written: Path, file: Path, competition: CompetitionFolder) -> None:
