@@ -10,6 +10,8 @@ from submission.runtime.result import wording
 
 _PLAIN_IMAGES, _EQUAL_IMAGES = 5, 2
 """Images after which a member is told of; fewer where there are fewer. A single image may be empty."""
+_WATCHED = 100
+"""Images whose results are looked at: of 5000 images and 64 passes there would be 320,000 to remember."""
 
 
 class OutputWatch:
@@ -21,6 +23,7 @@ class OutputWatch:
 
     def __init__(self, state: LadderState) -> None:
         self._state, self._ensemble = state, state.ensemble
+        self._watched: set[str] = set()
         self._plain: defaultdict[int, set[str]] = defaultdict(set)
         self._varied: set[int] = set()
         self._marks: defaultdict[tuple[str, str, int], set[int]] = defaultdict(set)
@@ -35,6 +38,9 @@ class OutputWatch:
             mark: of the result's content.
             plain: it is the same everywhere, or holds no detection.
         """
+        if image not in self._watched and len(self._watched) == _WATCHED:
+            return
+        self._watched.add(image)
         pass_ = self._ensemble.passes[index]
         member = pass_.member
         if plain:

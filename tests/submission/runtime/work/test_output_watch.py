@@ -64,3 +64,13 @@ def test_empty_images_beside_others_are_no_fault_and_empty_results_are_not_compa
 def test_with_fewer_images_fewer_are_enough():
     watch = watch_of(1)
     assert len(told(watch, (0, "x", 7, True), (2, "x", 7, False), (3, "x", 7, False))) == 2
+
+
+def test_of_very_many_images_a_hundred_are_remembered():
+    watch = watch_of(5000)
+    first = [(0, str(image), image, False) for image in range(5000)]
+    assert told(watch, *first) == []
+    # Members a and c agree on all images: those that were looked at first tell it.
+    (text,) = told(watch, *((3, image, mark, plain) for _, image, mark, plain in first))
+    assert "members a and c" in text
+    assert told(watch, (2, "4998", 4998, False), (2, "4999", 4999, False)) == []
