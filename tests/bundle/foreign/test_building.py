@@ -30,8 +30,8 @@ def running(pid):
 def test_a_build_that_waits_for_ever_is_ended_with_all_it_started(project, tmp_path):
     (project / "backend.py").write_text(WAITS)
     log = tmp_path / "build.log"
-    with pytest.raises(KitError, match="folder x: the build said nothing for 5 s and was ended") as refused:
-        building.build(project, sys.executable, tmp_path / "out", log=log, title="folder x", silence=5.0)
+    with pytest.raises(KitError, match="folder x: the build said nothing for 15 s and was ended") as refused:
+        building.build(project, sys.executable, tmp_path / "out", log=log, title="folder x", silence=15.0)
     assert "the backend begins" in refused.value.problem
     assert refused.value.where == str(log)
     assert "the backend begins" in log.read_text()
