@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import DryRunOptions
-from benchmarks.tiny_submission import TinySubmission, write
+from benchmarks.tiny_submission import UNET, Form, TinySubmission, write
 from kit.artefacts import read_json
 from kit.errors import KitError
 from kit.local.console import show_table, track
@@ -27,6 +27,15 @@ HEAD = (
     "rung forecast",
     "rung reached",
     "loads",
+)
+_FORM = Form(
+    members=2,
+    views=("identity", "hflip", "vflip"),
+    rungs=range(1, 7),
+    network=UNET,
+    inference={"core": 192, "context": 32, "scale": 1.0, "batch_size": 2},
+    reserve_seconds=10.0,
+    slowdown=1.6,
 )
 _PLACEHOLDERS = {"first": (500, 700), "second": (800, 900)}
 _SHAPES = (0.8, 1.0, 1.2)
@@ -51,7 +60,7 @@ def run(options: DryRunOptions, command: Sequence[str]) -> None:
     """
     rows, ratios = [], []
     with tempfile.TemporaryDirectory() as folder:
-        made = write(Path(folder) / "made")
+        made = write(Path(folder) / "made", _FORM)
         commit = made.mount(Path(folder) / "commit", _PLACEHOLDERS)
         sizes = hidden_sizes(options.sizes)
         for number, hidden in track(list(enumerate(sizes)), total=len(sizes), description="hidden test sets"):

@@ -1,15 +1,17 @@
-"""A submission to run in minutes on a CPU: random networks, their bundle, predict.py, and made-up slides."""
+"""A submission that runs in seconds or minutes on a CPU: random networks, bundle, predict.py, made-up slides."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
 import torch
+from numpy.typing import NDArray
 
 from kit import ensemble as ensembles
 from kit import manifest as manifests
@@ -20,105 +22,182 @@ from kit.manifest import Entry, Manifest
 from kit.models import build, save_weights
 from submission.render import render
 
-_NETWORK = {
+UNET: Mapping[str, Any] = {
     "network": "unet-regnety16",
     "encoder": "tu-regnety_002",
     "encoder_depth": 3,
     "decoder_channels": [16, 8, 8],
 }
-_COMPETITION, _DATASET = "kidney", "hubmap-kit-kidney-weights"
-_MEMBERS, _VIEWS = 2, ("identity", "hflip", "vflip")
+"""A network like the published ones, whose libraries take seconds to import."""
+SEGFORMER: Mapping[str, Any] = {
+    "network": "segformer-b0",
+    "embed_dims": 16,
+    "depths": [1, 1, 1, 1],
+    "channels": 32,
+    "norm_groups": 8,
+}
+"""A network that needs torch alone."""
+COMPETITION, DATASET = "kidney", "hubmap-kit-kidney-weights"
+SLUG = get(COMPETITION).slug
 _CELL = 16
 """Pixels of one colour in a row."""
 
 
-@dataclass(frozen=True)
-class TinySubmission:
-    """What lies on the disk.
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What the ensemble is like.
 
     Attributes:
-        script: predict.py.
-        datasets: folder with the dataset of weights.
+        members: their number.
+        views: under which each member predicts.
+        rungs: number of passes of each rung, ascending; the last has all.
+        network: of every member; their weights differ.
+        inference: settings of the engine.
+        seconds_per_megapixel: that passes are said to take.
+        reserve_seconds: of the ensemble.
+        slowdown: of the ensemble.
     """
 
-    script: Path
-    datasets: Path
+    members: int
+    views: Sequence[str]
+    rungs: Sequence[int]
+    network: Mapping[str, Any]
+    inference: Mapping[str, Any]
+    seconds_per_megapixel: float = 1.0
+    reserve_seconds: float = 3.0
+    slowdown: float = 1.2
 
-    def mount(self, root: Path, images: Mapping[str, tuple[int, int]]) -> Path:
+
+@dataclass(frozen=True)
+class TinySubmission:
+    """What lies in a folder.
+
+    Attributes:
+        folder: holds ensemble.json, bundle/ and predict.py.
+    """
+
+    folder: Path
+
+    @property
+    def script(self) -> Path:
+        """predict.py."""
+        return self.folder / "predict.py"
+
+    @property
+    def bundle(self) -> Path:
+        """Folder with the folder of the dataset."""
+        return self.folder / "bundle"
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """What the script is rendered from."""
+        return ensembles.load(self.folder / "ensemble.json")
+
+    def mount(self, root: Path, images: Mapping[str, tuple[int, int]], **stored: Any) -> Path:
         """Lay out a new folder like /kaggle/input.
 
         Args:
             root: the folder.
             images: id -> (height, width) of the slides of the test part.
+            **stored: how the slides are stored, as in `write_competition`.
         """
-        slug = get(_COMPETITION).slug
-        data = root / "competitions" / slug
-        (data / "test").mkdir(parents=True)
-        for seed, (name, (height, width)) in enumerate(images.items()):
-            slide_HWC = _slide_HWC(seed, height, width)
-            tifffile.imwrite(data / "test" / f"{name}.tiff", slide_HWC, photometric="rgb")
-        rows = "".join(f"{name},\n" for name in images)
-        (data / "sample_submission.csv").write_text("id,predicted\n" + rows)
-        table = "image_file,width_pixels,height_pixels\n"
-        (data / "HuBMAP-20-dataset_information.csv").write_text(table)
-        shutil.copytree(self.datasets, root / "datasets" / "someone" / _DATASET)
+        write_competition(root / "competitions" / SLUG, images, **stored)
+        shutil.copytree(self.bundle / DATASET, root / "datasets" / "someone" / DATASET)
         return root
 
 
-def write(folder: Path) -> TinySubmission:
-    """Write two members under three views each, a rung after every pass, their bundle and predict.py."""
-    weights = folder / "bundle" / _DATASET
+def write(folder: Path, form: Form) -> TinySubmission:
+    """Write an ensemble, its bundle and predict.py.
+
+    Args:
+        folder: an empty one, or none yet.
+        form: of the ensemble.
+    """
+    made = TinySubmission(folder)
+    weights = made.bundle / DATASET
     weights.mkdir(parents=True)
-    members = [_member(number, weights / f"member{number}.safetensors") for number in range(_MEMBERS)]
-    passes = [
-        Pass(member=number, view=view, seconds_per_megapixel=1.0)
-        for number in range(_MEMBERS)
-        for view in _VIEWS
-    ]
-    rungs = [
-        Rung(
-            passes=list(range(count)),
-            weights=[1.0] * count,
-            settings={"threshold": 0.5},
-            cv=0.5 + count / 100,
-        )
-        for count in range(1, len(passes) + 1)
-    ]
-    ensemble = Ensemble(
-        competition=_COMPETITION,
-        kind="semantic",
-        members=members,
-        passes=passes,
-        rungs=rungs,
-        reserve_seconds=10.0,
-    )
+    ensemble = _ensemble([_member(weights, number, form) for number in range(form.members)], form)
     ensembles.save(folder / "ensemble.json", ensemble)
     entries = [
-        Entry(file=path.name, size=path.stat().st_size, sha256=sha256_file(path), role="weights")
-        for path in sorted(weights.glob("*.safetensors"))
+        Entry(file=member.weights, size=member.size, sha256=member.sha256, role="weights")
+        for member in ensemble.members
     ]
-    manifests.save(weights, Manifest(dataset=_DATASET, files=entries, targets=["cp311", "cp312", "cp313"]))
-    script = folder / "predict.py"
-    render(folder / "ensemble.json", folder / "bundle", script)
-    return TinySubmission(script, weights)
+    manifests.save(weights, Manifest(dataset=DATASET, files=entries, targets=["cp311", "cp312", "cp313"]))
+    render(folder / "ensemble.json", made.bundle, made.script)
+    return made
 
 
-def _member(number: int, path: Path) -> Member:
+def write_competition(
+    data: Path, images: Mapping[str, tuple[int, int]], *, noise: bool = False, **stored: Any
+) -> None:
+    """Write the test part of the kidney competition.
+
+    Args:
+        data: its folder; it must not exist.
+        images: id -> (height, width) of the slides.
+        noise: of the slides, as in `slide_HWC`.
+        **stored: how `tifffile` stores them, such as compression="lzw".
+    """
+    (data / "test").mkdir(parents=True)
+    for seed, (name, size) in enumerate(images.items()):
+        path = data / "test" / f"{name}.tiff"
+        tifffile.imwrite(path, slide_HWC(seed, size, noise=noise), photometric="rgb", **stored)
+    (data / "sample_submission.csv").write_text("id,predicted\n" + "".join(f"{name},\n" for name in images))
+    rows = "".join(f"{name}.tiff,{width},{height}\n" for name, (height, width) in images.items())
+    table = data / "HuBMAP-20-dataset_information.csv"
+    table.write_text("image_file,width_pixels,height_pixels\n" + rows)
+
+
+def slide_HWC(seed: int, size: tuple[int, int], *, noise: bool = False) -> NDArray[np.uint8]:
+    """Return a made-up slide of coarse fields of colour.
+
+    Args:
+        seed: of the colours.
+        size: (height, width).
+        noise: in every pixel, so that no codec makes it much smaller.
+    """
+    random, (height, width) = np.random.default_rng(seed), size
+    coarse = random.integers(90, 230, (height // _CELL + 1, width // _CELL + 1, 3))
+    fields = np.kron(coarse, np.ones((_CELL, _CELL, 1)))[:height, :width].astype(np.uint8)
+    return fields + random.integers(0, 8, fields.shape, dtype=np.uint8) if noise else fields
+
+
+def _ensemble(members: list[Member], form: Form) -> Ensemble:
+    seconds = form.seconds_per_megapixel
+    return Ensemble(
+        competition=COMPETITION,
+        kind="semantic",
+        members=members,
+        passes=[
+            Pass(member=number, view=view, seconds_per_megapixel=seconds)
+            for number in range(form.members)
+            for view in form.views
+        ],
+        rungs=[
+            Rung(
+                passes=list(range(count)),
+                weights=[1.0] * count,
+                settings={"threshold": 0.5},
+                cv=0.5 + count / 100,
+            )
+            for count in form.rungs
+        ],
+        reserve_seconds=form.reserve_seconds,
+        slowdown=form.slowdown,
+    )
+
+
+def _member(folder: Path, number: int, form: Form) -> Member:
     torch.manual_seed(number)
-    module = build(_NETWORK)
+    module = build(dict(form.network))
+    path = folder / f"member{number}.safetensors"
     save_weights(module, path, {"seed": str(number)}, half=True)
     return Member(
         name=f"member{number}",
         weights=path.name,
         sha256=sha256_file(path),
         size=path.stat().st_size,
-        network=_NETWORK,
-        inference={"core": 192, "context": 32, "scale": 1.0, "batch_size": 2},
+        network=dict(form.network),
+        inference=dict(form.inference),
         requires=list(module.spec.requires),
     )
-
-
-def _slide_HWC(seed: int, height: int, width: int) -> np.ndarray:
-    random = np.random.default_rng(seed)
-    coarse = random.integers(90, 230, (height // _CELL + 1, width // _CELL + 1, 3))
-    return np.kron(coarse, np.ones((_CELL, _CELL, 1)))[:height, :width].astype(np.uint8)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from benchmarks import child, machine
 from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import WorkerOptions
 from benchmarks.rounds import in_turns, median_ratio
-from benchmarks.workers_data import VIEWS, Size, slide_HWC, write
+from benchmarks.tiny_submission import UNET, Form, slide_HWC, write
 from kit.errors import KitError
 from kit.streams import STREAMS
 from submission.rehearse import Settings, rehearse
@@ -60,6 +61,24 @@ _WAYS: Mapping[str, Mapping[str, Any]] = {
         "predictor": True,
     },
 }
+VIEWS = ("identity", "hflip")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the work is.
+
+    Attributes:
+        members: tiny networks; each predicts under `VIEWS`.
+        images: slides.
+        side: of a slide, pixels.
+    """
+
+    members: int
+    images: int
+    side: int
+
+
 _FULL, _TINY = Size(members=4, images=8, side=1536), Size(members=2, images=2, side=256)
 
 
@@ -86,7 +105,7 @@ def _speed(options: WorkerOptions) -> str:
     found: defaultdict[str, list[Mapping[str, float]]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="workers-bench-") as name:
         folder = Path(name)
-        script = write(folder, size)
+        script = _write(folder, size)
 
         def plain() -> None:
             with tempfile.TemporaryDirectory(dir=folder) as out:
@@ -111,6 +130,23 @@ def _speed(options: WorkerOptions) -> str:
         "without a supervisor leaves out loading and importing."
     )
     return f"{table(HEAD, [_row(way, kept) for way in kept])}\n\n{note}"
+
+
+def _write(folder: Path, size: Size) -> Path:
+    """Write ensemble, predict.py and, as `folder`/input, the mount; return the script."""
+    passes = size.members * len(VIEWS)
+    form = Form(
+        members=size.members,
+        views=VIEWS,
+        rungs=(1, passes),
+        network=UNET,
+        inference={"core": 512, "context": 64, "scale": 0.5, "batch_size": 4},
+        seconds_per_megapixel=0.1,
+    )
+    images = {f"slide{number}": (size.side, size.side) for number in range(size.images)}
+    made = write(folder, form)
+    made.mount(folder / "input", images, noise=True, compression="lzw")
+    return made.script
 
 
 def phase(report: Mapping[str, Any]) -> dict[str, float]:
@@ -172,7 +208,7 @@ def _mount(options: WorkerOptions) -> str:
     for name, stored in _WAYS.items():
         with tempfile.TemporaryDirectory(prefix="workers-bench-") as folder:
             slide = Path(folder) / "slide.tif"
-            tifffile.imwrite(slide, slide_HWC(0, side), photometric="rgb", **stored)
+            tifffile.imwrite(slide, slide_HWC(0, (side, side), noise=True), photometric="rgb", **stored)
             request = {
                 "folder": folder,
                 "megabytes_per_s": options.stream,

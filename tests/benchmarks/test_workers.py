@@ -4,8 +4,8 @@ import pytest
 import tifffile
 
 from benchmarks import child
+from benchmarks.tiny_submission import slide_HWC
 from benchmarks.workers import phase
-from benchmarks.workers_data import slide_HWC
 
 
 def task(worker, begin, end, **more):
@@ -23,7 +23,8 @@ def test_idle_time_is_between_the_tasks_of_a_worker_and_not_after_its_last():
 
 
 def test_a_slide_on_a_slow_mount_is_read_by_all_ways(tmp_path):
-    tifffile.imwrite(tmp_path / "slide.tif", slide_HWC(0, 256), photometric="rgb", rowsperstrip=64)
+    slide = slide_HWC(0, (256, 256), noise=True)
+    tifffile.imwrite(tmp_path / "slide.tif", slide, photometric="rgb", rowsperstrip=64)
     request = {"folder": str(tmp_path), "megabytes_per_s": 1.0, "streams": 4, "few": 1}
     found = child.call("benchmarks.workers_step", request, what="reading a slide")
     assert found.keys() == {"slide", "cpu", "few", "streams"}
