@@ -1,4 +1,4 @@
-"""A submission that runs in seconds or minutes on a CPU: random networks, bundle, predict.py, made-up slides."""
+"""A submission that runs in seconds or minutes on a CPU: random networks, bundle, script, made-up tissue."""
 
 from __future__ import annotations
 

@@ -114,8 +114,7 @@ def _types(text: str, lines: Sequence[bytes]) -> Iterator[tuple[int, int, int]]:
             kind, first = node.returns, node.returns.lineno
             before = lines[first - 1][: kind.col_offset].rstrip()
             begin = len(before.removesuffix(b"->").rstrip())
-        elif id(node) in variables:
-            assert isinstance(node, ast.AnnAssign)
+        elif isinstance(node, ast.AnnAssign) and id(node) in variables:
             kind, first = node.annotation, node.lineno
             begin = node.target.end_col_offset or 0
         else:

@@ -83,7 +83,6 @@ def run_with(mount, kit_of_two, tmp_path, monkeypatch, tools):
     ("fault", "told"),
     [
         ("raise:network:5", "RuntimeError: planted fault"),
-        ("memory:network:3", "memory ran out with a batch of one; fewer workers (--workers)"),
         ("kill:network:3", "worker ended with code -9: killed; if nobody did it, memory ran out"),
         ("eio:aaa.tiff:3", "Input/output error"),
         ("kill:start:3", "one worker is started in 2 s"),
@@ -97,6 +96,21 @@ def test_a_fault_that_passes_costs_no_row(fault, told, run_with, good_run):
     problems = outcome.report["problems"]
     assert any(told in problem["what"] for problem in problems), outcome.text
     assert told in outcome.text
+
+
+def test_memory_that_never_holds_a_whole_window_costs_no_row(run_with, good_run):
+    outcome = run_with("memory:network:3", "--workers", "1")
+    assert outcome.code == 0, outcome.text
+    assert [rung["state"] for rung in outcome.report["rungs"]] == ["done", "done"]
+    assert "memory ran out with a batch of one; fewer workers (--workers)" in outcome.text
+    (note,) = outcome.report["notes"]["aaa"]
+    assert note == "memory ran out with a batch of one: seen in windows of 1/2 of the side"
+    rows, expected = ([line.split(",") for line in csv.splitlines()] for csv in (outcome.csv, good_run.csv))
+    assert [image for image, _ in rows] == [image for image, _ in expected]
+    # At the borders of smaller windows the network sees less beside them, so some pixels are others.
+    changed = [image for (image, row), (_, good) in zip(rows, expected, strict=True) if row != good]
+    assert changed == ["aaa"]
+    assert dict(rows)["aaa"]
 
 
 def test_an_error_is_told_with_its_type_first_then_with_the_lines_that_led_to_it(run_with):

@@ -425,8 +425,8 @@ def test_half_a_line_of_a_start_up_hook_does_not_swallow_a_workers_first_message
 
 def test_a_fault_of_the_program_is_told_as_one(mount, kit_of_two, tmp_path, tools):
     text = kit_of_two.script.read_text()
-    (loop,) = re.findall(r"( +)def work\(self\) -> None:\n", text)  # predict.py has half of the indent
-    head = f"{loop}def work(self) -> None:\n"
+    (loop,) = re.findall(r"( +)def work\(self\):\n", text)  # predict.py has half of the indent, and no types
+    head = f"{loop}def work(self):\n"
     faulty = tmp_path / "predict.py"
     faulty.write_text(text.replace(head, f"{head}{2 * loop}raise RuntimeError('planted')\n"))
     outcome = tools.run(faulty, mount, tmp_path / "out")

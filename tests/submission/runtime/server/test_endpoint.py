@@ -25,7 +25,7 @@ def made(tmp_path):
     """An endpoint, and a function that runs an engine beside it."""
     report = RunReport(time.monotonic())
     journal = Journal(tmp_path, ensemble_of([0], [1]), report.start, go_on=False)
-    endpoint = Endpoint(COMPETITION, journal, report, budget=600.0)
+    endpoint = Endpoint(COMPETITION, journal, report, budget=30.0)
     over = threading.Event()
     threads = []
 
