@@ -40,7 +40,8 @@ def test_every_member_is_measured_on_training_images_and_the_hidden_run_is_forec
     assert all(seconds > 0 for seconds in measured["loads"])
     assert all(sum(line) > 0 for line in (*measured["passes"], measured["rows"]))
     # The set-up is part of the time, and so are the rungs in their order.
-    assert measured["installed"] < told["rung_seconds"]["0"] < told["rung_seconds"]["1"] < told["run_seconds"]
+    first, last = told["rung_seconds"]["0"], told["rung_seconds"]["1"]
+    assert measured["installed"] < first <= last <= told["run_seconds"]  # tiny passes take less than 0.1 s
     assert 1 <= told["slower_same_rung"] <= told["slower_first_rung"]
     assert 1 << 28 < told["memory_peak"] < told["memory_total"]
     assert told["disk_free"] > told["disk"] > 0
