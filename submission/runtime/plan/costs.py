@@ -32,6 +32,20 @@ def reserve_seconds(budget: float, declared: float) -> float:
     return min(declared, SHORT_RUN_RESERVE * budget)
 
 
+def loading_seconds(loads: Sequence[float], workers: int) -> float:
+    """Return the wall time that workers lose by loading members, each of which one of them takes.
+
+    Args:
+        loads: seconds of each member that is loaded.
+        workers: that compute in parallel.
+    """
+    # Graham's bound (1969) of a list of jobs: the largest is waited for, the others are shared. Members of
+    # 30, 20 and 10 s on two workers: 30 + (20 + 10) / 2 = 45 s at most. A member that is left alone is loaded
+    # by all workers, which share its passes: one of 30 s takes 30 s, however many workers there are.
+    largest = max(loads, default=0.0)
+    return (sum(loads) - largest) / max(workers, 1) + largest
+
+
 @dataclass
 class Tasks:
     """Sums over finished tasks. Of a member's, seconds are divided by what the ensemble says of the pass."""
@@ -177,11 +191,14 @@ class Costs:
         return 0.04 + 0.5 * abs(self._pace)
 
     def seconds(self, passes: Sequence[int], megapixels: Mapping[str, float], workers: int) -> float:
-        """Return the least wall time of passes over images on parallel workers, one image per task."""
+        """Return the wall time of passes over images on parallel workers, and of loading their members."""
         if not megapixels or not passes:
             return 0.0
         # The work divided by the workers, but not less than the longest task. One pass of 2 s per megapixel
         # over images of 9 and 1 megapixels is 20 s of work; it takes 18 s, on 2 workers as on 8.
         largest, total = max(megapixels.values()), sum(megapixels.values())
         shared = sum(self.expected(index, len(megapixels), total) for index in passes) / max(workers, 1)
-        return max(shared, *(self.expected(index, 1, largest) for index in passes))
+        owners = {index: self.ensemble.passes[index].member for index in passes}
+        loads = [self.load(member) for member in set(owners.values())]
+        longest = max(self.load(owners[index]) + self.expected(index, 1, largest) for index in passes)
+        return max(shared + loading_seconds(loads, workers), longest)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from submission.runtime.plan.costs import loading_seconds
 from submission.runtime.plan.state import LadderState
 
 _HELD_OUT = 10
@@ -65,6 +66,7 @@ class Rest:
             for index in state.live_passes(rung):
                 wanted.setdefault(index, rung)
         by_member: dict[int, float] = {}
+        loads: dict[tuple[int, int], float] = {}
         longest = guessed = 0.0
         for index, rung in sorted(wanted.items()):
             stops = (
@@ -74,11 +76,14 @@ class Rest:
             if seconds > 0:
                 member = state.ensemble.passes[index].member
                 by_member[member] = by_member.get(member, 0.0) + seconds
-                longest, guessed = max(longest, largest), guessed + unsure
+                # A member that a later rung needs under another view is loaded again for it.
+                loads[rung, member] = load = costs.load(member)
+                longest, guessed = max(longest, load + largest), guessed + unsure
         work = sum(by_member.values())
-        # Each worker loads each member once; the passes and rows are shared among the workers.
-        loads = sum(costs.load(member) for member in by_member)
-        total = max((work + self._rows(rungs)) / self.workers, longest) + loads
+        # The passes, the rows and the loading are shared among the workers; no worker is done before the
+        # longest task. Two members of 14 s each that load in 3 s, two workers: (14 + 14) / 2 + 3 / 2 + 3 s.
+        shared = (work + self._rows(rungs)) / self.workers
+        total = max(shared + loading_seconds([*loads.values()], self.workers), longest)
         # Errors of members are independent of each other, the pace of the machine is common to all.
         members = (seconds * costs.spread(member) for member, seconds in by_member.items())
         own = math.hypot(*members, _STOPS_GUESSED * guessed)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit.ensemble import Ensemble
-from submission.runtime.plan.costs import reserve_seconds
+from submission.runtime.plan.costs import loading_seconds, reserve_seconds
 from submission.runtime.plan.disk_space import MEAN_BYTES, DiskSpace
 from submission.runtime.plan.ladder import chosen_policy
 from submission.runtime.plan.measured import Line, Measured
@@ -258,7 +258,8 @@ def image_seconds(ensemble: Ensemble, measured: Measured, rung: int) -> float:
 def images_that_fit(ensemble: Ensemble, measured: Measured, rung: int, *, budget: float) -> int:
     """Return how many images of the mean size a rung could be done over."""
     members = {ensemble.passes[index].member for index in ensemble.rungs[rung].passes}
-    begin = measured.installed + measured.imports + sum(measured.loads[member] for member in members)
+    loading = loading_seconds([measured.loads[member] for member in members], measured.workers)
+    begin = measured.installed + measured.imports + loading
     left = budget - reserve_seconds(budget, ensemble.reserve_seconds) - begin - measured.validate
     each = image_seconds(ensemble, measured, rung)
     return max(0, int(left / each)) if each > 0 else 0

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.ensemble import Ensemble, Member, Pass, Rung
-from submission.runtime.plan.costs import Costs, reserve_seconds
+from submission.runtime.plan.costs import Costs, loading_seconds, reserve_seconds
 
 
 def ensemble(*priors: float, members: tuple[int, ...] | None = None) -> Ensemble:
@@ -55,6 +55,26 @@ def test_wall_time_is_work_over_workers_but_never_less_than_the_longest_image():
     assert costs.seconds([0], {"a": 9.0, "b": 1.0}, workers=8) == pytest.approx(18.0)
     assert costs.seconds([0], {}, workers=8) == 0
     assert Costs(ensemble(1.0, 4.0)).seconds([0, 1], {"a": 9.0}, workers=8) == pytest.approx(36.0)
+
+
+def test_wall_time_has_the_loading_of_each_member_by_one_worker():
+    costs = Costs(ensemble(1.0, 1.0))
+    costs.observe(0, 1.0, 1.0, load=4.0)
+    images = {f"{number}": 1.0 for number in range(10)}
+    assert costs.seconds([0], images, workers=1) == pytest.approx(10 + 4)
+    assert costs.seconds([0], images, workers=2) == pytest.approx(5 + 4), "each loads the only member"
+    assert costs.seconds([0, 1], images, workers=2) == pytest.approx(10 + 4 / 2 + 4)
+    assert costs.seconds([0, 1], {"a": 1.0}, workers=8) == pytest.approx(4 + 1)
+
+
+@given(st.lists(st.floats(0, 100), max_size=8), st.integers(1, 4))
+def test_workers_that_each_load_what_nobody_has_loaded_are_done_within_the_loading_time(loads, workers):
+    busy = [0.0] * workers
+    for load in loads:
+        busy[busy.index(min(busy))] += load
+    assert max(busy) <= loading_seconds(loads, workers) + 1e-9
+    assert loading_seconds(loads, 1) == pytest.approx(sum(loads))
+    assert loading_seconds(loads, workers + 1) <= loading_seconds(loads, workers) + 1e-9
 
 
 @given(st.floats(1, 1e6), st.floats(0, 1e6))

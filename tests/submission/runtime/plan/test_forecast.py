@@ -91,12 +91,22 @@ def test_an_image_that_cannot_get_its_row_any_more_is_not_counted():
     assert Rest(state, 1).time([1]).median == pytest.approx(0.5), "the row of the small image"
 
 
-def test_loading_a_member_is_counted_once_for_every_worker():
+def test_a_member_is_loaded_by_one_worker_and_the_last_one_by_all():
     state = ladder()
     state.costs.observe(0, 1.0, 1.0, load=3.0)
     # 14 s of pass 0 and 14 s of pass 1; both members load for 3 s.
-    assert Rest(state, 1).time([0]).median == pytest.approx(17)
-    assert Rest(state, 2).time([1]).median == pytest.approx(14 + 6)
+    assert Rest(state, 1).time([0]).median == pytest.approx(14 + 3)
+    assert Rest(state, 1).time([0, 1]).median == pytest.approx(28 + 6)
+    assert Rest(state, 2).time([0, 1]).median == pytest.approx(28 / 2 + 3 / 2 + 3)
+    assert Rest(state, 8).time([0, 1]).median == pytest.approx(3 + 9), "the largest image, and its member"
+
+
+def test_another_view_in_a_later_rung_loads_its_member_again():
+    state = LadderState(of_subsets([0, 1, 0, 0], [[0, 1], [0, 1, 2, 3]]), IMAGES)
+    state.costs.observe(0, 1.0, 1.0, load=3.0)
+    assert Rest(state, 1).time([0]).median == pytest.approx(2 * 14 + 2 * 3)
+    assert Rest(state, 1).time([0, 1]).median == pytest.approx(4 * 14 + 3 * 3)
+    assert Rest(state, 1).time([1]).median == pytest.approx(4 * 14 + 2 * 3), "passed over, it is one rung"
 
 
 def test_rows_that_lack_are_counted_and_those_there_are_not():

@@ -175,12 +175,16 @@ def test_what_is_not_said_of_the_hidden_set_is_told_by_known_images(images, mega
     assert (None if found is None else (found.images, found.megapixels)) == expected
 
 
-def test_images_that_fit_are_as_many_as_a_forecast_finishes():
-    ensemble = ensemble_of([0, 1], [1, 2])
-    measured = machine(ensemble, ending=0.0)
+@pytest.mark.parametrize(
+    ("workers", "seconds", "spare"),
+    [(1, 9.0, 1), (2, 4.5, 2), (3, 3.0, 6)],
+)
+def test_images_that_fit_are_as_many_as_a_forecast_finishes(workers, seconds, spare):
+    ensemble = of_subsets([0, 1, 2], [[0], [0, 1, 2]])
+    measured = machine(ensemble, ending=0.0, workers=workers, loads=(20.0, 30.0, 10.0))
     count = images_that_fit(ensemble, measured, 1, budget=600.0)
-    assert image_seconds(ensemble, measured, 1) == pytest.approx(6.0)
-    for images, rung in ((count, 1), (count + 2, 0)):
+    assert image_seconds(ensemble, measured, 1) == pytest.approx(seconds)
+    for images, rung in ((count - spare, 1), (count + spare + 1, 0)):
         hidden = HiddenSet(images=images, megapixels=float(images))
         assert promised(ensemble, measured, hidden, budget=600.0).course.rung == rung
 
