@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from kit.competitions.definition import Definition
 from kit.errors import KitError
-from kit.typed_json import above, at_least, from_plain
+from kit.typed_json import above, from_plain
 
 SUBMISSION = "submission.parquet"
 """Name of the file that a gateway writes."""
@@ -24,7 +24,6 @@ class Server:
 
     Attributes:
         module: of the competition's own package, with its class of inference servers.
-        images: in all calls of a hidden run together, as far as it is known.
         deadline: seconds that the gateway waits for an answer; the first one has no limit.
         arguments: what a call brings in each argument: "ids", "files" (their paths), "bytes" (their content),
             "ids+files" or "ids+bytes" (a table with both), or "unused". Without ids, the files' names tell
@@ -36,7 +35,6 @@ class Server:
     """
 
     module: str
-    images: Annotated[int, at_least(1)]
     deadline: Annotated[float, above(0)]
     arguments: tuple[Argument, ...] = ("files",)
     column: str = "path"
@@ -67,9 +65,16 @@ def server_of(definition: Definition, *, where: str | Path | None = None, fix: s
         fix: what else the reader can do about a fault, for messages.
 
     Raises:
-        KitError: a key is missing or unknown, or its value has the wrong type or is not possible.
+        KitError: a key is missing or unknown, or its value has the wrong type or is not possible; or nobody
+            said how many images come in all calls together (`hidden_images`).
     """
     made = from_plain(Table, {"server": definition.server}, where=where or "competition", fix=fix).server
+    if definition.hidden_images is None:
+        raise KitError(
+            "hidden_images is missing: the time of a call depends on how many images are to come",
+            where=where or "competition",
+            fix="say it, as far as it is known, above all tables",
+        )
     if other := set(made.columns) - set(definition.submission.columns):
         raise KitError(
             f"server.columns names {min(other)!r}, which is no column of the submission",

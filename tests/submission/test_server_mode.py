@@ -27,11 +27,10 @@ GATEWAY = Path(__file__).parents[1] / "gateway"
 DEADLINE = 20.0
 SERVER = {
     "module": "kaggle_evaluation.slides_inference_server",
-    "images": 40,
     "deadline": DEADLINE,
     "arguments": ["ids+files"],
 }
-DEFINITION = {**PRESETS["kidney"], "name": "served", "server": SERVER}
+DEFINITION = {**PRESETS["kidney"], "name": "served", "hidden_images": 40, "server": SERVER}
 
 
 @pytest.fixture(scope="session")

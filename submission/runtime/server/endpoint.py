@@ -58,6 +58,7 @@ class Endpoint:
         journal: of the run.
         report: records what happens.
         budget: seconds that the run may take for its calls.
+        images: that all calls together bring, as far as it is known.
 
     Attributes:
         calls: for the engine.
@@ -67,9 +68,16 @@ class Endpoint:
     # The server has one thread, but a gateway that lost its connection asks again while the first call is
     # still being answered. The lock lets the second wait; then it finds the answer among those that are kept.
     def __init__(
-        self, competition: CompetitionFolder, journal: Journal, report: RunReport, *, budget: float
+        self,
+        competition: CompetitionFolder,
+        journal: Journal,
+        report: RunReport,
+        *,
+        budget: float,
+        images: int,
     ) -> None:
-        self.competition, self.journal, self.report, self.budget = competition, journal, report, budget
+        self.competition, self.journal, self.report = competition, journal, report
+        self.budget, self.images = budget, images
         self.server = server_of(competition.format)
         self.calls: SimpleQueue[Call] = SimpleQueue()
         self.predicted = 0
@@ -135,13 +143,13 @@ class Endpoint:
     def _call(self, batch: Batch, begin: float) -> Call:
         self._number += 1
         left = self.journal.start + self.budget - begin
-        progress, expected = self.journal.progress, self.server.images
+        progress = self.journal.progress
         seconds = limit(self.server.deadline, left, first=self._number == 1)
         return Call(
             number=self._number,
             batch=batch,
             begin=begin,
-            share=min(share(len(batch.files), progress, left=left, expected=expected), seconds),
+            share=min(share(len(batch.files), progress, left=left, expected=self.images), seconds),
             last=begin + seconds,
             late=begin + seconds + margin(self.server.deadline) / 2,
         )

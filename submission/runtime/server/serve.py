@@ -67,7 +67,8 @@ def serve(script: Script, options: Options, report: RunReport) -> int:
     # A hidden run may be restarted; the file of another run must not pass for one of this.
     journal = Journal(options.output, ensemble, report.start, go_on=os.environ.get(RERUN) is not None)
     budget = options.budget - reserve_seconds(options.budget, ensemble.reserve_seconds)
-    endpoint = Endpoint(competition, journal, report, budget=budget)
+    images = options.hidden_images or competition.format.hidden_images or 1
+    endpoint = Endpoint(competition, journal, report, budget=budget, images=images)
     server = inference_server(endpoint.server, folder, endpoint.function())
     if problem is not None:
         report.problem(problem)

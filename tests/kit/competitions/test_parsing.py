@@ -313,15 +313,15 @@ def _with_iou(iou):
     return {**PRESETS["vasculature"], "metric": {"name": "AP", "iou": iou}}
 
 
-SERVED = {**PRESETS["kidney"], "name": "served"}
-SERVER = {"module": "kaggle_evaluation.slides_inference_server", "images": 9, "deadline": 60}
+SERVED = {**PRESETS["kidney"], "name": "served", "hidden_images": 9}
+SERVER = {"module": "kaggle_evaluation.slides_inference_server", "deadline": 60}
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"deadline": 0}, "server.deadline is 0.0; it has to be above 0"),
-        ({"images": 0}, "server.images is 0; it has to be at least 1"),
+        ({"images": 9}, "unknown key server.images"),
         ({"module": "a module"}, "server.module is 'a module', which is no name in Python"),
         ({"argument": "ids"}, "unknown key server.argument"),
         ({"arguments": ["path"]}, "server.arguments[0] is 'path'"),
@@ -337,3 +337,10 @@ def test_a_wrong_table_of_a_server_is_refused_by_its_key(change, said):
     with pytest.raises(KitError) as error:
         parse({**SERVED, "server": {**SERVER, **change}})
     assert said in error.value.problem
+
+
+def test_a_server_needs_the_number_of_hidden_images_that_a_file_can_do_without():
+    unknown = {**SERVED, "hidden_images": None}
+    assert parse(unknown).hidden_images is None
+    with pytest.raises(KitError, match="hidden_images is missing"):
+        parse({**unknown, "server": SERVER})

@@ -14,7 +14,7 @@ from kit.local.offline import sandbox
 from kit.local.targets import known
 from submission.rehearsal.served import served_target, take_submission, with_loopback
 
-TABLE = {"module": "kaggle_evaluation.x", "images": 9, "deadline": 60}
+TABLE = {"module": "kaggle_evaluation.x", "deadline": 60}
 TALK = """
 import json, os, socket
 with socket.create_server(("localhost", 0)) as server:
@@ -44,7 +44,9 @@ def test_inside_the_sandbox_a_process_can_talk_to_itself_and_to_nobody_else(tmp_
 
 
 def test_what_a_gateway_writes_becomes_the_file_that_is_judged(tmp_path):
-    competition = CompetitionFolder(parse({**PRESETS["vasculature"], "name": "served", "server": TABLE}))
+    competition = CompetitionFolder(
+        parse({**PRESETS["vasculature"], "name": "served", "hidden_images": 9, "server": TABLE})
+    )
     columns = {"prediction_string": ["0 0.5 x", ""], "height": [3, 4], "width": [5, 6], "id": ["a", "b"]}
     pd.DataFrame(columns).to_parquet(tmp_path / "submission.parquet")
     take_submission(tmp_path / "submission.parquet", tmp_path / "submission.csv", competition)
@@ -54,7 +56,9 @@ def test_what_a_gateway_writes_becomes_the_file_that_is_judged(tmp_path):
 
 @pytest.mark.parametrize("content", [b"no table", None])
 def test_a_file_that_is_not_what_the_definition_says_is_refused_in_words(tmp_path, content):
-    competition = CompetitionFolder(parse({**PRESETS["kidney"], "name": "served", "server": TABLE}))
+    competition = CompetitionFolder(
+        parse({**PRESETS["kidney"], "name": "served", "hidden_images": 9, "server": TABLE})
+    )
     file = tmp_path / "submission.parquet"
     pd.DataFrame({"id": ["a"], "mask": ["1 2"]}).to_parquet(file)
     if content is not None:

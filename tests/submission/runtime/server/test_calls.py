@@ -14,8 +14,8 @@ from submission.runtime.server.calls import answer_columns, read_call
 
 def served(name="vasculature", **server):
     """Definition and table of a competition with an evaluation API."""
-    table = {"module": "kaggle_evaluation.x", "images": 9, "deadline": 60, **server}
-    definition = parse({**PRESETS[name], "name": "served", "server": table})
+    table = {"module": "kaggle_evaluation.x", "deadline": 60, **server}
+    definition = parse({**PRESETS[name], "name": "served", "hidden_images": 9, "server": table})
     return definition, server_of(definition)
 
 

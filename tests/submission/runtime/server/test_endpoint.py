@@ -16,8 +16,10 @@ from submission.runtime.server.endpoint import Endpoint
 from submission.runtime.server.journal import Journal
 from tests.submission.runtime.plan.ladders import ensemble_of
 
-TABLE = {"module": "kaggle_evaluation.x", "images": 9, "deadline": 1, "arguments": ["files"]}
-COMPETITION = CompetitionFolder(parse({**PRESETS["kidney"], "name": "served", "server": TABLE}))
+TABLE = {"module": "kaggle_evaluation.x", "deadline": 1, "arguments": ["files"]}
+COMPETITION = CompetitionFolder(
+    parse({**PRESETS["kidney"], "name": "served", "hidden_images": 9, "server": TABLE})
+)
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def made(tmp_path):
     """An endpoint, and a function that runs an engine beside it."""
     report = RunReport(time.monotonic())
     journal = Journal(tmp_path, ensemble_of([0], [1]), report.start, go_on=False)
-    endpoint = Endpoint(COMPETITION, journal, report, budget=30.0)
+    endpoint = Endpoint(COMPETITION, journal, report, budget=30.0, images=9)
     over = threading.Event()
     threads = []
 
@@ -128,7 +130,7 @@ def test_a_call_that_does_not_even_tell_its_ids_is_an_error(made):
 def test_when_the_runs_time_is_over_calls_are_answered_at_once(tmp_path):
     report = RunReport(time.monotonic() - 1000)
     journal = Journal(tmp_path, ensemble_of([0], [1]), report.start, go_on=False)
-    endpoint = Endpoint(COMPETITION, journal, report, budget=600.0)
+    endpoint = Endpoint(COMPETITION, journal, report, budget=600.0, images=9)
     answer = endpoint.answer([["x/a.tiff"]])
     call = endpoint.calls.get_nowait()
     assert (call.share, call.last - call.begin) == (0.0, 0.0)
