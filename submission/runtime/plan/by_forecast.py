@@ -18,9 +18,10 @@ from submission.runtime.plan.changes import (
     StartRung,
     UseRunningMeans,
 )
-from submission.runtime.plan.choice import LOOK_AGAIN, Choices, Route, best_route, worthwhile
+from submission.runtime.plan.choice import LOOK_AGAIN, Choices, Route, best_route, first_rung, worthwhile
 from submission.runtime.plan.disk_space import DiskSpace
 from submission.runtime.plan.failure_costs import failure_cost
+from submission.runtime.plan.forecast import Rest
 from submission.runtime.plan.next_pass import Order
 from submission.runtime.plan.policy import Resources
 from submission.runtime.plan.set_aside import hard_pass, is_hard, pending
@@ -191,6 +192,11 @@ class ByForecast:
             return task
         if state.running:
             return None  # a running task may make room
+        # Maps of passes 0 and 1 are kept for rung 2, and the disk has no room for those of another image:
+        # without rung 2 they can go, and the image gets its row of rung 1.
+        if state.rungs.may_start and _keeps_for_later(state):
+            later = [*worthwhile(state), *range(len(self.ensemble.rungs))]
+            return RefuseRung(next(rung for rung in later if rung not in state.rungs.started), reason=reason)
         return LeaveOut(index, image, "disk", reason)
 
     # Rungs and chances
@@ -228,11 +234,13 @@ class ByForecast:
         space, images = DiskSpace(self.ensemble, state.megapixels), state.live_images()
         if not state.stored.averaging and space.needs_running_means(images, resources.free):
             return UseRunningMeans()
-        first, *others = worthwhile(state) or [0]
-        if others and not state.rungs.refused:
-            passes = sorted({*state.live_passes(first), *state.live_passes(others[0])})
+        open_rungs = worthwhile(state) or [0]
+        first = first_rung(open_rungs, Rest(state, resources.workers))
+        second = next((rung for rung in open_rungs if rung > first), None)
+        if second is not None and not state.rungs.refused:
+            passes = sorted({*state.live_passes(first), *state.live_passes(second)})
             if (reason := _missing(state, passes, images, resources)) is not None:
-                return RefuseRung(others[0], reason=reason)
+                return RefuseRung(second, reason=reason)
         return StartRung(first)
 
 
@@ -250,6 +258,14 @@ def _missing(state: LadderState, passes: list[int], images: list[str], resources
 def _writing(state: LadderState) -> list[tuple[int, str]]:
     """Return the passes and images of maps that are being written; a mean is as large as a map."""
     return [(task.index, task.image) for task in state.running if not isinstance(task, FuseTask)]
+
+
+def _keeps_for_later(state: LadderState) -> bool:
+    """Whether results lie on the disk that only rungs need that are not started."""
+    return any(
+        state.stored.holds(image).difference(state.rungs.wanted_passes(image))
+        for image in state.live_images()
+    )
 
 
 def _rows_are_urgent(state: LadderState, resources: Resources) -> bool:

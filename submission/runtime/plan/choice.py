@@ -32,13 +32,11 @@ class Route:
         rungs: that it goes over and that are not done, in their order; the last one is its end.
         times: until each of them is done.
         score: expected when the time is up.
-        now: score of what is there already.
     """
 
     rungs: tuple[int, ...]
     times: tuple[Forecast, ...]
     score: float
-    now: float
 
 
 @dataclass(frozen=True)
@@ -103,17 +101,35 @@ def best_route(state: LadderState, seconds: float, workers: int) -> Route | None
     open_rungs = [rung for rung in worthwhile(state) if rung in state.rungs.started or state.rungs.may_start]
     best = best_done(state)
     now = 0.0 if best is None else values[best]
+    first = first_rung(open_rungs, rest) if best is None and open_rungs else None
+    open_rungs = [rung for rung in open_rungs if first is None or rung >= first]
     routes = []
     for end in open_rungs:
         rungs = _contained(state, open_rungs, end)
-        # The cheapest rung is done over all images before any other, even if others do not contain it.
-        if open_rungs[0] == 0 != rungs[0]:
-            rungs = [0, *rungs]
+        # The first rung is done over all images before any other, even if others do not contain it.
+        if first is not None and rungs[0] != first:
+            rungs = [first, *rungs]
         times = [rest.time(rungs[: number + 1]) for number in range(len(rungs))]
         score = _expected(now, [values[rung] for rung in rungs], times, seconds, part=ensemble.rows_may_mix)
-        routes.append(Route(tuple(rungs), tuple(times), score, now))
+        routes.append(Route(tuple(rungs), tuple(times), score))
     # Of equal routes the shorter one: where nothing is likely to be done in time, what is nearest to it.
     return max(routes, key=lambda route: (route.score, -route.times[-1].median), default=None)
+
+
+def first_rung(rungs: Sequence[int], rest: Rest) -> int:
+    """Return the rung to begin with: the cheapest of some, or a better one instead that takes no longer.
+
+    Args:
+        rungs: that may be done, in their order.
+        rest: knows how long they take.
+    """
+    # Rungs are in the order of their costs where the ensemble was made. Rung 1 takes 40 s here, rungs 2 and 3
+    # without its passes 30 and 60 s: rung 2 comes first, and rung 1 is left out. A rung that contains rung 1
+    # is no reason to leave it out: it is on the way.
+    cheapest, live = rungs[0], rest.state.live_passes
+    seconds, own = rest.time([cheapest]).median, set(live(cheapest))
+    instead = (rung for rung in rungs[1:] if not own.issubset(live(rung)))
+    return max((rung for rung in instead if rest.time([rung]).median <= seconds), default=cheapest)
 
 
 def _contained(state: LadderState, open_rungs: Sequence[int], end: int) -> list[int]:

@@ -137,6 +137,29 @@ def started(run):
     return [decision.rung for decision in run.decisions if isinstance(decision, StartRung)]
 
 
+def test_results_for_later_rungs_go_before_an_image_loses_a_pass_for_want_of_disk():
+    ensemble = of_subsets([0, 1, 2], [[0], [0, 1], [0, 1, 2]], [0.5, 0.6, 0.7])
+    images = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0}
+
+    def shrink(run):
+        # Maps of 2 MB: passes 0 and 1 of one image, pass 0 of the others.
+        if (1, "a") in run.rows and run.bytes > 11e6:
+            run.bytes = 11e6
+
+    run = Run(ensemble, images, 1e6, megabytes=100).work(before=shrink)
+    refused = [decision for decision in run.decisions if isinstance(decision, RefuseRung)]
+    assert [(decision.rung, "scratch space" in decision.reason) for decision in refused] == [(2, True)]
+    assert {image for rung, image in run.rows if rung == 1} == images.keys()
+    assert not run.state.losses.left_out
+    assert not run.files
+
+
+def test_a_better_rung_that_costs_no_more_is_begun_instead_of_the_first():
+    run = Run(of_subsets([0, 1, 2], [[0, 1], [2], [0, 1, 2]], [0.5, 0.6, 0.8]), TEN, 1e6).work()
+    assert started(run) == [1, 2]
+    assert {image for rung, image in run.rows if rung == 2} == TEN.keys()
+
+
 FOUR = ([0, 1, 2, 2], [[0], [0, 1], [0, 2, 3], [0, 1, 2, 3]], [0.5, 0.6, 0.8, 0.9])
 """Owners, rungs, scores: over ten images of a megapixel the rungs take 10, 20, 30 and 40 s."""
 

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from submission.runtime.plan.changes import LoseMember, RefuseRung, UseRunningMeans
-from submission.runtime.plan.choice import best_route, values_of
+from submission.runtime.plan.choice import best_done, best_route, values_of
+from submission.runtime.plan.forecast import Rest
 from submission.runtime.plan.state import LadderState
 from tests.submission.runtime.plan.ladders import finish_rung, of_subsets
 
@@ -42,12 +43,25 @@ def test_with_much_time_the_route_leads_to_the_last_rung():
     assert route.rungs == (0, 2, 3), "rung 2 does not contain rung 1"
     assert [time.median for time in route.times] == pytest.approx([10, 40, 50])
     assert route.score == pytest.approx(0.8, abs=1e-4)
-    assert route.now == 0
 
 
 def test_the_first_rung_comes_first_even_if_the_end_does_not_contain_it():
     state = ladder([[0], [1, 2], [0, 1, 2]], [0.1, 0.8, 0.8], done=())
     assert best_route(state, 50.0, 1).rungs[:2] == (0, 1)
+
+
+def test_a_better_rung_that_takes_no_longer_than_the_first_comes_in_its_place():
+    # Passes 0 and 1 take 20 s, pass 2 takes 10 s.
+    rungs = [[0, 1], [2], [0, 1, 2]]
+    state = ladder(rungs, [0.5, 0.6, 0.8], done=())
+    assert best_route(state, 1e6, 1).rungs == (1, 2)
+    assert best_route(state, 12.0, 1).rungs[0] == 1
+    finish_rung(state, 1)
+    assert best_route(state, 1e6, 1).rungs == (2,), "rung 0 is worth less than what is done"
+    longer = ladder([[0], [1, 2], [0, 1, 2]], [0.5, 0.6, 0.8], done=())
+    assert best_route(longer, 1e6, 1).rungs[0] == 0
+    # With a worker for each image rungs 0 and 1 take as long as one pass; rung 0 is on the way to rung 1.
+    assert best_route(ladder(done=()), 1e6, 50).rungs[0] == 0
 
 
 def test_where_only_the_whole_counts_a_smaller_rung_wins_over_one_that_cannot_be_finished():
@@ -56,7 +70,6 @@ def test_where_only_the_whole_counts_a_smaller_rung_wins_over_one_that_cannot_be
     assert route.rungs == (1,)
     # Done in 9 of 10 runs: 0.5 + 0.9 x 0.1.
     assert route.score == pytest.approx(0.5 + 0.1 * route.times[0].chance(15.0), abs=0.01)
-    assert route.now == 0.5
 
 
 def test_where_a_part_counts_half_of_a_better_rung_wins_over_a_smaller_one():
@@ -133,14 +146,15 @@ def test_the_rungs_of_a_route_contain_one_another_and_none_is_done(state, second
         return
     assert route == best_route(state, seconds, workers)
     assert not any(state.settled(rung) for rung in route.rungs)
-    if not state.settled(0):
-        assert route.rungs[0] == 0
-    path = [rung for rung in route.rungs if rung or route.rungs == (0,)]
+    rest, begun = Rest(state, workers), best_done(state) is not None
+    first = next(rung for rung in range(len(rungs)) if state.rungs.adds(rung))
+    assert begun or rest.time(route.rungs[:1]).median <= rest.time([first]).median
+    path = route.rungs[not begun :]
     assert all(set(rungs[one].passes) < set(rungs[two].passes) for one, two in pairwise(path))
     assert list(route.rungs) == sorted(set(route.rungs))
     medians = [time.median for time in route.times]
     assert medians == sorted(medians)
-    assert route.score >= route.now - 1e-9
     values = values_of(state.ensemble)
+    assert not begun or route.score >= values[best_done(state)] - 1e-9
     assert route.score <= max(values) + 1e-9
     assert best_route(state, seconds + 5.0, workers).score >= route.score - 1e-9, "more time is worth no less"
