@@ -36,6 +36,7 @@ class Compared:
         number: of the world.
         kind: "semantic" or "instance".
         share: part of the whole ladder that fits.
+        stops: images may stop early.
         best: score of the best choice with hindsight.
         choice: that choice.
         results: one per way, in the order of `WAYS`.
@@ -44,6 +45,7 @@ class Compared:
     number: int
     kind: str
     share: float
+    stops: bool
     best: float
     choice: str
     results: tuple[Result, ...]
@@ -66,6 +68,7 @@ def compare(number: int, seed: int, *, nested: bool = False) -> Compared:
         number=number,
         kind=world.ensemble.kind,
         share=world.share,
+        stops=bool(world.stopping.stops),
         best=best,
         choice=choice,
         results=tuple(

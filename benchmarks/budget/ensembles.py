@@ -103,6 +103,7 @@ def draw(random: Random, members: int, views: int, images: int, *, mixes: bool, 
             loss=loss,
             difficulty=_difficulty(random, images),
             penalty=random.uniform(0.02, 0.1),
+            gains=np.ones(images),
         ),
         rungs=tuple(tuple(sorted(rung)) for rung in rungs),
         # A last rung that gains nothing repeats the score of the rung before.

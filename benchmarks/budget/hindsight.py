@@ -7,8 +7,9 @@ what was reached is not run at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def best_choice(world: World, reached: float) -> tuple[Ended | None, Choice | No
         reached: the best score of any way.
     """
     found: tuple[Ended | None, Choice | None] = (None, None)
-    for choice in sorted(_choices(world), key=lambda choice: -choice.bound)[:_MOST_RUNS]:
+    for choice in sorted(choices(world), key=lambda choice: -choice.bound)[:_MOST_RUNS]:
         if choice.bound <= reached:
             break
         way = Way(str(choice), lambda _, choice=choice: Straight(choice.rungs, choice.first), mixes=True)  # type: ignore[misc]
@@ -58,7 +59,8 @@ def best_choice(world: World, reached: float) -> tuple[Ended | None, Choice | No
     return found
 
 
-def _choices(world: World) -> Iterator[Choice]:
+def choices(world: World) -> Iterator[Choice]:
+    """Yield what can be chosen: a rung, a rung over some images first, a way over several rungs."""
     rungs = world.ensemble.rungs
     scores = [world.truth.scores_I(rung.passes) for rung in rungs]
     seconds = [_seconds(world, rung.passes) for rung in rungs]
@@ -67,24 +69,57 @@ def _choices(world: World) -> Iterator[Choice]:
     for rung in range(len(rungs)):
         left = spare - _loads(world, rungs[rung].passes)
         taken = _fill(scores[rung], seconds[rung], left)
-        yield Choice((rung,), (), _bound(scores[rung], seconds[rung], left))
-        if not world.truth.mixes:
-            continue
-        if len(taken) < len(names):
-            yield Choice(
-                (rung,), tuple(names[image] for image in taken), _bound(scores[rung], seconds[rung], left)
-            )
-        for base in range(rung):
-            if not set(rungs[base].passes) < set(rungs[rung].passes):
-                continue
-            more, gains = seconds[rung] - seconds[base], scores[rung] - scores[base]
-            rest = left - float(seconds[base].sum())
-            if rest <= 0:
-                continue
-            taken = _fill(gains, more, rest)
-            if 0 < len(taken) < len(names):
-                bound = float(scores[base].mean()) + _bound(gains, more, rest)
-                yield Choice((base, rung), tuple(names[image] for image in taken), bound)
+        bound = _bound(scores[rung], seconds[rung], left)
+        yield Choice((rung,), (), bound)
+        if world.truth.mixes and len(taken) < len(names):
+            yield Choice((rung,), tuple(names[image] for image in taken), bound)
+        for path in _paths(world, rung):
+            yield from _over(world, path, scores, seconds, left)
+
+
+def _paths(world: World, end: int) -> Iterator[tuple[int, ...]]:
+    """Yield ways to a rung over others: those whose rows may stay, and those at which images stop."""
+    rungs = world.ensemble.rungs
+    inner = [rung for rung in range(end) if set(rungs[rung].passes) < set(rungs[end].passes)]
+    stops = [rung for rung in inner if rungs[rung].stop is not None]
+    for base in range(end):
+        if rungs[base].stop is not None or (world.truth.mixes and base in inner):
+            yield base, end
+    for count in range(2, len(stops) + 1):
+        yield from ((*some, end) for some in combinations(stops, count))
+
+
+def _over(
+    world: World, path: tuple[int, ...], scores: Sequence[Floats], seconds: Sequence[Floats], left: float
+) -> Iterator[Choice]:
+    """Yield what a way over some rungs reaches, where the first one is done over all images."""
+    rungs, base, end = world.ensemble.rungs, path[0], path[-1]
+    end_I = np.full(len(world.images), end)
+    for rung in reversed(path[:-1]):
+        if (stop := rungs[rung].stop) is not None:
+            end_I[world.stopping.doubts[rung] < stop.below] = rung
+    gains, more = np.zeros(len(end_I)), np.zeros(len(end_I))
+    # What the first rung has done counts for the others only if they contain it.
+    shared = seconds[base] if set(rungs[base].passes) < set(rungs[end].passes) else 0.0 * seconds[base]
+    for rung in path:
+        here = end_I == rung
+        value_I = scores[end] if rung == end else world.truth.stopped_I(rungs[rung].passes, rungs[end].passes)
+        gains[here] = (value_I - scores[base])[here]
+        more[here] = (seconds[rung] - shared)[here] if rung != base else 0.0
+    rest = left - float(seconds[base].sum())
+    going = np.flatnonzero(more > 0)
+    if rest <= 0 or not len(going):
+        return
+    taken = [int(going[item]) for item in _fill(gains[going], more[going], rest)]
+    whole = len(taken) == len(going)
+    if len(going) == len(end_I) and (whole or not taken):
+        return  # as good as the last rung or the first one alone
+    part = len(going) / len(end_I)
+    stay = float(scores[base].mean() + gains[more <= 0].sum() / len(end_I))
+    bound = stay + part * _bound(gains[going], more[going], rest)
+    names = list(world.images)
+    first = () if whole or not world.truth.mixes else tuple(names[image] for image in taken)
+    yield Choice(path, first, bound)
 
 
 def _seconds(world: World, passes: list[int]) -> Floats:

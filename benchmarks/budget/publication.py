@@ -74,7 +74,8 @@ class Publication:
         return self._ended(now, rows, file)
 
     def _ended(self, seconds: float, rows: Rows, file: str, *, late: bool = False) -> Ended:
-        return Ended(self.world.truth.of_file(rows), seconds, late, rows, file)
+        stopped = {self._numbers[image] for image in self.state.rungs.stopped}
+        return Ended(self.world.truth.of_file(rows, stopped), seconds, late, rows, file)
 
     def _last_rows(self) -> tuple[Rows, str]:
         """Return the rows of the best complete rung, with those of a later one where they may be mixed.

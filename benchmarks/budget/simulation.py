@@ -71,6 +71,10 @@ class Simulation(VirtualRun):
         self.publication.changed |= not isinstance(worker.task, ValidateTask)
         super().fail(worker, stage)
 
+    def doubt(self, task: FuseTask) -> float:
+        """Return the doubt of a row."""
+        return float(self.world.stopping.doubts[task.rung, self._numbers[task.image]])
+
     def on_row(self, task: FuseTask) -> None:
         """Note that a row is there."""
         self.publication.note_row(task)

@@ -23,6 +23,7 @@ _WORST = 20
 _GROUPS: tuple[tuple[str, Callable[[Compared], bool]], ...] = (
     ("Dice", lambda world: world.kind == "semantic"),
     ("AP", lambda world: world.kind == "instance"),
+    ("early stopping", lambda world: world.stops),
     ("15-40 % fits", lambda world: world.share < 0.4),
     ("40-100 % fits", lambda world: 0.4 <= world.share < 1.0),
     ("100-250 % fits", lambda world: world.share >= 1.0),

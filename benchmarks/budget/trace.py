@@ -47,10 +47,14 @@ def _rungs(world: World) -> Iterator[str]:
         score = float(world.truth.scores_I(rung.passes).mean())
         work = float((machine.seconds[0, rung.passes].sum(axis=0) + machine.fuse * len(rung.passes)).sum())
         part = work / machine.capacity(world.deadline)
-        yield (
+        text = (
             f"rung {number + 1}: passes {[index + 1 for index in rung.passes]}, cv {rung.cv:.5f}, "
             f"true score {score:.5f}, {100 * part:.0f} % of the time"
         )
+        if rung.stop is not None:
+            below = float((world.stopping.doubts[number] < rung.stop.below).mean())
+            text += f", {100 * below:.0f} % may stop, {100 * rung.stop.share:.0f} % expected"
+        yield text
 
 
 def decisions(seed: int, number: int, *, nested: bool) -> Iterator[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.budget import ensembles, machines
+from benchmarks.budget import ensembles, machines, stopping
 from benchmarks.budget.draws import Random, chance, log_even
 from benchmarks.budget.machine import Machine
+from benchmarks.budget.stopping import Stopping
 from benchmarks.budget.truth import Floats, Truth
 from kit.ensemble import Ensemble
 from submission.runtime.plan.costs import reserve_seconds
@@ -16,6 +17,8 @@ from submission.runtime.plan.costs import reserve_seconds
 _MOST_TASKS = 500
 """Passes x images, so that 2000 worlds take minutes."""
 _HOUR = 3600.0
+_STOPPING = 0.4
+"""Part of the worlds whose ensembles have limits of early stopping."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class World:
         share: part of the whole ladder that fits into the budget, if nothing goes wrong.
         truth: what predictions are worth.
         machine: how long all takes.
+        stopping: which images stop at which rung.
     """
 
     seed: int
@@ -43,6 +47,7 @@ class World:
     share: float
     truth: Truth
     machine: Machine
+    stopping: Stopping
 
     @property
     def deadline(self) -> float:
@@ -71,16 +76,22 @@ def world_of(seed: int, number: int, *, nested: bool = False) -> World:
     )
     # Where the ensemble was priced, the fixed costs of an image were part of its seconds per megapixel.
     prior_M = unit * drawn.priors * (1.0 + fixed_M / (unit * drawn.rates * megapixels_I.mean()))
+    ensemble = ensembles.written(drawn, prior_M)
+    # Numbers of their own: worlds in which nobody stops are what they were without early stopping.
+    other = np.random.default_rng([seed, number, 1])
+    stops = chance(other, _STOPPING)
+    found = stopping.draw(other, ensemble, images) if stops else stopping.never(len(ensemble.rungs), images)
     return World(
         seed=seed,
         number=number,
-        ensemble=ensembles.written(drawn, prior_M),
+        ensemble=found.limited(ensemble),
         images={f"image{image:02d}": float(value) for image, value in enumerate(megapixels_I)},
         planned=float(megapixels_I.sum()) / log_even(random, 0.3, 3),
         budget=budget,
         share=share,
-        truth=drawn.truth,
+        truth=replace(drawn.truth, gains=found.gains),
         machine=machine,
+        stopping=found,
     )
 
 

@@ -34,7 +34,7 @@ def test_worlds_are_the_same_in_other_processes(worlds):
 def test_the_table_counts_late_and_empty_runs_and_takes_the_5th_percentile():
     def world(number, ratio, *, late=False, predicted=True):
         results = tuple(Result(ratio, 0.5, late, predicted, "rung 1") for _ in WAYS)
-        return Compared(number, "semantic", 0.2 + number / 10, 1.0, "rung 2", results)
+        return Compared(number, "semantic", 0.2 + number / 10, number % 4 == 1, 1.0, "rung 2", results)
 
     many = [world(number, 0.8 + number / 100) for number in range(19)]
     rows = summary.rows([*many, world(19, 0.0, late=True, predicted=False)])
@@ -48,7 +48,13 @@ def test_the_table_counts_late_and_empty_runs_and_takes_the_5th_percentile():
     ]
     assert [row[0] for row in rows] == [way.name for way in WAYS]
     groups = {row[0]: int(row[1]) for row in summary.group_rows(many)}
-    assert groups == {"Dice": 19, "15-40 % fits": 2, "40-100 % fits": 6, "100-250 % fits": 11}
+    assert groups == {
+        "Dice": 19,
+        "early stopping": 5,
+        "15-40 % fits": 2,
+        "40-100 % fits": 6,
+        "100-250 % fits": 11,
+    }
     assert [row[0] for row in summary.worst_rows(many)[:2]] == ["0", "1"]
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from benchmarks.budget import hindsight
 from benchmarks.budget.events import Log
 from benchmarks.budget.machine import Device, Drift, Ending
 from benchmarks.budget.simulation import Simulation
@@ -199,6 +200,39 @@ def test_a_worker_that_crashes_comes_back_without_its_member():
     seconds = world.machine.pass_seconds(spans[crashed + 1].task.index, 0, 1)
     loaded = [span for span in spans if span.task.image == "image00"][-1]
     assert loaded.end - loaded.begin in (pytest.approx(seconds), pytest.approx(seconds + 7.0))
+
+
+def test_images_that_stop_keep_their_rows_and_later_passes_skip_them():
+    number = next(number for number in range(60) if 0 in world_of(3, number, nested=True).stopping.stops)
+    world = plain(world_of(3, number, nested=True))
+    top = len(world.ensemble.rungs) - 1
+    low = world.stopping.doubts[0] < world.stopping.stops[0].below
+    names = list(world.images)
+    stopped = {names[image] for image in np.flatnonzero(low)}
+    assert 0 < len(stopped) < len(names)
+    ended, log = run(world, Straight([0, top]))
+    own = set(world.ensemble.rungs[0].passes)
+    late = {span.task.image for span in log.spans
+            if isinstance(span.task, PassTask) and span.task.index not in own}  # fmt: skip
+    assert late == set(names) - stopped
+    for image, passes in ended.rows.items():
+        assert (passes == tuple(world.ensemble.rungs[0].passes)) == (names[image] in stopped)
+    everything, _ = run(world, Straight([top]))
+    assert ended.seconds < everything.seconds
+    assert ended.score == pytest.approx(everything.score, abs=0.03)
+
+
+def test_no_run_over_the_rungs_where_images_stop_is_better_than_its_bound():
+    numbers = [number for number in range(40) if world_of(3, number).stopping.stops][:4]
+    for number in numbers:
+        world = plain(world_of(3, number))
+        budget = world_of(3, number).budget
+        world = replace(world, budget=budget)
+        choices = [choice for choice in hindsight.choices(world) if len(choice.rungs) > 1]
+        assert any(world.ensemble.rungs[choice.rungs[0]].stop is not None for choice in choices)
+        for choice in choices[:6]:
+            ended, _ = run(world, Straight(choice.rungs, choice.first), mixes=world.truth.mixes)
+            assert ended.score <= choice.bound + 1e-9
 
 
 def test_the_rung_by_hand_is_the_highest_that_fits_with_a_margin():

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.budget import ladders
+from benchmarks.budget import ladders, stopping
 from benchmarks.budget.machine import Device, Drift
 from benchmarks.budget.truth import Errors, Truth
 from benchmarks.budget.world import world_of
@@ -111,10 +111,10 @@ def test_further_members_views_and_families_help_less_and_less():
     assert weak.variance_I(two)[0] >= weak.variance_I(three)[0] > weak.variance_I(two)[0] - 0.01
 
 
-def truth(*, mixes):
+def truth(*, mixes, gains=(1.0, 1.0, 1.0, 1.0)):
     return Truth(
         owners=(0, 1, 2), errors=errors(), mixes=mixes, first=2.0, slope=0.4, loss=0.3,
-        difficulty=np.array([0.5, 0.5, 1.0, 2.0]), penalty=0.1,
+        difficulty=np.array([0.5, 0.5, 1.0, 2.0]), penalty=0.1, gains=np.array(gains),
     )  # fmt: skip
 
 
@@ -134,6 +134,51 @@ def test_ap_is_of_all_images_together_and_suffers_from_two_scales():
     assert here.of_file(whole) == pytest.approx(0.7)
     assert here.of_file({0: (0,), 1: (0,)}) == pytest.approx(0.35)
     assert here.of_file(mixed) == pytest.approx((here.of_file(whole) + here.of_file(better)) / 2 * 0.9)
+
+
+def test_a_calm_image_gains_nothing_and_loses_nothing_where_it_stops():
+    calm = (0.0, 1.0, 1.0, 2.0)
+    dice, ap = truth(mixes=True, gains=calm), truth(mixes=False, gains=calm)
+    assert dice.scores_I((0, 1))[0] == dice.scores_I((0,))[0]
+    assert dice.scores_I((0, 1))[1] == truth(mixes=True).scores_I((0, 1))[1]
+    whole = dict.fromkeys(range(4), (0, 1))
+    for here in (dice, ap):
+        assert here.of_file({**whole, 0: (0,)}, {0}) == pytest.approx(here.of_file(whole))
+        assert here.of_file({**whole, 3: (0,)}, {3}) < here.of_file(whole)
+    low, high = ap.scores_I((0,))[0], ap.scores_I((0, 1))[0]
+    assert ap.of_file({**whole, 3: (0,)}, {3}) == pytest.approx(high - 2 * (high - low) / 4)
+    assert ap.of_file({**whole, 0: (0,)}) < ap.of_file({**whole, 0: (0,)}, {0}), "a row of another scale"
+    alone = dict.fromkeys(range(4), (0,))
+    assert ap.of_file(alone, set(range(4))) == pytest.approx(ap.of_file(alone))
+
+
+def test_some_worlds_stop_images_at_rungs_of_the_main_path_and_the_others_are_as_before(worlds):
+    stopping = [world for world in worlds if world.stopping.stops]
+    assert 5 < len(stopping) < 20
+    for world in stopping:
+        rungs, stops = world.ensemble.rungs, world.stopping.stops
+        assert stops.keys() <= set(world.ensemble.main_path[:-1])
+        assert {number: rung.stop for number, rung in enumerate(rungs) if rung.stop is not None} == stops
+        assert world.truth.gains.mean() == pytest.approx(1.0)
+        assert world.stopping.doubts.shape == (len(rungs), len(world.images))
+        assert ((world.stopping.doubts > 0) & (world.stopping.doubts <= 1)).all()
+    for world in worlds:
+        if not world.stopping.stops:
+            assert all(rung.stop is None for rung in world.ensemble.rungs)
+
+
+def test_doubts_below_the_limits_are_mostly_those_of_images_that_gain_nothing():
+    random = np.random.default_rng(5)
+    ensemble = world_of(11, 0, nested=True).ensemble
+    found = [stopping.draw(random, ensemble, 60) for _ in range(50)]
+    stops = [(one, number, stop) for one in found for number, stop in one.stops.items()]
+    assert len(stops) > 25
+    below = [one.doubts[number] < stop.below for one, number, stop in stops]
+    calm = [one.gains == 0 for one, *_ in stops]
+    right = sum((low & quiet).sum() for low, quiet in zip(below, calm, strict=True))
+    assert right > 0.7 * sum(low.sum() for low in below)
+    shares = [low.mean() for low in below]
+    assert min(abs(share - stop.share) for share, (*_, stop) in zip(shares, stops, strict=True)) < 0.1
 
 
 def test_capacity_counts_slow_lost_and_drifting_workers():
