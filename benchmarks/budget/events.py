@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from benchmarks.budget.machine import Machine
-from submission.runtime.plan.changes import Decision
-from submission.runtime.plan.tasks import PassTask, Stage, Task
-from submission.runtime.plan.virtual_run import Work
+from kit.plan.changes import Decision
+from kit.plan.tasks import PassTask, Stage, Task
+from kit.plan.virtual_run import Work
 
 _FAILS_AFTER = 0.5
 """Part of its time after which a task fails."""

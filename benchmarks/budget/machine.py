@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.budget.truth import Floats
-from submission.runtime.plan.tasks import Stage
+from kit.plan.tasks import Stage
 
 TRIES = 3
 """Draws for each pass over each image: one for each try, then from the first again."""

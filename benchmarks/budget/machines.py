@@ -11,7 +11,7 @@ from benchmarks.budget.draws import Random, chance, log_even
 from benchmarks.budget.ensembles import Drawn
 from benchmarks.budget.machine import TRIES, Device, Drift, Ending, Faults, Machine, SetUp
 from benchmarks.budget.truth import Floats
-from submission.runtime.plan.tasks import MAY_PASS
+from kit.plan.tasks import MAY_PASS
 from submission.runtime.script.options import Options
 
 

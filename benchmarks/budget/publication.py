@@ -6,8 +6,8 @@ from collections import deque
 
 from benchmarks.budget.events import Ended
 from benchmarks.budget.world import World
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import FuseTask, ValidateTask
+from kit.plan.state import LadderState
+from kit.plan.tasks import FuseTask, ValidateTask
 
 _GUARD = 0.4
 """Seconds before the end of the budget at which the process ends whatever it does (`work.run_to_end`)."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from benchmarks.budget.events import Ended, Log, Span, pass_work
 from benchmarks.budget.publication import Publication
 from benchmarks.budget.world import World
-from submission.runtime.plan.changes import Decision
-from submission.runtime.plan.policy import Policy
-from submission.runtime.plan.set_aside import pending
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import FuseTask, PassTask, Stage, Task, ValidateTask
-from submission.runtime.plan.virtual_run import VirtualRun, VirtualWorker, Work
+from kit.plan.changes import Decision
+from kit.plan.policy import Policy
+from kit.plan.set_aside import pending
+from kit.plan.state import LadderState
+from kit.plan.tasks import FuseTask, PassTask, Stage, Task, ValidateTask
+from kit.plan.virtual_run import VirtualRun, VirtualWorker, Work
 
 _KILLING: frozenset[Stage] = frozenset({"crash", "memory", "stall"})
 """Failures that cost the worker, too."""

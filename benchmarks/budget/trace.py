@@ -9,7 +9,7 @@ from benchmarks.budget.events import Log, Span
 from benchmarks.budget.summary import ours
 from benchmarks.budget.ways import WAYS
 from benchmarks.budget.world import World, world_of
-from submission.runtime.plan.tasks import FuseTask, PassTask, Task, ValidateTask
+from kit.plan.tasks import FuseTask, PassTask, Task, ValidateTask
 
 
 def facts(seed: int, number: int, *, nested: bool) -> Iterator[str]:

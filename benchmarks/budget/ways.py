@@ -10,12 +10,12 @@ from benchmarks.budget.simulation import Simulation
 from benchmarks.budget.whole_rungs import WholeRungs
 from benchmarks.budget.world import World
 from kit.ensemble import Ensemble
-from submission.runtime.plan.changes import Consequence, Decision, StartRung
-from submission.runtime.plan.failure_costs import failure_cost
-from submission.runtime.plan.ladder import chosen_policy
-from submission.runtime.plan.policy import Policy, Resources
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import LadderTask, PassTask, Stage
+from kit.plan.changes import Consequence, Decision, StartRung
+from kit.plan.failure_costs import failure_cost
+from kit.plan.ladder import chosen_policy
+from kit.plan.policy import Policy, Resources
+from kit.plan.state import LadderState
+from kit.plan.tasks import LadderTask, PassTask, Stage
 
 HAND_SET = 1.6
 """Factor on the predicted time in the rule of thumb."""

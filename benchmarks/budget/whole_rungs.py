@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from kit.ensemble import Ensemble
-from submission.runtime.plan.changes import (
+from kit.plan.changes import (
     BringBack,
     Consequence,
     Decision,
@@ -17,11 +17,11 @@ from submission.runtime.plan.changes import (
     RefuseRung,
     StartRung,
 )
-from submission.runtime.plan.failure_costs import failure_cost
-from submission.runtime.plan.policy import Resources
-from submission.runtime.plan.set_aside import hard_pass, is_hard, pending
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import TRIES, LadderTask, PassTask, Stage
+from kit.plan.failure_costs import failure_cost
+from kit.plan.policy import Resources
+from kit.plan.set_aside import hard_pass, is_hard, pending
+from kit.plan.state import LadderState
+from kit.plan.tasks import TRIES, LadderTask, PassTask, Stage
 
 SLOWDOWN = 1.6
 """Factor on the predicted time of a rung before it starts."""

@@ -12,7 +12,7 @@ from benchmarks.budget.machine import Machine
 from benchmarks.budget.stopping import Stopping
 from benchmarks.budget.truth import Floats, Truth
 from kit.ensemble import Ensemble
-from submission.runtime.plan.costs import reserve_seconds
+from kit.plan.costs import reserve_seconds
 
 _MOST_TASKS = 500
 """Passes x images, so that 2000 worlds take minutes."""

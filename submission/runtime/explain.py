@@ -9,10 +9,10 @@ from pathlib import Path
 from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
 from kit.manifest import Manifest
+from kit.plan.costs import Costs, reserve_seconds
 from submission.runtime.inputs.competition_data import Data, embedded, find_data
 from submission.runtime.inputs.mounts import find_datasets
 from submission.runtime.inputs.package_plan import Plan, make_plan
-from submission.runtime.plan.costs import Costs, reserve_seconds
 from submission.runtime.result.report import counted
 from submission.runtime.script.options import Options
 from submission.runtime.script.script import Script

@@ -15,7 +15,7 @@ from typing import Any
 
 from kit.ensemble import Ensemble, from_dict
 from kit.errors import KitError
-from submission.runtime.plan.hidden_run import SLOWER
+from kit.plan.hidden_run import SLOWER
 from submission.runtime.result.hidden_run import lines
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kit.ensemble import Ensemble
-from submission.runtime.plan.hidden_run import Prospect, image_seconds, images_that_fit, objections
-from submission.runtime.plan.measured import Measured
+from kit.plan.hidden_run import Prospect, image_seconds, images_that_fit, objections
+from kit.plan.measured import Measured
 from submission.runtime.result.report import counted
 
 _UNKNOWN = "the size of the hidden test set is not known: name hidden_images, or render with --hidden-images"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from kit.artefacts import write_text
 from kit.errors import KitError
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import ValidateTask
+from kit.plan.state import LadderState
+from kit.plan.tasks import ValidateTask
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.submission_file import Submission

@@ -12,9 +12,9 @@ from typing import Any
 
 from kit.ensemble import Ensemble
 from kit.errors import BAD_INPUT
-from submission.runtime.plan.choice import Choice
-from submission.runtime.plan.forecast import saved_seconds
-from submission.runtime.plan.state import LadderState
+from kit.plan.choice import Choice
+from kit.plan.forecast import saved_seconds
+from kit.plan.state import LadderState
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.submission_file import Submission

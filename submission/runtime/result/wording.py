@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kit.ensemble import Ensemble
 from kit.errors import KitError
-from submission.runtime.plan.changes import (
+from kit.plan.changes import (
     Consequence,
     LeaveOut,
     LoseImage,
@@ -18,7 +18,7 @@ from submission.runtime.plan.changes import (
     StartRung,
     TryAgain,
 )
-from submission.runtime.plan.tasks import FuseTask, LadderTask, PassTask
+from kit.plan.tasks import FuseTask, LadderTask, PassTask
 from submission.runtime.result.report import counted
 
 NO_GPU_COMPUTES = "no GPU computes: the CPU is used instead"

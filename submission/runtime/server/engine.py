@@ -18,8 +18,8 @@ from kit.competitions.definition import Split
 from kit.competitions.folder import CompetitionFolder
 from kit.competitions.listing import Listing
 from kit.competitions.tables import read_table
+from kit.plan.policy import Resources
 from submission.runtime.inputs.competition_data import Data, Listed, find_data
-from submission.runtime.plan.policy import Resources
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.submission_file import NAME, Submission

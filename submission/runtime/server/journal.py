@@ -13,7 +13,7 @@ from typing import Any
 from kit.artefacts import read_json, sha256_json, write_json
 from kit.ensemble import Ensemble
 from kit.errors import KitError
-from submission.runtime.plan.costs import Costs
+from kit.plan.costs import Costs
 from submission.runtime.server.shares import Progress
 
 NAME = "server.json"

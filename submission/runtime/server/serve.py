@@ -14,8 +14,8 @@ from typing import Any
 from kit.competitions import folder_of
 from kit.competitions.listing import Listing
 from kit.errors import KitError
+from kit.plan.costs import reserve_seconds
 from submission.runtime.inputs.competition_data import Listed, embedded, list_images
-from submission.runtime.plan.costs import reserve_seconds
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport, counted
 from submission.runtime.result.summary import environment_facts

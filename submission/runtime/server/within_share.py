@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from submission.runtime.plan.changes import Consequence, Decision, StartRung
-from submission.runtime.plan.policy import Policy, Resources
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import LadderTask, PassTask, Stage
+from kit.plan.changes import Consequence, Decision, StartRung
+from kit.plan.policy import Policy, Resources
+from kit.plan.state import LadderState
+from kit.plan.tasks import LadderTask, PassTask, Stage
 
 _HOPELESS = 2.0
 """A pass that was measured, and takes this many times the time that is left, is not begun."""

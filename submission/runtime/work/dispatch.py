@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from submission.runtime.plan.ladder import Ladder
-from submission.runtime.plan.policy import Asking
-from submission.runtime.plan.set_aside import is_hard
-from submission.runtime.plan.tasks import LadderTask, PassTask, Task
+from kit.plan.ladder import Ladder
+from kit.plan.policy import Asking
+from kit.plan.set_aside import is_hard
+from kit.plan.tasks import LadderTask, PassTask, Task
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.work.processes import WorkerProcess
 from submission.runtime.work.requests import Requests

@@ -11,9 +11,9 @@ import time
 from typing import Any
 
 from kit.errors import KitError
+from kit.plan.hidden_run import hidden_set, prospect
+from kit.plan.measured import Measured, measured_tasks
 from kit.typed_json import to_plain
-from submission.runtime.plan.hidden_run import hidden_set, prospect
-from submission.runtime.plan.measured import Measured, measured_tasks
 from submission.runtime.result import hidden_run as words
 from submission.runtime.script.process import STOP
 from submission.runtime.work.device import total_memory

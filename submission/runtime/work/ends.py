@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from submission.runtime.plan.tasks import Stage
+from kit.plan.tasks import Stage
 
 _SIGNALS = {
     -4: "an illegal instruction: a library was built for another processor",

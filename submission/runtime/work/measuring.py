@@ -7,12 +7,12 @@ import shutil
 import time
 from pathlib import Path
 
+from kit.plan.changes import LoseMember
+from kit.plan.ladder import Ladder
+from kit.plan.measure_all import MeasureAll, order_of
+from kit.plan.policy import Resources
+from kit.plan.state import LadderState
 from submission.runtime.inputs.known_images import choose, repeated
-from submission.runtime.plan.changes import LoseMember
-from submission.runtime.plan.ladder import Ladder
-from submission.runtime.plan.measure_all import MeasureAll, order_of
-from submission.runtime.plan.policy import Resources
-from submission.runtime.plan.state import LadderState
 from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from kit.errors import KitError
 from kit.images.info import ImageInfo
+from kit.plan.tasks import Stage
 from kit.typed_json import from_plain, to_plain
-from submission.runtime.plan.tasks import Stage
 from submission.runtime.work.device import DeviceFacts
 
 # A pipe holds 64 KiB. A longer line would block the supervisor until the worker reads it, which a stopped

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from submission.runtime.plan.state import LadderState
+from kit.plan.state import LadderState
 from submission.runtime.result import wording
 
 _PLAIN_IMAGES, _EQUAL_IMAGES = 5, 2

@@ -6,6 +6,7 @@ from queue import Empty
 from typing import Any
 
 from kit.errors import KitError
+from kit.plan.ladder import Ladder
 from kit.typed_json import to_plain
 from submission.runtime.inputs.package_plan import Plan
 from submission.runtime.inputs.preparation import (
@@ -19,7 +20,6 @@ from submission.runtime.inputs.preparation import (
     WeightsReady,
     WheelsRestored,
 )
-from submission.runtime.plan.ladder import Ladder
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
 from submission.runtime.work.requests import Requests

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from submission.runtime.plan.tasks import Task
+from kit.plan.tasks import Task
 from submission.runtime.work.messages import (
     LONGEST_MESSAGE,
     Exited,

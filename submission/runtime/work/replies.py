@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 
 from kit.artefacts import remove_leftovers
-from submission.runtime.plan.ladder import Ladder
-from submission.runtime.plan.set_aside import comes_back
-from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Stage, Task, ValidateTask
+from kit.plan.ladder import Ladder
+from kit.plan.set_aside import comes_back
+from kit.plan.tasks import FuseTask, MeanTask, PassTask, Stage, Task, ValidateTask
 from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport

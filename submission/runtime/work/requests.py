@@ -7,10 +7,10 @@ from pathlib import Path
 from kit.artefacts import write_json
 from kit.file_names import file_name
 from kit.inference.store import pass_file
+from kit.plan.set_aside import is_hard
+from kit.plan.state import LadderState
+from kit.plan.tasks import FuseTask, MeanTask, PassTask, Task, ValidateTask
 from submission.runtime.inputs.competition_data import Data
-from submission.runtime.plan.set_aside import is_hard
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask, Task, ValidateTask
 from submission.runtime.work.messages import (
     FuseRequest,
     MeanRequest,

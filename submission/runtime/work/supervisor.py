@@ -13,19 +13,19 @@ import time
 from pathlib import Path
 
 from kit.errors import KitError
+from kit.plan.changes import BringBack, Decision, LeaveOut, StartRung
+from kit.plan.costs import reserve_seconds
+from kit.plan.disk_space import DiskSpace
+from kit.plan.ladder import Ladder, chosen_policy
+from kit.plan.policy import Resources
+from kit.plan.set_aside import pending
+from kit.plan.state import LadderState
 from submission.runtime.inputs.competition_data import Data, Listed, embedded, find_data
 from submission.runtime.inputs.import_check import ImportCheck
 from submission.runtime.inputs.install import offline_environment
 from submission.runtime.inputs.package_plan import make_plan
 from submission.runtime.inputs.preparation import Preparation
 from submission.runtime.inputs.scratch import Scratch, choose_scratch, space_needed
-from submission.runtime.plan.changes import BringBack, Decision, LeaveOut, StartRung
-from submission.runtime.plan.costs import reserve_seconds
-from submission.runtime.plan.disk_space import DiskSpace
-from submission.runtime.plan.ladder import Ladder, chosen_policy
-from submission.runtime.plan.policy import Resources
-from submission.runtime.plan.set_aside import pending
-from submission.runtime.plan.state import LadderState
 from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 from kit.artefacts import read_json, write_json
 from kit.ensemble import Ensemble
 from kit.errors import KitError
-from submission.runtime.plan.tasks import Stage
+from kit.plan.tasks import Stage
 from submission.runtime.result import wording
 from submission.runtime.work.ahead import ReadAhead
 from submission.runtime.work.device import check

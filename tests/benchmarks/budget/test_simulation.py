@@ -14,7 +14,7 @@ from benchmarks.budget.machine import Device, Drift, Ending
 from benchmarks.budget.simulation import Simulation
 from benchmarks.budget.ways import WAYS, Straight, by_hand
 from benchmarks.budget.world import world_of
-from submission.runtime.plan.tasks import FuseTask, PassTask
+from kit.plan.tasks import FuseTask, PassTask
 
 WORLDS = range(10)
 

@@ -7,9 +7,9 @@ import pytest
 
 from kit.competitions import get
 from kit.ensemble import EarlyStop, Ensemble, Kind, Member, Pass, Rung
-from submission.runtime.plan.changes import LoseImage, LoseMember, LoseRow, StartRung
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import FuseTask, ValidateTask
+from kit.plan.changes import LoseImage, LoseMember, LoseRow, StartRung
+from kit.plan.state import LadderState
+from kit.plan.tasks import FuseTask, ValidateTask
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.submission_file import Submission

@@ -14,7 +14,7 @@ from kit.errors import KitError
 from submission.runtime.result.report import RunReport
 from submission.runtime.server.endpoint import Endpoint
 from submission.runtime.server.journal import Journal
-from tests.submission.runtime.plan.ladders import ensemble_of
+from tests.kit.plan.ladders import ensemble_of
 
 TABLE = {"module": "kaggle_evaluation.x", "deadline": 1, "arguments": ["files"]}
 COMPETITION = CompetitionFolder(

@@ -5,7 +5,7 @@ import pytest
 
 from submission.runtime.server import journal as journals
 from submission.runtime.server.journal import NAME, Journal, MeasuredCosts
-from tests.submission.runtime.plan.ladders import ensemble_of
+from tests.kit.plan.ladders import ensemble_of
 
 ENSEMBLE = ensemble_of([0, 1], [1, 2])
 

@@ -1,10 +1,10 @@
-from submission.runtime.plan.by_forecast import ByForecast
-from submission.runtime.plan.changes import StartRung
-from submission.runtime.plan.policy import Resources
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import FuseTask, PassTask
+from kit.plan.by_forecast import ByForecast
+from kit.plan.changes import StartRung
+from kit.plan.policy import Resources
+from kit.plan.state import LadderState
+from kit.plan.tasks import FuseTask, PassTask
 from submission.runtime.server.within_share import WithinShare
-from tests.submission.runtime.plan.ladders import ensemble_of, finish_rung
+from tests.kit.plan.ladders import ensemble_of, finish_rung
 
 
 def begun(images, owners=(0, 1), rungs=(1, 2)):

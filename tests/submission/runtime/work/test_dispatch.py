@@ -10,11 +10,11 @@ import pytest
 
 from kit.competitions import get
 from kit.images.info import ImageInfo
+from kit.plan.ladder import Ladder, chosen_policy
+from kit.plan.policy import Resources
+from kit.plan.state import LadderState
+from kit.plan.tasks import FuseTask, PassTask, ValidateTask
 from submission.runtime.inputs.competition_data import Data
-from submission.runtime.plan.ladder import Ladder, chosen_policy
-from submission.runtime.plan.policy import Resources
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import FuseTask, PassTask, ValidateTask
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport
 from submission.runtime.result.submission_file import Submission
@@ -24,7 +24,7 @@ from submission.runtime.work.messages import Ready, to_line
 from submission.runtime.work.processes import WorkerProcesses
 from submission.runtime.work.requests import Requests
 from submission.runtime.work.workers import Workers
-from tests.submission.runtime.plan.ladders import ensemble_of
+from tests.kit.plan.ladders import ensemble_of
 
 READY = to_line(Ready(device=DeviceFacts(device="cpu", model="CPU", torch="2"))).decode()
 NOTING = f"""

@@ -12,10 +12,10 @@ from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference.store import pass_file
+from kit.plan.changes import StartRung
+from kit.plan.state import LadderState
+from kit.plan.tasks import FuseTask, PassTask
 from submission.runtime.inputs.competition_data import Data
-from submission.runtime.plan.changes import StartRung
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import FuseTask, PassTask
 from submission.runtime.result.submission_file import Submission
 from submission.runtime.work.messages import (
     LONGEST_MESSAGE,

@@ -6,10 +6,10 @@ import pytest
 
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
+from kit.plan.ladder import Ladder, chosen_policy
+from kit.plan.policy import Resources
+from kit.plan.state import LadderState
 from submission.runtime.inputs.preparation import Event, MemberLost, Preparation, Prepared, WeightsReady
-from submission.runtime.plan.ladder import Ladder, chosen_policy
-from submission.runtime.plan.policy import Resources
-from submission.runtime.plan.state import LadderState
 from submission.runtime.result.report import RunReport
 from submission.runtime.work.preparation_events import PreparationEvents
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kit.images.info import ImageInfo
-from submission.runtime.plan.tasks import PassTask
+from kit.plan.tasks import PassTask
 from submission.runtime.work.messages import Exited, Failed, PassRequest, Progress, to_line
 from submission.runtime.work.processes import WorkerProcesses
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from submission.runtime.plan.tasks import FuseTask
+from kit.plan.tasks import FuseTask
 from submission.runtime.result.report import RunReport
 from submission.runtime.work.messages import MeanDone, RowDone
 from submission.runtime.work.processes import Received, WorkerProcess

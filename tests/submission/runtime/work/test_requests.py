@@ -7,9 +7,9 @@ import pytest
 
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.images.info import ImageInfo
-from submission.runtime.plan.changes import BringBack, LoseMember
-from submission.runtime.plan.state import LadderState
-from submission.runtime.plan.tasks import PassTask
+from kit.plan.changes import BringBack, LoseMember
+from kit.plan.state import LadderState
+from kit.plan.tasks import PassTask
 from submission.runtime.work.requests import Requests
 
 

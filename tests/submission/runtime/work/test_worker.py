@@ -7,7 +7,7 @@ import pytest
 
 from kit import ensemble as ensembles
 from kit.images.info import ImageInfo
-from submission.runtime.plan.tasks import FuseTask, MeanTask, PassTask
+from kit.plan.tasks import FuseTask, MeanTask, PassTask
 from submission.runtime.work.messages import (
     FirstForward,
     FuseRequest,

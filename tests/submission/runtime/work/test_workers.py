@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from submission.runtime.plan.tasks import ValidateTask
+from kit.plan.tasks import ValidateTask
 from submission.runtime.result.report import RunReport
 from submission.runtime.work.device import GIB, DeviceFacts, cpu_count
 from submission.runtime.work.messages import Ready, Unusable, ValidateRequest, to_line

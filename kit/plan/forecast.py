@@ -1,0 +1,174 @@
+"""How long the rest of some rungs takes, as a distribution: a median and a spread."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kit.plan.costs import loading_seconds
+from kit.plan.state import LadderState
+
+_HELD_OUT = 10
+"""Images whose rows tell as much as the ensemble does of how many images stop at a rung."""
+_STOPS_GUESSED = 0.25
+"""Spread of the time of passes over images that may stop before."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A log-normal time.
+
+    Attributes:
+        median: seconds.
+        spread: standard deviation of the logarithm.
+    """
+
+    median: float
+    spread: float
+
+    def chance(self, seconds: float) -> float:
+        """Return the probability that it takes no longer than this."""
+        if self.median <= 0:
+            return 1.0
+        if seconds <= 0:
+            return 0.0
+        return 0.5 * math.erfc(-math.log(seconds / self.median) / (max(self.spread, 1e-6) * math.sqrt(2)))
+
+    def at(self, deviations: float) -> float:
+        """Return the seconds so many standard deviations above the median."""
+        return self.median * math.exp(deviations * self.spread)
+
+
+class Rest:
+    """What has still to be done of each pass, at one moment.
+
+    An image that has still to come to a rung where images stop counts with the probability that it goes on.
+
+    Args:
+        state: of the ladder.
+        workers: that compute in parallel.
+    """
+
+    def __init__(self, state: LadderState, workers: int) -> None:
+        self.state, self.workers = state, max(workers, 1)
+        self._images = state.live_images()
+        self._of_pass: dict[tuple[int, int, tuple[int, ...]], tuple[float, float, float]] = {}
+        self._of_rung: dict[int, float] = {}
+        self._needs: dict[tuple[int, ...], Mapping[str, float]] = {}
+
+    def time(self, rungs: Sequence[int]) -> Forecast:
+        """Return the time until the last of some rungs is done, if nothing else is."""
+        state, costs = self.state, self.state.costs
+        wanted: dict[int, int] = {}  # pass -> the first of the rungs that has it
+        for rung in rungs:
+            for index in state.live_passes(rung):
+                wanted.setdefault(index, rung)
+        by_member: dict[int, float] = {}
+        loads: dict[tuple[int, int], float] = {}
+        longest = guessed = 0.0
+        for index, rung in sorted(wanted.items()):
+            stops = (
+                other for other in rungs if other < rung and state.ensemble.rungs[other].stop is not None
+            )
+            seconds, largest, unsure = self._rest_of(index, rung, tuple(stops))
+            if seconds > 0:
+                member = state.ensemble.passes[index].member
+                by_member[member] = by_member.get(member, 0.0) + seconds
+                # A member that a later rung needs under another view is loaded again for it.
+                loads[rung, member] = load = costs.load(member)
+                longest, guessed = max(longest, load + largest), guessed + unsure
+        work = sum(by_member.values())
+        # The passes, the rows and the loading are shared among the workers; no worker is done before the
+        # longest task. Two members of 14 s each that load in 3 s, two workers: (14 + 14) / 2 + 3 / 2 + 3 s.
+        shared = (work + self._rows(rungs)) / self.workers
+        total = max(shared + loading_seconds([*loads.values()], self.workers), longest)
+        # Errors of members are independent of each other, the pace of the machine is common to all.
+        members = (seconds * costs.spread(member) for member, seconds in by_member.items())
+        own = math.hypot(*members, _STOPS_GUESSED * guessed)
+        return Forecast(total, math.hypot(own / work, costs.drift()) if work > 0 else 0.0)
+
+    def _rest_of(self, index: int, rung: int, stops: tuple[int, ...]) -> tuple[float, float, float]:
+        """Return the seconds of a pass: all that is left, its longest task, and what early stopping may save.
+
+        Args:
+            index: of the pass.
+            rung: the first one that needs it.
+            stops: rungs before, where images may stop.
+        """
+        key = (index, rung, stops)
+        if key not in self._of_pass:
+            sizes, needs = self.state.megapixels, self._needs_after(stops)
+            images = [image for image in self._images if self._is_open(index, rung, image)]
+            parts = [(needs.get(image, 1.0), sizes[image]) for image in images]
+            unsure = [part for part in parts if part[0] < 1]
+            longest = self.state.costs.expected(index, 1, max(size for _, size in parts)) if parts else 0.0
+            self._of_pass[key] = self._seconds(index, parts), longest, self._seconds(index, unsure)
+        return self._of_pass[key]
+
+    def _seconds(self, index: int, parts: Sequence[tuple[float, float]]) -> float:
+        """Return the seconds of a pass over images of some megapixels, each needed with some probability."""
+        images, megapixels = sum(need for need, _ in parts), sum(need * size for need, size in parts)
+        return self.state.costs.expected(index, images, megapixels)
+
+    def _needs_after(self, stops: tuple[int, ...]) -> Mapping[str, float]:
+        """Return the probability that an image goes on after some rungs, of images that are not there yet."""
+        if stops not in self._needs:
+            rungs, losses = self.state.rungs, self.state.losses
+            going = {rung: 1 - self._share(rung) for rung in stops}
+            self._needs[stops] = {
+                image: math.prod(
+                    share
+                    for rung, share in going.items()
+                    if (rung, image) not in rungs.rows and not losses.blocks(rung, image)
+                )
+                for image in (self._images if stops else ())
+            }
+        return self._needs[stops]
+
+    def _share(self, rung: int) -> float:
+        """Return the share of images that stop at a rung: what the ensemble says, and what was seen here."""
+        # 40 % of the held-out images stopped; here 5 of 30 did: (10 x 0.4 + 5) / (10 + 30) = 23 %.
+        rungs, stop = self.state.rungs, self.state.ensemble.rungs[rung].stop
+        if stop is None or len(self.state.live_passes(rung)) < len(self.state.ensemble.rungs[rung].passes):
+            return 0.0  # without one of its members nobody stops at it
+        seen = Counter(other for other, _ in rungs.rows)[rung]
+        stopped = Counter(rungs.stopped.values())[rung]
+        return (_HELD_OUT * stop.share + stopped) / (_HELD_OUT + seen)
+
+    def _is_open(self, index: int, rung: int, image: str) -> bool:
+        """Whether an image has no result of a pass yet, and can still get a row that needs it."""
+        # Pass 1 failed on the image, and rung [0, 1, 2] cannot have it: pass 2 is not done over it either.
+        state = self.state
+        if state.stored.was_done(index, image) or not state.rungs.goes_on(rung, image):
+            return False
+        return not state.losses.left_out.get(image) or any(
+            index in state.live_passes(rung) and not state.losses.blocks_for_good(rung, image)
+            for rung in range(len(state.ensemble.rungs))
+        )
+
+    def _rows(self, rungs: Sequence[int]) -> float:
+        return self.state.costs.row_seconds(sum(self._lacking(rung) for rung in rungs))
+
+    def _lacking(self, rung: int) -> float:
+        """Return the megapixels of the images that can still get a row of a rung."""
+        if rung not in self._of_rung:
+            rungs, sizes, losses = self.state.rungs, self.state.megapixels, self.state.losses
+            self._of_rung[rung] = sum(
+                sizes[image]
+                for image in rungs.going_on(rung, self._images)
+                if (rung, image) not in rungs.rows and not losses.blocks_for_good(rung, image)
+            )
+        return self._of_rung[rung]
+
+
+def saved_seconds(state: LadderState, workers: int) -> float:
+    """Return the seconds that the started rungs would take longer if no image had stopped early."""
+    costs, total = state.costs, 0.0
+    for image, enough in state.rungs.stopped.items():
+        later = (state.live_passes(rung) for rung in state.rungs.started if rung > enough)
+        for index in set().union(*later):
+            if not state.stored.was_done(index, image):
+                total += costs.expected(index, 1, state.megapixels[image])
+    return total / max(workers, 1)
