@@ -16,7 +16,7 @@ from kit.command_line import option
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
 from kit.local.verbs import Verb, run_verb
-from kit.typed_json import at_least, at_most
+from kit.typed_json import above, at_least, at_most
 from train_local import recipes
 from train_local.jobs import command, command_options
 from train_local.options import Options
@@ -302,14 +302,29 @@ class Ensemble:
     processes: Annotated[int, at_least(1)] | None = field(
         default=None, metadata=option("that read predictions (default: one for each CPU)", metavar="N")
     )
+    images: Annotated[int, at_least(1)] | None = field(
+        default=None,
+        metadata=option("in the hidden test set (default: as the competition says)", metavar="N"),
+    )
+    megapixels: Annotated[float, above(0)] | None = field(
+        default=None,
+        metadata=option("of all hidden images together (default: as the competition says)", metavar="M"),
+    )
+    workers: Annotated[int, at_least(1)] = field(
+        default=2, metadata=option("GPUs of the hidden run", metavar="N")
+    )
+    hours: Annotated[float, above(0)] = field(
+        default=9.0, metadata=option("that the competition allows", metavar="HOURS")
+    )
 
 
 def _ensemble(options: Ensemble) -> int:
     from kit.local.console import track
     from kit.local.ensemble_check import require_usable
     from kit.local.member_check import WeightsFile, check_member
+    from kit.plan.hidden_run import hidden_set
     from train_local.data import prepared
-    from train_local.ensemble import as_published, build, published_plans, write
+    from train_local.ensemble import as_published, build, prices, published_plans, write
     from train_local.ensemble.costs import with_estimates
     from train_local.ensemble.finished_runs import find_finished_runs
 
@@ -336,8 +351,15 @@ def _ensemble(options: Ensemble) -> int:
         )
     )
     require_usable(made.ensemble, options.out)
-    write.write_ensemble(made, runs, options.out)
-    write.show_ensemble(made)
+    form = data.source.format
+    sizes = [image.height * image.width / 1e6 for image in data.images.values()]
+    hidden = hidden_set(
+        options.images or form.hidden_images, options.megapixels or form.hidden_megapixels, sizes
+    )
+    run = prices.HiddenRun(hidden=hidden, workers=options.workers, hours=options.hours)
+    told = prices.prices_of(made, data, runs, run)
+    write.write_ensemble(made, runs, told, options.out)
+    write.show_ensemble(made, told)
     print(options.out)
     return 0
 

@@ -22,6 +22,21 @@ def seconds(text: str) -> float:
     return value
 
 
+def range_text(low: float, median: float, high: float) -> str:
+    """Return a time and its range in one unit for people: "2.1 h (1.6 to 2.8 h)".
+
+    Args:
+        low: seconds.
+        median: seconds; tells the unit.
+        high: seconds.
+    """
+    unit, one = ("h", 3600.0) if median >= 3600 else ("min", 60.0) if median >= 60 else ("s", 1.0)
+    texts = [
+        f"{value / one:.0f}" if value >= 10 * one else f"{value / one:.1f}" for value in (low, median, high)
+    ]
+    return f"{texts[1]} {unit} ({texts[0]} to {texts[2]} {unit})"
+
+
 def duration(value: float) -> str:
     """Return a time for people: "45 s", "12 min", "3 h 20 min", "2 d 4 h".
 

@@ -96,6 +96,19 @@ def best_route(state: LadderState, seconds: float, workers: int) -> Route | None
         seconds: left until the last task has to be finished.
         workers: that compute in parallel.
     """
+    # Of equal routes the shorter one: where nothing is likely to be done in time, what is nearest to it.
+    found = all_routes(state, seconds, workers)
+    return max(found, key=lambda route: (route.score, -route.times[-1].median), default=None)
+
+
+def all_routes(state: LadderState, seconds: float, workers: int) -> list[Route]:
+    """Return a route to each rung that may be done and would make the submission better.
+
+    Args:
+        state: of the ladder.
+        seconds: left until the last task has to be finished.
+        workers: that compute in parallel.
+    """
     ensemble, rest = state.ensemble, Rest(state, workers)
     values = values_of(ensemble)
     open_rungs = [rung for rung in worthwhile(state) if rung in state.rungs.started or state.rungs.may_start]
@@ -112,8 +125,7 @@ def best_route(state: LadderState, seconds: float, workers: int) -> Route | None
         times = [rest.time(rungs[: number + 1]) for number in range(len(rungs))]
         score = _expected(now, [values[rung] for rung in rungs], times, seconds, part=ensemble.rows_may_mix)
         routes.append(Route(tuple(rungs), tuple(times), score))
-    # Of equal routes the shorter one: where nothing is likely to be done in time, what is nearest to it.
-    return max(routes, key=lambda route: (route.score, -route.times[-1].median), default=None)
+    return routes
 
 
 def first_rung(rungs: Sequence[int], rest: Rest) -> int:

@@ -101,7 +101,7 @@ class Costs:
         """Add one finished task of a pass: its seconds, without those that loading its member took."""
         member = self.ensemble.passes[index].member
         if load > 0:
-            self._loads[member] = load
+            self.observe_load(member, load)
         tasks = self._members[member]
         if tasks.number:
             expected = max(self.expected(index, 1, megapixels) / self.pace, 1e-9)
@@ -114,6 +114,10 @@ class Costs:
         tasks.add(megapixels, seconds / self._known(index))
         self._seconds[index] = self._seconds.get(index, 0.0) + seconds
         self._megapixels[index] = self._megapixels.get(index, 0.0) + megapixels
+
+    def observe_load(self, member: int, seconds: float) -> None:
+        """Note how long a member took to load."""
+        self._loads[member] = seconds
 
     def observe_row(self, megapixels: float, seconds: float) -> None:
         """Add a row that was made of the results of its passes."""

@@ -188,12 +188,22 @@ def images_together(hidden: HiddenSet, measured: Measured, passes: int) -> tuple
     # 5000 images under 64 passes would be 320,000 tasks. They stand together by 156 as 32 images, so that
     # there are 2048 tasks, and the end of the run is known to a 32nd part of a pass.
     number = min(hidden.images, max(_MOST_TASKS // passes, _FEWEST * measured.workers))
-    count = hidden.images / number
-    sizes = measured.sizes or (1.0,)
+    return hidden.images / number, images_of(hidden, measured.sizes, number)
+
+
+def images_of(hidden: HiddenSet, sizes: Sequence[float], number: int) -> dict[str, float]:
+    """Return the megapixels of so many images that have those of the hidden test set together.
+
+    Args:
+        hidden: the images.
+        sizes: megapixels of known images; they tell how sizes differ.
+        number: of the returned images.
+    """
     # Images of 1 and 3 megapixels were seen, and 4 images have 20: they have 2.5, 7.5, 2.5 and 7.5.
-    shares = [sizes[image % len(sizes)] for image in range(number)]
+    known = sizes or (1.0,)
+    shares = [known[image % len(known)] for image in range(number)]
     scale = hidden.megapixels / sum(shares)
-    return count, {f"image{image}": share * scale for image, share in enumerate(shares)}
+    return {f"image{image}": share * scale for image, share in enumerate(shares)}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 import pytest
 
 from kit.errors import KitError
-from train_local.durations import duration, seconds
+from train_local.durations import duration, range_text, seconds
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,16 @@ def test_what_is_no_duration_is_told(text):
 )
 def test_durations_for_people(value, text):
     assert duration(value) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "median", "high", "text"),
+    [
+        (5760, 7560, 10080, "2.1 h (1.6 to 2.8 h)"),
+        (1800, 3600, 43200, "1.0 h (0.5 to 12 h)"),
+        (30, 90, 600, "1.5 min (0.5 to 10 min)"),
+        (0, 0, 0, "0.0 s (0.0 to 0.0 s)"),
+    ],
+)
+def test_a_range_is_told_in_the_unit_of_its_middle(low, median, high, text):
+    assert range_text(low, median, high) == text

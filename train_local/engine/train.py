@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from kit.artefacts import write_json
@@ -110,7 +111,9 @@ def _finish(
     made = trainer.fabric.broadcast(made) if trainer.member.count > 1 else made
     assert made is not None
     network.eval()
+    began = time.perf_counter()
     load_weights(network, run.weights)  # as written: fp16 rounds, and Kaggle gets the rounded ones
+    load = time.perf_counter() - began
     ids = trainer.validation.ids
     timing = out_of_fold(run, prepared, network, made, ids, fabric=trainer.fabric, bars=options.bars)
     last = trainer.progress.last
@@ -133,6 +136,7 @@ def _finish(
         "seconds": round(trainer.progress.seconds, 1),
         "spent": {part: round(value, 1) for part, value in trainer.clock.spent.items()},
         "seconds_per_megapixel": timing,
+        "load_seconds": round(load, 3),
     }
     if trainer.writes:
         write_json(run.folder / "done.json", done)

@@ -43,6 +43,7 @@ class _Done:
     step: int = 0
     total_steps: int = 0
     metric: float | None = None
+    load_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,7 @@ class FinishedRun:
         seconds_per_megapixel: by view, as far as measured.
         speed: seconds per megapixel of a view at scale 1, for views that were not measured
             (`train_local.ensemble.costs.with_estimates`).
+        load_seconds: of reading its weights where it was trained; None if that was not measured.
     """
 
     recipe: str
@@ -85,6 +87,7 @@ class FinishedRun:
     files: dict[str, dict[str, Path]]
     seconds_per_megapixel: dict[str, float]
     speed: float = 1.0
+    load_seconds: float | None = None
 
     def seconds(self, view: str) -> float:
         """Return what a pass costs per megapixel, measured or estimated."""
@@ -177,7 +180,15 @@ def _read(folder: Path, path: Path, weights: _Weights, done: _Done) -> FinishedR
         inference=weights.inference,
         requires=weights.requires,
     )
-    return FinishedRun(weights.recipe, member, path, tuple(oof.views), files, oof.seconds_per_megapixel)
+    return FinishedRun(
+        weights.recipe,
+        member,
+        path,
+        tuple(oof.views),
+        files,
+        oof.seconds_per_megapixel,
+        load_seconds=done.load_seconds,
+    )
 
 
 def _held_out(folder: Path, weights: _Weights, done: _Done) -> _HeldOut:

@@ -15,17 +15,25 @@ from kit.local.costs import save_with_costs
 from kit.local.place_file import place_file
 from kit.local.sidecars import sidecar_path
 from kit.typed_json import to_plain
+from train_local.durations import range_text
 from train_local.ensemble.build import Built, shown
 from train_local.ensemble.finished_runs import FinishedRun
 from train_local.ensemble.picture import draw_ladder
+from train_local.ensemble.prices import Price, Prices
 
 LADDER, PICTURE = "ladder.json", "ladder.svg"
 
 
-def write_ensemble(built: Built, runs: Sequence[FinishedRun], out: Path) -> None:
+def write_ensemble(built: Built, runs: Sequence[FinishedRun], prices: Prices, out: Path) -> None:
     """Place the members' weights in `weights/` beside `out`, write the ladder's picture, costs and `out`.
 
     Two equal runs give the same bytes of `out`: what passes cost is measured and goes into files of its own.
+
+    Args:
+        built: the ensemble and its ladder.
+        runs: the finished runs.
+        prices: of the rungs.
+        out: `ensemble.json`.
 
     Raises:
         KitError: the disk is full.
@@ -39,13 +47,19 @@ def write_ensemble(built: Built, runs: Sequence[FinishedRun], out: Path) -> None
         place_file(sidecar_path(source), sidecar_path(target))
     metric = competitions.of(built.ensemble).metric
     write_json(
-        out.with_name(LADDER), {"metric": metric, "notes": list(built.notes), "rungs": _records(built)}
+        out.with_name(LADDER),
+        {
+            "metric": metric,
+            "notes": [*built.notes, *prices.notes],
+            "hidden_run": to_plain(prices.run),
+            "rungs": _records(built, prices),
+        },
     )
     draw_ladder(built.ladder, built.ensemble.competition, metric, out.with_name(PICTURE))
     save_with_costs(out, built.ensemble)
 
 
-def _records(built: Built) -> list[dict[str, Any]]:
+def _records(built: Built, prices: Prices) -> list[dict[str, Any]]:
     return [
         {
             "added": item.added,
@@ -57,9 +71,17 @@ def _records(built: Built) -> list[dict[str, Any]]:
             "tuned_on_all": item.fitted,
             "static_weighting": item.static,
             "early_stopping": _stopping(built, number),
+            "hidden_time": _time(prices.rungs[number]) if prices.rungs else None,
         }
         for number, item in enumerate(built.ladder.rungs)
     ]
+
+
+def _time(price: Price) -> dict[str, Any]:
+    """Return the seconds of a rung in the hidden run; 68 % of such runs lie between low and high."""
+    low, median, high = (round(price.time.at(step), 1) for step in (-1, 0, 1))
+    in_time = round(price.chance, 4)
+    return {"path": list(price.path), "median": median, "low": low, "high": high, "in_time": in_time}
 
 
 def _stopping(built: Built, number: int) -> dict[str, Any] | None:
@@ -71,7 +93,7 @@ def _stopping(built: Built, number: int) -> dict[str, Any] | None:
     return None
 
 
-def show_ensemble(built: Built) -> None:
+def show_ensemble(built: Built, prices: Prices) -> None:
     """Print a line for each rung: passes, cost, scores and the settings that differ from their defaults.
 
     Passes have numbers from 1, in the order in which the ladder adds them. A rung of the ladder has the first
@@ -108,7 +130,8 @@ def show_ensemble(built: Built) -> None:
     )
     show_table(title, headings, rows)
     _show_stopping(built)
-    for note in built.notes:
+    _show_prices(prices)
+    for note in (*built.notes, *prices.notes):
         console().print(note, style="yellow", markup=False)
 
 
@@ -133,6 +156,25 @@ def _show_stopping(built: Built) -> None:
     ]
     headings = ("rung", "stops at doubts", "images", "unseen", "without", "cost")
     show_table("early stopping: images that skip the dearer rungs", headings, rows)
+
+
+def _show_prices(prices: Prices) -> None:
+    """Print what each rung takes in the hidden run, with those before it: a median, and 68 % of such runs."""
+    run = prices.run
+    if not prices.rungs or run.hidden is None:
+        return
+    rows = [
+        (
+            str(number),
+            ", ".join(map(str, price.path)),
+            f"{range_text(*(price.time.at(step) for step in (-1, 0, 1)))} of {run.hours:g} h",
+            f"{100 * price.chance:.0f} %",
+        )
+        for number, price in enumerate(prices.rungs)
+    ]
+    size = f"{run.hidden.images} images of {run.hidden.megapixels:.4g} megapixels"
+    title = f"the hidden run: {size}, {run.workers} workers as fast as this machine"
+    show_table(title, ("rung", "over", "time", "in time"), rows)
 
 
 def _short(value: Any) -> str:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from kit.errors import KitError
 from train_local.data import prepared as prepared_data
 from train_local.report.curves import learning_curves
-from train_local.report.ladder import RungShown, draw_ladder, read_ladder
+from train_local.report.ladder import RungShown, draw_ladder, hidden_run_of, read_ladder
 from train_local.report.pictures import Pictures, draw
 from train_local.report.recipe_table import RecipeTable, recipe_table
 from train_local.report.runs import RecipeScores, by_recipe, read_runs
@@ -47,6 +47,7 @@ class Chapter:
     pictures: Pictures | None
     rungs: list[RungShown]
     ladder_chart: str
+    hidden_run: str
     tables: list[RecipeTable]
     notes: list[str]
 
@@ -76,8 +77,10 @@ def gather(source: Source, *, pictures: int) -> Chapter:
     recipes = by_recipe(read_runs(source.runs))
     metric = next((run.metric_name for item in recipes for run in item.runs if run.metric_name), "metric")
     rungs: list[RungShown] = []
+    hidden_run = ""
     if source.ensemble.is_file():
         rungs = attempt("the ladder is left out", lambda: read_ladder(source.ensemble), rungs)
+        hidden_run = attempt("times are left out", lambda: hidden_run_of(source.ensemble), hidden_run)
     return Chapter(
         name=source.name,
         metric=metric,
@@ -87,6 +90,7 @@ def gather(source: Source, *, pictures: int) -> Chapter:
         pictures=attempt("pictures are left out", lambda: _pictures(source, recipes, pictures), None),
         rungs=rungs,
         ladder_chart=draw_ladder(rungs, metric),
+        hidden_run=hidden_run,
         tables=[recipe_table(item.recipe, item.runs[0].config) for item in recipes],
         notes=notes,
     )

@@ -11,6 +11,7 @@ from kit.artefacts import read_json
 from kit.ensemble import Ensemble
 from kit.local.costs import load_with_costs
 from kit.local.pages.charts import curves
+from train_local.durations import range_text
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class RungShown:
         error: of that score; None if unknown.
         fitted: score of the images that the rung was tuned on; None if unknown.
         static: score of the static weighting at the same cost; None if unknown.
+        time: in the hidden run, "2.1 h (1.6 to 2.8 h)"; "" if unknown.
     """
 
     added: str
@@ -35,6 +37,7 @@ class RungShown:
     error: float | None = None
     fitted: float | None = None
     static: float | None = None
+    time: str = ""
 
 
 def read_ladder(path: Path) -> list[RungShown]:
@@ -68,6 +71,7 @@ def read_ladder(path: Path) -> list[RungShown]:
                 known.get("error"),
                 known.get("tuned_on_all"),
                 known.get("static_weighting"),
+                _time(known.get("hidden_time")),
             )
         )
     return shown
@@ -80,6 +84,32 @@ def _names(ensemble: Ensemble, passes: Sequence[int]) -> str:
         item = ensemble.passes[index]
         views.setdefault(ensemble.members[item.member].name, []).append(item.view)
     return ", ".join(" ".join([name, *of_member]) for name, of_member in views.items())
+
+
+def _time(value: Any) -> str:
+    """Return a time of `ladder.json` in words; "" where it has none."""
+    if not isinstance(value, dict):
+        return ""
+    seconds = [value.get(key) for key in ("low", "median", "high")]
+    return range_text(*seconds) if all(isinstance(item, int | float) for item in seconds) else ""
+
+
+def hidden_run_of(path: Path) -> str:
+    """Return the test set for which rungs were priced: "650 images of 170.4 megapixels"; "" without one.
+
+    Args:
+        path: the ensemble.json.
+
+    Raises:
+        KitError: `ladder.json` beside it is damaged.
+    """
+    place = path.with_name("ladder.json")
+    value = read_json(place) if place.is_file() else None
+    run = value.get("hidden_run") if isinstance(value, dict) else None
+    hidden = run.get("hidden") if isinstance(run, dict) else None
+    if not isinstance(hidden, dict):
+        return ""
+    return f"{hidden.get('images')} images of {hidden.get('megapixels')} megapixels"
 
 
 def _known(value: Any) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from kit.local.competitions.labelled import LabelledData
 from kit.local.costs import COSTS, load_with_costs, save_with_costs
 from kit.local.forward_check import flops_per_megapixel
 from kit.local.sidecars import read_sidecar, sidecar_path
+from kit.plan.hidden_run import HiddenSet
 from train_local import cli, recipes
 from train_local.ensemble import published_plans
 from train_local.ensemble.as_published import build_as_published, views_of
@@ -20,11 +21,14 @@ from train_local.ensemble.build import build_ensemble
 from train_local.ensemble.costs import costs, with_estimates
 from train_local.ensemble.finished_runs import find_finished_runs
 from train_local.ensemble.held_out import candidates_of
+from train_local.ensemble.prices import NO_LOADING, NO_SECONDS, NO_SIZE, HiddenRun, prices_of
 from train_local.ensemble.published_plans import PlannedMember
 from train_local.ensemble.write import LADDER, PICTURE, show_ensemble, write_ensemble
 from train_local.recipes.settings import Validation
 from train_local.runs import WEIGHTS
 from train_local.validation.evaluate import fused, score
+
+HIDDEN = HiddenRun(hidden=HiddenSet(images=100, megapixels=50.0), workers=2, hours=9.0)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +107,9 @@ def test_one_fold_of_each_recipe_view_comes_first_and_the_other_folds_last(
     for rung in made.rungs:
         assert 0 < rung.cv <= 1
         assert 0 < rung.settings["threshold"] < 1
-    write_ensemble(built, finished, tmp_path / "dist" / "ensemble.json")
+    write_ensemble(
+        built, finished, prices_of(built, blob_data, finished, HIDDEN), tmp_path / "dist" / "ensemble.json"
+    )
     read = load_with_costs(tmp_path / "dist" / "ensemble.json")
     assert read == made
     for member in read.members:
@@ -115,7 +121,7 @@ def test_one_fold_of_each_recipe_view_comes_first_and_the_other_folds_last(
     drawn = (tmp_path / "dist" / PICTURE).read_text()
     assert "<svg" in drawn
     assert "rungs by cost and score" in drawn
-    show_ensemble(built)
+    show_ensemble(built, prices_of(built, blob_data, finished, HIDDEN))
     said = " ".join(capsys.readouterr().err.split())
     assert "4 held-out images (leave-one-out): differences between rungs are mostly chance" in said
 
@@ -128,7 +134,12 @@ def test_equal_runs_give_the_same_bytes_whatever_their_passes_cost(blob_data, fi
             for run in finished
         ]
         built = build_ensemble(blob_data, measured, keep_all=True)
-        write_ensemble(built, measured, tmp_path / folder / "ensemble.json")
+        write_ensemble(
+            built,
+            measured,
+            prices_of(built, blob_data, measured, HIDDEN),
+            tmp_path / folder / "ensemble.json",
+        )
         read = load_with_costs(tmp_path / folder / "ensemble.json")
         assert {item.seconds_per_megapixel for item in read.passes} == set(seconds.values())
     one, two = ((tmp_path / folder / "ensemble.json").read_bytes() for folder in ("one", "two"))
@@ -136,6 +147,66 @@ def test_equal_runs_give_the_same_bytes_whatever_their_passes_cost(blob_data, fi
     (tmp_path / "one" / COSTS).unlink()
     alone = load_with_costs(tmp_path / "one" / "ensemble.json")
     assert {item.seconds_per_megapixel for item in alone.passes} == {1.0}
+
+
+def test_rungs_have_the_price_that_the_planner_forecasts(blob_data, finished, tmp_path, capsys):
+    seconds = {"blobs": 1.0, "seeded": 4.0}
+    measured = [
+        replace(run, seconds_per_megapixel=dict.fromkeys(run.files, seconds[run.recipe]), load_seconds=8.0)
+        for run in finished
+    ]
+    built = build_ensemble(blob_data, measured, keep_all=True)
+    told = prices_of(built, blob_data, measured, HIDDEN)
+    assert told.notes == ()
+    for number, price in enumerate(told.rungs):
+        assert price.path[-1] == number
+        costs = [item.seconds_per_megapixel for item in built.ensemble.passes]
+        owners = [item.member for item in built.ensemble.passes]
+        passes = {index for rung in price.path for index in built.ensemble.rungs[rung].passes}
+        work = sum(costs[index] for index in passes) * 50.0 / 2
+        loading = 8.0 * len({owners[index] for index in passes}) / 2
+        assert work + loading <= price.time.median
+        # A rung may load a member again for another view; rows of these small images take next to nothing.
+        assert price.time.median <= work + 8.0 * len(price.path) * len(passes) + 20.0
+        assert 0.0 <= price.chance <= 1.0
+    assert told.rungs[0].chance > 0.99
+    slow = prices_of(built, blob_data, measured, replace(HIDDEN, workers=1, hours=0.02))
+    assert slow.rungs[-1].time.median > 1.5 * told.rungs[-1].time.median
+    assert slow.rungs[-1].chance < 0.1
+    write_ensemble(built, measured, told, tmp_path / "ensemble.json")
+    ladder = json.loads((tmp_path / LADDER).read_text())
+    assert ladder["hidden_run"] == {
+        "hidden": {"images": 100, "megapixels": 50.0},
+        "workers": 2,
+        "hours": 9.0,
+    }
+    last = ladder["rungs"][-1]["hidden_time"]
+    assert last["low"] < last["median"] < last["high"]
+    assert last["path"] == list(told.rungs[-1].path)
+    show_ensemble(built, told)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "100 images of 50 megapixels, 2 workers" in said
+
+
+def test_no_seconds_are_invented_where_nothing_was_measured_or_no_size_is_known(
+    blob_data, finished, tmp_path
+):
+    built = build_ensemble(blob_data, finished, keep_all=True)
+    guessed = [replace(run, seconds_per_megapixel={}) for run in finished]
+    told = prices_of(built, blob_data, guessed, HIDDEN)
+    assert (told.rungs, told.notes) == ((), (NO_SECONDS,))
+    nowhere = prices_of(built, blob_data, finished, replace(HIDDEN, hidden=None))
+    assert (nowhere.rungs, nowhere.notes) == ((), (NO_SIZE,))
+    write_ensemble(built, finished, nowhere, tmp_path / "ensemble.json")
+    ladder = json.loads((tmp_path / LADDER).read_text())
+    assert NO_SIZE in ladder["notes"]
+    assert {rung["hidden_time"] for rung in ladder["rungs"]} == {None}
+    older = [replace(run, load_seconds=None) for run in finished]
+    assert NO_LOADING in prices_of(built, blob_data, older, HIDDEN).notes
+
+
+def test_a_run_says_how_long_its_weights_take_to_load(finished):
+    assert all(0 < run.load_seconds < 60 for run in finished)
 
 
 def test_a_pass_that_promises_nothing_is_dropped(blob_data, finished):
@@ -160,13 +231,13 @@ def test_the_best_subset_for_half_of_the_cost_is_a_rung_of_its_own(blob_data, fi
     assert (found.share, found.rung.passes, found.seconds) == (0.5, [1], 1.5)
     assert first.rung.passes == [0]
     assert found.rung.cv > first.rung.cv
-    write_ensemble(built, measured, tmp_path / "ensemble.json")
+    write_ensemble(built, measured, prices_of(built, blob_data, measured, HIDDEN), tmp_path / "ensemble.json")
     assert load_with_costs(tmp_path / "ensemble.json") == built.ensemble
     ladder = json.loads((tmp_path / LADDER).read_text())
     assert ladder["rungs"][place]["share"] == 0.5
     assert ladder["rungs"][place]["passes"] == [1]
     assert "best subset of a share of the cost" in (tmp_path / PICTURE).read_text()
-    show_ensemble(built)
+    show_ensemble(built, prices_of(built, blob_data, finished, HIDDEN))
     assert "best of" in capsys.readouterr().err, "in the table, which breaks lines"
 
 
@@ -319,7 +390,7 @@ def test_published_ensembles_are_listed_and_unknown_ones_named(capsys, blob_data
 
 def test_placed_weights_share_their_bytes_with_the_run(blob_data, finished, tmp_path):
     built = build_ensemble(blob_data, finished, keep_all=True)
-    write_ensemble(built, finished, tmp_path / "ensemble.json")
+    write_ensemble(built, finished, prices_of(built, blob_data, finished, HIDDEN), tmp_path / "ensemble.json")
     for run in finished:
         assert (tmp_path / "weights" / run.member.weights).read_bytes() == run.weights.read_bytes()
 

@@ -135,6 +135,13 @@ def test_the_ladder_is_drawn_with_what_is_known_of_it(trained, tmp_path):
     (tmp_path / "ladder.json").write_text(json.dumps({"rungs": rungs}))
     _, page = written(tmp_path, source(trained, ensemble=place))
     assert {"0.0100", "0.8125", "0.2500", "static weighting"} <= set(page.texts)
+    assert "hidden run" not in page.texts
+    rungs[2]["hidden_time"] = {"low": 5400.0, "median": 7200.0, "high": 9000.0}
+    hidden = {"hidden": {"images": 650, "megapixels": 170.4}, "workers": 2, "hours": 9.0}
+    (tmp_path / "ladder.json").write_text(json.dumps({"rungs": rungs, "hidden_run": hidden}))
+    _, page = written(tmp_path, source(trained, ensemble=place))
+    assert {"hidden run", "2.0 h (1.5 to 2.5 h)"} <= set(page.texts)
+    assert any("650 images of 170.4 megapixels" in text for text in page.texts)
     for spoilt in ("[]", '{"rungs": 1}', '{"rungs": [1, {}]}'):
         (tmp_path / "ladder.json").write_text(spoilt)
         _, page = written(tmp_path, source(trained, ensemble=place))
