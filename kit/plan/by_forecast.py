@@ -190,8 +190,8 @@ class ByForecast:
         )
         if reason is None:
             return task
-        if state.running:
-            return None  # a running task may make room
+        if state.running or state.stored.obsolete:
+            return None  # a running task may make room, and what is obsolete is deleted next
         # Maps of passes 0 and 1 are kept for rung 2, and the disk has no room for those of another image:
         # without rung 2 they can go, and the image gets its row of rung 1.
         if state.rungs.may_start and _keeps_for_later(state):

@@ -225,6 +225,9 @@ class VirtualRun(ABC):
                 self.state.finished_row(task, file, work.seconds, self.doubt(task))
             case ValidateTask():
                 self.on_validated(task)
+        self._delete()
+
+    def _delete(self) -> None:
         for file in self.state.stored.obsolete:
             self._files.pop(file, None)
         self.state.stored.obsolete.clear()
@@ -243,6 +246,7 @@ class VirtualRun(ABC):
     def _give_out(self) -> None:
         if not self.installed:
             return
+        self._delete()
         given = False
         for worker in self.workers:
             if not worker.up or worker.task is not None:
