@@ -66,7 +66,7 @@ class Rest:
             for index in state.live_passes(rung):
                 wanted.setdefault(index, rung)
         by_member: dict[int, float] = {}
-        loads: dict[tuple[int, int], float] = {}
+        loads: dict[int, dict[int, float]] = {}  # rung -> member -> seconds
         longest = guessed = 0.0
         for index, rung in sorted(wanted.items()):
             stops = (
@@ -76,14 +76,16 @@ class Rest:
             if seconds > 0:
                 member = state.ensemble.passes[index].member
                 by_member[member] = by_member.get(member, 0.0) + seconds
-                # A member that a later rung needs under another view is loaded again for it.
-                loads[rung, member] = load = costs.load(member)
+                loads.setdefault(rung, {})[member] = load = costs.load(member)
                 longest, guessed = max(longest, load + largest), guessed + unsure
         work = sum(by_member.values())
-        # The passes, the rows and the loading are shared among the workers; no worker is done before the
-        # longest task. Two members of 14 s each that load in 3 s, two workers: (14 + 14) / 2 + 3 / 2 + 3 s.
+        # The workers share passes, rows and loading, and each rung is done before the next: what it needs
+        # is loaded for it, also a member that was loaded before. No worker is done before the longest task.
+        # Two members of 14 s each that load in 4 s, two workers: in one rung they take (14 + 14) / 2 + 4 / 2
+        # + 4 = 20 s; where the second comes in a second rung, both workers load both: 14 + 4 + 4 = 22 s.
         shared = (work + self._rows(rungs)) / self.workers
-        total = max(shared + loading_seconds([*loads.values()], self.workers), longest)
+        loading = sum(loading_seconds([*of_rung.values()], self.workers) for of_rung in loads.values())
+        total = max(shared + loading, longest)
         # Errors of members are independent of each other, the pace of the machine is common to all.
         members = (seconds * costs.spread(member) for member, seconds in by_member.items())
         own = math.hypot(*members, _STOPS_GUESSED * guessed)

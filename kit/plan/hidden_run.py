@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kit.ensemble import Ensemble
+from kit.ensemble import Ensemble, Rung
 from kit.plan.costs import loading_seconds, reserve_seconds
 from kit.plan.disk_space import MEAN_BYTES, DiskSpace
 from kit.plan.ladder import chosen_policy
@@ -255,22 +255,36 @@ def prospect(
     return Prospect(hidden, course, low, max(first, low))
 
 
+def _way_to(ensemble: Ensemble, rung: int) -> Iterator[tuple[Rung, list[int]]]:
+    """Yield the rungs of the main path before a rung, then itself, each with the passes that it adds."""
+    done: set[int] = set()
+    for number in [*(other for other in ensemble.main_path if other < rung), rung]:
+        passes = ensemble.rungs[number].passes
+        yield ensemble.rungs[number], [index for index in passes if index not in done]
+        done.update(passes)
+
+
 def image_seconds(ensemble: Ensemble, measured: Measured, rung: int) -> float:
-    """Return the seconds that an image of the mean size takes for a rung, on all workers together."""
+    """Return the mean seconds of an image of the mean size for a rung, on all workers together."""
+    # A row is made of each rung on the way; of 10 images of which 4 stop at the first, 6 get the second.
     size = sum(measured.sizes) / len(measured.sizes) if measured.sizes else 0.0
-    passes = ensemble.rungs[rung].passes
-    row = (measured.rows[0], measured.rows[1] * len(passes))
-    lines = [*(measured.passes[index] for index in passes), row]
-    seconds = sum(fixed + rate * size + measured.between for fixed, rate in lines)
+    seconds, going = 0.0, 1.0
+    for on_the_way, new in _way_to(ensemble, rung):
+        row = (measured.rows[0], measured.rows[1] * len(on_the_way.passes))
+        lines = [*(measured.passes[index] for index in new), row]
+        seconds += going * sum(fixed + rate * size + measured.between for fixed, rate in lines)
+        going *= 1.0 if on_the_way.stop is None else 1.0 - on_the_way.stop.share
     return seconds / measured.workers
 
 
 def images_that_fit(ensemble: Ensemble, measured: Measured, rung: int, *, budget: float) -> int:
     """Return how many images of the mean size a rung could be done over."""
-    members = {ensemble.passes[index].member for index in ensemble.rungs[rung].passes}
-    loading = loading_seconds([measured.loads[member] for member in members], measured.workers)
-    begin = measured.installed + measured.imports + loading
-    left = budget - reserve_seconds(budget, ensemble.reserve_seconds) - begin - measured.validate
+    begin = measured.installed + measured.imports
+    for _, new in _way_to(ensemble, rung):
+        members = {ensemble.passes[index].member for index in new}
+        begin += loading_seconds([measured.loads[member] for member in members], measured.workers)
+        begin += measured.validate  # the file of each rung
+    left = budget - reserve_seconds(budget, ensemble.reserve_seconds) - begin
     each = image_seconds(ensemble, measured, rung)
     return max(0, int(left / each)) if each > 0 else 0
 

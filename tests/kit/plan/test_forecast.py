@@ -91,13 +91,14 @@ def test_an_image_that_cannot_get_its_row_any_more_is_not_counted():
     assert Rest(state, 1).time([1]).median == pytest.approx(0.5), "the row of the small image"
 
 
-def test_a_member_is_loaded_by_one_worker_and_the_last_one_by_all():
+def test_a_member_is_loaded_by_one_worker_and_the_last_one_of_a_rung_by_all():
     state = ladder()
     state.costs.observe(0, 1.0, 1.0, load=3.0)
     # 14 s of pass 0 and 14 s of pass 1; both members load for 3 s.
     assert Rest(state, 1).time([0]).median == pytest.approx(14 + 3)
     assert Rest(state, 1).time([0, 1]).median == pytest.approx(28 + 6)
-    assert Rest(state, 2).time([0, 1]).median == pytest.approx(28 / 2 + 3 / 2 + 3)
+    assert Rest(state, 2).time([1]).median == pytest.approx(28 / 2 + 3 / 2 + 3)
+    assert Rest(state, 2).time([0, 1]).median == pytest.approx(28 / 2 + 3 + 3), "both workers load both"
     assert Rest(state, 8).time([0, 1]).median == pytest.approx(3 + 9), "the largest image, and its member"
 
 

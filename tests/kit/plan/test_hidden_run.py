@@ -176,12 +176,15 @@ def test_what_is_not_said_of_the_hidden_set_is_told_by_known_images(images, mega
 
 
 @pytest.mark.parametrize(
-    ("workers", "seconds", "spare"),
-    [(1, 9.0, 1), (2, 4.5, 2), (3, 3.0, 6)],
+    ("workers", "stops", "seconds", "spare"),
+    [(1, {}, 9.5, 1), (2, {}, 4.75, 4), (3, {}, 9.5 / 3, 8), (1, {0: 0.5}, 6.375, 4)],
 )
-def test_images_that_fit_are_as_many_as_a_forecast_finishes(workers, seconds, spare):
-    ensemble = of_subsets([0, 1, 2], [[0], [0, 1, 2]])
-    measured = machine(ensemble, ending=0.0, workers=workers, loads=(20.0, 30.0, 10.0))
+def test_images_that_fit_are_as_many_as_a_forecast_finishes(workers, stops, seconds, spare):
+    ensemble = of_subsets([0, 1, 2], [[0], [0, 1, 2]], stops=stops)
+    measured = machine(
+        ensemble, ending=0.0, workers=workers, loads=(20.0, 30.0, 10.0), rows=(0.25, 0.0), validate=2.0
+    )
+    # Passes of 3 s, rows of 0.25 s for each rung; images that stop (half of them) lack two passes and a row.
     count = images_that_fit(ensemble, measured, 1, budget=600.0)
     assert image_seconds(ensemble, measured, 1) == pytest.approx(seconds)
     for images, rung in ((count - spare, 1), (count + spare + 1, 0)):
