@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.budget.draws import Random, chance
 from benchmarks.budget.truth import Floats
@@ -80,8 +81,9 @@ def draw(random: Random, ensemble: Ensemble, images: int) -> Stopping:
     return Stopping(gains, doubts, stops)
 
 
-def _doubts(random: Random, calm_I: np.ndarray, rungs: int, spread: float) -> Floats:
+def _doubts(random: Random, calm_I: NDArray[np.bool_], rungs: int, spread: float) -> Floats:
     """Return the doubts of the rows of all rungs."""
     images = len(calm_I)
     level_I = np.where(calm_I, _CALM, _OTHER) * np.exp(spread * random.standard_normal(images))
-    return np.clip(level_I * np.exp(_PER_RUNG * random.standard_normal((rungs, images))), 1e-6, 1.0)
+    doubts = level_I * np.exp(_PER_RUNG * random.standard_normal((rungs, images)))
+    return np.asarray(np.clip(doubts, 1e-6, 1.0))
