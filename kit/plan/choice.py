@@ -136,11 +136,13 @@ def first_rung(rungs: Sequence[int], rest: Rest) -> int:
         rest: knows how long they take.
     """
     # Rungs are in the order of their costs where the ensemble was made. Rung 1 takes 40 s here, rungs 2 and 3
-    # without its passes 30 and 60 s: rung 2 comes first, and rung 1 is left out. A rung that contains rung 1
-    # is no reason to leave it out: it is on the way.
+    # of better scores and without its passes 30 and 60 s: rung 2 comes first, and rung 1 is left out. A rung
+    # that contains rung 1 is no reason to leave it out: it is on the way.
     cheapest, live = rungs[0], rest.state.live_passes
     seconds, own = rest.time([cheapest]).median, set(live(cheapest))
-    instead = (rung for rung in rungs[1:] if not own.issubset(live(rung)))
+    scores = [rung.cv or 0.0 for rung in rest.state.ensemble.rungs]
+    better = (rung for rung in rungs[1:] if scores[rung] > scores[cheapest])
+    instead = (rung for rung in better if not own.issubset(live(rung)))
     return max((rung for rung in instead if rest.time([rung]).median <= seconds), default=cheapest)
 
 

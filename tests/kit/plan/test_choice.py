@@ -60,6 +60,8 @@ def test_a_better_rung_that_takes_no_longer_than_the_first_comes_in_its_place():
     assert best_route(state, 1e6, 1).rungs == (2,), "rung 0 is worth less than what is done"
     longer = ladder([[0], [1, 2], [0, 1, 2]], [0.5, 0.6, 0.8], done=())
     assert best_route(longer, 1e6, 1).rungs[0] == 0
+    for unknown in ([None, None, None], [0.6, 0.6, 0.8]):
+        assert best_route(ladder(rungs, unknown, done=()), 1e6, 1).rungs[0] == 0, "nobody says it is better"
     # With a worker for each image rungs 0 and 1 take as long as one pass; rung 0 is on the way to rung 1.
     assert best_route(ladder(done=()), 1e6, 50).rungs[0] == 0
 
