@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kit.plan.costs import loading_seconds
 from kit.plan.state import LadderState
@@ -41,6 +42,15 @@ class Forecast:
         return self.median * math.exp(deviations * self.spread)
 
 
+class _Group(NamedTuple):
+    """Images of the same standing: one of them, their number, all megapixels, those of the largest."""
+
+    image: str
+    number: int
+    megapixels: float
+    largest: float
+
+
 class Rest:
     """What has still to be done of each pass, at one moment.
 
@@ -53,7 +63,12 @@ class Rest:
 
     def __init__(self, state: LadderState, workers: int) -> None:
         self.state, self.workers = state, max(workers, 1)
-        self._images = state.live_images()
+        sizes = state.megapixels
+        self._groups = [
+            _Group(next(iter(group)), len(group), sum(of_each), max(of_each))
+            for group in state.groups
+            if (of_each := [sizes[image] for image in group])
+        ]
         self._of_pass: dict[tuple[int, int, tuple[int, ...]], tuple[float, float, float]] = {}
         self._of_rung: dict[int, float] = {}
         self._needs: dict[tuple[int, ...], Mapping[str, float]] = {}
@@ -101,31 +116,33 @@ class Rest:
         """
         key = (index, rung, stops)
         if key not in self._of_pass:
-            sizes, needs = self.state.megapixels, self._needs_after(stops)
-            images = [image for image in self._images if self._is_open(index, rung, image)]
-            parts = [(needs.get(image, 1.0), sizes[image]) for image in images]
+            needs = self._needs_after(stops)
+            groups = (group for group in self._groups if self._is_open(index, rung, group.image))
+            parts = [(needs.get(group.image, 1.0), group) for group in groups]
             unsure = [part for part in parts if part[0] < 1]
-            longest = self.state.costs.expected(index, 1, max(size for _, size in parts)) if parts else 0.0
+            largest = max((group.largest for _, group in parts), default=0.0)
+            longest = self.state.costs.expected(index, 1, largest) if parts else 0.0
             self._of_pass[key] = self._seconds(index, parts), longest, self._seconds(index, unsure)
         return self._of_pass[key]
 
-    def _seconds(self, index: int, parts: Sequence[tuple[float, float]]) -> float:
-        """Return the seconds of a pass over images of some megapixels, each needed with some probability."""
-        images, megapixels = sum(need for need, _ in parts), sum(need * size for need, size in parts)
+    def _seconds(self, index: int, parts: Sequence[tuple[float, _Group]]) -> float:
+        """Return the seconds of a pass over groups of images, each needed with some probability."""
+        images = sum(need * group.number for need, group in parts)
+        megapixels = sum(need * group.megapixels for need, group in parts)
         return self.state.costs.expected(index, images, megapixels)
 
     def _needs_after(self, stops: tuple[int, ...]) -> Mapping[str, float]:
-        """Return the probability that an image goes on after some rungs, of images that are not there yet."""
+        """Return the probability that an image goes on after some rungs, for one image of each group."""
         if stops not in self._needs:
             rungs, losses = self.state.rungs, self.state.losses
             going = {rung: 1 - self._share(rung) for rung in stops}
             self._needs[stops] = {
-                image: math.prod(
+                group.image: math.prod(
                     share
                     for rung, share in going.items()
-                    if (rung, image) not in rungs.rows and not losses.blocks(rung, image)
+                    if (rung, group.image) not in rungs.rows and not losses.blocks(rung, group.image)
                 )
-                for image in (self._images if stops else ())
+                for group in (self._groups if stops else ())
             }
         return self._needs[stops]
 
@@ -156,11 +173,13 @@ class Rest:
     def _lacking(self, rung: int) -> float:
         """Return the megapixels of the images that can still get a row of a rung."""
         if rung not in self._of_rung:
-            rungs, sizes, losses = self.state.rungs, self.state.megapixels, self.state.losses
+            rungs, losses = self.state.rungs, self.state.losses
             self._of_rung[rung] = sum(
-                sizes[image]
-                for image in rungs.going_on(rung, self._images)
-                if (rung, image) not in rungs.rows and not losses.blocks_for_good(rung, image)
+                group.megapixels
+                for group in self._groups
+                if rungs.goes_on(rung, group.image)
+                and (rung, group.image) not in rungs.rows
+                and not losses.blocks_for_good(rung, group.image)
             )
         return self._of_rung[rung]
 

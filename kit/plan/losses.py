@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Hashable
 
 from kit.ensemble import Ensemble
 from kit.plan.changes import Item, LeaveOut, LoseImage, LoseMember, LoseRow
@@ -96,6 +97,12 @@ class Losses:
     def _forget(self) -> None:
         self.changes += 1
         self._live.clear()
+
+    def standing(self, image: str) -> tuple[Hashable, ...]:
+        """Return all that answers about an image depend on here: lost passes and rows."""
+        left, rows = self.left_out.get(image), len(self.ensemble.rungs)
+        given_up = (rung for rung in range(rows) if (rung, image) in self.rows) if self.rows else ()
+        return tuple(left) if left else (), tuple(given_up)
 
     def blocks(self, rung: int, image: str) -> bool:
         """Whether an image cannot get its row of a rung as things are now."""

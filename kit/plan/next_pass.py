@@ -41,7 +41,7 @@ class Order:
         # holds. A running mean takes passes in their order.
         if not state.stored.averaging:
             ready.sort(key=lambda index: asking.distance(passes[index].member))
-        if sure or len(state.rungs.going_on(rung, state.live_images())) <= workers:
+        if sure or not _more_than(workers, state, rung):
             return self._first(state, ready)
         found = self._in_block(state, rung, ready)
         if found is None and any(map(state.to_do.any, ready)):
@@ -94,6 +94,12 @@ class Order:
     def _leave_line(self) -> Iterator[str]:
         while self._line:
             yield self._line.popleft()
+
+
+def _more_than(number: int, state: LadderState, rung: int) -> bool:
+    """Whether more images than this have no lower rung that is enough for them."""
+    groups = (len(group) for group in state.groups if state.rungs.goes_on(rung, next(iter(group))))
+    return sum(groups) > number
 
 
 def _seconds_for_gain(state: LadderState, passes: Sequence[int], image: str) -> tuple[float, float, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from kit.ensemble import Ensemble
 from kit.plan.changes import RefuseRung, StartRung
@@ -55,6 +55,11 @@ class Rungs:
                 for image in images
             )
         )
+
+    def standing(self, image: str) -> tuple[Hashable, ...]:
+        """Return all that answers about an image depend on here: its rows, and where it stopped."""
+        has = (rung for rung in range(len(self.ensemble.rungs)) if (rung, image) in self.rows)
+        return tuple(has), self.stopped.get(image)
 
     def goes_on(self, rung: int, image: str) -> bool:
         """Whether no rung before this one is enough for an image."""

@@ -25,6 +25,7 @@ from kit.plan.changes import (
 )
 from kit.plan.costs import Costs
 from kit.plan.failures import Failures
+from kit.plan.image_groups import ImageGroups
 from kit.plan.losses import Losses
 from kit.plan.rungs import Rungs
 from kit.plan.second_chances import Chances
@@ -48,6 +49,7 @@ class LadderState:
         chances: that these got since then.
         failure_counts: of tasks.
         to_do: passes that images have to be started on.
+        groups: live images of the same standing together.
         rungs: which are started or refused, and their rows.
         ready: members whose weights and libraries are in place.
         running: tasks that workers have.
@@ -57,6 +59,7 @@ class LadderState:
     def __init__(self, ensemble: Ensemble, images: Mapping[str, float]) -> None:
         self.ensemble = ensemble
         self.megapixels: dict[str, float] = {}
+        self._live: list[str] | None = None
         self.costs = Costs(ensemble)
         self.stored = StoredResults()
         self.losses = Losses(ensemble)
@@ -67,6 +70,7 @@ class LadderState:
         self.combinable: deque[MeanTask | FuseTask] = deque()
         self.failure_counts = Failures(ensemble)
         self.to_do = ToDo(len(ensemble.passes))
+        self.groups = ImageGroups()
         for image, megapixels in images.items():
             self.add_image(image, megapixels)
 
@@ -78,7 +82,10 @@ class LadderState:
 
     def live_images(self) -> list[str]:
         """Return the images that were not given up, the largest first: none is left for the end."""
-        return [image for image in self.to_do.largest_first() if image not in self.losses.images]
+        if self._live is None:
+            lost = self.losses.images
+            self._live = [image for image in self.to_do.largest_first() if image not in lost]
+        return self._live
 
     def images_to_do(self, index: int) -> Iterator[str]:
         """Yield the images that a pass has to be started on for a started rung, largest first."""
@@ -86,11 +93,11 @@ class LadderState:
 
     def finished_images(self, index: int) -> int:
         """Return the number of live images that a pass was done over."""
-        return sum(self.stored.was_done(index, image) for image in self.live_images())
+        return sum(len(group) for group in self.groups if self.stored.was_done(index, next(iter(group))))
 
     def settled(self, rung: int) -> bool:
         """Whether every live image has its row of a started rung, or needs none or gets none."""
-        return self.rungs.settled(rung, self.live_images())
+        return self.rungs.settled(rung, self.groups.one_of_each())
 
     def failures(self, task: LadderTask) -> int:
         """Return how many times a task has failed."""
@@ -121,6 +128,7 @@ class LadderState:
         """Add an image, at the start or at any time later."""
         self.megapixels[image] = megapixels
         self.to_do.add(image, megapixels)
+        self._live = None
         self._update([image])
 
     def finished_pass(self, task: PassTask, file: str, seconds: float, load: float = 0.0) -> None:
@@ -179,6 +187,7 @@ class LadderState:
                 self._update([change.task.image])
             case LoseMember() | LeaveOut() | LoseRow() | LoseImage():
                 self.losses.add(change)
+                self._live = None
                 self._update(self.live_images() if isinstance(change, LoseMember) else [change.image])
             case BringBack():
                 self._bring_back(change.item, change.seconds)
@@ -188,6 +197,7 @@ class LadderState:
     def _bring_back(self, item: Item, seconds: float) -> None:
         self.chances.give(item, seconds)
         self.losses.take_back(item)
+        self._live = None
         if isinstance(item, str):
             self._update([item])
             return
@@ -211,12 +221,20 @@ class LadderState:
         self.combinable = deque(task for task in self.combinable if task.image not in chosen)
         running = {(task.index, task.image) for task in self.running if isinstance(task, PassTask)}
         for image in chosen:
+            self._put_into_group(image)
             there = self.stored.holds(image) | self.losses.left_out.get(image, {}).keys()
             wanted = set(self.rungs.wanted_passes(image)) - there
             self.to_do.set_passes(image, {index for index in wanted if (index, image) not in running})
             self.combinable.extend(task for task in self._combinations(image) if task not in self.running)
             if not any(task.image == image and not isinstance(task, PassTask) for task in self.running):
                 self.stored.keep(self.rungs.needed_passes(image), image)
+
+    def _put_into_group(self, image: str) -> None:
+        if image in self.losses.images:
+            self.groups.remove(image)
+            return
+        parts = self.stored.done(image), self.rungs.standing(image), self.losses.standing(image)
+        self.groups.put(image, parts)
 
     def _combinations(self, image: str) -> Iterator[MeanTask | FuseTask]:
         """Yield rows that can be fused now, or the pass whose map comes next into the mean."""

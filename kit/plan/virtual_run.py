@@ -125,6 +125,7 @@ class VirtualRun(ABC):
         self._tokens = itertools.count()
         self._tick, self._ticking = _SHORTEST_TICK, False
         self._files: dict[str, float] = {}
+        self._used = 0.0
 
     # What a subclass says
 
@@ -229,19 +230,19 @@ class VirtualRun(ABC):
 
     def _delete(self) -> None:
         for file in self.state.stored.obsolete:
-            self._files.pop(file, None)
+            self._used -= self._files.pop(file, 0.0)
         self.state.stored.obsolete.clear()
 
     def _store(self, file: str, task: PassTask | MeanTask) -> None:
         if size := self.file_bytes(task):
+            self._used += size - self._files.get(file, 0.0)
             self._files[file] = size
-            self.most_bytes = max(self.most_bytes, sum(self._files.values()))
+            self.most_bytes = max(self.most_bytes, self._used)
 
     # What is done
 
     def _measure(self) -> Resources:
-        free = self.free - sum(self._files.values())
-        return Resources(self.deadline - self.now, free, self.wanted, silence=self.silence)
+        return Resources(self.deadline - self.now, self.free - self._used, self.wanted, silence=self.silence)
 
     def _give_out(self) -> None:
         if not self.installed:

@@ -181,12 +181,12 @@ class ReplyHandler:
     def _tell_progress(self, index: int) -> None:
         """Print one line when a pass is complete, and one per minute before."""
         state = self.ladder.state
-        done = state.finished_images(index)
         running = sum(isinstance(task, PassTask) and task.index == index for task in state.running)
-        images = done + running + sum(1 for _ in state.images_to_do(index))
-        now = time.monotonic()
-        if done < images and now - self._last_progress < _SILENCE:
+        missing, now = running + state.to_do.number(index), time.monotonic()
+        if missing and now - self._last_progress < _SILENCE:
             return
+        done = state.finished_images(index)
+        images = done + missing
         self._last_progress = now
         rate, left = state.costs.per_megapixel(index), self.deadline - now
         self.report.say(

@@ -60,6 +60,7 @@ class Run:
         """Do everything; `fails` names the stage of a failure, `pick` says which running task ends next."""
         for _ in range(3000):
             before(self)
+            self.ask_of_all_images()
             task = self.ladder.next_task() if len(self.begun) < self.workers else None
             self.clear()
             if task is not None:
@@ -71,6 +72,17 @@ class Run:
             else:
                 self.now += 1.0  # a pause before another chance
         raise AssertionError("it does not end")
+
+    def ask_of_all_images(self):
+        """Each image alone has to give the answers that one image of each group gives for all."""
+        state = self.state
+        live = [image for image in state.to_do.largest_first() if image not in state.losses.images]
+        assert state.live_images() == live
+        assert sorted(image for group in state.groups for image in group) == sorted(live)
+        for rung in range(len(self.ensemble.rungs)):
+            assert state.settled(rung) == state.rungs.settled(rung, live)
+        for index in range(len(self.ensemble.passes)):
+            assert state.finished_images(index) == sum(state.stored.was_done(index, image) for image in live)
 
     def begin(self, task):
         assert task not in [other.task for other in self.begun]
