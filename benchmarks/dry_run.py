@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import machine
 from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import DryRunOptions
-from benchmarks.tiny_submission import UNET, Form, TinySubmission, write
+from benchmarks.tiny_submission import UNET, Form, Sizes, TinySubmission, write
 from kit.artefacts import read_json
 from kit.errors import KitError
 from kit.local.console import show_table, track
@@ -37,18 +39,28 @@ _FORM = Form(
     reserve_seconds=10.0,
     slowdown=1.6,
 )
-_PLACEHOLDERS = {"first": (500, 700), "second": (800, 900)}
-_SHAPES = (0.8, 1.0, 1.2)
-"""Sides of the hidden slides, as parts of their mean."""
+_PLACEHOLDERS, _TRAIN = 2, 8
+"""Slides of the test part and of the training part that a commit run finds."""
+_SIDES = (400, 1000)
+"""Least and largest side of a slide, pixels."""
+_COUNTS = (6, 36, 9, 30, 12, 24, 15, 27, 18, 21)
+"""Slides of the hidden test sets."""
 _WITHIN = 0.15
 
 
-def hidden_sizes(count: int) -> list[tuple[int, int]]:
-    """Return the number of slides and their mean side in pixels, for each hidden test set."""
-    # From 6 slides of 1000 pixels to 24 of 400: more and smaller ones. The number of megapixels changes, too.
-    sides = (1000, 900, 850, 800, 700, 650, 600, 550, 500, 450)
-    images = (6, 12, 9, 18, 15, 30, 24, 12, 36, 24)
-    return [(images[number % len(images)], sides[number % len(sides)]) for number in range(count)]
+def slides(name: str, count: int, seed: int) -> dict[str, tuple[int, int]]:
+    """Draw the sizes of slides: those of all parts of a competition come from one distribution.
+
+    Args:
+        name: of the part; the slides' names begin with it.
+        count: number of slides.
+        seed: of the drawing.
+
+    Returns:
+        Name -> (height, width).
+    """
+    sides = np.random.default_rng(seed).integers(*_SIDES, (count, 2), endpoint=True)
+    return {f"{name}{number:02d}": (int(sides[number][0]), int(sides[number][1])) for number in range(count)}
 
 
 def run(options: DryRunOptions, command: Sequence[str]) -> None:
@@ -61,9 +73,12 @@ def run(options: DryRunOptions, command: Sequence[str]) -> None:
     rows, ratios = [], []
     with tempfile.TemporaryDirectory() as folder:
         made = write(Path(folder) / "made", _FORM)
-        commit = made.mount(Path(folder) / "commit", _PLACEHOLDERS)
-        sizes = hidden_sizes(options.sizes)
-        for number, hidden in track(list(enumerate(sizes)), total=len(sizes), description="hidden test sets"):
+        commit = made.mount(
+            Path(folder) / "commit", slides("placeholder", _PLACEHOLDERS, 0), train=slides("train", _TRAIN, 1)
+        )
+        numbers = range(options.sizes)
+        for number in track(numbers, total=len(numbers), description="hidden test sets"):
+            hidden = slides("slide", _COUNTS[number % len(_COUNTS)], 2 + number)
             row, ratio = _compare(made, commit, Path(folder) / str(number), hidden, options)
             rows.append(row)
             ratios.append(ratio)
@@ -77,13 +92,12 @@ def run(options: DryRunOptions, command: Sequence[str]) -> None:
 
 
 def _compare(
-    made: TinySubmission, commit: Path, folder: Path, hidden: tuple[int, int], options: DryRunOptions
+    made: TinySubmission, commit: Path, folder: Path, hidden: Sizes, options: DryRunOptions
 ) -> tuple[list[str], float]:
     """Return the row of a hidden test set, and forecast / hidden run."""
-    images, side = hidden
-    sides = [int(side * _SHAPES[image % len(_SHAPES)]) for image in range(images)]
-    megapixels = sum(one * one for one in sides) / 1e6
-    root = made.mount(folder / "input", {f"slide{image:02d}": (one, one) for image, one in enumerate(sides)})
+    images = len(hidden)
+    megapixels = sum(height * width for height, width in hidden.values()) / 1e6
+    root = made.mount(folder / "input", hidden)
     size = ("--hidden-images", str(images), "--hidden-megapixels", str(megapixels))
     loads = [os.getloadavg()[0]]
     first = _report(made.script, commit, folder / "commit", options, size, hidden=False)

@@ -232,19 +232,23 @@ class EarlyStoppingOptions(Documented):
 class WorkerOptions(Documented):
     """Run predict.py with one worker, with two and without its supervisor; read slides on a slow mount."""
 
-    part: Literal["speed", "mount", "budgets"] = field(
+    part: Literal["speed", "mount", "budgets", "memory"] = field(
         default="speed",
-        metadata=option("workers and supervisor, slides on a slow mount, or the score at several budgets"),
+        metadata=option(
+            "workers and supervisor, slides on a slow mount, the score at several budgets, or memory"
+        ),
     )
     rounds: Count = field(default=3, metadata=option("alternating runs", metavar="N"))
     stream: Annotated[float, above(0)] = field(
         default=30, metadata=option("what one stream of the slow mount gives", metavar="MB/S")
     )
-    predict: Path | None = field(
-        default=None, metadata=option("the rendered predict.py of the part budgets", metavar="FILE")
+    predict: tuple[Path, ...] = field(
+        default=(), metadata=option("rendered predict.py, for the part budgets", metavar="FILE")
     )
-    bundle: Path | None = field(default=None, metadata=option("its bundle", metavar="DIR"))
-    data: Path | None = field(default=None, metadata=option("competition with its truth", metavar="DIR"))
+    bundle: tuple[Path, ...] = field(default=(), metadata=option("the bundle of each", metavar="DIR"))
+    data: tuple[Path, ...] = field(
+        default=(), metadata=option("a competition with its truth for each", metavar="DIR")
+    )
     tiny: bool = field(default=False, metadata=option("in seconds: does the benchmark itself work?"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,9 @@ SEGFORMER: Mapping[str, Any] = {
     "norm_groups": 8,
 }
 """A network that needs torch alone."""
+Sizes = Mapping[str, tuple[int, int]]
+"""Id of a slide -> (height, width)."""
+SlideWriter = Callable[[Path, int, tuple[int, int]], None]
 COMPETITION, DATASET = "kidney", "hubmap-kit-kidney-weights"
 SLUG = get(COMPETITION).slug
 _CELL = 16
@@ -93,15 +96,18 @@ class TinySubmission:
         """What the script is rendered from."""
         return ensembles.load(self.folder / "ensemble.json")
 
-    def mount(self, root: Path, images: Mapping[str, tuple[int, int]], **stored: Any) -> Path:
-        """Lay out a new folder like /kaggle/input.
+    def mount(
+        self, root: Path, images: Sizes, *, train: Sizes | None = None, write_slide: SlideWriter | None = None
+    ) -> Path:
+        """Lay out a new folder like /kaggle/input; arguments as those of `write_competition`.
 
         Args:
             root: the folder.
-            images: id -> (height, width) of the slides of the test part.
-            **stored: how the slides are stored, as in `write_competition`.
+            images: of the test part.
+            train: of the training part.
+            write_slide: writes each slide.
         """
-        write_competition(root / "competitions" / SLUG, images, **stored)
+        write_competition(root / "competitions" / SLUG, images, train=train, write_slide=write_slide)
         shutil.copytree(self.bundle / DATASET, root / "datasets" / "someone" / DATASET)
         return root
 
@@ -128,24 +134,31 @@ def write(folder: Path, form: Form) -> TinySubmission:
 
 
 def write_competition(
-    data: Path, images: Mapping[str, tuple[int, int]], *, noise: bool = False, **stored: Any
+    data: Path, images: Sizes, *, train: Sizes | None = None, write_slide: SlideWriter | None = None
 ) -> None:
-    """Write the test part of the kidney competition.
+    """Write the slides of the kidney competition.
 
     Args:
         data: its folder; it must not exist.
-        images: id -> (height, width) of the slides.
-        noise: of the slides, as in `slide_HWC`.
-        **stored: how `tifffile` stores them, such as compression="lzw".
+        images: id -> (height, width) of the slides of the test part.
+        train: the same of the training part.
+        write_slide: writes each slide, given path, number and (height, width); by default it is made up and
+            not compressed.
     """
-    (data / "test").mkdir(parents=True)
-    for seed, (name, size) in enumerate(images.items()):
-        path = data / "test" / f"{name}.tiff"
-        tifffile.imwrite(path, slide_HWC(seed, size, noise=noise), photometric="rgb", **stored)
+    parts = {"test": images, "train": train or {}}
+    for part, slides in parts.items():
+        (data / part).mkdir(parents=True)
+        for seed, (name, size) in enumerate(slides.items()):
+            (write_slide or _write_slide)(data / part / f"{name}.tiff", seed, size)
     (data / "sample_submission.csv").write_text("id,predicted\n" + "".join(f"{name},\n" for name in images))
-    rows = "".join(f"{name}.tiff,{width},{height}\n" for name, (height, width) in images.items())
+    sizes = [item for slides in parts.values() for item in slides.items()]
+    rows = "".join(f"{name}.tiff,{width},{height}\n" for name, (height, width) in sizes)
     table = data / "HuBMAP-20-dataset_information.csv"
     table.write_text("image_file,width_pixels,height_pixels\n" + rows)
+
+
+def _write_slide(path: Path, seed: int, size: tuple[int, int]) -> None:
+    tifffile.imwrite(path, slide_HWC(seed, size), photometric="rgb")
 
 
 def slide_HWC(seed: int, size: tuple[int, int], *, noise: bool = False) -> NDArray[np.uint8]:

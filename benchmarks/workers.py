@@ -1,4 +1,4 @@
-"""`python -m benchmarks workers`: what a second worker gains, what the supervisor costs, and slow mounts.
+"""`python -m benchmarks workers`: what a second worker gains, what the supervisor costs, slow mounts, memory.
 
 The rendered predict.py runs with one worker and with two. Beside it the same passes and rows are made in one
 process without a supervisor.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,23 +24,26 @@ from typing import Any
 
 import tifffile
 
-from benchmarks import child, machine
+from benchmarks import child, machine, workers_memory
 from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import WorkerOptions
 from benchmarks.rounds import in_turns, median_ratio
 from benchmarks.tiny_submission import UNET, Form, slide_HWC, write
+from kit.artefacts import read_json
 from kit.errors import KitError
 from kit.streams import STREAMS
 from submission.rehearse import Settings, rehearse
 
-PLAIN, ONE, TWO = "one process, no supervisor", "predict.py, 1 worker", "predict.py, 2 workers"
+PLAIN, PAIR = "one process, no supervisor", "two processes, no supervisor"
+ONE, TWO = "predict.py, 1 worker", "predict.py, 2 workers"
 HEAD = (
     "way",
     "seconds",
     "loading and importing, all workers",
     "idle between tasks",
-    "x no supervisor",
-    "x 1 worker",
+    "x one process",
+    "x half as many",
+    "the same with loading",
 )
 MOUNT_HEAD = (
     "stored as",
@@ -48,8 +53,13 @@ MOUNT_HEAD = (
     f"{STREAMS} streams, read only, MB/s",
     "as many streams as cores, read only, MB/s",
 )
-BUDGET_HEAD = ("budget s", "score", "rung", "seconds used")
-BLOCKS = {"speed": "workers", "mount": "workers-mount", "budgets": "workers-budgets"}
+BUDGET_HEAD = ("sample", "budget s", "score", "rung", "rung that fits", "seconds used")
+BLOCKS = {
+    "speed": "workers",
+    "mount": "workers-mount",
+    "budgets": "workers-budgets",
+    "memory": "workers-memory",
+}
 BUDGETS = (8, 15, 30, 60, 300)
 _WAYS: Mapping[str, Mapping[str, Any]] = {
     "raw strips": {"rowsperstrip": 64},
@@ -79,7 +89,7 @@ class Size:
     side: int
 
 
-_FULL, _TINY = Size(members=4, images=8, side=1536), Size(members=2, images=2, side=256)
+_FULL, _TINY = Size(members=2, images=12, side=1024), Size(members=2, images=2, side=256)
 
 
 def run(options: WorkerOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
@@ -93,7 +103,8 @@ def run(options: WorkerOptions, command: Sequence[str], docs: Path = DOCS / "ben
     Raises:
         KitError: a run failed, or did not do all of its rungs.
     """
-    text = {"speed": _speed, "mount": _mount, "budgets": _budgets}[options.part](options)
+    parts = {"speed": _speed, "mount": _mount, "budgets": _budgets, "memory": _memory}
+    text = parts[options.part](options)
     text += f"\n\n`python -m benchmarks {' '.join(command)}` on {machine.describe()}"
     print(text)
     if options.write_docs:
@@ -107,18 +118,24 @@ def _speed(options: WorkerOptions) -> str:
         folder = Path(name)
         script = _write(folder, size)
 
-        def plain() -> None:
-            with tempfile.TemporaryDirectory(dir=folder) as out:
-                request = {"folder": name, "out": out}
-                answer = child.call("benchmarks.workers_step", request, what="the work without a supervisor")
-            found[PLAIN].append({"seconds": answer["plain"], "loads": 0.0, "idle": 0.0})
+        def plain(way: str, processes: int) -> None:
+            with tempfile.TemporaryDirectory(dir=folder) as out, ThreadPoolExecutor(processes) as pool:
+                # Each of two processes has every second slide. What they gain is what the cores allow.
+                requests = [
+                    {"folder": name, "out": out, "first": first, "step": processes}
+                    for first in range(processes)
+                ]
+                step = partial(child.call, "benchmarks.workers_step", what="the work without a supervisor")
+                seconds = max(answer["plain"] for answer in pool.map(step, requests))
+            found[way].append({"seconds": seconds, "loads": 0.0, "idle": 0.0})
 
         def supervised(way: str, workers: int) -> None:
             with tempfile.TemporaryDirectory(dir=folder) as out:
                 found[way].append(phase(_report(script, folder / "input", Path(out), workers)))
 
         ways: dict[str, Callable[[], object]] = {
-            PLAIN: plain,
+            PLAIN: partial(plain, PLAIN, 1),
+            PAIR: partial(plain, PAIR, 2),
             ONE: partial(supervised, ONE, 1),
             TWO: partial(supervised, TWO, 2),
         }
@@ -126,8 +143,8 @@ def _speed(options: WorkerOptions) -> str:
     kept = {way: rounds[1:] for way, rounds in found.items()}  # the first one warms up
     note = (
         f"{size.images} slides of {size.side} x {size.side} pixels, {size.members} members x {len(VIEWS)} "
-        f"views, 2 rungs; {options.rounds} rounds. From the first task to the last; the ratio to the work "
-        "without a supervisor leaves out loading and importing."
+        f"views, 2 rungs; {options.rounds} rounds. From the first task to the last; all ratios but the last "
+        "leave out loading and importing. Two processes without a supervisor gain what the cores allow."
     )
     return f"{table(HEAD, [_row(way, kept) for way in kept])}\n\n{note}"
 
@@ -140,13 +157,17 @@ def _write(folder: Path, size: Size) -> Path:
         views=VIEWS,
         rungs=(1, passes),
         network=UNET,
-        inference={"core": 512, "context": 64, "scale": 0.5, "batch_size": 4},
+        inference={"core": 512, "context": 64, "scale": 1.0, "batch_size": 4},
         seconds_per_megapixel=0.1,
     )
     images = {f"slide{number}": (size.side, size.side) for number in range(size.images)}
     made = write(folder, form)
-    made.mount(folder / "input", images, noise=True, compression="lzw")
+    made.mount(folder / "input", images, write_slide=_write_noise)
     return made.script
+
+
+def _write_noise(path: Path, seed: int, size: tuple[int, int]) -> None:
+    tifffile.imwrite(path, slide_HWC(seed, size, noise=True), photometric="rgb", compression="lzw")
 
 
 def phase(report: Mapping[str, Any]) -> dict[str, float]:
@@ -171,19 +192,29 @@ def phase(report: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _row(way: str, kept: Mapping[str, Sequence[Mapping[str, float]]]) -> list[str]:
-    workers = 2 if way == TWO else 1
-    seconds = [one["seconds"] for one in kept[way]]
-    pure = [one["seconds"] - one["loads"] / workers for one in kept[way]]
-    idle = statistics.median(one["idle"] / (workers * one["seconds"]) for one in kept[way])
-    faster = median_ratio([one["seconds"] for one in kept[ONE]], seconds)
+    half = {PAIR: PLAIN, TWO: ONE}.get(way)
+    seconds, pure = _seconds(way, kept)
+    idle = statistics.median(one["idle"] / (_workers(way) * one["seconds"]) for one in kept[way])
+    supervised = way in (ONE, TWO)
     return [
         way,
         f"{statistics.median(seconds):.2f}",
-        "" if way == PLAIN else f"{statistics.median(one['loads'] for one in kept[way]):.2f}",
-        "" if way == PLAIN else f"{idle:.1%}",
-        f"{median_ratio(pure, [one['seconds'] for one in kept[PLAIN]]):.3f}",
-        "" if way == PLAIN else f"{faster:.2f} as fast",
+        f"{statistics.median(one['loads'] for one in kept[way]):.2f}" if supervised else "",
+        f"{idle:.1%}" if supervised else "",
+        f"{median_ratio(pure, _seconds(PLAIN, kept)[1]):.3f}",
+        "" if half is None else f"{median_ratio(_seconds(half, kept)[1], pure):.2f} as fast",
+        "" if half is None or not supervised else f"{median_ratio(_seconds(half, kept)[0], seconds):.2f}",
     ]
+
+
+def _workers(way: str) -> int:
+    return 2 if way in (PAIR, TWO) else 1
+
+
+def _seconds(way: str, kept: Mapping[str, Sequence[Mapping[str, float]]]) -> tuple[list[float], list[float]]:
+    """Return the seconds of each round, with and without loading and importing."""
+    seconds = [one["seconds"] for one in kept[way]]
+    return seconds, [one["seconds"] - one["loads"] / _workers(way) for one in kept[way]]
 
 
 def _report(script: Path, mount: Path, out: Path, workers: int) -> dict[str, Any]:
@@ -230,23 +261,48 @@ def _mount(options: WorkerOptions) -> str:
     return f"{table(MOUNT_HEAD, rows)}\n\n{note}"
 
 
+def _memory(options: WorkerOptions) -> str:
+    return workers_memory.measure(tiny=options.tiny)
+
+
 def _budgets(options: WorkerOptions) -> str:
-    if options.predict is None or options.bundle is None or options.data is None:
+    counts = {len(options.predict), len(options.bundle), len(options.data)}
+    if counts == {0} or len(counts) > 1:
         raise KitError(
-            "the part budgets needs a rendered ensemble with its bundle, and data with a truth",
+            "the part budgets needs rendered ensembles, the bundle of each, and data with a truth for each",
             fix="name --predict dist/NAME/predict.py --bundle dist/NAME/bundle --data sample/NAME",
         )
     rows = []
-    for budget in BUDGETS:
-        with tempfile.TemporaryDirectory(prefix="workers-bench-") as folder:
-            out = Path(folder)
-            settings = Settings(
-                predict=options.predict, bundle=options.bundle, data=options.data, budget=budget, out=out
-            )
-            score = rehearse(settings)["score"]
-            report = json.loads((out / "report.json").read_text())
-        done = [number for number, rung in enumerate(report["rungs"], 1) if rung["state"] == "done"]
-        shown = "none" if score is None else f"{score['value']:.4f}"
-        rows.append([f"{budget}", shown, f"{max(done, default=0)} of {len(report['rungs'])}"])
-        rows[-1].append(f"{report['wall_seconds']:.1f}")
-    return table(BUDGET_HEAD, rows)
+    for predict, bundle, data in zip(options.predict, options.bundle, options.data, strict=True):
+        found = {budget: _rehearsed(predict, bundle, data, budget) for budget in reversed(BUDGETS)}
+        longest = found[max(BUDGETS)][1]
+        for budget in BUDGETS:
+            score, report = found[budget]
+            rungs, fitting = len(report["rungs"]), done_by(longest, report["deadline"])
+            row = [data.name, f"{budget}", "none" if score is None else f"{score:.4f}"]
+            row += [f"{done_by(report)} of {rungs}", f"{fitting} of {rungs}"]
+            rows.append([*row, f"{report['wall_seconds']:.1f}"])
+    note = (
+        "The rung that fits is the highest one that the run with the largest budget had done before tasks "
+        "have to end in this one."
+    )
+    return f"{table(BUDGET_HEAD, rows)}\n\n{note}"
+
+
+def _rehearsed(predict: Path, bundle: Path, data: Path, budget: float) -> tuple[float | None, dict[str, Any]]:
+    """Return the score of a rehearsal and its report.json."""
+    with tempfile.TemporaryDirectory(prefix="workers-bench-") as folder:
+        settings = Settings(predict=predict, bundle=bundle, data=data, budget=budget, out=Path(folder))
+        score = rehearse(settings)["score"]
+        return None if score is None else score["value"], read_json(Path(folder) / "report.json")
+
+
+def done_by(report: Mapping[str, Any], seconds: float = math.inf) -> int:
+    """Return how many rungs were done at a moment, up to the highest one; 0 if there was none.
+
+    Args:
+        report: report.json of a run.
+        seconds: since the start of the run.
+    """
+    done = (event for event in report["events"] if event["name"] == "rung" and not event["part"])
+    return max((event["rung"] + 1 for event in done if event["seconds"] <= seconds), default=0)

@@ -102,7 +102,7 @@ def main(request: Mapping[str, Any]) -> dict[str, float]:
     folder = Path(request["folder"])
     ensemble = ensembles.load(folder / "ensemble.json")
     (weights,) = (folder / "bundle").iterdir()
-    images = sorted((folder / "input").rglob("test/*.tiff"))
+    images = sorted((folder / "input").rglob("test/*.tiff"))[request["first"] :: request["step"]]
     return {"plain": predict(ensemble, weights, images, Path(request["out"]))}
 
 

@@ -1,11 +1,16 @@
 """The benchmark of workers: what it reads from a report, and a slide on a slow mount."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import tifffile
 
-from benchmarks import child
+from benchmarks import child, dry_run
 from benchmarks.tiny_submission import slide_HWC
-from benchmarks.workers import phase
+from benchmarks.workers import done_by, phase
+from benchmarks.workers_memory import peaks_below
 
 
 def task(worker, begin, end, **more):
@@ -29,3 +34,39 @@ def test_a_slide_on_a_slow_mount_is_read_by_all_ways(tmp_path):
     found = child.call("benchmarks.workers_step", request, what="reading a slide")
     assert found.keys() == {"slide", "cpu", "few", "streams"}
     assert all(seconds > 0 for seconds in found.values())
+
+
+@pytest.mark.parametrize(("seconds", "rungs"), [(5.0, 0), (8.0, 1), (11.0, 1), (13.0, 3), (1e9, 3)])
+def test_a_rung_is_done_once_its_file_has_a_row_of_it_for_every_image(seconds, rungs):
+    events = [
+        {"name": "start", "seconds": 0.1},
+        {"name": "rung", "rung": 0, "part": False, "seconds": 8.0},
+        {"name": "rung", "rung": 2, "part": True, "seconds": 10.0},
+        {"name": "rung", "rung": 2, "part": False, "seconds": 12.5},
+    ]
+    assert done_by({"events": events}, seconds) == rungs
+
+
+def test_the_most_memory_of_a_child_of_a_child_is_found_after_it_gave_it_back():
+    # The inner process takes 200 MB, gives them back, and waits for the end of its standard input.
+    inner = "import sys; a = bytearray(200_000_000); del a; print(1, flush=True); sys.stdin.read()"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    command = [sys.executable, "-c", outer]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        found = peaks_below(process.pid)
+        process.stdin.close()
+    assert len(found) == 2
+    assert found[process.pid] < 150e6
+    assert max(found.values()) > 200e6
+    assert os.getpid() not in found
+
+
+def test_slides_of_all_parts_come_from_one_distribution_and_are_the_same_each_time():
+    hidden = dry_run.slides("slide", 400, seed=2)
+    assert hidden == dry_run.slides("slide", 400, seed=2)
+    assert hidden != dry_run.slides("slide", 400, seed=3)
+    sides = [side for size in hidden.values() for side in size]
+    assert min(sides) >= 400
+    assert max(sides) <= 1000
+    assert 680 < sum(sides) / len(sides) < 720
