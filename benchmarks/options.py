@@ -232,10 +232,11 @@ class EarlyStoppingOptions(Documented):
 class WorkerOptions(Documented):
     """Run predict.py with one worker, with two and without its supervisor; read slides on a slow mount."""
 
-    part: Literal["speed", "mount", "budgets", "memory"] = field(
+    part: Literal["speed", "mount", "budgets", "memory", "decisions"] = field(
         default="speed",
         metadata=option(
-            "workers and supervisor, slides on a slow mount, the score at several budgets, or memory"
+            "workers and supervisor, slides on a slow mount, the score at several budgets, memory, or the "
+            "supervisor's decisions over many images"
         ),
     )
     rounds: Count = field(default=3, metadata=option("alternating runs", metavar="N"))

@@ -24,7 +24,7 @@ from typing import Any
 
 import tifffile
 
-from benchmarks import child, machine, workers_memory
+from benchmarks import child, machine, workers_decisions, workers_memory
 from benchmarks.markdown import DOCS, table, write_block
 from benchmarks.options import WorkerOptions
 from benchmarks.rounds import in_turns, median_ratio
@@ -59,6 +59,7 @@ BLOCKS = {
     "mount": "workers-mount",
     "budgets": "workers-budgets",
     "memory": "workers-memory",
+    "decisions": "workers-decisions",
 }
 BUDGETS = (8, 15, 30, 60, 300)
 _WAYS: Mapping[str, Mapping[str, Any]] = {
@@ -103,7 +104,13 @@ def run(options: WorkerOptions, command: Sequence[str], docs: Path = DOCS / "ben
     Raises:
         KitError: a run failed, or did not do all of its rungs.
     """
-    parts = {"speed": _speed, "mount": _mount, "budgets": _budgets, "memory": _memory}
+    parts = {
+        "speed": _speed,
+        "mount": _mount,
+        "budgets": _budgets,
+        "memory": lambda options: workers_memory.measure(tiny=options.tiny),
+        "decisions": lambda options: workers_decisions.measure(tiny=options.tiny),
+    }
     text = parts[options.part](options)
     text += f"\n\n`python -m benchmarks {' '.join(command)}` on {machine.describe()}"
     print(text)
@@ -259,10 +266,6 @@ def _mount(options: WorkerOptions) -> str:
         "Ours decodes as well: it cannot end before its seconds of CPU, divided by the free cores."
     )
     return f"{table(MOUNT_HEAD, rows)}\n\n{note}"
-
-
-def _memory(options: WorkerOptions) -> str:
-    return workers_memory.measure(tiny=options.tiny)
 
 
 def _budgets(options: WorkerOptions) -> str:
