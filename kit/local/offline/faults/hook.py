@@ -23,6 +23,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 _CHUNK = bytes(1 << 20)
+_OF_GPUS = ("gpu-", "poisoned-context")
+"""What the names of faults begin with that only a process with a GPU meets."""
 _CUDA_BROKEN = "CUDA error: an illegal memory access was encountered"
 _GPU_LOST = "CUDA error: unspecified launch failure"
 _NO_KERNEL = "CUDA error: no kernel image is available for execution on the device"
@@ -50,6 +52,8 @@ class _Strike:
     def due(self, name: str = "") -> bool:
         """Count an event, and return whether the fault strikes at it."""
         only = self.plan.get("only")
+        if str(self.plan["fault"]).startswith(_OF_GPUS) and _on_cpu():
+            return False
         if only is not None and os.environ.get("CUDA_VISIBLE_DEVICES") != only:
             return False
         if not name.endswith(self.plan.get("on", "")):
@@ -89,6 +93,12 @@ def _note(path: Path, text: str) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.write(handle, text.encode())
     os.close(handle)
+
+
+def _on_cpu() -> bool:
+    """Whether this is a worker that computes on the CPU, and has no GPU that could fail."""
+    words = sys.orig_argv
+    return "--device" in words and words[words.index("--device") + 1] == "cpu"
 
 
 def _supervisor() -> int:

@@ -17,12 +17,12 @@ from kit.local.offline.faults.scene import Scene, Strike, struck
 def run(tmp_path):
     """Run lines of Python as a worker, or as the supervisor, of a run with these faults."""
 
-    def run(code: str, *strikes: Strike, role: str = "worker", **changes):
+    def run(code: str, *strikes: Strike, role: str = "worker", device: str = "cuda", **changes):
         hooks = tmp_path / "hooks"
         if not hooks.exists():
             scene = Scene(random.Random(0), strikes=list(strikes), **changes)
             run.variables = scene.write_hook(hooks, {"scratch": tmp_path})
-        options = ["--worker", str(os.getpid())] if role == "worker" else ["--input", "x"]
+        options = ["--worker", str(os.getpid()), "--device", device] if role == "worker" else ["--input", "x"]
         return subprocess.run(
             [sys.executable, "-c", code, *options],
             env={**os.environ, **run.variables},
@@ -63,6 +63,13 @@ def test_a_fault_strikes_the_processes_of_one_device_only(run):
     assert run(code, strike, gpus="unusable").stdout == "0,1\n"
     run.variables["CUDA_VISIBLE_DEVICES"] = "1"
     assert run(code).returncode == -signal.SIGKILL
+
+
+def test_a_worker_on_the_cpu_has_no_gpu_whose_memory_runs_out(run):
+    strike = Strike(fault="gpu-memory", point="convolution", action="memory", argument=0, times=99)
+    code = NETWORK + "print(compute(1, 8))"
+    assert run(code, strike, gpus="pretended", device="cpu").stdout == "(1, 2, 6, 6)\n"
+    assert "out of memory" in run(code).stdout
 
 
 def test_the_wall_clock_jumps_and_the_monotonic_one_does_not(run):
