@@ -174,20 +174,7 @@ class ByForecast:
             if state.running:
                 return None
             task = PassTask(index, image, max(task.attempt, TRIES))
-        # `free` does not yet know the results that are being written now; they are counted on top. Example:
-        # 28 MB free, 90 % of it usable; a map of 18 MB fits, but not beside another of 8 MB.
-        running = _writing(state)
-        if state.stored.averaging:
-            # A second map of an image is followed by a mean, as large as itself, while both are still there.
-            images = [image, *(other for _, other in running)]
-            running += [
-                (index, other)
-                for other in set(images)
-                if state.stored.holds(other) or images.count(other) > 1
-            ]
-        reason = DiskSpace(self.ensemble, state.megapixels).missing_now(
-            index, image, free=resources.free, running=running
-        )
+        reason = _missing_now(state, index, image, resources)
         if reason is None:
             return task
         if state.running or state.stored.obsolete:
@@ -252,6 +239,22 @@ def _missing(state: LadderState, passes: list[int], images: list[str], resources
         free=resources.free,
         averaging=state.stored.averaging,
         workers=resources.workers,
+    )
+
+
+def _missing_now(state: LadderState, index: int, image: str, resources: Resources) -> str | None:
+    """Return why the disk has no room for the result of one pass over one image; None if it has."""
+    # `free` does not yet know the results that are being written now; they are counted on top. Example:
+    # 28 MB free, 90 % of it usable; a map of 18 MB fits, but not beside another of 8 MB.
+    running = _writing(state)
+    if state.stored.averaging:
+        # A second map of an image is followed by a mean, as large as itself, while both are still there.
+        images = [image, *(other for _, other in running)]
+        running += [
+            (index, other) for other in set(images) if state.stored.holds(other) or images.count(other) > 1
+        ]
+    return DiskSpace(state.ensemble, state.megapixels).missing_now(
+        index, image, free=resources.free, running=running
     )
 
 

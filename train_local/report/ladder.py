@@ -90,8 +90,9 @@ def _time(value: Any) -> str:
     """Return a time of `ladder.json` in words; "" where it has none."""
     if not isinstance(value, dict):
         return ""
-    seconds = [value.get(key) for key in ("low", "median", "high")]
-    return range_text(*seconds) if all(isinstance(item, int | float) for item in seconds) else ""
+    low, median, high = (value.get(key) for key in ("low", "median", "high"))
+    numbers = (isinstance(item, int | float) for item in (low, median, high))
+    return range_text(low, median, high) if all(numbers) else ""
 
 
 def hidden_run_of(path: Path) -> str:
