@@ -356,8 +356,8 @@ def _ensemble(options: Ensemble) -> int:
     hidden = hidden_set(
         options.images or form.hidden_images, options.megapixels or form.hidden_megapixels, sizes
     )
-    run = prices.HiddenRun(hidden=hidden, workers=options.workers, hours=options.hours)
-    told = prices.prices_of(made, data, runs, run)
+    hidden_run = prices.HiddenRun(hidden=hidden, workers=options.workers, hours=options.hours)
+    told = prices.prices_of(made, data, runs, hidden_run)
     write.write_ensemble(made, runs, told, options.out)
     write.show_ensemble(made, told)
     print(options.out)

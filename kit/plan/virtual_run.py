@@ -226,12 +226,6 @@ class VirtualRun(ABC):
                 self.state.finished_row(task, file, work.seconds, self.doubt(task))
             case ValidateTask():
                 self.on_validated(task)
-        self._delete()
-
-    def _delete(self) -> None:
-        for file in self.state.stored.obsolete:
-            self._used -= self._files.pop(file, 0.0)
-        self.state.stored.obsolete.clear()
 
     def _store(self, file: str, task: PassTask | MeanTask) -> None:
         if size := self.file_bytes(task):
@@ -247,7 +241,9 @@ class VirtualRun(ABC):
     def _give_out(self) -> None:
         if not self.installed:
             return
-        self._delete()
+        for file in self.state.stored.obsolete:
+            self._used -= self._files.pop(file, 0.0)
+        self.state.stored.obsolete.clear()
         given = False
         for worker in self.workers:
             if not worker.up or worker.task is not None:

@@ -90,9 +90,9 @@ def _time(value: Any) -> str:
     """Return a time of `ladder.json` in words; "" where it has none."""
     if not isinstance(value, dict):
         return ""
-    low, median, high = (value.get(key) for key in ("low", "median", "high"))
-    numbers = (isinstance(item, int | float) for item in (low, median, high))
-    return range_text(low, median, high) if all(numbers) else ""
+    keys = ("low", "median", "high")
+    seconds = [float(value[key]) for key in keys if isinstance(value.get(key), int | float)]
+    return range_text(*seconds) if len(seconds) == len(keys) else ""
 
 
 def hidden_run_of(path: Path) -> str:
