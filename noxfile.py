@@ -7,7 +7,6 @@ session is a few typed commands (`python -m train_local ...`, `python -m bundle 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -23,7 +22,8 @@ ROOT = Path(__file__).parent
 sys.path.append(str(ROOT))
 # nox runs in an interpreter of its own, without our dependencies. These modules need none of them.
 from kit.errors import KitError  # noqa: E402
-from kit.local.session_options import asked_sessions, known_options, own_options  # noqa: E402
+from kit.local.environment_stamps import is_of, lock_identity, own_wheels_identity  # noqa: E402
+from kit.local.session_options import asked_sessions, known_options, own_options, with_defaults  # noqa: E402
 from kit.local.tool_environment import tool_environment  # noqa: E402
 from kit.local.uv import find_uv  # noqa: E402
 from train_local.recipes import registry  # noqa: E402
@@ -72,14 +72,14 @@ def environment(session: nox.Session, *, peers: bool = False) -> str:
     # With its bytecode: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would
     # compile the sources of torch and of all that it imports, which takes longer than to import them.
     into = ("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python))
-    made_from, identity = folder / "made-from", _lock_identity(locks)
-    if not _is_of(made_from, identity):
+    made_from, identity = folder / "made-from", lock_identity(ROOT, locks)
+    if not is_of(made_from, identity):
         shutil.rmtree(folder, ignore_errors=True)
         _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
         _uv(session, *into, "--require-hashes", *(part for lock in locks for part in ("-r", lock)))
         made_from.write_text(identity)
-    ours_from, identity = folder / "own-wheels-from", _own_wheels_identity()
-    if not _is_of(ours_from, identity):
+    ours_from, identity = folder / "own-wheels-from", own_wheels_identity(ROOT)
+    if not is_of(ours_from, identity):
         ours_from.unlink(missing_ok=True)  # what is installed from here on may be either version
         wheels = BUILD / "local-wheels"
         shutil.rmtree(wheels, ignore_errors=True)
@@ -89,31 +89,6 @@ def environment(session: nox.Session, *, peers: bool = False) -> str:
         _uv(session, *into, "--no-deps", "--reinstall", *map(str, sorted(wheels.glob("*.whl"))))
         ours_from.write_text(identity)
     return str(python)
-
-
-def _is_of(stamp: Path, identity: str) -> bool:
-    return stamp.is_file() and stamp.read_text() == identity
-
-
-def _lock_identity(locks: list[str]) -> str:
-    """Return a hash of what an environment is made from, without our own wheels."""
-    contents = b"".join((ROOT / name).read_bytes() for name in locks)
-    return hashlib.sha256(sys.version.encode() + contents).hexdigest()
-
-
-def _own_wheels_identity() -> str:
-    """Return a hash of our own wheels' sources: the packages without tests, and the code that builds them."""
-    packages = ROOT / "bundle" / "packages"
-    names = [path.relative_to(ROOT) for path in packages.rglob("*") if path.is_file()]
-    names = [name for name in names if not {"__pycache__", "tests"} & set(name.parts)]
-    builders = ("mmcv_wheel", "own_wheel", "sdist", "wheelfile")
-    # Name and size go in with the bytes: a module that moves, or bytes that go from one file to the next,
-    # give another hash.
-    digest = hashlib.sha256()
-    for name in [*sorted(names), *(Path("bundle", f"{builder}.py") for builder in builders)]:
-        content = (ROOT / name).read_bytes()
-        digest.update(f"{name} {len(content)}\n".encode() + content)
-    return digest.hexdigest()
 
 
 def _uv(session: nox.Session, *arguments: str) -> None:
@@ -132,17 +107,6 @@ def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None
     session.run(
         environment(session), *map(str, arguments), external=True, env=KEEP_BYTECODE | (env or {}), **patience
     )
-
-
-def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
-    """Return the arguments, with `--name value` for every default whose option the user did not give."""
-    given = {argument.split("=")[0] for argument in arguments}
-    # "--out=x" and "--out x" both count as given.
-    missing = {f"--{name.replace('_', '-')}": str(value) for name, value in defaults.items()}
-    return [
-        *arguments,
-        *(part for name, value in missing.items() if name not in given for part in (name, value)),
-    ]
 
 
 def chosen(session: nox.Session) -> tuple[list[str], list[str]]:

@@ -4,7 +4,6 @@ import __future__
 
 import ast
 import functools
-import hashlib
 import json
 import os
 import re
@@ -19,6 +18,8 @@ from types import SimpleNamespace
 import pytest
 
 from bundle.own_wheels import OWN_WHEELS
+from kit.local.environment_stamps import is_of, lock_identity, own_wheels_identity
+from kit.local.session_options import with_defaults
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 from train_local import recipes
@@ -146,7 +147,10 @@ def project(tmp_path):
         if not node.decorator_list and not node.name.startswith(("_train", "options_for"))
     ]
     space = {
-        "hashlib": hashlib,
+        "with_defaults": with_defaults,
+        "is_of": is_of,
+        "lock_identity": lock_identity,
+        "own_wheels_identity": own_wheels_identity,
         "json": json,
         "shutil": shutil,
         "sys": sys,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from kit.errors import KitError
 
@@ -78,3 +79,14 @@ def _groups(arguments: Sequence[str]) -> Iterator[list[str]]:
 
 def _name(group: Sequence[str]) -> str:
     return group[0].partition("=")[0]
+
+
+def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
+    """Return the arguments, with `--name value` for every default whose option the user did not give."""
+    given = {argument.split("=")[0] for argument in arguments}
+    # "--out=x" and "--out x" both count as given.
+    missing = {f"--{name.replace('_', '-')}": str(value) for name, value in defaults.items()}
+    return [
+        *arguments,
+        *(part for name, value in missing.items() if name not in given for part in (name, value)),
+    ]
