@@ -105,6 +105,14 @@ def test_a_python_without_our_packages_is_told_so_and_never_with_a_traceback(mod
         assert "fix:   run it with nox's Python: .nox/kit-" in done.stderr
 
 
+@pytest.mark.parametrize("what", ["images", "weights", "expected"])
+def test_so_is_one_that_is_to_make_golden_files(what):
+    command = [sys.executable, "-E", "-S", "-m", "tests.golden", "--make", what]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == BAD_INPUT, done.stderr
+    assert done.stderr.startswith("error: this Python has no "), done.stderr
+
+
 def test_every_package_that_can_be_run_is_asked():
     folders = {ROOT / name.partition(".")[0] for name in MODULES}
     found = {path.parent.relative_to(ROOT) for folder in folders for path in folder.rglob("__main__.py")}

@@ -1,4 +1,8 @@
-"""`nox -s golden`, or `python -m tests.golden`: does predict.py still give the golden submissions?"""
+"""`nox -s golden`, or `python -m tests.golden`: does predict.py still give the golden submissions?
+
+With `--make` it makes the golden files again. They are committed, so nobody has to: first the images, then
+the weights, then the expected submissions, which depend on both.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kit.command_line import option, parse
 from kit.errors import KitError, run_cli
@@ -32,11 +36,18 @@ class Options:
         default=Path(sys.executable), metadata=option("interpreter that has all packages", metavar="FILE")
     )
     json: bool = field(default=False, metadata=option("print the result as JSON"))
+    make: Literal["images", "weights", "expected"] | None = field(
+        default=None, metadata=option("make these golden files again, and compare nothing")
+    )
 
 
 def main(argv: Sequence[str]) -> int:
     """Compare every golden ensemble, or those that are named; returns the exit code."""
     options = parse(argv, Options, prog="python -m tests.golden")
+    if options.make is not None:
+        with tempfile.TemporaryDirectory(prefix="golden-") as scratch:
+            _make(options.make, options.work or Path(scratch))
+        return 0
     from tests.golden.comparison import run_golden
 
     found = sorted(path.parent.name for path in options.golden.glob("*/ensemble.json"))
@@ -56,6 +67,22 @@ def main(argv: Sequence[str]) -> int:
     if options.json:
         print(json.dumps(results, indent=1))
     return 0
+
+
+def _make(what: Literal["images", "weights", "expected"], work: Path) -> None:
+    # Imported here: a Python without the packages is told which of them it lacks.
+    if what == "images":
+        from tests.golden import cut_images
+
+        cut_images.make()
+    elif what == "weights":
+        from tests.golden import train_weights
+
+        train_weights.make(work)
+    else:
+        from tests.golden import slow_path
+
+        slow_path.make()
 
 
 def _told(name: str, result: dict[str, Any]) -> list[str]:

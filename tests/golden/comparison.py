@@ -72,7 +72,7 @@ class GoldenReport:
             raise KitError(
                 f"differs from the golden submission: {shown}{more}",
                 where=where,
-                fix="find the change that did it; if it is right, run `python -m tests.golden.slow_path`",
+                fix="find the change that did it; if it is right, run `nox -s golden -- --make expected`",
             )
 
 

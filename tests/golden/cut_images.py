@@ -1,8 +1,8 @@
 """How the golden images were made: crops of the sample's held-out images, in layouts readers get wrong.
 
-    python -m tests.golden.cut_images
+    nox -s golden -- --make images
 
-They are committed, so nobody has to run this; after running it, `slow_path.py` has to be run again too.
+They are committed, so nobody has to run this; after running it, `--make expected` has to be run, too.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def vasculature() -> None:
     (out.parent / "sample_submission.csv").write_text("\n".join(rows) + "\n")
 
 
-if __name__ == "__main__":
+def make() -> None:
+    """Write the images and sample submissions of both golden ensembles."""
     kidney()
     vasculature()

@@ -1,4 +1,4 @@
-"""The golden answer by plain loops: `python -m tests.golden.slow_path` writes `<competition>/expected.csv`.
+"""The golden answer by plain loops: `nox -s golden -- --make expected` writes `<competition>/expected.csv`.
 
 Nothing of `kit` but the networks' forward pass is used: images come from tifffile, run lengths and box fusion
 are loops over single pixels and boxes, masks are coded by pycocotools. So it can only agree with the engine
@@ -296,7 +296,8 @@ def write_expected(folder, target):
         writer.writerows(rows)
 
 
-if __name__ == "__main__":
+def make():
+    """Write the expected submissions of both golden ensembles."""
     torch.set_num_threads(1)
     for name in ("kidney", "vasculature"):
         write_expected(HERE / name, HERE / name / "expected.csv")

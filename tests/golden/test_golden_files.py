@@ -2,10 +2,13 @@ import ast
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from kit.artefacts import sha256_file
 from kit.competitions import get
+from tests.golden import cut_images
 from tests.golden.comparison import compare
 
 HERE = Path(__file__).parent
@@ -37,6 +40,18 @@ def test_the_slow_path_shares_nothing_with_the_engine_but_the_networks():
     ours = ("kit", "submission", "train_local", "bundle")
     assert not [name for name in imported if name.split(".")[0] in ours]
     assert {item for item in taken if item[0].split(".")[0] in ours} == {("kit", "models")}
+
+
+def test_the_golden_images_are_what_the_sample_gives(tmp_path, monkeypatch):
+    monkeypatch.setattr(cut_images, "HERE", tmp_path)
+    cut_images.make()
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    assert len(made) == 2 + 3 + len(NAMES)
+    for path in made:
+        if path.suffix == ".csv":
+            assert (tmp_path / path).read_text() == (HERE / path).read_text()
+        else:
+            assert np.array_equal(tifffile.imread(tmp_path / path), tifffile.imread(HERE / path))
 
 
 @pytest.mark.slow

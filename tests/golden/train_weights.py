@@ -1,8 +1,8 @@
 """How the golden weights were made: four tiny networks, trained on the sample.
 
-    python -m tests.golden.train_weights --work build/golden-training
+    nox -s golden -- --make weights --work build/golden-training
 
-They are committed, so nobody has to run this; after running it, `slow_path.py` has to be run again too. The
+They are committed, so nobody has to run this; after running it, `--make expected` has to be run, too. The
 two networks of each competition differ in their first weights and their data; the ensembles use what an
 engine can get wrong: views that swap axes, scales that are no whole numbers, unequal weights, NMS before box
 fusion.
@@ -10,8 +10,7 @@ fusion.
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -19,7 +18,6 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from kit.artefacts import sha256_file, sha256_json, write_bytes
-from kit.command_line import option, parse
 from kit.ensemble import Ensemble, Member, Pass, Rung, save
 from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
@@ -173,14 +171,11 @@ def vasculature(work: Path) -> None:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """Train the golden ensembles' networks again."""
+def make(work: Path) -> None:
+    """Train the networks of both golden ensembles, and write their weights and `ensemble.json`.
 
-    work: Path = field(metadata=option("scratch folder for data and runs", metavar="DIR"))
-
-
-if __name__ == "__main__":
-    asked = parse(sys.argv[1:], TrainOptions, prog="python -m tests.golden.train_weights")
-    kidney(asked.work)
-    vasculature(asked.work)
+    Args:
+        work: scratch folder for data and runs.
+    """
+    kidney(work)
+    vasculature(work)
