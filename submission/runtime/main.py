@@ -115,4 +115,5 @@ def _write_fallback(script: Script, options: Options, report: RunReport) -> List
     for note in listed.listing.notes:
         report.problem(note)
     report.save()
+    report.keep_room()
     return listed

@@ -263,6 +263,27 @@ def test_a_full_output_disk_never_costs_the_submission(mount, kit_of_two, tmp_pa
     assert (tmp_path / "submission.csv").read_text() == good_run.csv
 
 
+def test_a_disk_that_others_fill_later_has_the_last_report_all_the_same(
+    mount, kit_of_two, tmp_path, in_namespace, good_run
+):
+    output = tmp_path / "out"
+    output.mkdir()
+    # Somebody fills the disk as soon as the run has its fallback, and has room for its report.
+    room = output / ".report.json.room"
+    fill = f"until [ -e {room} ]; do sleep 0.02; done; head -c 64m /dev/zero > {output}/full"
+    setup = f"mount -t tmpfs -o size=32m none {output}; ({fill}) & true"
+    line = f'"$@"; code=$?; cp {output}/*.* {tmp_path}; ls -A {output} > {tmp_path}/left; exit $code'
+    command = ["--input", str(mount), "--output", str(output), "--device", "cpu", "--budget", "600"]
+    run = [sys.executable, str(kit_of_two.script), *command, "--workers", "1"]
+    done = in_namespace(setup, "sh", "-c", line, "sh", *run)
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "submission.csv").read_text() == good_run.csv
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["state"], report["exit_code"]) == ("rung 2", 0)
+    assert [event["name"] for event in report["events"]][-1] == "end"
+    assert (tmp_path / "left").read_text().split() == ["full", "report.json", "submission.csv"]
+
+
 def test_a_read_only_output_folder_is_told_with_one_that_can_be_written(
     mount, kit_of_two, tmp_path, in_namespace
 ):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,12 @@ from kit.errors import KitError
 SCHEMA = 1
 _LONGEST_STARTUP = 120.0
 """Seconds; a process that is older was not started for this run."""
+_ROOM = 1 << 20
+"""Bytes that are kept free for the last report: 5000 tasks take as much."""
+_PLENTY = 16 * _ROOM
+"""Free bytes of a disk on which keeping that room costs the submission nothing."""
+_LONG = ("tasks", "images", "forecasts", "notes", "memory")
+"""What a report leaves out where the disk has no room for it."""
 
 
 def process_start() -> float:
@@ -78,27 +86,56 @@ class RunReport:
         """Record the reason for which a run ends with this code, and save the report."""
         self.problem(what)
         self.values["exit_code"] = code
-        self.save()
+        self.save(last=True)
 
-    def save(self) -> None:
-        """Write report.json. If the disk is full, the report is missing and the run goes on."""
+    def keep_room(self) -> None:
+        """Take some room for the last report: by then the disk may be full."""
+        with contextlib.suppress(KitError, OSError):
+            if self.path is not None and shutil.disk_usage(self.path.parent).free > _PLENTY:
+                write_bytes(_room(self.path), bytes(_ROOM))
+
+    def save(self, *, last: bool = False) -> None:
+        """Write report.json. On a full disk an older one stays, and the run goes on.
+
+        Args:
+            last: what the run came to is known. On a full disk the room that was kept is taken, then that of
+                the older report, and then only what is short is written.
+        """
         if self.path is None:
             return
+        if last:
+            with contextlib.suppress(OSError):
+                _room(self.path).unlink()
+        problem = self._write(self.values)
+        if last and isinstance(problem, KitError):
+            self.give_way()
+            short = {name: value for name, value in self.values.items() if name not in _LONG}
+            problem = self._write(self.values) and self._write({**short, "left_out": _LONG})
+        if problem:
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                print(f"report.json was not written: {problem}", file=sys.stderr)
+
+    def _write(self, values: Mapping[str, Any]) -> KitError | ValueError | None:
+        """Write values to report.json; return why that failed."""
+        assert self.path is not None
         try:
             with self._lock:
                 # Bytes of file names that are not UTF-8 come as lone surrogates; JSON writes them as escapes.
-                write_bytes(self.path, canonical_json(self.values).encode("utf-8", "backslashreplace"))
+                write_bytes(self.path, canonical_json(values).encode("utf-8", "backslashreplace"))
         except (KitError, ValueError) as error:
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                print(f"report.json was not written: {error}", file=sys.stderr)
+            return error
+        return None
 
-    def give_way(self) -> bool:
-        """Delete report.json, which takes room that the submission needs; whether there was one."""
-        if self.path is None or not self.path.is_file():
-            return False
-        with contextlib.suppress(OSError):
-            self.path.unlink()
-        return True
+    def give_way(self) -> None:
+        """Delete report.json and the room for the last one: the submission needs it."""
+        if self.path is not None:
+            for path in (self.path, _room(self.path)):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
+def _room(report: Path) -> Path:
+    return report.with_name(f".{report.name}.room")
 
 
 def _print(line: str) -> None:

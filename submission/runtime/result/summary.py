@@ -104,7 +104,7 @@ def conclude(outcome: Outcome, report: RunReport) -> int:
         exit_code=code,
     )
     report.event("end")
-    report.save()
+    report.save(last=True)
     device = report.values.get("device", {}).get("model", "no device")
     share = f"{outcome.workers} {device}: {100 * utilisation:.0f} % of the time"
     forward = f"forward     {outcome.forward_seconds:.1f} s on {share}"

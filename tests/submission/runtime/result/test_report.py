@@ -82,3 +82,56 @@ def test_a_reportthat_cannot_be_written_is_told_and_costs_nothing(tmp_path, caps
     report = RunReport(time.monotonic(), path=tmp_path / "file" / "report.json")
     report.save()
     assert "report.json was not written" in capsys.readouterr().err
+
+
+ON_A_FULL_DISK = """
+import json, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from submission.runtime.result.report import RunReport
+folder, tasks = Path(sys.argv[2]), int(sys.argv[3])
+report = RunReport(0.0, path=folder / "report.json")
+report.save()
+report.keep_room()
+before = sorted(path.name for path in folder.iterdir())
+with (folder / "theirs").open("wb", buffering=0) as theirs:
+    try:
+        while theirs.write(bytes(4096)):
+            pass
+    except OSError:
+        pass
+report.values.update(tasks=["task"] * tasks, state="rung 2")
+report.save()
+middle = json.loads(report.path.read_text()).get("state")
+report.save(last=True)
+after = json.loads(report.path.read_text())
+left = sorted(path.name for path in folder.iterdir())
+print(json.dumps([before, middle, after["state"], len(after.get("tasks", ())), after.get("left_out"), left]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "tasks", "kept"),
+    [("32m", 1000, 1000), ("32m", 500_000, 0), ("64k", 100_000, 0)],
+    ids=["in the room that was kept", "too long for it", "a disk without room to keep"],
+)
+def test_the_last_report_is_written_on_a_disk_that_others_filled(in_namespace, tmp_path, size, tasks, kept):
+    setup = f"mount -t tmpfs -o size={size} none {tmp_path}"
+    command = (sys.executable, "-c", ON_A_FULL_DISK, str(ROOT), str(tmp_path), str(tasks))
+    done = in_namespace(setup, *command)
+    assert done.returncode == 0, done.stdout
+    before, middle, state, tasks_kept, left_out, left = json.loads(done.stdout.splitlines()[-1])
+    assert before == ([".report.json.room"] if size == "32m" else []) + ["report.json"]
+    assert middle is None, "the older report stayed as it was"
+    assert (state, tasks_kept) == ("rung 2", kept)
+    assert left_out == (None if kept else ["tasks", "images", "forecasts", "notes", "memory"])
+    assert left == ["report.json", "theirs"]
+
+
+def test_a_value_that_json_does_not_know_does_not_cost_the_older_report(tmp_path, capsys):
+    report = RunReport(time.monotonic(), path=tmp_path / "report.json")
+    report.save()
+    report.values["seconds"] = float("nan")
+    report.save(last=True)
+    assert "seconds" not in json.loads(report.path.read_text())
+    assert "report.json was not written" in capsys.readouterr().err
