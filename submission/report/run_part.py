@@ -11,6 +11,8 @@ from kit.artefacts import read_json
 from kit.errors import KitError
 from submission.report.forecasts import done_at, forecast_chart
 from submission.report.image_rungs import image_chart
+from submission.report.install_log import InstallRow, install_rows
+from submission.report.memory import ProcessMemory, memory_chart, processes
 from submission.report.paths import path_chart, rung_costs
 from submission.report.timeline import marks_of, timeline
 from submission.report.units import bars_of
@@ -54,7 +56,10 @@ class RunPart:
         rungs: one row for each.
         lost: images without a prediction, as report.json has them, the first 200.
         lost_count: number of all these images.
-        timeline, forecasts, paths, images: charts as SVG elements, None where there is nothing to draw.
+        timeline, memory, forecasts, paths, images: charts as SVG elements, None where there is nothing to
+            draw.
+        processes: what each had in memory at most.
+        installed: one row for each distribution.
         first_forward: seconds until the first forward pass; None if there was none.
     """
 
@@ -63,6 +68,9 @@ class RunPart:
     lost: list[Mapping[str, Any]]
     lost_count: int
     timeline: str | None
+    memory: str | None
+    processes: list[ProcessMemory]
+    installed: list[InstallRow]
     forecasts: str | None
     paths: str | None
     images: str | None
@@ -108,6 +116,9 @@ def part_of(run: Mapping[str, Any], where: Path) -> RunPart:
             lost=lost[:_MOST_LOST],
             lost_count=len(lost),
             timeline=timeline(bars, marks_of(run), budget=run.get("budget")) if bars else None,
+            memory=memory_chart(run),
+            processes=processes(run),
+            installed=install_rows(run),
             forecasts=forecast_chart(run),
             paths=path_chart(run),
             images=image_chart(run),

@@ -168,4 +168,7 @@ def test_an_installer_that_cannot_be_killed_gives_way(run_in, difficult_mount, t
     assert done.returncode == 0, done.stdout
     report = tools.report_of(tmp_path / "out")
     assert any("uv did not finish: it stood still for" in item["what"] for item in report["problems"])
+    first, second = report["install"]["installers"]
+    assert (first["tool"], second["tool"], second["error"]) == ("uv", report["install"]["tool"], None)
+    assert "it stood still for" in first["error"]
     assert [row["row"] for row in report["images"]] == ["rung 1"] * 2

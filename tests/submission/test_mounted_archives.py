@@ -78,5 +78,13 @@ def test_every_member_runs_however_the_archives_were_mounted(kit, competition, t
     assert outcome.code == 0, outcome.text
     assert outcome.report["problems"] == []
     assert [rung["state"] for rung in outcome.report["rungs"]] == ["done", "done"]
-    installed = {choice["name"]: choice["version"] for choice in outcome.report["install"]["choices"]}
-    assert installed["tinytool"] == "1.0+local"
+    install = outcome.report["install"]
+    (choice,) = (choice for choice in install["choices"] if choice["name"] == "tinytool")
+    assert choice["version"] == "1.0+local"
+    (found,) = (row for row in install["found"] if row["file"] == choice["file"])
+    assert (found["how"] == "from an archive") == (archives == "packed")
+    assert found["seconds"] >= 0
+    assert install["refused"] == {}
+    assert [(row["tool"], row["wheels"], row["error"]) for row in install["installers"]] == [
+        (install["tool"], sum(choice["version"] is not None for choice in install["choices"]), None)
+    ]

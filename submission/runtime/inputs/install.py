@@ -11,11 +11,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from kit.artefacts import open_to_read
 from kit.errors import KitError
@@ -28,19 +28,6 @@ _INTERPRETER = (
     *("PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONIOENCODING"),
     *("PYTHONDEVMODE", "PYTHONSAFEPATH"),
 )
-
-
-@dataclass(frozen=True)
-class Installed:
-    """How the wheels were installed.
-
-    Attributes:
-        tool: "uv", "pip" or "unzip"; "nothing" if the image has everything.
-        notes: why the tools before it failed.
-    """
-
-    tool: str
-    notes: list[str]
 
 
 def has_pip() -> bool:
@@ -107,7 +94,8 @@ def install(
     *,
     timeout: float,
     on_start: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
-) -> Installed:
+    on_end: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> str:
     """Install wheels without their dependencies: the caller has listed them all.
 
     Args:
@@ -116,13 +104,18 @@ def install(
         scratch: for links and caches.
         timeout: seconds a tool may take before the next one is tried.
         on_start: called with the process of each tool, so that the caller can end it with `end`.
+        on_end: called with what came of each tool: its name, the number of wheels, the seconds that it took,
+            and the last lines of its error, None if it has installed them.
+
+    Returns:
+        The tool: "uv", "pip" or "unzip"; "nothing" if the image has everything.
 
     Raises:
         KitError: every tool failed.
     """
     site.mkdir(parents=True, exist_ok=True)
     if not found:
-        return Installed("nothing", [])
+        return "nothing"
     for item in found:
         assert item.entry.wheel is not None
         if is_protected(item.entry.wheel.name):
@@ -133,6 +126,8 @@ def install(
         # Each tool has a folder of its own. One that cannot be killed may wake up later and go on writing.
         target = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch))
         environment = offline_environment(os.environ, scratch, target)
+        begin = time.monotonic()
+        problem: str | None = None
         try:
             if name == "unzip":
                 unzip(links, target)
@@ -141,12 +136,16 @@ def install(
                     _run([*_command(name, target), *map(str, links)], environment, timeout, log, on_start)
             check(found, target)
         except KitError as error:
-            notes.append(f"{name}: {error.problem}")
+            problem = error.problem
+            notes.append(f"{name}: {problem}")
             shutil.rmtree(target, ignore_errors=True)
         else:
             shutil.rmtree(site, ignore_errors=True)
             target.rename(site)
-            return Installed(name, notes)
+        seconds = round(time.monotonic() - begin, 2)
+        on_end({"tool": name, "wheels": len(links), "seconds": seconds, "error": problem})
+        if problem is None:
+            return name
     raise KitError(
         "the bundle's wheels could not be installed: " + "; ".join(notes),
         where=site,

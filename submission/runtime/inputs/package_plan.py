@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from kit.ensemble import Ensemble
@@ -23,11 +23,13 @@ class Plan:
         choices: one per distribution, in the order in which they were reached.
         needs: for each member the distributions that it needs, directly or through others.
         errors: member -> why it cannot run in this image with this bundle.
+        refused: distribution -> why it can be neither kept nor installed.
     """
 
     choices: list[Choice]
     needs: list[frozenset[str]]
     errors: dict[int, KitError]
+    refused: dict[str, KitError] = field(default_factory=dict)
 
     @property
     def wheels(self) -> list[Entry]:
@@ -71,10 +73,12 @@ def make_plan(
     choices: dict[str, Choice] = {}
     needs: list[frozenset[str]] = []
     errors: dict[int, KitError] = {}
+    refused: dict[str, KitError] = {}
     for index, member in enumerate(ensemble.members):
         chosen, failed = choose(manifests, [*ENGINE, *member.requires], distrusted)
         choices.update({choice.name: choice for choice in chosen})
         needs.append(frozenset(choice.name for choice in chosen))
+        refused |= failed
         if failed:
             errors[index] = next(iter(failed.values()))
-    return Plan(list(choices.values()), needs, errors)
+    return Plan(list(choices.values()), needs, errors, refused)

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kit.ensemble import Ensemble
 from kit.errors import KitError
@@ -28,19 +29,21 @@ class Done:
 
     Attributes:
         tool: that installed the wheels.
-        notes: why other tools were skipped.
         plan: the last one.
         replaced: why copies of the image had to be replaced, one sentence each.
         unexplained: failed imports that no package explains; the networks are tried all the same.
         lost: member -> why it cannot run.
+        found: all wheels that were verified.
+        refused: distribution, or file of its wheel, -> why it cannot be used, beside what the plan refuses.
     """
 
     tool: str
-    notes: list[str]
     plan: Plan
     replaced: list[str]
     unexplained: list[str]
     lost: dict[int, KitError]
+    found: list[Found]
+    refused: dict[str, KitError]
 
 
 class Packages:
@@ -55,6 +58,7 @@ class Packages:
         timeout: seconds one installer or check may take.
         start_check: starts an import check that writes its result into a file.
         on_process: called with every process, so that the caller can end it.
+        on_end: called with what came of each installer, as `install` does.
     """
 
     def __init__(
@@ -68,10 +72,11 @@ class Packages:
         timeout: float,
         start_check: Callable[[Path], ImportCheck],
         on_process: Callable[[subprocess.Popen[bytes]], None],
+        on_end: Callable[[dict[str, Any]], None],
     ) -> None:
         self.ensemble, self.manifests, self.plan = ensemble, manifests, plan
         self.site, self.scratch, self.timeout = site, scratch, timeout
-        self._start, self._on_process = start_check, on_process
+        self._start, self._on_process, self._on_end = start_check, on_process, on_end
         self._check: ImportCheck | None = None
         self._checks = 0
 
@@ -104,7 +109,14 @@ class Packages:
         unfit: dict[str, KitError] = {}
         notes: list[str] = []
         for _ in range(_ROUNDS):
-            done = install(wheels, self.site, self.scratch, timeout=self.timeout, on_start=self._on_process)
+            tool = install(
+                wheels,
+                self.site,
+                self.scratch,
+                timeout=self.timeout,
+                on_start=self._on_process,
+                on_end=self._on_end,
+            )
             check = self._check or self._begin_check()
             work = max(_WORK[0], min(_WORK[1], self.timeout))
             verdict = judge(check.result(work), plan.choices, accepted)
@@ -124,4 +136,5 @@ class Packages:
         if not plan.errors:  # else the reason why something cannot be imported is told already
             notes = verdict.notes
         replaced = [f"{choice.name}: {choice.reason}" for choice in plan.choices if choice.name in distrusted]
-        return Done(done.tool, done.notes, plan, replaced, notes, plan.lost_without(unfit))
+        lost = plan.lost_without(unfit)
+        return Done(tool, plan, replaced, notes, lost, wheels, unfit)

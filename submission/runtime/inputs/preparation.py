@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from kit.ensemble import Ensemble
 from kit.errors import KitError
@@ -47,12 +48,14 @@ class WheelsRestored:
     """The wheels are verified.
 
     Attributes:
-        files: one row per wheel: file, path and how it was found.
+        files: one row per wheel: file, path, how it was found, and the seconds that this took.
         bytes: of all wheels.
+        refused: distribution, or file of its wheel, -> why it cannot be used, beside what the plan refuses.
     """
 
-    files: list[dict[str, str]]
+    files: list[dict[str, Any]]
     bytes: int
+    refused: dict[str, KitError]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +64,16 @@ class Installed:
 
     Attributes:
         tool: the tool that installed them.
-        notes: why other tools were skipped.
         plan: what was installed in the end.
         replaced: why copies of the image had to be replaced, one sentence each.
         unexplained: failed imports that no package explains.
+        files, refused: as in `WheelsRestored`, with the wheels that replaced copies of the image.
     """
 
     tool: str
-    notes: list[str]
     plan: Plan
+    files: list[dict[str, Any]]
+    refused: dict[str, KitError]
     replaced: list[str]
     unexplained: list[str]
 
@@ -135,6 +139,9 @@ class Preparation:
         scratch: for links, caches and files out of archives.
         timeout: seconds one installer may take.
         start_check: starts an import check that writes its result into a file.
+
+    Attributes:
+        installers: what came of each installer so far, as `install` tells it.
     """
 
     def __init__(
@@ -153,6 +160,7 @@ class Preparation:
         self.root, self.site, self.scratch, self.timeout = root, site, scratch, timeout
         self.start_check = start_check
         self.events: SimpleQueue[Event] = SimpleQueue()
+        self.installers: list[dict[str, Any]] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         self._ended = False
 
@@ -197,6 +205,7 @@ class Preparation:
             timeout=self.timeout,
             start_check=self.start_check,
             on_process=self._on_process,
+            on_end=self.installers.append,
         )
         packages.begin()  # an import check takes some seconds: it runs beside the search
         datasets = find_datasets(self.root, self.manifests, competition)
@@ -211,7 +220,8 @@ class Preparation:
         found, errors = restorer.restore(self.plan.wheels)
         # A wheel that is lost costs only the members that need it: without mmdet's, the U-Nets still run.
         lost = self.plan.lost_without(errors)
-        self._tell(WheelsRestored(files=_files(found), bytes=sum(item.entry.size for item in found)))
+        size = sum(item.entry.size for item in found)
+        self._tell(WheelsRestored(files=_files(found), bytes=size, refused=errors))
         for index, error in lost.items():
             self._tell(MemberLost(member=index, error=error))
         if len(lost) < len(self.ensemble.members):
@@ -225,10 +235,11 @@ class Preparation:
             self._tell(
                 Installed(
                     tool=done.tool,
-                    notes=done.notes,
                     plan=done.plan,
                     replaced=done.replaced,
                     unexplained=done.unexplained,
+                    files=_files(done.found),
+                    refused=errors | done.refused,
                 )
             )
             weights.join()
@@ -286,5 +297,8 @@ class Preparation:
         self._tell(WeightsReady(member=index, path=str(path), how=how, bytes=size))
 
 
-def _files(found: Iterable[Found]) -> list[dict[str, str]]:
-    return [{"file": item.entry.file, "path": str(item.path), "how": item.how} for item in found]
+def _files(found: Iterable[Found]) -> list[dict[str, Any]]:
+    return [
+        {"file": item.entry.file, "path": str(item.path), "how": item.how, "seconds": item.seconds}
+        for item in found
+    ]

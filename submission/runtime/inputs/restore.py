@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,11 +50,13 @@ class Found:
         entry: of the manifest.
         path: a file with exactly that content.
         how: what Kaggle had done to it; "from an archive": `path` is a copy in scratch.
+        seconds: that it took to find and verify it.
     """
 
     entry: Entry
     path: Path
     how: How
+    seconds: float = 0.0
 
 
 class _Index:
@@ -178,9 +181,10 @@ class Restorer:
         #     at another depth    wheels-common/wheels-common/tool-1.0cu1-py3-none-any.whl
         #     still packed        wheels-common.zip, and in it tool-1.0+cu1-py3-none-any.whl
         others: dict[Path, str] = {}
+        begin = time.monotonic()
         for index in self._indices():
             if (found := self._find_in(index, entry, others)) is not None:
-                return found
+                return replace(found, seconds=round(time.monotonic() - begin, 3))
         raise self._complaint(entry, others)
 
     def _indices(self) -> Iterator[_Index]:

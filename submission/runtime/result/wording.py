@@ -74,9 +74,9 @@ def installed(tool: str, names: Sequence[str]) -> str:
     return f"installed with {tool}: {', '.join(names)}" if names else IMAGE_HAS_ALL
 
 
-def installer_skipped(note: str) -> str:
+def installer_skipped(tool: str, problem: str) -> str:
     """An installer did not work, and the next one was tried."""
-    return f"an installer was skipped: {note}"
+    return f"an installer was skipped: {tool}: {problem}"
 
 
 def member_lost(error: KitError, follows: str) -> str:

@@ -84,22 +84,29 @@ def available_memory(control: Path = Path("/sys/fs/cgroup")) -> int | None:
     return min(limits) if limits else None
 
 
-def total_memory(control: Path = Path("/sys/fs/cgroup")) -> int | None:
+def total_memory(control: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int | None:
     """Return the bytes of the machine's memory, or of the container's where these are fewer; None if unknown.
 
     Args:
         control: where the kernel shows the container's limits, of either version of control groups.
+        own: file with this process's group.
     """
     limits = [_kilobytes(Path("/proc/meminfo"), "MemTotal:")]
-    for folder, names in ((control, _MEMORY_V2), (control / "memory", _MEMORY_V1)):
-        limits += _first_numbers(folder / names[0])[:1]
+    for place in _in_groups(control, own, _MEMORY_V2[0], _MEMORY_V1[0]):
+        limits += _first_numbers(place)[:1]
     return min((limit for limit in limits if limit), default=None)
 
 
-def peak_memory(pid: int) -> int:
-    """Return the bytes that a process had in memory at most, with those of files; 0 if it has ended."""
-    # Two workers count the pages of torch's libraries twice, which share them: the sum is rather too high.
-    return _kilobytes(Path(f"/proc/{pid}/status"), "VmHWM:")
+def own_memory(pid: int) -> int:
+    """Return the bytes that a process has in memory for itself alone; 0 if it has ended."""
+    # Of "70400 9000 2500 ..." the second is the pages in memory, and the third those among them that are of
+    # files or shared. These do not count: all workers have the same pages of torch's libraries, and the
+    # kernel drops them when memory is needed.
+    try:
+        pages = _first_numbers(Path(f"/proc/{pid}/statm"))
+        return (pages[1] - pages[2]) * os.sysconf("SC_PAGE_SIZE")
+    except IndexError:
+        return 0
 
 
 def _kilobytes(path: Path, name: str) -> int:
@@ -118,21 +125,24 @@ def memory_kills(control: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc
         control: where the kernel shows the container's events, of either version of control groups.
         own: file with this process's group.
     """
-    try:
-        lines = own.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    # "0::/user/job" (version 2), "9:memory:/docker/ab" (version 1); a container may see its own as root.
-    places = [control / "memory.events", control / "memory" / "memory.oom_control"]
-    for line in lines:
-        group = line.rpartition(":")[2].lstrip("/")
-        places += [control / group / "memory.events", control / "memory" / group / "memory.oom_control"]
     counts = [0]
-    for place in dict.fromkeys(places):
+    for place in _in_groups(control, own, "memory.events", "memory.oom_control"):
         with contextlib.suppress(OSError, ValueError):
             words = place.read_text(encoding="utf-8").split()
             counts.append(int(words[words.index("oom_kill") + 1]))
     return max(counts)
+
+
+def _in_groups(control: Path, own: Path, second: str, first: str) -> list[Path]:
+    """Return where a file of this process's control group may lie, which has one name in each version."""
+    # "0::/user/job" (version 2), "9:memory:/docker/ab" (version 1); a container may see its own as root.
+    lines = []
+    with contextlib.suppress(OSError):
+        lines = own.read_text(encoding="utf-8").splitlines()
+    groups = dict.fromkeys(["", *(line.rpartition(":")[2].lstrip("/") for line in lines)])
+    return [
+        place for group in groups for place in (control / group / second, control / "memory" / group / first)
+    ]
 
 
 def _reclaimable(statistics: Path) -> int:

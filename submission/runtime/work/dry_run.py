@@ -58,7 +58,7 @@ def dry_run(supervisor: Supervisor) -> None:
         problem = error.problem if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
         report.values["hidden_run"] = {"problem": problem}
         report.say(words.no_forecast(problem))
-    report.save()
+    report.save(last=True)
 
 
 def _measure(supervisor: Supervisor, until: float) -> Measuring:
@@ -104,7 +104,7 @@ def _foretell(supervisor: Supervisor, measuring: Measuring) -> dict[str, Any]:
         "tasks": len(runs[1]),
         "images_measured": measuring.images,
         "members_measured": len(members),
-        "memory_peak": measuring.memory,
+        "memory_peak": max(rows["memory_peak"] for rows in (report.values, measuring.report.values)),
         "memory_total": total_memory(),
         "memory_ran_out": measuring.ran_out,
         "disk_free": free,

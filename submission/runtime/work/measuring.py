@@ -17,7 +17,7 @@ from submission.runtime.result import wording
 from submission.runtime.result.publishing import Publisher
 from submission.runtime.result.report import RunReport
 from submission.runtime.script.process import STOP, within
-from submission.runtime.work.device import memory_kills, peak_memory
+from submission.runtime.work.device import memory_kills
 from submission.runtime.work.dispatch import Dispatch
 from submission.runtime.work.processes import WorkerProcesses
 from submission.runtime.work.replies import ReplyHandler
@@ -54,7 +54,6 @@ class Measuring:
         images: how many different ones are measured on.
         report: of what is done here.
         seconds: that measuring took.
-        memory: bytes that the supervisor and all workers had at most.
         ran_out: memory ran out.
     """
 
@@ -74,7 +73,7 @@ class Measuring:
             environment=os.environ,
         )
         self.megapixels: dict[str, float] = {}
-        self.images = self.memory = 0
+        self.images = 0
         self.seconds = 0.0
         self.ran_out = False
 
@@ -102,8 +101,6 @@ class Measuring:
             if self.workers.broken is not None or (self.ladder.exhausted and not busy):
                 break
         self.seconds = time.monotonic() - begin
-        pids = [os.getpid(), *(worker.process.pid for worker in self.workers.processes.live)]
-        self.memory = sum(map(peak_memory, pids))
         tasks = self.report.values.get("tasks", ())
         self.ran_out = memory_kills() > kills or any(task.get("failed") == "memory" for task in tasks)
 

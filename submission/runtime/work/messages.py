@@ -181,6 +181,7 @@ class PassDone:
         mark: of the content, equal for equal results.
         plain: the result is the same everywhere, or holds no detection.
         halvings: of the windows' side.
+        gpu_bytes: that torch has taken of the GPU so far at most; None on the CPU.
     """
 
     begin: float
@@ -196,6 +197,7 @@ class PassDone:
     mark: int = 0
     plain: bool = False
     halvings: int = 0
+    gpu_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

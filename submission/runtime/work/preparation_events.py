@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from queue import Empty
-from typing import Any
 
 from kit.errors import KitError
 from kit.plan.ladder import Ladder
@@ -76,7 +75,8 @@ class PreparationEvents:
                 if news.missing:
                     self.report.say(wording.manifests_missing(news.missing))
             case WheelsRestored():
-                self.report.event("restored", at=event.at, **to_plain(news))
+                self.report.event("restored", at=event.at, bytes=news.bytes)
+                self._note_install(None, self.plan, news)
             case Installed():
                 self._on_installed(event.at, news)
             case WeightsReady():
@@ -91,12 +91,11 @@ class PreparationEvents:
 
     def _on_installed(self, at: float, news: Installed) -> None:
         self.installed = True
-        facts: dict[str, Any] = {"tool": news.tool, "notes": news.notes}
-        self.report.event("installed", at=at, **facts)
-        choices = [choice.as_dict() for choice in news.plan.choices]
-        self.report.values["install"] = {**facts, "choices": choices}
-        for note in news.notes:
-            self.report.problem(wording.installer_skipped(note))
+        self.report.event("installed", at=at, tool=news.tool)
+        self._note_install(news.tool, news.plan, news)
+        for row in self.preparation.installers:
+            if row["error"]:
+                self.report.problem(wording.installer_skipped(row["tool"], row["error"]))
         for reason in (*news.replaced, *news.unexplained):
             self.report.problem(reason)
         names = [choice.name for choice in news.plan.choices if choice.entry is not None]
@@ -106,6 +105,17 @@ class PreparationEvents:
             self.workers.start()
         elif news.replaced:
             self.workers.restart()  # they may hold a copy that does not work
+
+    def _note_install(self, tool: str | None, plan: Plan, news: WheelsRestored | Installed) -> None:
+        """Tell report.json what was installed, or is to be; the preparation goes on with its own list."""
+        refused = plan.refused | news.refused
+        self.report.values["install"] = {
+            "tool": tool,
+            "installers": self.preparation.installers,
+            "choices": [choice.as_dict() for choice in plan.choices],
+            "found": news.files,
+            "refused": {name: error.problem for name, error in refused.items()},
+        }
 
     def _on_weights(self, at: float, news: WeightsReady) -> None:
         state = self.ladder.state

@@ -127,7 +127,7 @@ class ReplyHandler:
         worker.task = None
         facts = {}
         if isinstance(done, PassDone):
-            names = ("forward", "skipped", "windows")
+            names = ("forward", "skipped", "windows", "gpu_bytes")
             facts = {name: value for name in names if (value := getattr(done, name)) is not None}
             facts |= {name: value for name in ("load", "imports") if (value := getattr(done, name))}
         self._record(worker, task, done.begin, done.end, **facts)

@@ -183,6 +183,7 @@ class Worker:
             load=load_seconds,
             imports=imports,
             notes=tuple(notes),
+            gpu_bytes=None if self.device == "cpu" else torch.cuda.max_memory_reserved(self.device),
             remarks=tuple(getattr(sys.modules.get("mmcv._ext"), "TOLD", ())),
             **windows,
         )

@@ -13,6 +13,7 @@ from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
 from submission.runtime.work.device import GIB, available_memory, cpu_count, gpu_slots
 from submission.runtime.work.ends import how_it_ended
+from submission.runtime.work.memory_log import MemoryLog
 from submission.runtime.work.messages import Exited, Ready, Unusable
 from submission.runtime.work.processes import Received, WorkerProcess, WorkerProcesses
 
@@ -83,7 +84,7 @@ class Workers:
         self.wanted = 0
         self._failed_starts = self._helpers = 0
         self._pauses, self._helper_makes_rows = list(_PAUSES), False
-        self._start_at = math.inf
+        self._start_at, self._memory = math.inf, MemoryLog(report.values)
 
     @property
     def size(self) -> int:
@@ -173,6 +174,7 @@ class Workers:
             timeout: seconds to wait at most.
         """
         about_tasks = []
+        self._memory.look(self.report.elapsed(), self.processes.live)
         if time.monotonic() >= self._start_at:
             self._start_at = math.inf
             self.fill()

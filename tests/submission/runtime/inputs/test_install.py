@@ -108,8 +108,7 @@ def test_a_wheel_whose_plus_was_stripped_installs_with_every_tool(
 ):
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     without(monkeypatch, *absent)
-    done = install([mangled], tmp_path / "site", tmp_path, timeout=600)
-    assert (done.tool, done.notes) == (used, [])
+    assert install([mangled], tmp_path / "site", tmp_path, timeout=600) == used
     assert imported(tmp_path / "site") == "1.2+local.3 True"
 
 
@@ -141,9 +140,13 @@ def test_a_tool_that_fails_is_replaced_by_the_next_and_named(monkeypatch, tmp_pa
     broken.write_text("#!/bin/sh\necho no such option >&2\nexit 2\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{broken.parent}{os.pathsep}{os.environ['PATH']}")
-    done = install([mangled], tmp_path / "site", tmp_path, timeout=600)
-    assert done.tool == "pip"
-    assert done.notes == ["uv: no such option"]
+    told = []
+    assert install([mangled], tmp_path / "site", tmp_path, timeout=600, on_end=told.append) == "pip"
+    assert [(row["tool"], row["wheels"], row["error"]) for row in told] == [
+        ("uv", 1, "no such option"),
+        ("pip", 1, None),
+    ]
+    assert all(row["seconds"] >= 0 for row in told)
 
 
 def test_a_tool_that_hangs_costs_no_more_than_its_time(monkeypatch, tmp_path, mangled):
@@ -153,19 +156,21 @@ def test_a_tool_that_hangs_costs_no_more_than_its_time(monkeypatch, tmp_path, ma
     stuck.chmod(0o755)
     monkeypatch.setenv("PATH", f"{stuck.parent}{os.pathsep}{os.environ['PATH']}")
     without(monkeypatch, "pip")
-    done = install([mangled], tmp_path / "site", tmp_path, timeout=1)
-    assert done.tool == "unzip"
-    assert "did not finish" in done.notes[0]
+    told = []
+    assert install([mangled], tmp_path / "site", tmp_path, timeout=1, on_end=told.append) == "unzip"
+    assert "did not finish" in told[0]["error"]
+    assert told[0]["seconds"] >= 1
 
 
 def test_a_tool_that_stands_still_gives_way_long_before_its_time(monkeypatch, tmp_path, mangled):
     put_first(monkeypatch, tmp_path / "bin" / "uv", "exec sleep 600")
     without(monkeypatch, "pip")
     monkeypatch.setattr("submission.runtime.inputs.patience.STUCK", 1.5)
-    done = install([mangled], tmp_path / "site", tmp_path, timeout=7200)
-    assert done.tool == "unzip"
-    (note,) = done.notes
-    assert re.fullmatch(r"uv: uv did not finish: it stood still for \d+ s", note)
+    told = []
+    assert install([mangled], tmp_path / "site", tmp_path, timeout=7200, on_end=told.append) == "unzip"
+    stuck, fine = told
+    assert re.fullmatch(r"uv did not finish: it stood still for \d+ s", stuck["error"])
+    assert fine["error"] is None
 
 
 def test_a_tool_that_computes_is_not_stuck(monkeypatch, tmp_path, mangled):
@@ -178,7 +183,9 @@ def test_a_tool_that_computes_is_not_stuck(monkeypatch, tmp_path, mangled):
     put_first(monkeypatch, tmp_path / "bin" / "uv", busy)
     without(monkeypatch, "pip")
     monkeypatch.setattr("submission.runtime.inputs.patience.STUCK", 1.5)
-    assert install([mangled], tmp_path / "site", tmp_path, timeout=7200).notes == ["uv: done"]
+    told = []
+    install([mangled], tmp_path / "site", tmp_path, timeout=7200, on_end=told.append)
+    assert [row["error"] for row in told] == ["done", None]
 
 
 def test_a_tool_that_no_signal_reaches_is_left_behind(monkeypatch, tmp_path, mangled):
@@ -190,8 +197,8 @@ def test_a_tool_that_no_signal_reaches_is_left_behind(monkeypatch, tmp_path, man
     without(monkeypatch, "pip")
     kills, started = [], []
     monkeypatch.setattr("os.killpg", lambda group, number: kills.append(group))
-    done = install([mangled], tmp_path / "site", tmp_path, timeout=1, on_start=started.append)
-    assert (done.tool, kills) == ("unzip", [started[0].pid])
+    used = install([mangled], tmp_path / "site", tmp_path, timeout=1, on_start=started.append)
+    assert (used, kills) == ("unzip", [started[0].pid])
     while not (tmp_path / "late").exists():
         time.sleep(0.05)
     assert imported(tmp_path / "site") == "1.2+local.3 True"
@@ -205,17 +212,20 @@ def test_files_in_the_current_folder_are_not_taken_for_the_librarys(monkeypatch,
     (tmp_path / "pip.py").write_text("raise SystemExit('not pip')")
     monkeypatch.chdir(tmp_path)
     without(monkeypatch, "uv")
-    done = install([mangled], tmp_path / "site", tmp_path / "scratch", timeout=600)
-    assert (done.tool, done.notes) == ("pip", [])
+    assert install([mangled], tmp_path / "site", tmp_path / "scratch", timeout=600) == "pip"
 
 
 def test_what_nobody_can_install_is_told_with_every_reason(monkeypatch, tmp_path, mangled):
     without(monkeypatch, "uv", "pip")
     mangled.path.write_bytes(b"no zip")
+    told = []
     with pytest.raises(
         KitError, match="the bundle's wheels could not be installed: unzip: a wheel cannot be unpacked"
     ):
-        install([mangled], tmp_path / "site", tmp_path, timeout=600)
+        install([mangled], tmp_path / "site", tmp_path, timeout=600, on_end=told.append)
+    ((tool, error),) = ((row["tool"], row["error"]) for row in told)
+    assert tool == "unzip"
+    assert error.startswith("a wheel cannot be unpacked")
 
 
 def test_another_version_than_the_manifests_is_noticed(monkeypatch, tmp_path):
@@ -236,7 +246,7 @@ def test_torch_is_never_installed(tmp_path):
 
 
 def test_nothing_to_install_makes_an_empty_folder(tmp_path):
-    assert install([], tmp_path / "site", tmp_path, timeout=600).tool == "nothing"
+    assert install([], tmp_path / "site", tmp_path, timeout=600) == "nothing"
     assert (tmp_path / "site").is_dir()
 
 

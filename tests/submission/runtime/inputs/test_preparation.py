@@ -127,7 +127,13 @@ def test_a_whole_bundle_is_installed_and_every_member_announced(tmp_path, bundle
     told = prepare(tmp_path, ensemble, manifest)
     assert told[DatasetsFound][0].roots == {"kit": str(folder)}
     assert [item["how"] for item in told[WheelsRestored][0].files] == ["as is"]
-    assert told[Installed][0].tool in {"uv", "pip"}
+    (installed,) = told[Installed]
+    assert installed.tool in {"uv", "pip"}
+    assert installed.refused == {}
+    ((file, path),) = ((row["file"], row["path"]) for row in installed.files)
+    assert path == str(folder / file)
+    assert installed.files == told[WheelsRestored][0].files
+    assert all(row["seconds"] >= 0 for row in installed.files)
     assert (tmp_path / "site" / "tinytool.py").is_file()
     assert [item.member for item in told[WeightsReady]] == [NEEDY, EASY]
     assert MemberLost not in told
@@ -149,6 +155,9 @@ def test_a_broken_wheel_costs_only_the_members_that_need_it(tmp_path, bundle, ho
     assert f"tinytool-1.0-py3-none-any.whl is {how}: expected" in str(lost.error)
     assert [item.member for item in told[WeightsReady]] == [EASY]
     assert told[Installed][0].tool == "nothing"
+    for news in (told[WheelsRestored][0], told[Installed][0]):
+        assert {*news.refused} == {path.name}
+        assert f"is {how}" in news.refused[path.name].problem
 
 
 def test_weights_the_bundle_never_had_are_told(tmp_path, bundle):
@@ -237,7 +246,9 @@ def test_the_plan_is_known_before_any_file_is_looked_at(bundle):
     assert plan.replaces == []
     assert "tinytool" in plan.needs[NEEDY]
     assert "tinytool" not in plan.needs[EASY]
+    assert plan.refused == {}
     bare = make_plan(ensemble, [])
+    assert {*bare.refused} == {"tinytool"}
     assert "tinytool is neither in this image nor in the bundle" in str(bare.errors[NEEDY])
     assert EASY not in bare.errors
 
@@ -302,4 +313,7 @@ def test_a_wheel_that_does_not_work_in_this_image_is_named(tmp_path, bundle):
     told = prepare(tmp_path, ensemble, manifest, imports="import tinytool\ntinytool.absent")
     (lost,) = told[MemberLost]
     assert lost.member == NEEDY
-    assert "the bundle's tinytool-1.0-py3-none-any.whl does not work in this image" in str(lost.error)
+    problem = "the bundle's tinytool-1.0-py3-none-any.whl does not work in this image"
+    assert problem in str(lost.error)
+    assert problem in told[Installed][0].refused["tinytool"].problem
+    assert told[WheelsRestored][0].refused == {}

@@ -10,7 +10,7 @@ from submission.runtime.work.device import (
     check,
     gpu_slots,
     memory_kills,
-    peak_memory,
+    own_memory,
     total_memory,
 )
 
@@ -74,18 +74,34 @@ def test_a_containers_limit_is_its_whole_memory(tmp_path):
     assert total_memory(tmp_path) == machine
     (tmp_path / "memory.max").write_text("300000000\n")
     assert total_memory(tmp_path) == 300_000_000
+    # In a rehearsal the limit is that of a group below the root.
+    own = tmp_path / "own"
+    own.write_text("0::/user/rehearsal-7\n")
+    (tmp_path / "user" / "rehearsal-7").mkdir(parents=True)
+    (tmp_path / "user" / "rehearsal-7" / "memory.max").write_text("200000000\n")
+    assert total_memory(tmp_path, own) == 200_000_000
+    assert total_memory(tmp_path, tmp_path / "absent") == 300_000_000
 
 
-def test_the_most_that_a_process_had_in_memory_stays_after_it_was_freed():
-    script = "x = b'1' * 200_000_000\ndel x\nprint('freed', flush=True)\ninput()"
+def test_of_a_process_only_its_own_memory_counts_and_not_that_of_files(tmp_path):
+    (tmp_path / "large").write_bytes(bytes(300_000_000))
+    script = f"""
+import mmap
+with open({str(tmp_path / "large")!r}, "rb") as file:
+    mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+seen = sum(mapped[::4096])  # every page of the file is in memory now
+x = b'1' * 200_000_000
+print("there", flush=True)
+input()
+"""
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout.readline() == "freed\n"
-        assert 200_000_000 < peak_memory(process.pid) < 400_000_000
+        assert process.stdout.readline() == "there\n"
+        assert 200_000_000 < own_memory(process.pid) < 300_000_000
         process.communicate("\n")
-    assert peak_memory(process.pid) == 0
-    assert peak_memory(os.getpid()) > 0
+    assert own_memory(process.pid) == 0
+    assert own_memory(os.getpid()) > 0
 
 
 def test_kills_for_memory_are_counted_in_both_versions_of_control_groups(tmp_path):

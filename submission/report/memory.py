@@ -1,0 +1,80 @@
+"""Draw what a run had in memory, and how much each process took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from kit.local.pages.charts import STYLE, colours, svg
+
+_GB = 1e9
+
+
+@dataclass(frozen=True)
+class ProcessMemory:
+    """What one process had at most.
+
+    Attributes:
+        name: "supervisor" or "worker 0".
+        peak: bytes of main memory.
+        gpu: bytes of its GPU; None if it ran no pass on one.
+    """
+
+    name: str
+    peak: int
+    gpu: int | None
+
+
+def memory_chart(run: Mapping[str, Any]) -> str | None:
+    """Draw the memory of all processes together over the seconds of a run, below that of the machine.
+
+    Args:
+        run: content of report.json.
+
+    Returns:
+        An SVG element; None of a run that noted less than two points.
+    """
+    points = run.get("memory", [])
+    if len(points) < 2:
+        return None
+    seconds, sizes = zip(*points, strict=True)
+    total = run.get("memory_total")
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.6, 2.4), layout="constrained")
+        axes = figure.add_subplot()
+        (colour,) = colours(1)
+        gigabytes = [size / _GB for size in sizes]
+        axes.fill_between(seconds, gigabytes, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(seconds, gigabytes, color=colour, linewidth=1.3)
+        if total:
+            axes.axhline(total / _GB, color="#b00020", linewidth=1.2)
+            told = f" {total / _GB:.1f} GB of the machine"
+            axes.text(0, total / _GB, told, fontsize=7.5, color="#b00020", va="bottom")
+        axes.set(
+            xlabel="seconds since the process started",
+            ylabel="GB",
+            xlim=(0, seconds[-1]),
+            ylim=(0, 1.15 * max([*gigabytes, (total or 0) / _GB])),
+        )
+        return svg(figure)
+
+
+def processes(run: Mapping[str, Any]) -> list[ProcessMemory]:
+    """Return what each process of a run had in memory at most, in the order in which they were started.
+
+    Args:
+        run: content of report.json.
+    """
+    gpu: dict[str, int] = {}
+    for task in run.get("tasks", []):
+        if "gpu_bytes" in task:
+            name = f"worker {task['worker']}"
+            gpu[name] = max(task["gpu_bytes"], gpu.get(name, 0))
+    # The file has its keys sorted: "worker 10" stands there before "worker 2".
+    peaks: Mapping[str, int] = run.get("memory_peaks", {})
+    ordered = sorted(peaks, key=lambda name: (name != "supervisor", len(name), name))
+    return [ProcessMemory(name, peaks[name], gpu.get(name)) for name in ordered]
