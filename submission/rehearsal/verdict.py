@@ -54,8 +54,9 @@ def verdict(
         ensemble: of the script.
 
     Returns:
-        "predicted_rung" and "reached_rung" (indices, None for none), "chance", "expected_score", "spread",
-        "at_the_limit" (whether these are of the hidden test set's size), "safe" and "why".
+        "predicted_rung" and "reached_rung" (indices, None for none; a server predicts none), "chance",
+        "expected_score", "spread", "at_the_limit" (whether these are of the hidden test set's size), "safe"
+        and "why".
     """
     hidden = (report or {}).get("hidden_run") or {}
     forecast = _at_the_limit(hidden, ensemble)
@@ -65,7 +66,7 @@ def verdict(
     why += [str(reason) for reason in hidden.get("why", []) if hidden.get("safe") is False]
     score = None if expected is None else expected.score
     return {
-        "predicted_rung": None if here is None else here.rung,
+        "predicted_rung": None if here is None or "calls" in (report or {}) else here.rung,
         "reached_rung": _reached(report),
         "chance": None if expected is None else round(expected.chance, 3),
         "expected_score": None if score is None else round(score[0], 5),
@@ -84,9 +85,15 @@ def _expected(rung: int, chance: float, ensemble: Ensemble) -> Expected:
 
 
 def _when_it_began(report: Mapping[str, Any] | None, ensemble: Ensemble) -> Expected | None:
-    """Return what the run worked towards when it made its first forecast; the first rung without any."""
+    """Return what the run worked towards when it made its first forecast; the first rung without any.
+
+    Of a server it is the rung that every call reached.
+    """
     if report is None or not report.get("rungs"):
         return None
+    if "calls" in report:  # a server plans each call for itself, and forecasts nothing of the run
+        reached = _reached(report)
+        return None if reached is None else _expected(reached, 1.0, ensemble)
     forecasts = report.get("forecasts")
     if not forecasts:
         return _expected(0, 1.0, ensemble)
@@ -153,7 +160,10 @@ def told(found: Mapping[str, Any], rungs: int) -> Sequence[str]:
     def name(rung: int | None) -> str:
         return "none" if rung is None else f"{rung + 1} of {rungs}"
 
-    lines = [f"rung        predicted {name(found['predicted_rung'])}, reached {name(found['reached_rung'])}"]
+    predicted, reached = found["predicted_rung"], found["reached_rung"]
+    only_reached = predicted is None and reached is not None
+    before = "" if only_reached else f"predicted {name(predicted)}, "
+    lines = [f"rung        {before}reached {name(reached)}{' in every call' if only_reached else ''}"]
     score = "of an unknown score"
     if found["expected_score"] is not None:
         score = f"with an expected score of {found['expected_score']:.4f} +- {found['spread']:.4f}"

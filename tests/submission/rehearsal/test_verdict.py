@@ -53,6 +53,17 @@ def test_without_a_forecast_the_first_rung_was_expected():
     assert (found["predicted_rung"], found["expected_score"], found["spread"]) == (0, 0.80, 0.0)
 
 
+def test_a_server_forecasts_nothing_and_is_expected_to_reach_what_every_call_reached():
+    calls = [{"call": 1, "images": 1, "rows": {"rung 2": 1}, "seconds": 9.0, "share": 20.0}]
+    found = verdict(result(), report(["done", "done", "not begun"], calls=calls), ENSEMBLE)
+    assert (found["predicted_rung"], found["reached_rung"], found["expected_score"]) == (None, 1, 0.81)
+    assert told(found, 3)[0] == "rung        reached 2 of 3 in every call"
+    assert "0.8100 +- 0.0000 on images like these" in told(found, 3)[1]
+    found = verdict(result(), report(["not begun"] * 3, calls=calls), ENSEMBLE)
+    assert (found["predicted_rung"], found["reached_rung"]) == (None, None)
+    assert told(found, 3)[0] == "rung        predicted none, reached none"
+
+
 @pytest.mark.parametrize(("slower", "chance"), [(1.0, 0.5), (1.35, 0.841), (1 / 1.35, 0.159)])
 def test_the_dry_run_tells_of_the_hidden_size_and_counts_more(slower, chance):
     hidden = {"rung": 2, "slower_same_rung": slower, "safe": True, "why": []}
