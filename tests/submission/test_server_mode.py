@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,12 +19,15 @@ import pytest
 from kit import ensemble as ensembles
 from kit.competitions import of
 from kit.competitions.presets import PRESETS
+from kit.local.targets import known
 from submission.rehearsal.stage import Play, play
 from submission.report.run_page import write_run_page
 from submission.submit.commit_run import read_output, submission_name
 from submission.submit.hidden_time import hidden_time
 
-GATEWAY = Path(__file__).parents[1] / "gateway"
+ROOT = Path(__file__).parents[2]
+GATEWAY = ROOT / "tests" / "gateway"
+BUILD = ROOT / "build"
 DEADLINE = 20.0
 SERVER = {
     "module": "kaggle_evaluation.slides_inference_server",
@@ -220,6 +224,54 @@ def test_a_rehearsal_is_asked_by_the_competitions_own_gateway(tools, served, roo
     assert "commit run: 2 of 2 rungs done" in commit.notes[0]
     assert hidden_time(commit.report, images=100, megapixels=None).known
     write_run_page(output / "report.json", tmp_path / "page.html")
+
+
+NEEDED = ("torch", "torchvision", "numpy", "timm", "segmentation-models-pytorch", "opencv-python-headless")
+"""What the two members need, beside what reads images and weights."""
+
+
+@pytest.mark.slow
+def test_the_whole_command_rehearses_it_in_a_simulated_image(tools, served, root, good_run, tmp_path):
+    """As `nox -s rehearse` calls it: it makes the image, the gateway asks in the sandbox, there is a page."""
+    own = ".".join(map(str, sys.version_info[:2]))
+    like = known()[0]
+    has = dict.fromkeys((*NEEDED, "tifffile", "imagecodecs", "safetensors"))
+    image = replace(
+        like, name="served", python=own, tag="cp" + own.replace(".", ""), image_has=has, freeze=None
+    )
+    (tmp_path / "targets").mkdir()
+    (tmp_path / "targets" / "served.json").write_text(json.dumps(asdict(image)))
+    data, out = root / "competitions" / tools.slug, tmp_path / "rehearsal"
+    # Three images: with two in a call, the second call is one without the set-up.
+    shutil.copyfile(data / "test" / "bbb.tiff", data / "test" / "ccc.tiff")
+    (data / "sample_submission.csv").write_text("id,predicted\naaa,\nbbb,\nccc,\n")
+    what = ["--predict", served.script, "--bundle", served.bundle, "--data", data, "--budget", "600"]
+    where = ["--out", out, "--targets", tmp_path / "targets", "--venvs", BUILD / "images", "--python", own]
+    more = ["--", "--device", "cpu", "--workers", "1"]
+    done = subprocess.run(
+        [*map(str, [sys.executable, "-m", "submission", "rehearse", *what, *where, *more])],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    log = out / "log.txt"
+    assert done.returncode == 0, done.stdout + (log.read_text() if log.is_file() else "")
+    rows = rows_of((out / "submission.csv").read_text())
+    expected = rows_of(good_run.csv)
+    assert rows == {**expected, "ccc": expected["bbb"]}
+    result = json.loads((out / "rehearsal.json").read_text())
+    assert (result["ok"], result["valid"], result["target"]) == (True, True, "served")
+    assert result["verdict"]["reached_rung"] == 1
+    assert "rung        reached 2 of 2 in every call" in done.stdout
+    assert "verdict     safe to send, with an expected score of 0.5100" in done.stdout
+    assert "makes no dry run" in log.read_text()
+    assert re.search(
+        r"s an image in the calls after the first: \d+ s of 600 s for the 40 images", log.read_text()
+    )
+    assert "<svg" in (out / "report.html").read_text()
+    assert json.loads((out / "report.json").read_text())["install"]["tool"] == "nothing"
 
 
 def test_without_the_competitions_package_it_says_what_to_do(tools, served, competition, tmp_path):
