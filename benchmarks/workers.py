@@ -104,7 +104,7 @@ def run(options: WorkerOptions, command: Sequence[str], docs: Path = DOCS / "ben
     Raises:
         KitError: a run failed, or did not do all of its rungs.
     """
-    parts = {
+    parts: Mapping[str, Callable[[WorkerOptions], str]] = {
         "speed": _speed,
         "mount": _mount,
         "budgets": _budgets,

@@ -60,7 +60,7 @@ def conclude(
         f"time        {report.elapsed():.1f} s of {report.values['budget']:.0f} s",
     ]
     if committed:
-        images = None if engine is None else engine.endpoint.server.images
+        images = None if engine is None else engine.endpoint.images
         lines += pace_told(report.values.get("calls", ()), images, report.values["budget"])
     if progress.images and not predicted:
         lines.append(f"error: nothing was predicted: {failure or 'see the lines above'}")
@@ -86,7 +86,7 @@ def pace_told(calls: Sequence[Mapping[str, Any]], images: int | None, budget: fl
     each = sum(call["seconds"] for call in later) / number
     yield (
         f"            {each:.3g} s an image in the calls after the first: {each * images:.0f} s of "
-        f"{budget:.0f} s for the {counted(images, 'image')} that server.images names"
+        f"{budget:.0f} s for the {counted(images, 'image')} that hidden_images names"
     )
 
 
