@@ -1,4 +1,4 @@
-"""Shorten a module for predict.py: docstrings become one sentence, comments and the types of functions go.
+"""Shorten a module for predict.py: its docstring becomes one sentence; all others, comments and types go.
 
 Indents are halved. What goes is a third of the sources. A reader of predict.py needs the code and what it is
 for; an author who changes it has the repository. For example, the docstring of 5 lines
@@ -63,7 +63,7 @@ def looks_shortened(text: str) -> bool:
 def short_docstrings(text: str) -> str:
     """Return a module's text with the first sentence of each docstring, and a mark for its other lines.
 
-    Functions and constants lose their docstring: modules and classes say what they are for.
+    Functions, classes and constants lose theirs: modules say what they are for.
     """
     lines = text.split("\n")
     # From the last to the first, so that the line numbers of those above stay valid.
@@ -206,12 +206,12 @@ def _lines_in_strings(text: str) -> Iterator[int]:
 
 
 def _dispensable(text: str) -> Iterator[ast.stmt]:
-    """Yield the docstrings of functions with code, and the strings that document a constant or a field."""
+    """Yield the docstrings of functions and classes with code, and those of constants and fields."""
     lines = text.split("\n")
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, _DOCUMENTED):
             continue
-        goes = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and len(node.body) > 1
+        goes = not isinstance(node, ast.Module) and len(node.body) > 1
         for item in node.body[0 if goes else 1 :]:
             # A string may share its line with code: `def f(): "Do it."; return 1`.
             before = lines[item.lineno - 1][: item.col_offset]
