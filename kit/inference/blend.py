@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from kit.inference.layout import Layout
 from kit.inference.store import MapWriter, levels_of
 from kit.inference.tiles import Tile, move_up
+
+if TYPE_CHECKING:
+    from kit.inference.semantic_blocks import ConfidentBlocks
 
 _ROWS = 64
 """Blended rows that are converted to levels at once: they stay in the processor's cache."""
@@ -64,16 +67,19 @@ class Blend(ABC):
     Args:
         layout: the windows of the image.
         file: gets the rows.
+        confident: blocks whose probability is known; None if there are none.
     """
 
-    def __init__(self, layout: Layout, file: MapWriter) -> None:
-        self._layout, self._file = layout, file
+    def __init__(self, layout: Layout, file: MapWriter, confident: ConfidentBlocks | None = None) -> None:
+        self._layout, self._file, self._confident = layout, file, confident
         self._core = layout.core or layout.height
         self._levels = levels_of(file.dtype)
         self._y0 = 0
 
     def put(self, tile: Tile, maps: Sequence[NDArray[np.float32]]) -> None:
-        """Take a window; cores without a window get probability 0.
+        """Take a window.
+
+        Cores without a window get the probability of their confident blocks, and 0 elsewhere.
 
         Args:
             tile: core of the window.
@@ -98,6 +104,13 @@ class Blend(ABC):
         while self._y0 < y0:
             self._row_done()
             self._y0 += self._core
+
+    def _without_windows(self, out_HW: NDArray[Any], first: int) -> None:
+        """Fill rows of levels, from one row of the image on, as where no core has a window."""
+        if self._confident is None:
+            out_HW[...] = 0
+        else:
+            self._confident.fill(out_HW, first, self._levels)
 
     @abstractmethod
     def _add(self, tile: Tile, maps: Sequence[NDArray[np.float32]]) -> None:
@@ -132,9 +145,10 @@ def reach(window: int, sides: Sequence[int], first: int, count: int) -> slice:
 class Halo(Blend):
     """Takes each pixel from the window whose core it lies in."""
 
-    def __init__(self, layout: Layout, file: MapWriter) -> None:
-        super().__init__(layout, file)
-        self._band_HW = np.zeros((min(self._core, layout.height), layout.width), file.dtype)
+    def __init__(self, layout: Layout, file: MapWriter, confident: ConfidentBlocks | None = None) -> None:
+        super().__init__(layout, file, confident)
+        self._band_HW = np.empty((min(self._core, layout.height), layout.width), file.dtype)
+        self._without_windows(self._band_HW, 0)
         # Only the core is enlarged: less than half of the pixels of the published windows.
         rows, columns = (
             reach(window, [sides[axis] for sides in layout.inputs], layout.context, layout.core or window)
@@ -162,7 +176,9 @@ class Halo(Blend):
 
     def _row_done(self) -> None:
         self._file.append(self._band_HW[: self._layout.height - self._y0])
-        self._band_HW[...] = 0
+        below = self._y0 + self._core
+        if below < self._layout.height:
+            self._without_windows(self._band_HW[: self._layout.height - below], below)
 
 
 def density(window: int) -> NDArray[np.float32]:
@@ -195,11 +211,11 @@ class Gaussian(Blend):
 
     The sum of the weights needs no map. A window weighs pixel (y, x) with d(y) * d(x), and the windows of a
     row share d(y), so their sum is d(y) times the sum of their d(x): one number per row, one per column.
-    Cores without a window are 0, and add nothing to their neighbours.
+    Cores without a window add nothing to their neighbours.
     """
 
-    def __init__(self, layout: Layout, file: MapWriter) -> None:
-        super().__init__(layout, file)
+    def __init__(self, layout: Layout, file: MapWriter, confident: ConfidentBlocks | None = None) -> None:
+        super().__init__(layout, file, confident)
         self._window = layout.window[0]
         self._weight = density(self._window)
         self._weight_HW = np.outer(self._weight, self._weight)
@@ -257,4 +273,9 @@ class Gaussian(Blend):
         weight_HW[:, ~seen_W] = np.inf
         mean_HW = self._sum_HW[first - self._written : last - self._written] / weight_HW
         mean_HW += 0.5  # so that the conversion to integers rounds
-        self._file.append(mean_HW.astype(self._file.dtype))
+        level_HW = mean_HW.astype(self._file.dtype)
+        if self._confident is not None:
+            filled_HW = np.empty_like(level_HW)
+            self._without_windows(filled_HW, first)
+            level_HW[:, ~seen_W] = filled_HW[:, ~seen_W]
+        self._file.append(level_HW)

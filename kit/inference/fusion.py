@@ -39,10 +39,28 @@ class Fused:
     Attributes:
         prediction: a mask or instances.
         doubt: of the prediction, in [0, 1] (`kit.inference.*_doubt`).
+        left: for each member the share of its windows that it would still have to look at; empty where no
+            confident blocks are kept.
     """
 
     prediction: Prediction
     doubt: float
+    left: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepConfident:
+    """What to keep of the confident blocks of a mask, for the passes after it.
+
+    Attributes:
+        below: a block is confident if its doubt is below this (`kit.inference.semantic_blocks`).
+        file: gets the blocks.
+        members: those whose windows are counted.
+    """
+
+    below: float
+    file: Path
+    members: Sequence[Member]
 
 
 def fuse(
@@ -53,6 +71,7 @@ def fuse(
     kind: Kind,
     image_id: str,
     info: ImageInfo | None = None,
+    keep: KeepConfident | None = None,
 ) -> Fused:
     """Return the prediction of one rung for one image, and its doubt.
 
@@ -69,6 +88,7 @@ def fuse(
         kind: kind of the ensemble.
         image_id: for messages.
         info: what is known of the image; a semantic rung may have thresholds by organ and source.
+        keep: what to keep of confident blocks (semantic only).
 
     Raises:
         KitError: there are no results, a file is damaged or of another size, or detections are not numbers.
@@ -77,7 +97,7 @@ def fuse(
         raise KitError("no pass of this rung has a result", where=image_id, fix="run its passes first")
     # Imported by name, because predict.py holds only the engine of its own kind.
     engine = importlib.import_module(f"kit.inference.{kind}_engine")
-    fused: Fused = engine.fuse(results, settings, size, image_id=image_id, info=info)
+    fused: Fused = engine.fuse(results, settings, size, image_id=image_id, info=info, keep=keep)
     return fused
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.inference.fusion import Fused, PassResult, require_size
+from kit.inference.fusion import Fused, KeepConfident, PassResult, require_size
 from kit.inference.instance_doubt import doubt_of_scores
 from kit.inference.instance_fusion import calibrated, fuse_instances, merge_views, require_detections
 from kit.inference.instance_settings import InstanceFusion, InstanceSettings
@@ -38,6 +38,8 @@ def run_pass(
     on_batch: Callable[[int, int], None] | None,
     on_skipped: Callable[[int, int], None] | None,
     info: ImageInfo | None,
+    confident: Path | None,
+    on_left: Callable[[float], None] | None,
 ) -> None:
     """Write the detections of one pass over one image.
 
@@ -47,7 +49,8 @@ def run_pass(
     from kit.inference.instance import predict_instances  # needs torch, which fusing does not need
     from kit.models import InstanceNetwork
 
-    del batch_size, on_skipped, info  # batches have one window, no window is skipped, sizes are in pixels
+    # Batches have one window, no window is skipped, sizes are in pixels.
+    del batch_size, on_skipped, info, confident, on_left
     if not isinstance(module, InstanceNetwork):
         raise KitError(f"{module.spec.name} declares detections but cannot detect", where=where)
     settings = from_plain(InstanceSettings, member.inference, where=member.name)
@@ -62,9 +65,10 @@ def fuse(
     *,
     image_id: str,
     info: ImageInfo | None,
+    keep: KeepConfident | None,
 ) -> Fused:
     """Return the instances of one rung for one image; arguments as `kit.inference.fusion.fuse`."""
-    del info  # no setting depends on organ or source
+    del info, keep  # no setting depends on organ or source, and no window is skipped
     fusion = from_plain(InstanceFusion, settings, where="settings of the rung", fix="run `ensemble` again")
     by_member: dict[str, list[PassResult]] = {}
     for result in results:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,53 +36,60 @@ class Batch(NamedTuple):
 
 
 def batches(
-    source: BandSource, layout: Layout, size: int, *, skip_background: bool = False
+    source: BandSource,
+    layout: Layout,
+    size: int,
+    *,
+    tiles: Iterable[Tile] | None = None,
+    skip_background: bool = False,
 ) -> Iterator[Batch]:
     """Yield the windows of an image in batches, row by row; outside the image they show it mirrored.
 
-    Each row of pixels is read once, except those that are mirrored at the upper and lower border. Memory
-    holds one row of windows: at the network's resolution if all windows share one grid of its pixels
-    (`_on_one_grid`), else at the image's.
+    Each row of pixels that a window shows is read once, except those that are mirrored at the upper and lower
+    border. Memory holds one row of windows: at the network's resolution if all windows share one grid of its
+    pixels (`_on_one_grid`), else at the image's.
 
     Args:
         source: the image.
         layout: its windows.
         size: windows in a batch.
+        tiles: cores of the wanted windows, in the layout's order; None for all.
         skip_background: leave out windows without tissue.
     """
-    tiles: list[Tile] = []
+    wanted = layout.tiles() if tiles is None else tiles
+    batch: list[Tile] = []
     inputs: list[NDArray[np.uint8]] = []
     skipped = 0
-    for tile, shown in _windows(source, layout, skip_background=skip_background):
+    for tile, shown in _windows(source, layout, wanted, skip_background=skip_background):
         if shown is None:
             skipped += 1
             continue
-        if not tiles:
+        if not batch:
             inputs = [np.empty((size, *sides, 3), np.uint8) for sides in layout.inputs]
         for x_NHWC, input_HWC in zip(inputs, shown, strict=True):
-            x_NHWC[len(tiles)] = input_HWC
-        tiles.append(tile)
-        if len(tiles) == size:
-            yield Batch(tiles, inputs, skipped)
-            tiles, skipped = [], 0
-    if tiles or skipped:
-        yield Batch(tiles, [x_NHWC[: len(tiles)] for x_NHWC in inputs], skipped)
+            x_NHWC[len(batch)] = input_HWC
+        batch.append(tile)
+        if len(batch) == size:
+            yield Batch(batch, inputs, skipped)
+            batch, skipped = [], 0
+    if batch or skipped:
+        yield Batch(batch, [x_NHWC[: len(batch)] for x_NHWC in inputs], skipped)
 
 
 def _windows(
-    source: BandSource, layout: Layout, *, skip_background: bool
+    source: BandSource, layout: Layout, tiles: Iterable[Tile], *, skip_background: bool
 ) -> Iterator[tuple[Tile, list[NDArray[np.uint8]] | None]]:
-    """Yield every tile with its network inputs, or with None if its window shows no tissue."""
+    """Yield each of some tiles with its network inputs, or with None if its window shows no tissue."""
     if layout.core is None:
-        image_HWC = source.read_band(0, source.height)
-        yield next(layout.tiles()), [resize_image(image_HWC, *sides) for sides in layout.inputs]
+        for tile in tiles:
+            image_HWC = source.read_band(0, source.height)
+            yield tile, [resize_image(image_HWC, *sides) for sides in layout.inputs]
         return
     (window, _), sides = layout.window, [rows for rows, _ in layout.inputs]
     shared = all(_on_one_grid(layout.core, layout.context, side) for side in sides)
     band = _Band(source, layout, sides if shared else [window], look=skip_background)
-    for tile in layout.tiles():
-        if tile.x0 == 0:
-            band.move_to(tile.y0 - layout.context)
+    for tile in tiles:
+        band.move_to(tile.y0 - layout.context)
         if skip_background and not band.has_tissue(tile):
             yield tile, None
         elif shared:
@@ -140,13 +147,15 @@ class _Band:
         self._tissue: deque[tuple[int, NDArray[np.bool_]]] = deque()
 
     def move_to(self, top: int) -> None:
-        """Hold the rows from `top` on; after the first call, `top` is always one core further down."""
-        kept = 0
+        """Hold the rows from `top` on; after the first call, `top` is any number of cores further down."""
+        kept, by = 0, self._window
         if self._top is not None:
-            assert top - self._top == self._core, "bands follow one another"
-            kept = self._window - self._core
+            by = top - self._top
+            assert by >= 0 == by % self._core, "bands follow one another"
+        if by < self._window:
+            kept = self._window - by
             for held_HWC, side in zip(self._held, self._sides, strict=True):
-                move_up(held_HWC, self._core * side // self._window)
+                move_up(held_HWC, by * side // self._window)
         self._top = top
         while self._tissue and self._tissue[0][0] <= top:
             self._tissue.popleft()

@@ -99,6 +99,8 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
     on_skipped: Progress | None = None,
     on_notes: Callable[[Sequence[str]], None] | None = None,
     info: ImageInfo | None = None,
+    confident: Path | None = None,
+    on_left: Callable[[float], None] | None = None,
 ) -> Path:
     """Run one member under one view over one image, unless the result exists already.
 
@@ -119,6 +121,9 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
             (semantic only).
         on_notes: called with what the reader of the image left out, cut or assumed, if there is such a thing.
         info: what is known of the image; its pixel size is used if the settings have one.
+        confident: file with the image's confident blocks, whose windows are skipped (semantic only); without
+            it, and if it cannot be read, no window is.
+        on_left: called once with the share of the windows that is looked at, if blocks were read.
 
     Returns:
         `result_file(out, member, view, image_id, info=info)`.
@@ -148,5 +153,7 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
             on_batch=on_batch,
             on_skipped=on_skipped,
             info=info,
+            confident=confident,
+            on_left=on_left,
         )
     return target

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -25,6 +25,9 @@ from kit.inference.reader import Batch, batches
 from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.store import write_map
 from kit.inference.tiles import Tile
+
+if TYPE_CHECKING:
+    from kit.inference.semantic_blocks import ConfidentBlocks
 
 Output = Literal["logit", "sigmoid", "softmax"]
 Progress = Callable[[int, int], None]
@@ -144,6 +147,7 @@ def predict_map(
     on_batch: Progress | None = None,
     on_skipped: Progress | None = None,
     info: ImageInfo | None = None,
+    confident: ConfidentBlocks | None = None,
 ) -> Path:
     """Predict a slide under one view, or the mean of its probabilities under several views.
 
@@ -161,6 +165,7 @@ def predict_map(
         on_batch: called with (tiles done, all tiles) after every batch.
         on_skipped: called once with (tiles without tissue, all tiles) if the settings skip background.
         info: what is known of the image; its pixel size is used if the settings have one.
+        confident: blocks whose probability is known; windows are left out if nothing else is in their core.
 
     Returns:
         `target`.
@@ -174,24 +179,26 @@ def predict_map(
     size = (source.height, source.width)
     plan = layout(settings, forward.scales, size, pixel_size=info.pixel_size if info else None, where=where)
     batcher = Batcher(batch_size or _batch_size(settings, plan, device), where=where)
-    windows = batches(source, plan, batcher.size, skip_background=settings.skip_background)
+    tiles = None if confident is None else confident.needed(plan)
+    total = len(plan) if tiles is None else len(tiles)
+    windows = batches(source, plan, batcher.size, tiles=tiles, skip_background=settings.skip_background)
     done = skipped = 0
     with write_map(target, *size, settings.stored) as file:
-        blend = _BLENDS[settings.blend](plan, file)
+        blend = _BLENDS[settings.blend](plan, file, confident)
         with (
             Prefetch(_tensors(windows, pinned=device.type == "cuda"), _READ_AHEAD) as waiting,
             WriteBehind(partial(_write, blend, forward.shares, where), _WRITE_BEHIND) as behind,
         ):
-            for tiles, x_SNCHW, without_tissue in waiting:
-                for piece, prob_SNHW in batcher.pieces(partial(forward, x_SNCHW), len(tiles)):
-                    behind.put((tiles[piece], prob_SNHW))
-                done += len(tiles) + without_tissue
+            for shown, x_SNCHW, without_tissue in waiting:
+                for piece, prob_SNHW in batcher.pieces(partial(forward, x_SNCHW), len(shown)):
+                    behind.put((shown[piece], prob_SNHW))
+                done += len(shown) + without_tissue
                 skipped += without_tissue
                 if on_batch is not None:
-                    on_batch(done, len(plan))
+                    on_batch(done, total)
         blend.finish()
     if on_skipped is not None and settings.skip_background:
-        on_skipped(skipped, len(plan))
+        on_skipped(skipped, total)
     return target
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.inference.fusion import Fused, PassResult, require_size
+from kit.inference.fusion import Fused, KeepConfident, PassResult, require_size
+from kit.inference.semantic_blocks import BlockDoubt, load_confident, shares_left
 from kit.inference.semantic_doubt import MaskDoubt
 from kit.inference.semantic_fusion import fuse_semantic
 from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
@@ -37,6 +39,8 @@ def run_pass(
     on_batch: Callable[[int, int], None] | None,
     on_skipped: Callable[[int, int], None] | None,
     info: ImageInfo | None,
+    confident: Path | None,
+    on_left: Callable[[float], None] | None,
 ) -> None:
     """Write the probability map of one pass over one image.
 
@@ -48,6 +52,10 @@ def run_pass(
     output = module.spec.output
     if output == "detections":
         raise KitError(f"{module.spec.name} declares detections but cannot detect", where=where)
+    size = (slide.height, slide.width)
+    blocks = load_confident(confident, size)
+    if blocks is not None and on_left is not None:
+        on_left(blocks.left(member, size, info))
     predict_map(
         module,
         output,
@@ -61,6 +69,7 @@ def run_pass(
         on_batch=on_batch,
         on_skipped=on_skipped,
         info=info,
+        confident=blocks,
     )
 
 
@@ -71,6 +80,7 @@ def fuse(
     *,
     image_id: str,
     info: ImageInfo | None,
+    keep: KeepConfident | None,
 ) -> Fused:
     """Return the mask of one rung for one image; arguments as `kit.inference.fusion.fuse`."""
     fusion = from_plain(SemanticFusion, settings, where="settings of the rung", fix="run `ensemble` again")
@@ -78,6 +88,12 @@ def fuse(
     for prob_HW, result in zip(maps, results, strict=True):
         require_size(prob_HW.shape, size, result, image_id)
     weights = [result.weight for result in results]
-    doubt = MaskDoubt()
+    doubt = MaskDoubt() if keep is None else BlockDoubt(*size)
     mask = SemanticMask(*size, fuse_semantic(maps, weights, fusion.threshold_of(info), doubt))
-    return Fused(mask, doubt.value)
+    left: tuple[float, ...] = ()
+    if keep is not None and isinstance(doubt, BlockDoubt):
+        blocks = doubt.confident(keep.below)
+        with suppress(KitError):  # a full disk costs time, not the row
+            blocks.save(keep.file)
+            left = shares_left(blocks, keep.members, size, info)
+    return Fused(mask, doubt.value, left)

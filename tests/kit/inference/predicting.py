@@ -26,6 +26,7 @@ def predict(
     on_batch=None,
     on_skipped=None,
     info=None,
+    confident=None,
     **settings,
 ):
     """The map of an array or another source of bands as probabilities; windows of 24 unless told."""
@@ -43,6 +44,7 @@ def predict(
         on_batch=on_batch,
         on_skipped=on_skipped,
         info=info,
+        confident=confident,
     )
     levels_HW = np.array(open_map(path))
     return levels_HW / levels_of(levels_HW.dtype)

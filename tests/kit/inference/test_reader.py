@@ -128,6 +128,22 @@ def test_no_more_rows_are_read_at_once_than_a_fraction_of_a_window(scale):
     assert max(y1 - y0 for y0, y1 in source.reads) <= 256
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.3])
+@pytest.mark.parametrize("skip_background", [True, False])
+def test_some_of_the_windows_are_the_same_as_among_all_and_other_rows_are_not_read(scale, skip_background):
+    image_HWC, plan = noise(300, 70), SemanticSettings(core=16, context=6, scale=scale)
+    every = windows(ArraySource(image_HWC), plan, skip_background=skip_background)
+    random = np.random.default_rng(1)
+    for wanted in ([], [every[0]], [every[-1]], [one for one in every if random.random() < 0.1]):
+        source = CountingSource(image_HWC)
+        found = windows(source, plan, tiles=[tile for tile, _ in wanted], skip_background=skip_background)
+        assert [tile for tile, _ in found] == [tile for tile, _ in wanted]
+        for (_, inputs), (_, expected) in zip(found, wanted, strict=True):
+            assert all(map(np.array_equal, inputs, expected))
+        read = {row for y0, y1 in source.reads for row in range(y0, y1)}
+        assert len(read) <= sum(plan.window for _ in {tile.y0 for tile, _ in wanted})
+
+
 def test_the_whole_image_is_one_window_whose_longer_side_is_the_size():
     image_HWC = noise(30, 60)
     ((tile, inputs),) = windows(ArraySource(image_HWC), SemanticSettings(size=20), (1.0, 0.5, 2.0))

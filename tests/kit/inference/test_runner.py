@@ -9,6 +9,7 @@ from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference import runner, views
 from kit.inference.instance_settings import InstanceFusion, InstanceSettings
+from kit.inference.semantic_blocks import ConfidentBlocks
 from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
 from kit.masks import coco
 from kit.predictions import Instances, SemanticMask
@@ -115,6 +116,40 @@ def test_a_finished_pass_is_not_run_again_and_gives_the_same_bytes_when_it_is(tm
     else:
         with np.load(path) as again, np.load(path.parent / path.name) as first:
             assert all(np.array_equal(first[name], again[name]) for name in first.files)
+
+
+@pytest.mark.parametrize("kind", ["semantic", "instance"])
+def test_a_pass_skips_the_windows_of_confident_blocks_that_it_can_read(tmp_path, slide, kind):
+    weights, member = make_member(tmp_path, kind)
+    runner.configure(CPU)
+    module, told = runner.open_member(member, weights, CPU), []
+
+    def result(name, confident):
+        file = runner.run_pass(
+            module,
+            member,
+            "hflip",
+            "s",
+            slide,
+            tmp_path / name,
+            device=CPU,
+            confident=confident,
+            on_left=told.append,
+        )
+        return file.read_bytes()
+
+    whole = result("whole", None)
+    if kind == "semantic":
+        assert result("missing", tmp_path / "nothing") == whole
+        assert told == []
+        ConfidentBlocks(np.full((1, 1), 0.5, np.float32)).save(tmp_path / "blocks")
+        found = np.frombuffer(result("skipped", tmp_path / "blocks")[-2 * SIZE[0] * SIZE[1] :], "<u2")
+        assert (found == 32768).all()
+        assert told == [0.0]
+    else:
+        (tmp_path / "blocks").write_bytes(b"nothing that detections have")
+        assert len(result("skipped", tmp_path / "blocks")) == len(whole)
+        assert told == []
 
 
 @pytest.mark.parametrize("kind", ["semantic", "instance"])
