@@ -70,6 +70,21 @@ class EarlyStop(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WindowSkip(Checked):
+    """Which blocks of an image a rung is enough for: dearer passes skip windows that show nothing else.
+
+    Attributes:
+        below: a block is confident if its doubt is below this (`kit.inference.semantic_blocks`).
+        share: of the windows of dearer passes over held-out images, those that were skipped.
+        cv: of the dearest measured rung, with the rung's own probabilities in confident blocks.
+    """
+
+    below: Annotated[float, above(0)]
+    share: Fraction
+    cv: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rung(Checked):
     """Some of the passes, with everything tuned for just these.
 
@@ -81,6 +96,7 @@ class Rung(Checked):
         cv: competition metric on held-out images that the tuning of this rung did not see; None if nobody
             held images out.
         stop: which images stop at this rung; None: all go on.
+        skip: which windows of images that go on are skipped after this rung; None: none is.
     """
 
     passes: list[Annotated[int, at_least(0)]]
@@ -88,6 +104,7 @@ class Rung(Checked):
     settings: dict[str, Any]
     cv: float | None
     stop: EarlyStop | None = None
+    skip: WindowSkip | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,6 +174,8 @@ class Ensemble(Checked):
             raise KitError("two rungs have the same passes", fix="run `ensemble` again")
         if any(item.member not in range(len(self.members)) for item in self.passes):
             raise KitError("a pass names a member that does not exist")
+        if self.kind == "instance" and any(rung.skip for rung in self.rungs):
+            raise KitError("a rung of detections skips windows; only masks have confident blocks")
 
     @property
     def main_path(self) -> list[int]:

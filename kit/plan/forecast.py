@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kit.ensemble import Rung
 from kit.plan.costs import loading_seconds
 from kit.plan.state import LadderState
 
@@ -43,10 +44,9 @@ class Forecast:
 
 
 class _Group(NamedTuple):
-    """Images of the same standing: one of them, their number, all megapixels, those of the largest."""
+    """Images of the same standing, all their megapixels, and those of the largest."""
 
-    image: str
-    number: int
+    images: Sequence[str]
     megapixels: float
     largest: float
 
@@ -54,7 +54,8 @@ class _Group(NamedTuple):
 class Rest:
     """What has still to be done of each pass, at one moment.
 
-    An image that has still to come to a rung where images stop counts with the probability that it goes on.
+    An image that has still to come to a rung where images stop, or windows are skipped, counts with the part
+    of its work that is likely to be left.
 
     Args:
         state: of the ladder.
@@ -65,12 +66,13 @@ class Rest:
         self.state, self.workers = state, max(workers, 1)
         sizes = state.megapixels
         self._groups = [
-            _Group(next(iter(group)), len(group), sum(of_each), max(of_each))
+            _Group([*group], sum(of_each), max(of_each))
             for group in state.groups
             if (of_each := [sizes[image] for image in group])
         ]
         self._of_pass: dict[tuple[int, int, tuple[int, ...]], tuple[float, float, float]] = {}
         self._of_rung: dict[int, float] = {}
+        self._works: dict[tuple[int, str], _Group] = {}
         self._needs: dict[tuple[int, ...], Mapping[str, float]] = {}
 
     def time(self, rungs: Sequence[int]) -> Forecast:
@@ -84,9 +86,7 @@ class Rest:
         loads: dict[int, dict[int, float]] = {}  # rung -> member -> seconds
         longest = guessed = 0.0
         for index, rung in sorted(wanted.items()):
-            stops = (
-                other for other in rungs if other < rung and state.ensemble.rungs[other].stop is not None
-            )
+            stops = (other for other in rungs if other < rung and _saves(state.ensemble.rungs[other]))
             seconds, largest, unsure = self._rest_of(index, rung, tuple(stops))
             if seconds > 0:
                 member = state.ensemble.passes[index].member
@@ -112,35 +112,46 @@ class Rest:
         Args:
             index: of the pass.
             rung: the first one that needs it.
-            stops: rungs before, where images may stop.
+            stops: rungs before, where images may stop or windows be skipped.
         """
         key = (index, rung, stops)
         if key not in self._of_pass:
             needs = self._needs_after(stops)
-            groups = (group for group in self._groups if self._is_open(index, rung, group.image))
-            parts = [(needs.get(group.image, 1.0), group) for group in groups]
+            groups = [group for group in self._groups if self._is_open(index, rung, group.images[0])]
+            parts = [(needs.get(group.images[0], 1.0), self._work(index, group)) for group in groups]
             unsure = [part for part in parts if part[0] < 1]
             largest = max((group.largest for _, group in parts), default=0.0)
             longest = self.state.costs.expected(index, 1, largest) if parts else 0.0
             self._of_pass[key] = self._seconds(index, parts), longest, self._seconds(index, unsure)
         return self._of_pass[key]
 
+    def _work(self, index: int, group: _Group) -> _Group:
+        """Return a group with the megapixels that a pass has to look at."""
+        state = self.state
+        if not any(image in state.rungs.left for image in group.images):
+            return group
+        key = state.ensemble.passes[index].member, group.images[0]
+        if key not in self._works:
+            sizes = [state.work(index, image) for image in group.images]
+            self._works[key] = _Group(group.images, sum(sizes), max(sizes))
+        return self._works[key]
+
     def _seconds(self, index: int, parts: Sequence[tuple[float, _Group]]) -> float:
-        """Return the seconds of a pass over groups of images, each needed with some probability."""
-        images = sum(need * group.number for need, group in parts)
+        """Return the seconds of a pass over groups of images, of each of which a part is needed."""
+        images = sum(need * len(group.images) for need, group in parts)
         megapixels = sum(need * group.megapixels for need, group in parts)
         return self.state.costs.expected(index, images, megapixels)
 
     def _needs_after(self, stops: tuple[int, ...]) -> Mapping[str, float]:
-        """Return the probability that an image goes on after some rungs, for one image of each group."""
+        """Return the part of its work that is left after some rungs, for one image of each group."""
         if stops not in self._needs:
             rungs, losses = self.state.rungs, self.state.losses
-            going = {rung: 1 - self._share(rung) for rung in stops}
+            going = {rung: (1 - self._share(rung)) * (1 - self._skipped(rung)) for rung in stops}
             self._needs[stops] = {
-                group.image: math.prod(
+                group.images[0]: math.prod(
                     share
                     for rung, share in going.items()
-                    if (rung, group.image) not in rungs.rows and not losses.blocks(rung, group.image)
+                    if (rung, group.images[0]) not in rungs.rows and not losses.blocks(rung, group.images[0])
                 )
                 for group in (self._groups if stops else ())
             }
@@ -150,11 +161,26 @@ class Rest:
         """Return the share of images that stop at a rung: what the ensemble says, and what was seen here."""
         # 40 % of the held-out images stopped; here 5 of 30 did: (10 x 0.4 + 5) / (10 + 30) = 23 %.
         rungs, stop = self.state.rungs, self.state.ensemble.rungs[rung].stop
-        if stop is None or len(self.state.live_passes(rung)) < len(self.state.ensemble.rungs[rung].passes):
+        if stop is None or not self._is_whole(rung):
             return 0.0  # without one of its members nobody stops at it
         seen = Counter(other for other, _ in rungs.rows)[rung]
         stopped = Counter(rungs.stopped.values())[rung]
         return (_HELD_OUT * stop.share + stopped) / (_HELD_OUT + seen)
+
+    def _skipped(self, rung: int) -> float:
+        """Return the share of later windows that are skipped after a rung: as said, and as seen here."""
+        rungs, skip = self.state.rungs, self.state.ensemble.rungs[rung].skip
+        if skip is None or not self._is_whole(rung):
+            return 0.0
+        seen = [
+            1 - sum(left) / len(left)
+            for image, (other, left) in rungs.left.items()
+            if other == rung and image not in rungs.stopped
+        ]
+        return (_HELD_OUT * skip.share + sum(seen)) / (_HELD_OUT + len(seen))
+
+    def _is_whole(self, rung: int) -> bool:
+        return len(self.state.live_passes(rung)) == len(self.state.ensemble.rungs[rung].passes)
 
     def _is_open(self, index: int, rung: int, image: str) -> bool:
         """Whether an image has no result of a pass yet, and can still get a row that needs it."""
@@ -177,11 +203,26 @@ class Rest:
             self._of_rung[rung] = sum(
                 group.megapixels
                 for group in self._groups
-                if rungs.goes_on(rung, group.image)
-                and (rung, group.image) not in rungs.rows
-                and not losses.blocks_for_good(rung, group.image)
+                if rungs.goes_on(rung, group.images[0])
+                and (rung, group.images[0]) not in rungs.rows
+                and not losses.blocks_for_good(rung, group.images[0])
             )
         return self._of_rung[rung]
+
+
+def _saves(rung: Rung) -> bool:
+    return rung.stop is not None or rung.skip is not None
+
+
+def skipped_seconds(state: LadderState, workers: int) -> float:
+    """Return the seconds that the passes would have taken longer if no window had been skipped."""
+    costs, total = state.costs, 0.0
+    for image, (rung, _) in state.rungs.left.items():
+        for index in set(range(len(state.ensemble.passes))).difference(state.live_passes(rung)):
+            if state.stored.was_done(index, image):
+                size = state.megapixels[image]
+                total += costs.expected(index, 1, size) - costs.expected(index, 1, state.work(index, image))
+    return total / max(workers, 1)
 
 
 def saved_seconds(state: LadderState, workers: int) -> float:

@@ -140,6 +140,7 @@ class _HiddenRun(VirtualRun):
             return Work(measured.validate * slower)
         size = self.state.megapixels[task.image]
         if isinstance(task, PassTask):
+            size = self.state.work(task.index, task.image)
             member, line = self.state.ensemble.passes[task.index].member, measured.passes[task.index]
             if worker.loaded != member:
                 load = measured.loads[member] + (measured.imports if worker.loaded is None else 0.0)
@@ -161,6 +162,11 @@ class _HiddenRun(VirtualRun):
         # A share of 0.4: after rows 1 to 5 there are 0, 0, 1, 1, 2 images that stopped, so 3 and 5 stop.
         before, self._rows[task.rung] = self._rows[task.rung], self._rows[task.rung] + 1
         return 0.0 if int((before + 1) * stop.share) > int(before * stop.share) else 1.0
+
+    def left(self, task: FuseTask) -> Sequence[float]:
+        """Let each image skip as many windows after a rung as the held-out ones did on average."""
+        skip = self.state.ensemble.rungs[task.rung].skip
+        return () if skip is None else [1 - skip.share] * len(self.state.ensemble.members)
 
     def file_bytes(self, task: PassTask | MeanTask) -> float:
         """Return the bytes that a map or a running mean takes on the disk."""

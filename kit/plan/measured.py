@@ -69,12 +69,13 @@ def measured_tasks(
     owners = [item.member for item in ensemble.passes]
     # A task that loads its member also makes the network ready for its first image: seconds that belong to
     # the loading. With 5, 2 and 2 s for images of one size, an image takes 2 s, and loading 3 s more.
-    steady = [task for run in done for task in run if task["kind"] == "pass" and not task.get("load")]
-    first = [task for run in done for task in run if task["kind"] == "pass" and task.get("load")]
+    passes = [task for run in done for task in run if task["kind"] == "pass" and _left(task)]
+    steady = [task for task in passes if not task.get("load")]
+    first = [task for task in passes if task.get("load")]
     seen = {task["index"] for task in steady}
     costs, each = Costs(ensemble), defaultdict[int, Tasks](Tasks)
     for task in (*steady, *(task for task in first if task["index"] not in seen)):
-        size, seconds = megapixels[task["image"]], _seconds(task)
+        size, seconds = megapixels[task["image"]] * _left(task), _seconds(task)
         costs.observe(task["index"], size, seconds)
         each[task["index"]].add(size, seconds)
     lines = [_line(costs, index, each) for index in range(len(owners))]
@@ -82,8 +83,8 @@ def measured_tasks(
     fuse = [task for run in done for task in _without_first(run, "fuse")]
     rows = Tasks()
     for task in fuse:
-        passes = len(ensemble.rungs[task["index"]].passes)
-        rows.add(megapixels[task["image"]] * passes, _seconds(task))
+        maps = len(ensemble.rungs[task["index"]].passes)
+        rows.add(megapixels[task["image"]] * maps, _seconds(task))
     checks = [_seconds(task) for run in done for task in run if task["kind"] == "validate"]
     # In the dry run a worker waits for the supervisor alone; in the run itself for the end of a rung, too.
     gaps = list(_gaps(done[-1]))
@@ -101,6 +102,11 @@ def measured_tasks(
 def _loading(task: Row) -> float:
     """Return the seconds that a task took to import libraries and to load its member."""
     return float(task.get("load") or 0.0) + float(task.get("imports") or 0.0)
+
+
+def _left(task: Row) -> float:
+    """Return the share of its windows that a pass looked at; the others showed confident blocks alone."""
+    return float(task.get("left", 1.0))
 
 
 def _seconds(task: Row) -> float:
@@ -131,7 +137,8 @@ def _loads(
             if task["kind"] != "pass" or not task.get("load"):
                 continue
             fixed, rate = lines[task["index"]]
-            surplus = max(0.0, _seconds(task) - fixed - rate * megapixels[task["image"]])
+            size = megapixels[task["image"]] * _left(task)
+            surplus = max(0.0, _seconds(task) - fixed - rate * size)
             member, seconds = ensemble.passes[task["index"]].member, _loading(task) + surplus
             if task["worker"] in workers:
                 later[member].append(seconds)

@@ -78,7 +78,7 @@ class Order:
             own = [index for index in passes if state.to_do.has(index, image)]
             if own:
                 self._block.append(image)
-                seconds += sum(state.costs.expected(index, 1, state.megapixels[image]) for index in own)
+                seconds += sum(state.costs.expected(index, 1, state.work(index, image)) for index in own)
                 if len(self._block) >= workers and seconds >= enough:
                     return
 
@@ -105,6 +105,7 @@ def _more_than(number: int, state: LadderState, rung: int) -> bool:
 def _seconds_for_gain(state: LadderState, passes: Sequence[int], image: str) -> tuple[float, float, str]:
     """Return the seconds of an image's passes for each unit of doubt; its size and name break ties."""
     size, doubt = state.megapixels[image], state.rungs.doubt(image)
-    seconds = sum(state.costs.expected(index, 1, size) for index in passes if state.to_do.has(index, image))
+    own = [index for index in passes if state.to_do.has(index, image)]
+    seconds = sum(state.costs.expected(index, 1, state.work(index, image)) for index in own)
     # An image without a row has everything to gain.
     return seconds / max(1.0 if doubt is None else doubt, 1e-6), size, image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 from kit.ensemble import Ensemble
 from kit.plan.changes import RefuseRung, StartRung
@@ -24,6 +24,8 @@ class Rungs:
         fused_from: (rung, image) -> number of passes that the row was fused from.
         doubts: (rung, image) -> doubt of the row.
         stopped: image -> the rung that is enough for it.
+        left: image -> the rung whose confident blocks later passes skip, and for each member the share of its
+            windows that it has to look at.
     """
 
     def __init__(self, ensemble: Ensemble, losses: Losses) -> None:
@@ -35,6 +37,7 @@ class Rungs:
         self.fused_from: dict[tuple[int, str], int] = {}
         self.doubts: dict[tuple[int, str], float] = {}
         self.stopped: dict[str, int] = {}
+        self.left: dict[str, tuple[int, Sequence[float]]] = {}
         self._adds: tuple[int, dict[int, bool]] = (0, {})
 
     @property
@@ -83,17 +86,36 @@ class Rungs:
                 return lower, self.rows[lower, image]
         return None
 
-    def note_row(self, rung: int, image: str, file: str, doubt: float | None = None) -> None:
-        """Note a row, which may replace an earlier one that a member had no part in."""
+    def note_row(
+        self, rung: int, image: str, file: str, doubt: float | None = None, left: Sequence[float] = ()
+    ) -> None:
+        """Note a row, which may replace an earlier one that a member had no part in.
+
+        Args:
+            rung: of the row.
+            image: of the row.
+            file: with the row.
+            doubt: of the row, if it is known.
+            left: for each member the share of its windows that is left; empty if the rung skips none.
+        """
         live, whole = len(self.losses.live_passes(rung)), self.ensemble.rungs[rung]
         self.rows[rung, image] = file
         self.fused_from[rung, image] = live
-        if doubt is None:
-            return
-        self.doubts[rung, image] = doubt
-        # The limit was tuned for rows of all passes.
-        if whole.stop is not None and doubt < whole.stop.below and live == len(whole.passes):
+        if doubt is not None:
+            self.doubts[rung, image] = doubt
+        if live < len(whole.passes):
+            return  # the limits were tuned for rows of all passes
+        if left:
+            self.left[image] = rung, left
+        # An image whose blocks are all confident stops, too: no member has a window to look at.
+        limit = 0.0 if whole.stop is None else whole.stop.below
+        if (doubt is not None and doubt < limit) or (left and not any(left)):
             self.stopped[image] = min(rung, self.stopped.get(image, rung))
+
+    def share_left(self, index: int, image: str) -> float:
+        """Return the share of the windows of an image that a pass has to look at."""
+        _, left = self.left.get(image, (0, ()))
+        return left[self.ensemble.passes[index].member] if left else 1.0
 
     def doubt(self, image: str) -> float | None:
         """Return the doubt of an image's best row; None where it is not known."""

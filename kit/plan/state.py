@@ -6,7 +6,7 @@ A row can be fused as soon as all live passes of its rung have results over the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from kit.ensemble import Ensemble
 from kit.plan.changes import (
@@ -99,6 +99,10 @@ class LadderState:
         """Whether every live image has its row of a started rung, or needs none or gets none."""
         return self.rungs.settled(rung, self.groups.one_of_each())
 
+    def work(self, index: int, image: str) -> float:
+        """Return the megapixels that a pass has to look at: of an image with confident blocks, a part."""
+        return self.megapixels[image] * self.rungs.share_left(index, image)
+
     def failures(self, task: LadderTask) -> int:
         """Return how many times a task has failed."""
         return self.failure_counts.of(task)
@@ -131,11 +135,22 @@ class LadderState:
         self._live = None
         self._update([image])
 
-    def finished_pass(self, task: PassTask, file: str, seconds: float, load: float = 0.0) -> None:
-        """Note the result of a pass over an image, and how long it and the loading of its member took."""
+    def finished_pass(
+        self, task: PassTask, file: str, seconds: float, load: float = 0.0, left: float = 1.0
+    ) -> None:
+        """Note the result of a pass over an image, and how long it and the loading of its member took.
+
+        Args:
+            task: the pass.
+            file: with the result.
+            seconds: without loading.
+            load: seconds of loading.
+            left: share of the image's windows that were looked at: its time tells of so many megapixels.
+        """
         self.running.discard(task)
         self.stored.add(task.index, task.image, file)
-        self.costs.observe(task.index, self.megapixels[task.image], seconds, load)
+        if left > 0:
+            self.costs.observe(task.index, self.megapixels[task.image] * left, seconds, load)
         member = self.ensemble.passes[task.index].member
         if first := self.losses.note_success(member):
             self.chances.note_success(member)
@@ -150,13 +165,21 @@ class LadderState:
         self._update([task.image])
 
     def finished_row(
-        self, task: FuseTask, file: str, seconds: float | None = None, doubt: float | None = None
+        self,
+        task: FuseTask,
+        file: str,
+        seconds: float | None = None,
+        doubt: float | None = None,
+        left: Sequence[float] = (),
     ) -> None:
-        """Note the file with a row of a rung, how long it took, and its doubt: the image may stop here."""
+        """Note the file with a row of a rung, how long it took, and its doubt: the image may stop here.
+
+        Further arguments as `Rungs.note_row`.
+        """
         self.running.discard(task)
         if seconds is not None:
             self.costs.observe_row(self.megapixels[task.image], seconds)
-        self.rungs.note_row(task.rung, task.image, file, doubt)
+        self.rungs.note_row(task.rung, task.image, file, doubt, left)
         self.chances.note_success(task.image)
         self._update([task.image])
 

@@ -11,7 +11,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from kit.plan.changes import Decision
@@ -147,6 +147,11 @@ class VirtualRun(ABC):
         del task
         return None
 
+    def left(self, task: FuseTask) -> Sequence[float]:
+        """Return for each member the share of its windows that later passes look at; empty for all."""
+        del task
+        return ()
+
     def on_decision(self, decision: Decision) -> None:
         """Hear what the policy decided."""
         del decision
@@ -216,14 +221,15 @@ class VirtualRun(ABC):
         match task:
             case PassTask():
                 self._store(file := f"{task.index}/{task.image}", task)
-                self.state.finished_pass(task, file, work.seconds, work.load)
+                left = self.state.rungs.share_left(task.index, task.image)
+                self.state.finished_pass(task, file, work.seconds, work.load, left)
             case MeanTask():
                 self._store(file := f"mean {task.index}/{task.image}", task)
                 self.state.finished_mean(task, file)
             case FuseTask():
                 self.on_row(task)
                 file = f"row {task.rung}/{task.image}"
-                self.state.finished_row(task, file, work.seconds, self.doubt(task))
+                self.state.finished_row(task, file, work.seconds, self.doubt(task), self.left(task))
             case ValidateTask():
                 self.on_validated(task)
 

@@ -13,7 +13,7 @@ from typing import Any
 from kit.ensemble import Ensemble
 from kit.errors import BAD_INPUT
 from kit.plan.choice import Choice
-from kit.plan.forecast import saved_seconds
+from kit.plan.forecast import saved_seconds, skipped_seconds
 from kit.plan.state import LadderState
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
@@ -129,6 +129,8 @@ def _reached(outcome: Outcome, wall: float) -> Iterator[str]:
     if stopped := len(outcome.state.rungs.stopped):
         saved = saved_seconds(outcome.state, outcome.workers)
         yield f"stopped     {stopped} of {len(file.ids)} images early, which saved about {saved:.0f} s"
+    if skipped := skipped_seconds(outcome.state, outcome.workers):
+        yield f"confident   windows of dearer passes were skipped, which saved about {skipped:.0f} s"
     yield f"time        {wall:.1f} s of {outcome.budget:.0f} s"
 
 
@@ -276,6 +278,7 @@ def _images(outcome: Outcome) -> list[dict[str, Any]]:
             "row": submission.origins.get(image, FALLBACK),
             "doubt": rungs.doubt(image),
             "stopped": image in rungs.stopped,
+            "left": rungs.left.get(image, (0, None))[1],
             "reason": reasons.get(image),
         }
         for image in submission.ids

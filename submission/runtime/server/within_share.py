@@ -56,7 +56,7 @@ class WithinShare:
             return not state.rungs.started or _quickest(state, decision.rung, resources.workers) <= seconds
         if not isinstance(decision, PassTask):
             return True
-        expected = state.costs.expected(decision.index, 1, state.megapixels[decision.image])
+        expected = state.costs.expected(decision.index, 1, state.work(decision.index, decision.image))
         if decision.index in state.live_passes(next(iter(state.rungs.begun))):
             known = state.costs.measured(decision.index) is not None
             return not known or expected <= _HOPELESS * (seconds + self.beyond)

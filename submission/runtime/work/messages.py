@@ -38,6 +38,7 @@ class PassRequest:
         batch_size: instead of the member's own, None: the member's own.
         info: what is known of the image.
         halvings: of the windows' side, as memory does not hold one.
+        confident: file with the image's confident blocks, whose windows are skipped; None: none is.
     """
 
     index: int
@@ -48,6 +49,7 @@ class PassRequest:
     batch_size: int | None
     info: ImageInfo
     halvings: int = 0
+    confident: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,7 @@ class FuseRequest:
         name: file name that all results have.
         results: in the order of the passes.
         row: path of the row.
+        confident: file for the confident blocks, of a rung that keeps them.
     """
 
     rung: int
@@ -103,6 +106,7 @@ class FuseRequest:
     name: str
     results: tuple[StoredResult, ...]
     row: str
+    confident: str
 
     def file(self, result: StoredResult) -> Path:
         """Return the path of a result."""
@@ -182,6 +186,7 @@ class PassDone:
         plain: the result is the same everywhere, or holds no detection.
         halvings: of the windows' side.
         gpu_bytes: that torch has taken of the GPU so far at most; None on the CPU.
+        left: share of the windows that were looked at; the others show confident blocks alone.
     """
 
     begin: float
@@ -198,6 +203,7 @@ class PassDone:
     plain: bool = False
     halvings: int = 0
     gpu_bytes: int | None = None
+    left: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,12 +217,21 @@ class MeanDone:
 
 @dataclass(frozen=True, kw_only=True)
 class RowDone:
-    """A row is stored, and the doubt of its prediction is known (`kit.inference.*_doubt`)."""
+    """A row is stored, and the doubt of its prediction is known (`kit.inference.*_doubt`).
+
+    Attributes:
+        begin: monotonic time.
+        end: monotonic time.
+        file: path of the row.
+        doubt: of the prediction.
+        left: for each member the share of its windows that later passes have to look at; empty for all.
+    """
 
     begin: float
     end: float
     file: str
     doubt: float
+    left: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

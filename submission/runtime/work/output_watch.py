@@ -29,7 +29,7 @@ class OutputWatch:
         self._marks: defaultdict[tuple[str, str, int], set[int]] = defaultdict(set)
         self._equal: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
 
-    def note(self, index: int, image: str, mark: int, *, plain: bool) -> Iterator[str]:
+    def note(self, index: int, image: str, mark: int, *, plain: bool, left: float = 1.0) -> Iterator[str]:
         """Note a result, and yield a sentence for what it shows.
 
         Args:
@@ -37,7 +37,11 @@ class OutputWatch:
             image: id of the image.
             mark: of the result's content.
             plain: it is the same everywhere, or holds no detection.
+            left: share of the windows that were looked at; where the others were skipped, all members have
+                the same result, and nothing is noted.
         """
+        if left < 1:
+            return
         if image not in self._watched and len(self._watched) == _WATCHED:
             return
         self._watched.add(image)

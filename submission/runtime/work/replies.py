@@ -130,6 +130,7 @@ class ReplyHandler:
             names = ("forward", "skipped", "windows", "gpu_bytes")
             facts = {name: value for name in names if (value := getattr(done, name)) is not None}
             facts |= {name: value for name in ("load", "imports") if (value := getattr(done, name))}
+            facts |= {"left": done.left} if done.left < 1 else {}
         self._record(worker, task, done.begin, done.end, **facts)
         state = self.ladder.state
         match task, done:
@@ -141,15 +142,18 @@ class ReplyHandler:
                 self._tell_once(done.remarks)
                 self.requests.keep_halved(task, done.halvings)
                 self._outputs = self._outputs or OutputWatch(state)
-                for alarm in self._outputs.note(task.index, task.image, done.mark, plain=done.plain):
+                alarms = self._outputs.note(
+                    task.index, task.image, done.mark, plain=done.plain, left=done.left
+                )
+                for alarm in alarms:
                     self.report.problem(alarm)
                 seconds = done.end - done.begin - done.load - done.imports
-                state.finished_pass(task, done.file, seconds, done.load)
+                state.finished_pass(task, done.file, seconds, done.load, done.left)
                 self._tell_progress(task.index)
             case MeanTask(), MeanDone():
                 state.finished_mean(task, done.file)
             case FuseTask(), RowDone():
-                state.finished_row(task, done.file, done.end - done.begin, done.doubt)
+                state.finished_row(task, done.file, done.end - done.begin, done.doubt, done.left)
             case ValidateTask(), Validated():
                 self._finish_validation(task, done)
 

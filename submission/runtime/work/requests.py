@@ -41,6 +41,7 @@ class Requests:
         #     passes/<member>-<hash>/<view>/<image>.npy    result of a pass; .npz for detections
         #     means/<pass>/<image>.npy                     running mean after that pass was added
         #     rows/<rung>/<image>.row.json                 row of a rung
+        #     confident/<rung>/<image>.blocks              confident blocks of its mask, some kB
         #     sizes.json                                   sizes of all images, for the validator
         self.state, self.data, self.scratch, self.batch_size = state, data, scratch, batch_size
         self.weights: dict[int, str] = {}
@@ -84,6 +85,7 @@ class Requests:
         )
 
     def _run_pass(self, task: PassTask) -> PassRequest:
+        known = self.state.rungs.left.get(task.image)
         return PassRequest(
             index=task.index,
             image=task.image,
@@ -94,6 +96,7 @@ class Requests:
             batch_size=1 if task.attempt else self.batch_size,
             info=self.data.infos[task.image],
             halvings=self._halvings(task),
+            confident=None if known is None else self._confident(known[0], task.image),
         )
 
     def keep_halved(self, task: PassTask, halvings: int) -> None:
@@ -143,4 +146,8 @@ class Requests:
                 for index, file, weight in inputs
             ),
             row=str(self.scratch / "rows" / str(task.rung) / f"{file_name(task.image)}.row.json"),
+            confident=self._confident(task.rung, task.image),
         )
+
+    def _confident(self, rung: int, image: str) -> str:
+        return str(self.scratch / "confident" / str(rung) / f"{file_name(image)}.blocks")

@@ -155,6 +155,8 @@ class Worker:
         def on_skipped(skipped: int, total: int) -> None:
             windows.update(skipped=skipped, windows=total)
 
+        left = [1.0]
+
         file = runner.run_pass(
             self.module,
             with_smaller_windows(self.ensemble.members[pass_.member], request.halvings),
@@ -168,6 +170,8 @@ class Worker:
             on_skipped=on_skipped,
             on_notes=notes.extend,
             info=request.info,
+            confident=None if request.confident is None else Path(request.confident),
+            on_left=left.append,
         )
         if request.halvings:
             notes.append(wording.in_smaller_windows(request.halvings))
@@ -176,6 +180,7 @@ class Worker:
             mark=mark,
             plain=plain,
             halvings=request.halvings,
+            left=left[-1],
             begin=begin,
             end=time.monotonic(),
             file=str(file),
@@ -216,10 +221,13 @@ class Worker:
 
     def _fuse(self, request: FuseRequest) -> RowDone:
         from kit.competitions import of
-        from kit.inference.fusion import PassResult, fuse
+        from kit.inference.fusion import KeepConfident, PassResult, fuse
 
         begin = time.monotonic()
         members, passes = self.ensemble.members, self.ensemble.passes
+        rung, keep = self.ensemble.rungs[request.rung], None
+        if rung.skip is not None:
+            keep = KeepConfident(below=rung.skip.below, file=Path(request.confident), members=members)
         fused = fuse(
             [
                 PassResult(
@@ -229,14 +237,17 @@ class Worker:
                 )
                 for result in request.results
             ],
-            self.ensemble.rungs[request.rung].settings,
+            rung.settings,
             request.size,
             kind=self.ensemble.kind,
             image_id=request.image,
             info=request.info,
+            keep=keep,
         )
         write_json(Path(request.row), of(self.ensemble).row(request.image, fused.prediction))
-        return RowDone(begin=begin, end=time.monotonic(), file=request.row, doubt=fused.doubt)
+        return RowDone(
+            begin=begin, end=time.monotonic(), file=request.row, doubt=fused.doubt, left=fused.left
+        )
 
     def _validate(self, request: ValidateRequest) -> Validated:
         from kit.competitions import of

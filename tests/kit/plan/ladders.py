@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from kit.ensemble import EarlyStop, Ensemble, Kind, Member, Pass, Rung
+from kit.ensemble import EarlyStop, Ensemble, Kind, Member, Pass, Rung, WindowSkip
 from kit.plan.changes import StartRung
 from kit.plan.state import LadderState
 from kit.plan.tasks import FuseTask, PassTask
@@ -25,6 +25,7 @@ def of_subsets(
     *,
     kind: Kind = "semantic",
     stops: Mapping[int, float] | None = None,
+    skips: Mapping[int, float] | None = None,
 ) -> Ensemble:
     """Return an ensemble whose rungs are any sets of passes; a pass has the same weight in all of them.
 
@@ -34,6 +35,7 @@ def of_subsets(
         cvs: of the rungs; 0.1 for all of them where not given.
         kind: of the predictions.
         stops: rung -> share of the images that stop at it, those with a doubt below 0.5.
+        skips: rung -> share of the windows of later passes that are skipped after it.
     """
     return Ensemble(
         competition="kidney",
@@ -52,6 +54,9 @@ def of_subsets(
                 settings={"n": len(passes)},
                 cv=cv,
                 stop=EarlyStop(below=0.5, share=stops[number], cv=0.1) if stops and number in stops else None,
+                skip=WindowSkip(below=0.5, share=skips[number], cv=0.1)
+                if skips and number in skips
+                else None,
             )
             for number, (passes, cv) in enumerate(
                 zip(rungs, [0.1] * len(rungs) if cvs is None else cvs, strict=True)

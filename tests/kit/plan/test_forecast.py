@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.plan.changes import LeaveOut, LoseMember, StartRung
-from kit.plan.forecast import Forecast, Rest, saved_seconds
+from kit.plan.forecast import Forecast, Rest, saved_seconds, skipped_seconds
 from kit.plan.state import LadderState
 from kit.plan.tasks import FuseTask, PassTask
 from tests.kit.plan.ladders import finish_rung, of_subsets
@@ -180,3 +180,53 @@ def test_what_stopped_images_save_are_the_passes_of_started_rungs_that_they_neve
     assert saved_seconds(state, 2) == pytest.approx(5)
     state.apply(StartRung(2))
     assert saved_seconds(state, 2) == pytest.approx(10)
+
+
+def skipping(lefts=None) -> LadderState:
+    """Ten images of a megapixel; rung 0 is done over some, which have a part of their windows left."""
+    images = {f"{number}": 1.0 for number in range(10)}
+    state = LadderState(of_subsets([0, 1, 1], [[0], [0, 1], [0, 1, 2]], skips={0: 0.4}), images)
+    state.ready |= {0, 1}
+    state.apply(StartRung(0))
+    for image, left in (lefts or {}).items():
+        state.apply(PassTask(0, image))
+        state.finished_pass(PassTask(0, image), image, 1.0)
+        state.apply(FuseTask(0, image))
+        state.finished_row(FuseTask(0, image), image, doubt=0.6, left=left)
+    return state
+
+
+def test_passes_after_a_rung_count_for_the_windows_that_are_expected_to_be_left():
+    assert Rest(skipping(), 1).time([0, 1]).median == pytest.approx(10 + 6)
+    assert Rest(skipping(), 1).time([0, 1, 2]).median == pytest.approx(10 + 6 + 6)
+    state = skipping()
+    state.apply(LoseMember(0, "damaged"))
+    assert Rest(state, 1).time([0, 1]).median == pytest.approx(10), "without a member nothing is skipped"
+
+
+def test_of_images_with_a_row_the_windows_that_are_left_are_known():
+    state = skipping({"0": (0.9, 0.5), "1": (0.2, 0.1)})
+    seen = 1 - (0.7 + 0.15) / 2
+    skipped = (10 * 0.4 + 2 * seen) / 12
+    assert Rest(state, 1).time([0, 1]).median == pytest.approx(8 + 0.5 + 0.1 + 8 * (1 - skipped))
+    assert state.work(1, "0") == 0.5
+    assert state.work(1, "9") == 1.0
+
+
+def test_an_image_stops_if_no_member_has_a_window_left():
+    state = skipping({"0": (0.0, 0.0), "1": (0.0, 0.1)})
+    assert state.rungs.stopped == {"0": 0}
+
+
+def test_the_time_of_a_part_of_the_windows_tells_of_as_many_megapixels():
+    state = skipping(dict.fromkeys(map(str, range(10)), (1.0, 0.25)))
+    state.apply(StartRung(1))
+    assert skipped_seconds(state, 1) == 0
+    for image in ("0", "1"):
+        state.apply(PassTask(1, image))
+        state.finished_pass(PassTask(1, image), f"1/{image}", 0.5, left=0.25)
+    assert state.costs.measured(1) == pytest.approx(2.0)
+    assert skipped_seconds(state, 1) == pytest.approx(2 * 2.0 * 0.75)
+    state.apply(PassTask(1, "2"))
+    state.finished_pass(PassTask(1, "2"), "1/2", 0.01, left=0.0)
+    assert state.costs.measured(1) == pytest.approx(2.0), "no window tells nothing"

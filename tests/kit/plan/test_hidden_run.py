@@ -59,6 +59,13 @@ def test_a_run_of_one_worker_takes_the_sum_of_its_parts():
     assert told.course.done[0] == pytest.approx(10 + 5 + 2 + 10 * (7 + 1.25 + 0.2))
 
 
+def test_dearer_passes_look_at_the_windows_that_are_expected_to_be_left():
+    ensemble = of_subsets([0, 1], [[0], [0, 1]], skips={0: 0.5})
+    told = promised(ensemble, machine(ensemble), HiddenSet(images=10, megapixels=30.0))
+    # Images of 3 megapixels: 1 + 2 x 3 s for the first pass, 1 + 2 x 1.5 s for the second.
+    assert told.course.seconds == pytest.approx(10 + 5 + 2 * 2 + 10 * (7 + 4) + 3)
+
+
 def test_two_workers_share_the_images_and_each_loads_its_members():
     ensemble = ensemble_of([0], [1])
     one = promised(ensemble, machine(ensemble), HiddenSet(images=10, megapixels=10.0))

@@ -98,3 +98,18 @@ def test_rows_and_checks_are_measured_too_and_failed_tasks_are_not():
     found = measured_tasks(ensemble, [rows, []], SIZES)
     assert sum(found["rows"]) == pytest.approx(0.5)
     assert (found["validate"], found["known"]) == (1.0, ())
+
+
+def test_a_pass_over_a_part_of_the_windows_tells_of_as_many_megapixels():
+    ensemble = ensemble_of([0, 1], [1, 2])
+    rows = Machine(ensemble, fixed=0.0, rate=2.0, load=[5.0, 5.0], imports=0.0).run(0, everything(ensemble))
+    part = [
+        row
+        if "load" in row
+        else row | {"left": 0.25, "end": row["begin"] + 0.25 * (row["end"] - row["begin"])}
+        for row in rows
+    ]
+    nothing = [row | {"left": 0.0, "end": row["begin"]} for row in rows]
+    found = measured_tasks(ensemble, [[*part, *nothing]], SIZES)
+    assert [rate for _, rate in found["passes"]] == pytest.approx([2.0, 2.0])
+    assert found["loads"] == pytest.approx((5.0, 5.0))

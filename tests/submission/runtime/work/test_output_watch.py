@@ -74,3 +74,10 @@ def test_of_very_many_images_a_hundred_are_remembered():
     (text,) = told(watch, *((3, image, mark, plain) for _, image, mark, plain in first))
     assert "members a and c" in text
     assert told(watch, (2, "4998", 4998, False), (2, "4999", 4999, False)) == []
+
+
+def test_where_windows_were_skipped_equal_and_plain_results_are_no_fault():
+    watch = watch_of(9)
+    for image in "123456":
+        for index in (0, 2):
+            assert list(watch.note(index, image, 7, plain=image in "345", left=0.5)) == []

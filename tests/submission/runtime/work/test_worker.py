@@ -105,6 +105,7 @@ def test_a_task_done_twice_gives_the_same_file_and_hints_change_nothing(
             for index, file in enumerate((first.file, other.file))
         ),
         row=str(tmp_path / "bbb.row.json"),
+        confident=str(tmp_path / "bbb.blocks"),
     )
     rows = []
     for _ in range(2):
