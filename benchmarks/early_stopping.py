@@ -17,10 +17,23 @@ from train_local.ensemble.build import Built, build_ensemble, shown
 from train_local.ensemble.costs import with_estimates
 from train_local.ensemble.finished_runs import FinishedRun, find_finished_runs
 
-HEAD = ("predictions", "rung", "stop below a doubt of", "images", "unseen score", "without", "cost")
+HEAD = (
+    "predictions",
+    "rung",
+    "stop below a doubt of",
+    "images",
+    "skip below a doubt of",
+    "windows",
+    "unseen score",
+    "without",
+    "cost",
+)
 BLOCK = "early-stopping"
 _SIDE, _DETECTIONS = 640, 40
 _TINY_COUNT, _TINY_SIDE, _TINY_DETECTIONS = 8, 128, 10
+_LARGE_SIDE, _LARGE_CORE, _CORTEX = 6144, 512, 0.4
+_TINY_LARGE_SIDE = 1280
+"""Large slides, of whose windows many hold no disc, and nothing that looks like one."""
 
 
 def run(options: EarlyStoppingOptions, command: Sequence[str], docs: Path = DOCS / "benchmarks.md") -> None:
@@ -64,6 +77,15 @@ def _predictions(
         side, slides, tiles, detections = _TINY_SIDE, _TINY_COUNT, _TINY_COUNT, _TINY_DETECTIONS
     size = ensemble_data.Size(slides, side, slides, uneven=options.uneven)
     yield f"{slides} drawn slides", *ensemble_data.write(folder / "maps", size)
+    large = ensemble_data.Size(
+        options.large,
+        _TINY_LARGE_SIDE if options.tiny else _LARGE_SIDE,
+        options.large,
+        uneven=options.uneven,
+        cortex=_CORTEX,
+        core=_LARGE_CORE // 2 if options.tiny else _LARGE_CORE,
+    )
+    yield f"{large.slides} drawn slides of {large.side} pixels", *ensemble_data.write(folder / "large", large)
     drawn = detection_data.Tiles(tiles, tiles, views=1, detections=detections, uneven=options.uneven)
     (folder / "detections").mkdir()
     yield f"{tiles} drawn tiles", *detection_data.write(folder / "detections", drawn)
@@ -76,6 +98,8 @@ def _rows(what: str, built: Built) -> list[list[str]]:
             f"{one.rung + 1} ({len(built.ladder.rungs[one.rung].rung.passes)} passes)",
             "-" if one.stop is None else f"{one.stop.below:.3f}",
             "-" if one.stop is None else f"{100 * one.stop.share:.0f} %",
+            "-" if one.skip is None else f"{one.skip.below:.2g}",
+            "-" if one.skip is None else f"{100 * one.skip.share:.0f} %",
             shown(one.score),
             shown(one.without),
             f"{100 * one.cost:.0f} %",

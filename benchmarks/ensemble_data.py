@@ -46,12 +46,16 @@ class Size:
         distinct: slides with maps of their own; further ones have hard links to the same files, and a truth
             of their own.
         uneven: standard deviation of the logarithm of a factor on all errors of a slide: some are harder.
+        cortex: share of the columns, from the left, that discs lie in: in the cortex of a kidney.
+        core: pixels per side of a window's core.
     """
 
     slides: int
     side: int
     distinct: int
     uneven: float = 0.0
+    cortex: float = 1.0
+    core: int = 1536
 
 
 def write(folder: Path, size: Size) -> tuple[Prepared, list[FinishedRun]]:
@@ -60,7 +64,7 @@ def write(folder: Path, size: Size) -> tuple[Prepared, list[FinishedRun]]:
     Every slide was held out by one fold of each recipe: 4 members x 4 views, 16 maps.
     """
     ids = [f"slide{number:02d}" for number in range(size.slides)]
-    fields = [_field(number, size.side) for number in range(size.distinct)]
+    fields = [_field(number, size.side, size.cortex) for number in range(size.distinct)]
     rows = [("id", "encoding")]
     (folder / "train").mkdir(parents=True, exist_ok=True)
     for number, image_id in enumerate(ids):
@@ -90,7 +94,7 @@ def write(folder: Path, size: Size) -> tuple[Prepared, list[FinishedRun]]:
         ids=ids,
         side=size.side,
         folds=FOLDS,
-        inference={"core": 1536, "context": 384, "scale": 1 / 3},
+        inference={"core": size.core, "context": size.core // 4, "scale": 1 / 3},
     )
     runs = stored.runs(
         [Recipe(name=name, network=name, seconds=seconds) for name, (_, seconds) in RECIPES.items()],
@@ -110,12 +114,12 @@ def _path(folder: Path, recipe: str, view: str, image_id: str) -> Path:
     return path
 
 
-def _field(number: int, side: int) -> NDArray[np.float32]:
+def _field(number: int, side: int, cortex: float) -> NDArray[np.float32]:
     """Distances from the borders of discs on the coarse grid, in coarse pixels, positive inside."""
     random, coarse = np.random.default_rng(number), -(-side // _COARSE)
     mask_HW = np.zeros((coarse, coarse), np.uint8)
-    for _ in range(max(3, side * side // 600_000)):
-        centre = (int(random.integers(coarse)), int(random.integers(coarse)))
+    for _ in range(max(3, int(cortex * side * side) // 600_000)):
+        centre = (int(random.integers(int(cortex * coarse))), int(random.integers(coarse)))
         radius = int(random.uniform(0.04, 0.1) * min(coarse, 120))
         cv2.circle(mask_HW, centre, max(radius, 2), 1, -1)
     inside = cv2.distanceTransform(mask_HW, cv2.DIST_L2, 5)

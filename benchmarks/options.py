@@ -217,6 +217,7 @@ class EarlyStoppingOptions(Documented):
     )
     tiles: Count = field(default=120, metadata=option("number of drawn tiles", metavar="N"))
     slides: Count = field(default=60, metadata=option("number of drawn slides", metavar="N"))
+    large: Count = field(default=2, metadata=option("drawn slides of 6144 pixels (1.2 GB each)", metavar="N"))
     uneven: Annotated[float, at_least(0)] = field(
         default=0.6,
         metadata=option("how much images differ in difficulty, as a logarithm", metavar="DEVIATION"),

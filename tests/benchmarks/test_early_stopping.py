@@ -22,11 +22,13 @@ def test_scores_and_costs_with_and_without_early_stopping_are_kept(tmp_path):
     early_stopping.run(options(*command), ["early-stopping", *command], docs)
     written, _, how = block(docs, early_stopping.BLOCK).partition("\n\n")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in written.splitlines()[2:]]
-    assert {row[0] for row in rows} == {"8 drawn slides", "8 drawn tiles"}
-    for *_, share, score, without, cost in rows:
+    assert {row[0] for row in rows} == {"8 drawn slides", "2 drawn slides of 1280 pixels", "8 drawn tiles"}
+    for *_, share, _, windows, score, without, cost in rows:
         assert float(score) >= float(without)
         assert 0 < int(cost.removesuffix(" %")) <= 100
         assert share == "-" or 0 < int(share.removesuffix(" %")) < 100
+        assert windows == "-" or 0 < int(windows.removesuffix(" %")) <= 100
+    assert any(row[5] != "-" for row in rows if "1280" in row[0]), "windows without a disc are skipped"
     assert how.startswith("`python -m benchmarks early-stopping --tiny")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmarks.md"], "what was drawn is gone"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from kit.ensemble import Ensemble, Pass
 from kit.errors import KitError
 from train_local.data.prepared import Prepared
+from train_local.ensemble.confident_windows import Seen
 from train_local.ensemble.costs import UNITS, Cost, costs
 from train_local.ensemble.early_stopping import Reached, early_stops
 from train_local.ensemble.finished_runs import FinishedRun
@@ -18,7 +19,7 @@ from train_local.ensemble.nested import ScoredStep, cross_validated, most_asked
 from train_local.ensemble.parts import PARTS, outer_parts, reference_images
 from train_local.ensemble.picture import SearchPicture
 from train_local.ensemble.published_plans import plans_of, recipe_of
-from train_local.ensemble.trial import TrialPass
+from train_local.ensemble.trial import TrialPass, runs_of
 
 FEW_IMAGES = 10
 """With fewer held-out images a warning is printed: the error of a score is then larger than most gains."""
@@ -94,8 +95,14 @@ def build_ensemble(
     images = {image_id: prepared.images[image_id] for image_id in ids}
     megapixels = {image_id: image.height * image.width / 1e6 for image_id, image in images.items()}
     path = to_ensemble(prepared, runs, ladder).main_path
-    reached = early_stops(scores, ladder.rungs, path, parts, megapixels)
-    ladder = ladder.stopping({one.rung: one.stop for one in reached})
+    seen = Seen(
+        sizes={image_id: (image.height, image.width) for image_id, image in images.items()},
+        infos={image_id: image.info for image_id, image in images.items()},
+        members={item.recipe_view: runs_of(item.recipe_view, runs)[0].member for item in candidates},
+        cost_of=cost_of,
+    )
+    reached = early_stops(scores, ladder.rungs, path, parts, megapixels, seen=seen)
+    ladder = ladder.stopping({one.rung: one.stop for one in reached}, {one.rung: one.skip for one in reached})
     notes = (*_warnings(parts), *_unknown(unscored))
     return Built(to_ensemble(prepared, runs, ladder), ladder, notes, tuple(reached))
 

@@ -2,6 +2,7 @@
 
 The cheap passes of a ladder are done over all images. Where they agree, dear ones change little: an image
 whose doubt (`kit.inference.*_doubt`) is below a rung's limit keeps its row, and all later passes skip it.
+Of images that go on, passes may skip confident windows (`train_local.ensemble.confident_windows`).
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kit.ensemble import EarlyStop
+from kit.ensemble import EarlyStop, WindowSkip
+from train_local.ensemble.confident_windows import Seen, Unseen, skipped_windows
 from train_local.ensemble.ladder import LadderRung
 from train_local.ensemble.nested import ScoredStep, assigned
 from train_local.ensemble.parts import others
 from train_local.ensemble.scores import Assigned, Scores
+from train_local.ensemble.semantic_scores import SemanticScores
 
 SHARES = tuple(step / 20 for step in range(19, 0, -1))
 """Shares of the images that come to a rung that may stop there, the largest first."""
@@ -30,8 +33,10 @@ class Reached:
     Attributes:
         rung: its index in the ladder.
         stop: of this rung; None if it stops no image.
+        skip: of this rung; None if no window is skipped after it.
         without: the score without early stopping, `cv` of the rung.
-        score: the score where images that stopped before have their earlier rows.
+        score: the score where images that stopped before have their earlier rows, and confident blocks the
+            probabilities that they were skipped with.
         cost: of all passes that the images had by then; 1 without early stopping.
     """
 
@@ -40,6 +45,7 @@ class Reached:
     without: float
     score: float
     cost: float
+    skip: WindowSkip | None = None
 
 
 def early_stops(
@@ -48,6 +54,8 @@ def early_stops(
     path: Collection[int],
     parts: Sequence[Sequence[str]],
     megapixels: Mapping[str, float],
+    *,
+    seen: Seen | None = None,
 ) -> list[Reached]:
     """Tune which images stop at which rung, so that the most is saved and no rung's unseen score falls.
 
@@ -72,6 +80,7 @@ def early_stops(
         path: indices of the rungs on the main path; images stop at these only.
         parts: of the images.
         megapixels: of each image.
+        seen: how members see the images; of masks alone. None: no window is skipped.
 
     Returns:
         For each measured rung on the main path what it comes to, in their order.
@@ -87,28 +96,62 @@ def early_stops(
         scored = measured[number]
         score = tuner.score(number) if enough else scored.promise
         reached.append(Reached(number, stop, scored.promise, score, tuner.cost(number, megapixels)))
+    if unseen and seen is not None and isinstance(scores, SemanticScores) and len(on_path) > 1:
+        reached = _skipping(scores, tuner, on_path, seen, reached)
     return [
         one if one.stop is None else replace(one, stop=replace(one.stop, cv=reached[-1].score))
         for one in reached
     ]
 
 
+def _skipping(
+    scores: SemanticScores, tuner: _Tuner, on_path: Sequence[int], seen: Seen, reached: Sequence[Reached]
+) -> list[Reached]:
+    """Return what rungs come to if windows are skipped as well, after the rung where that saves most."""
+    rungs = list(tuner.measured)
+    pairs = [
+        (rungs.index(base), place) for base in on_path[:-1] for place, rung in enumerate(rungs) if rung > base
+    ]
+    how = [assigned(tuner.parts, scored.of_parts) for scored in tuner.measured.values()]
+    counts = scores.blocks(how, pairs)
+    found = skipped_windows(Unseen(counts, tuner.measured, on_path, tuner.parts, tuner.stopped), seen)
+    if found is None:
+        return list(reached)
+    last = reached[-1]
+    skip = WindowSkip(below=found.below, share=found.share, cv=last.score + found.gains[last.rung])
+    return [
+        replace(
+            one,
+            score=one.score + found.gains[one.rung],
+            cost=found.costs[one.rung],
+            skip=skip if one.rung == found.rung else None,
+        )
+        for one in reached
+    ]
+
+
 class _Tuner:
-    """Looks for the limits of one rung after the other; knows which images have stopped so far."""
+    """Looks for the limits of one rung after the other.
+
+    Attributes:
+        measured: rungs with their scored steps.
+        parts: of the images.
+        stopped: image -> the rung that it stops at, with limits found without the image.
+    """
 
     def __init__(
         self, scores: Scores, measured: Mapping[int, ScoredStep], parts: Sequence[Sequence[str]]
     ) -> None:
-        self._scores, self._measured, self._parts = scores, measured, parts
+        self._scores, self.measured, self.parts = scores, measured, parts
         self._unseen = {number: assigned(parts, scored.of_parts) for number, scored in measured.items()}
-        # Images by the rung at which they stopped: with limits found without them, and with the final ones.
-        self._stopped: dict[str, int] = {}
+        # Beside `stopped`: the rungs at which images stop with the final limits.
+        self.stopped: dict[str, int] = {}
         self._final: dict[str, int] = {}
 
     def stop(self, number: int) -> EarlyStop | None:
         """Return which images stop at a rung, and count them among those that stopped."""
-        going = [image_id for image_id in self._scores.ids if image_id not in self._stopped]
-        later = [other for other in self._measured if other > number]
+        going = [image_id for image_id in self._scores.ids if image_id not in self.stopped]
+        later = [other for other in self.measured if other > number]
         if not later or not going:
             return None
         own = self._doubts(going, self._unseen[number])
@@ -118,21 +161,21 @@ class _Tuner:
             limits = [limit_of(doubts.values(), share) for doubts in of_others]
             new = [
                 image_id
-                for part, limit in zip(self._parts, limits, strict=True)
+                for part, limit in zip(self.parts, limits, strict=True)
                 for image_id in part
                 if image_id in own and own[image_id] < limit
             ]
-            stopped = self._stopped | dict.fromkeys(new, number)
+            stopped = self.stopped | dict.fromkeys(new, number)
             below = limit_of(final.values(), share)
             if new and 0 < below <= 1 and all(self._loses_nothing(other, stopped) for other in later):
-                self._stopped = stopped
+                self.stopped = stopped
                 self._final |= {image_id: number for image_id, doubt in final.items() if doubt < below}
                 return EarlyStop(below=below, share=len(new) / len(going), cv=0.0)
         return None
 
     def score(self, number: int, stopped: Mapping[str, int] | None = None) -> float:
         """Return the score of a rung on unseen images, those that stopped before with their earlier rows."""
-        stopped = self._stopped if stopped is None else stopped
+        stopped = self.stopped if stopped is None else stopped
         rows = {
             image_id: self._unseen[min(number, stopped.get(image_id, number))][image_id]
             for image_id in self._scores.ids
@@ -141,30 +184,30 @@ class _Tuner:
 
     def cost(self, number: int, megapixels: Mapping[str, float]) -> float:
         """Return the cost of a rung that is left by early stopping, as a share."""
-        costs = {other: scored.step.cost for other, scored in self._measured.items()}
+        costs = {other: scored.step.cost for other, scored in self.measured.items()}
         spent = sum(
-            megapixels[image_id] * costs[min(number, self._stopped.get(image_id, number))]
+            megapixels[image_id] * costs[min(number, self.stopped.get(image_id, number))]
             for image_id in self._scores.ids
         )
         return spent / (costs[number] * sum(megapixels[image_id] for image_id in self._scores.ids))
 
     def _loses_nothing(self, number: int, stopped: Mapping[str, int]) -> bool:
-        return self.score(number, stopped) >= self._measured[number].cv - _SAME
+        return self.score(number, stopped) >= self.measured[number].cv - _SAME
 
     def _doubts_of_others(self, number: int, going: Sequence[str]) -> list[dict[str, float]]:
         """Return for each part the doubts of the images outside it, by the step that was found without it."""
-        chosen = self._measured[number].of_parts
+        chosen = self.measured[number].of_parts
         searched = self._scores.searched & frozenset(going)
         return [
             self._doubts(
-                [image_id for image_id in others(self._parts, place) if image_id in searched],
+                [image_id for image_id in others(self.parts, place) if image_id in searched],
                 dict.fromkeys(self._scores.ids, Assigned(step.selection, step.settings)),
             )
             for place, step in enumerate(chosen)
         ]
 
     def _final_doubts(self, number: int) -> dict[str, float]:
-        step = self._measured[number].step
+        step = self.measured[number].step
         going = [image_id for image_id in sorted(self._scores.searched) if image_id not in self._final]
         return self._doubts(going, dict.fromkeys(self._scores.ids, Assigned(step.selection, step.settings)))
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from kit.ensemble import EarlyStop, Rung
+from kit.ensemble import EarlyStop, Rung, WindowSkip
 from train_local.ensemble.costs import CostOf
 from train_local.ensemble.finished_runs import FinishedRun
 from train_local.ensemble.front import kept_of
@@ -91,10 +91,12 @@ class Ladder:
     passes: list[TrialPass]
     rungs: list[LadderRung]
 
-    def stopping(self, stops: Mapping[int, EarlyStop | None]) -> Ladder:
+    def stopping(
+        self, stops: Mapping[int, EarlyStop | None], skips: Mapping[int, WindowSkip | None]
+    ) -> Ladder:
         """Return the same ladder with early stopping at some of its rungs."""
         rungs = [
-            replace(item, rung=replace(item.rung, stop=stops.get(number)))
+            replace(item, rung=replace(item.rung, stop=stops.get(number), skip=skips.get(number)))
             for number, item in enumerate(self.rungs)
         ]
         return Ladder(self.passes, rungs)

@@ -80,7 +80,7 @@ def sample_image(request: ScanRequest) -> PixelSample:
     Raises:
         KitError: a map is missing, damaged or of another size than the image.
     """
-    maps = _open(request.maps, request.truth)
+    maps = open_maps(request.maps, request.truth)
     height, width = request.truth.height, request.truth.width
     complete = height * width <= request.pixels
     bands = list(_bands(height, width, _SCAN_PIXELS, len(maps)))
@@ -172,7 +172,7 @@ def count_masks(request: CountRequest) -> NDArray[np.float64]:
     Raises:
         KitError: a map is missing, damaged or of another size than the image.
     """
-    maps = _open(request.maps, request.truth)
+    maps = open_maps(request.maps, request.truth)
     levels = np.array([levels_of(one.dtype) for one in maps])
     shares_QM = request.weights_QM / request.weights_QM.sum(axis=1, keepdims=True) / levels
     shares_QM = shares_QM.astype(np.float32)
@@ -194,7 +194,12 @@ def count_masks(request: CountRequest) -> NDArray[np.float64]:
     return np.where(total > 0, 2 * hit / np.maximum(total, 1), 1.0)
 
 
-def _open(paths: Sequence[Path], truth: SemanticMask) -> list[StoredMap]:
+def open_maps(paths: Sequence[Path], truth: SemanticMask) -> list[StoredMap]:
+    """Open the stored maps of an image.
+
+    Raises:
+        KitError: a map is missing, damaged or of another size than the image.
+    """
     maps = [open_map(path) for path in paths]
     for one, path in zip(maps, paths, strict=True):
         if one.shape != (truth.height, truth.width):

@@ -15,6 +15,7 @@ from kit.inference.semantic_doubt import expected_loss
 from kit.inference.semantic_settings import SemanticFusion
 from kit.predictions import SemanticMask
 from kit.typed_json import from_plain, to_plain
+from train_local.ensemble.block_counts import BlockCounts, BlockRequest, count_blocks
 from train_local.ensemble.pixels import CountRequest, PixelSample, ScanRequest, count_masks, sample_image
 from train_local.ensemble.processes import Helpers
 from train_local.ensemble.scores import Assigned, Settings
@@ -254,17 +255,48 @@ class SemanticScores:
                 self._exact[image_id, selection, threshold] = float(value)
             self._on_image()
 
+    def blocks(
+        self, rungs: Sequence[Mapping[str, Assigned]], pairs: Sequence[tuple[int, int]]
+    ) -> dict[str, BlockCounts]:
+        """Count the blocks of every image under some rungs, pixel by pixel.
+
+        Args:
+            rungs: what each image is predicted with.
+            pairs: an earlier and a dearer rung, as places; what the earlier one's confident blocks change.
+
+        Raises:
+            KitError: a map is missing or damaged.
+        """
+        requests = []
+        for image_id in self.ids:
+            image = self._images[image_id]
+            masks = [
+                (rung[image_id].selection, self._threshold(image_id, rung[image_id].settings))
+                for rung in rungs
+            ]
+            paths, weights = _weights(image, masks)
+            limits = np.array([threshold for _, threshold in masks])
+            requests.append(BlockRequest(paths, image.truth, weights, limits, tuple(pairs)))
+        return dict(zip(self.ids, self._helpers.map(count_blocks, requests), strict=True))
+
 
 def _count_request(image: HeldOut, masks: Collection[tuple[Selection, float]]) -> CountRequest:
     """Return the request that counts masks of an image: selections, each cut at a threshold."""
+    paths, weights = _weights(image, masks)
+    return CountRequest(paths, image.truth, weights, np.array([threshold for _, threshold in masks]))
+
+
+def _weights(
+    image: HeldOut, masks: Collection[tuple[Selection, float]]
+) -> tuple[tuple[Path, ...], NDArray[np.float64]]:
+    """Return the maps that masks need, and their weights in each, (masks, maps)."""
     used = [item for item in image.maps if any(item in selection.recipe_views for selection, _ in masks)]
     weights = np.zeros((len(masks), len(used)))
     for row, (selection, _) in enumerate(masks):
         for recipe_view, weight in zip(selection.recipe_views, selection.weights, strict=True):
             if recipe_view in used:
                 weights[row, used.index(recipe_view)] = weight
-    paths = tuple(image.maps[item] for item in used)
-    return CountRequest(paths, image.truth, weights, np.array([threshold for _, threshold in masks]))
+    return tuple(image.maps[item] for item in used), weights
 
 
 def _doubt(mean_P: NDArray[np.float32], weight_P: NDArray[np.float32], threshold: float) -> float:

@@ -88,8 +88,11 @@ def _stopping(built: Built, number: int) -> dict[str, Any] | None:
     """Return what early stopping makes of a rung; None if that was not measured."""
     for one in built.reached:
         if one.rung == number:
-            stop = None if one.stop is None else {"below": one.stop.below, "share": one.stop.share}
-            return {"stop": stop, "cv": one.score, "cost": one.cost}
+            stop, skip = (
+                None if limit is None else {"below": limit.below, "share": limit.share}
+                for limit in (one.stop, one.skip)
+            )
+            return {"stop": stop, "skip": skip, "cv": one.score, "cost": one.cost}
     return None
 
 
@@ -136,10 +139,11 @@ def show_ensemble(built: Built, prices: Prices) -> None:
 
 
 def _show_stopping(built: Built) -> None:
-    """Print for each measured rung of the main path which images stop, and what that costs and saves.
+    """Print for each measured rung of the main path what is skipped after it, and what that costs and saves.
 
-    "unseen" is the score where the images that stopped keep their earlier rows, "without" that of the table
-    above. "cost" is what is left of the cost of all passes over all images.
+    "unseen" is the score where the images that stopped keep their earlier rows, and confident blocks their
+    earlier probabilities; "without" is that of the table above. "cost" is what is left of the cost of all
+    passes over all images.
     """
     if len(built.reached) < 2:
         return  # nothing dearer was measured that an image could skip
@@ -148,14 +152,16 @@ def _show_stopping(built: Built) -> None:
             str(one.rung),
             "-" if one.stop is None else f"below {one.stop.below:.4f}",
             "-" if one.stop is None else f"{100 * one.stop.share:.0f} %",
+            "-" if one.skip is None else f"{one.skip.below:.2g}",
+            "-" if one.skip is None else f"{100 * one.skip.share:.0f} %",
             shown(one.score),
             shown(one.without),
             f"{100 * one.cost:.0f} %",
         )
         for one in built.reached
     ]
-    headings = ("rung", "stops at doubts", "images", "unseen", "without", "cost")
-    show_table("early stopping: images that skip the dearer rungs", headings, rows)
+    headings = ("rung", "stops at doubts", "images", "of blocks", "windows", "unseen", "without", "cost")
+    show_table("early stopping: images and windows that skip the dearer rungs", headings, rows)
 
 
 def _show_prices(prices: Prices) -> None:
