@@ -154,19 +154,16 @@ class _HiddenRun(VirtualRun):
     def _of(self, line: Line, megapixels: float) -> float:
         return line[0] * self.together + line[1] * megapixels
 
-    def doubt(self, task: FuseTask) -> float | None:
-        """Let as many images stop at a rung as did of the held-out ones."""
-        stop = self.state.ensemble.rungs[task.rung].stop
-        if stop is None:
-            return None
+    def seen(self, task: FuseTask) -> tuple[float | None, Sequence[float]]:
+        """Let images stop, and skip windows, as often as the held-out ones did."""
+        rung = self.state.ensemble.rungs[task.rung]
+        left = () if rung.skip is None else [1 - rung.skip.share] * len(self.state.ensemble.members)
+        if rung.stop is None:
+            return None, left
         # A share of 0.4: after rows 1 to 5 there are 0, 0, 1, 1, 2 images that stopped, so 3 and 5 stop.
         before, self._rows[task.rung] = self._rows[task.rung], self._rows[task.rung] + 1
-        return 0.0 if int((before + 1) * stop.share) > int(before * stop.share) else 1.0
-
-    def left(self, task: FuseTask) -> Sequence[float]:
-        """Let each image skip as many windows after a rung as the held-out ones did on average."""
-        skip = self.state.ensemble.rungs[task.rung].skip
-        return () if skip is None else [1 - skip.share] * len(self.state.ensemble.members)
+        stops = int((before + 1) * rung.stop.share) > int(before * rung.stop.share)
+        return 0.0 if stops else 1.0, left
 
     def file_bytes(self, task: PassTask | MeanTask) -> float:
         """Return the bytes that a map or a running mean takes on the disk."""

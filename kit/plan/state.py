@@ -140,12 +140,7 @@ class LadderState:
     ) -> None:
         """Note the result of a pass over an image, and how long it and the loading of its member took.
 
-        Args:
-            task: the pass.
-            file: with the result.
-            seconds: without loading.
-            load: seconds of loading.
-            left: share of the image's windows that were looked at: its time tells of so many megapixels.
+        Where only a part `left` of the windows was looked at, the time tells of so many megapixels.
         """
         self.running.discard(task)
         self.stored.add(task.index, task.image, file)
@@ -172,10 +167,7 @@ class LadderState:
         doubt: float | None = None,
         left: Sequence[float] = (),
     ) -> None:
-        """Note the file with a row of a rung, how long it took, and its doubt: the image may stop here.
-
-        Further arguments as `Rungs.note_row`.
-        """
+        """Note the row of a rung (`Rungs.note_row`) and how long it took: the image may stop here."""
         self.running.discard(task)
         if seconds is not None:
             self.costs.observe_row(self.megapixels[task.image], seconds)
@@ -248,7 +240,7 @@ class LadderState:
             there = self.stored.holds(image) | self.losses.left_out.get(image, {}).keys()
             wanted = set(self.rungs.wanted_passes(image)) - there
             self.to_do.set_passes(image, {index for index in wanted if (index, image) not in running})
-            self.combinable.extend(task for task in self._combinations(image) if task not in self.running)
+            self.combinable.extend(task for task in _combinations(self, image) if task not in self.running)
             if not any(task.image == image and not isinstance(task, PassTask) for task in self.running):
                 self.stored.keep(self.rungs.needed_passes(image), image)
 
@@ -259,18 +251,18 @@ class LadderState:
         parts = self.stored.done(image), self.rungs.standing(image), self.losses.standing(image)
         self.groups.put(image, parts)
 
-    def _combinations(self, image: str) -> Iterator[MeanTask | FuseTask]:
-        """Yield rows that can be fused now, or the pass whose map comes next into the mean."""
-        # With running means only the lowest open rung counts. Rungs [0, 1] and [0, 1, 2], mean (0, 1), map 2
-        # is there: if it were added now, rung 0 could never be fused from (0, 1). So its row comes first.
-        mean = set(self.stored.averaged_passes(image))
-        for rung in self.rungs.open_for(image):
-            live = self.live_passes(rung)
-            if not mean.issubset(live):
-                continue  # it can have no row any more; the image may have come back after a failed row
-            if self.stored.files(live, image) is not None:
-                yield FuseTask(rung, image)
-            elif (index := self.stored.next_to_average(live, image)) is not None:
-                yield MeanTask(index, image)
-            if self.stored.averaging:
-                return
+def _combinations(state: LadderState, image: str) -> Iterator[MeanTask | FuseTask]:
+    """Yield rows that can be fused now, or the pass whose map comes next into the mean."""
+    # With running means only the lowest open rung counts. Rungs [0, 1] and [0, 1, 2], mean (0, 1), map 2
+    # is there: if it were added now, rung 0 could never be fused from (0, 1). So its row comes first.
+    mean = set(state.stored.averaged_passes(image))
+    for rung in state.rungs.open_for(image):
+        live = state.live_passes(rung)
+        if not mean.issubset(live):
+            continue  # it can have no row any more; the image may have come back after a failed row
+        if state.stored.files(live, image) is not None:
+            yield FuseTask(rung, image)
+        elif (index := state.stored.next_to_average(live, image)) is not None:
+            yield MeanTask(index, image)
+        if state.stored.averaging:
+            return

@@ -142,15 +142,10 @@ class VirtualRun(ABC):
         del task
         return 0.0
 
-    def doubt(self, task: FuseTask) -> float | None:
-        """Return the doubt of a row that is there now; None where nobody knows it."""
+    def seen(self, task: FuseTask) -> tuple[float | None, Sequence[float]]:
+        """Return the doubt of a new row, and the shares of windows left after it (`Rungs.note_row`)."""
         del task
-        return None
-
-    def left(self, task: FuseTask) -> Sequence[float]:
-        """Return for each member the share of its windows that later passes look at; empty for all."""
-        del task
-        return ()
+        return None, ()
 
     def on_decision(self, decision: Decision) -> None:
         """Hear what the policy decided."""
@@ -229,7 +224,7 @@ class VirtualRun(ABC):
             case FuseTask():
                 self.on_row(task)
                 file = f"row {task.rung}/{task.image}"
-                self.state.finished_row(task, file, work.seconds, self.doubt(task), self.left(task))
+                self.state.finished_row(task, file, work.seconds, *self.seen(task))
             case ValidateTask():
                 self.on_validated(task)
 

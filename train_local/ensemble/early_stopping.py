@@ -16,7 +16,7 @@ from train_local.ensemble.ladder import LadderRung
 from train_local.ensemble.nested import ScoredStep, assigned
 from train_local.ensemble.parts import others
 from train_local.ensemble.scores import Assigned, Scores
-from train_local.ensemble.semantic_scores import SemanticScores
+from train_local.ensemble.semantic_scores import SemanticScores, count_blocks_of
 
 SHARES = tuple(step / 20 for step in range(19, 0, -1))
 """Shares of the images that come to a rung that may stop there, the largest first."""
@@ -113,7 +113,7 @@ def _skipping(
         (rungs.index(base), place) for base in on_path[:-1] for place, rung in enumerate(rungs) if rung > base
     ]
     how = [assigned(tuner.parts, scored.of_parts) for scored in tuner.measured.values()]
-    counts = scores.blocks(how, pairs)
+    counts = count_blocks_of(scores, how, pairs)
     found = skipped_windows(Unseen(counts, tuner.measured, on_path, tuner.parts, tuner.stopped), seen)
     if found is None:
         return list(reached)

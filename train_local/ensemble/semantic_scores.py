@@ -63,6 +63,10 @@ class SemanticScores:
         pixels: that stand for one image, at most; None chooses by the number of images.
         on_image: called after each image whose maps were read.
 
+    Attributes:
+        held_out: the images.
+        helpers: the processes.
+
     Raises:
         KitError: a map is missing, damaged or of another size than its image.
     """
@@ -78,7 +82,7 @@ class SemanticScores:
         self._on_image = on_image or _nothing
         self.ids = tuple(sorted(images))
         self.searched = frozenset(self.ids)
-        self._images, self._helpers = images, Helpers(processes)
+        self.held_out, self.helpers = images, Helpers(processes)
         self._row = {image_id: row for row, image_id in enumerate(self.ids)}
         recipe_views = len({recipe_view for image in images.values() for recipe_view in image.maps})
         all_pixels = min(ALL_PIXELS, _ALL_VALUES // recipe_views)
@@ -87,7 +91,7 @@ class SemanticScores:
             ScanRequest(tuple(images[key].maps.values()), images[key].truth, per_image) for key in self.ids
         ]
         samples = []
-        for sample in self._helpers.map(sample_image, requests):
+        for sample in self.helpers.map(sample_image, requests):
             samples.append(sample)
             self._on_image()
         self._fill(samples)
@@ -100,14 +104,14 @@ class SemanticScores:
         # Two images of 3 and 2 pixels, recipe view b without the second one:
         #     a   .1 .9 .5   .2 .3
         #     b   .2 .8 .7    0  0        and no weight of b counts there
-        every = sorted({view for image in self._images.values() for view in image.maps})
+        every = sorted({view for image in self.held_out.values() for view in image.maps})
         self._place = {recipe_view: place for place, recipe_view in enumerate(every)}
         counts = [len(sample.truth_P) for sample in samples]
         stops = np.cumsum(counts)
         self._prob_VP = np.zeros((len(every), int(stops[-1])), np.float32)
         self._covered_VN = np.zeros((len(every), len(samples)), bool)
         for row, (image_id, sample) in enumerate(zip(self.ids, samples, strict=True)):
-            for recipe_view, prob_P in zip(self._images[image_id].maps, sample.prob_MP, strict=True):
+            for recipe_view, prob_P in zip(self.held_out[image_id].maps, sample.prob_MP, strict=True):
                 place = self._place[recipe_view]
                 self._prob_VP[place, stops[row] - counts[row] : stops[row]] = prob_P
                 self._covered_VN[place, row] = True
@@ -182,7 +186,7 @@ class SemanticScores:
         """Return the mean Dice with the settings that `tune` finds for these images."""
         tuned = from_plain(SemanticFusion, self.tune(selection, ids, settings))
         rows = self._rows(selection, ids)
-        places = [_place(tuned.threshold_of(self._images[self.ids[row]].info)) for row in rows]
+        places = [_place(tuned.threshold_of(self.held_out[self.ids[row]].info)) for row in rows]
         return float(self.curves(selection)[rows, places].mean(dtype=np.float64))
 
     def tune(self, selection: Selection, ids: Collection[str], settings: Settings) -> Settings:
@@ -192,7 +196,7 @@ class SemanticScores:
         curves_NT = self.curves(selection)[rows].astype(np.float64)
         threshold, _ = best_threshold(curves_NT)
         by_id = {self.ids[row]: curve for row, curve in zip(rows, curves_NT, strict=True)}
-        infos = {image_id: self._images[image_id].info for image_id in by_id}
+        infos = {image_id: self.held_out[image_id].info for image_id in by_id}
         by_organ = organ_thresholds(by_id, infos, threshold)
         plain: Settings = to_plain(SemanticFusion(threshold=threshold, thresholds=by_organ))
         return plain
@@ -203,7 +207,7 @@ class SemanticScores:
 
     def dice(self, image_id: str, assigned: Assigned) -> float | None:
         """Return an image's Dice, exact if `count` has seen it; None if the selection does not cover it."""
-        threshold = self._threshold(image_id, assigned.settings)
+        threshold = _threshold(self.held_out[image_id], assigned.settings)
         exact = self._exact.get((image_id, assigned.selection, threshold))
         if exact is not None:
             return exact
@@ -212,8 +216,7 @@ class SemanticScores:
 
     def score(self, assigned: Mapping[str, Assigned]) -> float:
         """Return the mean Dice over images that may each have their own selection and settings."""
-        values = [self.dice(image_id, how) for image_id, how in assigned.items()]
-        found = [value for value in values if value is not None]
+        found = [one for image_id, how in assigned.items() if (one := self.dice(image_id, how)) is not None]
         return float(np.mean(found)) if found else float("nan")
 
     def doubts(self, assigned: Mapping[str, Assigned]) -> dict[str, float]:
@@ -226,12 +229,9 @@ class SemanticScores:
                 if how.selection != selection or total_N[row] == 0:
                     continue
                 own = slice(stops[row] - self._counts[row], stops[row])
-                threshold = self._threshold(image_id, how.settings)
+                threshold = _threshold(self.held_out[image_id], how.settings)
                 found[image_id] = _doubt(mean_P[own], self._weight_P[own], threshold)
         return found
-
-    def _threshold(self, image_id: str, settings: Settings) -> float:
-        return from_plain(SemanticFusion, settings).threshold_of(self._images[image_id].info)
 
     def count(self, wanted: Sequence[Mapping[str, Assigned]]) -> None:
         """Count every pixel of all these masks, so that their scores are exact from now on.
@@ -246,38 +246,41 @@ class SemanticScores:
         for assigned in wanted:
             for image_id, how in assigned.items():
                 if image_id not in self.complete and self.dice(image_id, how) is not None:
-                    key = (how.selection, self._threshold(image_id, how.settings))
+                    key = (how.selection, _threshold(self.held_out[image_id], how.settings))
                     by_image.setdefault(image_id, {})[key] = None
-        requests = [_count_request(self._images[image_id], masks) for image_id, masks in by_image.items()]
-        counted = self._helpers.map(count_masks, requests)
+        requests = [_count_request(self.held_out[image_id], masks) for image_id, masks in by_image.items()]
+        counted = self.helpers.map(count_masks, requests)
         for (image_id, masks), dices in zip(by_image.items(), counted, strict=True):
             for (selection, threshold), value in zip(masks, dices, strict=True):
                 self._exact[image_id, selection, threshold] = float(value)
             self._on_image()
 
-    def blocks(
-        self, rungs: Sequence[Mapping[str, Assigned]], pairs: Sequence[tuple[int, int]]
-    ) -> dict[str, BlockCounts]:
-        """Count the blocks of every image under some rungs, pixel by pixel.
 
-        Args:
-            rungs: what each image is predicted with.
-            pairs: an earlier and a dearer rung, as places; what the earlier one's confident blocks change.
+def count_blocks_of(
+    scores: SemanticScores, rungs: Sequence[Mapping[str, Assigned]], pairs: Sequence[tuple[int, int]]
+) -> dict[str, BlockCounts]:
+    """Count the blocks of every image under some rungs, pixel by pixel.
 
-        Raises:
-            KitError: a map is missing or damaged.
-        """
-        requests = []
-        for image_id in self.ids:
-            image = self._images[image_id]
-            masks = [
-                (rung[image_id].selection, self._threshold(image_id, rung[image_id].settings))
-                for rung in rungs
-            ]
-            paths, weights = _weights(image, masks)
-            limits = np.array([threshold for _, threshold in masks])
-            requests.append(BlockRequest(paths, image.truth, weights, limits, tuple(pairs)))
-        return dict(zip(self.ids, self._helpers.map(count_blocks, requests), strict=True))
+    Args:
+        scores: have the images.
+        rungs: what each image is predicted with.
+        pairs: an earlier and a dearer rung, as places; what the earlier one's confident blocks change.
+
+    Raises:
+        KitError: a map is missing or damaged.
+    """
+    requests = []
+    for image_id in scores.ids:
+        image, how = scores.held_out[image_id], [rung[image_id] for rung in rungs]
+        limits = [_threshold(image, one.settings) for one in how]
+        masks = [(one.selection, limit) for one, limit in zip(how, limits, strict=True)]
+        paths, weights = _weights(image, masks)
+        requests.append(BlockRequest(paths, image.truth, weights, np.array(limits), tuple(pairs)))
+    return dict(zip(scores.ids, scores.helpers.map(count_blocks, requests), strict=True))
+
+
+def _threshold(image: HeldOut, settings: Settings) -> float:
+    return from_plain(SemanticFusion, settings).threshold_of(image.info)
 
 
 def _count_request(image: HeldOut, masks: Collection[tuple[Selection, float]]) -> CountRequest:

@@ -122,7 +122,7 @@ class Worker:
             case PassRequest():
                 return self._run_pass(request)
             case MeanRequest():
-                return self._average(request)
+                return _average(request)
             case FuseRequest():
                 return self._fuse(request)
             case ValidateRequest():
@@ -212,13 +212,6 @@ class Worker:
         self.module, self.loaded = module, member
         return time.monotonic() - begin
 
-    def _average(self, request: MeanRequest) -> MeanDone:
-        from submission.runtime.work.running_mean import write_mean
-
-        begin = time.monotonic()
-        write_mean([Path(file) for file in request.files], request.weights, Path(request.target))
-        return MeanDone(begin=begin, end=time.monotonic(), file=request.target)
-
     def _fuse(self, request: FuseRequest) -> RowDone:
         from kit.competitions import of
         from kit.inference.fusion import KeepConfident, PassResult, fuse
@@ -289,6 +282,14 @@ class Worker:
         except MemoryError:
             self.module, self.loaded = None, None
             return Failed(stage="memory", problem=f"MemoryError; {_NEEDS_LESS}")
+
+
+def _average(request: MeanRequest) -> MeanDone:
+    from submission.runtime.work.running_mean import write_mean
+
+    begin = time.monotonic()
+    write_mean([Path(file) for file in request.files], request.weights, Path(request.target))
+    return MeanDone(begin=begin, end=time.monotonic(), file=request.target)
 
 
 def _import_for(network: Mapping[str, Any], known: set[Any]) -> float:
