@@ -63,7 +63,7 @@ def looks_shortened(text: str) -> bool:
 def short_docstrings(text: str) -> str:
     """Return a module's text with the first sentence of each docstring, and a mark for its other lines.
 
-    Functions, classes and constants lose theirs: modules say what they are for.
+    Functions, classes and constants lose theirs: modules say what they are for. Options keep it for `--help`.
     """
     lines = text.split("\n")
     # From the last to the first, so that the line numbers of those above stay valid.
@@ -211,13 +211,20 @@ def _dispensable(text: str) -> Iterator[ast.stmt]:
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, _DOCUMENTED):
             continue
-        goes = not isinstance(node, ast.Module) and len(node.body) > 1
+        goes = not isinstance(node, ast.Module) and len(node.body) > 1 and not _is_shown(node)
         for item in node.body[0 if goes else 1 :]:
             # A string may share its line with code: `def f(): "Do it."; return 1`.
             before = lines[item.lineno - 1][: item.col_offset]
             after = lines[(item.end_lineno or item.lineno) - 1][item.end_col_offset :]
             if _is_string(item) and not before.strip() and not after.strip():
                 yield item
+
+
+def _is_shown(node: ast.AST) -> bool:
+    """Whether the docstring is what `--help` begins with: that of a class with command line options."""
+    calls = (item.func for item in ast.walk(node) if isinstance(item, ast.Call))
+    options = any(isinstance(function, ast.Name) and function.id == "option" for function in calls)
+    return isinstance(node, ast.ClassDef) and options
 
 
 def _is_string(statement: ast.stmt) -> bool:

@@ -17,23 +17,25 @@ class ImageGroups:
         self._groups: dict[Hashable, dict[str, None]] = {}
         self._of: dict[str, tuple[Hashable, dict[str, None]]] = {}
 
-    def put(self, image: str, standing: Hashable) -> None:
+    def put(self, image: str, standing: Hashable | None) -> None:
         """Put an image into the group of those that have the same standing.
 
         Args:
             image: its id.
-            standing: all that the answers about an image depend on, except what changes for all at once.
+            standing: all that the answers about an image depend on, except what changes for all at once; None
+                for an image that belongs to no group any more.
         """
         former = self._of.get(image)
         if former is not None and former[0] == standing:
             return
-        self.remove(image)
+        self._remove(image)
+        if standing is None:
+            return
         group = self._groups.setdefault(standing, {})
         group[image] = None
         self._of[image] = standing, group
 
-    def remove(self, image: str) -> None:
-        """Take an image out of its group, if it is in one."""
+    def _remove(self, image: str) -> None:
         standing, group = self._of.pop(image, (None, {}))
         group.pop(image, None)
         if not group:

@@ -6,7 +6,7 @@ A row can be fused as soon as all live passes of its rung have results over the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 from kit.ensemble import Ensemble
 from kit.plan.changes import (
@@ -83,8 +83,7 @@ class LadderState:
     def live_images(self) -> list[str]:
         """Return the images that were not given up, the largest first: none is left for the end."""
         if self._live is None:
-            lost = self.losses.images
-            self._live = [image for image in self.to_do.largest_first() if image not in lost]
+            self._live = [image for image in self.to_do.largest_first() if image not in self.losses.images]
         return self._live
 
     def images_to_do(self, index: int) -> Iterator[str]:
@@ -117,14 +116,6 @@ class LadderState:
         assert files is not None, task
         rung = self.ensemble.rungs[task.rung]
         return [(index, file, rung.weight(index)) for index, file in zip(live, files, strict=False)]
-
-    def results_to_average(self, task: MeanTask) -> list[tuple[str, float]]:
-        """Return (file, weight) of an image's running mean and of the map that is added to it."""
-        # A mean of passes 0 and 1 with weights 0.5 and 1.5 counts with weight 2 against the next map.
-        weights = self.ensemble.rungs[-1].weights  # the last rung has all passes
-        mean = sum(weights[index] for index in self.stored.averaged_passes(task.image))
-        files = self.stored.mean_and_map(task.index, task.image)
-        return list(zip(files, [mean, weights[task.index]], strict=True))
 
     # What happens
 
@@ -236,7 +227,7 @@ class LadderState:
         self.combinable = deque(task for task in self.combinable if task.image not in chosen)
         running = {(task.index, task.image) for task in self.running if isinstance(task, PassTask)}
         for image in chosen:
-            self._put_into_group(image)
+            self.groups.put(image, _standing(self, image))
             there = self.stored.holds(image) | self.losses.left_out.get(image, {}).keys()
             wanted = set(self.rungs.wanted_passes(image)) - there
             self.to_do.set_passes(image, {index for index in wanted if (index, image) not in running})
@@ -244,12 +235,22 @@ class LadderState:
             if not any(task.image == image and not isinstance(task, PassTask) for task in self.running):
                 self.stored.keep(self.rungs.needed_passes(image), image)
 
-    def _put_into_group(self, image: str) -> None:
-        if image in self.losses.images:
-            self.groups.remove(image)
-            return
-        parts = self.stored.done(image), self.rungs.standing(image), self.losses.standing(image)
-        self.groups.put(image, parts)
+
+def results_to_average(state: LadderState, task: MeanTask) -> list[tuple[str, float]]:
+    """Return (file, weight) of an image's running mean and of the map that is added to it."""
+    # A mean of passes 0 and 1 with weights 0.5 and 1.5 counts with weight 2 against the next map.
+    weights = state.ensemble.rungs[-1].weights  # the last rung has all passes
+    mean = sum(weights[index] for index in state.stored.averaged_passes(task.image))
+    files = state.stored.mean_and_map(task.index, task.image)
+    return list(zip(files, [mean, weights[task.index]], strict=True))
+
+
+def _standing(state: LadderState, image: str) -> Hashable | None:
+    """Return what images of one group have in common; None for one that was given up."""
+    if image in state.losses.images:
+        return None
+    return state.stored.done(image), state.rungs.standing(image), state.losses.standing(image)
+
 
 def _combinations(state: LadderState, image: str) -> Iterator[MeanTask | FuseTask]:
     """Yield rows that can be fused now, or the pass whose map comes next into the mean."""

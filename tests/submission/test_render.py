@@ -54,6 +54,7 @@ def test_it_answers_help_without_any_library(kit_of_two, tmp_path):
     done = subprocess.run([*map(str, command)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: predict.py")
+    assert "\nPredict a Kaggle competition's test images offline, within a time budget.\n" in done.stdout
     options = ("--input DIR", "--output DIR", "--budget SECONDS", "--device", "--workers N", "--explain")
     assert all(option in done.stdout for option in options)
     assert "--worker " not in done.stdout, "this one is for the processes that predict.py starts"

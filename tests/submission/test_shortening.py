@@ -66,9 +66,7 @@ EXPECTED = '''"""A module."""
 
 
 class Area:
-    """An area
-    of pixels."""
-    # +4
+    # +6
 
     pixels: int = 0  # a comment
 
@@ -83,8 +81,7 @@ class Area:
 
 
 class Quoted:
-    """Hold "it" """
-    # +4
+    # +5
 
     number = 1
 
@@ -171,13 +168,22 @@ def _private(a):
 
 
 def _only():
-    """Its docstring is all it has. So its first sentence stays.
+    """Its docstring is all it has, e.g. 3 or 4 words. So its first sentence stays.
 
     Not more.
     """
 
 
 def _beside(): "Do it."; return 1
+
+
+class _Options:
+    """Do it. Well.
+
+    More.
+    """
+
+    field: int = field(metadata=option("it"))
 
 
 class _Hidden:
@@ -206,16 +212,22 @@ def _private(a):
 
 
 def _only():
-    """Its docstring is all it has."""
+    """Its docstring is all it has, e.g. 3 or 4 words."""
     # +3
 
 
 def _beside(): "Do it."; return 1
 
 
-class _Hidden:
-    """Hold one, e.g. 3 or 4, of them."""
+class _Options:
+    """Do it."""
     # +3
+
+    field: int = field(metadata=option("it"))
+
+
+class _Hidden:
+    # +4
 
     field: int
     # +1
@@ -229,7 +241,7 @@ class _Hidden:
 '''
 
 
-def test_functions_and_constants_lose_their_docstrings():
+def test_functions_classes_and_constants_lose_their_docstrings():
     assert short_docstrings(PRIVATE) == SHORT_PRIVATE
 
 

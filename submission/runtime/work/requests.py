@@ -8,7 +8,7 @@ from kit.artefacts import write_json
 from kit.file_names import file_name
 from kit.inference.store import pass_file
 from kit.plan.set_aside import is_hard
-from kit.plan.state import LadderState
+from kit.plan.state import LadderState, results_to_average
 from kit.plan.tasks import FuseTask, MeanTask, PassTask, Task, ValidateTask
 from submission.runtime.inputs.competition_data import Data
 from submission.runtime.work.messages import (
@@ -118,7 +118,7 @@ class Requests:
         return min(chances.given[chances.latest], _MOST_HALVINGS) if ran_out else 0
 
     def _average(self, task: MeanTask) -> MeanRequest:
-        inputs = self.state.results_to_average(task)
+        inputs = results_to_average(self.state, task)
         return MeanRequest(
             files=tuple(file for file, _ in inputs),
             weights=tuple(weight for _, weight in inputs),

@@ -110,9 +110,8 @@ class Worker:
             reply = self._failure(request, error)
         # A CUDA error leaves the process's context unusable, and memory that was needed once is kept: the
         # supervisor starts a new process.
-        ends = isinstance(reply, Failed) and bool(
-            reply.stage == "memory" or (reply.trace and self.device != "cpu")
-        )
+        lasting = isinstance(reply, Failed) and bool(reply.trace and self.device != "cpu")
+        ends = lasting or (isinstance(reply, Failed) and reply.stage == "memory")
         self.channel.send(replace(reply, ends=True) if isinstance(reply, Failed) and ends else reply)
         if ends:
             sys.exit(1)

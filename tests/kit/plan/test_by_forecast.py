@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kit.plan.changes import BringBack, RefuseRung, StartRung
 from kit.plan.ladder import Ladder, chosen_policy
 from kit.plan.policy import Resources
-from kit.plan.state import LadderState
+from kit.plan.state import LadderState, results_to_average
 from kit.plan.tasks import FuseTask, MeanTask, PassTask
 from tests.kit.plan.ladders import of_subsets
 
@@ -94,7 +94,7 @@ class Run:
             needed = [self.state.live_passes(rung) for rung in self.state.rungs.started if rung <= enough]
             assert any(task.index in passes for passes in needed), "the image had stopped"
         elif isinstance(task, MeanTask):
-            reads = self.state.results_to_average(task)
+            reads = results_to_average(self.state, task)
         else:
             reads = [(file, weight) for _, file, weight in self.state.results_to_fuse(task)]
         live = self.state.live_passes(task.rung) if isinstance(task, FuseTask) else []

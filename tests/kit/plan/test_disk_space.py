@@ -16,7 +16,7 @@ from kit.plan.changes import LeaveOut
 from kit.plan.disk_space import DiskSpace, weights_agree
 from kit.plan.ladder import Ladder, chosen_policy
 from kit.plan.policy import Resources
-from kit.plan.state import LadderState
+from kit.plan.state import LadderState, results_to_average
 from kit.plan.tasks import FuseTask, MeanTask, PassTask
 from submission.runtime.work.running_mean import write_mean
 from tests.kit.plan.ladders import of_subsets
@@ -68,7 +68,7 @@ class Disk:
         """A task as a worker gets it: what it reads is decided now."""
         reads = []
         if isinstance(task, MeanTask):
-            reads = self.state.results_to_average(task)
+            reads = results_to_average(self.state, task)
         elif isinstance(task, FuseTask):
             reads = [(file, weight) for _, file, weight in self.state.results_to_fuse(task)]
         return SimpleNamespace(task=task, reads=reads)
