@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.budget.events import Ended, Log, Span, pass_work
 from benchmarks.budget.publication import Publication
 from benchmarks.budget.world import World
@@ -71,9 +73,9 @@ class Simulation(VirtualRun):
         self.publication.changed |= not isinstance(worker.task, ValidateTask)
         super().fail(worker, stage)
 
-    def doubt(self, task: FuseTask) -> float:
-        """Return the doubt of a row."""
-        return float(self.world.stopping.doubts[task.rung, self._numbers[task.image]])
+    def seen(self, task: FuseTask) -> tuple[float, Sequence[float]]:
+        """Return the doubt of a row; no rung of these worlds lets windows be skipped."""
+        return float(self.world.stopping.doubts[task.rung, self._numbers[task.image]]), ()
 
     def on_row(self, task: FuseTask) -> None:
         """Note that a row is there."""
