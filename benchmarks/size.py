@@ -13,6 +13,7 @@ from submission.render import render
 
 PARTS = {
     "submission/runtime/": "runtime: `submission/runtime`",
+    "kit/plan/": "planner: `kit/plan`",
     "kit/inference/": "inference: `kit/inference`",
     "kit/competitions/": "competitions: `kit/competitions`",
     "kit/models/": "networks: `kit/models`",
