@@ -124,6 +124,9 @@ def _wrong_report(schedule, played: Played, report, path):
         return
     if report.get("exit_code") != code:
         yield f"report.json says {report.get('exit_code')} for exit code {code}"
+    # What strikes in the last moment of a run that is cut off is not heard any more.
+    if any(words in played.ran.text for words in ("the time is up", "stopped by a signal")):
+        return
     said = (path.read_text() + played.ran.text).casefold()
     for fault in schedule.faults:
         happened = fault.name in played.struck or (len(names) == 1 and not schedule.scene.strikes)
