@@ -170,7 +170,7 @@ def demo(session: nox.Session) -> None:
         run(session, "-m", "train_local", "ensemble", "--prepared", work, "--runs", runs, "--out", plan)
         run(session, "-m", "bundle", "build", "--ensemble", plan, "--out", datasets)
         run(session, "-m", "submission", "render", "--ensemble", plan, "--bundle", datasets, "--out", script)
-        offline = ("--predict", script, "--bundle", datasets, "--data", data, "--budget", "300")
+        offline = ("--predict", script, "--bundle", datasets, "--data", data, "--budget", "900")
         run(session, "-m", "submission", "rehearse", *offline, "--out", dist / "rehearsal")
         score(session, name)
         chapters += ["--chapter", name, data, dist, runs]
