@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import sys
@@ -44,7 +45,14 @@ _LIST, _RANDOM = "list", "random"
 
 def _gigabytes(text: str) -> int:
     """Bytes of a number of gigabytes."""
-    return int(float(text) * GIB)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    # Less than a byte is no size, and a disk of zero bytes would have no limit at all.
+    if not (math.isfinite(number) and number * GIB >= 1):
+        raise KitError("it is no size", fix="write a number of gigabytes above 0")
+    return int(number * GIB)
 
 
 def _root() -> Path:
@@ -193,6 +201,9 @@ def _chosen(settings: Settings) -> Chosen:
     """Return the faults that were asked for, and what they change."""
     if settings.faults == (_RANDOM,):
         return catalogue.schedule(settings.seed)
+    if alone := {_LIST, _RANDOM} & {*settings.faults}:
+        problem = f"`{alone.pop()}` stands alone"
+        raise KitError(problem, where="--faults", fix="name faults, or write it alone")
     faults = catalogue.named(settings.faults)
     draw = random.Random(settings.seed)
     return faults, catalogue.scene_of(faults, draw) if faults else None

@@ -14,6 +14,7 @@ from submission.runtime.inputs.competition_data import Data, embedded, find_data
 from submission.runtime.inputs.mounts import find_datasets
 from submission.runtime.inputs.package_plan import Plan, make_plan
 from submission.runtime.result.report import counted
+from submission.runtime.result.wording import no_gpu
 from submission.runtime.script.options import Options
 from submission.runtime.script.script import Script
 from submission.runtime.work.device import cpu_count, gpu_slots
@@ -83,7 +84,10 @@ def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator
     workers = options.workers or len(gpus) or cpu_count()
     device = f"{len(gpus)} GPU" if gpus else "CPU"
     reserve = reserve_seconds(options.budget, ensemble.reserve_seconds)
-    yield f"device       {device}, {workers} workers"
+    if options.device == "cuda" and not gpus:
+        yield f"device       {no_gpu()}"
+    else:
+        yield f"device       {device}, {counted(workers, 'worker')}"
     yield f"budget       {options.budget:.0f} s, of which {reserve:.0f} s are kept free at the end"
     costs, done = Costs(ensemble), set[int]()
     for index, item in enumerate(ensemble.passes):

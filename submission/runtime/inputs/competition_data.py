@@ -48,6 +48,8 @@ _LISTED = 5
 """Number of images that one note names."""
 _LONGEST_LOOK = 120.0
 """Seconds for reading the tables, and for reading all images' headers."""
+_SHORTEST_LIST = 5.0
+"""Seconds for the tables whatever the budget: without them there is no file at all."""
 _PLAUSIBLE = (1 / 64, 8.0)
 """Smallest and largest ratio of the training's pixel size to an image's. Beyond these, the competition's
 table is wrong, and windows could fill the memory."""
@@ -148,7 +150,7 @@ def list_images(ensemble: Ensemble, options: Options) -> Listed:
     Raises:
         KitError: the competition is not among the inputs, or its folder does not answer.
     """
-    limit = min(_LONGEST_LOOK, options.budget / 4)
+    limit = min(_LONGEST_LOOK, max(_SHORTEST_LIST, options.budget / 4))
     try:
         return within(limit, lambda: _list(folder_of(ensemble), options.input))
     except TimeoutError as error:
