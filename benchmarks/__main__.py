@@ -21,7 +21,7 @@ from benchmarks.options import (
     TrainingOptions,
     WorkerOptions,
 )
-from kit.errors import run_cli
+from kit.local.program import run_cli
 from kit.local.verbs import Verb, run_verb
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from kit.errors import run_cli
+from kit.local.program import run_cli
 from kit.local.verbs import Verb, run_verb
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 from kit.command_line import option
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from kit.local.verbs import Verb, run_verb
 from kit.typed_json import above
 from submission.runtime.script.options import DEFAULT_BUDGET, Count, Seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from kit.errors import run_cli
+from kit.local.program import run_cli
 from train_local.cli import main
 
 if __name__ == "__main__":

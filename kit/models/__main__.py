@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 from kit.command_line import option
-from kit.errors import run_cli
+from kit.local.program import run_cli
 from kit.local import pretrained_command as command
 from kit.local.verbs import Verb, run_verb
 from kit.typed_json import at_least

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from kit.local.kaggle.outcome import Refused
 
 

@@ -19,7 +19,8 @@ from bundle.roots import Root
 from bundle.shadow import shadow_table
 from kit import ensemble, manifest
 from kit.artefacts import sha256_bytes
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from kit.local import lockfile, targets
 
 ROOT = Path(__file__).parents[3]

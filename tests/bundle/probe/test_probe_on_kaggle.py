@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from bundle.__main__ import main
-from kit.errors import BAD_INPUT, run_cli
+from kit.errors import BAD_INPUT
+from kit.local.program import run_cli
 from kit.local import targets
 from tests.kaggle_server.faults import Faults
 from tests.kaggle_server.kernels import Run

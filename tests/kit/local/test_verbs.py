@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from kit.command_line import option
-from kit.errors import run_cli
+from kit.local.program import run_cli
 from kit.local.verbs import Verb, Verbs, run_verb
 
 

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from kit import models
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from kit.local.pretrained.checkpoint_formats import FORMATS
 from kit.local.pretrained.registry import by_file, get, names
 from kit.models.__main__ import main
