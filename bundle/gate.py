@@ -312,5 +312,12 @@ def _installed(python: str) -> bool:
     return True
 
 
-VERB = Verb("gate", Options, run)
+VERB = Verb(
+    "gate",
+    Options,
+    run,
+    "datasets",
+    ("gate --bundle dist/kidney/bundle", "gate --bundle dist/kidney/bundle --python 3.13 --json"),
+    "environments that are whole are kept",
+)
 """`gate --bundle DIR [--python 3.13]`."""

@@ -91,5 +91,12 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= _FEW else f"{len(names)} distributions"
 
 
-VERB = Verb("shadow", Options, run)
+VERB = Verb(
+    "shadow",
+    Options,
+    run,
+    "Kaggle's images",
+    ("shadow --target kaggle-2026-10", "shadow --json"),
+    "nothing was to be written",
+)
 """`shadow [--target NAME] [--json]`."""

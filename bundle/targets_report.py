@@ -68,5 +68,12 @@ def _show(target: Target, listed: Sequence[Fact]) -> None:
         screen.print(f"  - {escape(note)}")
 
 
-VERB = Verb("targets", Options, run)
+VERB = Verb(
+    "targets",
+    Options,
+    run,
+    "Kaggle's images",
+    ("targets", "targets --target cp313 --json"),
+    "nothing was to be written",
+)
 """`targets [--target NAME] [--json]`."""

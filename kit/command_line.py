@@ -104,7 +104,7 @@ def add_options(
     """
     for item, hint in _fields(cls):
         if is_dataclass(hint):
-            (inside or add_options)(parser, hint)
+            (inside or add_options)(parser, hint)  # type: ignore[arg-type]  # hints are classes
         elif told := item.metadata.get(_KEY):
             flags, settings = _argument(item, hint)
             action = parser.add_argument(*flags, **settings)

@@ -144,7 +144,9 @@ class Settings:
     faults: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "faults that strike, by name; `list` prints them, `random` draws some", metavar="NAME"
+            "faults that strike, by name; `list` prints them, `random` draws some",
+            metavar="NAME",
+            names=lambda: [_LIST, _RANDOM, *(fault.name for fault in catalogue.FAULTS)],
         ),
     )
     seed: Annotated[int, at_least(0)] = field(

@@ -36,7 +36,10 @@ def main(argv: Sequence[str]) -> int:
             ScoreOptions,
             _score,
             task,
-            (f"score --competition kidney {file}", f"score --competition FILE.toml {file} --split train --json"),
+            (
+                f"score --competition kidney {file}",
+                f"score --competition FILE.toml {file} --split train --json",
+            ),
             kept,
         ),
         Verb("validate", ValidateOptions, _validate, task, (f"validate --competition kidney {file}",), kept),

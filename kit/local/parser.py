@@ -1,8 +1,8 @@
 """argparse with the kit's look: help sorted by task, with examples; advice for what was mistyped.
 
-    error: there is no option --dtaa
-      where: python -m train_local prepare
-      fix:   did you mean '--data'? python -m train_local prepare --help shows all
+error: there is no option --dtaa
+where: python -m train_local prepare
+fix:   did you mean '--data'? python -m train_local prepare --help shows all
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         choices = list(map(str, action.choices or ()))
-        if choices and value not in action.choices:  # type: ignore[operator]  # there are some
+        if action.choices is not None and value not in action.choices:
             problem = f"invalid choice: {value!r} (choose from {', '.join(choices)})"
             raise argparse.ArgumentError(action, f"{problem}{_ADVICE}{did_you_mean(str(value), choices)}")
 
@@ -144,7 +144,8 @@ class Parser(argparse.ArgumentParser):
 def _described(action: argparse.Action) -> dict[str, Any]:
     values = None
     if action.nargs != 0:
-        values = [str(value) for value in action.choices or getattr(action, "names", ())]
+        known = action.choices if action.choices is not None else getattr(action, "names", ())
+        values = [str(value) for value in known]
     return {
         "name": action.dest,
         "help": (action.help or "").replace("%%", "%"),

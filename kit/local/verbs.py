@@ -1,8 +1,8 @@
 """Command lines with verbs: `bundle build`, `bundle wheel mmcv`.
 
-Each verb has a dataclass of options, and `kit.command_line` makes the verb's part of the parser from it. Every
-such command line has the same look, the same advice for what was mistyped, `--version`, and the same end after
-Ctrl-C. `--describe`, which the help does not show, prints it for the shells' completion.
+Each verb has a dataclass of options, and `kit.command_line` makes the verb's part of the parser from it. All
+such command lines have one look, one advice for what was mistyped, `--version`, and one end after Ctrl-C.
+`--describe`, which the help does not show, prints the command line for the shells' completion.
 
 predict.py has no verbs, so this module stands among the local ones.
 """
@@ -131,7 +131,9 @@ def _add_grouped(parser: Parser, cls: type) -> None:
     """Add a dataclass's options; those of a dataclass inside it stand under its own heading."""
 
     def inside(_: Any, part: type) -> None:
-        add_options(parser.add_argument_group(summary(part).removesuffix(".")), part, inside=inside, names=True)
+        add_options(
+            parser.add_argument_group(summary(part).removesuffix(".")), part, inside=inside, names=True
+        )
 
     add_options(parser, cls, inside=inside, names=True)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def root() -> Path:
-    """Return the folder of pyproject.toml, requirements.lock and noxfile.py: the kit runs from its source tree."""
+    """Return the folder of pyproject.toml and requirements.lock: the kit runs from its source tree."""
     return Path(str(files("kit"))).parent
 
 

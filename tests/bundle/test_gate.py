@@ -17,8 +17,8 @@ from bundle.wheelfile import write_wheel
 from kit import manifest
 from kit.artefacts import write_json
 from kit.errors import KitError
-from kit.local.program import run_cli
 from kit.local import targets
+from kit.local.program import run_cli
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 from kit.manifest import Manifest

@@ -4,8 +4,8 @@ import sys
 import pytest
 
 from kit.errors import KitError
-from kit.local.program import run_cli
 from kit.local.kaggle.outcome import Refused
+from kit.local.program import run_cli
 
 
 def test_message_says_what_where_and_what_to_do():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kit.local.completion.words import PROGRAMS, Place
+from kit.local.completion.words import PROGRAMS, Option, Place
 
 COMMANDS = ("python", "python3", "python3.11", "python3.12", "python3.13")
-_HEAD = "# Made by `python -m kit completion {shell}`; make it again when recipes, targets or options change.\n"
+_HEAD = (
+    "# Made by `python -m kit completion {shell}`; make it again when recipes, targets or options change.\n"
+)
 # Bash hands over the words of the line (COMP_WORDS) and the number of the one that is completed. The first
 # loop finds "-m PROGRAM"; the second one takes verbs as long as they are known:
 #     python -m bundle wheel mmcv --cache x   ->   path "bundle wheel mmcv"
@@ -143,26 +145,23 @@ def _filled(text: str, places: Sequence[Place]) -> str:
 
 
 def _fish(places: Sequence[Place]) -> list[str]:
-    lines = []
-    for command in COMMANDS:
-        lines.append(f"complete -c {command} -n __kit_program -f -a '{' '.join(PROGRAMS)}'")
-        # Fish loads the rules of a command once, so those of the others are the same ones.
-        if command != COMMANDS[0]:
-            lines.append(f"complete -c {command} -w {COMMANDS[0]}")
-            continue
-        for place in places:
-            verbs = [word for word in place.words if word in place.helps]
-            where = f"-n {_quoted('__kit_at ' + ' '.join([_quoted(place.path), *verbs]))}"
-            for word in place.words:
-                lines.append(
-                    f"complete -c {command} {where} -a {word} -d {_quoted(place.helps.get(word, ''))}"
-                )
-            for option in place.options:
-                flags = " ".join(f"-l {flag[2:]}" if flag[:2] == "--" else f"-s {flag[1:]}" for flag in option.flags)
-                needs = "" if option.values is None else " -r"
-                known = f" -a {_quoted(' '.join(option.values))}" if option.values else ""
-                lines.append(f"complete -c {command} {where} {flags}{needs}{known} -d {_quoted(option.help)}")
+    first, *others = COMMANDS
+    # Fish loads the rules of a command once, so the other names of Python follow those of the first.
+    lines = [f"complete -c {other} -w {first}" for other in others]
+    lines.append(f"complete -c {first} -n __kit_program -f -a {_quoted(' '.join(PROGRAMS))}")
+    for place in places:
+        verbs = [word for word in place.words if word in place.helps]
+        where = f"complete -c {first} -n {_quoted(' '.join(['__kit_at', _quoted(place.path), *verbs]))}"
+        lines += [f"{where} -a {word} -d {_quoted(place.helps.get(word, ''))}" for word in place.words]
+        lines += [f"{where} {_fish_option(option)}" for option in place.options]
     return lines
+
+
+def _fish_option(option: Option) -> str:
+    flags = [f"-l {flag[2:]}" if flag.startswith("--") else f"-s {flag[1:]}" for flag in option.flags]
+    needs = [] if option.values is None else ["-r"]
+    known = ["-a", _quoted(" ".join(option.values))] if option.values else []
+    return " ".join([*flags, *needs, *known, "-d", _quoted(option.help)])
 
 
 def _quoted(text: str) -> str:

@@ -49,12 +49,16 @@ def run(options: Doctor) -> int:
             print(f"{title}:")
             for finding in found:
                 print("\n".join(_lines(finding)), flush=True)
-    counts = {level: sum(finding.level == level for _, finding in seen) for level in ("ok", "note", "problem")}
+    counts = {
+        level: sum(finding.level == level for _, finding in seen) for level in ("ok", "note", "problem")
+    }
     if options.json:
         findings = [{"section": title, **asdict(finding)} for title, finding in seen]
         print(json.dumps({"ok": not counts["problem"], "counts": counts, "findings": findings}, indent=1))
     else:
-        said = ", ".join(f"{number} {level}{'s' * (level != 'ok' and number != 1)}" for level, number in counts.items())
+        said = ", ".join(
+            f"{number} {level}{'s' * (level != 'ok' and number != 1)}" for level, number in counts.items()
+        )
         print(f"{said}: {'not ready, see the problems' if counts['problem'] else 'ready'}")
     return BAD_INPUT if counts["problem"] else DONE
 
@@ -74,7 +78,9 @@ def _lines(finding: Finding) -> list[str]:
     head = f"  {finding.level:<8} {finding.about}: {finding.told}"
     lines = textwrap.wrap(head, _WIDTH, subsequent_indent=" " * 11, drop_whitespace=True) or [head]
     if finding.fix:
-        lines += textwrap.wrap(finding.fix, _WIDTH, initial_indent=" " * 11 + "-> ", subsequent_indent=" " * 14)
+        lines += textwrap.wrap(
+            finding.fix, _WIDTH, initial_indent=" " * 11 + "-> ", subsequent_indent=" " * 14
+        )
     return lines
 
 

@@ -59,7 +59,13 @@ def _in_files(environment: Mapping[str, str]) -> Iterator[Finding]:
         facts = {"file": str(path), "mode": f"{mode:03o}"}
         told = f"in {path}, mode {mode:03o}"
         if not os.access(path, os.R_OK):
-            yield Finding(about=_ABOUT, level="note", told=f"{told}: you cannot read it", fix=f"chmod 600 {path}", facts=facts)
+            yield Finding(
+                about=_ABOUT,
+                level="note",
+                told=f"{told}: you cannot read it",
+                fix=f"chmod 600 {path}",
+                facts=facts,
+            )
         elif mode & 0o077:
             told += ": other users of this machine can read it"
             yield Finding(about=_ABOUT, level="note", told=told, fix=f"chmod 600 {path}", facts=facts)

@@ -67,8 +67,11 @@ def _environment(root: Path, python: Path | None) -> Finding:
     if folder.name.endswith(sys.implementation.cache_tag or "") and (
         old := [name for name, identity in stamps.items() if not is_of(folder / name, identity)]
     ):
-        told = f"{python} was made for another {'lock or Python' if 'made-from' in old else 'state of our wheels'}"
-        return Finding(about=about, level="note", told=told, fix="the next session makes it anew", facts=facts)
+        what = "lock or Python" if "made-from" in old else "state of our wheels"
+        told = f"{python} was made for another {what}"
+        return Finding(
+            about=about, level="note", told=told, fix="the next session makes it anew", facts=facts
+        )
     return Finding(about=about, level="ok", told=str(python), facts=facts)
 
 
@@ -134,10 +137,14 @@ def _gpus(driver: list[dict[str, str]], seen: Mapping[str, Any], *, tried: bool)
             built = f"torch {seen['torch']} for CUDA {seen['cuda'] or 'none'}"
             fix = "check CUDA_VISIBLE_DEVICES and the driver's version; --device cpu trains without it"
             yield Finding(
-                about=f"GPU {number}", level="problem", told=f"{told}; {built} does not see it", fix=fix, facts=facts
+                about=f"GPU {number}",
+                level="problem",
+                told=f"{told}; {built} does not see it",
+                fix=fix,
+                facts=facts,
             )
         elif gpus[number]["kernel"] != "right":
-            fix = "end other programs on it and try again; a GPU that computes wrong numbers belongs to the repair"
+            fix = "end other programs on it and try again; with wrong numbers the GPU is damaged"
             told += f"; a small kernel: {gpus[number]['kernel']}"
             yield Finding(about=f"GPU {number}", level="problem", told=told, fix=fix, facts=facts)
         else:
@@ -145,7 +152,7 @@ def _gpus(driver: list[dict[str, str]], seen: Mapping[str, Any], *, tried: bool)
             yield Finding(about=f"GPU {number}", level="ok", told=told, facts=facts)
     if not driver:
         told = "no NVIDIA driver answers" + ("" if not gpus else f", and torch sees {len(gpus)}")
-        fix = "the demo and all tiny forms train on the CPU; published sizes want a GPU: nvidia-smi has to list it"
+        fix = "the demo and all tiny forms train on the CPU; for published sizes nvidia-smi has to list a GPU"
         yield Finding(about="GPUs", level="note", told=told, fix=fix)
 
 

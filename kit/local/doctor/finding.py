@@ -14,8 +14,8 @@ class Finding:
 
     Attributes:
         about: what it is: "memory".
-        level: "ok"; "note", which is worth knowing or could not be checked; "problem", which stops the way from data
-            to a submission.
+        level: "ok"; "note", worth knowing or not to be checked; "problem", which stops the way from data to a
+            submission.
         told: what was seen, one line.
         fix: what to do; empty if nothing is to be done.
         facts: the same for other programs: numbers in bytes and seconds, never a credential.

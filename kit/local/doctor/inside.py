@@ -20,7 +20,9 @@ def look() -> dict[str, Any]:
     import torch
 
     pins = lockfile.select(
-        lockfile.load(root() / "requirements.lock"), marker_environment(platform.python_version()), where="requirements.lock"
+        lockfile.load(root() / "requirements.lock"),
+        marker_environment(platform.python_version()),
+        where="requirements.lock",
     )
     other, absent = {}, []
     for name, pin in pins.items():

@@ -1,4 +1,4 @@
-"""What killed commands have left behind. Most of it the same command takes up again, or clears away, itself."""
+"""What killed commands have left behind; most of it the same command takes up again, or clears away."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ def look(root: Path) -> list[Finding]:
     found = [*_temporary(root), *_stages(root), *_damaged(root), *_unfinished(root)]
     if found:
         return found
-    return [Finding(about="half-written files", level="ok", told="none in work/, runs/, dist/, build/, checkpoints/")]
+    return [
+        Finding(about="half-written files", level="ok", told="none in work, runs, dist, build, checkpoints")
+    ]
 
 
 def _temporary(root: Path) -> Iterator[Finding]:
     found = []
     for name in ("work", "runs", "dist", "build", "checkpoints"):
         for path, _, files in os.walk(root / name):
-            # The kit writes under ".NAME.1b2f03c4.tmp" and renames; a download is NAME.part until it is whole.
+            # The kit writes under ".NAME.1b2f03c4.tmp" and renames. NAME.part of a download goes on.
             found += [Path(path, file) for file in files if file.startswith(".") and file.endswith(".tmp")]
     old = [path for path in found if _age(path) > _OLD_S]
     if old:

@@ -35,7 +35,9 @@ def _system() -> Finding:
     facts = {"system": name, "machine": machine, "libc": libc}
     if name != "Linux":
         fix = "use a Linux machine, a container or WSL 2"
-        return Finding(about="system", level="problem", told=f"{told}: the kit runs on Linux", fix=fix, facts=facts)
+        return Finding(
+            about="system", level="problem", told=f"{told}: the kit runs on Linux", fix=fix, facts=facts
+        )
     if machine != "x86_64":
         fix = "train here; build, gate and rehearse on a machine with an x86_64 processor, which Kaggle has"
         return Finding(about="system", level="note", told=told, fix=fix, facts=facts)

@@ -50,7 +50,9 @@ def _programs() -> Iterator[Finding]:
         told = f"{error.problem}: it makes the environments"
         yield Finding(about="uv", level="problem", told=told, fix='python -m pip install "nox[uv]"')
     nox = shutil.which("nox")
-    yield _tried("nox", [nox] if nox else [sys.executable, "-m", "nox"], "note", 'python -m pip install "nox[uv]"')
+    yield _tried(
+        "nox", [nox] if nox else [sys.executable, "-m", "nox"], "note", 'python -m pip install "nox[uv]"'
+    )
     yield _tried("git", ["git"], "note", "install git: lint, own sources of foreign.in and the tests use it")
     yield _tried("docker", ["docker"], "ok", "needed only by `native -- --way docker`")
 
@@ -77,7 +79,7 @@ def _namespaces() -> Finding:
             works, told = sandbox.possible(Path(folder))
     if works:
         told = "unshare works: rehearsals have no network and a read-only input"
-    fix = "install util-linux, or allow user namespaces (in docker: --privileged); rehearsals say NOT OFFLINE till then"
+    fix = "install util-linux, or allow user namespaces (docker: --privileged); rehearsals need them"
     return Finding(about="namespaces", level="ok" if works else "note", told=told, fix="" if works else fix)
 
 
@@ -86,7 +88,12 @@ def _fuse() -> Finding:
     works = device.exists() and os.access(device, os.R_OK | os.W_OK)
     told = "/dev/fuse can be opened: rehearsals can have slow mounts and read errors"
     lacking = "/dev/fuse is missing" if not device.exists() else "/dev/fuse cannot be opened"
-    fix = "load the module fuse, or start the container with --device /dev/fuse; only faults and speeds of mounts need it"
+    fix = (
+        "load the module fuse, or start the container with --device /dev/fuse; only faults of mounts need it"
+    )
     return Finding(
-        about="FUSE", level="ok" if works else "note", told=told if works else lacking, fix="" if works else fix
+        about="FUSE",
+        level="ok" if works else "note",
+        told=told if works else lacking,
+        fix="" if works else fix,
     )

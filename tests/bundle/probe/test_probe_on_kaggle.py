@@ -10,8 +10,8 @@ import pytest
 
 from bundle.__main__ import main
 from kit.errors import BAD_INPUT
-from kit.local.program import run_cli
 from kit.local import targets
+from kit.local.program import run_cli
 from tests.kaggle_server.faults import Faults
 from tests.kaggle_server.kernels import Run
 from tests.kaggle_server.server import REMOVED, Server
