@@ -27,6 +27,11 @@ from kit.local.verbs import Program, Verb
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line."""
+    return program(argv).run(argv)
+
+
+def program(argv: Sequence[str]) -> Program:
+    """Return the command line; the figures say with which arguments they were made."""
 
     def models(options: ModelOptions) -> int:
         from benchmarks.models import run
@@ -93,7 +98,7 @@ def main(argv: Sequence[str]) -> int:
         Verb("bundle", BundleOptions, _bundle, machine, ("bundle --write-docs",), kept),
         Verb("set-up", SetUpOptions, _set_up, machine, ("set-up",), kept),
     )
-    return Program("python -m benchmarks", "Figures for docs/.", verbs).run(argv)
+    return Program("python -m benchmarks", "Figures for docs/.", verbs)
 
 
 def _matrix(options: MatrixOptions) -> int:

@@ -11,6 +11,11 @@ from kit.local.verbs import Program, Verb
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
+    return program().run(argv)
+
+
+def program() -> Program:
+    """Return the command line."""
     # Imported here, so that a Python without the kit's dependencies gets `run_cli`'s message.
     from bundle import build, gate, lock, shadow_report, targets_report, wheel_verb
     from bundle.native import verb as native
@@ -53,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         shadow_report.VERB,
         probe.VERB,
     )
-    return Program("python -m bundle", "Locks + weights -> Kaggle datasets.", verbs).run(argv)
+    return Program("python -m bundle", "Locks + weights -> Kaggle datasets.", verbs)
 
 
 if __name__ == "__main__":

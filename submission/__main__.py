@@ -121,6 +121,11 @@ def _faults(options: Faults) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
+    return program().run(argv)
+
+
+def program() -> Program:
+    """Return the command line."""
     # Imported here, so that a Python without the kit's dependencies gets `run_cli`'s message.
     from submission import rehearse
     from submission.submit import verb as submitting
@@ -161,7 +166,7 @@ def main(argv: Sequence[str]) -> int:
         submitting.SUBMISSIONS,
     )
     description = "Ensemble -> predict.py, its rehearsal and its submission."
-    return Program("python -m submission", description, verbs).run(argv)
+    return Program("python -m submission", description, verbs)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,11 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         KitError: bad input.
     """
+    return program().run(argv)
+
+
+def program() -> Program:
+    """Return the command line."""
     data, training, result, recipe = "data", "training", "ensemble and report", "recipes"
     kept = "the last checkpoint of each training is kept"
     read = "nothing was to be written"
@@ -93,7 +98,7 @@ def main(argv: Sequence[str]) -> int:
         Verb("diff", Diff, diff, recipe, EXAMPLES["diff"], read),
     )
     description = "Competition data -> weights, out-of-fold predictions, ensemble."
-    return Program("python -m train_local", description, verbs).run(argv)
+    return Program("python -m train_local", description, verbs)
 
 
 def _scale(text: str) -> float:

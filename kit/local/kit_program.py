@@ -28,6 +28,11 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         KitError: bad input.
     """
+    return program().run(argv)
+
+
+def program() -> Program:
+    """Return the command line."""
     task, file = "a submission", "--data DIR --submission submission.csv"
     kept = "the submission was only read"
     verbs = (
@@ -47,4 +52,4 @@ def main(argv: Sequence[str]) -> int:
         COMPLETION,
     )
     description = "Submissions scored and checked on this machine, and this machine itself."
-    return Program("python -m kit", description, verbs).run(argv)
+    return Program("python -m kit", description, verbs)

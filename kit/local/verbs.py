@@ -94,11 +94,6 @@ class Program:
             raise Interruption(verb.kept, command_line(self.prog, argv)) from stop
 
 
-def run_verb(argv: Sequence[str], verbs: Sequence[Verb | Verbs], *, prog: str, description: str) -> int:
-    """Run a command line: `Program(prog, description, verbs).run(argv)`."""
-    return Program(prog, description, verbs).run(argv)
-
-
 def every_verb(verbs: Sequence[Verb | Verbs], before: tuple[str, ...] = ()) -> Iterator[tuple[str, Verb]]:
     """Yield the words that name each verb, and the verb: ("wheel mmcv", ...)."""
     for verb in verbs:

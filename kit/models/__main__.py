@@ -74,13 +74,18 @@ def _list(options: List) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line."""
+    return program().run(argv)
+
+
+def program() -> Program:
+    """Return the command line."""
     examples = ("list", "list unet-regnety16 --size 512 --json")
     verbs = (
         Verb("list", List, _list, "networks", examples, "nothing was to be written"),
         *command.VERBS,
     )
     description = "The networks that this kit builds, and the checkpoints they start from."
-    return Program("python -m kit.models", description, verbs).run(argv)
+    return Program("python -m kit.models", description, verbs)
 
 
 if __name__ == "__main__":
