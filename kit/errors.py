@@ -56,5 +56,5 @@ def did_you_mean(word: str, known: Iterable[str], *, most: int = 3) -> str:
         known: the words there are.
         most: how many to offer.
     """
-    near = difflib.get_close_matches(word, list(known), most)
+    near = difflib.get_close_matches(word, list(known), most, cutoff=0.7)
     return f"did you mean {' or '.join(map(repr, near))}? " if near else ""

@@ -114,7 +114,7 @@ VERBS = (
         Fetch,
         _fetch,
         _TASK,
-        ("fetch mit-b3-imagenet --out checkpoints",),
+        ("fetch mit_b3 --out checkpoints",),
         "the bytes that have come are kept",
     ),
     Verb(
