@@ -98,6 +98,10 @@ def _run(command: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
         # as the system does it, and not with Python's traceback of a thread that was waited for.
         with suppress(ValueError):  # in another thread than the first: a test
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # Helpers that an interrupted block has not ended. A program that never used them has not the module.
+        if helpers := sys.modules.get("multiprocessing"):
+            for process in helpers.active_children():
+                process.terminate()
         told = "run the same command again to go on"
         if isinstance(stop, Interruption):
             told = f"{stop.kept}; to go on: {stop.command}"
