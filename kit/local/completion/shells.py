@@ -93,10 +93,14 @@ function __kit_at
     set -l at (contains -i -- -m $words); or return 1
     set -e words[1..$at]
     set -l wanted (string split " " -- $argv[1])
-    test (count $words) -ge (count $wanted); or return 1
-    test "$words[1..(count $wanted)]" = "$wanted"; or return 1
-    set -l next $words[(math (count $wanted) + 1)]
-    not contains -- "$next" $argv[2..-1]; or test -z "$next"
+    set -l many (count $wanted)
+    test (count $words) -ge $many; or return 1
+    test "$words[1..$many]" = "$wanted"; or return 1
+    test (count $words) -eq $many; and return 0
+    set -l next (math $many + 1)
+    set -l verbs $argv
+    set -e verbs[1]
+    not contains -- $words[$next] $verbs
 end
 function __kit_program
     set -l words (commandline -opc)
@@ -152,7 +156,11 @@ def _fish(places: Sequence[Place]) -> list[str]:
     for place in places:
         verbs = [word for word in place.words if word in place.helps]
         where = f"complete -c {first} -n {_quoted(' '.join(['__kit_at', _quoted(place.path), *verbs]))}"
-        lines += [f"{where} -a {word} -d {_quoted(place.helps.get(word, ''))}" for word in place.words]
+        # A verb is no file (-f); a competition may be one.
+        lines += [
+            f"{where}{' -f' if word in place.helps else ''} -a {word} -d {_quoted(place.helps.get(word, ''))}"
+            for word in place.words
+        ]
         lines += [f"{where} {_fish_option(option)}" for option in place.options]
     return lines
 
