@@ -23,7 +23,14 @@ sys.path.append(str(ROOT))
 # nox runs in an interpreter of its own, without our dependencies. These modules need none of them.
 from kit.errors import KitError  # noqa: E402
 from kit.local.environment_stamps import is_of, lock_identity, own_wheels_identity  # noqa: E402
-from kit.local.session_options import asked_sessions, known_options, own_options, with_defaults  # noqa: E402
+from kit.local.program import TYPED  # noqa: E402
+from kit.local.session_options import (  # noqa: E402
+    asked_sessions,
+    known_options,
+    own_options,
+    typed_command,
+    with_defaults,
+)
 from kit.local.tool_environment import tool_environment  # noqa: E402
 from kit.local.uv import find_uv  # noqa: E402
 from train_local.recipes import registry  # noqa: E402
@@ -104,9 +111,8 @@ def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None
     # After Ctrl-C nox kills a command within half a second. `train-all` has jobs to end first, on a cluster
     # perhaps many.
     patience = {"interrupt_timeout": 120.0, "terminate_timeout": 30.0}
-    session.run(
-        environment(session), *map(str, arguments), external=True, env=KEEP_BYTECODE | (env or {}), **patience
-    )
+    own = KEEP_BYTECODE | {TYPED: typed_command(sys.argv)} | (env or {})
+    session.run(environment(session), *map(str, arguments), external=True, env=own, **patience)
 
 
 def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
@@ -151,6 +157,12 @@ def name_of(competition: str) -> str:
 
 
 # --- see it work ----------------------------------------------------------------------------------
+
+
+@nox.session
+def doctor(session: nox.Session) -> None:
+    """`-- [--json]`: what this machine has, what it lacks and what to do; needs no environment."""
+    session.run(sys.executable, "-m", "kit", "doctor", *session.posargs, external=True, env=KEEP_BYTECODE)
 
 
 @nox.session

@@ -21,7 +21,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from bundle import pylock, verify
@@ -29,6 +28,7 @@ from kit import manifest
 from kit.artefacts import read_json
 from kit.command_line import option
 from kit.errors import KitError
+from kit.local.console import results
 from kit.local.interpreters import find_python
 from kit.local.lockfile import PYTHONS
 from kit.local.offline import sandbox
@@ -291,7 +291,7 @@ def _show(seen: Sequence[Gate], absent: Sequence[str]) -> None:
         row = (item.python, item.target, str(item.distributions), f"{item.megabytes:.0f}")
         times = (f"{item.install_s:.1f} s", str(item.modules), str(len(item.networks)), f"{item.try_s:.1f} s")
         table.add_row(*row, *times)
-    screen = Console()
+    screen = results()
     screen.print(table)
     for item in seen:
         if item.compiled:
@@ -312,5 +312,12 @@ def _installed(python: str) -> bool:
     return True
 
 
-VERB = Verb("gate", Options, run)
+VERB = Verb(
+    "gate",
+    Options,
+    run,
+    "datasets",
+    ("gate --bundle dist/kidney/bundle", "gate --bundle dist/kidney/bundle --python 3.13 --json"),
+    "environments that are whole are kept",
+)
 """`gate --bundle DIR [--python 3.13]`."""

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from bundle.shadow import Action, Shadow, shadow_table
 from bundle.target_options import FOLDER, TARGETS
 from kit.command_line import option
 from kit.local import lockfile, targets
+from kit.local.console import results
 from kit.local.targets import Target
 from kit.local.verbs import Verb
 
@@ -54,7 +54,7 @@ def run(options: Options) -> int:
         print(json.dumps({name: [asdict(row) for row in rows] for name, rows in tables.items()}, indent=1))
         return 0
     for name, rows in tables.items():
-        Console().print(_table(name, rows))
+        results().print(_table(name, rows))
     return 0
 
 
@@ -97,5 +97,12 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= _FEW else f"{len(names)} distributions"
 
 
-VERB = Verb("shadow", Options, run)
+VERB = Verb(
+    "shadow",
+    Options,
+    run,
+    "Kaggle's images",
+    ("shadow --target kaggle-2026-10", "shadow --json"),
+    "nothing was to be written",
+)
 """`shadow [--target NAME] [--json]`."""

@@ -16,7 +16,6 @@ from typing import Annotated, Any
 from kit.artefacts import read_json, write_json
 from kit.command_line import option
 from kit.competitions import of
-from kit.competitions.competition import Competition
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.interpreters import PYTHONS, find_python
@@ -28,7 +27,6 @@ from kit.local.offline.kaggle_shape import Archives, Layout
 from kit.local.offline.sandbox import Machine
 from kit.local.offline.simulated_image import Image, choose_target, make_image
 from kit.typed_json import above, at_least
-from submission.rehearsal.judge import judge
 from submission.rehearsal.script_parts import ensemble_of
 from submission.rehearsal.served import served_target
 from submission.rehearsal.stage import Play, play
@@ -152,7 +150,9 @@ class Settings:
     faults: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "faults that strike, by name; `list` prints them, `random` draws some", metavar="NAME"
+            "faults that strike, by name; `list` prints them, `random` draws some",
+            metavar="NAME",
+            names=lambda: [_LIST, _RANDOM, *(fault.name for fault in catalogue.FAULTS)],
         ),
     )
     seed: Annotated[int, at_least(0)] = field(
@@ -212,8 +212,10 @@ def _chosen(settings: Settings) -> Chosen:
 def _rehearse(
     settings: Settings, image: Image, ensemble: Ensemble, stage: Path, chosen: Chosen
 ) -> dict[str, Any]:
+    from submission.rehearsal.judge import judge  # imports numpy
+
     faults, scene = chosen
-    competition: Competition = of(ensemble)
+    competition = of(ensemble)
     piece = Play(
         predict=settings.predict,
         bundle=settings.bundle,

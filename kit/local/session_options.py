@@ -9,10 +9,11 @@ first one begins. Needs none of our dependencies: nox runs in an interpreter of 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 
 _FLAGS = ("-s", "-e", "--session", "--sessions")
 
@@ -37,6 +38,17 @@ def asked_sessions(argv: Sequence[str]) -> list[str]:
     return names
 
 
+def typed_command(argv: Sequence[str]) -> str:
+    """Return the command line of nox as its user typed it, for a command that tells how to go on.
+
+    Args:
+        argv: of nox's process: [".../bin/nox", "-s", "train-all", "--", "--tiny"].
+    """
+    # `python -m nox` has the path of nox/__main__.py as its first word.
+    program = "python -m nox" if argv[0].endswith("__main__.py") else "nox"
+    return f"{program} {shlex.join(argv[1:])}".rstrip()
+
+
 def known_options(help_text: str) -> set[str]:
     """Return the options that a command's help lists: "  --out DIR   the folder" has --out."""
     return set(re.findall(r"(?<![\w-])--[a-z][\w-]*", help_text))
@@ -59,7 +71,7 @@ def own_options(arguments: Sequence[str], session: str, known: Mapping[str, Coll
         raise KitError(
             f"none of the sessions {', '.join(known)} knows {', '.join(unknown)}",
             where="what follows -- on nox's command line",
-            fix="correct the option, or run the session that knows it alone",
+            fix=f"{did_you_mean(unknown[0], everywhere)}correct it, or run the session that knows it alone",
         )
     return [argument for group in groups if _name(group) in known[session] for argument in group]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 from kit.models import families
 from kit.models.entry import Entry
 from kit.models.network import Network
@@ -125,5 +125,8 @@ def _registry() -> dict[str, tuple[str, Entry]]:
 
 def _entry(name: str) -> Entry:
     if name not in _registry():
-        raise KitError(f"no network is called {name!r}", fix=f"choose one of {', '.join(names())}")
+        raise KitError(
+            f"no network is called {name!r}",
+            fix=f"{did_you_mean(name, names())}choose one of {', '.join(names())}",
+        )
     return _registry()[name][1]

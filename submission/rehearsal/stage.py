@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kit.competitions.competition import Competition
 from kit.competitions.server import SUBMISSION
 from kit.ensemble import Ensemble
 from kit.errors import KitError
@@ -19,6 +19,9 @@ from kit.local.offline.faults.weights import spoil
 from kit.local.offline.kaggle_shape import Archives, Layout, mount_competition, mount_dataset
 from submission.rehearsal.script_parts import with_weights
 from submission.rehearsal.served import take_submission, with_loopback
+
+if TYPE_CHECKING:
+    from kit.competitions.competition import Competition  # needs numpy, which `--help` does without
 
 _FOLDERS = ("input", "src", "working", "home", "tmp")
 _RESULTS = ("submission.csv", "report.json")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit.artefacts import write_text
-from kit.competitions.competition import Competition
 from kit.competitions.recognition import SAMPLE_SUBMISSION
 from kit.local.place_file import place_file
+
+if TYPE_CHECKING:
+    from kit.competitions.competition import Competition  # needs numpy, which `--help` does without
 
 
 def change_hidden_set(folder: Path, competition: Competition, change: str) -> None:
