@@ -1,4 +1,4 @@
-"""`python -m bundle build | gate | upload | wheel | native | lock | targets | shadow | probe`."""
+"""`python -m bundle build | wheels | gate | upload | wheel | native | lock | targets | shadow | probe`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ def main(argv: Sequence[str]) -> int:
     from bundle import build, gate, lock, shadow_report, targets_report, wheel_verb
     from bundle.native import verb as native
     from bundle.probe import verb as probe
+    from bundle.requirements import verb as requirements
     from bundle.upload import verb as upload
 
     verbs = (
         Verb("build", build.Options, build.run),
+        requirements.VERB,
         gate.VERB,
         Verb("upload", upload.Options, upload.run),
         wheel_verb.VERB,

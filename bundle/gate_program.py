@@ -37,11 +37,12 @@ def wheel_modules(site: Path) -> Iterator[tuple[str, str]]:
     """Yield (distribution, module) for each package and module of each wheel that is in no other one."""
     for distribution in importlib.metadata.distributions(path=[str(site)]):
         files = [file.parts for file in distribution.files or ()]
-        found = list(_outermost(files)) or list(_loose(files))
+        found = list(outermost(files)) or list(loose(files))
         yield from ((distribution.metadata["Name"], ".".join(name)) for name in found)
 
 
-def _outermost(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+def outermost(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Yield the packages and modules of a wheel that lie in no other one, each as the parts of its name."""
     # RECORD lists "scipy/__init__.py", "six.py" and "_x.cpython-313-x86_64-linux-gnu.so": scipy, six, _x.
     # Of "team/models/__init__.py" without "team/__init__.py" it is team.models: team is a namespace.
     packages = {parts[:-1] for parts in files if parts[-1] == "__init__.py"}
@@ -52,8 +53,8 @@ def _outermost(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
             yield name
 
 
-def _loose(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Modules of a wheel that has no package and none at its top: "team/net.py" is team.net."""
+def loose(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Yield the modules of a wheel that has no package and none at its top: "team/net.py" is team.net."""
     for *folders, file in files:
         name = (*folders, file.partition(".")[0])
         if _is_module(file) and name[0] not in _NO_PACKAGES and all(part.isidentifier() for part in name):
