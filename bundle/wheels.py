@@ -59,9 +59,7 @@ def closure_for(
         begin = {*roots, *(canonicalize_name(item.name) for _, item in asked)}
         likely = led_to(begin, chosen.values(), end=target.leaves_to_image)
         ours = [
-            name
-            for name in likely
-            if name in chosen and name not in own and not target.leaves_to_image(name)
+            name for name in likely if name in chosen and name not in own and not target.leaves_to_image(name)
         ]
         cache.fetch([chosen[name] for name in ours], target)
 

@@ -1,10 +1,10 @@
 """Read a requirements file as pip does; what cannot become a wheel of a bundle gets an error that says why.
 
-    timm>=1.0.19                        # names with versions, extras and markers
-    scikit-learn[tests] ; python_version >= "3.12"
-    six==1.17.0 --hash=sha256:4721...
-    -r more.txt                         # paths are relative to the file's folder
-    -c upper-bounds.txt
+timm>=1.0.19                        # names with versions, extras and markers
+scikit-learn[tests] ; python_version >= "3.12"
+six==1.17.0 --hash=sha256:4721...
+-r more.txt                         # paths are relative to the file's folder
+-c upper-bounds.txt
 """
 
 from __future__ import annotations
@@ -200,4 +200,3 @@ def _source(text: str) -> str:
     if "://" in head or head.startswith((".", "/", "~", "git+")) or "/" in head or head.endswith(_SOURCES):
         return without_user(head)
     return ""
-

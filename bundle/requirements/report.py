@@ -1,4 +1,4 @@
-"""Tables about a bundle of wheels: why each wheel is there, its size and its licence, and what is left to the image."""
+"""Tables about a bundle of wheels: why each is there, its size and licence; what the image has to bring."""
 
 from __future__ import annotations
 
@@ -67,15 +67,29 @@ def reasons_of(closures: Sequence[Closure], requested: Requested) -> dict[str, s
 
 
 def of_image_table(requested: Requested, closures: Sequence[Closure]) -> Table | None:
-    """Return what is asked of packages that only the image brings, and what each image has; None if nothing."""
-    names = sorted({item.name for item in requested.of_image})
-    if not names:
+    """Return what is asked of packages that only an image brings, and what the images have; None: nothing."""
+    if not requested.of_image:
         return None
     table = Table(title="left to the image, never shipped", title_justify="left")
-    for heading in ("distribution", "asked for", *(closure.target.name for closure in closures)):
+    for heading in ("distribution", "who asks", "for", "the images have"):
         table.add_column(heading, no_wrap=heading == "distribution", overflow="fold")
-    for name in names:
-        specifiers = sorted({item.accepts for item in requested.of_image if item.name == name} - {""})
-        has = [closure.target.packages().get(name) or "not known" for closure in closures]
-        table.add_row(*map(escape, (name, " and ".join(specifiers) or "any version", *has)))
+    for name in sorted({item.name for item in requested.of_image}):
+        has: dict[str, list[str]] = {}
+        for closure in closures:
+            has.setdefault(closure.target.packages().get(name) or "not known", []).append(closure.target.name)
+        told = "; ".join(f"{version} ({_images(found, closures)})" for version, found in sorted(has.items()))
+        for accepts in sorted({item.accepts for item in requested.of_image if item.name == name}):
+            askers = sorted(
+                {item.asker for item in requested.of_image if (item.name, item.accepts) == (name, accepts)}
+            )
+            more = f" and {len(askers) - _FEW} more" if len(askers) > _FEW else ""
+            row = (name, ", ".join(askers[:_FEW]) + more, accepts or "any version", told)
+            table.add_row(*map(escape, row))
     return table
+
+
+def _images(names: Sequence[str], closures: Sequence[Closure]) -> str:
+    """Return the names of some images: "all 9", "kaggle-2026-09", "8 images"."""
+    if len(names) == len(closures):
+        return f"all {len(names)} images" if len(names) > 1 else names[0]
+    return ", ".join(names) if len(names) <= _FEW else f"{len(names)} images"

@@ -1,4 +1,4 @@
-"""What `requested.json` of a bundle of wheels says: who asks for what, and what to import to see that it works."""
+"""What `requested.json` of a bundle says: who asks for what, and what to import to see that it works."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "").replace(".", "")
 
 
-def request(
-    closures: Sequence[Closure], asked: Mapping[str, Sequence[tuple[str, Requirement]]]
-) -> Requested:
+def request(closures: Sequence[Closure], asked: Mapping[str, Sequence[tuple[str, Requirement]]]) -> Requested:
     """Return what the bundle was made for.
 
     Args:
@@ -73,7 +71,7 @@ def request(
     for closure in closures:
         target = closure.target
         for asker, item in asked[target.name]:
-            name = canonicalize_name(item.name)
+            name = str(canonicalize_name(item.name))
             if target.leaves_to_image(name):
                 of_image.setdefault((name, asker, str(item.specifier)), set()).add(target.tag)
                 continue
@@ -81,11 +79,11 @@ def request(
             wanted[name] = wanted.get(name, SpecifierSet()) & item.specifier
             tags.setdefault(name, set()).add(target.tag)
             modules[name] = modules_of(closure.wheels[name].path, name)
-        for name, info in closure.wheels.items():
+        for distribution, info in closure.wheels.items():
             for item in info.needs(target.environment()):
                 left = canonicalize_name(item.name)
                 if target.leaves_to_image(left):
-                    of_image.setdefault((left, name, str(item.specifier)), set()).add(target.tag)
+                    of_image.setdefault((left, distribution, str(item.specifier)), set()).add(target.tag)
     return Requested(
         asked=[
             Asked(

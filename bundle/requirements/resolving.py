@@ -1,4 +1,4 @@
-"""Choose versions for one image with uv: wheels only, and nothing that would displace the image's torch or numpy.
+"""Choose versions for one image with uv: wheels only, and nothing in front of the image's torch or numpy.
 
 uv resolves for any Python and platform, whichever one runs it; pip evaluates markers for its own Python.
 """
@@ -6,17 +6,20 @@ uv resolves for any Python and platform, whichever one runs it; pip evaluates ma
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
+from bundle.foreign.fitting import fits
 from bundle.pip_download import OFFLINE
-from bundle.requirements import stand_ins
+from bundle.requirements import stand_ins, uv_words
 from bundle.requirements.reading import Line, Wanted
 from bundle.wheelinfo import WheelInfo
 from kit.artefacts import write_text
@@ -31,17 +34,9 @@ _OPTIONS = (
     *("--quiet", "--no-config", "--no-header", "--generate-hashes", "--annotation-style=line"),
     *("--no-emit-index-url", "--no-emit-find-links"),
 )
-_FILE, _LOCK = "requirements.txt", "locked.txt"
-_NO_WHEEL = re.compile(
-    r"(?:Because |because |and |only )*(?P<name>[A-Za-z0-9][\w.-]*?)(?:[<>=!~]=?\S+)? has no (?:usable )?wheels"
-)
-"""In uv's words: "Because tool==1.0 has no wheels with a matching Python ABI tag"."""
-_NOT_FOUND = re.compile(r"(?:Because |because )(?P<name>[A-Za-z0-9][\w.-]*) was not found in the")
-_DEPENDS = re.compile(
-    r"(?P<asker>[A-Za-z0-9][\w.-]*(?:[<>=!~]=?[^\s,]+(?:,[<>=!~]=?[^\s,]+)*)?) depends? on (?P<wanted>[a-z0-9-]+"
-    r"[<>=!~][^\s]*)"
-)
-_REQUIRE = re.compile(r"you require (?P<wanted>[a-z0-9-]+[<>=!~][^\s]*)")
+_FILE, _LOCK, _PYLOCK = "requirements.txt", "locked.txt", "pylock.toml"
+_PATIENCE = 900.0
+"""Seconds for a resolution that may build sources to see what they need."""
 
 
 @dataclass(frozen=True)
@@ -117,22 +112,19 @@ def check_lines(problem: Problem) -> None:
             )
 
 
-def resolve(
-    problem: Problem, folder: Path, *, preferred: str = "", wheels_only: bool = True
-) -> Answer | NoWheel:
-    """Choose versions.
+def resolve(problem: Problem, folder: Path, *, preferred: str = "") -> Answer | NoWheel:
+    """Choose versions, of distributions with wheels alone.
 
     Args:
         problem: what for.
         folder: for uv's input and output; it is made.
         preferred: text of an answer for another image; its versions are taken where they fit.
-        wheels_only: False takes source distributions, too; uv builds some to see what they need.
 
     Raises:
         KitError: no set of versions fits, the image has another torch or numpy than somebody needs, or the
             index cannot be reached.
     """
-    done = _run(problem, folder, preferred, wheels_only=wheels_only)
+    done = _run(problem, folder, _LOCK, preferred, ["--only-binary", ":all:"])
     if done.returncode == 0:
         pins = lockfile.parse((folder / _LOCK).read_text(encoding="utf-8"))
         kept = [pin for pin in pins if not problem.target.leaves_to_image(pin.name)]
@@ -143,15 +135,48 @@ def resolve(
             f"the package index cannot be reached to resolve for {problem.target.name}",
             fix="check the network, the proxy (HTTPS_PROXY) and the index (PIP_INDEX_URL, pip.conf)",
         )
-    words = _words(output)
-    if found := _NO_WHEEL.search(words):
-        return NoWheel(canonicalize_name(found["name"]), words)
-    raise _complaint(problem, words)
+    words = uv_words.plain(output)
+    if (name := uv_words.without_wheel(words)) is not None:
+        return NoWheel(name, words)
+    where = {line.name: line.where for line in problem.wanted.requirements}
+    raise uv_words.complaint(words, problem.target, where)
+
+
+def without_wheels(problem: Problem, folder: Path) -> dict[str, Pin]:
+    """Return the distributions of which the newest fitting release has sources and no wheel for the image.
+
+    With wheels alone, uv silently goes back to a release of years ago that did not need them yet. uv builds
+    some sources to see what they need; where that fails, nothing is returned.
+
+    Returns:
+        Name -> release, with the hash of its source distribution.
+    """
+    try:
+        done = _run(problem, folder, _PYLOCK, "", ["--format", "pylock.toml"])
+        found = tomllib.loads((folder / _PYLOCK).read_text(encoding="utf-8")) if not done.returncode else {}
+    except (subprocess.TimeoutExpired, OSError, ValueError):
+        return {}
+    pins: dict[str, Pin] = {}
+    for package in found.get("packages", ()):
+        name = canonicalize_name(package["name"])
+        wheels = [_file_of(wheel) for wheel in package.get("wheels", ())]
+        left = problem.target.leaves_to_image(name) or name in problem.built
+        if not left and "sdist" in package and not any(fits(wheel, problem.target) for wheel in wheels):
+            hashes = (package["sdist"]["hashes"]["sha256"],)
+            pins[name] = Pin(name=name, version=package["version"], hashes=hashes)
+    return pins
+
+
+def _file_of(wheel: Mapping[str, Any]) -> str:
+    """Return the name of a wheel's file in a pylock.toml."""
+    place = str(wheel.get("name") or wheel.get("url") or wheel.get("path") or "")
+    return unquote(place.rpartition("/")[2])
 
 
 def _run(
-    problem: Problem, folder: Path, preferred: str, *, wheels_only: bool
+    problem: Problem, folder: Path, out: str, begin: str, options: Sequence[str]
 ) -> subprocess.CompletedProcess[str]:
+    """Run uv; it writes the file `out`, whose present content are its preferences."""
     links = folder / "wheels"
     links.mkdir(parents=True, exist_ok=True)
     for old in links.iterdir():
@@ -163,7 +188,7 @@ def _run(
     keep = stand_ins.pinned(target)
     built = {name: info.version for name, info in problem.built.items()}
     files = {
-        _FILE: [str(line.requirement) for line in problem.lines()] + list(problem.roots),
+        _FILE: [*(str(line.requirement) for line in problem.lines()), *problem.roots],
         "constraints.txt": [
             *(str(line.requirement) for line in problem.wanted.constraints if line.name not in keep),
             *(f"{name}=={version}" for name, version in (keep | built).items()),
@@ -172,21 +197,23 @@ def _run(
     }
     for name, lines in files.items():
         write_text(folder / name, "".join(f"{line}\n" for line in lines))
-    write_text(folder / _LOCK, preferred)
+    (folder / out).unlink(missing_ok=True)
+    if begin:
+        write_text(folder / out, begin)
     return subprocess.run(
         [
-            *(find_uv(), "pip", "compile", *_OPTIONS, *_places(), "--find-links", str(links)),
-            *(["--only-binary", ":all:"] if wheels_only else []),
+            *(find_uv(), "pip", "compile", *_OPTIONS, *_places(), "--find-links", "wheels", *options),
             *("--python", sys.executable, "--python-version", target.python),
             *("--python-platform", f"{target.machine}-manylinux_{target.glibc.replace('.', '_')}"),
             *("--constraints", "constraints.txt", "--excludes", "excluded.txt"),
-            *("--output-file", _LOCK, _FILE),
+            *("--output-file", out, _FILE),
         ],
         cwd=folder,
         env={**tool_environment(), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
         check=False,
+        timeout=_PATIENCE,
     )
 
 
@@ -230,41 +257,3 @@ def _checked(pins: Sequence[Pin], problem: Problem) -> list[Pin]:
             )
         checked.append(replace(pin, hashes=hashes))
     return checked
-
-
-def _words(output: str) -> str:
-    """Return uv's explanation in one line, without its marks and frames."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", output).replace(f"+{stand_ins.LOCAL}", "")
-    text = re.sub(r"^\s*(error|cause|hint|×|╰─▶|├─▶|│)\s*:?", "", text, flags=re.MULTILINE)
-    return " ".join(text.split())
-
-
-def _complaint(problem: Problem, words: str) -> KitError:
-    """Say who needs another version than the image has, or which requirements exclude each other."""
-    target = problem.target
-    if found := _NOT_FOUND.search(words):
-        name = canonicalize_name(found["name"])
-        line = next((line for line in problem.wanted.requirements if line.name == name), None)
-        return KitError(
-            f"no index has a distribution named {found['name']}",
-            where=line.where if line is not None else None,
-            fix="correct its name; a source of your own goes to `--package`",
-        )
-    has = {name: version.partition("+")[0] for name, version in stand_ins.pinned(target).items()}
-    askers: dict[str, list[str]] = {}
-    for found in _DEPENDS.finditer(words):
-        name = re.split(r"[<>=!~]", found["wanted"])[0]
-        wanted = found["wanted"].rstrip(",.")
-        if name in has and wanted != f"{name}=={has[name]}":
-            askers.setdefault(name, []).append(f"{found['asker']} needs {wanted}")
-    if askers:
-        told = "; ".join(", ".join(dict.fromkeys(items)) for items in askers.values())
-        kept = ", ".join(f"{name} {has[name]}" for name in askers)
-        return KitError(
-            f"{told}; the image {target.name} has {kept} and keeps it",
-            fix="ask for another release of it, or leave out this image: --target with the names of the others",
-        )
-    return KitError(
-        f"no set of versions fits the image {target.name} (Python {target.python}): {words}",
-        fix="loosen the requirement named above, or leave out this image: --target with the names of the others",
-    )

@@ -1,4 +1,4 @@
-"""Source distributions of an index: downloaded with pip, checked, and built into wheels like foreign sources."""
+"""Source distributions of an index: downloaded with pip, checked, and built like foreign sources."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _downloaded(pin: Pin, folder: Path) -> Path:
         files = [path for path in Path(name).iterdir() if path.name.endswith(ENDINGS)]
         if done.returncode or len(files) != 1:
             raise KitError(
-                f"the source distribution of {pin.name} {pin.version} cannot be had:\n{output.strip()[-_TAIL:]}",
+                f"the sources of {pin.name} {pin.version} cannot be had:\n{output.strip()[-_TAIL:]}",
                 fix="check the network and the proxy (HTTPS_PROXY)"
                 if OFFLINE.search(output)
                 else f"ask for another release of {pin.name}, or give its source with `--package`",

@@ -1,7 +1,7 @@
 """Empty wheels that stand for what an image has and no bundle ships: torch, numpy, CUDA.
 
-The resolver must neither choose another torch than the image's nor look at what torch needs. For a target that
-has numpy 2.0.2 it therefore gets a wheel `numpy-2.0.2+image` without any content and the constraint
+The resolver must neither choose another torch than the image's nor look at what torch needs. For a target
+that has numpy 2.0.2 it therefore gets a wheel `numpy-2.0.2+image` without any content and the constraint
 `numpy==2.0.2+image`: whoever asks for `numpy<2` is named, and `numpy>=1.26` is met. These wheels are never
 shipped; of an unknown version there is none, and the resolver leaves such a distribution out.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from bundle.requirements.reading import Wanted
 from bundle.requirements.request import asked_on, request
 from bundle.requirements.versions import Chosen, choose
 from bundle.roots import Root
-from bundle.shadow import shadow_table
+from bundle.shadow import Shadow, shadow_table
 from bundle.shadow_report import summary
 from bundle.target_options import TARGETS
 from bundle.wheelinfo import WheelInfo
@@ -137,13 +137,18 @@ def build(options: Options) -> Made:
             fix="torch, torchvision, numpy and CUDA are in every image and need no bundle",
         )
     made_for = request(closures, asked)
-    _show(wheels, closures, chosen, made_for, [*packages, *chosen.of_sources], roots)
+    origins = {item.name: item.origin for item in (*packages, *chosen.of_sources)}
+    titles = {name: origin.title for name, origin in origins.items()}
+    screen = console()
+    screen.print(report.wheels_table(wheels, closures, made_for, titles))
+    if (left := report.of_image_table(made_for, closures)) is not None:
+        screen.print(left)
+    screen.print(summary(list(_shadow_tables(wheels, closures, chosen, roots)), after="the wheels are read"))
     accepted = [canonicalize_name(name) for name in options.accept_licence]
     listed = [content.entry.wheel for content in wheels if content.entry.wheel is not None]
     for finding in licences.require(listed, accepted=accepted):
         console().print(f"licence of {finding.name}: {finding.problem}", markup=False)
     tags = [target.tag for target in images]
-    origins = {item.name: item.origin for item in (*packages, *chosen.of_sources)}
     more = companions(options.name, wheels, tags=tags, own=OWN_WHEELS.keys(), origins=origins)
     data = canonical_json(made_for.as_dict()).encode()
     more.append(Content(entry=entry_of(data, requests.NAME, role="config"), source=data))
@@ -206,29 +211,17 @@ def _without_cuda(content: Content) -> Content:
     return replace(content, entry=replace(content.entry, wheel=replace(wheel, requires=requires)))
 
 
-def _show(
-    wheels: Sequence[Content],
-    closures: Sequence[Closure],
-    chosen: Chosen,
-    made_for: Requested,
-    built: Sequence[ForeignWheel],
-    roots: Sequence[Root],
-) -> None:
-    screen = console()
-    origins = {item.name: item.origin.title for item in built}
-    screen.print(report.wheels_table(wheels, closures, made_for, origins))
-    if (left := report.of_image_table(made_for, closures)) is not None:
-        screen.print(left)
+def _shadow_tables(
+    wheels: Sequence[Content], closures: Sequence[Closure], chosen: Chosen, roots: Sequence[Root]
+) -> Iterator[tuple[Target, list[Shadow]]]:
+    """Yield each target with what is known of whose copies are imported there."""
     accepted = wheels_dataset.accepted_versions(wheels)
-    names = [item.name for item in made_for.asked]
     versions = {name: info.version for found in chosen.built.values() for name, info in found.items()}
-    tables = []
     for closure in closures:
-        more = [*names, *closure.wheels]
-        pins = chosen.pins[closure.target.name]
-        rows = shadow_table(pins, roots, closure.target, more=more, accepted=accepted, built=versions)
-        tables.append((closure.target, rows))
-    screen.print(summary(tables, after="the wheels are read"))
+        names = list(closure.wheels)
+        pins = [pin for pin in chosen.pins[closure.target.name] if pin.name in names]
+        rows = shadow_table(pins, roots, closure.target, more=names, accepted=accepted, built=versions)
+        yield closure.target, rows
 
 
 def run(options: Options) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
-
-from packaging.utils import canonicalize_name
 
 from bundle.foreign.wheels import ForeignWheel
 from bundle.requirements import sdists
 from bundle.requirements.reading import Wanted
-from bundle.requirements.resolving import Answer, NoWheel, Problem, check_lines, resolve
+from bundle.requirements.resolving import Answer, NoWheel, Problem, check_lines, resolve, without_wheels
+from bundle.wheel_versions import with_wheel
 from bundle.wheelinfo import WheelInfo
 from kit.errors import KitError
 from kit.local.console import console
@@ -23,7 +23,7 @@ _ROUNDS = 3
 _MOST_SOURCES = 20
 
 
-@dataclass
+@dataclass(frozen=True)
 class Chosen:
     """What was chosen.
 
@@ -33,9 +33,9 @@ class Chosen:
         of_sources: wheels that were built because an index has only sources of them.
     """
 
-    pins: dict[str, list[Pin]] = field(default_factory=dict)
-    built: dict[str, dict[str, WheelInfo]] = field(default_factory=dict)
-    of_sources: list[ForeignWheel] = field(default_factory=list)
+    pins: dict[str, list[Pin]]
+    built: dict[str, dict[str, WheelInfo]]
+    of_sources: list[ForeignWheel]
 
 
 def choose(
@@ -72,58 +72,121 @@ def choose(
     }
     for problem in problems.values():
         check_lines(problem)
-    chosen = Chosen()
+    job = _Work(problems, cache, work)
+    job.build_needed()
     for _ in range(_MOST_SOURCES):
-        answers, lacking = _round(problems, work)
+        answers, lacking = job.resolve_all()
         if not lacking:
             break
-        _build_lacking(lacking, problems, chosen, cache, work)
+        for name, where in lacking.items():
+            job.build_lacking(name, where)
     else:
         raise KitError(
             f"more than {_MOST_SOURCES} distributions have no wheels",
             fix="ask for less, or build their wheels and name their folder in PIP_FIND_LINKS",
         )
-    chosen.pins = {name: answer.pins for name, answer in answers.items()}
-    chosen.built = {name: dict(problem.built) for name, problem in problems.items()}
-    return chosen
+    return Chosen(
+        pins={name: answer.pins for name, answer in answers.items()},
+        built={name: dict(problem.built) for name, problem in problems.items()},
+        of_sources=job.of_sources,
+    )
 
 
-def _round(
-    problems: Mapping[str, Problem], work: Path
-) -> tuple[dict[str, Answer], dict[str, dict[str, NoWheel]]]:
-    """Resolve for all images; return the answers, and distribution -> target -> that it has no wheel."""
-    answers: dict[str, Answer] = {}
-    lacking: dict[str, dict[str, NoWheel]] = {}
-    preferred = ""
-    # Oldest Python first: a version that it takes is mostly good for the newer ones, so that all share the
-    # wheels that are not compiled.
-    tags: dict[str, list[Problem]] = {}
-    for problem in sorted(problems.values(), key=lambda item: (int(item.target.tag[3:]), item.target.name)):
-        tags.setdefault(problem.target.tag, []).append(problem)
-    for tag, group in tags.items():
-        for number in range(_ROUNDS):
-            of_tag: dict[str, Answer] = {}
+class _Work:
+    """The versions of all images on their way.
+
+    Args:
+        problems: name of a target -> its problem; wheels that are built are added to it.
+        cache: folder of downloads.
+        folder: for uv's input and output.
+
+    Attributes:
+        of_sources: wheels that were built because an index has only sources of them.
+    """
+
+    def __init__(self, problems: dict[str, Problem], cache: Path, folder: Path) -> None:
+        self.problems, self._cache, self._folder = problems, cache, folder
+        self.of_sources: list[ForeignWheel] = []
+
+    def resolve_all(self) -> tuple[dict[str, Answer], dict[str, dict[str, NoWheel]]]:
+        """Resolve for all images; return the answers, and distribution -> target -> that it has no wheel."""
+        answers: dict[str, Answer] = {}
+        lacking: dict[str, dict[str, NoWheel]] = {}
+        preferred = ""
+        # Oldest Python first: a version that it takes is mostly good for the newer ones, so that all share
+        # the wheels that are not compiled.
+        ordered = sorted(
+            self.problems.values(), key=lambda item: (int(item.target.tag[3:]), item.target.name)
+        )
+        for tag, group in groupby(ordered, key=lambda item: item.target.tag):
+            of_tag, preferred = self._resolve_python(tag, list(group), preferred, lacking)
+            answers |= of_tag
+        return answers, lacking
+
+    def _resolve_python(
+        self, tag: str, group: Sequence[Problem], preferred: str, lacking: dict[str, dict[str, NoWheel]]
+    ) -> tuple[dict[str, Answer], str]:
+        """Resolve for the images of one Python until all have the same versions; note what has no wheel."""
+        # A bundle has one wheel of a distribution for each Python. Each image is resolved with the versions
+        # of the former one as preferences; the second round lets the first image follow the last one.
+        for _ in range(_ROUNDS):
+            answers: dict[str, Answer] = {}
             for problem in group:
-                found = resolve(problem, work / problem.target.name, preferred=preferred)
+                found = resolve(problem, self._folder / problem.target.name, preferred=preferred)
                 if isinstance(found, NoWheel):
                     lacking.setdefault(found.name, {})[problem.target.name] = found
                 else:
-                    of_tag[problem.target.name] = found
-                    preferred = found.text
-            if len(of_tag) < len(group) or not (other := _other_versions(of_tag)):
-                break
-            if number == _ROUNDS - 1:
-                raise KitError(
-                    f"the images of {tag} need different versions: {other}",
-                    fix="a bundle can have one version for each Python: leave out one of these images "
-                    "(--target with the names of the others)",
-                )
-        answers |= of_tag
-    return answers, lacking
+                    answers[problem.target.name], preferred = found, found.text
+            if len(answers) < len(group) or not (other := _other_versions(answers)):
+                return answers, preferred
+        raise KitError(
+            f"the images of {tag} need different versions: {other}",
+            fix="a bundle has one version for each Python: leave out one of these images "
+            "(--target with the names of the others)",
+        )
+
+    def build_needed(self) -> None:
+        """Build wheels of distributions that have never had one: an index has only their sources."""
+        never: dict[tuple[str, str], bool] = {}
+        for target, problem in list(self.problems.items()):
+            for name, pin in without_wheels(problem, self._folder / target).items():
+                key = (name, problem.target.tag)
+                if key not in never:
+                    never[key] = not with_wheel(name, problem.target)
+                if never[key]:
+                    try:
+                        self._build(pin, [target])
+                    except KitError as error:
+                        raise _nowhere(name, [target], [], error) from error
+
+    def build_lacking(self, name: str, where: Mapping[str, NoWheel]) -> None:
+        """Build the wheel of a release that has none for some images, though other releases may have one."""
+        works = [target for target in self.problems if target not in where]
+        pins: dict[Pin, list[str]] = {}
+        for target, found in where.items():
+            pin = without_wheels(self.problems[target], self._folder / target).get(name)
+            if pin is None:
+                raise _nowhere(name, list(where), works, KitError(found.text))
+            pins.setdefault(pin, []).append(target)
+        for pin, needing in pins.items():
+            try:
+                self._build(pin, needing)
+            except KitError as error:
+                raise _nowhere(name, list(where), works, error) from error
+
+    def _build(self, pin: Pin, needing: Sequence[str]) -> None:
+        told = f"{pin.name} {pin.version} has no wheel for {', '.join(needing)}: its sources are built"
+        console().print(told, markup=False, soft_wrap=True)
+        made = sdists.built(pin, [self.problems[target].target for target in needing], self._cache)
+        self.of_sources.append(made)
+        for target in needing:
+            problem = self.problems[target]
+            wheels = {**problem.built, pin.name: made.by_target[target]}
+            self.problems[target] = replace(problem, built=wheels)
 
 
 def _other_versions(answers: Mapping[str, Answer]) -> str:
-    """Say which distributions have several versions, e.g. "scipy 1.15 (kaggle-a), 1.16 (kaggle-b)"; "" if none."""
+    """Say which distributions have several versions: "scipy 1.15 (kaggle-a), 1.16 (kaggle-b)"; "" if none."""
     found: dict[str, dict[str, list[str]]] = {}
     for target, answer in answers.items():
         for name, version in answer.versions.items():
@@ -135,54 +198,15 @@ def _other_versions(answers: Mapping[str, Answer]) -> str:
     )
 
 
-def _build_lacking(
-    lacking: Mapping[str, Mapping[str, NoWheel]],
-    problems: dict[str, Problem],
-    chosen: Chosen,
-    cache: Path,
-    work: Path,
-) -> None:
-    """Build wheels of the sources of distributions that have none, and put them into the problems."""
-    for name, where in lacking.items():
-        works = [target for target in problems if target not in where]
-        pins: dict[str, Pin] = {}
-        for target in where:
-            # With sources allowed, uv says which release it would take.
-            found = resolve(problems[target], work / target, wheels_only=False)
-            pin = None
-            if isinstance(found, Answer):
-                pin = next((pin for pin in found.pins if canonicalize_name(pin.name) == name), None)
-            if pin is None:
-                raise _nowhere(name, where, works)
-            pins[target] = pin
-        for pin in dict.fromkeys(pins.values()):
-            needing = [problems[target].target for target in where if pins[target] == pin]
-            told = ", ".join(target.name for target in needing)
-            console().print(f"{name} {pin.version} has no wheel for {told}", markup=False, soft_wrap=True)
-            try:
-                made = sdists.built(pin, needing, cache)
-            except KitError as error:
-                raise _nowhere(name, where, works, error) from error
-            chosen.of_sources.append(made)
-            for target in needing:
-                problem = problems[target.name]
-                problems[target.name] = replace(
-                    problem, built={**problem.built, name: made.by_target[target.name]}
-                )
-
-
-def _nowhere(
-    name: str, where: Mapping[str, NoWheel], works: Sequence[str], error: KitError | None = None
-) -> KitError:
+def _nowhere(name: str, where: Sequence[str], works: Sequence[str], error: KitError) -> KitError:
     """The error for a distribution that has neither wheel nor usable source on some images."""
-    good = f"; it works on {', '.join(works)}" if works else "; no other image was asked for that has one"
-    reason = f":\n{error.problem}" if error is not None else f" ({next(iter(where.values())).text})"
+    good = f"; it works on {', '.join(works)}" if works else ""
     fix = "ask for another release, or give its source with `--package`"
     if works:
         options = " ".join(f"--target {target}" for target in works)
         fix = f"leave out the images without it: {options}; or {fix}"
     return KitError(
-        f"{name} has no wheel for {', '.join(where)}, and none can be built{reason}{good}",
-        where=error.where if error is not None else None,
+        f"{name} has no wheel for {', '.join(where)}, and none can be built{good}: {error.problem}",
+        where=error.where,
         fix=fix,
     )

@@ -129,7 +129,9 @@ def embed(parts: Mapping[str, str]) -> EmbeddedFinder:
     sys.meta_path.insert(0, finder)
     sys.path_hooks.insert(0, finder.folder)
     for name in finder.paths.keys() & sys.modules.keys():
-        finder.former[name] = sys.modules.pop(name)  # another cell of this notebook may have run such a script
+        finder.former[name] = sys.modules.pop(
+            name
+        )  # another cell of this notebook may have run such a script
     for place in [place for place in sys.path_importer_cache if place.startswith(_PLACE)]:
         del sys.path_importer_cache[place]  # as with the modules
     return finder
