@@ -1,4 +1,4 @@
-"""`python -m submission render | rehearse | faults | report | submit | submissions`."""
+"""`python -m submission render | installer | rehearse | rehearse-install | faults | report | submit | submissions`."""
 
 from __future__ import annotations
 
@@ -118,11 +118,15 @@ def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
     # Imported here, so that a Python without the kit's dependencies gets `run_cli`'s message.
     from submission import rehearse
+    from submission.installer import rehearse as rehearse_install
+    from submission.installer import verb as installer
     from submission.submit import verb as submitting
 
     verbs = (
         Verb("render", Render, _render),
+        installer.VERB,
         Verb("rehearse", rehearse.Options, rehearse.run),
+        rehearse_install.VERB,
         Verb("faults", Faults, _faults),
         Verb("report", Report, _report),
         submitting.SUBMIT,

@@ -148,16 +148,20 @@ class _Work:
     def build_needed(self) -> None:
         """Build wheels of distributions that have never had one: an index has only their sources."""
         never: dict[tuple[str, str], bool] = {}
-        for target, problem in list(self.problems.items()):
+        pins: dict[Pin, list[str]] = {}
+        for target, problem in self.problems.items():
             for name, pin in without_wheels(problem, self._folder / target).items():
                 key = (name, problem.target.tag)
                 if key not in never:
                     never[key] = not with_wheel(name, problem.target)
                 if never[key]:
-                    try:
-                        self._build(pin, [target])
-                    except KitError as error:
-                        raise _nowhere(name, [target], [], error) from error
+                    pins.setdefault(pin, []).append(target)
+        for pin, needing in pins.items():
+            works = [target for target in self.problems if target not in needing]
+            try:
+                self._build(pin, needing)
+            except KitError as error:
+                raise _nowhere(pin.name, needing, works, error) from error
 
     def build_lacking(self, name: str, where: Mapping[str, NoWheel]) -> None:
         """Build the wheel of a release that has none for some images, though other releases may have one."""

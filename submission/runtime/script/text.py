@@ -15,8 +15,8 @@ _NEWLINE = "\n"
 
 IMPORTER = "submission/runtime/script/importer.py"
 """The part that the last lines execute."""
-MAIN = "submission.runtime.main"
-"""The module whose `main` the importer calls."""
+MAIN = "submission/runtime/main"
+"""The module whose `main` the importer calls; not by its name, as install.py carries this file without it."""
 
 _TAIL = f"""\
 if __name__ == "__main__":
@@ -27,7 +27,7 @@ if __name__ == "__main__":
     importer = "{IMPORTER}"
     boot = {{"__name__": importer[:-3].replace("/", ".")}}
     exec(compile(PARTS[importer][1:], importer, "exec"), boot)
-    boot["run"](__doc__, PARTS, globals().get("__file__"), "{MAIN}")
+    boot["run"](__doc__, PARTS, globals().get("__file__"), "{MAIN.replace("/", ".")}")
 """
 
 
