@@ -1,4 +1,4 @@
-"""`python -m submission render | installer | rehearse | rehearse-install | faults | report | submit | submissions`."""
+"""`python -m submission render | rehearse | installer | rehearse-install | faults | report | submit | ...`."""
 
 from __future__ import annotations
 

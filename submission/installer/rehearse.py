@@ -156,11 +156,11 @@ def rehearse(options: Options) -> tuple[list[Rehearsed], list[str]]:
         _, executable = find_python([python])
         target = choose_target(options.targets, python)
         image = make_image(target, executable, options.venvs.resolve(), options.lock)
-        for layout, archives in _ways(options):
+        for way in _ways(options):
             stage = Path(tempfile.mkdtemp(prefix=".stage-", dir=out))
-            log = out / f"log-{python}-{layout}-{archives}.txt"
+            scene = _Scene(dataset, script, requested, stage)
             try:
-                done.append(_one(dataset, script, requested, image, (layout, archives), stage, log))
+                done.append(_one(scene, image, way, out / f"log-{python}-{'-'.join(way)}.txt"))
             finally:
                 shutil.rmtree(stage, ignore_errors=True)
     write_json(out / "rehearsal.json", [asdict(item) for item in done])
@@ -172,7 +172,7 @@ def _pythons(options: Options, manifest: Manifest) -> tuple[list[str], list[str]
     served = [python for python in PYTHONS if f"cp{python.replace('.', '')}" in manifest.targets]
     if other := [python for python in options.pythons if python not in served]:
         raise KitError(
-            f"the bundle has no wheels for Python {', '.join(other)}: it serves {', '.join(manifest.targets)}",
+            f"the bundle serves {', '.join(manifest.targets)}, not Python {', '.join(other)}",
             where="--python",
             fix="leave it out, or build the bundle with that target",
         )
@@ -199,25 +199,25 @@ def _ways(options: Options) -> list[tuple[Layout, Archives]]:
     return list(dict.fromkeys(found))
 
 
-def _one(
-    dataset: Path,
-    script: Path,
-    requested: Requested,
-    image: Image,
-    way: tuple[Layout, Archives],
-    stage: Path,
-    log: Path,
-) -> Rehearsed:
-    folders = {name: stage / name for name in _FOLDERS}
+@dataclass(frozen=True)
+class _Scene:
+    """The dataset, install.py, what is asked for, and an empty folder for one run."""
+
+    dataset: Path
+    script: Path
+    requested: Requested
+    stage: Path
+
+
+def _one(scene: _Scene, image: Image, way: tuple[Layout, Archives], log: Path) -> Rehearsed:
+    folders = {name: scene.stage / name for name in _FOLDERS}
     for folder in folders.values():
         folder.mkdir()
-    layout, archives = way
-    mount_dataset(folders["input"], dataset, layout=layout, archives=archives)
-    shutil.copyfile(script, folders["src"] / NAME)
+    mount_dataset(folders["input"], scene.dataset, layout=way[0], archives=way[1])
+    shutil.copyfile(scene.script, folders["src"] / NAME)
     program, result = folders["src"] / "rehearsal_program.py", folders["working"] / "result.json"
     program.write_bytes((files("submission.installer") / "rehearsal_program.py").read_bytes())
-    tag = "cp" + "".join(image.version.split(".")[:2])
-    asked = requested.on(tag)
+    asked = scene.requested.on("cp" + "".join(image.version.split(".")[:2]))
     modules = sorted({module for item in asked for module in item.modules})
     command = [str(image.python), "-P", str(program), str(folders["src"] / NAME), str(folders["input"])]
     ran, enforced = sandbox.run(
@@ -231,16 +231,17 @@ def _one(
     told: dict[str, Any] = read_json(result) if result.is_file() else {}
     installed = {str(name): str(version) for name, version in told.get("installed", {}).items()}
     versions = {_plain(name): str(version) for name, version in told.get("versions", {}).items()}
+    copies = {}
+    for item in asked:
+        whose = "ours" if item.name in installed else "of the image"
+        copies[item.name] = f"{versions.get(_plain(item.name), 'absent')} {whose}"
     return Rehearsed(
         python=image.version,
         image=image.target,
-        layout=layout,
-        archives=archives,
+        layout=way[0],
+        archives=way[1],
         installed=installed,
-        copies={
-            item.name: f"{versions.get(_plain(item.name), 'absent')} {'ours' if item.name in installed else 'of the image'}"
-            for item in asked
-        },
+        copies=copies,
         shadowed=sorted({line.strip() for line in ran.text.splitlines() if line.startswith("  shadowed ")}),
         seconds=round(float(told.get("seconds", ran.seconds)), 2),
         again_s=round(float(told.get("again_s", 0.0)), 2),

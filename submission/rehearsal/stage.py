@@ -184,7 +184,7 @@ def _command(piece: Play, script: Path, folders: dict[str, Path]) -> Sequence[st
 
 
 def image_environment(python: Path, folders: dict[str, Path]) -> dict[str, str]:
-    """Return the variables of a program in an image: none of this machine's but the path to the system's commands."""
+    """Return the variables of a program in an image: of this machine's, only the path to its commands."""
     return {
         "PATH": os.pathsep.join([str(python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": str(folders["home"]),
