@@ -1,4 +1,4 @@
-"""`python -m submission render | rehearse | installer | rehearse-install | faults | report | submit | ...`."""
+"""`python -m submission render | rehearse | installer | rehearse-install | faults | report | submit | ..`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from bundle.pip_download import OFFLINE
 from bundle.requirements import stand_ins, uv_words
 from bundle.requirements.reading import Line, Wanted
 from bundle.wheelinfo import WheelInfo
-from kit.artefacts import write_text
+from kit.artefacts import sha256_json, write_text
 from kit.errors import KitError
 from kit.local import lockfile
 from kit.local.lockfile import Pin
@@ -41,7 +41,7 @@ _PATIENCE = 900.0
 
 @dataclass(frozen=True)
 class Problem:
-    """The versions that must be chosen for one image; equal problems have equal answers.
+    """The versions that must be chosen for one image.
 
     Attributes:
         target: the image.
@@ -54,6 +54,13 @@ class Problem:
     wanted: Wanted
     built: Mapping[str, WheelInfo]
     roots: Sequence[str] = ()
+
+    def key(self) -> str:
+        """Return what decides the answer beside the requirements file."""
+        target = self.target
+        facts = [target.python, target.machine, target.glibc, stand_ins.pinned(target)]
+        built = {name: info.path.name for name, info in self.built.items()}
+        return sha256_json([*facts, stand_ins.left_out(target), built])
 
     def lines(self) -> list[Line]:
         """Return the requirements that hold on the image; those that only the image can meet are left out."""

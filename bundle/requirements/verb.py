@@ -143,7 +143,11 @@ def build(options: Options) -> Made:
     screen.print(report.wheels_table(wheels, closures, made_for, titles))
     if (left := report.of_image_table(made_for, closures)) is not None:
         screen.print(left)
-    screen.print(summary(list(_shadow_tables(wheels, closures, chosen, roots)), after="the wheels are read"))
+    tables = list(_shadow_tables(wheels, closures, chosen, roots))
+    if any(row.action != "unknown" for _, rows in tables for row in rows):
+        screen.print(summary(tables, after="the wheels are read"))
+    else:
+        screen.print("which copies an image keeps is decided there: the packages of none of them are known")
     accepted = [canonicalize_name(name) for name in options.accept_licence]
     listed = [content.entry.wheel for content in wheels if content.entry.wheel is not None]
     for finding in licences.require(listed, accepted=accepted):

@@ -131,8 +131,12 @@ class _Work:
         # of the former one as preferences; the second round lets the first image follow the last one.
         for _ in range(_ROUNDS):
             answers: dict[str, Answer] = {}
+            known: dict[str, Answer | NoWheel] = {}
             for problem in group:
-                found = resolve(problem, self._folder / problem.target.name, preferred=preferred)
+                key = problem.key()  # images that differ in their GPUs only have one answer
+                if key not in known:
+                    known[key] = resolve(problem, self._folder / problem.target.name, preferred=preferred)
+                found = known[key]
                 if isinstance(found, NoWheel):
                     lacking.setdefault(found.name, {})[problem.target.name] = found
                 else:
@@ -147,15 +151,14 @@ class _Work:
 
     def build_needed(self) -> None:
         """Build wheels of distributions that have never had one: an index has only their sources."""
-        never: dict[tuple[str, str], bool] = {}
         pins: dict[Pin, list[str]] = {}
-        for target, problem in self.problems.items():
-            for name, pin in without_wheels(problem, self._folder / target).items():
-                key = (name, problem.target.tag)
-                if key not in never:
-                    never[key] = not with_wheel(name, problem.target)
-                if never[key]:
-                    pins.setdefault(pin, []).append(target)
+        # One image of each Python says it for all: whether there are wheels depends on the Python.
+        for tag in sorted({problem.target.tag for problem in self.problems.values()}):
+            targets = [target for target, problem in self.problems.items() if problem.target.tag == tag]
+            first = self.problems[targets[0]]
+            for name, pin in without_wheels(first, self._folder / targets[0]).items():
+                if not with_wheel(name, first.target):
+                    pins.setdefault(pin, []).extend(targets)
         for pin, needing in pins.items():
             works = [target for target in self.problems if target not in needing]
             try:
