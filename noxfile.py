@@ -22,9 +22,9 @@ ROOT = Path(__file__).parent
 sys.path.append(str(ROOT))
 # nox runs in an interpreter of its own, without our dependencies. These modules need none of them.
 from kit.errors import KitError  # noqa: E402
+from kit.local import session_options  # noqa: E402
 from kit.local.environment_stamps import is_of, lock_identity, own_wheels_identity  # noqa: E402
-from kit.local.session_options import asked_sessions, known_options, own_options  # noqa: E402
-from kit.local.session_options import command_of, renamed, value_of, with_defaults  # noqa: E402
+from kit.local.session_options import asked_sessions, known_options, own_options, with_defaults  # noqa: E402
 from kit.local.tool_environment import tool_environment  # noqa: E402
 from kit.local.uv import find_uv  # noqa: E402
 from train_local.recipes import registry  # noqa: E402
@@ -138,7 +138,7 @@ def options_for(session: nox.Session, options: list[str]) -> list[str]:
         return options
     known = {}
     for name in asked:
-        command = (environment(session), *command_of(COMMANDS, name, sys.argv), "--help")
+        command = (environment(session), *session_options.command_of(COMMANDS, name, sys.argv), "--help")
         known[name] = known_options(session.run(*command, external=True, silent=True, env=KEEP_BYTECODE))
         known[name] |= {"bundle": {"--no-gate"}, "rehearse": {"--install"}}.get(name, set())
     try:
@@ -305,7 +305,7 @@ def bundle(session: nox.Session) -> None:
     names, others = chosen(session)
     options = [argument for argument in others if argument != "--no-gate"]
     for name in names:
-        out = value_of(options, "--out", bundle_of(name))
+        out = session_options.value_of(options, "--out", bundle_of(name))
         if name == WHEELS:
             run(session, *COMMANDS["bundle --requirements"], *with_defaults(options, out=out))
             run(session, "-m", "submission", "installer", "--bundle", out)
@@ -372,8 +372,11 @@ def rehearse(session: nox.Session) -> None:
         return
     names, others = chosen(session)
     if "--install" in session.posargs:
-        others = with_defaults(renamed(others, "--install", "--bundle"), bundle=bundle_of(WHEELS))
-        return run(session, *COMMANDS["rehearse --install"], *others)
+        others = with_defaults(
+            session_options.renamed(others, "--install", "--bundle"), bundle=bundle_of(WHEELS)
+        )
+        run(session, *COMMANDS["rehearse --install"], *others)
+        return
     for name in names:
         dist = DIST / name
         what: dict[str, str | Path] = {"predict": dist / "predict.py", "bundle": dist / "bundle"}

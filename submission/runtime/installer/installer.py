@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kit.artefacts import read_json
 from kit.errors import KitError
@@ -115,14 +116,21 @@ class Installer:
 
     def _install(self, asked: Collection[Asked], plan: Plan, place: Place) -> Outcome:
         datasets, found, lost = self._restore(plan, place)
-        packages = self._packages(asked, plan, place)
+        tools: list[float] = []
+
+        def on_end(told: dict[str, Any]) -> None:
+            tools.append(told["seconds"])
+            self._say(words.tool(told))
+
+        packages = self._packages(asked, plan, place, on_end)
         begun = time.monotonic()
         done = packages.install(self._restorer(datasets, place), found)
+        tried_s = time.monotonic() - begun - sum(tools)
         names = [item.name for item in asked]
         errors = {names[index]: error for index, error in {**done.lost, **lost}.items()}
-        # What several lines need is told once.
-        self._tell(done, begun, errors)
-        self._tell_imports(done)
+        self._tell(done, errors)
+        if works := [module for item in asked if item.name not in errors for module in item.modules]:
+            self._say(words.imports(works, tried_s))
         installed = {
             item.entry.wheel.name: item.entry.wheel.version
             for item in done.found
@@ -194,7 +202,9 @@ class Installer:
             "folder with --input",
         )
 
-    def _packages(self, asked: Collection[Asked], plan: Plan, place: Place) -> Packages:
+    def _packages(
+        self, asked: Collection[Asked], plan: Plan, place: Place, on_end: Callable[[dict[str, Any]], None]
+    ) -> Packages:
         environment = offline_environment(os.environ, place.scratch, place.site)
         script = self._write_script(place.scratch)
         command = [sys.executable, str(script), "--check-imports"]
@@ -207,20 +217,15 @@ class Installer:
             timeout=_PATIENCE,
             start_check=lambda file: ImportCheck(command, environment, file),
             on_process=self._processes.append,
-            on_end=lambda told: self._say(words.tool(told)) if told["error"] else None,
+            on_end=on_end,
         )
 
-    def _tell(self, done: Done, begun: float, errors: Mapping[str, KitError]) -> None:
-        if done.found:
-            where = time.monotonic() - begun
-            self._say(words.installed(len(done.found), done.tool, where))
+    def _tell(self, done: Done, errors: Mapping[str, KitError]) -> None:
         for line in (*words.shadowed(done.plan), *words.kept(done.plan)):
             self._say(line)
         for text in done.replaced:
             self._say(f"  replaced    {text}")
-        for name, error in errors.items():
-            self._say(words.lost(name, error))
-
-    def _tell_imports(self, done: Done) -> None:
         for text in done.unexplained:
             self._say(f"  WARNING     {text}")
+        for name, error in errors.items():
+            self._say(words.lost(name, error))

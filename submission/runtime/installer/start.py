@@ -109,7 +109,7 @@ def _finish(done: Outcome, before: Collection[str], *, own: bool) -> None:
     if done.errors:
         raise words.failed(done.errors)
     _say(words.ready(done.site, again=done.again))
-    if own and done.site is not None:
+    if own and done.site is not None and not in_notebook():
         _say(words.for_a_shell(done.site))
 
 

@@ -30,14 +30,17 @@ def verified(found: Sequence[Found], seconds: float) -> str:
     return f"  verified    {len(found)} wheels, {size / 1e6:.1f} MB in {seconds:.1f} s{more}"
 
 
-def installed(count: int, tool: str, seconds: float) -> str:
-    """Say how many distributions were installed and tried, with what, in what time."""
-    return f"  installed   {count} with {tool}; all imports tried; {seconds:.1f} s"
-
-
 def tool(told: dict[str, Any]) -> str:
-    """Say that a tool failed and the next one is tried."""
-    return f"  note        {told['tool']} failed after {told['seconds']:.1f} s: {told['error']}"
+    """Say what came of a tool that installs: how many wheels in what time, or why the next one is tried."""
+    if told["error"] is not None:
+        return f"  note        {told['tool']} failed after {told['seconds']:.1f} s: {told['error']}"
+    return f"  installed   {told['wheels']} with {told['tool']} in {told['seconds']:.1f} s"
+
+
+def imports(names: Sequence[str], seconds: float) -> str:
+    """Say what was imported, once, in a process of its own."""
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return f"  imported    {', '.join(names[:_FEW])}{more}; tried in {seconds:.1f} s"
 
 
 def shadowed(plan: Plan) -> Iterator[str]:
