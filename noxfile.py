@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent
 sys.path.append(str(ROOT))
 # nox runs in an interpreter of its own, without our dependencies. These modules need none of them.
 from kit.errors import KitError  # noqa: E402
+from kit.local import session_options  # noqa: E402
 from kit.local.environment_stamps import is_of, lock_identity, own_wheels_identity  # noqa: E402
 from kit.local.program import TYPED  # noqa: E402
 from kit.local.session_options import (  # noqa: E402
@@ -40,6 +41,8 @@ nox.options.sessions = ["tests", "lint"]
 
 WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "build"))
 SAMPLE = ROOT / "sample"
+WHEELS, WITHOUT_COMPETITION = "wheels", {"--requirements", "--bundle", "--install"}
+"""Folder in `dist` of wheels alone, and options that say what is meant in a competition's place."""
 CHECKPOINTS = ROOT / "checkpoints"
 DEMO = {"vasculature": "detectors-r50", "kidney": "unet-regnety16"}
 """Competition -> the recipe whose tiny form the demo trains; the one that takes longest begins."""
@@ -56,8 +59,11 @@ COMMANDS = {
     "probe": ("-m", "bundle", "probe"),
     "submit": ("-m", "submission", "submit"),
     "submissions": ("-m", "submission", "submissions"),
+    "bundle --requirements": ("-m", "bundle", "wheels"),
+    "rehearse --install": ("-m", "submission", "rehearse-install"),
 }
-"""Session -> its command. Of several sessions in one call each gets the options that its command knows."""
+"""Session (with the option that makes it another one) -> its command. Of several sessions in one call each
+gets the options that its command knows."""
 # `nox -s bundle render submit`: after a bundle that failed, the next ones would take the former one.
 nox.options.stop_on_first_error = any(name in COMMANDS for name in asked_sessions(sys.argv[1:]))
 
@@ -120,7 +126,8 @@ def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
     prepared = sorted(path.parent.name for path in WORK.glob("*/prepared.json"))
     # "kidney body --tiny x" -> ["kidney", "body"], ["--tiny", "x"]: names end where the options begin.
     named = list(takewhile(lambda argument: not argument.startswith("-"), session.posargs))
-    names, others = named or prepared, session.posargs[len(named) :]
+    alone = [WHEELS] if WITHOUT_COMPETITION & {item.split("=")[0] for item in session.posargs} else []
+    names, others = named or alone or prepared, session.posargs[len(named) :]
     if not names:
         # The demo prepares into a folder of its own, so its competitions are not taken unasked.
         made = sorted(path.parent.name for path in DIST.glob("*/ensemble.json"))
@@ -137,13 +144,18 @@ def options_for(session: nox.Session, options: list[str]) -> list[str]:
         return options
     known = {}
     for name in asked:
-        command = (environment(session), *COMMANDS[name], "--help")
+        command = (environment(session), *session_options.command_of(COMMANDS, name, sys.argv), "--help")
         known[name] = known_options(session.run(*command, external=True, silent=True, env=KEEP_BYTECODE))
-        known[name] |= {"--no-gate"} if name == "bundle" else set()
+        known[name] |= {"bundle": {"--no-gate"}, "rehearse": {"--install"}}.get(name, set())
     try:
         return own_options(options, session.name, known)
     except KitError as error:
         session.error(str(error))
+
+
+def bundle_of(name: str) -> Path:
+    """The folder of a competition's datasets, or of the wheels alone."""
+    return DIST / name if name == WHEELS else DIST / name / "bundle"
 
 
 def name_of(competition: str) -> str:
@@ -301,16 +313,19 @@ def ensemble(session: nox.Session) -> None:
 
 @nox.session
 def bundle(session: nox.Session) -> None:
-    """`-- [COMPETITION] [--native-mmcv] [--no-gate]`: wheels, weights -> datasets, tried on each Python."""
+    """`-- [COMPETITION] [--no-gate]`: wheels, weights -> datasets; `-- --requirements FILE`: wheels alone."""
     names, others = chosen(session)
     options = [argument for argument in others if argument != "--no-gate"]
     for name in names:
-        arguments = with_defaults(
-            measured(name, options), ensemble=DIST / name / "ensemble.json", out=DIST / name / "bundle"
-        )
-        run(session, *COMMANDS["bundle"], *arguments)
+        out = session_options.value_of(options, "--out", bundle_of(name))
+        if name == WHEELS:
+            run(session, *COMMANDS["bundle --requirements"], *with_defaults(options, out=out))
+            run(session, "-m", "submission", "installer", "--bundle", out)
+        else:
+            more = {"ensemble": DIST / name / "ensemble.json", "out": out}
+            run(session, *COMMANDS["bundle"], *with_defaults(measured(name, options), **more))
         if options == others:
-            _gate(session, DIST / name / "bundle")
+            _gate(session, Path(out))
 
 
 def measured(name: str, arguments: list[str]) -> list[str]:
@@ -333,7 +348,7 @@ def gate(session: nox.Session) -> None:
     """`-- [COMPETITION] [--python 3.13]`: install the bundle alone, offline, on each Python, and try it."""
     names, others = chosen(session)
     for name in names:
-        _gate(session, DIST / name / "bundle", *others)
+        _gate(session, bundle_of(name), *others)
 
 
 def _gate(session: nox.Session, folder: Path, *arguments: str) -> None:
@@ -345,7 +360,7 @@ def upload(session: nox.Session) -> None:
     """`-- [COMPETITION] [--dry-run] [--public]`: its datasets to Kaggle, read back and compared."""
     names, others = chosen(session)
     for name in names:
-        arguments = with_defaults(others, bundle=DIST / name / "bundle", work=BUILD / "uploads")
+        arguments = with_defaults(others, bundle=bundle_of(name), work=BUILD / "uploads")
         run(session, *COMMANDS["upload"], *arguments)
 
 
@@ -363,11 +378,17 @@ def render(session: nox.Session) -> None:
 
 @nox.session
 def rehearse(session: nox.Session) -> None:
-    """`-- [COMPETITION] --data DIR [--faults NAME ...]`: run predict.py on a machine like Kaggle's."""
+    """`-- [COMPETITION] --data DIR [--faults NAME ...]`: predict.py offline; `-- --install [DIR]`: wheels."""
     if session.posargs[-2:] == ["--faults", "list"]:
         run(session, "-m", "submission", "faults")
         return
     names, others = chosen(session)
+    if "--install" in session.posargs:
+        others = with_defaults(
+            session_options.renamed(others, "--install", "--bundle"), bundle=bundle_of(WHEELS)
+        )
+        run(session, *COMMANDS["rehearse --install"], *others)
+        return
     for name in names:
         dist = DIST / name
         what: dict[str, str | Path] = {"predict": dist / "predict.py", "bundle": dist / "bundle"}

@@ -1,4 +1,4 @@
-"""`python -m bundle build | gate | upload | wheel | native | lock | targets | shadow | probe`."""
+"""`python -m bundle build | wheels | gate | upload | wheel | native | lock | targets | shadow | probe`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def program() -> Program:
     from bundle import build, gate, lock, shadow_report, targets_report, wheel_verb
     from bundle.native import verb as native
     from bundle.probe import verb as probe
+    from bundle.requirements import verb as requirements
     from bundle.upload import verb as upload
 
     datasets = "datasets"
@@ -32,6 +33,7 @@ def program() -> Program:
             ("build --ensemble dist/kidney/ensemble.json --out dist/kidney/bundle",),
             "downloads and wheels that are built are kept; the datasets are incomplete",
         ),
+        requirements.VERB,
         gate.VERB,
         Verb(
             "upload",

@@ -1,4 +1,4 @@
-"""`python -m submission render | rehearse | faults | report | submit | submissions`."""
+"""`python -m submission render | rehearse | installer | rehearse-install | faults | report | submit | ..`."""
 
 from __future__ import annotations
 
@@ -128,6 +128,8 @@ def program() -> Program:
     """Return the command line."""
     # Imported here, so that a Python without the kit's dependencies gets `run_cli`'s message.
     from submission import rehearse
+    from submission.installer import rehearse as rehearse_install
+    from submission.installer import verb as installer
     from submission.submit import verb as submitting
 
     here, dist = "on this machine", "dist/kidney"
@@ -162,6 +164,8 @@ def program() -> Program:
             ),
             "the page of before is unchanged",
         ),
+        installer.VERB,
+        rehearse_install.VERB,
         submitting.SUBMIT,
         submitting.SUBMISSIONS,
     )

@@ -93,6 +93,45 @@ def _name(group: Sequence[str]) -> str:
     return group[0].partition("=")[0]
 
 
+def command_of(commands: Mapping[str, tuple[str, ...]], name: str, argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the command of a session: with --requirements, `bundle` is another one than without.
+
+    Args:
+        commands: session, or session and option ("bundle --requirements") -> command.
+        name: of the session.
+        argv: nox's command line.
+    """
+    given = {_name([argument]) for argument in argv}
+    found = (commands[key] for flag in sorted(given) if (key := f"{name} {flag}") in commands)
+    return next(found, commands[name])
+
+
+def value_of(arguments: Sequence[str], option: str, default: str | Path) -> str:
+    """Return the value that follows an option, in either form; the default if it is not there."""
+    for number, argument in enumerate(arguments):
+        if argument == option and number + 1 < len(arguments):
+            return arguments[number + 1]
+        if argument.startswith(f"{option}="):
+            return argument.partition("=")[2]
+    return str(default)
+
+
+def renamed(arguments: Sequence[str], option: str, name: str) -> list[str]:
+    """Return the arguments with another name for an option; without the option if it has no value.
+
+    ["--install", "dir", "--json"] becomes ["--bundle", "dir", "--json"], ["--install", "--json"] ["--json"].
+    """
+    found: list[str] = []
+    for group in _groups(arguments):
+        if _name(group) != option:
+            found += group
+        elif "=" in group[0]:
+            found.append(f"{name}={group[0].partition('=')[2]}")
+        elif len(group) > 1:
+            found += [name, *group[1:]]
+    return found
+
+
 def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
     """Return the arguments, with `--name value` for every default whose option the user did not give."""
     given = {argument.split("=")[0] for argument in arguments}

@@ -135,7 +135,7 @@ def play(piece: Play, stage: Path, out: Path) -> Played:
         with_loopback(command) if served else command,
         read_only=[folders["input"], folders["src"]],
         cwd=folders["working"],
-        environment=_environment(piece.python, folders) | variables,
+        environment=image_environment(piece.python, folders) | variables,
         seconds=piece.budget,
         machine=machine,
     )
@@ -186,8 +186,8 @@ def _command(piece: Play, script: Path, folders: dict[str, Path]) -> Sequence[st
     return [str(piece.python), str(script), *places, *budget, *piece.arguments]
 
 
-def _environment(python: Path, folders: dict[str, Path]) -> dict[str, str]:
-    """Return the variables for predict.py: none of this machine's but the path to the system's commands."""
+def image_environment(python: Path, folders: dict[str, Path]) -> dict[str, str]:
+    """Return the variables of a program in an image: of this machine's, only the path to its commands."""
     return {
         "PATH": os.pathsep.join([str(python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": str(folders["home"]),

@@ -12,7 +12,7 @@ from kit.manifest import Manifest
 from kit.plan.costs import Costs, reserve_seconds
 from submission.runtime.inputs.competition_data import Data, embedded, find_data
 from submission.runtime.inputs.mounts import find_datasets
-from submission.runtime.inputs.package_plan import Plan, make_plan
+from submission.runtime.inputs.package_plan import Plan, make_plan, needed_by
 from submission.runtime.result.report import counted
 from submission.runtime.result.wording import no_gpu
 from submission.runtime.script.options import Options
@@ -31,7 +31,7 @@ def explain(script: Script, options: Options) -> str:
     data, problem = _data(ensemble, options)
     lines = [f"competition  {ensemble.competition}, {ensemble.kind} masks", *_about_data(data, problem)]
     lines += _datasets(options.input, manifests, data)
-    plan = make_plan(ensemble, manifests)
+    plan = make_plan(needed_by(ensemble), manifests)
     lines += _packages(ensemble, plan)
     lines += _ladder(ensemble, options, data)
     return "\n".join(lines)

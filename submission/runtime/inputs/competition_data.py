@@ -23,7 +23,7 @@ from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.manifest import Manifest
 from kit.manifest import from_dict as manifest_from
-from submission.runtime.inputs.mounts import find_competition
+from submission.runtime.inputs.competition_mount import find_competition
 from submission.runtime.result.submission_file import (
     MISSING,
     NAME,
