@@ -239,7 +239,7 @@ VERB = Verb(
     Options,
     run,
     "datasets",
-    ("wheels --requirements requirements.txt --out dist/wheels/bundle --name my-wheels",),
+    ("wheels --requirements requirements.txt --name my-wheels",),
     "downloads and wheels that are built are kept; the dataset is incomplete",
 )
 """`wheels --requirements FILE [--package SOURCE] [--out DIR] [--name NAME]`."""

@@ -325,7 +325,7 @@ VERB = Verb(
     Options,
     run,
     "on this machine",
-    ("rehearse-install --bundle dist/wheels/bundle --python 3.13",),
+    ("rehearse-install --bundle dist/wheels --python 3.13",),
     "simulated images that are whole are kept",
 )
 """`rehearse-install [--bundle DIR] [--python 3.13]`."""

@@ -42,7 +42,7 @@ VERB = Verb(
     Options,
     run,
     "on this machine",
-    ("installer --bundle dist/wheels/bundle --out dist/wheels/install.py",),
+    ("installer --bundle dist/wheels",),
     "the install.py of before is unchanged",
 )
 """`installer [--bundle DIR] [--out FILE]`."""
