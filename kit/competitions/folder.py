@@ -46,7 +46,7 @@ class CompetitionFolder:
         self.format = definition
         self.definition = value
         self.name, self.slug, self.kind = definition.name, definition.slug, definition.kind
-        self.columns = definition.submission.columns
+        self.columns = definition.columns
         self.metric = definition.metric.text
         self.metadata = MetadataReader(definition.metadata)
 
@@ -68,7 +68,7 @@ class CompetitionFolder:
         sample, found = data / SAMPLE_SUBMISSION, Listing()
         try:
             if is_file(sample):
-                found = read_listing(sample, self.format.submission)
+                found = read_listing(sample, self.format.submission, self.columns)
             what = "has no rows" if is_file(sample) else "is missing"
         except KitError as error:
             what = f"cannot be used: {error.problem}"

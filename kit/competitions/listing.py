@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.artefacts import open_to_read
-from kit.competitions.definition import Submission
 from kit.competitions.path_pattern import is_file
+from kit.competitions.submission_format import Submission
 from kit.errors import KitError
 
 Size = tuple[int, int]
@@ -42,8 +42,13 @@ class Listing:
     notes: list[str] = field(default_factory=list)
 
 
-def read_listing(path: Path, form: Submission) -> Listing:
+def read_listing(path: Path, form: Submission, columns: Sequence[str]) -> Listing:
     """Return what a sample submission lists; it may have no rows.
+
+    Args:
+        path: the file.
+        form: names the columns of ids and sizes.
+        columns: the header it should have.
 
     Raises:
         KitError: it cannot be read, or no column holds ids.
@@ -70,9 +75,9 @@ def read_listing(path: Path, form: Submission) -> Listing:
     found.repeated = [image for image, count in seen.items() if count > 1]
     if coding not in ("utf-8", "utf-8-sig"):
         found.notes.append(f"{path.name} is not written as UTF-8; it was read as {coding}")
-    if sorted(header) != sorted(map(_plain, form.columns)):
+    if sorted(header) != sorted(map(_plain, columns)):
         found.notes.append(
-            f"{path.name} has the columns {','.join(header)[:120]}, but {','.join(form.columns)} are written"
+            f"{path.name} has the columns {','.join(header)[:120]}, but {','.join(columns)} are written"
         )
     return found
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from kit.competitions.definition import ID, SUFFIXES
+from kit.competitions.definition import SUFFIXES
+from kit.competitions.folder_paths import ID
 from kit.errors import KitError
 
 

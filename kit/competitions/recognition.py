@@ -58,7 +58,7 @@ def signature(definition: Definition) -> Signature:
     return Signature(
         name=definition.name,
         slug=definition.slug,
-        columns=definition.submission.columns,
+        columns=definition.columns,
         truth=(truth.file, frozenset({truth.id, truth.mask})) if truth.form == "text" else None,
         marks=tuple(dict.fromkeys(top for top in tops if top not in _COMMON)),
         images=_top(definition.images.test),

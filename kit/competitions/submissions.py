@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions.definition import Submission
 from kit.competitions.report import Report
+from kit.competitions.submission_format import Submission
 from kit.competitions.tables import Row
 from kit.errors import KitError
 from kit.masks import mask_set, rle

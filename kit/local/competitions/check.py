@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from kit.competitions.definition import ID, Split
+from kit.competitions.definition import Split
+from kit.competitions.folder_paths import ID
 from kit.competitions.path_pattern import PathPattern, is_file, plain_id
 from kit.competitions.recognition import SAMPLE_SUBMISSION
 from kit.competitions.report import Report

@@ -9,7 +9,8 @@ from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kit.competitions.definition import ID, Definition
+from kit.competitions.definition import Definition
+from kit.competitions.folder_paths import ID
 from kit.competitions.path_pattern import form_of, plain_id
 from kit.competitions.server import Server
 from kit.errors import KitError
@@ -92,7 +93,7 @@ def answer_columns(
     """
     form = definition.submission
     columns: dict[str, list[Any]] = {}
-    for column in server.columns or form.columns:
+    for column in server.columns or definition.columns:
         cells = [rows[str(image)][column] for image in batch.asked]
         numbers = column in (form.height, form.width)
         columns[column] = [int(cell) for cell in cells] if numbers else list(cells)
