@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from kit.competitions.cells_format import CLASS
-from kit.competitions.folder_paths import ID, require_below
+from kit.competitions.folder_paths import require_below
+from kit.competitions.images_format import Images
 from kit.competitions.labels_format import Truth
 from kit.competitions.metadata_format import Metadata
 from kit.competitions.scoring_format import Metric
@@ -23,50 +24,6 @@ from kit.typed_json import above, at_least
 Kind = Literal["semantic", "instance", "values"]
 Split = Literal["train", "test"]
 """The images with truth, or those to predict."""
-SUFFIXES = (".tif", ".tiff", ".svs", ".qptiff", ".scn", ".ndpi", ".btf", ".tf8", ".tf2", ".bif")
-"""Of names that ids may end with; an image may have any name, its content decides."""
-_NO_TIFF = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".jp2",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".dcm",
-    ".mrxs",
-    ".czi",
-    ".npy",
-    ".zarr",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Images:
-    """Paths of the images below the competition's folder; `{id}` stands for an image's id.
-
-    Attributes:
-        train: path of the images with truth, e.g. "train/{id}.tiff".
-        test: path of the images to predict.
-    """
-
-    train: str
-    test: str
-
-    def __post_init__(self) -> None:
-        for key, pattern in (("train", self.train), ("test", self.test)):
-            require_below(key, pattern)
-            if ID not in pattern:
-                raise KitError(
-                    f"{key} is {pattern!r}, which has no {{id}} in it",
-                    fix="write a path with {id} for the image's id, such as 'train/{id}.tiff'",
-                )
-            if pattern.lower().endswith(_NO_TIFF):
-                raise KitError(
-                    f"{key} is {pattern!r}, but images have to be TIFFs (.tif, .svs, .ndpi ...)",
-                    fix="convert them, for example with Pillow: Image.open(a).convert('RGB').save(b); the "
-                    "test images on Kaggle have to be TIFFs as they are",
-                )
 
 
 @dataclass(frozen=True, kw_only=True)
