@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from kit.competitions import presets, recognition
-from kit.competitions.definition import SUFFIXES, Definition, Split
+from kit.competitions.definition import Definition, Split
+from kit.competitions.images_format import SUFFIXES
 from kit.competitions.listing import Listing, Size, read_listing, size_of
 from kit.competitions.metadata import MetadataReader, table_key
 from kit.competitions.parsing import parse
-from kit.competitions.path_pattern import PathPattern, is_file
+from kit.competitions.path_pattern import PathPattern, is_file, spelled
 from kit.competitions.recognition import SAMPLE_SUBMISSION
 from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.errors import KitError
-from kit.images.header import read_header
 from kit.images.info import ImageInfo
+from kit.images.reading import ColourTiffs, Reading
 
 
 class CompetitionFolder:
@@ -100,7 +101,20 @@ class CompetitionFolder:
     def image_pattern(self, split: Split) -> PathPattern:
         """Return where the images of a part lie."""
         images = self.format.images
-        return PathPattern(images.train if split == "train" else images.test, SUFFIXES)
+        text = images.train if split == "train" else images.test
+        if images.special:
+            made: PathPattern = images.rules.pattern_of(images, text)
+            return made
+        return PathPattern(text, SUFFIXES)
+
+    @property
+    def reading(self) -> Reading:
+        """Return what reads the images' files."""
+        images = self.format.images
+        if images.special:
+            made: Reading = images.rules.reading_of(images)
+            return made
+        return ColourTiffs()
 
     def image_path(self, data: Path, image_id: str, split: Split) -> Path:
         """Return where an image lies, or would lie according to the definition."""
@@ -110,12 +124,12 @@ class CompetitionFolder:
         """Return height and width of a training or test image, from its file's header.
 
         Raises:
-            KitError: the image is missing, damaged or no TIFF.
+            KitError: the image is missing, damaged or of another format than the definition says.
         """
         # An id in both parts means one image, so either file has its size; the check of a folder holds that.
         train = self.image_path(data, image_id, "train")
-        header = read_header(train if is_file(train) else self.image_path(data, image_id, "test"))
-        return header.height, header.width
+        facts = self.reading.facts(train if spelled(train) else self.image_path(data, image_id, "test"))
+        return facts.height, facts.width
 
     def test_ids(self, data: Path) -> list[str]:
         """Return the ids to predict: those of sample_submission.csv in its order, else the sorted test files.

@@ -6,18 +6,14 @@ predict.py carries this module, and those that it names, only where the definiti
 from __future__ import annotations
 
 import re
-from importlib import import_module
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from kit.competitions.folder_paths import ID
 from kit.competitions.images_format import IMAGE_SUFFIXES, SUFFIXES, Images
+from kit.competitions.path_parts import PartsPattern
 from kit.errors import KitError
 from kit.images.any_reading import AnyReading
 from kit.images.intensity_rule import WINDOW, intensity_of
-
-if TYPE_CHECKING:
-    from kit.competitions.path_parts import PartsPattern
 
 PART = re.compile(r"\{(\w*)\}")
 """A named part of a path."""
@@ -27,6 +23,7 @@ _FORMATS = {
     "jpeg": (".jpg", ".jpeg"),
     "dicom": (".dcm", ".dicom"),
 }
+_IMAGES = "kit.images"
 _READERS = {"tiff": "tiff_by_rule", "png": "png_jpeg", "jpeg": "png_jpeg", "dicom": "dicom"}
 """Format -> module of `kit.images` that reads it."""
 _FIX = "docs/images.md shows complete tables"
@@ -94,10 +91,7 @@ def pattern_of(images: Images, path: str) -> PartsPattern:
     """Return where files lie whose path has the named parts of `images`, such as its own `train`."""
     folder, slices = slices_of(path)
     suffixes = IMAGE_SUFFIXES if not images.format else _FORMATS[images.format]
-    made: PartsPattern = import_module(f"{__package__}.path_parts").PartsPattern(
-        folder, () if slices or images.format == "dicom" else suffixes, images.id, slices
-    )
-    return made
+    return PartsPattern(folder, () if slices or images.format == "dicom" else suffixes, images.id, slices)
 
 
 def slices_of(path: str) -> tuple[str, str]:
@@ -115,9 +109,12 @@ def modules(images: Images) -> list[str]:
     """Return the modules that predict.py needs for these images."""
     if not images.special:
         return []
-    found = {f"kit.images.{_READERS[name]}" for name in formats(images)}
-    volumes = [f"{'kit'}.images.volume"] if slices_of(images.test)[1] else []
-    return [f"{'kit'}.competitions.image_rules", f"{'kit'}.competitions.path_parts", *sorted(found), *volumes]
+    found = {f"{_IMAGES}.{_READERS[name]}" for name in formats(images)}
+    if slices_of(images.test)[1]:
+        found.add(f"{_IMAGES}.volume")
+    if images.slice_order != "name":
+        found.add(f"{_IMAGES}.dicom_header")
+    return [__name__, *sorted(found)]
 
 
 def distributions(images: Images) -> tuple[str, ...]:
@@ -153,8 +150,8 @@ def _format_of(key: str, path: str, images: Images) -> str:
     if "." in PART.sub("", name):
         raise KitError(
             f"{key} is {path!r}, but images have to be TIFF, PNG, JPEG or DICOM files",
-            fix="convert them, for example with Pillow: Image.open(a).convert('RGB').save(b); the test images "
-            "on Kaggle have to be of such a format as they are",
+            fix="convert them, for example with Pillow: Image.open(a).convert('RGB').save(b); the test "
+            "images on Kaggle have to be of such a format as they are",
         )
     if images.id == ID and images.intensity is None and path.endswith(ID):
         return "tiff"

@@ -17,7 +17,17 @@ SUFFIXES = (".tif", ".tiff", ".svs", ".qptiff", ".scn", ".ndpi", ".btf", ".tf8",
 """Of names of TIFFs; an image may have any name, its content decides."""
 IMAGE_SUFFIXES = (*SUFFIXES, ".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 """Of names of images, which ids in tables may end with."""
-_OTHERS = (".jp2", ".webp", ".bmp", ".gif", ".mrxs", ".czi", ".npy", ".zarr", *IMAGE_SUFFIXES[len(SUFFIXES) :])
+_OTHERS = (
+    ".jp2",
+    ".webp",
+    ".bmp",
+    ".gif",
+    ".mrxs",
+    ".czi",
+    ".npy",
+    ".zarr",
+    *IMAGE_SUFFIXES[len(SUFFIXES) :],
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +65,13 @@ class Images:
                     f"{key} is {pattern!r}, which has no {{id}} in it",
                     fix="write a path with {id} for the image's id, such as 'train/{id}.tiff'",
                 )
-        if self.special:  # named in parts: only scripts of such competitions carry this module
-            import_module(f"{__package__}.image_rules").require(self)
+        if self.special:
+            self.rules.require(self)
+
+    @property
+    def rules(self) -> Any:
+        """Return the module `image_rules`; named in parts, as only scripts of special images carry it."""
+        return import_module(f"{__package__}.image_rules")
 
     @property
     def special(self) -> bool:

@@ -92,7 +92,7 @@ class AnyReading:
         name = _MODULES[form]
         if name not in {_MODULES[known] for known in self.formats}:
             raise KitError(
-                f"image is a {form.upper()} file, but the competition's definition says {_listed(self.formats)}",
+                f"image is a {form.upper()} file, but the definition says {_listed(self.formats)}",
                 where=path,
                 fix=f'write format = "{form}" under [images], or convert the file',
             )

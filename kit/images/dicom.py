@@ -6,6 +6,7 @@ for CT is written in Hounsfield units. docs/images.md tells more.
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from kit.images.whole_image import WholeImage
 
 _SEVERAL = (
-    "convert it to one file for each picture; a competition of the kind \"values\" may take folders of slices: "
+    'convert it to one file for each picture; a competition of the kind "values" may take folders of slices: '
     "test = 'test/{id}/*.dcm'"
 )
 
@@ -53,9 +54,7 @@ def open_image(path: Path, reading: AnyReading, *, scratch: Path | None = None) 
     decoded.samples[:] = samples_HWC
     # Colours have 8 bits, or are cut to them: a rule is for grey values.
     rule = reading.intensity if header.grey else None
-    return WholeImage(
-        decoded, kind, rule, inverted=_inverted(header, reading), notes=_notes(header, reading)
-    )
+    return WholeImage(decoded, kind, rule, inverted=_inverted(header, reading), notes=_notes(header, reading))
 
 
 def _header(path: Path, reading: AnyReading) -> DicomHeader:
@@ -78,14 +77,12 @@ def _data_set(path: Path) -> Any:
         ) from error
     try:
         with open_to_read(path) as stream:
-            return pydicom.dcmread(stream, force=True)
+            return pydicom.dcmread(io.BytesIO(stream.read()), force=True)
     except Exception as error:  # damaged elements lead to errors of any class
         raise KitError(f"DICOM file cannot be read: {error}", where=path, fix=COPY_AGAIN) from error
 
 
-def _samples(
-    path: Path, data: Any, header: DicomHeader, sample_type: Any
-) -> tuple[NDArray[Any], Any]:
+def _samples(path: Path, data: Any, header: DicomHeader, sample_type: Any) -> tuple[NDArray[Any], Any]:
     """Return the samples (rows, columns, 1 or 3) and what they are."""
     import numpy as np
 
@@ -122,7 +119,7 @@ def _stored(path: Path, data: Any, header: DicomHeader) -> NDArray[Any]:
         if "TransferSyntaxUID" not in data.file_meta:  # a file without the part that tells it
             data.file_meta.TransferSyntaxUID = header.syntax
         pixels: NDArray[Any] = data.pixel_array
-        return pixels
+        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
     from pydicom.encaps import generate_frames
 
     name, function = CODECS[header.syntax]
@@ -166,13 +163,7 @@ def _colours(data: Any, header: DicomHeader, pixels: NDArray[Any]) -> NDArray[np
     samples_HWC = pixels.reshape(header.height, header.width, 3)
     if header.stored > 8:
         samples_HWC = samples_HWC >> (header.stored - 8)
-    samples_HWC = samples_HWC.astype(np.uint8)
-    # Decoders of JPEG and JPEG 2000 make RGB themselves; in raw pixels and run lengths YCbCr stays.
-    still = header.syntax in RAW_SYNTAXES or not CODECS[header.syntax][1]
-    if still and header.colours.startswith("YBR_FULL"):
-        from pydicom.pixels import convert_color_space
-
-        samples_HWC = convert_color_space(samples_HWC, header.colours, "RGB")
+    # All decoders make RGB of YCbCr themselves; so does pydicom of raw pixels and run lengths.
     return np.asarray(samples_HWC, np.uint8)
 
 

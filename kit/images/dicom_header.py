@@ -135,7 +135,9 @@ def ordered(paths: list[Path], by: str) -> list[Path]:
             raise KitError(f"slice does not tell its {by}", where=path, fix='write slice_order = "name"')
         if place in places:
             raise KitError(
-                f"slice has the same {by} as {places[place].name}", where=path, fix='write slice_order = "name"'
+                f"slice has the same {by} as {places[place].name}",
+                where=path,
+                fix='write slice_order = "name"',
             )
         places[place] = path
     return [places[place] for place in sorted(places)]
@@ -176,7 +178,9 @@ def _elements(path: Path, stream: BinaryIO) -> tuple[dict[str, bytes], str, int 
             kind = "uint" if tag == _PIXELS else "float"
             if kind == "float":
                 found["bits"] = (32 if tag == _FLOAT_PIXELS else 64).to_bytes(2, reader.order)  # type: ignore[arg-type]
-            swapped = {key: data[::-1] if order == "big" and key in _SHORTS else data for key, data in found.items()}
+            swapped = {
+                key: data[::-1] if order == "big" and key in _SHORTS else data for key, data in found.items()
+            }
             return swapped, kind, None if length == _UNDEFINED else min(length, left)
         reader.take(found)
     raise KitError("DICOM file has too many elements", where=path, fix=COPY_AGAIN)
@@ -227,7 +231,9 @@ class _Reader:
     def _pass_over_items(self, depth: int) -> None:
         """Pass over the items of a sequence of unknown length."""
         if depth > _DEEPEST:
-            raise KitError("DICOM file is damaged: its sequences do not end", where=self._path, fix=COPY_AGAIN)
+            raise KitError(
+                "DICOM file is damaged: its sequences do not end", where=self._path, fix=COPY_AGAIN
+            )
         while (tag := self.peek()) is not None:
             length = self.length_of_next()
             if tag == _END_OF_SEQUENCE:
@@ -296,7 +302,9 @@ def _check(path: Path, header: DicomHeader, left: int | None) -> None:
     depths = (32, 64) if header.kind == "float" else (8, 16, 32)
     if header.bits not in depths:
         raise KitError(
-            f"image holds samples of {header.bits} bits, which the kit does not read", where=path, fix="convert it"
+            f"image holds samples of {header.bits} bits, which the kit does not read",
+            where=path,
+            fix="convert it",
         )
     if header.colours not in _GREYS | _COLOURS:
         raise KitError(
@@ -316,7 +324,7 @@ def _place(position: list[float], axes: list[float]) -> float | None:
 
 
 def _floats(data: bytes) -> list[float]:
-    """Return the numbers in a text such as "1.5\\2"; empty if there are none."""
+    """Return the numbers in a text divided by backslashes; empty if there are none."""
     try:
         numbers = [float(word) for word in _text(data).split("\\") if word]
     except ValueError:

@@ -62,7 +62,7 @@ def intensity_of(value: Any) -> Intensity | None:
     if low >= high:
         raise KitError(
             f"intensity is [{low:g}, {high:g}]",
-            fix='write the lower sample first; for images whose 0 is white there is white_is_zero = "inverted"',
+            fix='write the lower one first; images whose 0 is white have white_is_zero = "inverted"',
         )
     return Intensity("range", low, high)
 

@@ -1,7 +1,7 @@
 """Read the header of a PNG with the standard library alone (PNG specification, third edition).
 
-A PNG is 8 bytes and then chunks: 4 bytes of length, 4 of a name, the data, 4 of a checksum. The first chunk is
-IHDR, the last one IEND.
+A PNG is 8 bytes and then chunks: 4 bytes of length, 4 of a name, the data, 4 of a checksum. The first chunk
+is IHDR, the last one IEND.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ _TAIL = 1 << 16
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PALETTE, _COLOUR, _ALPHA = 3, 2, 4
+_RATIO = 1040
+"""Most bytes that deflate makes of one, rounded up."""
+_SMALL = 64 << 20
 _MOST_EXIF = 1 << 20
 _MOST_CHUNKS = 10_000
 
@@ -77,7 +80,9 @@ def read_png_header(path: Path) -> CodedHeader:
             raise _damaged(path, "the checksum of its header is wrong")
         width, height, bits, kind, _, _, interlace = struct.unpack(">IIBBBBB", data)
         if not 0 < height < 1 << 31 or not 0 < width < 1 << 31 or bits not in _DEPTHS.get(kind, ()):
-            raise _damaged(path, f"its header makes no sense ({height} x {width} pixels, type {kind}, {bits} bits)")
+            raise _damaged(
+                path, f"its header makes no sense ({height} x {width} pixels, type {kind}, {bits} bits)"
+            )
         more = {b"sBIT": b"", b"tRNS": b"", b"eXIf": b"", b"acTL": b""}
         for _ in range(_MOST_CHUNKS):
             length, name = _chunk(path, stream.read(8))
@@ -94,9 +99,12 @@ def read_png_header(path: Path) -> CodedHeader:
         stream.seek(max(begin, end - _TAIL))
         if _END not in stream.read():
             raise KitError(
-                f"PNG is cut short: it has {end} bytes and no end (its IEND chunk)", where=path, fix=COPY_AGAIN
+                f"PNG is cut short: it has {end} bytes and no end (its IEND chunk)",
+                where=path,
+                fix=COPY_AGAIN,
             )
     grey = kind in (0, 4)
+    require_plausible(path, height * width * _CHANNELS[kind] * bits // 8, end * _RATIO)
     return CodedHeader(
         form="PNG",
         height=height,
@@ -111,6 +119,25 @@ def read_png_header(path: Path) -> CodedHeader:
         orientation=orientation_of(more[b"eXIf"]),
         frames=max(1, int.from_bytes(more[b"acTL"][:4], "big")),
     )
+
+
+def require_plausible(path: Path, needed: int, limit: int) -> None:
+    """Refuse a size that no stored bytes can make, before memory or a scratch file is made for it.
+
+    Args:
+        path: of the image.
+        needed: bytes of its samples.
+        limit: most that a decoder can make of the file.
+
+    Raises:
+        KitError: they are more.
+    """
+    if needed > max(limit, _SMALL):
+        raise KitError(
+            f"a file of this size cannot hold the {needed} bytes of pixels that its header tells: it is damaged",
+            where=path,
+            fix=COPY_AGAIN,
+        )
 
 
 def _significant(told: bytes, kind: int, bits: int) -> int:

@@ -45,9 +45,7 @@ def open_image(path: Path, reading: AnyReading, *, scratch: Path | None = None) 
     bits = 8 if header.palette else header.bits
     # The decoder expands samples of 1, 2 and 4 bits to 8 itself.
     kind = SampleType(bits=max(bits, 8))
-    decoded = room_for(
-        path, (header.height, header.width, _channels(header)), kind.dtype, scratch=scratch
-    )
+    decoded = room_for(path, (header.height, header.width, _channels(header)), kind.dtype, scratch=scratch)
     _decode(path, header, decoded.samples)
     turned = _turn(header.orientation) if reading.orientation == "exif" else None
     notes = _notes(path, header, reading)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kit.errors import KitError
 from kit.images.any_reading import AnyReading
@@ -34,7 +34,11 @@ def open_image(path: Path, reading: AnyReading, *, scratch: Path | None = None) 
 
     header = read_header(path)
     opened: RuledSlide = ruled_slide.open_ruled(
-        header, _checked(header, reading), reading.intensity, inverted=_inverted(header, reading), scratch=scratch
+        header,
+        _checked(header, reading),
+        reading.intensity,
+        inverted=_inverted(header, reading),
+        scratch=scratch,
     )
     return opened
 
@@ -59,7 +63,7 @@ def _checked(header: TiffHeader, reading: AnyReading) -> list[str]:
         raise KitError(
             wrong,
             where=header.path,
-            fix="convert it to grey or RGB of 8, 16 or 32 bits, and every image in the same way, training and test",
+            fix="convert it to grey or RGB of 8, 16 or 32 bits, and so every image, training and test",
         )
     notes = list(header.assumed)
     if header.channels < 3:
@@ -93,5 +97,3 @@ def _unusable(header: TiffHeader) -> str:
 
 def _inverted(header: TiffHeader, reading: AnyReading) -> bool:
     return reading.white_is_zero == "inverted" and header.photometric == "white is zero"
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from kit.images.any_reading import AnyReading
 class Volume(Sequence[NDArray[np.uint8]]):
     """The slices of an image, in order.
 
-    `volume[3]` reads the fourth slice, (H, W, 3) RGB uint8; `len(volume)` is their number. Slices may differ in
-    size. Nothing is kept: memory holds the slices that the caller holds.
+    `volume[3]` reads the fourth slice, (H, W, 3) RGB uint8; `len(volume)` is their number. Slices may differ
+    in size. Nothing is kept: memory holds the slices that the caller holds.
 
     Where one picture stands for the image (thumbnails, the size that tables are compared with), that is its
     middle slice, which `read_band` reads.
@@ -46,7 +46,13 @@ class Volume(Sequence[NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, number):  # type: ignore[no-untyped-def]  # int or slice, as of any sequence
+    @overload
+    def __getitem__(self, number: int) -> NDArray[np.uint8]: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[NDArray[np.uint8]]: ...
+
+    def __getitem__(self, number: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
         if isinstance(number, slice):
             return [self[place] for place in range(*number.indices(len(self)))]
         with self._reading.open_slice(self.files[number], scratch=self._scratch) as opened:

@@ -12,7 +12,7 @@ from kit import competitions
 from kit.artefacts import canonical_json
 from kit.command_line import option
 from kit.competitions.competition import Competition
-from kit.competitions.path_pattern import is_file
+from kit.competitions.path_pattern import spelled
 from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.errors import BAD_INPUT, KitError
@@ -77,8 +77,8 @@ def _ids(labelled: LabelledData, submission: Path, split: str) -> list[str]:
     # with `--split train` the file has to cover the training images all the same.
     if split == "auto":
         first = _first_id(submission, competition.columns[0])
-        in_train = is_file(competition.image_path(data, first, "train"))
-        in_test = is_file(competition.image_path(data, first, "test"))
+        in_train = spelled(competition.image_path(data, first, "train")) is not None
+        in_test = spelled(competition.image_path(data, first, "test")) is not None
         split = "train" if in_train and not in_test else "test"
     return competition.test_ids(data) if split == "test" else labelled.train_ids()
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kit.competitions import mask_text
-from kit.competitions.definition import Definition, Images, Kind
+from kit.competitions.definition import Definition, Kind
 from kit.competitions.folder_paths import ID
+from kit.competitions.images_format import Images
 from kit.competitions.labels_format import Truth
 from kit.competitions.path_pattern import PathPattern, plain_id, spelled
 from kit.competitions.tables import read_table

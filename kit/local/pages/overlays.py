@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.images.slide import open_slide
+from kit.images.reading import Reading
 from kit.local.masks import polygons
 from kit.masks import coco, rle
 from kit.predictions import Prediction, SemanticMask
@@ -45,13 +45,21 @@ class Overlay:
 
 
 def make_overlay(
-    image_id: str, path: Path, truth: Prediction | None, prediction: Prediction, *, longest: int, caption: str
+    image_id: str,
+    path: Path,
+    reading: Reading,
+    truth: Prediction | None,
+    prediction: Prediction,
+    *,
+    longest: int,
+    caption: str,
 ) -> Overlay:
     """Draw outlines of truth and prediction on the image, shrunk or enlarged to `longest` pixels.
 
     Args:
         image_id: for the page.
         path: the image file.
+        reading: reads it.
         truth: of the same image; None if nobody knows it.
         prediction: of the same image.
         longest: the picture's longer side in pixels.
@@ -60,7 +68,7 @@ def make_overlay(
     Raises:
         KitError: the image cannot be read.
     """
-    picture_HWC, factor = thumbnail(path, longest)
+    picture_HWC, factor = thumbnail(path, reading, longest)
     outline(picture_HWC, factor, truth, prediction)
     height, width = picture_HWC.shape[:2]
     return Overlay(image_id, caption, jpeg_uri(picture_HWC), width, height)
@@ -119,11 +127,12 @@ def _runs_of(prediction: Prediction) -> list[rle.Runs]:
     return [coco.runs_of(counts, prediction.height, prediction.width) for counts in prediction.masks]
 
 
-def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
+def thumbnail(path: Path, reading: Reading, longest: int) -> tuple[NDArray[np.uint8], float]:
     """Read an image at another size; a slide is read band by band and never is in memory as a whole.
 
     Args:
         path: the image file.
+        reading: reads it.
         longest: the longer side of the result in pixels.
 
     Returns:
@@ -132,7 +141,7 @@ def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
     Raises:
         KitError: the image cannot be read.
     """
-    with open_slide(path) as slide:
+    with reading.open(path) as slide:
         factor = longest / max(slide.height, slide.width)
         height, width = (max(1, round(side * factor)) for side in (slide.height, slide.width))
         # A slide of 30000 x 20000 for 520 pixels: every band of 64 * 57 rows becomes 64 rows of 350 pixels.

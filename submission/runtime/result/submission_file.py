@@ -19,7 +19,6 @@ from kit.artefacts import read_json, write_text
 from kit.competitions.folder import CompetitionFolder
 from kit.competitions.report import Report
 from kit.errors import KitError
-from kit.images.header import read_header, require_rgb8
 from submission.runtime.script.process import ask_all, within
 
 if TYPE_CHECKING:
@@ -69,8 +68,7 @@ def _size_or_reason(competition: CompetitionFolder, data: Path, image: str) -> S
         path = competition.image_path(data, image, "test")
         if not path.exists():
             return MISSING
-        header = read_header(path)
-        require_rgb8(header)
+        header = competition.reading.facts(path)
     except KitError as error:
         return error.problem
     except Exception as error:  # noqa: BLE001 - one odd file costs its row, never the run

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from pycocotools import mask as coco_api
 
-from kit.competitions.definition import SUFFIXES
+from kit.competitions.images_format import SUFFIXES
 
 HEIGHT, WIDTH = 20, 24
 RECTANGLES = {  # left, top, right, bottom; far ends included
