@@ -75,7 +75,7 @@ def write_baseline(competition: str | Path, data: Path, out: Path, name: Kind) -
     """
     module = competitions.get(competition)
     predictions = predict_baseline(competition, data, module.test_ids(data), name)
-    rows = [module.row(image_id, prediction) for image_id, prediction in predictions.items()]
+    rows = [row for image_id, found in predictions.items() for row in module.rows(image_id, found)]
     write_submission(out, module.columns, rows)
 
 

@@ -79,20 +79,24 @@ class Definition:
             raise KitError(
                 f"a column is named twice: {', '.join(self.columns)}", fix="give each column another name"
             )
-        if self.kind != "values" and not self.submission.mask:
-            raise KitError(f"submission.mask is {self.submission.mask!r}", fix="name the column of the masks")
-        if self.kind == "semantic" and self.truth.ignored:
-            raise KitError("truth.ignored works for instances only", fix="remove it")
-        if self.truth.rows and (
-            self.truth.form != "text" or (self.kind, self.truth.rows) == ("instance", "image")
-        ):
-            raise KitError("truth.rows is for masks of whole images in a table")
-        form = self.submission
-        if self.kind == "instance" and form.rows == "image" and form.encoding != "coco":
-            raise KitError(
-                f"submission.encoding is {form.encoding!r}, whose text has blanks inside",
-                fix="blanks separate 'label score mask', so the mask may have none: encoding = 'coco'",
-            )
+
+    @property
+    def module(self) -> str:
+        """Return the module of `kit.competitions` that knows rows like these."""
+        return self.kind if self.plain or self.kind == "values" else f"{self.kind}_rows"
+
+    @property
+    def plain(self) -> bool:
+        """Whether each image has one row, with its mask or instances of one class.
+
+        Scripts of other competitions carry `row_forms`, too.
+        """
+        return self.kind != "values" and not self.classes and self.submission.plain
+
+    @property
+    def words(self) -> bool:
+        """Whether the targets of values hold words, the names of classes, instead of numbers."""
+        return self.kind == "values" and bool(self.classes) and self.targets != self.classes
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -105,6 +109,12 @@ class Definition:
         """Return the columns of the submission that hold masks or values."""
         pattern = self.submission.value if self.kind == "values" else self.submission.mask
         return tuple(dict.fromkeys(pattern.replace(CLASS, label) for label in self.labels))
+
+    @property
+    def numbers(self) -> set[str]:
+        """Return the columns of the submission that hold numbers with a fraction."""
+        values = self.cells if self.kind == "values" and not self.words else ()
+        return {self.submission.score, *values} - {""}
 
     @property
     def columns(self) -> tuple[str, ...]:

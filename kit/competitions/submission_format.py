@@ -6,8 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from kit.competitions.cells_format import Cells
+from kit.competitions.cells_format import CLASS, Cells
+from kit.competitions.folder_paths import require_below
 from kit.errors import KitError
+
+INSTANCE = "{label} {score} {mask}"
+"""How an instance is written in a cell, by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +25,11 @@ class Submission(Cells):
         label: the class label in front of every instance, where there is one class.
         score: column of an instance's score, with a row for each object; empty if there is none.
         instance: the words of an instance in a cell that holds all instances of an image: "{label}",
-            "{score}" and "{mask}", or instead of the mask a box of "{xmin}", "{ymin}", and "{xmax}" and
+            "{score}" and "{mask}", or a box instead of the mask: "{xmin}", "{ymin}", and "{xmax}" and
             "{ymax}" or "{width}" and "{height}".
+        overlap: whether instances of an image may share pixels; where not, the better one keeps them.
         file: name of the file.
+        sample: table with the ids to predict, below the competition's folder.
     """
 
     rows: Literal["image", "object"] = "image"
@@ -31,11 +37,14 @@ class Submission(Cells):
     width: str = ""
     label: str = "0"
     score: str = ""
-    instance: str = "{label} {score} {mask}"
+    instance: str = INSTANCE
+    overlap: bool = True
     file: Literal["submission.csv", "submission.parquet"] = "submission.csv"
+    sample: str = "sample_submission.csv"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_below("sample", self.sample)
         if not self.id:
             raise KitError(f"id is {self.id!r}", fix="name the column of the ids")
         if bool(self.height) != bool(self.width):
@@ -44,9 +53,10 @@ class Submission(Cells):
             raise KitError(f"label is {self.label!r}", fix="write one word, such as '0'")
 
     @property
-    def simple(self) -> bool:
-        """Whether there is one row with one mask or cell for each image."""
-        return not self.class_in_row and self.rows == "image"
+    def plain(self) -> bool:
+        """Whether each image has one row, with its mask or its instances written as usual."""
+        unusual = self.class_in_row or CLASS in self.mask or self.rows != "image" or not self.overlap
+        return not unusual and self.instance == INSTANCE
 
     def row(self, image_id: str, size: tuple[int, int], text: str) -> dict[str, str]:
         """Return a row by columns: id, mask as text, and the size if the competition asks for it.

@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 
 from kit.competitions.definition import Split
 from kit.competitions.path_pattern import PathPattern, plain_id, spelled
-from kit.competitions.recognition import SAMPLE_SUBMISSION
 from kit.competitions.report import Report
 from kit.competitions.submissions import repeated
 from kit.errors import KitError
@@ -45,7 +44,7 @@ def _check_test(report: Report, labelled: LabelledData) -> Sizes:
     except KitError as error:
         report.take(error)
         return {}
-    listed = data / SAMPLE_SUBMISSION
+    listed = data / competition.format.submission.sample
     for image_id in repeated(ids):
         fix = "the kit writes one row for each image; where each object needs a row, it cannot predict"
         report.error(f"id {image_id} is there twice", str(listed), fix)
@@ -57,7 +56,7 @@ def _check_test(report: Report, labelled: LabelledData) -> Sizes:
     if unlisted:
         more = f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
         name = pattern.name(unlisted[0])
-        text = f"image {name}{more} is not in {SAMPLE_SUBMISSION}"
+        text = f"image {name}{more} is not in {listed.name}"
         report.alarm(text, str(listed), "only listed images are predicted")
     return sizes
 

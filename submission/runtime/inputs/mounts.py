@@ -25,7 +25,6 @@ DATASET_DEPTH = 7
 COMPETITION_DEPTH = 5
 MOST_FILES = 500_000
 """Files whose names are of nobody's manifest that are kept in mind, for the case that ours were renamed."""
-_MARKER = "sample_submission.csv"
 _IMAGE_FOLDERS = frozenset({"train", "test", "train_images", "test_images", "train_annotations"})
 
 
@@ -73,7 +72,7 @@ def find_competition(root: Path, competition: CompetitionFolder) -> Path:
             fix="on Kaggle, add the competition as an input; elsewhere, give its folder with --input",
         )
     reports: list[tuple[Path, Report]] = []
-    for folder in _competition_places(root, competition.slug):
+    for folder in _competition_places(root, competition):
         report = Report(str(folder))
         if competition.check_folder(report, folder):
             return folder
@@ -94,13 +93,14 @@ def find_competition(root: Path, competition: CompetitionFolder) -> Path:
     )
 
 
-def _competition_places(root: Path, slug: str) -> Iterator[Path]:
+def _competition_places(root: Path, competition: CompetitionFolder) -> Iterator[Path]:
     """Yield folders that may be the competition's, the most likely ones first. Search only if those fail."""
+    slug, sample = competition.slug, competition.format.submission.sample
     known = [root / "competitions" / slug, root / slug]
     yield from (folder for folder in known if folder.is_dir())
     walked = [root, *_folders(root, COMPETITION_DEPTH)]
     yield from (folder for folder in walked if folder.name == slug and folder not in known)
-    yield from (folder for folder in walked if folder.name != slug and (folder / _MARKER).is_file())
+    yield from (folder for folder in walked if folder.name != slug and (folder / sample).is_file())
 
 
 def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path | None) -> Datasets:

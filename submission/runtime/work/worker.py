@@ -241,7 +241,7 @@ class Worker:
             info=request.info,
             keep=keep,
         )
-        write_json(Path(request.row), of(self.ensemble).row(request.image, fused.prediction))
+        write_json(Path(request.row), of(self.ensemble).rows(request.image, fused.prediction))
         return RowDone(
             begin=begin, end=time.monotonic(), file=request.row, doubt=fused.doubt, left=fused.left
         )

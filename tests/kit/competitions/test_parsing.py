@@ -1,7 +1,8 @@
 import pytest
 
 from kit import competitions
-from kit.competitions.parsing import parse, read_toml
+from kit.competitions import toml_file
+from kit.competitions.parsing import parse
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
 
@@ -295,7 +296,7 @@ def test_like_keeps_what_the_file_leaves_out(tmp_path):
     path.write_bytes(
         b'\xef\xbb\xbflike = "body"\r\nname = "lungs"\r\n[metadata.columns]\r\norgan = "part"\r\n'
     )
-    definition = parse(read_toml(path))
+    definition = parse(toml_file.read(path))
     body = parse(PRESETS["body"])
     assert (definition.name, definition.slug, definition.images) == ("lungs", body.slug, body.images)
     assert definition.metadata.columns.organ == "part"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from kit.artefacts import write_text
 from kit.competitions.competition import Competition
-from kit.competitions.recognition import SAMPLE_SUBMISSION
 from kit.local.place_file import place_file
 
 
@@ -22,10 +22,10 @@ def change_hidden_set(folder: Path, competition: Competition, change: str) -> No
         change: "three times" (each image twice more, under new ids), "empty" (no image, no row) or "unlisted"
             (the first image once more without a row, the last one gone).
     """
-    ids = competition.test_ids(folder)
+    ids, sample = competition.test_ids(folder), folder / competition.format.submission.sample
     paths = {image: competition.image_path(folder, image, "test") for image in ids}
     if change == "empty":
-        _write_rows(folder / SAMPLE_SUBMISSION, _rows(folder / SAMPLE_SUBMISSION)[:1])
+        _write_rows(sample, _rows(sample)[:1])
         for path in paths.values():
             _remove(path)
         return
@@ -40,16 +40,19 @@ def change_hidden_set(folder: Path, competition: Competition, change: str) -> No
         new = {image: f"{image}{copy}" for image in ids}
         for image, path in paths.items():
             _copy(path, _place(folder, competition, path, image, new[image]))
-        for table in sorted(folder.glob("*.csv")):
+        for table in sorted({sample, *folder.glob("*.csv")}):
             rows = _rows(table)
-            # "1015" and "1015.tiff" both name the image 1015.
-            more = [
-                [new[Path(row[0]).stem] + Path(row[0]).suffix, *row[1:]]
-                for row in rows
-                if row and Path(row[0]).stem in new
-            ]
-            if more:
+            if more := [[renamed, *row[1:]] for row in rows if row and (renamed := _renamed(row[0], new))]:
                 _write_rows(table, rows + more)
+
+
+def _renamed(cell: str, new: Mapping[str, str]) -> str | None:
+    """Return the cell of a copy: for the new ids {"1015": "10151"}, "10151.tiff" of "1015.tiff"."""
+    # A cell may be the id, the id with a suffix, or a longer id of a row: "1015_epidural".
+    for image in sorted(new, key=len, reverse=True):
+        if cell == image or (cell.startswith(image) and cell[len(image)] in "._-"):
+            return new[image] + cell[len(image) :]
+    return None
 
 
 def _place(folder: Path, competition: Competition, path: Path, image: str, new: str) -> Path:
