@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kit.images.reading import Reading
 from kit.local.masks import polygons
 from kit.masks import coco, rle
-from kit.predictions import Prediction, SemanticMask
+from kit.predictions import ClassMasks, Masked, Prediction, SemanticMask, Values
 
 TRUTH_RGB = (0, 158, 115)
 PREDICTION_RGB = (230, 60, 0)
@@ -88,7 +88,7 @@ def outline(
     height, width = picture_HWC.shape[:2]
     thickness = max(1, round(max(height, width) / 500))
     for drawn, colour in ((truth, TRUTH_RGB), (prediction, PREDICTION_RGB)):
-        if drawn is None:
+        if drawn is None or isinstance(drawn, Values):
             continue
         # The outline of a whole slide has millions of corners, and all of them in a few pixels.
         large = drawn.height * drawn.width > _LARGE
@@ -103,7 +103,7 @@ def outline(
         cv2.polylines(picture_HWC, contours, True, colour, thickness, cv2.LINE_AA)
 
 
-def _shrunk(prediction: Prediction, rows: int, columns: int) -> list[NDArray[np.uint8]]:
+def _shrunk(prediction: Masked, rows: int, columns: int) -> list[NDArray[np.uint8]]:
     """Masks of rows x columns pixels; one of them is 1 where at least half of its cell is covered.
 
     A few columns of the large mask are decoded at a time: that of a slide of 30000 x 30000 has 900 MB.
@@ -121,7 +121,9 @@ def _shrunk(prediction: Prediction, rows: int, columns: int) -> list[NDArray[np.
     return shrunk
 
 
-def _runs_of(prediction: Prediction) -> list[rle.Runs]:
+def _runs_of(prediction: Masked) -> list[rle.Runs]:
+    if isinstance(prediction, ClassMasks):
+        return [runs for runs in prediction.masks.values() if len(runs)]
     if isinstance(prediction, SemanticMask):
         return [prediction.runs]
     return [coco.runs_of(counts, prediction.height, prediction.width) for counts in prediction.masks]
@@ -160,7 +162,7 @@ def thumbnail(path: Path, reading: Reading, longest: int) -> tuple[NDArray[np.ui
     return np.ascontiguousarray(picture_HWC), factor
 
 
-def masks_of(prediction: Prediction) -> list[NDArray[np.uint8]]:
+def masks_of(prediction: Masked) -> list[NDArray[np.uint8]]:
     """Return every mask of a prediction as a uint8 array (H, W) of 0 and 1."""
     size = prediction.height, prediction.width
     return [rle.decode(runs, *size).astype(np.uint8) for runs in _runs_of(prediction)]
