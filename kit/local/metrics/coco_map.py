@@ -34,7 +34,9 @@ class CocoMap:
 
 
 def coco_map(truths: Mapping[str, Instances], predictions: Mapping[str, Instances]) -> CocoMap:
-    """Return what the COCO challenge reports, a mean over classes: only the 100 best detections per image count.
+    """Return what the COCO challenge reports, the mean over classes.
+
+    Only the 100 best detections per image and class count.
 
     Equal scores are ranked by image id, then by position in the image.
 
