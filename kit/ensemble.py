@@ -12,7 +12,7 @@ from kit.names import FileName, Hexadecimal, Name
 from kit.typed_json import Checked, Fraction, above, at_least, at_most, from_plain, to_plain
 
 SCHEMA = 2
-Kind = Literal["semantic", "instance"]
+Kind = Literal["semantic", "instance", "values"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -144,8 +144,9 @@ def _told(module: Module, told: Mapping[str, float | None]) -> str:
 def entry_points(ensemble: Ensemble) -> list[str]:
     """Return the modules that predict.py needs; the modules that they import are embedded with them.
 
-    These are the program, the engine and the competition code of the ensemble's kind, the families of its
-    members' networks, and the server where its competition has an evaluation API.
+    These are the program, the engine of the kind, the code of its rows, the families of its members'
+    networks, the server where its competition has an evaluation API, and the readers of images other than
+    colour TIFFs.
 
     Args:
         ensemble: the one to render.
@@ -157,9 +158,15 @@ def entry_points(ensemble: Ensemble) -> list[str]:
     # script of U-Nets carries no detector. U-Nets add to `ENTRIES`: kit.competitions.semantic,
     # kit.inference.semantic_engine and kit.models.families.unet.
     families = {family(str(member.network.get("network"))) for member in ensemble.members}
-    of_kind = (f"kit.competitions.{ensemble.kind}", f"kit.inference.{ensemble.kind}_engine")
-    server = [] if folder_of(ensemble).format.server is None else SERVER
-    return [*ENTRIES, *of_kind, *sorted(families), *server]
+    form = folder_of(ensemble).format
+    of_kind = [f"kit.competitions.{form.module}", f"kit.inference.{ensemble.kind}_engine"]
+    if not form.plain:
+        of_kind.append("kit.competitions.row_forms")
+    if "parquet" in form.submission.file + form.submission.sample:
+        of_kind.append("kit.competitions.parquet_tables")
+    server = [] if form.server is None else SERVER
+    images = form.images.rules.modules(form.images) if form.images.special else []
+    return [*ENTRIES, *of_kind, *sorted(families), *server, *images]
 
 
 def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:

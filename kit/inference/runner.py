@@ -28,7 +28,7 @@ import torch
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.images.slide import open_slide
+from kit.images.reading import ColourTiffs, Reading
 from kit.inference.fusion import PassResult, fuse
 from kit.inference.store import pass_file
 from kit.memory import keep_freed_memory
@@ -101,6 +101,7 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
     info: ImageInfo | None = None,
     confident: Path | None = None,
     on_left: Callable[[float], None] | None = None,
+    reading: Reading | None = None,
 ) -> Path:
     """Run one member under one view over one image, unless the result exists already.
 
@@ -124,6 +125,7 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
         confident: file with the image's confident blocks, whose windows are skipped (semantic only); without
             it, and if it cannot be read, no window is.
         on_left: called once with the share of the windows that is looked at, if blocks were read.
+        reading: reads the image, `Competition.reading`; None: it is a TIFF in colour.
 
     Returns:
         `result_file(out, member, view, image_id, info=info)`.
@@ -138,7 +140,7 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
     where = f"member {member.name}, view {view}, image {image_id}"
     # Imported by name, because predict.py holds only the engine of its own kind.
     engine = importlib.import_module(f"kit.inference.{module.spec.kind}_engine")
-    with open_slide(image) as slide:
+    with (reading or ColourTiffs()).open(image) as slide:
         if slide.notes and on_notes is not None:
             on_notes(slide.notes)
         engine.run_pass(

@@ -11,7 +11,7 @@ from typing import Any
 from kit import competitions
 from kit.artefacts import canonical_json
 from kit.competitions.competition import Competition
-from kit.competitions.path_pattern import is_file
+from kit.competitions.path_pattern import spelled
 from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.errors import BAD_INPUT, KitError
@@ -42,19 +42,20 @@ def _ids(labelled: LabelledData, submission: Path, split: str) -> list[str]:
     # Public test images are often copies of training images. An id of both parts is taken for one to predict;
     # with `--split train` the file has to cover the training images all the same.
     if split == "auto":
-        first = _first_id(submission, competition.columns[0])
-        in_train = is_file(competition.image_path(data, first, "train"))
-        in_test = is_file(competition.image_path(data, first, "test"))
+        first = _first_image(competition, submission)
+        in_train = spelled(competition.image_path(data, first, "train")) is not None
+        in_test = spelled(competition.image_path(data, first, "test")) is not None
         split = "train" if in_train and not in_test else "test"
     return competition.test_ids(data) if split == "test" else labelled.train_ids()
 
 
-def _first_id(submission: Path, column: str) -> str:
-    """Return the first row's id; empty if the file is of no use: the validator then says why."""
+def _first_image(competition: Competition, submission: Path) -> str:
+    """Return the id of the first row's image; empty if the file is of no use: the validator then says why."""
     try:
-        return read_table(submission, (column,), more=True, key=column)[0].id
+        rows = read_table(submission, competition.columns, more=True, key=competition.columns[0])
     except KitError:
         return ""
+    return next(iter(competition.of_images(Report(""), rows[:1], None)), "")
 
 
 def validate(options: Options) -> int:
@@ -128,7 +129,9 @@ def _shown(value: float | None) -> str:
 
 def _sizes(competition: Competition, data: Path, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Return the sizes of the images whose headers can be read; print a warning for each of the others."""
-    sizes = {}
+    sizes: dict[str, tuple[int, int]] = {}
+    if competition.kind == "values":  # whose rows do not depend on sizes
+        return sizes
     for image_id in ids:
         try:
             sizes[image_id] = competition.size_of(data, image_id)

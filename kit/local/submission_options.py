@@ -20,7 +20,7 @@ class Options:
         )
     )
     data: Path = field(metadata=option("the competition's folder", metavar="DIR"))
-    submission: Path = field(metadata=option("the CSV to score or check", metavar="FILE"))
+    submission: Path = field(metadata=option("the file to score or check", metavar="FILE"))
     split: Literal["auto", "test", "train"] = field(
         default="auto",
         metadata=option(

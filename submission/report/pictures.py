@@ -37,6 +37,7 @@ def overlays(competition: Competition, data: Path, submission: Path, count: int)
         make_overlay(
             image,
             competition.image_path(data, image, "test"),
+            competition.reading,
             truth.get(image),
             _shown(truth.get(image), predictions[image]),
             longest=longest,

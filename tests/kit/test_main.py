@@ -25,7 +25,7 @@ def submit(path, name, *, split="test", empty=False):
     truth = labelled.truth(ids)
     if empty:
         truth = {key: competition.empty(mask.height, mask.width) for key, mask in truth.items()}
-    write_submission(path, competition.columns, [competition.row(key, truth[key]) for key in ids])
+    write_submission(path, competition.columns, [competition.rows(key, truth[key])[0] for key in ids])
     return path
 
 

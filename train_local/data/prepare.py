@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict, TypeVar, Unpack
 
@@ -81,7 +82,7 @@ def prepare(
     prepared.require_same(out, look.source.name)
     contents = _read(look, look.ids, content.content_of, jobs)
     others, faults = _unlabelled(look, jobs)
-    same = content.duplicates({**contents, **others})
+    same = content.duplicates({**contents, **others}, look.source.reading)
     alarms = content.check_duplicates(same, look.split.folds, data)
     result = _describe(
         look,
@@ -197,11 +198,12 @@ def _missing_stains(look: Inspection, choices: Choices) -> list[str]:
 
 
 def _read(
-    look: Inspection, ids: Sequence[str], read: Callable[[Path], Read], jobs: int | None
+    look: Inspection, ids: Sequence[str], read: Callable[..., Read], jobs: int | None
 ) -> dict[str, Read]:
     paths = [look.path(image_id) for image_id in ids]
     workers = processes.number(jobs, sum(path.stat().st_size for path in paths))
-    return dict(zip(ids, processes.each(read, paths, jobs=workers, description="hash images"), strict=True))
+    work = partial(read, reading=look.source.reading)
+    return dict(zip(ids, processes.each(work, paths, jobs=workers, description="hash images"), strict=True))
 
 
 def _unlabelled(look: Inspection, jobs: int | None) -> tuple[dict[str, Content], list[str]]:

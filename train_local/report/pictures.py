@@ -89,6 +89,7 @@ def draw(prepared: Prepared, runs: Sequence[RunRecord], *, most: int) -> Picture
         return make_overlay(
             image_id,
             prepared.image_path(image_id),
+            prepared.source.reading,
             true,
             confident(prediction, true),
             longest=_LONGEST,

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kit.artefacts import remove_leftovers, write_text
+from kit.artefacts import remove_leftovers, write_bytes
 from kit.competitions import folder_of, of
 from kit.competitions.folder import CompetitionFolder
 from kit.competitions.listing import Listing
@@ -26,11 +26,11 @@ from kit.manifest import from_dict as manifest_from
 from submission.runtime.inputs.competition_mount import find_competition
 from submission.runtime.result.submission_file import (
     MISSING,
-    NAME,
     SILENCE,
     Size,
     Submission,
     csv_text,
+    file_content,
     guess_sizes,
     image_sizes,
     make_way,
@@ -122,13 +122,14 @@ class Listed:
         Raises:
             KitError: it cannot be written; names a folder that can.
         """
-        ids = self.listing.ids
+        sizes = guess_sizes(self.listing.ids, self.listing.sizes)
         try:
             if path.parent.is_dir():
                 remove_leftovers(path)
             if note := make_way(path):
                 self.listing.notes.append(note)
-            write_text(path, csv_text(self.competition, ids, guess_sizes(ids, self.listing.sizes), {}))
+            text = csv_text(self.competition, self.listing, sizes, {})
+            write_bytes(path, file_content(self.competition, text))
         except OSError as error:
             raise KitError(f"cannot write {path.name}: {error.strerror}", where=path.parent) from error
         except KitError as error:
@@ -206,7 +207,8 @@ def find_data(ensemble: Ensemble, options: Options, listed: Listed | None = None
     notes += _unknown(ensemble, infos)
     # Masks have the size of the pixels; tables tell it where these cannot be read.
     all_sizes = guess_sizes(ids, {**listed.listing.sizes, **sizes})
-    submission = Submission(of(ensemble), ids, all_sizes, options.output / NAME)
+    path = options.output / competition.format.submission.file
+    submission = Submission(of(ensemble), ids, all_sizes, path, listed.listing)
     return Data(folder, paths, unreadable, infos, submission, notes)
 
 

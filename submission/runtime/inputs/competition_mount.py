@@ -11,7 +11,6 @@ from kit.errors import KitError
 from submission.runtime.inputs.mounts import folders_below
 
 DEPTH = 5
-_MARKER = "sample_submission.csv"
 
 
 def find_competition(root: Path, competition: CompetitionFolder) -> Path:
@@ -31,7 +30,7 @@ def find_competition(root: Path, competition: CompetitionFolder) -> Path:
             fix="on Kaggle, add the competition as an input; elsewhere, give its folder with --input",
         )
     reports: list[tuple[Path, Report]] = []
-    for folder in _competition_places(root, competition.slug):
+    for folder in _competition_places(root, competition):
         report = Report(str(folder))
         if competition.check_folder(report, folder):
             return folder
@@ -52,10 +51,11 @@ def find_competition(root: Path, competition: CompetitionFolder) -> Path:
     )
 
 
-def _competition_places(root: Path, slug: str) -> Iterator[Path]:
+def _competition_places(root: Path, competition: CompetitionFolder) -> Iterator[Path]:
     """Yield folders that may be the competition's, the most likely ones first. Search only if those fail."""
+    slug, sample = competition.slug, competition.format.submission.sample
     known = [root / "competitions" / slug, root / slug]
     yield from (folder for folder in known if folder.is_dir())
     walked = [root, *folders_below(root, DEPTH)]
     yield from (folder for folder in walked if folder.name == slug and folder not in known)
-    yield from (folder for folder in walked if folder.name != slug and (folder / _MARKER).is_file())
+    yield from (folder for folder in walked if folder.name != slug and (folder / sample).is_file())

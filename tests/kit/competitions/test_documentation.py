@@ -50,7 +50,7 @@ def predictions(competition, ids):
 
 def submit(competition, path, ids):
     found = predictions(competition, ids)
-    write_submission(path, competition.columns, [competition.row(key, found[key]) for key in ids])
+    write_submission(path, competition.columns, [competition.rows(key, found[key])[0] for key in ids])
     return path
 
 
