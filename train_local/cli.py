@@ -18,6 +18,7 @@ from kit.errors import KitError
 from kit.local.verbs import Verb, run_verb
 from kit.typed_json import above, at_least, at_most
 from train_local import recipes
+from train_local.add_model import command as add_command
 from train_local.jobs import command, command_options
 from train_local.options import Options
 from train_local.places import require_file
@@ -44,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
         Verb("train", Train, _train),
         Verb("train-all", command_options.TrainAll, command.train_all),
         Verb("job", command_options.OneJob, lambda options: command.one_job(options, main)),
+        Verb("add-model", add_command.AddModel, add_command.add_model),
         Verb("ensemble", Ensemble, _ensemble),
         Verb("report", report_command.Report, report_command.report),
         Verb("recipes", Recipes, list_recipes),
@@ -324,7 +326,7 @@ def _ensemble(options: Ensemble) -> int:
     from kit.local.member_check import WeightsFile, check_member
     from kit.plan.hidden_run import hidden_set
     from train_local.data import prepared
-    from train_local.ensemble import as_published, build, prices, published_plans, write
+    from train_local.ensemble import as_published, build, own_runs, prices, published_plans, write
     from train_local.ensemble.costs import with_estimates
     from train_local.ensemble.finished_runs import find_finished_runs
 
@@ -336,6 +338,7 @@ def _ensemble(options: Ensemble) -> int:
     require_file("--out", options.out)  # a search may take hours
     data = prepared.load(options.prepared)
     runs = find_finished_runs(data, options.runs, options.members)
+    own_runs.require_sources(runs)
     for run in track(runs, total=len(runs), description="check members"):
         check_member(
             run.member, WeightsFile(run.weights), views_of_passes=list(run.views), where=options.runs

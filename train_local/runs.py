@@ -70,6 +70,11 @@ class Run:
         """Folder of the out-of-fold predictions."""
         return self.folder / "oof"
 
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Under which held-out images are predicted."""
+        return self.recipe.views
+
     def config(self) -> dict[str, Any]:
         """Return what the run trains, as a plain JSON value."""
         return {"recipe": self.recipe.as_dict(), "fold": self.fold, "seed": self.seed}

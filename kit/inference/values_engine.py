@@ -120,6 +120,8 @@ def load(path: Path) -> dict[str, Value]:
         KitError: the file is missing or damaged.
     """
     found = read_json(path)
-    if not isinstance(found, dict) or not all(isinstance(value, str | int | float) for value in found.values()):
+    if not isinstance(found, dict) or not all(
+        isinstance(value, str | int | float) for value in found.values()
+    ):
         raise KitError("the result of a pass is damaged", where=path, fix="delete it and run again")
     return {name: value if isinstance(value, str) else float(value) for name, value in found.items()}

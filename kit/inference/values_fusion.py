@@ -1,4 +1,4 @@
-"""Fuse values: numbers to their weighted mean or median, words by vote; and how much the result doubts itself.
+"""Fuse values: numbers to their weighted mean or median, words by vote; and the doubt of what comes out.
 
 This needs no torch and no numpy.
 """

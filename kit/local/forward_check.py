@@ -21,8 +21,8 @@ from kit.inference import views
 from kit.inference.instance_settings import InstanceSettings
 from kit.inference.layout import layout
 from kit.inference.semantic_settings import SemanticSettings
-from kit.local.estimate import count_flops, predict
 from kit.inference.values_settings import VALUES_SIDE, ValuesSettings
+from kit.local.estimate import count_flops, predict
 from kit.models import build, spec_of
 from kit.models.registry import OWN, sized
 from kit.typed_json import from_plain
@@ -103,7 +103,7 @@ def forward(network: str, inputs: Inputs) -> Forward:
     """
     config, pixels = json.loads(network), inputs.batch * inputs.height * inputs.width
     if config["network"] == OWN:
-        # `add-model` has run it on real images: a class of the user's may look at values, which are absent here.
+        # `add-model` has run it on images: a class of the user's may look at values, which are absent here.
         return Forward(int(sized(config)[1].flops * pixels / 1e6), None)
     with torch.device("meta"):
         module = build(config).eval()

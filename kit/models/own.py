@@ -97,9 +97,7 @@ def _build(spec: NetworkSpec, size: OwnModel) -> Network:
     module = importlib.import_module(size.module)
     made = getattr(module, size.class_name, None)
     if made is None:
-        raise KitError(
-            f"{size.module} has no class {size.class_name}", where=module.__file__, fix=_ADD_AGAIN
-        )
+        raise KitError(f"{size.module} has no class {size.class_name}", where=module.__file__, fix=_ADD_AGAIN)
     model = made(**size.settings)
     network = model
     if size.file is not None:
@@ -174,7 +172,7 @@ class OwnSemantic(_Own, SemanticNetwork):
 
 
 class OwnInstance(_Own, InstanceNetwork):
-    """A class whose `forward` returns boxes, scores and masks of each image, as torchvision's detectors do."""
+    """A class whose `forward` returns boxes, scores and masks of each image, as torchvision's do."""
 
     @torch.no_grad()
     def detect(self, x_NCHW: Tensor) -> list[Detections]:
@@ -245,7 +243,5 @@ def _plain(value: Any) -> float | str:
     return value if isinstance(value, str) else float(value)
 
 
-ENTRY = Entry(
-    spec=_declared(OwnModel()), size=OwnModel(), build=_build, declare=_declared
-)
+ENTRY = Entry(spec=_declared(OwnModel()), size=OwnModel(), build=_build, declare=_declared)
 """Of the network "own"; it lies in no family's module, so `names` does not list it."""

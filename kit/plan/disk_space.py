@@ -37,7 +37,7 @@ class DiskSpace:
         self.ensemble, self.megapixels = ensemble, megapixels
 
     def map_bytes(self, index: int, image: str) -> int:
-        """Return the bytes that one pass over one image leaves; the few bytes of others than maps count as 0."""
+        """Return the bytes that one pass over one image leaves; those of others than maps count as 0."""
         if self.ensemble.kind != "semantic":
             return 0
         member = self.ensemble.members[self.ensemble.passes[index].member]
