@@ -29,6 +29,7 @@ def require_usable(ensemble: Ensemble, where: Path) -> None:
         KitError: a word is unknown or a value cannot be; the message names the member or rung.
     """
     from kit.inference import views  # needs torch
+    from kit.inference.class_fusion import ClassFusion
     from kit.inference.instance_settings import InstanceFusion, InstanceSettings
     from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
     from kit.inference.values_settings import ValuesFusion, ValuesSettings
@@ -39,6 +40,8 @@ def require_usable(ensemble: Ensemble, where: Path) -> None:
         "values": (ValuesSettings, ValuesFusion),
     }
     member_settings, rung_settings = of_kind[ensemble.kind]
+    if any(member.network.get("engine") == "classes_engine" for member in ensemble.members):
+        rung_settings = ClassFusion
     for member in ensemble.members:
         place = f"{where}, member {member.name}"
         try:

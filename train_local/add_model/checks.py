@@ -117,9 +117,7 @@ def _counted(what: Callable[[], Any], pixels: int, user: User, method: str) -> t
     return made, counter.get_total_flops() / pixels * 1e6
 
 
-def _semantic(
-    module: OwnSemantic, member: Member, shown: Shown, user: User, device: torch.device
-) -> float:
+def _semantic(module: OwnSemantic, member: Member, shown: Shown, user: User, device: torch.device) -> float:
     settings = from_plain(SemanticSettings, member.inference)
     whole = settings.size is not None
     window, side = (None, settings.size) if whole else (settings.window, settings.input_size)
@@ -223,9 +221,7 @@ def _instances(
     return flops
 
 
-def _values(
-    module: OwnValues, member: Member, images: Sequence[NDArray[np.uint8]], user: User
-) -> float:
+def _values(module: OwnValues, member: Member, images: Sequence[NDArray[np.uint8]], user: User) -> float:
     settings, flops = from_plain(ValuesSettings, member.inference), 0.0
     wanted = set(member.network["classes"])
     for image_HWC in images:

@@ -1,4 +1,4 @@
-"""A small U-Net on an encoder of timm. It imports nothing of the kit; docs/own-model.md tells of each line."""
+"""A small U-Net on an encoder of timm, without any import of the kit; see docs/own-model.md."""
 
 import timm
 import torch
