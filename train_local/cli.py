@@ -326,7 +326,7 @@ def _ensemble(options: Ensemble) -> int:
     from kit.local.member_check import WeightsFile, check_member
     from kit.plan.hidden_run import hidden_set
     from train_local.data import prepared
-    from train_local.ensemble import as_published, build, own_runs, prices, published_plans, write
+    from train_local.ensemble import as_published, build, own_runs, prices, published_plans, unscored, write
     from train_local.ensemble.costs import with_estimates
     from train_local.ensemble.finished_runs import find_finished_runs
 
@@ -345,7 +345,9 @@ def _ensemble(options: Ensemble) -> int:
         )
     runs = with_estimates(data, runs)
     made = (
-        build.build_ensemble(
+        unscored.build_unscored(data, runs)
+        if wanted is None and own_runs.hold_nothing_out(runs)
+        else build.build_ensemble(
             data, runs, keep_all=options.keep_all, cost=options.cost, processes=options.processes
         )
         if wanted is None

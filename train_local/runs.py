@@ -133,6 +133,12 @@ def make_run(
             where=prepared.root,
             fix=f"prepare {recipe.competition}, or take another recipe (`recipes` lists them)",
         )
+    if prepared.source.format.classes:
+        raise KitError(
+            f"{prepared.competition} has several classes, and recipe {recipe.name} is for one",
+            where=prepared.root,
+            fix="train a model of your own and add it with `add-model` (docs/own-model.md)",
+        )
     part = prepared.fold(fold)
     if not part.train or not part.valid:
         raise KitError(
