@@ -20,6 +20,7 @@ from bundle import dataset, dataset_metadata, licences, weights_dataset, wheels_
 from bundle.closure import Closure
 from bundle.companions import companions
 from bundle.dataset import Content, Written
+from bundle.foreign.own_models import own_model_wheels
 from bundle.foreign.wheels import ForeignWheel, foreign_wheels, require_imported
 from bundle.native.verb import native_wheels
 from bundle.own_wheels import OWN_WHEELS
@@ -127,7 +128,10 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     weights = {path: weights_dataset.contents(plan, path, options.weights) for path, plan in plans.items()}
     pins = lockfile.load(options.lock)
     # What a foreign source is named and needs is known when its wheel is there.
-    foreign = foreign_wheels(options.foreign, images, pins, options.cache)
+    foreign = [
+        *foreign_wheels(options.foreign, images, pins, options.cache),
+        *own_model_wheels(plans, images, options.cache),
+    ]
     roots = [*options.roots, *(item.root() for item in foreign)]
     tables = _shadow_tables(list(plans.values()), pins, roots, images, foreign)
     console().print(summary(tables))

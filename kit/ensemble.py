@@ -26,7 +26,7 @@ class Member(Checked):
         sha256: of that file.
         size: bytes of that file.
         network: plain dict that `kit.models.build` takes.
-        inference: plain dict of the engine's settings (`SemanticSettings` or `InstanceSettings`).
+        inference: plain dict of the engine's settings (`SemanticSettings`, `InstanceSettings`, ...).
         requires: distributions the network needs at run time, e.g. ["mmcv-full", "mmdet"].
     """
 
@@ -91,8 +91,8 @@ class Rung(Checked):
     Attributes:
         passes: which of `Ensemble.passes` it uses: their indices, ascending.
         weights: one per pass, positive; semantic: of the probability maps (normalised to sum 1 when applied);
-            instance: of the members in box fusion.
-        settings: tuned for these passes; semantic: {"threshold": float}; instance: fusion settings.
+            instance: of the members in box fusion; values: of the numbers and of the votes for words.
+        settings: tuned for these passes; semantic: {"threshold": float}; others: fusion settings.
         cv: competition metric on held-out images that the tuning of this rung did not see; None if nobody
             held images out.
         stop: which images stop at this rung; None: all go on.
@@ -174,8 +174,8 @@ class Ensemble(Checked):
             raise KitError("two rungs have the same passes", fix="run `ensemble` again")
         if any(item.member not in range(len(self.members)) for item in self.passes):
             raise KitError("a pass names a member that does not exist")
-        if self.kind == "instance" and any(rung.skip for rung in self.rungs):
-            raise KitError("a rung of detections skips windows; only masks have confident blocks")
+        if self.kind != "semantic" and any(rung.skip for rung in self.rungs):
+            raise KitError("a rung skips windows; only masks have confident blocks")
 
     @property
     def main_path(self) -> list[int]:
@@ -190,7 +190,7 @@ class Ensemble(Checked):
     @property
     def rows_may_mix(self) -> bool:
         """Whether rows of different rungs may stand in one file: mean Dice scores each image alone."""
-        return self.kind == "semantic"
+        return self.kind != "instance"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value with the schema number."""

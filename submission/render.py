@@ -16,6 +16,7 @@ from kit.artefacts import sha256_bytes, write_text
 from kit.competitions import folder_of, of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
+from kit.inference.fusion import engine_of
 from kit.local.console import progress
 from kit.local.costs import load_with_costs
 from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
@@ -159,7 +160,8 @@ def entry_points(ensemble: Ensemble) -> list[str]:
     # kit.inference.semantic_engine and kit.models.families.unet.
     families = {family(str(member.network.get("network"))) for member in ensemble.members}
     form = folder_of(ensemble).format
-    of_kind = [f"kit.competitions.{form.module}", f"kit.inference.{ensemble.kind}_engine"]
+    engines = {f"kit.inference.{engine_of(member, ensemble.kind)}" for member in ensemble.members}
+    of_kind = [f"kit.competitions.{form.module}", *sorted(engines)]
     if not form.plain:
         of_kind.append("kit.competitions.row_forms")
     if "parquet" in form.submission.file + form.submission.sample:

@@ -1,4 +1,4 @@
-"""`python -m train_local`: prepare, train, train-all, job, ensemble, report, recipes, baseline, sample."""
+"""`python -m train_local`: prepare, train, train-all, job, add-model, ensemble, report, recipes, baseline."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from kit.errors import KitError
 from kit.local.verbs import Program, Verb
 from kit.typed_json import above, at_least, at_most
 from train_local import recipes
+from train_local.add_model import command as add_command
 from train_local.examples import EXAMPLES
 from train_local.jobs import command, command_options
 from train_local.options import Options
@@ -75,6 +76,14 @@ def program() -> Program:
             training,
             EXAMPLES["job"],
             kept,
+        ),
+        Verb(
+            "add-model",
+            add_command.AddModel,
+            add_command.add_model,
+            training,
+            EXAMPLES["add-model"],
+            "models that are added and predictions that are whole are kept",
         ),
         Verb(
             "ensemble",
@@ -383,7 +392,7 @@ def _ensemble(options: Ensemble) -> int:
     from kit.local.member_check import WeightsFile, check_member
     from kit.plan.hidden_run import hidden_set
     from train_local.data import prepared
-    from train_local.ensemble import as_published, build, prices, published_plans, write
+    from train_local.ensemble import as_published, build, own_runs, prices, published_plans, unscored, write
     from train_local.ensemble.costs import with_estimates
     from train_local.ensemble.finished_runs import find_finished_runs
 
@@ -396,13 +405,16 @@ def _ensemble(options: Ensemble) -> int:
     require_file("--out", options.out)  # a search may take hours
     data = prepared.load(options.prepared)
     runs = find_finished_runs(data, options.runs, options.members)
+    own_runs.require_sources(runs)
     for run in track(runs, total=len(runs), description="check members"):
         check_member(
             run.member, WeightsFile(run.weights), views_of_passes=list(run.views), where=options.runs
         )
     runs = with_estimates(data, runs)
     made = (
-        build.build_ensemble(
+        unscored.build_unscored(data, runs)
+        if wanted is None and own_runs.hold_nothing_out(runs)
+        else build.build_ensemble(
             data, runs, keep_all=options.keep_all, cost=options.cost, processes=options.processes
         )
         if wanted is None

@@ -18,6 +18,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         f"train-all {_PREPARED} --out runs --dry-run",
         f"train-all {_PREPARED} --out runs --only 'unet*' --jobs 2 --tiny",
     ),
+    "add-model": ("add-model model.py --weights fold0.safetensors@0 --prepared work/mine --runs runs/mine",),
     "job": (f"job kidney/unet-regnety16.fold0 {_PREPARED} --out runs",),
     "ensemble": (
         f"ensemble {_PREPARED} --runs runs/kidney --out dist/kidney/ensemble.json",

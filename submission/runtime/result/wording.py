@@ -144,7 +144,7 @@ def read_with(image: str, notes: Sequence[str]) -> str:
 
 def plain_output(member: str, images: int, kind: str) -> str:
     """A member says nothing."""
-    what = "gives the same everywhere" if kind == "semantic" else "finds nothing"
+    what = "finds nothing" if kind == "instance" else "gives the same everywhere"
     return f"member {member} {what} in {images} of {images} images: its weights or its training are damaged"
 
 
