@@ -361,7 +361,7 @@ class Definition:
         if self.truth.rows and (
             self.truth.form != "text" or (self.kind, self.truth.rows) == ("instance", "image")
         ):
-            raise KitError("truth.rows is for masks of whole images in a table")
+            raise KitError("truth.rows is for masks of whole images in a table", fix="remove it")
         if self.kind == "semantic" and self.truth.ignored:
             raise KitError("truth.ignored works for instances only", fix="remove it")
 

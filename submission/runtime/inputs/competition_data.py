@@ -128,7 +128,10 @@ class Listed:
                 self.listing.notes.append(note)
             write_text(path, csv_text(self.competition, ids, guess_sizes(ids, self.listing.sizes), {}))
         except OSError as error:
-            raise KitError(f"cannot write {path.name}: {error.strerror}", where=path.parent) from error
+            fix = f"free space there, or check its rights{_elsewhere(path.parent)}"
+            raise KitError(
+                f"cannot write {path.name}: {error.strerror}", where=path.parent, fix=fix
+            ) from error
         except KitError as error:
             fix = f"{error.fix}{_elsewhere(path.parent)}"
             raise KitError(error.problem, where=error.where, fix=fix) from error
