@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,15 +70,9 @@ def find(sources: Mapping[str, Source]) -> list[Message]:
     return sorted(found)
 
 
-def without_fix(sources: Mapping[str, Source]) -> list[tuple[str, str]]:
-    """Return (module, problem) of each error and finding that says nothing of what is to be done."""
-    return sorted(
-        {
-            (message.module, message.problem)
-            for message in find(sources)
-            if not message.fix and message.level in {"error", "alarm"}
-        }
-    )
+def without_fix(found: Iterable[Message]) -> list[Message]:
+    """Return the errors and alarms that say nothing of what is to be done."""
+    return [message for message in found if not message.fix and message.level in {"error", "alarm"}]
 
 
 @dataclass(frozen=True)
@@ -181,7 +175,8 @@ def _paired(
     if len(problems) != len(fixes):
         fixes = [" / ".join(dict.fromkeys(text for text in fixes if text))] * len(problems)
     for text, advice in zip(problems, fixes, strict=True):
-        if re.sub(r"<[^>]*>|\W", "", text):  # a text of placeholders only was made elsewhere
+        # A text of placeholders only was made elsewhere; "<strerror>" by the system: "Permission denied".
+        if _has_words(text) or text == "<strerror>":
             yield Message(source.name, text, advice, level, cause)
 
 
@@ -195,7 +190,7 @@ def _of_wordings(source: Source, texts: Texts) -> Iterator[Message]:
                 if isinstance(inner, ast.Return) and inner.value is not None:
                     for text in texts.of(inner.value, source):
                         line, _, fix = _plain(text).partition(" fix: ")
-                        if re.sub(r"<[^>]*>|\W", "", line):
+                        if _has_words(line):
                             yield Message(source.name, line, fix, "line", cause)
     for name, value in source.constants.items():
         if not name.startswith("_") and isinstance(value, ast.Constant) and isinstance(value.value, str):
@@ -228,6 +223,10 @@ def _is_passed_on(node: ast.expr) -> bool:
 
 def _keyword(call: ast.Call, name: str) -> ast.expr | None:
     return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+
+
+def _has_words(text: str) -> bool:
+    return bool(re.sub(r"<[^>]*>|\W", "", text))
 
 
 def _plain(text: str) -> str:

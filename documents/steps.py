@@ -24,7 +24,7 @@ STEPS = (
     Step(
         "Any command",
         "Options, files and folders, whatever the command.",
-        ("kit", "kit.local", "submission", "train_local", "bundle"),
+        ("kit", "kit.local", "submission", "train_local"),
     ),
     Step(
         "The competition's files",

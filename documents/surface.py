@@ -102,7 +102,7 @@ def _words(parser: argparse.ArgumentParser) -> Iterator[str]:
         flag = action.option_strings[-1] if action.option_strings else action.dest.upper()
         many = "..." if action.nargs in {"+", "*"} or isinstance(action, argparse._AppendAction) else ""  # noqa: SLF001
         value = "=" if action.option_strings and action.nargs != 0 else ""
-        needed = action.required or (not action.option_strings and action.nargs not in {"?", "*"})
+        needed = action.required if action.option_strings else action.nargs not in {"?", "*"}
         yield f"{flag}{value}{many}" if needed else f"[{flag}{value}{many}]"
 
 
