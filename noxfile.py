@@ -48,6 +48,9 @@ DEMO = {"vasculature": "detectors-r50", "kidney": "unet-regnety16"}
 """Competition -> the recipe whose tiny form the demo trains; the one that takes longest begins."""
 KEEP_BYTECODE: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
 """To compile our own modules again would cost each of the many processes of a session up to a second."""
+INSTALL = ("pip", "install", "--quiet", "--compile-bytecode", "--python")
+"""With its bytecode: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would compile
+the sources of torch and of all that it imports, which takes longer than to import them."""
 OWN_WHEELS = ("mmcv", "cbnetv2", "vit-adapter")
 COMMANDS = {
     "ensemble": ("-m", "train_local", "ensemble"),
@@ -77,20 +80,9 @@ def environment(session: nox.Session, *, peers: bool = False) -> str:
     Made again when a lock or the Python changes; our own wheels alone are built and installed again when
     only their sources change.
     """
-    folder = ROOT / ".nox" / f"{'bench' if peers else 'kit'}-{sys.implementation.cache_tag}"
     locks = ["requirements.lock", *(["requirements-bench.txt"] if peers else [])]
+    folder = locked_environment(session, "bench" if peers else "kit", locks)
     python = folder / "bin" / "python"
-    # Each stamp is written after its step: a step that was killed has none and runs again. There are two,
-    # because the locked packages take minutes and our own wheels change daily.
-    # With its bytecode: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would
-    # compile the sources of torch and of all that it imports, which takes longer than to import them.
-    into = ("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python))
-    made_from, identity = folder / "made-from", lock_identity(ROOT, locks)
-    if not is_of(made_from, identity):
-        shutil.rmtree(folder, ignore_errors=True)
-        _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
-        _uv(session, *into, "--require-hashes", *(part for lock in locks for part in ("-r", lock)))
-        made_from.write_text(identity)
     ours_from, identity = folder / "own-wheels-from", own_wheels_identity(ROOT)
     if not is_of(ours_from, identity):
         ours_from.unlink(missing_ok=True)  # what is installed from here on may be either version
@@ -99,9 +91,31 @@ def environment(session: nox.Session, *, peers: bool = False) -> str:
         for name in OWN_WHEELS:
             build = ("-m", "bundle", "wheel", name, "--out", str(wheels))
             session.run(str(python), *build, external=True, silent=True)
-        _uv(session, *into, "--no-deps", "--reinstall", *map(str, sorted(wheels.glob("*.whl"))))
+        _uv(
+            session,
+            *INSTALL,
+            str(python),
+            "--no-deps",
+            "--reinstall",
+            *map(str, sorted(wheels.glob("*.whl"))),
+        )
         ours_from.write_text(identity)
     return str(python)
+
+
+def locked_environment(session: nox.Session, name: str, locks: list[str]) -> Path:
+    """The folder of an environment with what some locks pin, and nothing else."""
+    folder = ROOT / ".nox" / f"{name}-{sys.implementation.cache_tag}"
+    # Each stamp is written after its step: a step that was killed has none and runs again. Our own wheels
+    # have another one, because the locked packages take minutes and our own wheels change daily.
+    made_from, identity = folder / "made-from", lock_identity(ROOT, locks)
+    if not is_of(made_from, identity):
+        shutil.rmtree(folder, ignore_errors=True)
+        _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
+        python = str(folder / "bin" / "python")
+        _uv(session, *INSTALL, python, "--require-hashes", *(part for lock in locks for part in ("-r", lock)))
+        made_from.write_text(identity)
+    return folder
 
 
 def _uv(session: nox.Session, *arguments: str) -> None:
@@ -216,18 +230,9 @@ def score(session: nox.Session, name: str) -> None:
         run(session, "-m", "train_local", "baseline", *rule, "--out", submissions[kind])
     scores = {}
     for kind, path in submissions.items():
-        command = (
-            "-m",
-            "kit",
-            "score",
-            "--competition",
-            name,
-            "--data",
-            str(data),
-            "--submission",
-            str(path),
-        )
-        out = session.run(environment(session), *command, "--json", external=True, silent=True)
+        what = ("--competition", name, "--data", str(data), "--submission", str(path))
+        command = ("-m", "kit", "score", *what, "--json")
+        out = session.run(environment(session), *command, external=True, silent=True)
         scores[kind] = json.loads(out)["value"]
     (dist / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
 
@@ -469,6 +474,25 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """The tests of the pure logic, which pyproject.toml lists; an error below 100 % of its branches."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pure-logic"]
+    run(session, "-m", "coverage", "run", "-m", "pytest", *(session.posargs or config["tests"]))
+    run(session, "-m", "coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages of docs/ as a site in `dist/docs/`; `-- --write`: first those made from the code."""
+    run(session, "-m", "documents", "write" if "--write" in session.posargs else "check")
+    run(session, "-m", "documents", "stage", "--out", BUILD / "docs")
+    python = locked_environment(session, "docs", ["requirements-docs.txt"]) / "bin" / "python"
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run(str(python), "-m", "mkdocs", "build", "--strict", external=True, env=quiet)
+    run(session, "-m", "documents", "site", DIST / "docs")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Rules and format (ruff), types (mypy)."""
     run(session, "-m", "ruff", "check", ".")
@@ -481,17 +505,17 @@ def lock(session: nox.Session) -> None:
     """Pin requirements.in again: requirements.lock with hashes for Python 3.11-3.13 (some minutes)."""
     run(session, "-m", "bundle", "lock", *session.posargs)
     if "--check" not in session.posargs:
-        lock_peers(session)
+        lock_others(session)
 
 
-def lock_peers(session: nox.Session) -> None:
-    """What the benchmarks' peers need beyond requirements.lock -> requirements-bench.txt."""
+def lock_others(session: nox.Session) -> None:
+    """What the benchmarks' peers need beyond requirements.lock, and what builds docs/ into a site."""
+    how = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url")
+    how = (*how, "--no-emit-find-links", "--custom-compile-command", "nox -s lock")
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     known = sorted({line.split("==")[0] for line in lines if line[:1].isalnum()})
-    what = ("requirements-bench.in", "--constraints", "requirements.lock", "--output-file")
-    how = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url")
-    how = (*how, "--no-emit-find-links")
-    header = ("--custom-compile-command", "nox -s lock")
-    # Both files are installed together with --require-hashes, which refuses a package that is listed twice.
-    left_out = [f"--no-emit-package={name}" for name in known]
-    _uv(session, "pip", "compile", "--quiet", *what, "requirements-bench.txt", *how, *header, *left_out)
+    # Two files that are installed together with --require-hashes may not list a package twice.
+    beside = ("--constraints", "requirements.lock", *(f"--no-emit-package={name}" for name in known))
+    for name, others in (("bench", beside), ("docs", ())):
+        files = (f"requirements-{name}.in", "--output-file", f"requirements-{name}.txt")
+        _uv(session, "pip", "compile", "--quiet", *files, *how, *others)

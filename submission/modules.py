@@ -68,7 +68,9 @@ def collect(root: Path, *entries: str) -> list[Module]:
     for entry in entries:
         first = _module(root, entry)
         if first is None:
-            raise KitError(f"the module {entry} does not exist", where=root)
+            raise KitError(
+                f"the module {entry} does not exist", where=root, fix="restore it from the repository"
+            )
         waiting.append((first, ""))
     while waiting:
         module, importer = waiting.pop()

@@ -116,7 +116,7 @@ def _scale(text: str) -> float:
     try:
         return float(above) / float(below or 1)
     except (ValueError, ZeroDivisionError) as error:
-        raise KitError("a resolution is a number such as 1, 1/2 or 1/3") from error
+        raise KitError("a resolution is a number such as 1, 1/2 or 1/3", fix="write one of these") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,7 +273,7 @@ class Training:
 def _fold(text: str) -> str:
     """A fold's index, or "all"."""
     if text != "all" and not text.isdigit():
-        raise KitError("a fold is a number from 0, or all")
+        raise KitError("a fold is a number from 0, or all", fix="write 0 for the first fold")
     return text
 
 

@@ -43,7 +43,10 @@ def fit(method: Method, scores: Floats, hits: NDArray[np.bool_]) -> dict[str, An
     if method not in ("isotonic", "temperature", "rank"):
         raise KitError(f"unknown calibration {method!r}", fix="known: isotonic, temperature, rank")
     if scores.shape != hits.shape or not ((scores >= 0) & (scores <= 1)).all():
-        raise KitError("calibration needs one score in [0, 1] for every hit or miss")
+        raise KitError(
+            "calibration needs one score in [0, 1] for every hit or miss",
+            fix="predict the held-out images again: run `ensemble`",
+        )
     one_sided = method != "rank" and (hits.all() or not hits.any())
     different = len(np.unique(scores))
     if len(scores) < _FEWEST or one_sided or different < 2:

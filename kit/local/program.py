@@ -29,7 +29,7 @@ _REFUSED = frozenset(
     | {errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR}
 )
 """Errors of the system that are of a file's place, its rights or its disk, not of a program."""
-_OURS = frozenset({"kit", "train_local", "bundle", "submission", "benchmarks"})
+_OURS = frozenset({"kit", "train_local", "bundle", "submission", "benchmarks", "documents"})
 
 
 class Interruption(KeyboardInterrupt):

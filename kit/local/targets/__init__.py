@@ -178,7 +178,11 @@ def load(path: Path) -> Target:
     """
     target = from_plain(Target, read_json(path), where=path)
     if target.tag != "cp" + target.minor.replace(".", ""):
-        raise KitError(f"the tag {target.tag} is not that of Python {target.python}", where=path)
+        raise KitError(
+            f"the tag {target.tag} is not that of Python {target.python}",
+            where=path,
+            fix="correct tag or python",
+        )
     marker_environment(target.python)
     if not _GLIBC.fullmatch(target.glibc):
         raise KitError(f"{target.glibc!r} is no version of glibc", where=path, fix='write it as "2.28"')

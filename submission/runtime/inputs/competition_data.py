@@ -131,7 +131,10 @@ class Listed:
             text = csv_text(self.competition, self.listing, sizes, {})
             write_bytes(path, file_content(self.competition, text))
         except OSError as error:
-            raise KitError(f"cannot write {path.name}: {error.strerror}", where=path.parent) from error
+            fix = f"free space there, or check its rights{_elsewhere(path.parent)}"
+            raise KitError(
+                f"cannot write {path.name}: {error.strerror}", where=path.parent, fix=fix
+            ) from error
         except KitError as error:
             fix = f"{error.fix}{_elsewhere(path.parent)}"
             raise KitError(error.problem, where=error.where, fix=fix) from error
