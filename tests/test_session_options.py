@@ -3,7 +3,7 @@
 import pytest
 
 from kit.errors import KitError
-from kit.local.session_options import asked_sessions, known_options, own_options
+from kit.local.session_options import asked_sessions, known_options, own_options, with_defaults
 from tests.nox_calls import NoxCalls, Stopped
 
 KAGGLE = ("bundle", "upload", "probe", "submit", "submissions")
@@ -95,3 +95,17 @@ def test_options_keep_their_values_and_their_order():
 def test_the_help_of_a_command_names_its_options():
     text = "usage: x [-h] [--out DIR]\n  -h, --help  show\n  --out DIR  a well--known folder\n  --no-gate\n"
     assert known_options(text) == {"--help", "--out", "--no-gate"}
+
+
+def test_defaults_stand_before_what_is_for_the_program_that_a_command_runs():
+    given = ["--data", "x", "--", "--budget", "5"]
+    assert with_defaults(given, data="y", budget="60") == [
+        "--data",
+        "x",
+        "--budget",
+        "60",
+        "--",
+        "--budget",
+        "5",
+    ]
+    assert with_defaults(["--out=x"], out="y", folder_name="z") == ["--out=x", "--folder-name", "z"]
