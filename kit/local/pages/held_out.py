@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from kit.competitions.competition import Competition
-from kit.local.competitions.scores import score
 from kit.masks import rle
 from kit.predictions import Instances, Prediction, SemanticMask
 
@@ -26,9 +25,8 @@ def count_caption(prediction: Prediction) -> str:
     return f"{len(prediction.masks)} predicted instances"
 
 
-def caption(competition: Competition, truth: Prediction, prediction: Prediction) -> str:
+def caption(competition: Competition, truth: Prediction, prediction: Prediction, value: float) -> str:
     """Return what stands below a picture: the score of this image alone, and how much there is in both."""
-    value = score(competition, {"image": truth}, {"image": prediction}).value
     if isinstance(truth, SemanticMask) and isinstance(prediction, SemanticMask):
         percent = 100 / (truth.height * truth.width)
         true, predicted = rle.area(truth.runs) * percent, rle.area(prediction.runs) * percent
@@ -36,7 +34,6 @@ def caption(competition: Competition, truth: Prediction, prediction: Prediction)
     truth_count, count = (
         len(item.masks) if isinstance(item, Instances) else 1 for item in (truth, prediction)
     )
-    return (
-        f"{competition.metric} {value:.3f}; {truth_count} true instances, {count} predicted, "
-        f"the {min(truth_count, count)} best-scored drawn"
-    )
+    drawn = min(truth_count, count)
+    told = f"{competition.metric} {value:.3f}; {truth_count} true instances, {count} predicted"
+    return told if drawn == count else f"{told}; the {drawn} with the highest scores are drawn and judged"
