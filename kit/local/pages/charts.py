@@ -11,7 +11,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from kit.artefacts import write_text
 
@@ -91,13 +91,17 @@ def curves(
             )
         axes.set(xlabel=x_label, ylabel=y_label)
         if log:
-            # Ticks at 1, 2, 5, 10 as plain numbers: losses rarely span many powers of ten.
+            # Losses rarely span a power of ten, so that 1, 10 and 100 would leave an axis without a number.
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            low, high = axes.dataLim.intervaly
+            wide = high >= 10 * low
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5))
             axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.yaxis.set_minor_locator(NullLocator())
         if len(series) > 1:
-            axes.legend(frameon=False)
+            longest = max(len(name) for name in series)
+            columns = max(1, min(len(series), 48 // (longest + 5)))
+            figure.legend(frameon=False, ncols=columns, loc="outside upper left", fontsize=8)
         axes.grid(axis="y", alpha=0.25)
         return svg(figure, label or f"{y_label} over {x_label}")
 

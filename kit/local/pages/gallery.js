@@ -2,16 +2,8 @@
 // outlines that are switched on and off. Each gallery is a section with its data in a script element (gallery.py).
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
-  // Name, label, what it draws, whether it is on at first. Digits switch them in this order.
-  const LAYERS = [
-    ["true", "true", ["true"], true],
-    ["predicted", "predicted", ["predicted"], true],
-    ["missed", "missed", ["missed"], true],
-    ["false", "false", ["false"], true],
-    ["split", "split", ["split"], false],
-    ["merged", "merged", ["merged"], false],
-    ["pixels", "pixels that differ", ["lacking", "surplus"], false],
-  ];
+  // What a layer draws where it isn't the paths of its own name.
+  const PARTS = { pixels: ["lacking", "surplus"] };
   const HATCHES = { missed: ["--truth", 45], false: ["--prediction", -45], lacking: ["--truth", 0], surplus: ["--prediction", 90] };
   const SPACING = 7; // pixels of the screen between the lines of a hatch
 
@@ -47,11 +39,11 @@
     constructor(section) {
       this.section = section;
       this.data = JSON.parse(section.querySelector("script.data").textContent);
-      this.on = Object.fromEntries(LAYERS.map(([name, , , on]) => [name, on]));
       this.find = (selector) => section.querySelector(selector);
       this.list = this.find(".list");
       this.errorAt = -1;
       this.makeLayers();
+      this.find(".error-step")?.addEventListener("click", () => this.nextError());
       this.find(".order").addEventListener("change", () => this.fill());
       this.find(".only")?.addEventListener("change", (event) => {
         // Whoever looks for an error wants to see it.
@@ -81,9 +73,10 @@
       this.images = known;
       this.list.replaceChildren(...known.map((image) => this.item(image)));
       const all = this.data.images.length;
-      const few = known.length === all ? `${all} images` : `${known.length} of ${all} images`;
+      const few = known.length === all ? `${all} ${all === 1 ? "image" : "images"}` : `${known.length} of ${all} images`;
       const pictures = this.data.pictures.length;
-      this.find(".count").textContent = pictures < all ? `${few}, ${pictures} with a picture` : few;
+      this.counted = pictures < all ? `${few}, ${pictures} with a picture` : few;
+      this.find(".count").textContent = this.counted;
       if (this.current && known.includes(this.current)) this.mark();
       else if (known.length) this.show(known[0].id);
       else this.message("No image has such an error.");
@@ -131,6 +124,7 @@
       if (!image) return;
       this.current = image;
       this.errorAt = -1;
+      if (this.counted) this.find(".count").textContent = this.counted;
       this.mark();
       this.find(".caption").replaceChildren(node("b", {}, image.id), `: ${image.text}`);
       this.picture = image.picture === null ? null : this.data.pictures[image.picture];
@@ -237,29 +231,22 @@
       const [name, x, y, width, height] = errors[this.errorAt];
       this.moved = true;
       this.look([x + width / 2, y + height / 2, Math.max(3 * width, 3 * height, 64)]);
-      this.find(".error-step span").textContent = `${this.errorAt + 1} of ${errors.length}: ${name}`;
+      this.find(".count").textContent = `error ${this.errorAt + 1} of ${errors.length}: ${name}`;
     }
 
     // --- the outlines ---
 
     makeLayers() {
-      const box = this.find(".layers");
-      const has = (names) => this.data.pictures.some((picture) => names.some((name) => name in picture.layers));
+      this.on = {};
       this.switches = [];
-      for (const [index, [name, label, parts, on]] of LAYERS.entries()) {
-        if (!has(parts)) continue;
-        const input = node("input", { type: "checkbox" });
-        input.checked = on;
+      for (const label of this.section.querySelectorAll(".layers label")) {
+        const name = label.dataset.layer;
+        const input = label.querySelector("input");
+        const parts = PARTS[name] ?? [name];
+        this.on[name] = input.checked;
         input.addEventListener("change", () => { this.on[name] = input.checked; this.outline(); });
-        const swatch = drawn("svg", { class: "swatch", viewBox: "0 0 22 14", "aria-hidden": "true" });
-        for (const part of parts) this.draw(swatch, part, "M4 3h14v8h-14z", `${this.data.name}-swatch`);
-        box.append(node("label", { "data-layer": name }, input, swatch, node("span", {}, label), node("kbd", {}, String(index + 1))));
-        this.switches.push([String(index + 1), input, parts, name]);
-      }
-      if (this.data.images.some((image) => Object.keys(image.counts).length)) {
-        const button = node("button", { type: "button", class: "error-step", title: "next error in this image (e)" }, "next error ", node("span", { class: "soft" }));
-        button.addEventListener("click", () => this.nextError());
-        box.append(button);
+        for (const part of parts) this.draw(label.querySelector("svg"), part, "M4 3h14v8h-14z", `${this.data.name}-swatch`);
+        this.switches.push([label.querySelector("kbd").textContent, input, parts, name]);
       }
     }
 
@@ -282,7 +269,6 @@
     }
 
     outline() {
-      if (this.errorAt < 0) { const told = this.find(".error-step span"); if (told) told.textContent = ""; }
       for (const [, input, parts, name] of this.switches) {
         const empty = !parts.some((part) => part in (this.picture?.layers ?? {}));
         this.section.querySelector(`[data-layer="${name}"]`).classList.toggle("empty", empty);
@@ -292,7 +278,7 @@
       this.overlay.replaceChildren();
       if (!this.picture) return;
       const group = drawn("g", {});
-      for (const [name, , parts] of LAYERS) {
+      for (const [, , parts, name] of this.switches) {
         if (!this.on[name]) continue;
         for (const part of parts) {
           if (part in this.picture.layers) this.draw(group, part, this.picture.layers[part], this.data.name);
@@ -353,6 +339,7 @@
     }
   }, { rootMargin: "400px" });
   for (const { section } of galleries.values()) watcher.observe(section);
+  addEventListener("beforeprint", () => { for (const gallery of galleries.values()) gallery.start(); });
   goTo(place(), true);
   addEventListener("hashchange", () => goTo(place(), true));
 })();

@@ -35,6 +35,36 @@ _THUMBNAIL = 72
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A switch of the page.
+
+    Attributes:
+        name: of the layer.
+        label: beside the switch.
+        key: digit that switches it.
+        parts: paths of `Shapes.layers` that it draws.
+        on: whether it is on when the page opens.
+    """
+
+    name: str
+    label: str
+    key: int
+    parts: tuple[str, ...]
+    on: bool
+
+
+LAYERS = (
+    Layer("true", "true", 1, ("true",), on=True),
+    Layer("predicted", "predicted", 2, ("predicted",), on=True),
+    Layer("missed", "missed", 3, ("missed",), on=True),
+    Layer("false", "false", 4, ("false",), on=True),
+    Layer("split", "split", 5, ("split",), on=False),
+    Layer("merged", "merged", 6, ("merged",), on=False),
+    Layer("pixels", "pixels that differ", 7, ("lacking", "surplus"), on=False),
+)
+
+
+@dataclass(frozen=True)
 class Entry:
     """One image of the list.
 
@@ -43,7 +73,7 @@ class Entry:
         score: of this image alone; None if nobody knows its truth.
         text: what stands below its picture.
         counts: error -> number of objects that have it, of those that have any.
-        predicted: number of predicted objects.
+        predicted: number of predicted objects (of instances: of those that are drawn).
         picture: number of its picture in `Gallery.pictures`; None without one.
         thumbnail: JPEG as a data URI; "" without a picture.
     """
@@ -95,6 +125,19 @@ class Gallery:
         content = {"name": self.name, "images": listed, "pictures": self.pictures}
         # "</script>" inside of an id would end the element; "<" as \u003c is the same text to JSON.
         return json.dumps(content, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The switches of the outlines: those that a picture has, with the digit that is their key."""
+        drawn = {name for picture in self.pictures for name in picture["layers"]}
+        return [layer for layer in LAYERS if drawn & set(layer.parts)]
+
+    @property
+    def counted(self) -> str:
+        """How many images there are, and how many have a picture."""
+        count = len(self.entries)
+        told = f"{count} image{'' if count == 1 else 's'}"
+        return told if len(self.pictures) == count else f"{told}, {len(self.pictures)} with a picture"
 
     def having(self, error: str) -> int:
         """Return the number of images with an object that has an error."""
