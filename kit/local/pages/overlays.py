@@ -24,7 +24,12 @@ _ROWS = 64
 
 
 def outline(
-    picture_HWC: NDArray[np.uint8], factor: float, truth: Prediction | None, prediction: Prediction
+    picture_HWC: NDArray[np.uint8],
+    factor: float,
+    truth: Prediction | None,
+    prediction: Prediction,
+    *,
+    colours: tuple[tuple[int, int, int], tuple[int, int, int]] = (TRUTH_RGB, PREDICTION_RGB),
 ) -> None:
     """Draw the outlines of truth and prediction into a picture.
 
@@ -33,10 +38,11 @@ def outline(
         factor: size of the picture over that of the masks.
         truth: of the image; None if nobody knows it.
         prediction: of the image.
+        colours: RGB of the truth and of the prediction.
     """
     height, width = picture_HWC.shape[:2]
     thickness = max(1, round(max(height, width) / 500))
-    for drawn, colour in ((truth, TRUTH_RGB), (prediction, PREDICTION_RGB)):
+    for drawn, colour in zip((truth, prediction), colours, strict=True):
         if drawn is None:
             continue
         # The outline of a whole slide has millions of corners, and all of them in a few pixels.
