@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,22 +53,37 @@ class Seen:
         page: to look at and to press.
         requests: addresses that it asked for, but for the file itself and data in it.
         complaints: what the browser printed on its console: errors, warnings, violations of the policy.
-        shift: layout shift so far is read by `layout_shift`.
     """
 
     page: Page
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    def layout_shift(self) -> float:
-        """Return how much the layout jumped by itself: 0 is nothing, 1 the whole window."""
-        return float(self.page.evaluate("window.layoutShift ?? 0"))
+    def until(self, expression: str, seconds: float = 20.0) -> None:
+        """Wait until an expression of the page is true; Playwright's own way needs `eval`, which pages forbid.
+
+        Raises:
+            TimeoutError: it did not become true.
+        """
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(expression):
+            if time.monotonic() > end:
+                raise TimeoutError(f"never true: {expression}")
+            self.page.wait_for_timeout(50)
+
+    def layout_shifts(self) -> list[str]:
+        """Return what jumped by itself, without a key or a click before: how far (1 is the window), and what."""
+        return [str(item) for item in self.page.evaluate("window.layoutShifts")]
 
 
 _SHIFTS = """
-window.layoutShift = 0;
+window.layoutShifts = [];
 new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.layoutShift += entry.value;
+  for (const entry of list.getEntries()) {
+    if (entry.hadRecentInput || entry.value < 0.0005) continue;
+    const moved = entry.sources.map(({ node }) => node?.className || node?.nodeName || node?.textContent);
+    window.layoutShifts.push(`${entry.value.toFixed(4)} ${moved.join(', ')}`);
+  }
 }).observe({ type: "layout-shift", buffered: true });
 """
 

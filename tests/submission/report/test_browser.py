@@ -13,6 +13,7 @@ from tests.browser.checks import LOOKS, NAMES, check_page
 from tests.browser.chromium import DESKTOP, PHONE, SIZES, opened
 
 SCORES = "[...document.querySelectorAll('.item .score')].map((item) => Number(item.textContent))"
+SCALE = "Number(document.querySelector('svg.outlines g').getAttribute('transform').match(/scale.([^)]+)/)[1])"
 CHOSEN = "document.querySelector('.item[aria-selected=true]').dataset.id"
 
 
@@ -39,7 +40,6 @@ def test_the_page_may_ask_nobody_for_anything(chromium, pages):
             }"""
         )
         assert refused == [["connect-src", "img-src", "script-src-elem"], False]
-        assert [item for item in seen.requests if "127.0.0.1" in item] == []
 
 
 def test_the_worst_images_come_first_and_errors_choose_among_them(chromium, pages):
@@ -107,7 +107,7 @@ def test_keys_go_from_image_to_image_and_the_address_keeps_the_place(chromium, p
         page.wait_for_selector("svg.outlines path", state="attached")
         page.locator(".list").focus()
         page.keyboard.press("e")
-        page.wait_for_function("location.hash.includes('at=')")
+        seen.until("location.hash.includes('at=')")
         address = page.url
     with opened(chromium, pages["vasculature"], anchor=address.split("#")[1]) as seen:
         page = seen.page
@@ -115,13 +115,13 @@ def test_keys_go_from_image_to_image_and_the_address_keeps_the_place(chromium, p
         assert page.evaluate(CHOSEN) == ids[2]
         assert page.evaluate("document.querySelector('.viewer').getBoundingClientRect().top < innerHeight")
         wanted = [float(value) for value in address.split("at=")[1].split(",")]
-        page.wait_for_function("document.querySelector('svg.outlines g').getAttribute('transform')")
+        seen.until("document.querySelector('svg.outlines g')?.getAttribute('transform')")
         x, y, scale = place(page)
         box = page.locator(".viewer").bounding_box()
         assert (box["width"] / 2 - x) / scale == pytest.approx(wanted[0], abs=2)
         assert (box["height"] / 2 - y) / scale == pytest.approx(wanted[1], abs=2)
         page.evaluate(f"location.hash = '#image=vasculature/{ids[0]}'")
-        page.wait_for_function(f"{CHOSEN} === '{ids[0]}'")
+        seen.until(f"{CHOSEN} === '{ids[0]}'")
         page.evaluate("location.hash = '#image=vasculature/no-such-image'")
         page.evaluate("location.hash = '#image=nothing'")
         assert page.evaluate(CHOSEN) == ids[0]
@@ -138,18 +138,17 @@ def test_the_picture_is_zoomed_and_its_outlines_follow(chromium, pages):
     with opened(chromium, pages["kidney"]) as seen:
         page = seen.page
         page.locator(".viewer").scroll_into_view_if_needed()
-        page.wait_for_selector("svg.outlines path", state="attached")
-        page.wait_for_timeout(400)
+        seen.until("document.querySelector('svg.outlines g')?.getAttribute('transform')")
+        seen.until(f"Math.abs({SCALE} * 2048 - document.querySelector('.viewer').clientWidth) < 2")
         x, y, scale = place(page)
         page.locator("button.in").click()
-        page.wait_for_timeout(400)
-        assert place(page)[2] == pytest.approx(1.5 * scale, rel=0.01)
+        seen.until(f"Math.abs({SCALE} / {scale} - 1.5) < 0.01")
         page.keyboard.press("0")
-        page.wait_for_timeout(400)
+        seen.until(f"Math.abs({SCALE} / {scale} - 1) < 0.001")
         assert place(page) == pytest.approx([x, y, scale], abs=1)
         page.locator(".list").focus()
         page.keyboard.press("e")
-        page.wait_for_function("location.hash.includes('at=')")
+        seen.until("location.hash.includes('at=')")
         data = json.loads(page.locator("script.data").text_content())
         _, left, top, width, height = data["pictures"][0]["errors"][0]
         x, y, scale = place(page)
@@ -168,18 +167,16 @@ def test_the_wheel_scrolls_the_page_until_the_picture_has_the_focus(chromium, pa
     with opened(chromium, pages["vasculature"]) as seen:
         page = seen.page
         page.locator(".viewer").scroll_into_view_if_needed()
-        page.wait_for_selector("svg.outlines path", state="attached")
+        seen.until("document.querySelector('svg.outlines g')?.getAttribute('transform')")
         before = page.evaluate("scrollY")
         scale = place(page)[2]
         page.locator(".viewer").hover()
         page.mouse.wheel(0, 200)
-        page.wait_for_function(f"scrollY > {before}")
+        seen.until(f"scrollY > {before}")
         assert place(page)[2] == pytest.approx(scale)
         page.locator(".viewer").click(position={"x": 200, "y": 100})
         page.mouse.wheel(0, -200)
-        page.wait_for_function("document.querySelector('svg.outlines g').getAttribute('transform')")
-        page.wait_for_timeout(400)
-        assert place(page)[2] > 1.05 * scale
+        seen.until(f"{SCALE} > 1.05 * {scale}")
 
 
 def test_an_image_without_a_picture_says_so(chromium, pages):
