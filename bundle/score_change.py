@@ -206,7 +206,15 @@ def _scores(
                     info = source.info(labelled.data, image_id, "train")
                     image = source.image_path(labelled.data, image_id, "train")
                     file = run_pass(
-                        module, member, item.view, image_id, image, scratch, device=place, info=info
+                        module,
+                        member,
+                        item.view,
+                        image_id,
+                        image,
+                        scratch,
+                        device=place,
+                        info=info,
+                        reading=source.reading,
                     )
                     result = PassResult(file=file, weight=weights[number], member=member)
                     results.setdefault(member.name, {}).setdefault(image_id, []).append(result)

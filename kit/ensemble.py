@@ -12,7 +12,8 @@ from kit.names import FileName, Hexadecimal, Name
 from kit.typed_json import Checked, Fraction, above, at_least, at_most, from_plain, to_plain
 
 SCHEMA = 2
-Kind = Literal["semantic", "instance"]
+Kind = Literal["semantic", "instance", "values"]
+_AGAIN = "run `ensemble` again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Member(Checked):
         sha256: of that file.
         size: bytes of that file.
         network: plain dict that `kit.models.build` takes.
-        inference: plain dict of the engine's settings (`SemanticSettings` or `InstanceSettings`).
+        inference: plain dict of the engine's settings (`SemanticSettings`, `InstanceSettings`, ...).
         requires: distributions the network needs at run time, e.g. ["mmcv-full", "mmdet"].
     """
 
@@ -91,8 +92,8 @@ class Rung(Checked):
     Attributes:
         passes: which of `Ensemble.passes` it uses: their indices, ascending.
         weights: one per pass, positive; semantic: of the probability maps (normalised to sum 1 when applied);
-            instance: of the members in box fusion.
-        settings: tuned for these passes; semantic: {"threshold": float}; instance: fusion settings.
+            instance: of the members in box fusion; values: of the numbers and of the votes for words.
+        settings: tuned for these passes; semantic: {"threshold": float}; others: fusion settings.
         cv: competition metric on held-out images that the tuning of this rung did not see; None if nobody
             held images out.
         stop: which images stop at this rung; None: all go on.
@@ -109,9 +110,11 @@ class Rung(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.passes or self.passes != sorted(set(self.passes)):
-            raise KitError(f"a rung needs one pass or more, each once and ascending, not {self.passes}")
+            raise KitError(
+                f"a rung needs one pass or more, each once and ascending, not {self.passes}", fix=_AGAIN
+            )
         if len(self.weights) != len(self.passes):
-            raise KitError(f"each rung needs one weight for every pass, not {self.weights}")
+            raise KitError(f"each rung needs one weight for every pass, not {self.weights}", fix=_AGAIN)
 
     def weight(self, index: int) -> float:
         """Return the weight of one of its passes, by the pass's index in `Ensemble.passes`."""
@@ -169,13 +172,13 @@ class Ensemble(Checked):
         if not self.rungs or not self.passes or not self.members:
             raise KitError("an ensemble needs at least one member, pass and rung", fix="train a recipe first")
         if self.rungs[-1].passes != list(range(len(self.passes))):
-            raise KitError(f"the last rung needs all passes, not {self.rungs[-1].passes}")
+            raise KitError(f"the last rung needs all passes, not {self.rungs[-1].passes}", fix=_AGAIN)
         if len({tuple(rung.passes) for rung in self.rungs}) < len(self.rungs):
-            raise KitError("two rungs have the same passes", fix="run `ensemble` again")
+            raise KitError("two rungs have the same passes", fix=_AGAIN)
         if any(item.member not in range(len(self.members)) for item in self.passes):
-            raise KitError("a pass names a member that does not exist")
-        if self.kind == "instance" and any(rung.skip for rung in self.rungs):
-            raise KitError("a rung of detections skips windows; only masks have confident blocks")
+            raise KitError("a pass names a member that does not exist", fix=_AGAIN)
+        if self.kind != "semantic" and any(rung.skip for rung in self.rungs):
+            raise KitError("a rung skips windows; only masks have confident blocks", fix=_AGAIN)
 
     @property
     def main_path(self) -> list[int]:
@@ -190,7 +193,7 @@ class Ensemble(Checked):
     @property
     def rows_may_mix(self) -> bool:
         """Whether rows of different rungs may stand in one file: mean Dice scores each image alone."""
-        return self.kind == "semantic"
+        return self.kind != "instance"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value with the schema number."""

@@ -95,7 +95,7 @@ class Codec:
 
     def __init__(self, file: OpenFile, page: Page, plane: int) -> None:
         self.path, self.page, self.plane = file.path, page, plane
-        self.dtype: np.dtype[Any] = np.dtype(np.uint8 if page.bits == 8 else np.uint16)
+        self.dtype: np.dtype[Any] = np.dtype(f"u{page.bits // 8}")
         self.shape = (*page.segment, page.channels)
         self._file = file
         self._own = threading.local()
@@ -253,7 +253,11 @@ class Codec:
 
     def _damaged(self, number: int, error: Exception) -> KitError:
         if isinstance(error, MemoryError):
-            return KitError(f"there is not enough memory for {self.page.kind} {number}", where=self.path)
+            return KitError(
+                f"there is not enough memory for {self.page.kind} {number}",
+                where=self.path,
+                fix="free memory",
+            )
         if "requires the 'imagecodecs' package" in str(error):
             return missing_library("imagecodecs", self.path, error)
         return KitError(f"{self.page.kind} {number} cannot be decoded: {error}", where=self.path, fix=DAMAGED)

@@ -9,6 +9,7 @@ from kit.local.competitions.labelled import LabelledData
 from kit.local.pages.gallery import BUDGET, Gallery, make_gallery
 from submission.runtime.result.submission_file import guess_sizes, image_sizes
 
+
 def gallery_of(
     name: str, competition: Competition, data: Path, submission: Path, count: int, *, budget: int = BUDGET
 ) -> Gallery:

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import UndefinedError
 
 from kit import ensemble as ensembles
-from kit.artefacts import write_text
+from kit.artefacts import write_bytes
 from kit.competitions import of
 from kit.errors import KitError
 from kit.local.pages.gallery import PICTURES, Gallery
@@ -19,7 +19,12 @@ from submission.report.run_part import damaged, part_of, read_run
 
 
 def write_run_page(
-    report: Path, out: Path, *, data: Path | None = None, submission: Path | None = None, pictures: int = PICTURES
+    report: Path,
+    out: Path,
+    *,
+    data: Path | None = None,
+    submission: Path | None = None,
+    pictures: int = PICTURES,
 ) -> None:
     """Write the page.
 
@@ -45,7 +50,8 @@ def write_run_page(
         page = render(template, name=name, file=report.name, part=part, gallery_of=shown)
     except (UndefinedError, TypeError, ValueError) as error:
         raise damaged(error, report) from error
-    write_text(out, page)
+    # An image's name that is not UTF-8 is a lone half of a pair in report.json, which no page can hold.
+    write_bytes(out, page.encode("utf-8", "backslashreplace"))
 
 
 def _ensemble(run: Mapping[str, Any], where: Path) -> Any:

@@ -80,7 +80,9 @@ def main(argv: Sequence[str]) -> int:
                 for look in ("light", "dark"):
                     with opened(own, shot.page, size=pixels, dark=look == "dark") as seen:
                         target = seen.page.locator(shot.at).first
-                        target.evaluate("(item) => scrollTo(0, item.getBoundingClientRect().top + scrollY - 14)")
+                        target.evaluate(
+                            "(item) => scrollTo(0, item.getBoundingClientRect().top + scrollY - 14)"
+                        )
                         seen.page.wait_for_timeout(_SETTLE)
                         if shot.keys:
                             target.locator(".list").evaluate("(item) => item.focus({ preventScroll: true })")

@@ -60,7 +60,7 @@ class Seen:
     complaints: list[str] = field(default_factory=list)
 
     def until(self, expression: str, seconds: float = 20.0) -> None:
-        """Wait until an expression of the page is true; Playwright's own way needs `eval`, which pages forbid.
+        """Wait until an expression is true; Playwright's own way needs `eval`, which the pages forbid.
 
         Raises:
             TimeoutError: it did not become true.
@@ -72,7 +72,7 @@ class Seen:
             self.page.wait_for_timeout(50)
 
     def layout_shifts(self) -> list[str]:
-        """Return what jumped by itself, without a key or a click before: how far (1 is the window), and what."""
+        """Return what jumped without a key or a click before: how far (1 is the window), and what."""
         return [str(item) for item in self.page.evaluate("window.layoutShifts")]
 
 
@@ -114,7 +114,7 @@ def opened(
     address = path.resolve().as_uri()
 
     def asked(url: str) -> None:
-        if url.split("#")[0] != address and not url.startswith("data:"):
+        if url.split("#", maxsplit=1)[0] != address and not url.startswith("data:"):
             seen.requests.append(url)
 
     page.on("request", lambda request: asked(request.url))

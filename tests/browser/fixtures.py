@@ -1,4 +1,4 @@
-"""The browser as a fixture: `from tests.browser.fixtures import chromium` in a conftest gives it to its tests."""
+"""The browser as a fixture; a conftest imports it for its tests."""
 
 import os
 

@@ -75,11 +75,12 @@ class GoldenReport:
         if self.problems:
             shown = "; ".join(self.problems[:3])
             more = f"; and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
-            look = f"look at {picture} and " if picture else ""
+            look = f"look at {picture}, " if picture else ""
+            mend = "find the change that did it; if it is right, run `nox -s golden -- --make expected`"
             raise KitError(
                 f"differs from the golden submission: {shown}{more}",
                 where=where,
-                fix=f"{look}find the change that did it; if it is right, run `nox -s golden -- --make expected`",
+                fix=look + mend,
             )
 
 
@@ -129,7 +130,9 @@ def compare_and_show(
 
         sizes = {image_id: competition.size_of(data, image_id) for image_id in competition.test_ids(data)}
         both = competition.parse(expected, sizes), competition.parse(got, sizes)
-        write_difference(picture, report.problems, competition, data, both, got)
+        write_difference(
+            picture, problems=report.problems, competition=competition, data=data, predictions=both
+        )
         report.require_ok(got, picture)
     return report
 

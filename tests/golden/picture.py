@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from kit.artefacts import write_text
 from kit.competitions.competition import Competition
+from kit.images.reading import Reading
 from kit.local.pages.overlays import PREDICTION_RGB, TRUTH_RGB, masks_of, outline, thumbnail
 from kit.local.pages.pyramid import jpeg
 from kit.local.pages.render import render
-from kit.predictions import Prediction
+from kit.predictions import Masked, Prediction
 
 _LONGEST = 640
 """Longer side of a picture in pixels."""
@@ -46,11 +47,11 @@ class Differing:
 
 def write_difference(
     out: Path,
+    *,
     problems: Sequence[str],
     competition: Competition,
     data: Path,
     predictions: tuple[dict[str, Prediction], dict[str, Prediction]],
-    got: Path,
 ) -> None:
     """Write the page about the images that a problem names.
 
@@ -60,25 +61,28 @@ def write_difference(
         competition: of both submissions.
         data: its folder.
         predictions: the expected ones and those found, by image.
-        got: the submission that was judged.
 
     Raises:
         KitError: an image cannot be read, or the page cannot be written.
     """
     wanted, found = predictions
-    named = [key for key in wanted if key in found and any(item.startswith((f"{key}:", f"{key} ")) for item in problems)]
+    named = [
+        key
+        for key in wanted
+        if key in found and any(item.startswith((f"{key}:", f"{key} ")) for item in problems)
+    ]
     images = [
-        _differing(key, competition.image_path(data, key, "test"), wanted[key], found[key])
+        _differing(
+            key, competition.image_path(data, key, "test"), competition.reading, wanted[key], found[key]
+        )
         for key in named[:_MOST]
     ]
     template = Path(__file__).with_name("difference.html")
-    write_text(
-        out, render(template, name=competition.name, problems=list(problems), images=images, got=got.name)
-    )
+    write_text(out, render(template, name=competition.name, problems=list(problems), images=images))
 
 
-def _differing(image_id: str, path: Path, wanted: Prediction, found: Prediction) -> Differing:
-    picture_HWC, factor = thumbnail(path, _LONGEST)
+def _differing(image_id: str, path: Path, reading: Reading, wanted: Masked, found: Masked) -> Differing:
+    picture_HWC, factor = thumbnail(path, reading, _LONGEST)
     panels = []
     for title, one, colour in (("expected", wanted, TRUTH_RGB), ("found", found, PREDICTION_RGB)):
         drawn_HWC = picture_HWC.copy()
@@ -95,7 +99,7 @@ def _differing(image_id: str, path: Path, wanted: Prediction, found: Prediction)
     return Differing(image_id, int(lacking_HW.sum()), int(surplus_HW.sum()), panels, width, height)
 
 
-def _all_masks(prediction: Prediction) -> NDArray[np.bool_]:
+def _all_masks(prediction: Masked) -> NDArray[np.bool_]:
     """Return the pixels that any mask holds."""
     masks = masks_of(prediction)
     return np.any(masks, axis=0) if masks else np.zeros((prediction.height, prediction.width), bool)

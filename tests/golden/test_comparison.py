@@ -72,7 +72,11 @@ def test_a_difference_is_shown_as_a_picture_that_the_message_names(tmp_path, nam
         comparison.compare_and_show(GOLDEN / name / "expected.csv", got, get(name), data, picture)
     assert f"look at {picture}" in str(caught.value)
     page = Page(picture.read_text())
-    assert [image["alt"].partition(", ")[2][:10] for image in page.images] == ["expected", "found", "difference"]
+    assert [image["alt"].partition(", ")[2][:10] for image in page.images] == [
+        "expected",
+        "found",
+        "difference",
+    ]
     assert all(image["alt"].startswith(rows[0]["id"]) for image in page.images)
     expected, found, difference = (decoded(image["src"]) for image in page.images)
     green, red = (np.abs(difference - colour).max(axis=2) < 60 for colour in (TRUTH_RGB, PREDICTION_RGB))

@@ -19,6 +19,7 @@ from train_local.data.prepared import Prepared
 from train_local.report.runs import RunRecord
 from train_local.runs import WEIGHTS
 
+
 @dataclass(frozen=True)
 class Pictures:
     """Held-out images of one recipe.
@@ -34,7 +35,9 @@ class Pictures:
     gallery: Gallery
 
 
-def draw(prepared: Prepared, runs: Sequence[RunRecord], *, most: int, budget: int = BUDGET) -> Pictures | None:
+def draw(
+    prepared: Prepared, runs: Sequence[RunRecord], *, most: int, budget: int = BUDGET
+) -> Pictures | None:
     """Judge every held-out image, and draw the worst and some of the best; None if nothing is predicted yet.
 
     Args:

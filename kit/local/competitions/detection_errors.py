@@ -42,7 +42,7 @@ class DetectionErrors:
 
 
 def detection_errors(truth: Instances, found: Instances, iou: float) -> DetectionErrors:
-    """Match the detections of one image with its truth, and say what is wrong.
+    """Match the detections of one image with its truth, each class with its own, and say what is wrong.
 
     Args:
         truth: the true instances.
@@ -60,6 +60,8 @@ def detection_errors(truth: Instances, found: Instances, iou: float) -> Detectio
     #     one over A and B together                B        -       -       1st     its IoU with A is 0.5
     size = truth.height, truth.width
     pairs = overlaps(found.masks, truth.masks, *size)
+    same = found.labels[pairs.a] == truth.labels[pairs.b]
+    pairs = Overlaps(pairs.a[same], pairs.b[same], pairs.iou[same])
     truth_of = matches(pairs, np.asarray(found.scores, np.float64), len(truth.masks), iou)
     missed = np.ones(len(truth.masks), bool)
     missed[truth_of[truth_of >= 0]] = False
@@ -76,10 +78,8 @@ def detection_errors(truth: Instances, found: Instances, iou: float) -> Detectio
     )
 
 
-def _shared(
-    pairs: Overlaps, areas_a: NDArray[np.int64], areas_b: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Pixels that each pair shares. With areas of 6 and 10 and an IoU of 1 / 3: 16 * (1 / 3) / (4 / 3) = 4."""
+def _shared(pairs: Overlaps, areas_a: NDArray[np.int64], areas_b: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the pixels that each pair shares: 4 with areas of 6 and 10 and an IoU of 1/3, 16 * 1/3 / (4/3)."""
     return np.rint(pairs.iou / (1 + pairs.iou) * (areas_a[pairs.a] + areas_b[pairs.b]))
 
 
@@ -104,7 +104,7 @@ def _holders(
 
 
 def _side_by_side(parts: list[int], masks: Instances) -> bool:
-    """Return whether two of the parts do not lie mostly in one another: a second box on the same spot does."""
+    """Return whether two parts do not lie mostly in one another, as a second box on the same spot does."""
     own = [masks.masks[part] for part in parts]
     size = masks.height, masks.width
     areas = mask_set.decode(own, *size).areas()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from kit.competitions.definition import ID
+from kit.competitions.folder_paths import ID
 from kit.competitions.path_pattern import PathPattern, form_of
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kit.competitions import mask_text
-from kit.competitions.definition import ID, Definition, Images, Kind, Truth
+from kit.competitions.definition import Kind
+from kit.competitions.folder_paths import ID
+from kit.competitions.images_format import Images
+from kit.competitions.labels_format import Truth
 from kit.competitions.path_pattern import PathPattern, plain_id, spelled
 from kit.competitions.tables import read_table
 from kit.errors import KitError
@@ -44,10 +47,12 @@ class Region:
     Attributes:
         runs: its pixels.
         ignored: detections inside are neither right nor wrong.
+        label: number of its class.
     """
 
     runs: rle.Runs
     ignored: bool = False
+    label: int = 0
 
 
 class TruthReader(ABC):
@@ -162,9 +167,11 @@ class AnnotatedTruth(TruthReader):
 
     Attributes:
         keep_repeats: whether an annotation that repeats an earlier one of its image is an instance as well.
+        labels: types that are classes, in the definition's order; empty where there is one class.
     """
 
     keep_repeats = False
+    labels: tuple[str, ...] = ()
 
     @abstractmethod
     def annotations(self, entry: TruthEntry) -> Sequence[Annotation]:
@@ -180,7 +187,7 @@ class AnnotatedTruth(TruthReader):
         truth = self.truth
         if annotation.type in truth.ignored:
             return "ignored"
-        if truth.scored and annotation.type not in truth.scored:
+        if (scored := truth.scored or self.labels) and annotation.type not in scored:
             return "left out"
         return "ignored" if annotation.crowd and self.kind == "instance" else "scored"
 
@@ -194,7 +201,9 @@ class AnnotatedTruth(TruthReader):
                 runs = annotation.runs(height, width, where, self.remarks)
                 # A polygon smaller than a pixel covers none; as an instance it could never be found.
                 if len(runs):
-                    found.append(Region(runs, ignored=role == "ignored"))
+                    known = annotation.type in self.labels
+                    label = self.labels.index(annotation.type) if known else 0
+                    found.append(Region(runs, ignored=role == "ignored", label=label))
                 else:
                     self.remarks.note("annotations cover no pixel of their image and are left out", where)
         return found
@@ -275,10 +284,10 @@ class CocoTruth(AnnotatedTruth):
 
     def _require_categories(self, listed: CocoFile, path: Path) -> None:
         """Raise a `KitError` for an unknown name: a misspelt one would silently drop its annotations."""
-        for name in (*self.truth.scored, *self.truth.ignored):
+        for name in (*self.truth.scored, *self.truth.ignored, *self.labels):
             if name not in listed.categories:
                 raise KitError(
-                    f"scored or ignored names {name!r}, but there is no such category",
+                    f"the definition names {name!r}, but there is no such category",
                     where=path,
                     fix=f"the file's categories are: {', '.join(sorted(listed.categories))}",
                 )
@@ -287,17 +296,3 @@ class CocoTruth(AnnotatedTruth):
 def file_at(data: Path, place: str) -> Path:
     """Return the path of a file with truth; its name on disk may differ in case."""
     return spelled(data / place) or data / place
-
-
-def reader(definition: Definition) -> TruthReader:
-    """Return the reader for a definition's form of truth."""
-    truth, kind = definition.truth, definition.kind
-    match truth.form:
-        case "text":
-            return TextTruth(truth, kind)
-        case "images":
-            return ImageTruth(truth, kind)
-        case "polygons":
-            return PolygonTruth(truth, kind)
-        case "coco":
-            return CocoTruth(truth, kind, definition.images)

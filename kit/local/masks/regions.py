@@ -43,7 +43,7 @@ def regions(mask_HW: NDArray[np.bool_] | NDArray[np.uint8], most: int) -> list[b
 
 
 def _within_columns(runs: rle.Runs, height: int) -> rle.Runs:
-    """Cut runs at the ends of columns: one that goes on at the top of the next column may leave its region."""
+    """Cut runs at the ends of columns: what goes on at the top of the next one may be another region."""
     from kit.masks.mask_set import MaskSet
 
     whole = MaskSet(1, np.zeros(len(runs), np.int64), runs[:, 0], runs[:, 0] + runs[:, 1]).columns(height)

@@ -84,12 +84,14 @@
 
     item(image) {
       const told = ["missed", "false", "split", "merged"].filter((name) => image.counts[name]).map((name) => `${image.counts[name]} ${name}`);
-      const errors = image.score === null ? `${image.predicted} predicted` : told.join(" · ") || "no errors";
+      const quiet = this.section.dataset.truth ? "no errors" : `${image.predicted} predicted`;
+      const errors = this.section.dataset.objects ? told.join(" · ") || quiet : "";
       const score = image.score === null ? "" : image.score.toFixed(3);
       const meter = node("div", { class: "meter" }, node("i"));
-      meter.firstChild.style.width = `${100 * Math.min(1, Math.max(0, image.score ?? 0))}%`;
+      meter.firstChild.style.width = `${100 * image.better}%`;
       const words = node("div", {}, node("div", { class: "id" }, image.id));
-      if (score) words.append(node("div", { class: "score" }, score), meter);
+      if (score) words.append(node("div", { class: "score" }, score));
+      if (score && this.section.dataset.meter) words.append(meter);
       words.append(node("div", { class: "errors" }, errors));
       const small = image.thumbnail ? node("img", { src: image.thumbnail, alt: "", width: 48, height: 48 }) : node("div", { class: "none" });
       const label = `${image.id}${score ? `, score ${score}` : ""}, ${errors}${image.picture === null ? ", no picture" : ""}`;

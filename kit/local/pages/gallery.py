@@ -17,13 +17,16 @@ import cv2
 import numpy as np
 
 from kit.competitions.competition import Competition
-from kit.local.competitions.scores import score
+from kit.errors import KitError
+from kit.local.competitions.scores import Score, score
+from kit.local.pages.confusion import Confusion, confusion
 from kit.local.pages.held_out import caption, confident, count_caption
 from kit.local.pages.judged import ERRORS, Judged, judge, wrong_pixels
 from kit.local.pages.pyramid import TILE, Pyramid, jpeg, pyramid
 from kit.local.pages.shapes import Shapes, shapes
 from kit.predictions import Prediction
 
+OBJECTS = {"instance": "instances", "semantic": "regions", "values": ""}
 PICTURES = 24
 """Images of a gallery that have a picture, if nobody says how many."""
 BUDGET = 16_000_000
@@ -70,7 +73,8 @@ class Entry:
 
     Attributes:
         image_id: of the image.
-        score: of this image alone; None if nobody knows its truth.
+        score: of this image alone; None if nobody knows its truth, or the metric needs several images.
+        gain: the score, with the sign changed where a lower one is better.
         text: what stands below its picture.
         counts: error -> number of objects that have it, of those that have any.
         predicted: number of predicted objects (of instances: of those that are drawn).
@@ -80,6 +84,7 @@ class Entry:
 
     image_id: str
     score: float | None
+    gain: float | None
     text: str
     counts: dict[str, int]
     predicted: int
@@ -94,10 +99,11 @@ class Gallery:
     Attributes:
         name: of the gallery; part of links to its images.
         metric: of the scores.
-        objects: what is counted: "instances" or "regions".
+        objects: what is counted: "instances" or "regions"; "" for values.
         with_truth: whether the truth of the images is known.
         entries: worst first; without truth in the order of the submission.
         pictures: of some of them, as the page's script reads them.
+        confusion: of words: how often which was predicted in the place of which.
     """
 
     name: str
@@ -106,6 +112,7 @@ class Gallery:
     with_truth: bool
     entries: list[Entry]
     pictures: list[dict[str, Any]]
+    confusion: Confusion | None = None
 
     @property
     def data(self) -> str:
@@ -114,6 +121,7 @@ class Gallery:
             {
                 "id": entry.image_id,
                 "score": None if entry.score is None else round(entry.score, 9),
+                "better": 0.0 if entry.gain is None or entry.gain < 0 else min(entry.gain, 1.0),
                 "text": entry.text,
                 "counts": entry.counts,
                 "predicted": entry.predicted,
@@ -138,6 +146,12 @@ class Gallery:
         count = len(self.entries)
         told = f"{count} image{'' if count == 1 else 's'}"
         return told if len(self.pictures) == count else f"{told}, {len(self.pictures)} with a picture"
+
+    @property
+    def has_meter(self) -> bool:
+        """Whether all scores lie in [0, 1] and higher is better, so that a bar can show them."""
+        known = [entry for entry in self.entries if entry.gain is not None]
+        return all(entry.gain == entry.score and 0 <= (entry.gain or 0) <= 1 for entry in known)
 
     def having(self, error: str) -> int:
         """Return the number of images with an object that has an error."""
@@ -168,10 +182,10 @@ def make_gallery(
         KitError: an image cannot be read, or a mask is damaged.
     """
     entries = [_entry(competition, image_id, *pair) for image_id, pair in images.items()]
-    with_truth = any(entry.score is not None for entry in entries)
+    with_truth = any(truth is not None for truth, _ in images.values())
     if with_truth:
         # Equal scores stand in the order of their ids, so that the page does not change from call to call.
-        entries.sort(key=lambda entry: (_rank(entry.score), entry.image_id))
+        entries.sort(key=lambda entry: (_rank(entry.gain), entry.image_id))
     chosen = _worst_and_best(len(entries), pictures) if with_truth else _spread(len(entries), pictures)
     each = max(_SMALLEST, budget // max(1, len(chosen)))
     made = []
@@ -179,24 +193,37 @@ def make_gallery(
         image_id = entries[index].image_id
         # Judged again: to keep the objects of all images in memory would take too much of it.
         judged = _judged(competition, *images[image_id])
-        tiles = pyramid(path_of(image_id), wrong_pixels(judged, TILE), each)
-        made.append(_as_json(tiles, shapes(judged)))
+        path = path_of(image_id)
+        interest_YX = np.zeros((1, 1)) if judged is None else wrong_pixels(judged, TILE)
+        tiles = pyramid(path, competition.reading, interest_YX, each)
+        made.append(_as_json(tiles, Shapes({}, [], 0.0) if judged is None else shapes(judged)))
         entries[index] = replace(entries[index], picture=number, thumbnail=_thumbnail(tiles))
-    objects = "instances" if competition.kind == "instance" else "regions"
-    return Gallery(name, competition.metric, objects, with_truth, entries, made)
+    return Gallery(
+        name, competition.metric, OBJECTS[competition.kind], with_truth, entries, made, confusion(images)
+    )
 
 
-def _entry(competition: Competition, image_id: str, truth: Prediction | None, prediction: Prediction) -> Entry:
+def _entry(
+    competition: Competition, image_id: str, truth: Prediction | None, prediction: Prediction
+) -> Entry:
     judged = _judged(competition, truth, prediction)
-    counts = {error: count for error in ERRORS if (count := judged.count(error))}
+    counts = {} if judged is None else {error: n for error in ERRORS if (n := judged.count(error))}
+    predicted = 0 if judged is None else len(judged.found.masks)
     if truth is None:
-        return Entry(image_id, None, count_caption(prediction), counts, len(judged.found.masks))
-    value = score(competition, {image_id: truth}, {image_id: prediction}).value
-    text = caption(competition, truth, prediction, value)
-    return Entry(image_id, value, text, counts, len(judged.found.masks))
+        return Entry(image_id, None, None, count_caption(prediction), counts, predicted)
+    try:
+        alone = score(competition, {image_id: truth}, {image_id: prediction})
+    except KitError:
+        # Some metrics are not defined for one image: AUC needs images of both classes.
+        alone = Score(competition.metric, math.nan, {}, higher_is_better=True)
+    known = math.isfinite(alone.value)
+    text = caption(competition, truth, prediction, alone.value)
+    return Entry(
+        image_id, alone.value if known else None, alone.gain if known else None, text, counts, predicted
+    )
 
 
-def _judged(competition: Competition, truth: Prediction | None, prediction: Prediction) -> Judged:
+def _judged(competition: Competition, truth: Prediction | None, prediction: Prediction) -> Judged | None:
     return judge(competition, truth, prediction if truth is None else confident(prediction, truth))
 
 

@@ -11,9 +11,9 @@ from kit.competitions.competition import Competition
 from kit.local.competitions.detection_errors import REGION_IOU, DetectionErrors, detection_errors
 from kit.local.masks import boxes
 from kit.local.masks.regions import regions
-from kit.local.pages.overlays import masks_of, shrunk
-from kit.masks import mask_set
-from kit.predictions import Instances, Prediction, SemanticMask
+from kit.local.pages.overlays import shrunk
+from kit.masks import mask_set, rle
+from kit.predictions import ClassMasks, Instances, Prediction, SemanticMask, Values
 
 _LONGEST = 4096
 """Longer side in pixels to which a mask of a slide is shrunk before its regions are looked at."""
@@ -32,19 +32,20 @@ class Judged:
         truth: the true objects; None if nobody knows them.
         found: the predicted objects.
         errors: of both; None without truth.
-        masks: true and predicted foreground (H, W) of a semantic image with truth, else None.
+        differ: pixels (H, W) that the truth has and the prediction lacks, and the other way round, of any
+            class; None for instances and without truth.
     """
 
     scale: float
     truth: Instances | None
     found: Instances
     errors: DetectionErrors | None
-    masks: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None
+    differ: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None
 
     @property
     def size(self) -> tuple[int, int]:
         """Rows and columns of the masks; a prediction of nothing may lack them."""
-        known = self.truth or self.found
+        known = self.found if self.truth is None else self.truth
         return known.height, known.width
 
     def count(self, error: str) -> int:
@@ -52,51 +53,64 @@ class Judged:
         return 0 if self.errors is None else int(getattr(self.errors, error).sum())
 
 
-def judge(competition: Competition, truth: Prediction | None, prediction: Prediction) -> Judged:
+def judge(competition: Competition, truth: Prediction | None, prediction: Prediction) -> Judged | None:
     """Match what was predicted in one image with the truth.
 
     Instances are matched at the lowest IoU threshold of the metric. A semantic metric has none: there the
-    connected regions of both masks are matched at an IoU of 0.5, those of a slide after both masks were
-    shrunk to 4096 pixels.
+    connected regions of both masks are matched at an IoU of 0.5, class by class, those of a slide after
+    both masks were shrunk to 4096 pixels.
 
     Args:
         competition: knows the metric.
         truth: of the image; None if nobody knows it.
         prediction: of the image.
 
+    Returns:
+        None for values, which have no place in the image.
+
     Raises:
         KitError: a mask is damaged.
     """
+    if isinstance(prediction, Values):
+        return None
     if isinstance(prediction, Instances):
         true = truth if isinstance(truth, Instances) else None
-        errors = detection_errors(true, prediction, min(competition.format.metric.iou)) if true else None
+        iou = min(competition.format.metric.iou, default=REGION_IOU)
+        errors = detection_errors(true, prediction, iou) if true is not None else None
         return Judged(1.0, true, prediction, errors, None)
-    found_HW, scale = _foreground(prediction)
-    found = _objects(found_HW)
-    if not isinstance(truth, SemanticMask):
-        return Judged(scale, None, found, None, None)
-    true_HW, scale = _foreground(truth)
+    found_KHW, scale = _foreground(prediction)
+    if truth is None or not isinstance(truth, SemanticMask | ClassMasks):
+        return Judged(scale, None, _objects(found_KHW), None, None)
+    true_KHW, scale = _foreground(truth)
     if prediction.height == 0:  # an empty prediction may have no size
-        found_HW = np.zeros_like(true_HW)
-        found = _objects(found_HW)
-    objects = _objects(true_HW)
-    errors = detection_errors(objects, found, REGION_IOU)
-    return Judged(scale, objects, found, errors, (true_HW, found_HW))
+        found_KHW = np.zeros_like(true_KHW)
+    true, found = _objects(true_KHW), _objects(found_KHW)
+    differ = (true_KHW & ~found_KHW).any(axis=0), (found_KHW & ~true_KHW).any(axis=0)
+    return Judged(scale, true, found, detection_errors(true, found, REGION_IOU), differ)
 
 
-def _foreground(mask: SemanticMask) -> tuple[NDArray[np.uint8], float]:
-    """Return a mask of at most 4096 x 4096 pixels or so, and the size of the image over its own."""
+def _foreground(mask: SemanticMask | ClassMasks) -> tuple[NDArray[np.bool_], float]:
+    """Return the masks (K, H, W) of all classes at 4096 pixels or less, and the image's size over theirs."""
     longest = max(mask.height, mask.width)
-    if longest <= _LONGEST:
-        return masks_of(mask)[0], 1.0
-    rows, columns = (max(1, round(side * _LONGEST / longest)) for side in (mask.height, mask.width))
-    return shrunk(mask, rows, columns)[0], longest / _LONGEST
+    scale = max(1.0, longest / _LONGEST)
+    rows, columns = (max(1, round(side / scale)) for side in (mask.height, mask.width))
+    of_class = [mask.runs] if isinstance(mask, SemanticMask) else list(mask.masks.values())
+    size = mask.height, mask.width
+    if scale == 1:
+        return np.array([rle.decode(runs, *size) for runs in of_class], bool).reshape(-1, *size), scale
+    small = [shrunk(SemanticMask(*size, runs), rows, columns)[0] for runs in of_class]
+    return np.array(small, bool), scale
 
 
-def _objects(mask_HW: NDArray[np.uint8]) -> Instances:
+def _objects(masks_KHW: NDArray[np.bool_]) -> Instances:
     """Return the regions as instances; the largest come first in the matching, as they have equal scores."""
-    masks = regions(mask_HW, _MOST_REGIONS)
-    return Instances(*mask_HW.shape, np.ones(len(masks)), masks)
+    masks: list[bytes] = []
+    labels: list[int] = []
+    for label, mask_HW in enumerate(masks_KHW):
+        found = regions(mask_HW, _MOST_REGIONS)
+        masks += found
+        labels += [label] * len(found)
+    return Instances(*masks_KHW.shape[1:], np.ones(len(masks)), masks, labels=np.array(labels, np.int64))
 
 
 def wrong_pixels(judged: Judged, cell: int) -> NDArray[np.float64]:
@@ -113,9 +127,8 @@ def wrong_pixels(judged: Judged, cell: int) -> NDArray[np.float64]:
     height, width = judged.size
     rows, columns = (max(1, -(-round(side * judged.scale) // cell)) for side in (height, width))
     found_YX = np.zeros((rows, columns))
-    if judged.masks is not None:
-        true_HW, found_HW = judged.masks
-        at = np.argwhere(true_HW != found_HW)
+    if judged.differ is not None:
+        at = np.argwhere(judged.differ[0] | judged.differ[1])
         weights = np.ones(len(at))
     else:
         masks = mask_set.decode(_of_interest(judged), height, width)

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.images.slide import open_slide
+from kit.images.reading import Reading
 from kit.local.masks import polygons
 from kit.masks import coco, rle
-from kit.predictions import Prediction, SemanticMask
+from kit.predictions import ClassMasks, Masked, Prediction, SemanticMask, Values
 
 TRUTH_RGB = (0, 158, 115)
 PREDICTION_RGB = (230, 60, 0)
@@ -43,7 +43,7 @@ def outline(
     height, width = picture_HWC.shape[:2]
     thickness = max(1, round(max(height, width) / 500))
     for drawn, colour in zip((truth, prediction), colours, strict=True):
-        if drawn is None:
+        if drawn is None or isinstance(drawn, Values):
             continue
         # The outline of a whole slide has millions of corners, and all of them in a few pixels.
         large = drawn.height * drawn.width > _LARGE
@@ -58,7 +58,7 @@ def outline(
         cv2.polylines(picture_HWC, contours, True, colour, thickness, cv2.LINE_AA)
 
 
-def shrunk(prediction: Prediction, rows: int, columns: int) -> list[NDArray[np.uint8]]:
+def shrunk(prediction: Masked, rows: int, columns: int) -> list[NDArray[np.uint8]]:
     """Return masks of rows x columns pixels; one of them is 1 where at least half of its cell is covered.
 
     A few columns of the large mask are decoded at a time: that of a slide of 30000 x 30000 has 900 MB.
@@ -76,17 +76,20 @@ def shrunk(prediction: Prediction, rows: int, columns: int) -> list[NDArray[np.u
     return shrunk
 
 
-def _runs_of(prediction: Prediction) -> list[rle.Runs]:
+def _runs_of(prediction: Masked) -> list[rle.Runs]:
+    if isinstance(prediction, ClassMasks):
+        return [runs for runs in prediction.masks.values() if len(runs)]
     if isinstance(prediction, SemanticMask):
         return [prediction.runs]
     return [coco.runs_of(counts, prediction.height, prediction.width) for counts in prediction.masks]
 
 
-def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
+def thumbnail(path: Path, reading: Reading, longest: int) -> tuple[NDArray[np.uint8], float]:
     """Read an image at another size; a slide is read band by band and never is in memory as a whole.
 
     Args:
         path: the image file.
+        reading: reads it.
         longest: the longer side of the result in pixels.
 
     Returns:
@@ -95,7 +98,7 @@ def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
     Raises:
         KitError: the image cannot be read.
     """
-    with open_slide(path) as slide:
+    with reading.open(path) as slide:
         factor = longest / max(slide.height, slide.width)
         height, width = (max(1, round(side * factor)) for side in (slide.height, slide.width))
         # A slide of 30000 x 20000 for 520 pixels: every band of 64 * 57 rows becomes 64 rows of 350 pixels.
@@ -114,7 +117,7 @@ def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
     return np.ascontiguousarray(picture_HWC), factor
 
 
-def masks_of(prediction: Prediction) -> list[NDArray[np.uint8]]:
+def masks_of(prediction: Masked) -> list[NDArray[np.uint8]]:
     """Return every mask of a prediction as a uint8 array (H, W) of 0 and 1."""
     size = prediction.height, prediction.width
     return [rle.decode(runs, *size).astype(np.uint8) for runs in _runs_of(prediction)]

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.images.slide import open_slide
+from kit.images.reading import Reading
 
 TILE = 512
 """Pixels of a side of a tile."""
@@ -64,14 +64,17 @@ class Pyramid:
             return ""
         share = 2 ** (self.finest - self.complete)
         fine = sum(level == self.finest for level, _, _ in self.tiles)
-        return f"The whole at 1/{share} of its {self.width} x {self.height} pixels, {fine} tiles at full size."
+        return (
+            f"The whole at 1/{share} of its {self.width} x {self.height} pixels, {fine} tiles at full size."
+        )
 
 
-def pyramid(path: Path, interest_YX: NDArray[np.float64], budget: int) -> Pyramid:
+def pyramid(path: Path, reading: Reading, interest_YX: NDArray[np.float64], budget: int) -> Pyramid:
     """Read an image once, band by band, and make its tiles; a slide never is in memory as a whole.
 
     Args:
         path: the image file.
+        reading: reads it.
         interest_YX: what is to be seen in each tile of the finest level, (rows, columns); tiles with more
             are kept first, those with 0 only where everything fits.
         budget: characters that all tiles may have together. The coarsest level is there whatever it takes.
@@ -79,14 +82,14 @@ def pyramid(path: Path, interest_YX: NDArray[np.float64], budget: int) -> Pyrami
     Raises:
         KitError: the image cannot be read.
     """
-    with open_slide(path) as slide:
+    with reading.open(path) as slide:
         width, height = slide.width, slide.height
         finest = max(max(width, height) - 1, 1).bit_length()
         # The last level at which the image is one tile; coarser ones would show no more.
         coarsest = max(
             level for level in range(finest + 1) if max(_sizes(width, height, finest - level)) <= TILE
         )
-        complete, wanted = _wanted(width, height, coarsest, finest, interest_YX, budget)
+        complete, wanted = _wanted((width, height), coarsest, finest, interest_YX, budget)
         tiles: dict[Place, str] = {}
         maker = _Maker(finest, coarsest, complete, wanted, tiles)
         for top in range(0, height, TILE):
@@ -101,13 +104,13 @@ def _sizes(width: int, height: int, halvings: int) -> tuple[int, int]:
 
 
 def _wanted(
-    width: int, height: int, coarsest: int, finest: int, interest_YX: NDArray[np.float64], budget: int
+    size: tuple[int, int], coarsest: int, finest: int, interest_YX: NDArray[np.float64], budget: int
 ) -> tuple[int, set[Place]]:
     """Return the last complete level, and the tiles that are wanted of finer ones."""
     # A slide of 30000 x 30000 has the levels 9 (469 x 469) to 15. For 3,000,000 characters: levels 9 and 10
     # need 500,000, with level 11 they would need 2,100,000, which is more than 60 %. So level 10 is the last
     # complete one, and the rest is enough for 5 to 15 tiles of full size with those above them.
-    level_pixels = [float(np.prod(_sizes(width, height, finest - level))) for level in range(finest + 1)]
+    level_pixels = [float(np.prod(_sizes(*size, finest - level))) for level in range(finest + 1)]
     costs = np.cumsum([0.0, *level_pixels[coarsest:]])[1:] * _BYTES_PER_PIXEL
     if costs[-1] <= budget:
         return finest, set()
@@ -151,9 +154,7 @@ class _Maker:
     ) -> None:
         self._finest, self._coarsest, self._complete = finest, coarsest, complete
         self._wanted, self._tiles = wanted, tiles
-        self._rows: dict[int, list[NDArray[np.uint8]]] = {
-            level: [] for level in range(coarsest, finest + 1)
-        }
+        self._rows: dict[int, list[NDArray[np.uint8]]] = {level: [] for level in range(coarsest, finest + 1)}
         self._row = dict.fromkeys(self._rows, 0)
 
     def push(self, band_HWC: NDArray[np.uint8], level: int) -> None:

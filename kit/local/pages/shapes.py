@@ -67,10 +67,9 @@ def _layers(judged: Judged) -> dict[str, list[Ring]]:
     for error, of in zip(ERRORS, (true, found, true, found), strict=True):
         flags = getattr(judged.errors, error)
         layers[error] = _flat(rings for rings, wrong in zip(of, flags, strict=True) if wrong)
-    if judged.masks is not None:
-        true_HW, found_HW = judged.masks
-        layers["lacking"] = _rings_of(true_HW & ~found_HW & 1)
-        layers["surplus"] = _rings_of(found_HW & ~true_HW & 1)
+    if judged.differ is not None:
+        for name, mask_HW in zip(("lacking", "surplus"), judged.differ, strict=True):
+            layers[name] = _rings_of(mask_HW)
     return layers
 
 

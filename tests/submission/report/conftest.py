@@ -23,7 +23,14 @@ def pages(tmp_path_factory, good_run):
         run["ensemble"] = json.loads((ROOT / "tests" / "golden" / name / "ensemble.json").read_text())
         (folder / "report.json").write_text(json.dumps(run))
         write_baseline(name, data, folder / "submission.csv", "otsu")
-        given = ["report", str(folder / "report.json"), "--data", str(data), "--out", str(folder / "page.html")]
+        given = [
+            "report",
+            str(folder / "report.json"),
+            "--data",
+            str(data),
+            "--out",
+            str(folder / "page.html"),
+        ]
         assert main(given) == 0
         made[name] = folder / "page.html"
     return made

@@ -13,7 +13,7 @@ def page(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     (folder / "job.log").write_text("step 1\nthe loss is not a number\n")
     source = Source("kidney", trained / "runs" / "kidney", trained / "prepared", folder / "none.json")
-    failed = [FailedJob("kidney/unet/fold0", "the loss is not a number", folder / "job.log", "lower the rate")]
+    failed = [FailedJob("kidney/unet/fold0", "no number", folder / "job.log", "lower the rate")]
     write_report(folder / "page.html", [source], failed=failed)
     return folder / "page.html"
 

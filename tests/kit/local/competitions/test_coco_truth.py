@@ -9,7 +9,7 @@ import tifffile
 from kit import competitions
 from kit.competitions.parsing import parse
 from kit.errors import KitError
-from kit.local.competitions import scores, truth_readers
+from kit.local.competitions import scores, truth_forms
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco, rle
@@ -144,7 +144,7 @@ def test_a_mask_of_the_whole_image_is_the_union_of_what_is_scored_crowds_include
     expected_HW = CELL[1] | DIVIDING[1] | CROWD[1]
     assert np.array_equal(rle.decode(truth["a"].runs, 10, 12), expected_HW)
     assert len(truth["b"].runs) == 0
-    reader = truth_readers.reader(competition.format)
+    reader = truth_forms.reader(competition.format)
     regions = reader.regions(next(reader.entries(data, "train.json")), 10, 12)
     assert [region.ignored for region in regions] == [False] * 3
 

@@ -45,7 +45,9 @@ TRUTH = instances(A, B)
 )
 def test_what_is_wrong_with_detections(found, missed, false, split, merged):
     errors = detection_errors(TRUTH, instances(*found), 0.5)
-    told = [flags.astype(int).tolist() for flags in (errors.missed, errors.false, errors.split, errors.merged)]
+    told = [
+        flags.astype(int).tolist() for flags in (errors.missed, errors.false, errors.split, errors.merged)
+    ]
     assert told == [missed, false, split, merged]
 
 

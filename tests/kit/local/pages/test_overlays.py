@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from kit.images.reading import ColourTiffs
 from kit.local.pages.overlays import PREDICTION_RGB, TRUTH_RGB, masks_of, outline, thumbnail
 from kit.masks import coco, rle
 from kit.predictions import Instances, SemanticMask
@@ -22,7 +23,7 @@ def semantic(mask_HW):
 
 
 def drawn(path, truth, prediction, longest):
-    picture_HWC, factor = thumbnail(path, longest)
+    picture_HWC, factor = thumbnail(path, ColourTiffs(), longest)
     outline(picture_HWC, factor, truth, prediction)
     return picture_HWC.astype(int)
 
@@ -68,7 +69,7 @@ def test_a_thumbnail_read_in_bands_is_the_picture_in_small(tmp_path):
     path = tmp_path / "slide.tif"
     ramp_HW = np.linspace(0, 255, 1310)[:, None] * np.ones(701)
     tifffile.imwrite(path, np.repeat(ramp_HW[..., None], 3, axis=2).astype(np.uint8), photometric="rgb")
-    picture_HWC, factor = thumbnail(path, 131)
+    picture_HWC, factor = thumbnail(path, ColourTiffs(), 131)
     assert (picture_HWC.shape, factor) == ((131, 70, 3), pytest.approx(0.1))
     expected_H = ramp_HW[:, 0].reshape(131, 10).mean(axis=1)
     assert np.abs(picture_HWC[:, 35, 0] - expected_H).max() < 3

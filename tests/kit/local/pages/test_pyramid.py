@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from kit.images.reading import ColourTiffs
 from kit.local.pages.pyramid import TILE, pyramid
 
 
@@ -32,7 +33,7 @@ def no_interest(height, width):
 @pytest.mark.parametrize("size", [(1, 1), (37, 512), (512, 513), (1300, 1100), (2049, 700)])
 def test_tiles_of_each_level_make_up_the_image_at_its_size(tmp_path, size):
     image_HWC = noise(*size)
-    found = pyramid(slide(tmp_path / "a.tif", image_HWC), no_interest(*size), 10**9)
+    found = pyramid(slide(tmp_path / "a.tif", image_HWC), ColourTiffs(), no_interest(*size), 10**9)
     assert (found.height, found.width) == size
     assert found.complete == found.finest
     assert found.kept == ""
@@ -42,7 +43,9 @@ def test_tiles_of_each_level_make_up_the_image_at_its_size(tmp_path, size):
         rows, columns = -(-height // TILE), -(-width // TILE)
         shown_HWC = np.concatenate(
             [
-                np.concatenate([decoded(found.tiles[level, column, row]) for column in range(columns)], axis=1)
+                np.concatenate(
+                    [decoded(found.tiles[level, column, row]) for column in range(columns)], axis=1
+                )
                 for row in range(rows)
             ]
         )
@@ -60,7 +63,7 @@ def test_a_slide_keeps_its_overview_and_the_tiles_where_most_is_to_be_seen(tmp_p
     size = (3500, 4100)
     interest_YX = no_interest(*size)
     interest_YX[5, 7], interest_YX[0, 1], interest_YX[3, 3] = 900, 500, 20
-    found = pyramid(slide(tmp_path / "a.tif", noise(*size)), interest_YX, budget)
+    found = pyramid(slide(tmp_path / "a.tif", noise(*size)), ColourTiffs(), interest_YX, budget)
     assert found.coarsest <= found.complete < found.finest
     assert found.characters <= budget
     fine = [(column, row) for level, column, row in found.tiles if level == found.finest]
@@ -75,6 +78,6 @@ def test_a_slide_keeps_its_overview_and_the_tiles_where_most_is_to_be_seen(tmp_p
 
 
 def test_a_budget_that_nothing_fits_leaves_the_one_small_tile(tmp_path):
-    found = pyramid(slide(tmp_path / "a.tif", noise(1500, 1500)), np.ones((3, 3)), 10)
+    found = pyramid(slide(tmp_path / "a.tif", noise(1500, 1500)), ColourTiffs(), np.ones((3, 3)), 10)
     assert list(found.tiles) == [(found.coarsest, 0, 0)]
     assert found.complete == found.coarsest

@@ -22,7 +22,7 @@ def submission(tmp_path) -> Submission:
 def row(tmp_path, image: str, runs: list[list[int]]):
     path = tmp_path / f"{image}.json"
     mask = SemanticMask(*SIZES[image], np.array(runs, np.int64))
-    path.write_text(json.dumps(KIDNEY.row(image, mask)))
+    path.write_text(json.dumps(KIDNEY.rows(image, mask)))
     return path
 
 
