@@ -407,6 +407,13 @@ def report(session: nox.Session) -> None:
     run(session, "-m", "submission", "report", *session.posargs)
 
 
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """docs/screenshots from the pages that `demo` left: desktop and phone, light and dark; needs Chromium."""
+    arguments = with_defaults(session.posargs, dist=DIST, runs=RUNS / "demo", out=ROOT / "docs/screenshots")
+    run(session, "-m", "tests.browser", *arguments)
+
+
 # --- on Kaggle ------------------------------------------------------------------------------------
 
 

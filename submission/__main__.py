@@ -13,7 +13,7 @@ from kit.command_line import option
 from kit.errors import KitError
 from kit.local.program import run_cli
 from kit.local.verbs import Program, Verb
-from kit.typed_json import above
+from kit.typed_json import above, at_least
 from submission.runtime.script.options import DEFAULT_BUDGET, Count, Seconds
 
 
@@ -78,7 +78,10 @@ class Report:
             metavar=("COMPETITION", "DATA", "DIST", "RUNS"),
         ),
     )
-    pictures: int = field(default=6, metadata=option("images shown of a competition, at most", metavar="N"))
+    pictures: Annotated[int, at_least(0)] = field(
+        default=24,
+        metadata=option("images with a picture, at most: two of three are the worst", metavar="N"),
+    )
 
 
 def _report(options: Report) -> int:

@@ -34,7 +34,8 @@ class Report:
     )
     out: Path = field(metadata=option("the HTML file to write", metavar="FILE"))
     pictures: Annotated[int, at_least(0)] = field(
-        default=3, metadata=option("most pictures of the best images, and of the worst", metavar="N")
+        default=24,
+        metadata=option("images with a picture, at most: two of three are the worst", metavar="N"),
     )
 
 

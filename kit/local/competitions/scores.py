@@ -192,7 +192,7 @@ def _judged(
         if not true.ignored or not found.masks:
             continue
         order = np.argsort(-found.scores, kind="stable")  # that of the curve
-        inside = _inside(found, true)[order]
+        inside = inside_ignored(found, true)[order]
         curves = precision_recalls({key: true}, {key: found}, thresholds)
         for judged, curve in zip(kept, curves, strict=True):
             places = order[curve.correct | ~inside].tolist()
@@ -201,8 +201,10 @@ def _judged(
     return kept
 
 
-def _inside(found: Instances, true: Instances) -> NDArray[np.bool_]:
-    """Return which detections lie in an ignored region, (n,)."""
+def inside_ignored(found: Instances, true: Instances) -> NDArray[np.bool_]:
+    """Return which detections lie in an ignored region of the truth, (n,)."""
+    if not true.ignored or not found.masks:
+        return np.zeros(len(found.masks), bool)
     regions = [coco.runs_of(counts, true.height, true.width) for counts in true.ignored]
     masks = [coco.runs_of(counts, true.height, true.width) for counts in found.masks]
     shared = [max(rle.intersection(runs, region) for region in regions) for runs in masks]
