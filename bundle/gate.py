@@ -25,8 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bundle import pylock, verify
+from kit import ensemble as ensembles
 from kit import manifest
-from kit.artefacts import read_json
+from kit.artefacts import read_json, sha256_json, write_json
 from kit.command_line import option
 from kit.errors import KitError
 from kit.local.interpreters import find_python
@@ -42,6 +43,8 @@ from kit.local.verbs import Verb
 _LIMIT = 1800.0
 """Seconds for all imports and networks on one Python; a slow laptop needs one or two hundred."""
 _SHOWN = 8
+_LARGEST_SIDE = 512
+"""Pixels of the image that a model of one's own is run on, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +126,7 @@ def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
         began = time.monotonic()
         _install(image, mounted / pylock.NAME, site)
         install_s = time.monotonic() - began
-        seen, ran, enforced = _try(image, stage, site, mounted)
+        seen, ran, enforced = _try(image, stage, site, mounted, own_models(dataset.parent))
         size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         distributions = len(list(site.glob("*.dist-info")))
     if failed := seen["failed"]:
@@ -194,8 +197,25 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=tool_environment(), capture_output=True, text=True, check=False)
 
 
+def own_models(bundle: Path) -> list[dict[str, Any]]:
+    """Return the models of one's own in the ensembles of a bundle: network and side of its input, each once."""
+    from kit.inference.values_settings import VALUES_SIDE
+    from kit.local import own_sources
+    from kit.local.forward_check import inputs_of  # loads torch, which --help does not need
+
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(bundle.glob("*/ensemble.json")):
+        for member in own_sources.own_members(ensembles.load(path)):
+            kind = str(member.network.get("kind"))
+            [inputs, *_] = inputs_of(member, (1.0,), member.name)
+            side = min(_LARGEST_SIDE, VALUES_SIDE if kind == "values" else inputs.height)
+            own = {"network": member.network, "side": side}
+            found.setdefault(sha256_json(own), own)
+    return list(found.values())
+
+
 def _try(
-    image: Image, stage: Path, site: Path, mounted: Path
+    image: Image, stage: Path, site: Path, mounted: Path, own: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], sandbox.Ran, sandbox.Enforced]:
     """Run the program of the gate in the image, without a network."""
     folders = {name: stage / name for name in ("code", "home", "tmp")}
@@ -209,6 +229,8 @@ def _try(
     shutil.copytree(root / "submission" / "runtime", submission / "runtime", ignore=ignore)
     (submission / "__init__.py").touch()
     program, result = stage / "gate_program.py", stage / "result.json"
+    if own:
+        write_json(stage / "own.json", own)
     program.write_bytes((files("bundle") / "gate_program.py").read_bytes())
     ran, enforced = sandbox.run(
         [str(image.python), "-P", "-s", "-B", *map(str, (program, site, folders["code"], result))],
