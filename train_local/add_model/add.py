@@ -40,7 +40,7 @@ from train_local.runs import OOF, WEIGHTS
 from train_local.validation.evaluate import fused, score
 from train_local.validation.out_of_fold import out_of_fold
 
-_ENGINES = {"semantic": "classes_engine"}
+_ENGINES = {"semantic": "classes_engine", "instance": "labels_engine"}
 """Kind -> module of `kit.inference` for a competition with several classes."""
 
 
@@ -150,12 +150,6 @@ def _own_model(
             f"{found.__name__} is of kind {declared.kind!r}, and {prepared.competition} of {form.kind!r}",
             where=request.model,
             fix=f"write kind = {form.kind!r}, or prepare another competition",
-        )
-    if form.kind == "instance" and form.classes:
-        raise KitError(
-            f"{prepared.competition} has instances of several classes, which members cannot tell apart yet",
-            where=request.model,
-            fix="describe one class in the definition, or predict a mask for each class (kind = semantic)",
         )
     classes = form.targets if form.kind == "values" else form.classes
     return OwnModel(
