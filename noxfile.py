@@ -22,8 +22,16 @@ ROOT = Path(__file__).parent
 sys.path.append(str(ROOT))
 # nox runs in an interpreter of its own, without our dependencies. These modules need none of them.
 from kit.errors import KitError  # noqa: E402
+from kit.local import session_options  # noqa: E402
 from kit.local.environment_stamps import is_of, lock_identity, own_wheels_identity  # noqa: E402
-from kit.local.session_options import asked_sessions, known_options, own_options, with_defaults  # noqa: E402
+from kit.local.program import TYPED  # noqa: E402
+from kit.local.session_options import (  # noqa: E402
+    asked_sessions,
+    known_options,
+    own_options,
+    typed_command,
+    with_defaults,
+)
 from kit.local.tool_environment import tool_environment  # noqa: E402
 from kit.local.uv import find_uv  # noqa: E402
 from train_local.recipes import registry  # noqa: E402
@@ -33,11 +41,16 @@ nox.options.sessions = ["tests", "lint"]
 
 WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "build"))
 SAMPLE = ROOT / "sample"
+WHEELS, WITHOUT_COMPETITION = "wheels", {"--requirements", "--bundle", "--install"}
+"""Folder in `dist` of wheels alone, and options that say what is meant in a competition's place."""
 CHECKPOINTS = ROOT / "checkpoints"
 DEMO = {"vasculature": "detectors-r50", "kidney": "unet-regnety16"}
 """Competition -> the recipe whose tiny form the demo trains; the one that takes longest begins."""
 KEEP_BYTECODE: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
 """To compile our own modules again would cost each of the many processes of a session up to a second."""
+INSTALL = ("pip", "install", "--quiet", "--compile-bytecode", "--python")
+"""With its bytecode: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would compile
+the sources of torch and of all that it imports, which takes longer than to import them."""
 OWN_WHEELS = ("mmcv", "cbnetv2", "vit-adapter")
 COMMANDS = {
     "ensemble": ("-m", "train_local", "ensemble"),
@@ -49,8 +62,11 @@ COMMANDS = {
     "probe": ("-m", "bundle", "probe"),
     "submit": ("-m", "submission", "submit"),
     "submissions": ("-m", "submission", "submissions"),
+    "bundle --requirements": ("-m", "bundle", "wheels"),
+    "rehearse --install": ("-m", "submission", "rehearse-install"),
 }
-"""Session -> its command. Of several sessions in one call each gets the options that its command knows."""
+"""Session (with the option that makes it another one) -> its command. Of several sessions in one call each
+gets the options that its command knows."""
 # `nox -s bundle render submit`: after a bundle that failed, the next ones would take the former one.
 nox.options.stop_on_first_error = any(name in COMMANDS for name in asked_sessions(sys.argv[1:]))
 
@@ -64,20 +80,9 @@ def environment(session: nox.Session, *, peers: bool = False) -> str:
     Made again when a lock or the Python changes; our own wheels alone are built and installed again when
     only their sources change.
     """
-    folder = ROOT / ".nox" / f"{'bench' if peers else 'kit'}-{sys.implementation.cache_tag}"
     locks = ["requirements.lock", *(["requirements-bench.txt"] if peers else [])]
+    folder = locked_environment(session, "bench" if peers else "kit", locks)
     python = folder / "bin" / "python"
-    # Each stamp is written after its step: a step that was killed has none and runs again. There are two,
-    # because the locked packages take minutes and our own wheels change daily.
-    # With its bytecode: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would
-    # compile the sources of torch and of all that it imports, which takes longer than to import them.
-    into = ("pip", "install", "--quiet", "--compile-bytecode", "--python", str(python))
-    made_from, identity = folder / "made-from", lock_identity(ROOT, locks)
-    if not is_of(made_from, identity):
-        shutil.rmtree(folder, ignore_errors=True)
-        _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
-        _uv(session, *into, "--require-hashes", *(part for lock in locks for part in ("-r", lock)))
-        made_from.write_text(identity)
     ours_from, identity = folder / "own-wheels-from", own_wheels_identity(ROOT)
     if not is_of(ours_from, identity):
         ours_from.unlink(missing_ok=True)  # what is installed from here on may be either version
@@ -86,9 +91,31 @@ def environment(session: nox.Session, *, peers: bool = False) -> str:
         for name in OWN_WHEELS:
             build = ("-m", "bundle", "wheel", name, "--out", str(wheels))
             session.run(str(python), *build, external=True, silent=True)
-        _uv(session, *into, "--no-deps", "--reinstall", *map(str, sorted(wheels.glob("*.whl"))))
+        _uv(
+            session,
+            *INSTALL,
+            str(python),
+            "--no-deps",
+            "--reinstall",
+            *map(str, sorted(wheels.glob("*.whl"))),
+        )
         ours_from.write_text(identity)
     return str(python)
+
+
+def locked_environment(session: nox.Session, name: str, locks: list[str]) -> Path:
+    """The folder of an environment with what some locks pin, and nothing else."""
+    folder = ROOT / ".nox" / f"{name}-{sys.implementation.cache_tag}"
+    # Each stamp is written after its step: a step that was killed has none and runs again. Our own wheels
+    # have another one, because the locked packages take minutes and our own wheels change daily.
+    made_from, identity = folder / "made-from", lock_identity(ROOT, locks)
+    if not is_of(made_from, identity):
+        shutil.rmtree(folder, ignore_errors=True)
+        _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
+        python = str(folder / "bin" / "python")
+        _uv(session, *INSTALL, python, "--require-hashes", *(part for lock in locks for part in ("-r", lock)))
+        made_from.write_text(identity)
+    return folder
 
 
 def _uv(session: nox.Session, *arguments: str) -> None:
@@ -104,9 +131,8 @@ def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None
     # After Ctrl-C nox kills a command within half a second. `train-all` has jobs to end first, on a cluster
     # perhaps many.
     patience = {"interrupt_timeout": 120.0, "terminate_timeout": 30.0}
-    session.run(
-        environment(session), *map(str, arguments), external=True, env=KEEP_BYTECODE | (env or {}), **patience
-    )
+    own = KEEP_BYTECODE | {TYPED: typed_command(sys.argv)} | (env or {})
+    session.run(environment(session), *map(str, arguments), external=True, env=own, **patience)
 
 
 def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
@@ -114,7 +140,8 @@ def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
     prepared = sorted(path.parent.name for path in WORK.glob("*/prepared.json"))
     # "kidney body --tiny x" -> ["kidney", "body"], ["--tiny", "x"]: names end where the options begin.
     named = list(takewhile(lambda argument: not argument.startswith("-"), session.posargs))
-    names, others = named or prepared, session.posargs[len(named) :]
+    alone = [WHEELS] if WITHOUT_COMPETITION & {item.split("=")[0] for item in session.posargs} else []
+    names, others = named or alone or prepared, session.posargs[len(named) :]
     if not names:
         # The demo prepares into a folder of its own, so its competitions are not taken unasked.
         made = sorted(path.parent.name for path in DIST.glob("*/ensemble.json"))
@@ -131,13 +158,18 @@ def options_for(session: nox.Session, options: list[str]) -> list[str]:
         return options
     known = {}
     for name in asked:
-        command = (environment(session), *COMMANDS[name], "--help")
+        command = (environment(session), *session_options.command_of(COMMANDS, name, sys.argv), "--help")
         known[name] = known_options(session.run(*command, external=True, silent=True, env=KEEP_BYTECODE))
-        known[name] |= {"--no-gate"} if name == "bundle" else set()
+        known[name] |= {"bundle": {"--no-gate"}, "rehearse": {"--install"}}.get(name, set())
     try:
         return own_options(options, session.name, known)
     except KitError as error:
         session.error(str(error))
+
+
+def bundle_of(name: str) -> Path:
+    """The folder of a competition's datasets, or of the wheels alone."""
+    return DIST / name if name == WHEELS else DIST / name / "bundle"
 
 
 def name_of(competition: str) -> str:
@@ -151,6 +183,12 @@ def name_of(competition: str) -> str:
 
 
 # --- see it work ----------------------------------------------------------------------------------
+
+
+@nox.session
+def doctor(session: nox.Session) -> None:
+    """`-- [--json]`: what this machine has, what it lacks and what to do; needs no environment."""
+    session.run(sys.executable, "-m", "kit", "doctor", *session.posargs, external=True, env=KEEP_BYTECODE)
 
 
 @nox.session
@@ -170,7 +208,7 @@ def demo(session: nox.Session) -> None:
         run(session, "-m", "train_local", "ensemble", "--prepared", work, "--runs", runs, "--out", plan)
         run(session, "-m", "bundle", "build", "--ensemble", plan, "--out", datasets)
         run(session, "-m", "submission", "render", "--ensemble", plan, "--bundle", datasets, "--out", script)
-        offline = ("--predict", script, "--bundle", datasets, "--data", data, "--budget", "300")
+        offline = ("--predict", script, "--bundle", datasets, "--data", data, "--budget", "900")
         run(session, "-m", "submission", "rehearse", *offline, "--out", dist / "rehearsal")
         score(session, name)
         chapters += ["--chapter", name, data, dist, runs]
@@ -192,18 +230,9 @@ def score(session: nox.Session, name: str) -> None:
         run(session, "-m", "train_local", "baseline", *rule, "--out", submissions[kind])
     scores = {}
     for kind, path in submissions.items():
-        command = (
-            "-m",
-            "kit",
-            "score",
-            "--competition",
-            name,
-            "--data",
-            str(data),
-            "--submission",
-            str(path),
-        )
-        out = session.run(environment(session), *command, "--json", external=True, silent=True)
+        what = ("--competition", name, "--data", str(data), "--submission", str(path))
+        command = ("-m", "kit", "score", *what, "--json")
+        out = session.run(environment(session), *command, external=True, silent=True)
         scores[kind] = json.loads(out)["value"]
     (dist / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
 
@@ -303,16 +332,19 @@ def add_model(session: nox.Session) -> None:
 
 @nox.session
 def bundle(session: nox.Session) -> None:
-    """`-- [COMPETITION] [--native-mmcv] [--no-gate]`: wheels, weights -> datasets, tried on each Python."""
+    """`-- [COMPETITION] [--no-gate]`: wheels, weights -> datasets; `-- --requirements FILE`: wheels alone."""
     names, others = chosen(session)
     options = [argument for argument in others if argument != "--no-gate"]
     for name in names:
-        arguments = with_defaults(
-            measured(name, options), ensemble=DIST / name / "ensemble.json", out=DIST / name / "bundle"
-        )
-        run(session, *COMMANDS["bundle"], *arguments)
+        out = session_options.value_of(options, "--out", bundle_of(name))
+        if name == WHEELS:
+            run(session, *COMMANDS["bundle --requirements"], *with_defaults(options, out=out))
+            run(session, "-m", "submission", "installer", "--bundle", out)
+        else:
+            more = {"ensemble": DIST / name / "ensemble.json", "out": out}
+            run(session, *COMMANDS["bundle"], *with_defaults(measured(name, options), **more))
         if options == others:
-            _gate(session, DIST / name / "bundle")
+            _gate(session, Path(out))
 
 
 def measured(name: str, arguments: list[str]) -> list[str]:
@@ -335,7 +367,7 @@ def gate(session: nox.Session) -> None:
     """`-- [COMPETITION] [--python 3.13]`: install the bundle alone, offline, on each Python, and try it."""
     names, others = chosen(session)
     for name in names:
-        _gate(session, DIST / name / "bundle", *others)
+        _gate(session, bundle_of(name), *others)
 
 
 def _gate(session: nox.Session, folder: Path, *arguments: str) -> None:
@@ -347,7 +379,7 @@ def upload(session: nox.Session) -> None:
     """`-- [COMPETITION] [--dry-run] [--public]`: its datasets to Kaggle, read back and compared."""
     names, others = chosen(session)
     for name in names:
-        arguments = with_defaults(others, bundle=DIST / name / "bundle", work=BUILD / "uploads")
+        arguments = with_defaults(others, bundle=bundle_of(name), work=BUILD / "uploads")
         run(session, *COMMANDS["upload"], *arguments)
 
 
@@ -365,11 +397,17 @@ def render(session: nox.Session) -> None:
 
 @nox.session
 def rehearse(session: nox.Session) -> None:
-    """`-- [COMPETITION] --data DIR [--faults NAME ...]`: run predict.py on a machine like Kaggle's."""
+    """`-- [COMPETITION] --data DIR [--faults NAME ...]`: predict.py offline; `-- --install [DIR]`: wheels."""
     if session.posargs[-2:] == ["--faults", "list"]:
         run(session, "-m", "submission", "faults")
         return
     names, others = chosen(session)
+    if "--install" in session.posargs:
+        others = with_defaults(
+            session_options.renamed(others, "--install", "--bundle"), bundle=bundle_of(WHEELS)
+        )
+        run(session, *COMMANDS["rehearse --install"], *others)
+        return
     for name in names:
         dist = DIST / name
         what: dict[str, str | Path] = {"predict": dist / "predict.py", "bundle": dist / "bundle"}
@@ -450,6 +488,25 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """The tests of the pure logic, which pyproject.toml lists; an error below 100 % of its branches."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pure-logic"]
+    run(session, "-m", "coverage", "run", "-m", "pytest", *(session.posargs or config["tests"]))
+    run(session, "-m", "coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages of docs/ as a site in `dist/docs/`; `-- --write`: first those made from the code."""
+    run(session, "-m", "documents", "write" if "--write" in session.posargs else "check")
+    run(session, "-m", "documents", "stage", "--out", BUILD / "docs")
+    python = locked_environment(session, "docs", ["requirements-docs.txt"]) / "bin" / "python"
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run(str(python), "-m", "mkdocs", "build", "--strict", external=True, env=quiet)
+    run(session, "-m", "documents", "site", DIST / "docs")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Rules and format (ruff), types (mypy)."""
     run(session, "-m", "ruff", "check", ".")
@@ -462,17 +519,17 @@ def lock(session: nox.Session) -> None:
     """Pin requirements.in again: requirements.lock with hashes for Python 3.11-3.13 (some minutes)."""
     run(session, "-m", "bundle", "lock", *session.posargs)
     if "--check" not in session.posargs:
-        lock_peers(session)
+        lock_others(session)
 
 
-def lock_peers(session: nox.Session) -> None:
-    """What the benchmarks' peers need beyond requirements.lock -> requirements-bench.txt."""
+def lock_others(session: nox.Session) -> None:
+    """What the benchmarks' peers need beyond requirements.lock, and what builds docs/ into a site."""
+    how = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url")
+    how = (*how, "--no-emit-find-links", "--custom-compile-command", "nox -s lock")
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     known = sorted({line.split("==")[0] for line in lines if line[:1].isalnum()})
-    what = ("requirements-bench.in", "--constraints", "requirements.lock", "--output-file")
-    how = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url")
-    how = (*how, "--no-emit-find-links")
-    header = ("--custom-compile-command", "nox -s lock")
-    # Both files are installed together with --require-hashes, which refuses a package that is listed twice.
-    left_out = [f"--no-emit-package={name}" for name in known]
-    _uv(session, "pip", "compile", "--quiet", *what, "requirements-bench.txt", *how, *header, *left_out)
+    # Two files that are installed together with --require-hashes may not list a package twice.
+    beside = ("--constraints", "requirements.lock", *(f"--no-emit-package={name}" for name in known))
+    for name, others in (("bench", beside), ("docs", ())):
+        files = (f"requirements-{name}.in", "--output-file", f"requirements-{name}.txt")
+        _uv(session, "pip", "compile", "--quiet", *files, *how, *others)

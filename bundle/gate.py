@@ -4,7 +4,7 @@ For each Python there is an environment with torch, torchvision and numpy, which
 nothing else of ours or of Kaggle's. The wheels come from the dataset as Kaggle mounts it, through its own
 `pylock.toml`. Then, without a network, every module that predict.py may carry and every shipped package is
 imported, and a small network of each family predicts an image. What the lock's closure forgot shows here and
-not in a submission.
+not in a submission. Of a bundle of wheels alone, what it was asked for is imported, and no network is run.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from bundle import pylock, verify
 from kit import ensemble as ensembles
-from kit import manifest
+from kit import manifest, requested
 from kit.artefacts import read_json, sha256_json, write_json
 from kit.command_line import option
 from kit.errors import KitError
+from kit.local.console import results
 from kit.local.interpreters import find_python
 from kit.local.lockfile import PYTHONS
 from kit.local.offline import sandbox
@@ -45,6 +45,8 @@ _LIMIT = 1800.0
 _SHOWN = 8
 _LARGEST_SIDE = 512
 """Pixels of the image that a model of one's own is run on, at most."""
+_MISSING = "name what is missing in bundle/roots.py (and requirements.in), lock again and build again"
+_MISSING_ALONE = "add what is missing to the requirements file and build again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +137,7 @@ def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
         raise KitError(
             f"on Python {seen['python']} the bundle alone is not enough:\n{listed}{more}",
             where=dataset,
-            fix="name what is missing in bundle/roots.py (and requirements.in), lock again and build again",
+            fix=_MISSING if seen["networks"] is not None else _MISSING_ALONE,
         )
     return Gate(
         python=seen["python"],
@@ -144,7 +146,7 @@ def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
         megabytes=size / 1e6,
         install_s=install_s,
         modules=seen["modules"],
-        networks=seen["networks"],
+        networks=seen["networks"] or [],
         compiled=seen["compiled"],
         told=seen["told"],
         try_s=ran.seconds,
@@ -221,19 +223,19 @@ def _try(
     folders = {name: stage / name for name in ("code", "home", "tmp")}
     for folder in folders.values():
         folder.mkdir()
-    root = Path(str(files("kit"))).parent
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(root / "kit", folders["code"] / "kit", ignore=ignore)
-    shutil.rmtree(folders["code"] / "kit" / "local")  # it never reaches Kaggle
-    submission = folders["code"] / "submission"
-    shutil.copytree(root / "submission" / "runtime", submission / "runtime", ignore=ignore)
-    (submission / "__init__.py").touch()
+    wanted = _asked_modules(mounted, image)
+    if wanted is None:
+        _copy_code(folders["code"])
     program, result = stage / "gate_program.py", stage / "result.json"
     if own:
         write_json(stage / "own.json", own)
     program.write_bytes((files("bundle") / "gate_program.py").read_bytes())
     ran, enforced = sandbox.run(
-        [str(image.python), "-P", "-s", "-B", *map(str, (program, site, folders["code"], result))],
+        [
+            *(str(image.python), "-P", "-s", "-B"),
+            *map(str, (program, site, folders["code"], result)),
+            *([] if wanted is None else [json.dumps(wanted)]),
+        ],
         read_only=[mounted],
         cwd=folders["tmp"],
         environment={
@@ -251,6 +253,25 @@ def _try(
             fix="import the modules named there by hand in this environment",
         )
     return read_json(result), ran, enforced
+
+
+def _asked_modules(mounted: Path, image: Image) -> list[str] | None:
+    """Return what a bundle of wheels alone was asked for, as `import` names it; None for one with weights."""
+    path = mounted / requested.NAME
+    if not path.is_file():
+        return None
+    asked = requested.load(path).on("cp" + "".join(image.version.split(".")[:2]))
+    return sorted({module for item in asked for module in item.modules})
+
+
+def _copy_code(to: Path) -> None:
+    """Copy the modules that predict.py may carry."""
+    root = Path(str(files("kit"))).parent
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(root / "kit", to / "kit", ignore=ignore)
+    shutil.rmtree(to / "kit" / "local")  # it never reaches Kaggle
+    shutil.copytree(root / "submission" / "runtime", to / "submission" / "runtime", ignore=ignore)
+    (to / "submission" / "__init__.py").touch()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,7 +334,7 @@ def _show(seen: Sequence[Gate], absent: Sequence[str]) -> None:
         row = (item.python, item.target, str(item.distributions), f"{item.megabytes:.0f}")
         times = (f"{item.install_s:.1f} s", str(item.modules), str(len(item.networks)), f"{item.try_s:.1f} s")
         table.add_row(*row, *times)
-    screen = Console()
+    screen = results()
     screen.print(table)
     for item in seen:
         if item.compiled:
@@ -334,5 +355,12 @@ def _installed(python: str) -> bool:
     return True
 
 
-VERB = Verb("gate", Options, run)
+VERB = Verb(
+    "gate",
+    Options,
+    run,
+    "datasets",
+    ("gate --bundle dist/kidney/bundle", "gate --bundle dist/kidney/bundle --python 3.13 --json"),
+    "environments that are whole are kept",
+)
 """`gate --bundle DIR [--python 3.13]`."""

@@ -78,7 +78,9 @@ class Description:
             Metadata.from_email(text, validate=True)
         except ExceptionGroup as group:
             problems = "; ".join(map(str, group.exceptions))
-            raise KitError(f"the metadata of {self.name} is not valid: {problems}") from group
+            raise KitError(
+                f"the metadata of {self.name} is not valid: {problems}", fix="correct its pyproject.toml"
+            ) from group
         return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -80,9 +81,7 @@ def read(path: Path) -> WheelInfo:
         name=canonicalize_name(name),
         version=str(version),
         tags=tags,
-        licence=_licence(
-            headers.get("License-Expression"), headers.get("License"), headers.get_all("Classifier")
-        ),
+        licence=licence(headers),
         requires=requires,
         requires_python=headers.get("Requires-Python", "").strip(),
     )
@@ -93,13 +92,14 @@ def _is_metadata(name: str) -> bool:
     return len(parts) == 2 and parts[0].endswith(".dist-info") and parts[1] == "METADATA"
 
 
-def _licence(expression: str | None, text: str | None, classifiers: Sequence[str] | None) -> str:
+def licence(headers: Message) -> str:
     """Return the licence's name: the SPDX expression, else the classifiers, else the text's first line."""
-    if expression:
-        return expression.strip()
-    named = [item.split("::")[-1].strip() for item in classifiers or () if item.startswith("License ::")]
+    if expression := headers.get("License-Expression"):
+        return str(expression).strip()
+    classifiers = headers.get_all("Classifier") or ()
+    named = [item.split("::")[-1].strip() for item in classifiers if item.startswith("License ::")]
     # "License :: OSI Approved :: MIT License" -> "MIT License"
     if named:
         return ", ".join(named)
-    first = (text or "").strip().split("\n")[0].strip()
+    first = (headers.get("License") or "").strip().split("\n")[0].strip()
     return first[:_LICENCE_CHARACTERS] if first and first != "UNKNOWN" else "not stated"

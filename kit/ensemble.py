@@ -13,6 +13,7 @@ from kit.typed_json import Checked, Fraction, above, at_least, at_most, from_pla
 
 SCHEMA = 2
 Kind = Literal["semantic", "instance", "values"]
+_AGAIN = "run `ensemble` again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +110,11 @@ class Rung(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.passes or self.passes != sorted(set(self.passes)):
-            raise KitError(f"a rung needs one pass or more, each once and ascending, not {self.passes}")
+            raise KitError(
+                f"a rung needs one pass or more, each once and ascending, not {self.passes}", fix=_AGAIN
+            )
         if len(self.weights) != len(self.passes):
-            raise KitError(f"each rung needs one weight for every pass, not {self.weights}")
+            raise KitError(f"each rung needs one weight for every pass, not {self.weights}", fix=_AGAIN)
 
     def weight(self, index: int) -> float:
         """Return the weight of one of its passes, by the pass's index in `Ensemble.passes`."""
@@ -169,13 +172,13 @@ class Ensemble(Checked):
         if not self.rungs or not self.passes or not self.members:
             raise KitError("an ensemble needs at least one member, pass and rung", fix="train a recipe first")
         if self.rungs[-1].passes != list(range(len(self.passes))):
-            raise KitError(f"the last rung needs all passes, not {self.rungs[-1].passes}")
+            raise KitError(f"the last rung needs all passes, not {self.rungs[-1].passes}", fix=_AGAIN)
         if len({tuple(rung.passes) for rung in self.rungs}) < len(self.rungs):
-            raise KitError("two rungs have the same passes", fix="run `ensemble` again")
+            raise KitError("two rungs have the same passes", fix=_AGAIN)
         if any(item.member not in range(len(self.members)) for item in self.passes):
-            raise KitError("a pass names a member that does not exist")
+            raise KitError("a pass names a member that does not exist", fix=_AGAIN)
         if self.kind != "semantic" and any(rung.skip for rung in self.rungs):
-            raise KitError("a rung skips windows; only masks have confident blocks")
+            raise KitError("a rung skips windows; only masks have confident blocks", fix=_AGAIN)
 
     @property
     def main_path(self) -> list[int]:

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeGuard
 
@@ -44,6 +45,11 @@ class Module:
         return self.name if self.path.endswith("/__init__.py") else self.name.rpartition(".")[0]
 
 
+def source_root() -> Path:
+    """Return the folder with the packages' sources."""
+    return Path(str(files("kit"))).parent
+
+
 def collect(root: Path, *entries: str) -> list[Module]:
     """Return all modules that the entry points reach, sorted by path.
 
@@ -62,7 +68,9 @@ def collect(root: Path, *entries: str) -> list[Module]:
     for entry in entries:
         first = _module(root, entry)
         if first is None:
-            raise KitError(f"the module {entry} does not exist", where=root)
+            raise KitError(
+                f"the module {entry} does not exist", where=root, fix="restore it from the repository"
+            )
         waiting.append((first, ""))
     while waiting:
         module, importer = waiting.pop()

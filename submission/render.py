@@ -6,13 +6,10 @@ whatever the working directory, the clock or the hash seed is.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from kit import manifest as datasets
 from kit.artefacts import sha256_bytes, write_text
@@ -30,12 +27,13 @@ from kit.models import family
 from submission import excerpts
 from submission.imports import imported
 from submission.member_files import as_shipped, find_weights
-from submission.modules import OPTIONS, Module, collect
-from submission.readable_json import readable_json
+from submission.modules import OPTIONS, Module, collect, source_root
+from submission.notebook import notebook as notebook_of
+from submission.parts import json_part
 from submission.runtime.inputs.competition_data import ENSEMBLE, IMPORTS, MANIFESTS
 from submission.runtime.inputs.package_plan import ENGINE
 from submission.runtime.script.options import DEFAULT_BUDGET
-from submission.runtime.script.text import IMPORTER, QUOTES, script_text
+from submission.runtime.script.text import IMPORTER, script_text
 from submission.shortening import half_indented, shortened
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
@@ -101,16 +99,16 @@ def render(
             values=read_weights,
             on_checked=lambda _: display.advance(task),
         )
-    modules = collect(_source_root(), *entry_points(ensemble))
-    parts = {ENSEMBLE: _json_part(ensemble.as_dict(), ensemble_file)}
-    parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict(), bundle) for item in manifests}
+    modules = collect(source_root(), *entry_points(ensemble))
+    parts = {ENSEMBLE: json_part(ensemble.as_dict(), ensemble_file)}
+    parts |= {f"{MANIFESTS}{item.dataset}.json": json_part(item.as_dict(), bundle) for item in manifests}
     told = {
         "DEFAULT_BUDGET": None if budget == DEFAULT_BUDGET else budget,
         "HIDDEN_IMAGES": hidden_images,
         "HIDDEN_MEGAPIXELS": hidden_megapixels,
     }
     found = imported({module.path: module.text for module in modules} | own_texts(ensemble, ensemble_file))
-    parts[IMPORTS] = _json_part(found, ensemble_file)
+    parts[IMPORTS] = json_part(found, ensemble_file)
     parts |= {
         # The importer restores the line numbers of shortened modules. Nothing restores its own, so it keeps
         # its lines.
@@ -119,7 +117,7 @@ def render(
     }
     text = script_text(_header(ensemble, manifests, len(modules)), parts)
     compile(text, out.name, "exec", dont_inherit=True)  # a script with a syntax error is never written
-    notebook = json.dumps(_notebook(text, of(ensemble).slug), indent=1, ensure_ascii=False) + "\n"
+    notebook = _notebook(text, of(ensemble).slug)
     size = len(text.encode())
     for name, length in ((out.name, size), (out.with_suffix(".ipynb").name, len(notebook.encode()))):
         if length >= KERNEL_SOURCE_BYTES:
@@ -245,24 +243,6 @@ def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
     return sorted(carried, key=lambda manifest: manifest.dataset)
 
 
-def _source_root() -> Path:
-    return Path(str(files("kit"))).parent
-
-
-def _json_part(value: Any, where: Path) -> str:
-    try:
-        text = readable_json(value)
-    except (ValueError, RecursionError) as error:
-        raise KitError(
-            f"a value cannot be written as JSON: {error}",
-            where=where,
-            fix="run the step that writes it again",
-        ) from error
-    # The parts stand between three single quotes. In JSON, a single quote occurs inside strings only, and its
-    # escape \u0027 means the same there.
-    return text.replace("'", "\\u0027") if QUOTES in text else text
-
-
 def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> str:
     slug = of(ensemble).slug
     lines = [
@@ -303,30 +283,13 @@ def _what_it_does(ensemble: Ensemble) -> str:
     return "without arguments. It answers the gateway, which writes submission.parquet."
 
 
-def _notebook(script: str, slug: str) -> dict[str, Any]:
+def _notebook(script: str, slug: str) -> str:
     """Return a notebook that writes the script and runs it as a process, whatever the kernel has done."""
     run = "!python /tmp/predict.py\nassert _exit_code == 0, 'only the fallback was written: see above'\n"
-    cells = [
-        ("markdown", f"# {slug}\n\nThe next cell writes `predict.py`, the last one runs it.\n"),
-        ("code", "%%writefile /tmp/predict.py\n" + script),
-        ("code", run),
-    ]
-    return {
-        "cells": [
-            {
-                "cell_type": kind,
-                "id": f"cell-{number}",
-                "metadata": {},
-                # nbformat allows one text or a list of lines. The text is shorter: a list quotes every line.
-                "source": text,
-                **({"execution_count": None, "outputs": []} if kind == "code" else {}),
-            }
-            for number, (kind, text) in enumerate(cells)
-        ],
-        "metadata": {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        },
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
+    return notebook_of(
+        [
+            ("markdown", f"# {slug}\n\nThe next cell writes `predict.py`, the last one runs it.\n"),
+            ("code", "%%writefile /tmp/predict.py\n" + script),
+            ("code", run),
+        ]
+    )

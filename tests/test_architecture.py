@@ -16,7 +16,7 @@ from submission.modules import PACKAGES as EMBEDDABLE
 from tests import import_graph
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("kit", "bundle", "submission", "train_local", "benchmarks")
+PACKAGES = ("kit", "bundle", "submission", "train_local", "benchmarks", "documents")
 OURS = {*PACKAGES, "tests"}
 ALLOWED = {
     "kit": {"kit"},
@@ -24,6 +24,7 @@ ALLOWED = {
     "submission": {"submission", "kit"},
     "train_local": {"train_local", "kit"},
     "benchmarks": {"benchmarks", "kit", "submission", "train_local", "bundle"},
+    "documents": {"documents", "kit", "submission", "train_local", "bundle"},
 }
 OWN = ("cbnetv2", "vit_adapter")
 IMPORTED_AS = {"mmcv-full": "mmcv"}

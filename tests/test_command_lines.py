@@ -17,12 +17,14 @@ MODULES = (
     "kit",
     "kit.models",
     "benchmarks",
+    "documents",
     "tests.golden",
     "tests.kaggle_server",
     "tests.faults",
 )
 HEAVY = (
     "torch",
+    "numpy",
     "cv2",
     "mmcv",
     "mmdet",
@@ -53,7 +55,7 @@ def ask(*verbs):
     assert text.getvalue().startswith("usage: "), text.getvalue()
     asked.append(" ".join(verbs))
     if " VERB " in text.getvalue():
-        for name in re.findall(r"^    (\\S+)", text.getvalue(), re.M):
+        for name in re.findall(r"^  ([a-z]\\S*)", text.getvalue().partition("examples:")[0], re.M):
             ask(*verbs, name)
 
 MODULE, asked = sys.argv[1], []
@@ -85,6 +87,7 @@ WITHOUT_PACKAGES = {
     "kit": ("score", "--competition", "kidney", "--data", "absent", "--submission", "absent.csv"),
     "kit.models": ("list",),
     "benchmarks": ("parameters",),
+    "documents": ("check",),
     "tests.golden": (),
     "tests.kaggle_server": ("--schedules", "1"),
     "tests.faults": ("--runs", "1"),

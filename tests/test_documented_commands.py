@@ -14,7 +14,8 @@ from kit.local.session_options import known_options
 from tests.nox_calls import NoxCalls
 
 ROOT = Path(__file__).parents[1]
-OURS = ("kit", "train_local", "bundle", "submission", "benchmarks", "tests")  # tests have no messages
+# tests have no messages
+OURS = ("kit", "train_local", "bundle", "submission", "benchmarks", "documents", "tests")
 DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",

@@ -94,8 +94,8 @@ def test_the_demo_shows_competitions_there_is_a_sample_of_and_trains_recipes_for
     assert sorted(demo.values()) == marked, "their tiny forms have more steps"
 
 
-def test_the_readme_lists_the_sessions_there_are():
-    table = (ROOT / "README.md").read_text().split("| session | does |")[1].split("\n\n")[0]
+def test_the_page_of_sessions_lists_those_there_are():
+    table = (ROOT / "docs" / "sessions.md").read_text().split("| session | does |")[1].split("\n\n")[0]
     firsts = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
     named = {code.split(" ")[0] for first in firsts for code in re.findall(r"`([^`]+)`", first)}
     there = {node.name.replace("train_all", "train-all") for node in sessions()} - {"train"}

@@ -41,7 +41,9 @@ def here(python: str = sys.executable) -> Observed:
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except OSError as error:
-            raise KitError(f"{python} cannot be started: {error}", where="--python") from error
+            raise KitError(
+                f"{python} cannot be started: {error}", where="--python", fix="give the path of a Python"
+            ) from error
         if done.returncode != 0:
             raise KitError(
                 f"the probe failed: {done.stderr.strip()[-500:]}", where=source(), fix="run that file by hand"

@@ -98,7 +98,10 @@ def to_target(seen: Observed, name: str, like: Sequence[Target]) -> Target:
         KitError: the Python is not CPython, or its version is no version.
     """
     if seen.implementation != "CPython":
-        raise KitError(f"the Python there is {seen.implementation}, and the kit's wheels are for CPython")
+        raise KitError(
+            f"the Python there is {seen.implementation}, and the kit's wheels are for CPython",
+            fix="probe an image with CPython",
+        )
     working = [gpu for gpu in seen.torch.gpus if gpu.computes]
     notes = [f"Seen by a probe on {seen.date}{_where(seen)}; what it could not see is null."]
     if seen.torch.problem is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kit.competitions.folder import CompetitionFolder
 from kit.competitions.parsing import parse
 from kit.competitions.presets import PRESETS
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 
 if TYPE_CHECKING:
     from kit.competitions.competition import Competition  # needs numpy, which `folder_of` does without
@@ -45,7 +45,8 @@ def get(name: str | Path) -> Competition:
     if Path(name).suffix != ".toml":
         raise KitError(
             f"no competition is called {str(name)!r}",
-            fix=f"use one of: {', '.join(names())}, or the path of a .toml file (docs/competitions.md)",
+            fix=f"{did_you_mean(str(name), names())}use one of: {', '.join(names())}, or the path of a .toml "
+            "file (docs/competitions.md)",
         )
     # Named in parts: only the local side reads files; predict.py carries the values of one.
     value = import_module(f"{__name__}.toml_file").read(Path(name))

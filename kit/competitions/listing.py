@@ -61,7 +61,11 @@ def read_listing(path: Path, form: Submission, columns: Sequence[str], *, rows: 
         table, coding = _table(path, form.id)
         header = [_plain(cell) for cell in next(table, [])]
         if _plain(form.id) not in header:
-            raise KitError(f"no column {form.id!r} in {','.join(header)[:120]!r}", where=path)
+            raise KitError(
+                f"no column {form.id!r} in {','.join(header)[:120]!r}",
+                where=path,
+                fix="download it again, or correct submission.id in the definition",
+            )
         found = Listing()
         seen: dict[str, int] = {}
         for cells in table:
@@ -74,7 +78,7 @@ def read_listing(path: Path, form: Submission, columns: Sequence[str], *, rows: 
                 if form.height and size is not None:
                     found.sizes.setdefault(image, size)
     except (OSError, UnicodeError, csv.Error, MemoryError) as error:
-        raise KitError(f"not a readable CSV file: {error}", where=path) from error
+        raise KitError(f"not a readable CSV file: {error}", where=path, fix="download it again") from error
     found.ids = list(seen)
     found.repeated = [image for image, count in seen.items() if count > 1]
     if coding not in ("utf-8", "utf-8-sig"):

@@ -253,7 +253,11 @@ class Codec:
 
     def _damaged(self, number: int, error: Exception) -> KitError:
         if isinstance(error, MemoryError):
-            return KitError(f"there is not enough memory for {self.page.kind} {number}", where=self.path)
+            return KitError(
+                f"there is not enough memory for {self.page.kind} {number}",
+                where=self.path,
+                fix="free memory",
+            )
         if "requires the 'imagecodecs' package" in str(error):
             return missing_library("imagecodecs", self.path, error)
         return KitError(f"{self.page.kind} {number} cannot be decoded: {error}", where=self.path, fix=DAMAGED)

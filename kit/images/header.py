@@ -128,7 +128,11 @@ def read_header(path: Path) -> TiffHeader:
     except FileNotFoundError as error:
         raise KitError("image is missing", where=path, fix="check the folder and the id") from error
     except OSError as error:
-        raise KitError(f"image cannot be read: {error.strerror or error}", where=path) from error
+        raise KitError(
+            f"image cannot be read: {error.strerror or error}",
+            where=path,
+            fix="check its rights and its disk",
+        ) from error
 
 
 def require_rgb8(header: TiffHeader) -> list[str]:

@@ -200,7 +200,11 @@ def _opened(path: Path, header: TiffHeader) -> OpenFile:
     try:
         descriptor = open_regular(path)
     except OSError as error:
-        raise KitError(f"image cannot be read: {error.strerror or error}", where=path) from error
+        raise KitError(
+            f"image cannot be read: {error.strerror or error}",
+            where=path,
+            fix="check its rights and its disk",
+        ) from error
     return OpenFile(path, descriptor, Streams(descriptor), header.byteorder)
 
 

@@ -52,7 +52,11 @@ def run_pass(
     # Batches have one window, no window is skipped, sizes are in pixels.
     del batch_size, on_skipped, info, confident, on_left
     if not isinstance(module, InstanceNetwork):
-        raise KitError(f"{module.spec.name} declares detections but cannot detect", where=where)
+        raise KitError(
+            f"{module.spec.name} declares detections but cannot detect",
+            where=where,
+            fix="build it as an InstanceNetwork",
+        )
     settings = from_plain(InstanceSettings, member.inference, where=member.name)
     found = predict_instances(module, settings, slide, view, device=device, where=where, on_batch=on_batch)
     save_detections(target, found)

@@ -63,7 +63,9 @@ def probability(raw_NCHW: torch.Tensor, output: Output, where: str) -> torch.Ten
     """
     channels = raw_NCHW.shape[1]
     if channels != 1:
-        raise KitError(f"a network that declares {output} returned {channels} channels", where=where)
+        raise KitError(
+            f"a network that declares {output} returned {channels} channels", where=where, fix="give it one"
+        )
     raw_NCHW = raw_NCHW.float()
     # Add 0 * logit, which is 0 for a number and NaN for infinity.
     return raw_NCHW.sigmoid().add_(raw_NCHW, alpha=0) if output == "logit" else raw_NCHW

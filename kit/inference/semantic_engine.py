@@ -51,7 +51,11 @@ def run_pass(
 
     output = module.spec.output
     if output == "detections":
-        raise KitError(f"{module.spec.name} declares detections but cannot detect", where=where)
+        raise KitError(
+            f"{module.spec.name} declares detections but cannot detect",
+            where=where,
+            fix="build it as an InstanceNetwork",
+        )
     size = (slide.height, slide.width)
     blocks = load_confident(confident, size)
     if blocks is not None and on_left is not None:

@@ -43,7 +43,10 @@ def fit(method: Method, scores: Floats, hits: NDArray[np.bool_]) -> dict[str, An
     if method not in ("isotonic", "temperature", "rank"):
         raise KitError(f"unknown calibration {method!r}", fix="known: isotonic, temperature, rank")
     if scores.shape != hits.shape or not ((scores >= 0) & (scores <= 1)).all():
-        raise KitError("calibration needs one score in [0, 1] for every hit or miss")
+        raise KitError(
+            "calibration needs one score in [0, 1] for every hit or miss",
+            fix="predict the held-out images again: run `ensemble`",
+        )
     one_sided = method != "rank" and (hits.all() or not hits.any())
     different = len(np.unique(scores))
     if len(scores) < _FEWEST or one_sided or different < 2:
@@ -96,6 +99,9 @@ def _curve(mean: Floats, value: Floats) -> dict[str, Any]:
     rounded = np.unique(np.round(mean, 6))
     x = np.concatenate([[0.0], rounded[(rounded > 0) & (rounded < 1)], [1.0]])
     y = (1 - _TILT) * np.interp(x, mean, value) + _TILT * x
+    # Scores are 1e-6 or more apart, so values are 1e-9 or more apart: 10 decimals keep them rising. All 17
+    # digits would cost predict.py some kilobytes.
+    y = np.round(y, 10)
     return {"kind": "curve", "scores": x.tolist(), "values": y.tolist()}
 
 

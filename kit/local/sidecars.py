@@ -90,7 +90,11 @@ def read_sidecar(path: Path, *, kind: str) -> dict[str, Any]:
             fix="delete it and the file it lies beside, and run their step again",
         )
     if record["kind"] != kind:
-        raise KitError(f"expected {kind}, found {record.get('kind')!r}", where=sidecar_path(path))
+        raise KitError(
+            f"expected {kind}, found {record.get('kind')!r}",
+            where=sidecar_path(path),
+            fix=f"give the path of a {kind} file",
+        )
     if not path.is_file():
         raise KitError(f"{kind} file is missing", where=path, fix="run the step that writes it")
     if path.stat().st_size != record["size"] or sha256_file(path) != record["sha256"]:

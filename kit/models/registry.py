@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 from kit.models import families
 from kit.models.entry import Entry
 from kit.models.network import Network
@@ -143,5 +143,8 @@ def _entry(name: str) -> Entry:
         own: Entry = importlib.import_module(f"kit.models.{OWN}").ENTRY
         return own
     if name not in _registry():
-        raise KitError(f"no network is called {name!r}", fix=f"choose one of {', '.join(names())}")
+        raise KitError(
+            f"no network is called {name!r}",
+            fix=f"{did_you_mean(name, names())}choose one of {', '.join(names())}",
+        )
     return _registry()[name][1]

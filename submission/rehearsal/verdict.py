@@ -149,6 +149,8 @@ def _lost(report: Mapping[str, Any]) -> list[str]:
     images = report.get("images", [])
     fallback = [image["id"] for image in images if image["row"] == "fallback"]
     found = [f"{len(fallback)} of {len(images)} images have the fallback row"] if fallback else []
+    if report.get("left_out"):
+        found.append("the output disk had no room for the whole report")
     if images and _reached(report) is None:
         found.append("no rung was finished")
     return found

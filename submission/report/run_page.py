@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import UndefinedError
 
 from kit import ensemble as ensembles
-from kit.artefacts import write_text
+from kit.artefacts import write_bytes
 from kit.competitions import of
 from kit.errors import KitError
 from kit.local.pages.overlays import Overlay
@@ -46,7 +46,8 @@ def write_run_page(
         page = render(template, name=name, file=report.name, part=part, overlays=shown, with_truth=truth)
     except (UndefinedError, TypeError, ValueError) as error:
         raise damaged(error, report) from error
-    write_text(out, page)
+    # An image's name that is not UTF-8 is a lone half of a pair in report.json, which no page can hold.
+    write_bytes(out, page.encode("utf-8", "backslashreplace"))
 
 
 def _ensemble(run: Mapping[str, Any], where: Path) -> Any:

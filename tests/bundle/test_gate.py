@@ -16,8 +16,9 @@ from bundle.packages.mmcv_portable import _ext
 from bundle.wheelfile import write_wheel
 from kit import manifest
 from kit.artefacts import write_json
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
 from kit.local import targets
+from kit.local.program import run_cli
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 from kit.manifest import Manifest

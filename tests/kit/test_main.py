@@ -9,9 +9,9 @@ import tifffile
 
 from kit import competitions
 from kit.__main__ import main
-from kit.errors import run_cli
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.submission_files import write_submission
+from kit.local.program import run_cli
 
 SAMPLE = Path(__file__).parents[2] / "sample"
 NAMES = ["kidney", "vasculature"]

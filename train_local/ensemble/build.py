@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kit.ensemble import Ensemble, Pass
 from kit.errors import KitError
+from kit.local.costs import four_digits
 from train_local.data.prepared import Prepared
 from train_local.ensemble.confident_windows import Seen
 from train_local.ensemble.costs import UNITS, Cost, costs
@@ -145,7 +146,7 @@ def to_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], ladder: Ladder)
     index = {run.member.name: position for position, run in enumerate(used)}
 
     def entry(item: TrialPass) -> Pass:
-        seconds = item.seconds_per_megapixel
+        seconds = four_digits(item.seconds_per_megapixel)
         return Pass(member=index[item.run.member.name], view=item.view, seconds_per_megapixel=seconds)
 
     return Ensemble(

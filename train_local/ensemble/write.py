@@ -98,6 +98,23 @@ def _stopping(built: Built, number: int) -> dict[str, Any] | None:
     return None
 
 
+def described(built: Built) -> dict[str, Any]:
+    """Return what `ensemble --json` prints: each rung's passes and scores, the metric's values or None."""
+    rungs = [
+        {
+            "passes": item.rung.text,
+            "added": item.added,
+            "seconds_per_megapixel": item.seconds,
+            "cv": item.rung.cv,
+            "fitted": item.fitted,
+            "static": item.static,
+        }
+        for item in built.ladder.rungs
+    ]
+    metric = competitions.of(built.ensemble).metric
+    return {"competition": built.ensemble.competition, "metric": metric, "rungs": rungs}
+
+
 def show_ensemble(built: Built, prices: Prices) -> None:
     """Print a line for each rung: passes, cost, scores and the settings that differ from their defaults.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -259,6 +260,8 @@ def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) 
         undone = [job for job in jobs.values() if state_of(job) != "done"]
         if not undone:
             console().print(f"all {len(jobs)} jobs are done", markup=False)
+            if options.json:
+                print(json.dumps({"complete": True, "jobs": dict.fromkeys(jobs, "done"), "failures": {}}))
             return 0
         summary.show_missing_checkpoints(undone)
         rows = [_row(job, runs) for job in jobs.values()]
@@ -288,6 +291,8 @@ def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) 
             show(progress)
     _write_page((options.graph.dist or runs) / PAGE, progress, runs)
     summary.show_end(progress, runs)
+    if options.json:
+        print(json.dumps(summary.ended(progress)))
     return 0 if progress.complete else FAILED
 
 

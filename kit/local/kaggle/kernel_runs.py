@@ -244,6 +244,8 @@ def _inside(name: str, pushed: Pushed) -> PurePosixPath:
     path = PurePosixPath(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or "\0" in name:
         raise KitError(
-            f"the output of {pushed.id} has a file whose name points elsewhere: {name!r}", where=pushed.url
+            f"the output of {pushed.id} has a file whose name points elsewhere: {name!r}",
+            where=pushed.url,
+            fix="nothing was written; look at the output on that page, and at who may edit the kernel",
         )
     return path

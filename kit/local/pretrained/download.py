@@ -108,7 +108,10 @@ def fetch(
             has the wrong sha256 or content.
     """
     if not entry.url:
-        raise KitError(f"{entry.name} has no file to fetch: {entry.note}")
+        raise KitError(
+            f"{entry.name} has no file to fetch: {entry.note}",
+            fix="fetch another: `python -m kit.models pretrained` lists all with their addresses",
+        )
     source = url or entry.url
     if not _is_web_address(source):
         raise KitError(

@@ -152,7 +152,10 @@ def match(
     try:
         renamed = checkpoint_format.rename(given, wanted)
     except ValueError as error:
-        raise KitError(f"this is not a {checkpoint_format.name} checkpoint after all: {error}") from error
+        raise KitError(
+            f"this is not a {checkpoint_format.name} checkpoint after all: {error}",
+            fix="name the network that the checkpoint was made for, with --network",
+        ) from error
     except ImportError as error:
         raise KitError(
             f"a {checkpoint_format.name} checkpoint cannot be converted without {error.name}",

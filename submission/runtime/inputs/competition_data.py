@@ -23,7 +23,7 @@ from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.manifest import Manifest
 from kit.manifest import from_dict as manifest_from
-from submission.runtime.inputs.mounts import find_competition
+from submission.runtime.inputs.competition_mount import find_competition
 from submission.runtime.result.submission_file import (
     MISSING,
     SILENCE,
@@ -48,6 +48,8 @@ _LISTED = 5
 """Number of images that one note names."""
 _LONGEST_LOOK = 120.0
 """Seconds for reading the tables, and for reading all images' headers."""
+_SHORTEST_LIST = 5.0
+"""Seconds for the tables whatever the budget: without them there is no file at all."""
 _PLAUSIBLE = (1 / 64, 8.0)
 """Smallest and largest ratio of the training's pixel size to an image's. Beyond these, the competition's
 table is wrong, and windows could fill the memory."""
@@ -129,7 +131,10 @@ class Listed:
             text = csv_text(self.competition, self.listing, sizes, {})
             write_bytes(path, file_content(self.competition, text))
         except OSError as error:
-            raise KitError(f"cannot write {path.name}: {error.strerror}", where=path.parent) from error
+            fix = f"free space there, or check its rights{_elsewhere(path.parent)}"
+            raise KitError(
+                f"cannot write {path.name}: {error.strerror}", where=path.parent, fix=fix
+            ) from error
         except KitError as error:
             fix = f"{error.fix}{_elsewhere(path.parent)}"
             raise KitError(error.problem, where=error.where, fix=fix) from error
@@ -149,7 +154,7 @@ def list_images(ensemble: Ensemble, options: Options) -> Listed:
     Raises:
         KitError: the competition is not among the inputs, or its folder does not answer.
     """
-    limit = min(_LONGEST_LOOK, options.budget / 4)
+    limit = min(_LONGEST_LOOK, max(_SHORTEST_LIST, options.budget / 4))
     try:
         return within(limit, lambda: _list(folder_of(ensemble), options.input))
     except TimeoutError as error:

@@ -26,6 +26,7 @@ HANGS = "a worker gives no sign of life"
 MORE_NOTES = "report.json holds the notes on further images"
 STOPPED = "the run was stopped by a signal"
 TIME_IS_UP = "the time is up"
+CUT_OFF = "the budget was used up before the run had ended; submission.csv stays as it is: raise --budget"
 IMAGE_HAS_ALL = "the image has all packages; nothing was installed"
 
 # The beginning

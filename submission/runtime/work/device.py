@@ -181,7 +181,9 @@ def check(device: str) -> DeviceFacts:
     if device == "cpu":
         finite = bool(torch.isfinite(expected).all())
         if not finite:
-            raise KitError("the CPU computed values that are not numbers", where=device)
+            raise KitError(
+                "the CPU computed values that are not numbers", where=device, fix="restart the machine"
+            )
         threads = torch.get_num_threads()
         return DeviceFacts(device=device, model="CPU", torch=str(torch.__version__), threads=threads)
     model = device

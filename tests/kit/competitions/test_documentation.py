@@ -14,10 +14,10 @@ from kit import competitions
 from kit.__main__ import main
 from kit.competitions import definition as formats
 from kit.competitions.server import Server
-from kit.errors import run_cli
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.submission_files import write_submission
+from kit.local.program import run_cli
 from kit.masks import coco, rle
 from kit.predictions import Instances
 from tests.kit.competitions import example_folder

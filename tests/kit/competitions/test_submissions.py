@@ -87,7 +87,8 @@ def test_a_file_far_from_the_training_images_is_an_alarm(each):
     one, two = np.zeros((2, 10, 12), bool)
     one[:9, :11] = two[1:, 1:] = True
     rows = [
-        each.competition.rows(key, prediction(each.competition, m))[0] for key, m in (("cc", one), ("dd", two))
+        each.competition.rows(key, prediction(each.competition, m))[0]
+        for key, m in (("cc", one), ("dd", two))
     ]
     path = each.submission(*[[row[column] for column in each.competition.columns] for row in rows])
     sizes = dict.fromkeys(("cc", "dd"), (10, 12))

@@ -105,6 +105,12 @@ def test_fallback_rows_no_rung_no_report_and_a_dry_run_that_warns_make_it_unsafe
     assert found["why"] == ["the first rung takes too long"]
 
 
+def test_a_report_that_had_no_room_is_of_a_disk_that_did_not_suffice():
+    short = report(["done"] * 3, left_out=["tasks", "images", "forecasts"])
+    del short["images"], short["forecasts"]
+    assert verdict(result(), short, ENSEMBLE)["why"] == ["the output disk had no room for the whole report"]
+
+
 def test_a_rung_of_unknown_score_has_no_expected_one():
     ensemble = SimpleNamespace(rungs=[SimpleNamespace(passes=[0], cv=None)])
     found = verdict(result(), report(["done"]), ensemble)

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 from xml.etree import ElementTree as ET
@@ -113,6 +114,14 @@ def test_texts_of_a_run_are_escaped(good_run, tmp_path):
     page = page_of(tmp_path / "page.html")
     assert not {"script", "i"} & {*page.names}
     assert any("<script>" in text for text in page.texts)
+
+
+def test_an_image_whose_name_is_not_utf8_is_shown_with_its_bytes(good_run, tmp_path):
+    run = json.loads((good_run.output / "report.json").read_text())
+    run["images"][0]["id"] = os.fsdecode(b"slide-\xe9")
+    (tmp_path / "report.json").write_text(json.dumps(run))
+    write_run_page(tmp_path / "report.json", tmp_path / "page.html")
+    assert "slide-\\udce9" in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from train_local import cli
 from train_local.recipes import document
 from train_local.recipes.lookup import find

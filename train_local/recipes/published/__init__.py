@@ -131,7 +131,11 @@ def stage_of(recipe: str, stage: int | None) -> PublishedStage:
     for found in load(recipe).stages:
         if found.stage == stage:
             return found
-    raise KitError(f"recipe {recipe!r} has no stage {stage}", where=_FOLDER / f"{recipe}.json")
+    raise KitError(
+        f"recipe {recipe!r} has no stage {stage}",
+        where=_FOLDER / f"{recipe}.json",
+        fix=f"`python -m train_local show {recipe}` shows the stages there are",
+    )
 
 
 def cost(recipe: str, stage: int | None) -> PublishedCost:

@@ -7,10 +7,13 @@ import io
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit.artefacts import write_text
-from kit.competitions.competition import Competition
 from kit.local.place_file import place_file
+
+if TYPE_CHECKING:
+    from kit.competitions.competition import Competition  # needs numpy, which `--help` does without
 
 
 def change_hidden_set(folder: Path, competition: Competition, change: str) -> None:
