@@ -200,7 +200,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 def own_models(bundle: Path) -> list[dict[str, Any]]:
-    """Return the models of one's own in the ensembles of a bundle: network and side of its input, each once."""
+    """Return the models of one's own in the ensembles of a bundle: network and side of its input."""
     from kit.inference.values_settings import VALUES_SIDE
     from kit.local import own_sources
     from kit.local.forward_check import inputs_of  # loads torch, which --help does not need

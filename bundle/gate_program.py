@@ -4,9 +4,9 @@
 
 SITE is the folder into which the wheels were installed, CODE the folder with `kit` and `submission`. MODULES
 is a JSON list: of a bundle of wheels alone only these are imported, and no network is run. RESULT gets what
-was tried and what failed, as JSON; what libraries print goes where it will. The image has nothing of ours, so
-this file imports the standard library only. own.json beside RESULT lists the models of one's own, if there are
-some: config of the network, and side of its input.
+was tried and what failed, as JSON; what libraries print goes where it will. own.json beside RESULT lists the
+models of one's own, if there are some: config of the network, and side of its input. The image has nothing of
+ours, so this file imports the standard library only.
 """
 
 from __future__ import annotations
