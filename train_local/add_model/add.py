@@ -225,12 +225,15 @@ class _Adder:
             run = _Run(member.name, identity, folder / "oof", self._declared.views)
             timing = out_of_fold(run, self._prepared, module, member, ids, fabric=self._fabric) if ids else {}
             metric = self._score(folder, identity, member, ids)
+            # What compares runs and rungs wants larger to be better: of an error or loss it is the negative.
+            gain = None if metric is None else metric * self._prepared.source.format.metric.sign
             done = {
                 "identity": identity,
                 "complete": True,
                 "step": 0,
                 "total_steps": 0,
-                "metric": metric,
+                "metric": gain,
+                "score": metric,
                 "metric_name": self._prepared.source.metric,
                 "held_out_images": len(ids),
                 "seconds_per_megapixel": timing,
