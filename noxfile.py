@@ -237,6 +237,12 @@ def score(session: nox.Session, name: str) -> None:
     (dist / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
 
 
+@nox.session
+def example(session: nox.Session) -> None:
+    """`-- segmenter|classifier [--short]`: a model of one's own, from its training to a scored rehearsal."""
+    run(session, "docs/examples/run.py", *session.posargs)
+
+
 # --- from competition data to a submission, step by step ------------------------------------------
 
 
@@ -314,6 +320,14 @@ def ensemble(session: nox.Session) -> None:
             others, prepared=WORK / name, runs=RUNS / name, out=DIST / name / "ensemble.json"
         )
         run(session, *COMMANDS["ensemble"], *arguments)
+
+
+@nox.session(name="add-model")
+def add_model(session: nox.Session) -> None:
+    """`-- COMPETITION MODEL.py --weights FILE[@FOLD] ...`: a model of your own becomes finished runs."""
+    name = name_of(session.posargs[0]) if session.posargs else session.error("say which COMPETITION")
+    arguments = with_defaults(session.posargs[1:], prepared=WORK / name, runs=RUNS / name)
+    run(session, "-m", "train_local", "add-model", *arguments)
 
 
 @nox.session
