@@ -96,7 +96,7 @@ class Draft:
 
 
 def plain(text: str) -> Any:
-    """Return an answer as TOML reads it, a text where it is none: "[0, 4095]" is a list, "mean Dice" a text."""
+    """Return an answer as TOML reads it, else as a text: "[0, 4095]" is a list, "mean Dice" a text."""
     import tomllib
 
     try:

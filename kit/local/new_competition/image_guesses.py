@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kit.competitions.image_rules import pattern_of, reading_of
@@ -14,9 +15,11 @@ from kit.images.header import read_header
 from kit.images.png_header import read_png_header
 from kit.images.reading import ColourTiffs, Reading
 from kit.local.new_competition.guesses import Draft, Guess, Question
-from kit.local.new_competition.patterns import Pattern, pattern_of as guessed
+from kit.local.new_competition.patterns import Pattern
+from kit.local.new_competition.patterns import pattern_of as guessed
 from kit.local.new_competition.survey import Files, Survey
 
+_SUFFIXES = {"tiff": SUFFIXES, "png": (".png",), "jpeg": (".jpg", ".jpeg"), "dicom": (".dcm", ".dicom")}
 _LOOKED_AT = 4
 _RULES = '"full range", [low, high], { percentiles = [1, 99] } or "dicom window"'
 
@@ -36,7 +39,7 @@ class Found:
     test: Pattern
 
 
-def guess(draft: Draft, seen: Survey, train_ids: list[str], test_ids: list[str]) -> Found:
+def guess(draft: Draft, seen: Survey, train_ids: Sequence[str], test_ids: Sequence[str]) -> Found:
     """Fill in the table `[images]`.
 
     Args:
@@ -57,15 +60,29 @@ def guess(draft: Draft, seen: Survey, train_ids: list[str], test_ids: list[str])
         )
     one = train or test
     assert one is not None
-    found_train = guessed(one, train_ids)
+    # Without a table of the truth, the sample submission tells how ids are made.
+    template = guessed(test, test_ids).id if test and test_ids else ""
+    found_train = guessed(one, train_ids, template)
     found_test = guessed(test, test_ids) if test else _like(found_train)
     if found_train.path.count("{") != found_test.path.count("{"):
         # A test part of one image does not show which parts vary: it is laid out as the training part.
         found_test = _like(found_train)
+    form = next((name for name, ends in _SUFFIXES.items() if one.suffix.lower() in ends), "")
+    if form and _with_suffix(test_ids or train_ids, one.suffix):
+        # Ids of the tables are whole names, which the rows of a submission have to repeat.
+        found_train, found_test = (
+            replace(item, path=item.path.removesuffix(one.suffix)) for item in (found_train, found_test)
+        )
+        if form != "tiff":
+            draft.put("images.format", form, f"ids in the tables end with {one.suffix}")
     count = len(found_train.ids) or len(one.paths)
-    draft.put("images.train", found_train.path, f"{count} images lie like this; {_share(found_train, 'the truth')}")
+    draft.put(
+        "images.train", found_train.path, f"{count} images lie like this; {_share(found_train, 'the truth')}"
+    )
     if test:
-        why = f"{len(found_test.ids) or len(test.paths)} images; {_share(found_test, 'the sample submission')}"
+        why = (
+            f"{len(found_test.ids) or len(test.paths)} images; {_share(found_test, 'the sample submission')}"
+        )
     else:
         why = "no test images are here; laid out as the training images"
     draft.put("images.test", found_test.path, why)
@@ -73,8 +90,8 @@ def guess(draft: Draft, seen: Survey, train_ids: list[str], test_ids: list[str])
         draft.put("images.id", found_train.id, "so the ids of the tables are made of the parts")
     paths = [seen.folder / path for path in one.paths]
     step = max(1, len(paths) // _LOOKED_AT)
-    form = _samples(draft, paths[::step][:_LOOKED_AT], one.suffix)
-    if not one.suffix and form == "dicom":
+    seen_form = _samples(draft, paths[::step][:_LOOKED_AT], one.suffix)
+    if not one.suffix and seen_form == "dicom":
         draft.put("images.format", "dicom", "the files have no suffix, and DICOM content")
     return Found(_settled(draft), found_train, found_test)
 
@@ -97,7 +114,7 @@ def sizes_of(found: Found, folder: Path, ids: list[str]) -> dict[str, tuple[int,
     return sizes
 
 
-def _files(seen: Survey, word: str, ids: list[str]) -> Files | None:
+def _files(seen: Survey, word: str, ids: Sequence[str]) -> Files | None:
     """Return the images of a part: those that most ids name; of equals, the folder called like the part."""
     other = "test" if word == "train" else "train"
     best: Files | None = None
@@ -112,6 +129,10 @@ def _files(seen: Survey, word: str, ids: list[str]) -> Files | None:
     return best
 
 
+def _with_suffix(ids: Sequence[str], suffix: str) -> bool:
+    return bool(ids) and sum(image.lower().endswith(suffix.lower()) for image in ids) > len(ids) / 2
+
+
 def _like(train: Pattern) -> Pattern:
     return Pattern(train.path.replace("train", "test"), train.id, 0.0, frozenset())
 
@@ -122,16 +143,17 @@ def _share(pattern: Pattern, table: str) -> str:
 
 def _samples(draft: Draft, paths: list[Path], suffix: str) -> str:
     """Ask for the rule of intensity where images need one; return the format."""
-    kinds, form = set(), "other"
+    kinds: dict[str, object] = {}
+    form = "other"
     for path in paths:
         try:
             form, words, example = _facts(path, suffix)
         except (KitError, OSError):
             continue
         if words:
-            kinds.add((words, example))
+            kinds[words] = example
     if kinds:
-        words, example = sorted(kinds)[0]
+        words, example = next(iter(kinds.items()))
         draft.question(
             Question(
                 "images.intensity",
@@ -159,7 +181,11 @@ def _facts(path: Path, suffix: str) -> tuple[str, str, object]:
         if not scan.grey:
             return "dicom", "", None
         window = " with a window in the files" if scan.window else ""
-        return "dicom", f"{scan.stored}-bit grey values{window}", "dicom window" if scan.window else percentiles
+        return (
+            "dicom",
+            f"{scan.stored}-bit grey values{window}",
+            "dicom window" if scan.window else percentiles,
+        )
     return "jpeg", "", None
 
 

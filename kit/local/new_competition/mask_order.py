@@ -1,7 +1,7 @@
 """How masks are written in the cells of a table: found by decoding a few of them in every way.
 
-In the right order a mask is made of few compact regions; in the wrong one it falls into stripes. Its border says
-which: the number of neighbouring pixels that differ.
+In the right order a mask is made of few compact regions; in the wrong one it falls into stripes. Its border
+says which: the number of neighbouring pixels that differ.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Writing:
         encoding: "pairs" or "coco".
         order: of the pixels.
         first: number of the first one.
-        why: what was seen, one sentence.
+        why: what tells the order.
+        why_first: what tells the first number.
         sure: whether the order is clear.
     """
 
@@ -40,6 +41,7 @@ class Writing:
     order: Literal["columns", "rows"]
     first: int
     why: str
+    why_first: str
     sure: bool
 
 
@@ -59,11 +61,13 @@ def writing_of(cells: Sequence[tuple[str, str]], sizes: Mapping[str, tuple[int, 
     if not masks:
         return None
     if sum(_is_coco(text) for _, text in masks[:50]) * 2 > len(masks[:50]):
-        return Writing("coco", "columns", 1, "cells are base64 of COCO's counts", sure=True)
+        return Writing("coco", "columns", 1, "cells are base64 of COCO's counts", "", sure=True)
     pairs = [(image, text) for image, text in masks if _PAIRS.fullmatch(text)]
     first, why_first = _first(pairs, sizes)
     known = [
-        (text, sizes[image]) for image, text in pairs if image in sizes and np.prod(sizes[image]) <= _MOST_PIXELS
+        (text, sizes[image])
+        for image, text in pairs
+        if image in sizes and np.prod(sizes[image]) <= _MOST_PIXELS
     ]
     known.sort(key=lambda item: -len(item[0]))
     borders = {"columns": 0, "rows": 0}
@@ -75,15 +79,16 @@ def writing_of(cells: Sequence[tuple[str, str]], sizes: Mapping[str, tuple[int, 
             for order, border in found.items():
                 borders[order] += border or 0
     if not used:
-        return Writing("pairs", "columns", first, f"no mask could be decoded; {why_first}", sure=False)
+        why = "no mask could be decoded; down the columns is usual"
+        return Writing("pairs", "columns", first, why, why_first, sure=False)
     best: Literal["columns", "rows"] = "columns" if borders["columns"] <= borders["rows"] else "rows"
     other = max(borders.values()) / max(1, min(borders.values()))
-    why = f"in this order the borders of {used} masks are {other:.1f} times shorter than in the other; {why_first}"
-    return Writing("pairs", best, first, why, sure=other >= _CLEAR)
+    why = f"so the borders of {used} masks are {other:.1f} times shorter than in the other order"
+    return Writing("pairs", best, first, why, why_first, sure=other >= _CLEAR)
 
 
 def _first(pairs: Sequence[tuple[str, str]], sizes: Mapping[str, tuple[int, int]]) -> tuple[int, str]:
-    """Return the number of the first pixel: 0 if a run begins there, 1 if one ends at the number of pixels."""
+    """Return the number of the first pixel: 0 if a run begins there, 1 if one ends at the last number."""
     for image, text in pairs:
         numbers = list(map(int, text.split()))
         if min(numbers[::2]) == 0:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -24,7 +23,7 @@ class Pattern:
         path: with named parts, e.g. "train/{volume}/{slice}.png".
         id: how an id is made of them.
         matched: share of the known ids for which there is a file.
-        suffix: text between an id of the table and the rest of its cell, where cells hold more than the id.
+        ids: of the files.
     """
 
     path: str
@@ -33,19 +32,21 @@ class Pattern:
     ids: frozenset[str]
 
 
-def pattern_of(files: Files, ids: Sequence[str]) -> Pattern:
+def pattern_of(files: Files, ids: Sequence[str], template: str = "") -> Pattern:
     """Return the pattern of some files that explains most ids.
 
     Args:
         files: that lie alike.
         ids: as a table has them; empty if no table does.
+        template: how ids are made, if that is known already.
     """
     candidates = list(_candidates(files))
     wanted = {plain_id(image) for image in ids[:_MOST]}
     scored = [
-        Pattern(path, template, _share(wanted, found), frozenset(found)) for path, template, found in candidates
+        Pattern(path, template, _share(wanted, found), frozenset(found))
+        for path, template, found in candidates
     ]
-    return max(scored, key=lambda item: item.matched)
+    return max(scored, key=lambda item: (item.matched, item.id == template))
 
 
 def _share(wanted: set[str], found: set[str]) -> float:
@@ -60,71 +61,92 @@ def _share(wanted: set[str], found: set[str]) -> float:
     return 0.9 * begun / len(wanted)
 
 
-def _candidates(files: Files) -> Iterable[tuple[str, str, set[str]]]:
-    """Yield path, template of ids, and the ids of the files."""
-    # The parts of "stage1_train/a1/images/a1.png" are the same in all paths (stage1_train, images), or vary; a1
-    # and a1 vary together, so that both are {id}.
-    rows = [(*PurePosixPath(path).parts[:-1], _stem(path)) for path in files.paths]
-    columns = list(zip(*rows, strict=True))
-    varying = [place for place, column in enumerate(columns) if len(set(column)) > 1]
-    if not varying:
-        varying = [len(columns) - 1]
-    groups: list[list[int]] = []
-    for place in varying:
-        same = next((group for group in groups if columns[group[0]] == columns[place]), None)
-        if same is None:
-            groups.append([place])
-        else:
-            same.append(place)
-    names = ["id"] if len(groups) == 1 else ["folder", "name"] if len(groups) == 2 else None
-    names = names or [f"part{number}" for number in range(1, len(groups) + 1)]
-    texts = {place: name for name, group in zip(names, groups, strict=True) for place in group}
-    fixed = {place: _fixed(columns[group[0]]) for group in groups for place in group}
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of some paths, position by position: folders, and the name without its suffix.
 
-    def path(called: dict[int, str], upto: int | None = None) -> str:
+    In "stage1_train/a1/images/a1.png" and "stage1_train/b2/images/b2.png" positions 0 and 2 stay the same, 1
+    and 3 vary together: one named part is in both places.
+    """
+
+    columns: Sequence[tuple[str, ...]]
+    suffix: str
+
+    def groups(self) -> list[list[int]]:
+        """Return the positions that vary, those that vary together in one list."""
+        found: list[list[int]] = []
+        varying = [place for place, column in enumerate(self.columns) if len(set(column)) > 1]
+        for place in varying or [len(self.columns) - 1]:
+            same = next((group for group in found if self.columns[group[0]] == self.columns[place]), None)
+            if same is None:
+                found.append([place])
+            else:
+                same.append(place)
+        return found
+
+    def path(self, names: Mapping[int, str], around: Mapping[int, tuple[str, str]]) -> str:
+        """Return the pattern: positions with a name become parts, the others stay."""
         parts = []
-        for place, column in enumerate(columns[:upto]):
-            begin, end = fixed.get(place, ("", ""))
-            shown = f"{begin}{{{called[place]}}}{end}" if place in called else column[0]
-            parts.append(shown + (files.suffix if place == len(columns) - 1 else ""))
-        return "/".join(parts)
+        for place, column in enumerate(self.columns):
+            begin, end = around.get(place, ("", ""))
+            parts.append(f"{begin}{{{names[place]}}}{end}" if place in names else column[0])
+        return "/".join(parts) + self.suffix
 
-    def inner(place: int) -> list[str]:
-        begin, end = fixed[place]
-        return [text[len(begin) : len(text) - len(end) or None] for text in columns[place]]
+    def texts(self, place: int, around: tuple[str, str]) -> list[str]:
+        """Return what the part at a position holds in each path."""
+        begin, end = around
+        return [text[len(begin) : len(text) - len(end)] for text in self.columns[place]]
 
-    last = groups[-1]
-    # A name such as "mask_7" may be the id as a whole, or only "7" of it.
-    for bare in (True, False):
-        if bare:
-            fixed = dict.fromkeys(fixed, ("", ""))
-        else:
-            fixed = {place: _fixed(columns[group[0]]) for group in groups for place in group}
-        yield path({**texts, **dict.fromkeys(last, "id")}), "{id}", set(inner(last[0]))
-        if len(groups) == 2:
-            first = groups[0]
-            for separator in _SEPARATORS:
-                made = {f"{a}{separator}{b}" for a, b in zip(inner(first[0]), inner(last[0]), strict=True)}
-                yield path(texts), f"{{folder}}{separator}{{name}}", made
-    if len(groups) >= 2 and groups[0][-1] < len(columns) - 1:  # folders of slices
-        place = groups[0][0]
-        folder = "/".join([*(column[0] for column in columns[:place]), "{id}"])
-        middle = [
-            "*" if place + 1 + number in varying else column[0]
-            for number, column in enumerate(columns[place + 1 : -1])
+
+def _candidates(files: Files) -> Iterable[tuple[str, str, set[str]]]:
+    """Yield path, template of ids, and the ids of the files, in every way that competitions know."""
+    rows = [(*PurePosixPath(path).parts[:-1], plain_id(PurePosixPath(path).name)) for path in files.paths]
+    parts = _Parts(list(zip(*rows, strict=True)), files.suffix)
+    groups = parts.groups()
+    yield from _of_files(parts, groups, {})
+    # A name such as "slice_7" may be a part as a whole, or only the 7 of it.
+    inside = {place: _around(parts.columns[group[0]]) for group in groups for place in group}
+    if any(inside.values()):
+        yield from _of_files(parts, groups, inside)
+    first, last = groups[0][0], len(parts.columns) - 1
+    if len(groups) >= 2 and groups[0][-1] < last:
+        # Folders of slices: "train/{id}/*.dcm".
+        between = [
+            "*" if any(place in group for group in groups) else parts.columns[place][0]
+            for place in range(first + 1, last)
         ]
-        yield "/".join([folder, *middle, f"*{files.suffix}"]), "{id}", set(columns[place])
+        outer = [column[0] for column in parts.columns[:first]]
+        path = "/".join([*outer, "{id}", *between, f"*{files.suffix}"])
+        yield path, "{id}", set(parts.columns[first])
 
 
-def _stem(path: str) -> str:
-    return plain_id(PurePosixPath(path).name)
+def _of_files(
+    parts: _Parts, groups: list[list[int]], around: Mapping[int, tuple[str, str]]
+) -> Iterable[tuple[str, str, set[str]]]:
+    """Yield the ways in which each file is an image: its name is the id, or several parts make it."""
+    none = ("", "")
+    last = groups[-1]
+    others = {place: f"part{number}" for number, group in enumerate(groups, 1) for place in group}
+    own = parts.texts(last[0], around.get(last[0], none))
+    yield parts.path({**others, **dict.fromkeys(last, "id")}, around), "{id}", set(own)
+    if len(groups) != 2:
+        return
+    names = {place: name for name, group in zip(("folder", "name"), groups, strict=True) for place in group}
+    folders = parts.texts(groups[0][0], around.get(groups[0][0], none))
+    for separator in _SEPARATORS:
+        made = {f"{folder}{separator}{name}" for folder, name in zip(folders, own, strict=True)}
+        yield parts.path(names, around), f"{{folder}}{separator}{{name}}", made
 
 
-def _fixed(column: Sequence[str]) -> tuple[str, str]:
+def _around(column: Sequence[str]) -> tuple[str, str]:
     """Return what all names begin and end with, up to a separator: "slice_" of slice_1 and slice_12."""
-    begin = os.path.commonprefix(list(column[:_MOST]))
-    begin = re.sub(r"[^_\-]*$", "", begin)
-    rest = [text[len(begin) :] for text in column[:_MOST]]
-    end = os.path.commonprefix([text[::-1] for text in rest])[::-1]
-    end = re.sub(r"^[^_\-]*", "", end)
-    return (begin, end) if all(text[: len(text) - len(end)] for text in rest) else (begin, "")
+    some = list(column[:_MOST])
+    begin = re.sub(r"[^_\-]*$", "", _common(some))
+    end = re.sub(r"^[^_\-]*", "", _common([text[len(begin) :][::-1] for text in some])[::-1])
+    return (begin, end) if all(len(text) > len(begin) + len(end) for text in some) else (begin, "")
+
+
+def _common(texts: Sequence[str]) -> str:
+    """Return what all texts begin with."""
+    low, high = min(texts), max(texts)
+    return next((low[:place] for place, letter in enumerate(low) if high[place : place + 1] != letter), low)

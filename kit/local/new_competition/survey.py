@@ -65,7 +65,7 @@ class Files:
     @property
     def masks(self) -> bool:
         """Return whether the folders are called like masks."""
-        return any(self.about(word) for word in _MASKS)
+        return _is_mask(self.paths[0].split("/")[:-1])
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def survey(folder: Path) -> Survey:
     """
     if not folder.is_dir():
         raise KitError("this is no folder", where=folder, fix="name the folder of the unpacked competition")
-    groups: dict[tuple[str, int, str], list[str]] = defaultdict(list)
+    groups: dict[tuple[str, int, str, bool], list[str]] = defaultdict(list)
     tables: dict[str, Table] = {}
     others: list[str] = []
     count = 0
@@ -103,7 +103,9 @@ def survey(folder: Path) -> Survey:
             count += 1
             if count > _MOST_FILES:
                 raise KitError(
-                    f"the folder has more than {_MOST_FILES:,} files", where=folder, fix="name a folder deeper"
+                    f"the folder has more than {_MOST_FILES:,} files",
+                    where=folder,
+                    fix="name a folder deeper",
                 )
             path = Path(place, name).relative_to(folder).as_posix()
             parts = path.split("/")
@@ -111,7 +113,8 @@ def survey(folder: Path) -> Survey:
             if name.startswith("."):
                 continue
             if suffix in IMAGE_SUFFIXES or (not suffix and len(parts) > 1 and _is_dicom(folder / path)):
-                groups[parts[0] if len(parts) > 1 else "", len(parts), suffix].append(path)
+                top = parts[0] if len(parts) > 1 else ""
+                groups[top, len(parts), suffix, _is_mask(parts[:-1])].append(path)
             elif suffix in (".csv", ".parquet") and len(parts) <= _DEEPEST_TABLE:
                 tables[path] = read(folder, path)
             elif len(parts) <= _DEEPEST_TABLE:
@@ -134,9 +137,13 @@ def read(folder: Path, path: str) -> Table:
         with io.TextIOWrapper(open_to_read(folder / path), encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream)
             columns = tuple(next(reader, []))
-            rows = [row for _, row in zip(range(_MOST_ROWS), reader, strict=False) if len(row) == len(columns)]
+            rows = [
+                row for _, row in zip(range(_MOST_ROWS), reader, strict=False) if len(row) == len(columns)
+            ]
     except (OSError, ValueError, csv.Error) as error:
-        raise KitError(f"table cannot be read: {error}", where=folder / path, fix="save it as UTF-8 CSV") from error
+        raise KitError(
+            f"table cannot be read: {error}", where=folder / path, fix="save it as UTF-8 CSV"
+        ) from error
     return Table(path, columns, {name: [row[place] for row in rows] for place, name in enumerate(columns)})
 
 
@@ -145,9 +152,15 @@ def _parquet(folder: Path, path: str) -> Table:
 
     batch = next(parquet.ParquetFile(folder / path).iter_batches(batch_size=_MOST_ROWS))
     cells = {
-        name: ["" if value is None else str(value) for value in values] for name, values in batch.to_pydict().items()
+        name: ["" if value is None else str(value) for value in values]
+        for name, values in batch.to_pydict().items()
     }
     return Table(path, tuple(batch.schema.names), cells)
+
+
+def _is_mask(folders: Sequence[str]) -> bool:
+    """Whether folders are called like masks."""
+    return any(word in folder.lower() for folder in folders for word in _MASKS)
 
 
 def _suffix_of(paths: Sequence[str]) -> str:
