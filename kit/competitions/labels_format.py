@@ -53,7 +53,7 @@ class Truth(Cells):
                     f"{key} is {path!r}, but a COCO file holds all images",
                     fix="name the file without {id}, such as 'train/annotations.json'",
                 )
-            if path and self.form == "images" and ID not in path:
+            if path and self.form == "images" and "{" not in path:
                 raise KitError(
                     f"{key} is {path!r}, but there is one mask image for each id",
                     fix="write a path with {id} for the image's id, such as 'train_masks/{id}.png'",
