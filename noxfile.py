@@ -371,11 +371,9 @@ def rehearse(session: nox.Session) -> None:
         run(session, "-m", "submission", "faults")
         return
     names, others = chosen(session)
-    if "--install" in session.posargs:
-        others = with_defaults(
-            session_options.renamed(others, "--install", "--bundle"), bundle=bundle_of(WHEELS)
-        )
-        run(session, *COMMANDS["rehearse --install"], *others)
+    install = session_options.renamed(others, "--install", "--bundle")
+    if install != others:
+        run(session, *COMMANDS["rehearse --install"], *with_defaults(install, bundle=bundle_of(WHEELS)))
         return
     for name in names:
         dist = DIST / name
