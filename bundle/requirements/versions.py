@@ -140,7 +140,7 @@ class _Work:
                 if isinstance(found, NoWheel):
                     lacking.setdefault(found.name, {})[problem.target.name] = found
                 else:
-                    answers[problem.target.name], preferred = found, found.text
+                    answers[problem.target.name], preferred = found, found.preferences
             if len(answers) < len(group) or not (other := _other_versions(answers)):
                 return answers, preferred
         raise KitError(

@@ -114,10 +114,8 @@ def test_a_truncated_archive_is_named_and_nothing_else_is_lost(run_install, impo
 
 def test_renamed_and_unpacked_files_are_found_by_their_content(run_install, mounted, tmp_path):
     root = mounted()
-    folder = root / "somewhere" / "else"
-    folder.mkdir(parents=True)
     for number, path in enumerate(sorted(root.rglob("*.whl"))):
-        path.rename(folder / f"{number:04}.bin")
+        path.rename(path.with_name(f"{number:04}.bin"))
     done = run_install("--input", root, "--folder", tmp_path / "packages")
     assert done.code == 0, done.out + done.err
     assert "3 renamed by Kaggle" in done.out
@@ -168,7 +166,7 @@ def test_a_copy_of_the_image_stays_if_it_is_good_enough_and_is_shadowed_if_not(
     bundle, mounted, offline, tmp_path
 ):
     image = tmp_path / "image"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", image], check=True)
+    subprocess.run([sys.executable, "-m", "venv", image], check=True)  # pip judges versions
     [packages] = image.glob("lib/python*/site-packages")
     for name, version in (("tool", "1.9"), ("helper", "1.8")):
         folder = packages / f"{name}-{version}.dist-info"

@@ -1,6 +1,7 @@
 """The rehearsal of install.py through its command: an image of this Python with numpy and nothing else."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,8 @@ def rehearse(bundle, tmp_path):
         command = [sys.executable, "-m", "submission", "rehearse-install", "--bundle", folder]
         places = ["--targets", targets, "--venvs", tmp_path / "venvs", "--python", OWN]
         command = [*map(str, (*command, *places, *arguments))]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        wide = {**os.environ, "COLUMNS": "200"}  # so that no cell of a table is broken
+        return subprocess.run(command, cwd=ROOT, env=wide, capture_output=True, text=True, check=False)
 
     run.folder = folder
     return run
