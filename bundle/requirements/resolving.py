@@ -66,10 +66,7 @@ class Problem:
         """Return the requirements that hold on the image; those that only the image can meet are left out."""
         unknown, environment = set(stand_ins.left_out(self.target)), self.target.environment()
         return [
-            line
-            for line in self.wanted.requirements
-            if line.name not in unknown
-            and (line.requirement.marker is None or line.requirement.marker.evaluate(environment))
+            line for line in self.wanted.requirements if line.name not in unknown and line.holds(environment)
         ]
 
 
@@ -104,13 +101,15 @@ class Answer:
 
 
 def check_lines(problem: Problem) -> None:
-    """Refuse lines of the file that want another torch or numpy than the image has.
+    """Refuse lines of the file, also constraints, that want another torch or numpy than the image has.
 
     Raises:
         KitError: names the line.
     """
     has = problem.target.packages()
-    for line in problem.lines():
+    environment = problem.target.environment()
+    bounds = [line for line in problem.wanted.constraints if line.holds(environment)]
+    for line in [*problem.lines(), *bounds]:
         version = has.get(line.name)
         if not problem.target.leaves_to_image(line.name) or version is None:
             continue

@@ -121,6 +121,36 @@ def test_an_older_release_that_takes_the_images_numpy_is_found(make, index):
     assert shipped(make("tool", "numpy", targets=(NUMPY,))) == {("tool", "1.0", "cp312")}
 
 
+def test_images_of_one_python_get_one_version_that_fits_all(make, index):
+    """kaggle-2026-09 has torch 2.10.0, kaggle-2026-09-torch2.11 has 2.11.0; both have Python 3.12."""
+    index.add("tool", "2.0", requires=["torch>=2.11"])
+    index.add("tool", "1.0", requires=["torch>=2.0"])
+    index.add("strict", "1.0", requires=["torch<2.11"])
+    index.add("strict", "2.0", requires=["torch>=2.11"])
+    images = (NUMPY, f"{NUMPY}-torch2.11", f"{NUMPY}-torch2.11-cpu")
+    assert shipped(make("tool", targets=images)) == {("tool", "1.0", "cp312")}
+    with pytest.raises(KitError, match="the images of cp312 need different versions: strict") as caught:
+        make("strict", targets=images)
+    assert "leave out one of these images" in caught.value.fix
+
+
+def test_a_constraint_that_no_image_can_meet_is_told_with_its_line(make, index, tmp_path):
+    index.add("tool", requires=["numpy"])
+    (tmp_path / "bounds.txt").write_text("# known bad\nnumpy<2\n")
+    with pytest.raises(
+        KitError, match=r"numpy<2 is asked for; the image kaggle-2026-09 has numpy 2\.0\.2"
+    ) as caught:
+        make("tool", "-c bounds.txt", targets=(NUMPY,))
+    assert caught.value.where == "bounds.txt:2"
+
+
+def test_a_folder_holds_one_bundle(make, index):
+    index.add("tool")
+    make("tool", targets=(NEW,), name="first-wheels")
+    with pytest.raises(KitError, match="this folder holds another bundle of wheels: first-wheels"):
+        make("tool", targets=(NEW,), name="other-wheels")
+
+
 def test_cuda_is_never_shipped_and_never_insisted_on(make, index):
     index.add("tool", requires=["nvidia-nccl-cu12"])
     index.add("nvidia-nccl-cu12")
