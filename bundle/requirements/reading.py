@@ -10,7 +10,7 @@ six==1.17.0 --hash=sha256:4721...
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +60,11 @@ class Line:
     def name(self) -> str:
         """The normalised name."""
         return canonicalize_name(self.requirement.name)
+
+    def holds(self, environment: Mapping[str, str]) -> bool:
+        """Return whether its marker is true in an environment, or it has none."""
+        marker = self.requirement.marker
+        return marker is None or marker.evaluate(dict(environment))
 
 
 @dataclass

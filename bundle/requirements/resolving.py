@@ -66,10 +66,7 @@ class Problem:
         """Return the requirements that hold on the image; those that only the image can meet are left out."""
         unknown, environment = set(stand_ins.left_out(self.target)), self.target.environment()
         return [
-            line
-            for line in self.wanted.requirements
-            if line.name not in unknown
-            and (line.requirement.marker is None or line.requirement.marker.evaluate(environment))
+            line for line in self.wanted.requirements if line.name not in unknown and line.holds(environment)
         ]
 
 
@@ -87,26 +84,32 @@ class Answer:
 
     Attributes:
         pins: of what is shipped, with the hashes of all files.
-        text: as uv wrote it; preferences for the next image.
     """
 
     pins: list[Pin]
-    text: str
 
     @property
     def versions(self) -> dict[str, str]:
         """Name -> version."""
         return {pin.name: pin.version for pin in self.pins}
 
+    @property
+    def preferences(self) -> str:
+        """Lines that let uv take the same versions for another image, where they fit."""
+        # Without hashes: uv would keep those of a folder's wheel for this Python and look for no others.
+        return "".join(f"{pin.name}=={pin.version}\n" for pin in self.pins)
+
 
 def check_lines(problem: Problem) -> None:
-    """Refuse lines of the file that want another torch or numpy than the image has.
+    """Refuse lines of the file, also constraints, that want another torch or numpy than the image has.
 
     Raises:
         KitError: names the line.
     """
     has = problem.target.packages()
-    for line in problem.lines():
+    environment = problem.target.environment()
+    bounds = [line for line in problem.wanted.constraints if line.holds(environment)]
+    for line in [*problem.lines(), *bounds]:
         version = has.get(line.name)
         if not problem.target.leaves_to_image(line.name) or version is None:
             continue
@@ -125,7 +128,7 @@ def resolve(problem: Problem, folder: Path, *, preferred: str = "") -> Answer | 
     Args:
         problem: what for.
         folder: for uv's input and output; it is made.
-        preferred: text of an answer for another image; its versions are taken where they fit.
+        preferred: an answer's preferences; these versions are taken where they fit.
 
     Raises:
         KitError: no set of versions fits, the image has another torch or numpy than somebody needs, or the
@@ -135,7 +138,7 @@ def resolve(problem: Problem, folder: Path, *, preferred: str = "") -> Answer | 
     if done.returncode == 0:
         pins = lockfile.parse((folder / _LOCK).read_text(encoding="utf-8"))
         kept = [pin for pin in pins if not problem.target.leaves_to_image(pin.name)]
-        return Answer(_checked(kept, problem), (folder / _LOCK).read_text(encoding="utf-8"))
+        return Answer(_checked(kept, problem))
     output = done.stderr
     if OFFLINE.search(output) or "error sending request" in output or "dns error" in output:
         raise KitError(
