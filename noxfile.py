@@ -136,6 +136,12 @@ def doctor(session: nox.Session) -> None:
     session.run(sys.executable, "-m", "kit", "doctor", *session.posargs, external=True, env=KEEP_BYTECODE)
 
 
+@nox.session(name="new-competition")
+def new_competition(session: nox.Session) -> None:
+    """`-- DIR [--out FILE] [--answer KEY=VALUE] [--yes]`: a downloaded folder becomes a definition."""
+    session.run(environment(session), "-m", "kit", "new-competition", *session.posargs, external=True)
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """The whole chain on real sample images with tiny networks on CPU; ends with scores and a report."""

@@ -9,9 +9,10 @@ from kit.errors import KitError
 from kit.images.any_reading import AnyReading
 from kit.images.header import TiffHeader, read_header, require_rgb8
 from kit.images.intensity_rule import require_for
-from kit.images.reading import Facts, OpenImage
+from kit.images.reading import Facts
 
 if TYPE_CHECKING:
+    from kit.images.image_protocols import OpenImage
     from kit.images.ruled_slide import RuledSlide
 
 _BITS = {"uint": (8, 16, 32), "int": (8, 16, 32), "float": (16, 32, 64)}

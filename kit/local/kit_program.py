@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kit.local.completion.command import COMPLETION
 from kit.local.doctor.command import DOCTOR
-from kit.local.new_competition.options import NEW_COMPETITION
+from kit.local.new_competition.verb import NEW_COMPETITION
 from kit.local.submission_options import Options, ScoreOptions, ValidateOptions
 from kit.local.verbs import Program, Verb
 

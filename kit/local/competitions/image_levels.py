@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kit.competitions.report import Report
 from kit.errors import KitError
-from kit.images.reading import OpenImage, Reading
+from kit.images.image_protocols import OpenImage, Reading
 
 _BANDS, _ROWS = 8, 16
 """Bands of an image that are looked at, and rows of each."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
 from kit import competitions
-from kit.artefacts import write_text
+from kit.artefacts import canonical_json, write_text
 from kit.competitions.scoring_format import Name
 from kit.errors import BAD_INPUT, KitError
 from kit.local.competitions.check import check
@@ -56,10 +57,22 @@ def run(options: NewCompetitionOptions) -> int:
             )
     write_text(out, toml_of(draft.known))
     write_text(test, test_text(out, options.folder))
+    report = check(LabelledData(competitions.get(out), options.folder))
+    if options.json:
+        values = {key: {"value": guess.value, "why": guess.why} for key, guess in draft.known.items()}
+        findings = [asdict(item) for item in report.findings]
+        made = {"definition": str(out), "test": str(test), "values": values}
+        print(canonical_json({**made, "ok": report.ok, "findings": findings}), end="")
+        return 0 if report.ok else BAD_INPUT
     for key, guess in draft.known.items():
         print(f"{key} = {value_text(guess.value)}  ({guess.why})")
     print(f"\nwritten: {out} and {test}")
-    return _checked(out, options.folder)
+    for finding in report.findings:
+        print(finding)
+    for fact, value in report.facts.items():
+        print(f"{fact}: {value:g}")
+    print("the folder is as the definition says" if report.ok else f"correct {out}, then run its test")
+    return 0 if report.ok else BAD_INPUT
 
 
 def fill(draft: Draft, seen: Survey, *, sure: bool) -> None:
@@ -163,14 +176,3 @@ def _ask(question: Question, read: Callable[[str], str] = input) -> str:
         return read(f"{_in_words(question)}{default}: ").strip()
     except EOFError:
         return ""
-
-
-def _checked(toml: Path, folder: Path) -> int:
-    """Hold the new definition against the folder; print what is found."""
-    report = check(LabelledData(competitions.get(toml), folder))
-    for finding in report.findings:
-        print(finding)
-    for fact, value in report.facts.items():
-        print(f"{fact}: {value:g}")
-    print("the folder is as the definition says" if report.ok else f"correct {toml}, then run its test")
-    return 0 if report.ok else BAD_INPUT

@@ -12,8 +12,9 @@ from kit.competitions.path_pattern import PathPattern
 from kit.errors import KitError
 from kit.images.dicom_header import read_dicom_header
 from kit.images.header import read_header
+from kit.images.image_protocols import Reading
 from kit.images.png_header import read_png_header
-from kit.images.reading import ColourTiffs, Reading
+from kit.images.reading import ColourTiffs
 from kit.local.new_competition.guesses import Draft, Guess, Question
 from kit.local.new_competition.patterns import Pattern
 from kit.local.new_competition.patterns import pattern_of as guessed

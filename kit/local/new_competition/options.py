@@ -1,4 +1,4 @@
-"""Options of `python -m kit new-competition`, and its verb; what it needs is imported when it runs."""
+"""Options of `python -m kit new-competition`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.command_line import option
-from kit.local.verbs import Verb
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,24 +25,5 @@ class NewCompetitionOptions:
         metadata=option("a key and its value, such as metric.name=AP", metavar="KEY=VALUE", repeat=True),
     )
     yes: bool = field(default=False, metadata=option("take every guess without asking"))
+    json: bool = field(default=False, metadata=option("print JSON"))
     force: bool = field(default=False, metadata=option("write over files that are there"))
-
-
-def _run(options: NewCompetitionOptions) -> int:
-    from kit.local.new_competition import command
-
-    return command.run(options)
-
-
-NEW_COMPETITION = Verb(
-    "new-competition",
-    NewCompetitionOptions,
-    _run,
-    "a competition",
-    (
-        "new-competition DIR",
-        "new-competition DIR --yes --answer 'metric.name=mean Dice' --out FILE.toml",
-    ),
-    "the definition is written in the end, or not at all",
-)
-"""`new-competition DIR [--out FILE] [--answer KEY=VALUE] [--yes]`."""

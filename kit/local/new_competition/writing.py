@@ -10,7 +10,8 @@ from typing import Any
 from kit.local.new_competition.guesses import Guess
 
 _WIDTH = 100
-_TEST = '''"""Holds {toml} against the competition's folder: run it after every change of the file."""
+_TEST = """\
+# Holds {toml} against the competition's folder: run it after every change of the file.
 
 import os
 from pathlib import Path
@@ -18,9 +19,9 @@ from pathlib import Path
 import pytest
 
 from kit import competitions
-from kit.competitions.path_pattern import plain_id
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.submission_files import write_submission
 
 TOML = Path(__file__).with_name({toml!r})
 DATA = Path(os.environ.get("COMPETITION_DATA", {data!r}))
@@ -48,13 +49,15 @@ def test_an_image_reads_as_pixels_of_its_size(labelled):
         assert opened.read_band(0, min(8, opened.height)).shape[1:] == (opened.width, 3)
 
 
-def test_truth_written_as_a_submission_reads_the_same_again(labelled, tmp_path):
-    competition = labelled.competition
+def test_truth_written_as_a_submission_is_valid(labelled, tmp_path):
+    competition, file = labelled.competition, tmp_path / labelled.competition.format.submission.file
     truth = labelled.truth(labelled.train_ids()[:5])
     rows = [row for image, mask in truth.items() for row in competition.rows(image, mask)]
-    assert {{column for row in rows for column in row}} == set(competition.columns)
-    assert {{plain_id(image) for image in truth}} <= {{plain_id(image) for image in labelled.train_ids()}}
-'''
+    write_submission(file, competition.columns, rows)
+    sizes = {{image: competition.size_of(DATA, image) for image in truth}}
+    report = competition.validate(file, list(truth), sizes)
+    assert report.ok, "\\n".join(map(str, report.findings))
+"""
 
 
 def toml_of(known: Mapping[str, Guess]) -> str:

@@ -76,5 +76,5 @@ def test_series_that_do_not_tell_their_order(tmp_path):
         reading.open(tmp_path)
     for name in "ab":
         (tmp_path / f"{name}.dcm").write_bytes(dicom(np.zeros((4, 4), np.uint8), InstanceNumber=1))
-    with pytest.raises(KitError, match="the same instance as a.dcm"):
+    with pytest.raises(KitError, match=r"the same instance as a\.dcm"):
         reading.open(tmp_path)

@@ -1,5 +1,6 @@
 """`new-competition` on folders in the layout of real competitions: what it writes, and what it asks."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,9 @@ import tifffile
 
 from kit import competitions
 from kit.__main__ import main
-from kit.errors import run_cli
 from kit.local.new_competition import command
 from kit.local.new_competition.guesses import Question
+from kit.local.program import run_cli
 from tests.kit.competitions import public_folders as folders
 from tests.kit.images.coded_files import png
 
@@ -178,7 +179,7 @@ def test_slices_of_volumes_with_mask_images(tmp_path, capsys):
 
 
 def bowl(root):
-    """Each image in a folder of its own, beside one of masks: the Data Science Bowl 2018's layout of images."""
+    """Each image in a folder of its own: the layout of the Data Science Bowl 2018."""
     for part in ("train", "test"):
         for image in ("aa1", "bb2", "cc3"):
             place = root / f"stage1_{part}" / f"{part}{image}" / "images" / f"{part}{image}.png"
@@ -233,6 +234,17 @@ def tomllib_of(path):
     import tomllib
 
     return tomllib.loads(path.read_text())
+
+
+def test_the_answer_for_programs(tmp_path, capsys):
+    folders.severstal(tmp_path / "steel")
+    out = tmp_path / "steel.toml"
+    code, text, _ = new(
+        capsys, tmp_path / "steel", out, "--yes", "--json", *answers(metric__name="mean Dice")
+    )
+    told = json.loads(text)
+    assert (code, told["ok"], told["definition"]) == (0, True, str(out))
+    assert told["values"]["metric.name"] == {"value": "mean Dice", "why": "as you said"}
 
 
 def test_questions_are_asked_in_a_terminal():
