@@ -29,7 +29,7 @@ from kit import manifest, requested
 from kit.artefacts import read_json, sha256_json, write_json
 from kit.command_line import option
 from kit.errors import KitError
-from kit.local.console import results
+from kit.local.console import results, working
 from kit.local.interpreters import find_python
 from kit.local.lockfile import PYTHONS
 from kit.local.offline import sandbox
@@ -119,16 +119,19 @@ def _wheels(bundle: Path) -> Path:
 def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
     _, executable = find_python([python])
     target = _image_of(python, known())
-    image = make_image(bare(target), executable, images.resolve(), lock)
+    with working(f"Python {python}: its environment"):
+        image = make_image(bare(target), executable, images.resolve(), lock)
     with tempfile.TemporaryDirectory(prefix="gate-", dir=image.python.parents[2]) as name:
         stage = Path(name)
         mounted, _ = mount_dataset(stage / "input", dataset)
-        _verify(image, mounted)
         site = stage / "site"
-        began = time.monotonic()
-        _install(image, mounted / pylock.NAME, site)
-        install_s = time.monotonic() - began
-        seen, ran, enforced = _try(image, stage, site, mounted, own_models(dataset.parent))
+        with working(f"Python {python}: verify and install the wheels"):
+            _verify(image, mounted)
+            began = time.monotonic()
+            _install(image, mounted / pylock.NAME, site)
+            install_s = time.monotonic() - began
+        with working(f"Python {python}: import all of it, and a network of each family"):
+            seen, ran, enforced = _try(image, stage, site, mounted, own_models(dataset.parent))
         size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         distributions = len(list(site.glob("*.dist-info")))
     if failed := seen["failed"]:
