@@ -161,7 +161,7 @@ def project(tmp_path):
         "takewhile": takewhile,
         "ROOT": tmp_path,
         "BUILD": tmp_path / "build",
-        "OWN_WHEELS": constant("OWN_WHEELS"),
+        **{name: constant(name) for name in ("OWN_WHEELS", "WHEELS", "WITHOUT_COMPETITION")},
         "WORK": tmp_path / "work",
         "RUNS": tmp_path / "runs",
         "DIST": tmp_path / "dist",
