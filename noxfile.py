@@ -37,8 +37,9 @@ nox.options.sessions = ["tests", "lint"]
 
 WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "build"))
 SAMPLE = ROOT / "sample"
-WHEELS, WITHOUT_COMPETITION = "wheels", {"--requirements", "--bundle", "--install"}
-"""Folder in `dist` of wheels alone, and options that say what is meant in a competition's place."""
+WHEELS = "wheels"
+WITHOUT_COMPETITION = {"--requirements", "--bundle", "--install"}
+"""Options that say what is meant in a competition's place; wheels alone lie in `dist/wheels`."""
 CHECKPOINTS = ROOT / "checkpoints"
 DEMO = {"vasculature": "detectors-r50", "kidney": "unet-regnety16"}
 """Competition -> the recipe whose tiny form the demo trains; the one that takes longest begins."""

@@ -112,7 +112,9 @@ def _read(path: Path, shown: str, wanted: Wanted, into: list[Line], above: tuple
                 raise KitError(f"{flag} names no file", where=place, fix="write the file's path behind it")
             more = path.parent / value
             target = wanted.constraints if _FILES[flag] == "constraints" else into
-            _read(more, value, wanted, target, (*above, path))
+            # What is shown goes into the dataset, too: no path of this machine.
+            name = value if not (Path(value).is_absolute() or ".." in Path(value).parts) else more.name
+            _read(more, name, wanted, target, (*above, path))
         elif flag:
             shown_value = f"{flag} {value}".strip()
             fix = _FIXES.get(flag, "leave it out; only -r, -c and --hash are known here")

@@ -5,7 +5,6 @@ uv resolves for any Python and platform, whichever one runs it; pip evaluates ma
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tomllib
@@ -219,7 +218,7 @@ def _run(
             *("--output-file", out, _FILE),
         ],
         cwd=folder,
-        env={**tool_environment(), "NO_COLOR": "1"},
+        env=_environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -240,9 +239,14 @@ def _places() -> list[str]:
         options += ["--index-strategy", "unsafe-best-match"]
     if pip.get("PIP_NO_INDEX", "").lower() in {"1", "true", "yes", "on"}:
         options.append("--no-index")
-    if "PIP_CERT" in pip and "SSL_CERT_FILE" not in os.environ:
-        options.append("--system-certs")
     return options
+
+
+def _environment() -> dict[str, str]:
+    """Return uv's environment: pip's, with the certificates that pip trusts."""
+    pip = tool_environment()
+    certificates = {"SSL_CERT_FILE": pip["PIP_CERT"]} if pip.get("PIP_CERT") else {}
+    return {**certificates, **pip, "NO_COLOR": "1"}
 
 
 def _checked(pins: Sequence[Pin], problem: Problem) -> list[Pin]:

@@ -46,6 +46,12 @@ def test_a_file_that_is_named_in_it_is_read_with_its_constraints(requirements, l
     assert told(wanted.constraints) == [("einops<1", (), "bounds.txt:1")]
 
 
+def test_no_folder_of_this_machine_is_told_of(requirements, tmp_path):
+    more = requirements("einops", name="more.txt")
+    wanted = read(requirements(f"-r {more}", f"-r ../{tmp_path.name}/more.txt"))
+    assert [line.where for line in wanted.requirements] == ["more.txt:1", "more.txt:1"]
+
+
 def test_what_a_windows_editor_wrote_is_read(tmp_path):
     path = tmp_path / "requirements.txt"
     path.write_bytes("timm\r\n# more\r\neinops\r\n".encode("utf-8-sig"))
