@@ -74,7 +74,7 @@ def draw(prepared: Prepared, runs: Sequence[RunRecord], *, most: int) -> Picture
             passed = [PassResult(file=run.folder / "oof" / name, weight=1.0, member=member)]
             fused = fuse(passed, {}, size, kind=prepared.kind, image_id=image_id, info=image.info)
             prediction = fused.prediction
-            value = scores.score(prepared.source, {image_id: truth[image_id]}, {image_id: prediction}).value
+            value = scores.score(prepared.source, {image_id: truth[image_id]}, {image_id: prediction}).gain
             if math.isfinite(value):
                 found[image_id] = (prediction, value)
     if not found:
