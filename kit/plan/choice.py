@@ -1,8 +1,8 @@
 """Which rung to work towards: the one whose route promises the best score when the time is up.
 
-A route to a rung goes over all rungs that it contains, so that each of them can be published in between. Where
-the metric scores every image alone, as mean Dice does, rows of different rungs may stand in one file, and the
-part of a rung that is done counts, too. The AP of all images together needs scores of one scale: there only
+A route to a rung goes over all rungs that it contains, so that each of them can be published in between.
+Where the metric scores every image alone, as mean Dice does, rows of different rungs may stand in one file,
+and the part of a rung that is done counts, too. The AP of all images needs scores of one scale: there only
 whole rungs count.
 """
 
@@ -67,8 +67,9 @@ def values_of(ensemble: Ensemble) -> list[float]:
 
     A file without any prediction is worth 0.
     """
-    # Losses are negative: with -0.08 and -0.06, the rungs are worth 0.08 and 0.1. Nobody knows the loss of the
-    # fallback; that the worst rung halves it makes a first rung worth much more than a better one, as for Dice.
+    # Losses are negative: with -0.08 and -0.06, the rungs are worth 0.08 and 0.1. Nobody knows the loss of
+    # the fallback. That the worst rung halves it makes a first rung worth much more than a better one, as for
+    # Dice.
     nothing = 2 * _least(ensemble)
     values: list[float] = []
     for position, rung in enumerate(ensemble.rungs):

@@ -134,9 +134,7 @@ def test_sartorius_refuses_cells_that_share_pixels(tmp_path, capsys):
 def test_rsna_weights_any_twice(tmp_path, capsys):
     folders.rsna(tmp_path / "data")
     given = {"any": 0.8, "subarachnoid": 0.6}
-    rows = [
-        (f"ID_{image}_{kind}", given.get(kind, 0.1)) for image in folders.TEST for kind in folders.KINDS
-    ]
+    rows = [(f"ID_{image}_{kind}", given.get(kind, 0.1)) for image in folders.TEST for kind in folders.KINDS]
     path = write(tmp_path / "s.csv", ("ID", "Label"), rows)
     code, told = run(capsys, "score", "rsna-hemorrhage", tmp_path / "data", path)
     assert (code, told["metric"]) == (0, "log loss")
@@ -164,7 +162,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("name", "fault"), [(name, fault) for name, all_ in FAULTS.items() for fault in all_])
+@pytest.mark.parametrize(
+    ("name", "fault"), [(name, fault) for name, all_ in FAULTS.items() for fault in all_]
+)
 def test_what_kaggle_refuses_is_an_error(tmp_path, capsys, name, fault):
     old, new, problem, fix = fault
     folders.FOLDERS[name](tmp_path / "data")
