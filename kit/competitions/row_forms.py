@@ -31,9 +31,9 @@ class RowIds:
     def __init__(self, form: Cells, labels: Sequence[str]) -> None:
         self.form, self.labels = form, tuple(labels)
         self._numbers = {label: number for number, label in enumerate(self.labels)}
-        # The longest label first: "b_a" has to be tried before "a".
-        words = "|".join(map(re.escape, sorted(self.labels, key=len, reverse=True)))
-        places = {"{id}": "(?P<id>.+)", CLASS: f"(?P<class>{words})"}
+        # The shortest id that fits: with the classes "a" and "b_a", "x_b_a" is the image "x".
+        words = "|".join(map(re.escape, self.labels))
+        places = {"{id}": "(?P<id>.+?)", CLASS: f"(?P<class>{words})"}
         parts = re.split(r"(\{id\}|\{class\})", form.row_id)
         self._pattern = re.compile("".join(places.get(part) or re.escape(part) for part in parts), re.DOTALL)
 
