@@ -117,19 +117,16 @@ def nothing(
         sample: the rows of the sample submission (`by_key`).
     """
     form = definition.submission
+    ids = row_ids(definition)
     if (definition.kind == "instance" and not form.class_in_row) or form.rows == "object":
-        row = {
-            form.id: form.row_id.replace(ID, image_id),
-            form.score: "0",
-            form.class_column: definition.labels[0],
-        }
-        row |= {form.height: str(size[0]), form.width: str(size[1]), form.mask: form.empty}
+        row = {**ids.cells(image_id, 0), form.score: "0", form.mask: form.empty}
+        row |= {form.height: str(size[0]), form.width: str(size[1])}
         return [{column: row[column] for column in definition.columns}]
     if definition.kind != "values":
         return rows(definition, image_id, size, [form.empty] * len(definition.labels))
     # A number or word that the organisers wrote is in the range of the others; 0 might not be.
     default = definition.classes[0] if definition.words else "0"
-    made, ids = rows(definition, image_id, size, [default] * len(definition.targets)), row_ids(definition)
+    made = rows(definition, image_id, size, [default] * len(definition.targets))
     for row in made:
         told = sample.get(ids.key(row), {})
         row |= {column: told[column] for column in definition.cells if told.get(column, "").strip()}
