@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from kit.competitions.cells_format import CLASS
@@ -89,25 +90,25 @@ class Definition:
         form = self.submission
         return self.kind == "instance" and form.rows == "image" and "{mask}" not in form.instance
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """Return how classes, or the targets of values, are called in the submission."""
         names = self.targets if self.kind == "values" else self.classes
         return self.submission.labels or names or (self.submission.label,)
 
-    @property
+    @cached_property
     def cells(self) -> tuple[str, ...]:
         """Return the columns of the submission that hold masks or values."""
         pattern = self.submission.value if self.kind == "values" else self.submission.mask
         return tuple(dict.fromkeys(pattern.replace(CLASS, label) for label in self.labels))
 
-    @property
+    @cached_property
     def numbers(self) -> set[str]:
         """Return the columns of the submission that hold numbers with a fraction."""
         values = self.cells if self.kind == "values" and not self.words else ()
         return {self.submission.score, *values} - {""}
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Return the header of the submission."""
         form = self.submission

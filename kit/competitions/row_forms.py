@@ -5,6 +5,7 @@ Standard library only: the fallback is written from this before numpy is importe
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -129,8 +130,18 @@ def nothing(
     made = rows(definition, image_id, size, [default] * len(definition.targets))
     for row in made:
         told = sample.get(ids.key(row), {})
-        row |= {column: told[column] for column in definition.cells if told.get(column, "").strip()}
+        row |= {name: told[name] for name in definition.cells if _is_value(definition, told.get(name, ""))}
     return made
+
+
+def _is_value(definition: Definition, text: str) -> bool:
+    """Return whether a cell of the sample can stand in a submission."""
+    if definition.words:
+        return text.strip() in definition.classes
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def by_key(definition: Definition, listing: Listing) -> dict[Key, dict[str, str]]:
