@@ -12,10 +12,10 @@ import tifffile
 
 from kit import competitions
 from kit.__main__ import main
-from kit.errors import run_cli
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.submission_files import write_submission
+from kit.local.program import run_cli
 
 SHAPES = Path(__file__).parents[3] / "docs" / "competitions" / "shapes"
 HEIGHT, WIDTH = 10, 12
