@@ -50,7 +50,11 @@ class ByClass(InstanceNetwork):
     def __init__(self, module: Network, *, where: str) -> None:
         super().__init__(module.spec, torch.nn.Identity())
         if not isinstance(module, InstanceNetwork):
-            raise KitError(f"{module.spec.name} declares detections but cannot detect", where=where)
+            raise KitError(
+                f"{module.spec.name} declares detections but cannot detect",
+                where=where,
+                fix="correct its declaration",
+            )
         self._module, self._where = [module], where  # in a list: not a submodule of this one
         self._kept: list[_Kept] = []
         self._number = self._next = 0
