@@ -7,7 +7,7 @@ VOID = {"meta", "br", "img", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Checks that elements close in order; collects texts, images, galleries and what refers to other files."""
+    """Checks that elements close in order; collects texts, pictures and what refers to other files."""
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
