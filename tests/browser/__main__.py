@@ -58,7 +58,7 @@ def shots(options: Options) -> list[Shot]:
             raise KitError("the demo has not left this page", where=page, fix="run `nox -s demo` first")
     return [
         Shot("images", report, "[data-gallery=vasculature]", "n"),
-        Shot("slide", report, "[data-gallery=kidney]", "7e"),
+        Shot("slide", report, "[data-gallery=kidney]", "eeeee"),
         Shot("run", report, "h3:has-text('Timeline')"),
         Shot("training", training, "h1"),
     ]

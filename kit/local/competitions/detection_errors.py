@@ -79,7 +79,7 @@ def detection_errors(truth: Instances, found: Instances, iou: float) -> Detectio
 
 
 def _shared(pairs: Overlaps, areas_a: NDArray[np.int64], areas_b: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the pixels that each pair shares: 4 with areas of 6 and 10 and an IoU of 1/3, 16 * 1/3 / (4/3)."""
+    """Return the pixels that each pair shares: areas 6 and 10, IoU 1/3: 16 * 1/3 / (4/3) = 4."""
     return np.rint(pairs.iou / (1 + pairs.iou) * (areas_a[pairs.a] + areas_b[pairs.b]))
 
 

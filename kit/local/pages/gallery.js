@@ -232,7 +232,7 @@
       this.errorAt = (this.errorAt + 1) % errors.length;
       const [name, x, y, width, height] = errors[this.errorAt];
       this.moved = true;
-      this.look([x + width / 2, y + height / 2, Math.max(3 * width, 3 * height, 64)]);
+      this.look([x + width / 2, y + height / 2, Math.min(Math.max(3 * width, 3 * height, 64), this.picture.width)]);
       this.find(".count").textContent = `error ${this.errorAt + 1} of ${errors.length}: ${name}`;
     }
 
@@ -298,6 +298,8 @@
       const corner = item.imageToViewerElementCoordinates(new OpenSeadragon.Point(0, 0));
       const other = item.imageToViewerElementCoordinates(new OpenSeadragon.Point(this.picture.width, 0));
       const scale = (other.x - corner.x) / this.picture.width;
+      // Of a slide seen from afar, thick lines would hide the tissue.
+      this.overlay.style.setProperty("--weight", Math.min(1, Math.max(0.4, scale)));
       group.setAttribute("transform", `translate(${corner.x} ${corner.y}) scale(${scale})`);
       for (const pattern of group.querySelectorAll("pattern")) {
         pattern.setAttribute("patternTransform", `rotate(${pattern.dataset.angle}) scale(${1 / scale})`);

@@ -266,8 +266,10 @@ def _as_json(tiles: Pyramid, drawn: Shapes) -> dict[str, Any]:
 def _thumbnail(tiles: Pyramid) -> str:
     """Return the small picture of the list as a data URI, made of the coarsest tile."""
     data = np.frombuffer(base64.b64decode(tiles.tiles[tiles.coarsest, 0, 0]), np.uint8)
-    tile_HWC = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    tile_HWC = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
     height, width = tile_HWC.shape[:2]
     factor = min(1.0, _THUMBNAIL / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    return "data:image/jpeg;base64," + jpeg(cv2.resize(tile_HWC, size, interpolation=cv2.INTER_AREA))
+    return "data:image/jpeg;base64," + jpeg(
+        cv2.resize(np.ascontiguousarray(tile_HWC), size, interpolation=cv2.INTER_AREA)
+    )

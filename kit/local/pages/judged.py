@@ -85,8 +85,10 @@ def judge(competition: Competition, truth: Prediction | None, prediction: Predic
     if prediction.height == 0:  # an empty prediction may have no size
         found_KHW = np.zeros_like(true_KHW)
     true, found = _objects(true_KHW), _objects(found_KHW)
-    differ = (true_KHW & ~found_KHW).any(axis=0), (found_KHW & ~true_KHW).any(axis=0)
-    return Judged(scale, true, found, detection_errors(true, found, REGION_IOU), differ)
+    lacking_HW, surplus_HW = (
+        np.asarray(one.any(axis=0)) for one in (true_KHW & ~found_KHW, found_KHW & ~true_KHW)
+    )
+    return Judged(scale, true, found, detection_errors(true, found, REGION_IOU), (lacking_HW, surplus_HW))
 
 
 def _foreground(mask: SemanticMask | ClassMasks) -> tuple[NDArray[np.bool_], float]:
@@ -110,7 +112,8 @@ def _objects(masks_KHW: NDArray[np.bool_]) -> Instances:
         found = regions(mask_HW, _MOST_REGIONS)
         masks += found
         labels += [label] * len(found)
-    return Instances(*masks_KHW.shape[1:], np.ones(len(masks)), masks, labels=np.array(labels, np.int64))
+    height, width = masks_KHW.shape[1:]
+    return Instances(height, width, np.ones(len(masks)), masks, labels=np.array(labels, np.int64))
 
 
 def wrong_pixels(judged: Judged, cell: int) -> NDArray[np.float64]:
@@ -128,12 +131,12 @@ def wrong_pixels(judged: Judged, cell: int) -> NDArray[np.float64]:
     rows, columns = (max(1, -(-round(side * judged.scale) // cell)) for side in (height, width))
     found_YX = np.zeros((rows, columns))
     if judged.differ is not None:
-        at = np.argwhere(judged.differ[0] | judged.differ[1])
+        at = np.argwhere(judged.differ[0] | judged.differ[1]).astype(np.float64)
         weights = np.ones(len(at))
     else:
         masks = mask_set.decode(_of_interest(judged), height, width)
         x0, y0, x1, y1 = boxes.of_set(masks, height).T
-        at, weights = np.stack([y0 + y1, x0 + x1], axis=1) / 2, masks.areas()
+        at, weights = np.stack([y0 + y1, x0 + x1], axis=1) / 2, masks.areas().astype(np.float64)
     places = np.minimum((at * judged.scale // cell).astype(np.int64), [rows - 1, columns - 1])
     np.add.at(found_YX, (places[:, 0], places[:, 1]), weights)
     return found_YX
