@@ -32,13 +32,13 @@ _SEVERAL = (
 
 
 def facts(path: Path, reading: AnyReading) -> Facts:
-    """Return size and notes of a file; see `kit.images.reading.Reading.facts`."""
+    """Return size and notes of a file; see `kit.images.image_protocols.Reading.facts`."""
     header = _header(path, reading)
     return Facts(header.height, header.width, _notes(header, reading))
 
 
 def open_image(path: Path, reading: AnyReading, *, scratch: Path | None = None) -> WholeImage:
-    """Decode a file; see `kit.images.reading.Reading.open`."""
+    """Decode a file; see `kit.images.image_protocols.Reading.open`."""
     from kit.images.levels import SampleType  # these need numpy
     from kit.images.whole_image import WholeImage, room_for
 

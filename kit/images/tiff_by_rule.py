@@ -20,13 +20,13 @@ _FLOATING_PREDICTOR = 3
 
 
 def facts(path: Path, reading: AnyReading) -> Facts:
-    """Return size and notes of a file; see `kit.images.reading.Reading.facts`."""
+    """Return size and notes of a file; see `kit.images.image_protocols.Reading.facts`."""
     header = read_header(path)
     return Facts(header.height, header.width, tuple(_checked(header, reading)))
 
 
 def open_image(path: Path, reading: AnyReading, *, scratch: Path | None = None) -> OpenImage:
-    """Open a file; see `kit.images.reading.Reading.open`."""
+    """Open a file; see `kit.images.image_protocols.Reading.open`."""
     from kit.images.slide import open_slide  # needs numpy
 
     if reading.intensity is None:
