@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 import tomllib
@@ -22,8 +21,7 @@ ROOT = Path(__file__).parent
 sys.path.append(str(ROOT))
 # nox runs in an interpreter of its own, without our dependencies. These modules need none of them.
 from kit.errors import KitError  # noqa: E402
-from kit.local import session_options  # noqa: E402
-from kit.local.environment_stamps import is_of, lock_identity, own_wheels_identity  # noqa: E402
+from kit.local import session_environment, session_options  # noqa: E402
 from kit.local.program import TYPED  # noqa: E402
 from kit.local.session_options import (  # noqa: E402
     asked_sessions,
@@ -32,8 +30,6 @@ from kit.local.session_options import (  # noqa: E402
     typed_command,
     with_defaults,
 )
-from kit.local.tool_environment import tool_environment  # noqa: E402
-from kit.local.uv import find_uv  # noqa: E402
 from train_local.recipes import registry  # noqa: E402
 
 nox.options.default_venv_backend = "none"
@@ -41,17 +37,14 @@ nox.options.sessions = ["tests", "lint"]
 
 WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "build"))
 SAMPLE = ROOT / "sample"
-WHEELS, WITHOUT_COMPETITION = "wheels", {"--requirements", "--bundle", "--install"}
-"""Folder in `dist` of wheels alone, and options that say what is meant in a competition's place."""
+WHEELS = "wheels"
+WITHOUT_COMPETITION = {"--requirements", "--bundle", "--install"}
+"""Options that say what is meant in a competition's place; wheels alone lie in `dist/wheels`."""
 CHECKPOINTS = ROOT / "checkpoints"
 DEMO = {"vasculature": "detectors-r50", "kidney": "unet-regnety16"}
 """Competition -> the recipe whose tiny form the demo trains; the one that takes longest begins."""
 KEEP_BYTECODE: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
 """To compile our own modules again would cost each of the many processes of a session up to a second."""
-INSTALL = ("pip", "install", "--quiet", "--compile-bytecode", "--python")
-"""With its bytecode: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would compile
-the sources of torch and of all that it imports, which takes longer than to import them."""
-OWN_WHEELS = ("mmcv", "cbnetv2", "vit-adapter")
 COMMANDS = {
     "ensemble": ("-m", "train_local", "ensemble"),
     "bundle": ("-m", "bundle", "build"),
@@ -75,55 +68,8 @@ nox.options.stop_on_first_error = any(name in COMMANDS for name in asked_session
 
 
 def environment(session: nox.Session, *, peers: bool = False) -> str:
-    """Python of the environment all sessions share, or of the benchmarks' own, which has their peers as well.
-
-    Made again when a lock or the Python changes; our own wheels alone are built and installed again when
-    only their sources change.
-    """
-    locks = ["requirements.lock", *(["requirements-bench.txt"] if peers else [])]
-    folder = locked_environment(session, "bench" if peers else "kit", locks)
-    python = folder / "bin" / "python"
-    ours_from, identity = folder / "own-wheels-from", own_wheels_identity(ROOT)
-    if not is_of(ours_from, identity):
-        ours_from.unlink(missing_ok=True)  # what is installed from here on may be either version
-        wheels = BUILD / "local-wheels"
-        shutil.rmtree(wheels, ignore_errors=True)
-        for name in OWN_WHEELS:
-            build = ("-m", "bundle", "wheel", name, "--out", str(wheels))
-            session.run(str(python), *build, external=True, silent=True)
-        _uv(
-            session,
-            *INSTALL,
-            str(python),
-            "--no-deps",
-            "--reinstall",
-            *map(str, sorted(wheels.glob("*.whl"))),
-        )
-        ours_from.write_text(identity)
-    return str(python)
-
-
-def locked_environment(session: nox.Session, name: str, locks: list[str]) -> Path:
-    """The folder of an environment with what some locks pin, and nothing else."""
-    folder = ROOT / ".nox" / f"{name}-{sys.implementation.cache_tag}"
-    # Each stamp is written after its step: a step that was killed has none and runs again. Our own wheels
-    # have another one, because the locked packages take minutes and our own wheels change daily.
-    made_from, identity = folder / "made-from", lock_identity(ROOT, locks)
-    if not is_of(made_from, identity):
-        shutil.rmtree(folder, ignore_errors=True)
-        _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
-        python = str(folder / "bin" / "python")
-        _uv(session, *INSTALL, python, "--require-hashes", *(part for lock in locks for part in ("-r", lock)))
-        made_from.write_text(identity)
-    return folder
-
-
-def _uv(session: nox.Session, *arguments: str) -> None:
-    # nox adds `env` to the variables of the user's shell; None removes one. Without this, uv would follow the
-    # user's constraints, or install into the environment that is active there.
-    kept = tool_environment()
-    removed: dict[str, str | None] = dict.fromkeys(os.environ.keys() - kept.keys())
-    session.run(find_uv(), *arguments, external=True, env={**removed, **kept, "UV_NO_PROGRESS": "1"})
+    """Python of the environment all sessions share, or of the benchmarks', which has their peers as well."""
+    return session_environment.with_own_wheels(session, ROOT, peers=peers)
 
 
 def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
@@ -191,6 +137,12 @@ def doctor(session: nox.Session) -> None:
     session.run(sys.executable, "-m", "kit", "doctor", *session.posargs, external=True, env=KEEP_BYTECODE)
 
 
+@nox.session(name="new-competition")
+def new_competition(session: nox.Session) -> None:
+    """`-- DIR [--out FILE] [--answer KEY=VALUE] [--yes]`: a downloaded folder becomes a definition."""
+    session.run(environment(session), "-m", "kit", "new-competition", *session.posargs, external=True)
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """The whole chain on real sample images with tiny networks on CPU; ends with scores and a report."""
@@ -235,6 +187,12 @@ def score(session: nox.Session, name: str) -> None:
         out = session.run(environment(session), *command, external=True, silent=True)
         scores[kind] = json.loads(out)["value"]
     (dist / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+
+
+@nox.session
+def example(session: nox.Session) -> None:
+    """`-- segmenter|classifier [--short]`: a model of one's own, from its training to a scored rehearsal."""
+    run(session, "docs/examples/run.py", *session.posargs)
 
 
 # --- from competition data to a submission, step by step ------------------------------------------
@@ -316,6 +274,14 @@ def ensemble(session: nox.Session) -> None:
         run(session, *COMMANDS["ensemble"], *arguments)
 
 
+@nox.session(name="add-model")
+def add_model(session: nox.Session) -> None:
+    """`-- COMPETITION MODEL.py --weights FILE[@FOLD] ...`: a model of your own becomes finished runs."""
+    name = name_of(session.posargs[0]) if session.posargs else session.error("say which COMPETITION")
+    arguments = with_defaults(session.posargs[1:], prepared=WORK / name, runs=RUNS / name)
+    run(session, "-m", "train_local", "add-model", *arguments)
+
+
 @nox.session
 def bundle(session: nox.Session) -> None:
     """`-- [COMPETITION] [--no-gate]`: wheels, weights -> datasets; `-- --requirements FILE`: wheels alone."""
@@ -388,11 +354,9 @@ def rehearse(session: nox.Session) -> None:
         run(session, "-m", "submission", "faults")
         return
     names, others = chosen(session)
-    if "--install" in session.posargs:
-        others = with_defaults(
-            session_options.renamed(others, "--install", "--bundle"), bundle=bundle_of(WHEELS)
-        )
-        run(session, *COMMANDS["rehearse --install"], *others)
+    install = session_options.renamed(others, "--install", "--bundle")
+    if install != others:
+        run(session, *COMMANDS["rehearse --install"], *with_defaults(install, bundle=bundle_of(WHEELS)))
         return
     for name in names:
         dist = DIST / name
@@ -493,7 +457,7 @@ def docs(session: nox.Session) -> None:
     """The pages of docs/ as a site in `dist/docs/`; `-- --write`: first those made from the code."""
     run(session, "-m", "documents", "write" if "--write" in session.posargs else "check")
     run(session, "-m", "documents", "stage", "--out", BUILD / "docs")
-    python = locked_environment(session, "docs", ["requirements-docs.txt"]) / "bin" / "python"
+    python = session_environment.locked(session, ROOT, "docs", ["requirements-docs.txt"]) / "bin" / "python"
     quiet = {"NO_MKDOCS_2_WARNING": "1"}
     session.run(str(python), "-m", "mkdocs", "build", "--strict", external=True, env=quiet)
     run(session, "-m", "documents", "site", DIST / "docs")
@@ -525,4 +489,4 @@ def lock_others(session: nox.Session) -> None:
     beside = ("--constraints", "requirements.lock", *(f"--no-emit-package={name}" for name in known))
     for name, others in (("bench", beside), ("docs", ())):
         files = (f"requirements-{name}.in", "--output-file", f"requirements-{name}.txt")
-        _uv(session, "pip", "compile", "--quiet", *files, *how, *others)
+        session_environment.uv(session, "pip", "compile", "--quiet", *files, *how, *others)

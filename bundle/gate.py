@@ -24,11 +24,12 @@ from typing import Any
 from rich.table import Table
 
 from bundle import pylock, verify
+from kit import ensemble as ensembles
 from kit import manifest, requested
-from kit.artefacts import read_json
+from kit.artefacts import read_json, sha256_json, write_json
 from kit.command_line import option
 from kit.errors import KitError
-from kit.local.console import results
+from kit.local.console import results, working
 from kit.local.interpreters import find_python
 from kit.local.lockfile import PYTHONS
 from kit.local.offline import sandbox
@@ -42,6 +43,8 @@ from kit.local.verbs import Verb
 _LIMIT = 1800.0
 """Seconds for all imports and networks on one Python; a slow laptop needs one or two hundred."""
 _SHOWN = 8
+_LARGEST_SIDE = 512
+"""Pixels of the image that a model of one's own is run on, at most."""
 _MISSING = "name what is missing in bundle/roots.py (and requirements.in), lock again and build again"
 _MISSING_ALONE = "add what is missing to the requirements file and build again"
 
@@ -116,16 +119,19 @@ def _wheels(bundle: Path) -> Path:
 def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
     _, executable = find_python([python])
     target = _image_of(python, known())
-    image = make_image(bare(target), executable, images.resolve(), lock)
+    with working(f"Python {python}: its environment"):
+        image = make_image(bare(target), executable, images.resolve(), lock)
     with tempfile.TemporaryDirectory(prefix="gate-", dir=image.python.parents[2]) as name:
         stage = Path(name)
         mounted, _ = mount_dataset(stage / "input", dataset)
-        _verify(image, mounted)
         site = stage / "site"
-        began = time.monotonic()
-        _install(image, mounted / pylock.NAME, site)
-        install_s = time.monotonic() - began
-        seen, ran, enforced = _try(image, stage, site, mounted)
+        with working(f"Python {python}: verify and install the wheels"):
+            _verify(image, mounted)
+            began = time.monotonic()
+            _install(image, mounted / pylock.NAME, site)
+            install_s = time.monotonic() - began
+        with working(f"Python {python}: import all of it, and a network of each family"):
+            seen, ran, enforced = _try(image, stage, site, mounted, own_models(dataset.parent))
         size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         distributions = len(list(site.glob("*.dist-info")))
     if failed := seen["failed"]:
@@ -196,8 +202,25 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=tool_environment(), capture_output=True, text=True, check=False)
 
 
+def own_models(bundle: Path) -> list[dict[str, Any]]:
+    """Return the models of one's own in the ensembles of a bundle: network and side of its input."""
+    from kit.inference.values_settings import VALUES_SIDE
+    from kit.local import own_sources
+    from kit.local.forward_check import inputs_of  # loads torch, which --help does not need
+
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(bundle.glob("*/ensemble.json")):
+        for member in own_sources.own_members(ensembles.load(path)):
+            kind = str(member.network.get("kind"))
+            [inputs, *_] = inputs_of(member, (1.0,), member.name)
+            side = min(_LARGEST_SIDE, VALUES_SIDE if kind == "values" else inputs.height)
+            own = {"network": member.network, "side": side}
+            found.setdefault(sha256_json(own), own)
+    return list(found.values())
+
+
 def _try(
-    image: Image, stage: Path, site: Path, mounted: Path
+    image: Image, stage: Path, site: Path, mounted: Path, own: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], sandbox.Ran, sandbox.Enforced]:
     """Run the program of the gate in the image, without a network."""
     folders = {name: stage / name for name in ("code", "home", "tmp")}
@@ -207,6 +230,8 @@ def _try(
     if wanted is None:
         _copy_code(folders["code"])
     program, result = stage / "gate_program.py", stage / "result.json"
+    if own:
+        write_json(stage / "own.json", own)
     program.write_bytes((files("bundle") / "gate_program.py").read_bytes())
     ran, enforced = sandbox.run(
         [

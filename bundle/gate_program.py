@@ -4,8 +4,9 @@
 
 SITE is the folder into which the wheels were installed, CODE the folder with `kit` and `submission`. MODULES
 is a JSON list: of a bundle of wheels alone only these are imported, and no network is run. RESULT gets what
-was tried and what failed, as JSON; what libraries print goes where it will. The image has nothing of ours, so
-this file imports the standard library only.
+was tried and what failed, as JSON; what libraries print goes where it will. own.json beside RESULT lists the
+models of one's own, if there are some: config of the network, and side of its input. The image has nothing of
+ours, so this file imports the standard library only.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import json
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _TEXT = 300
 _SIDE = 64
@@ -87,6 +89,29 @@ def run_networks() -> Iterator[tuple[str, Callable[[], None]]]:
         yield name, forward
 
 
+def run_own(listed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield each model of one's own with a function that builds it and predicts one image."""
+    import numpy as np
+    import torch
+
+    from kit import models
+
+    for item in listed:
+
+        def forward(config: Mapping[str, Any] = item["network"], side: int = item["side"]) -> None:
+            torch.manual_seed(0)
+            network = models.build(config).eval()
+            if config.get("file"):
+                return  # without its weights a class that reads its own file may not be able to predict
+            with torch.inference_mode():
+                if config.get("kind") == "values":
+                    network(np.zeros((side, side, 3), np.uint8))
+                else:
+                    network(torch.rand(1, 3, side, side) * 255)
+
+        yield f"{item['network']['module']}.{item['network']['class_name']}", forward
+
+
 def compiled_operators() -> tuple[list[str], list[str]]:
     """Return mmcv's compiled operators that run here, and why portable ones run in place of others.
 
@@ -100,13 +125,19 @@ def compiled_operators() -> tuple[list[str], list[str]]:
     return taken, list(extension.TOLD)
 
 
-def main(site: Path, code: Path, wanted: Sequence[str] | None = None) -> dict[str, object]:
+def main(
+    site: Path,
+    code: Path,
+    wanted: Sequence[str] | None = None,
+    own: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, object]:
     """Try everything; return what was tried and what failed, name -> reason.
 
     Args:
         site: the folder of the wheels.
         code: the folder of `kit` and `submission`.
         wanted: the modules to try; None: all, and a network of each family.
+        own: models of one's own: "network", the config, and "side" of the image that each gets.
     """
     failed: dict[str, str] = {}
 
@@ -128,7 +159,7 @@ def main(site: Path, code: Path, wanted: Sequence[str] | None = None) -> dict[st
     compiled: list[str] = []
     told: list[str] = []
     if not failed and wanted is None:
-        for name, forward in run_networks():
+        for name, forward in (*run_networks(), *run_own(own)):
             networks.append(name)
             attempt(f"network {name}", forward)
         compiled, told = compiled_operators()
@@ -144,4 +175,7 @@ def main(site: Path, code: Path, wanted: Sequence[str] | None = None) -> dict[st
 
 if __name__ == "__main__":
     asked = json.loads(sys.argv[4]) if len(sys.argv) > 4 else None
-    Path(sys.argv[3]).write_text(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]), asked)))
+    listed = Path(sys.argv[3]).with_name("own.json")
+    own_models = json.loads(listed.read_text()) if listed.is_file() else ()
+    told_all = main(Path(sys.argv[1]), Path(sys.argv[2]), asked, own_models)
+    Path(sys.argv[3]).write_text(json.dumps(told_all))

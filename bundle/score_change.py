@@ -227,7 +227,7 @@ def _scores(
             image_id: fuse(
                 found,
                 plan.rungs[-1].settings,
-                (truth[image_id].height, truth[image_id].width),
+                source.size_of(labelled.data, image_id),
                 kind=plan.kind,
                 image_id=image_id,
                 info=source.info(labelled.data, image_id, "train"),

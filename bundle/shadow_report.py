@@ -83,13 +83,13 @@ def summary(tables: Sequence[tuple[Target, Sequence[Shadow]]], *, after: str = "
         conflicts = "; ".join(text for row in rows for text in row.conflicts)
         images_by_cells.setdefault((*cells, conflicts), []).append(target.name)
     headings = (*actions, "conflicts")
-    shown = [place for place in range(len(headings)) if any(cells[place] for cells in images_by_cells)]
+    shown = [place for place in range(len(headings)) if any(row[place] for row in images_by_cells)]
     table = Table(title=f"whose copy is imported ({more})", title_justify="left")
     for heading in ("images", *(headings[place] for place in shown)):
         table.add_column(heading, overflow="fold")
-    for cells, names in images_by_cells.items():
+    for row, names in images_by_cells.items():
         images = ", ".join(names) if len(images_by_cells) > 1 else f"all {len(names)}"
-        table.add_row(*map(escape, (images, *(cells[place] for place in shown))))
+        table.add_row(*map(escape, (images, *(row[place] for place in shown))))
     return table
 
 

@@ -1,4 +1,4 @@
-"""`python -m kit score | validate | doctor | completion`."""
+"""`python -m kit score | validate | new-competition | doctor | completion`."""
 
 from __future__ import annotations
 

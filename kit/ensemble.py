@@ -15,6 +15,13 @@ SCHEMA = 2
 Kind = Literal["semantic", "instance", "values"]
 _AGAIN = "run `ensemble` again"
 
+_OF_IMAGES: dict[Kind, set[str]] = {
+    "semantic": set(),
+    "instance": {"mean precision", "F-beta"},
+    "values": {"log loss", "multi-class log loss", "accuracy", "RMSE", "MAE"},
+}
+"""Metrics that score each image alone, beside all of masks."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Member(Checked):
@@ -94,8 +101,8 @@ class Rung(Checked):
         weights: one per pass, positive; semantic: of the probability maps (normalised to sum 1 when applied);
             instance: of the members in box fusion; values: of the numbers and of the votes for words.
         settings: tuned for these passes; semantic: {"threshold": float}; others: fusion settings.
-        cv: competition metric on held-out images that the tuning of this rung did not see; None if nobody
-            held images out.
+        cv: competition metric on held-out images that the tuning of this rung did not see, negated where
+            lower is better, as a loss; None if nobody held images out.
         stop: which images stop at this rung; None: all go on.
         skip: which windows of images that go on are skipped after this rung; None: none is.
     """
@@ -193,7 +200,10 @@ class Ensemble(Checked):
     @property
     def rows_may_mix(self) -> bool:
         """Whether rows of different rungs may stand in one file: mean Dice scores each image alone."""
-        return self.kind != "instance"
+        # AP, AUC and kappa rank or count the predictions of all images together, and F-beta of values counts
+        # them; nobody knows what a metric in a file does. Masks of different rungs are masks all the same.
+        metric = (self.definition or {}).get("metric", {}).get("name")
+        return self.kind == "semantic" or metric in _OF_IMAGES[self.kind]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value with the schema number."""

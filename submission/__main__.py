@@ -85,6 +85,7 @@ class Report:
 
 
 def _report(options: Report) -> int:
+    from kit.local.console import working
     from submission.report.chapter import Sources
     from submission.report.page import write_report
     from submission.report.run_page import write_run_page
@@ -93,14 +94,20 @@ def _report(options: Report) -> int:
         raise KitError("name one report.json, or chapters", fix="python -m submission report --help")
     if options.report is not None:
         out = options.out or options.report.with_name("report.html")
-        write_run_page(
-            options.report, out, data=options.data, submission=options.submission, pictures=options.pictures
-        )
+        with working("drawing the page"):
+            write_run_page(
+                options.report,
+                out,
+                data=options.data,
+                submission=options.submission,
+                pictures=options.pictures,
+            )
     elif options.out is None:
         raise KitError("say where the page goes", fix="add --out FILE")
     else:
         out = options.out
-        write_report(out, [Sources(*chapter) for chapter in options.chapters], pictures=options.pictures)
+        with working("drawing the page"):
+            write_report(out, [Sources(*chapter) for chapter in options.chapters], pictures=options.pictures)
     print(out)
     return 0
 

@@ -114,7 +114,7 @@ class Settings:
     layout: Layout = field(default="new", metadata=option("of the mounts"))
     archives: Archives = field(default="unpacked", metadata=option("what Kaggle does to archives"))
     memory: int = field(
-        default=MEMORY,
+        default_factory=lambda: MEMORY,
         metadata=option(
             "memory of all processes together (default: 29)",
             flag="--memory-gb",
@@ -126,13 +126,13 @@ class Settings:
         default=CORES, metadata=option("processors that predict.py may use", metavar="NUMBER")
     )
     working: int = field(
-        default=WORKING,
+        default_factory=lambda: WORKING,
         metadata=option(
             "size of /kaggle/working (default: 20)", flag="--working-gb", metavar="NUMBER", read=_gigabytes
         ),
     )
     scratch: int = field(
-        default=SCRATCH,
+        default_factory=lambda: SCRATCH,
         metadata=option(
             "size of the disk for temporary files (default: 60)",
             flag="--scratch-gb",

@@ -17,6 +17,7 @@ from kit.competitions import folder_of, of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.inference.fusion import engine_of
+from kit.local import own_sources
 from kit.local.console import progress
 from kit.local.costs import load_with_costs
 from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
@@ -106,7 +107,7 @@ def render(
         "HIDDEN_IMAGES": hidden_images,
         "HIDDEN_MEGAPIXELS": hidden_megapixels,
     }
-    found = imported({module.path: module.text for module in modules})
+    found = imported({module.path: module.text for module in modules} | own_texts(ensemble, ensemble_file))
     parts[IMPORTS] = json_part(found, ensemble_file)
     parts |= {
         # The importer restores the line numbers of shortened modules. Nothing restores its own, so it keeps
@@ -169,6 +170,21 @@ def entry_points(ensemble: Ensemble) -> list[str]:
     server = [] if form.server is None else SERVER
     images = form.images.rules.modules(form.images) if form.images.special else []
     return [*ENTRIES, *of_kind, *sorted(families), *server, *images]
+
+
+def own_texts(ensemble: Ensemble, ensemble_file: Path) -> dict[str, str]:
+    """Return the source of the ensemble's own models by file, and one that imports them as the adapter does.
+
+    They travel in a wheel and not in the script; what they import is checked like all else.
+    """
+    texts: dict[str, str] = {}
+    for member in own_sources.own_members(ensemble):
+        module, name = member.network["module"], member.network["class_name"]
+        path = own_sources.module_path(ensemble_file.parent / own_sources.FOLDER, module)
+        files = own_sources.files_of(path)
+        texts |= {file: data.decode(errors="replace") for file, data in files.items()}
+        texts[f"{module}.{name}"] = f"from {module} import {name}\n"
+    return texts
 
 
 def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:

@@ -172,3 +172,31 @@ def processes():
         except OSError:  # it has ended
             continue
     return found
+
+
+def test_what_runs_in_the_sandbox_of_a_rehearsal(tmp_path):
+    """It has a session of its own, so that a terminal's signal does not reach it."""
+    marker = "600.0" + str(os.getpid())
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from kit.local.offline import sandbox\n"
+        "from kit.local.program import run_cli\n"
+        "here = Path(sys.argv[1])\n"
+        f"command = ['/bin/sh', '-c', 'sleep {marker} & sleep {marker}']\n"
+        "how = {'read_only': [], 'cwd': here, 'environment': dict(os.environ), 'seconds': 600}\n"
+        "run = lambda _: sandbox.run(command, **how)\n"
+        "sys.exit(run_cli(run))\n"
+    )
+    started = f"sleep {marker}"
+    code, _, said = interrupted(
+        [sys.executable, str(script), str(tmp_path)],
+        lambda: sum(line.startswith(started) for line in processes()) == 2,
+    )
+    assert code == INTERRUPTED
+    assert told(said).startswith("stopped; ")
+    end = time.monotonic() + SECONDS
+    while any(line.startswith(started) for line in processes()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(line.startswith(started) for line in processes())

@@ -18,7 +18,7 @@ from kit import competitions
 from kit.competitions.competition import Competition
 from kit.competitions.definition import Split
 from kit.errors import KitError
-from kit.images.reading import OpenImage, Reading
+from kit.images.image_protocols import OpenImage, Reading
 from kit.local.competitions.submission_files import write_submission
 from kit.local.console import track
 from kit.masks import coco

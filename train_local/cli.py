@@ -468,8 +468,10 @@ class Sample:
 
 
 def _sample(options: Sample) -> int:
+    from kit.local.console import working
     from train_local.data.sample import make_sample
 
-    make_sample(options.source, options.out)
+    with working("cutting and writing the samples"):
+        make_sample(options.source, options.out)
     print(options.out)
     return 0

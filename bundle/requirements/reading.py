@@ -10,7 +10,7 @@ six==1.17.0 --hash=sha256:4721...
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,6 +61,11 @@ class Line:
         """The normalised name."""
         return canonicalize_name(self.requirement.name)
 
+    def holds(self, environment: Mapping[str, str]) -> bool:
+        """Return whether its marker is true in an environment, or it has none."""
+        marker = self.requirement.marker
+        return marker is None or marker.evaluate(dict(environment))
+
 
 @dataclass
 class Wanted:
@@ -107,7 +112,9 @@ def _read(path: Path, shown: str, wanted: Wanted, into: list[Line], above: tuple
                 raise KitError(f"{flag} names no file", where=place, fix="write the file's path behind it")
             more = path.parent / value
             target = wanted.constraints if _FILES[flag] == "constraints" else into
-            _read(more, value, wanted, target, (*above, path))
+            # What is shown goes into the dataset, too: no path of this machine.
+            name = value if not (Path(value).is_absolute() or ".." in Path(value).parts) else more.name
+            _read(more, name, wanted, target, (*above, path))
         elif flag:
             shown_value = f"{flag} {value}".strip()
             fix = _FIXES.get(flag, "leave it out; only -r, -c and --hash are known here")

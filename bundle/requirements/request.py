@@ -114,7 +114,7 @@ def asked_on(
     """
     found: list[tuple[str, Requirement]] = []
     for line in lines:
-        if line.requirement.marker is None or line.requirement.marker.evaluate(dict(environment)):
+        if line.holds(environment):
             plain = Requirement(str(line.requirement))
             plain.marker = None
             found.append((line.where, plain))

@@ -5,7 +5,6 @@ uv resolves for any Python and platform, whichever one runs it; pip evaluates ma
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tomllib
@@ -66,10 +65,7 @@ class Problem:
         """Return the requirements that hold on the image; those that only the image can meet are left out."""
         unknown, environment = set(stand_ins.left_out(self.target)), self.target.environment()
         return [
-            line
-            for line in self.wanted.requirements
-            if line.name not in unknown
-            and (line.requirement.marker is None or line.requirement.marker.evaluate(environment))
+            line for line in self.wanted.requirements if line.name not in unknown and line.holds(environment)
         ]
 
 
@@ -87,26 +83,32 @@ class Answer:
 
     Attributes:
         pins: of what is shipped, with the hashes of all files.
-        text: as uv wrote it; preferences for the next image.
     """
 
     pins: list[Pin]
-    text: str
 
     @property
     def versions(self) -> dict[str, str]:
         """Name -> version."""
         return {pin.name: pin.version for pin in self.pins}
 
+    @property
+    def preferences(self) -> str:
+        """Lines that let uv take the same versions for another image, where they fit."""
+        # Without hashes: uv would keep those of a folder's wheel for this Python and look for no others.
+        return "".join(f"{pin.name}=={pin.version}\n" for pin in self.pins)
+
 
 def check_lines(problem: Problem) -> None:
-    """Refuse lines of the file that want another torch or numpy than the image has.
+    """Refuse lines of the file, also constraints, that want another torch or numpy than the image has.
 
     Raises:
         KitError: names the line.
     """
     has = problem.target.packages()
-    for line in problem.lines():
+    environment = problem.target.environment()
+    bounds = [line for line in problem.wanted.constraints if line.holds(environment)]
+    for line in [*problem.lines(), *bounds]:
         version = has.get(line.name)
         if not problem.target.leaves_to_image(line.name) or version is None:
             continue
@@ -125,7 +127,7 @@ def resolve(problem: Problem, folder: Path, *, preferred: str = "") -> Answer | 
     Args:
         problem: what for.
         folder: for uv's input and output; it is made.
-        preferred: text of an answer for another image; its versions are taken where they fit.
+        preferred: an answer's preferences; these versions are taken where they fit.
 
     Raises:
         KitError: no set of versions fits, the image has another torch or numpy than somebody needs, or the
@@ -135,7 +137,7 @@ def resolve(problem: Problem, folder: Path, *, preferred: str = "") -> Answer | 
     if done.returncode == 0:
         pins = lockfile.parse((folder / _LOCK).read_text(encoding="utf-8"))
         kept = [pin for pin in pins if not problem.target.leaves_to_image(pin.name)]
-        return Answer(_checked(kept, problem), (folder / _LOCK).read_text(encoding="utf-8"))
+        return Answer(_checked(kept, problem))
     output = done.stderr
     if OFFLINE.search(output) or "error sending request" in output or "dns error" in output:
         raise KitError(
@@ -216,7 +218,7 @@ def _run(
             *("--output-file", out, _FILE),
         ],
         cwd=folder,
-        env={**tool_environment(), "NO_COLOR": "1"},
+        env=_environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -237,9 +239,14 @@ def _places() -> list[str]:
         options += ["--index-strategy", "unsafe-best-match"]
     if pip.get("PIP_NO_INDEX", "").lower() in {"1", "true", "yes", "on"}:
         options.append("--no-index")
-    if "PIP_CERT" in pip and "SSL_CERT_FILE" not in os.environ:
-        options.append("--system-certs")
     return options
+
+
+def _environment() -> dict[str, str]:
+    """Return uv's environment: pip's, with the certificates that pip trusts."""
+    pip = tool_environment()
+    certificates = {"SSL_CERT_FILE": pip["PIP_CERT"]} if pip.get("PIP_CERT") else {}
+    return {**certificates, **pip, "NO_COLOR": "1"}
 
 
 def _checked(pins: Sequence[Pin], problem: Problem) -> list[Pin]:

@@ -104,6 +104,7 @@ def build(options: Options) -> Made:
             passed on; the message names it.
     """
     metadata = _describe(options)
+    _require_alone(options)
     images = targets.choose(options.targets, targets.known())
     wanted = reading.read(options.requirements)
     sources = [lines.source(text, Path.cwd(), "--package") for text in options.packages]
@@ -115,7 +116,6 @@ def build(options: Options) -> Made:
         )
     packages = build_sources(sources, images, options.cache) if sources else []
     own = _own(wanted, packages, options.cache)
-    console().print(f"choosing versions for {len(images)} images ...", markup=False)
     chosen = choose(
         wanted,
         images,
@@ -159,6 +159,17 @@ def build(options: Options) -> Made:
     folder = options.out / options.name
     written = dataset.write(folder, [*wheels, *more], metadata, targets=tags)
     return Made(folder=folder, written=written, requested=made_for)
+
+
+def _require_alone(options: Options) -> None:
+    """Refuse a folder that holds another bundle of wheels: there is one install.py in a folder."""
+    others = [path.parent.name for path in options.out.glob(f"*/{requests.NAME}")]
+    if others := sorted(set(others) - {options.name}):
+        raise KitError(
+            f"this folder holds another bundle of wheels: {', '.join(others)}",
+            where=options.out,
+            fix=f"give another folder with --out, or --name {others[0]} to make that one anew",
+        )
 
 
 def _describe(options: Options) -> dict[str, object]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from packaging.version import Version
+
 from bundle.foreign.wheels import ForeignWheel
 from bundle.requirements import sdists
 from bundle.requirements.reading import Wanted
@@ -128,21 +130,25 @@ class _Work:
     ) -> tuple[dict[str, Answer], str]:
         """Resolve for the images of one Python until all have the same versions; note what has no wheel."""
         # A bundle has one wheel of a distribution for each Python. Each image is resolved with the versions
-        # of the former one as preferences; the second round lets the first image follow the last one.
+        # of the former one as preferences. Where they differ all the same, the next round prefers the oldest:
+        #     image a has torch 2.10    tool 1.0, since 2.0 needs torch 2.11
+        #     image b does not say      tool 2.0 at first; with 1.0 preferred it is content
         for _ in range(_ROUNDS):
             answers: dict[str, Answer] = {}
             known: dict[str, Answer | NoWheel] = {}
             for problem in group:
                 key = problem.key()  # images that differ in their GPUs only have one answer
                 if key not in known:
+                    console().print(f"{problem.target.name}: choosing versions ...", markup=False)
                     known[key] = resolve(problem, self._folder / problem.target.name, preferred=preferred)
                 found = known[key]
                 if isinstance(found, NoWheel):
                     lacking.setdefault(found.name, {})[problem.target.name] = found
                 else:
-                    answers[problem.target.name], preferred = found, found.text
+                    answers[problem.target.name], preferred = found, found.preferences
             if len(answers) < len(group) or not (other := _other_versions(answers)):
                 return answers, preferred
+            preferred = _oldest(answers)
         raise KitError(
             f"the images of {tag} need different versions: {other}",
             fix="a bundle has one version for each Python: leave out one of these images "
@@ -190,6 +196,15 @@ class _Work:
             problem = self.problems[target]
             wheels = {**problem.built, pin.name: made.by_target[target]}
             self.problems[target] = replace(problem, built=wheels)
+
+
+def _oldest(answers: Mapping[str, Answer]) -> str:
+    """Return preferences with the oldest of the versions that some images got."""
+    found: dict[str, list[Version]] = {}
+    for answer in answers.values():
+        for name, version in answer.versions.items():
+            found.setdefault(name, []).append(Version(version))
+    return "".join(f"{name}=={min(versions)}\n" for name, versions in sorted(found.items()))
 
 
 def _other_versions(answers: Mapping[str, Answer]) -> str:

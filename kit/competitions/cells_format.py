@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kit.errors import KitError
-
 CLASS = "{class}"
 """Stands for a class in a column's name or in the id of a row."""
 
@@ -34,10 +32,6 @@ class MaskText:
     order: Literal["columns", "rows"] = "columns"
     first: int = 1
     empty: str = ""
-
-    def __post_init__(self) -> None:
-        if self.first not in (0, 1):
-            raise KitError(f"first is {self.first}", fix="write 0 or 1: the number of the first pixel")
 
 
 @dataclass(frozen=True, kw_only=True)

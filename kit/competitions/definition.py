@@ -6,19 +6,17 @@ ask for everything that they use. docs/competitions.md explains every key and sh
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from kit.competitions.cells_format import CLASS
-from kit.competitions.folder_paths import require_below
 from kit.competitions.images_format import Images
 from kit.competitions.labels_format import Truth
 from kit.competitions.metadata_format import Metadata
 from kit.competitions.scoring_format import Metric
 from kit.competitions.submission_format import Submission
-from kit.errors import KitError
 from kit.typed_json import above, at_least
 
 Kind = Literal["semantic", "instance", "values"]
@@ -28,7 +26,7 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True, kw_only=True)
 class Definition:
-    """The format of a competition.
+    """The format of a competition; `rules` says what else holds for it.
 
     Attributes:
         name: short name for command lines and folders.
@@ -65,20 +63,8 @@ class Definition:
     server: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        for key, value in (("name", self.name), ("slug", self.slug)):
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
-                raise KitError(
-                    f"{key} is {value!r}, which cannot name a folder",
-                    fix="use letters, digits, '-', '_' and '.'",
-                )
-        for mark in self.marks:
-            require_below("marks", mark)
         if self.kind == "values" and not self.targets:
             object.__setattr__(self, "targets", self.classes)
-        if len(set(self.columns)) != len(self.columns):
-            raise KitError(
-                f"a column is named twice: {', '.join(self.columns)}", fix="give each column another name"
-            )
 
     @property
     def module(self) -> str:
@@ -99,24 +85,30 @@ class Definition:
         return self.kind == "values" and bool(self.classes) and self.targets != self.classes
 
     @property
+    def boxes(self) -> bool:
+        """Whether the submission tells the boxes of instances, and not their masks."""
+        form = self.submission
+        return self.kind == "instance" and form.rows == "image" and "{mask}" not in form.instance
+
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """Return how classes, or the targets of values, are called in the submission."""
         names = self.targets if self.kind == "values" else self.classes
         return self.submission.labels or names or (self.submission.label,)
 
-    @property
+    @cached_property
     def cells(self) -> tuple[str, ...]:
         """Return the columns of the submission that hold masks or values."""
         pattern = self.submission.value if self.kind == "values" else self.submission.mask
         return tuple(dict.fromkeys(pattern.replace(CLASS, label) for label in self.labels))
 
-    @property
+    @cached_property
     def numbers(self) -> set[str]:
         """Return the columns of the submission that hold numbers with a fraction."""
         values = self.cells if self.kind == "values" and not self.words else ()
         return {self.submission.score, *values} - {""}
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Return the header of the submission."""
         form = self.submission

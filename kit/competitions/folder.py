@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.competitions import presets, recognition
 from kit.competitions.definition import Definition, Split
@@ -21,7 +21,10 @@ from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.images.reading import ColourTiffs, Reading
+from kit.images.reading import ColourTiffs
+
+if TYPE_CHECKING:
+    from kit.images.image_protocols import Reading
 
 
 class CompetitionFolder:

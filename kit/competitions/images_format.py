@@ -17,17 +17,8 @@ SUFFIXES = (".tif", ".tiff", ".svs", ".qptiff", ".scn", ".ndpi", ".btf", ".tf8",
 """Of names of TIFFs; an image may have any name, its content decides."""
 IMAGE_SUFFIXES = (*SUFFIXES, ".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 """Of names of images, which ids in tables may end with."""
-_OTHERS = (
-    ".jp2",
-    ".webp",
-    ".bmp",
-    ".gif",
-    ".mrxs",
-    ".czi",
-    ".npy",
-    ".zarr",
-    *IMAGE_SUFFIXES[len(SUFFIXES) :],
-)
+_MORE = (".jp2", ".webp", ".bmp", ".gif", ".mrxs", ".czi", ".npy", ".zarr")
+_OTHERS = (*IMAGE_SUFFIXES[len(SUFFIXES) :], *_MORE)
 
 
 @dataclass(frozen=True, kw_only=True)

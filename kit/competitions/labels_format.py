@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kit.competitions.cells_format import Cells
-from kit.competitions.folder_paths import ID, require_below
-from kit.errors import KitError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,37 +34,3 @@ class Truth(Cells):
     unlisted: Literal["unused", "empty"] = "unused"
     scored: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.file:
-            raise KitError("file is missing", fix="name the file with the truth, such as 'train.csv'")
-        for key, path in (("file", self.file), ("solution", self.solution)):
-            require_below(key, path)
-            if self.form == "text" and ID in path:
-                raise KitError(
-                    f"{key} is {path!r}, but masks in text are in one table for all images",
-                    fix="name the table without {id}, such as 'train.csv'",
-                )
-            if self.form == "coco" and ID in path:
-                raise KitError(
-                    f"{key} is {path!r}, but a COCO file holds all images",
-                    fix="name the file without {id}, such as 'train/annotations.json'",
-                )
-            if path and self.form == "images" and ID not in path:
-                raise KitError(
-                    f"{key} is {path!r}, but there is one mask image for each id",
-                    fix="write a path with {id} for the image's id, such as 'train_masks/{id}.png'",
-                )
-        for key, column in (("id", self.id), ("mask", self.mask)):
-            if self.form == "text" and not column:
-                raise KitError(
-                    f"{key} is missing", fix=f"name the column of {self.file} that holds the {key}s"
-                )
-        if (self.scored or self.ignored) and self.form not in ("polygons", "coco"):
-            raise KitError(
-                f"scored and ignored name types of polygons, but form is {self.form!r}",
-                fix="remove both keys; if they come from `like`, write scored = [] and ignored = []",
-            )
-        if both := set(self.scored) & set(self.ignored):
-            raise KitError(f"{min(both)!r} is both scored and ignored", fix="remove it from one of the two")

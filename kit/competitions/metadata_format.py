@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from kit.competitions.folder_paths import require_below
-from kit.errors import KitError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,21 +53,3 @@ class Metadata:
     source: str = ""
     pixel_size: float | None = None
     pixel_sizes: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        require_below("train", self.train)
-        require_below("test", self.test)
-        given = {**self.pixel_sizes, **({} if self.pixel_size is None else {"pixel_size": self.pixel_size})}
-        for key, value in given.items():
-            if not 0 < value < math.inf:
-                raise KitError(f"{key} is {value}", fix="write the side of a pixel in micrometres, above 0")
-        if self.columns.group and not self.train:
-            raise KitError(
-                "columns.group needs a table of the training images",
-                fix="name the table: train = 'train.csv'",
-            )
-        columns = [key for key, column in vars(self.columns).items() if column]
-        if columns and not (self.train or self.test):
-            raise KitError(
-                f"columns.{columns[0]} needs a table", fix="name one: train = 'train.csv', or test"
-            )

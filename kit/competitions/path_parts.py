@@ -68,10 +68,35 @@ class PartsPattern(PathPattern):
         """Return the ids of the files in a folder, sorted; hidden files do not count."""
         return sorted(self._index(folder).exact)
 
+    def id_of(self, name: str) -> str | None:
+        """Return the id that a file's name means, None if it fits no image.
+
+        The suffix may differ, and so may the folders in front of the first named part that ids have.
+        """
+        path, text = PurePosixPath(name.replace("\\", "/")), PurePosixPath(self.text)
+        if not path.name:
+            return None
+        if text.suffix and not text.name.endswith("}"):
+            path, text = path.with_suffix(""), text.with_suffix("")
+        used = [place for place, part in enumerate(text.parts) if set(_PART.findall(part)) & self._told]
+        tail = text.parts[used[0] :]
+        match = _form("/".join(tail)).fullmatch("/".join(path.parts[-len(tail) :]))
+        return None if match is None else self.id_in(match)
+
+    @property
+    def _told(self) -> set[str]:
+        """Return the parts that ids are made of."""
+        return set(_PART.findall(self.template))
+
+    def id_in(self, match: re.Match[str]) -> str:
+        """Return the id of a match of its parts."""
+        parts = match.groupdict()
+        return _PART.sub(lambda part: parts[part[1]], self.template)
+
     def _there(self, folder: Path, image_id: str) -> Iterator[Path]:
         """Yield the paths that an id may mean and that are there."""
         splits = self._splits(image_id)
-        if set(_PART.findall(self.text)) <= set(_PART.findall(self.template)):
+        if set(_PART.findall(self.text)) <= self._told:
             for split in splits:
                 place = spelled(folder / self._filled(split))
                 if place is not None and place.is_dir() == bool(self.slices):
@@ -142,12 +167,9 @@ def _ways(text: str, pieces: list[str]) -> Iterator[Split]:
                 yield {name: text[:end], **split}
 
 
-@lru_cache(maxsize=8)
-def _index_of(pattern: PartsPattern, base: Path, text: str, stamp: int) -> _Index:
-    """Look through a folder; a new `stamp` (its time of change) misses the cache."""
-    del stamp
-    pieces = _PART.split(text)
-    form = ""
+def _form(text: str) -> re.Pattern[str]:
+    """Return a regular expression of a pattern's paths, with a group for each part."""
+    form, pieces = "", _PART.split(text)
     for place, piece in enumerate(pieces):
         if place % 2 == 0:
             form += re.escape(piece)
@@ -156,18 +178,24 @@ def _index_of(pattern: PartsPattern, base: Path, text: str, stamp: int) -> _Inde
         else:
             # As in `form_of`: no part begins with a dot, because macOS puts "._a.png" beside every "a.png".
             form += f"(?P<{piece}>[^/.][^/]*?)"
-    wanted, bare = re.compile(form, re.IGNORECASE), text.endswith("}")
+    return re.compile(form, re.IGNORECASE)
+
+
+@lru_cache(maxsize=8)
+def _index_of(pattern: PartsPattern, base: Path, text: str, stamp: int) -> _Index:
+    """Look through a folder; a new `stamp` (its time of change) misses the cache."""
+    del stamp
+    wanted, bare = _form(text), text.endswith("}")
     exact: dict[str, tuple[Path, ...]] = {}
     plain: dict[str, tuple[Path, ...]] = {}
-    for path in sorted(base.glob(re.sub(r"\*+", "*", "*".join(map(any_case, pieces[::2]))))):
+    for path in sorted(base.glob(re.sub(r"\*+", "*", "*".join(map(any_case, _PART.split(text)[::2]))))):
         name = path.relative_to(base).as_posix()
         match = wanted.fullmatch(name)
         if match is None or path.is_dir() != bool(pattern.slices):
             continue
         if bare and pattern.suffixes and not name.lower().endswith(pattern.suffixes):
             continue
-        parts = match.groupdict()
-        key = _PART.sub(lambda part, parts=parts: parts[part[1]], pattern.template)  # type: ignore[misc]
+        key = pattern.id_in(match)
         exact[key] = (*exact.get(key, ()), path)
         short = plain_id(key).lower()
         plain[short] = (*plain.get(short, ()), path)

@@ -5,6 +5,7 @@ Standard library only: the fallback is written from this before numpy is importe
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -31,9 +32,9 @@ class RowIds:
     def __init__(self, form: Cells, labels: Sequence[str]) -> None:
         self.form, self.labels = form, tuple(labels)
         self._numbers = {label: number for number, label in enumerate(self.labels)}
-        # The longest label first: "b_a" has to be tried before "a".
-        words = "|".join(map(re.escape, sorted(self.labels, key=len, reverse=True)))
-        places = {"{id}": "(?P<id>.+)", CLASS: f"(?P<class>{words})"}
+        # The shortest id that fits: with the classes "a" and "b_a", "x_b_a" is the image "x".
+        words = "|".join(map(re.escape, self.labels))
+        places = {"{id}": "(?P<id>.+?)", CLASS: f"(?P<class>{words})"}
         parts = re.split(r"(\{id\}|\{class\})", form.row_id)
         self._pattern = re.compile("".join(places.get(part) or re.escape(part) for part in parts), re.DOTALL)
 
@@ -117,23 +118,30 @@ def nothing(
         sample: the rows of the sample submission (`by_key`).
     """
     form = definition.submission
+    ids = row_ids(definition)
     if (definition.kind == "instance" and not form.class_in_row) or form.rows == "object":
-        row = {
-            form.id: form.row_id.replace(ID, image_id),
-            form.score: "0",
-            form.class_column: definition.labels[0],
-        }
-        row |= {form.height: str(size[0]), form.width: str(size[1]), form.mask: form.empty}
+        row = {**ids.cells(image_id, 0), form.score: "0", form.mask: form.empty}
+        row |= {form.height: str(size[0]), form.width: str(size[1])}
         return [{column: row[column] for column in definition.columns}]
     if definition.kind != "values":
         return rows(definition, image_id, size, [form.empty] * len(definition.labels))
     # A number or word that the organisers wrote is in the range of the others; 0 might not be.
     default = definition.classes[0] if definition.words else "0"
-    made, ids = rows(definition, image_id, size, [default] * len(definition.targets)), row_ids(definition)
+    made = rows(definition, image_id, size, [default] * len(definition.targets))
     for row in made:
         told = sample.get(ids.key(row), {})
-        row |= {column: told[column] for column in definition.cells if told.get(column, "").strip()}
+        row |= {name: told[name] for name in definition.cells if _is_value(definition, told.get(name, ""))}
     return made
+
+
+def _is_value(definition: Definition, text: str) -> bool:
+    """Return whether a cell of the sample can stand in a submission."""
+    if definition.words:
+        return text.strip() in definition.classes
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def by_key(definition: Definition, listing: Listing) -> dict[Key, dict[str, str]]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
+from functools import partial
+from pathlib import Path
 
 from kit.competitions.cells_format import CLASS, Cells
 from kit.competitions.definition import Definition
-from kit.competitions.folder_paths import ID
+from kit.competitions.folder_paths import ID, require_below
 from kit.competitions.submission_format import INSTANCE
+from kit.competitions.table_rules import check_metadata, check_metric, check_submission, check_truth
 from kit.errors import KitError
 
 METRICS = {
@@ -32,18 +35,48 @@ BOX = {"xmin", "ymin", "xmax", "ymax", "width", "height"}
 _INSTANCE = {"label", "score", "mask", *BOX}
 
 
-def check(definition: Definition) -> None:
-    """Raise an error for keys that do not fit each other.
+def check(definition: Definition, *, where: str | Path) -> None:
+    """Raise an error for values that cannot be, or do not fit each other.
+
+    Args:
+        definition: made of plain values of the right types.
+        where: the file, for messages.
 
     Raises:
-        KitError: names the key with its table, as in "submission.mask".
+        KitError: names the key with its table: "submission.mask", or "mask" in "FILE [submission]".
     """
+    _check_names(definition)
+    for table, rule in (
+        ("truth", partial(check_truth, definition.truth)),
+        ("submission", partial(check_submission, definition.submission)),
+        ("metric", partial(check_metric, definition.metric)),
+        ("metadata", partial(check_metadata, definition.metadata)),
+    ):
+        try:
+            rule()
+        except KitError as error:
+            raise KitError(error.problem, where=f"{where} [{table}]", fix=error.fix) from error
     _check_classes(definition)
     for table, form in (("truth", definition.truth), ("submission", definition.submission)):
         _check_rows(definition, table, form)
     _check_truth(definition)
     _check_cells(definition)
     _check_metric(definition)
+
+
+def _check_names(definition: Definition) -> None:
+    for key, value in (("name", definition.name), ("slug", definition.slug)):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+            raise KitError(
+                f"{key} is {value!r}, which cannot name a folder",
+                fix="use letters, digits, '-', '_' and '.'",
+            )
+    for mark in definition.marks:
+        require_below("marks", mark)
+    if len(set(definition.columns)) != len(definition.columns):
+        raise KitError(
+            f"a column is named twice: {', '.join(definition.columns)}", fix="give each column another name"
+        )
 
 
 def placeholders(pattern: str) -> list[str]:

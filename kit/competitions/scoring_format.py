@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from kit.errors import KitError
 from kit.typed_json import above
 
 Name = Literal[
@@ -50,27 +49,6 @@ class Metric:
     file: str = ""
     source: str = ""
     higher_is_better: bool | None = None
-
-    def __post_init__(self) -> None:
-        if (self.name is None) != bool(self.file):
-            raise KitError("name is missing", fix="write the name of a metric, or `file` for one of your own")
-        if self.iou and self.name not in (None, "AP", "mean precision", "F-beta"):
-            raise KitError(
-                f"iou does not fit the metric {self.name!r}", fix="AP needs one number or more, Dice none"
-            )
-        if not self.iou and self.name in ("AP", "mean precision"):
-            raise KitError(
-                f"iou does not fit the metric {self.name!r}", fix="AP needs one number or more, Dice none"
-            )
-        if not all(0 < threshold <= 1 for threshold in self.iou):
-            raise KitError(f"iou is {list(self.iou)}", fix="write numbers above 0 and up to 1")
-        if list(self.iou) != sorted(set(self.iou)):
-            raise KitError(f"iou is {list(self.iou)}", fix="write each threshold once, in ascending order")
-        if (self.higher_is_better is None) == bool(self.file):
-            raise KitError(
-                "higher_is_better is for a metric in a file, and needed there",
-                fix="write higher_is_better = true, or false for an error or loss",
-            )
 
     @property
     def sign(self) -> int:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from kit.competitions.cells_format import CLASS, Cells
-from kit.competitions.folder_paths import require_below
-from kit.errors import KitError
 
 INSTANCE = "{label} {score} {mask}"
 """How an instance is written in a cell, by default."""
@@ -41,16 +38,6 @@ class Submission(Cells):
     overlap: bool = True
     file: Literal["submission.csv", "submission.parquet"] = "submission.csv"
     sample: str = "sample_submission.csv"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_below("sample", self.sample)
-        if not self.id:
-            raise KitError(f"id is {self.id!r}", fix="name the column of the ids")
-        if bool(self.height) != bool(self.width):
-            raise KitError("only one of height and width is given", fix="name both columns, or neither")
-        if not re.fullmatch(r"\S+", self.label):
-            raise KitError(f"label is {self.label!r}", fix="write one word, such as '0'")
 
     @property
     def plain(self) -> bool:

@@ -38,7 +38,7 @@ def read(path: Path) -> dict[str, Any]:
         raise KitError(f"not a readable TOML file: {error}", where=where, fix=DOCUMENTATION) from error
     try:
         value = _completed(value, path)
-        rules.check(parse(value, where=path))
+        rules.check(parse(value, where=path), where=path)
     except KitError as error:
         raise _located(error, path, text) from error
     return value

@@ -7,12 +7,15 @@ import re
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kit.artefacts import open_regular, read_at
 from kit.errors import KitError
 from kit.images.intensity_rule import Intensity
-from kit.images.reading import Facts, OpenImage
+from kit.images.reading import Facts
+
+if TYPE_CHECKING:
+    from kit.images.image_protocols import OpenImage
 
 _MODULES = {"tiff": "tiff_by_rule", "png": "png_jpeg", "jpeg": "png_jpeg", "dicom": "dicom"}
 _HEAD = 132

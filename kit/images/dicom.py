@@ -32,13 +32,13 @@ _SEVERAL = (
 
 
 def facts(path: Path, reading: AnyReading) -> Facts:
-    """Return size and notes of a file; see `kit.images.reading.Reading.facts`."""
+    """Return size and notes of a file; see `kit.images.image_protocols.Reading.facts`."""
     header = _header(path, reading)
     return Facts(header.height, header.width, _notes(header, reading))
 
 
 def open_image(path: Path, reading: AnyReading, *, scratch: Path | None = None) -> WholeImage:
-    """Decode a file; see `kit.images.reading.Reading.open`."""
+    """Decode a file; see `kit.images.image_protocols.Reading.open`."""
     from kit.images.levels import SampleType  # these need numpy
     from kit.images.whole_image import WholeImage, room_for
 
@@ -97,7 +97,7 @@ def _samples(path: Path, data: Any, header: DicomHeader, sample_type: Any) -> tu
     values_HWC = np.ascontiguousarray(values_HWC << spare >> spare if spare else values_HWC)
     table = data.get("ModalityLUTSequence")
     if table:
-        from pydicom.pixels import apply_modality_lut
+        from pydicom.pixels.processing import apply_modality_lut
 
         looked_up = np.asarray(apply_modality_lut(values_HWC, data), np.float64)
         return looked_up, sample_type(bits=64, kind="float", window=_window(data))
@@ -156,7 +156,7 @@ def _colours(data: Any, header: DicomHeader, pixels: NDArray[Any]) -> NDArray[np
     import numpy as np
 
     if header.colours == "PALETTE COLOR":
-        from pydicom.pixels import apply_color_lut
+        from pydicom.pixels.processing import apply_color_lut
 
         looked_up = apply_color_lut(pixels.reshape(header.height, header.width), data)
         return np.asarray(looked_up >> 8 if looked_up.dtype.itemsize == 2 else looked_up, np.uint8)
@@ -182,7 +182,7 @@ def _window(data: Any) -> Curve | None:
     table = data.get("VOILUTSequence")
     if not table:
         return None
-    from pydicom.pixels import apply_voi
+    from pydicom.pixels.processing import apply_voi
 
     bits = int(table[0].LUTDescriptor[2])
     return lambda values: apply_voi(values.astype(np.int64), data) / (2.0**bits - 1)

@@ -162,7 +162,7 @@ def _elements(path: Path, stream: BinaryIO) -> tuple[dict[str, bytes], str, int 
             raise KitError("image is no DICOM file", where=path, fix=COPY_AGAIN)
     found["syntax"] = syntax.encode()
     if syntax == _DEFLATED:
-        stream = io.BufferedReader(io.BytesIO(zlib.decompress(stream.read(), -15)))  # type: ignore[arg-type]
+        stream = io.BufferedReader(io.BytesIO(zlib.decompress(stream.read(), -15)))
     order = "big" if syntax == _BIG else "little"
     reader = _Reader(path, stream, explicit=syntax != _IMPLICIT, order=order)
     for _ in range(_MOST_ELEMENTS):

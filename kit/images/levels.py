@@ -79,11 +79,12 @@ class Levels:
     def __call__(self, samples_HWC: Samples) -> NDArray[np.uint8]:
         """Return the levels of some samples, in their shape."""
         if self.identical:
-            return samples_HWC
+            return samples_HWC.view(np.uint8)
         if self._table is None:
             return self._of(samples_HWC.astype(np.float64))
         index = samples_HWC.view(f"u{samples_HWC.itemsize}") if self._type.kind == "int" else samples_HWC
-        return self._table[index]
+        levels_HWC: NDArray[np.uint8] = self._table[index]
+        return levels_HWC
 
     def _of(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:
         share = np.nan_to_num(self._curve(values), nan=0.0, posinf=1.0, neginf=0.0)

@@ -134,7 +134,7 @@ def require_plausible(path: Path, needed: int, limit: int) -> None:
     """
     if needed > max(limit, _SMALL):
         raise KitError(
-            f"a file of this size cannot hold the {needed} bytes of pixels that its header tells: it is damaged",
+            f"the file cannot hold the {needed} bytes of pixels that its header tells: it is damaged",
             where=path,
             fix=COPY_AGAIN,
         )

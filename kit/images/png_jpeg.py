@@ -22,7 +22,7 @@ _SWAPPED = 5
 
 
 def facts(path: Path, reading: AnyReading) -> Facts:
-    """Return size and notes of a file; see `kit.images.reading.Reading.facts`."""
+    """Return size and notes of a file; see `kit.images.image_protocols.Reading.facts`."""
     header = _header(path)
     _require_rule(path, header, reading)
     height, width = header.height, header.width
@@ -32,7 +32,7 @@ def facts(path: Path, reading: AnyReading) -> Facts:
 
 
 def open_image(path: Path, reading: AnyReading, *, scratch: Path | None = None) -> WholeImage:
-    """Decode a file; see `kit.images.reading.Reading.open`.
+    """Decode a file; see `kit.images.image_protocols.Reading.open`.
 
     Its compressed bytes are in memory while it is decoded. The samples of a large image go to a scratch file:
     a PNG of 30,000 x 30,000 RGB pixels needs 2.7 GB there.

@@ -9,9 +9,10 @@ from kit.errors import KitError
 from kit.images.any_reading import AnyReading
 from kit.images.header import TiffHeader, read_header, require_rgb8
 from kit.images.intensity_rule import require_for
-from kit.images.reading import Facts, OpenImage
+from kit.images.reading import Facts
 
 if TYPE_CHECKING:
+    from kit.images.image_protocols import OpenImage
     from kit.images.ruled_slide import RuledSlide
 
 _BITS = {"uint": (8, 16, 32), "int": (8, 16, 32), "float": (16, 32, 64)}
@@ -19,13 +20,13 @@ _FLOATING_PREDICTOR = 3
 
 
 def facts(path: Path, reading: AnyReading) -> Facts:
-    """Return size and notes of a file; see `kit.images.reading.Reading.facts`."""
+    """Return size and notes of a file; see `kit.images.image_protocols.Reading.facts`."""
     header = read_header(path)
     return Facts(header.height, header.width, tuple(_checked(header, reading)))
 
 
 def open_image(path: Path, reading: AnyReading, *, scratch: Path | None = None) -> OpenImage:
-    """Open a file; see `kit.images.reading.Reading.open`."""
+    """Open a file; see `kit.images.image_protocols.Reading.open`."""
     from kit.images.slide import open_slide  # needs numpy
 
     if reading.intensity is None:

@@ -112,4 +112,5 @@ def _reached(
     if not exclusive:
         return reached_KHW
     best_HW = np.where(reached_KHW, mean_KHW, -1).argmax(axis=0)
-    return reached_KHW & (best_HW == np.arange(len(mean_KHW))[:, None, None])
+    chosen_KHW: NDArray[np.bool_] = reached_KHW & (best_HW == np.arange(len(mean_KHW))[:, None, None])
+    return chosen_KHW

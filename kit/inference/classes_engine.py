@@ -49,7 +49,9 @@ def run_pass(
     del confident, on_left  # no window is skipped: a block would have to be confident in every class
     output = module.spec.output
     if output not in ("logit", "sigmoid", "softmax"):
-        raise KitError(f"{module.spec.name} declares {output}, not maps", where=where)
+        raise KitError(
+            f"{module.spec.name} declares {output}, not maps", where=where, fix="correct its declaration"
+        )
     predict_class_maps(
         module,
         output,
@@ -82,7 +84,6 @@ def fuse(
     classes = list(results[0].member.network["classes"])
     maps = [open_map(result.file) for result in results]
     for stored, result in zip(maps, results, strict=True):
-        rows, columns = stored.shape
-        require_size((rows / len(classes), columns), size, result, image_id)
+        require_size(stored.shape, (len(classes) * size[0], size[1]), result, image_id)
     runs, doubt = fuse_classes(maps, [result.weight for result in results], classes, fusion)
     return Fused(ClassMasks(*size, runs), doubt)

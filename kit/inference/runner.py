@@ -22,17 +22,21 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.images.reading import ColourTiffs, Reading
+from kit.images.reading import ColourTiffs
 from kit.inference.fusion import PassResult, engine_of, fuse
 from kit.inference.store import pass_file
 from kit.memory import keep_freed_memory
 from kit.models import Network, build, load_weights, spec_of
+
+if TYPE_CHECKING:
+    from kit.images.image_protocols import Reading
 
 Progress = Callable[[int, int], None]
 

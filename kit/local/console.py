@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TextIO, TypeVar
 
@@ -20,6 +22,7 @@ from rich.progress import (
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -104,18 +107,28 @@ class _Progress(Progress):
     def _say(self, task_id: TaskID) -> None:
         if not self._lines or time.monotonic() - self._said < _EVERY_S:
             return
+        self.say(task_id)
+
+    def say(self, task_id: TaskID) -> None:
+        """Print how far a task is, where there are no bars."""
+        if not self._lines:
+            return
         self._said = time.monotonic()
         task = next((task for task in self.tasks if task.id == task_id), None)
         if task is None or task.finished:
             return
-        whole = "" if task.total is None else f" of {self._figure(task.total)}"
+        elapsed = task.elapsed or 0.0
+        if task.total is None:
+            self._line(f"{task.description}: for {timedelta(seconds=round(elapsed))} now")
+            return
         # rich counts the time left from the last steps; from the first ones it is known at once.
         share = task.completed / task.total if task.total else 0.0
-        left = timedelta(seconds=round((task.elapsed or 0.0) * (1 / share - 1))) if share else None
-        ends = "" if left is None else f", {left} left"
-        self.console.print(
-            f"{task.description}: {self._figure(task.completed)}{whole}{ends}", markup=False, highlight=False
-        )
+        left = f", {timedelta(seconds=round(elapsed * (1 / share - 1)))} left" if share else ""
+        figures = f"{self._figure(task.completed)} of {self._figure(task.total)}"
+        self._line(f"{task.description}: {figures}{left}")
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False)
 
 
 def progress(*, transient: bool = False, shown: bool = True) -> Progress:
@@ -152,6 +165,44 @@ def transfer() -> Progress:
         disable=not is_watched(),
         lines=not is_watched(),
         figure=amount,
+    )
+
+
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """Show that the block still works, and for how long, where nobody can count its steps.
+
+    On a terminal a spinner with the elapsed time, elsewhere a line every half minute.
+    """
+    with progress_of_unknown_length() as display:
+        task = display.add_task(description, total=None)
+        over = threading.Event()
+
+        def tell() -> None:
+            while not over.wait(_EVERY_S):
+                display.say(task)
+
+        thread = threading.Thread(target=tell, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def progress_of_unknown_length() -> _Progress:
+    """Return a display that vanishes when its work is done."""
+    watched = is_watched()
+    return _Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console(),
+        transient=True,
+        disable=not watched,
+        lines=not watched,
+        figure=str,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kit.local.completion.command import COMPLETION
 from kit.local.doctor.command import DOCTOR
+from kit.local.new_competition.verb import NEW_COMPETITION
 from kit.local.submission_options import Options, ScoreOptions, ValidateOptions
 from kit.local.verbs import Program, Verb
 
@@ -48,8 +49,9 @@ def program() -> Program:
             kept,
         ),
         Verb("validate", ValidateOptions, _validate, task, (f"validate --competition kidney {file}",), kept),
+        NEW_COMPETITION,
         DOCTOR,
         COMPLETION,
     )
-    description = "Submissions scored and checked on this machine, and this machine itself."
+    description = "Submissions scored and checked here, definitions of competitions, and this machine itself."
     return Program("python -m kit", description, verbs)

@@ -89,6 +89,7 @@ class Convert:
 
 
 def _convert(options: Convert) -> int:
+    from kit.local.console import working
     from kit.local.pretrained.limited import convert
 
     more: Any = read_json(options.config) if options.config is not None else {}
@@ -99,9 +100,11 @@ def _convert(options: Convert) -> int:
             fix='write settings like {"drop_path": 0.2}',
         )
     config = {**more, "network": options.network}
-    convert(
-        options.file, config, options.out, mean=options.ema, least=options.least, take=options.take
-    ).show()
+    with working(f"converting {options.file.name}"):
+        report = convert(
+            options.file, config, options.out, mean=options.ema, least=options.least, take=options.take
+        )
+    report.show()
     print(options.out)
     return 0
 

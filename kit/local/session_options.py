@@ -134,10 +134,13 @@ def renamed(arguments: Sequence[str], option: str, name: str) -> list[str]:
 
 def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
     """Return the arguments, with `--name value` for every default whose option the user did not give."""
-    given = {argument.split("=")[0] for argument in arguments}
+    # What follows "--" is for the program that the command runs: it does not count, and stays at the end.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    given = {argument.split("=")[0] for argument in arguments[:end]}
     # "--out=x" and "--out x" both count as given.
     missing = {f"--{name.replace('_', '-')}": str(value) for name, value in defaults.items()}
     return [
-        *arguments,
+        *arguments[:end],
         *(part for name, value in missing.items() if name not in given for part in (name, value)),
+        *arguments[end:],
     ]

@@ -18,6 +18,7 @@ from kit.errors import BAD_INPUT, KitError
 from kit.local.competitions import scores, submission_files
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import Score
+from kit.local.console import working
 from kit.local.submission_options import Options
 from kit.predictions import Instances, Prediction
 
@@ -64,7 +65,8 @@ def validate(options: Options) -> int:
     Raises:
         KitError: the competition or its folder cannot be used.
     """
-    labelled, _, report, _ = _inspect(options)
+    with working("reading the submission and how masks usually look"):
+        labelled, _, report, _ = _inspect(options)
     told = Report(report.subject)
     labelled.tell(told)
     # What training truth is like matters here only as far as masks are compared with it.
@@ -83,13 +85,15 @@ def score(options: Options) -> int:
     Raises:
         KitError: the file or the competition's folder cannot be used.
     """
-    labelled, ids, report, predictions = _inspect(options)
-    report.require_ok()
-    truth = labelled.truth(ids)
+    with working("reading the submission and the truth"):
+        labelled, ids, report, predictions = _inspect(options)
+        report.require_ok()
+        truth = labelled.truth(ids)
     told = Report(report.subject)
     labelled.tell(told)
     report.findings += told.findings
-    made, coco = scores.score(labelled.competition, truth, predictions), _coco(truth, predictions)
+    with working(f"scoring {len(truth)} images"):
+        made, coco = scores.score(labelled.competition, truth, predictions), _coco(truth, predictions)
     if options.json:
         content = {"images": len(truth), **asdict(made), "coco": coco, "alarms": _alarms(report)}
         _print_json(labelled, options, content)

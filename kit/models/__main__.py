@@ -55,9 +55,12 @@ class List:
 
 
 def _list(options: List) -> int:
+    from kit.local.console import track
     from kit.models import names
 
-    rows = [describe(name, options.size) for name in options.names or names()]
+    wanted = options.names or names()
+    made = (describe(name, options.size) for name in wanted)
+    rows = list(track(made, total=len(wanted), description="networks"))
     if options.json:
         print(json.dumps(rows, indent=1))
         return 0

@@ -151,7 +151,9 @@ def _lost(report: Mapping[str, Any]) -> list[str]:
     found = [f"{len(fallback)} of {len(images)} images have the fallback row"] if fallback else []
     if report.get("left_out"):
         found.append("the output disk had no room for the whole report")
-    if images and _reached(report) is None:
+    # A run without images shows what its dry run measured on others; without that it shows nothing.
+    measured = not images and (report.get("hidden_run") or {}).get("members_measured")
+    if _reached(report) is None and not measured:
         found.append("no rung was finished")
     return found
 

@@ -40,7 +40,7 @@ from train_local.runs import OOF, WEIGHTS
 from train_local.validation.evaluate import fused, score
 from train_local.validation.out_of_fold import out_of_fold
 
-_ENGINES = {"semantic": "classes_engine"}
+_ENGINES = {"semantic": "classes_engine", "instance": "labels_engine"}
 """Kind -> module of `kit.inference` for a competition with several classes."""
 
 
@@ -151,12 +151,6 @@ def _own_model(
             where=request.model,
             fix=f"write kind = {form.kind!r}, or prepare another competition",
         )
-    if form.kind == "instance" and form.classes:
-        raise KitError(
-            f"{prepared.competition} has instances of several classes, which members cannot tell apart yet",
-            where=request.model,
-            fix="describe one class in the definition, or predict a mask for each class (kind = semantic)",
-        )
     classes = form.targets if form.kind == "values" else form.classes
     return OwnModel(
         module=request.module,
@@ -231,12 +225,15 @@ class _Adder:
             run = _Run(member.name, identity, folder / "oof", self._declared.views)
             timing = out_of_fold(run, self._prepared, module, member, ids, fabric=self._fabric) if ids else {}
             metric = self._score(folder, identity, member, ids)
+            # What compares runs and rungs wants larger to be better: of an error or loss it is the negative.
+            gain = None if metric is None else metric * self._prepared.source.format.metric.sign
             done = {
                 "identity": identity,
                 "complete": True,
                 "step": 0,
                 "total_steps": 0,
-                "metric": metric,
+                "metric": gain,
+                "score": metric,
                 "metric_name": self._prepared.source.metric,
                 "held_out_images": len(ids),
                 "seconds_per_megapixel": timing,

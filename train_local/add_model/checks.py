@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from kit.ensemble import Member
 from kit.errors import KitError
-from kit.images.reading import Reading
+from kit.images.image_protocols import Reading
 from kit.inference import values_engine, views
 from kit.inference.instance_settings import InstanceSettings
 from kit.inference.resize import fit, resize_image

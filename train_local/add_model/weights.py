@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kit.artefacts import write_bytes
+from kit.artefacts import atomic_file, write_bytes
 from kit.errors import KitError
-from kit.local.place_file import place_file
 from kit.models.own_file import TENSOR
 from train_local.data.prepared import Prepared
 
@@ -98,7 +98,9 @@ def place_weights(given: Path, target: Path, *, own_loader: bool) -> tuple[str |
         write_bytes(target, save({TENSOR: tensor}))
         return given.name, len(data)
     if given.suffix.lower() == _SAFETENSORS:
-        place_file(given, target)
+        # No hard link: a training that runs again writes into the user's file.
+        with atomic_file(target) as temporary:
+            shutil.copyfile(given, temporary)
         return None, 0
     from safetensors.torch import save
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import kit
 from kit.errors import KitError
-from kit.images.reading import Reading
+from kit.images.image_protocols import Reading
 from kit.predictions import Prediction, SemanticMask
 from train_local.data import processes, slides, whole_images
 from train_local.data.prepared import Prepared

@@ -11,7 +11,7 @@ import numpy as np
 
 from kit.artefacts import sha256_bytes, sha256_file, sha256_json
 from kit.errors import KitError
-from kit.images.reading import Reading
+from kit.images.image_protocols import Reading
 from train_local.data.folds import Fold
 
 _ROWS = 64

@@ -108,10 +108,7 @@ def inspect(
         organs=strata.of_values(truth)
         or {image_id: source.info(data, image_id, "train").organ for image_id in ids},
         datasets={image_id: places[image_id].dataset for image_id in ids} if places else {},
-        areas={
-            image_id: (*places[image_id].position, *reversed(_size(source, data, truth, image_id)))
-            for image_id in ids
-        }
+        areas={image_id: _area(places[image_id], *_size(source, data, truth, image_id)) for image_id in ids}
         if places
         else {},
     )
@@ -134,6 +131,10 @@ def inspect(
 def _size(source: Competition, data: Path, truth: Mapping[str, Prediction], image_id: str) -> tuple[int, int]:
     known = truth[image_id]
     return source.size_of(data, image_id) if isinstance(known, Values) else (known.height, known.width)
+
+
+def _area(place: Place, height: int, width: int) -> tuple[int, int, int, int]:
+    return (*place.position, width, height)
 
 
 def _in_table_order(ids: Sequence[str], places: Mapping[str, Place]) -> list[str]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kit.artefacts import atomic_file, write_bytes
 from kit.errors import KitError
 from kit.file_names import file_name
-from kit.images.reading import Reading
+from kit.images.image_protocols import Reading
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.predictions import SemanticMask
 from train_local.data.mask_bands import MaskBands

@@ -27,7 +27,8 @@ from kit.artefacts import remove_leftovers, write_bytes
 from kit.competitions.images_format import SUFFIXES
 from kit.errors import KitError
 from kit.file_names import file_name
-from kit.images.reading import ColourTiffs, Reading
+from kit.images.image_protocols import Reading
+from kit.images.reading import ColourTiffs
 from kit.local.competitions.labelled import LabelledData
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from train_local.data import content, processes, whole_images

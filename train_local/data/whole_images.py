@@ -14,7 +14,8 @@ from kit.artefacts import write_bytes
 from kit.competitions.images_format import SUFFIXES
 from kit.errors import KitError
 from kit.file_names import file_name
-from kit.images.reading import ColourTiffs, Reading
+from kit.images.image_protocols import Reading
+from kit.images.reading import ColourTiffs
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.masks import rle
 from kit.predictions import SemanticMask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kit.ensemble import Ensemble, Pass
 from kit.errors import KitError
@@ -144,6 +144,8 @@ def to_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], ladder: Ladder)
     names = {item.run.member.name for item in ladder.passes}
     used = [run for run in runs if run.member.name in names]
     index = {run.member.name: position for position, run in enumerate(used)}
+    images = prepared.source.format.images
+    readers = images.rules.distributions(images) if images.special else ()
 
     def entry(item: TrialPass) -> Pass:
         seconds = four_digits(item.seconds_per_megapixel)
@@ -152,7 +154,7 @@ def to_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], ladder: Ladder)
     return Ensemble(
         competition=prepared.competition,
         kind=prepared.kind,
-        members=[run.member for run in used],
+        members=[replace(run.member, requires=[*run.member.requires, *readers]) for run in used],
         passes=[entry(item) for item in ladder.passes],
         rungs=[item.rung for item in ladder.rungs],
         inputs={"prepared": prepared.identity, **{run.member.name: run.member.sha256 for run in used}},

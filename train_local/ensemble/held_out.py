@@ -14,6 +14,7 @@ from train_local.ensemble import (
     fused_scores,
     image_answers,
     instance_scores,
+    instance_tuning,
     semantic_scores,
     values_tuning,
 )
@@ -109,9 +110,10 @@ def tuner_of(prepared: Prepared) -> fused_scores.Tuner | None:
     """
     if prepared.kind == "values":
         return values_tuning.tune
-    if prepared.kind == "semantic" and prepared.source.format.classes:
-        return class_tuning.tuner(prepared.source.format.classes)
-    return None
+    classes = prepared.source.format.classes
+    if not classes:
+        return None
+    return class_tuning.tuner(classes) if prepared.kind == "semantic" else instance_tuning.tune_plain
 
 
 def _members(

@@ -45,6 +45,7 @@ def report(options: Report) -> int:
     Raises:
         KitError: a prepared folder is missing, or the page cannot be written.
     """
+    from kit.local.console import working
     from train_local.data import prepared
     from train_local.report.chapter import Source
     from train_local.report.page import write_report
@@ -56,7 +57,8 @@ def report(options: Report) -> int:
         Source(name, options.runs / name, folder, (options.dist or options.runs) / name / "ensemble.json")
         for folder, name in names.items()
     ]
-    write_report(options.out, sources, pictures=options.pictures)
+    with working("reading runs and drawing the page"):
+        write_report(options.out, sources, pictures=options.pictures)
     print(options.out)
     return 0
 

@@ -141,14 +141,14 @@ def fused(
 def score(
     prepared: Prepared, predictions: Mapping[str, Prediction], truth: Mapping[str, Prediction]
 ) -> float:
-    """Return the competition's metric.
+    """Return the competition's metric, negated where lower is better.
 
     Args:
         prepared: knows the competition.
         predictions: by image id.
         truth: image id -> truth, of these images at least.
     """
-    return scores.score(prepared.source, {key: truth[key] for key in predictions}, predictions).value
+    return scores.score(prepared.source, {key: truth[key] for key in predictions}, predictions).gain
 
 
 def held_out(run: Run, prepared: Prepared) -> list[str]:

@@ -10,7 +10,7 @@ from kit.competitions.path_pattern import PathPattern, plain_id, spelled
 from kit.competitions.report import Report
 from kit.competitions.submissions import repeated
 from kit.errors import KitError
-from kit.local.competitions import metadata_tables
+from kit.local.competitions import image_levels, metadata_tables
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.remarks import Remarks
 
@@ -73,6 +73,10 @@ def _check_train(report: Report, labelled: LabelledData) -> Sizes:
         report.error(f"id {image_id} is there twice", str(path), labelled.reader.twice)
     ids = [entry.id for entry in entries]
     sizes = _check_headers(report, labelled, ids, "train")
+    if labelled.competition.format.images.special:
+        pattern = labelled.competition.image_pattern("train")
+        paths = {image_id: pattern.path(labelled.data, image_id) for image_id in sizes}
+        image_levels.check(report, labelled.competition.reading, paths)
     if without := _others(labelled.competition.image_pattern("train"), labelled.data, ids):
         what = f"{len(without)} images have no truth and are not used (the first is {without[0]})"
         report.note(what, str(path))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.competitions.competition import Competition
+from kit.competitions.instance_text import box_of
 from kit.errors import KitError
 from kit.local.metrics import class_dice, dice, matches, of_values, own
 from kit.local.metrics.average_precision import PrecisionRecall, precision_recall, precision_recalls
@@ -62,6 +63,8 @@ def score(
         TypeError: predictions of several kinds are mixed.
     """
     _require_sizes(truth, predictions)
+    if competition.format.boxes:
+        truth = {key: as_boxes(true) for key, true in _of_kind(Instances, truth).items()}
     metric, kind = competition.format.metric, competition.kind
     per_image: dict[str, float] = {}
     if metric.file:
@@ -79,6 +82,20 @@ def score(
         per_image = matches.mean_of_images(true, found, metric.iou, beta)
         value = sum(per_image.values()) / len(per_image)
     return Score(competition.metric, value, per_image, higher_is_better=metric.sign > 0)
+
+
+def as_boxes(found: Instances) -> Instances:
+    """Return instances whose masks are the bounding boxes of the masks; empty masks stay."""
+    size = (found.height, found.width)
+    masks = []
+    for counts in found.masks:
+        runs = coco.runs_of(counts, *size)
+        boxed_HW = np.zeros(size, bool)
+        if len(runs):
+            top, left, bottom, right = box_of(runs, found.height)
+            boxed_HW[top:bottom, left:right] = True
+        masks.append(coco.encode(boxed_HW))
+    return Instances(*size, found.scores, masks, found.ignored, found.labels)
 
 
 def mean_of_classes(curves: Sequence[PrecisionRecall]) -> float:

@@ -35,6 +35,8 @@ def reader(definition: Definition) -> TruthReader:
             found = CocoTruth(truth, kind, definition.images)
         case "table":
             found = TableTruth(definition)
+    if definition.images.special:
+        found.special = definition.images
     if isinstance(found, AnnotatedTruth) and definition.classes:
         found.labels = truth.labels or definition.classes
     return found

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from kit.competitions import mask_text
 from kit.competitions.definition import Kind
-from kit.competitions.folder_paths import ID
 from kit.competitions.images_format import Images
 from kit.competitions.labels_format import Truth
 from kit.competitions.path_pattern import PathPattern, plain_id, spelled
@@ -70,6 +69,8 @@ class TruthReader(ABC):
 
     twice = "keep all of its regions, in one place"
 
+    special: Images | None = None
+
     def __init__(self, truth: Truth, kind: Kind) -> None:
         self.truth = truth
         self.kind = kind
@@ -96,15 +97,20 @@ class TruthReader(ABC):
             KitError: a region is invalid; names file, line and reason.
         """
 
+    def pattern(self, place: str) -> PathPattern:
+        """Return the pattern of a path with named parts: those of the images' own paths."""
+        images = self.special
+        return PathPattern(place) if images is None else images.rules.pattern_of(images, place)
+
     def exists(self, data: Path, place: str) -> bool:
         """Return whether there is a file to read."""
         return bool(place) and (
-            bool(PathPattern(place).ids(data)) if ID in place else file_at(data, place).is_file()
+            bool(self.pattern(place).ids(data)) if "{" in place else file_at(data, place).is_file()
         )
 
     def files(self, data: Path, place: str) -> Iterator[TruthEntry]:
         """Yield an entry for each file of a path pattern, with its path as the value."""
-        pattern = PathPattern(place)
+        pattern = self.pattern(place)
         found = pattern.ids(data)
         if not found:
             raise KitError(
@@ -214,7 +220,7 @@ class PolygonTruth(AnnotatedTruth):
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
         """Yield one entry per line or file, with its annotations as the value."""
-        if ID not in place:
+        if "{" not in place:
             for image_id, where, value in polygon_files.read_lines(file_at(data, place)):
                 yield TruthEntry(image_id, where, value)
             return
@@ -246,7 +252,7 @@ class CocoTruth(AnnotatedTruth):
         listed = coco_files.read(path, self.remarks)
         self._require_categories(listed, path)
         # The file names say "masks/a.png" or "a.tif"; what counts is the id of the image they mean.
-        pattern = PathPattern(self.images.test if place == self.truth.solution else self.images.train)
+        pattern = self.pattern(self.images.test if place == self.truth.solution else self.images.train)
         numbers: dict[str, int] = {}
         for image in listed.images:
             where = f"{path}, image {image.number}"

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.images.reading import Reading
+from kit.images.image_protocols import Reading
 from kit.local.masks import polygons
 from kit.masks import coco, rle
 from kit.predictions import ClassMasks, Masked, Prediction, SemanticMask, Values

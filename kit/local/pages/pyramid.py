@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.images.reading import Reading
+from kit.images.image_protocols import Reading
 
 TILE = 512
 """Pixels of a side of a tile."""

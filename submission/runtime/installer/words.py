@@ -24,7 +24,7 @@ def title(manifest: Manifest, tag: str) -> str:
 def verified(found: Sequence[Found], seconds: float) -> str:
     """Say how many wheels were verified, and what Kaggle had done to them."""
     size = sum(item.entry.size for item in found)
-    counts = Counter(item.how for item in found)
+    counts = Counter(str(item.how) for item in found)
     done = [f"{counts[how]} {text}" for how, text in _HOW.items() if counts[how]]
     more = f" ({', '.join(done)})" if done else ""
     return f"  verified    {len(found)} wheels, {size / 1e6:.1f} MB in {seconds:.1f} s{more}"

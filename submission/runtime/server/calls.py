@@ -124,7 +124,11 @@ def _content(file: Any) -> Path | bytes:
 
 def _id_of(definition: Definition, path: Path) -> str:
     """Return the id in an image's path: "a" of "/kaggle/shared/test/a.tif" for the images "test/{id}.tif"."""
-    parts = PurePosixPath(definition.images.test).parts
+    images = definition.images
+    if images.special:
+        pattern = images.rules.pattern_of(images, images.test)
+        return pattern.id_of(str(path)) or plain_id(path.name)
+    parts = PurePosixPath(images.test).parts
     tail = parts[next(place for place, part in enumerate(parts) if ID in part) :]
     found = form_of("/".join(tail)).fullmatch("/".join(path.parts[-len(tail) :]))
     return found[1] if found else plain_id(path.name)

@@ -20,13 +20,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from kit.artefacts import read_json, write_json
 from kit.competitions import folder_of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
-from kit.images.reading import Reading
 from kit.plan.tasks import Stage
 from submission.runtime.result import wording
 from submission.runtime.work.ahead import ReadAhead
@@ -54,6 +53,9 @@ from submission.runtime.work.messages import (
     to_line,
 )
 from submission.runtime.work.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from kit.images.image_protocols import Reading
 
 _SIGN_OF_LIFE = 0.5
 """Seconds between two messages of progress."""

@@ -65,7 +65,9 @@ def severstal(root):
         rows = [(f"{i}.jpg", n, pairs(mask, "columns")) for i in ids for n, mask in DEFECTS[i].items()]
         table(root / name, header, rows)
     ids = [f"{image}.jpg_{number}" for image in TEST for number in (1, 2, 3, 4)]
-    table(root / "sample_submission.csv", ("ImageId_ClassId", "EncodedPixels"), [(name, "1 1") for name in ids])
+    table(
+        root / "sample_submission.csv", ("ImageId_ClassId", "EncodedPixels"), [(name, "1 1") for name in ids]
+    )
 
 
 def sartorius(root):

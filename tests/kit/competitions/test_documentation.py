@@ -13,6 +13,8 @@ import pytest
 from kit import competitions
 from kit.__main__ import main
 from kit.competitions import definition as formats
+from kit.competitions.cells_format import Cells, MaskText
+from kit.competitions.metadata_format import Columns
 from kit.competitions.server import Server
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
@@ -156,12 +158,13 @@ def test_the_page_explains_every_key():
     tables = (
         formats.Definition,
         formats.Images,
-        formats.MaskText,
+        MaskText,
+        Cells,
         formats.Truth,
         formats.Submission,
         formats.Metric,
         formats.Metadata,
-        formats.Columns,
+        Columns,
         Server,
     )
     keys = {item.name for kind in tables for item in dataclasses.fields(kind)}

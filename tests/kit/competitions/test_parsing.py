@@ -138,13 +138,6 @@ def test_every_named_competition_is_a_complete_definition(name):
             "{id} for the",
         ),
         (
-            "test/{id}.tiff",
-            "test/{id}.jpg",
-            "images have to be TIFFs",
-            "FILE [images]",
-            "convert them",
-        ),
-        (
             '"text"',
             '"images"',
             "file is 'train.csv', but there is one mask image for each id",

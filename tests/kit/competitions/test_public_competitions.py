@@ -10,10 +10,10 @@ import pytest
 
 from kit import competitions
 from kit.__main__ import main
-from kit.errors import run_cli
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.submission_files import write_submission
+from kit.local.program import run_cli
 from tests.kit.competitions import public_folders as folders
 
 DOCS = Path(__file__).parents[3] / "docs" / "competitions"
@@ -70,7 +70,8 @@ def test_the_truth_written_as_a_submission_is_valid_and_perfect(example, tmp_pat
     perfect = 0.0 if name == "rsna-hemorrhage" else 1.0
     if (name, split) == ("sartorius", "train"):
         # Cells of the truth overlap in one pixel, which one of them has to give up: 8 of 9 pixels are an IoU
-        # of 0.89, enough for eight of the ten thresholds. (2 cells at 8 thresholds, 1 of 3 at two, 1.0 for bb2.)
+        # of 0.89, enough for eight of the ten thresholds. (2 cells at 8 thresholds, 1 of 3 at two, 1.0 for
+        # bb2.)
         perfect = ((8 * 1 + 2 * 1 / 3) / 10 + 1) / 2
     assert told["value"] == pytest.approx(perfect, abs=1e-12)
     assert told["higher_is_better"] == (name != "rsna-hemorrhage")
@@ -86,7 +87,7 @@ def test_the_sample_submission_is_valid_and_raises_alarms(example, capsys):
 def test_severstal_scores_each_pair_of_image_and_class(tmp_path, capsys):
     folders.severstal(tmp_path / "data")
     # cc3: class 1 has 8 pixels, of which the prediction finds 4 and adds 4: 2 * 4 / (8 + 8) = 0.5. Class 2 is
-    # predicted where there is none: 0. Class 3 is empty in both: 1. Class 4 is missed: 0. dd4 is right: 4 * 1.
+    # predicted where there is none: 0. Class 3 is empty in both: 1. Class 4 is missed: 0. dd4 is right: 4.
     found = {("cc3", 1): folders.box(1, 1, 5, 3).copy(), ("cc3", 2): folders.box(0, 0, 1, 1)}
     found["cc3", 1][:, 1], found["cc3", 1][1:5, 3] = False, True
     rows = [
@@ -103,8 +104,8 @@ def test_severstal_scores_each_pair_of_image_and_class(tmp_path, capsys):
 
 def test_sartorius_scores_hits_over_hits_and_misses_and_false_ones(tmp_path, capsys):
     folders.sartorius(tmp_path / "data")
-    # cc3: a cell of 10 pixels is found with 8 of them (IoU 0.8: 6 thresholds are below it), one of 12 pixels is
-    # missed, a false one is added. Up to 0.75: 1 / (1 + 1 + 1), from 0.8 on: 0 / 4. dd4 is found exactly.
+    # cc3: a cell of 10 pixels is found with 8 of them (IoU 0.8: 6 thresholds are below it), one of 12 pixels
+    # is missed, a false one is added. Up to 0.75: 1 / (1 + 1 + 1), from 0.8 on: 0 / 4. dd4 is found exactly.
     rows = [
         ("cc3", folders.pairs(folders.box(0, 0, 2, 4), "rows")),
         ("cc3", folders.pairs(folders.box(5, 8, 7, 10), "rows")),
@@ -134,9 +135,7 @@ def test_sartorius_refuses_cells_that_share_pixels(tmp_path, capsys):
 def test_rsna_weights_any_twice(tmp_path, capsys):
     folders.rsna(tmp_path / "data")
     given = {"any": 0.8, "subarachnoid": 0.6}
-    rows = [
-        (f"ID_{image}_{kind}", given.get(kind, 0.1)) for image in folders.TEST for kind in folders.KINDS
-    ]
+    rows = [(f"ID_{image}_{kind}", given.get(kind, 0.1)) for image in folders.TEST for kind in folders.KINDS]
     path = write(tmp_path / "s.csv", ("ID", "Label"), rows)
     code, told = run(capsys, "score", "rsna-hemorrhage", tmp_path / "data", path)
     assert (code, told["metric"]) == (0, "log loss")
@@ -164,7 +163,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("name", "fault"), [(name, fault) for name, all_ in FAULTS.items() for fault in all_])
+@pytest.mark.parametrize(
+    ("name", "fault"), [(name, fault) for name, all_ in FAULTS.items() for fault in all_]
+)
 def test_what_kaggle_refuses_is_an_error(tmp_path, capsys, name, fault):
     old, new, problem, fix = fault
     folders.FOLDERS[name](tmp_path / "data")

@@ -223,9 +223,11 @@ def test_no_byte_that_is_wrong_leads_to_anything_but_an_error_in_words(tmp_path_
     try:
         shown_HWC = read(path, reading)
     except KitError as error:
-        assert error.where == str(path)
+        told = error.where
     else:
+        told = str(path)
         assert shown_HWC.shape[2] == 3
+    assert told == str(path)
 
 
 def test_a_size_that_the_pixels_do_not_have_takes_no_memory(put):
@@ -297,7 +299,7 @@ def test_rows_outside_and_closed_images_are_programming_errors(put):
         (b"GIF89a" + bytes(200), "GIF file"),
         (b"BM" + bytes(200), "BMP file"),
         (b"RIFF" + bytes(200), "WebP file"),
-        (b"II*\0" + bytes(200), 'TIFF file, but the definition says PNG'),
+        (b"II*\0" + bytes(200), "TIFF file, but the definition says PNG"),
         (bytes(128) + b"DICM", "DICOM file, but the definition says PNG"),
     ],
 )

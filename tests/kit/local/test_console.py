@@ -26,6 +26,9 @@ for item in console.track(range(3), total=4, description="images"):
 with console.transfer() as display:
     task = display.add_task("file", total=4_000_000)
     display.update(task, completed=1_000_000)
+console._EVERY_S = 0.05
+with console.working("something"):
+    time.sleep(0.5)
 """
 
 
@@ -85,4 +88,5 @@ def test_what_takes_long_says_a_line_now_and_then():
     lines = done.stderr.splitlines()
     assert lines[:3] == [f"images: {count} of 4, 0:00:00 left" for count in (1, 2, 3)]
     assert lines[3].startswith("file: 1.0 MB of 4.0 MB, ")
+    assert lines[4] == "something: for 0:00:00 now"
     assert done.stdout == ""

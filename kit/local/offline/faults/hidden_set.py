@@ -61,7 +61,9 @@ def _renamed(cell: str, new: Mapping[str, str]) -> str | None:
 def _place(folder: Path, competition: Competition, path: Path, image: str, new: str) -> Path:
     """Return where the copy of an image lies."""
     if competition.format.images.special:  # an id may be made of several parts of the path
-        return competition.image_path(folder, new, "test")
+        place = competition.image_path(folder, new, "test")
+        if "*" not in place.parts:  # every part is told by the id
+            return place
     return path.with_name(path.name.replace(image, new))
 
 

@@ -7,6 +7,7 @@ import pytest
 import tifffile
 
 from kit import competitions
+from kit.competitions import rules
 from kit.competitions.parsing import parse
 from kit.errors import KitError
 from kit.local.competitions import scores, truth_forms
@@ -213,4 +214,4 @@ def test_a_category_that_is_not_in_the_file_is_refused(folder, name):
 def test_one_file_holds_all_images():
     value = {**competitions.presets.PRESETS["body"], "truth": {"form": "coco", "file": "train/{id}.json"}}
     with pytest.raises(KitError, match="but a COCO file holds all images"):
-        parse(value)
+        rules.check(parse(value), where="here")

@@ -140,7 +140,6 @@ def test_a_program_tells_its_command_line_without_heavy_libraries(program):
 
 
 def test_the_verb_prints_the_script(every_place):
-    done = subprocess.run(
-        [sys.executable, "-m", "kit", "completion", "bash"], cwd=ROOT, capture_output=True, text=True, check=True
-    )  # fmt: skip
+    command = [sys.executable, "-m", "kit", "completion", "bash"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == script("bash", every_place)
