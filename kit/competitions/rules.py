@@ -73,6 +73,12 @@ def _check_names(definition: Definition) -> None:
             )
     for mark in definition.marks:
         require_below("marks", mark)
+    if definition.kind != "values" and "*" in definition.images.test:
+        raise KitError(
+            f"images.test is {definition.images.test!r}, a folder of slices, but kind is {definition.kind!r}",
+            fix="masks are of one slice: name its file, such as 'test/{volume}/{slice}.png' with "
+            "id = '{volume}_{slice}'; only a model of values gets all slices together",
+        )
     if len(set(definition.columns)) != len(definition.columns):
         raise KitError(
             f"a column is named twice: {', '.join(definition.columns)}", fix="give each column another name"

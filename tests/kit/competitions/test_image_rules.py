@@ -1,5 +1,6 @@
 import pytest
 
+from kit import competitions
 from kit.competitions.image_rules import distributions, formats, modules, reading_of
 from kit.competitions.images_format import Images
 from kit.errors import KitError
@@ -71,6 +72,18 @@ def test_faults_say_what_to_write(path, more, words):
         images(path, **more)
     assert words in caught.value.problem
     assert caught.value.fix
+
+
+def test_only_a_model_of_values_gets_folders_of_slices(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text(
+        'name = "a"\nslug = "a"\nkind = "semantic"\n[images]\ntrain = "train/{id}/*.png"\n'
+        'test = "test/{id}/*.png"\n[truth]\nform = "text"\nfile = "train.csv"\nmask = "rle"\n'
+        '[submission]\nmask = "rle"\n[metric]\nname = "mean Dice"\n'
+    )
+    with pytest.raises(KitError, match="a folder of slices") as caught:
+        competitions.get(path)
+    assert "{volume}_{slice}" in caught.value.fix
 
 
 def test_the_four_rules():
