@@ -245,6 +245,12 @@ def _check_metric(definition: Definition) -> None:
     metric, kind = definition.metric, definition.kind
     if metric.name is None:
         return
+    if metric.name not in METRICS:
+        near = difflib.get_close_matches(metric.name, METRICS, 1)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        raise KitError(
+            f"metric.name is {metric.name!r}", fix=f"{guess}use one of: {', '.join(map(repr, METRICS))}"
+        )
     if kind not in METRICS[metric.name]:
         fitting = [repr(name) for name, kinds in METRICS.items() if kind in kinds]
         raise KitError(
