@@ -12,6 +12,7 @@ from benchmarks.options import (
     DryRunOptions,
     EarlyStoppingOptions,
     EnsembleOptions,
+    EverythingOptions,
     InferenceOptions,
     MatrixOptions,
     ModelOptions,
@@ -77,6 +78,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
 
     verbs = (
+        Verb("all", EverythingOptions, _everything),
         Verb("models", ModelOptions, models),
         Verb("ensemble", EnsembleOptions, ensemble),
         Verb("early-stopping", EarlyStoppingOptions, early_stopping),
@@ -92,6 +94,12 @@ def main(argv: Sequence[str]) -> int:
         Verb("workers", WorkerOptions, workers),
     )
     return run_verb(argv, verbs, prog="python -m benchmarks", description="Figures for docs/.")
+
+
+def _everything(options: EverythingOptions) -> int:
+    from benchmarks.everything import run
+
+    return run(options)
 
 
 def _matrix(options: MatrixOptions) -> int:

@@ -59,11 +59,11 @@ def of(text, name="kit.example"):
         ("_FIX = 'wait'\ndef f():\n    raise KitError('late', fix=_FIX)\n", ("late", "wait", "error")),
         ("_FIX = 'wait'\ndef f():\n    raise KitError('late', fix=f'{_FIX}!')\n", ("late", "wait!", "error")),
         (
-            "def no(problem, fix):\n    return KitError(problem, fix=fix)\ndef f():\n    raise no('late', 'wait')\n",
+            "def no(problem, fix):\n    KitError(problem, fix=fix)\ndef f():\n    no('late', 'wait')\n",
             ("late", "wait", "error"),
         ),
         (
-            "class Late(KitError):\n    def __init__(self, n):\n        super().__init__(f'{n} s', fix='wait')\n",
+            "class L(KitError):\n  def __init__(self, n):\n    super().__init__(f'{n} s', fix='wait')\n",
             ("<n> s", "wait", "error"),
         ),
         (
