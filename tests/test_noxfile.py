@@ -138,7 +138,7 @@ def project(tmp_path):
     They are taken out of the file because nox, which that imports, runs outside of this environment.
     """
     shutil.copytree(ROOT / "bundle", tmp_path / "bundle", ignore=shutil.ignore_patterns("__pycache__"))
-    for lock in ("requirements.lock", "requirements-bench.txt"):
+    for lock in ("requirements.lock", "requirements-bench.txt", "requirements-docs.txt"):
         shutil.copyfile(ROOT / lock, tmp_path / lock)
     functions = [node for node in STATEMENTS if isinstance(node, ast.FunctionDef)]
     wanted = [
@@ -161,6 +161,7 @@ def project(tmp_path):
         "takewhile": takewhile,
         "ROOT": tmp_path,
         "BUILD": tmp_path / "build",
+        "INSTALL": constant("INSTALL"),
         "OWN_WHEELS": constant("OWN_WHEELS"),
         "WORK": tmp_path / "work",
         "RUNS": tmp_path / "runs",
@@ -175,6 +176,7 @@ def project(tmp_path):
         root=tmp_path,
         machine=machine,
         environment=functools.partial(space["environment"], machine),
+        locked_environment=functools.partial(space["locked_environment"], machine),
         chosen=space["chosen"],
         name_of=space["name_of"],
         measured=space["measured"],
@@ -256,6 +258,17 @@ def test_the_benchmarks_have_an_environment_of_their_own_with_their_peers(projec
         "requirements-bench.txt",
     ]
     assert verbs(project) == []
+
+
+def test_what_builds_the_site_has_an_environment_of_its_own_and_nothing_else_in_it(project):
+    folder = project.locked_environment("docs", ["requirements-docs.txt"])
+    assert folder.name.startswith("docs-")
+    [venv, install] = project.machine.commands
+    assert "venv" in venv
+    assert [install[at + 1] for at, part in enumerate(install) if part == "-r"] == ["requirements-docs.txt"]
+    project.machine.commands.clear()
+    assert project.locked_environment("docs", ["requirements-docs.txt"]) == folder
+    assert project.machine.commands == []
 
 
 @pytest.mark.parametrize(
