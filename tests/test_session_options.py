@@ -95,3 +95,7 @@ def test_options_keep_their_values_and_their_order():
 def test_the_help_of_a_command_names_its_options():
     text = "usage: x [-h] [--out DIR]\n  -h, --help  show\n  --out DIR  a well--known folder\n  --no-gate\n"
     assert known_options(text) == {"--help", "--out", "--no-gate"}
+
+
+def test_no_options_are_nobodys():
+    assert own_options([], "bundle", {"bundle": {"--no-gate"}}) == []

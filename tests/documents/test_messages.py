@@ -165,3 +165,17 @@ def test_the_longest_name_decides_the_step():
     assert step_of("bundle.upload.verify").title == "Kaggle's side"
     assert step_of("bundle.gate").title == "The bundle"
     assert step_of("kit.artefacts").title == "Any command"
+
+
+def test_texts_are_followed_into_functions_values_and_defaults():
+    assert of("def f(a):\n    if (fix := 'wait'):\n        raise KitError('late', fix=fix)\n") == [
+        ("late", "wait", "error")
+    ]
+    text = (
+        "def no(problem, fix='wait'):\n    KitError(problem, fix=fix)\n"
+        "def f():\n    no(problem='late')\n    no('early', fix='hurry')\n"
+    )
+    assert {item[0] for item in of(text)} == {"late", "early"}
+    name = messages.WORDINGS[0]
+    line = "def same(a: str) -> str:\n    return a\ndef other(a: int) -> int:\n    return a\n"
+    assert messages.find({name: Source(name, ast.parse(line))}) == []
