@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 import tomllib
@@ -22,10 +21,15 @@ ROOT = Path(__file__).parent
 sys.path.append(str(ROOT))
 # nox runs in an interpreter of its own, without our dependencies. These modules need none of them.
 from kit.errors import KitError  # noqa: E402
-from kit.local.environment_stamps import is_of, lock_identity, own_wheels_identity  # noqa: E402
-from kit.local.session_options import asked_sessions, known_options, own_options, with_defaults  # noqa: E402
-from kit.local.tool_environment import tool_environment  # noqa: E402
-from kit.local.uv import find_uv  # noqa: E402
+from kit.local import session_environment, session_options  # noqa: E402
+from kit.local.program import TYPED  # noqa: E402
+from kit.local.session_options import (  # noqa: E402
+    asked_sessions,
+    known_options,
+    own_options,
+    typed_command,
+    with_defaults,
+)
 from train_local.recipes import registry  # noqa: E402
 
 nox.options.default_venv_backend = "none"
@@ -33,15 +37,14 @@ nox.options.sessions = ["tests", "lint"]
 
 WORK, RUNS, DIST, BUILD = (ROOT / name for name in ("work", "runs", "dist", "build"))
 SAMPLE = ROOT / "sample"
+WHEELS = "wheels"
+WITHOUT_COMPETITION = {"--requirements", "--bundle", "--install"}
+"""Options that say what is meant in a competition's place; wheels alone lie in `dist/wheels`."""
 CHECKPOINTS = ROOT / "checkpoints"
 DEMO = {"vasculature": "detectors-r50", "kidney": "unet-regnety16"}
 """Competition -> the recipe whose tiny form the demo trains; the one that takes longest begins."""
 KEEP_BYTECODE: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
 """To compile our own modules again would cost each of the many processes of a session up to a second."""
-INSTALL = ("pip", "install", "--quiet", "--compile-bytecode", "--python")
-"""With its bytecode: where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process would compile
-the sources of torch and of all that it imports, which takes longer than to import them."""
-OWN_WHEELS = ("mmcv", "cbnetv2", "vit-adapter")
 COMMANDS = {
     "ensemble": ("-m", "train_local", "ensemble"),
     "bundle": ("-m", "bundle", "build"),
@@ -52,8 +55,11 @@ COMMANDS = {
     "probe": ("-m", "bundle", "probe"),
     "submit": ("-m", "submission", "submit"),
     "submissions": ("-m", "submission", "submissions"),
+    "bundle --requirements": ("-m", "bundle", "wheels"),
+    "rehearse --install": ("-m", "submission", "rehearse-install"),
 }
-"""Session -> its command. Of several sessions in one call each gets the options that its command knows."""
+"""Session (with the option that makes it another one) -> its command. Of several sessions in one call each
+gets the options that its command knows."""
 # `nox -s bundle render submit`: after a bundle that failed, the next ones would take the former one.
 nox.options.stop_on_first_error = any(name in COMMANDS for name in asked_sessions(sys.argv[1:]))
 
@@ -62,55 +68,8 @@ nox.options.stop_on_first_error = any(name in COMMANDS for name in asked_session
 
 
 def environment(session: nox.Session, *, peers: bool = False) -> str:
-    """Python of the environment all sessions share, or of the benchmarks' own, which has their peers as well.
-
-    Made again when a lock or the Python changes; our own wheels alone are built and installed again when
-    only their sources change.
-    """
-    locks = ["requirements.lock", *(["requirements-bench.txt"] if peers else [])]
-    folder = locked_environment(session, "bench" if peers else "kit", locks)
-    python = folder / "bin" / "python"
-    ours_from, identity = folder / "own-wheels-from", own_wheels_identity(ROOT)
-    if not is_of(ours_from, identity):
-        ours_from.unlink(missing_ok=True)  # what is installed from here on may be either version
-        wheels = BUILD / "local-wheels"
-        shutil.rmtree(wheels, ignore_errors=True)
-        for name in OWN_WHEELS:
-            build = ("-m", "bundle", "wheel", name, "--out", str(wheels))
-            session.run(str(python), *build, external=True, silent=True)
-        _uv(
-            session,
-            *INSTALL,
-            str(python),
-            "--no-deps",
-            "--reinstall",
-            *map(str, sorted(wheels.glob("*.whl"))),
-        )
-        ours_from.write_text(identity)
-    return str(python)
-
-
-def locked_environment(session: nox.Session, name: str, locks: list[str]) -> Path:
-    """The folder of an environment with what some locks pin, and nothing else."""
-    folder = ROOT / ".nox" / f"{name}-{sys.implementation.cache_tag}"
-    # Each stamp is written after its step: a step that was killed has none and runs again. Our own wheels
-    # have another one, because the locked packages take minutes and our own wheels change daily.
-    made_from, identity = folder / "made-from", lock_identity(ROOT, locks)
-    if not is_of(made_from, identity):
-        shutil.rmtree(folder, ignore_errors=True)
-        _uv(session, "venv", "--quiet", "--python", sys.executable, str(folder))
-        python = str(folder / "bin" / "python")
-        _uv(session, *INSTALL, python, "--require-hashes", *(part for lock in locks for part in ("-r", lock)))
-        made_from.write_text(identity)
-    return folder
-
-
-def _uv(session: nox.Session, *arguments: str) -> None:
-    # nox adds `env` to the variables of the user's shell; None removes one. Without this, uv would follow the
-    # user's constraints, or install into the environment that is active there.
-    kept = tool_environment()
-    removed: dict[str, str | None] = dict.fromkeys(os.environ.keys() - kept.keys())
-    session.run(find_uv(), *arguments, external=True, env={**removed, **kept, "UV_NO_PROGRESS": "1"})
+    """Python of the environment all sessions share, or of the benchmarks', which has their peers as well."""
+    return session_environment.with_own_wheels(session, ROOT, peers=peers)
 
 
 def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None = None) -> None:
@@ -118,9 +77,8 @@ def run(session: nox.Session, *arguments: str | Path, env: dict[str, str] | None
     # After Ctrl-C nox kills a command within half a second. `train-all` has jobs to end first, on a cluster
     # perhaps many.
     patience = {"interrupt_timeout": 120.0, "terminate_timeout": 30.0}
-    session.run(
-        environment(session), *map(str, arguments), external=True, env=KEEP_BYTECODE | (env or {}), **patience
-    )
+    own = KEEP_BYTECODE | {TYPED: typed_command(sys.argv)} | (env or {})
+    session.run(environment(session), *map(str, arguments), external=True, env=own, **patience)
 
 
 def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
@@ -128,7 +86,8 @@ def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
     prepared = sorted(path.parent.name for path in WORK.glob("*/prepared.json"))
     # "kidney body --tiny x" -> ["kidney", "body"], ["--tiny", "x"]: names end where the options begin.
     named = list(takewhile(lambda argument: not argument.startswith("-"), session.posargs))
-    names, others = named or prepared, session.posargs[len(named) :]
+    alone = [WHEELS] if WITHOUT_COMPETITION & {item.split("=")[0] for item in session.posargs} else []
+    names, others = named or alone or prepared, session.posargs[len(named) :]
     if not names:
         # The demo prepares into a folder of its own, so its competitions are not taken unasked.
         made = sorted(path.parent.name for path in DIST.glob("*/ensemble.json"))
@@ -145,13 +104,18 @@ def options_for(session: nox.Session, options: list[str]) -> list[str]:
         return options
     known = {}
     for name in asked:
-        command = (environment(session), *COMMANDS[name], "--help")
+        command = (environment(session), *session_options.command_of(COMMANDS, name, sys.argv), "--help")
         known[name] = known_options(session.run(*command, external=True, silent=True, env=KEEP_BYTECODE))
-        known[name] |= {"--no-gate"} if name == "bundle" else set()
+        known[name] |= {"bundle": {"--no-gate"}, "rehearse": {"--install"}}.get(name, set())
     try:
         return own_options(options, session.name, known)
     except KitError as error:
         session.error(str(error))
+
+
+def bundle_of(name: str) -> Path:
+    """The folder of a competition's datasets, or of the wheels alone."""
+    return DIST / name if name == WHEELS else DIST / name / "bundle"
 
 
 def name_of(competition: str) -> str:
@@ -165,6 +129,18 @@ def name_of(competition: str) -> str:
 
 
 # --- see it work ----------------------------------------------------------------------------------
+
+
+@nox.session
+def doctor(session: nox.Session) -> None:
+    """`-- [--json]`: what this machine has, what it lacks and what to do; needs no environment."""
+    session.run(sys.executable, "-m", "kit", "doctor", *session.posargs, external=True, env=KEEP_BYTECODE)
+
+
+@nox.session(name="new-competition")
+def new_competition(session: nox.Session) -> None:
+    """`-- DIR [--out FILE] [--answer KEY=VALUE] [--yes]`: a downloaded folder becomes a definition."""
+    session.run(environment(session), "-m", "kit", "new-competition", *session.posargs, external=True)
 
 
 @nox.session
@@ -184,7 +160,7 @@ def demo(session: nox.Session) -> None:
         run(session, "-m", "train_local", "ensemble", "--prepared", work, "--runs", runs, "--out", plan)
         run(session, "-m", "bundle", "build", "--ensemble", plan, "--out", datasets)
         run(session, "-m", "submission", "render", "--ensemble", plan, "--bundle", datasets, "--out", script)
-        offline = ("--predict", script, "--bundle", datasets, "--data", data, "--budget", "300")
+        offline = ("--predict", script, "--bundle", datasets, "--data", data, "--budget", "900")
         run(session, "-m", "submission", "rehearse", *offline, "--out", dist / "rehearsal")
         score(session, name)
         chapters += ["--chapter", name, data, dist, runs]
@@ -211,6 +187,12 @@ def score(session: nox.Session, name: str) -> None:
         out = session.run(environment(session), *command, external=True, silent=True)
         scores[kind] = json.loads(out)["value"]
     (dist / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+
+
+@nox.session
+def example(session: nox.Session) -> None:
+    """`-- segmenter|classifier [--short]`: a model of one's own, from its training to a scored rehearsal."""
+    run(session, "docs/examples/run.py", *session.posargs)
 
 
 # --- from competition data to a submission, step by step ------------------------------------------
@@ -292,18 +274,29 @@ def ensemble(session: nox.Session) -> None:
         run(session, *COMMANDS["ensemble"], *arguments)
 
 
+@nox.session(name="add-model")
+def add_model(session: nox.Session) -> None:
+    """`-- COMPETITION MODEL.py --weights FILE[@FOLD] ...`: a model of your own becomes finished runs."""
+    name = name_of(session.posargs[0]) if session.posargs else session.error("say which COMPETITION")
+    arguments = with_defaults(session.posargs[1:], prepared=WORK / name, runs=RUNS / name)
+    run(session, "-m", "train_local", "add-model", *arguments)
+
+
 @nox.session
 def bundle(session: nox.Session) -> None:
-    """`-- [COMPETITION] [--native-mmcv] [--no-gate]`: wheels, weights -> datasets, tried on each Python."""
+    """`-- [COMPETITION] [--no-gate]`: wheels, weights -> datasets; `-- --requirements FILE`: wheels alone."""
     names, others = chosen(session)
     options = [argument for argument in others if argument != "--no-gate"]
     for name in names:
-        arguments = with_defaults(
-            measured(name, options), ensemble=DIST / name / "ensemble.json", out=DIST / name / "bundle"
-        )
-        run(session, *COMMANDS["bundle"], *arguments)
+        out = session_options.value_of(options, "--out", bundle_of(name))
+        if name == WHEELS:
+            run(session, *COMMANDS["bundle --requirements"], *with_defaults(options, out=out))
+            run(session, "-m", "submission", "installer", "--bundle", out)
+        else:
+            more = {"ensemble": DIST / name / "ensemble.json", "out": out}
+            run(session, *COMMANDS["bundle"], *with_defaults(measured(name, options), **more))
         if options == others:
-            _gate(session, DIST / name / "bundle")
+            _gate(session, Path(out))
 
 
 def measured(name: str, arguments: list[str]) -> list[str]:
@@ -326,7 +319,7 @@ def gate(session: nox.Session) -> None:
     """`-- [COMPETITION] [--python 3.13]`: install the bundle alone, offline, on each Python, and try it."""
     names, others = chosen(session)
     for name in names:
-        _gate(session, DIST / name / "bundle", *others)
+        _gate(session, bundle_of(name), *others)
 
 
 def _gate(session: nox.Session, folder: Path, *arguments: str) -> None:
@@ -338,7 +331,7 @@ def upload(session: nox.Session) -> None:
     """`-- [COMPETITION] [--dry-run] [--public]`: its datasets to Kaggle, read back and compared."""
     names, others = chosen(session)
     for name in names:
-        arguments = with_defaults(others, bundle=DIST / name / "bundle", work=BUILD / "uploads")
+        arguments = with_defaults(others, bundle=bundle_of(name), work=BUILD / "uploads")
         run(session, *COMMANDS["upload"], *arguments)
 
 
@@ -356,11 +349,15 @@ def render(session: nox.Session) -> None:
 
 @nox.session
 def rehearse(session: nox.Session) -> None:
-    """`-- [COMPETITION] --data DIR [--faults NAME ...]`: run predict.py on a machine like Kaggle's."""
+    """`-- [COMPETITION] --data DIR [--faults NAME ...]`: predict.py offline; `-- --install [DIR]`: wheels."""
     if session.posargs[-2:] == ["--faults", "list"]:
         run(session, "-m", "submission", "faults")
         return
     names, others = chosen(session)
+    install = session_options.renamed(others, "--install", "--bundle")
+    if install != others:
+        run(session, *COMMANDS["rehearse --install"], *with_defaults(install, bundle=bundle_of(WHEELS)))
+        return
     for name in names:
         dist = DIST / name
         what: dict[str, str | Path] = {"predict": dist / "predict.py", "bundle": dist / "bundle"}
@@ -372,6 +369,13 @@ def rehearse(session: nox.Session) -> None:
 def report(session: nox.Session) -> None:
     """`-- REPORT.json [--data DIR] [--out FILE]`: a page about one run, on Kaggle or here."""
     run(session, "-m", "submission", "report", *session.posargs)
+
+
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """docs/screenshots from the pages that `demo` left: desktop and phone, light and dark; needs Chromium."""
+    arguments = with_defaults(session.posargs, dist=DIST, runs=RUNS / "demo", out=ROOT / "docs/screenshots")
+    run(session, "-m", "tests.browser", *arguments)
 
 
 # --- on Kaggle ------------------------------------------------------------------------------------
@@ -454,7 +458,7 @@ def docs(session: nox.Session) -> None:
     """The pages of docs/ as a site in `dist/docs/`; `-- --write`: first those made from the code."""
     run(session, "-m", "documents", "write" if "--write" in session.posargs else "check")
     run(session, "-m", "documents", "stage", "--out", BUILD / "docs")
-    python = locked_environment(session, "docs", ["requirements-docs.txt"]) / "bin" / "python"
+    python = session_environment.locked(session, ROOT, "docs", ["requirements-docs.txt"]) / "bin" / "python"
     quiet = {"NO_MKDOCS_2_WARNING": "1"}
     session.run(str(python), "-m", "mkdocs", "build", "--strict", external=True, env=quiet)
     run(session, "-m", "documents", "site", DIST / "docs")
@@ -486,4 +490,4 @@ def lock_others(session: nox.Session) -> None:
     beside = ("--constraints", "requirements.lock", *(f"--no-emit-package={name}" for name in known))
     for name, others in (("bench", beside), ("docs", ())):
         files = (f"requirements-{name}.in", "--output-file", f"requirements-{name}.txt")
-        _uv(session, "pip", "compile", "--quiet", *files, *how, *others)
+        session_environment.uv(session, "pip", "compile", "--quiet", *files, *how, *others)

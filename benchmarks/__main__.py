@@ -22,12 +22,17 @@ from benchmarks.options import (
     TrainingOptions,
     WorkerOptions,
 )
-from kit.errors import run_cli
-from kit.local.verbs import Verb, run_verb
+from kit.local.program import run_cli
+from kit.local.verbs import Program, Verb
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line."""
+    return program(argv).run(argv)
+
+
+def program(argv: Sequence[str]) -> Program:
+    """Return the command line; the figures say with which arguments they were made."""
 
     def models(options: ModelOptions) -> int:
         from benchmarks.models import run
@@ -77,23 +82,25 @@ def main(argv: Sequence[str]) -> int:
         run(options, argv)
         return 0
 
+    networks, prediction, trained, machine = "networks", "predict.py", "training", "bundle and set-up"
+    kept = "docs/ is unchanged"
     verbs = (
-        Verb("all", EverythingOptions, _everything),
-        Verb("models", ModelOptions, models),
-        Verb("ensemble", EnsembleOptions, ensemble),
-        Verb("early-stopping", EarlyStoppingOptions, early_stopping),
-        Verb("budget", BudgetOptions, budget),
-        Verb("dry-run", DryRunOptions, dry_run),
-        Verb("inference", InferenceOptions, inference),
-        Verb("training", TrainingOptions, training),
-        Verb("matrix", MatrixOptions, _matrix),
-        Verb("parameters", ParameterOptions, _parameters),
-        Verb("size", SizeOptions, _size),
-        Verb("bundle", BundleOptions, _bundle),
-        Verb("set-up", SetUpOptions, _set_up),
-        Verb("workers", WorkerOptions, workers),
+        Verb("all", EverythingOptions, _everything, "everything", ("all --dry-run",), kept),
+        Verb("models", ModelOptions, models, networks, ("models",), kept),
+        Verb("matrix", MatrixOptions, _matrix, networks, ("matrix",), kept),
+        Verb("parameters", ParameterOptions, _parameters, networks, ("parameters --write-docs",), kept),
+        Verb("training", TrainingOptions, training, trained, ("training",), kept),
+        Verb("ensemble", EnsembleOptions, ensemble, trained, ("ensemble",), kept),
+        Verb("early-stopping", EarlyStoppingOptions, early_stopping, trained, ("early-stopping",), kept),
+        Verb("inference", InferenceOptions, inference, prediction, ("inference",), kept),
+        Verb("budget", BudgetOptions, budget, prediction, ("budget",), kept),
+        Verb("dry-run", DryRunOptions, dry_run, prediction, ("dry-run",), kept),
+        Verb("workers", WorkerOptions, workers, prediction, ("workers",), kept),
+        Verb("size", SizeOptions, _size, prediction, ("size --write-docs",), kept),
+        Verb("bundle", BundleOptions, _bundle, machine, ("bundle --write-docs",), kept),
+        Verb("set-up", SetUpOptions, _set_up, machine, ("set-up",), kept),
     )
-    return run_verb(argv, verbs, prog="python -m benchmarks", description="Figures for docs/.")
+    return Program("python -m benchmarks", "Figures for docs/.", verbs)
 
 
 def _everything(options: EverythingOptions) -> int:

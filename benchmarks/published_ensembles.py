@@ -21,6 +21,7 @@ from kit import manifest as manifests
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
+from kit.local.costs import four_digits
 from kit.manifest import Entry, Manifest
 from kit.models import spec
 from kit.typed_json import to_plain
@@ -91,13 +92,13 @@ def members(size: Size) -> list[Member]:
 
 
 def curve(seed: int) -> dict[str, Any]:
-    """Return an isotonic calibration as training fits it: twenty points with all digits."""
+    """Return an isotonic calibration of twenty points, with as many digits as training writes."""
     random = np.random.default_rng(seed)
     scores, values = np.sort(random.random((2, 20)), axis=1)
     return {
         "kind": "curve",
         "scores": [0.0, *np.round(scores[1:-1], 6).tolist(), 1.0],
-        "values": values.tolist(),
+        "values": np.round(values, 10).tolist(),
     }
 
 
@@ -122,7 +123,7 @@ def ensemble_of(size: Size) -> Ensemble:
         kind=size.kind,
         members=trained,
         passes=[
-            Pass(member=member, view=view, seconds_per_megapixel=float(random.random()))
+            Pass(member=member, view=view, seconds_per_megapixel=four_digits(random.random()))
             for view, member in walks
         ],
         rungs=[

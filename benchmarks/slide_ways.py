@@ -154,7 +154,7 @@ def _ours(setup: _Setup) -> str:
             size = (header.height, header.width)
             prediction = fuse(results, settings, size, kind="semantic", image_id="slide").prediction
         with setup.clock("rle"):
-            return competition.row("slide", prediction)["predicted"]
+            return competition.rows("slide", prediction)[0]["predicted"]
 
 
 class _Watched(Network):

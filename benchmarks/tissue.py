@@ -13,7 +13,7 @@ from kit.images.slide import open_slide
 from kit.images.tissue import is_background
 from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco, rle
-from kit.predictions import Prediction, SemanticMask
+from kit.predictions import Instances, Prediction, SemanticMask
 
 SAMPLE = Path(__file__).parents[1] / "sample"
 HEAD = ("images", "core + context", "cores", "rule", "skipped", "foreground pixels lost")
@@ -96,6 +96,7 @@ def tally(
 def _foreground(truth: Prediction) -> NDArray[np.bool_]:
     if isinstance(truth, SemanticMask):
         return rle.decode(truth.runs, truth.height, truth.width)
+    assert isinstance(truth, Instances), "the samples have masks of one class, or instances"
     mask_HW = np.zeros((truth.height, truth.width), np.bool_)
     for counts in truth.masks:
         mask_HW |= coco.decode(counts, truth.height, truth.width)

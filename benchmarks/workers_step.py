@@ -70,7 +70,7 @@ def _write_row(ensemble: Ensemble, number: int, image: Path, out: Path) -> None:
         size = slide.height, slide.width
     found = fuse(results, rung.settings, size, kind=ensemble.kind, image_id=image.stem, info=None)
     write_json(
-        out / "rows" / str(number) / f"{image.stem}.json", of(ensemble).row(image.stem, found.prediction)
+        out / "rows" / str(number) / f"{image.stem}.json", of(ensemble).rows(image.stem, found.prediction)
     )
 
 

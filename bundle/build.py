@@ -6,9 +6,11 @@ the first file into a dataset.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -18,6 +20,7 @@ from bundle import dataset, dataset_metadata, licences, weights_dataset, wheels_
 from bundle.closure import Closure
 from bundle.companions import companions
 from bundle.dataset import Content, Written
+from bundle.foreign.own_models import own_model_wheels
 from bundle.foreign.wheels import ForeignWheel, foreign_wheels, require_imported
 from bundle.native.verb import native_wheels
 from bundle.own_wheels import OWN_WHEELS
@@ -54,6 +57,7 @@ class Options:
         native_mmcv: ship mmcv's own operators, compiled, beside the portable ones.
         roots: distributions to ship with all they need.
         weights: their form.
+        json: print the datasets for other programs.
     """
 
     ensembles: tuple[Path, ...] = field(
@@ -93,6 +97,7 @@ class Options:
     )
     roots: Sequence[Root] = ROOTS
     weights: WeightsForm = field(default_factory=WeightsForm)
+    json: bool = field(default=False, metadata=option("print the datasets in JSON"))
 
 
 def build(options: Options) -> list[tuple[Path, Written]]:
@@ -123,7 +128,10 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     weights = {path: weights_dataset.contents(plan, path, options.weights) for path, plan in plans.items()}
     pins = lockfile.load(options.lock)
     # What a foreign source is named and needs is known when its wheel is there.
-    foreign = foreign_wheels(options.foreign, images, pins, options.cache)
+    foreign = [
+        *foreign_wheels(options.foreign, images, pins, options.cache),
+        *own_model_wheels(plans, images, options.cache),
+    ]
     roots = [*options.roots, *(item.root() for item in foreign)]
     tables = _shadow_tables(list(plans.values()), pins, roots, images, foreign)
     console().print(summary(tables))
@@ -209,6 +217,21 @@ def _table(results: Sequence[tuple[Path, Written]], closures: Sequence[Closure])
 
 def run(options: Options) -> int:
     """Run the verb `build`: make the datasets and print their folders."""
-    for folder, _ in build(options):
+    made = build(options)
+    if options.json:
+        print(json.dumps([_described(folder, written) for folder, written in made], indent=1))
+        return 0
+    for folder, _ in made:
         print(folder)
     return 0
+
+
+def _described(folder: Path, written: Written) -> dict[str, Any]:
+    entries = written.manifest.files
+    return {
+        "folder": str(folder),
+        "files": len(entries),
+        "bytes": sum(entry.size for entry in entries),
+        "removed": list(map(str, written.removed)),
+        "not_ours": list(written.others),
+    }

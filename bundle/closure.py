@@ -40,13 +40,16 @@ class Closure:
     left: dict[str, SpecifierSet] = field(default_factory=dict)
 
 
-def walk(roots: Sequence[str], target: Target, fetch: Fetch) -> Closure:
+def walk(
+    roots: Sequence[str], target: Target, fetch: Fetch, *, asked: Sequence[tuple[str, Requirement]] = ()
+) -> Closure:
     """Return the closure of some distributions on a target, with one `fetch` for each level of depth.
 
     Args:
         roots: normalised names to start from.
         target: whose markers count; it also says what is never shipped.
         fetch: see `Fetch`.
+        asked: further requirements to start from, with who asks: ("requirements.txt:3", timm>=1).
 
     Raises:
         KitError: a wheel does not accept the pinned version of another one, or the image's version of torch
@@ -59,7 +62,7 @@ def walk(roots: Sequence[str], target: Target, fetch: Fetch) -> Closure:
     closure = Closure(target=target)
     environment = target.environment()
     extras: dict[str, set[str]] = {}
-    level = [("requirements", Requirement(name)) for name in roots]
+    level = [*(("requirements", Requirement(name)) for name in roots), *asked]
     while level:
         # 1. Who is asked for on this level? A name is in `grown` if it is new, or asked for with a new extra.
         grown = {name for name in (_note(asker, item, closure, extras) for asker, item in level) if name}

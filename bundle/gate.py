@@ -4,7 +4,7 @@ For each Python there is an environment with torch, torchvision and numpy, which
 nothing else of ours or of Kaggle's. The wheels come from the dataset as Kaggle mounts it, through its own
 `pylock.toml`. Then, without a network, every module that predict.py may carry and every shipped package is
 imported, and a small network of each family predicts an image. What the lock's closure forgot shows here and
-not in a submission.
+not in a submission. Of a bundle of wheels alone, what it was asked for is imported, and no network is run.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from bundle import pylock, verify
-from kit import manifest
-from kit.artefacts import read_json
+from kit import ensemble as ensembles
+from kit import manifest, requested
+from kit.artefacts import read_json, sha256_json, write_json
 from kit.command_line import option
 from kit.errors import KitError
+from kit.local.console import results, working
 from kit.local.interpreters import find_python
 from kit.local.lockfile import PYTHONS
 from kit.local.offline import sandbox
@@ -42,6 +43,10 @@ from kit.local.verbs import Verb
 _LIMIT = 1800.0
 """Seconds for all imports and networks on one Python; a slow laptop needs one or two hundred."""
 _SHOWN = 8
+_LARGEST_SIDE = 512
+"""Pixels of the image that a model of one's own is run on, at most."""
+_MISSING = "name what is missing in bundle/roots.py (and requirements.in), lock again and build again"
+_MISSING_ALONE = "add what is missing to the requirements file and build again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,16 +119,19 @@ def _wheels(bundle: Path) -> Path:
 def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
     _, executable = find_python([python])
     target = _image_of(python, known())
-    image = make_image(bare(target), executable, images.resolve(), lock)
+    with working(f"Python {python}: its environment"):
+        image = make_image(bare(target), executable, images.resolve(), lock)
     with tempfile.TemporaryDirectory(prefix="gate-", dir=image.python.parents[2]) as name:
         stage = Path(name)
         mounted, _ = mount_dataset(stage / "input", dataset)
-        _verify(image, mounted)
         site = stage / "site"
-        began = time.monotonic()
-        _install(image, mounted / pylock.NAME, site)
-        install_s = time.monotonic() - began
-        seen, ran, enforced = _try(image, stage, site, mounted)
+        with working(f"Python {python}: verify and install the wheels"):
+            _verify(image, mounted)
+            began = time.monotonic()
+            _install(image, mounted / pylock.NAME, site)
+            install_s = time.monotonic() - began
+        with working(f"Python {python}: import all of it, and a network of each family"):
+            seen, ran, enforced = _try(image, stage, site, mounted, own_models(dataset.parent))
         size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         distributions = len(list(site.glob("*.dist-info")))
     if failed := seen["failed"]:
@@ -132,7 +140,7 @@ def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
         raise KitError(
             f"on Python {seen['python']} the bundle alone is not enough:\n{listed}{more}",
             where=dataset,
-            fix="name what is missing in bundle/roots.py (and requirements.in), lock again and build again",
+            fix=_MISSING if seen["networks"] is not None else _MISSING_ALONE,
         )
     return Gate(
         python=seen["python"],
@@ -141,7 +149,7 @@ def _gate(dataset: Path, python: str, *, images: Path, lock: Path) -> Gate:
         megabytes=size / 1e6,
         install_s=install_s,
         modules=seen["modules"],
-        networks=seen["networks"],
+        networks=seen["networks"] or [],
         compiled=seen["compiled"],
         told=seen["told"],
         try_s=ran.seconds,
@@ -194,24 +202,43 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=tool_environment(), capture_output=True, text=True, check=False)
 
 
+def own_models(bundle: Path) -> list[dict[str, Any]]:
+    """Return the models of one's own in the ensembles of a bundle: network and side of its input."""
+    from kit.inference.values_settings import VALUES_SIDE
+    from kit.local import own_sources
+    from kit.local.forward_check import inputs_of  # loads torch, which --help does not need
+
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(bundle.glob("*/ensemble.json")):
+        for member in own_sources.own_members(ensembles.load(path)):
+            kind = str(member.network.get("kind"))
+            [inputs, *_] = inputs_of(member, (1.0,), member.name)
+            side = min(_LARGEST_SIDE, VALUES_SIDE if kind == "values" else inputs.height)
+            own = {"network": member.network, "side": side}
+            found.setdefault(sha256_json(own), own)
+    return list(found.values())
+
+
 def _try(
-    image: Image, stage: Path, site: Path, mounted: Path
+    image: Image, stage: Path, site: Path, mounted: Path, own: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], sandbox.Ran, sandbox.Enforced]:
     """Run the program of the gate in the image, without a network."""
     folders = {name: stage / name for name in ("code", "home", "tmp")}
     for folder in folders.values():
         folder.mkdir()
-    root = Path(str(files("kit"))).parent
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(root / "kit", folders["code"] / "kit", ignore=ignore)
-    shutil.rmtree(folders["code"] / "kit" / "local")  # it never reaches Kaggle
-    submission = folders["code"] / "submission"
-    shutil.copytree(root / "submission" / "runtime", submission / "runtime", ignore=ignore)
-    (submission / "__init__.py").touch()
+    wanted = _asked_modules(mounted, image)
+    if wanted is None:
+        _copy_code(folders["code"])
     program, result = stage / "gate_program.py", stage / "result.json"
+    if own:
+        write_json(stage / "own.json", own)
     program.write_bytes((files("bundle") / "gate_program.py").read_bytes())
     ran, enforced = sandbox.run(
-        [str(image.python), "-P", "-s", "-B", *map(str, (program, site, folders["code"], result))],
+        [
+            *(str(image.python), "-P", "-s", "-B"),
+            *map(str, (program, site, folders["code"], result)),
+            *([] if wanted is None else [json.dumps(wanted)]),
+        ],
         read_only=[mounted],
         cwd=folders["tmp"],
         environment={
@@ -229,6 +256,25 @@ def _try(
             fix="import the modules named there by hand in this environment",
         )
     return read_json(result), ran, enforced
+
+
+def _asked_modules(mounted: Path, image: Image) -> list[str] | None:
+    """Return what a bundle of wheels alone was asked for, as `import` names it; None for one with weights."""
+    path = mounted / requested.NAME
+    if not path.is_file():
+        return None
+    asked = requested.load(path).on("cp" + "".join(image.version.split(".")[:2]))
+    return sorted({module for item in asked for module in item.modules})
+
+
+def _copy_code(to: Path) -> None:
+    """Copy the modules that predict.py may carry."""
+    root = Path(str(files("kit"))).parent
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(root / "kit", to / "kit", ignore=ignore)
+    shutil.rmtree(to / "kit" / "local")  # it never reaches Kaggle
+    shutil.copytree(root / "submission" / "runtime", to / "submission" / "runtime", ignore=ignore)
+    (to / "submission" / "__init__.py").touch()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,7 +337,7 @@ def _show(seen: Sequence[Gate], absent: Sequence[str]) -> None:
         row = (item.python, item.target, str(item.distributions), f"{item.megabytes:.0f}")
         times = (f"{item.install_s:.1f} s", str(item.modules), str(len(item.networks)), f"{item.try_s:.1f} s")
         table.add_row(*row, *times)
-    screen = Console()
+    screen = results()
     screen.print(table)
     for item in seen:
         if item.compiled:
@@ -312,5 +358,12 @@ def _installed(python: str) -> bool:
     return True
 
 
-VERB = Verb("gate", Options, run)
+VERB = Verb(
+    "gate",
+    Options,
+    run,
+    "datasets",
+    ("gate --bundle dist/kidney/bundle", "gate --bundle dist/kidney/bundle --python 3.13 --json"),
+    "environments that are whole are kept",
+)
 """`gate --bundle DIR [--python 3.13]`."""

@@ -1,10 +1,12 @@
 """What the gate runs inside a bare image: import everything of the inference path, run each family once.
 
-    python -P gate_program.py SITE CODE RESULT
+    python -P gate_program.py SITE CODE RESULT [MODULES]
 
-SITE is the folder into which the wheels were installed, CODE the folder with `kit` and `submission`. RESULT
-gets what was tried and what failed, as JSON; what libraries print goes where it will. The image has nothing
-of ours, so this file imports the standard library only.
+SITE is the folder into which the wheels were installed, CODE the folder with `kit` and `submission`. MODULES
+is a JSON list: of a bundle of wheels alone only these are imported, and no network is run. RESULT gets what
+was tried and what failed, as JSON; what libraries print goes where it will. own.json beside RESULT lists the
+models of one's own, if there are some: config of the network, and side of its input. The image has nothing of
+ours, so this file imports the standard library only.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import json
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _TEXT = 300
 _SIDE = 64
@@ -37,11 +40,12 @@ def wheel_modules(site: Path) -> Iterator[tuple[str, str]]:
     """Yield (distribution, module) for each package and module of each wheel that is in no other one."""
     for distribution in importlib.metadata.distributions(path=[str(site)]):
         files = [file.parts for file in distribution.files or ()]
-        found = list(_outermost(files)) or list(_loose(files))
+        found = list(outermost(files)) or list(loose(files))
         yield from ((distribution.metadata["Name"], ".".join(name)) for name in found)
 
 
-def _outermost(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+def outermost(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Yield the packages and modules of a wheel that lie in no other one, each as the parts of its name."""
     # RECORD lists "scipy/__init__.py", "six.py" and "_x.cpython-313-x86_64-linux-gnu.so": scipy, six, _x.
     # Of "team/models/__init__.py" without "team/__init__.py" it is team.models: team is a namespace.
     packages = {parts[:-1] for parts in files if parts[-1] == "__init__.py"}
@@ -52,8 +56,8 @@ def _outermost(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
             yield name
 
 
-def _loose(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """Modules of a wheel that has no package and none at its top: "team/net.py" is team.net."""
+def loose(files: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Yield the modules of a wheel that has no package and none at its top: "team/net.py" is team.net."""
     for *folders, file in files:
         name = (*folders, file.partition(".")[0])
         if _is_module(file) and name[0] not in _NO_PACKAGES and all(part.isidentifier() for part in name):
@@ -85,6 +89,29 @@ def run_networks() -> Iterator[tuple[str, Callable[[], None]]]:
         yield name, forward
 
 
+def run_own(listed: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield each model of one's own with a function that builds it and predicts one image."""
+    import numpy as np
+    import torch
+
+    from kit import models
+
+    for item in listed:
+
+        def forward(config: Mapping[str, Any] = item["network"], side: int = item["side"]) -> None:
+            torch.manual_seed(0)
+            network = models.build(config).eval()
+            if config.get("file"):
+                return  # without its weights a class that reads its own file may not be able to predict
+            with torch.inference_mode():
+                if config.get("kind") == "values":
+                    network(np.zeros((side, side, 3), np.uint8))
+                else:
+                    network(torch.rand(1, 3, side, side) * 255)
+
+        yield f"{item['network']['module']}.{item['network']['class_name']}", forward
+
+
 def compiled_operators() -> tuple[list[str], list[str]]:
     """Return mmcv's compiled operators that run here, and why portable ones run in place of others.
 
@@ -98,8 +125,20 @@ def compiled_operators() -> tuple[list[str], list[str]]:
     return taken, list(extension.TOLD)
 
 
-def main(site: Path, code: Path) -> dict[str, object]:
-    """Try everything; return what was tried and what failed, name -> reason."""
+def main(
+    site: Path,
+    code: Path,
+    wanted: Sequence[str] | None = None,
+    own: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, object]:
+    """Try everything; return what was tried and what failed, name -> reason.
+
+    Args:
+        site: the folder of the wheels.
+        code: the folder of `kit` and `submission`.
+        wanted: the modules to try; None: all, and a network of each family.
+        own: models of one's own: "network", the config, and "side" of the image that each gets.
+    """
     failed: dict[str, str] = {}
 
     def attempt(name: str, what: Callable[[], object]) -> None:
@@ -110,8 +149,8 @@ def main(site: Path, code: Path) -> dict[str, object]:
             failed[name] = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"[:_TEXT]
 
     sys.path[:0] = [str(site), str(code)]
-    modules = list(dict.fromkeys(kit_modules(code)))
-    wheels = list(dict.fromkeys(wheel_modules(site)))
+    modules = list(dict.fromkeys(kit_modules(code))) if wanted is None else list(wanted)
+    wheels = list(dict.fromkeys(wheel_modules(site))) if wanted is None else []
     for name in modules:
         attempt(name, lambda name=name: importlib.import_module(name))  # type: ignore[misc]
     for distribution, name in wheels:
@@ -119,15 +158,15 @@ def main(site: Path, code: Path) -> dict[str, object]:
     networks: list[str] = []
     compiled: list[str] = []
     told: list[str] = []
-    if not failed:
-        for name, forward in run_networks():
+    if not failed and wanted is None:
+        for name, forward in (*run_networks(), *run_own(own)):
             networks.append(name)
             attempt(f"network {name}", forward)
         compiled, told = compiled_operators()
     return {
         "python": ".".join(map(str, sys.version_info[:3])),
         "modules": len(modules) + len(wheels),
-        "networks": networks,
+        "networks": networks if wanted is None else None,
         "compiled": compiled,
         "told": told,
         "failed": failed,
@@ -135,4 +174,8 @@ def main(site: Path, code: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[3]).write_text(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]))))
+    asked = json.loads(sys.argv[4]) if len(sys.argv) > 4 else None
+    listed = Path(sys.argv[3]).with_name("own.json")
+    own_models = json.loads(listed.read_text()) if listed.is_file() else ()
+    told_all = main(Path(sys.argv[1]), Path(sys.argv[2]), asked, own_models)
+    Path(sys.argv[3]).write_text(json.dumps(told_all))

@@ -33,6 +33,7 @@ _NAMED: Mapping[str, str] = {
     "gnu general public license v3 (gplv3)": "GPL-3.0-only",
     "gnu general public license v3 or later (gplv3+)": "GPL-3.0-or-later",
     "gnu lesser general public license v3 (lgplv3)": "LGPL-3.0-only",
+    "gnu library or lesser general public license (lgpl)": "LicenseRef-LGPL",
     "historical permission notice and disclaimer (hpnd)": "HPND",
     "isc license (iscl)": "ISC",
     "mit license": "MIT",
@@ -45,13 +46,14 @@ _NAMED: Mapping[str, str] = {
     "zope public license": "ZPL-2.1",
 }
 """Names of licences in older metadata, in small letters -> SPDX. "BSD License" names two or three texts that
-differ in a clause; all of them allow copies, so they share a name of our own."""
+differ in a clause, a "Lesser General Public License" without a version three; all of them allow copies, so
+they share a name of our own."""
 _PASSED_ON = frozenset({"Permissive", "Public Domain", "Copyleft Limited", "Copyleft"})
 """Categories of the licence database of `license-expression` whose licences allow to pass on copies."""
 _WITH_SOURCES = frozenset({"Copyleft"})
 OWN_PREFIX = "LicenseRef-"
 """Begins a name that SPDX leaves to whoever writes the expression."""
-_OWN_NAMES: Mapping[str, str] = {"LicenseRef-BSD": "Permissive"}
+_OWN_NAMES: Mapping[str, str] = {"LicenseRef-BSD": "Permissive", "LicenseRef-LGPL": "Copyleft Limited"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -206,7 +206,15 @@ def _scores(
                     info = source.info(labelled.data, image_id, "train")
                     image = source.image_path(labelled.data, image_id, "train")
                     file = run_pass(
-                        module, member, item.view, image_id, image, scratch, device=place, info=info
+                        module,
+                        member,
+                        item.view,
+                        image_id,
+                        image,
+                        scratch,
+                        device=place,
+                        info=info,
+                        reading=source.reading,
                     )
                     result = PassResult(file=file, weight=weights[number], member=member)
                     results.setdefault(member.name, {}).setdefault(image_id, []).append(result)
@@ -219,7 +227,7 @@ def _scores(
             image_id: fuse(
                 found,
                 plan.rungs[-1].settings,
-                (truth[image_id].height, truth[image_id].width),
+                source.size_of(labelled.data, image_id),
                 kind=plan.kind,
                 image_id=image_id,
                 info=source.info(labelled.data, image_id, "train"),

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from bundle.shadow import Action, Shadow, shadow_table
 from bundle.target_options import FOLDER, TARGETS
 from kit.command_line import option
 from kit.local import lockfile, targets
+from kit.local.console import results
 from kit.local.targets import Target
 from kit.local.verbs import Verb
 
@@ -54,7 +54,7 @@ def run(options: Options) -> int:
         print(json.dumps({name: [asdict(row) for row in rows] for name, rows in tables.items()}, indent=1))
         return 0
     for name, rows in tables.items():
-        Console().print(_table(name, rows))
+        results().print(_table(name, rows))
     return 0
 
 
@@ -69,7 +69,7 @@ def _table(title: str, rows: Sequence[Shadow]) -> Table:
 
 
 def summary(tables: Sequence[tuple[Target, Sequence[Shadow]]], *, after: str = "") -> Table:
-    """Return one row for each target: how many distributions meet which fate, with the names of a few.
+    """Return how many distributions meet which fate, with the names of a few: a row for images that agree.
 
     Args:
         tables: target and its rows.
@@ -77,13 +77,19 @@ def summary(tables: Sequence[tuple[Target, Sequence[Shadow]]], *, after: str = "
     """
     actions: tuple[Action, ...] = get_args(Action)
     more = f"now that {after}" if after else "all rows: `python -m bundle shadow`"
-    table = Table(title=f"whose copy is imported ({more})", title_justify="left")
-    for heading in ("image", *actions, "conflicts"):
-        table.add_column(heading, no_wrap=heading == "image", overflow="fold")
+    images_by_cells: dict[tuple[str, ...], list[str]] = {}
     for target, rows in tables:
         cells = [_few([row.name for row in rows if row.action == action]) for action in actions]
         conflicts = "; ".join(text for row in rows for text in row.conflicts)
-        table.add_row(*map(escape, (target.name, *cells, conflicts)))
+        images_by_cells.setdefault((*cells, conflicts), []).append(target.name)
+    headings = (*actions, "conflicts")
+    shown = [place for place in range(len(headings)) if any(row[place] for row in images_by_cells)]
+    table = Table(title=f"whose copy is imported ({more})", title_justify="left")
+    for heading in ("images", *(headings[place] for place in shown)):
+        table.add_column(heading, overflow="fold")
+    for row, names in images_by_cells.items():
+        images = ", ".join(names) if len(images_by_cells) > 1 else f"all {len(names)}"
+        table.add_row(*map(escape, (images, *(row[place] for place in shown))))
     return table
 
 
@@ -91,5 +97,12 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= _FEW else f"{len(names)} distributions"
 
 
-VERB = Verb("shadow", Options, run)
+VERB = Verb(
+    "shadow",
+    Options,
+    run,
+    "Kaggle's images",
+    ("shadow --target kaggle-2026-10", "shadow --json"),
+    "nothing was to be written",
+)
 """`shadow [--target NAME] [--json]`."""

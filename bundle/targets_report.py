@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from bundle.target_options import FOLDER, TARGETS
 from kit.command_line import option
 from kit.local import targets
+from kit.local.console import results
 from kit.local.targets import Target
 from kit.local.targets.facts import NOT_KNOWN, Fact, facts
 from kit.local.verbs import Verb
@@ -62,11 +62,18 @@ def _show(target: Target, listed: Sequence[Fact]) -> None:
     table.add_column(overflow="fold")
     for fact in listed:
         table.add_row(escape(fact.name), f"[dim]{NOT_KNOWN}" if fact.value is None else escape(fact.value))
-    screen = Console()  # on stdout: the table is the command's result
+    screen = results()  # on stdout: the table is the command's result
     screen.print(table)
     for note in target.notes:
         screen.print(f"  - {escape(note)}")
 
 
-VERB = Verb("targets", Options, run)
+VERB = Verb(
+    "targets",
+    Options,
+    run,
+    "Kaggle's images",
+    ("targets", "targets --target cp313 --json"),
+    "nothing was to be written",
+)
 """`targets [--target NAME] [--json]`."""

@@ -6,10 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from bundle import score_change
-from bundle.score_change import Change, Version
 from bundle.shards import bytes_of
 from bundle.weights import CheckedWeights, Dtype, effective
 from kit import competitions
@@ -19,6 +17,9 @@ from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.console import progress
 from kit.typed_json import above, at_least
+
+if TYPE_CHECKING:
+    from bundle.score_change import Change  # needs numpy, which `--help` does without
 
 _DECIMALS = 6
 
@@ -116,9 +117,11 @@ def shipped(plan: Ensemble, checked: Sequence[CheckedWeights], form: WeightsForm
     # A network computes in float32, so float32 files of float16 weights give the same numbers.
     if not changed or form.dtype == "float32" or form.data is None:
         return Shipped(files, note)
+    from bundle import score_change  # needs numpy, which `--help` does without
+
     changes = score_change.measure(
-        Version(ensemble=plan, files=[item.path for item in checked]),
-        Version(ensemble=effective(plan, files), files=[item.path for item in files]),
+        score_change.Version(ensemble=plan, files=[item.path for item in checked]),
+        score_change.Version(ensemble=effective(plan, files), files=[item.path for item in files]),
         form.data,
         runs=form.runs,
         images=form.images,

@@ -57,8 +57,20 @@ VERB = Verbs(
     "wheel",
     "Build one of our own wheels.",
     (
-        Verb("mmcv", MmcvWheel, _mmcv),
-        *(Verb(name, OwnWheel, _own(source)) for name, source in own_wheel.SOURCES.items()),
+        Verb(
+            "mmcv",
+            MmcvWheel,
+            _mmcv,
+            "wheels",
+            ("mmcv --out wheels", "mmcv --out wheels --native"),
+            "downloads are kept; there is no wheel yet",
+        ),
+        *(
+            Verb(name, OwnWheel, _own(source), "wheels", (f"{name} --out wheels",), "there is no wheel yet")
+            for name, source in own_wheel.SOURCES.items()
+        ),
     ),
+    "wheels and the lock",
+    ("wheel mmcv --out wheels",),
 )
 """`wheel mmcv|cbnetv2|vit-adapter --out DIR`."""

@@ -7,7 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from bundle import wheelinfo
 from bundle.closure import Closure, walk
@@ -29,7 +31,13 @@ class Shipped:
 
 
 def closure_for(
-    roots: Sequence[str], pins: Sequence[Pin], target: Target, cache: WheelCache, own: Mapping[str, Path]
+    roots: Sequence[str],
+    pins: Sequence[Pin],
+    target: Target,
+    cache: WheelCache,
+    own: Mapping[str, Path],
+    *,
+    asked: Sequence[tuple[str, Requirement]] = (),
 ) -> Closure:
     """Download everything that some distributions need on one target.
 
@@ -39,6 +47,7 @@ def closure_for(
         target: the image.
         cache: of downloads.
         own: name -> wheel that we built; it needs no pin.
+        asked: further requirements, as `walk` takes them.
 
     Raises:
         KitError: a name is not in the lock, or what `WheelCache.fetch` and `walk` raise.
@@ -47,8 +56,11 @@ def closure_for(
     # One call of pip for all wheels that the lock's notes lead to, instead of one for each level of the walk.
     # The notes may name too much. So a wheel that does not exist is an error only when the walk asks for it.
     with suppress(KitError):
-        likely = led_to(roots, chosen.values(), end=target.leaves_to_image)
-        ours = [name for name in likely if name in chosen and not target.leaves_to_image(name)]
+        begin = {*roots, *(canonicalize_name(item.name) for _, item in asked)}
+        likely = led_to(begin, chosen.values(), end=target.leaves_to_image)
+        ours = [
+            name for name in likely if name in chosen and name not in own and not target.leaves_to_image(name)
+        ]
         cache.fetch([chosen[name] for name in ours], target)
 
     def fetch(names: Sequence[str]) -> dict[str, WheelInfo]:
@@ -62,7 +74,7 @@ def closure_for(
         paths |= {name: own[name] for name in names if name in own}
         return {name: wheelinfo.read(path) for name, path in paths.items()}
 
-    return walk(roots, target, fetch)
+    return walk(roots, target, fetch, asked=asked)
 
 
 def combine(closures: Sequence[Closure], roots: Sequence[Root]) -> list[Shipped]:

@@ -1,19 +1,19 @@
-"""`python -m kit score|validate`: score a submission file, and check whether Kaggle would accept it."""
+"""`python -m kit score | validate | new-competition | doctor | completion`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from kit.errors import run_cli
+from kit.local.program import run_cli
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
-    # Imported here, so that a Python without the kit's dependencies gets `run_cli`'s message.
-    from kit.local import submission_command
+    # Imported here, so that Ctrl-C and a Python without the kit's dependencies get `run_cli`'s message.
+    from kit.local import kit_program
 
-    return submission_command.main(argv)
+    return kit_program.main(argv)
 
 
 if __name__ == "__main__":

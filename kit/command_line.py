@@ -42,6 +42,7 @@ class _Option:
     hidden: bool
     flag: str | None
     choices: Callable[[], Sequence[str]] | None
+    names: Callable[[], Sequence[str]] | None
     read: Callable[[str], Any] | None
 
 
@@ -54,6 +55,7 @@ def option(
     hidden: bool = False,
     flag: str | None = None,
     choices: Callable[[], Sequence[str]] | None = None,
+    names: Callable[[], Sequence[str]] | None = None,
     read: Callable[[str], Any] | None = None,
 ) -> Mapping[str, Any]:
     """Metadata of a field that is an option.
@@ -66,9 +68,10 @@ def option(
         hidden: the help does not show it.
         flag: the option's name where it isn't the field's ("--memory-gb").
         choices: returns the values there are; called when the parser is made.
+        names: returns values that are known where others are good, too (a file); for the shells' completion.
         read: makes a value of a text, where the type alone doesn't say how; may raise a `KitError`.
     """
-    return {_KEY: _Option(text, metavar, positional, repeat, hidden, flag, choices, read)}
+    return {_KEY: _Option(text, metavar, positional, repeat, hidden, flag, choices, names, read)}
 
 
 def parse(argv: Sequence[str], cls: type[T], *, prog: str) -> T:
@@ -88,14 +91,25 @@ def summary(cls: type) -> str:
     return " ".join((cls.__doc__ or "").split("\n\n")[0].split())
 
 
-def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
-    """Add the options of a dataclass to a parser; fields without `option` metadata are left out."""
+def add_options(
+    parser: Any, cls: type, *, inside: Callable[[Any, Any], None] | None = None, names: bool = False
+) -> None:
+    """Add the options of a dataclass to a parser; fields without `option` metadata are left out.
+
+    Args:
+        parser: an `ArgumentParser`, or a group of its arguments.
+        cls: the dataclass.
+        inside: adds the options of a dataclass that is inside, as this function would.
+        names: keep the known names of each option in its action.
+    """
     for item, hint in _fields(cls):
         if is_dataclass(hint):
-            add_options(parser, hint)  # type: ignore[arg-type]  # hints are classes
-        elif _KEY in item.metadata:
-            names, settings = _argument(item, hint)
-            parser.add_argument(*names, **settings)
+            (inside or add_options)(parser, hint)  # type: ignore[arg-type]  # hints are classes
+        elif told := item.metadata.get(_KEY):
+            flags, settings = _argument(item, hint)
+            action = parser.add_argument(*flags, **settings)
+            if names and told.names is not None:
+                action.names = told.names()
 
 
 def read_options(cls: type[T], namespace: argparse.Namespace) -> T:

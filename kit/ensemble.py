@@ -12,8 +12,15 @@ from kit.names import FileName, Hexadecimal, Name
 from kit.typed_json import Checked, Fraction, above, at_least, at_most, from_plain, to_plain
 
 SCHEMA = 2
-Kind = Literal["semantic", "instance"]
+Kind = Literal["semantic", "instance", "values"]
 _AGAIN = "run `ensemble` again"
+
+_OF_IMAGES: dict[Kind, set[str]] = {
+    "semantic": set(),
+    "instance": {"mean precision", "F-beta"},
+    "values": {"log loss", "multi-class log loss", "accuracy", "RMSE", "MAE"},
+}
+"""Metrics that score each image alone, beside all of masks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +34,7 @@ class Member(Checked):
         sha256: of that file.
         size: bytes of that file.
         network: plain dict that `kit.models.build` takes.
-        inference: plain dict of the engine's settings (`SemanticSettings` or `InstanceSettings`).
+        inference: plain dict of the engine's settings (`SemanticSettings`, `InstanceSettings`, ...).
         requires: distributions the network needs at run time, e.g. ["mmcv-full", "mmdet"].
     """
 
@@ -92,10 +99,10 @@ class Rung(Checked):
     Attributes:
         passes: which of `Ensemble.passes` it uses: their indices, ascending.
         weights: one per pass, positive; semantic: of the probability maps (normalised to sum 1 when applied);
-            instance: of the members in box fusion.
-        settings: tuned for these passes; semantic: {"threshold": float}; instance: fusion settings.
-        cv: competition metric on held-out images that the tuning of this rung did not see; None if nobody
-            held images out.
+            instance: of the members in box fusion; values: of the numbers and of the votes for words.
+        settings: tuned for these passes; semantic: {"threshold": float}; others: fusion settings.
+        cv: competition metric on held-out images that the tuning of this rung did not see, negated where
+            lower is better, as a loss; None if nobody held images out.
         stop: which images stop at this rung; None: all go on.
         skip: which windows of images that go on are skipped after this rung; None: none is.
     """
@@ -177,8 +184,8 @@ class Ensemble(Checked):
             raise KitError("two rungs have the same passes", fix=_AGAIN)
         if any(item.member not in range(len(self.members)) for item in self.passes):
             raise KitError("a pass names a member that does not exist", fix=_AGAIN)
-        if self.kind == "instance" and any(rung.skip for rung in self.rungs):
-            raise KitError("a rung of detections skips windows; only masks have confident blocks", fix=_AGAIN)
+        if self.kind != "semantic" and any(rung.skip for rung in self.rungs):
+            raise KitError("a rung skips windows; only masks have confident blocks", fix=_AGAIN)
 
     @property
     def main_path(self) -> list[int]:
@@ -193,7 +200,10 @@ class Ensemble(Checked):
     @property
     def rows_may_mix(self) -> bool:
         """Whether rows of different rungs may stand in one file: mean Dice scores each image alone."""
-        return self.kind == "semantic"
+        # AP, AUC and kappa rank or count the predictions of all images together, and F-beta of values counts
+        # them; nobody knows what a metric in a file does. Masks of different rungs are masks all the same.
+        metric = (self.definition or {}).get("metric", {}).get("name")
+        return self.kind == "semantic" or metric in _OF_IMAGES[self.kind]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value with the schema number."""

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import sys
-from collections.abc import Callable, Sequence
+import difflib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 BAD_INPUT = 2
 """Exit code of every command that got bad input."""
-_REFUSED = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-    | {errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR}
-)
-"""Errors of the system that are of a file's place, its rights or its disk, not of a program."""
-_OURS = frozenset({"kit", "train_local", "bundle", "submission", "benchmarks", "documents"})
 
 
 class KitError(Exception):
@@ -55,39 +48,13 @@ def _blank(kind: type[KitError], problem: str) -> KitError:
     return kind.__new__(kind, problem)
 
 
-def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> int:
-    """Run a command line; a `KitError` becomes its message on stderr and exit code 2.
-
-    So do a file or folder that the system refuses (no rights, read-only, a link to itself) and a Python
-    without the kit's dependencies.
+def did_you_mean(word: str, known: Iterable[str], *, most: int = 3) -> str:
+    """Return "did you mean 'train'? " for the start of a fix; empty if no known word is like this one.
 
     Args:
-        command: takes the arguments without the program's name, returns the exit code.
-        argv: the arguments; those of this process when None.
+        word: as the user wrote it.
+        known: the words there are.
+        most: how many to offer.
     """
-    try:
-        return command(sys.argv[1:] if argv is None else argv)
-    except KitError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        # A place that is looked at before its use has advice of its own; this is for all others, such as a
-        # folder that became read-only while the command ran.
-        if error.errno not in _REFUSED:
-            raise
-        fix = "check its path, its rights and its disk, or name another place"
-        print(f"error: {KitError(str(error.strerror), where=error.filename, fix=fix)}", file=sys.stderr)
-        return BAD_INPUT
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in _OURS:
-            raise
-        lacking = KitError(
-            f"this Python has no {error.name}",
-            where=sys.executable,
-            fix=f"run it with nox's Python: .nox/kit-{sys.implementation.cache_tag}/bin/python",
-        )
-        print(f"error: {lacking}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        return 130
+    near = difflib.get_close_matches(word, list(known), most, cutoff=0.7)
+    return f"did you mean {' or '.join(map(repr, near))}? " if near else ""

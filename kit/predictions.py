@@ -1,4 +1,4 @@
-"""The two kinds of prediction: one mask for a whole image, or instances with scores.
+"""What is predicted for one image: masks of the whole image, instances with scores, or values.
 
 This module needs only numpy.
 """
@@ -29,6 +29,22 @@ class SemanticMask:
 
 
 @dataclass(frozen=True)
+class ClassMasks:
+    """One mask for each class of a competition that has several.
+
+    Attributes:
+        height: image rows.
+        width: image columns.
+        masks: class -> its runs, as in `SemanticMask`; all classes of the definition, in its order. Masks of
+            different classes may overlap.
+    """
+
+    height: int
+    width: int
+    masks: dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
 class Instances:
     """The instances of one image, best score first.
 
@@ -38,6 +54,7 @@ class Instances:
         scores: float64 (N,), in [0, 1]; ones for truth.
         masks: N COCO compressed run-length strings (`counts` bytes over column-major pixels).
         ignored: masks in the same form, of truth only: detections inside are neither right nor wrong.
+        labels: int64 (N,), indices into the definition's classes; zeros if none are given.
     """
 
     height: int
@@ -45,6 +62,24 @@ class Instances:
     scores: NDArray[np.float64]
     masks: list[bytes]
     ignored: list[bytes] = field(default_factory=list)
+    labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.labels):
+            object.__setattr__(self, "labels", np.zeros(len(self.masks), np.int64))
 
 
-Prediction = SemanticMask | Instances
+@dataclass(frozen=True)
+class Values:
+    """Numbers or words about one image, for competitions without masks.
+
+    Attributes:
+        values: target -> its number or word; all `targets` of the definition, in its order.
+    """
+
+    values: dict[str, float | str]
+
+
+Masked = SemanticMask | ClassMasks | Instances
+"""A prediction with the size of its image."""
+Prediction = Masked | Values

@@ -17,7 +17,6 @@ tuple of one; every float is finite. In a union of dataclasses the `Literal` fie
 
 from __future__ import annotations
 
-import difflib
 import math
 import reprlib
 import types
@@ -27,7 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 
 T = TypeVar("T")
 _NAMES = {str: "a text", int: "an integer", float: "a number", bool: "true or false", Path: "a path"}
@@ -270,8 +269,7 @@ def _table(cls: Any, value: Any, place: _Place) -> Any:
     hints = _hints(cls)
     for key in value:
         if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, 1)
-            guess = f"did you mean {near[0]!r}? " if near else ""
+            guess = did_you_mean(str(key), hints, most=1)
             problem = f"unknown key {place.inside(key).key}"
             raise place.error(problem, f"{guess}keys are: {', '.join(hints)}", in_table=True)
     taken = {key: _converted(hints[key], item, place.inside(key)) for key, item in value.items()}

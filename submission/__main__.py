@@ -1,4 +1,4 @@
-"""`python -m submission render | rehearse | faults | report | submit | submissions`."""
+"""`python -m submission render | rehearse | installer | rehearse-install | faults | report | submit | ..`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated
 
 from kit.command_line import option
-from kit.errors import KitError, run_cli
-from kit.local.verbs import Verb, run_verb
-from kit.typed_json import above
+from kit.errors import KitError
+from kit.local.program import run_cli
+from kit.local.verbs import Program, Verb
+from kit.typed_json import above, at_least
 from submission.runtime.script.options import DEFAULT_BUDGET, Count, Seconds
 
 
@@ -77,10 +78,14 @@ class Report:
             metavar=("COMPETITION", "DATA", "DIST", "RUNS"),
         ),
     )
-    pictures: int = field(default=6, metadata=option("images shown of a competition, at most", metavar="N"))
+    pictures: Annotated[int, at_least(0)] = field(
+        default=24,
+        metadata=option("images with a picture, at most: two of three are the worst", metavar="N"),
+    )
 
 
 def _report(options: Report) -> int:
+    from kit.local.console import working
     from submission.report.chapter import Sources
     from submission.report.page import write_report
     from submission.report.run_page import write_run_page
@@ -89,14 +94,20 @@ def _report(options: Report) -> int:
         raise KitError("name one report.json, or chapters", fix="python -m submission report --help")
     if options.report is not None:
         out = options.out or options.report.with_name("report.html")
-        write_run_page(
-            options.report, out, data=options.data, submission=options.submission, pictures=options.pictures
-        )
+        with working("drawing the page"):
+            write_run_page(
+                options.report,
+                out,
+                data=options.data,
+                submission=options.submission,
+                pictures=options.pictures,
+            )
     elif options.out is None:
         raise KitError("say where the page goes", fix="add --out FILE")
     else:
         out = options.out
-        write_report(out, [Sources(*chapter) for chapter in options.chapters], pictures=options.pictures)
+        with working("drawing the page"):
+            write_report(out, [Sources(*chapter) for chapter in options.chapters], pictures=options.pictures)
     print(out)
     return 0
 
@@ -105,31 +116,71 @@ def _report(options: Report) -> int:
 class Faults:
     """Print the faults that a rehearsal can have, one on each line."""
 
+    json: bool = field(default=False, metadata=option("print JSON"))
+
 
 def _faults(options: Faults) -> int:
-    from kit.local.offline.faults.catalogue import as_text
+    from kit.local.offline.faults.catalogue import FAULTS, as_text
 
-    del options
-    print(as_text())
+    told = [
+        {"name": fault.name, "stands_for": fault.stands_for, "made_by": fault.made_by} for fault in FAULTS
+    ]
+    print(json.dumps(told, indent=1) if options.json else as_text())
     return 0
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
+    return program().run(argv)
+
+
+def program() -> Program:
+    """Return the command line."""
     # Imported here, so that a Python without the kit's dependencies gets `run_cli`'s message.
     from submission import rehearse
+    from submission.installer import rehearse as rehearse_install
+    from submission.installer import verb as installer
     from submission.submit import verb as submitting
 
+    here, dist = "on this machine", "dist/kidney"
+    made = f"--bundle {dist}/bundle"
+    rehearsal = f"rehearse --predict {dist}/predict.py {made} --data DIR --budget 3600 --out {dist}/rehearsal"
     verbs = (
-        Verb("render", Render, _render),
-        Verb("rehearse", rehearse.Options, rehearse.run),
-        Verb("faults", Faults, _faults),
-        Verb("report", Report, _report),
+        Verb(
+            "render",
+            Render,
+            _render,
+            here,
+            (f"render --ensemble {dist}/ensemble.json {made} --out {dist}/predict.py",),
+            "the predict.py of before is unchanged",
+        ),
+        Verb(
+            "rehearse",
+            rehearse.Options,
+            rehearse.run,
+            here,
+            (rehearsal, f"{rehearsal} --faults random --seed 7 --json"),
+            "the simulated image is kept, and the rehearsal begins anew",
+        ),
+        Verb("faults", Faults, _faults, here, ("faults", "faults --json"), "nothing was to be written"),
+        Verb(
+            "report",
+            Report,
+            _report,
+            here,
+            (
+                f"report {dist}/rehearsal/report.json --data DIR",
+                f"report --out dist/report.html --chapter kidney DIR {dist} runs/kidney",
+            ),
+            "the page of before is unchanged",
+        ),
+        installer.VERB,
+        rehearse_install.VERB,
         submitting.SUBMIT,
         submitting.SUBMISSIONS,
     )
-    description = "ensemble -> predict.py, its rehearsal and its submission"
-    return run_verb(argv, verbs, prog="python -m submission", description=description)
+    description = "Ensemble -> predict.py, its rehearsal and its submission."
+    return Program("python -m submission", description, verbs)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,8 @@ def _modules(node: ast.AST) -> Iterator[tuple[str, list[str], str | None]]:
             if _foreign(item.name):
                 plain = item.asname or (item.name if "." not in item.name else None)
                 yield item.name, [], plain
+    elif isinstance(node, ast.ImportFrom) and node.level:
+        return  # a package of one's own asks itself
     elif isinstance(node, ast.ImportFrom) and node.module is not None and _foreign(node.module):
         yield node.module, [item.name for item in node.names], None
 

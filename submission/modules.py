@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeGuard
 
@@ -42,6 +43,11 @@ class Module:
     def package(self) -> str:
         """Name of the package from which its relative imports start."""
         return self.name if self.path.endswith("/__init__.py") else self.name.rpartition(".")[0]
+
+
+def source_root() -> Path:
+    """Return the folder with the packages' sources."""
+    return Path(str(files("kit"))).parent
 
 
 def collect(root: Path, *entries: str) -> list[Module]:

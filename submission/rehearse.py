@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import sys
@@ -15,7 +16,6 @@ from typing import Annotated, Any
 from kit.artefacts import read_json, write_json
 from kit.command_line import option
 from kit.competitions import of
-from kit.competitions.competition import Competition
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.interpreters import PYTHONS, find_python
@@ -27,7 +27,6 @@ from kit.local.offline.kaggle_shape import Archives, Layout
 from kit.local.offline.sandbox import Machine
 from kit.local.offline.simulated_image import Image, choose_target, make_image
 from kit.typed_json import above, at_least
-from submission.rehearsal.judge import judge
 from submission.rehearsal.script_parts import ensemble_of
 from submission.rehearsal.served import served_target
 from submission.rehearsal.stage import Play, play
@@ -44,7 +43,14 @@ _LIST, _RANDOM = "list", "random"
 
 def _gigabytes(text: str) -> int:
     """Bytes of a number of gigabytes."""
-    return int(float(text) * GIB)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    # Less than a byte is no size, and a disk of zero bytes would have no limit at all.
+    if not (math.isfinite(number) and number * GIB >= 1):
+        raise KitError("it is no size", fix="write a number of gigabytes above 0")
+    return int(number * GIB)
 
 
 def _root() -> Path:
@@ -108,7 +114,7 @@ class Settings:
     layout: Layout = field(default="new", metadata=option("of the mounts"))
     archives: Archives = field(default="unpacked", metadata=option("what Kaggle does to archives"))
     memory: int = field(
-        default=MEMORY,
+        default_factory=lambda: MEMORY,
         metadata=option(
             "memory of all processes together (default: 29)",
             flag="--memory-gb",
@@ -120,13 +126,13 @@ class Settings:
         default=CORES, metadata=option("processors that predict.py may use", metavar="NUMBER")
     )
     working: int = field(
-        default=WORKING,
+        default_factory=lambda: WORKING,
         metadata=option(
             "size of /kaggle/working (default: 20)", flag="--working-gb", metavar="NUMBER", read=_gigabytes
         ),
     )
     scratch: int = field(
-        default=SCRATCH,
+        default_factory=lambda: SCRATCH,
         metadata=option(
             "size of the disk for temporary files (default: 60)",
             flag="--scratch-gb",
@@ -144,7 +150,9 @@ class Settings:
     faults: tuple[str, ...] = field(
         default=(),
         metadata=option(
-            "faults that strike, by name; `list` prints them, `random` draws some", metavar="NAME"
+            "faults that strike, by name; `list` prints them, `random` draws some",
+            metavar="NAME",
+            names=lambda: [_LIST, _RANDOM, *(fault.name for fault in catalogue.FAULTS)],
         ),
     )
     seed: Annotated[int, at_least(0)] = field(
@@ -193,6 +201,9 @@ def _chosen(settings: Settings) -> Chosen:
     """Return the faults that were asked for, and what they change."""
     if settings.faults == (_RANDOM,):
         return catalogue.schedule(settings.seed)
+    if alone := {_LIST, _RANDOM} & {*settings.faults}:
+        problem = f"`{alone.pop()}` stands alone"
+        raise KitError(problem, where="--faults", fix="name faults, or write it alone")
     faults = catalogue.named(settings.faults)
     draw = random.Random(settings.seed)
     return faults, catalogue.scene_of(faults, draw) if faults else None
@@ -201,8 +212,10 @@ def _chosen(settings: Settings) -> Chosen:
 def _rehearse(
     settings: Settings, image: Image, ensemble: Ensemble, stage: Path, chosen: Chosen
 ) -> dict[str, Any]:
+    from submission.rehearsal.judge import judge  # imports numpy
+
     faults, scene = chosen
-    competition: Competition = of(ensemble)
+    competition = of(ensemble)
     piece = Play(
         predict=settings.predict,
         bundle=settings.bundle,

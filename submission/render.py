@@ -6,19 +6,18 @@ whatever the working directory, the clock or the hash seed is.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from kit import manifest as datasets
 from kit.artefacts import sha256_bytes, write_text
 from kit.competitions import folder_of, of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
+from kit.inference.fusion import engine_of
+from kit.local import own_sources
 from kit.local.console import progress
 from kit.local.costs import load_with_costs
 from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
@@ -28,12 +27,13 @@ from kit.models import family
 from submission import excerpts
 from submission.imports import imported
 from submission.member_files import as_shipped, find_weights
-from submission.modules import OPTIONS, Module, collect
-from submission.readable_json import readable_json
+from submission.modules import OPTIONS, Module, collect, source_root
+from submission.notebook import notebook as notebook_of
+from submission.parts import json_part
 from submission.runtime.inputs.competition_data import ENSEMBLE, IMPORTS, MANIFESTS
 from submission.runtime.inputs.package_plan import ENGINE
 from submission.runtime.script.options import DEFAULT_BUDGET
-from submission.runtime.script.text import IMPORTER, QUOTES, script_text
+from submission.runtime.script.text import IMPORTER, script_text
 from submission.shortening import half_indented, shortened
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
@@ -99,16 +99,16 @@ def render(
             values=read_weights,
             on_checked=lambda _: display.advance(task),
         )
-    modules = collect(_source_root(), *entry_points(ensemble))
-    parts = {ENSEMBLE: _json_part(ensemble.as_dict(), ensemble_file)}
-    parts |= {f"{MANIFESTS}{item.dataset}.json": _json_part(item.as_dict(), bundle) for item in manifests}
+    modules = collect(source_root(), *entry_points(ensemble))
+    parts = {ENSEMBLE: json_part(ensemble.as_dict(), ensemble_file)}
+    parts |= {f"{MANIFESTS}{item.dataset}.json": json_part(item.as_dict(), bundle) for item in manifests}
     told = {
         "DEFAULT_BUDGET": None if budget == DEFAULT_BUDGET else budget,
         "HIDDEN_IMAGES": hidden_images,
         "HIDDEN_MEGAPIXELS": hidden_megapixels,
     }
-    found = imported({module.path: module.text for module in modules})
-    parts[IMPORTS] = _json_part(found, ensemble_file)
+    found = imported({module.path: module.text for module in modules} | own_texts(ensemble, ensemble_file))
+    parts[IMPORTS] = json_part(found, ensemble_file)
     parts |= {
         # The importer restores the line numbers of shortened modules. Nothing restores its own, so it keeps
         # its lines.
@@ -117,7 +117,7 @@ def render(
     }
     text = script_text(_header(ensemble, manifests, len(modules)), parts)
     compile(text, out.name, "exec", dont_inherit=True)  # a script with a syntax error is never written
-    notebook = json.dumps(_notebook(text, of(ensemble).slug), indent=1, ensure_ascii=False) + "\n"
+    notebook = _notebook(text, of(ensemble).slug)
     size = len(text.encode())
     for name, length in ((out.name, size), (out.with_suffix(".ipynb").name, len(notebook.encode()))):
         if length >= KERNEL_SOURCE_BYTES:
@@ -146,8 +146,9 @@ def _told(module: Module, told: Mapping[str, float | None]) -> str:
 def entry_points(ensemble: Ensemble) -> list[str]:
     """Return the modules that predict.py needs; the modules that they import are embedded with them.
 
-    These are the program, the engine and the competition code of the ensemble's kind, the families of its
-    members' networks, and the server where its competition has an evaluation API.
+    These are the program, the engine of the kind, the code of its rows, the families of its members'
+    networks, the server where its competition has an evaluation API, and the readers of images other than
+    colour TIFFs.
 
     Args:
         ensemble: the one to render.
@@ -159,9 +160,31 @@ def entry_points(ensemble: Ensemble) -> list[str]:
     # script of U-Nets carries no detector. U-Nets add to `ENTRIES`: kit.competitions.semantic,
     # kit.inference.semantic_engine and kit.models.families.unet.
     families = {family(str(member.network.get("network"))) for member in ensemble.members}
-    of_kind = (f"kit.competitions.{ensemble.kind}", f"kit.inference.{ensemble.kind}_engine")
-    server = [] if folder_of(ensemble).format.server is None else SERVER
-    return [*ENTRIES, *of_kind, *sorted(families), *server]
+    form = folder_of(ensemble).format
+    engines = {f"kit.inference.{engine_of(member, ensemble.kind)}" for member in ensemble.members}
+    of_kind = [f"kit.competitions.{form.module}", *sorted(engines)]
+    if not form.plain:
+        of_kind.append("kit.competitions.row_forms")
+    if "parquet" in form.submission.file + form.submission.sample:
+        of_kind.append("kit.competitions.parquet_tables")
+    server = [] if form.server is None else SERVER
+    images = form.images.rules.modules(form.images) if form.images.special else []
+    return [*ENTRIES, *of_kind, *sorted(families), *server, *images]
+
+
+def own_texts(ensemble: Ensemble, ensemble_file: Path) -> dict[str, str]:
+    """Return the source of the ensemble's own models by file, and one that imports them as the adapter does.
+
+    They travel in a wheel and not in the script; what they import is checked like all else.
+    """
+    texts: dict[str, str] = {}
+    for member in own_sources.own_members(ensemble):
+        module, name = member.network["module"], member.network["class_name"]
+        path = own_sources.module_path(ensemble_file.parent / own_sources.FOLDER, module)
+        files = own_sources.files_of(path)
+        texts |= {file: data.decode(errors="replace") for file, data in files.items()}
+        texts[f"{module}.{name}"] = f"from {module} import {name}\n"
+    return texts
 
 
 def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
@@ -220,24 +243,6 @@ def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
     return sorted(carried, key=lambda manifest: manifest.dataset)
 
 
-def _source_root() -> Path:
-    return Path(str(files("kit"))).parent
-
-
-def _json_part(value: Any, where: Path) -> str:
-    try:
-        text = readable_json(value)
-    except (ValueError, RecursionError) as error:
-        raise KitError(
-            f"a value cannot be written as JSON: {error}",
-            where=where,
-            fix="run the step that writes it again",
-        ) from error
-    # The parts stand between three single quotes. In JSON, a single quote occurs inside strings only, and its
-    # escape \u0027 means the same there.
-    return text.replace("'", "\\u0027") if QUOTES in text else text
-
-
 def _header(ensemble: Ensemble, manifests: Sequence[Manifest], modules: int) -> str:
     slug = of(ensemble).slug
     lines = [
@@ -278,30 +283,13 @@ def _what_it_does(ensemble: Ensemble) -> str:
     return "without arguments. It answers the gateway, which writes submission.parquet."
 
 
-def _notebook(script: str, slug: str) -> dict[str, Any]:
+def _notebook(script: str, slug: str) -> str:
     """Return a notebook that writes the script and runs it as a process, whatever the kernel has done."""
     run = "!python /tmp/predict.py\nassert _exit_code == 0, 'only the fallback was written: see above'\n"
-    cells = [
-        ("markdown", f"# {slug}\n\nThe next cell writes `predict.py`, the last one runs it.\n"),
-        ("code", "%%writefile /tmp/predict.py\n" + script),
-        ("code", run),
-    ]
-    return {
-        "cells": [
-            {
-                "cell_type": kind,
-                "id": f"cell-{number}",
-                "metadata": {},
-                # nbformat allows one text or a list of lines. The text is shorter: a list quotes every line.
-                "source": text,
-                **({"execution_count": None, "outputs": []} if kind == "code" else {}),
-            }
-            for number, (kind, text) in enumerate(cells)
-        ],
-        "metadata": {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        },
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
+    return notebook_of(
+        [
+            ("markdown", f"# {slug}\n\nThe next cell writes `predict.py`, the last one runs it.\n"),
+            ("code", "%%writefile /tmp/predict.py\n" + script),
+            ("code", run),
+        ]
+    )

@@ -1,16 +1,18 @@
 """An HTML page as tests look at it."""
 
+import json
 from html.parser import HTMLParser
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Checks that elements close in order; collects texts, images and what refers to other files."""
+    """Checks that elements close in order; collects texts, pictures and what refers to other files."""
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
         self.open, self.texts, self.images, self.references, self.names = [], [], [], [], []
+        self.galleries, self.charts, self._data = [], 0, False
         self.feed(text)
         self.close()
         assert self.open == [], "an element is not closed"
@@ -23,6 +25,8 @@ class Page(HTMLParser):
         ]
         if tag == "img":
             self.images.append(values)
+        self.charts += values.get("class") == "chart"
+        self._data = tag == "script" and values.get("class") == "data"
         if tag not in VOID:
             self.open.append(tag)
 
@@ -35,4 +39,8 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
+        if self.open[-1:] in (["script"], ["style"]):
+            if self._data:
+                self.galleries.append(json.loads(data))
+            return
         self.texts.append(data.strip())

@@ -24,6 +24,7 @@ MODULES = (
 )
 HEAVY = (
     "torch",
+    "numpy",
     "cv2",
     "mmcv",
     "mmdet",
@@ -54,7 +55,7 @@ def ask(*verbs):
     assert text.getvalue().startswith("usage: "), text.getvalue()
     asked.append(" ".join(verbs))
     if " VERB " in text.getvalue():
-        for name in re.findall(r"^    (\\S+)", text.getvalue(), re.M):
+        for name in re.findall(r"^  ([a-z]\\S*)", text.getvalue().partition("examples:")[0], re.M):
             ask(*verbs, name)
 
 MODULE, asked = sys.argv[1], []

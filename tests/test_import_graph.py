@@ -61,10 +61,13 @@ def test_the_rooms_of_the_runtime_follow_each_other_without_a_circle():
         for room, others in every.items()
         if room.startswith(runtime)
     }
-    assert len(graph) == 6
+    assert len(graph) == 7
     assert circles(graph) == []
     assert graph[f"{runtime}/script"] == set(), "it starts, no more"
     assert every["kit/plan"] == {"kit"}, "it decides, no more"
+    installer = f"{runtime}/installer"
+    assert graph[installer] == {f"{runtime}/inputs", f"{runtime}/script"}
+    assert not [room for room, others in graph.items() if installer in others], "predict.py does without it"
     assert f"{runtime}/work" not in graph[f"{runtime}/result"]
 
 

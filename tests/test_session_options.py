@@ -3,7 +3,14 @@
 import pytest
 
 from kit.errors import KitError
-from kit.local.session_options import asked_sessions, known_options, own_options
+from kit.local.session_options import (
+    asked_sessions,
+    known_options,
+    own_options,
+    renamed,
+    value_of,
+    with_defaults,
+)
 from tests.nox_calls import NoxCalls, Stopped
 
 KAGGLE = ("bundle", "upload", "probe", "submit", "submissions")
@@ -99,3 +106,74 @@ def test_the_help_of_a_command_names_its_options():
 
 def test_no_options_are_nobodys():
     assert own_options([], "bundle", {"bundle": {"--no-gate"}}) == []
+
+
+def test_defaults_stand_before_what_is_for_the_program_that_a_command_runs():
+    given = ["--data", "x", "--", "--budget", "5"]
+    assert with_defaults(given, data="y", budget="60") == [
+        "--data",
+        "x",
+        "--budget",
+        "60",
+        "--",
+        "--budget",
+        "5",
+    ]
+    assert with_defaults(["--out=x"], out="y", folder_name="z") == ["--out=x", "--folder-name", "z"]
+
+
+def test_a_requirements_file_makes_a_bundle_of_wheels_in_a_competitions_place(call):
+    done = call(["bundle"], "--requirements", "requirements.txt", "--name", "my-wheels")
+    assert done["bundle"] == [
+        "-m bundle wheels --requirements requirements.txt --name my-wheels --out dist/wheels",
+        "-m submission installer --bundle dist/wheels",
+        "-m bundle gate --bundle dist/wheels",
+    ]
+    done = call(["bundle"], "--requirements=requirements.txt", "--no-gate", "--out", "elsewhere")
+    assert done["bundle"] == [
+        "-m bundle wheels --requirements=requirements.txt --out elsewhere",
+        "-m submission installer --bundle elsewhere",
+    ]
+
+
+def test_wheels_alone_are_uploaded_and_rehearsed_without_a_competition(call):
+    assert call(["upload"], "--bundle", "dist/wheels", "--dry-run")["upload"] == [
+        "-m bundle upload --bundle dist/wheels --dry-run --work build/uploads"
+    ]
+    assert call(["gate"], "--bundle=dist/wheels")["gate"] == ["-m bundle gate --bundle=dist/wheels"]
+    assert call(["rehearse"], "--install")["rehearse"] == [
+        "-m submission rehearse-install --bundle dist/wheels"
+    ]
+    assert call(["rehearse"], "--install", "elsewhere", "--python", "3.13")["rehearse"] == [
+        "-m submission rehearse-install --bundle elsewhere --python 3.13"
+    ]
+
+
+def test_several_sessions_about_wheels_alone_get_the_options_that_they_know(call):
+    done = call(
+        ["bundle", "upload", "rehearse"], "--requirements", "r.txt", "--owner", "me", "--install", "--dry-run"
+    )
+    assert done["bundle"][0] == "-m bundle wheels --requirements r.txt --owner me --out dist/wheels"
+    assert done["upload"] == [
+        "-m bundle upload --owner me --dry-run --bundle dist/wheels --work build/uploads"
+    ]
+    assert done["rehearse"] == ["-m submission rehearse-install --bundle dist/wheels"]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (["--install", "dir", "--json"], ["--bundle", "dir", "--json"]),
+        (["--json", "--install"], ["--json"]),
+        (["--install=dir"], ["--bundle=dir"]),
+        (["--other", "x"], ["--other", "x"]),
+    ],
+)
+def test_an_option_of_a_session_gets_the_name_that_its_command_has(given, found):
+    assert renamed(given, "--install", "--bundle") == found
+
+
+@pytest.mark.parametrize("given", [["--out", "x"], ["--a", "--out=x"]])
+def test_the_value_of_an_option_is_read_in_both_forms(given):
+    assert value_of(given, "--out", "default") == "x"
+    assert value_of(["--other", "x"], "--out", "default") == "default"

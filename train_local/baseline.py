@@ -18,7 +18,7 @@ from kit import competitions
 from kit.competitions.competition import Competition
 from kit.competitions.definition import Split
 from kit.errors import KitError
-from kit.images.slide import Slide, open_slide
+from kit.images.image_protocols import OpenImage, Reading
 from kit.local.competitions.submission_files import write_submission
 from kit.local.console import track
 from kit.masks import coco
@@ -56,7 +56,7 @@ def predict_baseline(
     module = competitions.get(competition)
     chosen = list(ids)
     return {
-        image_id: _predict(module.kind, _path(module, data, image_id), name)
+        image_id: _predict(module.kind, _path(module, data, image_id), module.reading, name)
         for image_id in track(chosen, total=len(chosen), description=f"{name} baseline")
     }
 
@@ -75,7 +75,7 @@ def write_baseline(competition: str | Path, data: Path, out: Path, name: Kind) -
     """
     module = competitions.get(competition)
     predictions = predict_baseline(competition, data, module.test_ids(data), name)
-    rows = [module.row(image_id, prediction) for image_id, prediction in predictions.items()]
+    rows = [row for image_id, found in predictions.items() for row in module.rows(image_id, found)]
     write_submission(out, module.columns, rows)
 
 
@@ -83,26 +83,26 @@ def _path(module: Competition, data: Path, image_id: str) -> Path:
     splits: tuple[Split, ...] = ("test", "train")
     for split in splits:
         path = module.image_path(data, image_id, split)
-        if path.is_file():
+        if path.exists():
             return path
     raise KitError(f"image {image_id} is missing", where=data, fix="unpack the competition's files again")
 
 
-def _predict(kind: str, path: Path, name: Kind) -> Prediction:
-    with open_slide(path) as slide:
+def _predict(kind: str, path: Path, reading: Reading, name: Kind) -> Prediction:
+    with reading.open(path) as slide:
         if kind == "semantic":
             return _semantic(slide, name)
         return _instances(slide, name)
 
 
-def _semantic(slide: Slide, name: Kind) -> SemanticMask:
+def _semantic(slide: OpenImage, name: Kind) -> SemanticMask:
     encoder = RunLengthEncoder(slide.width)
     for mask_HW, _ in _masks(slide, name):
         encoder.push(mask_HW)
     return SemanticMask(slide.height, slide.width, encoder.finish())
 
 
-def _instances(slide: Slide, name: Kind) -> Instances:
+def _instances(slide: OpenImage, name: Kind) -> Instances:
     """Return one instance per component, scored by its mean darkness; a whole tile fits into memory."""
     import cv2
 
@@ -124,7 +124,7 @@ def _instances(slide: Slide, name: Kind) -> Instances:
     )
 
 
-def _masks(slide: Slide, name: Kind) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.uint8]]]:
+def _masks(slide: OpenImage, name: Kind) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.uint8]]]:
     """Yield foreground and darkness, band by band."""
     threshold = 255 if name == "all-foreground" else otsu(_histogram(slide, name))
     for top in range(0, slide.height, _BAND):
@@ -133,14 +133,14 @@ def _masks(slide: Slide, name: Kind) -> Iterator[tuple[NDArray[np.bool_], NDArra
         yield (everything if name == "all-foreground" else darkness_HW > threshold), darkness_HW
 
 
-def _histogram(slide: Slide, name: Kind) -> NDArray[np.int64]:
+def _histogram(slide: OpenImage, name: Kind) -> NDArray[np.int64]:
     counts = np.zeros(256, np.int64)
     for top in range(0, slide.height, _BAND):
         counts += np.bincount(_darkness(slide, top, name).ravel(), minlength=256)
     return counts
 
 
-def _darkness(slide: Slide, top: int, name: Kind) -> NDArray[np.uint8]:
+def _darkness(slide: OpenImage, top: int, name: Kind) -> NDArray[np.uint8]:
     """Return 255 - grey of the band from row `top` on, blurred for "otsu-smoothed".
 
     The blur reaches 32 rows, so a band of 1024 rows is read with 32 more at both sides and cut back

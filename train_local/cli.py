@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from kit.command_line import option
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
-from kit.local.verbs import Verb, run_verb
+from kit.local.verbs import Program, Verb
 from kit.typed_json import above, at_least, at_most
 from train_local import recipes
+from train_local.add_model import command as add_command
+from train_local.examples import EXAMPLES
 from train_local.jobs import command, command_options
 from train_local.options import Options
 from train_local.places import require_file
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
     from train_local.recipes.base import Recipe
 
 _COMPETITIONS = "|".join([*sorted(PRESETS), "FILE.toml"])
+
+
+def _names() -> list[str]:
+    return sorted(PRESETS)
+
+
 Seed = Annotated[int, at_least(0), at_most(2**63 - 1)]
 """What both numpy and torch take as a seed."""
 
@@ -38,22 +46,68 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         KitError: bad input.
     """
+    return program().run(argv)
+
+
+def program() -> Program:
+    """Return the command line."""
+    data, training, result, recipe = "data", "training", "ensemble and report", "recipes"
+    kept = "the last checkpoint of each training is kept"
+    read = "nothing was to be written"
     verbs = (
-        Verb("prepare", Prepare, _prepare),
-        Verb("stain", Stain, _stain),
-        Verb("train", Train, _train),
-        Verb("train-all", command_options.TrainAll, command.train_all),
-        Verb("job", command_options.OneJob, lambda options: command.one_job(options, main)),
-        Verb("ensemble", Ensemble, _ensemble),
-        Verb("report", report_command.Report, report_command.report),
-        Verb("recipes", Recipes, list_recipes),
-        Verb("show", Show, show),
-        Verb("diff", Diff, diff),
-        Verb("baseline", Baseline, _baseline),
-        Verb("sample", Sample, _sample),
+        Verb("prepare", Prepare, _prepare, data, EXAMPLES["prepare"], "arrays that are whole are kept"),
+        Verb(
+            "stain", Stain, _stain, data, EXAMPLES["stain"], "copies that are whole stay, and are made again"
+        ),
+        Verb("sample", Sample, _sample, data, EXAMPLES["sample"], "the sample is incomplete"),
+        Verb("train", Train, _train, training, EXAMPLES["train"], kept),
+        Verb(
+            "train-all",
+            command_options.TrainAll,
+            command.train_all,
+            training,
+            EXAMPLES["train-all"],
+            "jobs that are done and the last checkpoint of each training are kept",
+        ),
+        Verb(
+            "job",
+            command_options.OneJob,
+            lambda options: command.one_job(options, main),
+            training,
+            EXAMPLES["job"],
+            kept,
+        ),
+        Verb(
+            "add-model",
+            add_command.AddModel,
+            add_command.add_model,
+            training,
+            EXAMPLES["add-model"],
+            "models that are added and predictions that are whole are kept",
+        ),
+        Verb(
+            "ensemble",
+            Ensemble,
+            _ensemble,
+            result,
+            EXAMPLES["ensemble"],
+            "the ensemble of before is unchanged",
+        ),
+        Verb(
+            "report",
+            report_command.Report,
+            report_command.report,
+            result,
+            EXAMPLES["report"],
+            "the page of before is unchanged",
+        ),
+        Verb("baseline", Baseline, _baseline, result, EXAMPLES["baseline"]),
+        Verb("recipes", Recipes, list_recipes, recipe, EXAMPLES["recipes"], read),
+        Verb("show", Show, show, recipe, EXAMPLES["show"], read),
+        Verb("diff", Diff, diff, recipe, EXAMPLES["diff"], read),
     )
     description = "Competition data -> weights, out-of-fold predictions, ensemble."
-    return run_verb(argv, verbs, prog="python -m train_local", description=description)
+    return Program("python -m train_local", description, verbs)
 
 
 def _scale(text: str) -> float:
@@ -69,7 +123,9 @@ def _scale(text: str) -> float:
 class Prepare:
     """Check the competition's files, build folds and training arrays."""
 
-    competition: str = field(metadata=option(_COMPETITIONS, metavar="COMPETITION", positional=True))
+    competition: str = field(
+        metadata=option(_COMPETITIONS, metavar="COMPETITION", positional=True, names=_names)
+    )
     data: Path = field(metadata=option("the competition's unpacked folder", metavar="DIR"))
     out: Path = field(metadata=option("the prepared folder to write", metavar="DIR"))
     folds: Annotated[int, at_least(2)] | None = field(
@@ -102,6 +158,7 @@ class Prepare:
         default=None, metadata=option("processes (default: the processors, for much data)", metavar="N")
     )
     dry_run: bool = field(default=False, metadata=option("say what would be written and how large it is"))
+    json: bool = field(default=False, metadata=option("print folds, findings and sizes in JSON"))
 
 
 def _prepare(options: Prepare) -> int:
@@ -128,9 +185,16 @@ def _prepare(options: Prepare) -> int:
         "keep_repeats": options.repeats == "keep",
     }
     if options.dry_run:
-        preparation_report.show_plan(*prepare.plan(*places, **choices), options.out)
+        made, jobs = prepare.plan(*places, **choices)
+        if not options.json:
+            preparation_report.show_plan(made, jobs, options.out)
+            return 0
+        told = preparation_report.planned(jobs, options.out)
     else:
-        preparation_report.show(prepare.prepare(*places, **choices, jobs=options.jobs))
+        made, told = prepare.prepare(*places, **choices, jobs=options.jobs), {}
+        preparation_report.show(made)
+    if options.json:
+        print(json.dumps({**preparation_report.described(made), **told}, indent=1))
     return 0
 
 
@@ -138,7 +202,9 @@ def _prepare(options: Prepare) -> int:
 class Stain:
     """Make copies of the labelled images in other stains, for `prepare --stains`."""
 
-    competition: str = field(metadata=option(_COMPETITIONS, metavar="COMPETITION", positional=True))
+    competition: str = field(
+        metadata=option(_COMPETITIONS, metavar="COMPETITION", positional=True, names=_names)
+    )
     data: Path = field(metadata=option("the competition's unpacked folder", metavar="DIR"))
     out: Path = field(metadata=option("folder of the copies: DIR/<stain>/<id>.jpg", metavar="DIR"))
     like: tuple[str, ...] = field(
@@ -161,7 +227,7 @@ def _stain(options: Stain) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Options of `train`."""
+    """What is trained, on what, and where the runs go."""
 
     prepared: Path = field(metadata=option("folder that `prepare` wrote", metavar="DIR"))
     out: Path = field(metadata=option("folder of all runs of this competition", metavar="DIR"))
@@ -219,6 +285,7 @@ class Train:
         metadata=option(
             "as `recipes` lists it",
             positional=True,
+            metavar="RECIPE",
             choices=lambda: sorted(recipes.entries()),
             read=recipes.spelled,
         )
@@ -316,6 +383,7 @@ class Ensemble:
     hours: Annotated[float, above(0)] = field(
         default=9.0, metadata=option("that the competition allows", metavar="HOURS")
     )
+    json: bool = field(default=False, metadata=option("print the rungs, or the list, in JSON"))
 
 
 def _ensemble(options: Ensemble) -> int:
@@ -324,25 +392,29 @@ def _ensemble(options: Ensemble) -> int:
     from kit.local.member_check import WeightsFile, check_member
     from kit.plan.hidden_run import hidden_set
     from train_local.data import prepared
-    from train_local.ensemble import as_published, build, prices, published_plans, write
+    from train_local.ensemble import as_published, build, own_runs, prices, published_plans, unscored, write
     from train_local.ensemble.costs import with_estimates
     from train_local.ensemble.finished_runs import find_finished_runs
 
     if options.as_published == "list":
-        for plan in published_plans.PLANS:
-            print(f"{plan.name}: {plan.title}")
+        titles = {plan.name: plan.title for plan in published_plans.PLANS}
+        lines = [f"{name}: {title}" for name, title in titles.items()]
+        print(json.dumps(titles, indent=1) if options.json else "\n".join(lines))
         return 0
     wanted = published_plans.get(options.as_published) if options.as_published else None
     require_file("--out", options.out)  # a search may take hours
     data = prepared.load(options.prepared)
     runs = find_finished_runs(data, options.runs, options.members)
+    own_runs.require_sources(runs)
     for run in track(runs, total=len(runs), description="check members"):
         check_member(
             run.member, WeightsFile(run.weights), views_of_passes=list(run.views), where=options.runs
         )
     runs = with_estimates(data, runs)
     made = (
-        build.build_ensemble(
+        unscored.build_unscored(data, runs)
+        if wanted is None and own_runs.hold_nothing_out(runs)
+        else build.build_ensemble(
             data, runs, keep_all=options.keep_all, cost=options.cost, processes=options.processes
         )
         if wanted is None
@@ -360,6 +432,9 @@ def _ensemble(options: Ensemble) -> int:
     told = prices.prices_of(made, data, runs, hidden_run)
     write.write_ensemble(made, runs, told, options.out)
     write.show_ensemble(made, told)
+    if options.json:
+        print(json.dumps({"ensemble": str(options.out), **write.described(made)}, indent=1))
+        return 0
     print(options.out)
     return 0
 
@@ -368,7 +443,7 @@ def _ensemble(options: Ensemble) -> int:
 class Baseline:
     """Write a submission without learning, to compare with."""
 
-    competition: str = field(metadata=option(_COMPETITIONS, metavar="NAME"))
+    competition: str = field(metadata=option(_COMPETITIONS, metavar="NAME", names=_names))
     data: Path = field(metadata=option("the competition's unpacked folder", metavar="DIR"))
     out: Path = field(metadata=option("the submission.csv to write", metavar="FILE"))
     kind: Literal["otsu", "otsu-smoothed", "all-foreground"] = field(
@@ -393,8 +468,10 @@ class Sample:
 
 
 def _sample(options: Sample) -> int:
+    from kit.local.console import working
     from train_local.data.sample import make_sample
 
-    make_sample(options.source, options.out)
+    with working("cutting and writing the samples"):
+        make_sample(options.source, options.out)
     print(options.out)
     return 0

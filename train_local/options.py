@@ -14,7 +14,7 @@ Seconds = Annotated[float, at_least(0)]
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Checked):
-    """What may differ from process to process of one run without a change of its result (but see `threads`).
+    """How a training process runs; the result of a run stays the same (but see `threads`).
 
     Attributes:
         device: where the network computes; "auto" takes the GPU if there is one.

@@ -15,6 +15,12 @@ from train_local import recipes
 if TYPE_CHECKING:
     from train_local.recipes.base import Recipe
 
+
+def recipe_names() -> list[str]:
+    """Return the names of all recipes and stages."""
+    return sorted(recipes.entries())
+
+
 _NAMED = "as `recipes` lists it; @text behind it takes that variant"
 
 
@@ -33,7 +39,7 @@ class Recipes:
 def list_recipes(options: Recipes) -> int:
     """Run `recipes`."""
     if options.check:
-        return _check()
+        return _check(options)
     if options.doc:
         from train_local.recipes import document
 
@@ -66,7 +72,7 @@ def _row(form: Recipe) -> tuple[str, ...]:
     return form.name, form.competition, length, batch, folds, ", ".join(form.views), before
 
 
-def _check() -> int:
+def _check(options: Recipes) -> int:
     from kit.local.console import show_table
     from train_local.recipes import comparison
 
@@ -76,13 +82,21 @@ def _check() -> int:
         for recipe, compared in made
     ]
     total = comparison.counts([item for _, compared in made for item in compared])
-    show_table("published values", ("recipe", *comparison.VERDICTS), rows)
-    print(", ".join(f"{verdict} {count}" for verdict, count in total.items()))
-    for recipe, compared in made:
-        for item in compared:
-            if item.verdict == "different":
-                told = f" ({item.reason})" if item.reason else ""
-                print(f"{recipe.name}: {item.path} is {item.published} published, {item.ours} here{told}")
+    different = [
+        (recipe.name, item) for recipe, compared in made for item in compared if item.verdict == "different"
+    ]
+    if options.json:
+        told = [
+            {"recipe": name, "value": item.path, "published": item.published, "ours": item.ours}
+            for name, item in different
+        ]
+        print(json.dumps({"counts": total, "different": told}, indent=1))
+    else:
+        show_table("published values", ("recipe", *comparison.VERDICTS), rows)
+        print(", ".join(f"{verdict} {count}" for verdict, count in total.items()))
+        for name, item in different:
+            why = f" ({item.reason})" if item.reason else ""
+            print(f"{name}: {item.path} is {item.published} published, {item.ours} here{why}")
     if total["different"]:
         raise KitError(
             f"{total['different']} values are neither the published ones nor declared as deviations",
@@ -96,7 +110,7 @@ def _check() -> int:
 class Show:
     """Spell a recipe out: every value that decides its training."""
 
-    recipe: str = field(metadata=option(_NAMED, positional=True, metavar="RECIPE"))
+    recipe: str = field(metadata=option(_NAMED, positional=True, metavar="RECIPE", names=recipe_names))
     stage: int | None = field(default=None, metadata=option("default: the last", metavar="N"))
     variant: str | None = field(default=None, metadata=option("published (default) or text", metavar="NAME"))
     tiny: bool = field(default=False, metadata=option("its small form"))
@@ -130,8 +144,8 @@ def show(options: Show) -> int:
 class Diff:
     """Print in which values two recipes differ."""
 
-    one: str = field(metadata=option(_NAMED, positional=True, metavar="A"))
-    other: str = field(metadata=option("likewise", positional=True, metavar="B"))
+    one: str = field(metadata=option(_NAMED, positional=True, metavar="A", names=recipe_names))
+    other: str = field(metadata=option("likewise", positional=True, metavar="B", names=recipe_names))
     json: bool = field(default=False, metadata=option("machine-readable, on stdout"))
 
 

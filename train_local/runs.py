@@ -70,6 +70,11 @@ class Run:
         """Folder of the out-of-fold predictions."""
         return self.folder / "oof"
 
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Under which held-out images are predicted."""
+        return self.recipe.views
+
     def config(self) -> dict[str, Any]:
         """Return what the run trains, as a plain JSON value."""
         return {"recipe": self.recipe.as_dict(), "fold": self.fold, "seed": self.seed}
@@ -127,6 +132,12 @@ def make_run(
             f"recipe {recipe.name} is for {recipe.competition}, the data is of {prepared.competition}",
             where=prepared.root,
             fix=f"prepare {recipe.competition}, or take another recipe (`recipes` lists them)",
+        )
+    if prepared.source.format.classes:
+        raise KitError(
+            f"{prepared.competition} has several classes, and recipe {recipe.name} is for one",
+            where=prepared.root,
+            fix="train a model of your own and add it with `add-model` (docs/own-model.md)",
         )
     part = prepared.fold(fold)
     if not part.train or not part.valid:

@@ -7,6 +7,7 @@ import zipfile
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from bundle.wheelinfo import WheelInfo
 from kit.local.targets import Target
@@ -41,6 +42,14 @@ def misfit(info: WheelInfo, target: Target) -> str | None:
     if needed > had:
         return f"it needs glibc 2.{needed}, and the image surely has no newer one than {target.glibc}"
     return None
+
+
+def fits(file: str, target: Target) -> bool:
+    """Return whether the target's installers accept a wheel, by its file's name; False if it is none."""
+    try:
+        return bool(parse_wheel_filename(file)[3] & _tags(target))
+    except InvalidWheelFilename:
+        return False
 
 
 def _tags(target: Target) -> set[Tag]:

@@ -39,10 +39,20 @@ def read(path: Path) -> list[Source]:
             f"the list of foreign sources cannot be read: {error}", where=path, fix="correct --foreign"
         ) from error
     lines = ((number, _COMMENT.sub("", line).strip()) for number, line in enumerate(text.splitlines(), 1))
-    return [_source(line, path.parent, f"{path}:{number}") for number, line in lines if line]
+    return [source(line, path.parent, f"{path}:{number}") for number, line in lines if line]
 
 
-def _source(line: str, folder: Path, where: str) -> Source:
+def source(line: str, folder: Path, where: str) -> Source:
+    """Return the source that one line names.
+
+    Args:
+        line: without a comment.
+        folder: from which paths start.
+        where: file and line, for messages.
+
+    Raises:
+        KitError: it names nothing that can be built.
+    """
     shown = without_user(line)
     if line.startswith("-"):
         raise KitError(

@@ -86,6 +86,22 @@ def foreign_wheels(
     sources = lines.read(listed)
     if not sources:
         return []
+    found = build_sources(sources, images, cache)
+    _check_names(found, pins)
+    return found
+
+
+def build_sources(sources: Sequence[Source], images: Sequence[Target], cache: Path) -> list[ForeignWheel]:
+    """Build the wheels of some sources that are not built yet.
+
+    Args:
+        sources: what to build.
+        images: the targets.
+        cache: folder of downloads; wheels and logs go to `foreign` in it.
+
+    Raises:
+        KitError: a source is missing, cannot be built or does not run on a target, or two have one name.
+    """
     folder = cache / "foreign"
     with only_one(
         folder / ".lock",
@@ -94,7 +110,15 @@ def foreign_wheels(
         told=lambda text: console().print(text, markup=False),
     ):
         found = [_wheel(source, images, folder) for source in sources]
-    _check_names(found, pins)
+    seen: dict[str, ForeignWheel] = {}
+    for item in found:
+        if item.name in seen:
+            raise KitError(
+                f"{item.origin.title} and {seen[item.name].origin.title} are both named {item.name}",
+                where=item.where,
+                fix=f"remove one of them ({seen[item.name].where})",
+            )
+        seen[item.name] = item
     return found
 
 
@@ -211,16 +235,9 @@ def _builder(version: str) -> str:
 
 
 def _check_names(found: Sequence[ForeignWheel], pins: Sequence[Pin]) -> None:
-    """Refuse a name that two distributions of the bundle would have."""
+    """Refuse the name of a wheel that the kit builds, or of a pin."""
     pinned = {pin.name for pin in pins}
-    seen: dict[str, ForeignWheel] = {}
     for item in found:
-        if item.name in seen:
-            raise KitError(
-                f"{item.origin.title} and {seen[item.name].origin.title} are both named {item.name}",
-                where=item.where,
-                fix=f"remove one of them ({seen[item.name].where})",
-            )
         if item.name in OWN_WHEELS:
             raise KitError(
                 f"{item.origin.title} is named {item.name}, as a wheel that the kit builds itself",
@@ -234,7 +251,6 @@ def _check_names(found: Sequence[ForeignWheel], pins: Sequence[Pin]) -> None:
                 fix=f"take {item.name} out of requirements.in and run `python -m bundle lock`, or give the "
                 "source another name in its pyproject.toml",
             )
-        seen[item.name] = item
 
 
 def require_imported(

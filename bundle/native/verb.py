@@ -132,5 +132,12 @@ def _none(missing: Mapping[str, str]) -> KitError:
     )
 
 
-VERB = Verb("native", Options, run)
+VERB = Verb(
+    "native",
+    Options,
+    run,
+    "wheels and the lock",
+    ("native --target cp313", "native --way kernel"),
+    "objects and libraries that are compiled are kept",
+)
 """`native [--target NAME] [--way here|docker|kernel]`."""

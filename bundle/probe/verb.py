@@ -203,5 +203,12 @@ def _name(options: Options, otherwise: str) -> str:
     return name
 
 
-VERB = Verb("probe", Options, run)
+VERB = Verb(
+    "probe",
+    Options,
+    run,
+    "Kaggle's images",
+    ("probe", "probe --local --name this-machine", "probe --from freeze.txt --python 3.13 --name theirs"),
+    "a kernel that was pushed goes on, and is waited for again",
+)
 """`probe [--accelerator ID | --local | --from FILE]`."""

@@ -10,7 +10,7 @@ from typing import Self
 
 from rich.progress import Progress, TaskID
 
-from kit.local.console import transfer
+from kit.local.console import is_watched, transfer
 
 _EVERY_S = 10.0
 
@@ -29,7 +29,7 @@ class Display:
         self._lock = threading.Lock()
         self._began = time.monotonic()
         self._said = self._began
-        self._bars: Progress | None = transfer() if sys.stderr.isatty() else None
+        self._bars: Progress | None = transfer() if is_watched() else None
 
     def __enter__(self) -> Self:
         if self._bars is not None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kit.competitions.folder import CompetitionFolder
-from kit.competitions.parsing import parse, read_toml
+from kit.competitions.parsing import parse
 from kit.competitions.presets import PRESETS
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 
 if TYPE_CHECKING:
     from kit.competitions.competition import Competition  # needs numpy, which `folder_of` does without
@@ -45,9 +45,11 @@ def get(name: str | Path) -> Competition:
     if Path(name).suffix != ".toml":
         raise KitError(
             f"no competition is called {str(name)!r}",
-            fix=f"use one of: {', '.join(names())}, or the path of a .toml file (docs/competitions.md)",
+            fix=f"{did_you_mean(str(name), names())}use one of: {', '.join(names())}, or the path of a .toml "
+            "file (docs/competitions.md)",
         )
-    value = read_toml(Path(name))
+    # Named in parts: only the local side reads files; predict.py carries the values of one.
+    value = import_module(f"{__name__}.toml_file").read(Path(name))
     return _from_file(value, name)
 
 
@@ -89,5 +91,5 @@ def _from_file(value: dict[str, Any], where: str | Path) -> Competition:
 def _made(value: dict[str, Any], where: str | Path, definition: dict[str, Any] | None) -> Competition:
     form = parse(value, where=where)
     # No literal import of `semantic` or `instance`: predict.py embeds only the one its ensemble needs.
-    chosen: type[Competition] = import_module(f".{form.kind}", __name__).COMPETITION
+    chosen: type[Competition] = import_module(f".{form.module}", __name__).COMPETITION
     return chosen(form, definition)

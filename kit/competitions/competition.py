@@ -19,10 +19,10 @@ from kit.predictions import Prediction
 
 
 class Competition(CompetitionFolder, ABC):
-    """A competition with one TIFF per image: its folder, ids, images, submission rows and their checks.
+    """A competition: its folder, ids, images, submission rows and their checks.
 
-    The modules `semantic` and `instance` each add what a prediction of that kind looks like in a submission
-    file.
+    The modules `semantic`, `instance` and `values` each add what a prediction of that kind looks like in a
+    submission file; `semantic_rows` and `instance_rows` know classes, and several rows for an image.
     """
 
     @abstractmethod
@@ -30,20 +30,48 @@ class Competition(CompetitionFolder, ABC):
         """Return the prediction that finds nothing."""
 
     @abstractmethod
-    def row(self, image_id: str, prediction: Prediction) -> dict[str, str]:
-        """Return one submission row, keyed by `columns`."""
+    def rows(self, image_id: str, prediction: Prediction) -> list[dict[str, str]]:
+        """Return the submission rows of an image, keyed by `columns`; the metric's rows for a truth.
+
+        Raises:
+            TypeError: the prediction is of another kind.
+        """
 
     @abstractmethod
-    def decode_row(self, row: Row, size: tuple[int, int] | None) -> Prediction:
-        """Return the prediction of one submission row.
+    def decode(self, rows: Sequence[Row], size: tuple[int, int] | None) -> Prediction:
+        """Return the prediction of an image's submission rows.
 
         Args:
-            row: with the competition's columns.
+            rows: one or more, with the competition's columns.
             size: height and width of the image, None if not known.
 
         Raises:
-            KitError: the row is invalid; names file, line and reason.
+            KitError: a row is invalid; names file, line and reason.
         """
+
+    @abstractmethod
+    def alarm(self, report: Report, predictions: Mapping[str, Prediction]) -> None:
+        """Add facts about a valid submission, and alarms for what is hardly meant so."""
+
+    def of_images(
+        self, report: Report, rows: Sequence[Row], ids: Sequence[str] | None
+    ) -> dict[str, list[Row]]:
+        """Return the rows of each image; report rows that are missing, unknown or there twice.
+
+        Args:
+            report: gets the errors.
+            rows: of the submission.
+            ids: those to predict; None: any.
+        """
+        if ids is not None:
+            submissions.check_ids(report, rows, ids)
+        found: dict[str, list[Row]] = {}
+        for row in rows:
+            if row.id in found:
+                report.error(f"id {row.id} is there twice", row.where, "write one row per id")
+            else:
+                found[row.id] = [row]
+        return found
 
     def parse(
         self, submission: Path, sizes: Mapping[str, tuple[int, int]] | None = None
@@ -51,7 +79,7 @@ class Competition(CompetitionFolder, ABC):
         """Return the predictions of a submission file, ids in its order.
 
         Args:
-            submission: the CSV.
+            submission: the file.
             sizes: id -> (height, width), needed where the file does not carry them.
 
         Raises:
@@ -59,7 +87,7 @@ class Competition(CompetitionFolder, ABC):
         """
         report = Report(str(submission))
         rows = read_table(submission, self.columns, key=self.columns[0])
-        predictions = submissions.decode(report, rows, self.decode_row, sizes or {})
+        predictions = self._decoded(report, self.of_images(report, rows, None), sizes or {})
         report.require_ok()
         return predictions
 
@@ -70,7 +98,7 @@ class Competition(CompetitionFolder, ABC):
         bounds; masks that do not decode. Alarms: what is valid but absurd, such as all masks empty.
 
         Args:
-            submission: the CSV.
+            submission: the file.
             ids: those to predict.
             sizes: id -> (height, width), as far as known.
         """
@@ -86,9 +114,20 @@ class Competition(CompetitionFolder, ABC):
         except KitError as error:
             report.take(error)
             return report, {}
-        submissions.check_ids(report, rows, ids)
-        predictions = submissions.decode(report, rows, self.decode_row, sizes)
+        predictions = self._decoded(report, self.of_images(report, rows, ids), sizes)
         # After an error some rows are not decoded, and "all masks are empty" might be wrong.
         if report.ok:
-            submissions.raise_alarms(report, predictions)
+            self.alarm(report, predictions)
         return report, predictions
+
+    def _decoded(
+        self, report: Report, rows: Mapping[str, list[Row]], sizes: Mapping[str, tuple[int, int]]
+    ) -> dict[str, Prediction]:
+        """Return the predictions of all images that can be decoded; report the others as errors."""
+        found: dict[str, Prediction] = {}
+        for image, own in rows.items():
+            try:
+                found[image] = self.decode(own, sizes.get(image))
+            except KitError as error:
+                report.take(error, own[0].where)
+        return found

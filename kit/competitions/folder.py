@@ -5,21 +5,26 @@ On Kaggle the fallback is written from this before numpy is imported.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kit.competitions import presets, recognition
-from kit.competitions.definition import SUFFIXES, Definition, Split
+from kit.competitions.definition import Definition, Split
+from kit.competitions.images_format import SUFFIXES
 from kit.competitions.listing import Listing, Size, read_listing, size_of
 from kit.competitions.metadata import MetadataReader, table_key
 from kit.competitions.parsing import parse
-from kit.competitions.path_pattern import PathPattern, is_file
-from kit.competitions.recognition import SAMPLE_SUBMISSION
+from kit.competitions.path_pattern import PathPattern, is_file, spelled
 from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.errors import KitError
-from kit.images.header import read_header
 from kit.images.info import ImageInfo
+from kit.images.reading import ColourTiffs
+
+if TYPE_CHECKING:
+    from kit.images.image_protocols import Reading
 
 
 class CompetitionFolder:
@@ -46,13 +51,40 @@ class CompetitionFolder:
         self.format = definition
         self.definition = value
         self.name, self.slug, self.kind = definition.name, definition.slug, definition.kind
-        self.columns = definition.submission.columns
+        self.columns = definition.columns
         self.metric = definition.metric.text
         self.metadata = MetadataReader(definition.metadata)
 
     def empty_row(self, image_id: str, size: Size) -> dict[str, str]:
         """Return the submission row of an image in which nothing was found."""
         return self.format.submission.row(image_id, size, self.format.submission.empty)
+
+    def empty_rows(self, image_id: str, size: Size, sample: Mapping[Any, Any]) -> list[dict[str, str]]:
+        """Return the rows of an image in which nothing was found, or of which nothing is known.
+
+        Args:
+            image_id: of the image.
+            size: its height and width.
+            sample: what `by_key` makes of the listing; values are taken from there.
+        """
+        if self.format.plain:
+            return [self.empty_row(image_id, size)]
+        made: list[dict[str, str]] = _row_forms().nothing(self.format, image_id, size, sample)
+        return made
+
+    def by_key(self, listing: Listing) -> Mapping[Any, Any]:
+        """Return the rows of the sample submission by what they are of; empty where images have one row."""
+        if self.format.plain:
+            return {}
+        found: Mapping[Any, Any] = _row_forms().by_key(self.format, listing)
+        return found
+
+    def in_order(self, rows: list[dict[str, str]], sample: Mapping[Any, Any]) -> list[dict[str, str]]:
+        """Return the rows of a submission in the order of the sample submission (`by_key`)."""
+        if not sample:
+            return rows
+        made: list[dict[str, str]] = _row_forms().ordered(self.format, rows, sample)
+        return made
 
     def is_foreign(self, data: Path) -> bool:
         """Whether a folder looks like the data of a competition with another slug."""
@@ -63,12 +95,15 @@ class CompetitionFolder:
     def listing(self, data: Path) -> Listing:
         """Return the images to predict and their sizes, as far as names and tables tell; opens no image.
 
-        The ids are those of sample_submission.csv; without any there, those of the files in the test part.
+        The ids are those of the sample submission; without any there, those of the files in the test part.
         """
-        sample, found = data / SAMPLE_SUBMISSION, Listing()
+        form, plain, found = self.format.submission, self.format.plain, Listing()
+        sample = data / form.sample
         try:
             if is_file(sample):
-                found = read_listing(sample, self.format.submission)
+                found = read_listing(sample, form, self.columns, rows=not plain)
+                if not plain:
+                    _row_forms().take_images(self.format, found)
             what = "has no rows" if is_file(sample) else "is missing"
         except KitError as error:
             what = f"cannot be used: {error.problem}"
@@ -76,9 +111,7 @@ class CompetitionFolder:
             # A name of bytes that are no UTF-8 (here: a lone surrogate) cannot stand in a CSV.
             files = self.image_pattern("test").ids(data)
             found.ids = [image for image in files if image.isprintable()]
-            found.notes.append(
-                f"{SAMPLE_SUBMISSION} {what}: the ids are the {len(found.ids)} test images' names"
-            )
+            found.notes.append(f"{sample.name} {what}: the ids are the {len(found.ids)} test images' names")
         names = self.format.metadata.columns
         try:
             table = self.metadata.table(data, "test") if names.height else {}
@@ -100,7 +133,20 @@ class CompetitionFolder:
     def image_pattern(self, split: Split) -> PathPattern:
         """Return where the images of a part lie."""
         images = self.format.images
-        return PathPattern(images.train if split == "train" else images.test, SUFFIXES)
+        text = images.train if split == "train" else images.test
+        if images.special:
+            made: PathPattern = images.rules.pattern_of(images, text)
+            return made
+        return PathPattern(text, SUFFIXES)
+
+    @property
+    def reading(self) -> Reading:
+        """Return what reads the images' files."""
+        images = self.format.images
+        if images.special:
+            made: Reading = images.rules.reading_of(images)
+            return made
+        return ColourTiffs()
 
     def image_path(self, data: Path, image_id: str, split: Split) -> Path:
         """Return where an image lies, or would lie according to the definition."""
@@ -110,27 +156,31 @@ class CompetitionFolder:
         """Return height and width of a training or test image, from its file's header.
 
         Raises:
-            KitError: the image is missing, damaged or no TIFF.
+            KitError: the image is missing, damaged or of another format than the definition says.
         """
         # An id in both parts means one image, so either file has its size; the check of a folder holds that.
         train = self.image_path(data, image_id, "train")
-        header = read_header(train if is_file(train) else self.image_path(data, image_id, "test"))
-        return header.height, header.width
+        facts = self.reading.facts(train if spelled(train) else self.image_path(data, image_id, "test"))
+        return facts.height, facts.width
 
     def test_ids(self, data: Path) -> list[str]:
-        """Return the ids to predict: those of sample_submission.csv in its order, else the sorted test files.
+        """Return the ids to predict: those of the sample submission in its order, else the sorted test files.
 
         Raises:
             KitError: neither the table nor a test image exists.
         """
-        listed = data / SAMPLE_SUBMISSION
+        listed = data / self.format.submission.sample
         if listed.is_file():
-            return [row.id for row in read_table(listed, self.columns, key=self.columns[0])]
+            rows = read_table(listed, self.columns, key=self.columns[0])
+            if self.format.plain:
+                return [row.id for row in rows]
+            ids = _row_forms().row_ids(self.format)
+            return list(dict.fromkeys(ids.split(row.cells)[0] for row in rows))
         pattern = self.image_pattern("test")
         found = pattern.ids(data)
         if not found:
             raise KitError(
-                f"neither {SAMPLE_SUBMISSION} nor images {pattern.text}",
+                f"neither {listed.name} nor images {pattern.text}",
                 where=data,
                 fix="unpack the data again",
             )
@@ -139,3 +189,8 @@ class CompetitionFolder:
     def info(self, data: Path, image_id: str, split: Split = "test") -> ImageInfo:
         """Return pixel size, organ and source of an image; what is not known is left out, never an error."""
         return self.metadata.info(data, image_id, split)
+
+
+def _row_forms() -> Any:
+    # Named in parts: scripts of competitions with one row for each image do without it.
+    return import_module(f"{__package__}.row_forms")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from kit.competitions import mask_text, submissions
 from kit.competitions.competition import Competition
+from kit.competitions.report import Report
 from kit.competitions.tables import Row
 from kit.errors import KitError
 from kit.masks import coco, mask_set
@@ -24,17 +25,18 @@ class InstanceCompetition(Competition):
         """Return a prediction without instances."""
         return Instances(height, width, np.zeros(0), [])
 
-    def row(self, image_id: str, prediction: Prediction) -> dict[str, str]:
+    def rows(self, image_id: str, prediction: Prediction) -> list[dict[str, str]]:
         """Return id, size where asked for, and "label score mask" per instance; scores have six decimals."""
         if not isinstance(prediction, Instances):
             raise TypeError(f"{self.name} rows hold instances, not {type(prediction).__name__}")
         form = self.format.submission
         found = zip(prediction.scores.tolist(), prediction.masks, strict=True)
         text = " ".join(f"{form.label} {score:.6f} {coco.pack(mask)}" for score, mask in found)
-        return form.row(image_id, (prediction.height, prediction.width), text or form.empty)
+        return [form.row(image_id, (prediction.height, prediction.width), text or form.empty)]
 
-    def decode_row(self, row: Row, size: tuple[int, int] | None) -> Instances:
+    def decode(self, rows: Sequence[Row], size: tuple[int, int] | None) -> Instances:
         """Return the instances of a row, best score first."""
+        [row] = rows
         form = self.format.submission
         fix = _FORM.format(form.label)
         size = submissions.size_of(row, form, size)
@@ -56,16 +58,20 @@ class InstanceCompetition(Competition):
             where = f"{row.where}, prediction {number + 1}"
             if label != form.label:
                 raise KitError(f"label is {label[:20]!r}, it has to be {form.label}", where=where, fix=fix)
-            scores.append(_score(score, where, fix))
+            scores.append(score_of(score, where, fix))
             masks.append(coco.unpack(text, where=where))
-        _require_masks(masks, size, row.where)
+        require_masks(masks, size, row.where)
         # Stable, so that equal scores keep the order of the file, as the metric ranks them.
         order = np.argsort(-np.array(scores, np.float64), kind="stable")
         ranked = np.array(scores, np.float64)[order]
         return Instances(*size, ranked, [masks[index] for index in order])
 
+    def alarm(self, report: Report, predictions: Mapping[str, Prediction]) -> None:
+        """Alarm if masks are all missing, cover their images or are equal, or if all scores are."""
+        submissions.raise_alarms(report, predictions)  # type: ignore[arg-type]  # `decode` made them
 
-def _require_masks(masks: Sequence[bytes], size: tuple[int, int], where: str) -> None:
+
+def require_masks(masks: Sequence[bytes], size: tuple[int, int], where: str) -> None:
     """Raise a `KitError` that names the first mask that does not fit this size."""
     # Decoding all masks at once is fast, but its error does not say which one: search only after an error.
     try:
@@ -76,7 +82,8 @@ def _require_masks(masks: Sequence[bytes], size: tuple[int, int], where: str) ->
         raise
 
 
-def _score(text: str, where: str, fix: str) -> float:
+def score_of(text: str, where: str, fix: str) -> float:
+    """Return the score of a text; raise a `KitError` if it is no number in [0, 1]."""
     try:
         score = float(text)
     except ValueError:

@@ -11,11 +11,12 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from kit.artefacts import open_to_read
-from kit.competitions.definition import Submission
 from kit.competitions.path_pattern import is_file
+from kit.competitions.submission_format import Submission
 from kit.errors import KitError
 
 Size = tuple[int, int]
@@ -34,25 +35,31 @@ class Listing:
         sizes: id -> (height, width), for ids whose size a table tells.
         repeated: ids that are listed more than once.
         notes: one sentence for each thing that is not as it should be.
+        rows: all rows with the columns of the definition, where an image has several rows, or values.
     """
 
     ids: list[str] = field(default_factory=list)
     sizes: dict[str, Size] = field(default_factory=dict)
     repeated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    rows: list[dict[str, str]] = field(default_factory=list)
 
 
-def read_listing(path: Path, form: Submission) -> Listing:
+def read_listing(path: Path, form: Submission, columns: Sequence[str], *, rows: bool = False) -> Listing:
     """Return what a sample submission lists; it may have no rows.
+
+    Args:
+        path: the file.
+        form: names the columns of ids and sizes.
+        columns: the header it should have.
+        rows: keep all rows.
 
     Raises:
         KitError: it cannot be read, or no column holds ids.
     """
     try:
-        with open_to_read(path) as stream:
-            text, coding = _decoded(stream.read())
-        rows = _rows(text, form.id)
-        header = [_plain(cell) for cell in next(rows, [])]
+        table, coding = _table(path, form.id)
+        header = [_plain(cell) for cell in next(table, [])]
         if _plain(form.id) not in header:
             raise KitError(
                 f"no column {form.id!r} in {','.join(header)[:120]!r}",
@@ -61,10 +68,12 @@ def read_listing(path: Path, form: Submission) -> Listing:
             )
         found = Listing()
         seen: dict[str, int] = {}
-        for cells in rows:
+        for cells in table:
             row = dict(zip(header, cells, strict=False))
             if (image := row.get(_plain(form.id), "").strip()) and "\0" not in image:
                 seen[image] = seen.get(image, 0) + 1
+                if rows:
+                    found.rows.append({column: row.get(_plain(column), "") for column in columns})
                 size = size_of(row.get(_plain(form.height)), row.get(_plain(form.width)))
                 if form.height and size is not None:
                     found.sizes.setdefault(image, size)
@@ -74,9 +83,9 @@ def read_listing(path: Path, form: Submission) -> Listing:
     found.repeated = [image for image, count in seen.items() if count > 1]
     if coding not in ("utf-8", "utf-8-sig"):
         found.notes.append(f"{path.name} is not written as UTF-8; it was read as {coding}")
-    if sorted(header) != sorted(map(_plain, form.columns)):
+    if sorted(header) != sorted(map(_plain, columns)):
         found.notes.append(
-            f"{path.name} has the columns {','.join(header)[:120]}, but {','.join(form.columns)} are written"
+            f"{path.name} has the columns {','.join(header)[:120]}, but {','.join(columns)} are written"
         )
     return found
 
@@ -86,13 +95,26 @@ def has_columns(path: Path, columns: Sequence[str]) -> bool:
     if not is_file(path):  # opening a pipe would wait for its writer
         return False
     try:
+        if path.suffix == ".parquet":
+            header = next(_table(path, "")[0])
+            return sorted(map(_plain, header)) == sorted(map(_plain, columns))
         with open_to_read(path) as stream:
             # Only the first 64 KiB: the file may be anything, even gigabytes without a line end.
             first, _ = _decoded(stream.readline(1 << 16), "ignore")
         wanted = sorted(map(_plain, columns))
         return any(sorted(_plain(cell) for cell in header) == wanted for header in _headers(first)[1])
-    except (OSError, csv.Error):
+    except (OSError, csv.Error, KitError):
         return False
+
+
+def _table(path: Path, key: str) -> tuple[Iterator[list[str]], str]:
+    """Return a table's rows, the header first, and the encoding of its text."""
+    if path.suffix == ".parquet":  # named in parts: most scripts read no such file
+        found: Iterator[list[str]] = import_module(f"{__package__}.parquet_tables").cells(path)
+        return found, "utf-8"
+    with open_to_read(path) as stream:
+        text, coding = _decoded(stream.read())
+    return _rows(text, key), coding
 
 
 def size_of(height: str | None, width: str | None) -> Size | None:

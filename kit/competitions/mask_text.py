@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kit.competitions.definition import MaskText
+from kit.competitions.cells_format import MaskText
 from kit.masks import coco, rle
 
 

@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from kit.artefacts import read_text
-from kit.competitions.definition import Metadata, Split
+from kit.competitions.definition import Split
+from kit.competitions.metadata_format import Metadata
 from kit.competitions.path_pattern import plain_id
 from kit.competitions.tables import read_table
 from kit.errors import KitError

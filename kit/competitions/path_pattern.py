@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from kit.competitions.definition import ID, SUFFIXES
+from kit.competitions.folder_paths import ID
+from kit.competitions.images_format import IMAGE_SUFFIXES
 from kit.errors import KitError
 
 
@@ -19,9 +20,9 @@ def is_file(path: Path) -> bool:
 
 
 def plain_id(image_id: str) -> str:
-    """Return an id without the suffix of a TIFF: "aa" of "aa.tiff" and "aa.OME.tif", but "a.b" of "a.b"."""
+    """Return an id without an image's suffix: "aa" of "aa.png" and "aa.OME.tif", but "a.b" of "a.b"."""
     stem, dot, suffix = image_id.rpartition(".")
-    if not stem or dot + suffix.lower() not in SUFFIXES:
+    if not stem or dot + suffix.lower() not in IMAGE_SUFFIXES:
         return image_id
     return stem[:-4] if stem.lower().endswith(".ome") and len(stem) > 4 else stem
 
@@ -84,14 +85,19 @@ class PathPattern:
         if bare and (place := spelled(exact.parent)):
             stems = {plain_id(exact.name).lower(), exact.stem.lower()}
             names = [name for same in _names(place, place.stat().st_mtime_ns).values() for name in same]
-            fits = [name for name in names if plain_id(name) != name and plain_id(name).lower() in stems]
+            ends = self.suffixes or IMAGE_SUFFIXES
+            fits = [name for name in names if name.lower().endswith(ends) and plain_id(name).lower() in stems]
             if len(fits) == 1:
                 return place / fits[0]
         return exact if bare else short
 
+    def name(self, image_id: str) -> str:
+        """Return the path of an id's file below the folder, as the pattern spells it."""
+        return self.text.replace(ID, image_id)
+
     def _below(self, folder: Path, image_id: str) -> Path:
-        place = PurePosixPath(self.text.replace(ID, image_id))
-        if place.is_absolute() or ".." in place.parts or not _is_name(image_id):
+        place = PurePosixPath(self.name(image_id))
+        if place.is_absolute() or ".." in place.parts or not is_name(image_id):
             raise KitError(
                 f"id {image_id!r} is no name of a file in the data folder, as {self.text} needs it",
                 where=folder,
@@ -106,14 +112,14 @@ class PathPattern:
         base, text = folder.joinpath(*parts[:first]), "/".join(parts[first:])
         base, form = spelled(base) or base, form_of(text)
         # "a{id}{id}.tif" would become the glob "a**.tif", which Python refuses or reads as "any depth".
-        wanted = re.sub(r"\*+", "*", "*".join(map(_any_case, text.split(ID))))
+        wanted = re.sub(r"\*+", "*", "*".join(map(any_case, text.split(ID))))
         names = [path.relative_to(base).as_posix() for path in base.glob(wanted)]
         if self.suffixes and text.endswith(ID):
             names = [name for name in names if name.lower().endswith(self.suffixes)]
         return sorted({match[1] for name in names if (match := form.fullmatch(name))})
 
 
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Return whether a file system can hold it: no zero byte, nothing that is no UTF-8."""
     try:
         return b"\0" not in text.encode()
@@ -129,6 +135,6 @@ def form_of(text: str) -> re.Pattern[str]:
     return re.compile(f"{first}([^/.][^/]*?)" + r"\1".join(others), re.IGNORECASE)
 
 
-def _any_case(text: str) -> str:
+def any_case(text: str) -> str:
     """Return a glob of a text in upper or lower case."""
     return "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else glob.escape(c) for c in text)

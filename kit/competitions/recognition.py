@@ -11,7 +11,6 @@ from kit.competitions.listing import has_columns
 from kit.competitions.report import Report
 from kit.competitions.tables import header_of
 
-SAMPLE_SUBMISSION = "sample_submission.csv"
 _COMMON = {"train", "test", "train.csv", "test.csv", ""}
 """Names in the folders of many competitions; they tell nothing."""
 
@@ -23,10 +22,11 @@ class Signature:
     Attributes:
         name: short name of the competition.
         slug: Kaggle's name.
-        columns: header of its sample_submission.csv.
+        columns: header of its sample submission.
         truth: table with the truth and the columns it has to have; None if the truth is no table.
         marks: files or folders that only this competition has.
         images: folder of the images to predict; counts only for a competition without marks.
+        sample: path of the sample submission.
     """
 
     name: str
@@ -35,10 +35,11 @@ class Signature:
     truth: tuple[str, frozenset[str]] | None
     marks: tuple[str, ...]
     images: str
+    sample: str
 
     def evidence(self, folder: Path) -> int:
         """Return how much a folder looks like this competition's, from 0 (not at all) to 7."""
-        # Columns of sample_submission.csv: 4 points, of the table with the truth: 2, a mark: 1. So each
+        # Columns of the sample submission: 4 points, of the table with the truth: 2, a mark: 1. So each
         # counts more than all weaker ones together: a folder with kidney's sample_submission.csv is kidney's,
         # even if somebody copied body's train.csv and train_annotations/ into it (4 points to 3).
         marked = any((folder / mark).exists() for mark in self.marks)
@@ -46,7 +47,7 @@ class Signature:
             marked = bool(self.images) and (folder / self.images).is_dir()
         table, columns = self.truth or ("", frozenset())
         in_table = bool(columns) and columns <= set(header_of(folder / table))
-        in_sample = has_columns(folder / SAMPLE_SUBMISSION, self.columns)
+        in_sample = has_columns(folder / self.sample, self.columns)
         return 4 * in_sample + 2 * in_table + marked
 
 
@@ -58,8 +59,9 @@ def signature(definition: Definition) -> Signature:
     return Signature(
         name=definition.name,
         slug=definition.slug,
-        columns=definition.submission.columns,
+        columns=definition.columns,
         truth=(truth.file, frozenset({truth.id, truth.mask})) if truth.form == "text" else None,
+        sample=definition.submission.sample,
         marks=tuple(dict.fromkeys(top for top in tops if top not in _COMMON)),
         images=_top(definition.images.test),
     )
@@ -102,7 +104,7 @@ def check_folder(report: Report, folder: Path, own: Signature, others: Mapping[s
     if inner:
         report.error(f"the data of {own.slug} is one folder deeper", str(folder), f"use --data {inner[0]}")
         return False
-    known = dict.fromkeys((SAMPLE_SUBMISSION, own.truth[0] if own.truth else "", *own.marks, own.images))
+    known = dict.fromkeys((own.sample, own.truth[0] if own.truth else "", *own.marks, own.images))
     report.error(
         f"this is not the data of {own.slug}: its files and their columns are not here",
         str(folder),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from kit.competitions import mask_text, submissions
 from kit.competitions.competition import Competition
+from kit.competitions.report import Report
 from kit.competitions.tables import Row
 from kit.errors import KitError
 from kit.masks import rle
@@ -17,16 +20,17 @@ class SemanticCompetition(Competition):
         """Return a mask without foreground."""
         return SemanticMask(height, width, rle.empty())
 
-    def row(self, image_id: str, prediction: Prediction) -> dict[str, str]:
+    def rows(self, image_id: str, prediction: Prediction) -> list[dict[str, str]]:
         """Return id and mask, with the size where the competition asks for it."""
         if not isinstance(prediction, SemanticMask):
             raise TypeError(f"{self.name} rows hold one mask, not {type(prediction).__name__}")
         form, size = self.format.submission, (prediction.height, prediction.width)
         text = mask_text.write(prediction.runs, form, *size)
-        return form.row(image_id, size, text)
+        return [form.row(image_id, size, text)]
 
-    def decode_row(self, row: Row, size: tuple[int, int] | None) -> SemanticMask:
+    def decode(self, rows: Sequence[Row], size: tuple[int, int] | None) -> SemanticMask:
         """Return the mask of a row; an empty one needs no size."""
+        [row] = rows
         form = self.format.submission
         size = submissions.size_of(row, form, size)
         text = row.cells[form.mask]
@@ -39,6 +43,10 @@ class SemanticCompetition(Competition):
                 fix="check the id, and whether the image's header can be read",
             )
         return SemanticMask(*size, mask_text.read(text, form, *size, where=row.where))
+
+    def alarm(self, report: Report, predictions: Mapping[str, Prediction]) -> None:
+        """Alarm if masks are all empty, cover their images, or are equal."""
+        submissions.raise_alarms(report, predictions)  # type: ignore[arg-type]  # `decode` made them
 
 
 COMPETITION = SemanticCompetition

@@ -75,11 +75,11 @@ def server_of(definition: Definition, *, where: str | Path | None = None, fix: s
             where=where or "competition",
             fix="say it, as far as it is known, above all tables",
         )
-    if other := set(made.columns) - set(definition.submission.columns):
+    if other := set(made.columns) - set(definition.columns):
         raise KitError(
             f"server.columns names {min(other)!r}, which is no column of the submission",
             where=where or "competition",
-            fix=f"use these: {', '.join(definition.submission.columns)}",
+            fix=f"use these: {', '.join(definition.columns)}",
         )
     return made
 

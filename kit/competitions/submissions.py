@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.competitions.definition import Submission
 from kit.competitions.report import Report
+from kit.competitions.submission_format import Submission
 from kit.competitions.tables import Row
 from kit.errors import KitError
 from kit.masks import mask_set, rle
-from kit.predictions import Instances, Prediction, SemanticMask
+from kit.predictions import Instances, SemanticMask
 
-Decoder = Callable[[Row, tuple[int, int] | None], Prediction]
 _LISTED = 5
 """Ids named in one message."""
 
@@ -50,18 +49,31 @@ def repeated(ids: Iterable[str]) -> list[str]:
 
 
 def check_ids(report: Report, rows: Sequence[Row], ids: Sequence[str]) -> None:
-    """Report missing ids, unknown ids and ids with blanks around them; `decode` reports repeated ones.
+    """Report missing ids, unknown ids and ids with blanks around them.
 
     Args:
         report: gets the errors.
         rows: of the submission.
         ids: the ids to predict.
     """
+    raw = [row.cells[row.key] for row in rows if row.cells[row.key] != row.id]
+    check_names(report, [row.id for row in rows], ids, raw)
+
+
+def check_names(report: Report, names: Iterable[str], all_names: Iterable[str], raw: Iterable[str]) -> None:
+    """Report what `check_ids` does.
+
+    Args:
+        report: gets the errors.
+        names: what the rows of the submission are of.
+        all_names: what they have to be of.
+        raw: cells with blanks around an id.
+    """
     # dict.fromkeys is a set that keeps the order: messages name the first ids of the file.
-    given, wanted = dict.fromkeys(row.id for row in rows), dict.fromkeys(ids)
+    given, wanted = dict.fromkeys(names), dict.fromkeys(all_names)
     missing = [key for key in wanted if key not in given]
     unknown = [key for key in given if key not in wanted]
-    spaced = [repr(row.cells[row.key]) for row in rows if row.cells[row.key] != row.id]
+    spaced = [repr(cell) for cell in raw]
     for faults, one, several, fix in (
         (
             missing,
@@ -88,31 +100,16 @@ def check_ids(report: Report, rows: Sequence[Row], ids: Sequence[str]) -> None:
             report.error(f"{len(faults)} {what}: {', '.join(faults[:_LISTED])}{more}", report.subject, fix)
 
 
-def decode(
-    report: Report, rows: Iterable[Row], decoder: Decoder, sizes: Mapping[str, tuple[int, int]]
-) -> dict[str, Prediction]:
-    """Return the predictions of all rows that can be decoded; report the others as errors.
+def raise_alarms(
+    report: Report, predictions: Mapping[str, SemanticMask | Instances], *, scored: bool = True
+) -> None:
+    """Raise alarms: all masks empty, a mask that covers its image, equal rows, equal scores; add facts.
 
     Args:
-        report: gets the errors.
-        rows: of the submission.
-        decoder: `Competition.decode_row`.
-        sizes: id -> (height, width), as far as known.
+        report: gets them.
+        predictions: by id, or by row.
+        scored: whether the submission tells the scores of instances.
     """
-    predictions: dict[str, Prediction] = {}
-    for row in rows:
-        if row.id in predictions:
-            report.error(f"id {row.id} is there twice", row.where, "write one row per id")
-            continue
-        try:
-            predictions[row.id] = decoder(row, sizes.get(row.id))
-        except KitError as error:
-            report.take(error, row.where)
-    return predictions
-
-
-def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:
-    """Raise alarms: all masks empty, a mask that covers its image, equal rows, equal scores; add facts."""
     areas = {key: areas_of(prediction) for key, prediction in predictions.items()}
     empty = [key for key, found in areas.items() if not found.any()]
     report.facts["rows"] = float(len(predictions))
@@ -132,7 +129,7 @@ def raise_alarms(report: Report, predictions: Mapping[str, Prediction]) -> None:
     _alarm_if_alike(report, predictions)
     scores = [p.scores for p in predictions.values() if isinstance(p, Instances)]
     ranked = np.concatenate(scores) if scores else np.zeros(0)
-    if len(ranked) > 1 and np.all(ranked == ranked[0]):
+    if scored and len(ranked) > 1 and np.all(ranked == ranked[0]):
         text = f"all {len(ranked)} detections have the score {ranked[0]:g}"
         report.alarm(text, report.subject, "the metric sorts detections by score; were the scores lost?")
 
@@ -147,14 +144,14 @@ def _pixels(row: Row, column: str) -> int:
     return int(text)
 
 
-def areas_of(prediction: Prediction) -> NDArray[np.int64]:
+def areas_of(prediction: SemanticMask | Instances) -> NDArray[np.int64]:
     """Return the pixels of every mask of an image, (n,); an empty array if there is no mask."""
     if isinstance(prediction, SemanticMask):
         return np.array([rle.area(prediction.runs)] if len(prediction.runs) else [], np.int64)
     return mask_set.decode(prediction.masks, prediction.height, prediction.width).areas()
 
 
-def _alarm_if_alike(report: Report, predictions: Mapping[str, Prediction]) -> None:
+def _alarm_if_alike(report: Report, predictions: Mapping[str, SemanticMask | Instances]) -> None:
     # Compare masks as bytes: equal runs, or equal COCO counts in the same order. Empty rows do not count.
     alike: dict[bytes, list[str]] = {}
     for key, found in predictions.items():

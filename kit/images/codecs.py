@@ -95,7 +95,7 @@ class Codec:
 
     def __init__(self, file: OpenFile, page: Page, plane: int) -> None:
         self.path, self.page, self.plane = file.path, page, plane
-        self.dtype: np.dtype[Any] = np.dtype(np.uint8 if page.bits == 8 else np.uint16)
+        self.dtype: np.dtype[Any] = np.dtype(f"u{page.bits // 8}")
         self.shape = (*page.segment, page.channels)
         self._file = file
         self._own = threading.local()

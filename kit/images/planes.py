@@ -217,19 +217,33 @@ class ScratchSegments(Segments):
 
     def _made(self) -> mmap.mmap:
         size = math.prod(self.page.grid) * self._size
-        try:
-            with tempfile.TemporaryFile(dir=self._folder) as stream:
-                # Reserve the space now: if the disk is full later, writing to a mapped page kills the
-                # process.
-                os.posix_fallocate(stream.fileno(), 0, size)
-                return mmap.mmap(stream.fileno(), size)
-        except OSError as error:
-            raise KitError(
-                f"no room to decode the {self.page.height} x {self.page.width} pixels of "
-                f"{self._codec.path}: {error.strerror}",
-                where=self._folder or tempfile.gettempdir(),
-                fix=f"free {size / 2**30:.1f} GiB there or set TMPDIR to a larger disk",
-            ) from error
+        return scratch_map(self._codec.path, (self.page.height, self.page.width), size, self._folder)
+
+
+def scratch_map(path: Path, shape: tuple[int, int], size: int, folder: Path | None) -> mmap.mmap:
+    """Map a new file without a name, which disappears when the process ends.
+
+    Args:
+        path: of the image, for the message.
+        shape: its rows and columns, for the message.
+        size: of the new file, bytes.
+        folder: where it is made; the system's temporary folder if None.
+
+    Raises:
+        KitError: there is no room for it.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            # Reserve the space now: if the disk is full later, writing to a mapped page kills the
+            # process.
+            os.posix_fallocate(stream.fileno(), 0, size)
+            return mmap.mmap(stream.fileno(), size)
+    except OSError as error:
+        raise KitError(
+            f"no room to decode the {shape[0]} x {shape[1]} pixels of {path}: {error.strerror}",
+            where=folder or tempfile.gettempdir(),
+            fix=f"free {size / 2**30:.1f} GiB there or set TMPDIR to a larger disk",
+        ) from error
 
 
 class Plane:

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kit.artefacts import open_regular
 from kit.errors import KitError
-from kit.images.codecs import OpenFile
+from kit.images.codecs import OpenFile, Samples
 from kit.images.decode_threads import for_each, processors
 from kit.images.header import TiffHeader, read_header, require_rgb8
 from kit.images.pixels import to_rgb
 from kit.images.planes import Plane, open_plane
 from kit.streams import Streams
 
+S = TypeVar("S", bound="Slide")
 CACHE_BYTES = 192 << 20
 """Bytes of decoded pixels kept for the next band: 2,000 rows of a slide of 30,000 columns."""
 GIANT_BYTES = 64 << 20
@@ -101,9 +103,8 @@ class Slide:
         def place(block: tuple[int, int, int, int]) -> None:
             y, x, height, width = block
             samples = [plane.get(*block) for plane in self._planes]
-            to_rgb(samples, shift, out_HWC[y - y0 : y - y0 + height, x : x + width])
+            self._place(samples, out_HWC[y - y0 : y - y0 + height, x : x + width])
 
-        shift = self.header.significant_bits - 8
         for plane in self._planes:
             plane.segments.forget(y0)
         missing = [
@@ -120,6 +121,9 @@ class Slide:
             self._read_bytes = 0
             for plane in self._planes:
                 plane.segments.release()
+
+    def _place(self, samples: list[Samples], out_HWC: NDArray[np.uint8]) -> None:
+        to_rgb(samples, self.header.significant_bits - 8, out_HWC)
 
     def close(self) -> None:
         """Close the file and remove scratch files."""
@@ -155,9 +159,30 @@ def open_slide(
             for its compression is missing; says how to mend it.
     """
     header = read_header(path)
-    notes = tuple(require_rgb8(header))
+    return opened(Slide, header, require_rgb8(header), scratch=scratch, giant=giant, threads=threads)
+
+
+def opened(
+    kind: type[S],
+    header: TiffHeader,
+    notes: Sequence[str],
+    *,
+    scratch: Path | None = None,
+    giant: int = GIANT_BYTES,
+    threads: int | None = None,
+) -> S:
+    """Open a file as a class of slides; other arguments and errors as of `open_slide`.
+
+    Args:
+        kind: the class.
+        header: of the file.
+        notes: what was left out, cut or assumed.
+        scratch: see `open_slide`.
+        giant: see `open_slide`.
+        threads: see `open_slide`.
+    """
     pages = header.parts[:3]
-    file = _opened(path, header)
+    file = _opened(header.path, header)
     try:
         stored = [(page, plane) for page in pages for plane in range(3 if page.planar else 1)]
         keep = CACHE_BYTES // len(stored)
@@ -168,7 +193,7 @@ def open_slide(
     except BaseException:
         os.close(file.descriptor)
         raise
-    return Slide(header, planes, file, notes, threads or processors())
+    return kind(header, planes, file, tuple(notes), threads or processors())
 
 
 def _opened(path: Path, header: TiffHeader) -> OpenFile:

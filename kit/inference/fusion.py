@@ -75,7 +75,8 @@ def fuse(
 ) -> Fused:
     """Return the prediction of one rung for one image, and its doubt.
 
-    Semantic: the weighted mean of the probability maps, cut at the threshold. Instance: NMS merges the views
+    Semantic: the weighted mean of the probability maps, cut at the threshold. Values: the weighted mean of
+    numbers, and the word with most weight. Instance: NMS merges the views
     of each member, then weighted boxes fusion joins the members. A member's weight is the mean of the weights
     of its passes. Example: passes of member a with weights 1 and 3 and of member b with weight 4 give two
     lists of detections, of weight 2 and 4.
@@ -96,9 +97,14 @@ def fuse(
     if not results:
         raise KitError("no pass of this rung has a result", where=image_id, fix="run its passes first")
     # Imported by name, because predict.py holds only the engine of its own kind.
-    engine = importlib.import_module(f"kit.inference.{kind}_engine")
+    engine = importlib.import_module(f"kit.inference.{engine_of(results[0].member, kind)}")
     fused: Fused = engine.fuse(results, settings, size, image_id=image_id, info=info, keep=keep)
     return fused
+
+
+def engine_of(member: Member, kind: str) -> str:
+    """Return the module of this package that runs a member: the one of its kind, or what its config names."""
+    return str(member.network.get("engine") or f"{kind}_engine")
 
 
 def require_size(found: tuple[int, ...], size: tuple[int, int], result: PassResult, image_id: str) -> None:

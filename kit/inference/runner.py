@@ -22,17 +22,21 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
-from kit.images.slide import open_slide
-from kit.inference.fusion import PassResult, fuse
+from kit.images.reading import ColourTiffs
+from kit.inference.fusion import PassResult, engine_of, fuse
 from kit.inference.store import pass_file
 from kit.memory import keep_freed_memory
-from kit.models import Network, build, load_weights, spec
+from kit.models import Network, build, load_weights, spec_of
+
+if TYPE_CHECKING:
+    from kit.images.image_protocols import Reading
 
 Progress = Callable[[int, int], None]
 
@@ -81,8 +85,7 @@ def result_file(
     out: Path, member: Member, view: str, image_id: str, *, info: ImageInfo | None = None
 ) -> Path:
     """Return the path where `run_pass` writes its result; the file exists only when it is complete."""
-    kind = spec(str(member.network.get("network"))).kind
-    return pass_file(out, member, view, image_id, kind=kind, info=info)
+    return pass_file(out, member, view, image_id, kind=spec_of(member.network).kind, info=info)
 
 
 def run_pass(  # noqa: PLR0917  # its callers all have these in this order
@@ -101,6 +104,7 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
     info: ImageInfo | None = None,
     confident: Path | None = None,
     on_left: Callable[[float], None] | None = None,
+    reading: Reading | None = None,
 ) -> Path:
     """Run one member under one view over one image, unless the result exists already.
 
@@ -124,6 +128,7 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
         confident: file with the image's confident blocks, whose windows are skipped (semantic only); without
             it, and if it cannot be read, no window is.
         on_left: called once with the share of the windows that is looked at, if blocks were read.
+        reading: reads the image, `Competition.reading`; None: it is a TIFF in colour.
 
     Returns:
         `result_file(out, member, view, image_id, info=info)`.
@@ -137,8 +142,8 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
         return target
     where = f"member {member.name}, view {view}, image {image_id}"
     # Imported by name, because predict.py holds only the engine of its own kind.
-    engine = importlib.import_module(f"kit.inference.{module.spec.kind}_engine")
-    with open_slide(image) as slide:
+    engine = importlib.import_module(f"kit.inference.{engine_of(member, module.spec.kind)}")
+    with (reading or ColourTiffs()).open(image) as slide:
         if slide.notes and on_notes is not None:
             on_notes(slide.notes)
         engine.run_pass(

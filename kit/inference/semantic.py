@@ -35,15 +35,15 @@ Progress = Callable[[int, int], None]
 # reader thread    bands of the slide -> windows -> network inputs -> batches
 # this thread      for each view: turned image -> network -> probability -> turned back; then their mean
 # writer thread    full resolution -> core, or blended windows -> bands -> file
-_READ_AHEAD = 2
+READ_AHEAD = 2
 """Batches of network inputs that wait for the network."""
-_WRITE_BEHIND = 2
+WRITE_BEHIND = 2
 """Batches of probabilities that wait for the writer."""
 _CPU_PIXELS = 1 << 19
 """Most pixels of a batch on the CPU: more need more memory and are not faster."""
 _ROUNDING = 1e-6
 """A float32 probability may exceed 1 by this. Ten times as much would make 16-bit levels begin again at 0."""
-_BLENDS: dict[str, type[Blend]] = {"halo": Halo, "gaussian": Gaussian}
+BLENDS: dict[str, type[Blend]] = {"halo": Halo, "gaussian": Gaussian}
 
 
 def probability(raw_NCHW: torch.Tensor, output: Output, where: str) -> torch.Tensor:
@@ -71,7 +71,7 @@ def probability(raw_NCHW: torch.Tensor, output: Output, where: str) -> torch.Ten
     return raw_NCHW.sigmoid().add_(raw_NCHW, alpha=0) if output == "logit" else raw_NCHW
 
 
-class _Views:
+class Views:
     """The network under all views of a pass.
 
     Args:
@@ -177,19 +177,19 @@ def predict_map(
             or the disk is full.
     """
     require_pixels(source, where)
-    forward = _Views(module, output, view, device, autocast=settings.autocast, where=where)
+    forward = Views(module, output, view, device, autocast=settings.autocast, where=where)
     size = (source.height, source.width)
     plan = layout(settings, forward.scales, size, pixel_size=info.pixel_size if info else None, where=where)
-    batcher = Batcher(batch_size or _batch_size(settings, plan, device), where=where)
+    batcher = Batcher(batch_size or batch_size_of(settings, plan, device), where=where)
     tiles = None if confident is None else confident.needed(plan)
     total = len(plan) if tiles is None else len(tiles)
     windows = batches(source, plan, batcher.size, tiles=tiles, skip_background=settings.skip_background)
     done = skipped = 0
     with write_map(target, *size, settings.stored) as file:
-        blend = _BLENDS[settings.blend](plan, file, confident)
+        blend = BLENDS[settings.blend](plan, file, confident)
         with (
-            Prefetch(_tensors(windows, pinned=device.type == "cuda"), _READ_AHEAD) as waiting,
-            WriteBehind(partial(_write, blend, forward.shares, where), _WRITE_BEHIND) as behind,
+            Prefetch(tensors_of(windows, pinned=device.type == "cuda"), READ_AHEAD) as waiting,
+            WriteBehind(partial(write_into, blend, forward.shares, where), WRITE_BEHIND) as behind,
         ):
             for shown, x_SNCHW, without_tissue in waiting:
                 for piece, prob_SNHW in batcher.pieces(partial(forward, x_SNCHW), len(shown)):
@@ -204,23 +204,25 @@ def predict_map(
     return target
 
 
-def _batch_size(settings: SemanticSettings, plan: Layout, device: torch.device) -> int:
+def batch_size_of(settings: SemanticSettings, plan: Layout, device: torch.device) -> int:
+    """Return the largest batch: that of the settings, fewer on the CPU."""
     if device.type != "cpu":
         return settings.batch_size
     pixels = max(rows * columns for rows, columns in plan.inputs)
     return min(settings.batch_size, max(1, _CPU_PIXELS // pixels))
 
 
-def _tensors(
+def tensors_of(
     windows: Iterator[Batch], *, pinned: bool
 ) -> Iterator[tuple[list[Tile], list[torch.Tensor], int]]:
+    """Yield batches as tensors: their tiles, an input (N, 3, H, W) for each scale, and the tiles left out."""
     for batch in windows:
         # Strided views: in memory they are channels-last, the order that convolutions need.
         x_SNCHW = [torch.from_numpy(x_NHWC).permute(0, 3, 1, 2) for x_NHWC in batch.inputs]
         yield batch.tiles, [x.pin_memory() for x in x_SNCHW] if pinned else x_SNCHW, batch.skipped
 
 
-def _write(
+def write_into(
     blend: Blend, shares: Sequence[float], where: str, shown: tuple[list[Tile], list[torch.Tensor]]
 ) -> None:
     """Check probabilities and blend them; runs in the writer's thread, which waits for the device."""

@@ -50,9 +50,9 @@ def run_pass(
     from kit.inference.semantic import predict_map  # needs torch, which fusing does not need
 
     output = module.spec.output
-    if output == "detections":
+    if output not in ("logit", "sigmoid", "softmax"):
         raise KitError(
-            f"{module.spec.name} declares detections but cannot detect",
+            f"{module.spec.name} declares {output}, not maps",
             where=where,
             fix="build it as an InstanceNetwork",
         )

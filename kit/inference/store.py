@@ -117,7 +117,7 @@ def pass_file(
         member: the member.
         view: name of the view, or of a set of views.
         image_id: id of the image.
-        kind: "semantic" (.npy map) or "instance" (.npz detections).
+        kind: "semantic" (.npy map), "instance" (.npz detections) or "values" (.json).
         info: what is known of the image.
     """
     identity = sha256_json(
@@ -129,7 +129,7 @@ def pass_file(
             "pixel size": info.pixel_size if info and member.inference.get("pixel_size") else None,
         }
     )
-    suffix = ".npy" if kind == "semantic" else ".npz"
+    suffix = {"semantic": ".npy", "instance": ".npz"}.get(kind, ".json")
     folder = view if len(view) <= _LONGEST_VIEW else f"views-{sha256_json(view)[:12]}"
     return out / f"{member.name}-{identity[:12]}" / folder / (file_name(image_id) + suffix)
 
@@ -256,6 +256,8 @@ def mark_of(path: Path) -> tuple[int, bool]:
     Raises:
         KitError: the file is missing or damaged.
     """
+    if path.suffix == ".json":
+        return zlib.crc32(path.read_bytes()), False
     if path.suffix == ".npz":
         found = load_detections(path)
         return zlib.crc32(found.scores.tobytes(), zlib.crc32(found.boxes.tobytes())), not len(found.scores)

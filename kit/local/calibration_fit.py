@@ -99,6 +99,9 @@ def _curve(mean: Floats, value: Floats) -> dict[str, Any]:
     rounded = np.unique(np.round(mean, 6))
     x = np.concatenate([[0.0], rounded[(rounded > 0) & (rounded < 1)], [1.0]])
     y = (1 - _TILT) * np.interp(x, mean, value) + _TILT * x
+    # Scores are 1e-6 or more apart, so values are 1e-9 or more apart: 10 decimals keep them rising. All 17
+    # digits would cost predict.py some kilobytes.
+    y = np.round(y, 10)
     return {"kind": "curve", "scores": x.tolist(), "values": y.tolist()}
 
 

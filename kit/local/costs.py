@@ -25,6 +25,15 @@ class Costs(Checked):
     passes: dict[str, Annotated[float, at_least(0)]]
 
 
+def four_digits(seconds: float) -> float:
+    """Return a measured cost with four significant digits; a measurement knows no more.
+
+    >>> four_digits(0.6369616873214543)
+    0.637
+    """
+    return float(f"{seconds:.4g}")
+
+
 def load_with_costs(path: Path) -> Ensemble:
     """Read and check `ensemble.json`, with the costs in `costs.json` beside it.
 

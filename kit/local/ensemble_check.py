@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from kit.ensemble import Ensemble
 from kit.errors import KitError
-from kit.models import check, spec
+from kit.models import check, spec_of
 from kit.typed_json import from_plain
 
 _FIX = "run `ensemble` again"
@@ -28,10 +29,19 @@ def require_usable(ensemble: Ensemble, where: Path) -> None:
         KitError: a word is unknown or a value cannot be; the message names the member or rung.
     """
     from kit.inference import views  # needs torch
+    from kit.inference.class_fusion import ClassFusion
     from kit.inference.instance_settings import InstanceFusion, InstanceSettings
     from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
+    from kit.inference.values_settings import ValuesFusion, ValuesSettings
 
-    semantic = ensemble.kind == "semantic"
+    of_kind: dict[str, tuple[type[Any], type[Any]]] = {
+        "semantic": (SemanticSettings, SemanticFusion),
+        "instance": (InstanceSettings, InstanceFusion),
+        "values": (ValuesSettings, ValuesFusion),
+    }
+    member_settings, rung_settings = of_kind[ensemble.kind]
+    if any(member.network.get("engine") == "classes_engine" for member in ensemble.members):
+        rung_settings = ClassFusion
     for member in ensemble.members:
         place = f"{where}, member {member.name}"
         try:
@@ -40,13 +50,11 @@ def require_usable(ensemble: Ensemble, where: Path) -> None:
             raise KitError(
                 f"{error.problem} ({error.where or 'network'})", where=place, fix=error.fix
             ) from error
-        predicts = spec(str(member.network.get("network"))).kind
+        predicts = spec_of(member.network).kind
         if predicts != ensemble.kind:
-            problem = f"its network predicts {predicts} masks, and the ensemble is {ensemble.kind}"
+            problem = f"its network predicts kind {predicts!r}, and the ensemble is of {ensemble.kind!r}"
             raise KitError(problem, where=place, fix=_FIX)
-        from_plain(
-            SemanticSettings if semantic else InstanceSettings, member.inference, where=place, fix=_FIX
-        )
+        from_plain(member_settings, member.inference, where=place, fix=_FIX)
     for item in ensemble.passes:
         try:
             views.get_set(item.view)
@@ -54,9 +62,7 @@ def require_usable(ensemble: Ensemble, where: Path) -> None:
             raise KitError(error.problem, where=where, fix=error.fix) from error
     for number, rung in enumerate(ensemble.rungs, 1):
         place = f"{where}, rung {number}"
-        fusion = from_plain(
-            SemanticFusion if semantic else InstanceFusion, rung.settings, where=place, fix=_FIX
-        )
+        fusion = from_plain(rung_settings, rung.settings, where=place, fix=_FIX)
         unknown = set(getattr(fusion, "calibration", {})) - {member.name for member in ensemble.members}
         if unknown:
             problem = f"it calibrates {', '.join(sorted(unknown))}, which is no member"

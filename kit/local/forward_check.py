@@ -21,8 +21,10 @@ from kit.inference import views
 from kit.inference.instance_settings import InstanceSettings
 from kit.inference.layout import layout
 from kit.inference.semantic_settings import SemanticSettings
+from kit.inference.values_settings import VALUES_SIDE, ValuesSettings
 from kit.local.estimate import count_flops, predict
-from kit.models import build, spec
+from kit.models import build, spec_of
+from kit.models.registry import OWN, sized
 from kit.typed_json import from_plain
 
 LARGEST_BATCH = 1 << 28
@@ -64,7 +66,11 @@ def inputs_of(member: Member, scales: tuple[float, ...], where: str) -> list[Inp
     Raises:
         KitError: the settings cannot be, or the batch is larger than any memory.
     """
-    if spec(str(member.network["network"])).kind == "instance":
+    kind = spec_of(member.network).kind
+    if kind == "values":
+        size = from_plain(ValuesSettings, member.inference, where=where).size or VALUES_SIDE
+        found = [Inputs(1, *[max(1, int(size * scale + 0.5))] * 2) for scale in scales]
+    elif kind == "instance":
         settings = from_plain(InstanceSettings, member.inference, where=where)
         sides = [max(1, int(settings.size * scale + 0.5)) for scale in scales]
         found = [Inputs(1, side, side) for side in sides]
@@ -95,8 +101,12 @@ def forward(network: str, inputs: Inputs) -> Forward:
     Raises:
         KitError: the network is unknown or cannot be built.
     """
+    config, pixels = json.loads(network), inputs.batch * inputs.height * inputs.width
+    if config["network"] == OWN:
+        # `add-model` has run it on images: a class of the user's may look at values, which are absent here.
+        return Forward(int(sized(config)[1].flops * pixels / 1e6), None)
     with torch.device("meta"):
-        module = build(json.loads(network)).eval()
+        module = build(config).eval()
     counter, fault = count_flops(), None
     batch, height, width = inputs.batch, inputs.height, inputs.width
     made: Any = None
@@ -143,12 +153,13 @@ def flops_per_megapixel(member: Member, view: str, size: tuple[int, int]) -> flo
 def _inputs_of_megapixel(member: Member, size: tuple[int, int]) -> float:
     """Return how many inputs of the network a megapixel of an image takes."""
     height, width = size
-    if spec(str(member.network["network"])).kind == "instance":
+    kind, side = spec_of(member.network).kind, None
+    if kind == "instance":
         settings = from_plain(InstanceSettings, member.inference, where=member.name)
         side = None if settings.window is None else settings.window - settings.overlap
         if settings.window is not None and max(size) <= settings.window:
             side = None
-    else:
+    elif kind == "semantic":
         side = from_plain(SemanticSettings, member.inference, where=member.name).core
     if side is not None:
         return 1e6 / side**2

@@ -23,11 +23,12 @@ from kit.artefacts import canonical_json
 from kit.ensemble import Ensemble, Member
 from kit.errors import KitError
 from kit.inference import views
-from kit.local import safetensors_header
+from kit.local import own_sources, safetensors_header
 from kit.local.ensemble_check import require_usable
 from kit.local.forward_check import forward, inputs_of
 from kit.local.safetensors_header import StoredTensor
 from kit.models import build
+from kit.models.registry import OWN
 
 _AGAIN = "train it again, or run `ensemble` again to place the weights that belong to this network"
 _BLOCK = 1 << 22
@@ -88,9 +89,10 @@ def check_members(
         on_checked: called after each member.
 
     Raises:
-        KitError: as `require_usable` and `check_member`.
+        KitError: as `require_usable` and `check_member`, or the source of a model of one's own is not there.
     """
     require_usable(ensemble, where)
+    own_sources.require(ensemble.members, where.parent / own_sources.FOLDER)
     for index, member in enumerate(ensemble.members):
         shown = [item.view for item in ensemble.passes if item.member == index]
         check_member(member, files.get(member.name), views_of_passes=shown, where=where, values=values)
@@ -140,9 +142,11 @@ def check_member(
 @cache
 def _expected(config: str) -> dict[str, tuple[tuple[int, ...], torch.dtype]] | KitError:
     """Return name -> (shape, type) of a network's state dict; the error if it cannot be built."""
+    network = json.loads(config)
     try:
-        with torch.device("meta"):
-            module = build(json.loads(config))
+        # A class of the user's may compute with values when it is made; tensors on "meta" have none.
+        with torch.device("cpu" if network["network"] == OWN else "meta"):
+            module = build(network)
     except KitError as error:
         return error
     except (RuntimeError, ValueError, TypeError, ArithmeticError, LookupError, AssertionError) as error:

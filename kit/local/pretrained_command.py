@@ -18,6 +18,19 @@ from kit.local.verbs import Verb
 from kit.typed_json import Fraction
 
 
+def _names() -> list[str]:
+    from kit.local.pretrained.registry import names
+
+    return names()
+
+
+def network_names() -> list[str]:
+    """Return the networks that a published checkpoint is for, which are all: known without loading torch."""
+    from kit.local.pretrained.registry import get
+
+    return sorted({network for name in _names() for network in get(name).networks})
+
+
 @dataclass(frozen=True, kw_only=True)
 class List:
     """List the published checkpoints that networks start from."""
@@ -43,7 +56,7 @@ def _list(options: List) -> int:
 class Fetch:
     """Download a published checkpoint; run it again after an interruption, and it continues."""
 
-    name: str = field(metadata=option("a name that `pretrained` lists", positional=True))
+    name: str = field(metadata=option("a name that `pretrained` lists", positional=True, names=_names))
     out: Path = field(default=Path("checkpoints"), metadata=option("folder for the file", metavar="DIR"))
     url: str | None = field(default=None, metadata=option("address of a mirror, or one with a signature"))
 
@@ -61,7 +74,7 @@ class Convert:
     """Convert a checkpoint into safetensors for one network, and print a report."""
 
     file: Path = field(metadata=option(".pth, .pth.zip, .pth.tar, .npz or .safetensors", positional=True))
-    network: str = field(metadata=option("a name that `list` shows", metavar="NAME"))
+    network: str = field(metadata=option("a name that `list` shows", metavar="NAME", names=network_names))
     config: Path | None = field(
         default=None, metadata=option("JSON file with the network's other settings", metavar="FILE")
     )
@@ -76,6 +89,7 @@ class Convert:
 
 
 def _convert(options: Convert) -> int:
+    from kit.local.console import working
     from kit.local.pretrained.limited import convert
 
     more: Any = read_json(options.config) if options.config is not None else {}
@@ -86,11 +100,31 @@ def _convert(options: Convert) -> int:
             fix='write settings like {"drop_path": 0.2}',
         )
     config = {**more, "network": options.network}
-    convert(
-        options.file, config, options.out, mean=options.ema, least=options.least, take=options.take
-    ).show()
+    with working(f"converting {options.file.name}"):
+        report = convert(
+            options.file, config, options.out, mean=options.ema, least=options.least, take=options.take
+        )
+    report.show()
     print(options.out)
     return 0
 
 
-VERBS = (Verb("pretrained", List, _list), Verb("fetch", Fetch, _fetch), Verb("convert", Convert, _convert))
+_TASK = "published checkpoints"
+VERBS = (
+    Verb("pretrained", List, _list, _TASK, ("pretrained", "pretrained --json"), "nothing was to be written"),
+    Verb(
+        "fetch",
+        Fetch,
+        _fetch,
+        _TASK,
+        ("fetch mit_b3 --out checkpoints",),
+        "the bytes that have come are kept",
+    ),
+    Verb(
+        "convert",
+        Convert,
+        _convert,
+        _TASK,
+        ("convert model.pth --network unet-regnety16 --out model.safetensors",),
+    ),
+)

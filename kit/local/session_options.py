@@ -9,10 +9,11 @@ first one begins. Needs none of our dependencies: nox runs in an interpreter of 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 
 _FLAGS = ("-s", "-e", "--session", "--sessions")
 
@@ -37,6 +38,17 @@ def asked_sessions(argv: Sequence[str]) -> list[str]:
     return names
 
 
+def typed_command(argv: Sequence[str]) -> str:
+    """Return the command line of nox as its user typed it, for a command that tells how to go on.
+
+    Args:
+        argv: of nox's process: [".../bin/nox", "-s", "train-all", "--", "--tiny"].
+    """
+    # `python -m nox` has the path of nox/__main__.py as its first word.
+    program = "python -m nox" if argv[0].endswith("__main__.py") else "nox"
+    return f"{program} {shlex.join(argv[1:])}".rstrip()
+
+
 def known_options(help_text: str) -> set[str]:
     """Return the options that a command's help lists: "  --out DIR   the folder" has --out."""
     return set(re.findall(r"(?<![\w-])--[a-z][\w-]*", help_text))
@@ -59,7 +71,7 @@ def own_options(arguments: Sequence[str], session: str, known: Mapping[str, Coll
         raise KitError(
             f"none of the sessions {', '.join(known)} knows {', '.join(unknown)}",
             where="what follows -- on nox's command line",
-            fix="correct the option, or run the session that knows it alone",
+            fix=f"{did_you_mean(unknown[0], everywhere)}correct it, or run the session that knows it alone",
         )
     return [argument for group in groups if _name(group) in known[session] for argument in group]
 
@@ -81,12 +93,54 @@ def _name(group: Sequence[str]) -> str:
     return group[0].partition("=")[0]
 
 
+def command_of(commands: Mapping[str, tuple[str, ...]], name: str, argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the command of a session: with --requirements, `bundle` is another one than without.
+
+    Args:
+        commands: session, or session and option ("bundle --requirements") -> command.
+        name: of the session.
+        argv: nox's command line.
+    """
+    given = {_name([argument]) for argument in argv}
+    found = (commands[key] for flag in sorted(given) if (key := f"{name} {flag}") in commands)
+    return next(found, commands[name])
+
+
+def value_of(arguments: Sequence[str], option: str, default: str | Path) -> str:
+    """Return the value that follows an option, in either form; the default if it is not there."""
+    for number, argument in enumerate(arguments):
+        if argument == option and number + 1 < len(arguments):
+            return arguments[number + 1]
+        if argument.startswith(f"{option}="):
+            return argument.partition("=")[2]
+    return str(default)
+
+
+def renamed(arguments: Sequence[str], option: str, name: str) -> list[str]:
+    """Return the arguments with another name for an option; without the option if it has no value.
+
+    ["--install", "dir", "--json"] becomes ["--bundle", "dir", "--json"], ["--install", "--json"] ["--json"].
+    """
+    found: list[str] = []
+    for group in _groups(arguments):
+        if _name(group) != option:
+            found += group
+        elif "=" in group[0]:
+            found.append(f"{name}={group[0].partition('=')[2]}")
+        elif len(group) > 1:
+            found += [name, *group[1:]]
+    return found
+
+
 def with_defaults(arguments: list[str], **defaults: str | Path) -> list[str]:
     """Return the arguments, with `--name value` for every default whose option the user did not give."""
-    given = {argument.split("=")[0] for argument in arguments}
+    # What follows "--" is for the program that the command runs: it does not count, and stays at the end.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    given = {argument.split("=")[0] for argument in arguments[:end]}
     # "--out=x" and "--out x" both count as given.
     missing = {f"--{name.replace('_', '-')}": str(value) for name, value in defaults.items()}
     return [
-        *arguments,
+        *arguments[:end],
         *(part for name, value in missing.items() if name not in given for part in (name, value)),
+        *arguments[end:],
     ]

@@ -1,59 +1,26 @@
-"""`python -m kit score|validate`: score a submission file, and check whether Kaggle would accept it."""
+"""The verbs `score` and `validate`: score a submission file, and check whether Kaggle would accept it."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from kit import competitions
 from kit.artefacts import canonical_json
-from kit.command_line import option
 from kit.competitions.competition import Competition
-from kit.competitions.path_pattern import is_file
+from kit.competitions.path_pattern import spelled
 from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.errors import BAD_INPUT, KitError
 from kit.local.competitions import scores, submission_files
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.scores import Score
-from kit.local.verbs import Verb, run_verb
+from kit.local.console import working
+from kit.local.submission_options import Options
 from kit.predictions import Instances, Prediction
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Options that both verbs have."""
-
-    competition: str = field(metadata=option("|".join([*competitions.names(), "FILE.toml"]), metavar="NAME"))
-    data: Path = field(metadata=option("the competition's folder", metavar="DIR"))
-    submission: Path = field(metadata=option("the CSV to score or check", metavar="FILE"))
-    split: Literal["auto", "test", "train"] = field(
-        default="auto",
-        metadata=option(
-            "images the file has to cover: test, train (out-of-fold predictions), or auto: the part that "
-            "its first id belongs to"
-        ),
-    )
-    json: bool = field(default=False, metadata=option("print JSON"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreOptions(Options):
-    """Compute the competition's metric on images with truth."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ValidateOptions(Options):
-    """Report errors that Kaggle would refuse, and alarms for valid but absurd content."""
-
-
-def main(argv: Sequence[str]) -> int:
-    """Parse the arguments and run the verb; return the exit code."""
-    verbs = (Verb("score", ScoreOptions, _score), Verb("validate", ValidateOptions, _validate))
-    return run_verb(argv, verbs, prog="python -m kit", description=__doc__ or "")
 
 
 def _inspect(options: Options) -> tuple[LabelledData, list[str], Report, dict[str, Prediction]]:
@@ -76,23 +43,30 @@ def _ids(labelled: LabelledData, submission: Path, split: str) -> list[str]:
     # Public test images are often copies of training images. An id of both parts is taken for one to predict;
     # with `--split train` the file has to cover the training images all the same.
     if split == "auto":
-        first = _first_id(submission, competition.columns[0])
-        in_train = is_file(competition.image_path(data, first, "train"))
-        in_test = is_file(competition.image_path(data, first, "test"))
+        first = _first_image(competition, submission)
+        in_train = spelled(competition.image_path(data, first, "train")) is not None
+        in_test = spelled(competition.image_path(data, first, "test")) is not None
         split = "train" if in_train and not in_test else "test"
     return competition.test_ids(data) if split == "test" else labelled.train_ids()
 
 
-def _first_id(submission: Path, column: str) -> str:
-    """Return the first row's id; empty if the file is of no use: the validator then says why."""
+def _first_image(competition: Competition, submission: Path) -> str:
+    """Return the id of the first row's image; empty if the file is of no use: the validator then says why."""
     try:
-        return read_table(submission, (column,), more=True, key=column)[0].id
+        rows = read_table(submission, competition.columns, more=True, key=competition.columns[0])
     except KitError:
         return ""
+    return next(iter(competition.of_images(Report(""), rows[:1], None)), "")
 
 
-def _validate(options: Options) -> int:
-    labelled, _, report, _ = _inspect(options)
+def validate(options: Options) -> int:
+    """Run the verb `validate`: 0 if Kaggle would accept the file, else 2.
+
+    Raises:
+        KitError: the competition or its folder cannot be used.
+    """
+    with working("reading the submission and how masks usually look"):
+        labelled, _, report, _ = _inspect(options)
     told = Report(report.subject)
     labelled.tell(told)
     # What training truth is like matters here only as far as masks are compared with it.
@@ -105,21 +79,28 @@ def _validate(options: Options) -> int:
     return 0 if report.ok else BAD_INPUT
 
 
-def _score(options: Options) -> int:
-    labelled, ids, report, predictions = _inspect(options)
-    report.require_ok()
-    truth = labelled.truth(ids)
+def score(options: Options) -> int:
+    """Run the verb `score`.
+
+    Raises:
+        KitError: the file or the competition's folder cannot be used.
+    """
+    with working("reading the submission and the truth"):
+        labelled, ids, report, predictions = _inspect(options)
+        report.require_ok()
+        truth = labelled.truth(ids)
     told = Report(report.subject)
     labelled.tell(told)
     report.findings += told.findings
-    score, coco = scores.score(labelled.competition, truth, predictions), _coco(truth, predictions)
+    with working(f"scoring {len(truth)} images"):
+        made, coco = scores.score(labelled.competition, truth, predictions), _coco(truth, predictions)
     if options.json:
-        content = {"images": len(truth), **asdict(score), "coco": coco, "alarms": _alarms(report)}
+        content = {"images": len(truth), **asdict(made), "coco": coco, "alarms": _alarms(report)}
         _print_json(labelled, options, content)
     else:
         for finding in report.findings:
             print(finding)
-        _print_score(score, truth)
+        _print_score(made, truth)
         if coco:
             values = ", ".join(f"{name} {_shown(value)}" for name, value in coco.items())
             print(f"COCO mAP (at most 100 detections an image): {values}")
@@ -152,7 +133,9 @@ def _shown(value: float | None) -> str:
 
 def _sizes(competition: Competition, data: Path, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Return the sizes of the images whose headers can be read; print a warning for each of the others."""
-    sizes = {}
+    sizes: dict[str, tuple[int, int]] = {}
+    if competition.kind == "values":  # whose rows do not depend on sizes
+        return sizes
     for image_id in ids:
         try:
             sizes[image_id] = competition.size_of(data, image_id)

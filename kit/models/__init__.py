@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kit.models.detections import Detections, InstanceTarget
     from kit.models.network import InstanceNetwork, Logits, Network, SemanticNetwork
     from kit.models.network_spec import NetworkSpec
-    from kit.models.registry import build, check, family, names, spec, tiny
+    from kit.models.registry import build, check, family, names, spec, spec_of, tiny
     from kit.models.weights import load_weights, save_weights
 
 __all__ = [
@@ -29,13 +29,14 @@ __all__ = [
     "names",
     "save_weights",
     "spec",
+    "spec_of",
     "tiny",
 ]
 
 _MODULES = {
     "kit.models.detections": ("Detections", "InstanceTarget"),
     "kit.models.network": ("InstanceNetwork", "Logits", "Network", "SemanticNetwork"),
-    "kit.models.registry": ("build", "check", "family", "names", "spec", "tiny"),
+    "kit.models.registry": ("build", "check", "family", "names", "spec", "spec_of", "tiny"),
     "kit.models.network_spec": ("NetworkSpec",),
     "kit.models.weights": ("load_weights", "save_weights"),
 }

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
 from kit.command_line import option
-from kit.errors import run_cli
 from kit.local import pretrained_command as command
-from kit.local.verbs import Verb, run_verb
+from kit.local.program import run_cli
+from kit.local.verbs import Program, Verb
 from kit.typed_json import at_least
 
 
@@ -42,7 +42,10 @@ class List:
     """List each network's name, system, number of parameters, output and size divisor."""
 
     names: tuple[str, ...] = field(
-        default=(), metadata=option("list these networks only", metavar="NAME", positional=True)
+        default=(),
+        metadata=option(
+            "list these networks only", metavar="NAME", positional=True, names=command.network_names
+        ),
     )
     size: Annotated[int, at_least(1)] | None = field(
         default=None,
@@ -52,9 +55,12 @@ class List:
 
 
 def _list(options: List) -> int:
+    from kit.local.console import track
     from kit.models import names
 
-    rows = [describe(name, options.size) for name in options.names or names()]
+    wanted = options.names or names()
+    made = (describe(name, options.size) for name in wanted)
+    rows = list(track(made, total=len(wanted), description="networks"))
     if options.json:
         print(json.dumps(rows, indent=1))
         return 0
@@ -71,9 +77,18 @@ def _list(options: List) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command line."""
-    verbs = (Verb("list", List, _list), *command.VERBS)
+    return program().run(argv)
+
+
+def program() -> Program:
+    """Return the command line."""
+    examples = ("list", "list unet-regnety16 --size 512 --json")
+    verbs = (
+        Verb("list", List, _list, "networks", examples, "nothing was to be written"),
+        *command.VERBS,
+    )
     description = "The networks that this kit builds, and the checkpoints they start from."
-    return run_verb(argv, verbs, prog="python -m kit.models", description=description)
+    return Program("python -m kit.models", description, verbs)
 
 
 if __name__ == "__main__":

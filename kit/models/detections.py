@@ -27,11 +27,13 @@ class Detections:
         boxes: float32 (n, 4), x0 y0 x1 y1.
         scores: float32 (n,), in [0, 1].
         masks: bool (n, H, W).
+        labels: int64 (n,), indices of classes from 0; None where there is one class.
     """
 
     boxes: Tensor
     scores: Tensor
     masks: Tensor
+    labels: Tensor | None = None
 
     def __len__(self) -> int:
         return int(self.scores.shape[0])

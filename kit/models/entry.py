@@ -20,6 +20,7 @@ class Entry:
             may have besides "network"; their types and limits check the config's values.
         build: takes the declaration and a size, and returns the network with random weights.
         tiny: keys and values of the small form: the same architecture, small enough for tests on a CPU.
+        declare: returns the declaration of a size, where the config makes it (`kit.models.own`).
     """
 
     # U-Net: size UnetSize(encoder_depth=5, ...), tiny {"encoder_depth": 4, ...}. The config
@@ -29,3 +30,4 @@ class Entry:
     size: Any
     build: Callable[[NetworkSpec, Any], Network]
     tiny: Mapping[str, Any] = field(default_factory=dict)
+    declare: Callable[[Any], NetworkSpec] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Output = Literal["logit", "sigmoid", "softmax", "detections"]
+Output = Literal["logit", "sigmoid", "softmax", "detections", "values"]
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -20,7 +20,7 @@ class NetworkSpec:
         name: in the registry.
         system: the published solution it comes from: competition and rank ("kidney-2nd"), or the network if
             no rank is known ("body-b2").
-        kind: whether it predicts a map or instances.
+        kind: whether it predicts a map, instances, or values of the whole image.
         output: meaning of the output's numbers; "detections" have scores in [0, 1].
         colour: channel order of the input, 0..255.
         mean: subtracted from each channel, 0..255.
@@ -28,18 +28,20 @@ class NetworkSpec:
         size_divisor: the network pads its input to a multiple of it.
         requires: distributions that it needs besides torch and torchvision.
         unused_parameters: prefixes of the parameters that never get a gradient.
+        classes: number of classes that it tells apart.
     """
 
     name: str
     system: str
-    kind: Literal["semantic", "instance"]
+    kind: Literal["semantic", "instance", "values"]
     output: Output
-    colour: Literal["RGB"] = "RGB"
+    colour: Literal["RGB", "BGR"] = "RGB"
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     size_divisor: int
     requires: tuple[str, ...]
     unused_parameters: tuple[str, ...] = ()
+    classes: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return a plain JSON value."""

@@ -2,6 +2,8 @@
 
 The registry lists the modules in the folder `kit/models/families`. In predict.py it finds the families that
 the script carries, because the script's importer lists its parts like a folder.
+
+The network "own" is a class of the user's (`kit.models.own`). It is in no list, and its config declares it.
 """
 
 from __future__ import annotations
@@ -9,10 +11,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 from kit.models import families
 from kit.models.entry import Entry
 from kit.models.network import Network
@@ -21,6 +24,8 @@ from kit.typed_json import convert, from_plain, to_plain
 
 _COMMON = frozenset({"network", "sync_bn"})
 """Keys that every network's config may have."""
+OWN = "own"
+"""Name of the network that a class of the user's is."""
 
 
 def names() -> list[str]:
@@ -37,6 +42,15 @@ def spec(name: str) -> NetworkSpec:
     return _entry(name).spec
 
 
+def spec_of(config: Mapping[str, Any]) -> NetworkSpec:
+    """Return the declaration of the network of a config, as `build` takes it.
+
+    Raises:
+        KitError: as `check`.
+    """
+    return sized(config)[0].spec
+
+
 def family(name: str) -> str:
     """Return the name of the module that defines a network, e.g. "kit.models.families.unet".
 
@@ -44,7 +58,8 @@ def family(name: str) -> str:
         KitError: no network has that name.
     """
     _entry(name)
-    return _registry()[name][0]
+    # Not one text: predict.py would carry the module for everybody.
+    return f"kit.models.{OWN}" if name == OWN else _registry()[name][0]
 
 
 def tiny(name: str) -> dict[str, Any]:
@@ -109,7 +124,7 @@ def sized(config: Mapping[str, Any]) -> tuple[Entry, Any]:
     # {"network": "unet-regnety16", "sync_bn": True, "encoder_depth": 4} changes the encoder's depth only.
     published = to_plain(entry.size)
     size = from_plain(type(entry.size), {**published, **given}, where=where)
-    return entry, size
+    return (replace(entry, spec=entry.declare(size)) if entry.declare else entry), size
 
 
 @cache
@@ -124,6 +139,12 @@ def _registry() -> dict[str, tuple[str, Entry]]:
 
 
 def _entry(name: str) -> Entry:
+    if name == OWN:
+        own: Entry = importlib.import_module(f"kit.models.{OWN}").ENTRY
+        return own
     if name not in _registry():
-        raise KitError(f"no network is called {name!r}", fix=f"choose one of {', '.join(names())}")
+        raise KitError(
+            f"no network is called {name!r}",
+            fix=f"{did_you_mean(name, names())}choose one of {', '.join(names())}",
+        )
     return _registry()[name][1]

@@ -1,9 +1,9 @@
 """Which rung to work towards: the one whose route promises the best score when the time is up.
 
-A route to a rung goes over all rungs that it contains, so that each of them can be published in between. For
-a semantic ensemble the part of a rung that is done counts, too: mean Dice scores every image alone, so that
-rows of different rungs may stand in one file. The AP of all images together needs scores of one scale: there
-only whole rungs count.
+A route to a rung goes over all rungs that it contains, so that each of them can be published in between.
+Where the metric scores every image alone, as mean Dice does, rows of different rungs may stand in one file,
+and the part of a rung that is done counts, too. The AP of all images needs scores of one scale: there only
+whole rungs count.
 """
 
 from __future__ import annotations
@@ -63,13 +63,25 @@ class Choices(list[Choice]):
 
 
 def values_of(ensemble: Ensemble) -> list[float]:
-    """Return what each rung is worth: its cross-validation, never less than that of a rung before it."""
+    """Return what each rung is worth: its cross-validation, never less than that of a rung before it.
+
+    A file without any prediction is worth 0.
+    """
+    # Losses are negative: with -0.08 and -0.06, the rungs are worth 0.08 and 0.1. Nobody knows the loss of
+    # the fallback. That the worst rung halves it makes a first rung worth much more than a better one, as for
+    # Dice.
+    nothing = 2 * _least(ensemble)
     values: list[float] = []
     for position, rung in enumerate(ensemble.rungs):
         before = values[-1] - _EACH_RUNG * (position - 1) if values else 0.0
-        known = before if rung.cv is None else max(rung.cv, before)
+        known = before if rung.cv is None else max(rung.cv - nothing, before)
         values.append(known + _EACH_RUNG * position)
     return values
+
+
+def _least(ensemble: Ensemble) -> float:
+    """Return the worst cross-validation if it is a loss, else 0."""
+    return min(0.0, *(rung.cv for rung in ensemble.rungs if rung.cv is not None), 0.0)
 
 
 def best_done(state: LadderState) -> int | None:
@@ -140,7 +152,8 @@ def first_rung(rungs: Sequence[int], rest: Rest) -> int:
     # that contains rung 1 is no reason to leave it out: it is on the way.
     cheapest, live = rungs[0], rest.state.live_passes
     seconds, own = rest.time([cheapest]).median, set(live(cheapest))
-    scores = [rung.cv or 0.0 for rung in rest.state.ensemble.rungs]
+    least = _least(rest.state.ensemble)
+    scores = [least if rung.cv is None else rung.cv for rung in rest.state.ensemble.rungs]
     better = (rung for rung in rungs[1:] if scores[rung] > scores[cheapest])
     instead = (rung for rung in better if not own.issubset(live(rung)))
     return max((rung for rung in instead if rest.time([rung]).median <= seconds), default=cheapest)

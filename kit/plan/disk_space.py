@@ -35,15 +35,17 @@ class DiskSpace:
 
     def __init__(self, ensemble: Ensemble, megapixels: Mapping[str, float]) -> None:
         self.ensemble, self.megapixels = ensemble, megapixels
+        # A network of the kit has one class, and a config that does not say so.
+        self._classes = len(ensemble.members[0].network.get("classes") or ".")
 
     def map_bytes(self, index: int, image: str) -> int:
-        """Return the bytes that one pass over one image leaves; the few bytes of detections count as 0."""
-        if self.ensemble.kind == "instance":
+        """Return the bytes that one pass over one image leaves; those of others than maps count as 0."""
+        if self.ensemble.kind != "semantic":
             return 0
         member = self.ensemble.members[self.ensemble.passes[index].member]
         # Maps are stored with 16 bits unless the member says 8.
         deep = member.inference.get("stored", "uint16") == "uint16"
-        return math.ceil(self.megapixels[image] * 1e6) * (2 if deep else 1)
+        return math.ceil(self.megapixels[image] * 1e6) * (2 if deep else 1) * self._classes
 
     def all_maps(self, images: Iterable[str]) -> int:
         """Return the bytes that all passes over some images leave."""
@@ -81,7 +83,7 @@ class DiskSpace:
             # over an image of 9 megapixels leave 180 MB of maps; as a running mean 18 MB and, with one
             # worker, 3 x 18 MB in work.
             first = self._together(passes[:1], images) if 0 in passes else 0
-            needed = min(needed, first + _MAPS_IN_WORK * MEAN_BYTES * largest * workers)
+            needed = min(needed, first + _MAPS_IN_WORK * MEAN_BYTES * largest * workers * self._classes)
         usable = USABLE * free
         return None if needed <= usable else _shortage(needed, usable)
 

@@ -58,7 +58,7 @@ def take_submission(written: Path, file: Path, competition: CompetitionFolder) -
     import pandas as pd
 
     form = competition.format.submission
-    wanted = [form.id, *(server_of(competition.format).columns or form.columns)]
+    wanted = [form.id, *(server_of(competition.format).columns or competition.columns)]
     try:
         table = pd.read_parquet(written)
         rows = table[list(dict.fromkeys(wanted))].astype(str).to_dict("records")
@@ -69,6 +69,6 @@ def take_submission(written: Path, file: Path, competition: CompetitionFolder) -
             fix="compare server.columns and submission.id with what the competition's gateway writes",
         ) from error
     with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, form.columns, restval="", lineterminator="\n")
+        writer = csv.DictWriter(stream, competition.columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

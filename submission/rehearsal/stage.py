@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kit.competitions.competition import Competition
 from kit.competitions.server import SUBMISSION
 from kit.ensemble import Ensemble
 from kit.errors import KitError
@@ -19,6 +19,9 @@ from kit.local.offline.faults.weights import spoil
 from kit.local.offline.kaggle_shape import Archives, Layout, mount_competition, mount_dataset
 from submission.rehearsal.script_parts import with_weights
 from submission.rehearsal.served import take_submission, with_loopback
+
+if TYPE_CHECKING:
+    from kit.competitions.competition import Competition  # needs numpy, which `--help` does without
 
 _FOLDERS = ("input", "src", "working", "home", "tmp")
 _RESULTS = ("submission.csv", "report.json")
@@ -132,7 +135,7 @@ def play(piece: Play, stage: Path, out: Path) -> Played:
         with_loopback(command) if served else command,
         read_only=[folders["input"], folders["src"]],
         cwd=folders["working"],
-        environment=_environment(piece.python, folders) | variables,
+        environment=image_environment(piece.python, folders) | variables,
         seconds=piece.budget,
         machine=machine,
     )
@@ -183,8 +186,8 @@ def _command(piece: Play, script: Path, folders: dict[str, Path]) -> Sequence[st
     return [str(piece.python), str(script), *places, *budget, *piece.arguments]
 
 
-def _environment(python: Path, folders: dict[str, Path]) -> dict[str, str]:
-    """Return the variables for predict.py: none of this machine's but the path to the system's commands."""
+def image_environment(python: Path, folders: dict[str, Path]) -> dict[str, str]:
+    """Return the variables of a program in an image: of this machine's, only the path to its commands."""
     return {
         "PATH": os.pathsep.join([str(python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
         "HOME": str(folders["home"]),

@@ -149,7 +149,11 @@ def _lost(report: Mapping[str, Any]) -> list[str]:
     images = report.get("images", [])
     fallback = [image["id"] for image in images if image["row"] == "fallback"]
     found = [f"{len(fallback)} of {len(images)} images have the fallback row"] if fallback else []
-    if images and _reached(report) is None:
+    if report.get("left_out"):
+        found.append("the output disk had no room for the whole report")
+    # A run without images shows what its dry run measured on others; without that it shows nothing.
+    measured = not images and (report.get("hidden_run") or {}).get("members_measured")
+    if _reached(report) is None and not measured:
         found.append("no rung was finished")
     return found
 

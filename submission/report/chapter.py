@@ -10,9 +10,9 @@ from kit.artefacts import read_json
 from kit.competitions import of
 from kit.local.costs import load_with_costs
 from kit.local.pages.charts import curves, running_mean
-from kit.local.pages.overlays import Overlay
+from kit.local.pages.gallery import Gallery
 from kit.local.sidecars import read_json_lines
-from submission.report.pictures import overlays
+from submission.report.pictures import gallery_of
 from submission.report.run_part import RunPart, part_of, read_run
 
 
@@ -41,7 +41,7 @@ class Chapter:
     slug: str
     metric: str
     scores: dict[str, float]
-    overlays: list[Overlay]
+    gallery: Gallery
     loss_chart: str
     metric_chart: str
     part: RunPart
@@ -54,7 +54,7 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
 
     Args:
         sources: where the files lie.
-        pictures: largest number of overlays.
+        pictures: images with a picture, at most.
 
     Raises:
         KitError: a file of the chain is missing or damaged.
@@ -67,7 +67,7 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
         slug=competition.slug,
         metric=competition.metric,
         scores=read_json(sources.dist / "scores.json"),
-        overlays=overlays(competition, sources.data, rehearsal / "submission.csv", pictures),
+        gallery=gallery_of(sources.name, competition, sources.data, rehearsal / "submission.csv", pictures),
         loss_chart=_loss_chart(logs),
         metric_chart=_metric_chart(logs),
         part=part_of(read_run(rehearsal / "report.json"), rehearsal / "report.json"),

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from kit.local.pages.charts import colours
+from kit.local.pages.charts import ALARM, colours, on_page
 
-_COLUMNS, _SIDE = 100, 10
-_FALLBACK = "#b00020"
+_FEW = 400
+"""Images up to which squares are large enough for a finger."""
 
 
 def image_chart(run: Mapping[str, Any]) -> str | None:
@@ -27,26 +27,29 @@ def image_chart(run: Mapping[str, Any]) -> str | None:
         return None
     rows = Counter(str(item["row"]) for item in images)
     named = sorted((name for name in rows if name != "fallback"), key=_number)
-    colour_of = {**dict(zip(named, colours(len(named)), strict=True)), "fallback": _FALLBACK}
-    columns = min(_COLUMNS, len(images))
+    colour_of = {**dict(zip(named, colours(len(named)), strict=True)), "fallback": ALARM}
+    fill_of = {name: on_page(colour) for name, colour in colour_of.items()}
+    most, side = (20, 18) if len(images) <= _FEW else (100, 10)
+    columns = min(most, len(images))
     squares = []
     for number, item in enumerate(images):
-        x, y = number % columns * _SIDE, number // columns * _SIDE
+        x, y = number % columns * side, number // columns * side
         told = f"{item['id']}: {item['row']}" + (f", {item['reason']}" if item.get("reason") else "")
         told += ", stopped early" if item.get("stopped") else ""
         squares.append(
-            f'<rect x="{x}" y="{y}" width="{_SIDE - 1}" height="{_SIDE - 1}" '
-            f'fill="{colour_of[str(item["row"])]}"><title>{escape(told)}</title></rect>'
+            f'<rect x="{x}" y="{y}" width="{side - 1}" height="{side - 1}" '
+            f'fill="{fill_of[str(item["row"])]}"><title>{escape(told)}</title></rect>'
         )
-    width, height = columns * _SIDE, -(-len(images) // columns) * _SIDE
+    width, height = columns * side, -(-len(images) // columns) * side
+    counted = sorted(rows.items(), key=lambda item: _number(item[0]))
     legend = ", ".join(
-        f'<span class="key" style="background: {colour_of[name]}; height: .8em"></span>'
-        f"{escape(name)}: {count}"
-        for name, count in sorted(rows.items(), key=lambda item: _number(item[0]))
+        f'<span class="key square" style="background: {fill_of[name]}"></span>{escape(name)}: {count}'
+        for name, count in counted
     )
+    label = "rows of the images: " + ", ".join(f"{name} {count}" for name, count in counted)
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label="rungs of the images">{"".join(squares)}</svg>'
+        f'height="{height}" class="chart" role="img" aria-label="{escape(label)}">{"".join(squares)}</svg>'
     )
     return f"<p>{legend}</p>{svg}"
 

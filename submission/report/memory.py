@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from kit.local.pages.charts import STYLE, colours, svg
+from kit.local.pages.charts import ALARM, NARROW, WIDE, colours, for_both
 
 _GB = 1e9
 
@@ -36,31 +35,37 @@ def memory_chart(run: Mapping[str, Any]) -> str | None:
         run: content of report.json.
 
     Returns:
-        An SVG element; None of a run that noted less than two points.
+        The chart, wide and narrow; None of a run that noted less than two points.
     """
     points = run.get("memory", [])
     if len(points) < 2:
         return None
-    seconds, sizes = zip(*points, strict=True)
     total = run.get("memory_total")
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10.6, 2.4), layout="constrained")
-        axes = figure.add_subplot()
-        (colour,) = colours(1)
-        gigabytes = [size / _GB for size in sizes]
-        axes.fill_between(seconds, gigabytes, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(seconds, gigabytes, color=colour, linewidth=1.3)
-        if total:
-            axes.axhline(total / _GB, color="#b00020", linewidth=1.2)
-            told = f" {total / _GB:.1f} GB of the machine"
-            axes.text(0, total / _GB, told, fontsize=7.5, color="#b00020", va="bottom")
-        axes.set(
-            xlabel="seconds since the process started",
-            ylabel="GB",
-            xlim=(0, seconds[-1]),
-            ylim=(0, 1.15 * max([*gigabytes, (total or 0) / _GB])),
-        )
-        return svg(figure)
+    most = max(size for _, size in points) / _GB
+    label = f"memory of all processes over time, {most:.2f} GB at most"
+    return for_both(lambda narrow: _draw(points, total, narrow=narrow), label)
+
+
+def _draw(points: Sequence[tuple[float, float]], total: float | None, *, narrow: bool) -> Figure:
+    seconds, sizes = zip(*points, strict=True)
+    figure = Figure(figsize=(NARROW if narrow else WIDE, 2.4), layout="constrained")
+    axes = figure.add_subplot()
+    (colour,) = colours(1)
+    gigabytes = [size / _GB for size in sizes]
+    axes.fill_between(seconds, gigabytes, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(seconds, gigabytes, color=colour, linewidth=1.3)
+    # A machine with far more would press the curve to the ground; the text above it names the size.
+    if total and total < 3 * max(sizes):
+        axes.axhline(total / _GB, color=ALARM, linewidth=1.2)
+        told = f" {total / _GB:.1f} GB of the machine"
+        axes.text(0, total / _GB, told, fontsize=8, color=ALARM, va="bottom")
+    axes.set(
+        xlabel="seconds since the process started",
+        ylabel="GB",
+        xlim=(0, seconds[-1]),
+        ylim=(0, 1.15 * max(axes.dataLim.y1, total / _GB if total and total < 3 * max(sizes) else 0.0)),
+    )
+    return figure
 
 
 def processes(run: Mapping[str, Any]) -> list[ProcessMemory]:

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kit.artefacts import write_text
+from kit.local.pages.gallery import PICTURES
 from kit.local.pages.render import render
 from submission.report.chapter import Chapter, Sources, gather
 
 
-def write_report(out: Path, chapters: Sequence[Sources], *, pictures: int = 6) -> None:
+def write_report(out: Path, chapters: Sequence[Sources], *, pictures: int = PICTURES) -> None:
     """Write the page.
 
     Args:
         out: the HTML file.
         chapters: one for each competition.
-        pictures: largest number of overlays in a chapter.
+        pictures: images of a chapter with a picture, at most.
 
     Raises:
         KitError: a file of the chain is missing or damaged, or `out` cannot be written.

@@ -9,9 +9,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from kit.local.pages.charts import STYLE, svg
-
-_DONE, _BEGUN, _OTHER = "#009e73", "#e69f00", "#999999"
+from kit.local.pages.charts import BEGUN, GOOD, OTHER, STYLE, svg
 
 
 def path_chart(run: Mapping[str, Any]) -> str | None:
@@ -28,13 +26,13 @@ def path_chart(run: Mapping[str, Any]) -> str | None:
     if len(known) < 2:
         return None
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.2, 2.8), layout="constrained")
+        figure = Figure(figsize=(4.4, 2.8), layout="constrained")
         axes = figure.add_subplot()
         done = [rung for rung in known if rung["state"] == "done"]
         if done:
-            axes.plot(*zip(*((cost[rung["index"]], rung["cv"]) for rung in done), strict=True), color=_DONE)
+            axes.plot(*zip(*((cost[rung["index"]], rung["cv"]) for rung in done), strict=True), color=GOOD)
         for rung in known:
-            colour = {"done": _DONE, "incomplete": _BEGUN}.get(rung["state"], _OTHER)
+            colour = {"done": GOOD, "incomplete": BEGUN}.get(rung["state"], OTHER)
             at = cost[rung["index"]], rung["cv"]
             axes.plot(*at, "o", color=colour)
             axes.annotate(str(rung["index"] + 1), at, xytext=(4, 5), textcoords="offset points", fontsize=8)
@@ -45,7 +43,8 @@ def path_chart(run: Mapping[str, Any]) -> str | None:
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(axis="y", alpha=0.25)
-        return svg(figure)
+        reached = ", ".join(f"rung {rung['index'] + 1} {rung['cv']:.4f}" for rung in done)
+        return svg(figure, f"score of unseen images over cost; done: {reached or 'none'}")
 
 
 def rung_costs(run: Mapping[str, Any]) -> dict[int, float]:

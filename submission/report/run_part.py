@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,17 @@ class RunPart:
     paths: str | None
     images: str | None
     first_forward: float | None
+
+    @property
+    def refused(self) -> bool:
+        """Whether a distribution is not there that the run needed."""
+        return any(row.state in {"refused", "not installed"} for row in self.installed)
+
+    @property
+    def installed_counts(self) -> str:
+        """How many distributions became what: "14 installed, 17 already there"."""
+        counts = Counter(row.state for row in self.installed)
+        return ", ".join(f"{count} {state}" for state, count in counts.most_common())
 
 
 def read_run(path: Path) -> dict[str, Any]:

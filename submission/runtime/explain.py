@@ -12,8 +12,9 @@ from kit.manifest import Manifest
 from kit.plan.costs import Costs, reserve_seconds
 from submission.runtime.inputs.competition_data import Data, embedded, find_data
 from submission.runtime.inputs.mounts import find_datasets
-from submission.runtime.inputs.package_plan import Plan, make_plan
+from submission.runtime.inputs.package_plan import Plan, make_plan, needed_by
 from submission.runtime.result.report import counted
+from submission.runtime.result.wording import no_gpu
 from submission.runtime.script.options import Options
 from submission.runtime.script.script import Script
 from submission.runtime.work.device import cpu_count, gpu_slots
@@ -30,7 +31,7 @@ def explain(script: Script, options: Options) -> str:
     data, problem = _data(ensemble, options)
     lines = [f"competition  {ensemble.competition}, {ensemble.kind} masks", *_about_data(data, problem)]
     lines += _datasets(options.input, manifests, data)
-    plan = make_plan(ensemble, manifests)
+    plan = make_plan(needed_by(ensemble), manifests)
     lines += _packages(ensemble, plan)
     lines += _ladder(ensemble, options, data)
     return "\n".join(lines)
@@ -83,7 +84,10 @@ def _ladder(ensemble: Ensemble, options: Options, data: Data | None) -> Iterator
     workers = options.workers or len(gpus) or cpu_count()
     device = f"{len(gpus)} GPU" if gpus else "CPU"
     reserve = reserve_seconds(options.budget, ensemble.reserve_seconds)
-    yield f"device       {device}, {workers} workers"
+    if options.device == "cuda" and not gpus:
+        yield f"device       {no_gpu()}"
+    else:
+        yield f"device       {device}, {counted(workers, 'worker')}"
     yield f"budget       {options.budget:.0f} s, of which {reserve:.0f} s are kept free at the end"
     costs, done = Costs(ensemble), set[int]()
     for index, item in enumerate(ensemble.passes):

@@ -17,7 +17,6 @@ from kit.errors import BAD_INPUT, KitError
 from submission.runtime.inputs.competition_data import IMPORTS, Listed, embedded, list_images
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport, process_start
-from submission.runtime.result.submission_file import NAME
 from submission.runtime.script.options import CommandLine, Options
 from submission.runtime.script.process import CRASHED
 from submission.runtime.script.script import Script
@@ -106,7 +105,7 @@ def _write_fallback(script: Script, options: Options, report: RunReport) -> List
     report.event("start")
     report.say(wording.plan_of_run(ensemble, options.budget))
     listed = list_images(ensemble, options)
-    path = options.output / NAME
+    path = options.output / listed.competition.format.submission.file
     listed.write_fallback(path)
     report.path = options.output / "report.json"
     count = len(listed.listing.ids)

@@ -63,7 +63,9 @@ class Submit:
     competition: str | None = field(
         default=None, metadata=option("name in its address (default: the script's own)", metavar="NAME")
     )
-    target: str | None = field(default=None, metadata=option("pin this target's image", metavar="NAME"))
+    target: str | None = field(
+        default=None, metadata=option("pin this target's image", metavar="NAME", names=targets.names)
+    )
     image: str | None = field(
         default=None, metadata=option("pin this container (with digest)", metavar="REF")
     )
@@ -305,7 +307,24 @@ def _print(value: Any) -> None:
     print(json.dumps(value, sort_keys=True))
 
 
-SUBMIT = Verb("submit", Submit, submit)
+SUBMIT = Verb(
+    "submit",
+    Submit,
+    submit,
+    "on Kaggle",
+    (
+        "submit --predict dist/kidney/predict.py --state dist/kidney/kaggle --dry-run",
+        "submit --predict dist/kidney/predict.py --state dist/kidney/kaggle",
+    ),
+    "what Kaggle runs goes on, and a submission is never sent twice",
+)
 """`submit --predict FILE --state DIR`."""
-SUBMISSIONS = Verb("submissions", Submissions, show)
+SUBMISSIONS = Verb(
+    "submissions",
+    Submissions,
+    show,
+    "on Kaggle",
+    ("submissions --log dist/kidney/submissions.jsonl",),
+    "the log is whole",
+)
 """`submissions --log FILE`."""

@@ -16,8 +16,9 @@ from bundle.packages.mmcv_portable import _ext
 from bundle.wheelfile import write_wheel
 from kit import manifest
 from kit.artefacts import write_json
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
 from kit.local import targets
+from kit.local.program import run_cli
 from kit.local.tool_environment import tool_environment
 from kit.local.uv import find_uv
 from kit.manifest import Manifest
@@ -54,9 +55,9 @@ def site(tmp_path):
     return place
 
 
-def attempt(site, code, tmp_path):
+def attempt(site, code, tmp_path, *more):
     result = tmp_path / "result.json"
-    command = [sys.executable, "-P", "-S", PROGRAM, site, code, result]
+    command = [sys.executable, "-P", "-S", PROGRAM, site, code, result, *more]
     subprocess.run(command, check=True, cwd=tmp_path)
     return json.loads(result.read_text())
 
@@ -101,6 +102,15 @@ def test_what_lies_in_a_namespace_is_imported_too(tmp_path):
     seen = attempt(tmp_path / "site", tmp_path / "code", tmp_path)
     assert seen["failed"].keys() == {"team.models of models", "team.loose.net of loose"}
     assert "ValueError: seen" in seen["failed"]["team.loose.net of loose"]
+
+
+def test_of_a_bundle_of_wheels_alone_what_it_was_asked_for_is_imported(site, tmp_path):
+    (tmp_path / "code").mkdir()
+    seen = attempt(site, tmp_path / "code", tmp_path, json.dumps(["single"]))
+    assert (seen["failed"], seen["modules"], seen["networks"]) == ({}, 1, None)
+    seen = attempt(site, tmp_path / "code", tmp_path, json.dumps(["single", "tool"]))
+    assert seen["failed"].keys() == {"tool"}
+    assert "needed_by_tool" in seen["failed"]["tool"]
 
 
 def test_a_bare_image_has_what_no_bundle_ships_and_nothing_else():

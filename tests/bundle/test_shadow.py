@@ -10,9 +10,9 @@ from packaging.specifiers import SpecifierSet
 from bundle import __main__ as cli
 from bundle.roots import ROOTS, Root
 from bundle.shadow import OWN, shadow_table
-from kit.errors import run_cli
 from kit.local import lockfile, targets
 from kit.local.lockfile import Pin
+from kit.local.program import run_cli
 
 ROOT = Path(__file__).parents[2]
 (KNOWN,) = targets.choose(["kaggle-2026-10"], targets.known())

@@ -1,7 +1,7 @@
 import json
 
 from bundle import __main__ as cli
-from kit.errors import run_cli
+from kit.local.program import run_cli
 
 
 def test_facts_are_printed_with_those_that_nobody_knows(capsys):

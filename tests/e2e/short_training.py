@@ -6,7 +6,7 @@ Arguments: number of steps of every tiny recipe, then those of `python -m train_
 import sys
 from dataclasses import replace
 
-from kit.errors import run_cli
+from kit.local.program import run_cli
 from train_local.cli import main
 from train_local.recipes.settings import Validation
 from train_local.recipes.unet import UnetRecipe

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 from kit.command_line import option, parse
-from kit.errors import run_cli
+from kit.local.program import run_cli
 from kit.typed_json import above, at_least
 
 

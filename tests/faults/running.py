@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.competitions import of
+from kit.errors import KitError
 from kit.local.offline.faults import catalogue
 from kit.local.offline.faults.scene import Scene
 from submission.rehearsal.judge import judge
@@ -151,7 +152,11 @@ def _wrong_rows(schedule, played: Played, report, submission, reference):
 def undisturbed(tiny: Tiny, folder: Path) -> str:
     """Run without a fault, and return submission.csv."""
     end = run(Schedule(-1, [], Scene(random.Random(0)), LONG), tiny, folder, None)
-    assert not end.wrong, (end.wrong, (folder / "log.txt").read_text())
+    if end.wrong:
+        last = (folder / "log.txt").read_text().strip().splitlines()[-8:]
+        problem = "\n".join([f"even a run without faults went wrong: {'; '.join(end.wrong)}", *last])
+        fix = f"if it stalled, the machine is too busy for the {STALL:g} s of silence of these runs: wait"
+        raise KitError(problem, where=folder, fix=fix)
     return (folder / "submission.csv").read_text()
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kit.command_line import option, parse
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 
 FOLDER = Path(__file__).parent
 

@@ -30,6 +30,8 @@ from submission.render import render
 
 LOWEST_IOU = 0.999
 LARGEST_SCORE_DIFFERENCE = 1e-4
+PICTURES = Path(__file__).parents[2] / "build" / "golden"
+"""Where a comparison that fails leaves a page with expected, found and difference."""
 _BUDGET = 3600.0
 _LAST_LINES = 15
 RUNS: dict[str, tuple[str, ...]] = {
@@ -60,8 +62,12 @@ class GoldenReport:
     largest_score_difference: float = 0.0
     problems: list[str] = field(default_factory=list)
 
-    def require_ok(self, where: Path) -> None:
+    def require_ok(self, where: Path, picture: Path | None = None) -> None:
         """Raise what is wrong.
+
+        Args:
+            where: the submission that was judged.
+            picture: page that shows the difference, for the message.
 
         Raises:
             KitError: there is at least one problem; the first three are told.
@@ -69,10 +75,12 @@ class GoldenReport:
         if self.problems:
             shown = "; ".join(self.problems[:3])
             more = f"; and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
+            look = f"look at {picture}, " if picture else ""
+            mend = "find the change that did it; if it is right, run `nox -s golden -- --make expected`"
             raise KitError(
                 f"differs from the golden submission: {shown}{more}",
                 where=where,
-                fix="find the change that did it; if it is right, run `nox -s golden -- --make expected`",
+                fix=look + mend,
             )
 
 
@@ -98,6 +106,34 @@ def compare(expected: Path, got: Path, competition: Competition, data: Path) -> 
     for image_id, truth in wanted.items():
         report.images += 1
         _compare_image(report, image_id, truth, found[image_id])
+    return report
+
+
+def compare_and_show(
+    expected: Path, got: Path, competition: Competition, data: Path, picture: Path
+) -> GoldenReport:
+    """Do as `compare`, and require that nothing is wrong; else a page shows what is.
+
+    Args:
+        expected: the golden CSV.
+        got: the CSV to judge.
+        competition: whose format both have.
+        data: its folder.
+        picture: HTML file to write if something is wrong.
+
+    Raises:
+        KitError: as `compare`, or something is outside the tolerance; names the page.
+    """
+    report = compare(expected, got, competition, data)
+    if report.problems:
+        from tests.golden.picture import write_difference
+
+        sizes = {image_id: competition.size_of(data, image_id) for image_id in competition.test_ids(data)}
+        both = competition.parse(expected, sizes), competition.parse(got, sizes)
+        write_difference(
+            picture, problems=report.problems, competition=competition, data=data, predictions=both
+        )
+        report.require_ok(got, picture)
     return report
 
 
@@ -184,8 +220,8 @@ def run_golden(
     same: dict[str, str] = {}
     for name in runs:
         got = _predict(python, rendered.script, work, name, rungs=len(plan.rungs))
-        report = compare(folder / "expected.csv", got, competition, folder / "data")
-        report.require_ok(got)
+        picture = PICTURES / f"{competition.name}-{name.replace(' ', '-')}.html"
+        report = compare_and_show(folder / "expected.csv", got, competition, folder / "data", picture)
         digest = sha256_bytes(got.read_bytes())
         result[name] = {**asdict(report), "sha256": digest}
         if name in list(RUNS)[:_SAME_BYTES]:

@@ -1,14 +1,19 @@
+import base64
 import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from kit.competitions import get
 from kit.errors import KitError
+from kit.local.pages.overlays import PREDICTION_RGB, TRUTH_RGB
 from tests.golden import comparison
+from tests.html_page import Page
 
 GOLDEN = Path(__file__).parent
 NAMES = ["kidney", "vasculature"]
@@ -54,6 +59,47 @@ def test_a_few_changed_pixels_of_a_mask_are_found(tmp_path):
     with pytest.raises(KitError, match="differs from the golden submission") as caught:
         report.require_ok(tmp_path / "got.csv")
     assert str(tmp_path / "got.csv") in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_difference_is_shown_as_a_picture_that_the_message_names(tmp_path, name):
+    rows, column = rows_of(name), "predicted" if name == "kidney" else "prediction_string"
+    words = rows[0][column].split()
+    rows[0][column] = " ".join(words[:-40] if name == "kidney" else words[:-3])
+    got, picture = write(tmp_path / "got.csv", rows), tmp_path / "pictures" / "difference.html"
+    data = GOLDEN / name / "data"
+    with pytest.raises(KitError, match="differs from the golden submission") as caught:
+        comparison.compare_and_show(GOLDEN / name / "expected.csv", got, get(name), data, picture)
+    assert f"look at {picture}" in str(caught.value)
+    page = Page(picture.read_text())
+    assert [image["alt"].partition(", ")[2][:10] for image in page.images] == [
+        "expected",
+        "found",
+        "difference",
+    ]
+    assert all(image["alt"].startswith(rows[0]["id"]) for image in page.images)
+    expected, found, difference = (decoded(image["src"]) for image in page.images)
+    green, red = (np.abs(difference - colour).max(axis=2) < 60 for colour in (TRUTH_RGB, PREDICTION_RGB))
+    assert green.any(), "what is lacking is green"
+    assert not red.any(), "nothing is surplus"
+    changed = np.abs(expected - found).max(axis=2) > 60
+    assert changed[green].mean() > 0 or changed.any()
+    assert any(" pixels are expected and were not found, 0 were found" in text for text in page.texts)
+
+
+def test_the_right_submission_leaves_no_picture(tmp_path):
+    expected = GOLDEN / "kidney" / "expected.csv"
+    picture = tmp_path / "difference.html"
+    report = comparison.compare_and_show(
+        expected, expected, get("kidney"), GOLDEN / "kidney" / "data", picture
+    )
+    assert report.problems == []
+    assert not picture.exists()
+
+
+def decoded(uri):
+    data = np.frombuffer(base64.b64decode(uri.partition(",")[2]), np.uint8)
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(int)
 
 
 def changed(words, change):

@@ -63,7 +63,7 @@ def report_of(tmp_path):
         ]
         size = competition.size_of(data, image_id)
         found = runner.fuse(results, plan.rungs[-1].settings, size, kind=plan.kind, image_id=image_id)
-        rows.append(competition.row(image_id, found.prediction))
+        rows.append(competition.rows(image_id, found.prediction)[0])
     with (tmp_path / "submission.csv").open("w", newline="") as table:
         writer = csv.DictWriter(table, fieldnames=list(competition.columns))
         writer.writeheader()

@@ -55,7 +55,7 @@ def test_failed_write_keeps_the_old_file(tmp_path):
         import resource, signal, sys
         from pathlib import Path
         from kit import artefacts
-        from kit.errors import run_cli
+        from kit.local.program import run_cli
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         sys.exit(run_cli(lambda argv: artefacts.write_bytes(Path(argv[0]), b"x" * 100_000) or 0))

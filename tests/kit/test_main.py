@@ -9,9 +9,9 @@ import tifffile
 
 from kit import competitions
 from kit.__main__ import main
-from kit.errors import run_cli
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.submission_files import write_submission
+from kit.local.program import run_cli
 
 SAMPLE = Path(__file__).parents[2] / "sample"
 NAMES = ["kidney", "vasculature"]
@@ -25,7 +25,7 @@ def submit(path, name, *, split="test", empty=False):
     truth = labelled.truth(ids)
     if empty:
         truth = {key: competition.empty(mask.height, mask.width) for key, mask in truth.items()}
-    write_submission(path, competition.columns, [competition.row(key, truth[key]) for key in ids])
+    write_submission(path, competition.columns, [competition.rows(key, truth[key])[0] for key in ids])
     return path
 
 

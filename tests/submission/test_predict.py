@@ -226,6 +226,25 @@ def test_explain_prints_the_plan_and_runs_nothing(mount, kit_of_two, tmp_path, t
     assert "rung 2       passes 1-2, cross-validation 0.5100" in outcome.text
 
 
+def test_explain_says_that_a_gpu_is_asked_for_and_none_is_there(
+    mount, kit_of_two, tmp_path, tools, monkeypatch
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    outcome = tools.run(kit_of_two.script, mount, tmp_path / "out", "--explain", "--device", "cuda")
+    assert outcome.code == 0
+    assert "device       no GPU is visible" in outcome.text
+    assert "workers" not in outcome.text
+
+
+@pytest.mark.parametrize("budget", ["0.01", "1"])
+def test_a_budget_of_no_use_leaves_the_fallback_and_says_so(mount, kit_of_two, tmp_path, tools, budget):
+    outcome = tools.run(kit_of_two.script, mount, tmp_path / "out", "--budget", budget)
+    assert outcome.code == 2, outcome.text
+    assert outcome.csv == "id,predicted\naaa,\nbbb,\n"
+    assert "raise --budget" in outcome.text
+    assert "Traceback" not in outcome.text
+
+
 def test_a_rung_that_nobody_could_score_is_unknown(mount, kit_of_two, tmp_path, tools):
     plan = json.loads(kit_of_two.ensemble.read_text())
     for rung in plan["rungs"]:

@@ -8,6 +8,7 @@ import pytest
 
 from kit.errors import KitError
 from kit.local.targets import known
+from submission.__main__ import main
 from submission.rehearse import Settings, rehearse
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,22 @@ def test_a_missing_path_is_told_before_anything_is_made(settings, tmp_path, opti
     with pytest.raises(KitError, match=f"{told} is missing"):
         rehearse(settings(**{option: tmp_path / "nowhere"}))
     assert not (tmp_path / "venvs").exists()
+
+
+@pytest.mark.parametrize("size", ["inf", "nan", "-1", "0", "1e-12", "1e400", "much"])
+@pytest.mark.parametrize("option", ["--memory-gb", "--working-gb", "--scratch-gb"])
+def test_what_is_no_size_is_refused(capsys, option, size):
+    with pytest.raises(SystemExit) as ended:
+        main(["rehearse", option, size])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert f"argument {option}: {size!r} cannot be used: it is no size; write a number of gigabytes" in told
+
+
+@pytest.mark.parametrize("word", ["list", "random"])
+def test_a_word_for_several_faults_stands_alone(settings, word):
+    with pytest.raises(KitError, match=f"`{word}` stands alone"):
+        rehearse(settings(faults=("hang", word)))
 
 
 def test_a_file_that_was_not_rendered_is_refused(settings, tmp_path):

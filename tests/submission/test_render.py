@@ -10,7 +10,8 @@ import pytest
 from kit import ensemble as ensembles
 from kit import manifest as manifests
 from kit.artefacts import sha256_file
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from kit.manifest import Entry, Manifest, Wheel
 from submission import render as renderer
 from submission.__main__ import main

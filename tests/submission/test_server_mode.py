@@ -281,3 +281,16 @@ def test_without_the_competitions_package_it_says_what_to_do(tools, served, comp
     assert "kaggle_evaluation.slides_inference_server cannot be imported: ModuleNotFoundError" in ran.text
     assert "attach the competition" in ran.text
     assert "Traceback" not in ran.text
+
+
+def test_an_output_folder_is_made_and_a_file_in_its_place_refused(tools, served, competition, tmp_path):
+    root = tools.mount(tmp_path / "input", served, competition)
+    (tmp_path / "file").write_text("")
+    for place, told in (("new/folder", "cannot be imported"), ("file", "no file can be written there")):
+        command = [sys.executable, served.script, "--input", root, "--output", tmp_path / place]
+        ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        assert ran.returncode == 2
+        assert told in ran.stderr
+        assert "Traceback" not in ran.stderr
+    assert (tmp_path / "new" / "folder").is_dir()
+    assert (tmp_path / "file").is_file()

@@ -16,7 +16,7 @@ from pathlib import Path
 import blobs  # beside this script
 import torch
 
-from kit.errors import run_cli
+from kit.local.program import run_cli
 from train_local.data import prepared
 from train_local.engine.train import train
 from train_local.monitor.progress import read_status

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from train_local import cli, recipes
 from train_local.data import prepare
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 
 
 def find(classes: Mapping[str, Callable[..., Any]], op: str, library: str) -> Callable[..., Any]:
@@ -18,8 +17,7 @@ def find(classes: Mapping[str, Callable[..., Any]], op: str, library: str) -> Ca
     """
     if op in classes:
         return classes[op]
-    near = difflib.get_close_matches(op, classes, 3)
-    guess = f"did you mean {' or '.join(near)}? " if near else ""
+    guess = did_you_mean(op, classes)
     raise KitError(
         f"{library} has no operation {op!r} that can be used here",
         fix=f"{guess}known are: {', '.join(sorted(classes))}",

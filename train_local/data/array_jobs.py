@@ -9,6 +9,7 @@ from pathlib import Path
 
 import kit
 from kit.errors import KitError
+from kit.images.image_protocols import Reading
 from kit.predictions import Prediction, SemanticMask
 from train_local.data import processes, slides, whole_images
 from train_local.data.prepared import Prepared
@@ -23,6 +24,7 @@ class ArrayJob:
         image_id: of the image.
         source: its file, or that of a stained copy.
         mask: its truth; None for a stained copy, which shares that of the original.
+        reading: reads the image.
         root: the prepared folder.
         reduction: source pixels, along one side, in one training pixel; 0 where `side` says the size.
         side: of the square that the whole image becomes; 0 where `reduction` says the size.
@@ -34,6 +36,7 @@ class ArrayJob:
     image_id: str
     source: Path
     mask: SemanticMask | None
+    reading: Reading
     root: Path
     reduction: int
     side: int
@@ -76,7 +79,7 @@ def plan(
     made: Prepared, truth: Mapping[str, Prediction], stains: Mapping[str, Mapping[str, Path]]
 ) -> list[ArrayJob]:
     """Return all arrays of a prepared folder, whether or not they are there already."""
-    jobs = []
+    jobs, reading = [], made.source.reading
     for image_id, image in made.images.items():
         mask = truth[image_id]
         if not isinstance(mask, SemanticMask):
@@ -86,14 +89,16 @@ def plan(
         for reduction in made.reductions:
             # Three bytes of colour and one of mask for each training pixel.
             size = 4 * -(-image.height // reduction) * -(-image.width // reduction)
-            jobs.append(ArrayJob(image_id, source, mask, made.root, reduction, 0, "", inputs, size))
+            jobs.append(ArrayJob(image_id, source, mask, reading, made.root, reduction, 0, "", inputs, size))
         for side in made.sides:
             size = 4 * side * side
-            jobs.append(ArrayJob(image_id, source, mask, made.root, 0, side, "", inputs, size))
+            jobs.append(ArrayJob(image_id, source, mask, reading, made.root, 0, side, "", inputs, size))
             for stain, paths in stains.items():
                 own = {"image": made.inputs[f"stain:{stain}:{image_id}"]}
                 copy = paths[image_id]
-                jobs.append(ArrayJob(image_id, copy, None, made.root, 0, side, stain, own, 3 * side * side))
+                jobs.append(
+                    ArrayJob(image_id, copy, None, reading, made.root, 0, side, stain, own, 3 * side * side)
+                )
     return jobs
 
 
@@ -105,14 +110,21 @@ def run(job: ArrayJob) -> bool:
             return False
         assert job.mask is not None
         slides.write(
-            files, job.source, job.mask, job.reduction, inputs=job.inputs, code_version=kit.__version__
+            files,
+            job.source,
+            job.mask,
+            job.reduction,
+            reading=job.reading,
+            inputs=job.inputs,
+            code_version=kit.__version__,
         )
         return True
     made = {"inputs": job.inputs, "code_version": kit.__version__}
     whole = whole_images.files_of(job.root, job.side, job.image_id, job.stain)
     todo = [path for path in job.files() if not whole_images.is_current(path, job.inputs)]
     if whole.image in todo:
-        whole_images.write_image(whole.image, job.source, job.side, **made)  # type: ignore[arg-type]
+        reading = None if job.stain else job.reading
+        whole_images.write_image(whole.image, job.source, job.side, reading=reading, **made)  # type: ignore[arg-type]
     if whole.mask in todo and job.mask is not None:
         whole_images.write_mask(whole.mask, job.mask, job.side, **made)  # type: ignore[arg-type]
     return bool(todo)

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from kit.errors import KitError
 from kit.local.console import console
+from kit.local.pool import unseen_by_children
 from train_local.data.sampler import ByPosition, Layout, Position, Steps, loader
 
 _DEATHS = 3
@@ -103,9 +104,9 @@ class Batches:
         # 7 batches taken at 4 passes a step, begun at step 100: next is the last pass of step 101.
         done, passes = divmod(self._taken, self._layout.passes)
         steps = Steps(self._first + done, self._total, self._layout, skip=passes)
-        started = iter(
-            loader(self._examples, steps, collate=self._collate, workers=self._workers, pin=self._pin)
-        )
+        batches = loader(self._examples, steps, collate=self._collate, workers=self._workers, pin=self._pin)
+        with unseen_by_children():
+            started = iter(batches)
         _let_no_signal_interrupt()
         return started
 

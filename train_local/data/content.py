@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kit.artefacts import sha256_bytes, sha256_file
+from kit.artefacts import sha256_bytes, sha256_file, sha256_json
 from kit.errors import KitError
-from kit.images.slide import open_slide
+from kit.images.image_protocols import Reading
 from train_local.data.folds import Fold
 
 _ROWS = 64
@@ -37,13 +37,13 @@ class Content:
     pixels: str
 
 
-def content_of(path: Path) -> Content:
+def content_of(path: Path, reading: Reading) -> Content:
     """Read a file.
 
     Raises:
         KitError: its pixels cannot be decoded.
     """
-    with open_slide(path) as slide:
+    with reading.open(path) as slide:
         middle = slide.height // 2
         band_HWC = slide.read_band(max(middle - _ROWS // 2, 0), min(middle + _ROWS // 2, slide.height))
         height, width = slide.height, slide.width
@@ -51,21 +51,24 @@ def content_of(path: Path) -> Content:
     return Content(path, hash_of(path), height, width, pixels)
 
 
-def content_or_fault(path: Path) -> Content | str:
+def content_or_fault(path: Path, reading: Reading) -> Content | str:
     """Read a file that training can do without; return what is wrong with one that cannot be read."""
     try:
-        return content_of(path)
+        return content_of(path, reading)
     except KitError as error:
         return str(error)
 
 
 def hash_of(path: Path) -> str:
-    """Return the hash of a file's bytes.
+    """Return the hash of a file's bytes, or of all files in a folder of slices.
 
     Raises:
         KitError: it cannot be read.
     """
     try:
+        if path.is_dir():  # of slices: their names and hashes
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            return sha256_json([[file.relative_to(path).as_posix(), sha256_file(file)] for file in files])
         return sha256_file(path)
     except OSError as error:
         raise KitError(
@@ -73,7 +76,7 @@ def hash_of(path: Path) -> str:
         ) from error
 
 
-def duplicates(contents: Mapping[str, Content]) -> list[tuple[str, ...]]:
+def duplicates(contents: Mapping[str, Content], reading: Reading) -> list[tuple[str, ...]]:
     """Return the ids of every picture that is there more than once."""
     alike: dict[str, list[str]] = defaultdict(list)
     for image_id, content in contents.items():
@@ -83,7 +86,7 @@ def duplicates(contents: Mapping[str, Content]) -> list[tuple[str, ...]]:
         # Equal middle rows may be glass in both: only pictures that agree in all rows count.
         pictures: list[list[str]] = []
         for image_id in ids:
-            equal = (known for known in pictures if _equal(contents[known[0]], contents[image_id]))
+            equal = (known for known in pictures if _equal(contents[known[0]], contents[image_id], reading))
             known = next(equal, None)
             if known is None:
                 pictures.append([image_id])
@@ -93,10 +96,10 @@ def duplicates(contents: Mapping[str, Content]) -> list[tuple[str, ...]]:
     return [tuple(ids) for ids in found if len(ids) > 1]
 
 
-def _equal(one: Content, other: Content) -> bool:
+def _equal(one: Content, other: Content, reading: Reading) -> bool:
     if one.sha256 == other.sha256:
         return True
-    with open_slide(one.path) as first, open_slide(other.path) as second:
+    with reading.open(one.path) as first, reading.open(other.path) as second:
         return all(
             np.array_equal(first.read_band(y, end), second.read_band(y, end))
             for y in range(0, first.height, _ROWS)

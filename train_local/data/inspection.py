@@ -13,8 +13,8 @@ from kit.competitions.tables import header_of, read_table
 from kit.errors import KitError
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
-from kit.predictions import Prediction
-from train_local.data import split, whole_images
+from kit.predictions import Prediction, Values
+from train_local.data import split, strata, whole_images
 from train_local.data.split import Labelled, Split
 from train_local.places import require_data
 
@@ -69,6 +69,10 @@ class Inspection:
         """Return where a training image lies."""
         return self.source.image_path(self.data, image_id, "train")
 
+    def size(self, image_id: str) -> tuple[int, int]:
+        """Return height and width of a labelled image; values do not tell them, its header does."""
+        return _size(self.source, self.data, self.truth, image_id)
+
 
 def inspect(
     competition: str | Path,
@@ -101,12 +105,10 @@ def inspect(
     groups = {image_id: labelled.group_of(image_id) for image_id in ids}
     images = Labelled(
         groups=groups,
-        organs={image_id: source.info(data, image_id, "train").organ for image_id in ids},
+        organs=strata.of_values(truth)
+        or {image_id: source.info(data, image_id, "train").organ for image_id in ids},
         datasets={image_id: places[image_id].dataset for image_id in ids} if places else {},
-        areas={
-            image_id: (*places[image_id].position, truth[image_id].width, truth[image_id].height)
-            for image_id in ids
-        }
+        areas={image_id: _area(places[image_id], *_size(source, data, truth, image_id)) for image_id in ids}
         if places
         else {},
     )
@@ -124,6 +126,15 @@ def inspect(
         stains=whole_images.find_stains(stains, ids) if stains is not None else {},
         findings=[*map(str, report.findings), *made.notes],
     )
+
+
+def _size(source: Competition, data: Path, truth: Mapping[str, Prediction], image_id: str) -> tuple[int, int]:
+    known = truth[image_id]
+    return source.size_of(data, image_id) if isinstance(known, Values) else (known.height, known.width)
+
+
+def _area(place: Place, height: int, width: int) -> tuple[int, int, int, int]:
+    return (*place.position, width, height)
 
 
 def _in_table_order(ids: Sequence[str], places: Mapping[str, Place]) -> list[str]:

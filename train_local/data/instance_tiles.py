@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from kit.errors import KitError
-from kit.images.slide import open_slide
 from kit.inference.resize import resize_image, resize_mask
 from kit.local.masks import boxes
 from kit.models.detections import InstanceTarget
@@ -75,6 +74,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
         grouped: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for entry in value["annotations"]:
             grouped[entry["image_id"]].append(entry)
+        self._reading = prepared.source.reading
         self._ids: list[str] = [
             image["id"] for image in value["images"] if grouped[image["id"]] or not data.filter_empty
         ]
@@ -122,7 +122,7 @@ class InstanceTiles(Dataset[tuple[Tensor, InstanceTarget]]):
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """One tile, cut and augmented; its instances may be lost."""
         path, entries = self._tiles[number]
-        with open_slide(path) as slide:
+        with self._reading.open(path) as slide:
             image_HWC = slide.read_band(0, slide.height)
         masks_NHW = _masks_of(entries, image_HWC.shape[:2])
         image_HWC, masks_NHW = self._cut(*self._resize(image_HWC, masks_NHW), random)

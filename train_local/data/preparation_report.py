@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from kit.local.console import console, show_table
 from train_local.data import array_jobs
@@ -93,6 +94,28 @@ def show_plan(made: Prepared, jobs: Sequence[ArrayJob], root: Path) -> None:
         "Nothing was written.",
         markup=False,
     )
+
+
+def described(made: Prepared) -> dict[str, Any]:
+    """Return what `prepare --json` prints of a prepared folder."""
+    return {
+        "competition": made.competition,
+        "prepared": str(made.root),
+        "images": len(made.images),
+        "unlabelled": len(made.unlabelled),
+        "split": made.split,
+        "seed": made.seed,
+        "folds": [{"fold": fold.index, "train": fold.train, "valid": fold.valid} for fold in made.folds],
+        "findings": list(made.findings),
+    }
+
+
+def planned(jobs: Sequence[ArrayJob], root: Path) -> dict[str, int]:
+    """Return the bytes that `prepare` would write to a folder, and those that are free there."""
+    return {
+        "bytes": sum(job.size for job in array_jobs.missing(jobs)),
+        "free_bytes": array_jobs.free_space(root),
+    }
 
 
 def _size(size: int) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict, TypeVar, Unpack
 
 import kit
 from kit.artefacts import remove_leftovers, sha256_bytes, sha256_json, write_json, write_text
-from kit.predictions import Instances, Prediction, SemanticMask
+from kit.predictions import ClassMasks, Instances, Prediction, SemanticMask, Values
 from train_local.claims import DONE
 from train_local.data import array_jobs, coco, content, prepared, processes, split
 from train_local.data.array_jobs import ArrayJob
@@ -81,7 +82,7 @@ def prepare(
     prepared.require_same(out, look.source.name)
     contents = _read(look, look.ids, content.content_of, jobs)
     others, faults = _unlabelled(look, jobs)
-    same = content.duplicates({**contents, **others})
+    same = content.duplicates({**contents, **others}, look.source.reading)
     alarms = content.check_duplicates(same, look.split.folds, data)
     result = _describe(
         look,
@@ -102,7 +103,7 @@ def prepare(
     remove_leftovers(out)
     if result.kind == "semantic":
         array_jobs.write_all(todo, jobs)
-    else:
+    elif result.kind == "instance" and not look.source.format.classes:
         write_json(result.coco_path, _coco(result, look.truth))
     write_text(out / "report.md", report_text(result))
     prepared.save(result)
@@ -121,8 +122,7 @@ def plan(
     prepared.require_same(out, look.source.name)
     images = {}
     for image_id in sorted(look.ids):
-        truth = look.truth[image_id]
-        read = Content(look.path(image_id), "", truth.height, truth.width, "")
+        read = Content(look.path(image_id), "", *look.size(image_id), "")
         images[image_id] = _image(look, image_id, read)
     names = [f"{what}:{image_id}" for what in ("image", "truth") for image_id in look.ids]
     names += [f"stain:{stain}:{image_id}" for stain in look.stains for image_id in look.ids]
@@ -166,7 +166,8 @@ def _describe(
     inputs: dict[str, str],
     findings: list[str],
 ) -> Prepared:
-    semantic = look.source.kind == "semantic"
+    # Recipes are of one class. Who trains a model of one's own on several reads images and truth as they are.
+    semantic = look.source.kind == "semantic" and not look.source.format.classes
     return Prepared(
         root=out,
         competition=look.source.name,
@@ -197,11 +198,12 @@ def _missing_stains(look: Inspection, choices: Choices) -> list[str]:
 
 
 def _read(
-    look: Inspection, ids: Sequence[str], read: Callable[[Path], Read], jobs: int | None
+    look: Inspection, ids: Sequence[str], read: Callable[..., Read], jobs: int | None
 ) -> dict[str, Read]:
     paths = [look.path(image_id) for image_id in ids]
     workers = processes.number(jobs, sum(path.stat().st_size for path in paths))
-    return dict(zip(ids, processes.each(read, paths, jobs=workers, description="hash images"), strict=True))
+    work = partial(read, reading=look.source.reading)
+    return dict(zip(ids, processes.each(work, paths, jobs=workers, description="hash images"), strict=True))
 
 
 def _unlabelled(look: Inspection, jobs: int | None) -> tuple[dict[str, Content], list[str]]:
@@ -251,9 +253,16 @@ def _inputs(
 def truth_hash(truth: Prediction) -> str:
     """Return a hash of the truth of an image."""
     # Little-endian 64-bit numbers, whatever the machine: the hash is a part of a run's identity.
+    if isinstance(truth, Values):
+        return sha256_json(truth.values)
+    if isinstance(truth, ClassMasks):
+        masks = {name: sha256_bytes(runs.astype("<i8").tobytes()) for name, runs in truth.masks.items()}
+        return sha256_json([truth.height, truth.width, masks])
     if isinstance(truth, SemanticMask):
         return sha256_bytes(f"{truth.height}x{truth.width}:".encode() + truth.runs.astype("<i8").tobytes())
-    return sha256_json([truth.height, truth.width, [counts.decode() for counts in truth.masks]])
+    plain = [truth.height, truth.width, [counts.decode() for counts in truth.masks]]
+    # Labels of one class are all 0 and say nothing: hashes of older preparations stay as they are.
+    return sha256_json([*plain, truth.labels.tolist()] if truth.labels.any() else plain)
 
 
 def _coco(made: Prepared, truth: Mapping[str, Prediction]) -> object:

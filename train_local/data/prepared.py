@@ -67,7 +67,7 @@ class Prepared:
         folds: of the labelled images.
         split: the rule that made the folds, of `split.Rule`.
         seed: of the split.
-        reductions: of the slide arrays there are; empty for tiles.
+        reductions: of the slide arrays there are; empty for tiles, several classes and values.
         sides: of the arrays of whole images there are.
         stains: copies of the images in other stains that there are.
         inputs: name -> sha256 of the competition's tables and images.
@@ -78,7 +78,7 @@ class Prepared:
 
     root: Path
     competition: str
-    kind: Literal["semantic", "instance"]
+    kind: Literal["semantic", "instance", "values"]
     data: Path
     images: dict[str, Image]
     unlabelled: dict[str, Image] = field(default_factory=dict)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from kit.errors import KitError
 from kit.local.console import track
+from kit.local.pool import Pool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,20 +48,21 @@ def each(
         return []
     if jobs == 1 or len(items) == 1:
         return list(track(map(function, items), total=len(items), description=description))
-    # "spawn": a forked copy of a process that has used OpenCV's threads can hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(items)), mp_context=context) as pool:
+    pool = Pool(min(jobs, len(items)))
+    try:
         futures = [pool.submit(function, item) for item in items]
-        try:
-            return list(track(_results(futures), total=len(items), description=description))
-        except BrokenProcessPool as error:
-            raise KitError(
-                "a process that prepares images was killed",
-                where="--jobs",
-                fix="memory may have run out: run again with fewer --jobs; it goes on where it was",
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        return list(track(_results(futures), total=len(items), description=description))
+    except BrokenProcessPool as error:
+        raise KitError(
+            "a process that prepares images was killed",
+            where="--jobs",
+            fix="memory may have run out: run again with fewer --jobs; it goes on where it was",
+        ) from error
+    except KeyboardInterrupt:
+        pool.end(at_once=True)
+        raise
+    finally:
+        pool.end()
 
 
 def _results(futures: Sequence[Future[Result]]) -> Iterator[Result]:

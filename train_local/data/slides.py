@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kit.artefacts import atomic_file, write_bytes
 from kit.errors import KitError
 from kit.file_names import file_name
-from kit.images.slide import open_slide
+from kit.images.image_protocols import Reading
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.predictions import SemanticMask
 from train_local.data.mask_bands import MaskBands
@@ -154,6 +154,7 @@ def write(
     mask: SemanticMask,
     reduction: int,
     *,
+    reading: Reading,
     inputs: dict[str, str],
     code_version: str,
 ) -> None:
@@ -161,9 +162,10 @@ def write(
 
     Args:
         files: where the arrays are written.
-        source: the TIFF.
-        mask: its truth, of the TIFF's size.
+        source: the image file.
+        mask: its truth, of the image's size.
         reduction: source pixels, along one side, in one training pixel.
+        reading: reads the image.
         inputs: hashes the sidecars record.
         code_version: version that the sidecars record.
 
@@ -172,7 +174,7 @@ def write(
     """
     for path in (files.image, files.mask, files.places):
         sidecar_path(path).unlink(missing_ok=True)
-    with open_slide(source) as slide:
+    with reading.open(source) as slide:
         if (slide.height, slide.width) != (mask.height, mask.width):
             raise KitError(
                 f"truth is for {mask.height} x {mask.width} pixels, "

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 import kit
 from kit import competitions
 from kit.artefacts import remove_leftovers, write_bytes
-from kit.competitions.definition import SUFFIXES
+from kit.competitions.images_format import SUFFIXES
 from kit.errors import KitError
 from kit.file_names import file_name
-from kit.images.slide import open_slide
+from kit.images.image_protocols import Reading
+from kit.images.reading import ColourTiffs
 from kit.local.competitions.labelled import LabelledData
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from train_local.data import content, processes, whole_images
@@ -64,12 +65,14 @@ class Copy:
 
     Attributes:
         source: the image.
+        reading: reads it.
         target: file of the copy, a JPEG.
         stain: that it gets.
         like: sha256 of the image that has this stain.
     """
 
     source: Path
+    reading: Reading
     target: Path
     stain: Stain
     like: str
@@ -103,7 +106,7 @@ def make_copies(
     wanted = [(name, measured(path), content.hash_of(path)) for name, path in like.items()]
     paths = {image_id: source.image_path(data, image_id, "train") for image_id in ids}
     copies = [
-        Copy(paths[image_id], out / name / f"{image_id}.jpg", stain, digest)
+        Copy(paths[image_id], source.reading, out / name / f"{image_id}.jpg", stain, digest)
         for name, stain, digest in wanted
         for image_id in ids
     ]
@@ -123,8 +126,8 @@ def run(copy: Copy) -> None:
         pass  # not there, or damaged
     from PIL import Image
 
-    image_HWC = whole_images.read_image(copy.source)
-    own = measured(copy.source)
+    image_HWC = whole_images.read_image(copy.source, copy.reading)
+    own = measured(copy.source, copy.reading)
     stained_HWC = np.empty_like(image_HWC)
     for row in range(0, len(image_HWC), _ROWS):
         stained_HWC[row : row + _ROWS] = recoloured(image_HWC[row : row + _ROWS], own, copy.stain)
@@ -141,13 +144,17 @@ def run(copy: Copy) -> None:
     )
 
 
-def measured(path: Path) -> Stain:
+def measured(path: Path, reading: Reading | None = None) -> Stain:
     """Return the stains of an image file of any size; rows spread over the image are read.
+
+    Args:
+        path: the file.
+        reading: reads the images of the competition; None for any other picture.
 
     Raises:
         KitError: the file is no image, or shows no tissue.
     """
-    stain = stain_of(_sample(path))
+    stain = stain_of(_sample(path, reading))
     if stain is None:
         raise KitError(
             "no tissue is found in this image, or it has one colour only",
@@ -200,13 +207,13 @@ def recoloured(image_HWC: NDArray[np.uint8], own: Stain, other: Stain) -> NDArra
     return values
 
 
-def _sample(path: Path) -> NDArray[np.uint8]:
+def _sample(path: Path, reading: Reading | None) -> NDArray[np.uint8]:
     """At most about `_PIXELS` pixels, (N, 3)."""
-    if path.suffix.lower() not in SUFFIXES:
+    if reading is None and path.suffix.lower() not in SUFFIXES:
         image_HWC = whole_images.read_image(path)
         step = max(image_HWC.shape[0] * image_HWC.shape[1] // _PIXELS, 1)
         return image_HWC.reshape(-1, 3)[::step]
-    with open_slide(path) as slide:
+    with (reading or ColourTiffs()).open(path) as slide:
         bands = max(min(slide.height // 16, 64), 1)
         rows = [slide.height * (2 * band + 1) // (2 * bands) for band in range(bands)]
         step = max(slide.width * 16 * bands // _PIXELS, 1)

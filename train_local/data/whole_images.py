@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.artefacts import write_bytes
-from kit.competitions.definition import SUFFIXES
+from kit.competitions.images_format import SUFFIXES
 from kit.errors import KitError
 from kit.file_names import file_name
-from kit.images.slide import open_slide
+from kit.images.image_protocols import Reading
+from kit.images.reading import ColourTiffs
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.masks import rle
 from kit.predictions import SemanticMask
@@ -88,13 +89,29 @@ def is_current(path: Path, inputs: dict[str, str]) -> bool:
         return False
 
 
-def write_image(path: Path, source: Path, side: int, *, inputs: dict[str, str], code_version: str) -> None:
+def write_image(
+    path: Path,
+    source: Path,
+    side: int,
+    *,
+    reading: Reading | None,
+    inputs: dict[str, str],
+    code_version: str,
+) -> None:
     """Write an image as an array of `side` x `side`; it is squeezed if it is not square, as published.
+
+    Args:
+        path: of the array.
+        source: the image file.
+        side: rows and columns of the array.
+        reading: reads the images of the competition; None for a stained copy.
+        inputs: hashes that the sidecar records.
+        code_version: that the sidecar records.
 
     Raises:
         KitError: it cannot be read, or the disk is full.
     """
-    image_HWC = read_image(source)
+    image_HWC = read_image(source, reading)
     resized = cv2.resize(image_HWC, (side, side), interpolation=_interpolation(image_HWC.shape[0], side))
     _write(path, np.asarray(resized, np.uint8), side, inputs, code_version)
 
@@ -112,14 +129,18 @@ def write_mask(
     _write(path, np.where(np.asarray(resized) > 127, 255, 0).astype(np.uint8), side, inputs, code_version)
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Return the pixels of a TIFF or of a stained copy in another format, (H, W, 3).
+def read_image(path: Path, reading: Reading | None = None) -> NDArray[np.uint8]:
+    """Return the pixels of an image, (H, W, 3).
+
+    Args:
+        path: the file.
+        reading: reads the images of the competition; None for any other picture, such as a stained copy.
 
     Raises:
         KitError: the file is no image.
     """
-    if path.suffix.lower() in SUFFIXES:
-        with open_slide(path) as slide:
+    if reading is not None or path.suffix.lower() in SUFFIXES:
+        with (reading or ColourTiffs()).open(path) as slide:
             return slide.read_band(0, slide.height)
     from PIL import Image
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kit.ensemble import Ensemble, Pass
 from kit.errors import KitError
+from kit.local.costs import four_digits
 from train_local.data.prepared import Prepared
 from train_local.ensemble.confident_windows import Seen
 from train_local.ensemble.costs import UNITS, Cost, costs
@@ -143,15 +144,17 @@ def to_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], ladder: Ladder)
     names = {item.run.member.name for item in ladder.passes}
     used = [run for run in runs if run.member.name in names]
     index = {run.member.name: position for position, run in enumerate(used)}
+    images = prepared.source.format.images
+    readers = images.rules.distributions(images) if images.special else ()
 
     def entry(item: TrialPass) -> Pass:
-        seconds = item.seconds_per_megapixel
+        seconds = four_digits(item.seconds_per_megapixel)
         return Pass(member=index[item.run.member.name], view=item.view, seconds_per_megapixel=seconds)
 
     return Ensemble(
         competition=prepared.competition,
         kind=prepared.kind,
-        members=[run.member for run in used],
+        members=[replace(run.member, requires=[*run.member.requires, *readers]) for run in used],
         passes=[entry(item) for item in ladder.passes],
         rungs=[item.rung for item in ladder.rungs],
         inputs={"prepared": prepared.identity, **{run.member.name: run.member.sha256 for run in used}},

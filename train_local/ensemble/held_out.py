@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 
+from kit.ensemble import Member
 from kit.local.competitions.labelled import LabelledData
 from kit.predictions import Instances, SemanticMask
 from train_local.data.prepared import Prepared
-from train_local.ensemble import image_answers, instance_scores, semantic_scores
+from train_local.ensemble import (
+    class_tuning,
+    fused_scores,
+    image_answers,
+    instance_scores,
+    instance_tuning,
+    semantic_scores,
+    values_tuning,
+)
 from train_local.ensemble.costs import CostOf
 from train_local.ensemble.finished_runs import FinishedRun
 from train_local.ensemble.scores import Scores
@@ -64,17 +74,23 @@ def scores_of(
     """
     files = {item: held_out_files(item, runs) for item in recipe_views}
     truth = LabelledData(prepared.source, prepared.data).truth(sorted(ids))
+    if (tuner := tuner_of(prepared)) is not None:
+        held_out = {
+            image_id: fused_scores.HeldOut(
+                truth[image_id],
+                (prepared.images[image_id].height, prepared.images[image_id].width),
+                prepared.images[image_id].info,
+                _members(files, image_id),
+            )
+            for image_id in sorted(ids)
+        }
+        return fused_scores.FusedScores(prepared.source, held_out, tuner, processes=processes)
     if prepared.kind == "instance":
         instances = {}
         for image_id in sorted(ids):
             true = truth[image_id]
             assert isinstance(true, Instances)
-            found = {
-                recipe_view: (of_view[image_id][0].member, of_view[image_id][1])
-                for recipe_view, of_view in files.items()
-                if image_id in of_view
-            }
-            instances[image_id] = image_answers.HeldOut(true, found)
+            instances[image_id] = image_answers.HeldOut(true, _members(files, image_id))
         return instance_scores.InstanceScores(prepared.source, instances, processes=processes)
     images = {}
     for image_id in sorted(ids):
@@ -85,3 +101,26 @@ def scores_of(
         }
         images[image_id] = semantic_scores.HeldOut(mask, maps, prepared.images[image_id].info)
     return semantic_scores.SemanticScores(images, processes=processes, on_image=on_image)
+
+
+def tuner_of(prepared: Prepared) -> fused_scores.Tuner | None:
+    """Return what tunes the fusion of a competition; None of masks and detections of one class.
+
+    Those have scores and a tuning of their own, which are faster.
+    """
+    if prepared.kind == "values":
+        return values_tuning.tune
+    classes = prepared.source.format.classes
+    if not classes:
+        return None
+    return class_tuning.tuner(classes) if prepared.kind == "semantic" else instance_tuning.tune_plain
+
+
+def _members(
+    files: Mapping[RecipeView, Mapping[str, tuple[FinishedRun, Path]]], image_id: str
+) -> dict[RecipeView, tuple[Member, Path]]:
+    return {
+        recipe_view: (of_view[image_id][0].member, of_view[image_id][1])
+        for recipe_view, of_view in files.items()
+        if image_id in of_view
+    }

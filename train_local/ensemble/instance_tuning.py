@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from kit.inference.instance_settings import InstanceFusion
-from kit.typed_json import to_plain
+from kit.typed_json import from_plain, to_plain
 
 CHOICES: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("masks", ("votes", "soft")),
@@ -43,6 +43,16 @@ def tune(settings: InstanceFusion, score: Scored) -> dict[str, Any]:
                 best, kept = value, variant
     plain: dict[str, Any] = to_plain(kept)
     return plain
+
+
+def tune_plain(settings: dict[str, Any], score: Scored) -> dict[str, Any]:
+    """Return the fusion settings of a rung of several classes, the same for all of them, without calibration.
+
+    Args:
+        settings: of the rung before; {} begins at the published ones.
+        score: the metric for settings.
+    """
+    return tune(replace(from_plain(InstanceFusion, settings), calibration={}), score)
 
 
 def tune_calibration(

@@ -6,13 +6,12 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
 from typing import TypeVar
 
 from kit.errors import KitError
+from kit.local.pool import Pool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,7 +29,7 @@ class Helpers:
 
     def __init__(self, processes: int | None = None) -> None:
         self._at_most = processes or len(os.sched_getaffinity(0))
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: Pool | None = None
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """Yield `function(item)` for each item, in order.
@@ -68,13 +67,14 @@ class Helpers:
                 where=str(items[done]),
                 fix="free memory, or run `ensemble` again with --processes 1",
             ) from error
+        except KeyboardInterrupt:
+            pool.end(at_once=True)
+            raise
         finally:
             for future in waiting:
                 future.cancel()
 
-    def _started(self, items: int) -> ProcessPoolExecutor:
-        # New interpreters instead of forks: this process may have threads of libraries, and a fork would copy
-        # their locks.
-        pool = ProcessPoolExecutor(min(self._at_most, items), mp_context=get_context("spawn"))
-        weakref.finalize(self, pool.shutdown)
+    def _started(self, items: int) -> Pool:
+        pool = Pool(min(self._at_most, items))
+        weakref.finalize(self, pool.end)
         return pool

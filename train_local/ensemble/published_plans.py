@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,9 +200,10 @@ def get(name: str) -> PublishedPlan:
     for plan in PLANS:
         if plan.name == name:
             return plan
+    names = [plan.name for plan in PLANS]
     raise KitError(
         f"there is no published ensemble {name!r}",
-        fix=f"use one of: {', '.join(plan.name for plan in PLANS)}",
+        fix=f"{did_you_mean(name, names)}use one of: {', '.join(names)}",
     )
 
 

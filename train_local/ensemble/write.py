@@ -18,6 +18,7 @@ from kit.typed_json import to_plain
 from train_local.durations import range_text
 from train_local.ensemble.build import Built, shown
 from train_local.ensemble.finished_runs import FinishedRun
+from train_local.ensemble.own_runs import place_sources
 from train_local.ensemble.picture import draw_ladder
 from train_local.ensemble.prices import Price, Prices
 
@@ -45,6 +46,7 @@ def write_ensemble(built: Built, runs: Sequence[FinishedRun], prices: Prices, ou
         # `bundle` copies it into the dataset's manifest.
         place_file(source, target)
         place_file(sidecar_path(source), sidecar_path(target))
+    place_sources(built.ensemble, runs, out)
     metric = competitions.of(built.ensemble).metric
     write_json(
         out.with_name(LADDER),
@@ -94,6 +96,23 @@ def _stopping(built: Built, number: int) -> dict[str, Any] | None:
             )
             return {"stop": stop, "skip": skip, "cv": one.score, "cost": one.cost}
     return None
+
+
+def described(built: Built) -> dict[str, Any]:
+    """Return what `ensemble --json` prints: each rung's passes and scores, the metric's values or None."""
+    rungs = [
+        {
+            "passes": item.rung.text,
+            "added": item.added,
+            "seconds_per_megapixel": item.seconds,
+            "cv": item.rung.cv,
+            "fitted": item.fitted,
+            "static": item.static,
+        }
+        for item in built.ladder.rungs
+    ]
+    metric = competitions.of(built.ensemble).metric
+    return {"competition": built.ensemble.competition, "metric": metric, "rungs": rungs}
 
 
 def show_ensemble(built: Built, prices: Prices) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kit import competitions
 from kit.artefacts import sha256_json
+from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.local.console import console
 from kit.local.locks import only_one
@@ -92,7 +94,8 @@ class Plan:
                 raise KitError(
                     f"no recipe is for {item.competition} ({kind})",
                     where=item.folder,
-                    fix="`recipes` lists what there is",
+                    fix="`recipes` lists what there is; a model of your own is added with `add-model` "
+                    "(docs/own-model.md)",
                 )
         self.left_out = [
             f"{form.name} is left out: it is trained on fold {min(folds)}, and {item.competition} is "
@@ -151,7 +154,7 @@ class Plan:
             identity=made.identity,
             folds=len(made.folds),
         )
-        return data, made.kind
+        return data, _kind_of(made.source)
 
     def _to_prepare(self, name: str, data: Path) -> tuple[CompetitionData, str]:
         source = competitions.get(name)
@@ -176,7 +179,7 @@ class Plan:
         # A recipe that wants another resolution needs other arrays.
         wanted = [
             config["data"]
-            for form in self._forms([(source.name, source.kind)])[source.name]
+            for form in self._forms([(source.name, _kind_of(source))])[source.name]
             for config in _stages(form.config)
         ]
         # A competition that a TOML file describes is what the file says, wherever it lies. The data's place
@@ -204,7 +207,13 @@ class Plan:
         if state_of(job) == "done":
             made = prepared.load(folder)
             item = replace(item, identity=made.identity, folds=len(made.folds))
-        return item, source.kind
+        return item, _kind_of(source)
+
+
+def _kind_of(source: Competition) -> str:
+    """Return the kind of a competition in words; recipes have the kinds of one class only."""
+    several = bool(source.format.classes) and source.kind != "values"
+    return f"{source.kind}, several classes" if several else source.kind
 
 
 def _absolute(options: Graph) -> Graph:
@@ -251,6 +260,8 @@ def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) 
         undone = [job for job in jobs.values() if state_of(job) != "done"]
         if not undone:
             console().print(f"all {len(jobs)} jobs are done", markup=False)
+            if options.json:
+                print(json.dumps({"complete": True, "jobs": dict.fromkeys(jobs, "done"), "failures": {}}))
             return 0
         summary.show_missing_checkpoints(undone)
         rows = [_row(job, runs) for job in jobs.values()]
@@ -280,6 +291,8 @@ def do(plan: Callable[[], Mapping[str, Job]], options: TrainAll, *, runs: Path) 
             show(progress)
     _write_page((options.graph.dist or runs) / PAGE, progress, runs)
     summary.show_end(progress, runs)
+    if options.json:
+        print(json.dumps(summary.ended(progress)))
     return 0 if progress.complete else FAILED
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 from train_local.jobs.command_options import OneJob, TrainAll
 from train_local.jobs.job import Job
 
@@ -39,7 +40,11 @@ def train_all(options: TrainAll) -> int:
 
     if options.dry_run:
         jobs = plan()
-        summary.show_plan(jobs, whole.provisional(jobs))
+        provisional = whole.provisional(jobs)
+        if options.json:
+            print(json.dumps(summary.planned(jobs, provisional), indent=1))
+        else:
+            summary.show_plan(jobs, provisional)
         return 0
     return all_jobs.do(plan, options, runs=whole.runs)
 
@@ -62,7 +67,7 @@ def one_job(options: OneJob, verb: Callable[[Sequence[str]], int]) -> int:
     if options.name not in jobs:
         raise KitError(
             f"there is no job {options.name!r}",
-            fix=f"choose one of {', '.join(jobs)}",
+            fix=f"{did_you_mean(options.name, jobs)}choose one of {', '.join(jobs)}",
         )
     work.do(
         work.Work(

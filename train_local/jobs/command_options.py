@@ -14,7 +14,7 @@ from train_local.options import Options
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """What the graph is made of; both verbs need it."""
+    """What is trained, on what data, and where the runs go."""
 
     out: Path = field(metadata=option("folder of all runs: DIR/COMPETITION/RECIPE/foldK", metavar="DIR"))
     prepared: tuple[Path, ...] = field(
@@ -94,6 +94,9 @@ class TrainAll:
     dry_run: bool = field(
         default=False,
         metadata=option("print the jobs in their order, what is done, GPU hours and memory; do nothing"),
+    )
+    json: bool = field(
+        default=False, metadata=option("print the jobs, at the end or of the dry run, in JSON")
     )
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.artefacts import sha256_json
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 from train_local.jobs.job import CompetitionData, Form, Job, Kind, Need, Resources, Setting
 from train_local.runs import PRODUCTS
 
@@ -71,7 +71,7 @@ def choose(jobs: Mapping[str, Job], *patterns: str) -> dict[str, Job]:
             raise KitError(
                 f"no job matches {pattern!r}",
                 where="--only",
-                fix=f"choose from these jobs: {', '.join(jobs)}",
+                fix=f"{did_you_mean(pattern, jobs)}choose from these jobs: {', '.join(jobs)}",
             )
         waiting += matched
     wanted: set[str] = set()

@@ -105,6 +105,7 @@ def predict(
                 folder,
                 device=device,
                 info=image.info,
+                reading=prepared.source.reading,
             )
             files.setdefault(image_id, {})[view] = path.relative_to(folder).as_posix()
     write_json(folder / NAME, to_plain(Predictions(identity=identity, member=member, files=files)))

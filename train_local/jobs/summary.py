@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from kit.local.console import console
 from train_local.durations import duration
@@ -47,6 +48,40 @@ def show_plan(jobs: Mapping[str, Job], provisional: Collection[str]) -> None:
             f"--budget fits each of the {len(budgets)} trainings to {duration(budgets[0])}, not all of them "
             f"together: at most {sum(budgets) / 3600:.1f} hours of training, divided by those side by side"
         )
+
+
+def planned(jobs: Mapping[str, Job], provisional: Collection[str]) -> dict[str, Any]:
+    """Return what `train-all --dry-run --json` prints; arguments as of `show_plan`.
+
+    "gpu_hours" and "memory_gb" are 0 where nobody knows them; "identity" is None before `prepare`.
+    """
+    return {
+        "jobs": [
+            {
+                "name": name,
+                "kind": job.kind,
+                "competition": job.competition,
+                "state": "after prepare" if name in provisional else state_of(job),
+                "identity": None if name in provisional else job.identity,
+                "gpu_hours": job.resources.hours,
+                "memory_gb": job.resources.memory_gb,
+                "needs": [need.job for need in job.uses],
+            }
+            for name, job in jobs.items()
+        ]
+    }
+
+
+def ended(progress: Progress) -> dict[str, Any]:
+    """Return what `train-all --json` prints at its end."""
+    return {
+        "complete": progress.complete,
+        "jobs": dict(progress.standing),
+        "failures": {
+            name: {"problem": item.problem, "log": str(item.log), "fix": item.fix}
+            for name, item in progress.failures.items()
+        },
+    }
 
 
 def show_missing_checkpoints(jobs: Collection[Job]) -> None:

@@ -43,7 +43,8 @@ class ValidationPictures:
         pictures = {}
         for image_id in self._ids:
             if image_id not in self._thumbnails:  # a slide is read once, not at every validation
-                self._thumbnails[image_id] = thumbnail(self._prepared.image_path(image_id), LONGEST)
+                path = self._prepared.image_path(image_id)
+                self._thumbnails[image_id] = thumbnail(path, self._prepared.source.reading, LONGEST)
             picture_HWC, factor = self._thumbnails[image_id]
             truth = self._truth[image_id]
             drawn_HWC = picture_HWC.copy()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 from kit.inference import views
 from kit.inference.instance_settings import InstanceSettings
 from kit.inference.semantic_settings import SemanticSettings
@@ -173,7 +173,7 @@ class Recipe(Checked, ABC):
         if variant not in self.variant_names():
             raise KitError(
                 f"recipe {self.name!r} has no variant {variant!r}",
-                fix=f"it has {', '.join(self.variant_names())}"
+                fix=f"{did_you_mean(variant, self.variant_names())}it has {', '.join(self.variant_names())}"
                 + ("; text and code of its authors agree" if variant == "text" else ""),
             )
         changes: dict[str, Any] = {"name": f"{self.name}-{variant}", "variant": variant, "variants": {}}

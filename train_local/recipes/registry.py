@@ -15,7 +15,6 @@ loading torch, and without any package beyond the standard library.
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import re
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,7 +165,6 @@ def _competition(node: ast.stmt) -> str | None:
 
 def _entry(name: str) -> Entry:
     if name not in entries():
-        near = difflib.get_close_matches(name.replace("_", "-"), entries(), 3)
-        guess = f"did you mean {' or '.join(near)}? " if near else ""
+        guess = did_you_mean(name.replace("_", "-"), entries())
         raise KitError(f"no recipe is called {name!r}", fix=f"{guess}choose one of {', '.join(names())}")
     return entries()[name]

@@ -62,7 +62,7 @@ def gather(source: Source, *, pictures: int) -> Chapter:
 
     Args:
         source: where the files lie.
-        pictures: most pictures of the best held-out images, and of the worst.
+        pictures: held-out images with a picture, at most.
     """
     notes: list[str] = []
 

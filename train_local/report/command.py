@@ -34,7 +34,8 @@ class Report:
     )
     out: Path = field(metadata=option("the HTML file to write", metavar="FILE"))
     pictures: Annotated[int, at_least(0)] = field(
-        default=3, metadata=option("most pictures of the best images, and of the worst", metavar="N")
+        default=24,
+        metadata=option("images with a picture, at most: two of three are the worst", metavar="N"),
     )
 
 
@@ -44,6 +45,7 @@ def report(options: Report) -> int:
     Raises:
         KitError: a prepared folder is missing, or the page cannot be written.
     """
+    from kit.local.console import working
     from train_local.data import prepared
     from train_local.report.chapter import Source
     from train_local.report.page import write_report
@@ -55,7 +57,8 @@ def report(options: Report) -> int:
         Source(name, options.runs / name, folder, (options.dist or options.runs) / name / "ensemble.json")
         for folder, name in names.items()
     ]
-    write_report(options.out, sources, pictures=options.pictures)
+    with working("reading runs and drawing the page"):
+        write_report(options.out, sources, pictures=options.pictures)
     print(options.out)
     return 0
 

@@ -134,4 +134,11 @@ def draw_ladder(rungs: list[RungShown], metric: str) -> str:
         known = [(seconds, score) for seconds, score in points if score is not None]
         if known:
             series[name] = ([seconds for seconds, _ in known], [score for _, score in known])
-    return curves(series, x_label="seconds per megapixel", y_label=metric) if series else ""
+    if not series:
+        return ""
+    return curves(
+        series,
+        x_label="seconds per megapixel",
+        y_label=metric,
+        label=f"{metric} of {len(rungs)} rungs over seconds per megapixel; the table below has the numbers",
+    )

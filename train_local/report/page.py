@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kit.artefacts import write_text
+from kit.local.pages.gallery import PICTURES
 from kit.local.pages.render import render
 from train_local.durations import duration
 from train_local.report.chapter import Chapter, Source, gather
@@ -42,7 +43,7 @@ class FailedJob:
 
 
 def write_report(
-    out: Path, sources: Sequence[Source], *, failed: Sequence[FailedJob] = (), pictures: int = 3
+    out: Path, sources: Sequence[Source], *, failed: Sequence[FailedJob] = (), pictures: int = PICTURES
 ) -> None:
     """Write the page about all runs, finished or not.
 
@@ -50,7 +51,7 @@ def write_report(
         out: the HTML file.
         sources: one for each competition.
         failed: jobs that failed.
-        pictures: most pictures of the best held-out images of a competition, and of the worst.
+        pictures: held-out images of a competition with a picture, at most.
 
     Raises:
         KitError: `out` cannot be written.

@@ -1,8 +1,7 @@
-"""The best and the worst held-out images of a recipe, from its stored out-of-fold predictions."""
+"""The held-out images of a recipe, from its stored out-of-fold predictions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,14 @@ from kit.artefacts import read_json
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference.fusion import PassResult, fuse
-from kit.local.competitions import scores
 from kit.local.competitions.labelled import LabelledData
-from kit.local.pages.held_out import caption, confident
-from kit.local.pages.overlays import Overlay, make_overlay
+from kit.local.pages.gallery import BUDGET, Gallery, make_gallery
 from kit.local.sidecars import sidecar_path
 from kit.predictions import Prediction
 from kit.typed_json import convert
 from train_local.data.prepared import Prepared
 from train_local.report.runs import RunRecord
 from train_local.runs import WEIGHTS
-
-_LONGEST = 480
-"""Longer side of a picture in pixels."""
 
 
 @dataclass(frozen=True)
@@ -33,30 +27,29 @@ class Pictures:
     Attributes:
         recipe: its name.
         view: under which they were predicted.
-        images: number of images they were chosen from.
-        best: those with the highest scores, best first.
-        worst: those with the lowest, worst first; none of them is among the best.
+        gallery: all of them, worst first.
     """
 
     recipe: str
     view: str
-    images: int
-    best: list[Overlay]
-    worst: list[Overlay]
+    gallery: Gallery
 
 
-def draw(prepared: Prepared, runs: Sequence[RunRecord], *, most: int) -> Pictures | None:
-    """Score every held-out image alone and draw the best and the worst; None if nothing is predicted yet.
+def draw(
+    prepared: Prepared, runs: Sequence[RunRecord], *, most: int, budget: int = BUDGET
+) -> Pictures | None:
+    """Judge every held-out image, and draw the worst and some of the best; None if nothing is predicted yet.
 
     Args:
         prepared: knows the images and their truth.
         runs: of one recipe.
-        most: pictures of each kind.
+        most: images with a picture, at most.
+        budget: characters that the tiles of all pictures may have together.
 
     Raises:
         KitError: an image, its truth or a prediction cannot be read.
     """
-    found: dict[str, tuple[Prediction, float]] = {}
+    found: dict[str, tuple[Prediction | None, Prediction]] = {}
     labelled = LabelledData(prepared.source, prepared.data)
     view = ""
     for run in runs:
@@ -73,29 +66,13 @@ def draw(prepared: Prepared, runs: Sequence[RunRecord], *, most: int) -> Picture
             size = (image.height, image.width)
             passed = [PassResult(file=run.folder / "oof" / name, weight=1.0, member=member)]
             fused = fuse(passed, {}, size, kind=prepared.kind, image_id=image_id, info=image.info)
-            prediction = fused.prediction
-            value = scores.score(prepared.source, {image_id: truth[image_id]}, {image_id: prediction}).value
-            if math.isfinite(value):
-                found[image_id] = (prediction, value)
+            found[image_id] = (truth[image_id], fused.prediction)
     if not found:
         return None
-    # Equal scores stand in the order of their ids, so that the page does not change from call to call.
-    ranked = sorted(found, key=lambda image_id: (-found[image_id][1], image_id))
-    best = ranked[: min(most, (len(ranked) + 1) // 2)]
-    worst = ranked[::-1][: min(most, len(ranked) // 2)]
-
-    def picture(image_id: str) -> Overlay:
-        true, prediction = labelled.truth([image_id])[image_id], found[image_id][0]
-        return make_overlay(
-            image_id,
-            prepared.image_path(image_id),
-            true,
-            confident(prediction, true),
-            longest=_LONGEST,
-            caption=caption(prepared.source, true, prediction),
-        )
-
-    return Pictures(runs[0].recipe, view, len(found), list(map(picture, best)), list(map(picture, worst)))
+    made = make_gallery(
+        prepared.competition, prepared.source, found, prepared.image_path, pictures=most, budget=budget
+    )
+    return Pictures(runs[0].recipe, view, made)
 
 
 def _held_out(path: Path) -> tuple[list[str], dict[str, dict[str, str]]]:

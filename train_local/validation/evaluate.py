@@ -101,6 +101,7 @@ def predict(
         KitError: an image cannot be read, the disk is full, or the network gives values that are no numbers.
     """
     done = []
+    reading = prepared.source.reading
     for view in views:
         for image_id in ids:
             info, image = prepared.images[image_id].info, prepared.image_path(image_id)
@@ -108,7 +109,9 @@ def predict(
             # so it is multiplied by False and counts as 0.
             fresh = not result_file(out, member, view, image_id, info=info).is_file()
             began = time.perf_counter()
-            path = run_pass(module, member, view, image_id, image, out, device=device, info=info)
+            path = run_pass(
+                module, member, view, image_id, image, out, device=device, info=info, reading=reading
+            )
             done.append(Predicted(view, image_id, path, (time.perf_counter() - began) * fresh))
             if on_image is not None:
                 on_image(done[-1])
@@ -138,14 +141,14 @@ def fused(
 def score(
     prepared: Prepared, predictions: Mapping[str, Prediction], truth: Mapping[str, Prediction]
 ) -> float:
-    """Return the competition's metric.
+    """Return the competition's metric, negated where lower is better.
 
     Args:
         prepared: knows the competition.
         predictions: by image id.
         truth: image id -> truth, of these images at least.
     """
-    return scores.score(prepared.source, {key: truth[key] for key in predictions}, predictions).value
+    return scores.score(prepared.source, {key: truth[key] for key in predictions}, predictions).gain
 
 
 def held_out(run: Run, prepared: Prepared) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from lightning_fabric import Fabric
 
@@ -15,12 +16,31 @@ from kit.local.console import progress
 from kit.local.sidecars import read_sidecar, sidecar_path, write_sidecar
 from kit.models import Network
 from train_local.data.prepared import Prepared
-from train_local.runs import Run
 from train_local.validation.evaluate import Predicted, predict
 
 
+class PredictingRun(Protocol):
+    """What is asked of a run: of a recipe's, or of a model that somebody trained elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """For progress bars."""
+
+    @property
+    def identity(self) -> str:
+        """Hash of all that decides its predictions."""
+
+    @property
+    def oof(self) -> Path:
+        """Folder of the predictions."""
+
+    @property
+    def views(self) -> Sequence[str]:
+        """Under which images are predicted."""
+
+
 def out_of_fold(
-    run: Run,
+    run: PredictingRun,
     prepared: Prepared,
     network: Network,
     member: Member,
@@ -29,12 +49,12 @@ def out_of_fold(
     fabric: Fabric,
     bars: bool = True,
 ) -> dict[str, float]:
-    """Predict the held-out images under each of the recipe's views; `oof.json` is written last.
+    """Predict the held-out images under each of the run's views; `oof.json` is written last.
 
     Several processes share the images.
 
     Args:
-        run: that trained the network.
+        run: whose network it is.
         prepared: where the images are.
         network: with the exported weights, in eval mode on the device of this process.
         member: that its weights make.
@@ -45,7 +65,7 @@ def out_of_fold(
     Returns:
         Measured seconds per megapixel, by view; empty without images.
     """
-    views, first = run.recipe.views, fabric.global_rank == 0
+    views, first = run.views, fabric.global_rank == 0
     if first:
         run.oof.mkdir(parents=True, exist_ok=True)
         _drop_unfinished(run.oof)
@@ -113,7 +133,9 @@ def _timing(prepared: Prepared, done: Sequence[Predicted], views: Sequence[str])
 
 def _drop_unfinished(folder: Path) -> None:
     """Delete predictions whose JSON was never written, because a kill came between the two."""
-    found: Sequence[Path] = [*folder.glob("*/*/*.npy"), *folder.glob("*/*/*.npz")]
+    found = [path for ending in ("npy", "npz", "json") for path in folder.glob(f"*/*/*.{ending}")]
     for path in found:
+        if path.name.endswith(".json.json") or path.with_suffix("").is_file():
+            continue  # the JSON of a prediction
         if not sidecar_path(path).is_file():
             path.unlink()

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from kit.competitions.definition import ID, Split
-from kit.competitions.path_pattern import PathPattern, is_file, plain_id
-from kit.competitions.recognition import SAMPLE_SUBMISSION
+from kit.competitions.definition import Split
+from kit.competitions.path_pattern import PathPattern, plain_id, spelled
 from kit.competitions.report import Report
 from kit.competitions.submissions import repeated
 from kit.errors import KitError
-from kit.images.header import read_header, require_rgb8
-from kit.local.competitions import metadata_tables
+from kit.local.competitions import image_levels, metadata_tables
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.remarks import Remarks
 
@@ -46,7 +44,7 @@ def _check_test(report: Report, labelled: LabelledData) -> Sizes:
     except KitError as error:
         report.take(error)
         return {}
-    listed = data / SAMPLE_SUBMISSION
+    listed = data / competition.format.submission.sample
     for image_id in repeated(ids):
         fix = "the kit writes one row for each image; where each object needs a row, it cannot predict"
         report.error(f"id {image_id} is there twice", str(listed), fix)
@@ -57,8 +55,8 @@ def _check_test(report: Report, labelled: LabelledData) -> Sizes:
     unlisted = _others(pattern, data, ids)
     if unlisted:
         more = f" and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
-        name = pattern.text.replace(ID, unlisted[0])
-        text = f"image {name}{more} is not in {SAMPLE_SUBMISSION}"
+        name = pattern.name(unlisted[0])
+        text = f"image {name}{more} is not in {listed.name}"
         report.alarm(text, str(listed), "only listed images are predicted")
     return sizes
 
@@ -75,6 +73,10 @@ def _check_train(report: Report, labelled: LabelledData) -> Sizes:
         report.error(f"id {image_id} is there twice", str(path), labelled.reader.twice)
     ids = [entry.id for entry in entries]
     sizes = _check_headers(report, labelled, ids, "train")
+    if labelled.competition.format.images.special:
+        pattern = labelled.competition.image_pattern("train")
+        paths = {image_id: pattern.path(labelled.data, image_id) for image_id in sizes}
+        image_levels.check(report, labelled.competition.reading, paths)
     if without := _others(labelled.competition.image_pattern("train"), labelled.data, ids):
         what = f"{len(without)} images have no truth and are not used (the first is {without[0]})"
         report.note(what, str(path))
@@ -101,6 +103,7 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
     faults: list[KitError] = []
     remarks, pattern = Remarks(), labelled.competition.image_pattern(split)
     owners: dict[Path, str] = {}
+    reading = labelled.competition.reading
     for image_id in ids:
         try:
             path = pattern.path(labelled.data, image_id)
@@ -108,17 +111,15 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
             faults.append(error)
             continue
         try:
-            if is_file(path) and path != labelled.data / pattern.text.replace(ID, image_id):
+            if spelled(path) and path != labelled.data / pattern.name(image_id):
                 text = f"images are found although {pattern.text} and their ids spell them in another way"
                 remarks.note(text, f"{path} for id {image_id}")
-            header = read_header(path)
-            for note in require_rgb8(header):
+            header = reading.facts(path)
+            for note in header.notes:
                 report.note(note, str(path))
         except KitError as error:
-            faults.append(error if is_file(path) else _with_hint(error, labelled.data, pattern, image_id))
+            faults.append(error if spelled(path) else _with_hint(error, labelled.data, pattern, image_id))
             continue
-        if header.layout == "planar":
-            report.note("its channels come first (separate planes); they are read as RGB", str(path))
         # The ids "a" and "A" both find train/a.tif: as two images, they might be on both sides of a fold.
         owner = owners.setdefault(path, image_id)
         if split == "train" and plain_id(owner) != plain_id(image_id):
@@ -143,7 +144,7 @@ def _with_hint(error: KitError, data: Path, pattern: PathPattern, image_id: str)
     # A table with the ids "train/a.png" may mean train/a.tif.
     name = PurePosixPath(image_id.replace("\\", "/"))
     for guess in (name.name, name.stem):
-        if guess and is_file(found := pattern.path(data, guess)):
+        if guess and spelled(found := pattern.path(data, guess)):
             fix = f"is {found.relative_to(data)} meant? Then the table needs the id {plain_id(guess)!r}"
             return KitError(error.problem, where=error.where, fix=f"{fix}, or the definition another pattern")
     return error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,12 @@ from kit.competitions.path_pattern import plain_id
 from kit.competitions.report import Report
 from kit.competitions.submissions import repeated
 from kit.errors import KitError
-from kit.local.competitions import annotation_notes, metadata_tables, plausibility, truth_readers
+from kit.local.competitions import annotation_notes, metadata_tables, plausibility, truth_forms
+from kit.local.competitions.class_truth import TableTruth
 from kit.local.competitions.plausibility import Plausibility
 from kit.local.competitions.truth_readers import AnnotatedTruth, TruthEntry
 from kit.masks import coco, rle
-from kit.predictions import Instances, Prediction, SemanticMask
+from kit.predictions import ClassMasks, Instances, Prediction, SemanticMask
 
 
 class LabelledData:
@@ -41,7 +42,7 @@ class LabelledData:
         self.competition, self.data = competition, data
         truth = competition.format.truth
         self.files = tuple(name for name in (truth.file, truth.solution) if name)
-        self.reader = truth_readers.reader(competition.format)
+        self.reader = truth_forms.reader(competition.format)
         if isinstance(self.reader, AnnotatedTruth):
             self.reader.keep_repeats = keep_repeats
         # With 82 labelled tiles:
@@ -59,8 +60,21 @@ class LabelledData:
             KitError: the file is missing or not of the form the definition says.
         """
         if file not in self._entries:
-            self._entries[file] = list(self.reader.entries(self.data, file))
+            found = list(self.reader.entries(self.data, file))
+            if self.competition.format.truth.unlisted == "empty":
+                found += self._unlisted(found, file)
+            self._entries[file] = found
         return self._entries[file]
+
+    def _unlisted(self, listed: Sequence[TruthEntry], file: str) -> list[TruthEntry]:
+        """Return an entry without masks for each image that a table with truth does not list."""
+        known = {plain_id(entry.id).lower() for entry in listed}
+        pattern = self.competition.image_pattern("train" if file == self.files[0] else "test")
+        return [
+            TruthEntry(image_id, f"{self.data / file} (no row of {image_id})", [])
+            for image_id in pattern.ids(self.data)
+            if plain_id(image_id).lower() not in known
+        ]
 
     def train_ids(self) -> list[str]:
         """Return the ids in the training truth, sorted.
@@ -117,7 +131,9 @@ class LabelledData:
             KitError: the truth is invalid, or the image cannot be read; names file, line and reason.
         """
         # By place and not by id: an id that is twice in a file has two entries, and the check decodes both.
-        if entry.where not in self._decoded:
+        if entry.where not in self._decoded and isinstance(self.reader, TableTruth):
+            self._decoded[entry.where] = self.reader.values(entry)
+        elif entry.where not in self._decoded:
             height, width = size or self.competition.size_of(self.data, entry.id)
             self._decoded[entry.where] = self._decode(entry, height, width)
         return self._decoded[entry.where]
@@ -125,13 +141,18 @@ class LabelledData:
     def _decode(self, entry: TruthEntry, height: int, width: int) -> Prediction:
         """Return all regions together, or the regions that count beside those where nothing is judged."""
         regions = self.reader.regions(entry, height, width)
+        classes = self.competition.format.classes
+        if self.competition.kind == "semantic" and classes:
+            of_class = [[region.runs for region in regions if region.label == n] for n in range(len(classes))]
+            return ClassMasks(height, width, dict(zip(classes, map(rle.union, of_class), strict=True)))
         if self.competition.kind == "semantic":
             return SemanticMask(height, width, rle.union(region.runs for region in regions))
         masks: list[bytes] = []
         ignored: list[bytes] = []
+        labels = [region.label for region in regions if not region.ignored]
         for region in regions:
             (ignored if region.ignored else masks).append(coco.from_runs(region.runs, height, width))
-        return Instances(height, width, np.ones(len(masks)), masks, ignored)
+        return Instances(height, width, np.ones(len(masks)), masks, ignored, np.array(labels, np.int64))
 
     def plausibility(self) -> Plausibility | None:
         """Return what the masks of the training images are like; None without usable truth."""

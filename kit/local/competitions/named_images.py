@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from kit.competitions.definition import ID
+from kit.competitions.folder_paths import ID
+from kit.competitions.path_parts import PartsPattern
 from kit.competitions.path_pattern import PathPattern, form_of
 
 
@@ -18,6 +19,8 @@ def id_of(pattern: PathPattern, name: str) -> str | None:
         name: as a table or COCO file has it, e.g. "images/a.png".
     """
     path, text = PurePosixPath(name.replace("\\", "/")), PurePosixPath(pattern.text)
+    if isinstance(pattern, PartsPattern):
+        return pattern.id_of(name)
     if not pattern.text.endswith(ID):
         if not path.name:
             return None

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kit.competitions import submissions
 from kit.competitions.report import Report
-from kit.competitions.submissions import areas_of
-from kit.predictions import Instances, Prediction, SemanticMask
+from kit.masks import rle
+from kit.predictions import ClassMasks, Instances, Masked, Prediction, Values
 
 _MOST = 200
 """Number of training images that are looked at."""
@@ -56,8 +58,10 @@ def describe(predictions: Iterable[Prediction]) -> Plausibility | None:
     shares, areas, covered, pixels = [], [], 0, 0
     semantic = True
     for prediction in predictions:
+        if isinstance(prediction, Values):
+            continue
         area = sum(found := _confident_areas(prediction))
-        semantic = semantic and isinstance(prediction, SemanticMask)
+        semantic = semantic and not isinstance(prediction, Instances)
         # Overlapping instances may cover more than the image; an empty row of unknown size has 0 pixels.
         size = prediction.height * prediction.width
         shares.append(min(area / max(size, 1), 1.0))
@@ -119,7 +123,7 @@ def check_truth(report: Report, truth: Iterable[Prediction], where: str) -> None
         truth: of some images.
         where: its file.
     """
-    shares = [_largest_share(prediction) for prediction in truth]
+    shares = [_largest_share(prediction) for prediction in truth if not isinstance(prediction, Values)]
     full = sum(share >= _FULL for share in shares)
     if shares and not any(shares):
         report.alarm("no training image has a mask", where, "does the definition name what is scored?")
@@ -132,13 +136,19 @@ def check_truth(report: Report, truth: Iterable[Prediction], where: str) -> None
         report.note(what, where)
 
 
-def _largest_share(prediction: Prediction) -> float:
+def _largest_share(prediction: Masked) -> float:
     """Return the share of its image that the largest mask covers."""
-    areas = areas_of(prediction)
+    areas = _areas(prediction)
     return float(areas.max()) / (prediction.height * prediction.width) if len(areas) else 0.0
 
 
-def _confident_areas(prediction: Prediction) -> list[int]:
-    areas = areas_of(prediction)
+def _confident_areas(prediction: Masked) -> list[int]:
+    areas = _areas(prediction)
     sure = areas[prediction.scores >= _CONFIDENT] if isinstance(prediction, Instances) else areas
     return list(sure.tolist())
+
+
+def _areas(prediction: Masked) -> NDArray[np.int64]:
+    if isinstance(prediction, ClassMasks):
+        return np.array([rle.area(runs) for runs in prediction.masks.values() if len(runs)], np.int64)
+    return submissions.areas_of(prediction)

@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.competitions.competition import Competition
+from kit.competitions.instance_text import box_of
 from kit.errors import KitError
-from kit.local.metrics import dice
+from kit.local.metrics import class_dice, dice, matches, of_values, own
 from kit.local.metrics.average_precision import PrecisionRecall, precision_recall, precision_recalls
 from kit.masks import coco, rle
-from kit.predictions import Instances, Prediction, SemanticMask
+from kit.predictions import ClassMasks, Instances, Prediction, SemanticMask, Values
 
 _INSIDE = 0.5
 """A detection with more than this share of its area in an ignored region is not judged."""
 
-OneKind = TypeVar("OneKind", SemanticMask, Instances)
+OneKind = TypeVar("OneKind", SemanticMask, ClassMasks, Instances, Values)
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,20 @@ class Score:
 
     Attributes:
         metric: its name, e.g. "mean Dice", "AP@0.6".
-        value: the score, larger is better.
+        value: the score.
         per_image: id -> its own score where the metric has one (Dice), else empty.
+        higher_is_better: whether a higher score is better.
     """
 
     metric: str
     value: float
     per_image: dict[str, float]
+    higher_is_better: bool = True
+
+    @property
+    def gain(self) -> float:
+        """Return the score as what compares scores wants it: larger is better."""
+        return self.value if self.higher_is_better else -self.value
 
 
 def score(
@@ -42,31 +50,89 @@ def score(
 ) -> Score:
     """Return the competition's metric over all images of `truth`.
 
-    Semantic: the mean over images of Dice. Instance: average precision of all images' detections together,
-    the mean over the metric's IoU thresholds.
+    docs/competitions.md has the formula of each metric.
 
     Args:
         competition: says which metric.
         truth: of at least one image.
-        predictions: by id; a missing one counts as empty.
+        predictions: by id; a missing one counts as empty, except for values.
 
     Raises:
-        KitError: no truth, or a prediction of another size than its image.
-        TypeError: masks and instances are mixed.
+        KitError: no truth; a prediction of another size than its image, or missing values; or a fault in the
+            competition's own metric file.
+        TypeError: predictions of several kinds are mixed.
     """
     _require_sizes(truth, predictions)
-    if competition.kind == "semantic":
-        masks = {key: mask.runs for key, mask in _of_kind(SemanticMask, truth).items()}
-        found = {key: mask.runs for key, mask in _of_kind(SemanticMask, predictions).items()}
-        return Score(competition.metric, dice.mean_dice(masks, found), dice.dice_per_image(masks, found))
-    values = [curve.average_precision for curve in precision_recall_curves(competition, truth, predictions)]
-    return Score(competition.metric, float(np.mean(values)), {})
+    if competition.format.boxes:
+        truth = {key: as_boxes(true) for key, true in _of_kind(Instances, truth).items()}
+    metric, kind = competition.format.metric, competition.kind
+    per_image: dict[str, float] = {}
+    if metric.file:
+        value = own.score_by_file(competition, truth, predictions)
+    elif kind == "values":
+        true_values, values = _of_kind(Values, truth), _of_kind(Values, predictions)
+        value = of_values.score_values(competition.format, true_values, values)
+    elif kind == "semantic":
+        value, per_image = _of_masks(competition, truth, predictions)
+    elif metric.name == "AP":
+        value = mean_of_classes(precision_recall_curves(competition, truth, predictions))
+    else:
+        beta = metric.beta if metric.name == "F-beta" else None
+        true, found = _of_kind(Instances, truth), _of_kind(Instances, predictions)
+        per_image = matches.mean_of_images(true, found, metric.iou, beta)
+        value = sum(per_image.values()) / len(per_image)
+    return Score(competition.metric, value, per_image, higher_is_better=metric.sign > 0)
+
+
+def as_boxes(found: Instances) -> Instances:
+    """Return instances whose masks are the bounding boxes of the masks; empty masks stay."""
+    size = (found.height, found.width)
+    masks = []
+    for counts in found.masks:
+        runs = coco.runs_of(counts, *size)
+        boxed_HW = np.zeros(size, bool)
+        if len(runs):
+            top, left, bottom, right = box_of(runs, found.height)
+            boxed_HW[top:bottom, left:right] = True
+        masks.append(coco.encode(boxed_HW))
+    return Instances(*size, found.scores, masks, found.ignored, found.labels)
+
+
+def mean_of_classes(curves: Sequence[PrecisionRecall]) -> float:
+    """Return the mean AP of curves of several classes and thresholds; classes without any truth do not count.
+
+    COCO and Open Images leave out such classes, too. Where no class has truth, all curves count.
+    """
+    known = [curve for curve in curves if curve.truths] or list(curves)
+    return float(np.mean([curve.average_precision for curve in known]))
+
+
+def _of_masks(
+    competition: Competition, truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]
+) -> tuple[float, dict[str, float]]:
+    """Return the score of masks, and that of each image: the mean over its classes."""
+    true, found = _masks(competition, truth), _masks(competition, predictions)
+    if competition.format.metric.name == "global Dice":
+        return class_dice.global_dice(true, found), {}
+    nothing = [rle.empty()] * len(next(iter(true.values())))
+    per_image = {}
+    for image, masks in true.items():
+        of_class = [dice.dice(*pair) for pair in zip(masks, found.get(image, nothing), strict=True)]
+        per_image[image] = sum(of_class) / len(of_class)
+    # All images have the same classes: the mean over images is that over all pairs of image and class.
+    return sum(per_image.values()) / len(per_image), per_image
+
+
+def _masks(competition: Competition, predictions: Mapping[str, Prediction]) -> dict[str, list[rle.Runs]]:
+    if not competition.format.classes:
+        return {key: [mask.runs] for key, mask in _of_kind(SemanticMask, predictions).items()}
+    return {key: [*mask.masks.values()] for key, mask in _of_kind(ClassMasks, predictions).items()}
 
 
 def precision_recall_curves(
     competition: Competition, truth: Mapping[str, Prediction], predictions: Mapping[str, Prediction]
 ) -> list[PrecisionRecall]:
-    """Return the curve behind an instance competition's metric at each of its IoU thresholds.
+    """Return the curve behind an instance competition's metric at each of its IoU thresholds, class by class.
 
     Arguments and errors are those of `score`. The curves of single images can be joined
     (`kit.local.metrics.average_precision.ranked_curve`).
@@ -74,6 +140,26 @@ def precision_recall_curves(
     _require_sizes(truth, predictions)
     true, detected = _of_kind(Instances, truth), _of_kind(Instances, predictions)
     thresholds = competition.format.metric.iou
+    if not competition.format.classes:
+        return _curves(true, detected, thresholds)
+    curves: list[PrecisionRecall] = []
+    for number in range(len(competition.format.classes)):
+        of_class = {key: _of_class(one, number) for key, one in true.items()}
+        found = {key: _of_class(one, number) for key, one in detected.items()}
+        curves += _curves(of_class, found, thresholds)
+    return curves
+
+
+def _of_class(found: Instances, number: int) -> Instances:
+    """Return the instances of one class; ignored regions are ignored for all classes."""
+    places = np.flatnonzero(found.labels == number)
+    masks = [found.masks[place] for place in places.tolist()]
+    return Instances(found.height, found.width, found.scores[places], masks, found.ignored)
+
+
+def _curves(
+    true: Mapping[str, Instances], detected: Mapping[str, Instances], thresholds: Sequence[float]
+) -> list[PrecisionRecall]:
     if not any(image.ignored for image in true.values()):
         return precision_recalls(true, detected, thresholds)
     # What is left out depends on the threshold: at IoU 0.5 a detection may find T, at 0.9 only lie in R.
@@ -87,7 +173,9 @@ def _require_sizes(truth: Mapping[str, Prediction], predictions: Mapping[str, Pr
         raise KitError("there are no images to score", fix="give truth for at least one image")
     for key, true in truth.items():
         found = predictions.get(key)
-        if found is not None and (found.height, found.width) not in {(true.height, true.width), (0, 0)}:
+        if isinstance(true, Values) or found is None or isinstance(found, Values):
+            continue  # a mix of kinds is told by `_of_kind`
+        if (found.height, found.width) not in {(true.height, true.width), (0, 0)}:
             raise KitError(
                 f"prediction of image {key} is {found.height} x {found.width} pixels, "
                 f"its truth {true.height} x {true.width}",
@@ -121,7 +209,7 @@ def _judged(
         if not true.ignored or not found.masks:
             continue
         order = np.argsort(-found.scores, kind="stable")  # that of the curve
-        inside = _inside(found, true)[order]
+        inside = inside_ignored(found, true)[order]
         curves = precision_recalls({key: true}, {key: found}, thresholds)
         for judged, curve in zip(kept, curves, strict=True):
             places = order[curve.correct | ~inside].tolist()
@@ -130,8 +218,10 @@ def _judged(
     return kept
 
 
-def _inside(found: Instances, true: Instances) -> NDArray[np.bool_]:
-    """Return which detections lie in an ignored region, (n,)."""
+def inside_ignored(found: Instances, true: Instances) -> NDArray[np.bool_]:
+    """Return which detections lie in an ignored region of the truth, (n,)."""
+    if not true.ignored or not found.masks:
+        return np.zeros(len(found.masks), bool)
     regions = [coco.runs_of(counts, true.height, true.width) for counts in true.ignored]
     masks = [coco.runs_of(counts, true.height, true.width) for counts in found.masks]
     shared = [max(rle.intersection(runs, region) for region in regions) for runs in masks]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kit.competitions import mask_text
-from kit.competitions.definition import ID, Definition, Images, Kind, Truth
+from kit.competitions.definition import Kind
+from kit.competitions.images_format import Images
+from kit.competitions.labels_format import Truth
 from kit.competitions.path_pattern import PathPattern, plain_id, spelled
 from kit.competitions.tables import read_table
 from kit.errors import KitError
@@ -44,10 +46,12 @@ class Region:
     Attributes:
         runs: its pixels.
         ignored: detections inside are neither right nor wrong.
+        label: number of its class.
     """
 
     runs: rle.Runs
     ignored: bool = False
+    label: int = 0
 
 
 class TruthReader(ABC):
@@ -64,6 +68,8 @@ class TruthReader(ABC):
     """
 
     twice = "keep all of its regions, in one place"
+
+    special: Images | None = None
 
     def __init__(self, truth: Truth, kind: Kind) -> None:
         self.truth = truth
@@ -91,15 +97,20 @@ class TruthReader(ABC):
             KitError: a region is invalid; names file, line and reason.
         """
 
+    def pattern(self, place: str) -> PathPattern:
+        """Return the pattern of a path with named parts: those of the images' own paths."""
+        images = self.special
+        return PathPattern(place) if images is None else images.rules.pattern_of(images, place)
+
     def exists(self, data: Path, place: str) -> bool:
         """Return whether there is a file to read."""
         return bool(place) and (
-            bool(PathPattern(place).ids(data)) if ID in place else file_at(data, place).is_file()
+            bool(self.pattern(place).ids(data)) if "{" in place else file_at(data, place).is_file()
         )
 
     def files(self, data: Path, place: str) -> Iterator[TruthEntry]:
         """Yield an entry for each file of a path pattern, with its path as the value."""
-        pattern = PathPattern(place)
+        pattern = self.pattern(place)
         found = pattern.ids(data)
         if not found:
             raise KitError(
@@ -162,9 +173,11 @@ class AnnotatedTruth(TruthReader):
 
     Attributes:
         keep_repeats: whether an annotation that repeats an earlier one of its image is an instance as well.
+        labels: types that are classes, in the definition's order; empty where there is one class.
     """
 
     keep_repeats = False
+    labels: tuple[str, ...] = ()
 
     @abstractmethod
     def annotations(self, entry: TruthEntry) -> Sequence[Annotation]:
@@ -180,7 +193,7 @@ class AnnotatedTruth(TruthReader):
         truth = self.truth
         if annotation.type in truth.ignored:
             return "ignored"
-        if truth.scored and annotation.type not in truth.scored:
+        if (scored := truth.scored or self.labels) and annotation.type not in scored:
             return "left out"
         return "ignored" if annotation.crowd and self.kind == "instance" else "scored"
 
@@ -194,7 +207,9 @@ class AnnotatedTruth(TruthReader):
                 runs = annotation.runs(height, width, where, self.remarks)
                 # A polygon smaller than a pixel covers none; as an instance it could never be found.
                 if len(runs):
-                    found.append(Region(runs, ignored=role == "ignored"))
+                    known = annotation.type in self.labels
+                    label = self.labels.index(annotation.type) if known else 0
+                    found.append(Region(runs, ignored=role == "ignored", label=label))
                 else:
                     self.remarks.note("annotations cover no pixel of their image and are left out", where)
         return found
@@ -205,7 +220,7 @@ class PolygonTruth(AnnotatedTruth):
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
         """Yield one entry per line or file, with its annotations as the value."""
-        if ID not in place:
+        if "{" not in place:
             for image_id, where, value in polygon_files.read_lines(file_at(data, place)):
                 yield TruthEntry(image_id, where, value)
             return
@@ -237,7 +252,7 @@ class CocoTruth(AnnotatedTruth):
         listed = coco_files.read(path, self.remarks)
         self._require_categories(listed, path)
         # The file names say "masks/a.png" or "a.tif"; what counts is the id of the image they mean.
-        pattern = PathPattern(self.images.test if place == self.truth.solution else self.images.train)
+        pattern = self.pattern(self.images.test if place == self.truth.solution else self.images.train)
         numbers: dict[str, int] = {}
         for image in listed.images:
             where = f"{path}, image {image.number}"
@@ -275,10 +290,10 @@ class CocoTruth(AnnotatedTruth):
 
     def _require_categories(self, listed: CocoFile, path: Path) -> None:
         """Raise a `KitError` for an unknown name: a misspelt one would silently drop its annotations."""
-        for name in (*self.truth.scored, *self.truth.ignored):
+        for name in (*self.truth.scored, *self.truth.ignored, *self.labels):
             if name not in listed.categories:
                 raise KitError(
-                    f"scored or ignored names {name!r}, but there is no such category",
+                    f"the definition names {name!r}, but there is no such category",
                     where=path,
                     fix=f"the file's categories are: {', '.join(sorted(listed.categories))}",
                 )
@@ -287,17 +302,3 @@ class CocoTruth(AnnotatedTruth):
 def file_at(data: Path, place: str) -> Path:
     """Return the path of a file with truth; its name on disk may differ in case."""
     return spelled(data / place) or data / place
-
-
-def reader(definition: Definition) -> TruthReader:
-    """Return the reader for a definition's form of truth."""
-    truth, kind = definition.truth, definition.kind
-    match truth.form:
-        case "text":
-            return TextTruth(truth, kind)
-        case "images":
-            return ImageTruth(truth, kind)
-        case "polygons":
-            return PolygonTruth(truth, kind)
-        case "coco":
-            return CocoTruth(truth, kind, definition.images)

@@ -133,7 +133,22 @@ def ranked_curve(scores: NDArray[np.float64], correct: NDArray[np.bool_], truths
 
 
 def _correct(pairs: Overlaps, scores: NDArray[np.float64], truths: int, iou: float) -> NDArray[np.bool_]:
-    """Return which detections of one image found a truth: each takes the best one that is still free."""
+    """Return which detections of one image found a truth."""
+    return matches(pairs, scores, truths, iou) >= 0
+
+
+def matches(pairs: Overlaps, scores: NDArray[np.float64], truths: int, iou: float) -> NDArray[np.int64]:
+    """Return the truth that each detection of one image found: each takes the best one that is still free.
+
+    Args:
+        pairs: overlaps of the n detections (a) with the truths (b).
+        scores: (n,) of the detections.
+        truths: number of true instances.
+        iou: a detection may take a truth from this IoU on; above 0.
+
+    Returns:
+        (n,) index of the truth, -1 where none was left.
+    """
     # Pairs are sorted by the detection's rank, then by falling IoU, then by truth. With detections 0 and 1
     # (scores 0.9 and 0.8) and truths A and B:
     #
@@ -144,8 +159,8 @@ def _correct(pairs: Overlaps, scores: NDArray[np.float64], truths: int, iou: flo
     rank = np.empty(len(scores), np.int64)
     rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
     enough = enough[np.lexsort((pairs.b[enough], -pairs.iou[enough], rank[pairs.a[enough]]))]
-    correct, free = [False] * len(scores), [True] * truths
+    found, free = [-1] * len(scores), [True] * truths
     for detection, truth in zip(pairs.a[enough].tolist(), pairs.b[enough].tolist(), strict=True):
-        if free[truth] and not correct[detection]:
-            correct[detection], free[truth] = True, False
-    return np.array(correct, bool)
+        if free[truth] and found[detection] < 0:
+            found[detection], free[truth] = truth, False
+    return np.array(found, np.int64)

@@ -34,7 +34,9 @@ class CocoMap:
 
 
 def coco_map(truths: Mapping[str, Instances], predictions: Mapping[str, Instances]) -> CocoMap:
-    """Return what the COCO challenge reports for one class: only the 100 best detections per image count.
+    """Return what the COCO challenge reports, the mean over classes.
+
+    Only the 100 best detections per image and class count.
 
     Equal scores are ranked by image id, then by position in the image.
 
@@ -75,22 +77,24 @@ def _dataset(instances: Sequence[Instances], true: Sequence[Instances]) -> dict[
     image_of = np.repeat(np.arange(len(true)), [len(one.masks) for one in instances])
     area_of = np.concatenate([np.zeros(0, np.int64), *areas])
     score_of = np.concatenate([np.zeros(0), *(np.asarray(one.scores, np.float64) for one in instances)])
-    rows = zip(image_of.tolist(), area_of.tolist(), score_of.tolist(), strict=True)
+    label_of = np.concatenate([np.zeros(0, np.int64), *(one.labels for one in instances)])
+    classes = 1 + max((int(one.labels.max(initial=0)) for one in (*instances, *true)), default=0)
+    rows = zip(image_of.tolist(), area_of.tolist(), score_of.tolist(), label_of.tolist(), strict=True)
     masks = [counts for one in instances for counts in one.masks]
     return {
         "images": [{"id": number, "height": h, "width": w} for number, (h, w) in enumerate(sizes)],
-        "categories": [{"id": 1, "name": "instance"}],
+        "categories": [{"id": number + 1, "name": f"class {number}"} for number in range(classes)],
         "annotations": [
             {
                 "id": number + 1,  # the library takes id 0 for "no annotation"
                 "image_id": image,
-                "category_id": 1,
+                "category_id": label + 1,
                 "iscrowd": 0,
                 "area": area,
                 "score": score,
                 "segmentation": {"size": list(sizes[image]), "counts": masks[number]},
             }
-            for number, (image, area, score) in enumerate(rows)
+            for number, (image, area, score, label) in enumerate(rows)
         ],
     }
 

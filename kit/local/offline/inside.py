@@ -79,6 +79,8 @@ class Inside:
 def main(text: str) -> int:
     """Run the command; returns its exit code, or dies of the signal that it died of."""
     wanted = Inside.read(text)
+    # A rehearsal that is killed cannot end what it has started: all of it goes with its parent.
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if wanted.cpus:
         os.sched_setaffinity(0, wanted.cpus)
     if not _mount_all(wanted):

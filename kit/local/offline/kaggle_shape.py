@@ -8,13 +8,15 @@ import tarfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kit.artefacts import read_json
-from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.local.kaggle_names import fate, mangle, without_archive_ending
 from kit.local.place_file import place_file
+
+if TYPE_CHECKING:
+    from kit.competitions.competition import Competition  # needs numpy, which `--help` does without
 
 Layout = Literal["new", "old"]
 Archives = Literal["unpacked", "doubled", "packed"]

@@ -309,7 +309,11 @@ def _run(first: Sequence[str], inside: Inside, start: _Start, machine: Machine) 
     )
     folders = {disk.name: disk.folder for disk in machine.disks}
     with process, DiskWatch(process.pid, folders) as watch, Pacer(process.pid, machine.slow_down):
-        text = _follow(process, begin + start.seconds + _GRACE)
+        try:
+            text = _follow(process, begin + start.seconds + _GRACE)
+        except KeyboardInterrupt:
+            kill_all(process.pid)  # it has a session of its own, so that Ctrl-C reaches this process alone
+            raise
         overran = process.poll() is None
         os.close(writes)
         seconds = time.monotonic() - begin

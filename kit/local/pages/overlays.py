@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.images.slide import open_slide
+from kit.images.image_protocols import Reading
 from kit.local.masks import polygons
 from kit.masks import coco, rle
-from kit.predictions import Prediction, SemanticMask
+from kit.predictions import ClassMasks, Masked, Prediction, SemanticMask, Values
 
 TRUTH_RGB = (0, 158, 115)
 PREDICTION_RGB = (230, 60, 0)
@@ -25,49 +23,13 @@ _ROWS = 64
 """Rows that a band of a slide becomes."""
 
 
-@dataclass(frozen=True)
-class Overlay:
-    """One picture of the page.
-
-    Attributes:
-        image_id: of the image.
-        caption: the text below it, e.g. counts.
-        uri: JPEG as a data URI.
-        width: pixels.
-        height: pixels.
-    """
-
-    image_id: str
-    caption: str
-    uri: str
-    width: int
-    height: int
-
-
-def make_overlay(
-    image_id: str, path: Path, truth: Prediction | None, prediction: Prediction, *, longest: int, caption: str
-) -> Overlay:
-    """Draw outlines of truth and prediction on the image, shrunk or enlarged to `longest` pixels.
-
-    Args:
-        image_id: for the page.
-        path: the image file.
-        truth: of the same image; None if nobody knows it.
-        prediction: of the same image.
-        longest: the picture's longer side in pixels.
-        caption: for the page.
-
-    Raises:
-        KitError: the image cannot be read.
-    """
-    picture_HWC, factor = thumbnail(path, longest)
-    outline(picture_HWC, factor, truth, prediction)
-    height, width = picture_HWC.shape[:2]
-    return Overlay(image_id, caption, jpeg_uri(picture_HWC), width, height)
-
-
 def outline(
-    picture_HWC: NDArray[np.uint8], factor: float, truth: Prediction | None, prediction: Prediction
+    picture_HWC: NDArray[np.uint8],
+    factor: float,
+    truth: Prediction | None,
+    prediction: Prediction,
+    *,
+    colours: tuple[tuple[int, int, int], tuple[int, int, int]] = (TRUTH_RGB, PREDICTION_RGB),
 ) -> None:
     """Draw the outlines of truth and prediction into a picture.
 
@@ -76,15 +38,16 @@ def outline(
         factor: size of the picture over that of the masks.
         truth: of the image; None if nobody knows it.
         prediction: of the image.
+        colours: RGB of the truth and of the prediction.
     """
     height, width = picture_HWC.shape[:2]
     thickness = max(1, round(max(height, width) / 500))
-    for drawn, colour in ((truth, TRUTH_RGB), (prediction, PREDICTION_RGB)):
-        if drawn is None:
+    for drawn, colour in zip((truth, prediction), colours, strict=True):
+        if drawn is None or isinstance(drawn, Values):
             continue
         # The outline of a whole slide has millions of corners, and all of them in a few pixels.
         large = drawn.height * drawn.width > _LARGE
-        scale, masks = (1.0, _shrunk(drawn, height, width)) if large else (factor, masks_of(drawn))
+        scale, masks = (1.0, shrunk(drawn, height, width)) if large else (factor, masks_of(drawn))
         contours = [
             # Pixel 3 has its centre at 3.5: shrunk by 2 it lies at 1.75, in pixel 1 (1.25 rounded).
             np.round((np.array(ring) + 0.5) * scale - 0.5).astype(np.int32)
@@ -95,8 +58,8 @@ def outline(
         cv2.polylines(picture_HWC, contours, True, colour, thickness, cv2.LINE_AA)
 
 
-def _shrunk(prediction: Prediction, rows: int, columns: int) -> list[NDArray[np.uint8]]:
-    """Masks of rows x columns pixels; one of them is 1 where at least half of its cell is covered.
+def shrunk(prediction: Masked, rows: int, columns: int) -> list[NDArray[np.uint8]]:
+    """Return masks of rows x columns pixels; one of them is 1 where at least half of its cell is covered.
 
     A few columns of the large mask are decoded at a time: that of a slide of 30000 x 30000 has 900 MB.
     """
@@ -113,17 +76,20 @@ def _shrunk(prediction: Prediction, rows: int, columns: int) -> list[NDArray[np.
     return shrunk
 
 
-def _runs_of(prediction: Prediction) -> list[rle.Runs]:
+def _runs_of(prediction: Masked) -> list[rle.Runs]:
+    if isinstance(prediction, ClassMasks):
+        return [runs for runs in prediction.masks.values() if len(runs)]
     if isinstance(prediction, SemanticMask):
         return [prediction.runs]
     return [coco.runs_of(counts, prediction.height, prediction.width) for counts in prediction.masks]
 
 
-def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
+def thumbnail(path: Path, reading: Reading, longest: int) -> tuple[NDArray[np.uint8], float]:
     """Read an image at another size; a slide is read band by band and never is in memory as a whole.
 
     Args:
         path: the image file.
+        reading: reads it.
         longest: the longer side of the result in pixels.
 
     Returns:
@@ -132,7 +98,7 @@ def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
     Raises:
         KitError: the image cannot be read.
     """
-    with open_slide(path) as slide:
+    with reading.open(path) as slide:
         factor = longest / max(slide.height, slide.width)
         height, width = (max(1, round(side * factor)) for side in (slide.height, slide.width))
         # A slide of 30000 x 20000 for 520 pixels: every band of 64 * 57 rows becomes 64 rows of 350 pixels.
@@ -151,13 +117,7 @@ def thumbnail(path: Path, longest: int) -> tuple[NDArray[np.uint8], float]:
     return np.ascontiguousarray(picture_HWC), factor
 
 
-def masks_of(prediction: Prediction) -> list[NDArray[np.uint8]]:
+def masks_of(prediction: Masked) -> list[NDArray[np.uint8]]:
     """Return every mask of a prediction as a uint8 array (H, W) of 0 and 1."""
     size = prediction.height, prediction.width
     return [rle.decode(runs, *size).astype(np.uint8) for runs in _runs_of(prediction)]
-
-
-def jpeg_uri(image_HWC: NDArray[np.uint8], quality: int = 85) -> str:
-    """Return an RGB image as a JPEG data URI."""
-    _, data = cv2.imencode(".jpg", image_HWC[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 from kit.local.pretrained import backbone_checkpoints, network_checkpoints
 from kit.local.pretrained.entry import Pretrained
 
@@ -23,7 +23,7 @@ def get(name: str) -> Pretrained:
     if name not in _REGISTRY:
         raise KitError(
             f"no published checkpoint is called {name!r}",
-            fix="choose a name that `python -m kit.models pretrained` lists",
+            fix=f"{did_you_mean(name, _REGISTRY)}choose a name that `python -m kit.models pretrained` lists",
         )
     return _REGISTRY[name]
 

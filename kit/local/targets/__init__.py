@@ -17,7 +17,7 @@ from typing import Literal
 from packaging.utils import canonicalize_name
 
 from kit.artefacts import read_json
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 from kit.typed_json import from_plain
 
 _NUMBER = re.compile(r"[0-9]{1,3}")
@@ -204,6 +204,15 @@ def known(folder: Path | None = None) -> list[Target]:
     return sorted(map(load, paths), key=lambda target: target.name)
 
 
+def names() -> list[str]:
+    """Return what chooses an image, from the names of the files: "kaggle-2026-10", ..., "cp313"."""
+    folder = Path(str(files(__package__)))
+    return [
+        *sorted(path.stem for path in folder.glob("*.json")),
+        *(f"cp{minor}" for minor in ("311", "312", "313")),
+    ]
+
+
 def choose(wanted: Sequence[str], targets: Sequence[Target]) -> list[Target]:
     """Choose targets by name or by Python tag.
 
@@ -217,6 +226,7 @@ def choose(wanted: Sequence[str], targets: Sequence[Target]) -> list[Target]:
     chosen = [target for target in targets if not wanted or {target.name, target.tag} & set(wanted)]
     for item in wanted:
         if not any(item in {target.name, target.tag} for target in targets):
-            names = ", ".join(f"{target.name} ({target.tag})" for target in targets)
-            raise KitError(f"no target is named {item!r}", fix=f"choose one of {names}")
+            listed = ", ".join(f"{target.name} ({target.tag})" for target in targets)
+            near = did_you_mean(item, {part for target in targets for part in (target.name, target.tag)})
+            raise KitError(f"no target is named {item!r}", fix=f"{near}choose one of {listed}")
     return chosen

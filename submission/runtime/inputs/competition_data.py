@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kit.artefacts import remove_leftovers, write_text
+from kit.artefacts import remove_leftovers, write_bytes
 from kit.competitions import folder_of, of
 from kit.competitions.folder import CompetitionFolder
 from kit.competitions.listing import Listing
@@ -23,14 +23,14 @@ from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.manifest import Manifest
 from kit.manifest import from_dict as manifest_from
-from submission.runtime.inputs.mounts import find_competition
+from submission.runtime.inputs.competition_mount import find_competition
 from submission.runtime.result.submission_file import (
     MISSING,
-    NAME,
     SILENCE,
     Size,
     Submission,
     csv_text,
+    file_content,
     guess_sizes,
     image_sizes,
     make_way,
@@ -48,6 +48,8 @@ _LISTED = 5
 """Number of images that one note names."""
 _LONGEST_LOOK = 120.0
 """Seconds for reading the tables, and for reading all images' headers."""
+_SHORTEST_LIST = 5.0
+"""Seconds for the tables whatever the budget: without them there is no file at all."""
 _PLAUSIBLE = (1 / 64, 8.0)
 """Smallest and largest ratio of the training's pixel size to an image's. Beyond these, the competition's
 table is wrong, and windows could fill the memory."""
@@ -120,13 +122,14 @@ class Listed:
         Raises:
             KitError: it cannot be written; names a folder that can.
         """
-        ids = self.listing.ids
+        sizes = guess_sizes(self.listing.ids, self.listing.sizes)
         try:
             if path.parent.is_dir():
                 remove_leftovers(path)
             if note := make_way(path):
                 self.listing.notes.append(note)
-            write_text(path, csv_text(self.competition, ids, guess_sizes(ids, self.listing.sizes), {}))
+            text = csv_text(self.competition, self.listing, sizes, {})
+            write_bytes(path, file_content(self.competition, text))
         except OSError as error:
             fix = f"free space there, or check its rights{_elsewhere(path.parent)}"
             raise KitError(
@@ -151,7 +154,7 @@ def list_images(ensemble: Ensemble, options: Options) -> Listed:
     Raises:
         KitError: the competition is not among the inputs, or its folder does not answer.
     """
-    limit = min(_LONGEST_LOOK, options.budget / 4)
+    limit = min(_LONGEST_LOOK, max(_SHORTEST_LIST, options.budget / 4))
     try:
         return within(limit, lambda: _list(folder_of(ensemble), options.input))
     except TimeoutError as error:
@@ -207,7 +210,8 @@ def find_data(ensemble: Ensemble, options: Options, listed: Listed | None = None
     notes += _unknown(ensemble, infos)
     # Masks have the size of the pixels; tables tell it where these cannot be read.
     all_sizes = guess_sizes(ids, {**listed.listing.sizes, **sizes})
-    submission = Submission(of(ensemble), ids, all_sizes, options.output / NAME)
+    path = options.output / competition.format.submission.file
+    submission = Submission(of(ensemble), ids, all_sizes, path, listed.listing)
     return Data(folder, paths, unreadable, infos, submission, notes)
 
 

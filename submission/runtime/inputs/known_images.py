@@ -73,6 +73,8 @@ def repeated(data: Data, images: dict[str, KnownImage], count: int, folder: Path
         paths={image: found.path for image, found in copies.items()},
         unreadable={},
         infos={image: found.info for image, found in copies.items()},
-        submission=Submission(data.submission.competition, list(copies), sizes, folder / "submission.csv"),
+        submission=Submission(
+            data.submission.competition, list(copies), sizes, folder / data.submission.path.name
+        ),
         notes=[],
     )

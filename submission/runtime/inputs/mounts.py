@@ -1,4 +1,4 @@
-"""Finds the competition and the files of our datasets, in every layout of /kaggle/input seen so far.
+"""Finds the files of our datasets, in every layout of /kaggle/input seen so far.
 
 A walk over all of /kaggle/input took 144 s in public notes. So the search visits folders breadth first down
 to a fixed depth, and it never lists the competition's images.
@@ -14,18 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.artefacts import sha256_file
-from kit.competitions.folder import CompetitionFolder
-from kit.competitions.report import Report
-from kit.errors import KitError
 from kit.manifest import Manifest
 from submission.runtime.inputs.archives import named_as_archive
 
 DATASET_DEPTH = 7
 """datasets/<owner>/<slug>/versions/<n>/<folder>/<folder> is the deepest place at which a file was seen."""
-COMPETITION_DEPTH = 5
 MOST_FILES = 500_000
 """Files whose names are of nobody's manifest that are kept in mind, for the case that ours were renamed."""
-_MARKER = "sample_submission.csv"
 _IMAGE_FOLDERS = frozenset({"train", "test", "train_images", "test_images", "train_annotations"})
 
 
@@ -56,53 +51,6 @@ class Datasets:
         return [file for path in self.others if (file := _file(Path(path))) is not None]
 
 
-def find_competition(root: Path, competition: CompetitionFolder) -> Path:
-    """Return the competition's folder below an input folder, after a check of its test part.
-
-    Args:
-        root: /kaggle/input, or a folder of such a shape, or the competition's folder itself.
-        competition: which one.
-
-    Raises:
-        KitError: there is no such folder, or the data is of another competition.
-    """
-    if not root.is_dir():
-        raise KitError(
-            "the input folder does not exist",
-            where=root,
-            fix="on Kaggle, add the competition as an input; elsewhere, give its folder with --input",
-        )
-    reports: list[tuple[Path, Report]] = []
-    for folder in _competition_places(root, competition.slug):
-        report = Report(str(folder))
-        if competition.check_folder(report, folder):
-            return folder
-        reports.append((folder, report))
-    if not reports:
-        listing = ", ".join(sorted(entry.name for entry in root.iterdir())[:8]) or "nothing"
-        raise KitError(
-            f"the data of {competition.slug} is not among the inputs; found: {listing}",
-            where=root,
-            fix=f"on Kaggle, use Add Input > Competitions > {competition.slug}; elsewhere, give --input",
-        )
-    folder, report = reports[0]
-    first = next(finding for finding in report.findings if finding.level == "error")
-    raise KitError(
-        f"this folder is not the data of competition {competition.slug}: {first.message}",
-        where=first.where if first.where.startswith(str(folder)) else folder,
-        fix=f"predict.py was rendered for {competition.slug}: attach that competition's data and no other",
-    )
-
-
-def _competition_places(root: Path, slug: str) -> Iterator[Path]:
-    """Yield folders that may be the competition's, the most likely ones first. Search only if those fail."""
-    known = [root / "competitions" / slug, root / slug]
-    yield from (folder for folder in known if folder.is_dir())
-    walked = [root, *_folders(root, COMPETITION_DEPTH)]
-    yield from (folder for folder in walked if folder.name == slug and folder not in known)
-    yield from (folder for folder in walked if folder.name != slug and (folder / _MARKER).is_file())
-
-
 def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path | None) -> Datasets:
     """Index the folders that may hold our datasets.
 
@@ -118,7 +66,7 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
     wanted = {manifest.sha256(): manifest.dataset for manifest in manifests}
     datasets = Datasets()
     # Look only at manifest.json in each folder, and stop at the last dataset: a mount is slow.
-    for folder in (root, *_folders(root, DATASET_DEPTH, skip=competition)):
+    for folder in (root, *folders_below(root, DATASET_DEPTH, skip=competition)):
         if name := wanted.get(_hash(folder / "manifest.json")):
             datasets.roots.setdefault(name, folder)
             if len(datasets.roots) == len(wanted):
@@ -131,7 +79,7 @@ def find_datasets(root: Path, manifests: Sequence[Manifest], competition: Path |
     # only looked at when a file of ours is not found under a name that Kaggle may have made of its own.
     known = {plain_name(name) for item in manifests for name in _names(item)}
     for place in places:
-        for folder in (place, *_folders(place, DATASET_DEPTH, skip=competition)):
+        for folder in (place, *folders_below(place, DATASET_DEPTH, skip=competition)):
             for entry in _entries(folder):
                 if plain_name(entry.name) in known or named_as_archive(Path(entry.name)):
                     datasets.files += [file] if (file := _file(Path(entry.path))) is not None else []
@@ -152,7 +100,7 @@ def _names(manifest: Manifest) -> Iterator[str]:
         yield entry.archive or entry.name
 
 
-def _folders(root: Path, depth: int, skip: Path | None = None) -> Iterator[Path]:
+def folders_below(root: Path, depth: int, skip: Path | None = None) -> Iterator[Path]:
     """Yield folders below `root`, breadth first, sorted by name. Folders of images are not entered."""
     # Breadth first: /a and /b come before /a/x. So the real dataset comes before a copy deep inside another
     # one. A link to a folder that was visited, or to one above the root, is not followed: without that, a

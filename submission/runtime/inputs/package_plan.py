@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.manifest import Entry, Manifest
 from submission.runtime.inputs.wheels import Choice, choose
+
+if TYPE_CHECKING:
+    from kit.ensemble import Ensemble  # the installer of wheels alone carries this module without it
 
 ENGINE = ("torch", "torchvision", "numpy", "opencv-python-headless", "tifffile", "imagecodecs", "safetensors")
 """What the kit itself imports on Kaggle; networks may need more."""
@@ -17,7 +20,9 @@ ENGINE = ("torch", "torchvision", "numpy", "opencv-python-headless", "tifffile",
 
 @dataclass(frozen=True)
 class Plan:
-    """What the image needs for the ensemble; known before any file is read.
+    """What the image needs; known before any file is read.
+
+    A member is whatever needs distributions: a network of an ensemble, or one line of a requirements file.
 
     Attributes:
         choices: one per distribution, in the order in which they were reached.
@@ -60,13 +65,20 @@ class Plan:
         return lost
 
 
+def needed_by(ensemble: Ensemble) -> list[list[str]]:
+    """Return for each member of an ensemble the distributions that it needs directly."""
+    return [[*ENGINE, *member.requires] for member in ensemble.members]
+
+
 def make_plan(
-    ensemble: Ensemble, manifests: Sequence[Manifest], distrusted: Mapping[str, str] = MappingProxyType({})
+    needed: Sequence[Sequence[str]],
+    manifests: Sequence[Manifest],
+    distrusted: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """Decide what to install, from this interpreter's metadata and from what an import check showed.
 
     Args:
-        ensemble: members in use.
+        needed: for each member the distributions that it needs directly.
         manifests: of the datasets.
         distrusted: distribution -> why the image's copy cannot be used.
     """
@@ -74,8 +86,8 @@ def make_plan(
     needs: list[frozenset[str]] = []
     errors: dict[int, KitError] = {}
     refused: dict[str, KitError] = {}
-    for index, member in enumerate(ensemble.members):
-        chosen, failed = choose(manifests, [*ENGINE, *member.requires], distrusted)
+    for index, roots in enumerate(needed):
+        chosen, failed = choose(manifests, roots, distrusted)
         choices.update({choice.name: choice for choice in chosen})
         needs.append(frozenset(choice.name for choice in chosen))
         refused |= failed

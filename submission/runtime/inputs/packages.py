@@ -1,4 +1,4 @@
-"""Makes importable what the members need: installs wheels, tries imports, replaces what fails."""
+"""Makes importable what members need: installs wheels, tries imports, replaces what fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.manifest import Manifest
 from submission.runtime.inputs.import_check import ImportCheck
@@ -50,7 +49,7 @@ class Packages:
     """Installs and tries until all imports work, or nothing more can be replaced.
 
     Args:
-        ensemble: members in use.
+        needed: for each member the distributions that it needs directly.
         manifests: of the datasets.
         plan: what to install first.
         site: where packages go.
@@ -63,7 +62,7 @@ class Packages:
 
     def __init__(
         self,
-        ensemble: Ensemble,
+        needed: Sequence[Sequence[str]],
         manifests: Sequence[Manifest],
         plan: Plan,
         *,
@@ -74,7 +73,7 @@ class Packages:
         on_process: Callable[[subprocess.Popen[bytes]], None],
         on_end: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.ensemble, self.manifests, self.plan = ensemble, manifests, plan
+        self.needed, self.manifests, self.plan = needed, manifests, plan
         self.site, self.scratch, self.timeout = site, scratch, timeout
         self._start, self._on_process, self._on_end = start_check, on_process, on_end
         self._check: ImportCheck | None = None
@@ -126,7 +125,7 @@ class Packages:
             if not new:
                 break
             distrusted |= new
-            plan = make_plan(self.ensemble, self.manifests, distrusted)
+            plan = make_plan(self.needed, self.manifests, distrusted)
             have = [item.entry for item in wheels]
             more, errors = restorer.restore([entry for entry in plan.wheels if entry not in have])
             unfit = unfit | errors

@@ -22,7 +22,7 @@ from kit.errors import KitError
 from kit.manifest import Entry, Manifest
 from submission.runtime.inputs.import_check import ImportCheck
 from submission.runtime.inputs.mounts import find_datasets
-from submission.runtime.inputs.package_plan import Plan
+from submission.runtime.inputs.package_plan import Plan, needed_by
 from submission.runtime.inputs.packages import Packages
 from submission.runtime.inputs.patience import end
 from submission.runtime.inputs.restore import Found, Restorer
@@ -197,7 +197,7 @@ class Preparation:
 
     def _prepare(self, competition: Path) -> None:
         packages = Packages(
-            self.ensemble,
+            needed_by(self.ensemble),
             self.manifests,
             self.plan,
             site=self.site,

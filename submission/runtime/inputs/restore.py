@@ -261,7 +261,7 @@ class Restorer:
             return KitError(
                 f"{entry.name} is {what}: {expected}; found {other.size} bytes",
                 where=other.path,
-                fix="upload the dataset again, or attach the version that belongs to this predict.py",
+                fix="upload the dataset again, or attach the version that belongs to this script",
             )
         faults = {**self._known.faults, **(self._others.faults if self._others is not None else {})}
         if entry.archive is not None and (other := self._named_as(entry.archive)) is not None:
@@ -270,7 +270,7 @@ class Restorer:
                 f"{entry.name} is missing: {expected}; {entry.archive}, which carried it, is damaged or "
                 f"another one ({other.size} bytes{fault})",
                 where=other.path,
-                fix="upload the dataset again, or attach the version that belongs to this predict.py",
+                fix="upload the dataset again, or attach the version that belongs to this script",
             )
         if faults:
             cut = "; ".join(f"{path}: {fault}" for path, fault in list(faults.items())[:_NAMED])
@@ -283,12 +283,12 @@ class Restorer:
             return KitError(
                 f"{entry.name} is missing: {expected}; its dataset is attached, but holds it no more",
                 where=place,
-                fix="upload the dataset again, or attach the version that belongs to this predict.py",
+                fix="upload the dataset again, or attach the version that belongs to this script",
             )
         count = len(self.files) + (len(self._others.files) if self._others is not None else 0)
         return KitError(
             f"{entry.name} is missing: {expected}; no file among the {count} attached has this content",
-            fix="attach the dataset that predict.py names in its header, at the version it was rendered for",
+            fix="attach the dataset that this script names in its header, at the version it was rendered for",
         )
 
     def _attached(self, entry: Entry) -> Path | None:

@@ -100,20 +100,18 @@ def choose_scratch(needed: int, output: Path) -> Scratch:
     Raises:
         KitError: nothing can be written anywhere.
     """
-    named = [Path(value) for name in _VARIABLES if (value := os.environ.get(name))]
-    usual = [*named, *map(Path, _USUAL)]
-    folders = dict.fromkeys(folder.absolute() for folder in (*usual, output, Path(_IN_MEMORY)))
+    folders = usual_folders(output)
     places = [place for folder in folders if (place := look_at(folder)) is not None]
     if not places:
         raise KitError(
-            f"no temporary folder can be made in {', '.join(map(str, folders))}", where=usual[0], fix=_FIX
+            f"no temporary folder can be made in {', '.join(map(str, folders))}", where=folders[0], fix=_FIX
         )
     chosen = pick(places, needed)
     note = None
     if not chosen.has(needed):
         about = "; ".join(map(str, places))
         note = f"temporary files may need {needed / GB:.3g} GB: {about}. {chosen.folder} is used; {_FIX}"
-    elif chosen is not places[0] or (named and chosen.folder != named[0].absolute()):
+    elif chosen is not places[0] or (_named() and chosen.folder != folders[0]):
         note = (
             f"temporary files go to {chosen.folder} ({chosen.free / GB:.3g} GB free): they may need "
             f"{needed / GB:.3g} GB, and {places[0] if chosen is not places[0] else 'TMPDIR cannot be used'}"
@@ -121,6 +119,20 @@ def choose_scratch(needed: int, output: Path) -> Scratch:
     inside = chosen.folder == output.absolute()
     prefix = ".predict-" if inside else "predict-"  # a hidden folder is no file of the submission
     return Scratch(Path(tempfile.mkdtemp(prefix=prefix, dir=chosen.folder)), note, inside)
+
+
+def usual_folders(output: Path) -> list[Path]:
+    """Return the folders that may hold temporary files, the best first, whether or not they can be used.
+
+    Args:
+        output: a folder that is used if those for temporary files are too small.
+    """
+    usual = [*_named(), *map(Path, _USUAL)]
+    return list(dict.fromkeys(folder.absolute() for folder in (*usual, output, Path(_IN_MEMORY))))
+
+
+def _named() -> list[Path]:
+    return [Path(value) for name in _VARIABLES if (value := os.environ.get(name))]
 
 
 def pick(places: list[Place], needed: int) -> Place:

@@ -11,21 +11,21 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.artefacts import read_json, write_text
+from kit.artefacts import read_json, write_bytes
 from kit.competitions.folder import CompetitionFolder
+from kit.competitions.listing import Listing
 from kit.competitions.report import Report
 from kit.errors import KitError
-from kit.images.header import read_header, require_rgb8
 from submission.runtime.script.process import ask_all, within
 
 if TYPE_CHECKING:
     from kit.competitions.competition import Competition
 
-NAME = "submission.csv"
 MISSING = "image is missing"
 _UNKNOWN_SIZE = (512, 512)
 SILENCE = 20.0
@@ -69,8 +69,7 @@ def _size_or_reason(competition: CompetitionFolder, data: Path, image: str) -> S
         path = competition.image_path(data, image, "test")
         if not path.exists():
             return MISSING
-        header = read_header(path)
-        require_rgb8(header)
+        header = competition.reading.facts(path)
     except KitError as error:
         return error.problem
     except Exception as error:  # noqa: BLE001 - one odd file costs its row, never the run
@@ -89,23 +88,38 @@ def guess_sizes(ids: Sequence[str], sizes: Mapping[str, Size]) -> dict[str, Size
 
 
 def csv_text(
-    competition: CompetitionFolder, ids: Sequence[str], sizes: Mapping[str, Size], rows: Mapping[str, Path]
+    competition: CompetitionFolder,
+    listing: Listing,
+    sizes: Mapping[str, Size],
+    rows: Mapping[str, Path],
 ) -> str:
     """Return the CSV with the given rows, and the fallback row for all other ids.
 
     Args:
         competition: knows the columns.
-        ids: in the order of the file.
+        listing: the ids in the order of the file, and the rows of the sample submission.
         sizes: of every id.
-        rows: id -> JSON file with its row.
+        rows: id -> JSON file with its rows.
     """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, competition.columns, lineterminator="\n")
     writer.writeheader()
-    for image in ids:
-        row = read_json(rows[image]) if image in rows else competition.empty_row(image, sizes[image])
-        writer.writerow(row)
+    sample = competition.by_key(listing)
+    made: list[dict[str, str]] = []
+    for image in listing.ids:
+        known = image in rows
+        made += read_json(rows[image]) if known else competition.empty_rows(image, sizes[image], sample)
+    writer.writerows(competition.in_order(made, sample))
     return stream.getvalue()
+
+
+def file_content(competition: CompetitionFolder, text: str) -> bytes:
+    """Return the bytes of a submission, whose text is a CSV, in the format that the competition wants."""
+    if not competition.format.submission.file.endswith(".parquet"):
+        return text.encode()
+    # Named in parts: scripts that write a CSV do without it.
+    made: bytes = import_module("kit.competitions" + ".parquet_tables").encoded(text, competition.format)
+    return made
 
 
 def make_way(path: Path) -> str | None:
@@ -125,7 +139,8 @@ class Submission:
         competition: knows rows and rules.
         ids: in the order of the file.
         sizes: of every id; a guess where the image cannot be read.
-        path: of submission.csv.
+        path: of submission.csv, or of submission.parquet.
+        sample: the rows of the sample submission, where images have several, or values.
         state: what the file holds: "none", "fallback", "part of rung 1", "rung 2".
         origins: id -> what its row comes from: "fallback", "rung 2".
     """
@@ -134,12 +149,14 @@ class Submission:
     ids: Sequence[str]
     sizes: Mapping[str, Size]
     path: Path
+    sample: Listing = field(default_factory=Listing)
     state: str = "none"
     origins: dict[str, str] = field(default_factory=dict)
 
     def text(self, rows: Mapping[str, Path]) -> str:
         """Return the CSV with the given rows (id -> JSON file), and the fallback row for all other ids."""
-        return csv_text(self.competition, self.ids, self.sizes, rows)
+        listing = replace(self.sample, ids=list(self.ids))
+        return csv_text(self.competition, listing, self.sizes, rows)
 
     def write_fallback(self) -> None:
         """Write a valid file that predicts nothing, unless this very file is there.
@@ -147,9 +164,9 @@ class Submission:
         Raises:
             KitError: the folder cannot be written, or the file would not be valid.
         """
-        text = self.text({})
-        if not self.path.is_file() or self.path.read_bytes() != text.encode():
-            write_text(self.path, text)
+        data = file_content(self.competition, self.text({}))
+        if not self.path.is_file() or self.path.read_bytes() != data:
+            write_bytes(self.path, data)
         self.state = "fallback"
         self.origins = dict.fromkeys(self.ids, "fallback")
         if self.ids:
@@ -159,7 +176,7 @@ class Submission:
         """Replace the file by a better one.
 
         Args:
-            text: of the new file, already validated.
+            text: of the new file, as a CSV that was validated.
             state: what it holds.
             origins: id -> what its row comes from; rows of other ids are the fallback.
             in_place: if there is no room for both, write over the old file.
@@ -167,10 +184,11 @@ class Submission:
         Raises:
             KitError: it cannot be written; the old file is unchanged.
         """
+        data = file_content(self.competition, text)
         try:
-            write_text(self.path, text)
+            write_bytes(self.path, data)
         except KitError:
-            if not in_place or not self._overwrite(text.encode()):
+            if not in_place or not self._overwrite(data):
                 raise
         self.state = state
         self.origins = {image: origins.get(image, "fallback") for image in self.ids}

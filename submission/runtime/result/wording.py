@@ -26,6 +26,7 @@ HANGS = "a worker gives no sign of life"
 MORE_NOTES = "report.json holds the notes on further images"
 STOPPED = "the run was stopped by a signal"
 TIME_IS_UP = "the time is up"
+CUT_OFF = "the budget was used up before the run had ended; submission.csv stays as it is: raise --budget"
 IMAGE_HAS_ALL = "the image has all packages; nothing was installed"
 
 # The beginning
@@ -143,7 +144,7 @@ def read_with(image: str, notes: Sequence[str]) -> str:
 
 def plain_output(member: str, images: int, kind: str) -> str:
     """A member says nothing."""
-    what = "gives the same everywhere" if kind == "semantic" else "finds nothing"
+    what = "finds nothing" if kind == "instance" else "gives the same everywhere"
     return f"member {member} {what} in {images} of {images} images: its weights or its training are damaged"
 
 

@@ -43,11 +43,16 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
     Tracebacks show the original file name, line number and source line. The lines are put into the cache of
     `linecache`: without them, Python would show lines of a file with that name below the working directory.
+
+    Attributes:
+        paths: name of a module -> its path among the parts.
+        former: modules of the same names that were imported before.
     """
 
     def __init__(self, parts: Mapping[str, str]) -> None:
         self.parts = parts
         self.paths: dict[str, str] = {}
+        self.former: dict[str, ModuleType] = {}
         for path in parts:
             if path.endswith(".py"):
                 name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -118,6 +123,20 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
     traceback.print_exception(kind, error, trace)
 
 
+def embed(parts: Mapping[str, str]) -> EmbeddedFinder:
+    """Let this process import the modules among `parts`; return what imports them."""
+    finder = EmbeddedFinder(parts)
+    sys.meta_path.insert(0, finder)
+    sys.path_hooks.insert(0, finder.folder)
+    for name in finder.paths.keys() & sys.modules.keys():
+        finder.former[name] = sys.modules.pop(
+            name
+        )  # another cell of this notebook may have run such a script
+    for place in [place for place in sys.path_importer_cache if place.startswith(_PLACE)]:
+        del sys.path_importer_cache[place]  # as with the modules
+    return finder
+
+
 def run(header: str | None, parts: Mapping[str, str], file: str | None, main: str) -> None:
     """Start the embedded program; called by predict.py's last line.
 
@@ -131,13 +150,7 @@ def run(header: str | None, parts: Mapping[str, str], file: str | None, main: st
         SystemExit: in a notebook, with the program's exit code. After success nothing is raised, because the
             cell would be shown as failed. Elsewhere the process ends here.
     """
-    finder = EmbeddedFinder(parts)
-    sys.meta_path.insert(0, finder)
-    sys.path_hooks.insert(0, finder.folder)
-    for name in finder.paths:
-        sys.modules.pop(name, None)  # another cell of this notebook may have run such a script
-    for place in [place for place in sys.path_importer_cache if place.startswith(_PLACE)]:
-        del sys.path_importer_cache[place]  # as with the modules
+    embed(parts)
     sys.excepthook = _show
     # These can be imported only now, through the finder.
     from submission.runtime.script import process

@@ -15,8 +15,8 @@ _NEWLINE = "\n"
 
 IMPORTER = "submission/runtime/script/importer.py"
 """The part that the last lines execute."""
-MAIN = "submission.runtime.main"
-"""The module whose `main` the importer calls."""
+MAIN = "submission/runtime/main"
+"""The module whose `main` the importer calls; not by its name, as install.py carries this file without it."""
 
 _TAIL = f"""\
 if __name__ == "__main__":
@@ -27,22 +27,23 @@ if __name__ == "__main__":
     importer = "{IMPORTER}"
     boot = {{"__name__": importer[:-3].replace("/", ".")}}
     exec(compile(PARTS[importer][1:], importer, "exec"), boot)
-    boot["run"](__doc__, PARTS, globals().get("__file__"), "{MAIN}")
+    boot["run"](__doc__, PARTS, globals().get("__file__"), "{MAIN.replace("/", ".")}")
 """
 
 
-def script_text(header: str, parts: Mapping[str, str]) -> str:
-    """Return the text of predict.py; the same arguments give the same text.
+def script_text(header: str, parts: Mapping[str, str], tail: str = _TAIL) -> str:
+    """Return the text of a script; the same arguments give the same text.
 
     Args:
         header: the script's docstring, for people.
         parts: path -> text, e.g. "kit/errors.py". Each text ends with a newline.
+        tail: the lines that start the program, by default predict.py's.
     """
     # Not a docstring but an assignment: `python -OO` leaves docstrings out.
     lines = ["#!/usr/bin/env python3\n", f"__doc__ = {literal(header)}\n\nPARTS = {{}}\n"]
     # A newline after the opening quotes keeps a part's first line in column 0; `part_text` removes it again.
     lines += [f"\nPARTS[{literal(path)}] = {literal(_NEWLINE + text)}\n" for path, text in parts.items()]
-    return "".join(lines) + "\n\n" + _TAIL
+    return "".join(lines) + "\n\n" + tail
 
 
 def literal(text: str) -> str:

@@ -9,7 +9,8 @@ from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kit.competitions.definition import ID, Definition
+from kit.competitions.definition import Definition
+from kit.competitions.folder_paths import ID
 from kit.competitions.path_pattern import form_of, plain_id
 from kit.competitions.server import Server
 from kit.errors import KitError
@@ -80,23 +81,23 @@ def read_call(definition: Definition, server: Server, values: Sequence[Any]) -> 
 
 
 def answer_columns(
-    definition: Definition, server: Server, batch: Batch, rows: Mapping[str, Mapping[str, str]]
+    definition: Definition, server: Server, batch: Batch, rows: Mapping[str, Sequence[Mapping[str, str]]]
 ) -> dict[str, list[Any]]:
-    """Return the columns of an answer, each with one cell for each id that was asked for.
+    """Return the columns of an answer, each with one cell for each row of the ids that were asked for.
 
     Args:
         definition: of the competition.
         server: its table.
         batch: of the call.
-        rows: id -> its row, as in a file.
+        rows: id -> its rows, as in a file.
     """
     form = definition.submission
     columns: dict[str, list[Any]] = {}
-    for column in server.columns or form.columns:
-        cells = [rows[str(image)][column] for image in batch.asked]
-        numbers = column in (form.height, form.width)
-        columns[column] = [int(cell) for cell in cells] if numbers else list(cells)
-    if form.id in columns:
+    for column in server.columns or definition.columns:
+        cells = [row[column] for image in batch.asked for row in rows[str(image)]]
+        kind = int if column in (form.height, form.width) else float if column in definition.numbers else str
+        columns[column] = [kind(cell) for cell in cells]
+    if form.id in columns and len(columns[form.id]) == len(batch.asked) and form.row_id == ID:
         columns[form.id] = list(batch.asked)  # an id that came as a number goes back as one
     return columns
 
@@ -123,7 +124,11 @@ def _content(file: Any) -> Path | bytes:
 
 def _id_of(definition: Definition, path: Path) -> str:
     """Return the id in an image's path: "a" of "/kaggle/shared/test/a.tif" for the images "test/{id}.tif"."""
-    parts = PurePosixPath(definition.images.test).parts
+    images = definition.images
+    if images.special:
+        pattern = images.rules.pattern_of(images, images.test)
+        return pattern.id_of(str(path)) or plain_id(path.name)
+    parts = PurePosixPath(images.test).parts
     tail = parts[next(place for place, part in enumerate(parts) if ID in part) :]
     found = form_of("/".join(tail)).fullmatch("/".join(path.parts[-len(tail) :]))
     return found[1] if found else plain_id(path.name)

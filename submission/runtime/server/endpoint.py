@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -24,7 +24,8 @@ from submission.runtime.server.shares import limit, margin, share
 _KEPT = 16
 """Answers that are kept for a gateway that asks again."""
 
-Rows = Mapping[str, Mapping[str, str]]
+Rows = Mapping[str, Sequence[Mapping[str, str]]]
+"""Image -> its rows in the submission."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Call:
         share: seconds of the run that it may take, from the moment at which its first pass can start.
         last: monotonic time at which it is answered with what there is.
         late: monotonic time from which on nobody waits for the answer.
-        rows: the engine's answer: id -> row.
+        rows: the engine's answer.
     """
 
     number: int
@@ -133,7 +134,8 @@ class Endpoint:
         if missing := [image for image in images if image not in rows]:
             self.report.problem(f"call {call.number}: {len(missing)} rows are the fallback's: {problem}")
             sizes = guess_sizes(missing, {})
-            rows = {**rows, **{image: self.competition.empty_row(image, sizes[image]) for image in missing}}
+            fallback = {image: self.competition.empty_rows(image, sizes[image], {}) for image in missing}
+            rows = {**rows, **fallback}
         end = time.monotonic()
         outside = begin - self._answered if self._answered else 0.0
         self.journal.progress.note(len(images), end - begin, outside)

@@ -17,12 +17,13 @@ from kit.competitions import of
 from kit.competitions.definition import Split
 from kit.competitions.folder import CompetitionFolder
 from kit.competitions.listing import Listing
+from kit.competitions.report import Report
 from kit.competitions.tables import read_table
 from kit.plan.policy import Resources
 from submission.runtime.inputs.competition_data import Data, Listed, find_data
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport
-from submission.runtime.result.submission_file import NAME, Submission
+from submission.runtime.result.submission_file import Submission
 from submission.runtime.result.summary import FALLBACK
 from submission.runtime.script.options import Options
 from submission.runtime.script.process import STOP
@@ -112,7 +113,9 @@ class Engine(Supervisor):
         self._call: Call | None = None
         self._saved = 0.0
         self._share_ends: float | None = None
-        nothing = Submission(of(self.ensemble), [], {}, options.output / NAME)
+        competition = of(self.ensemble)
+        path = options.output / competition.format.submission.file
+        nothing = Submission(competition, [], {}, path)
         self.data = Data(listed.folder, {}, {}, {}, nothing, [])
 
     def run(self) -> None:
@@ -207,10 +210,10 @@ class Engine(Supervisor):
             except Exception as error:  # noqa: BLE001 - rows that are complete go out even so
                 self.report.problem(wording.supervisor_failed(error), trace=traceback.format_exc())
         submission = self.data.submission
-        table = read_table(
-            submission.path, submission.competition.columns, key=submission.competition.columns[0]
-        )
-        return {row.id: row.cells for row in table}
+        found = submission.competition
+        table = read_table(submission.path, found.columns, key=found.columns[0])
+        rows = found.of_images(Report(str(submission.path)), table, None)
+        return {image: [row.cells for row in own] for image, own in rows.items()}
 
     def _end_tasks(self) -> None:
         """End workers that are still at work: the files of a batch vanish when its answer is sent."""

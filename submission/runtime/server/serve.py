@@ -51,7 +51,13 @@ def serve(script: Script, options: Options, report: RunReport) -> int:
     """
     ensemble, _ = embedded(script)
     report.say(wording.plan_of_run(ensemble, options.budget))
-    report.path = options.output / "report.json"
+    output = options.output
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fix = "give a folder that can be written with --output"
+        raise KitError(f"no file can be written there: {error.strerror}", where=output, fix=fix) from error
+    report.path = output / "report.json"
     report.values.update(
         competition=ensemble.competition,
         ensemble=ensemble.as_dict(),
@@ -65,7 +71,7 @@ def serve(script: Script, options: Options, report: RunReport) -> int:
         problem = str(error)
     competition = folder_of(ensemble)
     # A hidden run may be restarted; the file of another run must not pass for one of this.
-    journal = Journal(options.output, ensemble, report.start, go_on=os.environ.get(RERUN) is not None)
+    journal = Journal(output, ensemble, report.start, go_on=os.environ.get(RERUN) is not None)
     budget = options.budget - reserve_seconds(options.budget, ensemble.reserve_seconds)
     images = options.hidden_images or competition.format.hidden_images or 1
     endpoint = Endpoint(competition, journal, report, budget=budget, images=images)
@@ -77,7 +83,7 @@ def serve(script: Script, options: Options, report: RunReport) -> int:
     listed = Listed(folder or options.input, competition, Listing())
     engine = _EngineThread(script, options, report, listed, endpoint)
     engine.start()
-    os.chdir(options.output)  # the competition's own gateway writes submission.parquet where the process is
+    os.chdir(output)  # the competition's own gateway writes submission.parquet where the process is
     code = _answer(server, folder, report)
     engine.stop()
     if os.environ.get(RERUN) is None:

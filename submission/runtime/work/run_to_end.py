@@ -21,8 +21,9 @@ from submission.runtime.script.script import Script, in_notebook
 from submission.runtime.work.dry_run import dry_run
 from submission.runtime.work.supervisor import Supervisor
 
-_MARGIN = 0.4
-"""Seconds before the end of the budget at which the process ends whatever it waits for."""
+_MARGIN, _SHARE = 0.4, 0.05
+"""Seconds before the end of the budget at which the process ends whatever it waits for, and the part of a
+budget of some seconds that they take at most: else they would begin before the last file is written."""
 
 
 def run_to_end(script: Script, options: Options, report: RunReport, listed: Listed) -> int:
@@ -38,14 +39,19 @@ def run_to_end(script: Script, options: Options, report: RunReport, listed: List
         The exit code.
     """
     supervisor = Supervisor(script, options, report, listed)
-    code = CRASHED
+    code = BAD_INPUT  # of a run that comes to nothing before its budget ends
+    margin = min(_MARGIN, _SHARE * options.budget)
     if not in_notebook():
 
         def last() -> int:
+            reached = 0 if supervisor.predicted else code
+            if "exit_code" not in report.values:  # what the run came to is not told yet
+                with contextlib.suppress(Exception):  # the main thread may hold the report, or its disk hangs
+                    within(margin / 2, lambda: report.fail(wording.CUT_OFF, reached))
             supervisor.end_processes()
-            return 0 if supervisor.predicted else code
+            return reached
 
-        end_at(supervisor.end - _MARGIN, last)
+        end_at(supervisor.end - margin, last)
     try:
         code = _predict(supervisor)
         if code == 0:
@@ -59,7 +65,7 @@ def run_to_end(script: Script, options: Options, report: RunReport, listed: List
         traceback.print_exc()
     finally:
         supervisor.end_processes()
-        delete(supervisor.scratch, supervisor.end - 2 * _MARGIN)
+        delete(supervisor.scratch, supervisor.end - 2 * margin)
     return code
 
 

@@ -23,7 +23,7 @@ from kit.plan.state import LadderState
 from submission.runtime.inputs.competition_data import Data, Listed, embedded, find_data
 from submission.runtime.inputs.import_check import ImportCheck
 from submission.runtime.inputs.install import offline_environment
-from submission.runtime.inputs.package_plan import make_plan
+from submission.runtime.inputs.package_plan import make_plan, needed_by
 from submission.runtime.inputs.preparation import Preparation
 from submission.runtime.inputs.scratch import Scratch, choose_scratch, space_needed
 from submission.runtime.result import wording
@@ -70,7 +70,7 @@ class Supervisor:
         #     3540 to 3600     the best complete rung is validated, for 30 s at most, and written
         self.end = report.start + options.budget
         self.deadline = self.end - reserve_seconds(options.budget, self.ensemble.reserve_seconds)
-        self.plan = make_plan(self.ensemble, self.manifests)
+        self.plan = make_plan(needed_by(self.ensemble), self.manifests)
         self.script = script
         self.scratch: Scratch | None = None
 

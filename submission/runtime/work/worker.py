@@ -20,9 +20,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from kit.artefacts import read_json, write_json
+from kit.competitions import folder_of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.plan.tasks import Stage
@@ -52,6 +53,9 @@ from submission.runtime.work.messages import (
     to_line,
 )
 from submission.runtime.work.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from kit.images.image_protocols import Reading
 
 _SIGN_OF_LIFE = 0.5
 """Seconds between two messages of progress."""
@@ -91,6 +95,7 @@ class Worker:
 
     Attributes:
         loaded: index of the member in `module`, None if none is loaded.
+        reading: reads the images.
         module: its network.
     """
 
@@ -99,6 +104,7 @@ class Worker:
         self.loaded: int | None = None
         self.module: Any = None
         self._imported: set[Any] = set()
+        self.reading = folder_of(ensemble).reading
         self.stopwatch = Stopwatch(device, lambda at: channel.send(FirstForward(at=at)))
 
     def handle(self, request: Request) -> None:
@@ -171,6 +177,7 @@ class Worker:
             info=request.info,
             confident=None if request.confident is None else Path(request.confident),
             on_left=left.append,
+            reading=self.reading,
         )
         if request.halvings:
             notes.append(wording.in_smaller_windows(request.halvings))
@@ -236,7 +243,7 @@ class Worker:
             info=request.info,
             keep=keep,
         )
-        write_json(Path(request.row), of(self.ensemble).row(request.image, fused.prediction))
+        write_json(Path(request.row), of(self.ensemble).rows(request.image, fused.prediction))
         return RowDone(
             begin=begin, end=time.monotonic(), file=request.row, doubt=fused.doubt, left=fused.left
         )
@@ -271,7 +278,10 @@ class Worker:
             # First the disk, then the image: a full disk would make any image look unreadable.
             if numbers & _DISK_IS_FULL:
                 return Failed(stage="disk", problem=problem, trace=trace)
-            if isinstance(request, PassRequest) and (bad := _unreadable(Path(request.path))) is not None:
+            if (
+                isinstance(request, PassRequest)
+                and (bad := _unreadable(Path(request.path), self.reading)) is not None
+            ):
                 return replace(bad, trace=trace)
             stage: Stage = "forward" if self.loaded is not None else "load"
             # A read that failed may pass the next time; so may one of an image that is read well by now.
@@ -312,12 +322,10 @@ def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:_LONGEST_PROBLEM]
 
 
-def _unreadable(path: Path) -> Failed | None:
+def _unreadable(path: Path, reading: Reading) -> Failed | None:
     """Say why an image cannot be read to its end, None if it can: tells a bad image from a bad network."""
-    from kit.images.slide import open_slide
-
     try:
-        with open_slide(path) as slide:
+        with reading.open(path) as slide:
             for y0 in range(0, slide.height, _BAND_ROWS):
                 slide.read_band(y0, min(y0 + _BAND_ROWS, slide.height))
     except MemoryError:

@@ -19,8 +19,9 @@ from bundle.roots import Root
 from bundle.shadow import shadow_table
 from kit import ensemble, manifest
 from kit.artefacts import sha256_bytes
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
 from kit.local import lockfile, targets
+from kit.local.program import run_cli
 
 ROOT = Path(__file__).parents[3]
 ROOTS = (Root("tool", exact=True, why="test"), Root("helper", exact=False, why="test"))

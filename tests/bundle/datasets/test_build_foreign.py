@@ -12,7 +12,8 @@ from bundle import __main__ as cli
 from bundle import build, sbom
 from bundle.roots import Root
 from kit import manifest
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from tests.bundle.foreign_projects import write_project
 
 ROOTS = (Root("tool", exact=True, why="test"),)

@@ -13,9 +13,10 @@ from bundle.__main__ import main
 from bundle.native import ways
 from bundle.native.compile_program import RESULT
 from kit.artefacts import sha256_file
-from kit.errors import BAD_INPUT, KitError, run_cli
+from kit.errors import BAD_INPUT, KitError
 from kit.local import targets
 from kit.local.kaggle.waiting import Waiting, open_wire
+from kit.local.program import run_cli
 from tests.bundle.native.orders import HERE, small
 from tests.kaggle_server.kernels import Run
 from tests.kaggle_server.server import REMOVED, Server

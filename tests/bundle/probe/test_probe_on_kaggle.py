@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from bundle.__main__ import main
-from kit.errors import BAD_INPUT, run_cli
+from kit.errors import BAD_INPUT
 from kit.local import targets
+from kit.local.program import run_cli
 from tests.kaggle_server.faults import Faults
 from tests.kaggle_server.kernels import Run
 from tests.kaggle_server.server import REMOVED, Server

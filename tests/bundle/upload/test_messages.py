@@ -10,7 +10,8 @@ import pytest
 from bundle import build
 from bundle.__main__ import main
 from bundle.roots import Root
-from kit.errors import BAD_INPUT, run_cli
+from kit.errors import BAD_INPUT
+from kit.local.program import run_cli
 from tests.bundle.datasets.conftest import index
 from tests.bundle.upload.conftest import make_dataset
 from tests.kaggle_server.kernels import SOURCES, KernelVersion, Notebook, Run

@@ -7,9 +7,10 @@ import pytest
 from bundle.upload.model_destination import ModelDestination
 from bundle.upload.verify import wait_ready
 from kit import manifest
-from kit.errors import BAD_INPUT, KitError, run_cli
+from kit.errors import BAD_INPUT, KitError
 from kit.local.kaggle import state as states
 from kit.local.kaggle.wire import Wire
+from kit.local.program import run_cli
 from submission.submit.sources import Source, require_current
 from tests.bundle.upload.conftest import make_dataset
 from tests.kaggle_server.faults import Fault

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from pycocotools import mask as coco_api
 
-from kit.competitions.definition import SUFFIXES
+from kit.competitions.images_format import SUFFIXES
 
 HEIGHT, WIDTH = 20, 24
 RECTANGLES = {  # left, top, right, bottom; far ends included
@@ -84,7 +84,9 @@ def write(root, definition):
     sizes = {form.height: HEIGHT, form.width: WIDTH, form.mask: form.empty}
     rows = [{**sizes, form.id: image_id} for image_id in TEST]
     table(
-        root / "sample_submission.csv", form.columns, [[row[name] for name in form.columns] for row in rows]
+        root / "sample_submission.csv",
+        definition.columns,
+        [[row[name] for name in definition.columns] for row in rows],
     )
 
 

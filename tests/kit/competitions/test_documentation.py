@@ -13,11 +13,13 @@ import pytest
 from kit import competitions
 from kit.__main__ import main
 from kit.competitions import definition as formats
+from kit.competitions.cells_format import Cells, MaskText
+from kit.competitions.metadata_format import Columns
 from kit.competitions.server import Server
-from kit.errors import run_cli
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.submission_files import write_submission
+from kit.local.program import run_cli
 from kit.masks import coco, rle
 from kit.predictions import Instances
 from tests.kit.competitions import example_folder
@@ -50,7 +52,7 @@ def predictions(competition, ids):
 
 def submit(competition, path, ids):
     found = predictions(competition, ids)
-    write_submission(path, competition.columns, [competition.row(key, found[key]) for key in ids])
+    write_submission(path, competition.columns, [competition.rows(key, found[key])[0] for key in ids])
     return path
 
 
@@ -156,12 +158,13 @@ def test_the_page_explains_every_key():
     tables = (
         formats.Definition,
         formats.Images,
-        formats.MaskText,
+        MaskText,
+        Cells,
         formats.Truth,
         formats.Submission,
         formats.Metric,
         formats.Metadata,
-        formats.Columns,
+        Columns,
         Server,
     )
     keys = {item.name for kind in tables for item in dataclasses.fields(kind)}

@@ -20,7 +20,7 @@ from kit.competitions.report import Report
 
 for name in competitions.names():
     competition = competitions.get(name)
-    row = competition.row("a", competition.empty(4, 5))
+    row = competition.rows("a", competition.empty(4, 5))[0]
     path = Path(sys.argv[1]) / "submission.csv"
     path.write_text(",".join(competition.columns) + "\\n" + ",".join(row.values()) + "\\n")
     assert competition.validate(path, ["a"], {"a": (4, 5)}).ok

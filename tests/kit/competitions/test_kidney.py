@@ -21,19 +21,19 @@ def mask_of(mask_HW):
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_a_row_parses_back_to_the_same_mask(tmp_path_factory, mask_HW):
     path = tmp_path_factory.mktemp("rows") / "submission.csv"
-    write_submission(path, KIDNEY.columns, [KIDNEY.row("a", mask_of(mask_HW))])
+    write_submission(path, KIDNEY.columns, [KIDNEY.rows("a", mask_of(mask_HW))[0]])
     assert KIDNEY.validate(path, ["a"], {"a": mask_HW.shape}).ok
     parsed = KIDNEY.parse(path, {"a": mask_HW.shape})["a"]
     assert np.array_equal(rle.decode(parsed.runs, *mask_HW.shape), mask_HW)
 
 
 def test_the_empty_row_is_an_id_and_an_empty_text():
-    assert KIDNEY.row("a", KIDNEY.empty(10, 12)) == {"id": "a", "predicted": ""}
+    assert KIDNEY.rows("a", KIDNEY.empty(10, 12))[0] == {"id": "a", "predicted": ""}
 
 
 def test_a_row_takes_masks_only():
     with pytest.raises(TypeError, match="not Instances"):
-        KIDNEY.row("a", Instances(1, 1, np.zeros(0), []))
+        KIDNEY.rows("a", Instances(1, 1, np.zeros(0), []))[0]
 
 
 def test_truth_decodes_at_the_size_of_the_image(kidney):

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from kit.competitions.definition import Columns, Metadata
 from kit.competitions.metadata import MetadataReader
+from kit.competitions.metadata_format import Columns, Metadata
 from kit.competitions.report import Report
 from kit.errors import KitError
 from kit.images.info import ImageInfo

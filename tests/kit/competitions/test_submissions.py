@@ -21,7 +21,7 @@ def prediction(competition, *masks_HW, scores=None):
 
 
 def validated(folder, **predictions):
-    rows = [folder.competition.row(key, found) for key, found in predictions.items()]
+    rows = [folder.competition.rows(key, found)[0] for key, found in predictions.items()]
     path = folder.submission(*[[row[column] for column in folder.competition.columns] for row in rows])
     return folder.validate(path)
 
@@ -87,7 +87,8 @@ def test_a_file_far_from_the_training_images_is_an_alarm(each):
     one, two = np.zeros((2, 10, 12), bool)
     one[:9, :11] = two[1:, 1:] = True
     rows = [
-        each.competition.row(key, prediction(each.competition, m)) for key, m in (("cc", one), ("dd", two))
+        each.competition.rows(key, prediction(each.competition, m))[0]
+        for key, m in (("cc", one), ("dd", two))
     ]
     path = each.submission(*[[row[column] for column in each.competition.columns] for row in rows])
     sizes = dict.fromkeys(("cc", "dd"), (10, 12))
@@ -100,15 +101,15 @@ def test_a_file_far_from_the_training_images_is_an_alarm(each):
 
 @pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
 def test_byte_order_mark_line_ends_and_quotes_do_not_matter(each, end):
-    row = each.competition.row("cc", prediction(each.competition, PART))
-    empty = each.competition.row("dd", each.competition.empty(10, 12))
+    row = each.competition.rows("cc", prediction(each.competition, PART))[0]
+    empty = each.competition.rows("dd", each.competition.empty(10, 12))[0]
     lines = [",".join(f'"{cell}"' for cell in cells) for cells in (row, row.values(), empty.values())]
     path = each.root / "submission.csv"
     path.write_bytes(b"\xef\xbb\xbf" + end.join([*lines, "", ""]).encode())
     assert each.validate(path).findings == []
     parsed = each.competition.parse(path, {"cc": (10, 12), "dd": (10, 12)})
     assert (
-        each.competition.row("cc", parsed["cc"])[each.competition.columns[-1]]
+        each.competition.rows("cc", parsed["cc"])[0][each.competition.columns[-1]]
         == row[each.competition.columns[-1]]
     )
 
@@ -120,7 +121,7 @@ def test_all_scores_alike(vasculature):
 
 
 def test_missing_unknown_and_repeated_ids_are_all_reported(each):
-    empty = each.competition.row("cc", each.competition.empty(10, 12))
+    empty = each.competition.rows("cc", each.competition.empty(10, 12))[0]
     rest = [empty[column] for column in each.competition.columns[1:]]
     report = each.validate(each.submission(("cc", *rest), ("xx", *rest), ("cc", *rest)))
     messages = [finding.message for finding in report.findings if finding.level == "error"]
@@ -132,7 +133,7 @@ def test_missing_unknown_and_repeated_ids_are_all_reported(each):
 
 
 def test_an_id_with_blanks_around_it_is_another_id_to_kaggle(each):
-    empty = each.competition.row("x", each.competition.empty(10, 12))
+    empty = each.competition.rows("x", each.competition.empty(10, 12))[0]
     rest = [empty[column] for column in each.competition.columns[1:]]
     report = each.validate(each.submission((" cc", *rest), ("dd", *rest)))
     (finding,) = [finding for finding in report.findings if finding.level == "error"]
@@ -140,7 +141,7 @@ def test_an_id_with_blanks_around_it_is_another_id_to_kaggle(each):
 
 
 def test_many_missing_ids_are_counted_not_listed(each):
-    row = each.competition.row("x", each.competition.empty(10, 12))
+    row = each.competition.rows("x", each.competition.empty(10, 12))[0]
     path = each.submission([row[column] for column in each.competition.columns])
     report = each.competition.validate(path, ["x", *map(str, range(9))], {})
     assert "9 ids are missing: 0, 1, 2, 3, 4 and 4 more" in [finding.message for finding in report.findings]

@@ -38,7 +38,7 @@ def test_a_row_parses_back_to_the_same_instances_best_first(tmp_path_factory, fo
     path = tmp_path_factory.mktemp("rows") / "submission.csv"
     masks = [coco.encode(mask_HW) for mask_HW, _ in found]
     written = Instances(5, 7, np.array([score for _, score in found]), masks)
-    write_submission(path, VESSELS.columns, [VESSELS.row("a", written)])
+    write_submission(path, VESSELS.columns, [VESSELS.rows("a", written)[0]])
     assert VESSELS.validate(path, ["a"], {"a": (5, 7)}).ok
     parsed = VESSELS.parse(path)["a"]
     order = sorted(range(len(found)), key=lambda index: -found[index][1])
@@ -48,14 +48,14 @@ def test_a_row_parses_back_to_the_same_instances_best_first(tmp_path_factory, fo
 
 
 def test_the_empty_row_carries_the_size():
-    row = VESSELS.row("a", VESSELS.empty(10, 12))
+    row = VESSELS.rows("a", VESSELS.empty(10, 12))[0]
     assert row == {"id": "a", "height": "10", "width": "12", "prediction_string": ""}
 
 
 def test_an_image_without_instances_gets_the_competitions_own_word_for_it(tmp_path):
     preset = PRESETS["vasculature"]
     own = type(VESSELS)(parse({**preset, "submission": {**preset["submission"], "empty": "none"}}))
-    row = own.row("a", own.empty(10, 40))
+    row = own.rows("a", own.empty(10, 40))[0]
     assert row["prediction_string"] == "none"
     path = tmp_path / "s.csv"
     for text in ("none", " none ", "", " "):
@@ -65,7 +65,7 @@ def test_an_image_without_instances_gets_the_competitions_own_word_for_it(tmp_pa
 
 def test_a_row_takes_instances_only():
     with pytest.raises(TypeError, match="not SemanticMask"):
-        VESSELS.row("a", SemanticMask(1, 1, np.zeros((0, 2), np.int64)))
+        VESSELS.rows("a", SemanticMask(1, 1, np.zeros((0, 2), np.int64)))[0]
 
 
 def test_truth_holds_vessels_only_and_each_polygon_once(vasculature):

@@ -205,7 +205,7 @@ def test_a_missing_library_is_named(write, image_HWC, missing, codec):
         "import sys\n"
         f"sys.modules['{missing}'] = None\n"
         "from pathlib import Path\n"
-        "from kit.errors import run_cli\n"
+        "from kit.local.program import run_cli\n"
         "from kit.images.slide import open_slide\n"
         "sys.exit(run_cli(lambda argv: open_slide(Path(argv[0])).read_band(0, 1).size))\n"
     )

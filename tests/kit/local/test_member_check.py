@@ -14,9 +14,10 @@ from kit import ensemble as ensembles
 from kit import manifest as manifests
 from kit.artefacts import sha256_file
 from kit.ensemble import Ensemble, Member, Pass, Rung
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
 from kit.local import forward_check, member_check
 from kit.local.member_check import WeightsFile, check_member
+from kit.local.program import run_cli
 from kit.manifest import Entry, Manifest
 from kit.models import build, save_weights, tiny
 from submission import __main__ as submission_cli

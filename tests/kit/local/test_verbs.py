@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from kit.command_line import option
-from kit.errors import run_cli
-from kit.local.verbs import Verb, Verbs, run_verb
+from kit.local.program import run_cli
+from kit.local.verbs import Program, Verb, Verbs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ def test_verbs_run_what_they_name(capsys):
     verbs = [Verbs("one", "of a group", [Verb("show", Show, show)]), Verb("show", Show, show)]
 
     def main(argv):
-        return run_verb(argv, verbs, prog="program", description="All of it.")
+        return Program("program", "All of it.", verbs).run(argv)
 
     assert main(["show", "thing"]) == 7
     assert main(["one", "show", "thing", "5"]) == 7
@@ -68,4 +68,4 @@ class Both:
 
 def test_two_fields_of_one_name_are_refused_as_one_option_would_set_both():
     with pytest.raises(TypeError, match="the options of show have two fields with the name size"):
-        run_verb(["show"], [Verb("show", Both, len)], prog="program", description="All of it.")
+        Program("program", "All of it.", [Verb("show", Both, len)]).run(["show"])

@@ -10,7 +10,7 @@ from kit.errors import KitError
 from kit.models import build, check, families, family, names, spec, tiny
 from kit.models.__main__ import main
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 
 
 def test_every_name_has_a_declaration():
@@ -95,8 +95,8 @@ def test_the_table_for_people_names_every_network(capsys):
     assert all(name in printed for name in names())
 
 
-def test_the_readme_names_every_network_and_no_other():
-    section = README.read_text().split("## The networks")[1].split("\n## ")[0]
+def test_the_page_of_networks_names_every_one_and_no_other():
+    section = PAGE.read_text().split("## By name")[1].split("\n## ")[0]
     table = [line for line in section.splitlines() if line.startswith("| ")][1:]
     rows = [re.findall(r"`([a-z0-9-]+)`", line.split("|")[3]) for line in table]
     named = {name for row in rows for name in row if name != "-scse"}

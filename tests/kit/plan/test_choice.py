@@ -30,6 +30,15 @@ def test_a_rung_is_never_worth_less_than_one_before_and_a_further_one_a_little_m
     assert values_of(of_subsets(range(2), [[0], [0, 1]], [None, None])) == pytest.approx([0.0, 1e-6])
 
 
+def test_losses_are_worth_more_the_closer_they_are_to_zero_and_all_more_than_nothing():
+    values = values_of(of_subsets(range(3), [[0], [0, 1], [0, 1, 2]], [-0.08, -0.06, None]))
+    assert values == pytest.approx([0.08, 0.100001, 0.100002], abs=1e-9)
+    state = ladder([[0], [1, 2], [0, 1, 2]], [-0.9, -0.2, -0.1], done=())
+    assert best_route(state, 1e6, 1).rungs == (0, 1, 2)
+    # A rung of unknown score is no reason to leave out the first.
+    assert best_route(ladder([[0, 1], [2], [0, 1, 2]], [-0.5, None, -0.1], done=()), 1e6, 1).rungs[0] == 0
+
+
 def test_the_main_path_is_the_longest_to_the_last_rung():
     rungs = [[0], [2], [0, 1], [3], [0, 1, 2], [0, 1, 2, 3]]
     assert of_subsets(range(4), rungs).main_path == [0, 2, 4, 5]

@@ -22,7 +22,8 @@ def result(**changes):
 def report(states, *, forecasts=(), **more):
     rungs = [{"index": index, "state": state} for index, state in enumerate(states)]
     images = [{"id": "a", "row": "rung 1"}]
-    return {"rungs": rungs, "images": images, "forecasts": list(forecasts), "deadline": 110.0, **more}
+    facts = {"rungs": rungs, "images": images, "forecasts": list(forecasts), "deadline": 110.0}
+    return {**facts, **more}
 
 
 def forecast(goal, *, median, late):
@@ -103,6 +104,20 @@ def test_fallback_rows_no_rung_no_report_and_a_dry_run_that_warns_make_it_unsafe
     hidden = {"safe": False, "why": ["the first rung takes too long"]}
     found = verdict(result(), report(["done"] * 3, hidden_run=hidden), ENSEMBLE)
     assert found["why"] == ["the first rung takes too long"]
+
+
+@pytest.mark.parametrize("hidden", [None, {"problem": "the run took all of its time"}])
+def test_a_run_without_images_shows_nothing_without_a_dry_run(hidden):
+    nothing = report(["incomplete", "not begun", "not begun"], images=[], hidden_run=hidden)
+    assert verdict(result(), nothing, ENSEMBLE)["why"] == ["no rung was finished"]
+    nothing["hidden_run"] = {"members_measured": 3, "safe": True, "why": [], "rung": None}
+    assert verdict(result(), nothing, ENSEMBLE)["safe"]
+
+
+def test_a_report_that_had_no_room_is_of_a_disk_that_did_not_suffice():
+    short = report(["done"] * 3, left_out=["tasks", "images", "forecasts"])
+    del short["images"], short["forecasts"]
+    assert verdict(result(), short, ENSEMBLE)["why"] == ["the output disk had no room for the whole report"]
 
 
 def test_a_rung_of_unknown_score_has_no_expected_one():

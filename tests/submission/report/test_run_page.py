@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 from xml.etree import ElementTree as ET
@@ -24,8 +25,11 @@ def test_the_page_of_a_run_tells_what_its_report_has(good_run, competition, tmp_
     report = str(good_run.output / "report.json")
     assert main(["report", report, "--data", str(competition), "--out", str(out)]) == 0
     page = page_of(out)
-    assert all(item.startswith(("data:image/jpeg;base64,", "#")) for item in page.references)
-    assert len(page.images) == 2  # both images, of which nobody knows the truth
+    assert page.references == ["data:,"], "no icon is asked for, and nothing else is referred to"
+    (gallery,) = page.galleries
+    assert [image["id"] for image in gallery["images"]] == ["aaa", "bbb"]
+    assert all(image["score"] is None for image in gallery["images"]), "nobody knows the truth"
+    assert all(set(picture["layers"]) <= {"predicted"} for picture in gallery["pictures"])
     text = " ".join(page.texts)
     assert "rung 2" in text
     assert "worker 0" in text
@@ -55,7 +59,7 @@ def test_the_page_lies_beside_the_report_if_nobody_says_where(good_run, tmp_path
     shutil.copy(good_run.output / "report.json", tmp_path)
     assert main(["report", str(tmp_path / "report.json")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
-    assert page_of(tmp_path / "report.html").images == []
+    assert page_of(tmp_path / "report.html").galleries == []
 
 
 def test_a_run_that_was_killed_has_a_page_of_its_beginning(good_run, tmp_path):
@@ -111,8 +115,17 @@ def test_texts_of_a_run_are_escaped(good_run, tmp_path):
     (tmp_path / "report.json").write_text(json.dumps(run))
     write_run_page(tmp_path / "report.json", tmp_path / "page.html")
     page = page_of(tmp_path / "page.html")
-    assert not {"script", "i"} & {*page.names}
+    assert page.names.count("script") == 1, "that of the colours"
+    assert "i" not in page.names
     assert any("<script>" in text for text in page.texts)
+
+
+def test_an_image_whose_name_is_not_utf8_is_shown_with_its_bytes(good_run, tmp_path):
+    run = json.loads((good_run.output / "report.json").read_text())
+    run["images"][0]["id"] = os.fsdecode(b"slide-\xe9")
+    (tmp_path / "report.json").write_text(json.dumps(run))
+    write_run_page(tmp_path / "report.json", tmp_path / "page.html")
+    assert "slide-\\udce9" in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kit.errors import run_cli
+from kit.local.program import run_cli
 from submission.__main__ import main
 from tests.kaggle_server.faults import Faults
 from tests.kaggle_server.server import REMOVED, Server

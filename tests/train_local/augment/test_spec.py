@@ -85,7 +85,7 @@ def test_an_organ_without_operations_is_told():
         (
             Op(library="mmdet", op="RandomFlop"),
             "mmdet has no operation 'RandomFlop'",
-            "did you mean RandomFlip",
+            "did you mean 'RandomFlip'",
         ),
         (Op(library="albumentations", op="Clahe"), "albumentations has no operation 'Clahe'", "CLAHE"),
         (

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from train_local import cli
 from train_local.data import prepare, stains
 

@@ -7,11 +7,12 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from kit.artefacts import sha256_file
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
 from kit.inference.fusion import PassResult
 from kit.local.competitions.labelled import LabelledData
 from kit.local.costs import COSTS, load_with_costs, save_with_costs
 from kit.local.forward_check import flops_per_megapixel
+from kit.local.program import run_cli
 from kit.local.sidecars import read_sidecar, sidecar_path
 from kit.plan.hidden_run import HiddenSet
 from train_local import cli, recipes

@@ -6,7 +6,7 @@ import types
 from dataclasses import replace
 from pathlib import Path
 
-from kit.errors import run_cli
+from kit.local.program import run_cli
 from train_local import cli
 from train_local.jobs import command
 from train_local.recipes import registry

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kit.artefacts import sha256_file, write_json
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from train_local import cli, recipes
 from train_local.jobs import forms, source_hash
 from train_local.jobs.all_jobs import Plan, interruptible, make_executor

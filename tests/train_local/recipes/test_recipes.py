@@ -148,7 +148,7 @@ def test_steps_are_counted_from_epochs_or_given():
 def test_an_unknown_recipe_is_told_with_the_known_ones():
     with pytest.raises(KitError, match="no recipe is called 'unet_regnety61'") as caught:
         recipes.get("unet_regnety61")
-    assert caught.value.fix.startswith("did you mean unet-regnety16")
+    assert caught.value.fix.startswith("did you mean 'unet-regnety16'")
     assert caught.value.fix.endswith(f"choose one of {', '.join(recipes.names())}")
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 from train_local import cli
 from train_local.recipes import document
 from train_local.recipes.lookup import find
@@ -86,7 +87,7 @@ def test_diff_prints_paths_in_which_two_recipes_differ(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message", "fix"),
     [
-        (["show", "detectors-r60"], "no recipe is called 'detectors-r60'", "did you mean detectors-r50"),
+        (["show", "detectors-r60"], "no recipe is called 'detectors-r60'", "did you mean 'detectors-r50'"),
         (["show", "detectors-r50", "--stage", "3"], "has no stage 3", "its stages are 1, 2"),
         (["show", "unet-regnety16", "--stage", "1"], "has no stage 1", "leave --stage out"),
         (["show", "detectors-x101@txt"], "has no variant 'txt'", "it has published, text"),

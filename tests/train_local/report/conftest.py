@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.fixtures import chromium
 from train_local.data import prepare, prepared
 from train_local.engine.train import train
 from train_local.options import Options
 from train_local.planned_runs import PlannedRun
+
+__all__ = ["chromium"]
 
 
 @pytest.fixture(scope="session")

@@ -29,10 +29,13 @@ def written(tmp_path, *sources, **more):
 
 def test_the_page_shows_scores_curves_and_pictures_and_needs_no_other_file(trained, tmp_path):
     text, page = written(tmp_path, source(trained))
-    assert len(text) < 1_000_000
-    assert page.names.count("svg") == 3, "loss, metric and learning rate of the one recipe"
-    assert len(page.images) == 4, "two best and two worst of four images"
-    assert all(image["src"].startswith("data:image/jpeg;base64,") for image in page.images)
+    assert len(text) < 1_400_000
+    assert page.charts == 3, "loss, metric and learning rate of the one recipe"
+    (gallery,) = page.galleries
+    assert len(gallery["pictures"]) == len(gallery["images"]) == 4
+    scores = [image["score"] for image in gallery["images"]]
+    assert scores == sorted(scores)
+    assert all("true" in picture["layers"] for picture in gallery["pictures"])
     assert all(place.startswith(("data:", "#")) for place in page.references), page.references
     done = json.loads((trained / "runs" / "kidney" / "blobs" / "fold0" / "done.json").read_text())
     assert f"{done['metric']:.4f}" in page.texts
@@ -45,10 +48,11 @@ def test_names_and_logs_are_text_whatever_is_in_them(trained, tmp_path):
     log.write_text("line 1\n<script>alert(1)</script>\n")
     job = FailedJob("kidney/<b>", "the <loss> is not a number", log, "lower & try")
     _, page = written(tmp_path, source(trained, name="<i>kidney"), failed=[job])
-    assert "script" not in page.names
-    assert {"b", "i", "loss"}.isdisjoint(page.names)
+    assert page.names.count("script") == 4, "colours, viewer, gallery and its data"
+    assert {"i", "loss"}.isdisjoint(page.names)
+    assert page.names.count("b") == 1, "on the button of the colours"
     assert any("<script>alert(1)</script>" in text for text in page.texts)
-    assert {image["alt"] for image in page.images} == {"aa", "b<b>&", "cc", "dd"}
+    assert {image["id"] for image in page.galleries[0]["images"]} == {"aa", "b<b>&", "cc", "dd"}
     assert any("lower & try" in text for text in page.texts)
 
 
@@ -59,8 +63,8 @@ def test_a_competition_without_runs_or_data_is_told(tmp_path):
 
 def test_without_its_data_the_page_has_everything_but_pictures(trained, tmp_path):
     _, page = written(tmp_path, source(trained, prepared=tmp_path / "gone"))
-    assert page.images == []
-    assert page.names.count("svg") == 3
+    assert page.galleries == []
+    assert page.charts == 3
     assert any(text.startswith("pictures are left out:") for text in page.texts)
 
 
@@ -70,7 +74,7 @@ def test_damaged_predictions_cost_the_pictures_only(trained, tmp_path):
     for path in runs.glob("*/*/oof/**/*.npy"):
         path.write_bytes(b"")
     _, page = written(tmp_path, source(trained, runs=runs))
-    assert page.images == []
+    assert page.galleries == []
     assert any(text.startswith("pictures are left out:") for text in page.texts)
 
 
@@ -80,7 +84,7 @@ def test_lists_of_predictions_in_another_form_cost_the_pictures_only(trained, tm
         for path in (tmp_path / "runs").glob("*/*/oof/oof.json"):
             path.write_text(spoilt)
         _, page = written(tmp_path, source(trained, runs=tmp_path / "runs"))
-        assert page.images == []
+        assert page.galleries == []
         assert any(text.startswith("pictures are left out:") for text in page.texts)
 
 
@@ -123,7 +127,7 @@ def test_the_ladder_is_drawn_with_what_is_known_of_it(trained, tmp_path):
     place = tmp_path / "ensemble.json"
     place.write_text(json.dumps(ensemble_of(trained)))
     _, page = written(tmp_path, source(trained, ensemble=place))
-    assert page.names.count("svg") == 4
+    assert page.charts == 4
     assert {"0.5000", "0.6250", "1, 3", "blobs.fold0 identity vflip", "1-3"} <= set(page.texts)
     assert {"blobs.fold0 hflip vflip", "1-4", "blobs.fold0 rot90"} <= set(page.texts), "what each adds"
     rungs = [

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 from kit.local.offline.faults.scene import Point, Scene, Strike
 
 _EARLY, _LATE = (0, 20), (20, 400)
@@ -387,7 +387,9 @@ def named(names: Sequence[str]) -> list[Fault]:
     for name in names:
         if name not in _BY_NAME:
             raise KitError(
-                f"there is no fault {name!r}", where="--faults", fix="`--faults list` names all of them"
+                f"there is no fault {name!r}",
+                where="--faults",
+                fix=f"{did_you_mean(name, _BY_NAME)}`--faults list` names all of them",
             )
     return [_BY_NAME[name] for name in dict.fromkeys(names)]
 

@@ -7,10 +7,10 @@ import tifffile
 
 from kit import competitions
 from kit.__main__ import main
-from kit.errors import run_cli
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.submission_files import write_submission
+from kit.local.program import run_cli
 from tests.kit.competitions.conftest import body, each, kidney, vasculature
 
 __all__ = ["body", "case", "each", "kidney", "vasculature"]

@@ -7,9 +7,10 @@ import pytest
 import tifffile
 
 from kit import competitions
+from kit.competitions import rules
 from kit.competitions.parsing import parse
 from kit.errors import KitError
-from kit.local.competitions import scores, truth_readers
+from kit.local.competitions import scores, truth_forms
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.masks import coco, rle
@@ -144,7 +145,7 @@ def test_a_mask_of_the_whole_image_is_the_union_of_what_is_scored_crowds_include
     expected_HW = CELL[1] | DIVIDING[1] | CROWD[1]
     assert np.array_equal(rle.decode(truth["a"].runs, 10, 12), expected_HW)
     assert len(truth["b"].runs) == 0
-    reader = truth_readers.reader(competition.format)
+    reader = truth_forms.reader(competition.format)
     regions = reader.regions(next(reader.entries(data, "train.json")), 10, 12)
     assert [region.ignored for region in regions] == [False] * 3
 
@@ -213,4 +214,4 @@ def test_a_category_that_is_not_in_the_file_is_refused(folder, name):
 def test_one_file_holds_all_images():
     value = {**competitions.presets.PRESETS["body"], "truth": {"form": "coco", "file": "train/{id}.json"}}
     with pytest.raises(KitError, match="but a COCO file holds all images"):
-        parse(value)
+        rules.check(parse(value), where="here")

@@ -261,7 +261,7 @@ def test_palette_masks_as_truth_score_one(case, capsys, kind):
         save(folder.data / "masks" / f"{name}.png", LABEL_HW, palette=[PURPLE, [120, 69, 125], GREEN])
     assert folder.findings() == []
     truth = folder.labelled().truth(["a", "b"])
-    rows = {key: folder.competition.row(key, found)["mask"] for key, found in truth.items()}
+    rows = {key: folder.competition.rows(key, found)[0]["mask"] for key, found in truth.items()}
     if kind == "semantic":
         rows = dict.fromkeys("ab", rle.to_kaggle(rle.encode(MASK_HW)))
     assert folder.run("score", rows, "--split", "train", "--json") == 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kit.competitions.definition import Truth
+from kit.competitions.labels_format import Truth
 from kit.competitions.path_pattern import PathPattern
 from kit.errors import KitError
 from kit.local.competitions import truth_readers

@@ -1,9 +1,13 @@
 import os
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from kit.local.offline import memory_group, sandbox
+from kit.local.offline.processes import state
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 CURIOUS = """
@@ -77,6 +81,28 @@ def test_what_overruns_is_killed_with_all_it_started(folders, monkeypatch):
         if ran.text:
             break
     assert ran.text == "started\n"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from kit.local.offline import sandbox
+code = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)"
+folder = Path(sys.argv[1])
+sandbox.run([sys.executable, "-c", code], read_only=[], cwd=folder, environment={}, seconds=600)
+"""
+
+
+def test_what_it_started_goes_when_it_is_killed_itself(folders):
+    pid = folders[1] / "pid"
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(folders[1])]) as process:
+        while not (pid.is_file() and pid.read_text()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    place = Path(f"/proc/{pid.read_text()}")
+    while place.is_dir() and state(int(place.name)) != "Z":
+        time.sleep(0.05)
 
 
 HOLDING = """

@@ -1,11 +1,9 @@
-import base64
-
-import cv2
 import numpy as np
 import pytest
 import tifffile
 
-from kit.local.pages.overlays import PREDICTION_RGB, TRUTH_RGB, make_overlay, masks_of, thumbnail
+from kit.images.reading import ColourTiffs
+from kit.local.pages.overlays import PREDICTION_RGB, TRUTH_RGB, masks_of, outline, thumbnail
 from kit.masks import coco, rle
 from kit.predictions import Instances, SemanticMask
 
@@ -24,12 +22,10 @@ def semantic(mask_HW):
     return SemanticMask(*mask_HW.shape, rle.encode(mask_HW))
 
 
-def decoded(overlay):
-    prefix, _, data = overlay.uri.partition(",")
-    assert prefix == "data:image/jpeg;base64"
-    return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(
-        int
-    )
+def drawn(path, truth, prediction, longest):
+    picture_HWC, factor = thumbnail(path, ColourTiffs(), longest)
+    outline(picture_HWC, factor, truth, prediction)
+    return picture_HWC.astype(int)
 
 
 @pytest.mark.parametrize("longest", [90, 360])
@@ -39,8 +35,7 @@ def test_outlines_follow_the_masks_at_any_size(white_image, longest):
         ((semantic(SQUARE_HW), empty), TRUTH_RGB),
         ((empty, semantic(SQUARE_HW)), PREDICTION_RGB),
     ):
-        overlay = make_overlay("tile", white_image, *pair, longest=longest, caption="")
-        picture_HWC = decoded(overlay)
+        picture_HWC = drawn(white_image, *pair, longest)
         assert picture_HWC.shape == (longest * 60 // 90, longest, 3)
         factor = longest / 90
         top, middle = round((10.5) * factor - 0.5), round(45 * factor)
@@ -64,7 +59,7 @@ def test_a_large_mask_is_shrunk_before_it_is_outlined(tmp_path, monkeypatch, lar
     tifffile.imwrite(path, np.full((600, 900, 3), 255, np.uint8), photometric="rgb")
     big = semantic(np.kron(SQUARE_HW, np.ones((10, 10), bool)))
     nothing = semantic(np.zeros((600, 900), bool))
-    picture_HWC = decoded(make_overlay("slide", path, big, nothing, longest=180, caption=""))
+    picture_HWC = drawn(path, big, nothing, 180)
     assert picture_HWC.shape == (120, 180, 3)
     assert np.abs(picture_HWC[20, 90] - TRUTH_RGB).max() < 110, "rows 100 of 600 are row 20 of 120"
     assert picture_HWC[50, 90].min() > 230
@@ -74,7 +69,7 @@ def test_a_thumbnail_read_in_bands_is_the_picture_in_small(tmp_path):
     path = tmp_path / "slide.tif"
     ramp_HW = np.linspace(0, 255, 1310)[:, None] * np.ones(701)
     tifffile.imwrite(path, np.repeat(ramp_HW[..., None], 3, axis=2).astype(np.uint8), photometric="rgb")
-    picture_HWC, factor = thumbnail(path, 131)
+    picture_HWC, factor = thumbnail(path, ColourTiffs(), 131)
     assert (picture_HWC.shape, factor) == ((131, 70, 3), pytest.approx(0.1))
     expected_H = ramp_HW[:, 0].reshape(131, 10).mean(axis=1)
     assert np.abs(picture_HWC[:, 35, 0] - expected_H).max() < 3

@@ -9,9 +9,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
 from kit.local.pretrained.conversion import convert
 from kit.local.pretrained.load import load_pretrained, read_header
+from kit.local.program import run_cli
 from kit.models import build, load_weights, tiny
 from kit.models.__main__ import main
 

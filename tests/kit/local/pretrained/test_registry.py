@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from kit import models
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
 from kit.local.pretrained.checkpoint_formats import FORMATS
 from kit.local.pretrained.registry import by_file, get, names
+from kit.local.program import run_cli
 from kit.models.__main__ import main
 from submission.modules import collect
 

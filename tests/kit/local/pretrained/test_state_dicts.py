@@ -10,9 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
 from kit.local.pretrained.conversion import convert
 from kit.local.pretrained.load import read_header
+from kit.local.program import run_cli
 from kit.models import build, load_weights, tiny
 from kit.models.__main__ import main
 

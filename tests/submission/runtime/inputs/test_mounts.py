@@ -10,7 +10,8 @@ from kit.artefacts import sha256_file
 from kit.competitions import get
 from kit.errors import KitError
 from kit.manifest import Entry, Manifest
-from submission.runtime.inputs.mounts import find_competition, find_datasets
+from submission.runtime.inputs.competition_mount import find_competition
+from submission.runtime.inputs.mounts import find_datasets
 
 KIDNEY = get("kidney")
 

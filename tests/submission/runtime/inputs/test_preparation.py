@@ -16,7 +16,7 @@ from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.manifest import Entry, Manifest, Wheel
 from submission.imports import imported
 from submission.runtime.inputs.import_check import ImportCheck
-from submission.runtime.inputs.package_plan import make_plan
+from submission.runtime.inputs.package_plan import make_plan, needed_by
 from submission.runtime.inputs.preparation import (
     Broken,
     DatasetsFound,
@@ -107,7 +107,7 @@ def prepare(tmp_path, ensemble, manifest, timeout=600.0, imports="import numpy")
     work = Preparation(
         ensemble,
         [manifest],
-        make_plan(ensemble, [manifest]),
+        make_plan(needed_by(ensemble), [manifest]),
         root=tmp_path / "input",
         site=tmp_path / "site",
         scratch=scratch,
@@ -219,7 +219,7 @@ def test_an_installer_that_still_runs_is_ended_with_all_it_started(tmp_path, bun
     preparation = Preparation(
         ensemble,
         [manifest],
-        make_plan(ensemble, [manifest]),
+        make_plan(needed_by(ensemble), [manifest]),
         root=tmp_path / "input",
         site=tmp_path / "site",
         scratch=tmp_path / "scratch",
@@ -241,13 +241,13 @@ def test_an_installer_that_still_runs_is_ended_with_all_it_started(tmp_path, bun
 
 def test_the_plan_is_known_before_any_file_is_looked_at(bundle):
     _, ensemble, manifest = bundle
-    plan = make_plan(ensemble, [manifest])
+    plan = make_plan(needed_by(ensemble), [manifest])
     assert [entry.file for entry in plan.wheels] == ["tinytool-1.0-py3-none-any.whl"]
     assert plan.replaces == []
     assert "tinytool" in plan.needs[NEEDY]
     assert "tinytool" not in plan.needs[EASY]
     assert plan.refused == {}
-    bare = make_plan(ensemble, [])
+    bare = make_plan(needed_by(ensemble), [])
     assert {*bare.refused} == {"tinytool"}
     assert "tinytool is neither in this image nor in the bundle" in str(bare.errors[NEEDY])
     assert EASY not in bare.errors

@@ -76,7 +76,7 @@ def test_a_missing_file_is_named_with_what_was_expected(bundled):
         f"member0.safetensors is missing: expected 300000 bytes, sha256 {entry.sha256}; no file among"
     )
     assert "the 1 attached" in text
-    assert "attach the dataset that predict.py names in its header" in text
+    assert "attach the dataset that this script names in its header" in text
 
 
 def test_a_truncated_file_is_told_with_both_sizes(bundled):

@@ -54,7 +54,7 @@ def two_rungs(tmp_path, kind: Kind, stop: EarlyStop | None = None) -> Publisher:
 def row(publisher: Publisher, rung: int, image: str, runs: str, doubt: float | None = None) -> None:
     """A worker has fused a row."""
     path = publisher.scratch / f"{rung}-{image}.json"
-    path.write_text(json.dumps({"id": image, "predicted": runs}))
+    path.write_text(json.dumps([{"id": image, "predicted": runs}]))
     publisher.state.finished_row(FuseTask(rung, image), str(path), doubt=doubt)
 
 

@@ -1,17 +1,22 @@
+import io
 import json
 import os
+import re
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 
 from kit.competitions import get
 from kit.errors import KitError
-from kit.predictions import SemanticMask
+from kit.predictions import SemanticMask, Values
 from submission.runtime.result.submission_file import Submission, guess_sizes, image_sizes
 
 KIDNEY, VASCULATURE = get("kidney"), get("vasculature")
 SIZES = {"a": (4, 5), "b": (6, 7)}
+DOCS = Path(__file__).parents[4] / "docs" / "competitions"
 
 
 @pytest.fixture
@@ -22,7 +27,7 @@ def submission(tmp_path) -> Submission:
 def row(tmp_path, image: str, runs: list[list[int]]):
     path = tmp_path / f"{image}.json"
     mask = SemanticMask(*SIZES[image], np.array(runs, np.int64))
-    path.write_text(json.dumps(KIDNEY.row(image, mask)))
+    path.write_text(json.dumps(KIDNEY.rows(image, mask)))
     return path
 
 
@@ -102,3 +107,61 @@ def test_what_is_no_file_holds_up_nobody(tmp_path):
 def test_the_commonest_size_stands_in_for_unreadable_images():
     assert guess_sizes(["a", "b", "c", "d"], {"a": (1, 2), "b": (3, 4), "c": (3, 4)})["d"] == (3, 4)
     assert guess_sizes(["a"], {}) == {"a": (512, 512)}
+
+
+def listed(path, tmp_path, text):
+    """A competition of a TOML file, and its listing of a sample submission."""
+    competition = get(DOCS / path)
+    sample = tmp_path / competition.format.submission.sample
+    if sample.suffix == ".parquet":
+        pd.read_csv(io.StringIO(text)).to_parquet(sample, index=False)
+    else:
+        sample.write_text(text)
+    return competition, competition.listing(tmp_path)
+
+
+RSNA = "ID,Label\n" + "".join(f"ID_{i}_{kind},0.{i}\n" for kind in ("any", "subdural") for i in (2, 1))
+
+
+def test_several_rows_of_an_image_stand_where_the_sample_has_them(tmp_path):
+    others = ("epidural", "intraparenchymal", "intraventricular", "subarachnoid")
+    more = "".join(f"ID_{i}_{kind},0.5\n" for i in (1, 2) for kind in others)
+    competition, listing = listed("rsna-hemorrhage.toml", tmp_path, RSNA + more)
+    assert listing.ids == ["ID_2", "ID_1"]
+    sizes = dict.fromkeys(listing.ids, (4, 4))
+    submission = Submission(competition, listing.ids, sizes, tmp_path / "s.csv", listing)
+    submission.write_fallback()
+    assert (tmp_path / "s.csv").read_text() == RSNA + more, "the fallback is the sample"
+    found = Values(dict.fromkeys(competition.format.targets, 0.25))
+    (tmp_path / "row.json").write_text(json.dumps(competition.rows("ID_1", found)))
+    text = submission.text({"ID_1": tmp_path / "row.json"})
+    expected = [re.sub(r"(ID_1_\w+),.*", r"\1,0.25", line) for line in (RSNA + more).splitlines()]
+    assert text.splitlines() == expected
+    submission.replace(text, "rung 1", {"ID_1": "rung 1"})
+    assert competition.validate(tmp_path / "s.csv", listing.ids, sizes).ok
+
+
+def test_a_parquet_file_holds_what_the_text_says(tmp_path):
+    competition, listing = listed("shapes/age.toml", tmp_path, "id,years\na,50\nb,51\n")
+    path = tmp_path / competition.format.submission.file
+    submission = Submission(competition, listing.ids, dict.fromkeys("ab", (4, 4)), path, listing)
+    submission.write_fallback()
+    assert pd.read_parquet(path).to_dict("list") == {"id": ["a", "b"], "years": [50.0, 51.0]}
+    (tmp_path / "row.json").write_text(json.dumps(competition.rows("b", Values({"years": 33.5}))))
+    text = submission.text({"b": tmp_path / "row.json"})
+    (tmp_path / "rung.csv").write_text(text)
+    assert submission.validate_within(tmp_path / "rung.csv", 60.0).ok
+    submission.replace(text, "rung 1", {"b": "rung 1"})
+    assert pd.read_parquet(path)["years"].tolist() == [50.0, 33.5]
+    assert submission.origins == {"a": "fallback", "b": "rung 1"}
+
+
+def test_the_fallback_of_masks_is_empty_for_every_class_whatever_the_sample_says(tmp_path):
+    rows = [f"{image}_{n}" for image in ("b.jpg", "a.jpg") for n in (1, 2, 3, 4)]
+    text = "ImageId_ClassId,EncodedPixels\n" + "".join(f"{row},1 1\n" for row in rows)
+    competition, listing = listed("severstal.toml", tmp_path, text)
+    submission = Submission(
+        competition, listing.ids, dict.fromkeys(listing.ids, (4, 4)), tmp_path / "s.csv", listing
+    )
+    submission.write_fallback()
+    assert (tmp_path / "s.csv").read_text() == text.replace("1 1", "")

@@ -55,7 +55,7 @@ def test_an_answer_has_a_row_for_each_id_as_it_came_and_numbers_where_these_are_
     definition, server = served(arguments=["ids", "files"])
     batch = read_call(definition, server, [[7, "b", 7], ["x/7.tif", "x/b.tif", "x/7.tif"]])
     form = definition.submission
-    rows = {image: form.row(image, (3, 4), f"mask of {image}") for image in ("7", "b")}
+    rows = {image: [form.row(image, (3, 4), f"mask of {image}")] for image in ("7", "b")}
     columns = answer_columns(definition, server, batch, rows)
     assert columns == {
         "id": [7, "b", 7],

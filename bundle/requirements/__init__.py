@@ -1,0 +1,1 @@
+"""A requirements file -> a dataset of wheels, without any competition or ensemble."""

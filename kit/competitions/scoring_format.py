@@ -1,0 +1,69 @@
+"""The table `[metric]` of a definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from kit.typed_json import above
+
+Name = Literal[
+    "mean Dice",
+    "global Dice",
+    "AP",
+    "mean precision",
+    "F-beta",
+    "log loss",
+    "multi-class log loss",
+    "accuracy",
+    "AUC",
+    "quadratic kappa",
+    "RMSE",
+    "MAE",
+]
+_LOWER_IS_BETTER = {"log loss", "multi-class log loss", "RMSE", "MAE"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """How predictions are scored; docs/competitions.md has the formulas.
+
+    Attributes:
+        name: of a metric that the kit has; None for one in a file.
+        iou: for instances: the IoU from which on a detection is correct; with several, the mean counts.
+        beta: for "F-beta": how many times as important recall is as precision.
+        average: for "F-beta" of values: "macro" (the mean over targets), "micro" (all targets together) or
+            "samples" (the mean over images).
+        weights: for "log loss": target -> weight of its rows; 1 for the others.
+        file: a Python file with the metric, beside the TOML file.
+        source: its content, which is read together with the TOML file.
+        higher_is_better: for a metric in a file: whether a higher score is better.
+    """
+
+    name: Name | None = None
+    iou: tuple[float, ...] = ()
+    beta: Annotated[float, above(0)] = 1.0
+    average: Literal["macro", "micro", "samples"] = "macro"
+    weights: Mapping[str, Annotated[float, above(0)]] = field(default_factory=dict)
+    file: str = ""
+    source: str = ""
+    higher_is_better: bool | None = None
+
+    @property
+    def sign(self) -> int:
+        """Return 1 where a higher score is better, -1 where a lower one is."""
+        higher = self.name not in _LOWER_IS_BETTER if self.higher_is_better is None else self.higher_is_better
+        return 1 if higher else -1
+
+    @property
+    def text(self) -> str:
+        """Return the name with its thresholds: "mean Dice", "AP@0.6", "mean AP@0.5:0.95"."""
+        name = self.name or self.file
+        if name == "F-beta":
+            name = f"F{self.beta:g}"
+        if not self.iou:
+            return name
+        first, last = self.iou[0], self.iou[-1]
+        mean = "" if name.startswith("mean ") else "mean "
+        return f"{name}@{first:g}" if len(self.iou) == 1 else f"{mean}{name}@{first:g}:{last:g}"

@@ -1,0 +1,1 @@
+"""A bundle of wheels alone -> install.py, and its rehearsal."""

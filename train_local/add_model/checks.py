@@ -1,0 +1,271 @@
+"""Run a model of one's own on a few real images, with an error for everything that may be wrong with it.
+
+The engine would find most of it, too, but after an hour, on some image, and without the user's line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kit.ensemble import Member
+from kit.errors import KitError
+from kit.images.image_protocols import Reading
+from kit.inference import values_engine, views
+from kit.inference.instance_settings import InstanceSettings
+from kit.inference.resize import fit, resize_image
+from kit.inference.semantic_settings import SemanticSettings
+from kit.inference.values_settings import ValuesSettings
+from kit.local.console import console
+from kit.local.estimate import count_flops
+from kit.models import InstanceNetwork, Network
+from kit.models.own import OwnSemantic, OwnValues
+from kit.typed_json import from_plain
+from train_local.add_model.loading import in_user_code
+from train_local.data.prepared import Prepared
+
+Shown = Callable[[int | None, int | None], list[NDArray[np.uint8]]]
+"""Takes the side of a window (None: the whole image) and the longer side at the input; returns the images."""
+_IMAGES = 2
+_AGREE = 1e-3
+"""Largest difference between an image alone and in a batch: sums in another order, no more."""
+_SUM = 1e-2
+"""How far the sum of a softmax may be from 1, in 16 bits."""
+
+
+@dataclass(frozen=True)
+class User:
+    """Where the user's code lies, for messages.
+
+    Attributes:
+        shown: the user's file or package.
+        folder: of the copy that is run.
+        name: of the class.
+    """
+
+    shown: Path
+    folder: Path
+    name: str
+
+    def calls(self, method: str) -> contextlib.AbstractContextManager[None]:
+        """Tell what a method of the class raises with its line."""
+        return in_user_code(f"{self.name}.{method}", self.shown, self.folder)
+
+    def error(self, problem: str, fix: str) -> KitError:
+        """Return an error about the class."""
+        return KitError(problem, where=f"{self.shown}, class {self.name}", fix=fix)
+
+
+def check_model(
+    module: Network, member: Member, prepared: Prepared, user: User, device: torch.device
+) -> float:
+    """Predict parts of a few images.
+
+    Args:
+        module: with its weights, in eval mode on the device.
+        member: that it makes.
+        prepared: where the images are; the smallest ones are taken.
+        user: whose class it is.
+        device: of the module.
+
+    Returns:
+        Floating point operations of an input of one megapixel; 0 if torch counted none.
+
+    Raises:
+        KitError: the class does not do what it declares.
+    """
+    _check_parameters(module, user)
+    images = prepared.images
+    smallest = sorted(images, key=lambda key: (images[key].height * images[key].width, key))[:_IMAGES]
+    # Two of the smallest: what a model does wrong, it does to every image.
+    shown = partial(_shown, [prepared.image_path(key) for key in smallest], prepared.source.reading)
+    with torch.inference_mode():
+        if isinstance(module, OwnValues):
+            return _values(module, member, shown(None, None), user)
+        if isinstance(module, InstanceNetwork):
+            return _instances(module, member, shown, user, device)
+        assert isinstance(module, OwnSemantic), "the three kinds of adapters"
+        return _semantic(module, member, shown, user, device)
+
+
+def _check_parameters(module: Network, user: User) -> None:
+    model: Any = module.model
+    if not isinstance(model, nn.Module):
+        return
+    bad = [name for name, value in model.state_dict().items() if not bool(torch.isfinite(value).all())]
+    if bad:
+        raise user.error(
+            f"after loading, {len(bad)} tensors hold values that are not numbers: {', '.join(bad[:4])}",
+            "that training run diverged: lower its learning rate and train again",
+        )
+
+
+def _counted(what: Callable[[], Any], pixels: int, user: User, method: str) -> tuple[Any, float]:
+    counter = count_flops()
+    with user.calls(method), counter:
+        made = what()
+    return made, counter.get_total_flops() / pixels * 1e6
+
+
+def _semantic(module: OwnSemantic, member: Member, shown: Shown, user: User, device: torch.device) -> float:
+    settings = from_plain(SemanticSettings, member.inference)
+    whole = settings.size is not None
+    window, side = (None, settings.size) if whole else (settings.window, settings.input_size)
+    images = [_square(image_HWC, side or 1) for image_HWC in shown(window, side)]
+    x_NCHW = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device)
+    value_NKHW, flops = _counted(lambda: module(x_NCHW), x_NCHW.numel() // 3, user, "forward")
+    _check_finite(value_NKHW, user, "forward")
+    _check_range(module, value_NKHW, x_NCHW, user)
+    alone = module(x_NCHW[:1])
+    if (difference := float((alone - value_NKHW[:1]).abs().max())) > _AGREE * (1 + float(alone.abs().max())):
+        raise user.error(
+            f"an image gives other values alone than in a batch, up to {difference:.3g}",
+            "a prediction may depend on its own image only: look for batch norms that stay in training mode, "
+            "and for statistics over the batch",
+        )
+    turned = module(views.apply("rot90", x_NCHW[:1, :, : x_NCHW.shape[2] // 2]).contiguous())
+    _check_finite(turned, user, "forward")
+    if float(value_NKHW.max() - value_NKHW.min()) == 0:
+        _warn(f"{user.name} gives the same value everywhere in {len(images)} images: are these its weights?")
+    return flops
+
+
+def _check_finite(value: Tensor, user: User, method: str) -> None:
+    if not bool(torch.isfinite(value).all()):
+        raise user.error(
+            f"{method} returned values that are not numbers (NaN or infinity)",
+            "look for a division by zero or a logarithm of zero; are mean and std those of training?",
+        )
+
+
+def _check_range(module: OwnSemantic, value_NKHW: Tensor, x_NCHW: Tensor, user: User) -> None:
+    low, high = float(value_NKHW.min()), float(value_NKHW.max())
+    output = module.spec.output
+    if output == "logit":
+        if low >= 0 and high <= 1 and high > low:
+            _warn(
+                f"{user.name} declares logits, and all values are between {low:.3g} and {high:.3g}: if these "
+                'are probabilities already, write output = "sigmoid"'
+            )
+        return
+    if low < 0 or high > 1 + _SUM:
+        raise user.error(
+            f"it declares output {output!r}, and forward returned values from {low:.4g} to {high:.4g}",
+            f"apply {output} in forward, or write output = 'logit' if these are logits",
+        )
+    if output == "softmax":
+        padding = module.padding(*x_NCHW.shape[-2:])
+        whole = module.model(nn.functional.pad(module.normalise(x_NCHW), padding, mode="replicate"))
+        sums = whole.float().sum(dim=1)
+        if float((sums - 1).abs().max()) > _SUM:
+            raise user.error(
+                f"it declares output 'softmax', and the channels of a pixel sum to {float(sums.max()):.4g}",
+                "apply softmax over the channels (dim=1) in forward, the background first",
+            )
+
+
+def _instances(
+    module: InstanceNetwork, member: Member, shown: Shown, user: User, device: torch.device
+) -> float:
+    settings, flops, count = from_plain(InstanceSettings, member.inference), 0.0, 0
+    images = shown(settings.window, settings.size)
+    for image_HWC in images:
+        x_NCHW = torch.from_numpy(image_HWC.copy()).permute(2, 0, 1)[None].to(device)
+        height, width = x_NCHW.shape[-2:]
+        [found], flops = _counted(partial(module.detect, x_NCHW), height * width, user, "forward")
+        n = len(found.scores)
+        shapes = {
+            "boxes": (tuple(found.boxes.shape), (n, 4)),
+            "scores": (tuple(found.scores.shape), (n,)),
+            "masks": (tuple(found.masks.shape), (n, height, width)),
+        }
+        for name, (shape, wanted) in shapes.items():
+            if shape != wanted:
+                raise user.error(
+                    f"forward returned {name} of the shape {shape} for {n} instances, not {wanted}",
+                    "return boxes (n, 4), scores (n,) and masks (n, H, W) of the input's size for each image",
+                )
+        _check_finite(found.boxes, user, "forward")
+        _check_finite(found.scores, user, "forward")
+        if n and not 0 <= float(found.scores.min()) <= float(found.scores.max()) <= 1:
+            raise user.error(
+                f"forward returned scores from {float(found.scores.min()):.4g} to "
+                f"{float(found.scores.max()):.4g}",
+                "scores are probabilities in [0, 1]: apply a sigmoid",
+            )
+        if n and float(found.boxes.max()) <= 1 and max(height, width) > 1:
+            raise user.error(
+                "all boxes lie within one pixel",
+                "boxes are x0, y0, x1, y1 in pixels of the input, not shares of its sides",
+            )
+        if found.labels is not None and n:
+            low, high = int(found.labels.min()), int(found.labels.max())
+            if low < 0 or high >= module.spec.classes:
+                raise user.error(
+                    f"forward returned labels from {low} to {high} for {module.spec.classes} classes",
+                    "labels are indices of the definition's classes, from 0; torchvision counts from 1",
+                )
+        count += n
+    if not count:
+        _warn(f"{user.name} finds nothing in {len(images)} images: are these its weights?")
+    return flops
+
+
+def _values(module: OwnValues, member: Member, images: Sequence[NDArray[np.uint8]], user: User) -> float:
+    settings, flops = from_plain(ValuesSettings, member.inference), 0.0
+    wanted = set(member.network["classes"])
+    for image_HWC in images:
+        shown = values_engine.seen(image_HWC, views.get("identity"), settings)
+        predict = partial(module, shown)
+        found, flops = _counted(predict, shown.shape[0] * shown.shape[1], user, "predict")
+        if set(found) != wanted:
+            absent, more = sorted(wanted - set(found)), sorted(set(found) - wanted)
+            parts = [f"no {', '.join(absent)}"] * bool(absent) + [f"also {', '.join(more)}"] * bool(more)
+            raise user.error(
+                f"predict returned {' and '.join(parts)}",
+                f"return a dict with the targets of the competition: {', '.join(sorted(wanted))}",
+            )
+        for name, value in found.items():
+            if not isinstance(value, str) and not math.isfinite(value):
+                raise user.error(f"predict returned {value} for {name}", "return a finite number")
+        with user.calls("predict"):
+            again = module(shown)
+        if again != found:
+            _warn(f"{user.name}.predict gives other values for the same image again: is it in eval mode?")
+    return flops
+
+
+def _shown(
+    paths: Sequence[Path], reading: Reading, window: int | None, longer: int | None
+) -> list[NDArray[np.uint8]]:
+    """Return the middle window of images, or all of them, as an input of the model: uint8 (h, w, 3)."""
+    found = []
+    for path in paths:
+        with reading.open(path) as slide:
+            side = max(slide.height, slide.width) if window is None else window
+            y0, x0 = max(0, (slide.height - side) // 2), max(0, (slide.width - side) // 2)
+            part_HWC = slide.read_band(y0, min(y0 + side, slide.height))[:, x0 : x0 + side]
+        height, width = part_HWC.shape[:2]
+        size = (height, width) if longer is None else fit(height, width, longer)
+        found.append(resize_image(np.ascontiguousarray(part_HWC), *size))
+    return found
+
+
+def _square(image_HWC: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return an image as a square: its last row and column are repeated."""
+    rows, columns = side - image_HWC.shape[0], side - image_HWC.shape[1]
+    return np.pad(image_HWC, ((0, rows), (0, columns), (0, 0)), mode="edge")
+
+
+def _warn(text: str) -> None:
+    console().print(text, style="yellow", markup=False)
