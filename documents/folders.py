@@ -22,17 +22,25 @@ _OTHERS = {
     "bundle/packages/vit_adapter": "the distribution `vit-adapter`",
     "bundle/probe": "what an image has, seen by a kernel or read from a list, becomes a target",
     "docs": "these pages",
+    "docs/competitions": "definitions of public competitions, as examples",
+    "docs/examples": "models of one's own, from training to a scored rehearsal",
+    "docs/screenshots": "pictures of the report pages",
     "documents/introductions": "what the made pages begin with",
     "sample": "labelled images with their licences, laid out as three competitions",
     "submission/submit": "predict.py to a score: sources, commit run, forecast, one submission, log",
     "tests": "tests: they mirror the packages",
     "tests/bundle/datasets": "tests of the datasets that a bundle is made of",
+    "kit/local/pages/openseadragon": "the viewer of slides that report pages carry, with its licence",
+    "tests/browser": "the report pages in a real browser, and their pictures",
     "tests/e2e": "the built artefacts, from data to a scored submission",
     "tests/gateway": "a gateway that speaks Kaggle's protocol",
     "tests/golden": "two small ensembles, and the submissions that an independent slow program made of them",
     "tests/mounts": "mounts that read slowly, in parts, or not at all",
 }
-_WHOLE = ("sample/", "tests/golden/", "tests/gateway/", "bundle/packages/")
+_WHOLE = (
+    *("sample/", "tests/golden/", "tests/gateway/", "bundle/packages/"),
+    *("docs/competitions/", "docs/examples/"),
+)
 """Folders whose inner folders need no line of their own."""
 
 
