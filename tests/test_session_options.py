@@ -120,6 +120,10 @@ def test_the_help_of_a_command_names_its_options():
     assert known_options(text) == {"--help", "--out", "--no-gate"}
 
 
+def test_no_options_are_nobodys():
+    assert own_options([], "bundle", {"bundle": {"--no-gate"}}) == []
+
+
 def test_defaults_stand_before_what_is_for_the_program_that_a_command_runs():
     given = ["--data", "x", "--", "--budget", "5"]
     assert with_defaults(given, data="y", budget="60") == [
