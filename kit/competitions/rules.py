@@ -11,6 +11,7 @@ from pathlib import Path
 from kit.competitions.cells_format import CLASS, Cells
 from kit.competitions.definition import Definition
 from kit.competitions.folder_paths import ID, require_below
+from kit.competitions.scoring_format import Metric
 from kit.competitions.submission_format import INSTANCE
 from kit.competitions.table_rules import check_metadata, check_metric, check_submission, check_truth
 from kit.errors import KitError
@@ -30,6 +31,7 @@ METRICS = {
     "MAE": ("values",),
 }
 """Metric -> the kinds whose predictions it compares."""
+_LOWER_IS_BETTER = {"log loss", "multi-class log loss", "RMSE", "MAE"}
 _OF_WORDS = ("accuracy", "F-beta", "quadratic kappa")
 BOX = {"xmin", "ymin", "xmax", "ymax", "width", "height"}
 _INSTANCE = {"label", "score", "mask", *BOX}
@@ -62,6 +64,14 @@ def check(definition: Definition, *, where: str | Path) -> None:
     _check_truth(definition)
     _check_cells(definition)
     _check_metric(definition)
+
+
+def sign(metric: Metric) -> int:
+    """Return 1 where a higher score of a metric is better, -1 where a lower one is."""
+    higher = (
+        metric.name not in _LOWER_IS_BETTER if metric.higher_is_better is None else metric.higher_is_better
+    )
+    return 1 if higher else -1
 
 
 def _check_names(definition: Definition) -> None:

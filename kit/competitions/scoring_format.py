@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Annotated, Literal
 
 from kit.typed_json import above
@@ -33,6 +34,13 @@ class Metric:
     file: str = ""
     source: str = ""
     higher_is_better: bool | None = None
+
+    @property
+    def sign(self) -> int:
+        """Return 1 where a higher score is better, -1 where a lower one is."""
+        # Named in parts: predict.py compares no scores of this metric, and does without `rules`.
+        found: int = import_module(f"{__package__}.rules").sign(self)
+        return found
 
     @property
     def text(self) -> str:

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from kit.competitions.competition import Competition
 from kit.competitions.instance_text import box_of
-from kit.competitions.scoring_format import Metric
 from kit.errors import KitError
 from kit.local.metrics import class_dice, dice, matches, of_values, own
 from kit.local.metrics.average_precision import PrecisionRecall, precision_recall, precision_recalls
 from kit.masks import coco, rle
 from kit.predictions import ClassMasks, Instances, Prediction, SemanticMask, Values
 
-_LOWER_IS_BETTER = {"log loss", "multi-class log loss", "RMSE", "MAE"}
 _INSIDE = 0.5
 """A detection with more than this share of its area in an ignored region is not judged."""
 
@@ -84,12 +82,7 @@ def score(
         true, found = _of_kind(Instances, truth), _of_kind(Instances, predictions)
         per_image = matches.mean_of_images(true, found, metric.iou, beta)
         value = sum(per_image.values()) / len(per_image)
-    return Score(competition.metric, value, per_image, higher_is_better=higher_is_better(metric))
-
-
-def higher_is_better(metric: Metric) -> bool:
-    """Return whether a higher score of a metric is better."""
-    return metric.name not in _LOWER_IS_BETTER if metric.higher_is_better is None else metric.higher_is_better
+    return Score(competition.metric, value, per_image, higher_is_better=metric.sign > 0)
 
 
 def as_boxes(found: Instances) -> Instances:
