@@ -148,7 +148,7 @@ def read(folder: Path, path: str) -> Table:
 
 
 def _parquet(folder: Path, path: str) -> Table:
-    from pyarrow import parquet  # type: ignore[import-untyped]  # only some competitions have such tables
+    from pyarrow import parquet  # only some competitions have such tables
 
     batch = next(parquet.ParquetFile(folder / path).iter_batches(batch_size=_MOST_ROWS))
     cells = {
