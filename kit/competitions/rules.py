@@ -11,6 +11,7 @@ from pathlib import Path
 from kit.competitions.cells_format import CLASS, Cells
 from kit.competitions.definition import Definition
 from kit.competitions.folder_paths import ID, require_below
+from kit.competitions.images_check import check_images
 from kit.competitions.submission_format import INSTANCE
 from kit.competitions.table_rules import check_metadata, check_metric, check_submission, check_truth
 from kit.errors import KitError
@@ -47,6 +48,7 @@ def check(definition: Definition, *, where: str | Path) -> None:
     """
     _check_names(definition)
     for table, rule in (
+        ("images", partial(check_images, definition.images)),
         ("truth", partial(check_truth, definition.truth)),
         ("submission", partial(check_submission, definition.submission)),
         ("metric", partial(check_metric, definition.metric)),
@@ -56,12 +58,26 @@ def check(definition: Definition, *, where: str | Path) -> None:
             rule()
         except KitError as error:
             raise KitError(error.problem, where=f"{where} [{table}]", fix=error.fix) from error
+    _check_slices(definition)
     _check_classes(definition)
     for table, form in (("truth", definition.truth), ("submission", definition.submission)):
         _check_rows(definition, table, form)
     _check_truth(definition)
     _check_cells(definition)
     _check_metric(definition)
+
+
+def _check_slices(definition: Definition) -> None:
+    if definition.kind != "values" and "*" in definition.images.test:
+        raise KitError(
+            f"images.test is {definition.images.test!r}, a folder of slices, but kind is {definition.kind!r}",
+            fix="masks are of one slice: name its file, such as 'test/{volume}/{slice}.png' with "
+            "id = '{volume}_{slice}'; only a model of values gets all slices together",
+        )
+    if len(set(definition.columns)) != len(definition.columns):
+        raise KitError(
+            f"a column is named twice: {', '.join(definition.columns)}", fix="give each column another name"
+        )
 
 
 def _check_names(definition: Definition) -> None:
@@ -73,16 +89,6 @@ def _check_names(definition: Definition) -> None:
             )
     for mark in definition.marks:
         require_below("marks", mark)
-    if definition.kind != "values" and "*" in definition.images.test:
-        raise KitError(
-            f"images.test is {definition.images.test!r}, a folder of slices, but kind is {definition.kind!r}",
-            fix="masks are of one slice: name its file, such as 'test/{volume}/{slice}.png' with "
-            "id = '{volume}_{slice}'; only a model of values gets all slices together",
-        )
-    if len(set(definition.columns)) != len(definition.columns):
-        raise KitError(
-            f"a column is named twice: {', '.join(definition.columns)}", fix="give each column another name"
-        )
 
 
 def placeholders(pattern: str) -> list[str]:
