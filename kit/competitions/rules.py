@@ -11,6 +11,7 @@ from pathlib import Path
 from kit.competitions.cells_format import CLASS, Cells
 from kit.competitions.definition import Definition
 from kit.competitions.folder_paths import ID, require_below
+from kit.competitions.images_check import check_images
 from kit.competitions.scoring_format import Metric
 from kit.competitions.submission_format import INSTANCE
 from kit.competitions.table_rules import check_metadata, check_metric, check_submission, check_truth
@@ -49,6 +50,7 @@ def check(definition: Definition, *, where: str | Path) -> None:
     """
     _check_names(definition)
     for table, rule in (
+        ("images", partial(check_images, definition.images)),
         ("truth", partial(check_truth, definition.truth)),
         ("submission", partial(check_submission, definition.submission)),
         ("metric", partial(check_metric, definition.metric)),
@@ -58,6 +60,7 @@ def check(definition: Definition, *, where: str | Path) -> None:
             rule()
         except KitError as error:
             raise KitError(error.problem, where=f"{where} [{table}]", fix=error.fix) from error
+    _check_slices(definition)
     _check_classes(definition)
     for table, form in (("truth", definition.truth), ("submission", definition.submission)):
         _check_rows(definition, table, form)
@@ -74,15 +77,7 @@ def sign(metric: Metric) -> int:
     return 1 if higher else -1
 
 
-def _check_names(definition: Definition) -> None:
-    for key, value in (("name", definition.name), ("slug", definition.slug)):
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
-            raise KitError(
-                f"{key} is {value!r}, which cannot name a folder",
-                fix="use letters, digits, '-', '_' and '.'",
-            )
-    for mark in definition.marks:
-        require_below("marks", mark)
+def _check_slices(definition: Definition) -> None:
     if definition.kind != "values" and "*" in definition.images.test:
         raise KitError(
             f"images.test is {definition.images.test!r}, a folder of slices, but kind is {definition.kind!r}",
@@ -93,6 +88,17 @@ def _check_names(definition: Definition) -> None:
         raise KitError(
             f"a column is named twice: {', '.join(definition.columns)}", fix="give each column another name"
         )
+
+
+def _check_names(definition: Definition) -> None:
+    for key, value in (("name", definition.name), ("slug", definition.slug)):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+            raise KitError(
+                f"{key} is {value!r}, which cannot name a folder",
+                fix="use letters, digits, '-', '_' and '.'",
+            )
+    for mark in definition.marks:
+        require_below("marks", mark)
 
 
 def placeholders(pattern: str) -> list[str]:

@@ -2,6 +2,7 @@ import pytest
 
 from kit import competitions
 from kit.competitions.image_rules import distributions, formats, modules, reading_of
+from kit.competitions.images_check import check_images
 from kit.competitions.images_format import Images
 from kit.errors import KitError
 from kit.images.intensity_rule import Intensity, intensity_of
@@ -26,6 +27,7 @@ def images(path, **more):
 def test_special_images(path, more, form):
     made = images(path, **more)
     assert made.special
+    check_images(made)
     assert formats(made) == {form}
     assert reading_of(made).formats == (form,)
     assert distributions(made) == (("pydicom",) if form == "dicom" else ())
@@ -34,6 +36,7 @@ def test_special_images(path, more, form):
 @pytest.mark.parametrize("path", ["train/{id}.tiff", "train/{id}", "train/{id}/a.svs"])
 def test_colour_tiffs_need_none_of_this(path):
     assert not images(path).special
+    check_images(images(path))
     assert modules(images(path)) == []
 
 
@@ -69,7 +72,7 @@ def test_only_the_readers_that_a_definition_uses_travel():
 )
 def test_faults_say_what_to_write(path, more, words):
     with pytest.raises(KitError) as caught:
-        images(path, **more)
+        check_images(images(path, **more))
     assert words in caught.value.problem
     assert caught.value.fix
 

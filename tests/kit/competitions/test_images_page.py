@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kit.competitions.image_rules import modules
+from kit.competitions.images_check import check_images
 from kit.competitions.images_format import Images
 from kit.images.intensity_rule import intensity_of
 
@@ -18,6 +19,7 @@ TABLES = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 @pytest.mark.parametrize("text", TABLES)
 def test_every_table_is_possible(text):
     images = Images(**tomllib.loads(text)["images"])
+    check_images(images)
     assert images.special
     assert modules(images)
 
