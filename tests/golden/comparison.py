@@ -130,12 +130,9 @@ def compare_and_show(
         from tests.golden.picture import write_difference
 
         sizes = {image_id: competition.size_of(data, image_id) for image_id in competition.test_ids(data)}
-        both = (
-            submission_files.read(competition, expected, sizes),
-            submission_files.read(competition, got, sizes),
-        )
+        both = tuple(submission_files.read(competition, file, sizes) for file in (expected, got))
         write_difference(
-            picture, problems=report.problems, competition=competition, data=data, predictions=(first, second)
+            picture, problems=report.problems, competition=competition, data=data, predictions=both
         )
         report.require_ok(got, picture)
     return report
