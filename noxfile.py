@@ -439,9 +439,10 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """`-- models`, `inference`, `ensemble`, `budget`, `bundle`, ... [--write-docs]: figures."""
-    python = environment(session, peers=session.posargs[:1] == ["inference"])
-    session.run(python, "-m", "benchmarks", *session.posargs, external=True, env=KEEP_BYTECODE)
+    """Every figure of the documents again; `-- models`, `inference`, ... [--write-docs]: some of them."""
+    asked = session.posargs or ["all", "--write-docs"]
+    python = environment(session, peers=asked[0] in {"inference", "all"})
+    session.run(python, "-m", "benchmarks", *asked, external=True, env=KEEP_BYTECODE)
 
 
 @nox.session

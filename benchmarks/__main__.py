@@ -12,6 +12,7 @@ from benchmarks.options import (
     DryRunOptions,
     EarlyStoppingOptions,
     EnsembleOptions,
+    EverythingOptions,
     InferenceOptions,
     MatrixOptions,
     ModelOptions,
@@ -84,6 +85,7 @@ def program(argv: Sequence[str]) -> Program:
     networks, prediction, trained, machine = "networks", "predict.py", "training", "bundle and set-up"
     kept = "docs/ is unchanged"
     verbs = (
+        Verb("all", EverythingOptions, _everything, "everything", ("all --dry-run",), kept),
         Verb("models", ModelOptions, models, networks, ("models",), kept),
         Verb("matrix", MatrixOptions, _matrix, networks, ("matrix",), kept),
         Verb("parameters", ParameterOptions, _parameters, networks, ("parameters --write-docs",), kept),
@@ -99,6 +101,12 @@ def program(argv: Sequence[str]) -> Program:
         Verb("set-up", SetUpOptions, _set_up, machine, ("set-up",), kept),
     )
     return Program("python -m benchmarks", "Figures for docs/.", verbs)
+
+
+def _everything(options: EverythingOptions) -> int:
+    from benchmarks.everything import run
+
+    return run(options)
 
 
 def _matrix(options: MatrixOptions) -> int:

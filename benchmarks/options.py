@@ -55,6 +55,20 @@ class Documented:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EverythingOptions(Documented):
+    """Make every figure that the documents show again, one command after another; it takes a day."""
+
+    native_mmcv: Path | None = field(
+        default=None,
+        metadata=option(
+            "unpacked wheel of `python -m bundle wheel mmcv --native`; without it one table stays as it is",
+            metavar="DIR",
+        ),
+    )
+    dry_run: bool = field(default=False, metadata=option("name the commands and run none"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelOptions(Documented):
     """Measure time and memory of the networks, and compare them with other libraries."""
 

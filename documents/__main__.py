@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.command_line import option
-from kit.errors import KitError, run_cli
-from kit.local.verbs import Verb, run_verb
+from kit.errors import KitError
+from kit.local.program import run_cli
+from kit.local.verbs import Program, Verb
 
 ROOT = Path(__file__).parents[1]
 _NAMES = option("pages (default: all)", positional=True, metavar="NAME")
@@ -57,6 +58,11 @@ class Site:
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run one verb; returns the exit code."""
+    return program().run(argv)
+
+
+def program() -> Program:
+    """Return the command line."""
     # Imported here, so that a Python without the kit's dependencies gets `run_cli`'s message.
     from documents import dependencies, pages, site, staging
 
@@ -85,15 +91,23 @@ def main(argv: Sequence[str]) -> int:
         print(f"its search needs a server: python -m http.server --directory {options.folder}")
         return 0
 
+    written, site_task = "pages made from the code", "their site"
     verbs = (
-        Verb("write", Write, write),
-        Verb("check", Check, check),
-        Verb("stage", Stage, stage),
-        Verb("site", Site, built),
+        Verb(
+            "write", Write, write, written, ("write", "write --releases"), "pages that are written are whole"
+        ),
+        Verb("check", Check, check, written, ("check",), "nothing was to be written"),
+        Verb(
+            "stage",
+            Stage,
+            stage,
+            site_task,
+            ("stage --out build/docs",),
+            "the folder is incomplete, and is emptied first",
+        ),
+        Verb("site", Site, built, site_task, ("site dist/docs",), "nothing was to be written"),
     )
-    return run_verb(
-        argv, verbs, prog="python -m documents", description="The pages of docs/, and their site."
-    )
+    return Program("python -m documents", "The pages of docs/, and their site.", verbs)
 
 
 if __name__ == "__main__":

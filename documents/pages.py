@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from documents import chain_picture, dependencies, errors_page, licences_page, surface
+from documents import chain_picture, dependencies, errors_page, folders, licences_page, surface
 from kit.artefacts import write_text
 from kit.errors import KitError
 
@@ -14,6 +14,7 @@ PAGES: Mapping[str, tuple[str, Callable[[Path], str]]] = {
     "errors": ("docs/errors.md", errors_page.page),
     "licences": ("docs/licences.md", licences_page.page),
     "dependencies": ("docs/dependencies.md", dependencies.page),
+    "folders": ("docs/folders.md", folders.page),
     "surface": ("tests/public_surface.txt", surface.page),
 }
 """Name -> the file in the repository, and the function that makes its text of the repository's folder."""

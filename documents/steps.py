@@ -43,7 +43,7 @@ STEPS = (
     Step("Images", "Any step that opens an image.", ("kit.images",)),
     Step(
         "Preparing the data",
-        "`nox -s prepare`, and the training examples that a run reads.",
+        "`prepare`, and the training examples that a run reads.",
         ("train_local.data", "train_local.places"),
     ),
     Step(
@@ -53,12 +53,12 @@ STEPS = (
     ),
     Step(
         "Published checkpoints",
-        "`nox -s fetch`, `python -m kit.models convert`, and the start of a training.",
+        "`fetch`, `convert`, and the start of a training.",
         ("kit.local.pretrained", "kit.local.pretrained_command", "kit.local.safetensors_header"),
     ),
     Step(
         "Training",
-        "`nox -s train-...` and `train-all`.",
+        "`train-all`, and each training by itself.",
         (
             "train_local.engine",
             "train_local.jobs",

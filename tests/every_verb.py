@@ -4,6 +4,7 @@ import shlex
 
 from benchmarks.__main__ import program as benchmarks
 from bundle.__main__ import program as bundle
+from documents.__main__ import program as documents
 from kit.local.kit_program import program as kit
 from kit.local.verbs import every_verb
 from kit.models.__main__ import program as models
@@ -17,6 +18,7 @@ PROGRAMS = {
     "bundle": bundle(),
     "submission": submission(),
     "benchmarks": benchmarks([]),
+    "documents": documents(),
 }
 VERBS = {
     f"{module} {words}": (module, verb)

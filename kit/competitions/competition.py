@@ -91,6 +91,11 @@ class Competition(CompetitionFolder, ABC):
         report.require_ok()
         return predictions
 
+    def rows_of(self, submission: Path) -> dict[str, list[Row]]:
+        """Return the rows of each image in a submission file that was validated."""
+        rows = read_table(submission, self.columns, key=self.columns[0])
+        return self.of_images(Report(str(submission)), rows, None)
+
     def validate(self, submission: Path, ids: Sequence[str], sizes: Mapping[str, tuple[int, int]]) -> Report:
         """Check a submission file; never raises for bad content.
 

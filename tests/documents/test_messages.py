@@ -59,11 +59,11 @@ def of(text, name="kit.example"):
         ("_FIX = 'wait'\ndef f():\n    raise KitError('late', fix=_FIX)\n", ("late", "wait", "error")),
         ("_FIX = 'wait'\ndef f():\n    raise KitError('late', fix=f'{_FIX}!')\n", ("late", "wait!", "error")),
         (
-            "def no(problem, fix):\n    return KitError(problem, fix=fix)\ndef f():\n    raise no('late', 'wait')\n",
+            "def no(problem, fix):\n    KitError(problem, fix=fix)\ndef f():\n    no('late', 'wait')\n",
             ("late", "wait", "error"),
         ),
         (
-            "class Late(KitError):\n    def __init__(self, n):\n        super().__init__(f'{n} s', fix='wait')\n",
+            "class L(KitError):\n  def __init__(self, n):\n    super().__init__(f'{n} s', fix='wait')\n",
             ("<n> s", "wait", "error"),
         ),
         (
@@ -165,3 +165,17 @@ def test_the_longest_name_decides_the_step():
     assert step_of("bundle.upload.verify").title == "Kaggle's side"
     assert step_of("bundle.gate").title == "The bundle"
     assert step_of("kit.artefacts").title == "Any command"
+
+
+def test_texts_are_followed_into_functions_values_and_defaults():
+    assert of("def f(a):\n    if (fix := 'wait'):\n        raise KitError('late', fix=fix)\n") == [
+        ("late", "wait", "error")
+    ]
+    text = (
+        "def no(problem, fix='wait'):\n    KitError(problem, fix=fix)\n"
+        "def f():\n    no(problem='late')\n    no('early', fix='hurry')\n"
+    )
+    assert {item[0] for item in of(text)} == {"late", "early"}
+    name = messages.WORDINGS[0]
+    line = "def same(a: str) -> str:\n    return a\ndef other(a: int) -> int:\n    return a\n"
+    assert messages.find({name: Source(name, ast.parse(line))}) == []

@@ -179,3 +179,16 @@ def test_a_path_that_cannot_be_looked_up_is_told_and_a_new_one_is_none(tmp_path,
     assert "cannot be used: File name too long" in said
     with pytest.raises(KitError, match="Too many levels"):
         parse(["--out", new, "--data", "a", loop], Places, prog="p")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """Look something up."""
+
+    name: str | None = field(default=None, metadata=option("may be left out", positional=True))
+    ratio: Annotated[float | None, at_least(1)] = field(default=None, metadata=option("if any"))
+
+
+def test_a_positional_value_may_be_left_out_and_a_limit_may_stand_around_a_union():
+    assert parse([], Lookup, prog="look") == Lookup(name=None, ratio=None)
+    assert parse(["kidney", "--ratio", "2"], Lookup, prog="look") == Lookup(name="kidney", ratio=2.0)

@@ -126,3 +126,21 @@ def test_an_impossible_plan_in_a_file_names_the_file(tmp_path):
     with pytest.raises(KitError, match="at least one member, pass and rung") as caught:
         ensemble.load(tmp_path / "ensemble.json")
     assert (caught.value.where, caught.value.fix) == (str(tmp_path / "ensemble.json"), "train a recipe first")
+
+
+def test_the_main_path_is_the_longest_way_over_rungs_that_contain_one_another():
+    passes = [walk(), walk(view="hflip"), walk(view="vflip")]
+    some = [[0], [0, 2], [1, 2], [0, 1, 2]]
+    rungs = [ensemble.Rung(passes=item, weights=[1.0] * len(item), settings={}, cv=None) for item in some]
+    made = plan(passes=passes, rungs=rungs)
+    assert made.main_path == [0, 1, 3]
+    assert made.rows_may_mix
+    assert not dataclasses.replace(made, kind="instance").rows_may_mix
+
+
+def test_a_rung_of_detections_skips_no_windows():
+    skip = ensemble.WindowSkip(below=0.1, share=0.5, cv=0.5)
+    rungs = [dataclasses.replace(rung(1), skip=skip), rung(2)]
+    with pytest.raises(KitError, match="only masks have confident blocks") as refused:
+        plan(kind="instance", rungs=rungs)
+    assert refused.value.fix == "run `ensemble` again"

@@ -27,3 +27,11 @@ def test_foreign_json_is_refused(value):
     with pytest.raises(KitError) as caught:
         manifest.from_dict(value)
     assert "run `bundle` again" in caught.value.fix
+
+
+def test_an_entry_knows_its_name_and_the_archive_that_carries_it():
+    first = entries()[0]
+    packed = manifest.Entry(file="wheels-cp313.zip/a/x.whl", size=1, sha256=first.sha256, role="wheel")
+    assert (packed.name, packed.archive) == ("x.whl", "wheels-cp313.zip")
+    open_file = manifest.Entry(file="wheels/x.whl", size=1, sha256=first.sha256, role="wheel")
+    assert (open_file.name, open_file.archive) == ("x.whl", None)

@@ -213,3 +213,17 @@ def test_any_value_is_taken_or_refused_with_a_message(value):
             assert key in str(error) or error.problem == "training needs a seed"  # noqa: PT017  # some are taken
         else:
             assert from_plain(Network, to_plain(made)) == made
+
+
+@dataclass(frozen=True)
+class Odd:
+    nothing: None = None
+    some: frozenset[int] = frozenset()
+
+
+def test_what_has_one_value_takes_that_alone_and_another_container_has_to_be_made_already():
+    assert from_plain(Odd, {"nothing": None, "some": frozenset({3})}) == Odd(some=frozenset({3}))
+    with pytest.raises(KitError, match="nothing is 0, not empty"):
+        from_plain(Odd, {"nothing": 0})
+    with pytest.raises(KitError, match="some is"):
+        from_plain(Odd, {"some": [3]})

@@ -143,3 +143,8 @@ def test_the_example_of_the_documentation():
     near, far = lay(settings, (9000, 9000), pixel_size=0.5), lay(settings, (9000, 9000), pixel_size=0.25)
     assert (near.core, near.context, near.inputs) == (512, 128, ((384, 384),))
     assert (far.core, far.context, far.window, far.inputs) == (1024, 256, (1536, 1536), ((384, 384),))
+
+
+def test_a_window_is_the_core_with_its_context_or_the_whole_image():
+    assert lay(DAFORMER, (3000, 2000)).window == (1024, 1024)
+    assert lay(BODY, (3000, 2000)).window == (3000, 2000)

@@ -32,7 +32,7 @@ class Machine:
 def project(tmp_path):
     """A copy of what the environment is made from."""
     shutil.copytree(ROOT / "bundle", tmp_path / "bundle", ignore=shutil.ignore_patterns("__pycache__"))
-    for lock in ("requirements.lock", "requirements-bench.txt"):
+    for lock in ("requirements.lock", "requirements-bench.txt", "requirements-docs.txt"):
         shutil.copyfile(ROOT / lock, tmp_path / lock)
     machine = Machine()
 
@@ -149,3 +149,15 @@ def test_own_wheels_whose_installation_was_cut_off_are_installed_again(project):
     project.machine.run = run
     source.write_text(before)  # what is installed may be either
     assert verbs(project) == OURS
+
+
+def test_what_builds_the_site_has_an_environment_of_its_own_and_nothing_else_in_it(project):
+    locks = ["requirements-docs.txt"]
+    folder = session_environment.locked(project.machine, project.root, "docs", locks)
+    assert folder.name.startswith("docs-")
+    [venv, install] = project.machine.commands
+    assert "venv" in venv
+    assert [install[at + 1] for at, part in enumerate(install) if part == "-r"] == locks
+    project.machine.commands.clear()
+    assert session_environment.locked(project.machine, project.root, "docs", locks) == folder
+    assert project.machine.commands == []

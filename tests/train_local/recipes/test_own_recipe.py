@@ -1,0 +1,60 @@
+"""docs/own-recipe.md: the file on the page is a recipe: found, shown, compared, trained as the page says."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs/own-recipe.md"
+NAME = "unet-regnety16-wide"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A copy of the sources with the page's file in its place."""
+    root = tmp_path_factory.mktemp("own-recipe")
+    for package in ("kit", "train_local"):
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    [(place, text)] = re.findall(r'```python title="([^"]+)"\n(.*?)```', PAGE.read_text(), re.DOTALL)
+    (root / place).write_text(text)
+    return root
+
+
+def run(repository, module, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=repository, env={**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_recipe_is_listed_and_shown_with_what_it_changes(repository):
+    assert NAME in run(repository, "train_local", "recipes", "--json")
+    shown = json.loads(run(repository, "train_local", "show", NAME, "--json"))
+    assert shown["recipe"] == NAME
+    assert shown["input"]["crop"] == [768, 768]
+
+
+def test_diff_prints_what_was_changed_and_no_more(repository):
+    told = run(repository, "train_local", "diff", "unet-regnety16", NAME, "--json")
+    assert {item["path"] for item in json.loads(told)} == {"input.crop", "test.views"}
+
+
+@pytest.mark.slow
+def test_its_tiny_form_trains_on_the_sample(repository, tmp_path):
+    shutil.copyfile(ROOT / "tests/e2e/short_training.py", repository / "short_training.py")
+    prepared, out = tmp_path / "prepared", tmp_path / "runs"
+    run(repository, "train_local", "prepare", "kidney", "--data", ROOT / "sample/kidney", "--out", prepared)
+    places = ("--prepared", prepared, "--out", out, "--device", "cpu")
+    run(repository, "short_training", 2, "train", NAME, "--tiny", "--fold", "0", *places)
+    [done] = out.rglob("done.json")
+    assert f"{NAME}-tiny" in done.as_posix()
+    assert list(done.parent.rglob("*.safetensors"))
