@@ -197,6 +197,7 @@ def test_room_is_counted_by_the_depth_of_maps_and_with_what_is_being_written():
     space = DiskSpace(ensemble, IMAGES)
     assert space.map_bytes(0, "large") == 18 * MB
     assert DiskSpace(shallow, IMAGES).map_bytes(0, "large") == 9 * MB
+    assert space.all_maps(["small", "middle"]) == 5 * 2 * MB * len(ensemble.passes)
     # First means of 28 MB, and for each of two workers a map written, one waiting and the next mean of 18 MB.
     missing = partial(space.missing, range(10), list(IMAGES), averaging=True, workers=2)
     assert missing(free=150 * MB) == "needs 0.136 GB of scratch space, 0.135 GB can be used"
