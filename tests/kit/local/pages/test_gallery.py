@@ -134,6 +134,17 @@ def test_two_of_three_pictures_are_of_the_worst_images_and_all_keep_the_budget(t
     assert galleries(get("kidney"), tmp_path, unknown, pictures=0).pictures == []
 
 
+def test_the_worst_image_gets_most_of_a_budget_that_is_too_small(tmp_path):
+    masks = slides(tmp_path, 3, size=2400)
+    whole = next(reversed(masks.values()))
+    images = {image: (whole, mask) for image, mask in masks.items()}
+    found = galleries(get("kidney"), tmp_path, images, pictures=3, budget=1_500_000)
+    sizes = [sum(map(len, picture["tiles"].values())) for picture in found.pictures]
+    assert sizes[0] > sizes[1]
+    assert sum(sizes) <= 1_500_000 + 2 * 300_000
+    assert "at full size" in found.pictures[0]["kept"]
+
+
 def test_an_id_cannot_end_the_script_that_holds_it(tmp_path):
     masks = slides(tmp_path, 1, size=40)
     (mask,) = masks.values()
