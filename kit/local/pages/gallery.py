@@ -187,15 +187,18 @@ def make_gallery(
         # Equal scores stand in the order of their ids, so that the page does not change from call to call.
         entries.sort(key=lambda entry: (_rank(entry.gain), entry.image_id))
     chosen = _worst_and_best(len(entries), pictures) if with_truth else _spread(len(entries), pictures)
-    each = max(_SMALLEST, budget // max(1, len(chosen)))
-    made = []
+    weights = shares(len(chosen), equal=not with_truth)
+    made: list[dict[str, Any]] = []
+    left = budget
     for number, index in enumerate(chosen):
         image_id = entries[index].image_id
         # Judged again: to keep the objects of all images in memory would take too much of it.
         judged = _judged(competition, *images[image_id])
-        path = path_of(image_id)
         interest_YX = np.zeros((1, 1)) if judged is None else wrong_pixels(judged, TILE)
-        tiles = pyramid(path, competition.reading, interest_YX, each)
+        # What a picture does not need is left for those behind it.
+        own = max(_SMALLEST, int(left * weights[number] / sum(weights[number:])))
+        tiles = pyramid(path_of(image_id), competition.reading, interest_YX, own)
+        left = max(0, left - tiles.characters)
         made.append(_as_json(tiles, Shapes({}, [], 0.0) if judged is None else shapes(judged)))
         entries[index] = replace(entries[index], picture=number, thumbnail=_thumbnail(tiles))
     return Gallery(
@@ -225,6 +228,19 @@ def _entry(
 
 def _judged(competition: Competition, truth: Prediction | None, prediction: Prediction) -> Judged | None:
     return judge(competition, truth, prediction if truth is None else confident(prediction, truth))
+
+
+def shares(count: int, *, equal: bool) -> list[float]:
+    """Return the weight of each picture in the budget: the worst image gets most, the second half of that.
+
+    >>> shares(3, equal=False), shares(2, equal=True)
+    ([1.0, 0.5, 0.3333333333333333], [1.0, 1.0])
+
+    Args:
+        count: number of pictures, worst first.
+        equal: nobody knows which is the worst.
+    """
+    return [1.0 if equal else 1 / (number + 1) for number in range(count)]
 
 
 def _rank(value: float | None) -> float:

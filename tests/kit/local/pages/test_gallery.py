@@ -104,13 +104,13 @@ def test_words_and_shares_of_classes_have_a_confusion():
     assert (len(confusion(many).names), confusion(many).left_out) == (20, 30)
 
 
-def slides(folder, count, size=700):
+def slides(folder, count, size=700, grain=4):
     random = np.random.default_rng(1)
     (folder / "test").mkdir()
     masks = {}
     for number in range(count):
-        coarse_HWC = random.integers(90, 220, (size // 4, size // 4, 3), np.uint8)
-        image_HWC = np.kron(coarse_HWC, np.ones((4, 4, 1), np.uint8))
+        coarse_HWC = random.integers(90, 220, (size // grain, size // grain, 3), np.uint8)
+        image_HWC = np.kron(coarse_HWC, np.ones((grain, grain, 1), np.uint8))
         tifffile.imwrite(folder / "test" / f"s{number:02}.tiff", image_HWC, photometric="rgb")
         mask_HW = np.zeros((size, size), bool)
         mask_HW[100:400, 100 : 110 + 20 * number] = True
@@ -132,6 +132,17 @@ def test_two_of_three_pictures_are_of_the_worst_images_and_all_keep_the_budget(t
     assert [entry.image_id for entry in found.entries if entry.picture is not None] == ["s00", "s04", "s08"]
     assert not found.with_truth
     assert galleries(get("kidney"), tmp_path, unknown, pictures=0).pictures == []
+
+
+def test_the_worst_image_gets_most_of_a_budget_that_is_too_small(tmp_path):
+    masks = slides(tmp_path, 3, size=2400, grain=2)
+    whole = SemanticMask(2400, 2400, rle.encode(np.ones((2400, 2400), bool)))
+    images = {image: (whole, mask) for image, mask in masks.items()}
+    found = galleries(get("kidney"), tmp_path, images, pictures=3, budget=3_000_000)
+    sizes = [sum(map(len, picture["tiles"].values())) for picture in found.pictures]
+    assert sizes[0] > sizes[1]
+    assert sum(sizes) <= 3_000_000
+    assert "at full size" in found.pictures[0]["kept"]
 
 
 def test_an_id_cannot_end_the_script_that_holds_it(tmp_path):
