@@ -329,7 +329,6 @@ def tell(added: Sequence[Added], metric: str) -> None:
     for item in added:
         text = "trained on all images: nobody knows its score"
         if item.metric is not None:
-            text = (
-                f"{metric} {item.metric:.4f} on {item.images} images that it never saw, if its fold is right"
-            )
+            images = "image" if item.images == 1 else "images"
+            text = f"{metric} {item.metric:.4f} on {item.images} held-out {images} of its fold"
         console().print(f"{item.member.name}: {text}", markup=False)
