@@ -84,7 +84,7 @@ def prepared(tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("more", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("more", [0.0, 0.2, 0.5])
 def test_a_preparation_with_helper_processes(tmp_path, more):
     command = python(
         "train_local", "prepare", "vasculature", "--data", "sample/vasculature", "--out", tmp_path / "out",
