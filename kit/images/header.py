@@ -168,14 +168,16 @@ def require_rgb8(header: TiffHeader) -> list[str]:
         raise KitError(
             f"image holds {header.bits}-bit {header.sample_format} samples, not 8-bit or 16-bit unsigned",
             where=header.path,
-            fix=convert + ", and decide which range becomes 0..255",
+            fix=convert + ", or say under [images] which samples become 0..255 (intensity)",
         )
     if header.channels not in (3, 4) and not (
         header.channels > 4 and header.photometric == "RGB" and header.layout != "pages"
     ):
         held = {1: "grayscale or palette"}.get(header.channels, f"{header.channels} channels")
         raise KitError(
-            f"image of {shape} pixels has no 3 colour channels: it is {held}", where=header.path, fix=convert
+            f"image of {shape} pixels has no 3 colour channels: it is {held}",
+            where=header.path,
+            fix=convert + ", or say intensity under [images]",
         )
     usable = {"RGB", "black is zero"}
     if header.compression == "jpeg" and header.layout == "chunky":
