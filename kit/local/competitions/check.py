@@ -103,7 +103,8 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
     faults: list[KitError] = []
     remarks, pattern = Remarks(), labelled.competition.image_pattern(split)
     owners: dict[Path, str] = {}
-    reading = labelled.competition.reading
+    # Of images that are all grey one remark tells; with 100,000 of them nobody would read on.
+    reading, special = labelled.competition.reading, labelled.competition.format.images.special
     for image_id in ids:
         try:
             path = pattern.path(labelled.data, image_id)
@@ -116,7 +117,10 @@ def _check_headers(report: Report, labelled: LabelledData, ids: Iterable[str], s
                 remarks.note(text, f"{path} for id {image_id}")
             header = reading.facts(path)
             for note in header.notes:
-                report.note(note, str(path))
+                if special:
+                    remarks.note(f"images: {note}", str(path))
+                else:
+                    report.note(note, str(path))
         except KitError as error:
             faults.append(error if spelled(path) else _with_hint(error, labelled.data, pattern, image_id))
             continue
