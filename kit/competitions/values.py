@@ -77,14 +77,16 @@ class ValuesCompetition(ManyRows):
         """Alarm if all values are equal, no probabilities, or never of some class."""
         found = [one.values for one in predictions.values() if isinstance(one, Values)]
         report.facts["images"] = float(len(found))
-        for name in self.format.targets:
-            column = [values[name] for values in found]
-            if len(column) > 1 and len(set(column)) == 1:
-                report.alarm(
-                    f"all {len(column)} values of {name} are {column[0]}",
-                    report.subject,
-                    "is this the fallback file, or was one image's prediction written for all?",
-                )
+        columns = {name: [values[name] for values in found] for name in self.format.targets}
+        equal = [name for name, column in columns.items() if len(column) > 1 and len(set(column)) == 1]
+        if equal:
+            more = f", and so are those of {len(equal) - 1} more" if equal[1:] else ""
+            report.alarm(
+                f"all {len(found)} values of {equal[0]} are {columns[equal[0]][0]}{more}",
+                report.subject,
+                "is this the fallback file, or was one image's prediction written for all?",
+            )
+        for name, column in columns.items():
             wrong = [value for value in column if not isinstance(value, str) and not 0 <= value <= 1]
             if wrong and self.format.metric.name in _PROBABILITIES:
                 report.alarm(
