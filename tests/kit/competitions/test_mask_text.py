@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kit.competitions import mask_text
-from kit.competitions.definition import MaskText
+from kit.competitions.cells_format import MaskText
 from kit.masks import rle
 
 FORMS = st.builds(
