@@ -97,12 +97,6 @@ class Definition:
         return tuple(dict.fromkeys(pattern.replace(CLASS, label) for label in self.labels))
 
     @cached_property
-    def numbers(self) -> set[str]:
-        """Return the columns of the submission that hold numbers with a fraction."""
-        values = self.cells if self.kind == "values" and not self.words else ()
-        return {self.submission.score, *values} - {""}
-
-    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Return the header of the submission."""
         form = self.submission

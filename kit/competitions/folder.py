@@ -43,7 +43,6 @@ class CompetitionFolder:
         slug: Kaggle's name, part of mount paths.
         kind: "semantic" (one mask per image) or "instance" (scored instances).
         columns: header of submission.csv.
-        metric: its name, e.g. "mean Dice", "AP@0.6".
         metadata: reads the tables that say more of images than their pixels do.
     """
 
@@ -52,8 +51,12 @@ class CompetitionFolder:
         self.definition = value
         self.name, self.slug, self.kind = definition.name, definition.slug, definition.kind
         self.columns = definition.columns
-        self.metric = definition.metric.text
         self.metadata = MetadataReader(definition.metadata)
+
+    @property
+    def metric(self) -> str:
+        """Return its name, e.g. "mean Dice", "AP@0.6"; only the local side asks."""
+        return self.format.metric.text
 
     def empty_row(self, image_id: str, size: Size) -> dict[str, str]:
         """Return the submission row of an image in which nothing was found."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kit.competitions.folder_paths import require_below
+from kit.competitions.below import require_below
 from kit.competitions.image_rules import PART, format_of, formats, slices_of
 from kit.competitions.images_format import Images
 from kit.errors import KitError

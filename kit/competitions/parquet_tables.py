@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.artefacts import open_to_read
+from kit.competitions import row_forms
 from kit.competitions.definition import Definition
 from kit.errors import KitError
 
@@ -52,7 +53,7 @@ def encoded(text: str, definition: Definition) -> bytes:
     rows = list(csv.reader(io.StringIO(text)))
     form = definition.submission
     kinds: dict[str, type] = {form.height: int, form.width: int}
-    kinds |= dict.fromkeys(definition.numbers, float)
+    kinds |= dict.fromkeys(row_forms.numbers(definition), float)
     columns = {
         name: [kinds.get(name, str)(row[place]) for row in rows[1:]] for place, name in enumerate(rows[0])
     }

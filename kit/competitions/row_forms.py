@@ -144,6 +144,12 @@ def _is_value(definition: Definition, text: str) -> bool:
         return False
 
 
+def numbers(definition: Definition) -> set[str]:
+    """Return the columns of the submission that hold numbers with a fraction."""
+    values = definition.cells if definition.kind == "values" and not definition.words else ()
+    return {definition.submission.score, *values} - {""}
+
+
 def by_key(definition: Definition, listing: Listing) -> dict[Key, dict[str, str]]:
     """Return the rows of a sample submission by what they are of."""
     ids = row_ids(definition)

@@ -8,13 +8,19 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from kit.competitions.below import require_below
 from kit.competitions.cells_format import CLASS, Cells
 from kit.competitions.definition import Definition
-from kit.competitions.folder_paths import ID, require_below
+from kit.competitions.folder_paths import ID
 from kit.competitions.images_check import check_images
 from kit.competitions.scoring_format import Metric
 from kit.competitions.submission_format import INSTANCE
-from kit.competitions.table_rules import check_metadata, check_metric, check_submission, check_truth
+from kit.competitions.table_rules import (
+    check_metadata,
+    check_metric,
+    check_submission,
+    check_truth,
+)
 from kit.errors import KitError
 
 METRICS = {
@@ -77,16 +83,24 @@ def sign(metric: Metric) -> int:
     return 1 if higher else -1
 
 
+def text(metric: Metric) -> str:
+    """Return a metric's name with its thresholds: "mean Dice", "AP@0.6", "mean AP@0.5:0.95"."""
+    name = metric.name or metric.file
+    if name == "F-beta":
+        name = f"F{metric.beta:g}"
+    if not metric.iou:
+        return name
+    first, last = metric.iou[0], metric.iou[-1]
+    mean = "" if name.startswith("mean ") else "mean "
+    return f"{name}@{first:g}" if len(metric.iou) == 1 else f"{mean}{name}@{first:g}:{last:g}"
+
+
 def _check_slices(definition: Definition) -> None:
     if definition.kind != "values" and "*" in definition.images.test:
         raise KitError(
             f"images.test is {definition.images.test!r}, a folder of slices, but kind is {definition.kind!r}",
             fix="masks are of one slice: name its file, such as 'test/{volume}/{slice}.png' with "
             "id = '{volume}_{slice}'; only a model of values gets all slices together",
-        )
-    if len(set(definition.columns)) != len(definition.columns):
-        raise KitError(
-            f"a column is named twice: {', '.join(definition.columns)}", fix="give each column another name"
         )
 
 
@@ -99,6 +113,10 @@ def _check_names(definition: Definition) -> None:
             )
     for mark in definition.marks:
         require_below("marks", mark)
+    if len(set(definition.columns)) != len(definition.columns):
+        raise KitError(
+            f"a column is named twice: {', '.join(definition.columns)}", fix="give each column another name"
+        )
 
 
 def placeholders(pattern: str) -> list[str]:

@@ -45,11 +45,5 @@ class Metric:
     @property
     def text(self) -> str:
         """Return the name with its thresholds: "mean Dice", "AP@0.6", "mean AP@0.5:0.95"."""
-        name = self.name or self.file
-        if name == "F-beta":
-            name = f"F{self.beta:g}"
-        if not self.iou:
-            return name
-        first, last = self.iou[0], self.iou[-1]
-        mean = "" if name.startswith("mean ") else "mean "
-        return f"{name}@{first:g}" if len(self.iou) == 1 else f"{mean}{name}@{first:g}:{last:g}"
+        found: str = import_module(f"{__package__}.rules").text(self)
+        return found

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 
+from kit.competitions.below import require_below
 from kit.competitions.cells_format import Cells
-from kit.competitions.folder_paths import ID, require_below
+from kit.competitions.folder_paths import ID
 from kit.competitions.labels_format import Truth
 from kit.competitions.metadata_format import Metadata
 from kit.competitions.scoring_format import Metric

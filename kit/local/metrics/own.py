@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kit.competitions import row_forms
 from kit.competitions.competition import Competition
 from kit.errors import KitError
 from kit.predictions import Prediction
@@ -101,7 +102,7 @@ def _table(competition: Competition, rows: Sequence[Mapping[str, str]]) -> Any:
 
     form, definition = competition.format.submission, competition.format
     table = pd.DataFrame([*rows], columns=list(competition.columns))
-    for column in (form.height, form.width, *definition.numbers):
+    for column in (form.height, form.width, *row_forms.numbers(definition)):
         if column:
             table[column] = pd.to_numeric(table[column])
     return table

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from kit.competitions import row_forms
 from kit.competitions.definition import Definition
 from kit.competitions.folder_paths import ID
 from kit.competitions.path_pattern import form_of, plain_id
@@ -93,9 +94,10 @@ def answer_columns(
     """
     form = definition.submission
     columns: dict[str, list[Any]] = {}
+    numbers = row_forms.numbers(definition)
     for column in server.columns or definition.columns:
         cells = [row[column] for image in batch.asked for row in rows[str(image)]]
-        kind = int if column in (form.height, form.width) else float if column in definition.numbers else str
+        kind = int if column in (form.height, form.width) else float if column in numbers else str
         columns[column] = [kind(cell) for cell in cells]
     if form.id in columns and len(columns[form.id]) == len(batch.asked) and form.row_id == ID:
         columns[form.id] = list(batch.asked)  # an id that came as a number goes back as one
