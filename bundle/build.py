@@ -20,7 +20,6 @@ from bundle import dataset, dataset_metadata, licences, weights_dataset, wheels_
 from bundle.closure import Closure
 from bundle.companions import companions
 from bundle.dataset import Content, Written
-from bundle.foreign.own_models import own_model_wheels
 from bundle.foreign.wheels import ForeignWheel, foreign_wheels, require_imported
 from bundle.native.verb import native_wheels
 from bundle.own_wheels import OWN_WHEELS
@@ -127,6 +126,8 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     described = {path: weights_dataset.describe(plan, **about) for path, plan in plans.items()}
     weights = {path: weights_dataset.contents(plan, path, options.weights) for path, plan in plans.items()}
     pins = lockfile.load(options.lock)
+    from bundle.foreign.own_models import own_model_wheels  # imports torch
+
     # What a foreign source is named and needs is known when its wheel is there.
     foreign = [
         *foreign_wheels(options.foreign, images, pins, options.cache),

@@ -91,12 +91,21 @@ def program() -> Program:
         print(f"its search needs a server: python -m http.server --directory {options.folder}")
         return 0
 
-    made, whole = "pages made from the code", "the site"
+    written, site_task = "pages made from the code", "their site"
     verbs = (
-        Verb("write", Write, write, made, ("write", "write errors surface"), "each page is old or new"),
-        Verb("check", Check, check, made, ("check",)),
-        Verb("stage", Stage, stage, whole, ("stage --out build/docs",), "the folder is not complete"),
-        Verb("site", Site, built, whole, ("site dist/docs",)),
+        Verb(
+            "write", Write, write, written, ("write", "write --releases"), "pages that are written are whole"
+        ),
+        Verb("check", Check, check, written, ("check",), "nothing was to be written"),
+        Verb(
+            "stage",
+            Stage,
+            stage,
+            site_task,
+            ("stage --out build/docs",),
+            "the folder is incomplete, and is emptied first",
+        ),
+        Verb("site", Site, built, site_task, ("site dist/docs",), "nothing was to be written"),
     )
     return Program("python -m documents", "The pages of docs/, and their site.", verbs)
 

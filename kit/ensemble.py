@@ -15,12 +15,8 @@ SCHEMA = 2
 Kind = Literal["semantic", "instance", "values"]
 _AGAIN = "run `ensemble` again"
 
-_OF_IMAGES: dict[Kind, set[str]] = {
-    "semantic": set(),
-    "instance": {"mean precision", "F-beta"},
-    "values": {"log loss", "multi-class log loss", "accuracy", "RMSE", "MAE"},
-}
-"""Metrics that score each image alone, beside all of masks."""
+_OF_IMAGES = ("mean precision", "log loss", "multi-class log loss", "accuracy", "RMSE", "MAE")
+"""Metrics that score each image alone, beside all of masks and F-beta of instances."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +199,8 @@ class Ensemble(Checked):
         # AP, AUC and kappa rank or count the predictions of all images together, and F-beta of values counts
         # them; nobody knows what a metric in a file does. Masks of different rungs are masks all the same.
         metric = (self.definition or {}).get("metric", {}).get("name")
-        return self.kind == "semantic" or metric in _OF_IMAGES[self.kind]
+        alone = metric in _OF_IMAGES or (metric, self.kind) == ("F-beta", "instance")
+        return self.kind == "semantic" or alone
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON value with the schema number."""

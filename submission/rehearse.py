@@ -29,7 +29,7 @@ from kit.local.offline.simulated_image import Image, choose_target, make_image
 from kit.typed_json import above, at_least
 from submission.rehearsal.script_parts import ensemble_of
 from submission.rehearsal.served import served_target
-from submission.rehearsal.stage import Play, play
+from submission.rehearsal.stage import Play, play, result_name
 from submission.rehearsal.verdict import told, verdict
 from submission.runtime.script.options import DEFAULT_BUDGET
 
@@ -252,7 +252,8 @@ def _rehearse(
         "faults": [fault.name for fault in faults],
         "seed": settings.seed,
         "struck": played.struck,
-        **judge(competition, played.data, settings.out / "submission.csv", settings.data),
+        "file": result_name(competition),
+        **judge(competition, played.data, settings.out / result_name(competition), settings.data),
     }
     report = settings.out / "report.json"
     result["verdict"] = verdict(result, read_json(report) if report.is_file() else None, ensemble)
@@ -320,7 +321,7 @@ def _told(settings: Settings, result: dict[str, Any]) -> str:
         *(_disk_told(name, disk) for name, disk in enforced["disks"].items()),
         *([f"faults      {faults}"] if result["faults"] else []),
         f"time        {result['seconds']:.1f} s of {settings.budget:.0f} s",
-        f"submission  {settings.out / 'submission.csv'}: {'valid' if result['valid'] else 'NOT VALID'}",
+        f"submission  {settings.out / result['file']}: {'valid' if result['valid'] else 'NOT VALID'}",
         *(f"            {text}" for text in result["findings"]),
         f"score       {score['metric']} {score['value']:.4f}"
         if score

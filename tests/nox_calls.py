@@ -56,6 +56,7 @@ class NoxCalls:
         runpy.run_path(str(ROOT / "noxfile.py"))
         inside = self.sessions["bundle"].__globals__
         inside["environment"] = lambda session, **_: "python"
+        monkeypatch.setattr("kit.local.session_environment.locked", lambda *_: tmp_path / "environment")
         for folder in ("WORK", "DIST", "BUILD"):
             inside[folder] = tmp_path / folder.lower()
 

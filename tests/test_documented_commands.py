@@ -78,7 +78,7 @@ def fault_of_module(module, words):
             importlib.import_module(f"{module}.__main__").main([*written(words), "--help"])
         except SystemExit as ended:
             if ended.code:
-                return text.getvalue().splitlines()[-1]
+                return text.getvalue()
     options = {word.partition("=")[0] for word in words if word.startswith("--")}
     unknown = options - known_options(text.getvalue())
     return f"there is no {', '.join(sorted(unknown))}" if unknown else None

@@ -8,6 +8,7 @@ from kit.local.session_options import (
     known_options,
     own_options,
     renamed,
+    typed_command,
     value_of,
     with_defaults,
 )
@@ -97,6 +98,21 @@ def test_options_keep_their_values_and_their_order():
     assert own_options(given, "b", known) == ["--both", "--two", "x", "y"]
     with pytest.raises(KitError, match="knows --three, -v"):
         own_options(["--three", "-v", "--both"], "a", known)
+    with pytest.raises(KitError) as caught:
+        own_options(["--bohts"], "a", known)
+    assert caught.value.fix.startswith("did you mean '--both'? ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "typed"),
+    [
+        (["/usr/bin/nox", "-s", "train-all", "--", "--only", "a b"], "nox -s train-all -- --only 'a b'"),
+        (["/x/nox/__main__.py", "-s", "doctor"], "python -m nox -s doctor"),
+        (["nox"], "nox"),
+    ],
+)
+def test_the_line_that_was_typed(argv, typed):
+    assert typed_command(argv) == typed
 
 
 def test_the_help_of_a_command_names_its_options():

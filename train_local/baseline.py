@@ -54,6 +54,10 @@ def predict_baseline(
     if name not in get_args(Kind):
         raise KitError(f"no baseline is called {name!r}", fix=f"choose one of {', '.join(get_args(Kind))}")
     module = competitions.get(competition)
+    if module.kind == "values" or module.format.classes:
+        what = "values" if module.kind == "values" else f"{len(module.format.classes)} classes"
+        fix = "its sample submission is the baseline of such a competition"
+        raise KitError(f"baselines find one class of masks, but {module.name} has {what}", fix=fix)
     chosen = list(ids)
     return {
         image_id: _predict(module.kind, _path(module, data, image_id), module.reading, name)

@@ -80,8 +80,7 @@ def choose(
         answers, lacking = job.resolve_all()
         if not lacking:
             break
-        for name, where in lacking.items():
-            job.build_lacking(name, where)
+        job.build_all_lacking(lacking)
     else:
         raise KitError(
             f"more than {_MOST_SOURCES} distributions have no wheels",
@@ -171,6 +170,26 @@ class _Work:
                 self._build(pin, needing)
             except KitError as error:
                 raise _nowhere(pin.name, needing, works, error) from error
+
+    def build_all_lacking(self, lacking: Mapping[str, Mapping[str, NoWheel]]) -> None:
+        """Build the wheels of several releases; those that cannot be built are told together."""
+        errors = []
+        for name, where in lacking.items():
+            try:
+                self.build_lacking(name, where)
+            except KitError as error:
+                errors.append(error)
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            told = "\n".join(f"  - {error.problem}" for error in errors)
+            nowhere = {target for where in lacking.values() for target in where}
+            works = " ".join(f"--target {target}" for target in self.problems if target not in nowhere)
+            fix = "ask for other releases, or give their sources with `--package`"
+            raise KitError(
+                f"{len(errors)} distributions have no wheels for some images:\n{told}",
+                fix=f"leave out the images without them: {works}; or {fix}" if works else fix,
+            )
 
     def build_lacking(self, name: str, where: Mapping[str, NoWheel]) -> None:
         """Build the wheel of a release that has none for some images, though other releases may have one."""

@@ -73,23 +73,10 @@ class Competition(CompetitionFolder, ABC):
                 found[row.id] = [row]
         return found
 
-    def parse(
-        self, submission: Path, sizes: Mapping[str, tuple[int, int]] | None = None
-    ) -> dict[str, Prediction]:
-        """Return the predictions of a submission file, ids in its order.
-
-        Args:
-            submission: the file.
-            sizes: id -> (height, width), needed where the file does not carry them.
-
-        Raises:
-            KitError: names the row and what is wrong with it.
-        """
-        report = Report(str(submission))
+    def rows_of(self, submission: Path) -> dict[str, list[Row]]:
+        """Return the rows of each image in a submission file that was validated."""
         rows = read_table(submission, self.columns, key=self.columns[0])
-        predictions = self._decoded(report, self.of_images(report, rows, None), sizes or {})
-        report.require_ok()
-        return predictions
+        return self.of_images(Report(str(submission)), rows, None)
 
     def validate(self, submission: Path, ids: Sequence[str], sizes: Mapping[str, tuple[int, int]]) -> Report:
         """Check a submission file; never raises for bad content.
@@ -114,13 +101,13 @@ class Competition(CompetitionFolder, ABC):
         except KitError as error:
             report.take(error)
             return report, {}
-        predictions = self._decoded(report, self.of_images(report, rows, ids), sizes)
+        predictions = self.decoded(report, self.of_images(report, rows, ids), sizes)
         # After an error some rows are not decoded, and "all masks are empty" might be wrong.
         if report.ok:
             self.alarm(report, predictions)
         return report, predictions
 
-    def _decoded(
+    def decoded(
         self, report: Report, rows: Mapping[str, list[Row]], sizes: Mapping[str, tuple[int, int]]
     ) -> dict[str, Prediction]:
         """Return the predictions of all images that can be decoded; report the others as errors."""

@@ -84,12 +84,6 @@ class Definition:
         """Whether the targets of values hold words, the names of classes, instead of numbers."""
         return self.kind == "values" and bool(self.classes) and self.targets != self.classes
 
-    @property
-    def boxes(self) -> bool:
-        """Whether the submission tells the boxes of instances, and not their masks."""
-        form = self.submission
-        return self.kind == "instance" and form.rows == "image" and "{mask}" not in form.instance
-
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Return how classes, or the targets of values, are called in the submission."""

@@ -59,32 +59,22 @@ class CompetitionFolder:
         """Return the submission row of an image in which nothing was found."""
         return self.format.submission.row(image_id, size, self.format.submission.empty)
 
+    @property
+    def forms(self) -> Any:
+        """Return the module `row_forms`, which scripts of competitions with plain rows do without."""
+        return import_module(f"{__package__}.row_forms")
+
     def empty_rows(self, image_id: str, size: Size, sample: Mapping[Any, Any]) -> list[dict[str, str]]:
         """Return the rows of an image in which nothing was found, or of which nothing is known.
 
         Args:
             image_id: of the image.
             size: its height and width.
-            sample: what `by_key` makes of the listing; values are taken from there.
+            sample: rows of the sample submission (`row_forms.by_key`); values are taken from there.
         """
         if self.format.plain:
             return [self.empty_row(image_id, size)]
-        made: list[dict[str, str]] = _row_forms().nothing(self.format, image_id, size, sample)
-        return made
-
-    def by_key(self, listing: Listing) -> Mapping[Any, Any]:
-        """Return the rows of the sample submission by what they are of; empty where images have one row."""
-        if self.format.plain:
-            return {}
-        found: Mapping[Any, Any] = _row_forms().by_key(self.format, listing)
-        return found
-
-    def in_order(self, rows: list[dict[str, str]], sample: Mapping[Any, Any]) -> list[dict[str, str]]:
-        """Return the rows of a submission in the order of the sample submission (`by_key`)."""
-        if not sample:
-            return rows
-        made: list[dict[str, str]] = _row_forms().ordered(self.format, rows, sample)
-        return made
+        return self.forms.nothing(self.format, image_id, size, sample)  # type: ignore[no-any-return]
 
     def is_foreign(self, data: Path) -> bool:
         """Whether a folder looks like the data of a competition with another slug."""
@@ -103,7 +93,7 @@ class CompetitionFolder:
             if is_file(sample):
                 found = read_listing(sample, form, self.columns, rows=not plain)
                 if not plain:
-                    _row_forms().take_images(self.format, found)
+                    self.forms.take_images(self.format, found)
             what = "has no rows" if is_file(sample) else "is missing"
         except KitError as error:
             what = f"cannot be used: {error.problem}"
@@ -174,7 +164,7 @@ class CompetitionFolder:
             rows = read_table(listed, self.columns, key=self.columns[0])
             if self.format.plain:
                 return [row.id for row in rows]
-            ids = _row_forms().row_ids(self.format)
+            ids = self.forms.row_ids(self.format)
             return list(dict.fromkeys(ids.split(row.cells)[0] for row in rows))
         pattern = self.image_pattern("test")
         found = pattern.ids(data)
@@ -189,8 +179,3 @@ class CompetitionFolder:
     def info(self, data: Path, image_id: str, split: Split = "test") -> ImageInfo:
         """Return pixel size, organ and source of an image; what is not known is left out, never an error."""
         return self.metadata.info(data, image_id, split)
-
-
-def _row_forms() -> Any:
-    # Named in parts: scripts of competitions with one row for each image do without it.
-    return import_module(f"{__package__}.row_forms")

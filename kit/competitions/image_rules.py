@@ -13,7 +13,7 @@ from kit.competitions.images_format import IMAGE_SUFFIXES, SUFFIXES, Images
 from kit.competitions.path_parts import PartsPattern
 from kit.errors import KitError
 from kit.images.any_reading import AnyReading
-from kit.images.intensity_rule import WINDOW, intensity_of
+from kit.images.intensity_rule import intensity_of
 
 PART = re.compile(r"\{(\w*)\}")
 """A named part of a path."""
@@ -26,53 +26,11 @@ _FORMATS = {
 _IMAGES = "kit.images"
 _READERS = {"tiff": "tiff_by_rule", "png": "png_jpeg", "jpeg": "png_jpeg", "dicom": "dicom"}
 """Format -> module of `kit.images` that reads it."""
-_FIX = "docs/images.md shows complete tables"
-
-
-def require(images: Images) -> None:
-    """Check what depends on more than one key, and the keys of special images.
-
-    Raises:
-        KitError: a pattern or a rule is not possible, or nobody says of which format the images are.
-    """
-    wanted = _parts("id", images.id)
-    for key, path in (("train", images.train), ("test", images.test)):
-        parts = _parts(key, path)
-        if lacking := [part for part in wanted if part not in parts]:
-            raise KitError(
-                f"id is {images.id!r}, but {key} has no {{{lacking[0]}}} in it",
-                fix=f"name the same parts in {key} and id: id = 'a_b' of 'test/a/b.png' is "
-                "test = 'test/{folder}/{name}.png' with id = '{folder}_{name}'",
-            )
-        folder = slices_of(path)[0]
-        if "{" not in folder or "{" in slices_of(path)[1]:
-            raise KitError(
-                f"{key} is {path!r}: behind '*' there is no named part",
-                fix="write the folder of an image first: 'train/{id}/*.dcm'",
-            )
-        _format_of(key, path, images)
-    if bool(slices_of(images.train)[1]) != bool(slices_of(images.test)[1]):
-        raise KitError(
-            "only one of train and test has '*', which makes an image a folder of slices",
-            fix="write both in the same way",
-        )
-    rule = intensity_of(images.intensity)
-    if rule is not None and rule.form == WINDOW and "dicom" not in formats(images):
-        raise KitError(f"intensity is {WINDOW!r}, but no path ends with .dcm", fix="write another rule")
-    if images.orientation == "exif" and not formats(images) & {"png", "jpeg"}:
-        raise KitError("orientation is 'exif', which PNG and JPEG files have alone", fix="remove it")
-    if images.slice_order != "name":
-        if not slices_of(images.test)[1]:
-            raise KitError("slice_order is for images that are folders of slices", fix="remove it")
-        if formats(images) != {"dicom"}:
-            raise KitError(
-                f"slice_order is {images.slice_order!r}, which DICOM files tell alone", fix="write 'name'"
-            )
 
 
 def formats(images: Images) -> set[str]:
     """Return the formats that a definition names."""
-    return {_format_of(key, path, images) for key, path in (("train", images.train), ("test", images.test))}
+    return {format_of(key, path, images) for key, path in (("train", images.train), ("test", images.test))}
 
 
 def reading_of(images: Images) -> AnyReading:
@@ -122,24 +80,7 @@ def distributions(images: Images) -> tuple[str, ...]:
     return ("pydicom",) if images.special and "dicom" in formats(images) else ()
 
 
-def _parts(key: str, text: str) -> list[str]:
-    """Return the names of the parts of a text, each once."""
-    names = PART.findall(text)
-    rest = PART.sub("", text)
-    if "" in names or "{" in rest or "}" in rest or not names:
-        raise KitError(
-            f"{key} is {text!r}, whose named parts cannot be read",
-            fix="write each part as a name in braces: 'train/{volume}/slice_{slice}.png'",
-        )
-    if re.search(r"\}\{", text):
-        raise KitError(
-            f"{key} is {text!r}: nothing stands between two parts, so that nobody can tell them apart",
-            fix="write what stands between them, such as '_'",
-        )
-    return list(dict.fromkeys(names))
-
-
-def _format_of(key: str, path: str, images: Images) -> str:
+def format_of(key: str, path: str, images: Images) -> str:
     """Return the format of the files of a path: what the definition says, else what the suffix tells."""
     if images.format:
         return images.format

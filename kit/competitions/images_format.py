@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
-from kit.competitions.folder_paths import ID, require_below
-from kit.errors import KitError
+from kit.competitions.folder_paths import ID
 
 SUFFIXES = (".tif", ".tiff", ".svs", ".qptiff", ".scn", ".ndpi", ".btf", ".tf8", ".tf2", ".bif")
 """Of names of TIFFs; an image may have any name, its content decides."""
@@ -24,6 +23,8 @@ _OTHERS = (*IMAGE_SUFFIXES[len(SUFFIXES) :], *_MORE)
 @dataclass(frozen=True, kw_only=True)
 class Images:
     """Paths of the images below the competition's folder, and how their pixels become 8-bit RGB.
+
+    `images_check` holds the rules across keys; predict.py carries a definition that passed.
 
     Attributes:
         train: path of the images with truth, e.g. "train/{id}.tiff". It may have several named parts, as in
@@ -48,17 +49,6 @@ class Images:
     orientation: Literal["as stored", "exif"] = "as stored"
     slice_order: Literal["name", "instance", "position"] = "name"
 
-    def __post_init__(self) -> None:
-        for key, pattern in (("train", self.train), ("test", self.test)):
-            require_below(key, pattern)
-            if "{" not in pattern:
-                raise KitError(
-                    f"{key} is {pattern!r}, which has no {{id}} in it",
-                    fix="write a path with {id} for the image's id, such as 'train/{id}.tiff'",
-                )
-        if self.special:
-            self.rules.require(self)
-
     @property
     def rules(self) -> Any:
         """Return the module `image_rules`; named in parts, as only scripts of special images carry it."""
@@ -68,6 +58,5 @@ class Images:
     def special(self) -> bool:
         """Whether they are anything but colour TIFFs that are named by their ids."""
         paths = [path.replace(ID, "").lower() for path in (self.train, self.test)]
-        told = (self.id, self.intensity, self.white_is_zero, self.orientation, self.slice_order)
-        usual = told == (ID, None, "inverted", "as stored", "name") and self.format in ("", "tiff")
-        return not usual or any("{" in path or "*" in path or path.endswith(_OTHERS) for path in paths)
+        plain = self == Images(train=self.train, test=self.test)
+        return not plain or any("{" in path or "*" in path or path.endswith(_OTHERS) for path in paths)

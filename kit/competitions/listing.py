@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from typing import BinaryIO
 
 from kit.artefacts import open_to_read
 from kit.competitions.path_pattern import is_file
@@ -58,7 +59,9 @@ def read_listing(path: Path, form: Submission, columns: Sequence[str], *, rows: 
         KitError: it cannot be read, or no column holds ids.
     """
     try:
-        table, coding = _table(path, form.id)
+        with open_table(path) as stream:
+            text, coding = _decoded(stream.read())
+        table = _rows(text, form.id)
         header = [_plain(cell) for cell in next(table, [])]
         if _plain(form.id) not in header:
             raise KitError(
@@ -95,10 +98,7 @@ def has_columns(path: Path, columns: Sequence[str]) -> bool:
     if not is_file(path):  # opening a pipe would wait for its writer
         return False
     try:
-        if path.suffix == ".parquet":
-            header = next(_table(path, "")[0])
-            return sorted(map(_plain, header)) == sorted(map(_plain, columns))
-        with open_to_read(path) as stream:
+        with open_table(path) as stream:
             # Only the first 64 KiB: the file may be anything, even gigabytes without a line end.
             first, _ = _decoded(stream.readline(1 << 16), "ignore")
         wanted = sorted(map(_plain, columns))
@@ -107,14 +107,16 @@ def has_columns(path: Path, columns: Sequence[str]) -> bool:
         return False
 
 
-def _table(path: Path, key: str) -> tuple[Iterator[list[str]], str]:
-    """Return a table's rows, the header first, and the encoding of its text."""
+def open_table(path: Path) -> BinaryIO:
+    """Open a table as a CSV; a Parquet file becomes one.
+
+    Raises:
+        OSError: the file cannot be read.
+        KitError: it is no Parquet file, or nothing here can read one.
+    """
     if path.suffix == ".parquet":  # named in parts: most scripts read no such file
-        found: Iterator[list[str]] = import_module(f"{__package__}.parquet_tables").cells(path)
-        return found, "utf-8"
-    with open_to_read(path) as stream:
-        text, coding = _decoded(stream.read())
-    return _rows(text, key), coding
+        return io.BytesIO(import_module(f"{__package__}.parquet_tables").as_csv(path))
+    return open_to_read(path)
 
 
 def size_of(height: str | None, width: str | None) -> Size | None:

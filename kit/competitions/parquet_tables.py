@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from kit.competitions.definition import Definition
 from kit.errors import KitError
 
 
-def cells(path: Path) -> Iterator[list[str]]:
-    """Yield the columns of a file, and then its rows as texts: an empty text where there is no value.
+def as_csv(path: Path) -> bytes:
+    """Return a file as a CSV in UTF-8, with the names of its columns first, and nothing where no value is.
 
     Raises:
         KitError: it is missing or no Parquet file, or nothing here can read one.
@@ -32,9 +32,11 @@ def cells(path: Path) -> Iterator[list[str]]:
         raise KitError("file is missing", where=path, fix="check the folder and the file's name") from error
     except (OSError, ValueError, RuntimeError) as error:
         raise KitError(f"not a readable Parquet file: {error}", where=path, fix="write it again") from error
-    yield list(table)
-    for row in zip(*table.values(), strict=True):
-        yield [_text(value) for value in row]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows([_text(value) for value in row] for row in zip(*table.values(), strict=True))
+    return text.getvalue().encode()
 
 
 def encoded(text: str, definition: Definition) -> bytes:

@@ -66,6 +66,7 @@ class PartsPattern(PathPattern):
 
     def ids(self, folder: Path) -> list[str]:
         """Return the ids of the files in a folder, sorted; hidden files do not count."""
+        _index_of.cache_clear()  # a file may have come or gone in a folder below
         return sorted(self._index(folder).exact)
 
     def id_of(self, name: str) -> str | None:

@@ -11,6 +11,7 @@ from kit.competitions.listing import has_columns
 from kit.competitions.report import Report
 from kit.competitions.tables import header_of
 
+_ENOUGH = 5
 _COMMON = {"train", "test", "train.csv", "test.csv", ""}
 """Names in the folders of many competitions; they tell nothing."""
 
@@ -68,8 +69,14 @@ def signature(definition: Definition) -> Signature:
 
 
 def recognise(folder: Path, signatures: Sequence[Signature]) -> Signature | None:
-    """Return the signature with the most evidence (the first of equals); None if no one has any."""
+    """Return the signature with the most evidence (the first of equals); None if no one has any.
+
+    The first one needs no more than the sample submission and one more sign: many competitions have tables
+    with id and rle.
+    """
     evidence = [candidate.evidence(folder) for candidate in signatures]
+    if evidence and evidence[0] >= _ENOUGH:
+        return signatures[0]
     best = max(evidence, default=0)
     return signatures[evidence.index(best)] if best else None
 

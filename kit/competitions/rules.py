@@ -11,6 +11,8 @@ from pathlib import Path
 from kit.competitions.cells_format import CLASS, Cells
 from kit.competitions.definition import Definition
 from kit.competitions.folder_paths import ID, require_below
+from kit.competitions.images_check import check_images
+from kit.competitions.scoring_format import Metric
 from kit.competitions.submission_format import INSTANCE
 from kit.competitions.table_rules import check_metadata, check_metric, check_submission, check_truth
 from kit.errors import KitError
@@ -30,6 +32,7 @@ METRICS = {
     "MAE": ("values",),
 }
 """Metric -> the kinds whose predictions it compares."""
+_LOWER_IS_BETTER = {"log loss", "multi-class log loss", "RMSE", "MAE"}
 _OF_WORDS = ("accuracy", "F-beta", "quadratic kappa")
 BOX = {"xmin", "ymin", "xmax", "ymax", "width", "height"}
 _INSTANCE = {"label", "score", "mask", *BOX}
@@ -47,6 +50,7 @@ def check(definition: Definition, *, where: str | Path) -> None:
     """
     _check_names(definition)
     for table, rule in (
+        ("images", partial(check_images, definition.images)),
         ("truth", partial(check_truth, definition.truth)),
         ("submission", partial(check_submission, definition.submission)),
         ("metric", partial(check_metric, definition.metric)),
@@ -56,12 +60,34 @@ def check(definition: Definition, *, where: str | Path) -> None:
             rule()
         except KitError as error:
             raise KitError(error.problem, where=f"{where} [{table}]", fix=error.fix) from error
+    _check_slices(definition)
     _check_classes(definition)
     for table, form in (("truth", definition.truth), ("submission", definition.submission)):
         _check_rows(definition, table, form)
     _check_truth(definition)
     _check_cells(definition)
     _check_metric(definition)
+
+
+def sign(metric: Metric) -> int:
+    """Return 1 where a higher score of a metric is better, -1 where a lower one is."""
+    higher = (
+        metric.name not in _LOWER_IS_BETTER if metric.higher_is_better is None else metric.higher_is_better
+    )
+    return 1 if higher else -1
+
+
+def _check_slices(definition: Definition) -> None:
+    if definition.kind != "values" and "*" in definition.images.test:
+        raise KitError(
+            f"images.test is {definition.images.test!r}, a folder of slices, but kind is {definition.kind!r}",
+            fix="masks are of one slice: name its file, such as 'test/{volume}/{slice}.png' with "
+            "id = '{volume}_{slice}'; only a model of values gets all slices together",
+        )
+    if len(set(definition.columns)) != len(definition.columns):
+        raise KitError(
+            f"a column is named twice: {', '.join(definition.columns)}", fix="give each column another name"
+        )
 
 
 def _check_names(definition: Definition) -> None:
@@ -73,10 +99,6 @@ def _check_names(definition: Definition) -> None:
             )
     for mark in definition.marks:
         require_below("marks", mark)
-    if len(set(definition.columns)) != len(definition.columns):
-        raise KitError(
-            f"a column is named twice: {', '.join(definition.columns)}", fix="give each column another name"
-        )
 
 
 def placeholders(pattern: str) -> list[str]:
@@ -239,6 +261,12 @@ def _check_metric(definition: Definition) -> None:
     metric, kind = definition.metric, definition.kind
     if metric.name is None:
         return
+    if metric.name not in METRICS:
+        near = difflib.get_close_matches(metric.name, METRICS, 1)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        raise KitError(
+            f"metric.name is {metric.name!r}", fix=f"{guess}use one of: {', '.join(map(repr, METRICS))}"
+        )
     if kind not in METRICS[metric.name]:
         fitting = [repr(name) for name, kinds in METRICS.items() if kind in kinds]
         raise KitError(

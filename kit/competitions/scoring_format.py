@@ -4,25 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Annotated, Literal
 
 from kit.typed_json import above
-
-Name = Literal[
-    "mean Dice",
-    "global Dice",
-    "AP",
-    "mean precision",
-    "F-beta",
-    "log loss",
-    "multi-class log loss",
-    "accuracy",
-    "AUC",
-    "quadratic kappa",
-    "RMSE",
-    "MAE",
-]
-_LOWER_IS_BETTER = {"log loss", "multi-class log loss", "RMSE", "MAE"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +15,7 @@ class Metric:
     """How predictions are scored; docs/competitions.md has the formulas.
 
     Attributes:
-        name: of a metric that the kit has; None for one in a file.
+        name: of a metric that the kit has (`rules.METRICS`); None for one in a file.
         iou: for instances: the IoU from which on a detection is correct; with several, the mean counts.
         beta: for "F-beta": how many times as important recall is as precision.
         average: for "F-beta" of values: "macro" (the mean over targets), "micro" (all targets together) or
@@ -41,7 +26,7 @@ class Metric:
         higher_is_better: for a metric in a file: whether a higher score is better.
     """
 
-    name: Name | None = None
+    name: str | None = None
     iou: tuple[float, ...] = ()
     beta: Annotated[float, above(0)] = 1.0
     average: Literal["macro", "micro", "samples"] = "macro"
@@ -53,8 +38,9 @@ class Metric:
     @property
     def sign(self) -> int:
         """Return 1 where a higher score is better, -1 where a lower one is."""
-        higher = self.name not in _LOWER_IS_BETTER if self.higher_is_better is None else self.higher_is_better
-        return 1 if higher else -1
+        # Named in parts: predict.py compares no scores of this metric, and does without `rules`.
+        found: int = import_module(f"{__package__}.rules").sign(self)
+        return found
 
     @property
     def text(self) -> str:

@@ -6,10 +6,9 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
-from kit.artefacts import open_to_read
+from kit.competitions.listing import open_table
 from kit.competitions.path_pattern import is_file
 from kit.errors import KitError
 
@@ -68,9 +67,7 @@ def header_of(path: Path) -> list[str]:
     if not is_file(path):  # opening a pipe would wait for its writer
         return []
     try:
-        if path.suffix == ".parquet":
-            return next(_parquet(path))
-        with io.TextIOWrapper(open_to_read(path), encoding="utf-8-sig", newline="") as stream:
+        with io.TextIOWrapper(open_table(path), encoding="utf-8-sig", newline="") as stream:
             # Only the first 64 KiB: the file may be anything, even gigabytes without a line end.
             return next(csv.reader([stream.readline(1 << 16)]), [])
     except (OSError, ValueError, csv.Error, KitError):
@@ -78,18 +75,20 @@ def header_of(path: Path) -> list[str]:
 
 
 def _rows(path: Path, columns: Sequence[str], *, more: bool, key: str) -> Iterator[Row]:
-    if path.suffix == ".parquet":
-        table = _parquet(path)
-        header = _fitting(next(table), columns, path, more=more)
-        for line, fields in enumerate(table, start=2):  # as in a CSV, whose first line is the header
-            yield Row(path, line, dict(zip(header, fields, strict=True)), key)
-        return
+    expected = f"the first line has to {'name' if more else 'be'}: {','.join(columns)}"
     # This limit holds for the whole process, so it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _FIELD_LIMIT))
     try:
-        with io.TextIOWrapper(open_to_read(path), encoding="utf-8-sig", newline="") as stream:
+        with io.TextIOWrapper(open_table(path), encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
-            header = _fitting(next(reader, None), columns, path, more=more)
+            header = next(reader, None)
+            if not header:
+                raise KitError("file is empty", where=path, fix=expected)
+            fits = set(columns) <= set(header) if more else sorted(columns) == sorted(header)
+            if twice := [column for column in header if header.count(column) > 1]:
+                raise KitError(f"column {twice[0]!r} is there twice", where=path, fix=expected)
+            if not fits:
+                raise KitError(f"columns are {','.join(header)[:120]!r}", where=path, fix=expected)
             for fields in reader:
                 if not fields:
                     continue
@@ -112,22 +111,3 @@ def _rows(path: Path, columns: Sequence[str], *, more: bool, key: str) -> Iterat
         raise KitError(
             f"not a readable CSV file: {error}", where=path, fix="write it again as UTF-8 CSV"
         ) from error
-
-
-def _fitting(header: list[str] | None, columns: Sequence[str], path: Path, *, more: bool) -> list[str]:
-    """Return a table's header if it names the columns, and no others unless it may have more."""
-    expected = f"the first line has to {'name' if more else 'be'}: {','.join(columns)}"
-    if not header:
-        raise KitError("file is empty", where=path, fix=expected)
-    fits = set(columns) <= set(header) if more else sorted(columns) == sorted(header)
-    if twice := [column for column in header if header.count(column) > 1]:
-        raise KitError(f"column {twice[0]!r} is there twice", where=path, fix=expected)
-    if not fits:
-        raise KitError(f"columns are {','.join(header)[:120]!r}", where=path, fix=expected)
-    return header
-
-
-def _parquet(path: Path) -> Iterator[list[str]]:
-    # Named in parts: predict.py carries the module only where the submission is such a file.
-    found: Iterator[list[str]] = import_module(f"{__package__}.parquet_tables").cells(path)
-    return found

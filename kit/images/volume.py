@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self, overload
@@ -61,6 +61,10 @@ class Volume(Sequence[NDArray[np.uint8]]):
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         return (self[number] for number in range(len(self)))
 
+    def mapped(self, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Changed:
+        """Return the slices as a sequence in which each is changed when it is read."""
+        return Changed(self, change)
+
     def read_band(self, y0: int, y1: int) -> NDArray[np.uint8]:
         """Read rows of the middle slice; see `kit.images.whole_image.WholeImage.read_band`."""
         return self._middle.read_band(y0, y1)
@@ -76,3 +80,37 @@ class Volume(Sequence[NDArray[np.uint8]]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Changed(Sequence[NDArray[np.uint8]]):
+    """Slices, each changed when it is read.
+
+    Args:
+        slices: the sequence that is read.
+        change: what is done to each, (H, W, 3) -> (H, W, 3).
+    """
+
+    def __init__(
+        self,
+        slices: Sequence[NDArray[np.uint8]],
+        change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
+    ) -> None:
+        self._slices, self._change = slices, change
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    @overload
+    def __getitem__(self, number: int) -> NDArray[np.uint8]: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[NDArray[np.uint8]]: ...
+
+    def __getitem__(self, number: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        if isinstance(number, slice):
+            return [self[place] for place in range(*number.indices(len(self)))]
+        return self._change(self._slices[number])
+
+    def mapped(self, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Changed:
+        """Return the slices as a sequence in which each is changed once more."""
+        return Changed(self, change)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,12 +57,16 @@ def run_pass(
     del batch_size, on_skipped, info, confident, on_left  # an image is seen at once
     require_pixels(slide, where)
     settings = from_plain(ValuesSettings, member.inference, where=member.name)
-    image_HWC = slide.read_band(0, slide.height)
+    # A folder of slices is a sequence of images: a model gets one, too, and reads what it wants of it.
+    volume: Any = slide if isinstance(slide, Sequence) else None
+    image_HWC: Any = None if volume else slide.read_band(0, slide.height)
     shown = views.get_set(view)
     found: list[dict[str, Value]] = []
     for number, one in enumerate(shown, 1):
         with inference(device, autocast=settings.autocast):
-            found.append(numbers_of(module(seen(image_HWC, one, settings)), where))
+            change = partial(seen, view=one, settings=settings)
+            image = change(image_HWC) if volume is None else volume.mapped(change)
+            found.append(numbers_of(module(image), where))
         if on_batch is not None:
             on_batch(number, len(shown))
     write_json(target, fuse_values(found, [1.0] * len(found), ValuesFusion(), where=where))

@@ -7,7 +7,7 @@ config, so that nobody has to import it to know its kind. `python -m train_local
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -223,12 +223,16 @@ class OwnValues(_Own):
         """Return `predict` of the class: the value of each name.
 
         Args:
-            image_HWC: uint8 (H, W, 3), in the declared order of colours.
+            image_HWC: uint8 (H, W, 3), in the declared order of colours; of a folder of slices a sequence of
+                such images, each of which is read when it is asked for.
 
         Raises:
             KitError: the class returned something else than a number or word for each name.
         """
-        image = image_HWC[..., ::-1].copy() if self.spec.colour == "BGR" else image_HWC
+        image = image_HWC
+        if self.spec.colour == "BGR":
+            volume = isinstance(image, Sequence)
+            image = image.mapped(_swapped) if volume else _swapped(image)
         found = self.model.predict(image)
         if not isinstance(found, Mapping):
             raise KitError(
@@ -236,6 +240,10 @@ class OwnValues(_Own):
                 fix="return a dict: name of each value -> number or word",
             )
         return {str(name): _plain(value) for name, value in found.items()}
+
+
+def _swapped(image_HWC: Any) -> Any:
+    return image_HWC[..., ::-1].copy()
 
 
 def _plain(value: Any) -> float | str:

@@ -26,7 +26,7 @@ def judge(competition: Competition, data: Path, submission: Path, truth_in: Path
         "valid", "findings", "score" (None without a truth) and, then, "no_score".
     """
     if not submission.is_file():
-        return {"valid": False, "findings": ["error: no submission.csv was written"], "score": None}
+        return {"valid": False, "findings": [f"error: no {submission.name} was written"], "score": None}
     ids = competition.listing(data).ids
     if not ids:  # an empty test set: a header, and no row
         header = submission.read_text(encoding="utf-8").strip() == ",".join(competition.columns)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kit.competitions.folder import CompetitionFolder
 from kit.competitions.server import SUBMISSION
 from kit.ensemble import Ensemble
 from kit.errors import KitError
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     from kit.competitions.competition import Competition  # needs numpy, which `--help` does without
 
 _FOLDERS = ("input", "src", "working", "home", "tmp")
-_RESULTS = ("submission.csv", "report.json")
+_CSV, _REPORT = "submission.csv", "report.json"
+
+
+def result_name(competition: CompetitionFolder) -> str:
+    """Return the name of a rehearsal's submission; what a gateway wrote becomes a CSV."""
+    return _CSV if competition.format.server is not None else competition.format.submission.file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,13 +149,14 @@ def play(piece: Play, stage: Path, out: Path) -> Played:
     out.mkdir(parents=True, exist_ok=True)
     # First remove files of an earlier rehearsal: if predict.py writes none, they must not pass for its
     # result.
-    for name in _RESULTS:
+    file = result_name(piece.competition)
+    for name in (file, _REPORT):
         (out / name).unlink(missing_ok=True)
         if (working / name).is_file():
             shutil.copyfile(working / name, out / name)
     (out / "log.txt").write_text(ran.text, encoding="utf-8")
     if served and (working / SUBMISSION).is_file():  # the gateway wrote it
-        take_submission(working / SUBMISSION, out / _RESULTS[0], piece.competition)
+        take_submission(working / SUBMISSION, out / file, piece.competition)
     return Played(
         ran=ran,
         enforced=enforced,

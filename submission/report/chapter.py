@@ -67,7 +67,9 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
         slug=competition.slug,
         metric=competition.metric,
         scores=read_json(sources.dist / "scores.json"),
-        gallery=gallery_of(sources.name, competition, sources.data, rehearsal / "submission.csv", pictures),
+        gallery=gallery_of(
+            sources.name, competition, sources.data, rehearsal / competition.format.submission.file, pictures
+        ),
         loss_chart=_loss_chart(logs),
         metric_chart=_metric_chart(logs),
         part=part_of(read_run(rehearsal / "report.json"), rehearsal / "report.json"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kit.competitions.competition import Competition
+from kit.local.competitions import submission_files
 from kit.local.competitions.labelled import LabelledData
 from kit.local.pages.gallery import BUDGET, Gallery, make_gallery
 from submission.runtime.result.submission_file import guess_sizes, image_sizes
@@ -29,7 +30,7 @@ def gallery_of(
     ids = competition.test_ids(data)
     truth = LabelledData(competition, data).truth(ids) if has_truth(competition, data) else {}
     sizes, unreadable = image_sizes(competition, data, ids)
-    predictions = competition.parse(submission, guess_sizes(ids, sizes))
+    predictions = submission_files.read(competition, submission, guess_sizes(ids, sizes))
     shown = {image: (truth.get(image), predictions[image]) for image in ids if image not in unreadable}
     return make_gallery(
         name,

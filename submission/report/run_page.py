@@ -32,7 +32,7 @@ def write_run_page(
         report: report.json of the run.
         out: the HTML file.
         data: the competition's folder; None: no pictures of images.
-        submission: the run's file; None: submission.csv beside the report.
+        submission: the run's file; None: the one beside the report.
         pictures: images with a picture, at most.
 
     Raises:
@@ -42,7 +42,7 @@ def write_run_page(
     shown: Gallery | None = None
     if data is not None:
         competition = of(ensembles.from_dict(_ensemble(run, report), where=report))
-        file = submission or report.with_name("submission.csv")
+        file = submission or report.with_name(competition.format.submission.file)
         shown = gallery_of(competition.name, competition, data, file, pictures)
     template = Path(__file__).with_name("run_page.html")
     part, name = part_of(run, report), run.get("competition", "it did not begin")

@@ -29,7 +29,8 @@ class CommitRun:
 
 def submission_name(made: NamesCompetition) -> str:
     """Return the name of the file that is scored: predict.py's, or that of the competition's gateway."""
-    return SUBMISSION if folder_of(made).format.server is None else server.SUBMISSION
+    format_ = folder_of(made).format
+    return format_.submission.file if format_.server is None else server.SUBMISSION
 
 
 def read_output(

@@ -12,7 +12,8 @@ from PIL import Image
 
 from kit.artefacts import write_bytes
 from kit.command_line import option, parse
-from kit.errors import KitError, run_cli
+from kit.errors import KitError
+from kit.local.program import run_cli
 
 LARGEST = 300_000
 """Bytes of a picture: the documentation stays quick to open."""

@@ -21,6 +21,7 @@ from kit.artefacts import read_json, sha256_bytes, write_bytes
 from kit.competitions import of
 from kit.competitions.competition import Competition
 from kit.errors import KitError
+from kit.local.competitions import submission_files
 from kit.local.masks.iou import iou_matrix
 from kit.local.offline.kaggle_shape import mount
 from kit.manifest import Entry, Manifest
@@ -98,7 +99,7 @@ def compare(expected: Path, got: Path, competition: Competition, data: Path) -> 
     """
     ids = competition.test_ids(data)
     sizes = {image_id: competition.size_of(data, image_id) for image_id in ids}
-    wanted, found = (competition.parse(path, sizes) for path in (expected, got))
+    wanted, found = (submission_files.read(competition, path, sizes) for path in (expected, got))
     report = GoldenReport()
     if sorted(wanted) != sorted(found):
         report.problems.append(f"ids {sorted(found)} instead of {sorted(wanted)}")
@@ -129,7 +130,7 @@ def compare_and_show(
         from tests.golden.picture import write_difference
 
         sizes = {image_id: competition.size_of(data, image_id) for image_id in competition.test_ids(data)}
-        both = competition.parse(expected, sizes), competition.parse(got, sizes)
+        both = tuple(submission_files.read(competition, file, sizes) for file in (expected, got))
         write_difference(
             picture, problems=report.problems, competition=competition, data=data, predictions=both
         )

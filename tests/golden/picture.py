@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kit.artefacts import write_text
 from kit.competitions.competition import Competition
-from kit.images.reading import Reading
+from kit.images.image_protocols import Reading
 from kit.local.pages.overlays import PREDICTION_RGB, TRUTH_RGB, masks_of, outline, thumbnail
 from kit.local.pages.pyramid import jpeg
 from kit.local.pages.render import render

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kit.competitions import get
+from kit.local.competitions import submission_files
 from kit.masks import rle
 from submission.runtime.result.submission_file import image_sizes
 from tests.submission.hold import START, Hold
@@ -21,7 +22,7 @@ def kit(tmp_path_factory, tools):
 
 def masks(data, submission):
     sizes, _ = image_sizes(KIDNEY, data, KIDNEY.test_ids(data))
-    return KIDNEY.parse(submission, sizes)
+    return submission_files.read(KIDNEY, submission, sizes)
 
 
 def only_disk(scratch: Path, size: int, output: Path) -> str:

@@ -16,7 +16,7 @@ from kit.artefacts import sha256_file, sha256_json, write_json
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference.fusion import PassResult
-from kit.inference.runner import open_member
+from kit.inference.runner import configure, open_member
 from kit.local import own_sources
 from kit.local.competitions.labelled import LabelledData
 from kit.local.console import console
@@ -186,6 +186,7 @@ class _Adder:
         self._user, self._own_loader = user, own_loader
         self._inference = declared.settings(f"{request.model}, class {own.class_name}")
         self._fabric = make_fabric(request.device, "32-true")
+        configure(self._fabric.device)  # as the workers on Kaggle: one thread on the CPU
 
     def check(self, given: Given, scratch: Path) -> float:
         """Predict parts of a few images; return floating point operations per megapixel."""

@@ -126,14 +126,15 @@ def _semantic(module: OwnSemantic, member: Member, shown: Shown, user: User, dev
     value_NKHW, flops = _counted(lambda: module(x_NCHW), x_NCHW.numel() // 3, user, "forward")
     _check_finite(value_NKHW, user, "forward")
     _check_range(module, value_NKHW, x_NCHW, user)
-    alone = module(x_NCHW[:1])
+    half_NCHW = x_NCHW[:1, :, : max(1, x_NCHW.shape[2] // 2)]
+    with user.calls("forward"):
+        alone, turned = module(x_NCHW[:1]), module(views.apply("rot90", half_NCHW).contiguous())
     if (difference := float((alone - value_NKHW[:1]).abs().max())) > _AGREE * (1 + float(alone.abs().max())):
         raise user.error(
             f"an image gives other values alone than in a batch, up to {difference:.3g}",
             "a prediction may depend on its own image only: look for batch norms that stay in training mode, "
             "and for statistics over the batch",
         )
-    turned = module(views.apply("rot90", x_NCHW[:1, :, : x_NCHW.shape[2] // 2]).contiguous())
     _check_finite(turned, user, "forward")
     if float(value_NKHW.max() - value_NKHW.min()) == 0:
         _warn(f"{user.name} gives the same value everywhere in {len(images)} images: are these its weights?")
@@ -165,7 +166,8 @@ def _check_range(module: OwnSemantic, value_NKHW: Tensor, x_NCHW: Tensor, user: 
         )
     if output == "softmax":
         padding = module.padding(*x_NCHW.shape[-2:])
-        whole = module.model(nn.functional.pad(module.normalise(x_NCHW), padding, mode="replicate"))
+        with user.calls("forward"):
+            whole = module.model(nn.functional.pad(module.normalise(x_NCHW), padding, mode="replicate"))
         sums = whole.float().sum(dim=1)
         if float((sums - 1).abs().max()) > _SUM:
             raise user.error(

@@ -19,7 +19,7 @@ def _setting(text: str) -> tuple[str, Any]:
     """NAME=VALUE; the value is JSON, or else a text."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise KitError("a setting is NAME=VALUE")
+        raise KitError("a setting is NAME=VALUE", fix="write it such as width=32")
     try:
         return name, json.loads(value)
     except ValueError:

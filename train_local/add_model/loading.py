@@ -67,8 +67,11 @@ def in_user_code(what: str, shown: Path, folder: Path, fix: str = "correct it th
     """
     try:
         yield
-    except (KitError, MemoryError, KeyboardInterrupt):
+    except (MemoryError, KeyboardInterrupt):
         raise
+    except KitError as error:
+        # What the adapter says of a result does not know the user's file.
+        raise KitError(error.problem, where=error.where or shown, fix=error.fix or fix) from error
     except BaseException as error:  # a script that ends the process at import is a finding, too
         raise KitError(
             f"{what} failed: {type(error).__name__}: {_first_lines(error)}",

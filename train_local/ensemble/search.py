@@ -88,9 +88,10 @@ def search_ladder(
     singles = {item: Selection((item.recipe_view,), (1.0,)) for item in whole}
     scores.prepare(list(singles.values()), {})
     values = {item: scores.quick(single, ids, {}) for item, single in singles.items()}
-    enough = FIRST_SHARE * max(values.values())
+    worth = {item: worth_of(value, max(values.values())) for item, value in values.items()}
+    enough = FIRST_SHARE * max(worth.values())
     # Of 0.75 at a cost of 1 and 0.80 at a cost of 2, the first one gives more for its cost.
-    first = max((item for item in whole if values[item] >= enough), key=lambda item: values[item] / item.cost)
+    first = max((item for item in whole if worth[item] >= enough), key=lambda item: worth[item] / item.cost)
     left.remove(first)
     add(singles[first], {}, first.cost)
     while left:
@@ -100,6 +101,17 @@ def search_ladder(
         left.remove(chosen.candidate)
         add(chosen.selection, steps[-1].settings, steps[-1].cost + chosen.candidate.cost)
     return steps
+
+
+def worth_of(value: float, best: float) -> float:
+    """Return a score as something that may be divided by a cost: of a loss, the best one's share of it.
+
+    Losses are negative here: of -0.25 and -0.5 the first one is best, and the second has half of its worth.
+
+    >>> worth_of(0.75, 0.8), worth_of(-0.5, -0.25), worth_of(-0.25, -0.25)
+    (0.75, 0.5, 1.0)
+    """
+    return best / value if best < 0 else value
 
 
 def tuned_step(

@@ -63,7 +63,8 @@ def score(
         TypeError: predictions of several kinds are mixed.
     """
     _require_sizes(truth, predictions)
-    if competition.format.boxes:
+    form = competition.format.submission
+    if competition.kind == "instance" and form.rows == "image" and "{mask}" not in form.instance:
         truth = {key: as_boxes(true) for key, true in _of_kind(Instances, truth).items()}
     metric, kind = competition.format.metric, competition.kind
     per_image: dict[str, float] = {}

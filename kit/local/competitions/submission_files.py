@@ -10,6 +10,7 @@ from pathlib import Path
 from kit.artefacts import write_text
 from kit.competitions.competition import Competition
 from kit.competitions.report import Report
+from kit.competitions.tables import read_table
 from kit.local.competitions import plausibility
 from kit.local.competitions.plausibility import Plausibility
 from kit.predictions import Prediction
@@ -39,6 +40,26 @@ def inspect(
     if report.ok and expected is not None:
         plausibility.compare(report, plausibility.describe(predictions.values()), expected)
     return report, predictions
+
+
+def read(
+    competition: Competition, submission: Path, sizes: Mapping[str, tuple[int, int]] | None = None
+) -> dict[str, Prediction]:
+    """Return the predictions of a submission file, ids in its order.
+
+    Args:
+        competition: whose submission it is.
+        submission: the file.
+        sizes: id -> (height, width), needed where the file does not carry them.
+
+    Raises:
+        KitError: names the row and what is wrong with it.
+    """
+    report = Report(str(submission))
+    rows = read_table(submission, competition.columns, key=competition.columns[0])
+    found = competition.decoded(report, competition.of_images(report, rows, None), sizes or {})
+    report.require_ok()
+    return found
 
 
 def write_submission(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:

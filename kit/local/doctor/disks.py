@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from kit.local.doctor.environment import find_environment
 from kit.local.doctor.finding import Finding, size
 
 _SEEN_S = 3.0
@@ -36,7 +37,7 @@ def look(root: Path) -> list[Finding]:
 
 def _needs(root: Path) -> dict[Path, float]:
     """Folder -> bytes that the next steps write into it and that are not there yet."""
-    made = any((root / ".nox").glob("kit-*/made-from"))
+    made = find_environment(root) is not None
     wheels, images = root / "build" / "wheels", root / "build" / "images"
     bundles = list((root / "dist").glob("*/bundle/*/manifest.json"))
     return {

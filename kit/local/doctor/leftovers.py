@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kit.local.doctor.finding import Finding, size
+from kit.local.doctor.finding import Finding, counted, size
 
 _OLD_S = 3600.0
 """Seconds; what is younger may belong to a command that runs."""
@@ -42,7 +42,8 @@ def _temporary(root: Path) -> Iterator[Finding]:
         yield Finding(
             about="half-written files",
             level="note",
-            told=f"{len(old)} files of {size(total)} that a killed command left: {_names(old, root)}",
+            told=f"{counted(len(old), 'file')} of {size(total)} that a killed command left: "
+            f"{_names(old, root)}",
             fix="run that command again, or delete them when no command of the kit runs",
             facts={"files": [str(path) for path in old[:100]], "bytes": total},
         )
@@ -54,7 +55,7 @@ def _stages(root: Path) -> Iterator[Finding]:
         yield Finding(
             about="rehearsals",
             level="note",
-            told=f"{len(old)} stages of killed rehearsals: {_names(old, root)}",
+            told=f"{counted(len(old), 'stage')} of killed rehearsals: {_names(old, root)}",
             fix="delete these folders when no rehearsal runs",
             facts={"folders": [str(path) for path in old]},
         )
@@ -79,7 +80,7 @@ def _unfinished(root: Path) -> Iterator[Finding]:
     runs = [path.parent for path in (root / "runs").glob("*/*/fold*/run.json")]
     open_runs = [path for path in runs if "." not in path.name and not (path / "done.json").is_file()]
     if open_runs:
-        told = f"{len(open_runs)} trainings have begun and are not done: {_names(open_runs, root)}"
+        told = f"{counted(len(open_runs), 'training')} begun and not done: {_names(open_runs, root)}"
         fix = "nox -s train-all goes on from their checkpoints"
         yield Finding(about="trainings", level="note", told=told, fix=fix, facts={"runs": len(open_runs)})
     for folder in sorted((root / "dist").glob("*/bundle/*")):

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
 
 from kit import competitions
 from kit.artefacts import canonical_json, write_text
-from kit.competitions.scoring_format import Name
+from kit.competitions.rules import METRICS
 from kit.errors import BAD_INPUT, KitError
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
@@ -116,12 +115,12 @@ def fill(draft: Draft, seen: Survey, *, sure: bool) -> None:
 
 
 def _metric(draft: Draft, kind: str) -> None:
-    likely = _METRICS.get(kind)
+    likely, fitting = _METRICS.get(kind), tuple(name for name, kinds in METRICS.items() if kind in kinds)
     guess = (
         Guess(likely, "usual for this kind; the competition's page says it", sure=False) if likely else None
     )
     text = "Which metric scores the submission (the competition's page says it)?"
-    name = draft.question(Question("metric.name", text, guess, get_args(Name)))
+    name = draft.question(Question("metric.name", text, guess, fitting))
     if name in ("AP", "mean precision"):
         usual = Guess([0.5], "often used; the competition's page says it", sure=False)
         draft.question(

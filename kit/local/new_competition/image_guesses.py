@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kit.competitions.image_rules import pattern_of, reading_of
+from kit.competitions.images_check import check_images
 from kit.competitions.images_format import SUFFIXES, Images
 from kit.competitions.path_pattern import PathPattern
 from kit.errors import KitError
@@ -193,4 +194,8 @@ def _facts(path: Path, suffix: str) -> tuple[str, str, object]:
 def _settled(draft: Draft) -> Images | None:
     keys = ("train", "test", "id", "format", "intensity")
     values = {key: draft.value(f"images.{key}") for key in keys if f"images.{key}" in draft.known}
-    return None if any(item.key == "images.intensity" for item in draft.open) else Images(**values)
+    if any(item.key == "images.intensity" for item in draft.open):
+        return None
+    images = Images(**values)
+    check_images(images)
+    return images

@@ -232,7 +232,13 @@
       this.errorAt = (this.errorAt + 1) % errors.length;
       const [name, x, y, width, height] = errors[this.errorAt];
       this.moved = true;
-      this.look([x + width / 2, y + height / 2, Math.min(Math.max(3 * width, 3 * height, 64), this.picture.width)]);
+      const seen = Math.min(Math.max(3 * width, 3 * height, 64), this.picture.width);
+      const high = seen / this.viewer.viewport.getAspectRatio();
+      // At the border of the image the error does not stand in the middle: half of the view would be empty.
+      const inside = (at, size, whole) => (size >= whole ? whole / 2 : Math.min(Math.max(at, size / 2), whole - size / 2));
+      const at = [inside(x + width / 2, seen, this.picture.width), inside(y + height / 2, high, this.picture.height), seen];
+      this.look(at);
+      keepPlace(this.data.name, this.current.id, at);
       this.find(".count").textContent = `error ${this.errorAt + 1} of ${errors.length}: ${name}`;
     }
 

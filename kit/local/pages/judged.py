@@ -99,7 +99,9 @@ def _foreground(mask: SemanticMask | ClassMasks) -> tuple[NDArray[np.bool_], flo
     of_class = [mask.runs] if isinstance(mask, SemanticMask) else list(mask.masks.values())
     size = mask.height, mask.width
     if scale == 1:
-        return np.array([rle.decode(runs, *size) for runs in of_class], bool).reshape(-1, *size), scale
+        return np.array([rle.decode(runs, *size) for runs in of_class], bool).reshape(
+            len(of_class), *size
+        ), scale
     small = [shrunk(SemanticMask(*size, runs), rows, columns)[0] for runs in of_class]
     return np.array(small, bool), scale
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from kit.errors import KitError
 from kit.local.console import console
+from kit.local.pool import unseen_by_children
 from kit.local.pretrained.entry import Pretrained
 from kit.local.pretrained.read import require_known
 from kit.local.pretrained.report import Report
@@ -83,13 +84,17 @@ def _is_installed(distribution: str) -> bool:
 
 def _run(path: Path, task: Mapping[str, Any]) -> Report:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(
-        [sys.executable, "-m", _WORKER],
-        input=json.dumps(task).encode(),
-        stdout=subprocess.PIPE,
-        env=environment,
-        check=False,
-    )
+    with unseen_by_children():
+        worker = subprocess.Popen(
+            [sys.executable, "-m", _WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+    with worker:
+        try:
+            output, _ = worker.communicate(json.dumps(task).encode())
+        except KeyboardInterrupt:
+            worker.kill()
+            raise
+    done = subprocess.CompletedProcess(worker.args, worker.returncode, output)
     try:
         answer = json.loads(done.stdout)
     except ValueError:

@@ -35,6 +35,7 @@ from submission.runtime.inputs.mounts import File, plain_name
 _BLOCK = 2 << 20
 _AHEAD = STREAMS
 _NAMED = 3
+_AGAIN = "upload the dataset again, or attach the version that belongs to this script"
 _SPARE = 256 << 20
 _MOST_ARCHIVES = 500
 """Files opened in the search for archives, those with an archive's ending first, then the largest."""
@@ -261,7 +262,7 @@ class Restorer:
             return KitError(
                 f"{entry.name} is {what}: {expected}; found {other.size} bytes",
                 where=other.path,
-                fix="upload the dataset again, or attach the version that belongs to this script",
+                fix=_AGAIN,
             )
         faults = {**self._known.faults, **(self._others.faults if self._others is not None else {})}
         if entry.archive is not None and (other := self._named_as(entry.archive)) is not None:
@@ -270,7 +271,7 @@ class Restorer:
                 f"{entry.name} is missing: {expected}; {entry.archive}, which carried it, is damaged or "
                 f"another one ({other.size} bytes{fault})",
                 where=other.path,
-                fix="upload the dataset again, or attach the version that belongs to this script",
+                fix=_AGAIN,
             )
         if faults:
             cut = "; ".join(f"{path}: {fault}" for path, fault in list(faults.items())[:_NAMED])
@@ -283,7 +284,7 @@ class Restorer:
             return KitError(
                 f"{entry.name} is missing: {expected}; its dataset is attached, but holds it no more",
                 where=place,
-                fix="upload the dataset again, or attach the version that belongs to this script",
+                fix=_AGAIN,
             )
         count = len(self.files) + (len(self._others.files) if self._others is not None else 0)
         return KitError(

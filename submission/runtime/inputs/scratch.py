@@ -111,7 +111,7 @@ def choose_scratch(needed: int, output: Path) -> Scratch:
     if not chosen.has(needed):
         about = "; ".join(map(str, places))
         note = f"temporary files may need {needed / GB:.3g} GB: {about}. {chosen.folder} is used; {_FIX}"
-    elif chosen is not places[0] or (_named() and chosen.folder != folders[0]):
+    elif chosen is not places[0] or (any(map(os.environ.get, _VARIABLES)) and chosen.folder != folders[0]):
         note = (
             f"temporary files go to {chosen.folder} ({chosen.free / GB:.3g} GB free): they may need "
             f"{needed / GB:.3g} GB, and {places[0] if chosen is not places[0] else 'TMPDIR cannot be used'}"
@@ -127,12 +127,9 @@ def usual_folders(output: Path) -> list[Path]:
     Args:
         output: a folder that is used if those for temporary files are too small.
     """
-    usual = [*_named(), *map(Path, _USUAL)]
+    named = [Path(value) for name in _VARIABLES if (value := os.environ.get(name))]
+    usual = [*named, *map(Path, _USUAL)]
     return list(dict.fromkeys(folder.absolute() for folder in (*usual, output, Path(_IN_MEMORY))))
-
-
-def _named() -> list[Path]:
-    return [Path(value) for name in _VARIABLES if (value := os.environ.get(name))]
 
 
 def pick(places: list[Place], needed: int) -> Place:

@@ -11,8 +11,9 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import ModuleType
 
 from kit import manifest as manifests
 from kit import requested as requests
@@ -43,11 +44,14 @@ class InstallationError(Exception):
         return [f"error: {self}"]
 
 
-def start(finder: EmbeddedFinder, header: str | None, file: str | None) -> None:
+def start(
+    finder: EmbeddedFinder, former: Mapping[str, ModuleType], header: str | None, file: str | None
+) -> None:
     """Install, and make the packages importable in this process and its children.
 
     Args:
         finder: imports the modules of this script.
+        former: `sys.modules` as it was before.
         header: its docstring.
         file: path of the file that runs; None in a cell.
 
@@ -55,7 +59,6 @@ def start(finder: EmbeddedFinder, header: str | None, file: str | None) -> None:
         InstallationError: in a notebook, if something that is asked for cannot be used.
         SystemExit: elsewhere, with exit code 2.
     """
-    before = set(sys.modules) - finder.paths.keys() | finder.former.keys()
     parts = {path: part_text(text) for path, text in finder.parts.items()}
     text = installer_text(header or "", parts)
     # Pasted into another script, this code shares that script's arguments, which are not for it.
@@ -74,7 +77,7 @@ def start(finder: EmbeddedFinder, header: str | None, file: str | None) -> None:
             return path
 
         done = Installer(requested, manifest, options, say=_say, write_script=write_script).run()
-        _finish(done, before, own=own)
+        _finish(done, former, own=own)
     except KitError as error:
         _fail(error)
     except OSError as error:
@@ -86,7 +89,7 @@ def start(finder: EmbeddedFinder, header: str | None, file: str | None) -> None:
         print("stopped; run it again to go on", file=sys.stderr)
         sys.exit(_INTERRUPTED)
     finally:
-        _leave(finder, before)
+        _leave(finder, former)
 
 
 def _say(text: str) -> None:
@@ -107,7 +110,7 @@ def _finish(done: Outcome, before: Collection[str], *, own: bool) -> None:
         if files := sorted(path.name for path in done.site.glob("*.pth")):
             _say(words.not_run(files))
     if done.errors:
-        raise words.failed(done.errors)
+        raise words.failed(done.errors, others=done.site is not None)
     _say(words.ready(done.site, again=done.again))
     if own and done.site is not None and not in_notebook():
         _say(words.for_a_shell(done.site))
@@ -151,14 +154,12 @@ def _holds(file: Path, text: str) -> bool:
         return False
 
 
-def _leave(finder: EmbeddedFinder, before: Collection[str]) -> None:
+def _leave(finder: EmbeddedFinder, former: Mapping[str, ModuleType]) -> None:
     """Take the modules of this script out of the process again."""
     with contextlib.suppress(ValueError):
         sys.meta_path.remove(finder)
     with contextlib.suppress(ValueError):
         sys.path_hooks.remove(finder.folder)
-    for name in [name for name in sys.modules if name.partition(".")[0] in _OURS and name not in before]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in _OURS and name not in former]:
         del sys.modules[name]
-    for name in finder.paths:
-        sys.modules.pop(name, None)
-    sys.modules.update(finder.former)
+    sys.modules.update({name: former[name] for name in finder.paths if name in former})

@@ -15,9 +15,11 @@ _TAIL = f"""\
 if __name__ == "__main__":
     _boot = {{"__name__": "{IMPORTER[:-3].replace("/", ".")}"}}
     exec(compile(PARTS["{IMPORTER}"][1:], "{IMPORTER}", "exec"), _boot)
+    _former = dict(_boot["sys"].modules)
     _finder = _boot["embed"](PARTS)
-    _boot["importlib"].import_module("{START}").start(_finder, __doc__, globals().get("__file__"))
-    del PARTS, _boot, _finder
+    _start = _boot["importlib"].import_module("{START}").start
+    _start(_finder, _former, __doc__, globals().get("__file__"))
+    del PARTS, _boot, _former, _finder, _start
 """
 
 

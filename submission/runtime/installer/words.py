@@ -101,9 +101,14 @@ def for_a_shell(site: Path) -> str:
     return f"in this shell: export PYTHONPATH={site}${{PYTHONPATH:+:$PYTHONPATH}}"
 
 
-def failed(errors: dict[str, KitError]) -> KitError:
-    """Return the error of an installation that lacks something, with the first one's remedy."""
+def failed(errors: dict[str, KitError], *, others: bool) -> KitError:
+    """Return the error of an installation that lacks something, with the first one's remedy.
+
+    Args:
+        errors: what is lost -> why.
+        others: whether something else was installed.
+    """
     first = next(iter(errors.values()))
     names = ", ".join(errors)
-    others = "; all else is installed and can be imported"
-    return KitError(f"{names} cannot be used: {first.problem}{others}", where=first.where, fix=first.fix)
+    more = "; all else is installed and can be imported" if others else ""
+    return KitError(f"{names} cannot be used: {first.problem}{more}", where=first.where, fix=first.fix)

@@ -104,12 +104,13 @@ def csv_text(
     stream = io.StringIO()
     writer = csv.DictWriter(stream, competition.columns, lineterminator="\n")
     writer.writeheader()
-    sample = competition.by_key(listing)
+    forms = None if competition.format.plain else competition.forms
+    sample = {} if forms is None else forms.by_key(competition.format, listing)
     made: list[dict[str, str]] = []
     for image in listing.ids:
         known = image in rows
         made += read_json(rows[image]) if known else competition.empty_rows(image, sizes[image], sample)
-    writer.writerows(competition.in_order(made, sample))
+    writer.writerows(made if forms is None else forms.ordered(competition.format, made, sample))
     return stream.getvalue()
 
 

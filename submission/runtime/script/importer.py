@@ -43,16 +43,11 @@ class EmbeddedFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
     Tracebacks show the original file name, line number and source line. The lines are put into the cache of
     `linecache`: without them, Python would show lines of a file with that name below the working directory.
-
-    Attributes:
-        paths: name of a module -> its path among the parts.
-        former: modules of the same names that were imported before.
     """
 
     def __init__(self, parts: Mapping[str, str]) -> None:
         self.parts = parts
         self.paths: dict[str, str] = {}
-        self.former: dict[str, ModuleType] = {}
         for path in parts:
             if path.endswith(".py"):
                 name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -124,14 +119,12 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 def embed(parts: Mapping[str, str]) -> EmbeddedFinder:
-    """Let this process import the modules among `parts`; return what imports them."""
+    """Let this process import the modules among `parts`."""
     finder = EmbeddedFinder(parts)
     sys.meta_path.insert(0, finder)
     sys.path_hooks.insert(0, finder.folder)
-    for name in finder.paths.keys() & sys.modules.keys():
-        finder.former[name] = sys.modules.pop(
-            name
-        )  # another cell of this notebook may have run such a script
+    for name in finder.paths:
+        sys.modules.pop(name, None)  # another cell of this notebook may have run such a script
     for place in [place for place in sys.path_importer_cache if place.startswith(_PLACE)]:
         del sys.path_importer_cache[place]  # as with the modules
     return finder

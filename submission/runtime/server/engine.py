@@ -17,8 +17,6 @@ from kit.competitions import of
 from kit.competitions.definition import Split
 from kit.competitions.folder import CompetitionFolder
 from kit.competitions.listing import Listing
-from kit.competitions.report import Report
-from kit.competitions.tables import read_table
 from kit.plan.policy import Resources
 from submission.runtime.inputs.competition_data import Data, Listed, find_data
 from submission.runtime.result import wording
@@ -210,9 +208,7 @@ class Engine(Supervisor):
             except Exception as error:  # noqa: BLE001 - rows that are complete go out even so
                 self.report.problem(wording.supervisor_failed(error), trace=traceback.format_exc())
         submission = self.data.submission
-        found = submission.competition
-        table = read_table(submission.path, found.columns, key=found.columns[0])
-        rows = found.of_images(Report(str(submission.path)), table, None)
+        rows = submission.competition.rows_of(submission.path)
         return {image: [row.cells for row in own] for image, own in rows.items()}
 
     def _end_tasks(self) -> None:

@@ -131,7 +131,7 @@ class Worker:
             case FuseRequest():
                 return self._fuse(request)
             case ValidateRequest():
-                return self._validate(request)
+                return _validate(self.ensemble, request)
 
     def _run_pass(self, request: PassRequest) -> PassDone:
         # Import here, not at the top: the bundle's libraries may not be installed when the worker starts.
@@ -248,17 +248,6 @@ class Worker:
             begin=begin, end=time.monotonic(), file=request.row, doubt=fused.doubt, left=fused.left
         )
 
-    def _validate(self, request: ValidateRequest) -> Validated:
-        from kit.competitions import of
-
-        begin = time.monotonic()
-        sizes = {image: (height, width) for image, (height, width) in read_json(Path(request.sizes)).items()}
-        report = of(self.ensemble).validate(Path(request.file), list(sizes), sizes)
-        findings = [Finding(level=finding.level, text=str(finding)) for finding in report.findings]
-        return Validated(
-            begin=begin, end=time.monotonic(), ok=report.ok, findings=tuple(findings[:_MOST_FINDINGS])
-        )
-
     def _failure(self, request: Request, error: BaseException) -> Failed:
         """Return what failed: memory, the disk, the image, the member or a library."""
         try:
@@ -291,6 +280,18 @@ class Worker:
         except MemoryError:
             self.module, self.loaded = None, None
             return Failed(stage="memory", problem=f"MemoryError; {_NEEDS_LESS}")
+
+
+def _validate(ensemble: Ensemble, request: ValidateRequest) -> Validated:
+    from kit.competitions import of
+
+    begin = time.monotonic()
+    sizes = {image: (height, width) for image, (height, width) in read_json(Path(request.sizes)).items()}
+    report = of(ensemble).validate(Path(request.file), list(sizes), sizes)
+    findings = [Finding(level=finding.level, text=str(finding)) for finding in report.findings]
+    return Validated(
+        begin=begin, end=time.monotonic(), ok=report.ok, findings=tuple(findings[:_MOST_FINDINGS])
+    )
 
 
 def _average(request: MeanRequest) -> MeanDone:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -95,6 +96,18 @@ def test_what_has_no_wheel_for_an_image_is_named_with_the_images_where_it_works(
     )
     assert f"--target {OLD}" in caught.value.fix
     assert shipped(make("compiled", targets=(OLD,))) == {("compiled", "1.0", "cp311")}
+
+
+def test_several_that_have_no_wheels_are_told_together(make, index):
+    index.add("old", tag="cp311-cp311-manylinux_2_28_x86_64")
+    index.add("new", tag="cp313-cp313-manylinux_2_28_x86_64")
+    with pytest.raises(KitError) as caught:
+        make("old", "new", targets=(OLD, NEW, NUMPY))
+    assert caught.value.problem.startswith("2 distributions have no wheels for some images:")
+    # For Python 3.12 both have none; uv names one of them.
+    assert re.search(f"new has no wheel for .*{OLD}", caught.value.problem)
+    assert re.search(f"old has no wheel for .*{NEW}", caught.value.problem)
+    assert "--package" in caught.value.fix
 
 
 def test_who_wants_another_numpy_than_the_image_has_is_named(make, index):

@@ -1,6 +1,8 @@
 import pytest
 
+from kit import competitions
 from kit.competitions.image_rules import distributions, formats, modules, reading_of
+from kit.competitions.images_check import check_images
 from kit.competitions.images_format import Images
 from kit.errors import KitError
 from kit.images.intensity_rule import Intensity, intensity_of
@@ -25,6 +27,7 @@ def images(path, **more):
 def test_special_images(path, more, form):
     made = images(path, **more)
     assert made.special
+    check_images(made)
     assert formats(made) == {form}
     assert reading_of(made).formats == (form,)
     assert distributions(made) == (("pydicom",) if form == "dicom" else ())
@@ -33,6 +36,7 @@ def test_special_images(path, more, form):
 @pytest.mark.parametrize("path", ["train/{id}.tiff", "train/{id}", "train/{id}/a.svs"])
 def test_colour_tiffs_need_none_of_this(path):
     assert not images(path).special
+    check_images(images(path))
     assert modules(images(path)) == []
 
 
@@ -68,9 +72,21 @@ def test_only_the_readers_that_a_definition_uses_travel():
 )
 def test_faults_say_what_to_write(path, more, words):
     with pytest.raises(KitError) as caught:
-        images(path, **more)
+        check_images(images(path, **more))
     assert words in caught.value.problem
     assert caught.value.fix
+
+
+def test_only_a_model_of_values_gets_folders_of_slices(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text(
+        'name = "a"\nslug = "a"\nkind = "semantic"\n[images]\ntrain = "train/{id}/*.png"\n'
+        'test = "test/{id}/*.png"\n[truth]\nform = "text"\nfile = "train.csv"\nmask = "rle"\n'
+        '[submission]\nmask = "rle"\n[metric]\nname = "mean Dice"\n'
+    )
+    with pytest.raises(KitError, match="a folder of slices") as caught:
+        competitions.get(path)
+    assert "{volume}_{slice}" in caught.value.fix
 
 
 def test_the_four_rules():

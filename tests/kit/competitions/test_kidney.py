@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from kit import competitions
 from kit.errors import KitError
-from kit.local.competitions import scores
+from kit.local.competitions import scores, submission_files
 from kit.local.competitions.submission_files import write_submission
 from kit.masks import rle
 from kit.predictions import Instances, SemanticMask
@@ -23,7 +23,7 @@ def test_a_row_parses_back_to_the_same_mask(tmp_path_factory, mask_HW):
     path = tmp_path_factory.mktemp("rows") / "submission.csv"
     write_submission(path, KIDNEY.columns, [KIDNEY.rows("a", mask_of(mask_HW))[0]])
     assert KIDNEY.validate(path, ["a"], {"a": mask_HW.shape}).ok
-    parsed = KIDNEY.parse(path, {"a": mask_HW.shape})["a"]
+    parsed = submission_files.read(KIDNEY, path, {"a": mask_HW.shape})["a"]
     assert np.array_equal(rle.decode(parsed.runs, *mask_HW.shape), mask_HW)
 
 
@@ -67,7 +67,7 @@ def test_wrong_run_lengths_name_file_line_and_run(kidney, text, shown):
     assert shown in finding.message
     assert finding.where == f"{path}:3 (id cc)"
     with pytest.raises(KitError) as caught:
-        KIDNEY.parse(path, {"cc": (10, 12), "dd": (10, 12)})
+        submission_files.read(KIDNEY, path, {"cc": (10, 12), "dd": (10, 12)})
     assert shown in str(caught.value)
 
     table = kidney.table("train.csv", ("id", "encoding"), ("aa", ""), ("bb", text))
@@ -82,7 +82,7 @@ def test_wrong_run_lengths_name_file_line_and_run(kidney, text, shown):
 def test_an_image_of_unknown_size_may_be_empty_only(kidney):
     sizes = {"cc": (10, 12)}
     assert kidney.validate(kidney.submission(("cc", "1 2"), ("dd", " ")), sizes).ok
-    parsed = KIDNEY.parse(kidney.root / "submission.csv", sizes)["dd"]
+    parsed = submission_files.read(KIDNEY, kidney.root / "submission.csv", sizes)["dd"]
     assert (parsed.height, parsed.width, len(parsed.runs)) == (0, 0, 0)
     assert scores.score(KIDNEY, {"dd": mask_of(np.ones((3, 4), bool))}, {"dd": parsed}).value == 0.0
     (finding,) = kidney.validate(kidney.submission(("cc", "1 2"), ("dd", "1 2")), sizes).findings

@@ -10,6 +10,7 @@ import pytest
 
 from kit import competitions
 from kit.__main__ import main
+from kit.competitions import row_forms
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.local.competitions.submission_files import write_submission
@@ -193,10 +194,10 @@ def test_what_is_valid_and_absurd_is_an_alarm(tmp_path, capsys):
 def test_fallback_rows_are_those_of_the_sample_and_in_its_order(example):
     _, competition, data = example
     listing = competition.listing(data)
-    sample = competition.by_key(listing)
+    sample = row_forms.by_key(competition.format, listing)
     size = (folders.HEIGHT, folders.WIDTH)
     rows = [row for image in listing.ids for row in competition.empty_rows(image, size, sample)]
-    rows = competition.in_order(rows, sample)
+    rows = row_forms.ordered(competition.format, rows, sample)
     with (data / competition.format.submission.sample).open(newline="") as stream:
         given = list(csv.DictReader(stream))
     key = competition.columns[0]

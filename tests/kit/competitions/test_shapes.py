@@ -139,7 +139,7 @@ def test_the_folder_is_good_and_its_truth_is_valid_and_perfect(example, tmp_path
     assert (code, told["ok"]) == (0, True), told
     code, told = run(capsys, "score", name, data, tmp_path / "s.csv")
     assert code == 0, told
-    assert told["value"] == pytest.approx(0.0 if competition.format.metric.sign < 0 else 1.0, abs=1e-12)
+    assert told["value"] == pytest.approx(0.0 if not told["higher_is_better"] else 1.0, abs=1e-12)
 
 
 def score(name, data, tmp_path, capsys, text):

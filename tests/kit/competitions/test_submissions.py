@@ -107,7 +107,7 @@ def test_byte_order_mark_line_ends_and_quotes_do_not_matter(each, end):
     path = each.root / "submission.csv"
     path.write_bytes(b"\xef\xbb\xbf" + end.join([*lines, "", ""]).encode())
     assert each.validate(path).findings == []
-    parsed = each.competition.parse(path, {"cc": (10, 12), "dd": (10, 12)})
+    parsed = submission_files.read(each.competition, path, {"cc": (10, 12), "dd": (10, 12)})
     assert (
         each.competition.rows("cc", parsed["cc"])[0][each.competition.columns[-1]]
         == row[each.competition.columns[-1]]

@@ -11,7 +11,7 @@ from kit import competitions
 from kit.competitions.parsing import parse
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError
-from kit.local.competitions import scores
+from kit.local.competitions import scores, submission_files
 from kit.local.competitions.submission_files import write_submission
 from kit.masks import coco
 from kit.predictions import Instances, SemanticMask
@@ -40,7 +40,7 @@ def test_a_row_parses_back_to_the_same_instances_best_first(tmp_path_factory, fo
     written = Instances(5, 7, np.array([score for _, score in found]), masks)
     write_submission(path, VESSELS.columns, [VESSELS.rows("a", written)[0]])
     assert VESSELS.validate(path, ["a"], {"a": (5, 7)}).ok
-    parsed = VESSELS.parse(path)["a"]
+    parsed = submission_files.read(VESSELS, path)["a"]
     order = sorted(range(len(found)), key=lambda index: -found[index][1])
     assert (parsed.height, parsed.width) == (5, 7)
     assert parsed.scores.tolist() == [found[index][1] for index in order]
@@ -60,7 +60,7 @@ def test_an_image_without_instances_gets_the_competitions_own_word_for_it(tmp_pa
     path = tmp_path / "s.csv"
     for text in ("none", " none ", "", " "):
         path.write_text(f"id,height,width,prediction_string\na,10,40,{text}\n")
-        assert own.parse(path)["a"].masks == []
+        assert submission_files.read(own, path)["a"].masks == []
 
 
 def test_a_row_takes_instances_only():
@@ -157,7 +157,7 @@ def test_a_wrong_prediction_names_file_line_and_prediction(vasculature, text, sh
     assert shown in finding.message
     assert finding.where in (f"{path}:2 (id dd), prediction 2", f"{path}:2 (id dd)")
     with pytest.raises(KitError) as caught:
-        VESSELS.parse(path)
+        submission_files.read(VESSELS, path)
     assert shown in str(caught.value)
 
 
@@ -165,7 +165,7 @@ def test_scores_of_exactly_nothing_and_one_are_scores(vasculature):
     rows = (("dd", 10, 12, f"0 1 {GOOD} 0 0.0 {GOOD}"), ("cc", 10, 12, f"0 1.0 {GOOD}"))
     path = vasculature.submission(*rows)
     assert vasculature.validate(path).ok
-    assert VESSELS.parse(path)["dd"].scores.tolist() == [1.0, 0.0]
+    assert submission_files.read(VESSELS, path)["dd"].scores.tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -78,3 +78,47 @@ def test_series_that_do_not_tell_their_order(tmp_path):
         (tmp_path / f"{name}.dcm").write_bytes(dicom(np.zeros((4, 4), np.uint8), InstanceNumber=1))
     with pytest.raises(KitError, match=r"the same instance as a\.dcm"):
         reading.open(tmp_path)
+
+
+def test_slices_are_changed_when_they_are_read(folder):
+    place, slices = folder
+    with PNGS.open(place) as volume:
+        turned = volume.mapped(np.fliplr).mapped(np.flipud)
+        assert len(turned) == 4
+        assert np.array_equal(turned[2], slices[2][::-1, ::-1])
+        assert np.array_equal(turned[-2:][1], slices[3][::-1, ::-1])
+
+
+def test_a_model_of_values_gets_every_slice_under_every_view(folder, tmp_path):
+    import json
+
+    import torch
+
+    from kit.ensemble import Member
+    from kit.inference import values_engine
+
+    place, slices = folder
+    asked = []
+
+    def model(image):
+        asked.append([one.copy() for one in image])
+        return {"slices": float(len(image)), "sum": float(sum(int(one.sum()) for one in image))}
+
+    member = Member(name="m", weights="w", sha256="0", size=1, network={}, inference={}, requires=[])
+    given = dict.fromkeys(("batch_size", "on_batch", "on_skipped", "info", "confident", "on_left"))
+    with PNGS.open(place) as volume:
+        values_engine.run_pass(
+            model,
+            member,
+            "identity+hflip",
+            volume,
+            tmp_path / "out.json",
+            device=torch.device("cpu"),
+            where="m",
+            **given,
+        )
+    first, second = asked
+    assert all(np.array_equal(one, other) for one, other in zip(first, slices, strict=True))
+    assert all(np.array_equal(one[:, ::-1], other) for one, other in zip(second, slices, strict=True))
+    total = float(sum(int(one.sum()) for one in slices))
+    assert json.loads((tmp_path / "out.json").read_text()) == {"slices": 4.0, "sum": total}

@@ -20,9 +20,7 @@ def test_every_member_has_what_predict_py_s_plan_gives_it():
 
 
 def test_what_is_always_there_and_what_is_declared_passes():
-    check(
-        "import torch, math\nfrom torchvision.ops import nms\nimport numpy as np, cv2\nimport team_model.parts"
-    )
+    check("import torch, math\nfrom torchvision.ops import nms\nimport cv2\nimport team_model.parts")
     check("def f():\n    import timm.layers", ["timm"])
     check("import segmentation_models_pytorch, timm", ["segmentation-models-pytorch"])
 

@@ -13,6 +13,7 @@ import tifffile
 
 from kit import competitions
 from kit.errors import KitError
+from kit.images.reading import ColourTiffs
 from kit.images.slide import open_slide
 from kit.local.competitions.labelled import LabelledData
 from train_local.data import array_jobs, content, preparation_report, prepare, prepared, processes
@@ -118,8 +119,11 @@ def test_one_picture_under_two_ids_is_refused_on_both_sides_of_a_fold_else_told(
     assert "10103" in message
     assert "20000" in message
     assert "show the same picture" in message
-    read_all = {path.stem: content.content_of(path) for path in sorted((body / "train_images").glob("*"))}
-    found = content.duplicates(read_all)
+    read_all = {
+        path.stem: content.content_of(path, ColourTiffs())
+        for path in sorted((body / "train_images").glob("*"))
+    }
+    found = content.duplicates(read_all, ColourTiffs())
     assert found == [("10103", "20000")]
     together = Fold(0, ("10103", "20000"), ("10001",))
     assert content.check_duplicates(found, [together], body) == [
@@ -135,9 +139,9 @@ def test_pictures_that_agree_in_their_middle_rows_only_are_two(tmp_path):
     for name, array in arrays.items():
         compression = "zlib" if name in "abc" else None
         tifffile.imwrite(tmp_path / f"{name}.tiff", array, photometric="rgb", compression=compression)
-    read_all = {name: content.content_of(tmp_path / f"{name}.tiff") for name in arrays}
-    assert content.duplicates({name: read_all[name] for name in "abc"}) == []
-    assert content.duplicates(read_all) == [("a", "e"), ("b", "d")]
+    read_all = {name: content.content_of(tmp_path / f"{name}.tiff", ColourTiffs()) for name in arrays}
+    assert content.duplicates({name: read_all[name] for name in "abc"}, ColourTiffs()) == []
+    assert content.duplicates(read_all, ColourTiffs()) == [("a", "e"), ("b", "d")]
 
 
 def test_an_unlabelled_picture_that_is_a_labelled_one_is_told(tmp_path):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from kit.errors import KitError
+from kit.images.reading import ColourTiffs
 from kit.masks import rle
 from kit.predictions import SemanticMask
 from train_local.data import slides
@@ -30,7 +31,9 @@ def test_written_arrays_are_the_area_means_of_the_slide(blobs, tmp_path, monkeyp
     tifffile.imwrite(source, image_HWC, photometric="rgb", metadata=None)
     files = slides.files_of(tmp_path, reduction, "zz")
     mask = SemanticMask(150, 121, rle.encode(mask_HW))
-    slides.write(files, source, mask, reduction, inputs={"image": "x"}, code_version="1")
+    slides.write(
+        files, source, mask, reduction, reading=ColourTiffs(), inputs={"image": "x"}, code_version="1"
+    )
     padded = np.pad(image_HWC, ((0, -150 % reduction), (0, -121 % reduction), (0, 0)), "symmetric")
     size = (padded.shape[1] // reduction, padded.shape[0] // reduction)
     expected = cv2.resize(padded, size, interpolation=cv2.INTER_AREA)
@@ -57,7 +60,9 @@ def test_damaged_or_half_written_arrays_are_not_current(blobs, tmp_path):
     files = slides.files_of(tmp_path, 2, "aa")
 
     def write():
-        slides.write(files, data / "train" / "aa.tiff", mask, 2, inputs={}, code_version="1")
+        slides.write(
+            files, data / "train" / "aa.tiff", mask, 2, reading=ColourTiffs(), inputs={}, code_version="1"
+        )
 
     write()
     assert slides.is_current(files, {})
@@ -76,6 +81,8 @@ def test_truth_of_another_size_names_the_image(blobs, tmp_path):
     files = slides.files_of(tmp_path, 1, "aa")
     mask = SemanticMask(10, 10, rle.encode(np.zeros((10, 10), bool)))
     with pytest.raises(KitError, match="truth is for 10 x 10 pixels, the image has 192 x 256") as error:
-        slides.write(files, data / "train" / "aa.tiff", mask, 1, inputs={}, code_version="1")
+        slides.write(
+            files, data / "train" / "aa.tiff", mask, 1, reading=ColourTiffs(), inputs={}, code_version="1"
+        )
     assert "aa.tiff" in str(error.value)
     assert not files.image.exists()

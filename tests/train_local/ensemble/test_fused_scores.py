@@ -13,6 +13,7 @@ from kit.predictions import Values
 from train_local.ensemble import class_tuning, values_tuning
 from train_local.ensemble.fused_scores import FusedScores, HeldOut
 from train_local.ensemble.scores import Assigned
+from train_local.ensemble.search import Candidate, search_ladder, worth_of
 from train_local.ensemble.trial import RecipeView, Selection
 
 A, B, C = (RecipeView(name, "identity") for name in "abc")
@@ -64,6 +65,15 @@ def test_an_error_counts_negative_and_the_mean_of_two_is_better_than_one(scores)
     assert scores.images(C) == frozenset(scores.ids)
 
 
+def test_a_ladder_of_losses_begins_with_what_is_good_enough_for_its_cost(scores):
+    costs = {A: 2.0, B: 1.0, C: 0.5}
+    candidates = [Candidate(item, cost) for item, cost in costs.items()]
+    steps = search_ladder(scores, candidates, scores.ids)
+    assert steps[0].selection.recipe_views == (B,), "about as good as a, and cheaper; c is cheap and far off"
+    assert steps[-1].score >= steps[0].score
+    assert all(step.score < 0 for step in steps)
+
+
 def test_an_outlier_makes_the_median_better(scores):
     three = Selection((A, B, C), (1.0, 1.0, 1.0))
     assert scores.tune(three, scores.ids, {}) == {"numbers": "median"}
@@ -91,3 +101,10 @@ def test_thresholds_of_classes_are_found_one_after_the_other():
     tuned = class_tuning.tuner(["a", "b"])({}, scored)
     assert tuned["thresholds"] == {"a": 0.3, "b": pytest.approx(0.65)}
     assert tuned["exclusive"] is False
+
+
+def test_what_a_loss_is_worth_is_the_best_one_s_share_of_it():
+    assert worth_of(0.75, 0.8) == 0.75
+    assert worth_of(-0.5, -0.25) == 0.5
+    assert worth_of(-0.25, -0.25) == 1
+    assert worth_of(0.0, 0.0) == 0

@@ -16,7 +16,7 @@ from pycocotools import mask as coco_api
 from kit import competitions
 from kit.competitions.parsing import parse
 from kit.competitions.presets import PRESETS
-from kit.local.competitions import scores
+from kit.local.competitions import scores, submission_files
 from kit.local.competitions.labelled import LabelledData
 from kit.predictions import Instances
 
@@ -46,7 +46,9 @@ def written(folder, competition, images, header, rows):
 
 def scored(folder, competition, images):
     truth = LabelledData(competition, folder).truth(images)
-    found = competition.parse(folder / "submission.csv", dict.fromkeys(images, (HEIGHT, WIDTH)))
+    found = submission_files.read(
+        competition, folder / "submission.csv", dict.fromkeys(images, (HEIGHT, WIDTH))
+    )
     return scores.score(competition, truth, found)
 
 

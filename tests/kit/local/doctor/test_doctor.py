@@ -141,7 +141,7 @@ def test_limits_of_a_container_are_found_in_both_kinds_of_control_groups(tmp_pat
     assert "the container's limit" in found["memory"].told
 
 
-def test_disks_with_their_needs_and_caches_with_their_sizes(tmp_path):
+def test_disks_with_their_needs_and_caches_with_their_sizes(tmp_path, monkeypatch):
     (tmp_path / "build" / "wheels").mkdir(parents=True)
     (tmp_path / "build" / "wheels" / "a.whl").write_bytes(b"x" * 5_000_000)
     for number, done in ((0, True), (1, False), (2, False)):
@@ -154,10 +154,9 @@ def test_disks_with_their_needs_and_caches_with_their_sizes(tmp_path):
     assert found["wheels"].facts["bytes"] == 5_000_000
     assert disks._size_of_open_runs(tmp_path / "runs") == 2 * 1_000_002
     [disk] = [finding for about, finding in found.items() if about.startswith("disk of .nox/")]
-    assert disk.facts["needed"] > 7e9
-    (tmp_path / ".nox" / "kit-cpython-311").mkdir(parents=True)
-    (tmp_path / ".nox" / "kit-cpython-311" / "made-from").touch()
-    assert disks._needs(tmp_path)[tmp_path / ".nox"] == 0
+    assert disk.facts["needed"] > 6e9, "an image for rehearsals, and the runs"
+    monkeypatch.setattr(disks, "find_environment", lambda _: None)
+    assert disks._needs(tmp_path)[tmp_path / ".nox"] > 6e9
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -200,10 +199,10 @@ def test_what_killed_commands_leave_is_found(tmp_path):
     (tmp_path / "dist" / "kidney" / "ensemble.json").write_text("{")
     found = {finding.about: finding for finding in leftovers.look(tmp_path)}
     assert found["half-written files"].told.startswith(
-        "1 files of 2 MB that a killed command left: runs/kidney"
+        "1 file of 2 MB that a killed command left: runs/kidney"
     )
     assert found["rehearsals"].level == "note"
-    assert found["trainings"].told == "1 trainings have begun and are not done: runs/kidney/unet/fold0"
+    assert found["trainings"].told == "1 training begun and not done: runs/kidney/unet/fold0"
     assert found["dist/kidney/bundle/kit-wheels"].fix == "nox -s bundle -- kidney"
     assert found["dist/kidney/ensemble.json"].level == "problem"
 

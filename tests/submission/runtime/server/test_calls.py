@@ -67,6 +67,33 @@ def test_an_answer_has_a_row_for_each_id_as_it_came_and_numbers_where_these_are_
     assert list(answer_columns(definition, fewer, batch, rows)) == ["prediction_string"]
 
 
+def test_an_answer_has_all_rows_of_an_image_and_numbers_where_these_are_values():
+    table = {"module": "kaggle_evaluation.x", "deadline": 60, "arguments": ["ids", "files"]}
+    definition = parse(
+        {
+            **PRESETS["body"],
+            "name": "served",
+            "kind": "values",
+            "classes": ["a", "b"],
+            "truth": {"form": "table", "file": "train.csv"},
+            "submission": {"id": "ID", "row_id": "{id}_{class}", "value": "p"},
+            "metric": {"name": "log loss"},
+            "hidden_images": 9,
+            "server": table,
+        }
+    )
+    server = server_of(definition)
+    batch = read_call(definition, server, [["x", "y"], ["1.tif", "2.tif"]])
+    rows = {
+        image: [{"ID": f"{image}_{name}", "p": value} for name, value in (("a", "0.25"), ("b", "1"))]
+        for image in ("x", "y")
+    }
+    assert answer_columns(definition, server, batch, rows) == {
+        "ID": ["x_a", "x_b", "y_a", "y_b"],
+        "p": [0.25, 1.0, 0.25, 1.0],
+    }
+
+
 def test_an_id_without_a_file_gets_a_path_where_nothing_is():
     batch = read_call(*served(arguments=["ids", "files"]), [["a", "b"], [str(PATHS["a"])]])
     assert batch.files["a"] == PATHS["a"]

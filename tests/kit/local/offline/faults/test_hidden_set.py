@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import pytest
 
+from kit import competitions
 from kit.competitions import get
 from kit.local.offline.faults.hidden_set import change_hidden_set
 
@@ -53,3 +56,50 @@ def test_the_files_of_the_competition_itself_stay_as_they_are(folder, change):
     before = {path: path.read_bytes() for path in data.rglob("*.*")}
     change_hidden_set(folder, KIDNEY, change)
     assert {path: path.read_bytes() for path in data.rglob("*.*")} == before
+
+
+SPECIAL = {
+    "name": "a",
+    "slug": "a",
+    "kind": "values",
+    "targets": ["x"],
+    "truth": {"form": "table", "file": "train.csv"},
+    "submission": {},
+    "metric": {"name": "RMSE"},
+}
+
+
+@pytest.mark.parametrize(
+    ("images", "files", "ids", "copied"),
+    [
+        (
+            {"test": "test/{v}/{n}.png", "id": "{v}_{n}"},
+            ["test/a_b/1.png", "test/a_b/2.png"],
+            ["a_b_1", "a_b_2"],
+            "test/a_b/12.png",
+        ),
+        (
+            {"test": "test/{kind}/{id}.jpg"},
+            ["test/cat/1.jpg", "test/dog/2.jpg"],
+            ["1", "2"],
+            "test/dog/21.jpg",
+        ),
+        ({"test": "test/{id}/*.png"}, ["test/a/1.png", "test/b/1.png"], ["a", "b"], "test/b2/1.png"),
+    ],
+)
+def test_images_whose_ids_are_made_of_parts_and_folders_of_slices(tmp_path, images, files, ids, copied):
+    train = images["test"].replace("test", "train")
+    definition = {**SPECIAL, "images": {"train": train, **images}}
+    competition = competitions.of(SimpleNamespace(competition="a", definition=definition))
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"image")
+    table = "id,x\n" + "".join(f"{image},0\n" for image in ids)
+    (tmp_path / "sample_submission.csv").write_text(table)
+    change_hidden_set(tmp_path, competition, "three times")
+    assert (tmp_path / copied).read_bytes() == b"image"
+    listed = competition.test_ids(tmp_path)
+    assert sorted(listed) == sorted([*ids, *(f"{image}{n}" for image in ids for n in (1, 2))])
+    assert all(competition.image_path(tmp_path, image, "test").exists() for image in listed)
+    change_hidden_set(tmp_path, competition, "empty")
+    assert competition.image_pattern("test").ids(tmp_path) == []

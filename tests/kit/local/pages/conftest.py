@@ -1,0 +1,3 @@
+from tests.browser.fixtures import chromium
+
+__all__ = ["chromium"]
