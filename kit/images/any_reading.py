@@ -113,7 +113,8 @@ def _format_of(path: Path, may_be_bare: bool) -> str:
     except FileNotFoundError as error:
         raise KitError("image is missing", where=path, fix="check the folder and the id") from error
     except OSError as error:
-        raise KitError(f"image cannot be read: {error.strerror or error}", where=path) from error
+        problem = f"image cannot be read: {error.strerror or error}"
+        raise KitError(problem, where=path, fix="check its rights and its disk") from error
     if not size:
         fix = "copy or download the file again and compare its size with the original"
         raise KitError("image is empty (0 bytes)", where=path, fix=fix)

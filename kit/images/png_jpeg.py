@@ -58,7 +58,8 @@ def _header(path: Path) -> CodedHeader:
             png = stream.read(len(_START_OF_PNG)) == _START_OF_PNG
         return read_png_header(path) if png else read_jpeg_header(path)
     except OSError as error:
-        raise KitError(f"image cannot be read: {error.strerror or error}", where=path) from error
+        problem = f"image cannot be read: {error.strerror or error}"
+        raise KitError(problem, where=path, fix="check its rights and its disk") from error
 
 
 def _require_rule(path: Path, header: CodedHeader, reading: AnyReading) -> None:
@@ -90,7 +91,8 @@ def _decode(path: Path, header: CodedHeader, out_HWC: Any) -> None:
         else:
             imagecodecs.jpeg8_decode(data, outcolorspace="gray" if header.channels == 1 else "rgb", out=out)
     except OSError as error:
-        raise KitError(f"image cannot be read: {error.strerror or error}", where=path) from error
+        problem = f"image cannot be read: {error.strerror or error}"
+        raise KitError(problem, where=path, fix="check its rights and its disk") from error
     except Exception as error:  # imagecodecs has classes of its own
         raise KitError(f"{header.form} cannot be decoded: {error}", where=path, fix=COPY_AGAIN) from error
 

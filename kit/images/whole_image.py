@@ -51,7 +51,9 @@ def room_for(
         try:
             return Decoded(np.empty(shape, dtype), None)
         except MemoryError as error:
-            raise KitError("there is not enough memory to decode the image", where=path) from error
+            raise KitError(
+                "there is not enough memory to decode the image", where=path, fix="free memory"
+            ) from error
     mapped = scratch_map(path, shape[:2], size, scratch)
     return Decoded(np.frombuffer(mapped, dtype).reshape(shape), mapped)
 
