@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
 from kit.artefacts import write_bytes
 from kit.command_line import option, parse
 from kit.errors import KitError
@@ -68,10 +66,10 @@ def shots(options: Options) -> list[Shot]:
 def main(argv: Sequence[str]) -> int:
     """Take all pictures and print their paths; returns the exit code."""
     options = parse(argv, Options, prog="python -m tests.browser")
-    wanted = shots(options)
     # Imported here: a Python without Playwright is told that it lacks it.
     from tests.browser.chromium import SIZES, browser, executable, opened
 
+    wanted = shots(options)
     if executable() is None:
         fix = "install it (`apt-get install chromium`), or name it: CHROMIUM=/path/to/chrome"
         raise KitError("there is no Chromium on this machine", fix=fix)
@@ -102,6 +100,8 @@ def small_png(data: bytes, largest: int = LARGEST) -> bytes:
     Raises:
         KitError: even 16 colours need more.
     """
+    from PIL import Image  # a Python without Pillow is told what it lacks
+
     image = Image.open(io.BytesIO(data)).convert("RGB")
     for colours in (None, 256, 128, 64, 32, 16):
         stream = io.BytesIO()
