@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+from kit.models import openmmlab
+
 COMMANDS = (
     "kit",
     "kit.models",
@@ -108,7 +110,8 @@ def _words(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def public_names(module: str) -> Iterator[str]:
     """Yield the public names of a module with their signatures, sorted: those of `__all__` if it has one."""
-    loaded = importlib.import_module(module)
+    with openmmlab.quiet():
+        loaded = importlib.import_module(module)
     own = [
         name
         for name, value in vars(loaded).items()
