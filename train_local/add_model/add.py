@@ -225,9 +225,9 @@ class _Adder:
             load = time.perf_counter() - began
             run = _Run(member.name, identity, folder / "oof", self._declared.views)
             timing = out_of_fold(run, self._prepared, module, member, ids, fabric=self._fabric) if ids else {}
-            metric = self._score(folder, identity, member, ids)
             # What compares runs and rungs wants larger to be better: of an error or loss it is the negative.
-            gain = None if metric is None else metric * self._prepared.source.format.metric.sign
+            gain = self._score(folder, identity, member, ids)
+            metric = None if gain is None else gain * self._prepared.source.format.metric.sign
             done = {
                 "identity": identity,
                 "complete": True,
@@ -303,7 +303,7 @@ class _Adder:
         )
 
     def _score(self, folder: Path, identity: str, member: Member, ids: Sequence[str]) -> float | None:
-        """Return the metric of the held-out images under the first view; None without any."""
+        """Return the metric of the held-out images under the first view, larger is better; None without."""
         if not ids:
             return None
         stored = record(folder, identity, OOF)
