@@ -94,7 +94,7 @@ def test_report_is_one_page_about_this_run(chain):
     page = (dist / "report.html").read_text()
     assert all(f"{value:.4f}" in page for value in scores.values())
     assert page.count("data:image/jpeg;base64,") >= 1
-    for chart in ("optimiser step", "seconds since the process started", "rungs of the images"):
+    for chart in ("optimiser step", "seconds since the process started", "The rung of each image"):
         assert chart in page
     for outside in ('src="http', 'href="http', "url(http", "@import"):
         assert outside not in page

@@ -21,6 +21,7 @@ def repository(tmp_path_factory):
     root = tmp_path_factory.mktemp("own-recipe")
     for package in ("kit", "train_local"):
         shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "pyproject.toml", root / "pyproject.toml")
     [(place, text)] = re.findall(r'```python title="([^"]+)"\n(.*?)```', PAGE.read_text(), re.DOTALL)
     (root / place).write_text(text)
     return root

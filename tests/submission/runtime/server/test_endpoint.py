@@ -50,7 +50,7 @@ def made(tmp_path):
 
 
 def rows(call):
-    return {image: {"id": image, "predicted": f"mask of {image}"} for image in call.batch.files}
+    return {image: [{"id": image, "predicted": f"mask of {image}"}] for image in call.batch.files}
 
 
 def test_an_answer_is_a_dataframe_of_the_engines_rows(made):
@@ -69,7 +69,7 @@ def test_a_batch_that_comes_again_gets_the_same_answer_and_no_work(made):
     def work(call):
         numbers.append(call.number)
         call.rows.set_result(
-            {image: {"id": image, "predicted": str(call.number)} for image in call.batch.files}
+            {image: [{"id": image, "predicted": str(call.number)}] for image in call.batch.files}
         )
 
     engine(work)
@@ -106,7 +106,7 @@ def test_one_that_comes_again_while_the_first_is_at_work_waits_for_its_answer(ma
         (lambda call: None, "its time was up"),
         (lambda call: call.rows.set_exception(OSError("disk")), "OSError: disk"),
         (
-            lambda call: call.rows.set_result({"a": {"id": "a", "predicted": "1 2"}}),
+            lambda call: call.rows.set_result({"a": [{"id": "a", "predicted": "1 2"}]}),
             "1 rows are the fallback's",
         ),
     ],
