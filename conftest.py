@@ -17,7 +17,7 @@ settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C be heard: a shell starts what runs behind it with SIGINT ignored, and children inherit that."""
+    """Let Ctrl-C be heard: a shell starts what runs behind it with SIGINT ignored, children too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -46,7 +46,9 @@ def test_the_recipe_is_listed_and_shown_with_what_it_changes(repository):
 
 def test_diff_prints_what_was_changed_and_no_more(repository):
     told = run(repository, "train_local", "diff", "unet-regnety16", NAME, "--json")
-    assert {item["path"] for item in json.loads(told)} == {"input.crop", "test.views"}
+    crops = {f"augment[0].choices[{choice}][0].args.size" for choice in (0, 1)}  # they follow from the crop
+    expected = {"input.crop", "input.pad.to", "test.views", *crops}
+    assert {item["path"] for item in json.loads(told)} == expected
 
 
 @pytest.mark.slow
