@@ -109,4 +109,4 @@ def test_the_second_of_two_says_who_runs_and_an_interrupt_ends_the_first(blob_da
     first.terminate()
     code, messages = finish(first)
     assert code == 130
-    assert "run the same command again to go on" in messages
+    assert "to go on: " in messages

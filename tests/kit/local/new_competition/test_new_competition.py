@@ -17,7 +17,8 @@ from kit.local.program import run_cli
 from tests.kit.competitions import public_folders as folders
 from tests.kit.images.coded_files import png
 
-DOCS = Path(__file__).parents[4] / "docs" / "competitions"
+ROOT = Path(__file__).parents[4]
+DOCS = ROOT / "docs" / "competitions"
 
 
 def new(capsys, data, out, *more):
@@ -89,10 +90,10 @@ def test_the_test_that_it_writes_passes_and_fails_when_the_folder_changes(tmp_pa
         "no:cacheprovider",
         str(tmp_path / "test_steel.py"),
     ]
-    done = subprocess.run(command_line, capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = subprocess.run(command_line, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     (tmp_path / "steel" / "test_images" / "cc3.jpg").unlink()
-    done = subprocess.run(command_line, capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = subprocess.run(command_line, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 1
     assert "cc3" in done.stdout
 
