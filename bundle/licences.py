@@ -53,7 +53,13 @@ _PASSED_ON = frozenset({"Permissive", "Public Domain", "Copyleft Limited", "Copy
 _WITH_SOURCES = frozenset({"Copyleft"})
 OWN_PREFIX = "LicenseRef-"
 """Begins a name that SPDX leaves to whoever writes the expression."""
-_OWN_NAMES: Mapping[str, str] = {"LicenseRef-BSD": "Permissive", "LicenseRef-LGPL": "Copyleft Limited"}
+OWN_MODEL = "LicenseRef-Own-Model"
+"""Of the wheel of a model of one's own: its file is the user's, who alone decides who may have it."""
+_OWN_NAMES: Mapping[str, str] = {
+    "LicenseRef-BSD": "Permissive",
+    "LicenseRef-LGPL": "Copyleft Limited",
+    OWN_MODEL: "Permissive",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bundle import wheelfile, wheelinfo
+from bundle import licences, wheelfile, wheelinfo
 from bundle.foreign.source import Origin
 from bundle.foreign.wheels import ForeignWheel
 from bundle.wheelfile import Description
@@ -15,9 +15,6 @@ from kit.errors import KitError
 from kit.local import own_sources
 from kit.local.targets import Target
 from kit.models.registry import sized
-
-LICENCE = "LicenseRef-BSD"
-"""Of a wheel whose text its author keeps: it goes into the author's own datasets only."""
 
 
 def own_model_wheels(
@@ -71,7 +68,7 @@ def _wheel(path: Path, source: str, requires: Iterable[str], cache: Path) -> Whe
         # A version that no image has by chance, and that another source never has.
         version=f"0.{int(source[:12], 16)}",
         summary=f"The model {module}, as it was added",
-        licence=LICENCE,
+        licence=licences.OWN_MODEL,
         licence_files={},
         requires_python=">=3.11",
         requires=tuple(sorted(requires)),
