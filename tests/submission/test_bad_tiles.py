@@ -7,6 +7,7 @@ import pytest
 import tifffile
 
 from kit.competitions import get
+from kit.local.competitions import submission_files
 from kit.local.offline.kaggle_shape import mount
 from submission.render import render
 from tests.golden.comparison import weights_dataset
@@ -62,7 +63,7 @@ def test_the_good_tile_s_row_is_the_golden_one_and_the_file_is_valid(hostile):
     submission = outcome.output / "submission.csv"
     found = VASCULATURE.validate(submission, list(sizes), sizes)
     assert found.ok, found.findings
-    ours = VASCULATURE.parse(submission, sizes)[good]
-    golden = VASCULATURE.parse(GOLDEN / "expected.csv", {})[good]
+    ours = submission_files.read(VASCULATURE, submission, sizes)[good]
+    golden = submission_files.read(VASCULATURE, GOLDEN / "expected.csv", {})[good]
     assert len(ours.masks) == len(golden.masks)
     assert np.abs(ours.scores - golden.scores).max() < 1e-4
