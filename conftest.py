@@ -17,7 +17,9 @@ settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C be heard: a shell starts what runs behind it with SIGINT ignored, children too."""
+    """Undo what whoever started the tests left for them: children would inherit it."""
+    os.environ.pop("KIT_TYPED", None)  # `nox -s tests` says how it was called, for commands after Ctrl-C
+    # A shell starts what runs behind it with SIGINT ignored.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

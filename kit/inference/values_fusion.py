@@ -22,8 +22,8 @@ def fuse_values(
 ) -> dict[str, Value]:
     """Return one value for each name.
 
-    >>> fuse_values([{"p": 0.2}, {"p": 0.8}], [3, 1], ValuesFusion(), where="")
-    {'p': 0.35}
+    >>> fuse_values([{"p": 0.25}, {"p": 0.75}], [3, 1], ValuesFusion(), where="")
+    {'p': 0.375}
 
     Args:
         passes: name -> number or word, of each pass; all have the same names.

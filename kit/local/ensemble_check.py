@@ -52,7 +52,8 @@ def require_usable(ensemble: Ensemble, where: Path) -> None:
             ) from error
         predicts = spec_of(member.network).kind
         if predicts != ensemble.kind:
-            problem = f"its network predicts kind {predicts!r}, and the ensemble is of {ensemble.kind!r}"
+            what = {"semantic": "masks", "instance": "instances", "values": "values"}[predicts]
+            problem = f"its network predicts {what}, and the ensemble's kind is {ensemble.kind!r}"
             raise KitError(problem, where=place, fix=_FIX)
         from_plain(member_settings, member.inference, where=place, fix=_FIX)
     for item in ensemble.passes:

@@ -174,7 +174,7 @@ def test_whole_numbers_where_weights_belong_are_refused(plan, tmp_path, capsys):
 WRONG = {
     "an instance network in a semantic ensemble": (
         lambda plan: plan.members[1].update(network=tiny("detectors-r50"), inference={"size": 512}),
-        "its network predicts instance masks, and the ensemble is semantic",
+        "its network predicts instances, and the ensemble's kind is 'semantic'",
     ),
     "an unknown inference key": (
         lambda plan: plan.members[1].update(inference={**WINDOWS, "windows": 3}),
