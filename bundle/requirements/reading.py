@@ -177,6 +177,8 @@ def parse(statement: str, where: str) -> Line:
         raise KitError(
             f"{text!r} is no requirement: {first}", where=where, fix='write it like "timm>=1.0,<2"'
         ) from error
+    if requirement.url is not None:  # "six@six.whl": what stands behind @ may be anything
+        raise KitError(f"{requirement.url} is no name of an index", where=where, fix=_PACKAGE)
     return Line(requirement=requirement, hashes=hashes, where=where)
 
 

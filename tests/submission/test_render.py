@@ -169,7 +169,7 @@ def test_quotes_in_a_manifest_cannot_end_the_part_that_holds_it(kit_of_two, tmp_
         (("rungs", 0, "settings"), {"threshold": float("nan")}, "threshold is nan"),
         (("members", 0, "inference"), {"cor": 96}, "unknown key cor"),
         (("members", 0, "network", "encodr"), "x", "unknown key encodr"),
-        (("members", 0, "network"), {"network": "detectors-r50"}, "predicts instance masks"),
+        (("members", 0, "network"), {"network": "detectors-r50"}, "predicts instances"),
         (("members", 0, "name"), "a'''b", r"members\[0\]\.name is .*; it has to be a name of letters"),
         (("members", 0, "name"), "\ud800", r"members\[0\]\.name is"),
         (("members", 0, "inference", "batch_size"), float("inf"), "batch_size is inf"),

@@ -130,6 +130,10 @@ def test_any_text_is_read_or_refused_with_an_error_for_people(text):
         assert error is None or (error.where == "requirements.txt:1" and error.fix)
 
 
+def test_an_address_needs_no_blanks_around_its_sign():
+    assert "no name of an index" in str(refused("six@0"))
+
+
 def refused(statement):
     """The error for a statement; None if it is a requirement, which never has an address."""
     try:
