@@ -170,7 +170,9 @@ def told(found: Mapping[str, Any], rungs: int) -> Sequence[str]:
     lines = [f"rung        {before}reached {name(reached)}{' in every call' if only_reached else ''}"]
     score = "of an unknown score"
     if found["expected_score"] is not None:
-        score = f"with an expected score of {found['expected_score']:.4f} +- {found['spread']:.4f}"
+        score = f"with an expected score of {found['expected_score']:.4f}"
+        # The spread is that of the rungs that may be reached; how far images differ nobody can know here.
+        score += f" +- {found['spread']:.4f} by the rung reached" if found["spread"] >= 5e-5 else ""
     place = "on the hidden test set" if found["at_the_limit"] else "on images like these"
     if found["safe"]:
         lines.append(f"verdict     safe to send, {score} {place}")

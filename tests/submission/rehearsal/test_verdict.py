@@ -45,7 +45,7 @@ def test_predicted_and_reached_rung_and_the_score_between_two_rungs():
     assert found["safe"]
     assert told(found, 3)[0] == "rung        predicted 3 of 3, reached 1 of 3"
     assert told(found, 3)[1].startswith(
-        "verdict     safe to send, with an expected score of 0.8337 +- 0.0146 on im"
+        "verdict     safe to send, with an expected score of 0.8337 +- 0.0146 by the rung reached on im"
     )
 
 
@@ -59,7 +59,7 @@ def test_a_server_forecasts_nothing_and_is_expected_to_reach_what_every_call_rea
     found = verdict(result(), report(["done", "done", "not begun"], calls=calls), ENSEMBLE)
     assert (found["predicted_rung"], found["reached_rung"], found["expected_score"]) == (None, 1, 0.81)
     assert told(found, 3)[0] == "rung        reached 2 of 3 in every call"
-    assert "0.8100 +- 0.0000 on images like these" in told(found, 3)[1]
+    assert "score of 0.8100 on images like these" in told(found, 3)[1]
     found = verdict(result(), report(["not begun"] * 3, calls=calls), ENSEMBLE)
     assert (found["predicted_rung"], found["reached_rung"]) == (None, None)
     assert told(found, 3)[0] == "rung        predicted none, reached none"
