@@ -45,7 +45,7 @@ def _pythons() -> Iterator[Finding]:
 
 def _programs() -> Iterator[Finding]:
     try:
-        yield _tried("uv", [find_uv(), "--version"], "note", "")
+        yield _tried("uv", [find_uv()], "note", "")
     except KitError as error:
         told = f"{error.problem}: it makes the environments"
         yield Finding(about="uv", level="problem", told=told, fix='python -m pip install "nox[uv]"')
@@ -54,18 +54,23 @@ def _programs() -> Iterator[Finding]:
         "nox", [nox] if nox else [sys.executable, "-m", "nox"], "note", 'python -m pip install "nox[uv]"'
     )
     yield _tried("git", ["git"], "note", "install git: lint, own sources of foreign.in and the tests use it")
-    yield _tried("docker", ["docker"], "ok", "needed only by `native -- --way docker`")
+    # The program alone says nothing of the engine that it asks.
+    engine = ("version", "--format", "docker's engine {{.Server.Version}}")
+    yield _tried("docker", ["docker"], "ok", "needed only by `native -- --way docker`", ask=engine)
 
 
-def _tried(name: str, command: Sequence[str], absent: Level, fix: str) -> Finding:
-    """Run a program with --version."""
-    words = list(command) if command[-1] == "--version" else [*command, "--version"]
+def _tried(
+    name: str, command: Sequence[str], absent: Level, fix: str, *, ask: Sequence[str] = ("--version",)
+) -> Finding:
+    """Run a program with the words that ask for its version."""
+    words = [*command, *ask]
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         told = "not installed" if isinstance(error, FileNotFoundError) else str(error)
         return Finding(about=name, level=absent, told=told, fix=fix)
-    said = (done.stdout or done.stderr).strip().splitlines() or [""]
+    first, second = (done.stderr, done.stdout) if done.returncode else (done.stdout, done.stderr)
+    said = (first.strip() or second.strip()).splitlines() or [""]
     if done.returncode:
         return Finding(about=name, level=absent, told=f"does not run: {said[-1]}", fix=fix)
     return Finding(about=name, level="ok", told=said[0], facts={"path": shutil.which(words[0]) or words[0]})

@@ -244,3 +244,14 @@ def test_long_findings_are_wrapped():
     lines = _lines(Finding(about="thing", level="note", told="word " * 60, fix="do " * 60))
     assert len(lines) > 4
     assert all(len(line) <= 100 for line in lines)
+
+
+def test_docker_without_its_engine_does_not_run(tmp_path, monkeypatch):
+    program = tmp_path / "docker"
+    program.write_text(
+        "#!/bin/sh\n[ $1 = --version ] && exit 0\necho 'Cannot connect to the daemon' >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (found,) = [finding for finding in tools._programs() if finding.about == "docker"]
+    assert found.told == "does not run: Cannot connect to the daemon"
