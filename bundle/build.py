@@ -166,8 +166,8 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     console().print(_table(results, closures))
     if left := wheels_dataset.unshipped(pins, closures):
         console().print(
-            f"locked, but not shipped: {', '.join(left)}. No member requires these and bundle/roots.py "
-            "does not name them; add one to the roots if code on Kaggle imports it."
+            f"not shipped, though requirements.lock has them: {', '.join(left)}. No member requires them; "
+            "if code on Kaggle imports one, add it to bundle/roots.py."
         )
     return results
 
@@ -204,15 +204,24 @@ def _table(results: Sequence[tuple[Path, Written]], closures: Sequence[Closure])
     table = Table(caption=f"left to the image: {', '.join(left) or 'nothing'}")
     tags = sorted({closure.target.tag for closure in closures})
     table.add_column("dataset", no_wrap=True)
-    for column in ("files", "MB", *tags, "removed", "not ours"):
-        table.add_column(column, justify="right", overflow="fold")
+    for column in ("files", "MB", *tags):
+        table.add_column(column, justify="right", no_wrap=True)
+    # Most runs remove no file of a former run and find no strange one: then these columns would be empty.
+    removed, others = (
+        any(getattr(written, what) for _, written in results) for what in ("removed", "others")
+    )
+    if removed:
+        table.add_column("removed", justify="right")
+    if others:
+        table.add_column("not ours", justify="right", overflow="fold")
     for folder, written in results:
         entries = written.manifest.files
         # A wheel that several Pythons share counts in each of their columns.
         counts = [sum(bool(entry.wheel and tag in entry.wheel.requires) for entry in entries) for tag in tags]
         megabytes = sum(entry.size for entry in entries) / 1e6
         row = (folder.name, str(len(entries)), f"{megabytes:.1f}", *(str(count or "") for count in counts))
-        table.add_row(*row, str(len(written.removed) or ""), ", ".join(written.others))
+        more = [str(len(written.removed) or "")] * removed + [", ".join(written.others)] * others
+        table.add_row(*row, *more)
     return table
 
 

@@ -34,6 +34,8 @@ from rich.table import Table
 T = TypeVar("T")
 _EVERY_S = 30.0
 """Seconds between two lines of what takes long, where there are no bars."""
+_LOG_WIDTH = 120
+"""Characters in a line of a table in a log or a pipe, which have no width of their own."""
 
 
 def is_watched() -> bool:
@@ -45,8 +47,9 @@ def is_watched() -> bool:
 
 def _console(stream: TextIO) -> Console:
     # Without a colour system rich writes no escape sequence at all; no_color alone leaves bold and dim.
-    watched = is_watched()
-    how: dict[str, Any] = {} if watched else {"color_system": None, "force_terminal": False}
+    how: dict[str, Any] = {} if is_watched() else {"color_system": None, "force_terminal": False}
+    if not stream.isatty() and not os.environ.get("COLUMNS"):
+        how["width"] = _LOG_WIDTH
     return Console(file=stream, **how)
 
 

@@ -15,7 +15,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -24,6 +23,7 @@ from kit import requested as requests
 from kit.artefacts import read_json, write_json
 from kit.command_line import option
 from kit.errors import KitError
+from kit.local.console import results
 from kit.local.interpreters import PYTHONS, find_python
 from kit.local.offline import sandbox
 from kit.local.offline.kaggle_shape import Archives, Layout, mount_dataset
@@ -292,7 +292,7 @@ def run(options: Options) -> int:
 
 
 def _show(done: Sequence[Rehearsed], absent: Sequence[str]) -> None:
-    screen = Console()
+    screen = results()
     table = Table(title="install.py, offline", title_justify="left")
     for heading in ("Python", "image", "mounts", "archives", "installed", "seconds", "again", "result"):
         table.add_column(heading, overflow="fold")

@@ -14,6 +14,7 @@ from kit.local.console import console, show_table
 from kit.local.costs import save_with_costs
 from kit.local.place_file import place_file
 from kit.local.sidecars import sidecar_path
+from kit.local.wording import counted
 from kit.typed_json import to_plain
 from train_local.durations import range_text
 from train_local.ensemble.build import Built, shown
@@ -147,9 +148,9 @@ def show_ensemble(built: Built, prices: Prices) -> None:
             )
         )
     headings = ("rung", "passes", "added", "s / megapixel", "unseen", "fitted", "static", "tuned")
-    title = (
-        f"{ensemble.competition}, {metric}: {len(ensemble.members)} members, {len(ensemble.passes)} passes"
-    )
+    members = counted(len(ensemble.members), "member")
+    passes = counted(len(ensemble.passes), "pass", plural="passes")
+    title = f"{ensemble.competition}, {metric}: {members}, {passes}"
     show_table(title, headings, rows)
     _show_stopping(built)
     _show_prices(prices)

@@ -28,11 +28,6 @@ class Finding:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def counted(number: int, word: str) -> str:
-    """Return "1 file" or "3 files"."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 def size(number: float) -> str:
     """Return bytes for a reader: "312 MB", "17.0 GB"."""
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from kit.local.doctor.finding import Finding, counted, size
+from kit.local.doctor.finding import Finding, size
+from kit.local.wording import counted
 
 _OLD_S = 3600.0
 """Seconds; what is younger may belong to a command that runs."""

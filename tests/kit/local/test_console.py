@@ -90,3 +90,16 @@ def test_what_takes_long_says_a_line_now_and_then():
     assert lines[3].startswith("file: 1.0 MB of 4.0 MB, ")
     assert lines[4] == "something: for 0:00:00 now"
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("environment", "width"), [({}, 120), ({"COLUMNS": "60"}, 60)])
+def test_a_log_has_lines_of_120_characters(environment, width):
+    code = (
+        "from kit.local import console; console.show_table('title', ('name', 'value'), [('a', 'word ' * 60)])"
+    )
+    given = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+        env={**given, **environment},
+    )  # fmt: skip
+    assert max(map(len, done.stderr.splitlines())) == width
