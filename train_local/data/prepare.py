@@ -32,8 +32,8 @@ class Choices(TypedDict):
             arrays. Default: (1,).
         sides: for whole images: sides of the squares that they are resized to. Default: none.
         stains: folder with copies of the images in other stains, <stain>/<id>.png. Default: None.
-        published_stains: names of those that recipes were published with; a finding names the missing ones.
-            Default: none.
+        published_stains: names of those that recipes were published with. Of a competition that the kit knows
+            by name a finding lists the missing ones. Default: none.
         fold_count: number of folds; None (default) takes the published number or as many as there are groups.
         rule: of `split.make`; None (default) takes the published folds if these are the published images.
         seed: of the split. Default: 42.
@@ -190,7 +190,8 @@ def _describe(
 
 def _missing_stains(look: Inspection, choices: Choices) -> list[str]:
     missing = [name for name in choices.get("published_stains", ()) if name not in look.stains]
-    if not missing:
+    # The stains are of tissue of the competitions that the recipes were published for.
+    if not missing or look.source.definition is not None:
         return []
     told = f"note: recipes were published with copies of the images in the stains {', '.join(missing)}"
     how = "which are not here (`stain` makes copies, --stains takes them)"

@@ -81,3 +81,10 @@ def test_what_cannot_be_stained_is_told(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
     with pytest.raises(KitError, match="comes twice"):
         stains.named([f"pas={tmp_path / 'glass.png'}"] * 2)
+
+
+def test_a_competition_of_ones_own_hears_nothing_of_the_published_stains(tmp_path):
+    own = Path(__file__).parents[3] / "docs/examples/segmenter/competition.toml"
+    kidney = SAMPLE.parents[0] / "kidney"
+    result = prepare.prepare(str(own), kidney, tmp_path / "out", published_stains=("pas", "test"))
+    assert not any("stains" in text for text in result.findings)
