@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from kit.errors import KitError
-from submission.shortening import looks_shortened
+from submission.shortening import for_types_only, looks_shortened
 
 PACKAGES = ("kit", "submission.runtime")
 """Packages whose modules may be embedded."""
@@ -141,7 +141,7 @@ def _imports(module: Module) -> frozenset[str]:
 
 def _imported_names(module: Module) -> Iterator[str]:
     tree = ast.parse(module.text, module.path)
-    skipped = {id(inner) for node in ast.walk(tree) if _for_types_only(node) for inner in _body(node)}
+    skipped = {id(inner) for node in ast.walk(tree) if for_types_only(node) for inner in _body(node)}
     for node in ast.walk(tree):
         if id(node) in skipped:
             continue
@@ -168,15 +168,6 @@ def _absolute(module: Module, node: ast.ImportFrom) -> str:
     parts = module.package.split(".")
     base = parts[: len(parts) - node.level + 1]
     return ".".join([*base, node.module] if node.module else base)
-
-
-def _for_types_only(node: ast.AST) -> TypeGuard[ast.If]:
-    if not isinstance(node, ast.If):
-        return False
-    test = node.test
-    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
-        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
-    )
 
 
 def _body(node: ast.If) -> Sequence[ast.AST]:

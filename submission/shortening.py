@@ -22,6 +22,7 @@ import re
 import tokenize
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import TypeGuard
 
 from submission.runtime.script.importer import LEFT_OUT
 
@@ -31,7 +32,7 @@ _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # and the dots of "1, 2, ...".
 _SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)(?<!\.\.)[.!?][)\"'`\]]*(?=\s|$)")
 _FUTURE = re.compile(r"^from __future__ import annotations$", re.MULTILINE)
-_FOR_TYPES = frozenset({"typing", "collections.abc"})
+_FOR_TYPES = frozenset({"typing", "collections.abc", "pathlib"})
 _MARKS = re.compile(r"(?:^ *# \+\d+\n)+", re.MULTILINE)
 
 
@@ -133,8 +134,16 @@ def _variables(node: ast.AST, *, inside: bool) -> Iterator[ast.AnnAssign]:
 
 
 def without_imports(text: str) -> str:
-    """Return a module's text without the imports of `typing` and `collections.abc` that only types needed."""
+    """Return a module's text without the imports that only types needed.
+
+    These are what stands below `if TYPE_CHECKING`, which never runs, and names of `typing`, `collections.abc`
+    and `pathlib` that no code uses.
+    """
     tree, lines = ast.parse(text), text.split("\n")
+    for block in [item for item in tree.body if for_types_only(item) and not item.orelse]:
+        tree.body.remove(block)
+        first, end = block.lineno - 1, block.end_lineno or block.lineno
+        lines[first:end] = [""] * (end - first)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for node in tree.body:
         if not isinstance(node, ast.ImportFrom) or node.module not in _FOR_TYPES:
@@ -144,6 +153,16 @@ def without_imports(text: str) -> str:
         lines[first] = f"from {node.module} import {', '.join(kept)}" if kept else ""
         lines[first + 1 : end] = [""] * (end - first - 1)
     return "\n".join(lines)
+
+
+def for_types_only(node: ast.AST) -> TypeGuard[ast.If]:
+    """Return whether a statement is an `if TYPE_CHECKING`: its body never runs."""
+    if not isinstance(node, ast.If):
+        return False
+    test = node.test
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
 
 
 def without_comments(text: str) -> str:

@@ -10,6 +10,7 @@ from kit.competitions.folder import CompetitionFolder
 from kit.competitions.parsing import parse
 from kit.competitions.presets import PRESETS
 from kit.errors import KitError, did_you_mean
+from kit.optional import optional_module
 
 if TYPE_CHECKING:
     from kit.competitions.competition import Competition  # needs numpy, which `folder_of` does without
@@ -48,8 +49,7 @@ def get(name: str | Path) -> Competition:
             fix=f"{did_you_mean(str(name), names())}use one of: {', '.join(names())}, or the path of a .toml "
             "file (docs/competitions.md)",
         )
-    # Named in parts: only the local side reads files; predict.py carries the values of one.
-    value = import_module(f"{__name__}.toml_file").read(Path(name))
+    value = optional_module(__package__, "toml_file").read(Path(name))
     return _from_file(value, name)
 
 

@@ -6,7 +6,6 @@ On Kaggle the fallback is written from this before numpy is imported.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from kit.competitions.tables import read_table
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.images.reading import ColourTiffs
+from kit.optional import optional_module
 
 if TYPE_CHECKING:
     from kit.images.image_protocols import Reading
@@ -65,7 +65,7 @@ class CompetitionFolder:
     @property
     def forms(self) -> Any:
         """Return the module `row_forms`, which scripts of competitions with plain rows do without."""
-        return import_module(f"{__package__}.row_forms")
+        return optional_module(__package__, "row_forms")
 
     def empty_rows(self, image_id: str, size: Size, sample: Mapping[Any, Any]) -> list[dict[str, str]]:
         """Return the rows of an image in which nothing was found, or of which nothing is known.

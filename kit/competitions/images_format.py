@@ -7,10 +7,10 @@ Colour TIFFs that are named by their ids need nothing but this module. What ever
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Literal
 
 from kit.competitions.folder_paths import ID
+from kit.optional import optional_module
 
 SUFFIXES = (".tif", ".tiff", ".svs", ".qptiff", ".scn", ".ndpi", ".btf", ".tf8", ".tf2", ".bif")
 """Of names of TIFFs; an image may have any name, its content decides."""
@@ -51,8 +51,8 @@ class Images:
 
     @property
     def rules(self) -> Any:
-        """Return the module `image_rules`; named in parts, as only scripts of special images carry it."""
-        return import_module(f"{__package__}.image_rules")
+        """Return the module `image_rules`, which only scripts of special images carry."""
+        return optional_module(__package__, "image_rules")
 
     @property
     def special(self) -> bool:

@@ -11,7 +11,6 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +18,7 @@ from kit.artefacts import open_to_read
 from kit.competitions.path_pattern import is_file
 from kit.competitions.submission_format import Submission
 from kit.errors import KitError
+from kit.optional import optional_module
 
 Size = tuple[int, int]
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -114,8 +114,8 @@ def open_table(path: Path) -> BinaryIO:
         OSError: the file cannot be read.
         KitError: it is no Parquet file, or nothing here can read one.
     """
-    if path.suffix == ".parquet":  # named in parts: most scripts read no such file
-        return io.BytesIO(import_module(f"{__package__}.parquet_tables").as_csv(path))
+    if path.suffix == ".parquet":
+        return io.BytesIO(optional_module(__package__, "parquet_tables").as_csv(path))
     return open_to_read(path)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from kit.competitions.definition import Definition
+from kit.optional import optional_module
 from kit.typed_json import from_plain
 
 DOCUMENTATION = "docs/competitions.md shows complete files"
@@ -24,6 +24,6 @@ def parse(value: Mapping[str, Any], *, where: str | Path | None = None) -> Defin
         KitError: a key is missing or unknown, or its value has the wrong type or is not possible.
     """
     made = from_plain(Definition, value, where=where or "competition", fix=DOCUMENTATION)
-    if made.server is not None:  # named in parts: only scripts that answer a gateway carry this module
-        import_module(f"{__package__}.server").server_of(made, where=where, fix=DOCUMENTATION)
+    if made.server is not None:
+        optional_module(__package__, "server").server_of(made, where=where, fix=DOCUMENTATION)
     return made

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Annotated, Literal
 
+from kit.optional import optional_module
 from kit.typed_json import above
 
 
@@ -38,12 +38,11 @@ class Metric:
     @property
     def sign(self) -> int:
         """Return 1 where a higher score is better, -1 where a lower one is."""
-        # Named in parts: predict.py compares no scores of this metric, and does without `rules`.
-        found: int = import_module(f"{__package__}.rules").sign(self)
+        found: int = optional_module(__package__, "rules").sign(self)
         return found
 
     @property
     def text(self) -> str:
         """Return the name with its thresholds: "mean Dice", "AP@0.6", "mean AP@0.5:0.95"."""
-        found: str = import_module(f"{__package__}.rules").text(self)
+        found: str = optional_module(__package__, "rules").text(self)
         return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +12,7 @@ from kit.artefacts import open_regular, read_at
 from kit.errors import KitError
 from kit.images.intensity_rule import Intensity
 from kit.images.reading import Facts
+from kit.optional import optional_module
 
 if TYPE_CHECKING:
     from kit.images.image_protocols import OpenImage
@@ -61,7 +61,7 @@ class AnyReading:
     def open(self, path: Path, *, scratch: Path | None = None) -> OpenImage:
         """Open an image; a folder of slices becomes a `kit.images.volume.Volume`."""
         if self.slices:
-            volume: OpenImage = import_module(f"{__package__}.volume").Volume(self, path, scratch=scratch)
+            volume: OpenImage = optional_module(__package__, "volume").Volume(self, path, scratch=scratch)
             return volume
         return self.open_slice(path, scratch=scratch)
 
@@ -86,7 +86,7 @@ class AnyReading:
         found.sort(key=lambda path: _natural(path.relative_to(folder).as_posix()))
         if self.slice_order == "name":
             return found
-        order: list[Path] = import_module(f"{__package__}.dicom_header").ordered(found, self.slice_order)
+        order: list[Path] = optional_module(__package__, "dicom_header").ordered(found, self.slice_order)
         return order
 
     def _module(self, path: Path) -> Any:
@@ -99,7 +99,7 @@ class AnyReading:
                 where=path,
                 fix=f'write format = "{form}" under [images], or convert the file',
             )
-        return import_module(f"{__package__}.{name}")
+        return optional_module(__package__, name)
 
 
 def _format_of(path: Path, may_be_bare: bool) -> str:

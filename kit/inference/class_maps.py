@@ -5,7 +5,7 @@ Single-class networks have `kit.inference.semantic`, and predict.py carries this
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,20 +16,11 @@ import torch
 
 from kit.artefacts import atomic_file
 from kit.errors import KitError
-from kit.images.info import ImageInfo
 from kit.inference import semantic, views
-from kit.inference.band_source import BandSource, require_pixels
 from kit.inference.blend import Blend
-from kit.inference.forward import Batcher
-from kit.inference.layout import layout
-from kit.inference.prefetch import Prefetch, WriteBehind
-from kit.inference.reader import batches
+from kit.inference.image_pass import ImagePass
 from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.store import Levels, MapWriter
-from kit.inference.tiles import Tile
-
-Progress = Callable[[int, int], None]
-Predicted = tuple[list[Tile], list[torch.Tensor]]
 
 
 class ClassViews(semantic.Views):
@@ -52,71 +43,33 @@ def predict_class_maps(
     output: semantic.Output,
     classes: int,
     settings: SemanticSettings,
-    source: BandSource,
-    *,
-    view: str,
-    target: Path,
-    device: torch.device,
-    where: str,
-    batch_size: int | None = None,
-    on_batch: Progress | None = None,
-    on_skipped: Progress | None = None,
-    info: ImageInfo | None = None,
-) -> Path:
-    """Predict an image under one view, or the mean of its probabilities under several views.
+    pass_: ImagePass,
+) -> None:
+    """Write the maps of an image under one view, or the mean of its probabilities under several views.
+
+    They are a .npy of integers (K * H, W): the rows of the first class come first.
 
     Args:
-        module: maps RGB uint8 (N, 3, H, W) on `device` to (N, K, H, W) as it declares; in eval mode.
+        module: maps RGB uint8 (N, 3, H, W) on the pass's device to (N, K, H, W) as it declares; in eval mode.
         output: the meaning of its output.
         classes: K.
         settings: windows or size, and all else that the pass needs.
-        source: the image.
-        view: name of the view or of a set of views.
-        target: file of the maps, (K * H, W) .npy of integers: the rows of the first class come first. It
-            appears when it is complete.
-        device: device of the module.
-        where: member and image, for messages.
-        batch_size: replaces that of the settings.
-        on_batch: called with (tiles done, all tiles) after every batch.
-        on_skipped: called once with (tiles without tissue, all tiles) if the settings skip background.
-        info: what is known of the image; its pixel size is used if the settings have one.
-
-    Returns:
-        `target`.
+        pass_: the image, how it is shown, and the file to write.
 
     Raises:
         KitError: as `kit.inference.semantic.predict_map`.
     """
-    require_pixels(source, where)
-    forward = ClassViews(module, output, view, device, autocast=settings.autocast, where=where)
-    size = (source.height, source.width)
-    plan = layout(settings, forward.scales, size, pixel_size=info.pixel_size if info else None, where=where)
-    batcher = Batcher(batch_size or semantic.batch_size_of(settings, plan, device), where=where)
-    windows = batches(source, plan, batcher.size, tiles=None, skip_background=settings.skip_background)
-    done = skipped = 0
-    with write_maps(target, classes, *size, settings.stored) as files:
-        blends = [semantic.BLENDS[settings.blend](plan, file, None) for file in files]
-        with (
-            Prefetch(
-                semantic.tensors_of(windows, pinned=device.type == "cuda"), semantic.READ_AHEAD
-            ) as waiting,
-            WriteBehind(partial(_write, blends, forward.shares, where), semantic.WRITE_BEHIND) as behind,
-        ):
-            for shown, x_SNCHW, without_tissue in waiting:
-                for piece, prob_SNKHW in batcher.pieces(partial(forward, x_SNCHW), len(shown)):
-                    behind.put((shown[piece], prob_SNKHW))
-                done += len(shown) + without_tissue
-                skipped += without_tissue
-                if on_batch is not None:
-                    on_batch(done, len(plan))
+    source = pass_.source
+    forward = ClassViews(module, output, settings, pass_)
+    with write_maps(pass_.target, classes, source.height, source.width, settings.stored) as files:
+        blends = [semantic.BLENDS[settings.blend](forward.plan, file, None) for file in files]
+        write = partial(_write, blends, forward.shares, pass_.where)
+        semantic.show_windows(forward, settings, pass_, write)
         for blend in blends:
             blend.finish()
-    if on_skipped is not None and settings.skip_background:
-        on_skipped(skipped, len(plan))
-    return target
 
 
-def _write(blends: Sequence[Blend], shares: Sequence[float], where: str, shown: Predicted) -> None:
+def _write(blends: Sequence[Blend], shares: Sequence[float], where: str, shown: semantic.Predicted) -> None:
     """Check and blend the probabilities of each class; runs in the writer's thread."""
     tiles, prob_SNKHW = shown
     for number, blend in enumerate(blends):

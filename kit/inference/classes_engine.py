@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference.class_fusion import ClassFusion, fuse_classes
@@ -17,56 +15,27 @@ from kit.predictions import ClassMasks
 from kit.typed_json import from_plain
 
 if TYPE_CHECKING:
-    import torch
-
-    from kit.inference.band_source import BandSource
+    from kit.inference.image_pass import ImagePass
     from kit.models import Network
 
 
-def run_pass(
-    module: Network,
-    member: Member,
-    view: str,
-    slide: BandSource,
-    target: Path,
-    *,
-    device: torch.device,
-    where: str,
-    batch_size: int | None,
-    on_batch: Callable[[int, int], None] | None,
-    on_skipped: Callable[[int, int], None] | None,
-    info: ImageInfo | None,
-    confident: Path | None,
-    on_left: Callable[[float], None] | None,
-) -> None:
+def run_pass(module: Network, pass_: ImagePass) -> None:
     """Write the probability maps of one pass over one image.
 
-    Arguments and errors are those of `kit.inference.runner.run_pass`. In addition, `slide` is the open image,
-    `target` the file to write, and `where` names member, view and image in messages.
+    Errors are those of `kit.inference.runner.run_pass`.
+    No window is skipped: a block would have to be confident in every class.
     """
     from kit.inference.class_maps import predict_class_maps  # needs torch, which fusing does not need
 
-    del confident, on_left  # no window is skipped: a block would have to be confident in every class
     output = module.spec.output
     if output not in ("logit", "sigmoid", "softmax"):
         raise KitError(
-            f"{module.spec.name} declares {output}, not maps", where=where, fix="correct its declaration"
+            f"{module.spec.name} declares {output}, not maps",
+            where=pass_.where,
+            fix="correct its declaration",
         )
-    predict_class_maps(
-        module,
-        output,
-        module.spec.classes,
-        from_plain(SemanticSettings, member.inference, where=member.name),
-        slide,
-        view=view,
-        target=target,
-        device=device,
-        where=where,
-        batch_size=batch_size,
-        on_batch=on_batch,
-        on_skipped=on_skipped,
-        info=info,
-    )
+    settings = from_plain(SemanticSettings, pass_.member.inference, where=pass_.member.name)
+    predict_class_maps(module, output, module.spec.classes, settings, pass_)
 
 
 def fuse(

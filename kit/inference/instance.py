@@ -5,8 +5,6 @@ An image that is larger than the window of the settings is seen in windows. Memo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from kit.errors import KitError
 from kit.inference import crops, instance_windows, views
 from kit.inference.band_source import BandSource, require_pixels
 from kit.inference.forward import Batcher, inference
+from kit.inference.image_pass import ImagePass
 from kit.inference.instance_fusion import merge_views
 from kit.inference.instance_settings import InstanceSettings
 from kit.inference.resize import fit, resize_image
@@ -26,23 +25,14 @@ from kit.models import Detections, InstanceNetwork
 def predict_instances(
     module: InstanceNetwork,
     settings: InstanceSettings,
-    source: BandSource,
-    view: str,
-    *,
-    device: torch.device,
-    where: str,
-    on_batch: Callable[[int, int], None] | None = None,
+    pass_: ImagePass,
 ) -> CodedDetections:
     """Detect instances in an image under one view, or under a set of views merged by NMS.
 
     Args:
-        module: its `detect` takes RGB uint8 (1, 3, h, w) on `device`; in eval mode.
+        module: its `detect` takes RGB uint8 (1, 3, h, w) on the pass's device; in eval mode.
         settings: input size, windows, thresholds.
-        source: the image.
-        view: name of the view or set of views.
-        device: device of the module.
-        where: member and image, for messages.
-        on_batch: called with (done, total) after every window.
+        pass_: the image and how it is shown; its target isn't written.
 
     Returns:
         At most `settings.max_per_image` detections per window, best score first; equal scores keep the order
@@ -52,7 +42,8 @@ def predict_instances(
         KitError: the image has no pixels, boxes or scores are not numbers, masks have another size, or memory
             runs out.
     """
-    require_pixels(source, where)
+    source = pass_.source
+    require_pixels(source, pass_.where)
     windows = instance_windows.plan(source.height, source.width, settings)
     total = len(windows) * len(windows[0])
     found: list[CodedDetections] = []
@@ -63,12 +54,12 @@ def predict_instances(
             x1, _, x2, _ = window.shown
             image_HWC = band_HWC[:, x1:x2]
             by_view = [
-                _detect(module, settings, image_HWC, one, device=device, where=where)
-                for one in views.get_set(view)
+                _detect(module, settings, image_HWC, one, device=pass_.device, where=pass_.where)
+                for one in views.get_set(pass_.view)
             ]
             found.append(_placed(merge_views(by_view, settings), (y1, x1), source))
-            if on_batch is not None:
-                on_batch(len(found), total)
+            if pass_.on_batch is not None:
+                pass_.on_batch(len(found), total)
     return found[0] if total == 1 else instance_windows.merge(windows, found, settings)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference.fusion import Fused, KeepConfident, PassResult, require_size
@@ -19,47 +17,26 @@ from kit.inference.store import CodedDetections, load_detections, save_detection
 from kit.typed_json import from_plain
 
 if TYPE_CHECKING:
-    import torch
-
-    from kit.inference.band_source import BandSource
+    from kit.inference.image_pass import ImagePass
     from kit.models import Network
 
 
-def run_pass(
-    module: Network,
-    member: Member,
-    view: str,
-    slide: BandSource,
-    target: Path,
-    *,
-    device: torch.device,
-    where: str,
-    batch_size: int | None,
-    on_batch: Callable[[int, int], None] | None,
-    on_skipped: Callable[[int, int], None] | None,
-    info: ImageInfo | None,
-    confident: Path | None,
-    on_left: Callable[[float], None] | None,
-) -> None:
+def run_pass(module: Network, pass_: ImagePass) -> None:
     """Write the detections of one pass over one image.
 
-    Arguments and errors are those of `kit.inference.runner.run_pass`. In addition, `slide` is the open image,
-    `target` the file to write, and `where` names member, view and image in messages.
+    Errors are those of `kit.inference.runner.run_pass`.
     """
     from kit.inference.instance import predict_instances  # needs torch, which fusing does not need
     from kit.models import InstanceNetwork
 
-    # Batches have one window, no window is skipped, sizes are in pixels.
-    del batch_size, on_skipped, info, confident, on_left
     if not isinstance(module, InstanceNetwork):
         raise KitError(
             f"{module.spec.name} declares detections but cannot detect",
-            where=where,
+            where=pass_.where,
             fix="build it as an InstanceNetwork",
         )
-    settings = from_plain(InstanceSettings, member.inference, where=member.name)
-    found = predict_instances(module, settings, slide, view, device=device, where=where, on_batch=on_batch)
-    save_detections(target, found)
+    settings = from_plain(InstanceSettings, pass_.member.inference, where=pass_.member.name)
+    save_detections(pass_.target, predict_instances(module, settings, pass_))
 
 
 def fuse(

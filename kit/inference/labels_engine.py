@@ -6,14 +6,13 @@ So the steps of one class are done for each of them, and the network runs once f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.ensemble import Member
 from kit.images.info import ImageInfo
 from kit.inference.fusion import Fused, KeepConfident, PassResult, require_size
 from kit.inference.instance_doubt import doubt_of_scores
@@ -25,46 +24,25 @@ from kit.predictions import Instances
 from kit.typed_json import from_plain
 
 if TYPE_CHECKING:
-    import torch
-
-    from kit.inference.band_source import BandSource
+    from kit.inference.image_pass import ImagePass
     from kit.models import Network
 
 
-def run_pass(
-    module: Network,
-    member: Member,
-    view: str,
-    slide: BandSource,
-    target: Path,
-    *,
-    device: torch.device,
-    where: str,
-    batch_size: int | None,
-    on_batch: Callable[[int, int], None] | None,
-    on_skipped: Callable[[int, int], None] | None,
-    info: ImageInfo | None,
-    confident: Path | None,
-    on_left: Callable[[float], None] | None,
-) -> None:
+def run_pass(module: Network, pass_: ImagePass) -> None:
     """Write the detections of one pass over one image.
 
-    Arguments and errors are those of `kit.inference.runner.run_pass`. In addition, `slide` is the open image,
-    `target` the file to write, and `where` names member, view and image in messages. The settings'
-    `max_per_image` holds for each class.
+    Errors are those of `kit.inference.runner.run_pass`. The settings' `max_per_image` holds for each class.
     """
     from kit.inference.by_class import ByClass  # needs torch, which fusing does not need
     from kit.inference.instance import predict_instances
 
-    del batch_size, on_skipped, info, confident, on_left
-    settings = from_plain(InstanceSettings, member.inference, where=member.name)
-    one, found = ByClass(module, where=where), []
+    settings = from_plain(InstanceSettings, pass_.member.inference, where=pass_.member.name)
+    one, found = ByClass(module, where=pass_.where), []
     for number in range(module.spec.classes):
         one.choose(number)
         # Only the first class takes time: the others read what the network said.
-        told = on_batch if number == 0 else None
-        found.append(predict_instances(one, settings, slide, view, device=device, where=where, on_batch=told))
-    save_labelled(target, found)
+        found.append(predict_instances(one, settings, replace(pass_, on_batch=None) if number else pass_))
+    save_labelled(pass_.target, found)
 
 
 def fuse(

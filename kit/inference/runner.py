@@ -31,14 +31,13 @@ from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.images.reading import ColourTiffs
 from kit.inference.fusion import PassResult, engine_of, fuse
+from kit.inference.image_pass import ImagePass, Progress
 from kit.inference.store import pass_file
 from kit.memory import keep_freed_memory
 from kit.models import Network, build, load_weights, spec_of
 
 if TYPE_CHECKING:
     from kit.images.image_protocols import Reading
-
-Progress = Callable[[int, int], None]
 
 __all__ = ["PassResult", "configure", "fuse", "open_member", "result_file", "run_pass"]
 
@@ -140,7 +139,6 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
     target = result_file(out, member, view, image_id, info=info)
     if target.is_file():
         return target
-    where = f"member {member.name}, view {view}, image {image_id}"
     # Imported by name, because predict.py holds only the engine of its own kind.
     engine = importlib.import_module(f"kit.inference.{engine_of(member, module.spec.kind)}")
     with (reading or ColourTiffs()).open(image) as slide:
@@ -148,17 +146,19 @@ def run_pass(  # noqa: PLR0917  # its callers all have these in this order
             on_notes(slide.notes)
         engine.run_pass(
             module,
-            member,
-            view,
-            slide,
-            target,
-            device=device,
-            where=where,
-            batch_size=batch_size,
-            on_batch=on_batch,
-            on_skipped=on_skipped,
-            info=info,
-            confident=confident,
-            on_left=on_left,
+            ImagePass(
+                member=member,
+                view=view,
+                source=slide,
+                target=target,
+                device=device,
+                where=f"member {member.name}, view {view}, image {image_id}",
+                batch_size=batch_size,
+                info=info,
+                confident=confident,
+                on_batch=on_batch,
+                on_skipped=on_skipped,
+                on_left=on_left,
+            ),
         )
     return target

@@ -8,17 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
 
 from kit.errors import KitError
-from kit.images.info import ImageInfo
 from kit.inference import views
-from kit.inference.band_source import BandSource, require_pixels
+from kit.inference.band_source import require_pixels
 from kit.inference.blend import Blend, Gaussian, Halo
 from kit.inference.forward import Batcher, inference
+from kit.inference.image_pass import ImagePass
 from kit.inference.layout import Layout, layout
 from kit.inference.prefetch import Prefetch, WriteBehind
 from kit.inference.reader import Batch, batches
@@ -30,14 +29,16 @@ if TYPE_CHECKING:
     from kit.inference.semantic_blocks import ConfidentBlocks
 
 Output = Literal["logit", "sigmoid", "softmax"]
-Progress = Callable[[int, int], None]
+Predicted = tuple[list[Tile], list[torch.Tensor]]
+"""Cores of some windows, and for each scale of the views their probabilities: float32 (n, H, W), or
+(n, K, H, W) of several classes."""
 
 # reader thread    bands of the slide -> windows -> network inputs -> batches
 # this thread      for each view: turned image -> network -> probability -> turned back; then their mean
 # writer thread    full resolution -> core, or blended windows -> bands -> file
-READ_AHEAD = 2
+_READ_AHEAD = 2
 """Batches of network inputs that wait for the network."""
-WRITE_BEHIND = 2
+_WRITE_BEHIND = 2
 """Batches of probabilities that wait for the writer."""
 _CPU_PIXELS = 1 << 19
 """Most pixels of a batch on the CPU: more need more memory and are not faster."""
@@ -72,40 +73,38 @@ def probability(raw_NCHW: torch.Tensor, output: Output, where: str) -> torch.Ten
 
 
 class Views:
-    """The network under all views of a pass.
+    """The network under all views of a pass; views of one scale share one input.
 
     Args:
-        module: the network.
+        module: the network, on the device of the pass.
         output: meaning of its output.
-        names: set of views; views of one scale share one input.
-        device: device of the module.
-        autocast: use float16 on CUDA.
-        where: member and image, for messages.
+        settings: of the member.
+        pass_: the image and its views.
 
     Attributes:
-        scales: the scales of the views, each once.
+        plan: the windows of the image, with an input for each scale of the views.
         shares: for each scale, the share of its views among all: 2/3 and 1/3 for identity+hflip+rot90@0.8. It
             is the largest value that the scale adds to the mean.
+
+    Raises:
+        KitError: the image has no pixels, or no windows can be laid over it.
     """
 
     def __init__(
-        self,
-        module: torch.nn.Module,
-        output: Output,
-        names: str,
-        device: torch.device,
-        *,
-        autocast: bool,
-        where: str,
+        self, module: torch.nn.Module, output: Output, settings: SemanticSettings, pass_: ImagePass
     ) -> None:
-        self._module, self._output, self._device, self._autocast = module, output, device, autocast
-        self._where = where
+        source, where = pass_.source, pass_.where
+        require_pixels(source, where)
+        self._module, self._output, self._where = module, output, where
+        self._device, self._autocast = pass_.device, settings.autocast
         by_scale: dict[float, list[str]] = {}
-        for view in views.get_set(names):
+        for view in views.get_set(pass_.view):
             by_scale.setdefault(view.scale, []).append(view.name)
-        self.scales, self._groups = tuple(by_scale), tuple(by_scale.values())
+        self._groups = tuple(by_scale.values())
         self._count = sum(len(group) for group in self._groups)
         self.shares = tuple(len(group) / self._count for group in self._groups)
+        size, pixel_size = (source.height, source.width), pass_.info.pixel_size if pass_.info else None
+        self.plan = layout(settings, tuple(by_scale), size, pixel_size=pixel_size, where=where)
 
     def __call__(self, inputs: Sequence[torch.Tensor], piece: slice) -> tuple[slice, list[torch.Tensor]]:
         """Return for each scale the sum of its views' probabilities, divided by the number of all views.
@@ -139,69 +138,72 @@ def predict_map(
     module: torch.nn.Module,
     output: Output,
     settings: SemanticSettings,
-    source: BandSource,
-    *,
-    view: str,
-    target: Path,
-    device: torch.device,
-    where: str,
-    batch_size: int | None = None,
-    on_batch: Progress | None = None,
-    on_skipped: Progress | None = None,
-    info: ImageInfo | None = None,
+    pass_: ImagePass,
     confident: ConfidentBlocks | None = None,
-) -> Path:
-    """Predict a slide under one view, or the mean of its probabilities under several views.
+) -> None:
+    """Write the map of an image under one view, or the mean of its probabilities under several views.
+
+    The map is a .npy of integers (H, W) as in `kit.inference.store.Levels`.
 
     Args:
-        module: maps RGB uint8 (N, 3, H, W) on `device` to its declared output at the same size; in eval mode.
+        module: maps RGB uint8 (N, 3, H, W) on the pass's device to its declared output (N, 1, H, W) at the
+            same size; in eval mode.
         output: the meaning of its output.
         settings: windows or size, and all else that the pass needs.
-        source: the slide.
-        view: name of the view or of a set of views.
-        target: file of the map, (H, W) .npy of integers as in `kit.inference.store.Levels`; appears when it
-            is complete.
-        device: device of the module.
-        where: member and image, for messages.
-        batch_size: replaces that of the settings, which is an upper limit on the CPU.
-        on_batch: called with (tiles done, all tiles) after every batch.
-        on_skipped: called once with (tiles without tissue, all tiles) if the settings skip background.
-        info: what is known of the image; its pixel size is used if the settings have one.
+        pass_: the image, how it is shown, and the file to write.
         confident: blocks whose probability is known; windows are left out if nothing else is in their core.
-
-    Returns:
-        `target`.
 
     Raises:
         KitError: the image has no pixels, outputs are no probabilities, memory runs out with a batch of one,
             or the disk is full.
     """
-    require_pixels(source, where)
-    forward = Views(module, output, view, device, autocast=settings.autocast, where=where)
-    size = (source.height, source.width)
-    plan = layout(settings, forward.scales, size, pixel_size=info.pixel_size if info else None, where=where)
-    batcher = Batcher(batch_size or batch_size_of(settings, plan, device), where=where)
-    tiles = None if confident is None else confident.needed(plan)
-    total = len(plan) if tiles is None else len(tiles)
-    windows = batches(source, plan, batcher.size, tiles=tiles, skip_background=settings.skip_background)
-    done = skipped = 0
-    with write_map(target, *size, settings.stored) as file:
-        blend = BLENDS[settings.blend](plan, file, confident)
-        with (
-            Prefetch(tensors_of(windows, pinned=device.type == "cuda"), READ_AHEAD) as waiting,
-            WriteBehind(partial(write_into, blend, forward.shares, where), WRITE_BEHIND) as behind,
-        ):
-            for shown, x_SNCHW, without_tissue in waiting:
-                for piece, prob_SNHW in batcher.pieces(partial(forward, x_SNCHW), len(shown)):
-                    behind.put((shown[piece], prob_SNHW))
-                done += len(shown) + without_tissue
-                skipped += without_tissue
-                if on_batch is not None:
-                    on_batch(done, total)
+    source = pass_.source
+    forward = Views(module, output, settings, pass_)
+    tiles = None if confident is None else confident.needed(forward.plan)
+    with write_map(pass_.target, source.height, source.width, settings.stored) as file:
+        blend = BLENDS[settings.blend](forward.plan, file, confident)
+        write = partial(write_into, blend, forward.shares, pass_.where)
+        show_windows(forward, settings, pass_, write, tiles)
         blend.finish()
-    if on_skipped is not None and settings.skip_background:
-        on_skipped(skipped, total)
-    return target
+
+
+def show_windows(
+    forward: Views,
+    settings: SemanticSettings,
+    pass_: ImagePass,
+    write: Callable[[Predicted], None],
+    tiles: Sequence[Tile] | None = None,
+) -> None:
+    """Show an image to a network window by window, while windows are read ahead and results are written.
+
+    Args:
+        forward: the network under the views of the pass, and its windows.
+        settings: of the member.
+        pass_: the image, and who hears of the progress.
+        write: takes the cores and probabilities of some windows at a time, in their order; runs in a thread.
+        tiles: the cores of the windows to show; None for all.
+
+    Raises:
+        KitError: memory runs out with a batch of one, or what `write` raised.
+    """
+    device, plan = pass_.device, forward.plan
+    batcher = Batcher(pass_.batch_size or batch_size_of(settings, plan, device), where=pass_.where)
+    windows = batches(pass_.source, plan, batcher.size, tiles=tiles, skip_background=settings.skip_background)
+    total = len(plan) if tiles is None else len(tiles)
+    done = skipped = 0
+    with (
+        Prefetch(tensors_of(windows, pinned=device.type == "cuda"), _READ_AHEAD) as waiting,
+        WriteBehind(write, _WRITE_BEHIND) as behind,
+    ):
+        for shown, x_SNCHW, without_tissue in waiting:
+            for piece, prob in batcher.pieces(partial(forward, x_SNCHW), len(shown)):
+                behind.put((shown[piece], prob))
+            done += len(shown) + without_tissue
+            skipped += without_tissue
+            if pass_.on_batch is not None:
+                pass_.on_batch(done, total)
+    if pass_.on_skipped is not None and settings.skip_background:
+        pass_.on_skipped(skipped, total)
 
 
 def batch_size_of(settings: SemanticSettings, plan: Layout, device: torch.device) -> int:
@@ -222,9 +224,7 @@ def tensors_of(
         yield batch.tiles, [x.pin_memory() for x in x_SNCHW] if pinned else x_SNCHW, batch.skipped
 
 
-def write_into(
-    blend: Blend, shares: Sequence[float], where: str, shown: tuple[list[Tile], list[torch.Tensor]]
-) -> None:
+def write_into(blend: Blend, shares: Sequence[float], where: str, shown: Predicted) -> None:
     """Check probabilities and blend them; runs in the writer's thread, which waits for the device."""
     tiles, prob_SNHW = shown
     arrays = [prob_NHW.cpu().numpy() for prob_NHW in prob_SNHW]

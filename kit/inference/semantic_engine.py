@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference.fusion import Fused, KeepConfident, PassResult, require_size
@@ -20,32 +18,14 @@ from kit.predictions import SemanticMask
 from kit.typed_json import from_plain
 
 if TYPE_CHECKING:
-    import torch
-
-    from kit.inference.band_source import BandSource
+    from kit.inference.image_pass import ImagePass
     from kit.models import Network
 
 
-def run_pass(
-    module: Network,
-    member: Member,
-    view: str,
-    slide: BandSource,
-    target: Path,
-    *,
-    device: torch.device,
-    where: str,
-    batch_size: int | None,
-    on_batch: Callable[[int, int], None] | None,
-    on_skipped: Callable[[int, int], None] | None,
-    info: ImageInfo | None,
-    confident: Path | None,
-    on_left: Callable[[float], None] | None,
-) -> None:
+def run_pass(module: Network, pass_: ImagePass) -> None:
     """Write the probability map of one pass over one image.
 
-    Arguments and errors are those of `kit.inference.runner.run_pass`. In addition, `slide` is the open image,
-    `target` the file to write, and `where` names member, view and image in messages.
+    Errors are those of `kit.inference.runner.run_pass`.
     """
     from kit.inference.semantic import predict_map  # needs torch, which fusing does not need
 
@@ -53,28 +33,15 @@ def run_pass(
     if output not in ("logit", "sigmoid", "softmax"):
         raise KitError(
             f"{module.spec.name} declares {output}, not maps",
-            where=where,
+            where=pass_.where,
             fix="build it as an InstanceNetwork",
         )
-    size = (slide.height, slide.width)
-    blocks = load_confident(confident, size)
-    if blocks is not None and on_left is not None:
-        on_left(blocks.left(member, size, info))
-    predict_map(
-        module,
-        output,
-        from_plain(SemanticSettings, member.inference, where=member.name),
-        slide,
-        view=view,
-        target=target,
-        device=device,
-        where=where,
-        batch_size=batch_size,
-        on_batch=on_batch,
-        on_skipped=on_skipped,
-        info=info,
-        confident=blocks,
-    )
+    size = (pass_.source.height, pass_.source.width)
+    blocks = load_confident(pass_.confident, size)
+    if blocks is not None and pass_.on_left is not None:
+        pass_.on_left(blocks.left(pass_.member, size, pass_.info))
+    settings = from_plain(SemanticSettings, pass_.member.inference, where=pass_.member.name)
+    predict_map(module, output, settings, pass_, blocks)
 
 
 def fuse(

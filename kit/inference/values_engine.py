@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kit.artefacts import read_json, write_json
-from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.inference import views
@@ -25,51 +24,33 @@ from kit.predictions import Values
 from kit.typed_json import from_plain
 
 if TYPE_CHECKING:
-    import torch
-
-    from kit.inference.band_source import BandSource
+    from kit.inference.image_pass import ImagePass
     from kit.models import Network
 
 
-def run_pass(
-    module: Network,
-    member: Member,
-    view: str,
-    slide: BandSource,
-    target: Path,
-    *,
-    device: torch.device,
-    where: str,
-    batch_size: int | None,
-    on_batch: Callable[[int, int], None] | None,
-    on_skipped: Callable[[int, int], None] | None,
-    info: ImageInfo | None,
-    confident: Path | None,
-    on_left: Callable[[float], None] | None,
-) -> None:
+def run_pass(module: Network, pass_: ImagePass) -> None:
     """Write the values of one pass over one image.
 
-    Arguments and errors are those of `kit.inference.runner.run_pass`. In addition, `slide` is the open image,
-    `target` the file to write, and `where` names member, view and image in messages.
+    Errors are those of `kit.inference.runner.run_pass`.
     """
     from kit.inference.forward import inference  # needs torch, which fusing does not need
 
-    del batch_size, on_skipped, info, confident, on_left  # an image is seen at once
-    require_pixels(slide, where)
-    settings = from_plain(ValuesSettings, member.inference, where=member.name)
+    source, where = pass_.source, pass_.where
+    require_pixels(source, where)
+    settings = from_plain(ValuesSettings, pass_.member.inference, where=pass_.member.name)
     # A folder of slices is a sequence of images: a model gets one, too, and reads what it wants of it.
-    volume: Any = slide if isinstance(slide, Sequence) else None
-    image_HWC: Any = None if volume else slide.read_band(0, slide.height)
-    shown = views.get_set(view)
+    volume: Any = source if isinstance(source, Sequence) else None
+    image_HWC: Any = None if volume else source.read_band(0, source.height)
+    shown = views.get_set(pass_.view)
     found: list[dict[str, Value]] = []
     for number, one in enumerate(shown, 1):
-        with inference(device, autocast=settings.autocast):
+        with inference(pass_.device, autocast=settings.autocast):
             change = partial(seen, view=one, settings=settings)
             image = change(image_HWC) if volume is None else volume.mapped(change)
             found.append(numbers_of(module(image), where))
-        if on_batch is not None:
-            on_batch(number, len(shown))
-    write_json(target, fuse_values(found, [1.0] * len(found), ValuesFusion(), where=where))
+        if pass_.on_batch is not None:
+            pass_.on_batch(number, len(shown))
+    write_json(pass_.target, fuse_values(found, [1.0] * len(found), ValuesFusion(), where=where))
 
 
 def seen(image_HWC: NDArray[np.uint8], view: views.View, settings: ValuesSettings) -> NDArray[np.uint8]:

@@ -8,12 +8,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from kit.command_line import parse
 from kit.errors import BAD_INPUT, KitError
+from kit.optional import optional_module
 from submission.runtime.inputs.competition_data import IMPORTS, Listed, embedded, list_images
 from submission.runtime.result import wording
 from submission.runtime.result.report import RunReport, process_start
@@ -64,9 +64,8 @@ def main(script: Script, argv: Sequence[str]) -> int:
 
 
 def _server(script: Script) -> Any:
-    # Named in parts: only scripts of competitions with an evaluation API carry these modules.
     served = "server" in (embedded(script)[0].definition or {})
-    return import_module(f"{__package__}.server.entry") if served else None
+    return optional_module(__package__, "server.entry") if served else None
 
 
 def _in_a_folder(options: Options) -> Options:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from submission.modules import LOCAL
 from submission.runtime.script.importer import full_length
 from submission.shortening import (
+    for_types_only,
     half_indented,
     joined_marks,
     short_docstrings,
@@ -95,11 +96,12 @@ def public():
 def code(text, *, columns=True):
     """The syntax tree with the place where each node begins, without useless strings, types and imports."""
     tree = Untyped().visit(ast.parse(text))
+    tree.body = [item for item in tree.body if not for_types_only(item)]
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for node in ast.walk(tree):
         if isinstance(body := getattr(node, "body", None), list):
             node.body = [item for item in body if not is_string(item)]
-        if isinstance(node, ast.ImportFrom) and node.module in {"typing", "collections.abc"}:
+        if isinstance(node, ast.ImportFrom) and node.module in {"typing", "collections.abc", "pathlib"}:
             node.names = [
                 (name.name, name.asname) for name in node.names if (name.asname or name.name) in used
             ]
@@ -372,16 +374,22 @@ from collections.abc import (
     Mapping,
 )
 from collections.abc import Sequence
-from typing import Any, Literal as L, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal as L, NamedTuple
 
 from kit.ensemble import Ensemble
+
+if TYPE_CHECKING:
+    import torch  # a comment
+
+    from kit.models import Network
 
 
 class A(NamedTuple):
     x: L["a"]
 
 
-def f(a: Any) -> Iterator[int]:
+def f(a: Any, b: Path, c: Network) -> Iterator[int]:
     return isinstance(a, Mapping)
 """
 
@@ -389,6 +397,7 @@ def f(a: Any) -> Iterator[int]:
 def test_imports_that_only_types_needed_go():
     short = without_imports(without_types(IMPORTING))
     assert short.count("\n") == IMPORTING.count("\n")
+    assert "TYPE_CHECKING" not in short
     assert [line for line in short.splitlines() if "import" in line] == [
         "import typing",
         "from collections.abc import Mapping",

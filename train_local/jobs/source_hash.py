@@ -127,8 +127,8 @@ def _imports(tree: ast.Module, package: str) -> Iterator[str]:
     """Every name that may be a module: of import statements anywhere, and texts that look like one.
 
     `from kit.masks import rle` gives kit.masks and kit.masks.rle; one that is no module has no file and is
-    left out later. Texts count since `import_module("kit.models.weights")` takes one, and modules of the
-    file's own package since `import_module(f"{__package__}.volume")` does.
+    left out later. Texts count since `import_module("kit.models.weights")` takes one, and so do the modules
+    of `optional_module`.
     """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -138,26 +138,25 @@ def _imports(tree: ast.Module, package: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
             yield node.value
-        elif (beside := name_beside(node)) is not None:
-            yield from (f"{package}.{name}" for name in ([beside] if beside else _words(tree)))
+        elif (asked := optional_name(node)) is not None:
+            yield from (f"{package}.{name}" for name in ([asked] if asked else _words(tree)))
 
 
-def name_beside(node: ast.AST) -> str | None:
-    """Return the module of the own package that a text names: "volume" of f"{__package__}.volume".
+def optional_name(node: ast.AST) -> str | None:
+    """Return the name in a call of `kit.optional.optional_module`: "volume" of (__package__, "volume").
 
     Returns:
-        "" for a name that is known only when the text is made, as in f"{__package__}.{name}"; None for any
-        other node.
+        "" for a name that is known only when it is called, as in (__package__, name); None for any other
+        node.
     """
     match node:
-        case ast.JoinedStr(values=[ast.FormattedValue(value=ast.Name(id="__package__")), *others]):
-            texts = [part.value for part in others if isinstance(part, ast.Constant)]
-            return str(texts[0]).lstrip(".") if len(texts) == len(others) == 1 else ""
+        case ast.Call(func=ast.Name(id="optional_module"), args=[ast.Name(id="__package__"), name]):
+            return str(name.value) if isinstance(name, ast.Constant) else ""
     return None
 
 
 def _words(tree: ast.Module) -> Iterator[str]:
-    """Every text of a file that could be a module's name: one of them is what its parts make."""
+    """Every text of a file that could be a module's name: one of them is what a call's variable holds."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
             yield node.value

@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from kit.competitions.folder import CompetitionFolder
 from kit.competitions.listing import Listing
 from kit.competitions.report import Report
 from kit.errors import KitError
+from kit.optional import optional_module
 from submission.runtime.script.process import ask_all, within
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ def file_content(competition: CompetitionFolder, text: str) -> bytes:
     """Return the bytes of a submission, whose text is a CSV, in the format that the competition wants."""
     if not competition.format.submission.file.endswith(".parquet"):
         return text.encode()
-    # Named in parts: scripts that write a CSV do without it.
-    made: bytes = import_module("kit.competitions" + ".parquet_tables").encoded(text, competition.format)
+    made: bytes = optional_module("kit.competitions", "parquet_tables").encoded(text, competition.format)
     return made
 
 

@@ -92,10 +92,8 @@ def test_slices_are_changed_when_they_are_read(folder):
 def test_a_model_of_values_gets_every_slice_under_every_view(folder, tmp_path):
     import json
 
-    import torch
-
-    from kit.ensemble import Member
     from kit.inference import values_engine
+    from tests.kit.inference.predicting import image_pass
 
     place, slices = folder
     asked = []
@@ -104,19 +102,8 @@ def test_a_model_of_values_gets_every_slice_under_every_view(folder, tmp_path):
         asked.append([one.copy() for one in image])
         return {"slices": float(len(image)), "sum": float(sum(int(one.sum()) for one in image))}
 
-    member = Member(name="m", weights="w", sha256="0", size=1, network={}, inference={}, requires=[])
-    given = dict.fromkeys(("batch_size", "on_batch", "on_skipped", "info", "confident", "on_left"))
     with PNGS.open(place) as volume:
-        values_engine.run_pass(
-            model,
-            member,
-            "identity+hflip",
-            volume,
-            tmp_path / "out.json",
-            device=torch.device("cpu"),
-            where="m",
-            **given,
-        )
+        values_engine.run_pass(model, image_pass(volume, tmp_path / "out.json", "identity+hflip"))
     first, second = asked
     assert all(np.array_equal(one, other) for one, other in zip(first, slices, strict=True))
     assert all(np.array_equal(one[:, ::-1], other) for one, other in zip(second, slices, strict=True))

@@ -14,16 +14,7 @@ from kit.inference.semantic import predict_map
 from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.store import open_map
 from kit.masks import rle
-
-
-class Picture:
-    """An image in memory."""
-
-    def __init__(self, image_HWC):
-        self.image_HWC, (self.height, self.width) = image_HWC, image_HWC.shape[:2]
-
-    def read_band(self, y0, y1):
-        return self.image_HWC[y0:y1]
+from tests.kit.inference.predicting import image_pass
 
 
 class Net(torch.nn.Module):
@@ -44,29 +35,26 @@ class Net(torch.nn.Module):
 @pytest.mark.parametrize("blend", ["halo", "gaussian"])
 def test_each_class_has_the_map_that_it_would_have_alone(tmp_path, view, blend):
     torch.manual_seed(0)
-    source = Picture(np.random.default_rng(0).integers(0, 256, (70, 50, 3), dtype=np.uint8))
+    image_HWC = np.random.default_rng(0).integers(0, 256, (70, 50, 3), dtype=np.uint8)
     settings = SemanticSettings(core=24, context=4, scale=0.5, batch_size=4, blend=blend)
     net = Net(3)
-    how = {"view": view, "device": torch.device("cpu"), "where": "x"}
-    target = predict_class_maps(net, "logit", 3, settings, source, target=tmp_path / "all.npy", **how)
-    together = np.asarray(open_map(target))
+    predict_class_maps(net, "logit", 3, settings, image_pass(image_HWC, tmp_path / "all.npy", view))
+    together = np.asarray(open_map(tmp_path / "all.npy"))
     assert together.shape == (3 * 70, 50)
     for number in range(3):
         net.only = number
-        alone = predict_map(net, "logit", settings, source, target=tmp_path / f"{number}.npy", **how)
+        alone = tmp_path / f"{number}.npy"
+        predict_map(net, "logit", settings, image_pass(image_HWC, alone, view))
         # A sigmoid of one channel alone may be computed in other vectors: the last of 65536 levels differs.
         difference = together[number * 70 : (number + 1) * 70].astype(int) - np.asarray(open_map(alone))
         assert np.abs(difference).max() <= 1
 
 
 def test_probabilities_out_of_range_are_refused(tmp_path):
-    source = Picture(np.full((20, 20, 3), 9, np.uint8))
+    asked = image_pass(np.full((20, 20, 3), 9, np.uint8), tmp_path / "a.npy")
     settings = SemanticSettings(core=16, context=2, scale=1.0)
     with pytest.raises(KitError, match="for probabilities"):
-        predict_class_maps(
-            Net(2), "sigmoid", 2, settings, source, target=tmp_path / "a.npy", view="identity",
-            device=torch.device("cpu"), where="x",
-        )  # fmt: skip
+        predict_class_maps(Net(2), "sigmoid", 2, settings, asked)
     assert not (tmp_path / "a.npy").exists()
 
 

@@ -8,7 +8,7 @@ from kit.inference.instance import predict_instances
 from kit.inference.instance_settings import InstanceSettings
 from kit.masks import coco
 from kit.models import Detections
-from tests.kit.inference.sources import ArraySource
+from tests.kit.inference.predicting import image_pass
 
 CPU = torch.device("cpu")
 RECTANGLES = [(2, 3, 12, 9), (20, 4, 31, 30), (5, 18, 15, 36)]  # y1, x1, y2, x2
@@ -22,14 +22,8 @@ def tile(height=32, width=40):
 
 
 def detect(module, image_HWC, *, view="identity", size=None, **settings):
-    return predict_instances(
-        module,
-        InstanceSettings(size=size or max(image_HWC.shape), **settings),
-        ArraySource(image_HWC),
-        view,
-        device=CPU,
-        where="member m, image i",
-    )
+    chosen = InstanceSettings(size=size or max(image_HWC.shape), **settings)
+    return predict_instances(module, chosen, image_pass(image_HWC, view=view))
 
 
 @pytest.mark.parametrize("size", [40, 80, 160])

@@ -2,7 +2,6 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +10,7 @@ from kit.inference.instance import predict_instances
 from kit.inference.instance_settings import InstanceSettings
 from kit.masks import coco
 from tests.kit.inference import drawn
-from tests.kit.inference.sources import ArraySource
+from tests.kit.inference.predicting import image_pass
 
 SIZE = (40, 70)
 HALVES = InstanceSettings(size=40, window=40, overlap=10)
@@ -176,16 +175,9 @@ def blobs_image(height, width, seed):
 
 def predict(blobs, image_HWC, **options):
     seen = []
-    found = predict_instances(
-        blobs,
-        InstanceSettings(score_threshold=0, max_per_image=500, **options),
-        ArraySource(image_HWC),
-        "hflip",
-        device=torch.device("cpu"),
-        where="member m, image i",
-        on_batch=lambda done, total: seen.append((done, total)),
-    )
-    return found, seen
+    settings = InstanceSettings(score_threshold=0, max_per_image=500, **options)
+    asked = image_pass(image_HWC, view="hflip", on_batch=lambda done, total: seen.append((done, total)))
+    return predict_instances(blobs, settings, asked), seen
 
 
 @pytest.mark.parametrize("size", [100, 200])

@@ -13,16 +13,9 @@ from kit.inference.fusion import PassResult
 from kit.inference.labelled_store import load_labelled, save_labelled
 from kit.inference.store import CodedDetections, load_detections, mark_of
 from kit.models import Detections, InstanceNetwork, NetworkSpec
+from tests.kit.inference.predicting import image_pass
 
 CLASSES = ["gas", "dust"]
-
-
-class Picture:
-    def __init__(self, image_HWC):
-        self.image_HWC, (self.height, self.width) = image_HWC, image_HWC.shape[:2]
-
-    def read_band(self, y0, y1):
-        return self.image_HWC[y0:y1]
 
 
 class Squares(InstanceNetwork):
@@ -65,14 +58,11 @@ def picture():
     image = np.zeros((32, 56, 3), np.uint8)
     image[4:12, 5:15, 0] = 255
     image[18:30, 22:40, 1] = 255
-    return Picture(image)
+    return image
 
 
 def run(engine, module, target, view):
-    engine.run_pass(
-        module, member(), view, picture(), target, device=torch.device("cpu"), where="x", batch_size=None,
-        on_batch=None, on_skipped=None, info=None, confident=None, on_left=None,
-    )  # fmt: skip
+    engine.run_pass(module, image_pass(picture(), target, view, member=member()))
 
 
 @pytest.mark.parametrize("view", ["identity", "identity+hflip"])

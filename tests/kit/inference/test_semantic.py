@@ -12,7 +12,7 @@ from kit.inference.semantic import predict_map, probability
 from kit.inference.semantic_fusion import fuse_semantic
 from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.store import open_map
-from tests.kit.inference.predicting import CPU, image, predict
+from tests.kit.inference.predicting import image, image_pass, predict
 from tests.kit.inference.sources import ArraySource
 
 
@@ -70,17 +70,9 @@ def test_large_windows_go_through_the_cpu_one_by_one_unless_told_otherwise(tmp_p
     def batches(core, view="identity", **told):
         seen = []
         hook = colours.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
-        predict_map(
-            colours,
-            "logit",
-            SemanticSettings(core=core, context=0, scale=1.0, batch_size=4),
-            ArraySource(np.zeros((2 * core, 2 * core, 3), np.uint8)),
-            view=view,
-            target=tmp_path / "map.npy",
-            device=CPU,
-            where="m",
-            **told,
-        )
+        settings = SemanticSettings(core=core, context=0, scale=1.0, batch_size=4)
+        image_HWC = np.zeros((2 * core, 2 * core, 3), np.uint8)
+        predict_map(colours, "logit", settings, image_pass(image_HWC, tmp_path / "map.npy", view, **told))
         hook.remove()
         return seen
 
@@ -295,16 +287,8 @@ def test_memory_is_bands_whatever_the_height_of_the_slide(tmp_path, semantic, se
 
     def peak(height):
         tracemalloc.start()
-        predict_map(
-            semantic(),
-            "logit",
-            SemanticSettings(batch_size=2, **settings),
-            Endless(height),
-            view="identity",
-            target=tmp_path / f"{height}.npy",
-            device=CPU,
-            where="m",
-        )
+        asked = image_pass(Endless(height), tmp_path / f"{height}.npy")
+        predict_map(semantic(), "logit", SemanticSettings(batch_size=2, **settings), asked)
         _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return highest

@@ -103,6 +103,7 @@ BY_COMPUTED_NAMES = {
     "kit/competitions/parquet_tables.py": "the names of two libraries that read the same tables",
     "kit/inference/fusion.py": "the plain form of a recipe names the engine",
     "kit/inference/runner.py": "the plain form of a recipe names the engine",
+    "kit/optional.py": "each call of it counts",
     "kit/models/__init__.py": "the names stand there as texts",
     "kit/models/own.py": "no job trains a model of one's own; its config has the hash of its file",
     "kit/models/registry.py": "the plain form of a recipe names the family",
@@ -121,19 +122,18 @@ def test_no_module_escapes_the_hash_because_its_name_is_computed():
             for node in ast.walk(ast.parse(path.read_bytes())):
                 called = node.func if isinstance(node, ast.Call) else None
                 name = getattr(called, "attr", getattr(called, "id", ""))
-                if name != "import_module" or isinstance(node.args[0], ast.Constant):
-                    continue
-                if source_hash.name_beside(node.args[0]) is None:
+                by_text = name == "import_module" and not isinstance(node.args[0], ast.Constant)
+                if by_text or (name == "optional_module" and source_hash.optional_name(node) is None):
                     found.add(path.relative_to(ROOT).as_posix())
     assert found == set(BY_COMPUTED_NAMES)
 
 
-def test_a_module_that_a_text_names_in_parts_counts(tmp_path):
+def test_an_optional_module_counts(tmp_path):
     package = tmp_path / "kit"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "first.py").write_text('load(f"{__package__}.second")\n')
-    (package / "second.py").write_text('NAMES = {"a": "third"}\nload(f"{__package__}.{NAMES[key]}")\n')
+    (package / "first.py").write_text('optional_module(__package__, "second")\n')
+    (package / "second.py").write_text('NAMES = {"a": "third"}\noptional_module(__package__, NAMES[key])\n')
     (package / "third.py").write_text("x = 1\n")
     (package / "fourth.py").write_text("x = 1\n")
     found = source_hash.Sources({"kit": package}, {}).closure(["kit.first"])
