@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bundle.weights import Dtype
-from kit.artefacts import atomic_file, open_to_read, read_json, sha256_file, write_json
+from kit.artefacts import atomic_stream, open_to_read, read_json, sha256_file, write_json
 from kit.errors import KitError
 from kit.local import safetensors_header
 from kit.local.locks import only_one
@@ -56,7 +56,7 @@ def cast(source: Path, sha256: str, dtype: Dtype, cache: Path) -> Path:
     record = target.with_suffix(".json")
     with only_one(target.with_suffix(".lock"), doing="casts these weights", wait=_LONGEST_WAIT_S):
         if not _is_whole(target, record):
-            with atomic_file(target) as temporary, temporary.open("wb") as out:
+            with atomic_stream(target) as out:
                 write_tensors(source, header.metadata, header.tensors, out, dtype)
             write_json(record, {"sha256": sha256_file(target), "size": target.stat().st_size})
     return target

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from kit.artefacts import atomic_file, read_json, sha256_file, write_json
+from kit.artefacts import atomic_stream, read_json, sha256_file, write_json
 from kit.errors import KitError
 from kit.local import safetensors_header
 from kit.local.locks import only_one
@@ -59,7 +59,7 @@ def shards(source: Path, sha256: str, limit: int, cache: Path) -> list[Path]:
     with only_one(record.with_suffix(".lock"), doing="divides these weights", wait=_LONGEST_WAIT_S):
         if not _are_whole(paths, record):
             for path, tensors in zip(paths, groups, strict=True):
-                with atomic_file(path) as temporary, temporary.open("wb") as out:
+                with atomic_stream(path) as out:
                     write_tensors(source, header.metadata, tensors, out)
             write_json(record, {path.name: sha256_file(path) for path in paths})
     return paths

@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from kit.errors import KitError
 
@@ -198,6 +198,25 @@ def atomic_file(path: Path, *, fix: str = _FIX) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_stream(path: Path, *, fix: str = _FIX) -> Iterator[BinaryIO]:
+    """Yield a stream to write to; what it gets takes the place of `path` at once, as `atomic_file` does.
+
+    Raises:
+        KitError: as `atomic_file`. What else the block raises leaves it unchanged.
+    """
+    with atomic_file(path, fix=fix) as temporary:
+        stream = temporary.open("wb")
+        try:
+            yield stream
+        except BaseException:
+            # To close it writes what is buffered. On a full disk that fails, and would hide why it ended.
+            with contextlib.suppress(OSError):
+                stream.close()
+            raise
+        stream.close()
 
 
 def _is_of_writing(error: OSError, temporary: Path) -> bool:

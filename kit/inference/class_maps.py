@@ -6,7 +6,7 @@ Single-class networks have `kit.inference.semantic`, and predict.py carries this
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
-from kit.artefacts import atomic_file
+from kit.artefacts import atomic_stream
 from kit.errors import KitError
 from kit.inference import semantic, views
 from kit.inference.blend import Blend
@@ -108,8 +108,7 @@ def write_maps(
         KitError: the disk is full or the folder is not writable.
     """
     dtype = np.dtype(stored).newbyteorder("<")
-    with atomic_file(target) as temporary, ExitStack() as stack:
-        stream = stack.enter_context(temporary.open("wb"))
+    with atomic_stream(target) as stream:
         shape = (classes * height, width)
         np.lib.format.write_array_header_1_0(
             stream, {"descr": dtype.str, "fortran_order": False, "shape": shape}

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kit.artefacts import atomic_file, sha256_json, write_bytes
+from kit.artefacts import atomic_stream, sha256_json, write_bytes
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.file_names import file_name
@@ -147,7 +147,7 @@ def write_map(target: Path, height: int, width: int, stored: str) -> Iterator[Ma
     Raises:
         KitError: the disk is full or the folder is not writable.
     """
-    with atomic_file(target) as temporary, temporary.open("wb") as stream:
+    with atomic_stream(target) as stream:
         writer = MapWriter(stream, (height, width), np.dtype(stored).newbyteorder("<"))
         yield writer
         stream.flush()

@@ -67,10 +67,11 @@ def main(argv: Sequence[str]) -> int:
     """Take all pictures and print their paths; returns the exit code."""
     options = parse(argv, Options, prog="python -m tests.browser")
     # Imported here: a Python without Playwright is told that it lacks it.
-    from tests.browser.chromium import SIZES, browser, executable, opened
+    from kit.local.doctor.pages import find_chromium
+    from tests.browser.chromium import SIZES, browser, opened
 
     wanted = shots(options)
-    if executable() is None:
+    if find_chromium() is None:
         fix = "install it (`apt-get install chromium`), or name it: CHROMIUM=/path/to/chrome"
         raise KitError("there is no Chromium on this machine", fix=fix)
     with browser() as own:

@@ -5,8 +5,6 @@ Playwright brings no browser here: Debian's `chromium` is used, or what CHROMIUM
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +13,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from kit.local.doctor.pages import find_chromium
+
 DESKTOP, PHONE = (1440, 900), (390, 844)
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
-
-
-def executable() -> str | None:
-    """Return the browser of this machine; None without one."""
-    named = os.environ.get("CHROMIUM")
-    return named or next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 @contextmanager
@@ -33,7 +26,7 @@ def browser() -> Iterator[Browser]:
     Raises:
         RuntimeError: this machine has none.
     """
-    path = executable()
+    path = find_chromium()
     if path is None:
         raise RuntimeError("there is no Chromium: install it (apt-get install chromium), or set CHROMIUM")
     with sync_playwright() as playwright:

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tests.browser.chromium import browser, executable
+from kit.local.doctor.pages import find_chromium
+from tests.browser.chromium import browser
 
 __all__ = ["chromium"]
 
@@ -12,7 +13,7 @@ __all__ = ["chromium"]
 @pytest.fixture(scope="module")
 def chromium():
     """A browser for the tests of a module; without one they are skipped, but in CI they fail."""
-    if executable() is None:
+    if find_chromium() is None:
         told = "there is no Chromium on this machine (apt-get install chromium, or set CHROMIUM)"
         if os.environ.get("CI"):
             pytest.fail(told)

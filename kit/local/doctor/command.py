@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kit.command_line import option
 from kit.errors import BAD_INPUT
-from kit.local.doctor import credentials, disks, environment, leftovers, machine, tools
+from kit.local.doctor import credentials, disks, environment, leftovers, machine, pages, tools
 from kit.local.doctor.finding import Finding
 from kit.local.program import DONE
 from kit.local.verbs import Verb
@@ -38,6 +38,7 @@ def run(options: Doctor) -> int:
         ("disks and caches", lambda: disks.look(place)),
         ("programs", tools.look),
         ("environment, GPUs, Kaggle's image", lambda: environment.look(place)),
+        ("pages and their tests", lambda: pages.look(place)),
         ("credentials", credentials.look),
         ("what commands left behind", lambda: leftovers.look(place)),
     )

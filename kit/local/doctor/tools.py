@@ -45,21 +45,21 @@ def _pythons() -> Iterator[Finding]:
 
 def _programs() -> Iterator[Finding]:
     try:
-        yield _tried("uv", [find_uv()], "note", "")
+        yield tried("uv", [find_uv()], "note", "")
     except KitError as error:
         told = f"{error.problem}: it makes the environments"
         yield Finding(about="uv", level="problem", told=told, fix='python -m pip install "nox[uv]"')
     nox = shutil.which("nox")
-    yield _tried(
+    yield tried(
         "nox", [nox] if nox else [sys.executable, "-m", "nox"], "note", 'python -m pip install "nox[uv]"'
     )
-    yield _tried("git", ["git"], "note", "install git: lint, own sources of foreign.in and the tests use it")
+    yield tried("git", ["git"], "note", "install git: lint, own sources of foreign.in and the tests use it")
     # The program alone says nothing of the engine that it asks.
     engine = ("version", "--format", "docker's engine {{.Server.Version}}")
-    yield _tried("docker", ["docker"], "ok", "needed only by `native -- --way docker`", ask=engine)
+    yield tried("docker", ["docker"], "ok", "needed only by `native -- --way docker`", ask=engine)
 
 
-def _tried(
+def tried(
     name: str, command: Sequence[str], absent: Level, fix: str, *, ask: Sequence[str] = ("--version",)
 ) -> Finding:
     """Run a program with the words that ask for its version."""

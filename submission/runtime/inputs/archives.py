@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from kit.artefacts import atomic_file, open_to_read
+from kit.artefacts import atomic_stream, open_to_read
 
 UNREADABLE = (
     *(OSError, EOFError, RuntimeError, NotImplementedError, ValueError, OverflowError),
@@ -103,7 +103,7 @@ def take_out(item: PackedFile, target: Path) -> str:
     """
     digest, left = hashlib.sha256(), item.size
     fix = "free space there, or point TMPDIR to another disk"
-    with atomic_file(target, fix=fix) as temporary, temporary.open("wb") as copy, _open(item) as stream:
+    with atomic_stream(target, fix=fix) as copy, _open(item) as stream:
         while block := stream.read(_BLOCK):
             left -= len(block)
             if left < 0:

@@ -129,6 +129,15 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, disk_of, rows):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_full_disk_does_not_hide_why_a_pass_failed(tmp_path, disk_of):
+    """The header waits in a buffer, and cannot be written any more when the file is closed."""
+    lost = RuntimeError("CUDA error: unspecified launch failure")
+    with disk_of(0), pytest.raises(RuntimeError) as caught, write_map(tmp_path / "map.npy", 4, 4, "uint8"):
+        raise lost
+    assert caught.value is lost
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(KitError, match=r"cannot write map\.npy"):

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kit.local.doctor import credentials, disks, environment, inside, leftovers, machine, tools
+from kit.local.doctor import credentials, disks, environment, inside, leftovers, machine, pages, tools
 from kit.local.doctor.command import Doctor, _lines, _looked, run
 from kit.local.doctor.finding import Finding
+from kit.local.environment_stamps import lock_identity
 
 ROOT = Path(__file__).parents[4]
 OLD = 1_700_000_000
@@ -42,7 +43,7 @@ def test_it_runs_with_the_standard_library_alone_and_says_what_it_could_not_chec
     assert found["environment"]["told"] == "not made yet"
     assert "not checked: there is no environment yet" in found["versions against requirements.lock"]["told"]
     sections = {item["section"] for item in told["findings"]}
-    assert len(sections) == 6
+    assert len(sections) == 7
     assert found["system"]["level"] == "ok"
 
 
@@ -212,10 +213,10 @@ def test_programs_are_run_before_they_are_trusted(tmp_path, monkeypatch):
     broken.write_text("#!/bin/sh\necho 'cannot connect' >&2; exit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    found = tools._tried("docker", ["docker"], "ok", "fix it")
+    found = tools.tried("docker", ["docker"], "ok", "fix it")
     assert (found.told, found.fix) == ("does not run: cannot connect", "fix it")
-    assert tools._tried("x", ["no-such-program"], "note", "").told == "not installed"
-    assert tools._tried("git", ["git"], "note", "").told.startswith("git version")
+    assert tools.tried("x", ["no-such-program"], "note", "").told == "not installed"
+    assert tools.tried("git", ["git"], "note", "").told.startswith("git version")
 
 
 def test_a_check_that_fails_is_a_finding_and_the_others_go_on(capsys):
@@ -255,3 +256,37 @@ def test_docker_without_its_engine_does_not_run(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     (found,) = [finding for finding in tools._programs() if finding.about == "docker"]
     assert found.told == "does not run: Cannot connect to the daemon"
+
+
+def test_what_the_site_of_the_pages_lacks_is_named(tmp_path):
+    [absent] = pages._site(tmp_path)
+    assert absent.level == "note"
+    assert "documents/__main__.py, docs/index.md, mkdocs.yml, requirements-docs.txt missing" in absent.told
+    for name in ("documents/__main__.py", "docs/index.md", "mkdocs.yml", "requirements-docs.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    [unmade] = pages._site(tmp_path)
+    assert (unmade.level, unmade.told) == ("note", "its environment is not made yet")
+    stamp = tmp_path / ".nox" / f"docs-{sys.implementation.cache_tag}" / "made-from"
+    stamp.parent.mkdir(parents=True)
+    [half] = pages._site(tmp_path)
+    assert (half.level, "not to its end" in half.told) == ("note", True)
+    stamp.write_text(lock_identity(tmp_path, ["requirements-docs.txt"]))
+    [made] = pages._site(tmp_path)
+    assert (made.level, made.fix) == ("ok", "")
+
+
+def test_a_browser_is_run_before_it_is_trusted(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    assert pages._browser().told == "not installed"
+    program = tmp_path / "google-chrome"
+    program.write_text("#!/bin/sh\necho 'Chromium 140.0'\n")
+    program.chmod(0o755)
+    assert (pages._browser().level, pages._browser().told) == ("ok", "Chromium 140.0")
+    broken = tmp_path / "own"
+    broken.write_text("#!/bin/sh\necho 'libnss3.so: cannot open' >&2; exit 127\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CHROMIUM", str(broken))
+    assert pages._browser().told == "does not run: libnss3.so: cannot open"
+    assert "CHROMIUM" in pages._browser().fix
