@@ -48,6 +48,32 @@ _NAMED: Mapping[str, str] = {
 """Names of licences in older metadata, in small letters -> SPDX. "BSD License" names two or three texts that
 differ in a clause, a "Lesser General Public License" without a version three; all of them allow copies, so
 they share a name of our own."""
+_SHORT: Mapping[str, str] = {
+    "expat": "MIT",
+    "bsd2": "BSD-2-Clause",
+    "bsd2clause": "BSD-2-Clause",
+    "2clausebsd": "BSD-2-Clause",
+    "simplifiedbsd": "BSD-2-Clause",
+    "bsd3": "BSD-3-Clause",
+    "bsd3clause": "BSD-3-Clause",
+    "3clausebsd": "BSD-3-Clause",
+    "modifiedbsd": "BSD-3-Clause",
+    "newbsd": "BSD-3-Clause",
+    "apache2": "Apache-2.0",
+    "apache2.0": "Apache-2.0",
+    "asl2": "Apache-2.0",
+    "asl2.0": "Apache-2.0",
+    "mozillapublic2.0": "MPL-2.0",
+    "mpl2": "MPL-2.0",
+    "mpl2.0": "MPL-2.0",
+    "lgpl3": "LGPL-3.0-only",
+    "lgpl3+": "LGPL-3.0-or-later",
+    "gpl3": "GPL-3.0-only",
+    "gpl3+": "GPL-3.0-or-later",
+    "agpl3": "AGPL-3.0-only",
+}
+"""Names of licences without blanks, signs and the words that `_FILLING` names -> SPDX: "BSD 3", "GPLv3"."""
+_FILLING = re.compile(r"\b(?:the|licen[cs]e|software|version)\b|\bv(?=\d)|(?<=gpl|mpl)v(?=\d)|[^a-z0-9.+]")
 _PASSED_ON = frozenset({"Permissive", "Public Domain", "Copyleft Limited", "Copyleft"})
 """Categories of the licence database of `license-expression` whose licences allow to pass on copies."""
 _WITH_SOURCES = frozenset({"Copyleft"})
@@ -104,7 +130,7 @@ def _single(text: str) -> str | None:
     try:
         return str(canonicalize_license_expression(name))
     except InvalidLicenseExpression:
-        return None
+        return _SHORT.get(_FILLING.sub("", name.lower()))
 
 
 def check(wheels: Sequence[Wheel]) -> list[Finding]:

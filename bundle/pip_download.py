@@ -33,7 +33,39 @@ OFFLINE = re.compile(
 )
 """Found in the output of pip when it cannot reach an index."""
 _UNMATCHED = re.compile(r"No matching distribution found for ([A-Za-z0-9._-]+)==(\S+)")
+# Ignored the following versions that require a different python version: 1.3 Requires-Python <3.12; 1.4 ...
+_REFUSED = r"(?:: |; ){version} Requires-Python (?P<python>[^;\n]+)"
+_REFUSED_LATE = re.compile(r"Package '([^']+)' requires a different Python: \S+ not in '(?P<python>[^']+)'")
 _OTHER_HASH = re.compile(r"(?:\s|^)([A-Za-z0-9._-]+)==(\S+) from .*\n\s+Expected", re.MULTILINE)
+
+
+class NoWheelError(KitError):
+    """A pinned release has no wheel that pip takes for a target.
+
+    Args:
+        problem: what is wrong, one sentence.
+        fix: what to do about it.
+        name: normalised, of the distribution.
+        version: of the release.
+        target: the image.
+        refuses: its Requires-Python, if the release is refused for that reason; else "".
+        others: releases that have a wheel there, newest first; empty if nobody can say.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        fix: str,
+        name: str,
+        version: str,
+        target: Target,
+        refuses: str,
+        others: Sequence[str],
+    ) -> None:
+        super().__init__(problem, fix=fix)
+        self.name, self.version, self.target = name, version, target
+        self.refuses, self.others = refuses, others
 
 
 class WheelCache:
@@ -183,14 +215,23 @@ def _complaint(output: str, pins: Sequence[Pin], target: Target) -> KitError:
             fix="check the network and the proxy (HTTPS_PROXY), or copy the folder of --cache from a machine "
             "where this command has run",
         )
-    if unmatched := _UNMATCHED.search(output):
-        name, version = unmatched[1], unmatched[2]
+    # Of an index, pip reads Requires-Python first; of a folder's wheel, when it has it.
+    late = _REFUSED_LATE.search(output)
+    if unmatched := _UNMATCHED.search(output) or late:
+        name = unmatched[1]
+        version = next((pin.version for pin in pins if pin.name == canonicalize_name(name)), "")
         via = next((pin.via for pin in pins if pin.name == canonicalize_name(name)), ())
         asked = f"; it is needed by {', '.join(via)}" if via else ""
-        others = told(name, with_wheel(name, target))
-        return KitError(
+        others = [other for other in with_wheel(name, target) if other != version]
+        refused = late or re.search(_REFUSED.format(version=re.escape(version)), output)
+        return NoWheelError(
             f"{name}=={version} has no wheel for {target.tag} on {target.platforms()[0]} ({target.name})"
-            f"{asked}{others}",
+            f"{asked}{told(name, others)}",
+            name=str(canonicalize_name(name)),
+            version=version,
+            target=target,
+            refuses=refused["python"].strip() if refused else "",
+            others=others,
             fix=f"write a release of {name} that has one into requirements.in and run "
             "`python -m bundle lock`, or leave out this target",
         )

@@ -31,6 +31,7 @@ class WheelInfo:
         licence: SPDX expression if there is one, else a classifier or the first line of the licence field.
         requires: its Requires-Dist lines with their markers.
         requires_python: versions of Python that it accepts, as it says them; "" for all.
+        extras: normalised names of its extras.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class WheelInfo:
     licence: str
     requires: tuple[Requirement, ...]
     requires_python: str
+    extras: frozenset[str] = frozenset()
 
     def tag_names(self) -> list[str]:
         """Return the tags as sorted text."""
@@ -84,6 +86,7 @@ def read(path: Path) -> WheelInfo:
         licence=licence(headers),
         requires=requires,
         requires_python=headers.get("Requires-Python", "").strip(),
+        extras=frozenset(canonicalize_name(text.strip()) for text in headers.get_all("Provides-Extra") or ()),
     )
 
 
@@ -98,6 +101,7 @@ def licence(headers: Message) -> str:
         return str(expression).strip()
     classifiers = headers.get_all("Classifier") or ()
     named = [item.split("::")[-1].strip() for item in classifiers if item.startswith("License ::")]
+    named = [name for name in named if name != "OSI Approved"]  # the heading alone names no licence
     # "License :: OSI Approved :: MIT License" -> "MIT License"
     if named:
         return ", ".join(named)

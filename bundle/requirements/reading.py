@@ -9,6 +9,7 @@ six==1.17.0 --hash=sha256:4721...
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,14 @@ _FILES = {"-r": "requirements", "--requirement": "requirements", "-c": "constrai
     "--constraint": "constraints"
 }
 _SOURCES = (".whl", ".tar.gz", ".tgz", ".zip")
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # it begins as that of UTF-16 does
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""What a text begins with that says its encoding. Windows' shell writes `pip freeze > FILE` as UTF-16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,16 +96,28 @@ def read(path: Path) -> Wanted:
         KitError: a file cannot be read, or a line cannot be part of a bundle; the message names the line.
     """
     wanted = Wanted()
-    _read(path, path.name, wanted, wanted.requirements, ())
+    _read(_File(path, path.name, "--requirements"), wanted, wanted.requirements)
     return wanted
 
 
-def _read(path: Path, shown: str, wanted: Wanted, into: list[Line], above: tuple[Path, ...]) -> None:
-    where = above[-1] if above else "--requirements"
+@dataclass(frozen=True)
+class _File:
+    """A file of requirements: its path, how it is called, who names it, and the files that lead to it."""
+
+    path: Path
+    shown: str
+    where: str
+    above: tuple[Path, ...] = ()
+
+
+def _read(file: _File, wanted: Wanted, into: list[Line]) -> None:
+    path, shown, where, above = file.path, file.shown, file.where, file.above
     if path.resolve() in [item.resolve() for item in above]:
         raise KitError(f"{shown} includes itself", where=where, fix="take out the line with -r or -c")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+        text = data.decode(encoding)
     except (OSError, UnicodeDecodeError) as error:
         told = getattr(error, "strerror", None) or error
         raise KitError(
@@ -110,11 +131,14 @@ def _read(path: Path, shown: str, wanted: Wanted, into: list[Line], above: tuple
         if flag in _FILES:
             if not value:
                 raise KitError(f"{flag} names no file", where=place, fix="write the file's path behind it")
+            if "://" in value:
+                fix = "download the file, and write its path here"
+                raise KitError(f"{without_user(value)} is no file of this machine", where=place, fix=fix)
             more = path.parent / value
             target = wanted.constraints if _FILES[flag] == "constraints" else into
             # What is shown goes into the dataset, too: no path of this machine.
             name = value if not (Path(value).is_absolute() or ".." in Path(value).parts) else more.name
-            _read(more, name, wanted, target, (*above, path))
+            _read(_File(more, name, place, (*above, path)), wanted, target)
         elif flag:
             shown_value = f"{flag} {value}".strip()
             fix = _FIXES.get(flag, "leave it out; only -r, -c and --hash are known here")

@@ -20,6 +20,7 @@ from bundle.foreign.fitting import fits
 from bundle.pip_download import OFFLINE
 from bundle.requirements import stand_ins, uv_words
 from bundle.requirements.reading import Line, Wanted
+from bundle.wheel_versions import with_wheel
 from bundle.wheelinfo import WheelInfo
 from kit.artefacts import sha256_json, write_text
 from kit.errors import KitError
@@ -147,8 +148,12 @@ def resolve(problem: Problem, folder: Path, *, preferred: str = "") -> Answer | 
     words = uv_words.plain(output)
     if (name := uv_words.without_wheel(words)) is not None:
         return NoWheel(name, words)
-    where = {line.name: line.where for line in problem.wanted.requirements}
-    raise uv_words.complaint(words, problem.target, where)
+    lines = [line for line in problem.wanted.constraints if line.holds(problem.target.environment())]
+    where: dict[str, str] = {}
+    for line in [*problem.lines(), *lines]:
+        where[line.name] = ", ".join(filter(None, [where.get(line.name), line.where]))
+    target = problem.target
+    raise uv_words.complaint(words, target, where, released=lambda name: with_wheel(name, target))
 
 
 def without_wheels(problem: Problem, folder: Path) -> dict[str, Pin]:

@@ -16,9 +16,10 @@ from bundle.dataset import Content, Written, entry_of
 from bundle.foreign import lines
 from bundle.foreign.wheels import ForeignWheel, build_sources
 from bundle.own_wheels import OWN_WHEELS, own_wheels
-from bundle.pip_download import WheelCache
+from bundle.pip_download import NoWheelError, WheelCache
 from bundle.requirements import reading, report
 from bundle.requirements.reading import Wanted
+from bundle.requirements.refusals import refused
 from bundle.requirements.request import asked_on, request
 from bundle.requirements.versions import Chosen, choose
 from bundle.roots import Root
@@ -30,7 +31,7 @@ from bundle.wheels import closure_for
 from kit import requested as requests
 from kit.artefacts import canonical_json
 from kit.command_line import option
-from kit.errors import KitError
+from kit.errors import KitError, did_you_mean
 from kit.local import targets
 from kit.local.console import console, progress
 from kit.local.targets import Target
@@ -115,6 +116,14 @@ def build(options: Options) -> Made:
             fix="write one distribution a line, for example timm>=1.0",
         )
     packages = build_sources(sources, images, options.cache) if sources else []
+    told = [(item.name, item.version, item.origin.title) for item in packages]
+    asked = {target.name: asked_on(wanted.requirements, told, target.environment()) for target in images}
+    if not any(asked.values()):
+        raise KitError(
+            "the file asks for nothing on these images: no marker of its lines is true there",
+            where=options.requirements,
+            fix="correct the markers, or name other images with --target (`python -m bundle targets`)",
+        )
     own = _own(wanted, packages, options.cache)
     chosen = choose(
         wanted,
@@ -124,9 +133,8 @@ def build(options: Options) -> Made:
         cache=options.cache,
         work=options.cache / "resolved" / options.name,
     )
-    told = [(item.name, item.version, item.origin.title) for item in packages]
-    asked = {target.name: asked_on(wanted.requirements, told, target.environment()) for target in images}
     closures = _closures(images, chosen, asked, options.cache)
+    _require_extras(closures, asked)
     # The user's own sources are taken as they are; of everything else the image's copy stays if it fits.
     roots = [item.root() for item in packages]
     wheels = [_without_cuda(item) for item in wheels_dataset.contents(closures, roots)]
@@ -203,17 +211,40 @@ def _closures(
     cache: Path,
 ) -> list[Closure]:
     downloads = WheelCache(cache)
-    closures = []
+    closures, lacking = [], []
     with progress() as display:
         task = display.add_task("wheels", total=len(images), note="")
         for target in images:
             display.update(task, note=target.name)
             own = {name: info.path for name, info in chosen.built[target.name].items()}
             pins = chosen.pins[target.name]
-            closures.append(closure_for([], pins, target, downloads, own, asked=asked[target.name]))
+            try:
+                closures.append(closure_for([], pins, target, downloads, own, asked=asked[target.name]))
+            except NoWheelError as error:
+                lacking.append(error)
             display.advance(task)
         display.update(task, note="")
+    if lacking:
+        raise refused(lacking, [target.name for target in images])
     return closures
+
+
+def _require_extras(
+    closures: Sequence[Closure], asked: Mapping[str, Sequence[tuple[str, Requirement]]]
+) -> None:
+    """Refuse an extra that a distribution does not have: pip and uv would ship less without an error."""
+    for closure in closures:
+        for where, item in asked[closure.target.name]:
+            wheel = closure.wheels.get(canonicalize_name(item.name))
+            for extra in sorted(item.extras):
+                if wheel is None or canonicalize_name(extra) in wheel.extras:
+                    continue
+                there = f"it has {', '.join(sorted(wheel.extras))}" if wheel.extras else "it has none"
+                raise KitError(
+                    f"{wheel.name} {wheel.version} has no extra {extra!r}",
+                    where=where,
+                    fix=f"{did_you_mean(extra, wheel.extras)}correct it or leave it out; {there}",
+                )
 
 
 def _without_cuda(content: Content) -> Content:

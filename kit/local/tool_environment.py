@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 # Where pip looks for its files: as long as these stay, it finds the same ones.
 _DECIDE_FILES = ("HOME", "PIP_CONFIG_FILE", "XDG_CONFIG_DIRS", "XDG_CONFIG_HOME")
@@ -22,6 +24,12 @@ _OF_PIP = frozenset(
         *("PROXY", "TIMEOUT", "DEFAULT_TIMEOUT", "RETRIES", "CACHE_DIR", "KEYRING_PROVIDER"),
     }
 )
+_FOLDERS = frozenset(
+    f"{tool}_{name}"
+    for tool in ("PIP", "UV")
+    for name in ("INDEX_URL", "DEFAULT_INDEX", "INDEX", "EXTRA_INDEX_URL", "FIND_LINKS")
+)
+"""Variables whose values, divided by blanks or commas, may be folders."""
 _OF_UV = frozenset(
     {
         *("INDEX_URL", "DEFAULT_INDEX", "INDEX", "EXTRA_INDEX_URL", "FIND_LINKS", "OFFLINE", "CACHE_DIR"),
@@ -34,7 +42,8 @@ _OF_UV = frozenset(
 def tool_environment() -> dict[str, str]:
     """Return this process's environment for pip and uv, without what changes their choices.
 
-    What pip's own files say of places is in it as variables; the files themselves are switched off.
+    What pip's own files say of places is in it as variables; the files themselves are switched off. Folders
+    that are relative to the working directory are whole paths in it: the tools run in folders of their own.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOR_TOOLS)}
     deciding = tuple((name, os.environ[name]) for name in _DECIDE_FILES if name in os.environ)
@@ -43,6 +52,7 @@ def tool_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name.removeprefix("PIP_") in _OF_PIP or name.removeprefix("UV_") in _OF_UV
     }
+    places = {name: _anywhere(value) if name in _FOLDERS else value for name, value in places.items()}
     if "PIP_INDEX_URL" in places and not {"UV_INDEX_URL", "UV_DEFAULT_INDEX"} & places.keys():
         places["UV_DEFAULT_INDEX"] = places["PIP_INDEX_URL"]
     return {
@@ -52,6 +62,16 @@ def tool_environment() -> dict[str, str]:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONNOUSERSITE": "1",
     }
+
+
+def _anywhere(value: str) -> str:
+    """Return places with the folders of this machine as whole paths: "wheels" -> "/here/wheels"."""
+
+    def whole(found: re.Match[str]) -> str:
+        path = Path(found[0]).expanduser()
+        return str(path.absolute()) if "://" not in found[0] and path.exists() else found[0]
+
+    return re.sub(r"[^\s,]+", whole, value)
 
 
 @cache

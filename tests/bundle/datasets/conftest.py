@@ -35,10 +35,23 @@ class Index:
 
     folder: Path
 
-    def add(self, name, version="1.0", requires=(), tag="py3-none-any", *, content=b"", licence="MIT"):
+    def add(
+        self,
+        name,
+        version="1.0",
+        requires=(),
+        tag="py3-none-any",
+        *,
+        content=b"",
+        licence="MIT",
+        extras=(),
+        python="",
+    ):
         dist_info = f"{name.replace('-', '_')}-{version}.dist-info"
         lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}"]
         lines += [f"License-Expression: {licence}", *(f"Requires-Dist: {item}" for item in requires)]
+        lines += [f"Requires-Python: {python}"] if python else []
+        lines += [f"Provides-Extra: {extra}" for extra in extras]
         files = {
             f"{name.replace('-', '_')}.py": content,
             f"{dist_info}/METADATA": "\n".join([*lines, "", ""]).encode(),

@@ -37,6 +37,7 @@ def rewritten(path, **fields):
     ("fields", "licence"),
     [
         ({"License": "MIT", "Classifier": "License :: OSI Approved :: BSD License"}, "BSD License"),
+        ({"License": "MIT", "Classifier": "License :: OSI Approved"}, "MIT"),
         ({"License": "Some long text " * 20}, ("Some long text " * 20)[:80].strip()),
         ({"License": "UNKNOWN"}, "not stated"),
         ({}, "not stated"),

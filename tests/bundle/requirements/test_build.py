@@ -257,21 +257,75 @@ def test_a_licence_that_forbids_copies_is_told_before_the_dataset_is_written(mak
 
 
 @pytest.mark.parametrize(
-    ("lines", "options", "problem", "where"),
+    ("lines", "problem", "where"),
     [
-        (("# nothing",), {}, "the file asks for nothing", "requirements.txt"),
-        (("torch", "numpy"), {}, "all that is asked for is the image's own", "requirements.txt"),
-        (("tool",), {"name": "My Wheels"}, "Kaggle does not take 'My Wheels'", "--name"),
-        (("tool",), {"owner": "me!"}, "is not a Kaggle user name", "--owner"),
-        (("no-such-name",), {}, "no-such-name", None),
+        (("# nothing",), "the file asks for nothing", "requirements.txt"),
+        (("torch", "numpy"), "all that is asked for is the image's own", "requirements.txt"),
+        (('tool ; python_version < "3.5"',), "no marker of its lines is true there", "requirements.txt"),
+        (("# a", "tool[fsat]"), "tool 1.0 has no extra 'fsat'", "requirements.txt:2"),
+        (("# a", "tool==9"), "no index has tool==9 for Python 3.13", "requirements.txt:2"),
+        (("no-such-name",), "no-such-name", "requirements.txt:1"),
+        (("no-such-name[fast]==2",), "no index has no-such-name[fast]==2", "requirements.txt:1"),
     ],
 )
-def test_bad_input_is_told_with_what_to_do(make, lines, options, problem, where):
+def test_a_bad_file_is_told_with_what_to_do(make, index, lines, problem, where):
+    index.add("tool", extras=["fast"])
     with pytest.raises(KitError) as caught:
-        make(*lines, targets=(NEW,), **options)
+        make(*lines, targets=(NEW,))
     assert problem in caught.value.problem
     assert caught.value.fix
-    assert where is None or where in str(caught.value.where)
+    assert where in str(caught.value.where)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem", "where"),
+    [
+        ({"name": "My Wheels"}, "Kaggle does not take 'My Wheels'", "--name"),
+        ({"owner": "me!"}, "is not a Kaggle user name", "--owner"),
+    ],
+)
+def test_a_bad_option_is_told_with_what_to_do(make, options, problem, where):
+    with pytest.raises(KitError) as caught:
+        make("tool", targets=(NEW,), **options)
+    assert problem in caught.value.problem
+    assert caught.value.fix
+    assert where in str(caught.value.where)
+
+
+def test_a_release_that_refuses_a_python_is_named_with_the_line_that_takes_an_older_one(make, index):
+    """uv looks at the lower bound of Requires-Python alone, pip at both."""
+    index.add("tool", "1.0")
+    index.add("tool", "2.0", python=">=3.6,<3.13")
+    index.add("user", requires=["tool"])
+    with pytest.raises(KitError) as caught:
+        make("user")
+    assert caught.value.problem == (
+        f"tool 2.0 has no wheel for {NEW} (its Requires-Python is '<3.13,>=3.6'); it works on {OLD}"
+    )
+    line = 'tool==1.0 ; python_version == "3.13"'
+    assert f"add the newest that fits to the file, {line!r}" in caught.value.fix
+    assert f"--target {OLD}" in caught.value.fix
+    assert {("tool", "1.0", "cp313"), ("tool", "2.0", "cp311")} <= shipped(make("user", line))
+
+
+def test_an_extra_is_shipped_with_what_it_needs(make, index):
+    index.add("tool", extras=["fast-path"], requires=['helper ; extra == "fast-path"'])
+    index.add("helper")
+    assert shipped(make("tool[Fast_Path]", targets=(NEW,))) == {
+        ("tool", "1.0", "cp313"),
+        ("helper", "1.0", "cp313"),
+    }
+
+
+def test_a_folder_of_wheels_may_be_relative(make, index, monkeypatch):
+    index.add("tool")
+    monkeypatch.chdir(index.folder.parent)
+    monkeypatch.setenv("PIP_FIND_LINKS", index.folder.name)
+    assert shipped(make("tool", targets=(NEW,))) == {("tool", "1.0", "cp313")}
+    monkeypatch.setenv("PIP_FIND_LINKS", "not-there")
+    with pytest.raises(KitError, match=r"uv cannot resolve for the image .*not-there") as caught:
+        make("tool", targets=(NEW,))
+    assert "PIP_FIND_LINKS" in caught.value.fix
 
 
 def test_the_command_prints_the_folder_and_ends_with_2_after_an_error(index, requirements, tmp_path):

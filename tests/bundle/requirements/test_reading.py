@@ -58,6 +58,22 @@ def test_what_a_windows_editor_wrote_is_read(tmp_path):
     assert [line.name for line in read(path).requirements] == ["timm", "einops"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_what_windows_shell_writes_is_read(tmp_path, encoding):
+    path = tmp_path / "requirements.txt"
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path.write_bytes(f"{mark}timm==1.0\r\n# für später\r\neinops\r\n".encode(encoding))
+    assert [str(line.requirement) for line in read(path).requirements] == ["timm==1.0", "einops"]
+
+
+@pytest.mark.parametrize("data", [b"timm\xff\n", b"\xff\xfet\x00i", b"\x89PNG\r\n\x1a\n\x00"])
+def test_what_is_no_text_is_refused(tmp_path, data):
+    path = tmp_path / "requirements.txt"
+    path.write_bytes(data)
+    with pytest.raises(KitError, match=r"the requirements file requirements\.txt cannot be read"):
+        read(path)
+
+
 @pytest.mark.parametrize(
     ("line", "problem", "fix"),
     [
@@ -84,6 +100,7 @@ def test_what_a_windows_editor_wrote_is_read(tmp_path):
         ("timm --config-settings=x=y", "is not known here", "leave it out"),
         ("-r", "-r names no file", "write the file's path"),
         ("-r nowhere.txt", "nowhere.txt cannot be read", "correct its path"),
+        ("-c https://me:secret@host/c.txt", "https://host/c.txt is no file of this", "download the file"),
         ("-r requirements.txt", "requirements.txt includes itself", "take out the line"),
     ],
 )
@@ -93,7 +110,7 @@ def test_a_line_that_cannot_be_part_of_a_bundle_is_named_with_what_to_do(require
     assert problem in caught.value.problem
     assert "secret" not in str(caught.value)
     assert fix in caught.value.fix
-    assert "requirements.txt" in caught.value.where
+    assert caught.value.where == "requirements.txt:2"
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,8}[A-Za-z0-9])?", fullmatch=True)

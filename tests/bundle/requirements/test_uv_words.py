@@ -39,6 +39,12 @@ EACH_OTHER = """\
 error: No solution found when resolving dependencies
   cause: Because you require six==1.15 and six>1.16, we can conclude that your requirements are unsatisfiable.
 """
+NO_RELEASE = """\
+error: No solution found when resolving dependencies
+  cause: Because only six[x]<=1.17.0 is available and you require six[x]>=99, we can conclude that your
+         requirements are unsatisfiable.
+"""
+FAILED = "error: Failed to read `--find-links` directory: /nowhere\n  Caused by: No such file or directory\n"
 
 
 @pytest.mark.parametrize(
@@ -68,3 +74,25 @@ def test_requirements_that_exclude_each_other_are_told_in_uvs_words():
     assert "no set of versions fits the image image-a (Python 3.12.1)" in error.problem
     assert "you require six==1.15 and six>1.16" in error.problem
     assert "error:" not in error.problem
+
+
+def test_requirements_that_exclude_each_other_are_told_with_their_lines():
+    where = {"six": "requirements.txt:1, bounds.txt:3", "sixth": "requirements.txt:2"}
+    assert complaint(plain(EACH_OTHER), TARGET, where).where == "requirements.txt:1, bounds.txt:3"
+
+
+def test_a_release_that_no_index_has_is_told_with_those_there_are():
+    where, versions = {"six": "requirements.txt:2"}, ["1.17.0", "1.16.0"]
+    error = complaint(
+        plain(NO_RELEASE), TARGET, where, released=lambda name: versions if name == "six" else []
+    )
+    assert error.problem == "no index has six[x]>=99 for Python 3.12"
+    assert error.where == "requirements.txt:2"
+    assert error.fix == "correct its version: there are 1.17.0, 1.16.0"
+    assert complaint(plain(NO_RELEASE), TARGET, {}).fix == "correct its version, or its name"
+
+
+def test_a_failure_of_uv_is_not_told_as_versions_that_do_not_fit():
+    error = complaint(plain(FAILED), TARGET, {})
+    assert error.problem.startswith("uv cannot resolve for the image image-a: Failed to read `--find-links`")
+    assert "PIP_FIND_LINKS" in error.fix

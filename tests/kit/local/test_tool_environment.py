@@ -68,3 +68,21 @@ def test_pip_is_asked_for_its_files_again_only_where_others_are_named(monkeypatc
         for _ in range(3):
             assert tool_environment()["PIP_INDEX_URL"] == f"https://mirror/{mirror}"
     assert len(started) == 2
+
+
+def test_folders_beside_the_user_are_whole_paths_since_the_tools_run_elsewhere(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "more").mkdir()
+    files = tmp_path / "pip.conf"
+    files.write_text("[global]\nextra-index-url = more\n  https://mirror/simple\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "pip.conf")
+    monkeypatch.setenv("PIP_FIND_LINKS", "wheels ~/more not-there /nowhere")
+    monkeypatch.setenv("UV_FIND_LINKS", "wheels,https://mirror/wheels")
+    found = tool_environment()
+    assert found["PIP_FIND_LINKS"] == f"{tmp_path}/wheels {tmp_path}/more not-there /nowhere"
+    assert found["PIP_EXTRA_INDEX_URL"].split() == [f"{tmp_path}/more", "https://mirror/simple"]
+    assert found["UV_FIND_LINKS"] == f"{tmp_path}/wheels,https://mirror/wheels"
