@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from kit import manifest as datasets
-from kit.artefacts import sha256_bytes, write_text
 from kit.competitions import folder_of, of
 from kit.ensemble import Ensemble
 from kit.errors import KitError
@@ -20,7 +19,6 @@ from kit.inference.fusion import engine_of
 from kit.local import own_sources
 from kit.local.console import progress
 from kit.local.costs import load_with_costs
-from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
 from kit.local.member_check import check_members
 from kit.manifest import Manifest
 from kit.models import family
@@ -33,32 +31,13 @@ from submission.parts import json_part
 from submission.runtime.inputs.competition_data import ENSEMBLE, IMPORTS, MANIFESTS
 from submission.runtime.inputs.package_plan import ENGINE
 from submission.runtime.script.options import DEFAULT_BUDGET
-from submission.runtime.script.text import IMPORTER, script_text
-from submission.shortening import half_indented, shortened
+from submission.runtime.script.text import script_text
+from submission.script_file import Rendered, module_parts, write_script
 
 ENTRIES = ("submission.runtime.main", "submission.runtime.script.importer")
 """Modules of the program, and of the importer that starts it."""
 SERVER = ("submission.runtime.server.entry", "kit.competitions.server")
 """Modules that answer a gateway; only scripts of competitions with an evaluation API carry them."""
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """The files that `render` wrote.
-
-    Attributes:
-        script: path of predict.py.
-        notebook: path of predict.ipynb in the same folder.
-        size: of the script in bytes.
-        sha256: of the script.
-        modules: number of embedded modules.
-    """
-
-    script: Path
-    notebook: Path
-    size: int
-    sha256: str
-    modules: int
 
 
 def render(
@@ -109,30 +88,13 @@ def render(
     }
     found = imported({module.path: module.text for module in modules} | own_texts(ensemble, ensemble_file))
     parts[IMPORTS] = json_part(found, ensemble_file)
-    parts |= {
-        # The importer restores the line numbers of shortened modules. Nothing restores its own, so it keeps
-        # its lines.
-        module.path: (half_indented if module.path == IMPORTER else shortened)(_told(module, told))
-        for module in modules
-    }
+    parts |= module_parts([_told(module, told) for module in modules])
     text = script_text(_header(ensemble, manifests, len(modules)), parts)
-    compile(text, out.name, "exec", dont_inherit=True)  # a script with a syntax error is never written
-    notebook = _notebook(text, of(ensemble).slug)
-    size = len(text.encode())
-    for name, length in ((out.name, size), (out.with_suffix(".ipynb").name, len(notebook.encode()))):
-        if length >= KERNEL_SOURCE_BYTES:
-            raise KitError(
-                f"{name} would have {length} bytes, but Kaggle takes fewer than {KERNEL_SOURCE_BYTES}",
-                where=out,
-                fix="choose fewer members or wheels, so that the embedded manifests become smaller",
-            )
-    write_text(out, text)
-    write_text(out.with_suffix(".ipynb"), notebook)
-    return Rendered(out, out.with_suffix(".ipynb"), size, sha256_bytes(text.encode()), len(modules))
+    return write_script(out, text, _notebook(text, of(ensemble).slug), len(modules))
 
 
-def _told(module: Module, told: Mapping[str, float | None]) -> str:
-    """The text of a module; that of the options has other defaults, where they are not None."""
+def _told(module: Module, told: Mapping[str, float | None]) -> Module:
+    """Return a module; that of the options with other defaults, where they are not None."""
     text = module.text
     for name, value in told.items() if module.path == OPTIONS else ():
         if value is not None:
@@ -140,7 +102,7 @@ def _told(module: Module, told: Mapping[str, float | None]) -> str:
             text, count = re.subn(rf"(?m)^({name}\b.*) = .*$", rf"\g<1> = {value!r}", text)
             if count != 1:
                 raise ValueError(f"{OPTIONS} sets {name} {count} times")
-    return text
+    return replace(module, text=text)
 
 
 def entry_points(ensemble: Ensemble) -> list[str]:

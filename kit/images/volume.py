@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +14,39 @@ from numpy.typing import NDArray
 from kit.images.any_reading import AnyReading
 
 
-class Volume(Sequence[NDArray[np.uint8]]):
-    """The slices of an image, in order.
+class Slices(Sequence[NDArray[np.uint8]]):
+    """Slices in order, RGB uint8 (H, W, 3); they may differ in size.
 
-    `volume[3]` reads the fourth slice, (H, W, 3) RGB uint8; `len(volume)` is their number. Slices may differ
-    in size. Nothing is kept: memory holds the slices that the caller holds.
+    `slices[3]` reads the fourth one, `slices[-2:]` makes a list of the last two, `len(slices)` is their
+    number. Nothing is kept: memory holds the slices that the caller holds.
+    """
+
+    @abstractmethod
+    def read(self, number: int) -> NDArray[np.uint8]:
+        """Read one slice."""
+
+    @overload
+    def __getitem__(self, number: int) -> NDArray[np.uint8]: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[NDArray[np.uint8]]: ...
+
+    def __getitem__(self, number: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        if isinstance(number, slice):
+            return [self.read(place) for place in range(*number.indices(len(self)))]
+        return self.read(number)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        # That of `Sequence` would take an IndexError from reading a slice for the end of all.
+        return (self.read(number) for number in range(len(self)))
+
+    def mapped(self, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Changed:
+        """Return slices of which each is changed when it is read, (H, W, 3) -> (H, W, 3)."""
+        return Changed(self, change)
+
+
+class Volume(Slices):
+    """The slices of an image.
 
     Where one picture stands for the image (thumbnails, the size that tables are compared with), that is its
     middle slice, which `read_band` reads.
@@ -46,24 +75,15 @@ class Volume(Sequence[NDArray[np.uint8]]):
     def __len__(self) -> int:
         return len(self.files)
 
-    @overload
-    def __getitem__(self, number: int) -> NDArray[np.uint8]: ...
+    def read(self, number: int) -> NDArray[np.uint8]:
+        """Read one slice, (H, W, 3).
 
-    @overload
-    def __getitem__(self, number: slice) -> list[NDArray[np.uint8]]: ...
-
-    def __getitem__(self, number: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
-        if isinstance(number, slice):
-            return [self[place] for place in range(*number.indices(len(self)))]
+        Raises:
+            IndexError: there is no such slice.
+            KitError: it cannot be read.
+        """
         with self._reading.open_slice(self.files[number], scratch=self._scratch) as opened:
             return opened.read_band(0, opened.height)
-
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        return (self[number] for number in range(len(self)))
-
-    def mapped(self, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Changed:
-        """Return the slices as a sequence in which each is changed when it is read."""
-        return Changed(self, change)
 
     def read_band(self, y0: int, y1: int) -> NDArray[np.uint8]:
         """Read rows of the middle slice; see `kit.images.whole_image.WholeImage.read_band`."""
@@ -82,35 +102,20 @@ class Volume(Sequence[NDArray[np.uint8]]):
         self.close()
 
 
-class Changed(Sequence[NDArray[np.uint8]]):
+class Changed(Slices):
     """Slices, each changed when it is read.
 
     Args:
-        slices: the sequence that is read.
+        slices: what is read.
         change: what is done to each, (H, W, 3) -> (H, W, 3).
     """
 
-    def __init__(
-        self,
-        slices: Sequence[NDArray[np.uint8]],
-        change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
-    ) -> None:
+    def __init__(self, slices: Slices, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> None:
         self._slices, self._change = slices, change
 
     def __len__(self) -> int:
         return len(self._slices)
 
-    @overload
-    def __getitem__(self, number: int) -> NDArray[np.uint8]: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> list[NDArray[np.uint8]]: ...
-
-    def __getitem__(self, number: int | slice) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
-        if isinstance(number, slice):
-            return [self[place] for place in range(*number.indices(len(self)))]
+    def read(self, number: int) -> NDArray[np.uint8]:
+        """Read one slice and change it; errors as of the slices that are read."""
         return self._change(self._slices[number])
-
-    def mapped(self, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Changed:
-        """Return the slices as a sequence in which each is changed once more."""
-        return Changed(self, change)

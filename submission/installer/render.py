@@ -6,14 +6,11 @@ predict.py finds, verifies, restores and installs wheels. Equal inputs give equa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from kit import manifest as manifests
 from kit import requested as requests
-from kit.artefacts import sha256_bytes, write_text
 from kit.errors import KitError
-from kit.local.kaggle_limits import KERNEL_SOURCE_BYTES
 from kit.manifest import Manifest
 from kit.requested import Requested
 from submission import excerpts
@@ -22,30 +19,11 @@ from submission.notebook import notebook
 from submission.parts import json_part
 from submission.runtime.installer.text import MANIFEST, REQUESTED, START, installer_text
 from submission.runtime.script.text import IMPORTER
-from submission.shortening import half_indented, shortened
+from submission.script_file import Rendered, module_parts, write_script
 
 NAME = "install.py"
 _FEW = 20
 _ENTRIES = (START, IMPORTER.removesuffix(".py").replace("/", "."))
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """The files that `render` wrote.
-
-    Attributes:
-        script: path of install.py.
-        notebook: path of install.ipynb in the same folder.
-        size: of the script in bytes.
-        sha256: of the script.
-        modules: number of embedded modules.
-    """
-
-    script: Path
-    notebook: Path
-    size: int
-    sha256: str
-    modules: int
 
 
 def dataset_in(bundle: Path) -> Path:
@@ -93,24 +71,9 @@ def render(bundle: Path, out: Path) -> Rendered:
         REQUESTED: json_part(requested.as_dict(), dataset),
         MANIFEST: json_part(carried.as_dict(), dataset),
     }
-    parts |= {
-        module.path: (half_indented if module.path == IMPORTER else shortened)(module.text)
-        for module in modules
-    }
+    parts |= module_parts(modules)
     text = installer_text(_header(manifest, requested, len(modules)), parts)
-    compile(text, out.name, "exec", dont_inherit=True)  # a script with a syntax error is never written
-    cells = _notebook(text, manifest, requested)
-    for name, length in ((out.name, len(text.encode())), (f"{out.stem}.ipynb", len(cells.encode()))):
-        if length >= KERNEL_SOURCE_BYTES:
-            raise KitError(
-                f"{name} would have {length} bytes, but Kaggle takes fewer than {KERNEL_SOURCE_BYTES}",
-                where=out,
-                fix="ask for less in the requirements file, so that the embedded manifest becomes smaller",
-            )
-    write_text(out, text)
-    write_text(out.with_suffix(".ipynb"), cells)
-    size = len(text.encode())
-    return Rendered(out, out.with_suffix(".ipynb"), size, sha256_bytes(text.encode()), len(modules))
+    return write_script(out, text, _notebook(text, manifest, requested), len(modules))
 
 
 def _header(manifest: Manifest, requested: Requested, modules: int) -> str:

@@ -13,7 +13,7 @@ from kit.artefacts import sha256_file
 from kit.errors import KitError
 from kit.local.program import run_cli
 from kit.manifest import Entry, Manifest, Wheel
-from submission import render as renderer
+from submission import script_file
 from submission.__main__ import main
 from submission.render import relevant_manifests, render
 from submission.shortening import shortened
@@ -139,7 +139,7 @@ def test_two_datasets_of_one_name_are_refused(kit_of_two, tmp_path):
 
 
 def test_a_script_too_large_for_kaggle_is_refused_and_not_written(kit_of_two, tmp_path, monkeypatch):
-    monkeypatch.setattr(renderer, "KERNEL_SOURCE_BYTES", 100_000)
+    monkeypatch.setattr(script_file, "KERNEL_SOURCE_BYTES", 100_000)
     with pytest.raises(
         KitError, match=r"predict\.py would have \d+ bytes, but Kaggle takes fewer than 100000"
     ):

@@ -87,6 +87,8 @@ def test_slices_are_changed_when_they_are_read(folder):
         assert len(turned) == 4
         assert np.array_equal(turned[2], slices[2][::-1, ::-1])
         assert np.array_equal(turned[-2:][1], slices[3][::-1, ::-1])
+        with pytest.raises(IndexError):
+            list(volume.mapped(lambda slice_HWC: slice_HWC[99]))
 
 
 def test_a_model_of_values_gets_every_slice_under_every_view(folder, tmp_path):
