@@ -63,7 +63,7 @@ def batch_of(images, ids, random, scale):
 
 
 def coloured(x, random):
-    """Return a batch (N, 3, h, w), 0..255, as other stains and lamps would show it, such as the held-out one."""
+    """Return a batch (N, 3, h, w), 0..255, in other colours: the held-out slide has a stain of its own."""
 
     def draw(low, high, channels=1):
         return torch.from_numpy(random.uniform(low, high, (len(x), channels, 1, 1))).float()
