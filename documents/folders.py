@@ -32,6 +32,7 @@ _OTHERS = {
     "tests/bundle/datasets": "tests of the datasets that a bundle is made of",
     "kit/local/pages/openseadragon": "the viewer of slides that report pages carry, with its licence",
     "tests/browser": "the report pages in a real browser, and their pictures",
+    "tests/drawn_models": "models of one's own, for pictures that `tests/drawn.py` draws",
     "tests/e2e": "the built artefacts, from data to a scored submission",
     "tests/gateway": "a gateway that speaks Kaggle's protocol",
     "tests/golden": "two small ensembles, and the submissions that an independent slow program made of them",

@@ -307,7 +307,7 @@ def _write_page(report: Path) -> None:
 
 
 def _told(settings: Settings, result: dict[str, Any]) -> str:
-    enforced = result["enforced"]
+    enforced, ensemble = result["enforced"], ensemble_of(settings.predict)
     offline = "no network, read-only input" if enforced["network"] else "NOT OFFLINE"
     score = result["score"]
     faults = (
@@ -327,7 +327,7 @@ def _told(settings: Settings, result: dict[str, Any]) -> str:
         if score
         else "score       no truth to compare with",
         *([f"page        {page}"] if (page := settings.out / "report.html").is_file() else []),
-        *told(result["verdict"], len(ensemble_of(settings.predict).rungs)),
+        *told(result["verdict"], len(ensemble.rungs), sign=of(ensemble).format.metric.sign),
     ]
     return "\n".join(lines)
 

@@ -167,7 +167,9 @@ def _prepare(options: Prepare) -> int:
 
     source = competitions.get(options.competition)
     # Slides are stored once at each resolution that some recipe trains at: scale 1/3 -> reduction 3.
-    forms = [form for form in all_forms() if recipes.suits(form, source.name, source.kind)]
+    # Recipes are of one class.
+    several = bool(source.format.classes)
+    forms = [f for f in all_forms() if not several and recipes.suits(f, source.name, source.kind)]
     published_stains = sorted({stain for form in forms for stain in form.data.stains})
     forms = [form for form in forms if form.name.endswith("-tiny") or not options.tiny]
     reductions, sides = array_jobs.needed(form.data for form in forms if source.kind == "semantic")

@@ -68,7 +68,8 @@ def walk(name, out, *, short, targets):
         stdout=subprocess.PIPE,
     )
     verdict = json.loads(told)
-    found = [json.loads(path.read_text())["score"] for path in sorted(runs.glob("*/fold*/done.json"))]
+    # What an earlier call found lies beside it, in fold0.was-....
+    found = [json.loads(path.read_text())["score"] for path in sorted(runs.glob("*/fold?/done.json"))]
     print(f"folds: {', '.join(f'{value:.4f}' for value in found)}")
     print(f"rehearsal: {verdict['score']['metric']} {verdict['score']['value']:.4f}")
     print(f"{time.monotonic() - began:.0f} s for all of it; everything lies in {out}")

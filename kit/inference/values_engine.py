@@ -54,14 +54,14 @@ def run_pass(module: Network, pass_: ImagePass) -> None:
 
 
 def seen(image_HWC: NDArray[np.uint8], view: views.View, settings: ValuesSettings) -> NDArray[np.uint8]:
-    """Return the image as a model sees it under a view: uint8 (H, W, 3), contiguous."""
+    """Return the image as a model sees it under a view: uint8 (H, W, 3), contiguous, its own copy."""
     height, width = image_HWC.shape[:2]
     longer = (settings.size or max(height, width)) * view.scale
     shown_HWC = resize_image(image_HWC, *fit(height, width, max(1, int(longer + 0.5))))
     if view.swap:
         shown_HWC = shown_HWC.transpose(1, 0, 2)
     turned = shown_HWC[:: -1 if view.flip_rows else 1, :: -1 if view.flip_columns else 1]
-    return np.ascontiguousarray(turned)
+    return np.array(turned, order="C")  # a model may write into it
 
 
 def numbers_of(found: Mapping[str, Any], where: str) -> dict[str, Value]:

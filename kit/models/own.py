@@ -109,7 +109,7 @@ def _build(spec: NetworkSpec, size: OwnModel) -> Network:
             fix="derive it from torch.nn.Module, or give it a method load(path) that reads its own file",
         )
     kinds: dict[str, Any] = {"semantic": OwnSemantic, "instance": OwnInstance, "values": OwnValues}
-    adapter: Network = kinds[size.kind](spec, network, model)
+    adapter: Network = kinds[size.kind](spec, network, model, size.classes)
     return adapter
 
 
@@ -118,10 +118,12 @@ class _Own(Network):
 
     Attributes:
         model: the user's object.
+        names: of classes or values.
     """
 
-    def __init__(self, spec: NetworkSpec, network: nn.Module, model: Any) -> None:
+    def __init__(self, spec: NetworkSpec, network: nn.Module, model: Any, names: tuple[str, ...]) -> None:
         super().__init__(spec, network)
+        self.names = names
         # In a list, because a module as attribute would be a second submodule with the same parameters.
         self._model = [model]
 
@@ -198,7 +200,14 @@ class OwnInstance(_Own, InstanceNetwork):
                 f"{self.spec.name}.forward returned no {' and no '.join(sorted(absent))}",
                 fix="return a dict with the keys boxes, scores and masks for each image",
             )
-        boxes, scores, masks = (found[key] for key in ("boxes", "scores", "masks"))
+        used = ("boxes", "scores", "masks", *(("labels",) if self.spec.classes > 1 else ()))
+        for key in used:
+            if not isinstance(found.get(key, torch.empty(0)), Tensor):
+                raise KitError(
+                    f"{self.spec.name}.forward returned {key} as {type(found[key]).__name__}",
+                    fix="return tensors of torch: torch.as_tensor(...)",
+                )
+        boxes, scores, masks = (found[key] for key in used[:3])
         if masks.ndim == 4:  # torchvision: (n, 1, H, W)
             masks = masks[:, 0]
         if masks.dtype != torch.bool:
@@ -210,6 +219,17 @@ class OwnInstance(_Own, InstanceNetwork):
                 f"{self.spec.name}.forward returned no labels, and there are {self.spec.classes} classes",
                 fix='add "labels": (n,) int64, the index of each instance\'s class, from 0',
             )
+        if labels is not None:
+            wrong = labels[(labels < 0) | (labels >= self.spec.classes)]
+            if len(labels) != len(scores) or len(wrong):
+                said = (
+                    f"label {wrong[0]:g}" if len(wrong) else f"{len(labels)} labels for {len(scores)} scores"
+                )
+                raise KitError(
+                    f"{self.spec.name}.forward returned {said}, and there are {self.spec.classes} classes",
+                    fix="labels (n,) are indices of the definition's classes, from 0; torchvision's begin "
+                    "at 1",
+                )
         order = scores.argsort(descending=True, stable=True)
         return Detections(
             boxes[order], scores[order], masks[order], None if labels is None else labels[order]
@@ -239,16 +259,26 @@ class OwnValues(_Own):
                 f"{self.spec.name}.predict returned {type(found).__name__}",
                 fix="return a dict: name of each value -> number or word",
             )
-        return {str(name): _plain(value) for name, value in found.items()}
+        if set(found) != set(self.names):
+            raise KitError(
+                f"{self.spec.name}.predict returned {', '.join(map(str, found)) or 'nothing'}",
+                fix=f"return a value for each target of the competition: {', '.join(self.names)}",
+            )
+        return {str(name): _plain(name, value) for name, value in found.items()}
 
 
 def _swapped(image_HWC: Any) -> Any:
     return image_HWC[..., ::-1].copy()
 
 
-def _plain(value: Any) -> float | str:
+def _plain(name: str, value: Any) -> float | str:
     """A number or word of any library: a tensor or array of one number becomes that number."""
-    return value if isinstance(value, str) else float(value)
+    try:
+        return str(value) if isinstance(value, str) else float(value)
+    except (TypeError, ValueError) as error:
+        raise KitError(
+            f"predict returned {name} as {type(value).__name__}: {error}", fix="return a number or a text"
+        ) from error
 
 
 ENTRY = Entry(spec=_declared(OwnModel()), size=OwnModel(), build=_build, declare=_declared)

@@ -158,8 +158,14 @@ def _lost(report: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def told(found: Mapping[str, Any], rungs: int) -> Sequence[str]:
-    """Return the last lines for people; the very last says whether the submission is safe to send."""
+def told(found: Mapping[str, Any], rungs: int, *, sign: int = 1) -> Sequence[str]:
+    """Return the last lines for people; the very last says whether the submission is safe to send.
+
+    Args:
+        found: what `verdict` returned.
+        rungs: number of them.
+        sign: -1 where a lower score is better: of such a metric rungs have the negative, and people do not.
+    """
 
     def name(rung: int | None) -> str:
         return "none" if rung is None else f"{rung + 1} of {rungs}"
@@ -170,7 +176,7 @@ def told(found: Mapping[str, Any], rungs: int) -> Sequence[str]:
     lines = [f"rung        {before}reached {name(reached)}{' in every call' if only_reached else ''}"]
     score = "of an unknown score"
     if found["expected_score"] is not None:
-        score = f"with an expected score of {found['expected_score']:.4f}"
+        score = f"with an expected score of {found['expected_score'] * sign:.4f}"
         # The spread is that of the rungs that may be reached; how far images differ nobody can know here.
         score += f" +- {found['spread']:.4f} by the rung reached" if found["spread"] >= 5e-5 else ""
     place = "on the hidden test set" if found["at_the_limit"] else "on images like these"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -9,29 +10,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import kit
-from kit.artefacts import sha256_file, sha256_json, write_json
+from kit.artefacts import read_json, sha256_file, sha256_json, write_json
 from kit.ensemble import Member
 from kit.errors import KitError
+from kit.inference import values_engine
 from kit.inference.fusion import PassResult
-from kit.inference.runner import configure, open_member
+from kit.inference.runner import configure, open_member, result_file
 from kit.local import own_sources
 from kit.local.competitions.labelled import LabelledData
 from kit.local.console import console
 from kit.local.locks import only_one
-from kit.local.safetensors_header import read_stream
+from kit.local.safetensors_header import Header, read_stream
 from kit.local.sidecars import sidecar_path, write_sidecar
 from kit.models import Network
 from kit.models.own import OwnModel
 from kit.models.registry import OWN
 from kit.typed_json import to_plain
 from train_local.add_model import loading
-from train_local.add_model.checks import User, check_model
+from train_local.add_model.checks import User, check_model, check_values
 from train_local.add_model.declaration import Declaration, declaration_of
 from train_local.add_model.imports import check_imports
-from train_local.add_model.weights import Given, check_given, check_names, place_weights
+from train_local.add_model.weights import Given, alike, check_given, check_names, place_weights
 from train_local.claims import claim, lock_of, record
 from train_local.data.prepared import Prepared
 from train_local.engine.fabric import make_fabric
@@ -109,6 +112,7 @@ def add_model(request: Request, prepared: Prepared) -> list[Added]:
     """
     check_given(request.weights, prepared)
     _check_name(request)
+    _check_earlier(request)
     files = own_sources.files_of(request.model)
     module = request.module
     with tempfile.TemporaryDirectory(prefix="own-model-") as name:
@@ -128,6 +132,13 @@ def add_model(request: Request, prepared: Prepared) -> list[Added]:
     own_sources.replace(files, home, module)
     own_sources.importable(home, [module])
     adder = _Adder(request, prepared, declared, own, replace(user, folder=home), own_loader=loader)
+    for one, other in alike(request.weights):
+        console().print(
+            f"{one.path} and {other.path} are equal: if these weights were trained on images that one of the "
+            "folds holds out, its score is too good",
+            style="yellow",
+            markup=False,
+        )
     # Weights of no fold get a number each: a name of a run has one.
     return [adder.add(given, number) for number, given in enumerate(request.weights)]
 
@@ -139,6 +150,19 @@ def _check_name(request: Request) -> None:
             where="--name",
             fix="choose another: runs of both would lie in one folder",
         )
+
+
+def _check_earlier(request: Request) -> None:
+    """Refuse to mix runs of folds with one of all images: under one name they would be one model's folds."""
+    for path in sorted((request.runs / request.name).glob("fold*/run.json")):
+        stored = read_json(path)
+        if "." not in path.parent.name and stored.get("all_images") != (request.weights[0].fold is None):
+            kind = "all images" if stored.get("all_images") else "a fold"
+            raise KitError(
+                f"under the name {request.name} there are weights of {kind} already",
+                where=path.parent,
+                fix=f"choose another --name, or delete {request.runs / request.name} first",
+            )
 
 
 def _own_model(
@@ -224,7 +248,7 @@ class _Adder:
             module = self._opened(given, member, weights)
             load = time.perf_counter() - began
             run = _Run(member.name, identity, folder / "oof", self._declared.views)
-            timing = out_of_fold(run, self._prepared, module, member, ids, fabric=self._fabric) if ids else {}
+            timing = self._predicted(run, module, member, ids) if ids else {}
             # What compares runs and rungs wants larger to be better: of an error or loss it is the negative.
             gain = self._score(folder, identity, member, ids)
             metric = None if gain is None else gain * self._prepared.source.format.metric.sign
@@ -242,6 +266,33 @@ class _Adder:
             }
             write_json(folder / "done.json", done)
         return Added(folder, member, metric, len(ids))
+
+    def _predicted(self, run: _Run, module: Network, member: Member, ids: Sequence[str]) -> dict[str, float]:
+        """Predict the held-out images; what goes wrong is told with the image."""
+        method = "predict" if self._own.kind == "values" else "forward"
+        try:
+            with self._user.calls(method):
+                timing = out_of_fold(run, self._prepared, module, member, ids, fabric=self._fabric)
+        except KitError as error:
+            image = f"image {self._unfinished(run, member, ids)}"
+            if image in (error.where or ""):
+                raise
+            raise KitError(f"{image}: {error.problem}", where=error.where, fix=error.fix) from error
+        if self._own.kind == "values":
+            for path in sorted(run.oof.glob("*/*/*.json")):
+                if not path.name.endswith(".json.json"):
+                    check_values(values_engine.load(path), self._prepared.source.format, self._user)
+        return timing
+
+    def _unfinished(self, run: _Run, member: Member, ids: Sequence[str]) -> str:
+        """The first image without a result."""
+        images = self._prepared.images
+        return next(
+            image_id
+            for view in run.views
+            for image_id in ids
+            if not result_file(run.oof, member, view, image_id, info=images[image_id].info).is_file()
+        )
 
     def _placed(self, given: Given, target: Path, fold: int) -> Member:
         """Write the weights, and return the member that they make."""
@@ -268,8 +319,7 @@ class _Adder:
         user = self._user
         with user.calls("__init__ or load"):
             if not self._own_loader:
-                with weights.open("rb") as stream:
-                    header = read_stream(stream, weights.stat().st_size, given.path)
+                header = _header(weights, given)
                 made = _made(user, member)
                 check_names(
                     given.path, [item.name for item in header.tensors], list(made.network.state_dict())
@@ -314,7 +364,22 @@ class _Adder:
             for image_id, name in files.items()
         }
         truth = LabelledData(self._prepared.source, self._prepared.data).truth(ids)
-        return score(self._prepared, fused(self._prepared, results, {}), truth)
+        with np.errstate(all="ignore"):  # what overflows is told below
+            found = score(self._prepared, fused(self._prepared, results, {}), truth)
+        if not math.isfinite(found):
+            raise self._user.error(
+                f"its {self._prepared.source.metric} on {len(ids)} held-out images is not a finite number",
+                "return numbers of the size that the truth has",
+            )
+        return found
+
+
+def _header(weights: Path, given: Given) -> Header:
+    try:
+        with weights.open("rb") as stream:
+            return read_stream(stream, weights.stat().st_size, given.path)
+    except KitError as error:
+        raise KitError(error.problem, where=given.path, fix="save or copy this file again") from error
 
 
 def _made(user: User, member: Member) -> Network:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kit.competitions.definition import Definition
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.images.image_protocols import Reading
@@ -28,7 +29,7 @@ from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.values_settings import ValuesSettings
 from kit.local.console import console
 from kit.local.estimate import count_flops
-from kit.models import InstanceNetwork, Network
+from kit.models import Detections, InstanceNetwork, Network
 from kit.models.own import OwnSemantic, OwnValues
 from kit.typed_json import from_plain
 from train_local.add_model.loading import in_user_code
@@ -91,7 +92,7 @@ def check_model(
     shown = partial(_shown, [prepared.image_path(key) for key in smallest], prepared.source.reading)
     with torch.inference_mode():
         if isinstance(module, OwnValues):
-            return _values(module, member, shown(None, None), user)
+            return _values(module, member, shown(None, None), prepared, user)
         if isinstance(module, InstanceNetwork):
             return _instances(module, member, shown, user, device)
         assert isinstance(module, OwnSemantic), "the three kinds of adapters"
@@ -129,7 +130,16 @@ def _semantic(module: OwnSemantic, member: Member, shown: Shown, user: User, dev
     half_NCHW = x_NCHW[:1, :, : max(1, x_NCHW.shape[2] // 2)]
     with user.calls("forward"):
         alone, turned = module(x_NCHW[:1]), module(views.apply("rot90", half_NCHW).contiguous())
-    if (difference := float((alone - value_NKHW[:1]).abs().max())) > _AGREE * (1 + float(alone.abs().max())):
+    most = _AGREE * (1 + float(alone.abs().max()))
+    if (difference := float((alone - value_NKHW[:1]).abs().max())) > most:
+        with user.calls("forward"):
+            again = module(x_NCHW[:1])
+        if (other := float((alone - again).abs().max())) > most:
+            raise user.error(
+                f"an image gives other values when it is predicted again, up to {other:.3g}",
+                "a prediction may depend on its own image only: look for random numbers, dropout that stays "
+                "on, and what is kept from one call to the next",
+            )
         raise user.error(
             f"an image gives other values alone than in a batch, up to {difference:.3g}",
             "a prediction may depend on its own image only: look for batch norms that stay in training mode, "
@@ -199,52 +209,91 @@ def _instances(
                 )
         _check_finite(found.boxes, user, "forward")
         _check_finite(found.scores, user, "forward")
-        if n and not 0 <= float(found.scores.min()) <= float(found.scores.max()) <= 1:
-            raise user.error(
-                f"forward returned scores from {float(found.scores.min()):.4g} to "
-                f"{float(found.scores.max()):.4g}",
-                "scores are probabilities in [0, 1]: apply a sigmoid",
-            )
-        if n and float(found.boxes.max()) <= 1 and max(height, width) > 1:
-            raise user.error(
-                "all boxes lie within one pixel",
-                "boxes are x0, y0, x1, y1 in pixels of the input, not shares of its sides",
-            )
-        if found.labels is not None and n:
-            low, high = int(found.labels.min()), int(found.labels.max())
-            if low < 0 or high >= module.spec.classes:
-                raise user.error(
-                    f"forward returned labels from {low} to {high} for {module.spec.classes} classes",
-                    "labels are indices of the definition's classes, from 0; torchvision counts from 1",
-                )
+        if n:
+            _check_detections(found, user)
         count += n
     if not count:
         _warn(f"{user.name} finds nothing in {len(images)} images: are these its weights?")
     return flops
 
 
-def _values(module: OwnValues, member: Member, images: Sequence[NDArray[np.uint8]], user: User) -> float:
-    settings, flops = from_plain(ValuesSettings, member.inference), 0.0
-    wanted = set(member.network["classes"])
+def _check_detections(found: Detections, user: User) -> None:
+    low, high = float(found.scores.min()), float(found.scores.max())
+    if not 0 <= low <= high <= 1:
+        raise user.error(
+            f"forward returned scores from {low:.4g} to {high:.4g}",
+            "scores are probabilities in [0, 1]: apply a sigmoid",
+        )
+    if float(found.boxes.max()) <= 1 and max(found.masks.shape[1:]) > 1:
+        raise user.error(
+            "all boxes lie within one pixel",
+            "boxes are x0, y0, x1, y1 in pixels of the input, not shares of its sides",
+        )
+    areas, within = [], []
+    for mask_HW, box in zip(found.masks.cpu().numpy(), found.boxes.tolist(), strict=True):
+        x0, y0, x1, y1 = (max(0, int(value)) for value in (box[0], box[1], box[2] + 1, box[3] + 1))
+        areas.append(int(mask_HW.sum()))
+        within.append(int(mask_HW[y0:y1, x0:x1].sum()))
+    if not any(areas):
+        raise user.error(
+            f"none of the masks of {len(areas)} instances has a pixel",
+            "return masks as booleans, or as probabilities of which 0.5 and more is the instance",
+        )
+    if 2 * sum(within) < sum(areas):
+        raise user.error(
+            f"{sum(areas) - sum(within)} of {sum(areas)} pixels of the masks lie outside of their boxes",
+            "boxes are x0, y0, x1, y1 in pixels of the input (left, top, right, bottom): not y before x, "
+            "and no width and height",
+        )
+
+
+def _values(
+    module: OwnValues, member: Member, images: Sequence[NDArray[np.uint8]], prepared: Prepared, user: User
+) -> float:
+    settings, flops, changed = from_plain(ValuesSettings, member.inference), 0.0, False
     for image_HWC in images:
-        shown = values_engine.seen(image_HWC, views.get("identity"), settings)
-        predict = partial(module, shown)
-        found, flops = _counted(predict, shown.shape[0] * shown.shape[1], user, "predict")
-        if set(found) != wanted:
-            absent, more = sorted(wanted - set(found)), sorted(set(found) - wanted)
-            parts = [f"no {', '.join(absent)}"] * bool(absent) + [f"also {', '.join(more)}"] * bool(more)
-            raise user.error(
-                f"predict returned {' and '.join(parts)}",
-                f"return a dict with the targets of the competition: {', '.join(sorted(wanted))}",
-            )
-        for name, value in found.items():
-            if not isinstance(value, str) and not math.isfinite(value):
-                raise user.error(f"predict returned {value} for {name}", "return a finite number")
+        shown = partial(values_engine.seen, image_HWC, views.get("identity"), settings)
+        height, width = shown().shape[:2]
+        found, flops = _counted(partial(module, shown()), height * width, user, "predict")
+        check_values(found, prepared.source.format, user)
         with user.calls("predict"):
-            again = module(shown)
-        if again != found:
-            _warn(f"{user.name}.predict gives other values for the same image again: is it in eval mode?")
+            changed |= module(shown()) != found
+    if changed:
+        _warn(
+            f"{user.name}.predict gives other values for the same image again: look for random numbers, "
+            "dropout that stays on, and what is kept from one call to the next"
+        )
     return flops
+
+
+def check_values(found: Mapping[str, float | str], form: Definition, user: User) -> None:
+    """Check the values of an image against what the competition asks for.
+
+    Args:
+        found: what `predict` returned.
+        form: of the competition.
+        user: whose class it is.
+
+    Raises:
+        KitError: a number is due and a word is there, or the other way round; a word is no class; a number is
+            not finite.
+    """
+    for name, value in found.items():
+        if not isinstance(value, str):
+            if form.words:
+                raise user.error(
+                    f"predict returned {value:g} for {name}, and its values are words",
+                    f"return the name of a class: {', '.join(form.classes[:20])}",
+                )
+            if not math.isfinite(value):
+                raise user.error(f"predict returned {value} for {name}", "return a finite number")
+        elif not form.words:
+            raise user.error(f"predict returned {value!r} for {name}, which is no number", "return a number")
+        elif (value not in form.classes and not {*value.split()}.issubset(form.classes)) or not value:
+            raise user.error(
+                f"predict returned {value!r} for {name}, which is no class",
+                f"return one of: {', '.join(form.classes[:20])}",
+            )
 
 
 def _shown(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -95,7 +97,8 @@ def add_model(options: AddModel) -> int:
         lock=options.lock,
         device=options.device,
     )
-    added = add_model(request, data)
+    with contextlib.redirect_stdout(sys.stderr):  # what the model prints is no folder of a run
+        added = add_model(request, data)
     tell(added, data.source.metric)
     for item in added:
         print(item.folder)

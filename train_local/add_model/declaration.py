@@ -12,6 +12,7 @@ from kit.inference import views
 from kit.inference.instance_settings import InstanceSettings
 from kit.inference.semantic_settings import SemanticSettings
 from kit.inference.values_settings import ValuesSettings
+from kit.local.console import console
 from kit.names import Name
 from kit.typed_json import Checked, above, at_least, from_plain, to_plain
 
@@ -132,6 +133,13 @@ def declaration_of(found: type, where: Path) -> Declaration:
                     fix=f"write {near[0]}; if it is something of your own, call it _{name}",
                 )
     declared: Declaration = from_plain(Declaration, given, where=place, fix="see docs/own-model.md")
+    if idle := sorted(_idle(declared) & set(given)):
+        console().print(
+            f"{found.__name__} declares {', '.join(idle)}, which does nothing for a model of kind "
+            f"{declared.kind!r}{' with a size' if declared.size and declared.kind == 'semantic' else ''}",
+            style="yellow",
+            markup=False,
+        )
     for view in declared.views:
         try:
             views.get_set(view)
@@ -142,6 +150,17 @@ def declaration_of(found: type, where: Path) -> Declaration:
             f"views is {list(declared.views)}", where=place, fix="name each view once: ['identity', 'hflip']"
         )
     return declared
+
+
+def _idle(declared: Declaration) -> frozenset[str]:
+    """Return the attributes that a kind does not look at."""
+    if declared.kind == "values":  # `predict` gets the image itself
+        return frozenset(
+            ("output", "mean", "std", "size_divisor", "window", "context", "scale", "overlap", "batch")
+        )
+    if declared.kind == "instance":
+        return frozenset(("output", "context", "batch"))
+    return frozenset(("overlap", *(("window", "context", "scale") if declared.size else ())))
 
 
 def _plain(name: str, value: Any) -> bool:

@@ -27,6 +27,10 @@ ALWAYS = (
 )
 """Distributions that every member has on Kaggle; a test holds them against the plan of packages."""
 OURS = frozenset({"kit", "train_local", "bundle", "submission", "benchmarks", "tests"})
+_WITHOUT = (
+    "keep what was learned as safetensors, a state dict (torch.load(path, weights_only=True)), arrays in an "
+    ".npz, or in the own format of LightGBM, XGBoost or ONNX"
+)
 _PICKLES = frozenset({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"})
 
 
@@ -57,7 +61,7 @@ def check_imports(
                 raise KitError(
                     f"it imports {name}, and a pickle can run code on Kaggle",
                     where=where,
-                    fix="keep weights as safetensors, or a state dict: torch.load(path, weights_only=True)",
+                    fix=_WITHOUT,
                 )
             continue
         if name in OURS:
@@ -68,7 +72,7 @@ def check_imports(
             )
         if name in _PICKLES:
             raise KitError(
-                f"it imports {name}, and a pickle can run code on Kaggle", where=where, fix="use safetensors"
+                f"it imports {name}, and a pickle can run code on Kaggle", where=where, fix=_WITHOUT
             )
         distributions = [canonicalize_name(item) for item in known.get(name, ())]
         if not distributions:

@@ -52,6 +52,13 @@ def load_class(folder: Path, module: str, name: str | None, shown: Path) -> type
     return models[0]
 
 
+_OF_DEVICES = ("NVIDIA driver", "not compiled with CUDA", "to be on the same device", "No CUDA GPUs")
+_DEVICE = (
+    "name no device in the class: make tensors on that of the input (x.device), or register them as buffers; "
+    "a class that is no torch.nn.Module moves its networks itself"
+)
+
+
 @contextmanager
 def in_user_code(what: str, shown: Path, folder: Path, fix: str = "correct it there") -> Iterator[None]:
     """Turn what the user's code raises into an error that names its line.
@@ -73,10 +80,11 @@ def in_user_code(what: str, shown: Path, folder: Path, fix: str = "correct it th
         # What the adapter says of a result does not know the user's file.
         raise KitError(error.problem, where=error.where or shown, fix=error.fix or fix) from error
     except BaseException as error:  # a script that ends the process at import is a finding, too
+        said = _first_lines(error)
         raise KitError(
-            f"{what} failed: {type(error).__name__}: {_first_lines(error)}",
+            f"{what} failed: {type(error).__name__}: {said}",
             where=_place(error, shown, folder),
-            fix=fix,
+            fix=_DEVICE if any(word in said for word in _OF_DEVICES) else fix,
         ) from error
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kit.artefacts import atomic_file, write_bytes
+from kit.artefacts import atomic_file, sha256_file, write_bytes
 from kit.errors import KitError
 from kit.models.own_file import TENSOR
 from train_local.data.prepared import Prepared
@@ -76,6 +78,17 @@ def check_given(weights: Sequence[Given], prepared: Prepared) -> None:
         )
 
 
+def alike(weights: Sequence[Given]) -> list[tuple[Given, Given]]:
+    """Return files of two folds with the same bytes: at least one of their scores may not be honest."""
+    seen: dict[str, Given] = {}
+    found = []
+    for item in weights:
+        other = seen.setdefault(sha256_file(item.path), item)
+        if other is not item:
+            found.append((other, item))
+    return found
+
+
 def place_weights(given: Path, target: Path, *, own_loader: bool) -> tuple[str | None, int]:
     """Write the weights of a run.
 
@@ -116,26 +129,40 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         KitError: it holds other things than tensors by name.
     """
     try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+        with warnings.catch_warnings(action="ignore"):  # of pickles in another form, which are refused anyway
+            value = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
         raise KitError(
-            f"this is neither safetensors nor a state dict of torch: {str(error).splitlines()[0]}",
+            "this is no state dict alone: it is a pickle of objects, which could run code on Kaggle",
+            where=path,
+            fix="save model.state_dict(), not the model: safetensors.torch.save_file(model.state_dict(), "
+            "FILE); for what is no network give the class a method load(path) for a format without pickles",
+        ) from error
+    except Exception as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise KitError(
+            f"this is neither safetensors nor a state dict of torch: {said}",
             where=path,
             fix="save it with safetensors.torch.save_file(model.state_dict(), FILE), or give the class a "
             "method load(path) for a format of its own",
         ) from error
-    if (
-        not isinstance(value, dict)
-        or not value
-        or not all(isinstance(item, Tensor) for item in value.values())
-    ):
+    if not _of_tensors(value):
         keys = ", ".join(map(str, list(value)[:6])) if isinstance(value, dict) else type(value).__name__
+        within = [key for key in value if _of_tensors(value[key])] if isinstance(value, dict) else []
+        part = f": torch.save(torch.load({str(path)!r}, weights_only=True)[{within[0]!r}], FILE)"
         raise KitError(
-            f"this file does not hold tensors by name, but {keys}",
+            f"this file does not hold tensors by name, but {keys or 'nothing'}",
             where=path,
-            fix="save model.state_dict() alone",
+            fix=f"save model.state_dict() alone{part if len(within) == 1 else ''}",
         )
-    return value
+    tensors: dict[str, Tensor] = value
+    return tensors
+
+
+def _of_tensors(value: object) -> bool:
+    return (
+        isinstance(value, dict) and bool(value) and all(isinstance(item, Tensor) for item in value.values())
+    )
 
 
 def check_names(path: Path, names: Sequence[str], expected: Sequence[str]) -> None:

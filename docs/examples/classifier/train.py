@@ -51,7 +51,8 @@ def train(images, ids, epochs, seed):
         order = random.permutation(ids)
         for first in range(0, len(order) - BATCH + 1, BATCH):
             x, truth = batch_of(images, order[first : first + BATCH], random)
-            loss = F.binary_cross_entropy_with_logits(model(x), truth)
+            # 0.05 and 0.95: after 40 looks at 70 tiles it would be sure of all, and log loss punishes that.
+            loss = F.binary_cross_entropy_with_logits(model(x), 0.05 + 0.9 * truth)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

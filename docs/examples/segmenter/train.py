@@ -58,7 +58,21 @@ def batch_of(images, ids, random, scale):
         inputs.append(torch.from_numpy(image.copy()).permute(2, 0, 1).float())
         masks.append(torch.from_numpy(mask.copy())[None].float())
     side = int(CROP * scale)
-    return F.interpolate(torch.stack(inputs), side, mode="area"), F.interpolate(torch.stack(masks), side)
+    x = F.interpolate(torch.stack(inputs), side, mode="area")
+    return coloured(x, random), F.interpolate(torch.stack(masks), side)
+
+
+def coloured(x, random):
+    """Return a batch (N, 3, h, w), 0..255, in other colours: the held-out slide has a stain of its own."""
+
+    def draw(low, high, channels=1):
+        return torch.from_numpy(random.uniform(low, high, (len(x), channels, 1, 1))).float()
+
+    grey = x.mean(1, keepdim=True)
+    x = grey + (x - grey) * draw(0.3, 1.7)
+    mean = x.mean((2, 3), keepdim=True)
+    x = mean + (x - mean) * draw(0.6, 1.5)
+    return (x + draw(-35, 35, 3) + draw(-25, 25)).clamp(0, 255)
 
 
 def train(images, ids, steps, seed):

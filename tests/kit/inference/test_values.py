@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.artefacts import write_json
 from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference import values_engine, views
 from kit.inference.fusion import PassResult, fuse
+from kit.inference.store import mark_of
 from kit.inference.values_fusion import doubt_of_values, fuse_values
 from kit.inference.values_settings import ValuesFusion, ValuesSettings
 
@@ -77,6 +79,25 @@ def test_an_image_is_reduced_and_turned_as_the_view_says():
 def test_what_is_no_number_is_refused(found):
     with pytest.raises(KitError):
         values_engine.numbers_of(found, "image 1")
+
+
+def test_only_broken_numbers_show_that_two_members_are_one(tmp_path):
+    """Good members agree on words and on whole numbers."""
+    marks = {}
+    for member in ("a", "b"):
+        for name, value in (("word", "benign"), ("count", 3.0), ("number", 0.25)):
+            path = tmp_path / member / f"{name}.json"
+            write_json(path, {"value": value})
+            marks[member, name] = mark_of(path)[0]
+    assert marks["a", "word"] != marks["b", "word"]
+    assert marks["a", "count"] != marks["b", "count"]
+    assert marks["a", "number"] == marks["b", "number"]
+
+
+def test_what_a_model_does_to_its_image_stays_with_it():
+    image_HWC = np.full((4, 5, 3), 7, np.uint8)
+    values_engine.seen(image_HWC, views.get("identity"), ValuesSettings())[:] = 0
+    assert (image_HWC == 7).all()
 
 
 def test_stored_values_are_fused_and_a_damaged_file_is_told(tmp_path):

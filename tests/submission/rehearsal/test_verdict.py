@@ -49,6 +49,13 @@ def test_predicted_and_reached_rung_and_the_score_between_two_rungs():
     )
 
 
+def test_the_expected_loss_is_told_as_the_metric_is_and_not_as_the_negative_of_rungs():
+    rungs = [SimpleNamespace(passes=[0], cv=-0.452)]
+    found = verdict(result(), report(["done"]), SimpleNamespace(rungs=rungs))
+    assert found["expected_score"] == -0.452
+    assert "an expected score of 0.4520 on" in told(found, 1, sign=-1)[1]
+
+
 def test_without_a_forecast_the_first_rung_was_expected():
     found = verdict(result(), report(["done", "not begun", "not begun"]), ENSEMBLE)
     assert (found["predicted_rung"], found["expected_score"], found["spread"]) == (0, 0.80, 0.0)

@@ -78,8 +78,26 @@ def test_what_is_no_state_dict_is_told(tmp_path, value):
 
 def test_a_pickle_is_not_loaded(tmp_path):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(Path("x")))
-    with pytest.raises(KitError, match="neither safetensors nor a state dict"):
-        place_weights(tmp_path / "a.pkl", tmp_path / "w.safetensors", own_loader=False)
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pt")
+    for name in ("a.pkl", "module.pt"):
+        with pytest.raises(KitError, match="a pickle of objects"):
+            place_weights(tmp_path / name, tmp_path / "w.safetensors", own_loader=False)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"PK"])
+def test_a_file_that_is_no_weights_is_told(tmp_path, data):
+    (tmp_path / "a.pth").write_bytes(data)
+    with pytest.raises(KitError) as caught:
+        place_weights(tmp_path / "a.pth", tmp_path / "w.safetensors", own_loader=False)
+    assert caught.value.where == str(tmp_path / "a.pth")
+    assert caught.value.fix
+
+
+def test_a_checkpoint_with_one_state_dict_says_how_to_take_it_out(tmp_path):
+    torch.save({"state_dict": STATE, "epoch": 3}, tmp_path / "a.pt")
+    with pytest.raises(KitError) as caught:
+        place_weights(tmp_path / "a.pt", tmp_path / "w.safetensors", own_loader=False)
+    assert caught.value.fix.endswith("weights_only=True)['state_dict'], FILE)")
 
 
 def test_names_of_a_wrapped_module_are_told():
