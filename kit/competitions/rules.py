@@ -178,8 +178,19 @@ def _check_truth(definition: Definition) -> None:
         raise KitError("truth.rows is for masks of whole images in a table", fix="remove it")
     if kind == "semantic" and truth.ignored:
         raise KitError("truth.ignored works for instances only", fix="remove it")
-    if truth.unlisted == "empty" and truth.form != "text":
-        raise KitError("truth.unlisted is for masks in a table", fix="remove it")
+    if truth.unlisted == "empty" and truth.form not in ("text", "boxes"):
+        raise KitError("truth.unlisted is for masks and boxes in a table", fix="remove it")
+    if truth.form == "boxes" and kind != "instance":
+        raise KitError(
+            f"truth.form is 'boxes', but kind is {kind!r}",
+            fix="boxes are instances: kind = 'instance', with boxes in submission.instance",
+        )
+    _check_truth_classes(definition)
+
+
+def _check_truth_classes(definition: Definition) -> None:
+    """Raise an error where nothing tells the classes of the truth."""
+    truth, kind = definition.truth, definition.kind
     if truth.form == "images" and kind == "instance" and definition.classes:
         raise KitError(
             "truth.form is 'images', whose values number the instances and tell no classes",
@@ -193,10 +204,11 @@ def _check_truth(definition: Definition) -> None:
             )
         if truth.rows == "image":
             raise KitError("truth.rows is 'image', but a row holds one class", fix="remove it")
-    if kind == "instance" and definition.classes and truth.form == "text" and not truth.class_in_row:
+    labelled = truth.class_in_row or "{label}" in truth.box
+    if kind == "instance" and definition.classes and truth.form in ("text", "boxes") and not labelled:
         raise KitError(
             "truth.class_column is missing: nothing tells the class of an instance",
-            fix="name the column of the class, or write {class} in truth.row_id",
+            fix="name the column of the class, or write {class} in truth.row_id, or {label} in truth.box",
         )
 
 

@@ -12,15 +12,22 @@ from kit.competitions.cells_format import CLASS
 from kit.competitions.definition import Definition
 from kit.competitions.path_pattern import plain_id
 from kit.competitions.row_forms import RowIds
-from kit.competitions.tables import Row, read_table
+from kit.competitions.tables import Row
 from kit.errors import KitError
 from kit.local.competitions import mask_images, mask_values
-from kit.local.competitions.truth_readers import ImageTruth, Region, TruthEntry, TruthReader, file_at
+from kit.local.competitions.truth_readers import (
+    ImageTruth,
+    Region,
+    TruthEntry,
+    TruthReader,
+    file_at,
+    rows_of,
+)
 from kit.masks import rle
 from kit.predictions import Values
 
 
-class _Table(TruthReader):
+class TableReader(TruthReader):
     """A table whose rows are of an image, of a class of an image, or of an object.
 
     Args:
@@ -43,10 +50,10 @@ class _Table(TruthReader):
     def together(self, path: Path, cells: list[str]) -> Iterator[TruthEntry]:
         """Yield an entry for each image, with number of class and row of each of its rows as the value."""
         truth = self.truth
-        wanted = [truth.id, *([truth.class_column] if truth.class_column else []), *cells]
+        wanted = [*([truth.class_column] if truth.class_column else []), *cells]
         found: dict[str, TruthEntry] = {}
         seen: dict[tuple[str, int | None], list[str]] = {}
-        for row in read_table(path, wanted, more=True, key=truth.id):
+        for row in rows_of(path, truth, wanted):
             try:
                 image, number = self.ids.split(row.cells)
             except KitError as error:
@@ -64,7 +71,7 @@ class _Table(TruthReader):
         yield from found.values()
 
 
-class ClassTextTruth(_Table):
+class ClassTextTruth(TableReader):
     """Masks in a table: in a row or a column for each class, or in a row for each object."""
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
@@ -122,7 +129,7 @@ class ClassImageTruth(ImageTruth):
         return found
 
 
-class TableTruth(_Table):
+class TableTruth(TableReader):
     """Values in a table: in a row or a column for each target, or words in one column."""
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
@@ -163,7 +170,8 @@ class TableTruth(_Table):
         except ValueError:
             number = np.nan
         if not np.isfinite(number):
-            raise KitError(f"{column} is {text[:40]!r}, no number", where=row.where, fix="correct it")
+            fix = "correct it; if the target holds words, name them: targets = ['...'] and classes = ['...']"
+            raise KitError(f"{column} is {text[:40]!r}, no number", where=row.where, fix=fix)
         return float(number)
 
     def _marked(self, row: Row) -> dict[str, float | str]:
