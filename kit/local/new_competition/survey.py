@@ -77,12 +77,14 @@ class Survey:
         files: groups of image files, the largest first.
         tables: CSV and Parquet files near the top, by path.
         others: other files near the top, below the folder.
+        suffixes: suffix -> number of files that are neither images nor tables.
     """
 
     folder: Path
     files: list[Files]
     tables: dict[str, Table]
     others: list[str] = field(default_factory=list)
+    suffixes: Counter[str] = field(default_factory=Counter)
 
 
 def survey(folder: Path) -> Survey:
@@ -96,6 +98,7 @@ def survey(folder: Path) -> Survey:
     groups: dict[tuple[str, int, str, bool], list[str]] = defaultdict(list)
     tables: dict[str, Table] = {}
     others: list[str] = []
+    suffixes: Counter[str] = Counter()
     count = 0
     for place, names, files in os.walk(folder):
         names[:] = sorted(name for name in names if not name.startswith((".", "__MACOSX")))
@@ -117,11 +120,13 @@ def survey(folder: Path) -> Survey:
                 groups[top, len(parts), suffix, _is_mask(parts[:-1])].append(path)
             elif suffix in (".csv", ".parquet") and len(parts) <= _DEEPEST_TABLE:
                 tables[path] = read(folder, path)
-            elif len(parts) <= _DEEPEST_TABLE:
-                others.append(path)
+            else:
+                suffixes[suffix] += 1
+                if len(parts) <= _DEEPEST_TABLE:
+                    others.append(path)
     found = [Files(tuple(paths), _suffix_of(paths)) for paths in groups.values()]
     found.sort(key=lambda files: (-len(files.paths), files.paths[0]))
-    return Survey(folder, found, tables, others)
+    return Survey(folder, found, tables, others, suffixes)
 
 
 def read(folder: Path, path: str) -> Table:
