@@ -287,8 +287,24 @@ def _check_instance(definition: Definition) -> None:
         )
 
 
+def _check_columns(definition: Definition) -> None:
+    """Raise an error for columns of the truth that no metric can get."""
+    columns = definition.metric.columns
+    if columns and (not definition.metric.file or definition.kind != "values"):
+        raise KitError(
+            "metric.columns is for metrics in a file, of values",
+            fix="remove it, or name the file with the metric",
+        )
+    if both := set(columns) & set(definition.columns):
+        raise KitError(
+            f"metric.columns names {min(both)!r}, which is a column of the submission",
+            fix="remove it: the metric gets it in any case",
+        )
+
+
 def _check_metric(definition: Definition) -> None:
     metric, kind = definition.metric, definition.kind
+    _check_columns(definition)
     if metric.name is None:
         return
     if metric.name not in METRICS:

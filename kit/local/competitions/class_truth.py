@@ -15,6 +15,7 @@ from kit.competitions.row_forms import RowIds
 from kit.competitions.tables import Row
 from kit.errors import KitError
 from kit.local.competitions import mask_images, mask_values
+from kit.local.competitions.true_values import TrueValues
 from kit.local.competitions.truth_readers import (
     ImageTruth,
     Region,
@@ -134,7 +135,8 @@ class TableTruth(TableReader):
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
         """Yield an entry for each image."""
-        yield from self.together(file_at(data, place), self.columns(self.truth.value))
+        cells = [*self.columns(self.truth.value), *self.definition.metric.columns]
+        yield from self.together(file_at(data, place), list(dict.fromkeys(cells)))
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
         """Return nothing: values have no pixels."""
@@ -147,11 +149,22 @@ class TableTruth(TableReader):
         Raises:
             KitError: one is missing, or is no number or no class.
         """
+        found = self._found(entry)
+        if not (columns := self.definition.metric.columns):
+            return Values(found)
+        more: dict[str, dict[str, str]] = {}
+        for number, row in entry.value:
+            told = {column: row.cells[column] for column in columns}
+            for name in self.definition.targets if number is None else [self.definition.targets[number]]:
+                more[name] = told
+        return TrueValues(found, more)
+
+    def _found(self, entry: TruthEntry) -> dict[str, float | str]:
         targets = self.definition.targets
         found: dict[str, float | str] = {}
         for number, row in entry.value:
             if number is None and CLASS not in self.truth.value and len(targets) > 1:
-                return Values(self._marked(row))
+                return self._marked(row)
             for place, column in enumerate(self.columns(self.truth.value)):
                 name = targets[place if number is None else number]
                 found[name] = self._value(row, column)
@@ -159,7 +172,7 @@ class TableTruth(TableReader):
             raise KitError(
                 f"no row tells {missing[0]}", where=entry.where, fix="write it, or remove the image"
             )
-        return Values({name: found[name] for name in targets})
+        return {name: found[name] for name in targets}
 
     def _value(self, row: Row, column: str) -> float | str:
         text = row.cells[column].strip()
