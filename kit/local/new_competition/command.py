@@ -35,7 +35,10 @@ def run(options: NewCompetitionOptions) -> int:
     """
     asked = sys.stdin.isatty() and sys.stdout.isatty() and not options.yes
     draft = Draft(_answers(options.answer), _ask if asked else None)
-    fill(draft, survey(options.folder), sure=options.yes or asked)
+    seen = survey(options.folder)
+    for error in seen.unread:
+        print(f"left out: {error.where}: {error.problem} -> {error.fix}", file=sys.stderr)
+    fill(draft, seen, sure=options.yes or asked)
     if draft.open:
         print("These questions are open:", file=sys.stderr)
         for question in draft.open:

@@ -54,8 +54,13 @@ def fill(draft: Draft, roles: Roles, masks: str | None, writing: Writing | None)
         draft.question(Question("truth.file", text))
     else:
         _truth(draft, roles.truth, roles.sample, mask, writing)
-    if roles.sample is None:
-        draft.question(Question("submission.mask", "Which column of the submission holds masks or values?"))
+    if roles.solution and draft.value("truth.file") == (roles.truth.table.path if roles.truth else ""):
+        draft.put("truth.solution", roles.solution, "it has the columns of the truth")
+    if roles.sample is None and kind == "values":
+        text = "What is predicted of an image? Name the columns of the submission beside its ids: ['age']"
+        draft.question(Question("targets", text))
+    elif roles.sample is None:
+        draft.question(Question("submission.mask", "Which column of the submission holds masks?"))
     else:
         _submission(draft, roles.sample, kind, writing, boxes)
     if roles.truth and roles.truth.rows is None:

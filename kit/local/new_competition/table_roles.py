@@ -59,10 +59,17 @@ class Role:
 
 @dataclass(frozen=True)
 class Roles:
-    """The two tables that matter; None where there is none."""
+    """The tables that matter; None, or an empty path, where there is none.
+
+    Attributes:
+        sample: the sample submission.
+        truth: of the training images.
+        solution: path of the same table of images that somebody holds out.
+    """
 
     sample: Role | None
     truth: Role | None
+    solution: str = ""
 
 
 def find(seen: Survey) -> Roles:
@@ -83,7 +90,11 @@ def find(seen: Survey) -> Roles:
         value = 0.5 * ("train" in path.lower()) + 0.25 * ("/" not in path) + bool(column) + 2 * masks
         if column and value > most:
             best, most = path, value
-    return Roles(found, _role(seen, best, names, level))
+    truth = _role(seen, best, names, level)
+    columns = set(truth.table.columns) if truth else set()
+    held_out = [path for path in paths if "solution" in PurePosixPath(path).name.lower()]
+    solution = next((path for path in held_out if set(seen.tables[path].columns) == columns), "")
+    return Roles(found, truth, solution)
 
 
 def mask_column(table: Table) -> str:

@@ -134,10 +134,11 @@ WRITTEN = {
 LOSSES = ("log loss", "RMSE")
 
 
-def new(capsys, layout, tmp_path, answers):
-    layout(tmp_path / "data")
+def new(capsys, layout, tmp_path, answers, data=None):
+    data = data or tmp_path / "data"
+    layout(data)
     words = [word for key, value in answers.items() for word in ("--answer", f"{key}={value}")]
-    command = ["new-competition", str(tmp_path / "data"), "--out", str(tmp_path / "new.toml"), "--yes"]
+    command = ["new-competition", str(data), "--out", str(tmp_path / "new.toml"), "--yes"]
     code = run_cli(main, [*command, *words])
     told = capsys.readouterr()
     return code, told.out, told.err
@@ -195,6 +196,41 @@ def test_a_metric_that_the_truth_does_not_fit_is_told_by_the_check(tmp_path, cap
     code, out, _ = new(capsys, layouts.grades, tmp_path, {"metric.name": "log loss"})
     assert code == 2
     assert "error: truth of log loss is neither 0 nor 1: diagnosis is 2" in out
+
+
+@pytest.mark.parametrize("form", ["latin-1", "utf-16"])
+def test_a_table_that_cannot_be_read_is_left_out_and_said(tmp_path, capsys, form):
+    layouts.grades(tmp_path)
+    (tmp_path / "notes.csv").write_bytes("a,b\n\u00e9,1\n".encode(form))
+    code, out, err = new(capsys, lambda _: None, tmp_path, {"metric.name": "accuracy"}, data=tmp_path)
+    assert (code, "left out: " in err, "notes.csv" in err) == (0, True, True), out + err
+
+
+def test_columns_without_commas_are_the_reason_of_open_questions(tmp_path, capsys):
+    layouts.grades(tmp_path)
+    path = tmp_path / "train.csv"
+    path.write_text(path.read_text().replace(",", ";"))
+    code, _, err = new(capsys, lambda _: None, tmp_path, {"metric.name": "accuracy"}, data=tmp_path)
+    assert code == 2
+    assert "train.csv: columns of the table are not divided by commas, but by ';'" in err
+
+
+def test_without_a_sample_the_targets_are_asked_for(tmp_path, capsys):
+    layouts.grades(tmp_path)
+    (tmp_path / "sample_submission.csv").unlink()
+    given = {"metric.name": "accuracy"}
+    code, _, err = new(capsys, lambda _: None, tmp_path, given, data=tmp_path)
+    assert (code, "--answer 'targets=...'" in err) == (2, True)
+    given |= {"targets": "['diagnosis']", "submission.id": "id_code"}
+    code, out, err = new(capsys, lambda _: None, tmp_path, given, data=tmp_path)
+    assert code == 0, out + err
+
+
+def test_a_folder_above_the_competition_s_is_refused(tmp_path, capsys):
+    (tmp_path / "data" / "inner").mkdir(parents=True)
+    code, _, err = new(capsys, lambda root: layouts.grades(root / "inner"), tmp_path, {})
+    assert code == 2
+    assert f"name that folder: {tmp_path / 'data' / 'inner'}" in err
 
 
 def test_a_metric_of_one_s_own_can_be_answered(tmp_path, capsys):
