@@ -89,6 +89,11 @@ class PartsPattern(PathPattern):
         """Return the parts that ids are made of."""
         return set(_PART.findall(self.template))
 
+    @property
+    def told_all(self) -> bool:
+        """Return whether ids tell each part; else files are looked for."""
+        return set(_PART.findall(self.text)) <= self._told
+
     def id_in(self, match: re.Match[str]) -> str:
         """Return the id of a match of its parts."""
         parts = match.groupdict()
@@ -97,7 +102,7 @@ class PartsPattern(PathPattern):
     def _there(self, folder: Path, image_id: str) -> Iterator[Path]:
         """Yield the paths that an id may mean and that are there."""
         splits = self._splits(image_id)
-        if set(_PART.findall(self.text)) <= self._told:
+        if self.told_all:
             for split in splits:
                 place = spelled(folder / self._filled(split))
                 if place is not None and place.is_dir() == bool(self.slices):

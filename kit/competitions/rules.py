@@ -178,8 +178,19 @@ def _check_truth(definition: Definition) -> None:
         raise KitError("truth.rows is for masks of whole images in a table", fix="remove it")
     if kind == "semantic" and truth.ignored:
         raise KitError("truth.ignored works for instances only", fix="remove it")
-    if truth.unlisted == "empty" and truth.form != "text":
-        raise KitError("truth.unlisted is for masks in a table", fix="remove it")
+    if truth.unlisted == "empty" and truth.form not in ("text", "boxes"):
+        raise KitError("truth.unlisted is for masks and boxes in a table", fix="remove it")
+    if truth.form == "boxes" and kind != "instance":
+        raise KitError(
+            f"truth.form is 'boxes', but kind is {kind!r}",
+            fix="boxes are instances: kind = 'instance', with boxes in submission.instance",
+        )
+    _check_truth_classes(definition)
+
+
+def _check_truth_classes(definition: Definition) -> None:
+    """Raise an error where nothing tells the classes of the truth."""
+    truth, kind = definition.truth, definition.kind
     if truth.form == "images" and kind == "instance" and definition.classes:
         raise KitError(
             "truth.form is 'images', whose values number the instances and tell no classes",
@@ -193,10 +204,11 @@ def _check_truth(definition: Definition) -> None:
             )
         if truth.rows == "image":
             raise KitError("truth.rows is 'image', but a row holds one class", fix="remove it")
-    if kind == "instance" and definition.classes and truth.form == "text" and not truth.class_in_row:
+    labelled = truth.class_in_row or "{label}" in truth.box
+    if kind == "instance" and definition.classes and truth.form in ("text", "boxes") and not labelled:
         raise KitError(
             "truth.class_column is missing: nothing tells the class of an instance",
-            fix="name the column of the class, or write {class} in truth.row_id",
+            fix="name the column of the class, or write {class} in truth.row_id, or {label} in truth.box",
         )
 
 
@@ -275,8 +287,24 @@ def _check_instance(definition: Definition) -> None:
         )
 
 
+def _check_columns(definition: Definition) -> None:
+    """Raise an error for columns of the truth that no metric can get."""
+    columns = definition.metric.columns
+    if columns and (not definition.metric.file or definition.kind != "values"):
+        raise KitError(
+            "metric.columns is for metrics in a file, of values",
+            fix="remove it, or name the file with the metric",
+        )
+    if both := set(columns) & set(definition.columns):
+        raise KitError(
+            f"metric.columns names {min(both)!r}, which is a column of the submission",
+            fix="remove it: the metric gets it in any case",
+        )
+
+
 def _check_metric(definition: Definition) -> None:
     metric, kind = definition.metric, definition.kind
+    _check_columns(definition)
     if metric.name is None:
         return
     if metric.name not in METRICS:

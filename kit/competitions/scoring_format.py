@@ -24,6 +24,8 @@ class Metric:
         file: a Python file with the metric, beside the TOML file.
         source: its content, which is read together with the TOML file.
         higher_is_better: for a metric in a file: whether a higher score is better.
+        columns: for a metric in a file: columns of the truth's table that its `solution` gets beside those of
+            the submission, such as weights.
     """
 
     name: str | None = None
@@ -34,6 +36,7 @@ class Metric:
     file: str = ""
     source: str = ""
     higher_is_better: bool | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def sign(self) -> int:

@@ -14,6 +14,9 @@ from kit.competitions.scoring_format import Metric
 from kit.competitions.submission_format import Submission
 from kit.errors import KitError
 
+ID_PART = re.compile(r"\{([^{}]+)\}")
+"""A column in an id that several columns make, or a word of a box."""
+
 
 def check_truth(truth: Truth) -> None:
     """Raise an error for keys of `[truth]`; messages name the key."""
@@ -22,9 +25,9 @@ def check_truth(truth: Truth) -> None:
         raise KitError("file is missing", fix="name the file with the truth, such as 'train.csv'")
     for key, path in (("file", truth.file), ("solution", truth.solution)):
         require_below(key, path)
-        if truth.form == "text" and ID in path:
+        if truth.form in ("text", "boxes") and ID in path:
             raise KitError(
-                f"{key} is {path!r}, but masks in text are in one table for all images",
+                f"{key} is {path!r}, but masks in text and boxes are in one table for all images",
                 fix="name the table without {id}, such as 'train.csv'",
             )
         if truth.form == "coco" and ID in path:
@@ -40,6 +43,16 @@ def check_truth(truth: Truth) -> None:
     for key, column in (("id", truth.id), ("mask", truth.mask)):
         if truth.form == "text" and not column:
             raise KitError(f"{key} is missing", fix=f"name the column of {truth.file} that holds the {key}s")
+    if set("{}") & set(ID_PART.sub("", truth.id)):
+        raise KitError(
+            f"id is {truth.id!r}, whose columns cannot be read",
+            fix="write each column's name in braces: '{series}_{slice}'",
+        )
+    _check_box(truth)
+    _check_types(truth)
+
+
+def _check_types(truth: Truth) -> None:
     if (truth.scored or truth.ignored) and truth.form not in ("polygons", "coco"):
         raise KitError(
             f"scored and ignored name types of polygons, but form is {truth.form!r}",
@@ -47,6 +60,37 @@ def check_truth(truth: Truth) -> None:
         )
     if both := set(truth.scored) & set(truth.ignored):
         raise KitError(f"{min(both)!r} is both scored and ignored", fix="remove it from one of the two")
+
+
+def _check_box(truth: Truth) -> None:
+    """Raise an error unless the words of a box and their columns fit each other."""
+    if truth.form != "boxes":
+        if truth.box or truth.columns:
+            key = "box" if truth.box else "columns"
+            raise KitError(f"{key} is for form = 'boxes', but form is {truth.form!r}", fix="remove it")
+        return
+    words = ID_PART.findall(truth.box)
+    ends = {"xmax", "ymax"}, {"width", "height"}
+    if (
+        ID_PART.sub("", truth.box).strip()
+        or len(set(words)) != len(words)
+        or not any(set(words) - {"label"} == {"xmin", "ymin"} | end for end in ends)
+    ):
+        raise KitError(
+            f"box is {truth.box!r}",
+            fix="write the words of a box in the order of the table: {xmin} {ymin}, and {xmax} {ymax} or "
+            "{width} {height}; and {label} if it is among them",
+        )
+    if bool(truth.mask) == bool(truth.columns):
+        raise KitError(
+            "nothing tells where the boxes are" if not truth.mask else "mask and columns are both given",
+            fix="name mask, the column with all numbers of a box, or columns, one for each word of box",
+        )
+    if truth.columns and len(truth.columns) != len(words):
+        raise KitError(
+            f"columns has {len(truth.columns)} names, box has {len(words)} words",
+            fix="name one for each word",
+        )
 
 
 def check_submission(form: Submission) -> None:

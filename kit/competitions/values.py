@@ -13,6 +13,8 @@ from kit.competitions.tables import Row
 from kit.errors import KitError
 from kit.predictions import Prediction, Values
 
+_RANKS = ("accuracy", "quadratic kappa")
+"""Metrics of whole numbers, where there is one target."""
 _PROBABILITIES = ("log loss", "multi-class log loss")
 """Metrics of probabilities."""
 
@@ -27,12 +29,22 @@ class ValuesCompetition(ManyRows):
         return Values(dict.fromkeys(self.format.targets, nothing))
 
     def rows(self, image_id: str, prediction: Prediction) -> list[dict[str, str]]:
-        """Return a row for each target, or one with a column for each; numbers have ten digits."""
+        """Return a row for each target, or one with a column for each; numbers have ten digits.
+
+        For a metric that compares whole numbers they are rounded: Kaggle's would refuse or misjudge others.
+        """
         if not isinstance(prediction, Values):
             raise TypeError(f"{self.name} rows hold values, not {type(prediction).__name__}")
         told = (prediction.values[name] for name in self.format.targets)
-        texts = [value if isinstance(value, str) else f"{value:.10g}" for value in told]
+        form = ".0f" if self.whole else ".10g"
+        texts = [value if isinstance(value, str) else f"{value:{form}}" for value in told]
+        texts = ["0" if text == "-0" else text for text in texts]
         return row_forms.rows(self.format, image_id, (0, 0), texts)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the numbers are numbers of classes."""
+        return self.format.metric.name in _RANKS and len(self.format.targets) == 1
 
     def decode(self, rows: Sequence[Row], size: tuple[int, int] | None) -> Values:
         """Return the values of an image; its size does not matter."""
@@ -54,7 +66,8 @@ class ValuesCompetition(ManyRows):
         """
         if not self.format.words:
             try:
-                number = float(text)
+                # Python reads "1_0" and digits of other scripts, too, which pandas takes for words.
+                number = float(text) if text.isascii() and "_" not in text else math.nan
             except ValueError:
                 number = math.nan
             if not math.isfinite(number):
@@ -93,6 +106,13 @@ class ValuesCompetition(ManyRows):
                     f"{len(wrong)} values of {name} are no probabilities, such as {wrong[0]:g}",
                     report.subject,
                     f"{self.format.metric.name} needs numbers in [0, 1]: was a sigmoid or softmax forgotten?",
+                )
+            broken = [value for value in column if not isinstance(value, str) and value != round(value)]
+            if broken and self.whole:
+                report.alarm(
+                    f"{len(broken)} values of {name} are no whole numbers, such as {broken[0]:g}",
+                    report.subject,
+                    f"{self.format.metric.name} compares numbers of classes: round them",
                 )
         if self.format.words and len(found) > 1:
             seen = {

@@ -55,6 +55,7 @@ _WANTED = {
     0x00280101: "stored",
     0x00280103: "signed",
     0x00281050: "window",
+    0x00281051: "window width",
     0x00281053: "slope",
     0x00283010: "window table",
 }
@@ -275,10 +276,16 @@ def _header(path: Path, found: dict[str, bytes], kind: str) -> DicomHeader:
         colours=_text(found.get("colours", b"MONOCHROME2")),
         frames=int((_floats(found.get("frames", b"")) or [1.0])[0]),
         syntax=_text(found["syntax"]),
-        window="window" in found or "window table" in found,
+        window=_has_window(found),
         instance=next((int(number) for number in _floats(found.get("instance", b""))), None),
         place=_place(_floats(found.get("position", b"")), _floats(found.get("axes", b""))),
     )
+
+
+def _has_window(found: dict[str, bytes]) -> bool:
+    """Return whether there is a window: a centre and a width above 0, or a table."""
+    centres, widths = (_floats(found.get(name, b"")) for name in ("window", "window width"))
+    return bool(centres and widths and widths[0] > 0) or "window table" in found
 
 
 def _check(path: Path, header: DicomHeader, left: int | None) -> None:

@@ -87,7 +87,8 @@ class Levels:
         return levels_HWC
 
     def _of(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:
-        share = np.nan_to_num(self._curve(values), nan=0.0, posinf=1.0, neginf=0.0)
+        # NaN becomes black, also where white and black change places.
+        share = np.nan_to_num(self._curve(values), nan=float(self._flip), posinf=1.0, neginf=0.0)
         levels = np.clip(share * 255 + 0.5, 0, 255).astype(np.uint8)
         return 255 - levels if self._flip else levels
 

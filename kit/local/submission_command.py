@@ -11,6 +11,7 @@ from typing import Any
 from kit import competitions
 from kit.artefacts import canonical_json
 from kit.competitions.competition import Competition
+from kit.competitions.definition import Split
 from kit.competitions.path_pattern import spelled
 from kit.competitions.report import Report
 from kit.competitions.tables import read_table
@@ -44,10 +45,20 @@ def _ids(labelled: LabelledData, submission: Path, split: str) -> list[str]:
     # with `--split train` the file has to cover the training images all the same.
     if split == "auto":
         first = _first_image(competition, submission)
-        in_train = spelled(competition.image_path(data, first, "train")) is not None
-        in_test = spelled(competition.image_path(data, first, "test")) is not None
+        in_train = _is_there(competition, data, first, "train")
+        in_test = _is_there(competition, data, first, "test")
+        if competition.format.images.train == competition.format.images.test:
+            in_test = first in competition.test_ids(data)  # one folder: only the tables tell the parts
         split = "train" if in_train and not in_test else "test"
     return competition.test_ids(data) if split == "test" else labelled.train_ids()
+
+
+def _is_there(competition: Competition, data: Path, image_id: str, split: Split) -> bool:
+    """Return whether an image is there; False for ids that no file can have, which the validator names."""
+    try:
+        return bool(image_id) and spelled(competition.image_path(data, image_id, split)) is not None
+    except KitError:
+        return False
 
 
 def _first_image(competition: Competition, submission: Path) -> str:

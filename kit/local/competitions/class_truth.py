@@ -12,15 +12,23 @@ from kit.competitions.cells_format import CLASS
 from kit.competitions.definition import Definition
 from kit.competitions.path_pattern import plain_id
 from kit.competitions.row_forms import RowIds
-from kit.competitions.tables import Row, read_table
+from kit.competitions.tables import Row
 from kit.errors import KitError
 from kit.local.competitions import mask_images, mask_values
-from kit.local.competitions.truth_readers import ImageTruth, Region, TruthEntry, TruthReader, file_at
+from kit.local.competitions.true_values import TrueValues
+from kit.local.competitions.truth_readers import (
+    ImageTruth,
+    Region,
+    TruthEntry,
+    TruthReader,
+    file_at,
+    rows_of,
+)
 from kit.masks import rle
 from kit.predictions import Values
 
 
-class _Table(TruthReader):
+class TableReader(TruthReader):
     """A table whose rows are of an image, of a class of an image, or of an object.
 
     Args:
@@ -43,10 +51,10 @@ class _Table(TruthReader):
     def together(self, path: Path, cells: list[str]) -> Iterator[TruthEntry]:
         """Yield an entry for each image, with number of class and row of each of its rows as the value."""
         truth = self.truth
-        wanted = [truth.id, *([truth.class_column] if truth.class_column else []), *cells]
+        wanted = [*([truth.class_column] if truth.class_column else []), *cells]
         found: dict[str, TruthEntry] = {}
         seen: dict[tuple[str, int | None], list[str]] = {}
-        for row in read_table(path, wanted, more=True, key=truth.id):
+        for row in rows_of(path, truth, wanted):
             try:
                 image, number = self.ids.split(row.cells)
             except KitError as error:
@@ -64,7 +72,7 @@ class _Table(TruthReader):
         yield from found.values()
 
 
-class ClassTextTruth(_Table):
+class ClassTextTruth(TableReader):
     """Masks in a table: in a row or a column for each class, or in a row for each object."""
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
@@ -122,12 +130,13 @@ class ClassImageTruth(ImageTruth):
         return found
 
 
-class TableTruth(_Table):
+class TableTruth(TableReader):
     """Values in a table: in a row or a column for each target, or words in one column."""
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
         """Yield an entry for each image."""
-        yield from self.together(file_at(data, place), self.columns(self.truth.value))
+        cells = [*self.columns(self.truth.value), *self.definition.metric.columns]
+        yield from self.together(file_at(data, place), list(dict.fromkeys(cells)))
 
     def regions(self, entry: TruthEntry, height: int, width: int) -> list[Region]:
         """Return nothing: values have no pixels."""
@@ -140,11 +149,22 @@ class TableTruth(_Table):
         Raises:
             KitError: one is missing, or is no number or no class.
         """
+        found = self._found(entry)
+        if not (columns := self.definition.metric.columns):
+            return Values(found)
+        more: dict[str, dict[str, str]] = {}
+        for number, row in entry.value:
+            told = {column: row.cells[column] for column in columns}
+            for name in self.definition.targets if number is None else [self.definition.targets[number]]:
+                more[name] = told
+        return TrueValues(found, more)
+
+    def _found(self, entry: TruthEntry) -> dict[str, float | str]:
         targets = self.definition.targets
         found: dict[str, float | str] = {}
         for number, row in entry.value:
             if number is None and CLASS not in self.truth.value and len(targets) > 1:
-                return Values(self._marked(row))
+                return self._marked(row)
             for place, column in enumerate(self.columns(self.truth.value)):
                 name = targets[place if number is None else number]
                 found[name] = self._value(row, column)
@@ -152,7 +172,7 @@ class TableTruth(_Table):
             raise KitError(
                 f"no row tells {missing[0]}", where=entry.where, fix="write it, or remove the image"
             )
-        return Values({name: found[name] for name in targets})
+        return {name: found[name] for name in targets}
 
     def _value(self, row: Row, column: str) -> float | str:
         text = row.cells[column].strip()
@@ -163,7 +183,8 @@ class TableTruth(_Table):
         except ValueError:
             number = np.nan
         if not np.isfinite(number):
-            raise KitError(f"{column} is {text[:40]!r}, no number", where=row.where, fix="correct it")
+            fix = "correct it; if the target holds words, name them: targets = ['...'] and classes = ['...']"
+            raise KitError(f"{column} is {text[:40]!r}, no number", where=row.where, fix=fix)
         return float(number)
 
     def _marked(self, row: Row) -> dict[str, float | str]:

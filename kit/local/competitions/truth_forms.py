@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kit.competitions.cells_format import CLASS
 from kit.competitions.definition import Definition
+from kit.local.competitions.box_truth import BoxTruth
 from kit.local.competitions.class_truth import ClassImageTruth, ClassTextTruth, TableTruth
 from kit.local.competitions.truth_readers import (
     AnnotatedTruth,
@@ -33,6 +34,8 @@ def reader(definition: Definition) -> TruthReader:
             found = PolygonTruth(truth, kind)
         case "coco":
             found = CocoTruth(truth, kind, definition.images)
+        case "boxes":
+            found = BoxTruth(definition)
         case "table":
             found = TableTruth(definition)
     if definition.images.special:

@@ -1,10 +1,10 @@
-"""Read truth in four forms: masks in a table's cells, mask images, polygons, COCO files."""
+"""Read truth: masks in a table's cells, mask images, polygons, COCO files."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,8 @@ from kit.competitions.definition import Kind
 from kit.competitions.images_format import Images
 from kit.competitions.labels_format import Truth
 from kit.competitions.path_pattern import PathPattern, plain_id, spelled
-from kit.competitions.tables import read_table
+from kit.competitions.table_rules import ID_PART
+from kit.competitions.tables import Row, read_table
 from kit.errors import KitError
 from kit.local.competitions import coco_files, mask_images, mask_values, named_images, polygon_files
 from kit.local.competitions.annotations import Annotation, distinct
@@ -131,9 +132,7 @@ class TextTruth(TruthReader):
 
     def entries(self, data: Path, place: str) -> Iterator[TruthEntry]:
         """Yield one entry per row, or one per image with all its rows where a row holds one object."""
-        rows = read_table(
-            file_at(data, place), (self.truth.id, self.truth.mask), more=True, key=self.truth.id
-        )
+        rows = rows_of(file_at(data, place), self.truth, [self.truth.mask])
         if not self.united:
             for row in rows:
                 yield TruthEntry(row.id, row.where, [(row.where, row.cells[self.truth.mask])])
@@ -297,6 +296,32 @@ class CocoTruth(AnnotatedTruth):
                     where=path,
                     fix=f"the file's categories are: {', '.join(sorted(listed.categories))}",
                 )
+
+
+def rows_of(path: Path, truth: Truth, columns: Sequence[str]) -> list[Row]:
+    """Return the rows of a table with truth; the column `truth.id` of each holds its id.
+
+    Where the id stands in several columns, `truth.id` says how it is made: "{series}_{slice}".
+
+    Args:
+        path: the table.
+        truth: that part of the definition.
+        columns: that it has to have beside the ids.
+
+    Raises:
+        KitError: the table cannot be read, or has no such columns.
+    """
+    parts = ID_PART.findall(truth.id)
+    if not parts:
+        return read_table(path, (truth.id, *columns), more=True, key=truth.id)
+    wanted = list(dict.fromkeys((*parts, *columns)))
+    rows = read_table(path, wanted, more=True, key=parts[0])
+    return [replace(row, key=truth.id, cells={**row.cells, truth.id: _joined(truth.id, row)}) for row in rows]
+
+
+def _joined(template: str, row: Row) -> str:
+    """Return the id that the columns of a row make."""
+    return ID_PART.sub(lambda part: row.cells[part[1]].strip(), template)
 
 
 def file_at(data: Path, place: str) -> Path:

@@ -2,7 +2,7 @@
 
 The file defines `score(solution, submission, row_id_column_name) -> float`. Both tables are DataFrames of
 pandas with the columns of the submission and the same images in the same order; the solution has the truth in
-its cells.
+its cells, and the columns that `metric.columns` names.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from kit.competitions import row_forms
 from kit.competitions.competition import Competition
 from kit.errors import KitError
+from kit.local.competitions.true_values import TrueValues
 from kit.predictions import Prediction
 
 _DEFINED = "define score(solution, submission, row_id_column_name) -> float, as Kaggle's metric notebooks do"
@@ -39,12 +40,12 @@ def score_by_file(
     solution: list[dict[str, str]] = []
     for image, truth in truths.items():
         size = (getattr(truth, "height", 0), getattr(truth, "width", 0))
-        solution += competition.rows(image, truth)
+        solution += _with_more(competition, truth, competition.rows(image, truth))
         rows += competition.rows(image, predictions.get(image) or competition.empty(*size))
     value = run(
         metric.source,
         metric.file,
-        _table(competition, solution),
+        _table(competition, solution, metric.columns),
         _table(competition, rows),
         competition.columns[0],
     )
@@ -96,12 +97,32 @@ def _told(error: Exception, file: str) -> KitError:
     return KitError(f"the metric raised {type(error).__name__}: {error}", where=where, fix=fix)
 
 
-def _table(competition: Competition, rows: Sequence[Mapping[str, str]]) -> Any:
-    """Return rows as a DataFrame; columns of numbers are numbers."""
+def _with_more(
+    competition: Competition, truth: Prediction, rows: Sequence[Mapping[str, str]]
+) -> list[dict[str, str]]:
+    """Return the rows of an image's truth with the cells that `metric.columns` names."""
+    if not isinstance(truth, TrueValues):
+        return [dict(row) for row in rows]
+    targets = competition.format.targets  # each has a row, or all share one
+    return [{**row, **truth.more[name]} for name, row in zip(targets, rows, strict=False)]
+
+
+def _table(competition: Competition, rows: Sequence[Mapping[str, str]], more: Sequence[str] = ()) -> Any:
+    """Return rows as a DataFrame; columns of numbers are numbers.
+
+    Args:
+        competition: tells the columns.
+        rows: column -> cell.
+        more: further columns, which become numbers where all their cells are some.
+    """
     import pandas as pd
 
     form, definition = competition.format.submission, competition.format
-    table = pd.DataFrame([*rows], columns=list(competition.columns))
+    table = pd.DataFrame([*rows], columns=[*competition.columns, *more])
+    for column in more:
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        if not numbers.isna().any():
+            table[column] = numbers
     for column in (form.height, form.width, *row_forms.numbers(definition)):
         if column:
             table[column] = pd.to_numeric(table[column])

@@ -16,7 +16,7 @@ from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
 from kit.local.new_competition import image_guesses, table_guesses, table_roles
 from kit.local.new_competition.guesses import Draft, Guess, Question, plain
-from kit.local.new_competition.mask_order import Writing, writing_of
+from kit.local.new_competition.mask_order import Writing, is_mask, writing_of
 from kit.local.new_competition.options import NewCompetitionOptions
 from kit.local.new_competition.patterns import pattern_of
 from kit.local.new_competition.survey import Survey, survey
@@ -35,7 +35,10 @@ def run(options: NewCompetitionOptions) -> int:
     """
     asked = sys.stdin.isatty() and sys.stdout.isatty() and not options.yes
     draft = Draft(_answers(options.answer), _ask if asked else None)
-    fill(draft, survey(options.folder), sure=options.yes or asked)
+    seen = survey(options.folder)
+    for error in seen.unread:
+        print(f"left out: {error.where}: {error.problem} -> {error.fix}", file=sys.stderr)
+    fill(draft, seen, sure=options.yes or asked)
     if draft.open:
         print("These questions are open:", file=sys.stderr)
         for question in draft.open:
@@ -101,9 +104,17 @@ def fill(draft: Draft, seen: Survey, *, sure: bool) -> None:
     found = image_guesses.guess(draft, seen, *ids)
     masks = _mask_images(seen, found.train.ids)
     table_guesses.fill(draft, roles, masks, _writing(roles, found, seen))
+    if "*" in found.test.path and draft.value("kind") in ("semantic", "instance"):
+        raise KitError(
+            f"the submission has masks of {found.test.path}, which are folders of slices",
+            where=seen.folder,
+            fix="not supported: an image with masks is one file. If each slice has masks of its own, name "
+            "the slices: --answer 'images.test=test/{volume}/{slice}.png' --answer "
+            "'images.id={volume}_{slice}'; one mask for all slices together needs a program of your own",
+        )
     _metric(draft, str(draft.value("kind")))
     for key, text in draft.answers.items():
-        if key not in draft.known:
+        if draft.value(key) is None:
             draft.known[key] = Guess(plain(text), "as you said")
     draft.known = {key: guess for key, guess in draft.known.items() if guess.value is not None}
     if not sure:
@@ -119,7 +130,15 @@ def _metric(draft: Draft, kind: str) -> None:
     guess = (
         Guess(likely, "usual for this kind; the competition's page says it", sure=False) if likely else None
     )
-    text = "Which metric scores the submission (the competition's page says it)?"
+    if "metric.file" in draft.answers:
+        draft.put("metric.file", "", "")
+        text = "Is a higher score of metric.file better (true or false)?"
+        draft.question(Question("metric.higher_is_better", text, None, ("True", "False")))
+        return
+    text = (
+        "Which metric scores the submission (the competition's page says it)? For any other one answer "
+        "metric.file=FILE.py, a Python file with the metric"
+    )
     name = draft.question(Question("metric.name", text, guess, fitting))
     if name in ("AP", "mean precision"):
         usual = Guess([0.5], "often used; the competition's page says it", sure=False)
@@ -145,8 +164,8 @@ def _writing(roles: Roles, found: image_guesses.Found, seen: Survey) -> Writing 
     if not truth or not mask:
         return None
     rows = truth.table.rows
-    cells = [(image, text) for image, text in zip(rows[truth.id], rows[mask], strict=True)]
-    filled = [item for item in cells if item[1].strip()]
+    cells = [(truth.image_of(cell), text) for cell, text in zip(rows[truth.id], rows[mask], strict=True)]
+    filled = [item for item in cells if is_mask(item[1])]
     step = max(1, len(filled) // _MASKS_READ)
     some = filled[::step][:_MASKS_READ]
     return writing_of(some, image_guesses.sizes_of(found, seen.folder, [image for image, _ in some]))

@@ -22,6 +22,8 @@ from kit.local.new_competition.patterns import pattern_of as guessed
 from kit.local.new_competition.survey import Files, Survey
 
 _SUFFIXES = {"tiff": SUFFIXES, "png": (".png",), "jpeg": (".jpg", ".jpeg"), "dicom": (".dcm", ".dicom")}
+_ARRAYS = (".npy", ".npz", ".zarr", ".h5", ".hdf5", ".nii", ".mha", ".mrc")
+_SOUNDS = (".ogg", ".wav", ".mp3", ".flac", ".mp4", ".avi", ".mov")
 _LOOKED_AT = 4
 _RULES = '"full range", [low, high], { percentiles = [1, 99] } or "dicom window"'
 
@@ -55,20 +57,20 @@ def guess(draft: Draft, seen: Survey, train_ids: Sequence[str], test_ids: Sequen
     """
     train, test = (_files(seen, word, ids) for word, ids in (("train", train_ids), ("test", test_ids)))
     if train is None and test is None:
-        raise KitError(
-            "no images are here",
-            where=seen.folder,
-            fix="TIFF, PNG, JPEG and DICOM files count; unpack archives first, or name the folder above them",
-        )
+        raise _no_images(seen)
     one = train or test
     assert one is not None
     # Without a table of the truth, the sample submission tells how ids are made.
     template = guessed(test, test_ids).id if test and test_ids else ""
     found_train = guessed(one, train_ids, template)
     found_test = guessed(test, test_ids) if test else _like(found_train)
-    if found_train.path.count("{") != found_test.path.count("{"):
-        # A test part of one image does not show which parts vary: it is laid out as the training part.
-        found_test = _like(found_train)
+    if _form(found_train) != _form(found_test):
+        # A test part of one image does not show which parts vary, nor do images that no table names: the
+        # part whose ids are explained better tells how the other one lies.
+        if found_test.matched > found_train.matched:
+            found_train = _like(found_test, "test", "train")
+        else:
+            found_test = _like(found_train)
     form = next((name for name, ends in _SUFFIXES.items() if one.suffix.lower() in ends), "")
     if form and _with_suffix(test_ids or train_ids, one.suffix):
         # Ids of the tables are whole names, which the rows of a submission have to repeat.
@@ -96,6 +98,22 @@ def guess(draft: Draft, seen: Survey, train_ids: Sequence[str], test_ids: Sequen
     if not one.suffix and seen_form == "dicom":
         draft.put("images.format", "dicom", "the files have no suffix, and DICOM content")
     return Found(_settled(draft), found_train, found_test)
+
+
+def _no_images(seen: Survey) -> KitError:
+    """Return the error for a folder without images, which tells what is there."""
+    most = [
+        f"{count:,} {suffix or 'files without a suffix'}" for suffix, count in seen.suffixes.most_common(3)
+    ]
+    known = "TIFF, PNG, JPEG and DICOM files count; "
+    if arrays := [name for name in _ARRAYS if name in seen.suffixes]:
+        fix = f"{known}predict.py cannot read {' and '.join(arrays)}, nor other arrays than images"
+    elif sounds := [name for name in _SOUNDS if name in seen.suffixes]:
+        fix = f"{known}the kit predicts images, and has nothing for {' and '.join(sounds)}"
+    else:
+        fix = f"{known}unpack archives first, or name the folder above them"
+    found = f"; the folder holds {', '.join(most)}" if most else ""
+    return KitError(f"no images are here{found}", where=seen.folder, fix=fix)
 
 
 def sizes_of(found: Found, folder: Path, ids: list[str]) -> dict[str, tuple[int, int]]:
@@ -135,8 +153,13 @@ def _with_suffix(ids: Sequence[str], suffix: str) -> bool:
     return bool(ids) and sum(image.lower().endswith(suffix.lower()) for image in ids) > len(ids) / 2
 
 
-def _like(train: Pattern) -> Pattern:
-    return Pattern(train.path.replace("train", "test"), train.id, 0.0, frozenset())
+def _like(known: Pattern, this: str = "train", other: str = "test") -> Pattern:
+    return Pattern(known.path.replace(this, other), known.id, 0.0, frozenset())
+
+
+def _form(pattern: Pattern) -> tuple[int, bool]:
+    """Return what the patterns of both parts have in common: the number of parts, and slices."""
+    return pattern.path.count("{"), "*" in pattern.path
 
 
 def _share(pattern: Pattern, table: str) -> str:

@@ -129,13 +129,37 @@ def _of_files(
     others = {place: f"part{number}" for number, group in enumerate(groups, 1) for place in group}
     own = parts.texts(last[0], around.get(last[0], none))
     yield parts.path({**others, **dict.fromkeys(last, "id")}, around), "{id}", set(own)
-    if len(groups) != 2:
-        return
-    names = {place: name for name, group in zip(("folder", "name"), groups, strict=True) for place in group}
-    folders = parts.texts(groups[0][0], around.get(groups[0][0], none))
-    for separator in _SEPARATORS:
-        made = {f"{folder}{separator}{name}" for folder, name in zip(folders, own, strict=True)}
-        yield parts.path(names, around), f"{{folder}}{separator}{{name}}", made
+    # Folder and file make the id, or all folders and the file.
+    chosen = [[group, last] for group in groups[-2::-1]]
+    if len(groups) > 2:
+        chosen.append(groups)
+    for picked in chosen:
+        called = ["folder", "name"] if len(picked) == 2 else [f"folder{n}" for n in range(1, len(picked))]
+        called = called if len(picked) == 2 else [*called, "name"]
+        names = {place: name for name, group in zip(called, picked, strict=True) for place in group}
+        texts = [parts.texts(group[0], around.get(group[0], none)) for group in picked[:-1]]
+        begin = around.get(last[0], none)[0]
+        for separator in _SEPARATORS:
+            # "case1_day2_slice_0001" of case1_day2/scans/slice_0001.png: the id may hold "slice_", too.
+            for end in dict.fromkeys((separator, separator + begin)):
+                template = separator.join(f"{{{name}}}" for name in called[:-1]) + end + "{name}"
+                fronts = [separator.join(row) + end for row in zip(*texts, strict=True)]
+                made = {front + name for front, name in zip(fronts, own, strict=True)}
+                yield parts.path({**others, **names}, around), template, made
+                if cut := _cut(fronts, own):
+                    path = parts.path({**others, **names}, around)
+                    yield path.replace("{name}", "{name}_{rest}"), template, cut
+    if cut := _cut([""] * len(own), own):
+        path = parts.path({**others, **dict.fromkeys(last, "id")}, around)
+        yield path.replace("{id}", "{id}_{rest}"), "{id}", cut
+
+
+def _cut(fronts: Sequence[str], names: Sequence[str]) -> set[str]:
+    """Return the ids if names end with more than the id, such as "0001_266_266"; none if they do not."""
+    if not all("_" in name for name in names):
+        return set()
+    made = {front + name.partition("_")[0] for front, name in zip(fronts, names, strict=True)}
+    return made if len(made) == len(names) else set()
 
 
 def _around(column: Sequence[str]) -> tuple[str, str]:

@@ -77,12 +77,16 @@ class Survey:
         files: groups of image files, the largest first.
         tables: CSV and Parquet files near the top, by path.
         others: other files near the top, below the folder.
+        suffixes: suffix -> number of files that are neither images nor tables.
+        unread: why tables could not be read; they may have nothing to do with the truth.
     """
 
     folder: Path
     files: list[Files]
     tables: dict[str, Table]
     others: list[str] = field(default_factory=list)
+    suffixes: Counter[str] = field(default_factory=Counter)
+    unread: list[KitError] = field(default_factory=list)
 
 
 def survey(folder: Path) -> Survey:
@@ -96,6 +100,9 @@ def survey(folder: Path) -> Survey:
     groups: dict[tuple[str, int, str, bool], list[str]] = defaultdict(list)
     tables: dict[str, Table] = {}
     others: list[str] = []
+    suffixes: Counter[str] = Counter()
+    unread: list[KitError] = []
+    _require_whole(folder)
     count = 0
     for place, names, files in os.walk(folder):
         names[:] = sorted(name for name in names if not name.startswith((".", "__MACOSX")))
@@ -116,12 +123,29 @@ def survey(folder: Path) -> Survey:
                 top = parts[0] if len(parts) > 1 else ""
                 groups[top, len(parts), suffix, _is_mask(parts[:-1])].append(path)
             elif suffix in (".csv", ".parquet") and len(parts) <= _DEEPEST_TABLE:
-                tables[path] = read(folder, path)
-            elif len(parts) <= _DEEPEST_TABLE:
-                others.append(path)
+                try:
+                    tables[path] = read(folder, path)
+                except KitError as error:
+                    unread.append(error)
+            else:
+                suffixes[suffix] += 1
+                if len(parts) <= _DEEPEST_TABLE:
+                    others.append(path)
     found = [Files(tuple(paths), _suffix_of(paths)) for paths in groups.values()]
     found.sort(key=lambda files: (-len(files.paths), files.paths[0]))
-    return Survey(folder, found, tables, others)
+    return Survey(folder, found, tables, others, suffixes, unread)
+
+
+def _require_whole(folder: Path) -> None:
+    """Refuse a folder whose whole content lies in one below it: on Kaggle, paths begin there."""
+    try:
+        inside = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+    except OSError as error:
+        raise KitError(f"folder cannot be read: {error}", where=folder, fix="check its rights") from error
+    if len(inside) == 1 and inside[0].is_dir():
+        raise KitError(
+            f"all that is here lies in {inside[0].name}/", where=folder, fix=f"name that folder: {inside[0]}"
+        )
 
 
 def read(folder: Path, path: str) -> Table:
@@ -144,6 +168,12 @@ def read(folder: Path, path: str) -> Table:
         raise KitError(
             f"table cannot be read: {error}", where=folder / path, fix="save it as UTF-8 CSV"
         ) from error
+    if len(columns) == 1 and (mark := next((mark for mark in ";\t|" if mark in columns[0]), "")):
+        raise KitError(
+            f"columns of the table are not divided by commas, but by {mark!r}",
+            where=folder / path,
+            fix="save it with commas",
+        )
     return Table(path, columns, {name: [row[place] for row in rows] for place, name in enumerate(columns)})
 
 

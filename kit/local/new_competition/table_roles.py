@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -17,12 +17,17 @@ MOST_CLASSES = 200
 _LOOKED_AT = 5_000
 
 
+_FILE, _JOINED, _FOLDER = 1, 2, 4
+"""What a name is of: a file, folder and file together, a folder below the top; a deeper one doubles it."""
+_LONGEST_EMPTY = 8
+
+
 @dataclass(frozen=True)
 class RowIds:
     """Ids of rows that hold an image's id and a class.
 
     Attributes:
-        between: what stands between them, such as "_".
+        between: what stands between them, such as "_" or "__".
         classes: in their order.
     """
 
@@ -46,13 +51,25 @@ class Role:
     rows: RowIds | None
     images: tuple[str, ...]
 
+    def image_of(self, cell: str) -> str:
+        """Return the image that a cell of the ids names."""
+        ends = [f"{self.rows.between}{name}" for name in self.rows.classes] if self.rows else []
+        return next((cell[: -len(end)] for end in ends if cell.endswith(end)), cell)
+
 
 @dataclass(frozen=True)
 class Roles:
-    """The two tables that matter; None where there is none."""
+    """The tables that matter; None, or an empty path, where there is none.
+
+    Attributes:
+        sample: the sample submission.
+        truth: of the training images.
+        solution: path of the same table of images that somebody holds out.
+    """
 
     sample: Role | None
     truth: Role | None
+    solution: str = ""
 
 
 def find(seen: Survey) -> Roles:
@@ -60,27 +77,42 @@ def find(seen: Survey) -> Roles:
     names = _names(seen)
     paths = sorted(seen.tables, key=lambda path: (path.count("/"), "sample" not in path.lower(), path))
     sample = next((path for path in paths if "submission" in path.lower()), None)
+    found = _role(seen, sample, names)
+    # Where the submission's rows are of patients, the truth's column of patients counts, not that of files.
+    level = _level(found.images, names) if found else 0
     best, most = None, 0.0
     for path in paths:
         table = seen.tables[path]
         if re.search(r"test|submission|solution", PurePosixPath(path).name, re.IGNORECASE):
             continue
-        column = _id_column(table, names)
+        column = _id_column(table, names, level)
         masks = bool(mask_column(table))
         value = 0.5 * ("train" in path.lower()) + 0.25 * ("/" not in path) + bool(column) + 2 * masks
         if column and value > most:
             best, most = path, value
-    return Roles(_role(seen, sample, names), _role(seen, best, names))
+    truth = _role(seen, best, names, level)
+    columns = set(truth.table.columns) if truth else set()
+    held_out = [path for path in paths if "solution" in PurePosixPath(path).name.lower()]
+    solution = next((path for path in held_out if set(seen.tables[path].columns) == columns), "")
+    return Roles(found, truth, solution)
 
 
 def mask_column(table: Table) -> str:
     """Return the column whose cells hold masks; empty if none does."""
     found = []
     for name in table.columns:
-        cells = table.cells(name)[:40]
-        if cells and sum(map(is_mask, cells)) >= 0.8 * len(cells):
+        cells = list(dict.fromkeys(table.cells(name)))[:40]
+        masks = sum(map(is_mask, cells))
+        # Most rows may hold the same word for "no mask", such as -1.
+        if masks and (masks >= 0.8 * len(cells) or empty_word(cells)):
             found.append(name)
     return next((name for name in found if _MASK_NAMES.search(name)), found[0] if found else "")
+
+
+def empty_word(cells: Sequence[str]) -> str:
+    """Return the word that stands for "no mask" in some cells, such as "-1"; empty if there is none."""
+    words = {cell.strip() for cell in dict.fromkeys(cells) if cell.strip() and not is_mask(cell)}
+    return words.pop() if len(words) == 1 and all(len(word) <= _LONGEST_EMPTY for word in words) else ""
 
 
 def likely_mask(names: list[str]) -> list[str]:
@@ -118,46 +150,73 @@ def is_number(text: str) -> bool:
     return True
 
 
-def _names(seen: Survey) -> Mapping[str, None]:
-    """Return what images may be called: names with and without suffix, and folders."""
-    found: dict[str, None] = {}
+def _names(seen: Survey) -> Mapping[str, int]:
+    """Return what images may be called: names with and without suffix, and folders; and what each is of."""
+    found: dict[str, int] = {}
     for files in seen.files:
         if files.masks:
             continue
         for path in files.paths:
             *folders, name = path.split("/")
-            for text in (name, plain_id(name), *folders[1:]):
-                found[text] = None
-            for folder in folders[1:]:
-                for between in "_-/":
-                    found[f"{folder}{between}{plain_id(name)}"] = None
+            for text in (name, plain_id(name)):
+                found[text] = found.get(text, 0) | _FILE
+            for depth, folder in enumerate(folders[1:]):
+                found[folder] = found.get(folder, 0) | _FOLDER << depth
+                # "0-9114" may mean video_0/9114.jpg.
+                for front in dict.fromkeys((folder, re.split(r"[_\-]", folder)[-1])):
+                    for between in "_-/":
+                        for part in _begins(plain_id(name)):
+                            text = f"{front}{between}{part}"
+                            found[text] = found.get(text, 0) | _JOINED
     return found
 
 
-def _role(seen: Survey, path: str | None, names: Mapping[str, None]) -> Role | None:
+def _begins(name: str) -> list[str]:
+    """Return a name, and what it begins with: ids may leave out the size in "slice_0001_266_266"."""
+    parts = name.split("_")
+    return [name, *("_".join(parts[:count]) for count in (1, 2) if count < len(parts))]
+
+
+def _level(images: Sequence[str], names: Mapping[str, int]) -> int:
+    """Return what all of some names are of; 0 if they have nothing in common."""
+    level = -1
+    for image in images[:_LOOKED_AT]:
+        level &= names.get(image, 0) | names.get(plain_id(image), 0)
+    return level if images else 0
+
+
+def _role(seen: Survey, path: str | None, names: Mapping[str, int], level: int = 0) -> Role | None:
     if path is None or not seen.tables[path].columns:
         return None
     table = seen.tables[path]
-    column = _id_column(table, names) or table.columns[0]
+    column = _id_column(table, names, level) or table.columns[0]
     cells = list(dict.fromkeys(table.cells(column)))
     rows = None if any(cell in names for cell in cells[:_LOOKED_AT]) else _row_ids(cells, names)
     images = cells if rows is None else list(dict.fromkeys(_begin(cell, names) for cell in cells))
     return Role(table, column, rows, tuple(images))
 
 
-def _id_column(table: Table, names: Mapping[str, None]) -> str:
-    """Return the column whose cells name images best; empty if none does."""
-    shares = {}
+def _id_column(table: Table, names: Mapping[str, int], level: int = 0) -> str:
+    """Return the column whose cells name images best; empty if none does.
+
+    Args:
+        table: whose column is looked for.
+        names: of images, and what they are of.
+        level: what the names should be of, if that is known: columns with such names come first.
+    """
+    shares: dict[str, tuple[float, float]] = {}
     for column in table.columns:
         cells = table.cells(column)[:_LOOKED_AT]
-        shares[column] = sum(bool(_begin(cell, names)) for cell in cells) / max(1, len(cells))
+        begins = [begin for cell in cells if (begin := _begin(cell, names))]
+        fitting = sum(bool((names.get(name, 0) | names.get(plain_id(name), 0)) & level) for name in begins)
+        shares[column] = (fitting / max(1, len(cells)), len(begins) / max(1, len(cells)))
     best = max(shares, key=lambda name: shares[name], default="")
-    if best and shares[best] > 0.2:
+    if best and shares[best][1] > 0.2:
         return best
     return next((name for name in table.columns if name.lower() in ("id", "image_id", "imageid")), "")
 
 
-def _begin(cell: str, names: Mapping[str, None]) -> str:
+def _begin(cell: str, names: Mapping[str, int]) -> str:
     """Return the image that a cell names, with or without a class behind it; empty if it names none."""
     if cell in names or plain_id(cell) in names:
         return cell
@@ -167,11 +226,16 @@ def _begin(cell: str, names: Mapping[str, None]) -> str:
     return ""
 
 
-def _row_ids(cells: list[str], names: Mapping[str, None]) -> RowIds | None:
+def _row_ids(cells: list[str], names: Mapping[str, int]) -> RowIds | None:
     """Return how ids of rows are made, None if they are no image and class."""
-    ends = [(cell, begin) for cell in cells[:_LOOKED_AT] if (begin := _begin(cell, names)) and begin != cell]
-    betweens = {cell[len(begin)] for cell, begin in ends}
-    classes = dict.fromkeys(cell[len(begin) + 1 :] for cell, begin in ends)
-    if len(betweens) != 1 or not 1 < len(classes) <= MOST_CLASSES:
+    ends = dict.fromkeys(
+        cell[len(begin) :] for cell in cells[:_LOOKED_AT] if (begin := _begin(cell, names)) and begin != cell
+    )
+    # "__Dry_Total_g" and "__GDM_g" have "__" in front of the classes.
+    begins = [re.match(r"[_\-/]+", end) for end in ends]
+    between = min((begin[0] for begin in begins if begin), key=len, default="")
+    if not all(end.startswith(between) for end in ends):
         return None
-    return RowIds(betweens.pop(), tuple(classes))
+    if not between or len(ends) > MOST_CLASSES or len(ends) < 2:
+        return None
+    return RowIds(between, tuple(end[len(between) :] for end in ends))

@@ -60,7 +60,7 @@ def test_every_named_competition_is_a_complete_definition(name):
         (
             '"train.csv"',
             '"masks/{id}.csv"',
-            "file is 'masks/{id}.csv', but masks in text are in one table for all images",
+            "file is 'masks/{id}.csv', but masks in text and boxes are in one table for all images",
             "FILE [truth]",
             "such as 'train.csv'",
         ),

@@ -158,6 +158,8 @@ FAULTS = {
     "rsna-hemorrhage": [
         ("ID_dd4_any,", "ID_dd4_any,", "value is '', no number", "finite number"),
         ("ID_dd4_any,", "ID_dd4_any,nan", "value is 'nan', no number", "finite number"),
+        ("ID_dd4_any,", "ID_dd4_any,1_0", "value is '1_0', no number", "finite number"),
+        ("ID_dd4_any,", "ID_dd4_any,\u0661", "no number", "finite number"),
         ("ID_dd4_any,", None, "1 id is missing: ID_dd4_any", ""),
         ("ID_dd4_any,", "ID_ee5_any,0", "1 id is not among the images to predict: ID_ee5_any", ""),
     ],
@@ -178,6 +180,30 @@ def test_what_kaggle_refuses_is_an_error(tmp_path, capsys, name, fault):
     assert code == 2
     errors = [finding for finding in told["findings"] if finding["level"] == "error"]
     assert any(problem in error["message"] and fix in error["fix"] for error in errors), errors
+
+
+@pytest.mark.parametrize("name", sorted(folders.FOLDERS))
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "file is empty"),
+        (b"a;b\n1;2\n", "columns are 'a;b'"),
+        ("id,x\n1,2\n".encode("utf-16"), "not a readable CSV file"),
+        (b"{header}\n", "a header but no rows"),
+        (b"{header}\n../../etc,1 1\n", "../../etc"),
+        (b"{header}\n,1 1\n", ""),
+    ],
+)
+def test_a_file_that_is_no_submission_is_told_as_one(tmp_path, capsys, name, content, words):
+    folders.FOLDERS[name](tmp_path / "data")
+    competition = competitions.get(DOCS / f"{name}.toml")
+    path = tmp_path / "s.csv"
+    path.write_bytes(content.replace(b"{header}", ",".join(competition.columns).encode()))
+    code, told = run(capsys, "validate", name, tmp_path / "data", path)
+    assert code == 2
+    errors = [finding for finding in told["findings"] if finding["level"] == "error"]
+    assert any(words in error["message"] for error in errors), errors
+    assert all("s.csv" in error["where"] for error in errors)
 
 
 def test_what_is_valid_and_absurd_is_an_alarm(tmp_path, capsys):

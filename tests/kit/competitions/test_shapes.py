@@ -96,7 +96,18 @@ def grades(root):
     values(root, "grade", (["none", "severe"], ["mild", "none"], ["none", "none"]))
 
 
-FOLDERS = {"organs": organs, "boxes": boxes, "species": species, "age": age, "grades": grades}
+def ears(root):
+    held = {"a": ["[1.0, 2.0, 5.0, 6.0]"], "b": [], "c": ["[2, 1, 4, 5]", "[7, 3, 5, 5]"], "d": []}
+    for name, ids in (("train", TRAIN), ("solution", TEST)):
+        rows = [(image, WIDTH, HEIGHT, box) for image in ids for box in held[image]]
+        pd.DataFrame(rows, columns=["image_id", "width", "height", "bbox"]).to_csv(
+            root / f"{name}.csv", index=False
+        )
+    sample = pd.DataFrame({"image_id": TEST, "PredictionString": "1.0 0 0 5 5"})
+    sample.to_csv(root / "sample_submission.csv", index=False)
+
+
+FOLDERS = {"ears": ears, "organs": organs, "boxes": boxes, "species": species, "age": age, "grades": grades}
 
 
 def test_every_definition_of_the_folder_is_tried():
@@ -150,6 +161,9 @@ def score(name, data, tmp_path, capsys, text):
 
 
 ANSWERS = {
+    # c: of 4 x 5 pixels 4 x 3 are found, an IoU of 0.6: right at 0.5 alone; the other box is missed.
+    # d has no box, and none is found: 1.
+    "ears": ("image_id,PredictionString\nc,0.9 2 1 4 3\nd,\n", (1 / 4 + 1) / 2),
     # Stomach: truth 20 + 20 pixels, found 20 + 0: 2 * 20 / 60. Bowel: truth 24 + 0, found nothing: 0.
     "organs": (
         "id,class,predicted\nc,stomach,1 4 11 4 21 4 31 4 41 4\nc,bowel,\nd,stomach,\nd,bowel,\n",

@@ -186,6 +186,31 @@ def test_a_file_without_a_window_is_named(put):
         WINDOW.facts(path)
 
 
+@pytest.mark.parametrize("window", [(40, 0), (40, -5), ("", 400), (40, ""), (None, 400), (40, None)])
+def test_half_a_window_or_one_without_a_width_is_none(put, window):
+    names = ("WindowCenter", "WindowWidth")
+    more = {name: number for name, number in zip(names, window, strict=True) if number is not None}
+    path = put(dicom(RNG.integers(0, 256, (5, 6), dtype=np.uint16), **more))
+    assert "states no window" in fault(path, WINDOW)
+    with pytest.raises(KitError, match="states no window"):
+        WINDOW.facts(path)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("rule", [Intensity("dicom window"), Intensity("range", -200, 400)])
+def test_sign_rescale_window_and_inversion_together(put, photometric, rule):
+    samples_HW = RNG.integers(-1000, 2000, (20, 30)).astype(np.int16)
+    more = {"RescaleSlope": 0.5, "RescaleIntercept": -100, "WindowCenter": 40, "WindowWidth": 401}
+    path = put(dicom(samples_HW, PhotometricInterpretation=photometric, **more))
+    value_HW = samples_HW * 0.5 - 100
+    # PS3.3 C.11.2.1.2: a window of width 401 around 40 goes from 39.5 - 200 to 39.5 + 200.
+    low, high = (39.5 - 200, 39.5 + 200) if rule.form == "dicom window" else (-200, 400)
+    expected = np.clip((value_HW - low) / (high - low), 0, 1) * 255
+    expected = 255 - expected if photometric == "MONOCHROME1" else expected
+    found = read(path, AnyReading(("dicom",), rule))
+    assert np.abs(found[..., 0] - expected).max() <= 0.5 + 1e-6
+
+
 @pytest.mark.parametrize("rule", ["inverted", "as stored"])
 def test_white_is_zero(put, rule):
     samples_HW = RNG.integers(0, 1 << 16, (5, 6), dtype=np.uint16)

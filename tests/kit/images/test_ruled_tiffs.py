@@ -71,6 +71,12 @@ def test_numbers_that_are_none_are_black(tmp_path):
     assert read(path, AnyReading(("tiff",), Intensity("range", 0, 1)))[0, :, 0].tolist() == [0, 255, 0, 128]
 
 
+def test_numbers_that_are_none_are_black_where_white_is_zero_too(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.array([[np.nan, 1.0, 0.0]], np.float32), photometric="miniswhite")
+    assert read(path, AnyReading(("tiff",), Intensity("range", 0, 1)))[0, :, 0].tolist() == [0, 0, 255]
+
+
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 def test_colours_of_sixteen_bits(tmp_path, planar):
     samples_HWC = samples_of("u2", 3)

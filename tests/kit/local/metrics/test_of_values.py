@@ -150,3 +150,82 @@ def test_an_image_without_a_prediction_is_told():
 def test_truth_of_log_loss_has_to_be_a_decision():
     with pytest.raises(KitError, match="neither 0 nor 1"):
         score(definition("log loss", ("x",)), [(0.5,)], [(0.5,)])
+
+
+GRADES = st.lists(st.tuples(st.integers(-2, 9), st.integers(-2, 9)), min_size=1, max_size=12)
+
+
+@given(GRADES)
+def test_kappa_of_any_grades_also_where_some_grade_has_no_image(pairs):
+    true, found = [row[0] for row in pairs], [row[1] for row in pairs]
+    chance = np.mean([(t - f) ** 2 for t in true for f in found])
+    expected = 1 - np.mean([(t - f) ** 2 for t, f in pairs]) / chance if chance else 1.0
+    form = definition("quadratic kappa", ("grade",))
+    assert score(form, [(t,) for t in true], [(f,) for f in found]) == pytest.approx(expected)
+    names = [str(number) for number in range(-2, 10)]
+    words = definition("quadratic kappa", ("grade",), names)
+    told = score(words, [(str(t),) for t in true], [(str(f),) for f in found])
+    assert told == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), *[st.floats(0.01, 1)] * 3), min_size=1, max_size=8))
+def test_multi_class_log_loss_and_accuracy_of_any_shares(cells):
+    true = [tuple(float(n == row[0]) for n in range(3)) for row in cells]
+    found = [row[1:] for row in cells]
+    of_class = [shares[label] / sum(shares) for (label, *_), shares in zip(cells, found, strict=True)]
+    form = definition("multi-class log loss", ("a", "b", "c"))
+    assert score(form, true, found) == pytest.approx(-np.mean(np.log(of_class)))
+    right = [label == shares.index(max(shares)) for (label, *_), shares in zip(cells, found, strict=True)]
+    assert score(definition("accuracy", ("a", "b", "c")), true, found) == pytest.approx(np.mean(right))
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 9)), min_size=2, max_size=12))
+def test_auc_of_any_ranks_counts_ties_half(cells):
+    of_yes, of_no = ([found for true, found in cells if true == side] for side in (1, 0))
+    form = definition("AUC", ("x",))
+    if not of_yes or not of_no:
+        with pytest.raises(KitError, match="is not defined"):
+            score(form, [(true,) for true, _ in cells], [(found,) for _, found in cells])
+        return
+    pairs = [(yes > no) + (yes == no) / 2 for yes in of_yes for no in of_no]
+    told = score(form, [(true,) for true, _ in cells], [(found,) for _, found in cells])
+    assert told == pytest.approx(np.mean(pairs))
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(0, 1)] * 4), min_size=1, max_size=8),
+    st.sampled_from(["macro", "micro", "samples"]),
+    st.sampled_from([0.5, 1.0, 2.0]),
+)
+def test_f_beta_of_any_decisions(cells, average, beta):
+    true_NT, found_NT = np.array(cells)[:, :2], np.array(cells)[:, 2:]
+
+    def f_beta(true, found, nothing):
+        hits, missed, wrong = (true & found).sum(), (true & ~found & 1).sum(), (~true & 1 & found).sum()
+        total = (1 + beta**2) * hits + beta**2 * missed + wrong
+        return (1 + beta**2) * hits / total if total else nothing
+
+    ways = {
+        "macro": lambda: np.mean([f_beta(true_NT[:, n], found_NT[:, n], 0.0) for n in (0, 1)]),
+        "micro": lambda: f_beta(true_NT.ravel(), found_NT.ravel(), 0.0),
+        "samples": lambda: np.mean([f_beta(t, f, 1.0) for t, f in zip(true_NT, found_NT, strict=True)]),
+    }
+    form = definition("F-beta", average=average, beta=beta)
+    assert score(form, true_NT.tolist(), found_NT.tolist()) == pytest.approx(ways[average]())
+
+
+@pytest.mark.parametrize(
+    ("metric", "targets", "true", "words"),
+    [
+        # Numbers of classes were taken for "yes" from 0.5 on: the score would have been of something else.
+        ("F-beta", ("x",), [(372,), (0,)], "F-beta is neither 0 nor 1: x is 372"),
+        ("AUC", ("x",), [(1,), (2,)], "AUC is neither 0 nor 1"),
+        ("accuracy", ("a", "b"), [(1, 1), (0, 1)], "2 classes for an image"),
+        ("multi-class log loss", ("a", "b"), [(0, 0), (0, 1)], "0 classes for an image"),
+        ("accuracy", ("x",), [(0.5,), (1,)], "0.5, no whole number"),
+        ("quadratic kappa", ("x",), [(1.5,), (1,)], "1.5, no whole number"),
+    ],
+)
+def test_truth_that_a_metric_cannot_mean_is_an_error(metric, targets, true, words):
+    with pytest.raises(KitError, match=words):
+        score(definition(metric, targets), true, [(0.5,) * len(targets)] * 2)

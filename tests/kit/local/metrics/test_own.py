@@ -8,6 +8,7 @@ from kit import competitions
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
 from kit.local.competitions import scores
+from kit.local.competitions.labelled import LabelledData
 from kit.local.metrics import own
 from kit.predictions import Values
 
@@ -45,6 +46,57 @@ def test_a_fault_is_told_with_its_line(source, problem, where):
         own.run(source, "m.py", 1, 2, 3)
     assert problem in caught.value.problem
     assert caught.value.where == where
+
+
+WEIGHTED = """\
+def score(solution, submission, row_id_column_name):
+    assert list(submission.columns) == ["id", "p"] and list(solution.columns) == ["id", "p", "weight", "who"]
+    assert set(solution.who) <= {"x", "y"}
+    wrong = (solution.p - submission.p).abs() * solution.weight
+    return float(wrong.sum() / solution.weight.sum())
+"""
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_metric_gets_columns_of_the_truth_that_no_submission_has(tmp_path, long):
+    (tmp_path / "metric.py").write_text(WEIGHTED)
+    classes, row_id = ('classes = ["u", "v"]', 'row_id = "{id}_{class}"') if long else ('targets = ["p"]', "")
+    (tmp_path / "my.toml").write_text(
+        f'name = "my"\nslug = "my"\nkind = "values"\n{classes}\n'
+        '[images]\ntrain = "train/{id}.tif"\ntest = "test/{id}.tif"\n'
+        f'[truth]\nform = "table"\nfile = "train.csv"\nvalue = "p"\n{row_id}\n'
+        f'[submission]\nvalue = "p"\n{row_id}\n'
+        '[metric]\nfile = "metric.py"\nhigher_is_better = false\ncolumns = ["weight", "who"]\n'
+    )
+    rows = ["a_u,1,1,x", "b_u,0,3,y", "a_v,1,2,x", "b_v,0,2,x"] if long else ["a,1,1,x", "b,0,3,y"]
+    (tmp_path / "train.csv").write_text("\n".join(["id,p,weight,who", *rows]) + "\n")
+    competition = competitions.get(tmp_path / "my.toml")
+    truth = LabelledData(competition, tmp_path).truth(["a", "b"])
+    found = {
+        image: Values(dict.fromkeys(competition.format.targets, 0.5 if image == "a" else 0.0))
+        for image in "ab"
+    }
+    # Only the rows of "a" are wrong, each by a half.
+    expected = 0.5 * (3 / 8 if long else 1 / 4)
+    assert scores.score(competition, truth, found).value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ('name = "MAE"\ncolumns = ["weight"]', "for metrics in a file"),
+        ('file = "metric.py"\nhigher_is_better = true\ncolumns = ["p"]', "a column of the submission"),
+    ],
+)
+def test_columns_that_no_metric_can_get(tmp_path, metric, words):
+    (tmp_path / "metric.py").write_text(WEIGHTED)
+    (tmp_path / "my.toml").write_text(
+        'name = "my"\nslug = "my"\nkind = "values"\ntargets = ["p"]\n'
+        '[images]\ntrain = "train/{id}.tif"\ntest = "test/{id}.tif"\n'
+        f'[truth]\nform = "table"\nfile = "train.csv"\n[submission]\n[metric]\n{metric}\n'
+    )
+    with pytest.raises(KitError, match=words):
+        competitions.get(tmp_path / "my.toml")
 
 
 def grades(**answers):

@@ -62,6 +62,7 @@ def test_public_competitions_become_what_their_definitions_say(tmp_path, capsys,
     for key in (
         "form",
         "file",
+        "solution",
         "id",
         "row_id",
         "class_column",
