@@ -104,7 +104,8 @@ def build_ensemble(
     )
     reached = early_stops(scores, ladder.rungs, path, parts, megapixels, seen=seen)
     ladder = ladder.stopping({one.rung: one.stop for one in reached}, {one.rung: one.skip for one in reached})
-    notes = (*_warnings(parts), *_unknown(unscored))
+    every = frozenset[str]().union(*held_out.values())
+    notes = (*_scored_images(len(ids), len(every)), *_warnings(parts), *_unknown(unscored))
     return Built(to_ensemble(prepared, runs, ladder), ladder, notes, tuple(reached))
 
 
@@ -160,6 +161,15 @@ def to_ensemble(prepared: Prepared, runs: Sequence[FinishedRun], ladder: Ladder)
         inputs={"prepared": prepared.identity, **{run.member.name: run.member.sha256 for run in used}},
         definition=prepared.definition,
     )
+
+
+def _scored_images(scored: int, every: int) -> list[str]:
+    """Say that scores are of some images only: those of an ensemble with other members may be of others."""
+    if scored == every:
+        return []
+    rule = "those that the same folds of most models held out"
+    other = "With other models, scores may be of other images; then they cannot be compared with these."
+    return [f"The scores are of {scored} of the {every} held-out images, {rule}. {other}"]
 
 
 def _warnings(parts: Sequence[Sequence[str]]) -> list[str]:
