@@ -126,14 +126,15 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     described = {path: weights_dataset.describe(plan, **about) for path, plan in plans.items()}
     weights = {path: weights_dataset.contents(plan, path, options.weights) for path, plan in plans.items()}
     pins = lockfile.load(options.lock)
-    from bundle.foreign.own_models import own_model_wheels  # imports torch
+    from bundle.foreign.own_models import own_model_wheels, roots_for  # imports torch
 
     # What a foreign source is named and needs is known when its wheel is there.
     foreign = [
         *foreign_wheels(options.foreign, images, pins, options.cache),
         *own_model_wheels(plans, images, options.cache),
     ]
-    roots = [*options.roots, *(item.root() for item in foreign)]
+    needed = roots_for(list(plans.values()), options.roots)
+    roots = [*needed, *(item.root() for item in foreign)]
     tables = _shadow_tables(list(plans.values()), pins, roots, images, foreign)
     console().print(summary(tables))
     require_imported(foreign, tables)

@@ -21,14 +21,7 @@ class Root:
     why: str
 
 
-ROOTS = (
-    Root("mmcv-full", exact=True, why="our portable build; mmdet and mmsegmentation import it"),
-    Root("mmdet", exact=True, why="HTC and DetectoRS; configs and weights are of this version"),
-    Root("mmsegmentation", exact=True, why="SegFormer; configs and weights are of this version"),
-    Root("cbnetv2", exact=True, why="our CBNetV2; weights are of this version"),
-    Root("vit-adapter", exact=True, why="our ViT-Adapter; weights are of this version"),
-    Root("segmentation-models-pytorch", exact=True, why="names of weights change between releases"),
-    Root("timm", exact=True, why="encoders; names of weights change between releases"),
+BASE_ROOTS = (
     Root("safetensors", exact=False, why="weights"),
     Root("tifffile", exact=False, why="reads slides"),
     Root("imagecodecs", exact=False, why="decompresses slides"),
@@ -37,7 +30,18 @@ ROOTS = (
         exact=False,
         why="polygons, resizing; mmcv imports cv2 without asking for it",
     ),
-    Root("scipy", exact=False, why="morphology; mmdet; vit-adapter"),
+)
+"""What predict.py itself imports: every bundle has them."""
+
+NETWORK_ROOTS = (
+    Root("mmcv-full", exact=True, why="our portable build; mmdet and mmsegmentation import it"),
+    Root("mmdet", exact=True, why="HTC and DetectoRS; configs and weights are of this version"),
+    Root("mmsegmentation", exact=True, why="SegFormer; configs and weights are of this version"),
+    Root("cbnetv2", exact=True, why="our CBNetV2; weights are of this version"),
+    Root("vit-adapter", exact=True, why="our ViT-Adapter; weights are of this version"),
+    Root("segmentation-models-pytorch", exact=True, why="names of weights change between releases"),
+    Root("timm", exact=True, why="encoders; names of weights change between releases"),
+    Root("scipy", exact=False, why="mmdet; vit-adapter"),
     Root("pycocotools", exact=False, why="mmdet"),
     Root("terminaltables", exact=False, why="mmdet"),
     Root("addict", exact=False, why="mmcv"),
@@ -46,3 +50,6 @@ ROOTS = (
     Root("packaging", exact=False, why="mmcv, mmsegmentation"),
     Root("pillow", exact=False, why="mmcv, segmentation-models-pytorch"),
 )
+"""What the kit's networks need: one bundle serves all of them, so another choice needs no new upload."""
+
+ROOTS = (*NETWORK_ROOTS, *BASE_ROOTS)

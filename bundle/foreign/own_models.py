@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from bundle import licences, wheelfile, wheelinfo
 from bundle.foreign.source import Origin
 from bundle.foreign.wheels import ForeignWheel
+from bundle.roots import NETWORK_ROOTS, Root
 from bundle.wheelfile import Description
 from bundle.wheelinfo import WheelInfo
 from kit.ensemble import Ensemble
@@ -15,6 +18,23 @@ from kit.errors import KitError
 from kit.local import own_sources
 from kit.local.targets import Target
 from kit.models.registry import sized
+
+
+def roots_for(plans: Sequence[Ensemble], roots: Sequence[Root]) -> list[Root]:
+    """Return the roots that some ensembles need.
+
+    An ensemble of nothing but models of one's own does without what only the kit's networks need: instead of
+    some 290 MB it ships 60, and what its models require.
+
+    Args:
+        plans: the ensembles.
+        roots: those of a bundle for all networks.
+    """
+    members = [member for plan in plans for member in plan.members]
+    if sum(len(own_sources.own_members(plan)) for plan in plans) < len(members):
+        return list(roots)
+    required = {canonicalize_name(name) for member in members for name in member.requires}
+    return [root for root in roots if root not in NETWORK_ROOTS or root.name in required]
 
 
 def own_model_wheels(

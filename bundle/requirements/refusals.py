@@ -41,4 +41,4 @@ def refused(lacking: Sequence[NoWheelError], images: Sequence[str]) -> KitError:
         fixes.append(f"leave out the images without it: {options}")
     fixes.append("ask for another release")
     good = f"; it works on {', '.join(works)}" if works else ""
-    return KitError("; ".join(told) + good, fix="; or ".join(fixes))
+    return KitError(f"pip refuses what uv chose: {'; '.join(told)}{good}", fix="; or ".join(fixes))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle.roots import ROOTS
+from bundle.roots import BASE_ROOTS, ROOTS
 from kit.local import targets
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,14 @@ def test_whatever_runs_on_kaggle_is_shipped_or_left_to_the_image(target):
         (file, name) for file, name in found if name not in shipped and not target.leaves_to_image(name)
     }
     assert not missing
+
+
+@pytest.mark.parametrize("target", targets.known(), ids=lambda target: target.tag)
+def test_nothing_but_the_kits_networks_needs_more_than_the_base(target):
+    base = {root.name for root in BASE_ROOTS} | {"pydicom"}
+    found = [(file, name) for file, name in third_party_imports() if not file.startswith("kit/models/")]
+    assert {name for _, name in found} >= {"imagecodecs", "tifffile"}
+    assert not {(file, name) for file, name in found if name not in base and not target.leaves_to_image(name)}
 
 
 def test_each_root_is_listed_once_and_says_who_needs_it():

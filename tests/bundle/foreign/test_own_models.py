@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from bundle.foreign.own_models import own_model_wheels
+from bundle.foreign.own_models import own_model_wheels, roots_for
+from bundle.roots import BASE_ROOTS, ROOTS
 from kit.ensemble import Ensemble, Member, Pass, Rung
 from kit.errors import KitError
 from kit.local import own_sources, targets
@@ -94,3 +95,12 @@ def test_two_ensembles_with_different_modules_of_one_name_are_refused(tmp_path):
     plans = {tmp_path / "a" / "ensemble.json": first, tmp_path / "b" / "ensemble.json": second}
     with pytest.raises(KitError, match="different modules called team_net"):
         own_model_wheels(plans, IMAGES, tmp_path / "cache")
+
+
+def test_an_ensemble_of_own_models_alone_ships_nothing_for_the_kits_networks(tmp_path):
+    own = plan_of(tmp_path, FILES)
+    assert {root.name for root in roots_for([own], ROOTS)} == {"timm", *(root.name for root in BASE_ROOTS)}
+    network = {"network": "unet-regnety16"}
+    other = replace(own.members[0], name="b", weights="b.safetensors", sha256="1" * 64, network=network)
+    both = replace(own, members=[*own.members, other])
+    assert roots_for([both], ROOTS) == roots_for([own, replace(own, members=[other])], ROOTS) == list(ROOTS)

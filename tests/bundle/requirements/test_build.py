@@ -300,7 +300,8 @@ def test_a_release_that_refuses_a_python_is_named_with_the_line_that_takes_an_ol
     with pytest.raises(KitError) as caught:
         make("user")
     assert caught.value.problem == (
-        f"tool 2.0 has no wheel for {NEW} (its Requires-Python is '<3.13,>=3.6'); it works on {OLD}"
+        f"pip refuses what uv chose: tool 2.0 has no wheel for {NEW} (its Requires-Python is '<3.13,>=3.6'); "
+        f"it works on {OLD}"
     )
     line = 'tool==1.0 ; python_version == "3.13"'
     assert f"add the newest that fits to the file, {line!r}" in caught.value.fix
