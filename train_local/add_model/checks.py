@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -88,10 +88,11 @@ def check_model(
     images = prepared.images
     smallest = sorted(images, key=lambda key: (images[key].height * images[key].width, key))[:_IMAGES]
     # Two of the smallest: what a model does wrong, it does to every image.
-    shown = partial(_shown, [prepared.image_path(key) for key in smallest], prepared.source.reading)
+    paths, reading = [prepared.image_path(key) for key in smallest], prepared.source.reading
+    shown = partial(_shown, paths, reading)
     with torch.inference_mode():
         if isinstance(module, OwnValues):
-            return _values(module, member, shown(None, None), user)
+            return _values(module, member, paths, reading, user)
         if isinstance(module, InstanceNetwork):
             return _instances(module, member, shown, user, device)
         assert isinstance(module, OwnSemantic), "the three kinds of adapters"
@@ -223,28 +224,35 @@ def _instances(
     return flops
 
 
-def _values(module: OwnValues, member: Member, images: Sequence[NDArray[np.uint8]], user: User) -> float:
+def _values(module: OwnValues, member: Member, paths: Sequence[Path], reading: Reading, user: User) -> float:
     settings, flops = from_plain(ValuesSettings, member.inference), 0.0
     wanted = set(member.network["classes"])
-    for image_HWC in images:
-        shown = values_engine.seen(image_HWC, views.get("identity"), settings)
-        predict = partial(module, shown)
-        found, flops = _counted(predict, shown.shape[0] * shown.shape[1], user, "predict")
-        if set(found) != wanted:
-            absent, more = sorted(wanted - set(found)), sorted(set(found) - wanted)
-            parts = [f"no {', '.join(absent)}"] * bool(absent) + [f"also {', '.join(more)}"] * bool(more)
-            raise user.error(
-                f"predict returned {' and '.join(parts)}",
-                f"return a dict with the targets of the competition: {', '.join(sorted(wanted))}",
-            )
-        for name, value in found.items():
-            if not isinstance(value, str) and not math.isfinite(value):
-                raise user.error(f"predict returned {value} for {name}", "return a finite number")
-        with user.calls("predict"):
-            again = module(shown)
+    for path in paths:
+        with reading.open(path) as opened:
+            # As the engine shows them: of a folder of slices all slices.
+            shown = values_engine.seen(values_engine.image_of(opened), views.get("identity"), settings)
+            longer = settings.size or max(opened.height, opened.width)
+            pixels = math.prod(fit(opened.height, opened.width, longer))
+            found, flops = _counted(partial(module, shown), pixels, user, "predict")
+            _check_values(found, wanted, user)
+            with user.calls("predict"):
+                again = module(shown)
         if again != found:
             _warn(f"{user.name}.predict gives other values for the same image again: is it in eval mode?")
     return flops
+
+
+def _check_values(found: Mapping[str, float | str], wanted: set[str], user: User) -> None:
+    if set(found) != wanted:
+        absent, more = sorted(wanted - set(found)), sorted(set(found) - wanted)
+        parts = [f"no {', '.join(absent)}"] * bool(absent) + [f"also {', '.join(more)}"] * bool(more)
+        raise user.error(
+            f"predict returned {' and '.join(parts)}",
+            f"return a dict with the targets of the competition: {', '.join(sorted(wanted))}",
+        )
+    for name, value in found.items():
+        if not isinstance(value, str) and not math.isfinite(value):
+            raise user.error(f"predict returned {value} for {name}", "return a finite number")
 
 
 def _shown(
