@@ -85,6 +85,13 @@ class ByClass(InstanceNetwork):
                 where=self._where,
                 fix="it has to return a label and a bool mask of the input's size per detection",
             )
+        outside = labels[(labels < 0) | (labels >= self.spec.classes)]
+        if len(outside):
+            raise KitError(
+                f"the network returned the label {outside[0].item()} for {self.spec.classes} classes",
+                where=self._where,
+                fix="labels are indices of the classes, from 0; torchvision counts from 1",
+            )
         crops = []
         for mask_HW in found.masks:
             rows, columns = (torch.nonzero(mask_HW.any(dim=axis))[:, 0] for axis in (1, 0))

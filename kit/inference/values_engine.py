@@ -24,6 +24,7 @@ from kit.predictions import Values
 from kit.typed_json import from_plain
 
 if TYPE_CHECKING:
+    from kit.inference.band_source import BandSource
     from kit.inference.image_pass import ImagePass
     from kit.models import Network
 
@@ -38,23 +39,32 @@ def run_pass(module: Network, pass_: ImagePass) -> None:
     source, where = pass_.source, pass_.where
     require_pixels(source, where)
     settings = from_plain(ValuesSettings, pass_.member.inference, where=pass_.member.name)
-    # A folder of slices is a sequence of images: a model gets one, too, and reads what it wants of it.
-    volume: Any = source if isinstance(source, Sequence) else None
-    image_HWC: Any = None if volume else source.read_band(0, source.height)
+    image = image_of(source)
     shown = views.get_set(pass_.view)
     found: list[dict[str, Value]] = []
     for number, one in enumerate(shown, 1):
         with inference(pass_.device, autocast=settings.autocast):
-            change = partial(seen, view=one, settings=settings)
-            image = change(image_HWC) if volume is None else volume.mapped(change)
-            found.append(numbers_of(module(image), where))
+            found.append(numbers_of(module(seen(image, one, settings)), where))
         if pass_.on_batch is not None:
             pass_.on_batch(number, len(shown))
     write_json(pass_.target, fuse_values(found, [1.0] * len(found), ValuesFusion(), where=where))
 
 
-def seen(image_HWC: NDArray[np.uint8], view: views.View, settings: ValuesSettings) -> NDArray[np.uint8]:
-    """Return the image as a model sees it under a view: uint8 (H, W, 3), contiguous, its own copy."""
+def image_of(source: BandSource) -> Any:
+    """Return a whole image, uint8 (H, W, 3); of a folder of slices the slices, none of which is read yet."""
+    return source if isinstance(source, Sequence) else source.read_band(0, source.height)
+
+
+def seen(image: Any, view: views.View, settings: ValuesSettings) -> Any:
+    """Return an image of `image_of` as a model sees it under a view: uint8 (H, W, 3), contiguous, a copy.
+
+    Slices stay a sequence; each becomes so when the model reads it.
+    """
+    change = partial(_turned, view=view, settings=settings)
+    return change(image) if isinstance(image, np.ndarray) else image.mapped(change)
+
+
+def _turned(image_HWC: NDArray[np.uint8], view: views.View, settings: ValuesSettings) -> NDArray[np.uint8]:
     height, width = image_HWC.shape[:2]
     longer = (settings.size or max(height, width)) * view.scale
     shown_HWC = resize_image(image_HWC, *fit(height, width, max(1, int(longer + 0.5))))

@@ -89,10 +89,11 @@ def check_model(
     images = prepared.images
     smallest = sorted(images, key=lambda key: (images[key].height * images[key].width, key))[:_IMAGES]
     # Two of the smallest: what a model does wrong, it does to every image.
-    shown = partial(_shown, [prepared.image_path(key) for key in smallest], prepared.source.reading)
+    paths, reading = [prepared.image_path(key) for key in smallest], prepared.source.reading
+    shown = partial(_shown, paths, reading)
     with torch.inference_mode():
         if isinstance(module, OwnValues):
-            return _values(module, member, shown(None, None), prepared, user)
+            return _values(module, member, paths, prepared, user)
         if isinstance(module, InstanceNetwork):
             return _instances(module, member, shown, user, device)
         assert isinstance(module, OwnSemantic), "the three kinds of adapters"
@@ -248,16 +249,20 @@ def _check_detections(found: Detections, user: User) -> None:
 
 
 def _values(
-    module: OwnValues, member: Member, images: Sequence[NDArray[np.uint8]], prepared: Prepared, user: User
+    module: OwnValues, member: Member, paths: Sequence[Path], prepared: Prepared, user: User
 ) -> float:
     settings, flops, changed = from_plain(ValuesSettings, member.inference), 0.0, False
-    for image_HWC in images:
-        shown = partial(values_engine.seen, image_HWC, views.get("identity"), settings)
-        height, width = shown().shape[:2]
-        found, flops = _counted(partial(module, shown()), height * width, user, "predict")
-        check_values(found, prepared.source.format, user)
-        with user.calls("predict"):
-            changed |= module(shown()) != found
+    for path in paths:
+        with prepared.source.reading.open(path) as opened:
+            # As the engine shows them: of a folder of slices all; each time anew, since a model may write.
+            image = values_engine.image_of(opened)
+            shown = partial(values_engine.seen, image, views.get("identity"), settings)
+            longer = settings.size or max(opened.height, opened.width)
+            pixels = math.prod(fit(opened.height, opened.width, longer))
+            found, flops = _counted(partial(module, shown()), pixels, user, "predict")
+            check_values(found, prepared.source.format, user)
+            with user.calls("predict"):
+                changed |= module(shown()) != found
     if changed:
         _warn(
             f"{user.name}.predict gives other values for the same image again: look for random numbers, "

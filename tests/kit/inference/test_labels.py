@@ -97,6 +97,20 @@ def test_a_file_of_another_number_of_classes_is_refused(tmp_path):
         load_labelled(tmp_path / "a.npz", 3)
 
 
+class FromOne(Squares):
+    """Counts its classes from 1, as torchvision does."""
+
+    def detect(self, x_NCHW):
+        [found] = super().detect(x_NCHW)
+        return [replace(found, labels=found.labels + 1)]
+
+
+def test_a_label_of_no_class_is_refused(tmp_path):
+    with pytest.raises(KitError, match="the label 2 for 2 classes"):
+        run(labels_engine, FromOne(), tmp_path / "a.npz", "identity")
+    assert not (tmp_path / "a.npz").exists()
+
+
 def test_a_network_without_labels_is_refused(tmp_path):
     module = Squares(only=0)
     module.spec = replace(module.spec, classes=2)

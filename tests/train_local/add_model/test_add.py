@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,7 +12,9 @@ from torch import nn
 
 from kit.errors import KitError
 from kit.local import own_sources
+from tests.kit.images.coded_files import png
 from train_local.cli import main
+from train_local.data import prepare
 
 LOCK = Path(__file__).parents[3] / "requirements.lock"
 GOOD = """
@@ -46,13 +49,13 @@ def add(tmp_path, blob_data):
     modules = set(sys.modules)
     path = list(sys.path)
 
-    def run(text, *options, files=None, module="disc_model"):
+    def run(text, *options, files=None, module="disc_model", prepared=blob_data.root):
         model = tmp_path / f"{module}.py"
         model.write_text(text)
         files = files or [
             f"{weights(tmp_path / f'{fold}.safetensors', seed=fold)}@{fold}" for fold in range(2)
         ]
-        places = ("--prepared", str(blob_data.root), "--runs", str(tmp_path / "runs"), "--lock", str(LOCK))
+        places = ("--prepared", str(prepared), "--runs", str(tmp_path / "runs"), "--lock", str(LOCK))
         main(["add-model", str(model), "--weights", *files, *places, "--device", "cpu", *options])
         return tmp_path / "runs"
 
@@ -61,6 +64,72 @@ def add(tmp_path, blob_data):
     for name in set(sys.modules) - modules:
         if name.startswith("disc_model"):
             del sys.modules[name]
+
+
+DEPTH = """
+from torch import nn
+
+
+class Depth(nn.Module):
+    kind = "values"
+    views = ["identity", "hflip"]
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(1, 1)
+
+    def predict(self, image):
+        assert len(image) == 3, "the slices, not the rows of one"
+        assert image[0].shape == (8, 6, 3)
+        return {"bright": sum(float(one.mean()) for one in image) / 3 / 255}
+"""
+SCANS = """
+name = "scans"
+slug = "scans"
+kind = "values"
+targets = ["bright"]
+
+[images]
+train = "train/{id}/*.png"
+test = "test/{id}/*.png"
+format = "png"
+
+[truth]
+form = "table"
+file = "train.csv"
+
+[submission]
+id = "id"
+
+[metric]
+name = "log loss"
+"""
+
+
+def scans(folder):
+    """A competition of folders with three slices; returns its definition and its data."""
+    lines = ["id,bright"]
+    for number in range(4):
+        lines.append(f"s{number},{number % 2}")
+        for depth in range(3):
+            place = folder / "data" / ("test" if number == 3 else "train") / f"s{number}" / f"{depth}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(png(np.full((8, 6, 3), 40 * number + depth)))
+    (folder / "data" / "train.csv").write_text("\n".join(lines[:-1]) + "\n")
+    (folder / "data" / "sample_submission.csv").write_text("id,bright\ns3,0.5\n")
+    (folder / "scans.toml").write_text(SCANS)
+    return folder / "scans.toml", folder / "data"
+
+
+def test_a_model_of_folders_of_slices_is_checked_on_all_slices(add, tmp_path):
+    toml, data = scans(tmp_path)
+    prepare.prepare(toml, data, tmp_path / "scans", fold_count=3)
+    save_file(nn.Linear(1, 1).state_dict(prefix="layer."), tmp_path / "depth.safetensors")
+    file = f"{tmp_path / 'depth.safetensors'}@0"
+    runs = add(DEPTH, files=[file], module="disc_model_depth", prepared=tmp_path / "scans")
+    done = json.loads((runs / "disc-model-depth" / "fold0" / "done.json").read_text())
+    assert done["complete"]
+    assert done["held_out_images"] == 1
 
 
 def ensemble(blob_data, runs, out):
