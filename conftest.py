@@ -19,6 +19,9 @@ settings.load_profile("untimed")
 def pytest_configure() -> None:
     """Undo what whoever started the tests left for them: children would inherit it."""
     os.environ.pop("KIT_TYPED", None)  # `nox -s tests` says how it was called, for commands after Ctrl-C
+    # `nox -s coverage` measures the processes that run tests, and not those that tests start.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     # A shell starts what runs behind it with SIGINT ignored.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

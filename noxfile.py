@@ -414,14 +414,15 @@ def submissions(session: nox.Session) -> None:
 # --- is it right ----------------------------------------------------------------------------------
 
 
+# One more than there are cores, because tests wait for servers and processes a sixth of the time; at most
+# eight, because each takes 2 GB.
+IN_PROCESSES = ("-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "worksteal")
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite; `-- tests/kit -k rle` runs a part of it."""
-    # One more than there are cores, because tests wait for servers and processes a sixth of the time; at most
-    # eight, because each takes 2 GB.
-    workers = str(min((os.cpu_count() or 1) + 1, 8))
-    arguments = session.posargs or ["-n", workers, "--dist", "worksteal"]
-    run(session, "-m", "pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
+    run(session, "-m", "pytest", *(session.posargs or IN_PROCESSES), env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
@@ -447,10 +448,14 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """The tests of the pure logic, which pyproject.toml lists; an error below 100 % of its branches."""
-    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pure-logic"]
-    run(session, "-m", "coverage", "run", "-m", "pytest", *(session.posargs or config["tests"]))
-    run(session, "-m", "coverage", "report")
+    """The tests of the pure logic (`tests/pure_logic.py` tells it); an error below 100 % of its branches."""
+    from tests import pure_logic
+
+    how = ("--rcfile", pure_logic.write_settings(BUILD / "coverage"))
+    arguments = session.posargs or [*pure_logic.takers(), *IN_PROCESSES, "-m", "not slow"]
+    run(session, "-m", "coverage", "run", *how, "-m", "pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
+    run(session, "-m", "coverage", "combine", "--quiet", *how)
+    run(session, "-m", "coverage", "report", *how)
 
 
 @nox.session

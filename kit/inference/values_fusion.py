@@ -5,7 +5,9 @@ This needs no torch and no numpy.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from kit.errors import KitError
 from kit.inference.values_settings import ValuesFusion
@@ -72,14 +74,10 @@ def _median(numbers: Sequence[float], weights: Sequence[float]) -> float:
     (2.0, 2.0)
     """
     ranked = sorted(zip(numbers, weights, strict=True))
-    half, below = sum(weights) / 2, 0.0
-    for place, (number, weight) in enumerate(ranked):
-        below += weight
-        if below > half:
-            return number
-        if below == half:
-            return (number + ranked[place + 1][0]) / 2
-    return ranked[-1][0]
+    below = list(accumulate(weight for _, weight in ranked))
+    place = bisect_left(below, below[-1] / 2)
+    number = ranked[place][0]
+    return (number + ranked[place + 1][0]) / 2 if below[place] == below[-1] / 2 else number
 
 
 def doubt_of_values(passes: Sequence[Mapping[str, Value]], weights: Sequence[float]) -> float:

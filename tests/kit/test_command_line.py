@@ -1,12 +1,13 @@
 """One dataclass gives the parser, the defaults and the values."""
 
+import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
 
-from kit.command_line import option, parse
+from kit.command_line import add_options, option, parse
 from kit.errors import KitError
 from kit.typed_json import Checked, at_least, below
 
@@ -192,3 +193,20 @@ class Lookup:
 def test_a_positional_value_may_be_left_out_and_a_limit_may_stand_around_a_union():
     assert parse([], Lookup, prog="look") == Lookup(name=None, ratio=None)
     assert parse(["kidney", "--ratio", "2"], Lookup, prog="look") == Lookup(name="kidney", ratio=2.0)
+
+
+def test_names_are_kept_for_completion_only_where_they_are_asked_for():
+    @dataclass(frozen=True)
+    class Fetch:
+        """Fetch."""
+
+        what: str = field(default="", metadata=option("what", names=lambda: ["a", "b"]))
+        out: str = field(default="", metadata=option("where"))
+
+    def kept(*, names):
+        parser = argparse.ArgumentParser(add_help=False)
+        add_options(parser, Fetch, names=names)
+        return {action.dest: getattr(action, "names", None) for action in parser._actions}
+
+    assert kept(names=True) == {"what": ["a", "b"], "out": None}
+    assert kept(names=False) == {"what": None, "out": None}

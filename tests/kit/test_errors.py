@@ -7,6 +7,8 @@ from kit.local.kaggle.outcome import Refused
 def test_message_says_what_where_and_what_to_do():
     error = KitError("weights are truncated", where="a/b.safetensors", fix="upload the dataset again")
     assert str(error) == "weights are truncated\n  where: a/b.safetensors\n  fix:   upload the dataset again"
+    assert str(KitError("weights are truncated", where="a")) == "weights are truncated\n  where: a"
+    assert str(KitError("weights are truncated")) == "weights are truncated"
 
 
 def test_error_survives_a_process_border():

@@ -40,9 +40,6 @@ def _folds(ids: Sequence[str], fold_of: Mapping[str, int], count: int) -> list[F
 
 
 def _check(ids: Sequence[str], count: int) -> None:
-    if len(set(ids)) != len(ids):
-        twice = next(item for item, times in Counter(ids).items() if times > 1)
-        raise KitError(f"id {twice!r} is listed twice", fix="list every training image once")
     if count < 2:
         raise KitError(f"{count} folds leave nothing to validate on", fix="ask for 2 or more: --folds 2")
     if len(ids) < count:

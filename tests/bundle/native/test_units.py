@@ -7,6 +7,7 @@ import pytest
 from bundle import mmcv_wheel
 from bundle.native import units
 from bundle.packages.mmcv_portable import _ext
+from kit.errors import KitError
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,8 @@ def test_flags():
     both = units.flags(cuda=True)
     assert "-DMMCV_WITH_CUDA" in both["c++"]
     assert "-DMMCV_WITH_CUDA" in both["nvcc"]
+
+
+def test_a_release_that_registers_other_operators_is_told():
+    with pytest.raises(KitError, match="register other functions for the GPU than ours need: "):
+        units._registrations("void other(int a);\n")

@@ -33,6 +33,10 @@ def test_special_images(path, more, form):
     assert distributions(made) == (("pydicom",) if form == "dicom" else ())
 
 
+def test_files_without_an_ending_are_tiffs_as_long_as_nothing_else_is_said_of_them():
+    assert formats(images("train/{id}", test="test/{id}.png")) == {"tiff", "png"}
+
+
 @pytest.mark.parametrize("path", ["train/{id}.tiff", "train/{id}", "train/{id}/a.svs"])
 def test_colour_tiffs_need_none_of_this(path):
     assert not images(path).special

@@ -134,6 +134,13 @@ def test_a_row_that_kaggle_would_refuse_is_an_error(form, row, problem):
         read(competition(FORMS[form]), [row])
 
 
+def test_an_instance_of_an_image_without_a_size_is_refused():
+    own = competition(FORMS["a row for each object"])
+    row = Row("f", 2, {"id": "x", "c": "cell", "s": "0.5", "p": "1 1"}, own.columns[0])
+    with pytest.raises(KitError, match="the size of this image is not known"):
+        own.decode([row], None)
+
+
 def test_a_prediction_of_another_kind_is_refused():
     with pytest.raises(TypeError, match="hold instances, not SemanticMask"):
         competition(FORMS["words"]).rows("x", SemanticMask(*SIZE, rle.empty()))

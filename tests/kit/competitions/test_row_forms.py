@@ -81,6 +81,26 @@ def test_values_that_the_sample_lacks_are_zero_and_come_last():
     assert made == [{"ID": "x_c", "Label": "0"}, {"ID": "x_a", "Label": "7"}, {"ID": "x_b_a", "Label": "0"}]
 
 
+def test_words_of_the_sample_stand_in_the_fallback_if_they_are_classes():
+    words = parse(
+        {**VALUES, "targets": ["risk"], "submission": {"value": "Label"}, "metric": {"name": "accuracy"}}
+    )
+    sample = row_forms.by_key(
+        words, Listing(rows=[{"id": "x", "Label": "b_a"}, {"id": "y", "Label": "none"}])
+    )
+    made = [row for image in "xyz" for row in row_forms.nothing(words, image, (1, 1), sample)]
+    assert [row["Label"] for row in made] == ["b_a", "a", "a"]
+
+
+def test_sizes_of_rows_become_sizes_of_their_images():
+    definition = parse(
+        {**MASKS, "submission": {**MASKS["submission"], "row_id": "{id}_{class}", "class_column": ""}}
+    )
+    listing = Listing(rows=[{"id": "x_a"}, {"id": "x_c"}, {"id": "y_a"}], sizes={"x_a": (3, 4)})
+    row_forms.take_images(definition, listing)
+    assert (listing.ids, listing.sizes) == (["x", "y"], {"x": (3, 4)})
+
+
 def test_masks_are_empty_for_every_class_of_the_size_of_the_image():
     rows = row_forms.nothing(parse(MASKS), "x", (3, 4), {})
     assert [row["class"] for row in rows] == ["a", "b_a", "c"]

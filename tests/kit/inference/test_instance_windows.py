@@ -82,6 +82,14 @@ def test_pieces_that_agree_in_just_half_of_what_both_show_become_one():
     assert len(merged(piece, detections((0.8, rectangle(5, 30, 9, 60))))) == 2
 
 
+def test_a_piece_is_compared_with_each_of_several():
+    piece = detections((0.6, rectangle(5, 20, 15, 40)))
+    others = detections((0.8, rectangle(5, 30, 9, 60)), (0.7, rectangle(10, 30, 15, 60)))
+    found = merged(piece, others)
+    assert [score for score, _ in found] == [0.8, 0.7]
+    assert np.array_equal(found[1][1], rectangle(5, 20, 15, 40) | rectangle(10, 30, 15, 60))
+
+
 @pytest.mark.parametrize("turned", [False, True], ids=["columns", "rows"])
 def test_windows_two_steps_apart_put_together_what_the_one_between_missed(turned):
     size = (100, 50) if turned else (50, 100)

@@ -14,6 +14,8 @@ def test_shrinking_by_a_whole_factor_is_the_mean_of_each_block():
 def test_the_same_size_is_the_same_image():
     image_HWC = np.zeros((4, 5, 3), np.uint8)
     assert resize_image(image_HWC, 4, 5) is image_HWC
+    mask_HW = np.ones((4, 5), bool)
+    assert resize_mask(mask_HW, 4, 5, 0.9) is mask_HW
 
 
 def test_an_image_that_grows_on_one_axis_and_shrinks_on_the_other_is_bilinear():

@@ -29,6 +29,20 @@ def test_mean_and_median_lie_between_the_least_and_the_largest(pairs):
         assert low - 1e-6 <= value <= high + 1e-6
 
 
+@pytest.mark.parametrize(
+    ("found", "weight", "median"),
+    [
+        ([9.0, 1.0, 2.0], [1, 1, 1], 2.0),
+        ([3.0, 1.0], [1, 1], 2.0),
+        ([1.0, 3.0], [1, 2], 3.0),
+        ([5.0], [1], 5.0),
+    ],
+)
+def test_the_median_has_half_of_the_weight_on_each_side(found, weight, median):
+    values = [{"a": value} for value in found]
+    assert fuse_values(values, weight, ValuesFusion(numbers="median"), where="x") == {"a": median}
+
+
 @given(st.lists(st.tuples(numbers, weights), min_size=1, max_size=6), st.floats(0.1, 10))
 def test_only_ratios_of_weights_count(pairs, factor):
     found, weight = [{"a": value} for value, _ in pairs], [w for _, w in pairs]

@@ -208,7 +208,9 @@ def test_of_images_with_a_row_the_windows_that_are_left_are_known():
     state = skipping({"0": (0.9, 0.5), "1": (0.2, 0.1)})
     seen = 1 - (0.7 + 0.15) / 2
     skipped = (10 * 0.4 + 2 * seen) / 12
-    assert Rest(state, 1).time([0, 1]).median == pytest.approx(8 + 0.5 + 0.1 + 8 * (1 - skipped))
+    second = 0.5 + 0.1 + 8 * (1 - skipped)
+    assert Rest(state, 1).time([0, 1]).median == pytest.approx(8 + second)
+    assert Rest(state, 1).time([0, 1, 2]).median == pytest.approx(8 + 2 * second), "of the same member"
     assert state.work(1, "0") == 0.5
     assert state.work(1, "9") == 1.0
 

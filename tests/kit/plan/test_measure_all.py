@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.plan.changes import TryAgain
 from kit.plan.ladder import Ladder
 from kit.plan.measure_all import MeasureAll, order_of
 from kit.plan.policy import Resources
@@ -45,3 +46,13 @@ def test_all_passes_and_rows_are_done_that_the_disk_has_room_for():
     assert {task.image for task in done} == {"small"}
     assert {task.rung for task in done if isinstance(task, FuseTask)} >= {0}
     assert policy.exhausted(state)
+
+
+def test_a_pass_that_fails_is_tried_once_more():
+    state = LadderState(ensemble_of([0], [1]), {"image": 1.0})
+    state.ready.add(0)
+    ladder = Ladder(
+        state, MeasureAll(order_of(state.ensemble, ["image"], 1)), lambda: Resources(60.0, 1e9, 1)
+    )
+    task = ladder.next_task()
+    assert ladder.fail(task, "error", "a library failed") == TryAgain(task)

@@ -199,3 +199,12 @@ def test_uneven_folds_are_told():
 def test_strips_without_positions_are_refused():
     with pytest.raises(KitError, match="strips need the tiles' positions"):
         split.make("strips", "glands", Labelled(groups={"a": "x", "b": "y"}), 2)
+
+
+def test_tiles_are_dealt_whatever_their_neighbours_if_that_is_asked_for():
+    images = Labelled(groups={f"{number}": "one slide" for number in range(10)})
+    made = split.make("stratified", "glands", images)
+    assert (made.rule, [len(fold.valid) for fold in made.folds]) == ("stratified", [2] * 5)
+    assert sorted(item for fold in made.folds for item in fold.valid) == sorted(images.groups)
+    # Without positions nobody knows which tiles touch.
+    assert any("1 of 1 groups are on both sides of a fold; the out-of-fold" in note for note in made.notes)

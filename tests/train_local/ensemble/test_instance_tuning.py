@@ -26,3 +26,17 @@ def test_a_calibration_is_kept_only_if_the_metric_rises():
     values["b"] = 0.4
     assert tuning.tune_calibration(choices, {"iou": 0.6}, score) == {"iou": 0.6}
     assert tuning.tune_calibration({}, {"iou": 0.6}, score) == {"iou": 0.6}
+
+
+def test_several_classes_are_tuned_together_and_without_calibration():
+    seen = []
+
+    def score(several):
+        seen.extend(several)
+        return [0.5] * len(several)
+
+    tuned = tuning.tune_plain(
+        {"iou": 0.7, "calibration": {"m": {"kind": "temperature", "temperature": 1.5}}}, score
+    )
+    assert tuned["iou"] == 0.7
+    assert not any(settings["calibration"] for settings in [tuned, *seen])

@@ -38,6 +38,40 @@ def test_a_ladder_grows_by_one_recipe_view_a_step_and_never_takes_a_loss(make_sc
     assert len(every) == len(scene.candidates)
 
 
+def test_each_step_is_told_when_it_is_there(make_scene):
+    scene, told = make_scene(0, (1.0, 1.5, 2.0)), []
+    steps = search_ladder(scene.scores, scene.candidates, scene.scores.ids, on_step=told.append)
+    assert told == steps != []
+
+
+def test_without_a_recipe_view_that_held_out_all_images_nothing_begins(make_scene):
+    scene = make_scene(3, (1.5, 0.3), without=[(0, 0), (1, 1)])
+    assert search_ladder(scene.scores, scene.candidates, scene.scores.ids) == []
+    searched = cross_validated(scene.scores, scene.candidates, parts_of(scene.scores))
+    assert (searched.steps, searched.subsets) == ([], [])
+
+
+class OfASample:
+    """Scores that are asked quickly of a sample of the images only, as those of detections are."""
+
+    def __init__(self, scores, sample):
+        self.scores, self.sample = scores, sample
+
+    def __getattr__(self, name):
+        return getattr(self.scores, name)
+
+    def quick(self, selection, ids, settings):
+        known = frozenset(ids) & self.sample
+        return self.scores.quick(selection, known, settings) if known else float("nan")
+
+
+def test_what_held_out_no_image_of_the_sample_is_not_added(make_scene):
+    scene = make_scene(3, (1.5, 0.3), without=[(1, image) for image in range(3)])
+    seen = OfASample(scene.scores, frozenset({"image0"}))
+    assert [names(step) for step in search_ladder(seen, scene.candidates, scene.scores.ids)] == [["recipe0"]]
+    assert len(search_ladder(scene.scores, scene.candidates, scene.scores.ids)) == 2
+
+
 def test_of_equal_networks_the_cheap_one_comes_first_and_a_poor_one_never_does(make_scene):
     scene = make_scene(1, (1.5, 1.5, 9.0), costs=(4.0, 1.0, 0.1), images=8)
     steps = search_ladder(scene.scores, scene.candidates, scene.scores.ids)

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.local.kaggle.outcome import Answer, CallError, Refused, Unclear, judge, reason_of
+from kit.local.kaggle.outcome import (
+    Answer,
+    CallError,
+    CutOff,
+    Refused,
+    Unclear,
+    Unreachable,
+    judge,
+    reason_of,
+)
 from kit.local.kaggle.patience import Patience
 from kit.local.kaggle.redact import known_secrets, redact
 
@@ -136,3 +145,11 @@ def test_the_credentials_of_this_machine_are_known(tmp_path):
     }
     assert {"keyfromfile", "KGAT_file", "tokenbehindpath", "keyofenv"} <= known_secrets(environment)
     assert "alice" not in known_secrets(environment)
+
+
+def test_a_call_that_is_cut_off_says_what_its_last_try_said():
+    last = Unreachable(CALL, "no route to host")
+    assert last.problem == "Kaggle cannot be reached: no route to host"
+    cut = CutOff(last)
+    assert (cut.problem, cut.where, cut.fix) == (last.problem, CALL, last.fix)
+    assert isinstance(cut, Unclear)

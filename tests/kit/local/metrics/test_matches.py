@@ -71,3 +71,4 @@ def test_another_class_is_no_hit_and_a_missing_image_found_nothing():
     empty = instances([])
     scores = matches.mean_of_images({"a": cell, "b": empty}, {}, [0.5], None)
     assert scores == {"a": 0.0, "b": 1.0}
+    assert matches.mean_of_images({"a": cell}, {"a": cell}, [0.5], 2.0) == {"a": 1.0}

@@ -1,5 +1,5 @@
 from kit.plan.by_forecast import ByForecast
-from kit.plan.changes import StartRung
+from kit.plan.changes import StartRung, TryAgain
 from kit.plan.policy import Resources
 from kit.plan.state import LadderState
 from kit.plan.tasks import FuseTask, PassTask
@@ -39,6 +39,12 @@ def test_with_time_for_all_it_decides_as_the_policy_of_a_file_does():
     play(state, policy, 100)
     assert {(0, "a"), (0, "b"), (1, "a"), (1, "b")} == set(state.rungs.rows)
     assert policy.exhausted(state)
+
+
+def test_a_failure_costs_what_the_policy_of_a_file_says():
+    state, policy = begun({"a": 1.0})
+    task = PassTask(0, "a")
+    assert policy.after_failure(state, task, "error", "a library failed") == TryAgain(task)
 
 
 def test_the_first_rung_is_done_even_if_the_share_is_used_up():
