@@ -81,21 +81,14 @@ def test_candidates_come_by_view_then_cost(blob_data, finished):
 
 def test_a_model_outside_torch_costs_what_networks_do_in_its_seconds(blob_data, finished):
     own = {"network": "own", "module": "m", "class_name": "M", "kind": "semantic"}
-    outside = [
-        replace(
-            run,
-            recipe="outside",
-            member=replace(run.member, network=own),
-            seconds_per_megapixel=dict.fromkeys(run.files, 3.0),
-        )
-        for run in finished[:1]
-    ]
+    member = replace(finished[0].member, network=own)
+    slow = {"identity": 3.0, "hflip": 3.0}
+    outside = replace(finished[0], recipe="outside", member=member, seconds_per_megapixel=slow)
     networks = [replace(run, seconds_per_megapixel=dict.fromkeys(run.files, 2.0)) for run in finished]
-    cost_of = costs(blob_data, [*networks, *outside], "flops")
-    network = cost_of(RecipeView("blobs", "identity"))
-    assert cost_of(RecipeView("outside", "identity")) == pytest.approx(1.5 * network)
-    assert costs(blob_data, outside, "flops")(RecipeView("outside", "identity")) == 3.0
-    unmeasured = replace(outside[0], seconds_per_megapixel={})
+    cost_of, view = costs(blob_data, [*networks, outside], "flops"), RecipeView("outside", "identity")
+    assert cost_of(view) == pytest.approx(1.5 * cost_of(RecipeView("blobs", "identity")))
+    assert costs(blob_data, [outside], "flops")(view) == 3.0
+    unmeasured = replace(outside, seconds_per_megapixel={})
     assert with_estimates(blob_data, [*networks, unmeasured])[-1].seconds("identity") == 2.0
 
 
