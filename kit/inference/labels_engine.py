@@ -7,7 +7,7 @@ So the steps of one class are done for each of them, and the network runs once f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +21,22 @@ from kit.inference.instance_settings import InstanceFusion, InstanceSettings
 from kit.inference.labelled_store import load_labelled, save_labelled
 from kit.inference.store import CodedDetections
 from kit.predictions import Instances
-from kit.typed_json import from_plain
+from kit.typed_json import Fraction, from_plain
 
 if TYPE_CHECKING:
     from kit.inference.image_pass import ImagePass
     from kit.models import Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsFusion(InstanceFusion):
+    """How the members' detections of several classes become instances.
+
+    Attributes:
+        min_scores: name of a class -> a `min_score` of its own.
+    """
+
+    min_scores: Mapping[str, Fraction] = field(default_factory=dict)
 
 
 def run_pass(module: Network, pass_: ImagePass) -> None:
@@ -56,19 +67,20 @@ def fuse(
 ) -> Fused:
     """Return the instances of one rung for one image; arguments as `kit.inference.fusion.fuse`."""
     del info, keep
-    fusion = from_plain(InstanceFusion, settings, where="settings of the rung", fix="run `ensemble` again")
+    fusion = from_plain(LabelsFusion, settings, where="settings of the rung", fix="run `ensemble` again")
     by_member: dict[str, list[tuple[PassResult, list[CodedDetections]]]] = {}
     for result in results:
         by_member.setdefault(result.member.name, []).append((result, _of_classes(result, size, image_id)))
     weights = [float(np.mean([result.weight for result, _ in passes])) for passes in by_member.values()]
     found: list[Instances] = []
-    for number in range(len(results[0].member.network["classes"])):
+    for number, label in enumerate(results[0].member.network["classes"]):
+        own_fusion = replace(fusion, min_score=fusion.min_scores.get(label, fusion.min_score))
         merged = []
         for name, passes in by_member.items():
             own = from_plain(InstanceSettings, passes[0][0].member.inference, where=name)
             views = merge_views([of_class[number] for _, of_class in passes], own)
             merged.append(calibrated(views, fusion.calibration.get(name)))
-        found.append(fuse_instances(merged, weights, fusion, size, where=image_id))
+        found.append(fuse_instances(merged, weights, own_fusion, size, where=image_id))
     instances = together(found, size)
     return Fused(instances, doubt_of_scores(instances.scores))
 

@@ -31,6 +31,7 @@ def require_usable(ensemble: Ensemble, where: Path) -> None:
     from kit.inference import views  # needs torch
     from kit.inference.class_fusion import ClassFusion
     from kit.inference.instance_settings import InstanceFusion, InstanceSettings
+    from kit.inference.labels_engine import LabelsFusion
     from kit.inference.semantic_settings import SemanticFusion, SemanticSettings
     from kit.inference.values_settings import ValuesFusion, ValuesSettings
 
@@ -40,8 +41,11 @@ def require_usable(ensemble: Ensemble, where: Path) -> None:
         "values": (ValuesSettings, ValuesFusion),
     }
     member_settings, rung_settings = of_kind[ensemble.kind]
-    if any(member.network.get("engine") == "classes_engine" for member in ensemble.members):
+    engines = {member.network.get("engine") for member in ensemble.members}
+    if "classes_engine" in engines:
         rung_settings = ClassFusion
+    if "labels_engine" in engines:
+        rung_settings = LabelsFusion
     for member in ensemble.members:
         place = f"{where}, member {member.name}"
         try:
@@ -61,15 +65,24 @@ def require_usable(ensemble: Ensemble, where: Path) -> None:
             views.get_set(item.view)
         except KitError as error:
             raise KitError(error.problem, where=where, fix=error.fix) from error
+    _require_fusions(ensemble, rung_settings, where)
+    _require_passes(ensemble, where)
+    _require_numbers(ensemble, where)
+
+
+def _require_fusions(ensemble: Ensemble, rung_settings: type[Any], where: Path) -> None:
+    """Refuse settings of a rung that cannot be, or that name no member or no class of the ensemble."""
+    members = {member.name for member in ensemble.members}
+    classes = {name for member in ensemble.members for name in member.network.get("classes", ())}
     for number, rung in enumerate(ensemble.rungs, 1):
         place = f"{where}, rung {number}"
         fusion = from_plain(rung_settings, rung.settings, where=place, fix=_FIX)
-        unknown = set(getattr(fusion, "calibration", {})) - {member.name for member in ensemble.members}
-        if unknown:
+        if unknown := set(getattr(fusion, "calibration", {})) - members:
             problem = f"it calibrates {', '.join(sorted(unknown))}, which is no member"
             raise KitError(problem, where=place, fix=_FIX)
-    _require_passes(ensemble, where)
-    _require_numbers(ensemble, where)
+        if unknown := set(getattr(fusion, "min_scores", {})) - classes:
+            problem = f"it has a least score for {', '.join(sorted(unknown))}, which is no class"
+            raise KitError(problem, where=place, fix=_FIX)
 
 
 def _require_passes(ensemble: Ensemble, where: Path) -> None:

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from kit.errors import KitError
 from kit.local import lockfile, targets
+from kit.local.console import console
 from kit.local.lockfile import Pin
 from kit.local.targets import Target
 
@@ -31,6 +32,8 @@ _WITHOUT = (
     "keep what was learned as safetensors, a state dict (torch.load(path, weights_only=True)), arrays in an "
     ".npz, or in the own format of LightGBM, XGBoost or ONNX"
 )
+_FOREIGN = "foreign.in"
+"""File with sources that `bundle` builds wheels of (docs/bundle.md)."""
 _PICKLES = frozenset({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"})
 
 
@@ -103,10 +106,20 @@ def _check_required(name: str, pins: Sequence[Pin], images: Sequence[Target], lo
     wanted = canonicalize_name(name)
     if wanted in {pin.name for pin in pins} or all(image.leaves_to_image(wanted) for image in images):
         return
+    foreign = lock.with_name(_FOREIGN)
+    if foreign.is_file():
+        # What it builds is known when its wheels are there, and `bundle` stops where a name is missing.
+        console().print(
+            f"{name} is not in the lock: `bundle` takes it from a source in {foreign}, or stops",
+            style="yellow",
+            markup=False,
+        )
+        return
     raise KitError(
         f"the class requires {name}, which the lock does not have, so no bundle would have it",
         where=lock,
-        fix=f"write {name} into requirements.in and run `python -m bundle lock`",
+        fix=f"write {name} into requirements.in and run `python -m bundle lock`; a package of your own into "
+        f"{_FOREIGN} beside the lock",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kit.inference.class_fusion import ClassFusion
+from kit.inference.semantic_settings import SemanticFusion
 from kit.typed_json import from_plain, to_plain
 from train_local.ensemble.scores import Settings
 
@@ -42,6 +43,24 @@ def tuner(
         return kept
 
     return tune
+
+
+def tune_mask(settings: Settings, scored: Callable[[Sequence[Settings]], list[float]]) -> Settings:
+    """Return the settings of one mask with the threshold that scores best, coarse first, then a finer step.
+
+    Args:
+        settings: of the rung before; {} begins at 0.5.
+        scored: the metric for settings.
+    """
+    kept: Settings = to_plain(from_plain(SemanticFusion, settings))
+    [best] = scored([kept])
+    for tried in (_COARSE, _FINE):
+        middle = 0.0 if tried is _COARSE else kept["threshold"]
+        variants = [{**kept, "threshold": round(middle + step, 4)} for step in tried]
+        for variant, value in zip(variants, scored(variants), strict=True):
+            if value > best:
+                best, kept = value, variant
+    return kept
 
 
 def _with(settings: Settings, name: str, threshold: float) -> Settings:

@@ -29,6 +29,9 @@ def costs(prepared: Prepared, runs: Sequence[FinishedRun], cost: Cost) -> CostOf
     Seconds differ between equal trainings, by what else the machine did, and a search that divides gains by
     them finds another ladder each time. FLOPs do not differ: equal runs give equal ladders.
 
+    A model that computes outside torch has none that anybody counted. It costs what the others would do in
+    its seconds: beside a network of 2 TFLOP in 4 seconds, a model that takes 1 second costs 0.5 TFLOP.
+
     Args:
         prepared: what the runs were trained on; networks that see images at once see one of median size.
         runs: the finished runs.
@@ -38,9 +41,19 @@ def costs(prepared: Prepared, runs: Sequence[FinishedRun], cost: Cost) -> CostOf
         # Members of a recipe differ in what the machine did beside them, not in what they compute.
         return lambda item: max(_LEAST, *(run.seconds(item.view) for run in runs_of(item, runs)))
     size = median_size(prepared)
-    return lambda item: max(
-        _LEAST, flops_per_megapixel(runs_of(item, runs)[0].member, item.view, size) / 1e12
-    )
+
+    def counted(run: FinishedRun, view: str) -> float:
+        return flops_per_megapixel(run.member, view, size) / 1e12
+
+    pairs = [(counted(run, run.views[0]), run.seconds(run.views[0])) for run in runs]
+    rates = [flops / seconds for flops, seconds in pairs if flops and seconds]
+    rate = statistics.median(rates) if rates else 1.0
+
+    def cost_of(item: RecipeView) -> float:
+        run = runs_of(item, runs)[0]
+        return max(_LEAST, counted(run, item.view) or rate * run.seconds(item.view))
+
+    return cost_of
 
 
 def median_size(prepared: Prepared) -> tuple[int, int]:
@@ -57,8 +70,8 @@ def with_estimates(prepared: Prepared, runs: Sequence[FinishedRun]) -> list[Fini
 
     A view costs by the pixels that the network sees: hflip@0.5 a quarter of identity. A run that predicted
     nothing costs by its FLOPs, as much for each as the other runs took: beside one of 2 TFLOP and 1
-    second per megapixel, a network of 6 TFLOP is expected to take 3 seconds. Without any measured run, each
-    costs 1 second.
+    second per megapixel, a network of 6 TFLOP is expected to take 3 seconds. One without FLOPs is expected to
+    take as long as the others, and without any measured run, each costs 1 second.
     """
     size = median_size(prepared)
     measured = [[seconds / work(view) for view, seconds in run.seconds_per_megapixel.items()] for run in runs]
@@ -73,7 +86,8 @@ def with_estimates(prepared: Prepared, runs: Sequence[FinishedRun]) -> list[Fini
         for of_run, own in zip(measured, flops, strict=True)
         if of_run
     )
+    usual = statistics.median(statistics.median(of_run) for of_run in measured if of_run)
     return [
-        replace(run, speed=statistics.median(of_run) if of_run else rate * own)
+        replace(run, speed=statistics.median(of_run) if of_run else rate * own or usual)
         for run, of_run, own in zip(runs, measured, flops, strict=True)
     ]

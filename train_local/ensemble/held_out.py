@@ -104,16 +104,19 @@ def scores_of(
 
 
 def tuner_of(prepared: Prepared) -> fused_scores.Tuner | None:
-    """Return what tunes the fusion of a competition; None of masks and detections of one class.
+    """Return what tunes the fusion of a competition; None of one class under mean Dice or AP.
 
-    Those have scores and a tuning of their own, which are faster.
+    Those have scores and a tuning of their own, which are faster and know no other metric.
     """
+    classes, metric = prepared.source.format.classes, prepared.source.format.metric.name
     if prepared.kind == "values":
         return values_tuning.tune
-    classes = prepared.source.format.classes
-    if not classes:
-        return None
-    return class_tuning.tuner(classes) if prepared.kind == "semantic" else instance_tuning.tune_plain
+    if prepared.kind == "instance":
+        fast = metric == "AP" and not classes
+        return None if fast else instance_tuning.tuner(classes, cut=metric != "AP")
+    if classes:
+        return class_tuning.tuner(classes)
+    return None if metric == "mean Dice" else class_tuning.tune_mask
 
 
 def _members(

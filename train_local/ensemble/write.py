@@ -126,7 +126,7 @@ def show_ensemble(built: Built, prices: Prices) -> None:
     """
     ensemble = built.ensemble
     metric = competitions.of(ensemble).metric
-    defaults: dict[str, Any] = {**to_plain(InstanceFusion()), "thresholds": {}}
+    defaults: dict[str, Any] = {**to_plain(InstanceFusion()), "thresholds": {}, "min_scores": {}}
     rows = []
     for number, item in enumerate(built.ladder.rungs):
         tuned = [

@@ -88,6 +88,19 @@ def test_each_class_is_found_and_fused_as_it_would_be_alone(tmp_path, view):
         ] == one.masks
 
 
+def test_a_class_may_have_a_least_score_of_its_own(tmp_path):
+    run(labels_engine, Squares(), tmp_path / "all.npz", "identity")
+    passed = PassResult(file=tmp_path / "all.npz", weight=1.0, member=member())
+
+    def labels(settings):
+        fused = labels_engine.fuse([passed], settings, (32, 56), image_id="a", info=None, keep=None)
+        return fused.prediction.labels.tolist()
+
+    assert labels({"min_scores": {"gas": 0.95}}) == [1]
+    assert labels({"min_score": 0.8}) == [0]
+    assert labels({"min_score": 0.8, "min_scores": {"dust": 0.5}}) == [0, 1]
+
+
 def test_a_file_of_another_number_of_classes_is_refused(tmp_path):
     nothing = CodedDetections(4, 4, np.zeros((0, 4)), np.zeros(0), [])
     save_labelled(tmp_path / "a.npz", [nothing, nothing])

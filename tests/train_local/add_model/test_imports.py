@@ -51,6 +51,14 @@ def test_a_distribution_that_the_lock_lacks_is_told():
     assert "requirements.in" in caught.value.fix
 
 
+def test_a_package_of_one_s_own_may_come_from_a_foreign_source(tmp_path, capsys):
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(LOCK.read_text())
+    (tmp_path / "foreign.in").write_text("./my_layers\n")
+    check("import torch", ["my-layers"], lock=lock)
+    assert "my-layers is not in the lock" in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_file_beside_it_would_not_travel(tmp_path):
     (tmp_path / "helpers.py").touch()
     with pytest.raises(KitError, match="lies beside it"):

@@ -3,7 +3,9 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +13,7 @@ from kit.errors import KitError
 from tests import drawn
 from train_local.cli import main
 from train_local.data import prepare
+from train_local.ensemble import class_tuning, held_out
 
 ROOT = Path(__file__).parents[3]
 MODELS = {
@@ -76,6 +79,49 @@ def test_each_kind_is_added_and_scored(add, name, capsys):
     assert len(scores) == 2
     assert all(score < 1 if name == "points" else score > 0.95 for score in scores)
     assert "equal" not in capsys.readouterr().err
+
+
+FAINT = """
+        for label, score in ((0, 0.3), (1, 0.45), (2, 0.6)):
+            corner = np.zeros(image.shape[:2], bool)
+            corner[-6:, 8 * label : 8 * label + 6] = True
+            boxes.append([8 * label, len(corner) - 6, 8 * label + 6, len(corner)])
+            masks.append(corner)
+            scores.append(score)
+            labels.append(label)
+        return {
+            "boxes\""""
+
+
+@pytest.mark.parametrize("classes", [3, 1])
+def test_metrics_that_count_get_least_scores_and_are_what_is_told(add, pictures, tmp_path, classes):
+    """Each image has a wrong detection of each class, with scores below those of its right ones."""
+    text = (pictures / "objects.toml").read_text().replace('name = "AP"', 'name = "mean precision"')
+    if classes == 1:
+        text = text.replace('classes = ["disc", "square", "bar"]', "").replace('class_column = "class"\n', "")
+    (tmp_path / "counted.toml").write_text(text)
+    work = tmp_path / "work"
+    prepare.prepare(str(tmp_path / "counted.toml"), pictures / "data", work, fold_count=2)
+    old = '        return {\n            "boxes"'
+    runs = add("objects", old, FAINT, "--prepared", str(work))
+    plan = tmp_path / "dist" / "ensemble.json"
+    where = ("--prepared", str(work), "--runs", str(runs), "--out", str(plan), "--processes", "1")
+    main(["ensemble", *where])
+    [first, *_] = json.loads(plan.read_text())["rungs"]
+    alone = [json.loads(path.read_text())["score"] for path in runs.glob("*/fold*/done.json")]
+    assert max(alone) < 0.7, "with the faint ones"
+    assert first["cv"] > 0.9
+    assert first["settings"]["min_score"] > 0 or first["settings"]["min_scores"]
+
+
+@pytest.mark.parametrize("metric", ["mean Dice", "global Dice"])
+def test_one_mask_is_tuned_by_the_metric_that_it_is_scored_by(blob_data, metric):
+    form = blob_data.source.format
+    changed = replace(form, metric=replace(form.metric, name=metric))
+    prepared = SimpleNamespace(kind="semantic", source=SimpleNamespace(format=changed))
+    assert held_out.tuner_of(prepared) is (class_tuning.tune_mask if metric == "global Dice" else None)
+    found = class_tuning.tune_mask({}, lambda tried: [-abs(one["threshold"] - 0.35) for one in tried])
+    assert found["threshold"] == 0.35
 
 
 LAYER = "return self.layer(x).softmax(1)"

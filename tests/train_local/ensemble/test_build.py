@@ -24,6 +24,7 @@ from train_local.ensemble.finished_runs import find_finished_runs
 from train_local.ensemble.held_out import candidates_of
 from train_local.ensemble.prices import NO_LOADING, NO_SECONDS, NO_SIZE, HiddenRun, prices_of
 from train_local.ensemble.published_plans import PlannedMember
+from train_local.ensemble.trial import RecipeView
 from train_local.ensemble.write import LADDER, PICTURE, show_ensemble, write_ensemble
 from train_local.recipes.settings import Validation
 from train_local.runs import WEIGHTS
@@ -76,6 +77,19 @@ def test_candidates_come_by_view_then_cost(blob_data, finished):
     by_flops = candidates_of(slow, ids, costs(blob_data, slow, "flops"))
     assert len({item.cost for item in by_flops}) == 1, "one network, three times"
     assert by_flops[0].recipe_view.recipe == "blobs"
+
+
+def test_a_model_outside_torch_costs_what_networks_do_in_its_seconds(blob_data, finished):
+    own = {"network": "own", "module": "m", "class_name": "M", "kind": "semantic"}
+    member = replace(finished[0].member, network=own)
+    slow = {"identity": 3.0, "hflip": 3.0}
+    outside = replace(finished[0], recipe="outside", member=member, seconds_per_megapixel=slow)
+    networks = [replace(run, seconds_per_megapixel=dict.fromkeys(run.files, 2.0)) for run in finished]
+    cost_of, view = costs(blob_data, [*networks, outside], "flops"), RecipeView("outside", "identity")
+    assert cost_of(view) == pytest.approx(1.5 * cost_of(RecipeView("blobs", "identity")))
+    assert costs(blob_data, [outside], "flops")(view) == 3.0
+    unmeasured = replace(outside, seconds_per_megapixel={})
+    assert with_estimates(blob_data, [*networks, unmeasured])[-1].seconds("identity") == 2.0
 
 
 def test_seconds_that_nobody_measured_are_estimated_by_flops(blob_data, finished):

@@ -1,5 +1,6 @@
 from kit.inference.instance_settings import InstanceFusion
-from kit.typed_json import to_plain
+from kit.inference.labels_engine import LabelsFusion
+from kit.typed_json import from_plain, to_plain
 from train_local.ensemble import instance_tuning as tuning
 
 
@@ -13,6 +14,36 @@ def test_instance_settings_climb_to_the_best_of_each_choice():
 
     assert tuning.tune(InstanceFusion(), score) == wanted
     assert len(set(asked)) == len(asked), "nothing is scored twice"
+
+
+def counted(wanted):
+    """A metric of counts: the nearer the least score of each class is to the wanted one, the better."""
+
+    def score(several):
+        return [
+            -sum(
+                abs(one.get("min_scores", {}).get(name, one["min_score"]) - least)
+                for name, least in wanted.items()
+            )
+            for one in several
+        ]
+
+    return score
+
+
+def test_each_class_gets_the_least_score_that_a_metric_of_counts_wants():
+    found = tuning.tuner(("gas", "dust"), cut=True)({}, counted({"gas": 0.35, "dust": 0.8}))
+    assert found["min_scores"]["gas"] == 0.35
+    assert found["min_scores"].get("dust", found["min_score"]) == 0.8
+    again = tuning.tuner(("gas", "dust"), cut=True)(found, counted({"gas": 0.35, "dust": 0.8}))
+    assert again == found, "the next rung begins at what this one found"
+    from_plain(LabelsFusion, found)
+
+
+def test_one_class_gets_one_least_score_and_ap_gets_none():
+    assert tuning.tuner((), cut=True)({}, counted({"": 0.45}))["min_score"] == 0.45
+    alone = tuning.tuner(("gas", "dust"), cut=False)({}, counted({"gas": 0.35, "dust": 0.8}))
+    assert (alone["min_score"], alone["min_scores"]) == (0.0, {})
 
 
 def test_a_calibration_is_kept_only_if_the_metric_rises():
