@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from kit.errors import KitError
 from kit.local.new_competition import box_guesses, metadata_guesses
 from kit.local.new_competition.box_guesses import Boxes
 from kit.local.new_competition.guesses import Draft, Guess, Question, listed
@@ -210,8 +211,7 @@ def _submission(draft: Draft, sample: Role, kind: str, writing: Writing | None, 
         draft.put("submission.row_id", f"{{id}}{sample.rows.between}{{class}}", "so its ids are made")
     rest = [name for name in table.columns if name != sample.id]
     if kind == "values":
-        if sample.rows and len(rest) == 1:
-            draft.put("submission.value", rest[0], "the column beside the ids")
+        _submission_values(draft, sample, rest)
         return
     for key, found in sides(rest).items():
         draft.put(f"submission.{key}", found, "so is the column called")
@@ -229,6 +229,23 @@ def _submission(draft: Draft, sample: Role, kind: str, writing: Writing | None, 
         box_guesses.fill_submission(draft, table, str(draft.value("submission.mask", rest[0])), boxes)
     else:
         _written(draft, table, kind, writing)
+
+
+def _submission_values(draft: Draft, sample: Role, rest: list[str]) -> None:
+    """Fill in the column of the values, where a row is of one of them.
+
+    Raises:
+        KitError: a row of a class has several values.
+    """
+    if sample.rows and len(rest) > 1:
+        raise KitError(
+            f"rows of {sample.table.path} are of {listed(sample.rows.classes, 2)}, and each has {len(rest)} "
+            f"values: {listed(rest)}",
+            fix="not supported: a row of a class has one value. If the ids name images alone, say how they "
+            "lie: --answer images.test=... --answer images.id=...; else this needs a program of your own",
+        )
+    if sample.rows:
+        draft.put("submission.value", rest[0], "the column beside the ids")
 
 
 def _class_of(draft: Draft, sample: Role, rest: list[str]) -> str:

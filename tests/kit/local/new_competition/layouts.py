@@ -237,6 +237,29 @@ def whales(root: Path) -> None:
     table(root, "sample_submission.csv", "image,predictions", sample)
 
 
+def moles(root: Path) -> None:
+    """ISIC 2020: folders of the parts below that of the format, DICOM beside them, patients in a column."""
+    for number in range(6):
+        image(root / "jpeg" / "train" / f"ISIC_{number:07}.jpg")
+        image(root / "train" / f"ISIC_{number:07}.dcm", "dicom")
+    for number in (90, 91):
+        image(root / "jpeg" / "test" / f"ISIC_{number:07}.jpg")
+    header = "image_name,patient_id,image_width,image_height,target"
+    rows = [(f"ISIC_{n:07}", f"IP_{n // 2}", WIDTH, HEIGHT, n % 2) for n in range(6)]
+    table(root, "train.csv", header, rows)
+    table(root, "sample_submission.csv", "image_name,target", [(f"ISIC_{n:07}", 0) for n in (90, 91)])
+
+
+def spines(root: Path) -> None:
+    """RSNA Lumbar Spine: a row for each level of a study, with three probabilities in it."""
+    for part, study in (("train", 11), ("train", 12), ("test", 44)):
+        for number in (1, 2):
+            image(root / f"{part}_images" / str(study) / "7" / f"{number}.dcm", "dicom")
+    table(root, "train.csv", "study_id,canal_l1,canal_l2", [(11, "Severe", "Mild"), (12, "Mild", "Mild")])
+    sample = [(f"44_{level}", 0.3, 0.3, 0.3) for level in ("canal_l1", "canal_l2")]
+    table(root, "sample_submission.csv", "row_id,normal_mild,moderate,severe", sample)
+
+
 def ink(root: Path) -> None:
     """Vesuvius: a mask for a whole stack of slices."""
     for part, names in (("train", "12"), ("test", "ab")):

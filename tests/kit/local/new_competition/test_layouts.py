@@ -120,6 +120,15 @@ WRITTEN = {
         {"metric.name": "AUC"},
         {"images.train": "images/{id}.jpg", "images.test": "images/{id}.jpg"},
     ),
+    layouts.moles: (
+        {"metric.name": "AUC"},
+        {
+            "images.train": "jpeg/train/{id}.jpg",
+            "images.test": "jpeg/test/{id}.jpg",
+            "metadata.columns.group": "patient_id",
+            "metadata.columns.height": "image_height",
+        },
+    ),
     layouts.whales: (
         {
             "metric.file": "map5.py",
@@ -177,6 +186,7 @@ def test_the_definition_is_right_and_its_truth_is_perfect_as_a_submission(tmp_pa
     ("layout", "words"),
     [
         (layouts.ink, ("masks of test/{id}/surface_volume/*.tif", "not supported")),
+        (layouts.spines, ("has 3 values: normal_mild, moderate, severe", "not supported")),
         (layouts.contrails, ("no images are here; the folder holds 2 .npy, 1 .json", "cannot read .npy")),
         (layouts.birds, ("no images are here; the folder holds 1 .ogg", "has nothing for .ogg")),
     ],
