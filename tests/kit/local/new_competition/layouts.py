@@ -237,6 +237,29 @@ def whales(root: Path) -> None:
     table(root, "sample_submission.csv", "image,predictions", sample)
 
 
+def seedlings(root: Path) -> None:
+    """Plant Seedlings: the folder is the species; the table is what docs/images.md writes."""
+    for number, species in enumerate(["Black-grass", "Charlock", "Sugar beet"] * 2):
+        image(root / "train" / species / f"{number:09x}.png")
+    for number in (60, 61):
+        image(root / "test" / f"{number:09x}.png")
+    rows = [(path.name, path.parent.name) for path in sorted((root / "train").glob("*/*.png"))]
+    table(root, "train.csv", "file,species", rows)
+    sample = [(f"{number:09x}.png", "Sugar beet") for number in (60, 61)]
+    table(root, "sample_submission.csv", "file,species", sample)
+
+
+def traps(root: Path) -> None:
+    """iWildCam: the number of a class, in a column that the submission calls otherwise."""
+    for number in range(6):
+        image(root / "train_images" / f"{number:08x}-21bc.jpg")
+    for number in (90, 91):
+        image(root / "test_images" / f"{number:08x}-21bc.jpg")
+    rows = [((0, 2, 372)[n % 3], f"{n:08x}-21bc.jpg", n % 2) for n in range(6)]
+    table(root, "train.csv", "category_id,file_name,frame_num", rows)
+    table(root, "sample_submission.csv", "Id,Predicted", [(f"{n:08x}-21bc", 0) for n in (90, 91)])
+
+
 def moles(root: Path) -> None:
     """ISIC 2020: folders of the parts below that of the format, DICOM beside them, patients in a column."""
     for number in range(6):

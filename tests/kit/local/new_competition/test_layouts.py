@@ -120,6 +120,20 @@ WRITTEN = {
         {"metric.name": "AUC"},
         {"images.train": "images/{id}.jpg", "images.test": "images/{id}.jpg"},
     ),
+    layouts.seedlings: (
+        {"metric.name": "F-beta", "metric.average": "micro"},
+        {
+            "images.train": "train/{part1}/{id}",
+            "images.test": "test/{id}",
+            "images.format": "png",
+            "classes": ("Black-grass", "Charlock", "Sugar beet"),
+            "targets": ("species",),
+        },
+    ),
+    layouts.traps: (
+        {"metric.name": "F-beta", "truth.value": "category_id", "classes": '["0", "2", "372"]'},
+        {"targets": ("Predicted",), "truth.id": "file_name", "submission.id": "Id"},
+    ),
     layouts.moles: (
         {"metric.name": "AUC"},
         {
