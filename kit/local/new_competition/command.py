@@ -14,7 +14,7 @@ from kit.competitions.rules import METRICS
 from kit.errors import BAD_INPUT, KitError
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
-from kit.local.new_competition import image_guesses, table_guesses, table_roles
+from kit.local.new_competition import drawn_guesses, image_guesses, table_guesses, table_roles
 from kit.local.new_competition.guesses import Draft, Guess, Question, plain
 from kit.local.new_competition.mask_order import Writing, is_mask, writing_of
 from kit.local.new_competition.options import NewCompetitionOptions
@@ -103,7 +103,8 @@ def fill(draft: Draft, seen: Survey, *, sure: bool) -> None:
     ids = [role.images if role else () for role in (roles.truth, roles.sample)]
     found = image_guesses.guess(draft, seen, *ids)
     masks = _mask_images(seen, found.train.ids)
-    table_guesses.fill(draft, roles, masks, _writing(roles, found, seen))
+    writing = _writing(roles, found, seen)
+    table_guesses.fill(draft, roles, masks, writing, drawn_guesses.find(seen))
     if "*" in found.test.path and draft.value("kind") in ("semantic", "instance"):
         raise KitError(
             f"the submission has masks of {found.test.path}, which are folders of slices",

@@ -260,6 +260,39 @@ def traps(root: Path) -> None:
     table(root, "sample_submission.csv", "Id,Predicted", [(f"{n:08x}-21bc", 0) for n in (90, 91)])
 
 
+def cells(root: Path) -> None:
+    """A COCO file as the truth, and all instances of an image in a cell."""
+    for part, names in (("train", "ab"), ("test", "cd")):
+        for name in names:
+            image(root / part / f"{name}.png")
+    polygon = [[2, 2, 20, 2, 20, 20, 2, 20]]
+    listed = [
+        {"id": n, "file_name": f"{name}.png", "height": HEIGHT, "width": WIDTH} for n, name in enumerate("ab")
+    ]
+    drawn = [
+        {"id": n, "image_id": n, "category_id": n, "segmentation": polygon, "iscrowd": 0} for n in (0, 1)
+    ]
+    names = [{"id": 0, "name": "cell"}, {"id": 1, "name": "debris"}]
+    value = {"images": listed, "annotations": drawn, "categories": names}
+    (root / "annotations.json").write_text(json.dumps(value))
+    (root / "licence.json").write_text("{}")
+    table(root, "sample_submission.csv", "id,predicted", [("c", ""), ("d", "")])
+
+
+def vessels(root: Path) -> None:
+    """Hacking the Human Vasculature: polygons in JSON lines beside a table that tells of tiles."""
+    for part, names in (("train", "ab"), ("test", "c")):
+        for name in names:
+            image(root / part / f"{name}.tif")
+    types = {"a": "blood_vessel", "b": "unsure"}
+    ring = [[[2, 2], [20, 2], [20, 20], [2, 20]]]
+    lines = [{"id": i, "annotations": [{"type": kind, "coordinates": ring}]} for i, kind in types.items()]
+    (root / "polygons.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table(root, "tile_meta.csv", "id,source_wsi,i,j", [("a", 1, 0, 0), ("b", 2, 0, 512)])
+    sample = [("c", HEIGHT, WIDTH, "0 1.0 eNoLTDAwyrM0TfEMCAA3eQ4a")]
+    table(root, "sample_submission.csv", "id,height,width,prediction_string", sample)
+
+
 def moles(root: Path) -> None:
     """ISIC 2020: folders of the parts below that of the format, DICOM beside them, patients in a column."""
     for number in range(6):

@@ -134,6 +134,27 @@ WRITTEN = {
         {"metric.name": "F-beta", "truth.value": "category_id", "classes": '["0", "2", "372"]'},
         {"targets": ("Predicted",), "truth.id": "file_name", "submission.id": "Id"},
     ),
+    layouts.cells: (
+        {"truth.scored": "['cell']"},
+        {
+            "kind": "instance",
+            "truth.form": "coco",
+            "truth.file": "annotations.json",
+            "truth.scored": ("cell",),
+            "submission.encoding": "coco",
+        },
+    ),
+    layouts.vessels: (
+        {"truth.scored": "['blood_vessel']", "metric.iou": "[0.6]"},
+        {
+            "kind": "instance",
+            "truth.form": "polygons",
+            "truth.file": "polygons.jsonl",
+            "submission.mask": "prediction_string",
+            "submission.height": "height",
+            "submission.label": "0",
+        },
+    ),
     layouts.moles: (
         {"metric.name": "AUC"},
         {
