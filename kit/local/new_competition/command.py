@@ -24,6 +24,7 @@ from kit.local.new_competition.table_roles import Roles
 from kit.local.new_competition.writing import test_text, toml_of, value_text
 
 _MASKS_READ = 40
+_OWN = "own"
 _METRICS = {"semantic": "mean Dice", "instance": "AP"}
 
 
@@ -94,7 +95,7 @@ def fill(draft: Draft, seen: Survey, *, sure: bool) -> None:
         Question(
             "slug",
             "What is the competition called in its address on Kaggle?",
-            Guess(name, "the folder's name; compare it with the address of the competition", sure=sure),
+            Guess(name, "the folder's name; compare it with the address of the competition", sure=False),
         )
     )
     for key in ("kind", "classes", "targets"):  # their place in the file; filled in below
@@ -131,16 +132,15 @@ def _metric(draft: Draft, kind: str) -> None:
     guess = (
         Guess(likely, "usual for this kind; the competition's page says it", sure=False) if likely else None
     )
-    if "metric.file" in draft.answers:
-        draft.put("metric.file", "", "")
-        text = "Is a higher score of metric.file better (true or false)?"
+    text = "Which metric scores the submission (the competition's page says it)? own: one in a Python file"
+    name = _OWN
+    if "metric.file" not in draft.answers:
+        name = draft.question(Question("metric.name", text, guess, (*fitting, _OWN)))
+    if name == _OWN:
+        draft.known.pop("metric.name", None)
+        draft.question(Question("metric.file", "Which Python file has its function score?"))
+        text = "Is a higher score of this metric better (true or false)?"
         draft.question(Question("metric.higher_is_better", text, None, ("True", "False")))
-        return
-    text = (
-        "Which metric scores the submission (the competition's page says it)? For any other one answer "
-        "metric.file=FILE.py, a Python file with the metric"
-    )
-    name = draft.question(Question("metric.name", text, guess, fitting))
     if name in ("AP", "mean precision"):
         usual = Guess([0.5], "often used; the competition's page says it", sure=False)
         draft.question(

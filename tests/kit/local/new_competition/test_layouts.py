@@ -281,6 +281,8 @@ def test_a_folder_above_the_competition_s_is_refused(tmp_path, capsys):
 def test_a_metric_of_one_s_own_can_be_answered(tmp_path, capsys):
     (tmp_path / "data").mkdir()
     code, _, err = new(capsys, layouts.grades, tmp_path, {})
-    assert (code, "answer metric.file=FILE.py" in err) == (2, True)
+    assert (code, "own: one in a Python file" in err) == (2, True)
+    code, _, err = new(capsys, layouts.grades, tmp_path, {"metric.name": "own"})
+    assert (code, "--answer 'metric.file=...' --answer 'metric.higher_is_better=...'" in err) == (2, True)
     code, _, err = new(capsys, layouts.grades, tmp_path, {"metric.file": "map5.py"})
     assert (code, "--answer 'metric.higher_is_better=...'" in err) == (2, True)
