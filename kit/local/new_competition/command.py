@@ -14,7 +14,7 @@ from kit.competitions.rules import METRICS
 from kit.errors import BAD_INPUT, KitError
 from kit.local.competitions.check import check
 from kit.local.competitions.labelled import LabelledData
-from kit.local.new_competition import image_guesses, table_guesses, table_roles
+from kit.local.new_competition import drawn_guesses, image_guesses, table_guesses, table_roles
 from kit.local.new_competition.guesses import Draft, Guess, Question, plain
 from kit.local.new_competition.mask_order import Writing, is_mask, writing_of
 from kit.local.new_competition.options import NewCompetitionOptions
@@ -24,6 +24,7 @@ from kit.local.new_competition.table_roles import Roles
 from kit.local.new_competition.writing import test_text, toml_of, value_text
 
 _MASKS_READ = 40
+_OWN = "own"
 _METRICS = {"semantic": "mean Dice", "instance": "AP"}
 
 
@@ -94,7 +95,7 @@ def fill(draft: Draft, seen: Survey, *, sure: bool) -> None:
         Question(
             "slug",
             "What is the competition called in its address on Kaggle?",
-            Guess(name, "the folder's name; compare it with the address of the competition", sure=sure),
+            Guess(name, "the folder's name; compare it with the address of the competition", sure=False),
         )
     )
     for key in ("kind", "classes", "targets"):  # their place in the file; filled in below
@@ -103,7 +104,8 @@ def fill(draft: Draft, seen: Survey, *, sure: bool) -> None:
     ids = [role.images if role else () for role in (roles.truth, roles.sample)]
     found = image_guesses.guess(draft, seen, *ids)
     masks = _mask_images(seen, found.train.ids)
-    table_guesses.fill(draft, roles, masks, _writing(roles, found, seen))
+    writing = _writing(roles, found, seen)
+    table_guesses.fill(draft, roles, masks, writing, drawn_guesses.find(seen))
     if "*" in found.test.path and draft.value("kind") in ("semantic", "instance"):
         raise KitError(
             f"the submission has masks of {found.test.path}, which are folders of slices",
@@ -130,16 +132,15 @@ def _metric(draft: Draft, kind: str) -> None:
     guess = (
         Guess(likely, "usual for this kind; the competition's page says it", sure=False) if likely else None
     )
-    if "metric.file" in draft.answers:
-        draft.put("metric.file", "", "")
-        text = "Is a higher score of metric.file better (true or false)?"
+    text = "Which metric scores the submission (the competition's page says it)? own: one in a Python file"
+    name = _OWN
+    if "metric.file" not in draft.answers:
+        name = draft.question(Question("metric.name", text, guess, (*fitting, _OWN)))
+    if name == _OWN:
+        draft.known.pop("metric.name", None)
+        draft.question(Question("metric.file", "Which Python file has its function score?"))
+        text = "Is a higher score of this metric better (true or false)?"
         draft.question(Question("metric.higher_is_better", text, None, ("True", "False")))
-        return
-    text = (
-        "Which metric scores the submission (the competition's page says it)? For any other one answer "
-        "metric.file=FILE.py, a Python file with the metric"
-    )
-    name = draft.question(Question("metric.name", text, guess, fitting))
     if name in ("AP", "mean precision"):
         usual = Guess([0.5], "often used; the competition's page says it", sure=False)
         draft.question(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kit.errors import KitError
 
+_TIMES = 5
+"""How often somebody may answer a question."""
 NOT_SAID = "?"
 """Answer of somebody who does not know."""
 
@@ -75,7 +77,7 @@ class Draft:
         """
         given = self.answers.get(question.key)
         if given is None and self.ask is not None and not (question.guess and question.guess.sure):
-            given = self.ask(question) or None
+            given = self._asked(self.ask, question)
         if given is not None and given != NOT_SAID:
             value = plain(given)
             if question.choices and str(value) not in question.choices:
@@ -89,6 +91,21 @@ class Draft:
             self.open.append(question)
             return None
         return self.known[question.key].value
+
+    @staticmethod
+    def _asked(ask: Callable[[Question], str], question: Question) -> str | None:
+        """Ask until the answer is one of the choices, a few times; what was answered before is kept."""
+        given, text = ask(question), question.text
+        for _ in range(_TIMES - 1):
+            if (
+                not given
+                or given == NOT_SAID
+                or not question.choices
+                or str(plain(given)) in question.choices
+            ):
+                break
+            given = ask(replace(question, text=f"{given!r} is none of the answers. {text}"))
+        return given or None
 
     def value(self, key: str, default: Any = None) -> Any:
         """Return what is known of a key."""

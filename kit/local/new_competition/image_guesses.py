@@ -25,6 +25,8 @@ _SUFFIXES = {"tiff": SUFFIXES, "png": (".png",), "jpeg": (".jpg", ".jpeg"), "dic
 _ARRAYS = (".npy", ".npz", ".zarr", ".h5", ".hdf5", ".nii", ".mha", ".mrc")
 _SOUNDS = (".ogg", ".wav", ".mp3", ".flac", ".mp4", ".avi", ".mov")
 _LOOKED_AT = 4
+_TOLD = 0.95
+"""Share of the ids of a table from which on its pattern is taken for right."""
 _RULES = '"full range", [low, high], { percentiles = [1, 99] } or "dicom window"'
 
 
@@ -64,7 +66,7 @@ def guess(draft: Draft, seen: Survey, train_ids: Sequence[str], test_ids: Sequen
     template = guessed(test, test_ids).id if test and test_ids else ""
     found_train = guessed(one, train_ids, template)
     found_test = guessed(test, test_ids) if test else _like(found_train)
-    if _form(found_train) != _form(found_test):
+    if not _fit(found_train, found_test):
         # A test part of one image does not show which parts vary, nor do images that no table names: the
         # part whose ids are explained better tells how the other one lies.
         if found_test.matched > found_train.matched:
@@ -157,9 +159,11 @@ def _like(known: Pattern, this: str = "train", other: str = "test") -> Pattern:
     return Pattern(known.path.replace(this, other), known.id, 0.0, frozenset())
 
 
-def _form(pattern: Pattern) -> tuple[int, bool]:
-    """Return what the patterns of both parts have in common: the number of parts, and slices."""
-    return pattern.path.count("{"), "*" in pattern.path
+def _fit(train: Pattern, test: Pattern) -> bool:
+    """Return whether both parts may lie as guessed: alike, or each as its table says."""
+    alike = train.path.count("{") == test.path.count("{")
+    told = min(train.matched, test.matched) >= _TOLD and train.id == test.id
+    return (alike or told) and ("*" in train.path) == ("*" in test.path)
 
 
 def _share(pattern: Pattern, table: str) -> str:

@@ -8,7 +8,10 @@ from collections.abc import Collection, Iterable
 from kit.local.new_competition.guesses import Draft
 from kit.local.new_competition.table_roles import Role, is_number
 
-_SIDES = {"height": ("height", "img_height", "rows"), "width": ("width", "img_width", "columns")}
+_SIDES = {
+    "height": ("height", "img_height", "image_height", "rows"),
+    "width": ("width", "img_width", "image_width", "columns"),
+}
 _TOLD = {
     "organ": ("organ",),
     "source": ("data_source", "source"),

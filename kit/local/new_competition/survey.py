@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ _MOST_ROWS = 20_000
 """Rows of a table that are looked at."""
 _CELL = 1 << 31
 _DEEPEST_TABLE = 2
+_PART = re.compile(r"(train|test)(ing)?([_-]?(images?|set|data))?", re.IGNORECASE)
 _MASKS = ("mask", "label", "annotation", "segmentation", "ground_truth", "groundtruth")
 
 
@@ -97,7 +99,7 @@ def survey(folder: Path) -> Survey:
     """
     if not folder.is_dir():
         raise KitError("this is no folder", where=folder, fix="name the folder of the unpacked competition")
-    groups: dict[tuple[str, int, str, bool], list[str]] = defaultdict(list)
+    groups: dict[tuple[str, int, str, bool, str], list[str]] = defaultdict(list)
     tables: dict[str, Table] = {}
     others: list[str] = []
     suffixes: Counter[str] = Counter()
@@ -121,7 +123,7 @@ def survey(folder: Path) -> Survey:
                 continue
             if suffix in IMAGE_SUFFIXES or (not suffix and len(parts) > 1 and _is_dicom(folder / path)):
                 top = parts[0] if len(parts) > 1 else ""
-                groups[top, len(parts), suffix, _is_mask(parts[:-1])].append(path)
+                groups[top, len(parts), suffix, _is_mask(parts[:-1]), _split(parts[:-1])].append(path)
             elif suffix in (".csv", ".parquet") and len(parts) <= _DEEPEST_TABLE:
                 try:
                     tables[path] = read(folder, path)
@@ -191,6 +193,11 @@ def _parquet(folder: Path, path: str) -> Table:
 def _is_mask(folders: Sequence[str]) -> bool:
     """Whether folders are called like masks."""
     return any(word in folder.lower() for folder in folders for word in _MASKS)
+
+
+def _split(folders: Sequence[str]) -> str:
+    """Return the folder that tells the part, such as the "train" of jpeg/train/a.jpg; empty if none does."""
+    return next((name for name in folders if _PART.fullmatch(name)), "")
 
 
 def _suffix_of(paths: Sequence[str]) -> str:

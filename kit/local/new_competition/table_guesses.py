@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from kit.local.new_competition import box_guesses, metadata_guesses
+from kit.errors import KitError
+from kit.local.new_competition import box_guesses, drawn_guesses, metadata_guesses
 from kit.local.new_competition.box_guesses import Boxes
+from kit.local.new_competition.drawn_guesses import Drawn
 from kit.local.new_competition.guesses import Draft, Guess, Question, listed
 from kit.local.new_competition.mask_order import Writing, is_mask
 from kit.local.new_competition.metadata_guesses import sides
@@ -26,7 +28,9 @@ _MANY = 1.5
 _FORMS = ("text", "images", "polygons", "coco", "table", "boxes")
 
 
-def fill(draft: Draft, roles: Roles, masks: str | None, writing: Writing | None) -> None:
+def fill(
+    draft: Draft, roles: Roles, masks: str | None, writing: Writing | None, drawn: Drawn | None = None
+) -> None:
     """Fill in kind, classes, `[truth]`, `[submission]` and `[metadata]`.
 
     Args:
@@ -34,26 +38,26 @@ def fill(draft: Draft, roles: Roles, masks: str | None, writing: Writing | None)
         roles: the tables.
         masks: pattern of the mask images, if there are any.
         writing: how masks are written in cells; None if no cell holds one.
+        drawn: annotations in a file, if there are any.
     """
     mask = mask_column(roles.truth.table) if roles.truth else ""
     boxes = None if mask or masks or roles.truth is None else box_guesses.find(roles.truth.table)
-    kind = _kind(draft, roles, masks, mask, boxes)
+    if mask or masks or boxes or _has_values(roles):
+        drawn = None
+    kind = _kind(draft, roles, masks, mask, boxes or drawn)
+    if kind == "values":
+        drawn = None
     if boxes and kind == "instance":
         _box_classes(draft, roles, boxes)
     else:
         boxes = None
         _classes(draft, roles, kind, mask)
-    if boxes and roles.truth:
+    if drawn:
+        drawn_guesses.fill(draft, drawn)
+    elif boxes and roles.truth:
         box_guesses.fill_truth(draft, roles.truth, boxes)
-    elif masks and not mask:
-        draft.put("truth.form", "images", "mask images lie beside the images")
-        draft.put("truth.file", masks, "so they lie")
-    elif roles.truth is None:
-        draft.question(Question("truth.form", "How is the truth written?", None, _FORMS))
-        text = "Which file holds the truth, below the folder? Where folders tell the class, write a table"
-        draft.question(Question("truth.file", text))
     else:
-        _truth(draft, roles.truth, roles.sample, mask, writing)
+        _fill_truth(draft, roles, masks, mask, writing)
     if roles.solution and draft.value("truth.file") == (roles.truth.table.path if roles.truth else ""):
         draft.put("truth.solution", roles.solution, "it has the columns of the truth")
     if roles.sample is None and kind == "values":
@@ -68,11 +72,34 @@ def fill(draft: Draft, roles: Roles, masks: str | None, writing: Writing | None)
         metadata_guesses.fill(draft, roles.truth, used, whole=draft.value("truth.unlisted") is None)
 
 
-def _kind(draft: Draft, roles: Roles, masks: str | None, mask: str, boxes: Boxes | None) -> str:
+def _has_values(roles: Roles) -> bool:
+    """Return whether the table with the truth has the columns of the submission."""
+    truth, sample = roles.truth, roles.sample
+    if truth is None or sample is None:
+        return False
+    return {name for name in sample.table.columns if name != sample.id} <= set(truth.table.columns)
+
+
+def _fill_truth(draft: Draft, roles: Roles, masks: str | None, mask: str, writing: Writing | None) -> None:
+    """Fill in `[truth]` for tables of masks or values and for mask images."""
+    if masks and not mask:
+        draft.put("truth.form", "images", "mask images lie beside the images")
+        draft.put("truth.file", masks, "so they lie")
+    elif roles.truth is None:
+        draft.question(Question("truth.form", "How is the truth written?", None, _FORMS))
+        text = "Which file holds the truth, below the folder? Where folders tell the class, write a table"
+        draft.question(Question("truth.file", text))
+    else:
+        _truth(draft, roles.truth, roles.sample, mask, writing)
+
+
+def _kind(draft: Draft, roles: Roles, masks: str | None, mask: str, found: Boxes | Drawn | None) -> str:
     truth = roles.truth
     guess: Guess | None
-    if boxes:
-        where = boxes.mask or " ".join(boxes.columns)
+    if isinstance(found, Drawn):
+        guess = Guess("instance", f"{found.file} holds annotations", sure=False)
+    elif found:
+        where = found.mask or " ".join(found.columns)
         guess = Guess("instance", f"the truth has boxes: {where}", sure=False)
     elif not masks and not mask:
         guess = Guess("values", "no mask is in a table or an image") if truth else None
@@ -210,8 +237,7 @@ def _submission(draft: Draft, sample: Role, kind: str, writing: Writing | None, 
         draft.put("submission.row_id", f"{{id}}{sample.rows.between}{{class}}", "so its ids are made")
     rest = [name for name in table.columns if name != sample.id]
     if kind == "values":
-        if sample.rows and len(rest) == 1:
-            draft.put("submission.value", rest[0], "the column beside the ids")
+        _submission_values(draft, sample, rest)
         return
     for key, found in sides(rest).items():
         draft.put(f"submission.{key}", found, "so is the column called")
@@ -229,6 +255,23 @@ def _submission(draft: Draft, sample: Role, kind: str, writing: Writing | None, 
         box_guesses.fill_submission(draft, table, str(draft.value("submission.mask", rest[0])), boxes)
     else:
         _written(draft, table, kind, writing)
+
+
+def _submission_values(draft: Draft, sample: Role, rest: list[str]) -> None:
+    """Fill in the column of the values, where a row is of one of them.
+
+    Raises:
+        KitError: a row of a class has several values.
+    """
+    if sample.rows and len(rest) > 1:
+        raise KitError(
+            f"rows of {sample.table.path} are of {listed(sample.rows.classes, 2)}, and each has {len(rest)} "
+            f"values: {listed(rest)}",
+            fix="not supported: a row of a class has one value. If the ids name images alone, say how they "
+            "lie: --answer images.test=... --answer images.id=...; else this needs a program of your own",
+        )
+    if sample.rows:
+        draft.put("submission.value", rest[0], "the column beside the ids")
 
 
 def _class_of(draft: Draft, sample: Role, rest: list[str]) -> str:

@@ -237,6 +237,85 @@ def whales(root: Path) -> None:
     table(root, "sample_submission.csv", "image,predictions", sample)
 
 
+def seedlings(root: Path) -> None:
+    """Plant Seedlings: the folder is the species; the table is what docs/images.md writes."""
+    for number, species in enumerate(["Black-grass", "Charlock", "Sugar beet"] * 2):
+        image(root / "train" / species / f"{number:09x}.png")
+    for number in (60, 61):
+        image(root / "test" / f"{number:09x}.png")
+    rows = [(path.name, path.parent.name) for path in sorted((root / "train").glob("*/*.png"))]
+    table(root, "train.csv", "file,species", rows)
+    sample = [(f"{number:09x}.png", "Sugar beet") for number in (60, 61)]
+    table(root, "sample_submission.csv", "file,species", sample)
+
+
+def traps(root: Path) -> None:
+    """iWildCam: the number of a class, in a column that the submission calls otherwise."""
+    for number in range(6):
+        image(root / "train_images" / f"{number:08x}-21bc.jpg")
+    for number in (90, 91):
+        image(root / "test_images" / f"{number:08x}-21bc.jpg")
+    rows = [((0, 2, 372)[n % 3], f"{n:08x}-21bc.jpg", n % 2) for n in range(6)]
+    table(root, "train.csv", "category_id,file_name,frame_num", rows)
+    table(root, "sample_submission.csv", "Id,Predicted", [(f"{n:08x}-21bc", 0) for n in (90, 91)])
+
+
+def cells(root: Path) -> None:
+    """A COCO file as the truth, and all instances of an image in a cell."""
+    for part, names in (("train", "ab"), ("test", "cd")):
+        for name in names:
+            image(root / part / f"{name}.png")
+    polygon = [[2, 2, 20, 2, 20, 20, 2, 20]]
+    listed = [
+        {"id": n, "file_name": f"{name}.png", "height": HEIGHT, "width": WIDTH} for n, name in enumerate("ab")
+    ]
+    drawn = [
+        {"id": n, "image_id": n, "category_id": n, "segmentation": polygon, "iscrowd": 0} for n in (0, 1)
+    ]
+    names = [{"id": 0, "name": "cell"}, {"id": 1, "name": "debris"}]
+    value = {"images": listed, "annotations": drawn, "categories": names}
+    (root / "annotations.json").write_text(json.dumps(value))
+    (root / "licence.json").write_text("{}")
+    table(root, "sample_submission.csv", "id,predicted", [("c", ""), ("d", "")])
+
+
+def vessels(root: Path) -> None:
+    """Hacking the Human Vasculature: polygons in JSON lines beside a table that tells of tiles."""
+    for part, names in (("train", "ab"), ("test", "c")):
+        for name in names:
+            image(root / part / f"{name}.tif")
+    types = {"a": "blood_vessel", "b": "unsure"}
+    ring = [[[2, 2], [20, 2], [20, 20], [2, 20]]]
+    lines = [{"id": i, "annotations": [{"type": kind, "coordinates": ring}]} for i, kind in types.items()]
+    (root / "polygons.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table(root, "tile_meta.csv", "id,source_wsi,i,j", [("a", 1, 0, 0), ("b", 2, 0, 512)])
+    sample = [("c", HEIGHT, WIDTH, "0 1.0 eNoLTDAwyrM0TfEMCAA3eQ4a")]
+    table(root, "sample_submission.csv", "id,height,width,prediction_string", sample)
+
+
+def moles(root: Path) -> None:
+    """ISIC 2020: folders of the parts below that of the format, DICOM beside them, patients in a column."""
+    for number in range(6):
+        image(root / "jpeg" / "train" / f"ISIC_{number:07}.jpg")
+        image(root / "train" / f"ISIC_{number:07}.dcm", "dicom")
+    for number in (90, 91):
+        image(root / "jpeg" / "test" / f"ISIC_{number:07}.jpg")
+    header = "image_name,patient_id,image_width,image_height,target"
+    rows = [(f"ISIC_{n:07}", f"IP_{n // 2}", WIDTH, HEIGHT, n % 2) for n in range(6)]
+    table(root, "train.csv", header, rows)
+    table(root, "sample_submission.csv", "image_name,target", [(f"ISIC_{n:07}", 0) for n in (90, 91)])
+
+
+def spines(root: Path) -> None:
+    """RSNA Lumbar Spine: a row for each level of a study, with three probabilities in it."""
+    for part, study in (("train", 11), ("train", 12), ("test", 44)):
+        for number in (1, 2):
+            image(root / f"{part}_images" / str(study) / "7" / f"{number}.dcm", "dicom")
+    table(root, "train.csv", "study_id,canal_l1,canal_l2", [(11, "Severe", "Mild"), (12, "Mild", "Mild")])
+    sample = [(f"44_{level}", 0.3, 0.3, 0.3) for level in ("canal_l1", "canal_l2")]
+    table(root, "sample_submission.csv", "row_id,normal_mild,moderate,severe", sample)
+
+
 def ink(root: Path) -> None:
     """Vesuvius: a mask for a whole stack of slices."""
     for part, names in (("train", "12"), ("test", "ab")):

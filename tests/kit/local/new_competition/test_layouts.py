@@ -120,6 +120,50 @@ WRITTEN = {
         {"metric.name": "AUC"},
         {"images.train": "images/{id}.jpg", "images.test": "images/{id}.jpg"},
     ),
+    layouts.seedlings: (
+        {"metric.name": "F-beta", "metric.average": "micro"},
+        {
+            "images.train": "train/{part1}/{id}",
+            "images.test": "test/{id}",
+            "images.format": "png",
+            "classes": ("Black-grass", "Charlock", "Sugar beet"),
+            "targets": ("species",),
+        },
+    ),
+    layouts.traps: (
+        {"metric.name": "F-beta", "truth.value": "category_id", "classes": '["0", "2", "372"]'},
+        {"targets": ("Predicted",), "truth.id": "file_name", "submission.id": "Id"},
+    ),
+    layouts.cells: (
+        {"truth.scored": "['cell']"},
+        {
+            "kind": "instance",
+            "truth.form": "coco",
+            "truth.file": "annotations.json",
+            "truth.scored": ("cell",),
+            "submission.encoding": "coco",
+        },
+    ),
+    layouts.vessels: (
+        {"truth.scored": "['blood_vessel']", "metric.iou": "[0.6]"},
+        {
+            "kind": "instance",
+            "truth.form": "polygons",
+            "truth.file": "polygons.jsonl",
+            "submission.mask": "prediction_string",
+            "submission.height": "height",
+            "submission.label": "0",
+        },
+    ),
+    layouts.moles: (
+        {"metric.name": "AUC"},
+        {
+            "images.train": "jpeg/train/{id}.jpg",
+            "images.test": "jpeg/test/{id}.jpg",
+            "metadata.columns.group": "patient_id",
+            "metadata.columns.height": "image_height",
+        },
+    ),
     layouts.whales: (
         {
             "metric.file": "map5.py",
@@ -177,6 +221,7 @@ def test_the_definition_is_right_and_its_truth_is_perfect_as_a_submission(tmp_pa
     ("layout", "words"),
     [
         (layouts.ink, ("masks of test/{id}/surface_volume/*.tif", "not supported")),
+        (layouts.spines, ("has 3 values: normal_mild, moderate, severe", "not supported")),
         (layouts.contrails, ("no images are here; the folder holds 2 .npy, 1 .json", "cannot read .npy")),
         (layouts.birds, ("no images are here; the folder holds 1 .ogg", "has nothing for .ogg")),
     ],
@@ -236,6 +281,8 @@ def test_a_folder_above_the_competition_s_is_refused(tmp_path, capsys):
 def test_a_metric_of_one_s_own_can_be_answered(tmp_path, capsys):
     (tmp_path / "data").mkdir()
     code, _, err = new(capsys, layouts.grades, tmp_path, {})
-    assert (code, "answer metric.file=FILE.py" in err) == (2, True)
+    assert (code, "own: one in a Python file" in err) == (2, True)
+    code, _, err = new(capsys, layouts.grades, tmp_path, {"metric.name": "own"})
+    assert (code, "--answer 'metric.file=...' --answer 'metric.higher_is_better=...'" in err) == (2, True)
     code, _, err = new(capsys, layouts.grades, tmp_path, {"metric.file": "map5.py"})
     assert (code, "--answer 'metric.higher_is_better=...'" in err) == (2, True)

@@ -1,6 +1,8 @@
 """`new-competition` on folders in the layout of real competitions: what it writes, and what it asks."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -259,6 +261,33 @@ def test_questions_are_asked_in_a_terminal():
         raise EOFError
 
     assert command._ask(question, ended) == ""
+
+
+def test_a_wrong_answer_is_asked_for_again_and_those_before_are_kept(tmp_path):
+    folders.severstal(tmp_path / "steel")
+    out = tmp_path / "steel.toml"
+    answers_given = ["severstal-steel", "mean dice", "global Dice", "rows", ""]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kit", "new-competition", str(tmp_path / "steel"), "--out", str(out)],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        cwd=ROOT,
+    )
+    os.close(slave)
+    os.write(master, "".join(f"{answer}\n" for answer in answers_given).encode())
+    told = b""
+    try:
+        while chunk := os.read(master, 1 << 16):
+            told += chunk
+    except OSError:  # the other end is closed
+        pass
+    os.close(master)
+    assert process.wait(timeout=60) == 0, told.decode()
+    assert "'mean dice' is none of the answers" in told.decode()
+    made = tomllib_of(out)
+    assert (made["slug"], made["metric"]["name"]) == ("severstal-steel", "global Dice")
 
 
 def test_every_value_has_its_reason(tmp_path, capsys):
