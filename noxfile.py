@@ -8,7 +8,6 @@ session is a few typed commands (`python -m train_local ...`, `python -m bundle 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 import tomllib
@@ -417,15 +416,11 @@ def submissions(session: nox.Session) -> None:
 # --- is it right ----------------------------------------------------------------------------------
 
 
-# One more than there are cores, because tests wait for servers and processes a sixth of the time; at most
-# eight, because each takes 2 GB.
-IN_PROCESSES = ("-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "worksteal")
-
-
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite; `-- tests/kit -k rle` runs a part of it."""
-    run(session, "-m", "pytest", *(session.posargs or IN_PROCESSES), env={"OMP_NUM_THREADS": "1"})
+    arguments = session.posargs or session_environment.pytest_processes()
+    run(session, "-m", "pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
@@ -455,7 +450,7 @@ def coverage(session: nox.Session) -> None:
     from tests import pure_logic
 
     how = ("--rcfile", pure_logic.write_settings(BUILD / "coverage"))
-    arguments = session.posargs or [*pure_logic.takers(), *IN_PROCESSES, "-m", "not slow"]
+    arguments = session.posargs or pure_logic.arguments()
     run(session, "-m", "coverage", "run", *how, "-m", "pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
     run(session, "-m", "coverage", "combine", "--quiet", *how)
     run(session, "-m", "coverage", "report", *how)

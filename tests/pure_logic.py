@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kit.command_line import option, parse
+from kit.local.session_environment import pytest_processes
 from tests import import_graph
 
 ROOT = import_graph.ROOT
@@ -160,6 +161,11 @@ def takers(root: Path = ROOT) -> list[str]:
     more = settings(root).tests
     own = {path for path in map(mirrored, measured(root)) if (root / path).is_file()}
     return sorted({*more, *(path for path in own if not any(path.startswith(f"{each}/") for each in more))})
+
+
+def arguments(root: Path = ROOT) -> list[str]:
+    """Return pytest's arguments of a measurement: the tests that take the branches, in several processes."""
+    return [*takers(root), "-m", "not slow", *pytest_processes()]
 
 
 def write_settings(folder: Path, root: Path = ROOT) -> Path:

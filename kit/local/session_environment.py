@@ -86,3 +86,12 @@ def uv(session: Session, *arguments: str) -> None:
     kept = tool_environment()
     removed: dict[str, str | None] = dict.fromkeys(os.environ.keys() - kept.keys())
     session.run(find_uv(), *arguments, external=True, env={**removed, **kept, "UV_NO_PROGRESS": "1"})
+
+
+def pytest_processes() -> tuple[str, ...]:
+    """Return pytest's arguments for as many processes as this machine serves well.
+
+    One more than there are cores, because tests wait for servers and processes a sixth of the time; at most
+    eight, because each takes 2 GB.
+    """
+    return "-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "worksteal"

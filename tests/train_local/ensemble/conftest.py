@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -6,9 +6,11 @@ import pytest
 from kit.images.info import ImageInfo
 from kit.masks import rle
 from kit.predictions import SemanticMask
+from train_local.ensemble.finished_runs import find_finished_runs
 from train_local.ensemble.search import Candidate
 from train_local.ensemble.semantic_scores import HeldOut, SemanticScores
 from train_local.ensemble.trial import RecipeView
+from train_local.recipes.settings import Validation
 
 SIDE = 20
 
@@ -52,3 +54,18 @@ def make_scene(tmp_path_factory):
         return Scene(SemanticScores(held, processes=1, pixels=pixels), candidates)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def runs(blobs, blob_data, tmp_path_factory):
+    """Two recipes, two folds each."""
+    root = tmp_path_factory.mktemp("runs")
+    recipe = blobs.recipe(iterations=12, validation=Validation(every=12, unit="iteration"))
+    other = replace(recipe, name="seeded", seed=5, views=("identity",))
+    blobs.train_all([recipe, other], blob_data, root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(blob_data, runs):
+    return find_finished_runs(blob_data, runs)

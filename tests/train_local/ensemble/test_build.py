@@ -26,26 +26,10 @@ from train_local.ensemble.prices import NO_LOADING, NO_SECONDS, NO_SIZE, HiddenR
 from train_local.ensemble.published_plans import PlannedMember
 from train_local.ensemble.trial import RecipeView
 from train_local.ensemble.write import LADDER, PICTURE, show_ensemble, write_ensemble
-from train_local.recipes.settings import Validation
 from train_local.runs import WEIGHTS
 from train_local.validation.evaluate import fused, score
 
 HIDDEN = HiddenRun(hidden=HiddenSet(images=100, megapixels=50.0), workers=2, hours=9.0)
-
-
-@pytest.fixture(scope="module")
-def runs(blobs, blob_data, tmp_path_factory):
-    """Two recipes, two folds each."""
-    root = tmp_path_factory.mktemp("runs")
-    recipe = blobs.recipe(iterations=12, validation=Validation(every=12, unit="iteration"))
-    other = replace(recipe, name="seeded", seed=5, views=("identity",))
-    blobs.train_all([recipe, other], blob_data, root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def finished(blob_data, runs):
-    return find_finished_runs(blob_data, runs)
 
 
 def test_members_are_the_finished_runs_with_their_files(finished):
@@ -305,20 +289,6 @@ def test_a_run_on_all_images_has_its_published_place_and_no_score(blob_data, fin
     with pytest.raises(KitError, match="none of the finished runs held images out") as error:
         build_ensemble(blob_data, [run for run in full if run.recipe == "seeded"])
     assert "--as-published" in str(error.value)
-
-
-def test_scores_of_some_images_only_are_said_to_be_of_these(blob_data, finished):
-    whole = build_ensemble(blob_data, finished, keep_all=True)
-    assert not any(note.startswith("The scores are of") for note in whole.notes)
-    fewer = [run for run in finished if run.recipe == "blobs" or run.member.name == "seeded.fold0"]
-    first = [run for run in fewer if run.member.name.endswith("fold0")]
-    other = [run for run in fewer if run.member.name == "blobs.fold1"]
-    held = {name for run in (*first, *other) for files in run.files.values() for name in files}
-    mixed = [replace(run, recipe="third") for run in other] + first
-    built = build_ensemble(blob_data, mixed, keep_all=True)
-    scored = {name for files in first[0].files.values() for name in files}
-    note = next(note for note in built.notes if note.startswith("The scores are of"))
-    assert note.startswith(f"The scores are of {len(scored)} of the {len(held)} held-out images")
 
 
 def as_members(runs):
