@@ -1,6 +1,10 @@
 """Some faults through the rendered predict.py; `nox -s faults -- --runs 300` draws all of them at random."""
 
 import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -71,3 +75,46 @@ def test_a_signal_while_a_rung_is_put_in_place_leaves_its_rows(run):
     end, report, _ = run(strikes=(strike,))
     assert (end.code, end.struck) == (0, ["sigterm-while-writing"])
     assert all(image["row"].startswith("rung") for image in report["images"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "silent", "limit", "worst", "then"),
+    [
+        (["the row is another"], True, running.STALL, 1.0, None),
+        (["the row is another"], True, running.STALL, 5.0, 5 * running.STALL),
+        (["the row is another"], True, 5 * running.STALL, 4.0, None),
+        (["the row is another"], True, 5 * running.STALL, 6.0, 6 * running.STALL),
+        (["the row is another"], False, running.STALL, 5.0, None),
+        ([], True, running.STALL, 5.0, None),
+    ],
+)
+def test_a_silence_counts_unless_the_machine_paused_for_longer(wrong, silent, limit, worst, then):
+    assert running.longer_limit(running.End(wrong=wrong, silent=silent), limit, worst) == then
+
+
+MEASURE = """
+from tests.faults.pace import Pace
+with Pace() as pace:
+    print("begun", flush=True)
+    input()
+print(pace.worst)
+"""
+
+
+def test_a_machine_that_stands_still_is_noticed():
+    with subprocess.Popen(
+        [sys.executable, "-c", MEASURE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1)
+        process.send_signal(signal.SIGCONT)
+        told, _ = process.communicate("\n", timeout=600)
+    assert float(told) >= 2
+
+
+def test_a_worker_that_hangs_is_found_by_its_silence(run):
+    end, report, _ = run(strikes=(Strike(fault="hang", point="convolution", action="stop", after=3),))
+    assert (end.code, end.struck) == (0, ["hang"])
+    assert end.silent
+    assert "no sign of life for" in str(report["problems"])

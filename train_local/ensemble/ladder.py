@@ -142,8 +142,8 @@ def build_ladder(
     builder.add_folds(kept.closing)
     for scored in kept.subsets:
         builder.add_subset(scored)
-    whole = any(len(item.rung.passes) == len(builder.passes) for item in builder.rungs)
-    assert whole, "`kept_of` leaves out what the best rung has not, unless other passes close the ladder"
+    if not any(len(item.rung.passes) == len(builder.passes) for item in builder.rungs):
+        builder.close(kept.closing, "all of these together (not measured)", measured=False)
     return Ladder(builder.passes, _on_front(builder, cost_of, keep_all=keep_all))
 
 

@@ -1,6 +1,6 @@
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kit.ensemble import Member
@@ -109,6 +109,8 @@ def test_the_rung_of_a_subset_has_the_first_pass_of_its_recipe_views_and_the_lad
     st.lists(st.sampled_from("yz"), unique=True),
     st.sampled_from([frozenset(), frozenset("b"), frozenset("d")]),
 )
+# Nobody trained y, which was to come in without a score: only a rung of all passes closes the ladder.
+@example([1, 2], {frozenset("b"): 2}, 1, ["y"], frozenset("b"))
 def test_rungs_rise_in_cost_and_never_fall_in_score_and_the_last_has_all_passes(
     steps, subsets, folds, extra, before
 ):
