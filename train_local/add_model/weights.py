@@ -149,15 +149,12 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
     if not _of_tensors(value):
         keys = ", ".join(map(str, list(value)[:6])) if isinstance(value, dict) else type(value).__name__
         within = [key for key in value if _of_tensors(value[key])] if isinstance(value, dict) else []
-        part = (
-            ""
-            if len(within) != 1
-            else f": torch.save(torch.load({str(path)!r}, weights_only=True)[{within[0]!r}], FILE)"
-        )
+        key = within[0] if within else ""
+        part = f": torch.save(torch.load({str(path)!r}, weights_only=True)[{key!r}], FILE)"
         raise KitError(
             f"this file does not hold tensors by name, but {keys or 'nothing'}",
             where=path,
-            fix=f"save model.state_dict() alone{part}",
+            fix=f"save model.state_dict() alone{part if len(within) == 1 else ''}",
         )
     tensors: dict[str, Tensor] = value
     return tensors
