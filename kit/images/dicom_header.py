@@ -122,7 +122,7 @@ def ordered(paths: list[Path], by: str) -> list[Path]:
 
     Args:
         paths: of the slices.
-        by: "instance", or "position" along the axis that stands upright on the first slice.
+        by: "instance", or "position" along the axis that stands upright on the slices.
 
     Raises:
         KitError: a file does not tell it, or two tell the same.
