@@ -132,9 +132,15 @@ def resolve(problem: Problem, folder: Path, *, preferred: str = "") -> Answer | 
 
     Raises:
         KitError: no set of versions fits, the image has another torch or numpy than somebody needs, or the
-            index cannot be reached.
+            index cannot be reached or answers too slowly.
     """
-    done = _run(problem, folder, _LOCK, preferred, ["--only-binary", ":all:"])
+    try:
+        done = _run(problem, folder, _LOCK, preferred, ["--only-binary", ":all:"])
+    except subprocess.TimeoutExpired as error:
+        raise KitError(
+            f"uv found no versions for {problem.target.name} in {_PATIENCE:.0f} s",
+            fix="check the network and the index; pin more versions in the file, so that fewer are tried",
+        ) from error
     if done.returncode == 0:
         pins = lockfile.parse((folder / _LOCK).read_text(encoding="utf-8"))
         kept = [pin for pin in pins if not problem.target.leaves_to_image(pin.name)]

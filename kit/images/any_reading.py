@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kit.artefacts import open_regular, read_at
 from kit.errors import KitError
+from kit.images.header import unreadable
 from kit.images.intensity_rule import Intensity
 from kit.images.reading import Facts
 from kit.optional import optional_module
@@ -110,13 +111,8 @@ def _format_of(path: Path, may_be_bare: bool) -> str:
             head, size = read_at(handle, _HEAD, 0), os.fstat(handle).st_size
         finally:
             os.close(handle)
-    except FileNotFoundError as error:
-        raise KitError("image is missing", where=path, fix="check the folder and the id") from error
     except OSError as error:
-        problem = f"image cannot be read: {error.strerror or error}"
-        raise KitError(
-            problem, where=path, fix="check its rights and the disk or mount that it is on"
-        ) from error
+        raise unreadable(path, error) from error
     if not size:
         fix = "copy or download the file again and compare its size with the original"
         raise KitError("image is empty (0 bytes)", where=path, fix=fix)

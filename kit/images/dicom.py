@@ -54,6 +54,8 @@ def open_image(path: Path, reading: AnyReading, *, scratch: Path | None = None) 
     decoded.samples[:] = samples_HWC
     # Colours have 8 bits, or are cut to them: a rule is for grey values.
     rule = reading.intensity if header.grey else None
+    if header.grey:  # the header told that there is a window; its numbers may still be none
+        require_for(path, rule, bits=header.bits, kind=header.kind, window=kind.window is not None)
     return WholeImage(decoded, kind, rule, inverted=_inverted(header, reading), notes=_notes(header, reading))
 
 

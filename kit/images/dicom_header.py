@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from kit.artefacts import open_to_read
 from kit.errors import KitError
+from kit.images.header import unreadable
 
 COPY_AGAIN = "copy or download the file again and compare its size with the original"
 _IMPLICIT, _DEFLATED, _BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
@@ -109,10 +110,10 @@ def read_dicom_header(path: Path) -> DicomHeader:
     try:
         with open_to_read(path) as stream:
             found, kind, left = _elements(path, stream)
-    except FileNotFoundError as error:
-        raise KitError("image is missing", where=path, fix="check the folder and the id") from error
-    except (OSError, zlib.error) as error:
-        raise KitError(f"image cannot be read: {error}", where=path, fix=COPY_AGAIN) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except zlib.error as error:
+        raise KitError(f"DICOM file cannot be inflated: {error}", where=path, fix=COPY_AGAIN) from error
     header = _header(path, found, kind)
     _check(path, header, left)
     return header
@@ -123,7 +124,7 @@ def ordered(paths: list[Path], by: str) -> list[Path]:
 
     Args:
         paths: of the slices.
-        by: "instance", or "position" along the axis that stands upright on the first slice.
+        by: "instance", or "position" along the axis that stands upright on the slices.
 
     Raises:
         KitError: a file does not tell it, or two tell the same.

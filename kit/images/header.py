@@ -125,14 +125,19 @@ def read_header(path: Path) -> TiffHeader:
             return _image_of(path, Directory(path, handle, os.fstat(handle).st_size))
         finally:
             os.close(handle)
-    except FileNotFoundError as error:
-        raise KitError("image is missing", where=path, fix="check the folder and the id") from error
     except OSError as error:
-        raise KitError(
-            f"image cannot be read: {error.strerror or error}",
-            where=path,
-            fix="check its rights and its disk",
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> KitError:
+    """Return the error for an image file that the system does not let us read."""
+    if isinstance(error, FileNotFoundError):
+        return KitError("image is missing", where=path, fix="check the folder and the id")
+    return KitError(
+        f"image cannot be read: {error.strerror or error}",
+        where=path,
+        fix="check its rights and the disk or mount that it is on",
+    )
 
 
 def require_rgb8(header: TiffHeader) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kit.artefacts import open_to_read
 from kit.errors import KitError
 from kit.images.any_reading import AnyReading
+from kit.images.header import unreadable
 from kit.images.intensity_rule import require_for
 from kit.images.jpeg_header import read_jpeg_header
 from kit.images.png_header import COPY_AGAIN, CodedHeader, read_png_header
@@ -58,10 +59,7 @@ def _header(path: Path) -> CodedHeader:
             png = stream.read(len(_START_OF_PNG)) == _START_OF_PNG
         return read_png_header(path) if png else read_jpeg_header(path)
     except OSError as error:
-        problem = f"image cannot be read: {error.strerror or error}"
-        raise KitError(
-            problem, where=path, fix="check its rights and the disk or mount that it is on"
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def _require_rule(path: Path, header: CodedHeader, reading: AnyReading) -> None:
@@ -93,10 +91,7 @@ def _decode(path: Path, header: CodedHeader, out_HWC: Any) -> None:
         else:
             imagecodecs.jpeg8_decode(data, outcolorspace="gray" if header.channels == 1 else "rgb", out=out)
     except OSError as error:
-        problem = f"image cannot be read: {error.strerror or error}"
-        raise KitError(
-            problem, where=path, fix="check its rights and the disk or mount that it is on"
-        ) from error
+        raise unreadable(path, error) from error
     except Exception as error:  # imagecodecs has classes of its own
         raise KitError(f"{header.form} cannot be decoded: {error}", where=path, fix=COPY_AGAIN) from error
 

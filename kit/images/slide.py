@@ -20,7 +20,7 @@ from kit.artefacts import open_regular
 from kit.errors import KitError
 from kit.images.codecs import OpenFile, Samples
 from kit.images.decode_threads import for_each, processors
-from kit.images.header import TiffHeader, read_header, require_rgb8
+from kit.images.header import TiffHeader, read_header, require_rgb8, unreadable
 from kit.images.pixels import to_rgb
 from kit.images.planes import Plane, open_plane
 from kit.streams import Streams
@@ -200,11 +200,7 @@ def _opened(path: Path, header: TiffHeader) -> OpenFile:
     try:
         descriptor = open_regular(path)
     except OSError as error:
-        raise KitError(
-            f"image cannot be read: {error.strerror or error}",
-            where=path,
-            fix="check its rights and its disk",
-        ) from error
+        raise unreadable(path, error) from error
     return OpenFile(path, descriptor, Streams(descriptor), header.byteorder)
 
 

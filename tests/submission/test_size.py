@@ -17,6 +17,7 @@ from kit import manifest as manifests
 from kit.artefacts import sha256_file
 from kit.models import family, spec
 from submission.render import render
+from tests.once import once
 
 LIMITS = {name: (1_000_000, 1_000_000) if "64" in name else (600_000, 700_000) for name in SIZES}
 TRAINING_ONLY = re.compile(r"metric|baseline|truth|target_masks|checkpointing|calibration_fit|training")
@@ -24,13 +25,18 @@ TRAINING_ONLY = re.compile(r"metric|baseline|truth|target_masks|checkpointing|ca
 
 @pytest.fixture(scope="module", params=SIZES)
 def rendered(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("size")
-    ensemble, bundle = write(folder, SIZES[request.param])
-    script = render(ensemble, bundle, folder / "predict.py").script
+    size = SIZES[request.param]
+
+    def make(folder):
+        render(*write(folder, size), folder / "predict.py")
+
+    folder = once(tmp_path_factory, f"size-{'-'.join(request.param.replace(',', '').split())}", make)
+    ensemble, bundle = folder / "ensemble.json", folder / "bundle"
+    script = folder / "predict.py"
     space = {"__name__": "not main"}
     exec(compile(script.read_text(), "predict.py", "exec"), space)
     return SimpleNamespace(
-        size=SIZES[request.param],
+        size=size,
         limits=LIMITS[request.param],
         folder=folder,
         script=script,

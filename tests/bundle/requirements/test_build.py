@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle.requirements import resolving
 from bundle.requirements.verb import Options, build
 from kit import manifest as manifests
 from kit import requested as requests
@@ -155,6 +156,13 @@ def test_a_constraint_that_no_image_can_meet_is_told_with_its_line(make, index, 
     ) as caught:
         make("tool", "-c bounds.txt", targets=(NUMPY,))
     assert caught.value.where == "bounds.txt:2"
+
+
+def test_an_index_that_does_not_answer_in_time_is_told(make, index, monkeypatch):
+    index.add("tool")
+    monkeypatch.setattr(resolving, "_PATIENCE", 0.0)
+    with pytest.raises(KitError, match=r"uv found no versions for kaggle-.* in 0 s"):
+        make("tool")
 
 
 def test_a_folder_holds_one_bundle(make, index):

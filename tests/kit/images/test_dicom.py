@@ -179,6 +179,14 @@ def test_the_files_own_window_is_as_pydicom_applies_it(put, function, several):
     assert np.abs(read(path, WINDOW)[..., 0] - expected).max() <= 0.75
 
 
+@pytest.mark.parametrize("width", [0, -1, None])
+def test_a_window_without_a_width_is_none(put, width):
+    more = {} if width is None else {"WindowWidth": width}
+    path = put(dicom(np.zeros((4, 4), np.uint16), WindowCenter=3, **more))
+    with pytest.raises(KitError, match="states no window"):
+        WINDOW.open(path)
+
+
 def test_a_file_without_a_window_is_named(put):
     path = put(dicom(RNG.integers(0, 256, (5, 6), dtype=np.uint16)))
     assert "states no window" in fault(path, WINDOW)
