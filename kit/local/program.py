@@ -56,19 +56,47 @@ def run_cli(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None 
         command: takes the arguments without the program's name, returns the exit code.
         argv: the arguments; those of this process when None.
     """
+    _open_what_is_closed()
+    code = None
     try:
         try:
-            return _run(command, sys.argv[1:] if argv is None else argv)
+            return (code := _run(command, sys.argv[1:] if argv is None else argv))
         finally:
             # Python would do it after this function, and print a traceback where the pipe is closed.
             sys.stdout.flush()
     except BrokenPipeError:
         if not _reader_is_gone():  # then it was another pipe, and a fault
             raise
-        # What is still to be written goes nowhere: else Python tries it again when it ends.
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - only its number is needed
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        _end_stdout()
         return NOT_ALL
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        _end_stdout()
+        if code:  # it is told
+            return code
+        fix = "free space on the disk that stdout goes to, or send it elsewhere"
+        return _wrong(KitError(f"stdout cannot be written: {error.strerror}", fix=fix))
+
+
+def _open_what_is_closed() -> None:
+    """Give a process that was started without stdin, stdout or stderr (`>&-`) one that goes nowhere."""
+    # Else the next file that is opened gets the number of stdout, and a helper process prints into it.
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # It gets the lowest number that is free.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            stream = open(number, mode, closefd=False)  # noqa: SIM115 - until the process ends
+            setattr(sys, name, stream)
+
+
+def _end_stdout() -> None:
+    """Let what is still to be written go nowhere: else Python tries it again when it ends."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - only its number is needed
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _run(command: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:

@@ -133,6 +133,10 @@ def choose(
         for entry in manifest.files:
             if entry.wheel is not None:
                 wheels.setdefault(normalise(entry.wheel.name), []).append(entry)
+    # What was chosen for this Python comes before another release, and what is compiled before what runs
+    # everywhere.
+    for entries in wheels.values():
+        entries.sort(key=_rank)
     # For roots ["mmdet"] in an image that has scipy 1.17 and numpy, but not mmdet:
     #     mmdet   not in the image: install its wheel, which needs scipy and numpy on this Python
     #     scipy   the image's 1.17 is accepted: keep it, and decide about what it needs
@@ -155,6 +159,10 @@ def choose(
     return list(choices.values()), errors
 
 
+def _rank(entry: Entry) -> tuple[bool, bool]:
+    return python_tag() not in (entry.wheel.requires if entry.wheel else ()), entry.name.endswith("-any.whl")
+
+
 def _choose_one(name: str, entries: list[Entry], fault: str | None) -> Choice:
     # In this order: the image's own; the same module under another name; a copy that is good enough; our
     # wheel; the image's only copy, though old metadata beside it makes its version doubtful.
@@ -171,8 +179,7 @@ def _choose_one(name: str, entries: list[Entry], fault: str | None) -> Choice:
         return Choice(name, installed, None, "belongs to the image")
     if fault is None and (kept := _of_the_image(name, recorded, wanted)) is not None:
         return kept
-    # What is compiled for this Python comes before what runs everywhere.
-    for entry in sorted(entries, key=lambda entry: entry.name.endswith("-any.whl")):
+    for entry in entries:
         if entry.wheel is not None and any(runs_here(tag) for tag in entry.wheel.tags):
             return Choice(name, installed, entry, _why_ours(installed, wanted, fault))
     if fault is None and any(accepts(wanted, version) for version in recorded):

@@ -115,3 +115,46 @@ def test_a_python_without_the_dependencies_is_told_where_they_are(capsys):
     assert ".nox/kit-cpython-3" in said
     with pytest.raises(ModuleNotFoundError):
         run_cli(lambda argv: len(__import__(argv[0])), ["kit.no_such_module"])
+
+
+_ANSWERS = (
+    "import subprocess, sys; from kit.local.program import run_cli\n"
+    "def command(argv):\n"
+    "    with open('result', 'w') as file:\n"
+    "        subprocess.run(['echo', 'of a helper'])\n"
+    "        file.write('mine')\n"
+    "    print('an answer', sys.stdin.read())\n"
+    "    return 0\n"
+    "sys.exit(run_cli(command))\n"
+)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_goes_nowhere(tmp_path, closed):
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, _ANSWERS],
+        cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("" if ">&-" in closed.split() else "of a helper\nan answer \n")
+    assert (tmp_path / "result").read_text() == "mine", "no file got stdout's number"
+
+
+@pytest.mark.parametrize("times", [1, 100_000])
+@pytest.mark.parametrize("end", ["return 0", "raise SystemExit(0)"])
+def test_a_full_disk_behind_stdout_is_told_once(times, end):
+    script = (
+        "import sys; from kit.local.program import run_cli\n"
+        f"def command(argv):\n    print('an answer' * {times})\n    {end}\n"
+        "sys.exit(run_cli(command))"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("error: ") == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,5 +1,6 @@
 import importlib.metadata
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -194,3 +195,18 @@ def test_what_is_compiled_for_this_python_comes_before_what_runs_everywhere():
         assert choices["absent-one"].entry == compiled
     choices, _ = decide(anywhere, other, roots=["absent-one"])
     assert choices["absent-one"].entry == anywhere
+
+
+def test_of_two_releases_the_one_that_was_chosen_for_this_python_is_taken():
+    """Both run everywhere; the other one is for a Python that the newer release refuses."""
+    other = wheel("tool", "1.2")
+    other = replace(other, wheel=replace(other.wheel, requires={"cp399": []}))
+    compiled = wheel("tool", "1.1", tags=(f"{HERE}-none-any",), file=f"tool-1.1-{HERE}-none-linux.whl")
+    compiled = replace(compiled, wheel=replace(compiled.wheel, requires={"cp399": []}))
+    mine = wheel("tool", "1.4", requires=["helper"])
+    choices, errors = decide(other, compiled, mine, wheel("helper"), roots=["tool"])
+    assert not errors
+    assert choices["tool"].entry == mine
+    assert choices["helper"].entry is not None
+    choices, _ = decide(other, roots=["tool"])
+    assert choices["tool"].entry == other, "better than none"
