@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -58,6 +58,7 @@ def run(options: NewCompetitionOptions) -> int:
             raise KitError(
                 "this file is there already", where=path, fix="choose another --out, or add --force"
             )
+    _require_definition(out, toml_of(draft.known), draft.answers)
     write_text(out, toml_of(draft.known))
     write_text(test, test_text(out, options.folder))
     report = check(LabelledData(competitions.get(out), options.folder))
@@ -76,6 +77,25 @@ def run(options: NewCompetitionOptions) -> int:
         print(f"{fact}: {value:g}")
     print("the folder is as the definition says" if report.ok else f"correct {out}, then run its test")
     return 0 if report.ok else BAD_INPUT
+
+
+def _require_definition(out: Path, text: str, answers: Mapping[str, str]) -> None:
+    """Refuse a definition that nothing could read, and leave no file of it."""
+    draft = out.with_name(f".{out.stem}.draft.toml")  # beside its place, as it may name files from there
+    write_text(draft, text)
+    try:
+        competitions.get(draft)
+    except KitError as error:
+        if not answers:
+            raise
+        said = " ".join(f"--answer '{key}={value}'" for key, value in answers.items())
+        raise KitError(
+            f"these answers make no definition: {error.problem}",
+            where=said,
+            fix=f"correct the answer that is meant, nothing was written; {error.fix}",
+        ) from error
+    finally:
+        draft.unlink()
 
 
 def fill(draft: Draft, seen: Survey, *, sure: bool) -> None:
@@ -116,6 +136,13 @@ def fill(draft: Draft, seen: Survey, *, sure: bool) -> None:
         )
     _metric(draft, str(draft.value("kind")))
     for key, text in draft.answers.items():
+        within = [other for other in draft.known if other.startswith(f"{key}.")]
+        if within:
+            raise KitError(
+                f"{key} is a section of the definition and has no value of its own",
+                where=f"--answer '{key}={text}'",
+                fix=f"answer one of its keys: {', '.join(within)}",
+            )
         if draft.value(key) is None:
             draft.known[key] = Guess(plain(text), "as you said")
     draft.known = {key: guess for key, guess in draft.known.items() if guess.value is not None}

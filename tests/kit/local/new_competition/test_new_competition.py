@@ -299,3 +299,22 @@ def test_every_value_has_its_reason(tmp_path, capsys):
     for line in lines:
         before = text[: text.index(line)].rstrip("\n").splitlines()[-1]
         assert "  # " in line or before.startswith("# "), line
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"metric": "dice"}, "metric is a section of the definition and has no value of its own"),
+        ({"images__bits": "many"}, "these answers make no definition"),
+        ({"metric__nmae": "mean Dice"}, "these answers make no definition"),
+    ],
+)
+def test_an_answer_that_makes_no_definition_is_named_before_a_file_is_there(tmp_path, capsys, given, told):
+    folders.severstal(tmp_path / "steel")
+    before = {*tmp_path.iterdir()}
+    code, _, error = new(capsys, tmp_path / "steel", tmp_path / "steel.toml", "--yes", *answers(**given))
+    assert code == 2
+    text = " ".join(error.split())
+    assert told in text
+    assert "--answer" in text
+    assert {*tmp_path.iterdir()} == before
