@@ -7,6 +7,7 @@ from kit.local.session_options import (
     asked_sessions,
     known_options,
     meant,
+    mistyped,
     own_options,
     renamed,
     typed_command,
@@ -214,3 +215,11 @@ def test_an_option_that_must_be_written_in_full_is_named(written, advice):
 def test_an_option_in_a_competitions_place_that_is_mistyped_is_told(call):
     with pytest.raises(Stopped, match="no competition is prepared yet: did you mean '--requirements'"):
         call(["bundle"], "--requirments", "x.txt")
+
+
+def test_a_session_that_there_is_not_gets_advice_if_one_is_like_it():
+    known = {"bundle", "rehearse"}
+    assert list(mistyped(["bundle", "reherse", "xyzzy"], known)) == [
+        "no session is called 'reherse': did you mean 'rehearse'? `nox -l` lists all"
+    ]
+    assert asked_sessions(["word", "-s", "bundle"]) == ["bundle"], "a word that no option takes is no session"

@@ -28,6 +28,17 @@ OBJECTS = {
     "submission": {"mask": "prediction", "encoding": "coco"},
     "metric": {"name": "AP", "iou": 0.6},
 }
+BOXES = {
+    **OBJECTS,
+    "truth": {
+        "form": "boxes",
+        "file": "train.csv",
+        "id": "image",
+        "box": "{xmin} {ymin} {width} {height}",
+        "columns": ["x", "y", "w", "h"],
+    },
+    "submission": {"mask": "boxes", "instance": "{score} {xmin} {ymin} {width} {height}"},
+}
 KINDS = {
     **OBJECTS,
     "classes": ["cell", "debris"],
@@ -127,7 +138,16 @@ BROKEN = [
         {"truth.form": "coco", "truth.file": "a.json", "truth.ignored": ["a"]},
         "truth.ignored works for",
     ),
-    (OBJECTS, {"truth.unlisted": "empty"}, "truth.unlisted is for masks in a table"),
+    (MASKS, {"truth": BOXES["truth"]}, "truth.form is 'boxes', but kind is 'semantic'"),
+    (BOXES, {"truth.id": "{image"}, "id is '{image', whose columns cannot be read"),
+    (OBJECTS, {"truth.box": "{xmin}"}, "box is for form = 'boxes', but form is 'polygons'"),
+    (OBJECTS, {"truth.columns": ["x"]}, "columns is for form = 'boxes', but form is 'polygons'"),
+    (BOXES, {"truth.box": "{xmin} {ymin} {xmax} {height}"}, "box is '{xmin} {ymin} {xmax} {height}'"),
+    (BOXES, {"truth.box": "{xmin},{ymin},{xmax},{ymax}"}, "box is '{xmin},{ymin},{xmax},{ymax}'"),
+    (BOXES, {"truth.columns": REMOVE}, "nothing tells where the boxes are"),
+    (BOXES, {"truth.mask": "bbox"}, "mask and columns are both given"),
+    (BOXES, {"truth.columns": ["x", "y", "w"]}, "columns has 3 names, box has 4 words"),
+    (OBJECTS, {"truth.unlisted": "empty"}, "truth.unlisted is for masks and boxes in a table"),
     (KINDS, {"truth": {"form": "images", "file": "m/{id}.png"}}, "whose values number the instances"),
     (
         CLASSES,
@@ -184,7 +204,7 @@ BROKEN = [
     # Inside the tables.
     (MASKS, {"truth.file": ""}, "file is missing"),
     (MASKS, {"truth.file": "../train.csv"}, "file is '../train.csv'"),
-    (MASKS, {"truth.file": "train/{id}.csv"}, "but masks in text are in one table"),
+    (MASKS, {"truth.file": "train/{id}.csv"}, "but masks in text and boxes are in one table"),
     (OBJECTS, {"truth": {"form": "coco", "file": "{id}.json"}}, "but a COCO file holds all images"),
     (MASKS, {"truth": {"form": "images", "file": "mask.png"}}, "but there is one mask image for each id"),
     (MASKS, {"truth.mask": ""}, "mask is missing"),

@@ -45,6 +45,18 @@ def test_a_ladder_ends_with_all_its_passes_even_if_its_best_rung_has_not():
     assert [item.rung.passes for item in ladder.rungs] == [[0], [0, 1], [0, 2], [0, 1, 2]]
 
 
+def test_a_subset_that_beats_the_whole_ladder_ends_it_and_what_it_lacks_is_left_out():
+    steps = [
+        subset("a", cv=0.5, cost=1),
+        subset("a", "b", cv=0.6, cost=2),
+        subset("a", "b", "c", cv=0.7, cost=4),
+    ]
+    best = subset("a", "c", cv=0.8, cost=3, share=0.75)
+    ladder = build_ladder(Searched(steps, [best]), [run(recipe, 0) for recipe in "abc"], lambda _: 1.0)
+    assert [item.run.recipe for item in ladder.passes] == ["a", "c"]
+    assert [item.rung.passes for item in ladder.rungs] == [[0], [0, 1]]
+
+
 def test_early_stopping_is_set_rung_by_rung():
     runs = [run(recipe, 0) for recipe in "ab"]
     ladder = build_ladder(Searched([step("a"), step("a", "b")], []), runs, lambda _: 1.0)

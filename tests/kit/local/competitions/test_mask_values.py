@@ -239,6 +239,11 @@ def test_a_black_and_white_tiff_whose_zero_is_white_is_read_as_its_writer_means_
     assert f"{MASK_HW.mean():.1%} foreground" in alarm
 
 
+def test_a_jpeg_without_foreground_is_an_empty_mask(tmp_path):
+    path = save(tmp_path / "a.jpg", np.zeros((HEIGHT, WIDTH), np.uint8))
+    assert not read(path, "semantic")[0].any()
+
+
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_labels_of_small_instances_are_never_taken_for_greys(tmp_path_factory, side, seed):
     """Squares of 1 to 6 pixels; small ones touch others at corners, larger ones at sides."""

@@ -74,6 +74,8 @@ WRAPPED = {
     "an unheard of key": lambda: {"my best model so far": weights(), "loss": torch.tensor(0.3)},
     "only a mean": lambda: {"model_ema": weights()},
     "nested twice": lambda: {"checkpoint": {"state": {"model": weights()}}, "version": 2},
+    "a text under a part's name": lambda: {"decode_head": "mlp", "state_dict": weights()},
+    "more prefixes than anybody follows": lambda: [weights(), under("module." * 8)],
     "a list": lambda: [weights()],
     "a list of dictionaries": lambda: [{"fold": 0, "state_dict": weights()}],
     "Lightning": lambda: {
