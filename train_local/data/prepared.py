@@ -13,6 +13,7 @@ from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.typed_json import convert, from_plain, to_plain
 from train_local.data.folds import Fold
+from train_local.data.seen import definition_seen, metric_seen
 from train_local.data.split import require_sound
 
 SCHEMA = 3
@@ -105,19 +106,39 @@ class Prepared:
     @property
     def identity(self) -> str:
         """Hash of all that training sees of it: images, truth and folds, wherever the folder lies."""
+        return self._identity(definition_seen(self.definition))
+
+    @property
+    def former_identity(self) -> str:
+        """`identity` as it was when the whole definition counted, with slug and hidden numbers."""
+        return self._identity(self.definition)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What `identity` is made of, part by part, for those who compare it (`seen.differences`)."""
+        inputs: dict[str, dict[str, str]] = {}
+        for name, digest in self.inputs.items():
+            inputs.setdefault(name.partition(":")[0], {})[name] = digest
+        return {
+            "definition": definition_seen(self.definition),
+            "metric": metric_seen(self.definition),
+            **{name: sha256_json(value) for name, value in (*self._known().items(), *inputs.items())},
+        }
+
+    def _identity(self, definition: dict[str, Any] | None) -> str:
+        what = {"competition": self.competition, "definition": definition, "inputs": self.inputs}
+        return sha256_json({**what, **self._known()})
+
+    def _known(self) -> dict[str, Any]:
+        """What training sees beside the content of files."""
         # Not in it: where the folders lie, the seed and name of the split (the folds say what came of them),
         # and the resolutions of the arrays, which a recipe's `data.scale` names.
         every = {**self.images, **self.unlabelled}
-        return sha256_json(
-            {
-                "competition": self.competition,
-                "definition": self.definition,
-                "infos": {image_id: asdict(image.info) for image_id, image in every.items()},
-                "places": {image_id: [image.dataset, image.group] for image_id, image in every.items()},
-                "folds": [asdict(fold) for fold in self.folds],
-                "inputs": self.inputs,
-            }
-        )
+        return {
+            "infos": {image_id: asdict(image.info) for image_id, image in every.items()},
+            "places": {image_id: [image.dataset, image.group] for image_id, image in every.items()},
+            "folds": [asdict(fold) for fold in self.folds],
+        }
 
     def fold(self, index: int) -> Fold:
         """Return the fold of an index.
