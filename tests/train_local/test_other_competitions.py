@@ -136,6 +136,12 @@ def runs_stay_of_the_data_until_what_they_saw_changes(discs, runs, capsys):
         del value["data"]
         path.write_text(json.dumps(value))
     assert found() == (2, "")
+    other = replace(discs, definition={**discs.definition, "hidden_images": 500})
+    aliases = prepared.aliases_of(discs.root, other)
+    assert aliases == [discs.former_identity]
+    assert len(find_finished_runs(replace(other, aliases=aliases), runs)) == 2
+    changed = replace(other, folds=discs.folds[::-1])
+    assert prepared.aliases_of(discs.root, changed) == prepared.aliases_of(runs, other) == []
     number, told = found(hidden_images=500)
     assert number == 0
     assert "images, truth, folds or the definition differ" in told

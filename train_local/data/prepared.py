@@ -75,6 +75,7 @@ class Prepared:
         findings: notes and warnings for the report.
         code_version: that made it.
         definition: of a competition that a TOML file describes; None where the name says it all.
+        aliases: identities that runs of earlier versions know the same data by.
     """
 
     root: Path
@@ -93,6 +94,7 @@ class Prepared:
     findings: list[str] = field(default_factory=list)
     code_version: str
     definition: dict[str, Any] | None = None
+    aliases: list[str] = field(default_factory=list)
 
     @property
     def source(self) -> Competition:
@@ -112,6 +114,10 @@ class Prepared:
     def former_identity(self) -> str:
         """`identity` as it was when the whole definition counted, with slug and hidden numbers."""
         return self._identity(self.definition)
+
+    def is_known_as(self, identity: str | None) -> bool:
+        """Whether a run that names this identity was trained on the same data."""
+        return identity in (self.identity, self.former_identity, *self.aliases)
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -193,6 +199,20 @@ def save(prepared: Prepared) -> None:
         "identity": prepared.identity,
     }
     write_json(prepared.root / NAME, value)
+
+
+def aliases_of(root: Path, made: Prepared) -> list[str]:
+    """Return the identities by which runs know what lay in a folder before, if training sees no difference.
+
+    A run of the time when the whole definition counted names the hash of the definition of then.
+    """
+    try:
+        before = load(root)
+    except KitError:  # not there, damaged, or of images that were moved
+        return []
+    if before.identity != made.identity:
+        return []
+    return sorted({before.former_identity, *before.aliases} - {made.identity, made.former_identity})
 
 
 def require_same(root: Path, competition: str) -> None:

@@ -154,7 +154,7 @@ def _say(text: str) -> None:
 
 def _other_data(weights: _Weights, prepared: Prepared) -> str | None:
     """Why a run is not of the prepared data; None if it is."""
-    if weights.inputs.get("prepared") in (prepared.identity, prepared.former_identity):
+    if prepared.is_known_as(weights.inputs.get("prepared")):
         return None
     # Runs of earlier versions do not say what they were trained on, only its hash.
     known = differences(weights.data, prepared.parts) if weights.data else []
