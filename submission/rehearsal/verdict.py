@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit.ensemble import Ensemble
+from kit.plan.hidden_run import SLOWER
 
 _MACHINES = math.log(1.35)
 """Standard deviation of the logarithm of a machine's speed: the planner's, before it has measured."""
 _LATE = 1.645
 """Standard deviations from the median of a forecast in report.json to its last end."""
+_MORE_ROOM = (
+    "a larger --budget, if the competition allows it; fewer passes or a cheaper network in the first rung; "
+    "or a faster machine"
+)
 _NEARLY = 0.97
 """Share of the memory or of a disk from which on it counts as used up."""
 
@@ -55,8 +60,9 @@ def verdict(
 
     Returns:
         "predicted_rung" and "reached_rung" (indices, None for none; a server predicts none), "chance",
-        "expected_score", "spread", "at_the_limit" (whether these are of the hidden test set's size), "safe"
-        and "why".
+        "expected_score", "spread", "at_the_limit" (whether these are of the hidden test set's size),
+        "size_unknown" (a dry run did not know that size), "safe", "why", "fix" (what gives a first rung that
+        takes too long more room; None where that is not the matter) and "text", the whole in one sentence.
     """
     hidden = (report or {}).get("hidden_run") or {}
     forecast = _at_the_limit(hidden, ensemble)
@@ -65,16 +71,26 @@ def verdict(
     why = [*_wrong(result), *(_lost(report) if report is not None else ["there is no report.json"])]
     why += [str(reason) for reason in hidden.get("why", []) if hidden.get("safe") is False]
     score = None if expected is None else expected.score
-    return {
+    found = {
         "predicted_rung": None if here is None or "calls" in (report or {}) else here.rung,
         "reached_rung": _reached(report),
         "chance": None if expected is None else round(expected.chance, 3),
         "expected_score": None if score is None else round(score[0], 5),
         "spread": None if score is None else round(score[1], 5),
         "at_the_limit": forecast is not None,
+        "size_unknown": bool(hidden) and hidden.get("safe") is None,
         "safe": not why,
         "why": why,
+        "fix": _MORE_ROOM if _too_slow(hidden) else None,
     }
+    return found | {"text": _text(found)}
+
+
+def _too_slow(hidden: Mapping[str, Any]) -> bool:
+    """Whether the dry run found too little time for the first rung at the hidden size."""
+    slower = hidden.get("slower_first_rung")
+    none_done = "images" in hidden and hidden.get("rung") is None
+    return hidden.get("safe") is False and (none_done or (slower is not None and slower < SLOWER))
 
 
 def _expected(rung: int, chance: float, ensemble: Ensemble) -> Expected:
@@ -159,7 +175,12 @@ def _lost(report: Mapping[str, Any]) -> list[str]:
 
 
 def told(found: Mapping[str, Any], rungs: int) -> Sequence[str]:
-    """Return the last lines for people; the very last says whether the submission is safe to send."""
+    """Return the last lines for people; the very last says whether the submission is safe to send.
+
+    Args:
+        found: of `verdict`.
+        rungs: of the ensemble.
+    """
 
     def name(rung: int | None) -> str:
         return "none" if rung is None else f"{rung + 1} of {rungs}"
@@ -168,14 +189,20 @@ def told(found: Mapping[str, Any], rungs: int) -> Sequence[str]:
     only_reached = predicted is None and reached is not None
     before = "" if only_reached else f"predicted {name(predicted)}, "
     lines = [f"rung        {before}reached {name(reached)}{' in every call' if only_reached else ''}"]
+    return [*lines, f"verdict     {found['text']}"]
+
+
+def _text(found: Mapping[str, Any]) -> str:
+    """Whether the submission is safe to send, in one sentence."""
+    if not found["safe"]:
+        why = f"NOT SAFE to send: {'; '.join(found['why'])}"
+        return why if found["fix"] is None else f"{why}; to mend it: {found['fix']}"
     score = "of an unknown score"
     if found["expected_score"] is not None:
         score = f"with an expected score of {found['expected_score']:.4f}"
         # The spread is that of the rungs that may be reached; how far images differ nobody can know here.
         score += f" +- {found['spread']:.4f} by the rung reached" if found["spread"] >= 5e-5 else ""
+    if found["size_unknown"]:
+        return f"safe to send on images like these, {score}; the hidden test set's size is not known"
     place = "on the hidden test set" if found["at_the_limit"] else "on images like these"
-    if found["safe"]:
-        lines.append(f"verdict     safe to send, {score} {place}")
-    else:
-        lines.append(f"verdict     NOT SAFE to send: {'; '.join(found['why'])}")
-    return lines
+    return f"safe to send, {score} {place}"
