@@ -90,8 +90,9 @@ def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
     alone = [WHEELS] if WITHOUT_COMPETITION & {item.split("=")[0] for item in session.posargs} else []
     names, others = named or alone or prepared, session.posargs[len(named) :]
     if not names:
-        # The demo prepares into a folder of its own, so its competitions are not taken unasked.
-        made = sorted(path.parent.name for path in DIST.glob("*/ensemble.json"))
+        # The demo has folders of its own, `demo/kidney` for example, which are not taken unasked.
+        plans = [path for pattern in ("*", "demo/*") for path in DIST.glob(f"{pattern}/ensemble.json")]
+        made = sorted(path.parent.relative_to(DIST).as_posix() for path in plans)
         named_one = f"; dist/ has {', '.join(made)}: name it, `-- {made[0]}`" if made else ""
         how = "run `nox -s prepare -- COMPETITION --data DIR` first"
         advice = meant(others, WITHOUT_COMPETITION)
@@ -148,7 +149,8 @@ def new_competition(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """The whole chain on real sample images with tiny networks on CPU; ends with scores and a report."""
-    began = time.monotonic()
+    # All it leaves lies in folders of its own: results of the real road stay as they are.
+    began, out = time.monotonic(), DIST / "demo"
     chapters: list[str | Path] = []
     works = {name: WORK / "demo" / name for name in DEMO}
     for name, work in works.items():
@@ -157,26 +159,28 @@ def demo(session: nox.Session) -> None:
     how = ("--prepared", *works.values(), "--out", RUNS / "demo", "--tiny", "--jobs", "2", *only)
     run(session, "-m", "train_local", "train-all", *how)
     for name, work in works.items():
-        data, runs, dist = SAMPLE / name, RUNS / "demo" / name, DIST / name
+        data, runs, dist = SAMPLE / name, RUNS / "demo" / name, out / name
         plan, datasets, script = dist / "ensemble.json", dist / "bundle", dist / "predict.py"
         run(session, "-m", "train_local", "ensemble", "--prepared", work, "--runs", runs, "--out", plan)
         run(session, "-m", "bundle", "build", "--ensemble", plan, "--out", datasets)
         run(session, "-m", "submission", "render", "--ensemble", plan, "--bundle", datasets, "--out", script)
         offline = ("--predict", script, "--bundle", datasets, "--data", data, "--budget", "900")
         run(session, "-m", "submission", "rehearse", *offline, "--out", dist / "rehearsal")
-        score(session, name)
+        score(session, name, dist)
         chapters += ["--chapter", name, data, dist, runs]
-    run(session, "-m", "submission", "report", "--out", DIST / "report.html", *chapters)
+    run(session, "-m", "submission", "report", "--out", out / "report.html", *chapters)
     for name in DEMO:
-        scores = json.loads((DIST / name / "scores.json").read_text())
+        scores = json.loads((out / name / "scores.json").read_text())
         session.log(f"{name}: " + ", ".join(f"{kind} {value:.4f}" for kind, value in scores.items()))
-        session.log(f"{name}: {DIST / name / 'predict.py'}")
-    session.log(f"report: {DIST / 'report.html'} ({time.monotonic() - began:.0f} s for all of it)")
+        session.log(f"{name}: {out / name / 'predict.py'}")
+        rehearsed = json.loads((out / name / "rehearsal" / "rehearsal.json").read_text())
+        session.log(f"{name}: {rehearsed['verdict']['text']}")
+    session.log(f"report: {out / 'report.html'} ({time.monotonic() - began:.0f} s for all of it)")
 
 
-def score(session: nox.Session, name: str) -> None:
+def score(session: nox.Session, name: str, dist: Path) -> None:
     """Score the rehearsed submission and the baselines with the same code -> `scores.json`."""
-    dist, data = DIST / name, SAMPLE / name
+    data = SAMPLE / name
     submissions = {"submission": dist / "rehearsal" / "submission.csv"}
     for kind in ("otsu", "all-foreground"):
         submissions[kind] = dist / "baselines" / f"{kind}.csv"
@@ -363,7 +367,7 @@ def rehearse(session: nox.Session) -> None:
     for name in names:
         dist = DIST / name
         what: dict[str, str | Path] = {"predict": dist / "predict.py", "bundle": dist / "bundle"}
-        how = with_defaults(others, **what, budget="3600", out=dist / "rehearsal")
+        how = with_defaults(others, **what, out=dist / "rehearsal")
         run(session, *COMMANDS["rehearse"], *how)
 
 
@@ -376,7 +380,9 @@ def report(session: nox.Session) -> None:
 @nox.session
 def screenshots(session: nox.Session) -> None:
     """docs/screenshots from the pages that `demo` left: desktop and phone, light and dark; needs Chromium."""
-    arguments = with_defaults(session.posargs, dist=DIST, runs=RUNS / "demo", out=ROOT / "docs/screenshots")
+    arguments = with_defaults(
+        session.posargs, dist=DIST / "demo", runs=RUNS / "demo", out=ROOT / "docs/screenshots"
+    )
     run(session, "-m", "tests.browser", *arguments)
 
 

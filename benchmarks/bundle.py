@@ -35,7 +35,7 @@ def measure(images: Sequence[Target], *, cache: Path, lock: Path) -> tuple[int, 
         KitError: a wheel is missing or damaged.
     """
     began = time.perf_counter()
-    name, metadata = wheels_dataset.describe(images, prefix="hubmap-kit", owner="owner-not-set")
+    name, metadata = wheels_dataset.describe(images, (), prefix="hubmap-kit", owner="owner-not-set")
     closures = wheels_dataset.closures_of([], lockfile.load(lock), ROOTS, images, cache)
     contents = wheels_dataset.contents(closures, ROOTS)
     count = len(contents)

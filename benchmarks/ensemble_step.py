@@ -39,7 +39,7 @@ def main() -> None:
     # Not more than this: the largest helper is counted for each of them, at the peak of this process.
     helper = max(helpers.values(), default=0)
     rungs = []
-    for number, item in enumerate(built.ladder.rungs):
+    for number, item in enumerate(built.ladder.rungs, 1):
         values = [shown(value) for value in (item.rung.cv, item.fitted, item.static)]
         cost = f"{len(item.rung.passes)} passes, {item.seconds:.1f} s per megapixel"
         scores = "unseen {}, fitted {}, static weighting {}".format(*values)

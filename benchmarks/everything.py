@@ -47,15 +47,15 @@ def _gpu(_: EverythingOptions) -> str:
 
 
 def _demo(_: EverythingOptions) -> str:
-    there = all(Path("dist", name, "predict.py").is_file() for name in _SAMPLES)
-    return "" if there else "dist/ holds no rendered samples: run `nox -s demo` first"
+    there = all(Path("dist", "demo", name, "predict.py").is_file() for name in _SAMPLES)
+    return "" if there else "dist/demo/ holds no rendered samples: run `nox -s demo` first"
 
 
 def figures(options: EverythingOptions) -> tuple[Figures, ...]:
     """Return all commands that write figures, in the order in which they run."""
     bench = ("-m", "benchmarks")
     compiled = ("--native-mmcv", str(options.native_mmcv))
-    samples = [Path("dist", name) for name in _SAMPLES]
+    samples = [Path("dist", "demo", name) for name in _SAMPLES]
     rendered = ("--predict", *(str(path / "predict.py") for path in samples))
     bundles = ("--bundle", *(str(path / "bundle") for path in samples))
     data = ("--data", *(str(Path("sample", name)) for name in _SAMPLES))

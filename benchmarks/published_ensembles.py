@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,7 +171,7 @@ def write(folder: Path, size: Size) -> tuple[Path, Path]:
     ]
     foreign = Entry(file="of-another-ensemble.safetensors", size=1, sha256=digest("another"), role="weights")
     for manifest in (
-        manifests.load(WHEELS),
+        replace(manifests.load(WHEELS), dataset=f"hubmap-kit-{size.competition}-wheels"),
         Manifest(dataset=f"hubmap-kit-{size.competition}-weights", files=[*weights, foreign]),
     ):
         (bundle / manifest.dataset).mkdir(parents=True)

@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from rich.table import Table
 
-from bundle import dataset, dataset_metadata, licences, weights_dataset, wheels_dataset
+from bundle import dataset, dataset_metadata, former, licences, weights_dataset, wheels_dataset
 from bundle.closure import Closure
 from bundle.companions import companions
 from bundle.dataset import Content, Written
@@ -100,8 +100,10 @@ class Options:
 
 
 def build(options: Options) -> list[tuple[Path, Written]]:
-    """Make the datasets: `<prefix>-wheels` and `<prefix>-<competition>-weights` for each ensemble.
+    """Make the datasets: `<prefix>-<competition>-wheels`, and `-weights` for each ensemble.
 
+    The wheels of several ensembles are `<prefix>-wheels`. What an earlier build of the same
+    ensembles left in the folder under other names is removed at the end.
     The same inputs give the same bytes, also if the command was killed and runs again.
 
     Returns:
@@ -121,9 +123,13 @@ def build(options: Options) -> list[tuple[Path, Written]]:
     images = targets.choose(options.targets, targets.known())
     # Everything that can be wrong with the input comes first: names that Kaggle refuses, damaged weights.
     # Then follow the downloads, which take minutes, and at the end the files, which take gigabytes.
-    wheels_name, wheels_metadata = wheels_dataset.describe(images, prefix=options.prefix, owner=options.owner)
+    wheels_name, wheels_metadata = wheels_dataset.describe(
+        images, competitions, prefix=options.prefix, owner=options.owner
+    )
     about = {"prefix": options.prefix, "owner": options.owner, "licence": options.licence}
     described = {path: weights_dataset.describe(plan, **about) for path, plan in plans.items()}
+    names = [wheels_name, *(name for name, _ in described.values())]
+    former_ones = former.find(options.out, competitions, names, options.prefix)
     weights = {path: weights_dataset.contents(plan, path, options.weights) for path, plan in plans.items()}
     pins = lockfile.load(options.lock)
     from bundle.foreign.own_models import own_model_wheels, roots_for  # imports torch
@@ -164,6 +170,9 @@ def build(options: Options) -> list[tuple[Path, Written]]:
             metadata["description"] = f"{metadata['description']}{weights[path].note}"
             results.append((folder, dataset.write(folder, files, metadata)))
             display.advance(task)
+    for folder in former_ones:
+        dataset.remove(folder)
+        console().print(f"{folder} is removed: its name was that of an earlier build", markup=False)
     console().print(_table(results, closures))
     if left := wheels_dataset.unshipped(pins, closures):
         console().print(

@@ -100,6 +100,26 @@ def write(
     return Written(manifest=made, removed=removed, others=others)
 
 
+def others_in(folder: Path) -> list[str]:
+    """Return the files of a dataset folder that its manifest does not list."""
+    return sorted(_present(folder) - _former_files(folder) - {dataset_metadata.NAME, manifest.NAME})
+
+
+def remove(folder: Path) -> None:
+    """Remove what `write` has made of a folder, and the folder if nothing else is in it.
+
+    Raises:
+        KitError: a file cannot be removed.
+    """
+    # The manifest last: after a kill the rest is still known.
+    for name in (*sorted(_former_files(folder)), dataset_metadata.NAME, manifest.NAME):
+        _remove(folder / name)
+    inside = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
+    for path in (*inside, folder):
+        if not any(path.iterdir()):
+            path.rmdir()
+
+
 def _on_disk(entries: Iterable[Entry]) -> set[str]:
     """Paths of the files and archives that hold some entries."""
     return {entry.archive or entry.file for entry in entries}

@@ -1,6 +1,6 @@
 """`pylock.toml` (PEP 751) beside the wheels: uv, and pip with --no-deps, install them without our code.
 
-    uv pip install --no-index -r /kaggle/input/datasets/OWNER/hubmap-kit-wheels/pylock.toml
+    uv pip install --no-index -r /kaggle/input/datasets/OWNER/hubmap-kit-kidney-wheels/pylock.toml
 
 Hashes are compared, and nothing is fetched. pip 26 looks at what the wheels need all the same, and torch is
 not among them; hence --no-deps. An installer resolves nothing: it takes every package whose marker holds, and

@@ -28,13 +28,17 @@ NATIVE = "mmcv-full"
 """The distribution that has wheels with compiled operators beside its portable one."""
 
 
-def describe(images: Sequence[Target], *, prefix: str, owner: str) -> tuple[str, dict[str, object]]:
+def describe(
+    images: Sequence[Target], competitions: Sequence[str], *, prefix: str, owner: str
+) -> tuple[str, dict[str, object]]:
     """Return the dataset's name and the content of its `dataset-metadata.json`.
 
     Raises:
         KitError: Kaggle would refuse it.
     """
-    name = f"{prefix}-wheels"
+    # Each ensemble ships what its own members need. Under one name for all, the upload of one would make a
+    # new version that the predict.py of another does not accept.
+    name = "-".join([prefix, *(competitions if len(competitions) == 1 else ()), "wheels"])
     pythons = ", ".join(sorted({target.minor for target in images}))
     metadata = dataset_metadata.describe(
         name,

@@ -144,7 +144,7 @@ def program() -> Program:
 
     here, dist = "on this machine", "dist/kidney"
     made = f"--bundle {dist}/bundle"
-    rehearsal = f"rehearse --predict {dist}/predict.py {made} --data DIR --budget 3600 --out {dist}/rehearsal"
+    rehearsal = f"rehearse --predict {dist}/predict.py {made} --data DIR --out {dist}/rehearsal"
     verbs = (
         Verb(
             "render",

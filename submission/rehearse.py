@@ -11,11 +11,12 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from kit.artefacts import read_json, write_json
 from kit.command_line import option
 from kit.competitions import of
+from kit.competitions.report import Report
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.interpreters import PYTHONS, find_python
@@ -27,11 +28,13 @@ from kit.local.offline.kaggle_shape import Archives, Layout
 from kit.local.offline.sandbox import Machine
 from kit.local.offline.simulated_image import Image, choose_target, make_image
 from kit.typed_json import above, at_least
-from submission.rehearsal.script_parts import ensemble_of
+from submission.rehearsal.script_parts import budget_of, ensemble_of
 from submission.rehearsal.served import served_target
 from submission.rehearsal.stage import Play, play, result_name
 from submission.rehearsal.verdict import told, verdict
-from submission.runtime.script.options import DEFAULT_BUDGET
+
+if TYPE_CHECKING:
+    from kit.competitions.competition import Competition  # needs numpy, which `--help` does without
 
 GIB = 1 << 30
 Chosen = tuple[list[Fault], Scene | None]
@@ -39,6 +42,7 @@ Chosen = tuple[list[Fault], Scene | None]
 CORES, MEMORY, WORKING, SCRATCH = 4, 29 * GIB, 20 * GIB, 60 * GIB
 """Kaggle's machine: processors, and bytes of memory, of /kaggle/working and of the scratch disk."""
 _LIST, _RANDOM = "list", "random"
+_RESULT = "rehearsal.json"
 
 
 def _gigabytes(text: str) -> int:
@@ -65,8 +69,9 @@ class Settings:
         predict: the rendered script.
         bundle: folder with the dataset folders.
         data: the competition's folder; with a solution file the result is scored.
-        budget: seconds.
-        out: gets submission.csv, report.json, log.txt and rehearsal.json.
+        budget: seconds; None: those that the script was rendered with.
+        out: gets submission.csv, report.json, log.txt and rehearsal.json; those of an earlier rehearsal stay
+            until these are complete.
         targets: folder with descriptions of images; None: those of the kit.
         venvs: folder for simulated images.
         lock: versions for what the description of an image leaves open.
@@ -88,8 +93,11 @@ class Settings:
     predict: Path = field(metadata=option("the rendered script", metavar="FILE"))
     bundle: Path = field(metadata=option("folder with the dataset folders", metavar="DIR"))
     data: Path = field(metadata=option("the competition's folder", metavar="DIR"))
-    budget: Annotated[float, above(0)] = field(
-        default=DEFAULT_BUDGET, metadata=option("from start to end", metavar="SECONDS")
+    budget: Annotated[float, above(0)] | None = field(
+        default=None,
+        metadata=option(
+            "from start to end (default: that which predict.py was rendered with)", metavar="SECONDS"
+        ),
     )
     out: Path = field(metadata=option("for the submission and reports", metavar="DIR"))
     targets: Path | None = field(
@@ -185,6 +193,7 @@ def rehearse(settings: Settings) -> dict[str, Any]:
     chosen = _chosen(settings)
     version, python = find_python(settings.pythons)
     target, ensemble = choose_target(settings.targets, version), ensemble_of(settings.predict)
+    _require_data(of(ensemble), settings.data)
     if of(ensemble).format.server is not None:
         target = served_target(target)
     image = make_image(target, python, settings.venvs.resolve(), settings.lock, fresh=settings.fresh)
@@ -195,6 +204,16 @@ def rehearse(settings: Settings) -> dict[str, Any]:
         return _rehearse(settings, image, ensemble, stage, chosen)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _require_data(competition: Competition, data: Path) -> None:
+    """Refuse a folder of another competition, which a run would tell only at its end."""
+    report = Report(str(data))
+    # What a gateway serves may lie in any folder.
+    if competition.format.server is None and not competition.check_folder(report, data):
+        first = next(finding for finding in report.findings if finding.level == "error")
+        fix = f"predict.py was rendered for {competition.slug}: give the folder of its data with --data"
+        raise KitError(first.message, where=data, fix=fix)
 
 
 def _chosen(settings: Settings) -> Chosen:
@@ -216,6 +235,7 @@ def _rehearse(
 
     faults, scene = chosen
     competition = of(ensemble)
+    budget = budget_of(settings.predict) if settings.budget is None else settings.budget
     piece = Play(
         predict=settings.predict,
         bundle=settings.bundle,
@@ -223,7 +243,7 @@ def _rehearse(
         ensemble=ensemble,
         competition=competition,
         python=image.python,
-        budget=settings.budget,
+        budget=budget,
         layout=settings.layout,
         archives=settings.archives,
         arguments=settings.arguments,
@@ -237,13 +257,15 @@ def _rehearse(
         scratch=settings.scratch,
         scene=scene,
     )
-    played = play(piece, stage, settings.out)
+    new = stage / "result"
+    played = play(piece, stage, new)
     ran = played.ran
     result: dict[str, Any] = {
         # A run that was killed because its time was up has no exit code.
         "exit_code": ran.code,
         "seconds": round(ran.seconds, 2),
-        "in_time": ran.code is not None and ran.seconds <= settings.budget,
+        "budget": budget,
+        "in_time": ran.code is not None and ran.seconds <= budget,
         "target": image.target,
         "python": image.version,
         "enforced": asdict(played.enforced),
@@ -253,14 +275,28 @@ def _rehearse(
         "seed": settings.seed,
         "struck": played.struck,
         "file": result_name(competition),
-        **judge(competition, played.data, settings.out / result_name(competition), settings.data),
+        **judge(competition, played.data, new / result_name(competition), settings.data),
     }
-    report = settings.out / "report.json"
-    result["verdict"] = verdict(result, read_json(report) if report.is_file() else None, ensemble)
+    report = new / "report.json"
+    told_there = read_json(report) if report.is_file() else None
+    result["verdict"] = verdict(result, told_there, ensemble, sign=of(ensemble).format.metric.sign)
     fine = result["in_time"] and result["valid"] and not played.enforced.overfull
     result["ok"] = fine and result["exit_code"] == 0
-    write_json(settings.out / "rehearsal.json", result)
+    write_json(new / _RESULT, result)
+    _replace(new, settings.out, result["file"])
     return result
+
+
+def _replace(new: Path, out: Path, file: str) -> None:
+    """Put a complete result in the place of an earlier one."""
+    # rehearsal.json goes first and comes last: a kill in between leaves none that is of other files.
+    for name in (_RESULT, "report.html"):
+        (out / name).unlink(missing_ok=True)
+    for name in (file, "report.json", "log.txt", _RESULT):
+        if (new / name).is_file():
+            (new / name).replace(out / name)
+        else:
+            (out / name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,14 +356,14 @@ def _told(settings: Settings, result: dict[str, Any]) -> str:
         *([_memory_told(enforced)] if enforced["memory"] else []),
         *(_disk_told(name, disk) for name, disk in enforced["disks"].items()),
         *([f"faults      {faults}"] if result["faults"] else []),
-        f"time        {result['seconds']:.1f} s of {settings.budget:.0f} s",
+        f"time        {result['seconds']:.1f} s of {result['budget']:.0f} s",
         f"submission  {settings.out / result['file']}: {'valid' if result['valid'] else 'NOT VALID'}",
         *(f"            {text}" for text in result["findings"]),
         f"score       {score['metric']} {score['value']:.4f}"
         if score
         else "score       no truth to compare with",
         *([f"page        {page}"] if (page := settings.out / "report.html").is_file() else []),
-        *told(result["verdict"], len(ensemble.rungs), sign=of(ensemble).format.metric.sign),
+        *told(result["verdict"], len(ensemble.rungs)),
     ]
     return "\n".join(lines)
 

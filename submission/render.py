@@ -163,9 +163,9 @@ def relevant_manifests(ensemble: Ensemble, bundle: Path) -> list[Manifest]:
         KitError: the bundle has no manifest, two of one name, or none that lists a member's weights.
     """
     # A bundle may hold more than the ensemble needs. With the manifests
-    #   hubmap-kit-wheels   mmcv, timm, numpy, ...
-    #   hubmap-kit-kidney   unet.fold0, unet.fold1, unet.fold2
-    #   hubmap-kit-organs   segformer.fold0
+    #   hubmap-kit-wheels           mmcv, timm, numpy, ...
+    #   hubmap-kit-kidney-weights   unet.fold0, unet.fold1, unet.fold2
+    #   hubmap-kit-organs-weights   segformer.fold0
     # an ensemble of unet.fold0 takes the wheels that unet.fold0 requires from the first, and one file from
     # the second.
     paths = sorted([*bundle.glob("*/manifest.json"), *bundle.glob("manifest.json")])

@@ -1,6 +1,7 @@
 """The table of contents lists what exists: no stub, nothing missing; its environment is made when needed."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.nox_calls import NoxCalls
+from tests.nox_calls import NoxCalls, Session
 from train_local import recipes
 
 ROOT = Path(__file__).parents[1]
@@ -123,14 +124,49 @@ def project(tmp_path, monkeypatch):
 
 
 def test_where_nothing_is_prepared_the_competitions_of_the_demo_are_named(project):
-    (project.root / "dist" / "kidney").mkdir(parents=True)
-    (project.root / "dist" / "kidney" / "ensemble.json").write_text("{}")
+    for name in ("kidney", "demo/vasculature"):
+        (project.root / "dist" / name).mkdir(parents=True)
+        (project.root / "dist" / name / "ensemble.json").write_text("{}")
 
     def error(text):
         raise SystemExit(text)
 
-    with pytest.raises(SystemExit, match=r"no competition is prepared yet.*dist/ has kidney.*-- kidney"):
+    with pytest.raises(
+        SystemExit, match=r"no competition is prepared yet.*dist/ has demo/vasculature, kidney: .*-- demo"
+    ):
         project.chosen(SimpleNamespace(posargs=[], error=error))
+
+
+def test_the_demo_has_folders_of_its_own_and_ends_with_each_verdict(tmp_path, monkeypatch):
+    calls = NoxCalls(tmp_path, monkeypatch)
+    inside = calls.sessions["demo"].__globals__
+    inside["RUNS"] = tmp_path / "runs"
+    for name in constant("DEMO"):
+        rehearsed = tmp_path / "dist" / "demo" / name / "rehearsal" / "rehearsal.json"
+        rehearsed.parent.mkdir(parents=True)
+        rehearsed.write_text(json.dumps({"verdict": {"text": f"NOT SAFE to send {name}"}}))
+
+    class Told(Session):
+        def run(self, *command, **how):
+            super().run(*command, **how)
+            return '{"value": 0.5}'
+
+        def log(self, text):
+            said.append(text)
+
+    said: list[str] = []
+    monkeypatch.setattr(sys, "argv", ["nox", "-s", "demo"])
+    calls.sessions["demo"](session := Told("demo", []))
+    named = [Path(item) for command in session.commands for item in command if item.startswith(str(tmp_path))]
+    assert {"/".join(path.relative_to(tmp_path).parts[:2]) for path in named} == {
+        "work/demo",
+        "runs/demo",
+        "dist/demo",
+    }
+    for name in constant("DEMO"):
+        assert f"{name}: NOT SAFE to send {name}" in said
+        assert (tmp_path / "dist" / "demo" / name / "scores.json").is_file()
+    assert said[-1].startswith(f"report: {tmp_path}/dist/demo/report.html")
 
 
 def test_a_competition_of_a_file_has_the_folders_of_its_name(project):

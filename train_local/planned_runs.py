@@ -125,6 +125,7 @@ def data_of(prepared: Prepared, root: Path) -> CompetitionData:
         ensemble=root / "ensemble" / "ensemble.json",
         identity=prepared.identity,
         folds=len(prepared.folds),
+        definition=prepared.definition,
     )
 
 

@@ -310,5 +310,9 @@ def objections(told: Prospect | None, facts: Mapping[str, Any]) -> list[str]:
     if told is not None and told.first is None:
         found.append("not even the first rung would be done in time")
     elif told is not None and told.first is not None and told.first < SLOWER:
-        found.append(f"a machine {told.first:.2f} x slower would not finish the first rung")
+        # Cut, not rounded: 1.599 is less than 1.6.
+        room = math.floor(told.first * 100) / 100
+        found.append(
+            f"the first rung needs room for a machine {SLOWER} times slower, has room for {room:.2f}"
+        )
     return found

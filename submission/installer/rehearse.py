@@ -23,7 +23,7 @@ from kit import requested as requests
 from kit.artefacts import read_json, write_json
 from kit.command_line import option
 from kit.errors import KitError
-from kit.local.console import results
+from kit.local.console import console, results
 from kit.local.interpreters import PYTHONS, find_python
 from kit.local.offline import sandbox
 from kit.local.offline.kaggle_shape import Archives, Layout, mount_dataset
@@ -151,12 +151,15 @@ def rehearse(options: Options) -> tuple[list[Rehearsed], list[str]]:
     requested = requests.load(dataset / requests.NAME)
     out = (options.out or options.bundle / "rehearsal").resolve()
     out.mkdir(parents=True, exist_ok=True)
-    done = []
+    done: list[Rehearsed] = []
+    number = len(pythons) * len(_ways(options))
     for python in pythons:
         _, executable = find_python([python])
         target = choose_target(options.targets, python)
         image = make_image(target, executable, options.venvs.resolve(), options.lock)
         for way in _ways(options):
+            told = f"{len(done) + 1} of {number}: Python {python}, {way[0]} mounts, archives {way[1]}"
+            console().print(told, markup=False, highlight=False)
             stage = Path(tempfile.mkdtemp(prefix=".stage-", dir=out))
             scene = _Scene(dataset, script, requested, stage)
             try:

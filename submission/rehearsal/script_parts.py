@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from kit import ensemble as ensembles
 from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.offline.faults.weights import Replaced
+from submission.modules import OPTIONS
 from submission.runtime.inputs.competition_data import ENSEMBLE, MANIFESTS
+from submission.runtime.script.options import DEFAULT_BUDGET
 from submission.runtime.script.text import script_text
 
 
@@ -50,6 +53,22 @@ def ensemble_of(predict: Path) -> Ensemble:
         KitError: it was not rendered.
     """
     return ensembles.from_dict(json.loads(read_parts(predict)[1][ENSEMBLE]), where=predict)
+
+
+def budget_of(predict: Path) -> float:
+    """Return the seconds that a script takes where no --budget is given.
+
+    Raises:
+        KitError: it was not rendered.
+    """
+    found = budget_in(read_parts(predict)[1].get(OPTIONS, ""))
+    return DEFAULT_BUDGET if found is None else found
+
+
+def budget_in(text: str) -> float | None:
+    """Seconds in the line "DEFAULT_BUDGET = 30600.0" of the script's options."""
+    found = re.search(r"^DEFAULT_BUDGET ?= ?([0-9.]+)$", text, re.MULTILINE)
+    return float(found[1]) if found else None
 
 
 def with_weights(predict: Path, replaced: Replaced) -> str:

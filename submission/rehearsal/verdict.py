@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit.ensemble import Ensemble
+from kit.plan.hidden_run import SLOWER
 
 _MACHINES = math.log(1.35)
 """Standard deviation of the logarithm of a machine's speed: the planner's, before it has measured."""
 _LATE = 1.645
 """Standard deviations from the median of a forecast in report.json to its last end."""
+_MORE_ROOM = (
+    "a larger --budget, if the competition allows it; fewer passes or a cheaper network in the first rung; "
+    "or a faster machine"
+)
 _NEARLY = 0.97
 """Share of the memory or of a disk from which on it counts as used up."""
 
@@ -44,7 +49,7 @@ class Expected:
 
 
 def verdict(
-    result: Mapping[str, Any], report: Mapping[str, Any] | None, ensemble: Ensemble
+    result: Mapping[str, Any], report: Mapping[str, Any] | None, ensemble: Ensemble, *, sign: int = 1
 ) -> dict[str, Any]:
     """Return what rehearsal.json says of a submission.
 
@@ -52,11 +57,13 @@ def verdict(
         result: of the rehearsal so far.
         report: report.json; None if there is none.
         ensemble: of the script.
+        sign: -1 where a lower score is better: of such a metric rungs have the negative, and the text does not.
 
     Returns:
         "predicted_rung" and "reached_rung" (indices, None for none; a server predicts none), "chance",
-        "expected_score", "spread", "at_the_limit" (whether these are of the hidden test set's size), "safe"
-        and "why".
+        "expected_score", "spread", "at_the_limit" (whether these are of the hidden test set's size),
+        "size_unknown" (a dry run did not know that size), "safe", "why", "fix" (what gives a first rung that
+        takes too long more room; None where that is not the matter) and "text", the whole in one sentence.
     """
     hidden = (report or {}).get("hidden_run") or {}
     forecast = _at_the_limit(hidden, ensemble)
@@ -65,16 +72,26 @@ def verdict(
     why = [*_wrong(result), *(_lost(report) if report is not None else ["there is no report.json"])]
     why += [str(reason) for reason in hidden.get("why", []) if hidden.get("safe") is False]
     score = None if expected is None else expected.score
-    return {
+    found = {
         "predicted_rung": None if here is None or "calls" in (report or {}) else here.rung,
         "reached_rung": _reached(report),
         "chance": None if expected is None else round(expected.chance, 3),
         "expected_score": None if score is None else round(score[0], 5),
         "spread": None if score is None else round(score[1], 5),
         "at_the_limit": forecast is not None,
+        "size_unknown": bool(hidden) and hidden.get("safe") is None,
         "safe": not why,
         "why": why,
+        "fix": _MORE_ROOM if _too_slow(hidden) else None,
     }
+    return found | {"text": _text(found, sign)}
+
+
+def _too_slow(hidden: Mapping[str, Any]) -> bool:
+    """Whether the dry run found too little time for the first rung at the hidden size."""
+    slower = hidden.get("slower_first_rung")
+    none_done = "images" in hidden and hidden.get("rung") is None
+    return hidden.get("safe") is False and (none_done or (slower is not None and slower < SLOWER))
 
 
 def _expected(rung: int, chance: float, ensemble: Ensemble) -> Expected:
@@ -158,13 +175,12 @@ def _lost(report: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def told(found: Mapping[str, Any], rungs: int, *, sign: int = 1) -> Sequence[str]:
+def told(found: Mapping[str, Any], rungs: int) -> Sequence[str]:
     """Return the last lines for people; the very last says whether the submission is safe to send.
 
     Args:
         found: what `verdict` returned.
         rungs: number of them.
-        sign: -1 where a lower score is better: of such a metric rungs have the negative, and people do not.
     """
 
     def name(rung: int | None) -> str:
@@ -174,14 +190,20 @@ def told(found: Mapping[str, Any], rungs: int, *, sign: int = 1) -> Sequence[str
     only_reached = predicted is None and reached is not None
     before = "" if only_reached else f"predicted {name(predicted)}, "
     lines = [f"rung        {before}reached {name(reached)}{' in every call' if only_reached else ''}"]
+    return [*lines, f"verdict     {found['text']}"]
+
+
+def _text(found: Mapping[str, Any], sign: int) -> str:
+    """Whether the submission is safe to send, in one sentence."""
+    if not found["safe"]:
+        why = f"NOT SAFE to send: {'; '.join(found['why'])}"
+        return why if found["fix"] is None else f"{why}; to mend it: {found['fix']}"
     score = "of an unknown score"
     if found["expected_score"] is not None:
         score = f"with an expected score of {found['expected_score'] * sign:.4f}"
         # The spread is that of the rungs that may be reached; how far images differ nobody can know here.
         score += f" +- {found['spread']:.4f} by the rung reached" if found["spread"] >= 5e-5 else ""
+    if found["size_unknown"]:
+        return f"safe to send on images like these, {score}; the hidden test set's size is not known"
     place = "on the hidden test set" if found["at_the_limit"] else "on images like these"
-    if found["safe"]:
-        lines.append(f"verdict     safe to send, {score} {place}")
-    else:
-        lines.append(f"verdict     NOT SAFE to send: {'; '.join(found['why'])}")
-    return lines
+    return f"safe to send, {score} {place}"

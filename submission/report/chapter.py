@@ -47,6 +47,7 @@ class Chapter:
     part: RunPart
     datasets: list[dict[str, Any]]
     script_kilobytes: float
+    verdict: dict[str, Any] | None
 
 
 def gather(sources: Sources, *, pictures: int) -> Chapter:
@@ -75,7 +76,14 @@ def gather(sources: Sources, *, pictures: int) -> Chapter:
         part=part_of(read_run(rehearsal / "report.json"), rehearsal / "report.json"),
         datasets=_datasets(sources.dist / "bundle"),
         script_kilobytes=(sources.dist / "predict.py").stat().st_size / 1000,
+        verdict=_verdict(rehearsal / "rehearsal.json"),
     )
+
+
+def _verdict(path: Path) -> dict[str, Any] | None:
+    """The rehearsal's verdict, with its sentence as "text"; None of a rehearsal that does not say it."""
+    found = read_json(path).get("verdict") if path.is_file() else None
+    return found if isinstance(found, dict) and "text" in found else None
 
 
 def training_logs(runs: Path) -> dict[str, list[dict[str, Any]]]:

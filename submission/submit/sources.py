@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from kit.ensemble import Ensemble
 from kit.errors import KitError
 from kit.local.kaggle.wire import Wire
 from submission.modules import OPTIONS
+from submission.rehearsal.script_parts import budget_in
 from submission.runtime.inputs.competition_data import ENSEMBLE, MANIFESTS
 
 _RENDER = "render it again"
@@ -86,14 +86,8 @@ def read_script(path: Path) -> Script:
         sha256_json(value),
         of(ensemble).slug,
         {manifest.dataset: manifest.sha256() for manifest in held},
-        _budget(parts.get(OPTIONS, "")),
+        budget_in(parts.get(OPTIONS, "")),
     )
-
-
-def _budget(text: str) -> float | None:
-    """Seconds in the line "DEFAULT_BUDGET = 30600.0" of the script's options."""
-    found = re.search(r"^DEFAULT_BUDGET ?= ?([0-9.]+)$", text, re.MULTILINE)
-    return float(found[1]) if found else None
 
 
 def _code(notebook: str) -> str:

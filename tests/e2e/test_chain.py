@@ -93,6 +93,8 @@ def test_report_is_one_page_about_this_run(chain):
     run("submission", "report", "--out", dist / "report.html", "--chapter", name, data, dist, runs)
     page = (dist / "report.html").read_text()
     assert all(f"{value:.4f}" in page for value in scores.values())
+    told = rehearsal["verdict"]["text"].split("'")[0]  # an apostrophe is escaped
+    assert f"{name}: {told}" in page
     assert page.count("data:image/jpeg;base64,") >= 1
     for chart in ("optimiser step", "seconds since the process started", "The rung of each image"):
         assert chart in page

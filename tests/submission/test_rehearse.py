@@ -70,6 +70,24 @@ def test_an_earlier_rehearsals_files_do_not_pass_for_this_ones(settings, tmp_pat
     assert not (tmp_path / "out" / "submission.csv").exists()
 
 
+def test_the_files_of_another_competition_are_refused_and_the_earlier_result_stays(settings, tmp_path):
+    out, other = tmp_path / "out", tmp_path / "other"
+    out.mkdir()
+    other.mkdir()
+    (other / "a.txt").write_text("no competition")
+    names = ("submission.csv", "report.json", "report.html", "rehearsal.json", "log.txt")
+    for name in names:
+        (out / name).write_text("of the last good rehearsal")
+    with pytest.raises(KitError, match="this is not the data of hubmap-kidney-segmentation"):
+        rehearse(settings(data=other))
+    with pytest.raises(KitError, match="this looks like the data of hubmap-hacking-the-human-vasculature"):
+        rehearse(settings(data=ROOT / "sample" / "vasculature"))
+    assert {path.name: path.read_text() for path in out.iterdir()} == dict.fromkeys(
+        names, "of the last good rehearsal"
+    )
+    assert not (tmp_path / "venvs").exists()
+
+
 @pytest.mark.parametrize(
     ("option", "told"), [("predict", "predict.py"), ("data", "data folder"), ("bundle", "bundle")]
 )

@@ -74,7 +74,7 @@ def test_it_holds_the_families_of_its_members_and_the_code_of_its_kind_alone(ren
 
 def test_manifests_are_excerpts_that_know_the_dataset_by_its_hash(rendered):
     wanted = {member.sha256 for member in rendered.ensemble.members}
-    for name in ("hubmap-kit-wheels", f"hubmap-kit-{rendered.size.competition}-weights"):
+    for name in (f"hubmap-kit-{rendered.size.competition}-{what}" for what in ("wheels", "weights")):
         text = rendered.parts[f"manifests/{name}.json"]
         whole = manifests.load(rendered.bundle / name / "manifest.json")
         found = manifests.from_dict(json.loads(text))

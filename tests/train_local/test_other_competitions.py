@@ -1,5 +1,6 @@
 """Competitions without a recipe of their own: what is prepared, which recipes suit, what is tuned."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -93,7 +94,7 @@ def test_windows_hold_for_the_one_pixel_size_of_the_training_images(blobs, discs
     assert seen(replace(discs, images=unknown)) is None
 
 
-def test_an_ensemble_under_scaled_views_carries_the_definition(blobs, discs, tmp_path):
+def test_an_ensemble_under_scaled_views_carries_the_definition(blobs, discs, tmp_path, capsys):
     recipe = blobs.recipe(
         iterations=8,
         validation=Validation(every=8, unit="iteration"),
@@ -106,6 +107,44 @@ def test_an_ensemble_under_scaled_views_carries_the_definition(blobs, discs, tmp
     assert {item.view for item in made.passes} == {"identity", "hflip@0.5", "identity+vflip"}
     assert all(member.inference["pixel_size"] == 0.25 for member in made.members)
     assert len(made.rungs[-1].passes) == 6
+    runs_stay_of_the_data_until_what_they_saw_changes(discs, tmp_path, capsys)
+
+
+def runs_stay_of_the_data_until_what_they_saw_changes(discs, runs, capsys):
+    def found(**changes):
+        capsys.readouterr()
+        other = replace(discs, definition={**discs.definition, **changes})
+        try:
+            names = [run.member.name for run in find_finished_runs(other, runs)]
+        except KitError:
+            names = []
+        return len(names), " ".join(capsys.readouterr().err.split())
+
+    assert found(slug="find-the-other-discs", hidden_images=500, marks=["a.csv"]) == (2, "")
+    solution = {**discs.definition["truth"], "solution": "held_out.csv"}
+    assert found(truth=solution, server={"anything": 1}) == (2, "")
+    number, told = found(metric={"name": "F-beta", "beta": 2.0})
+    assert number == 2
+    assert "chosen by another metric (metric.beta, metric.name differs)" in told
+    number, told = found(images={**discs.definition["images"], "intensity": {"bits": 12}})
+    assert number == 0
+    assert "other data: the definition differs in images.intensity.bits." in told
+    # A run of the time when the whole definition counted, which says nothing but its hash.
+    for path in runs.glob("*/fold*/weights.safetensors.json"):
+        value = json.loads(path.read_text())
+        value["inputs"]["prepared"] = discs.former_identity
+        del value["data"]
+        path.write_text(json.dumps(value))
+    assert found() == (2, "")
+    other = replace(discs, definition={**discs.definition, "hidden_images": 500})
+    aliases = prepared.aliases_of(discs.root, other)
+    assert aliases == [discs.former_identity]
+    assert len(find_finished_runs(replace(other, aliases=aliases), runs)) == 2
+    changed = replace(other, folds=discs.folds[::-1])
+    assert prepared.aliases_of(discs.root, changed) == prepared.aliases_of(runs, other) == []
+    number, told = found(hidden_images=500)
+    assert number == 0
+    assert "images, truth, folds or the definition differ" in told
 
 
 def test_a_baseline_needs_the_toml_file_only(discs, toml):

@@ -347,6 +347,7 @@ class _Adder:
             kind="weights",
             config=config,
             inputs={"run": identity, "prepared": self._prepared.identity, "source": self._own.source},
+            data=self._prepared.parts,
             code_version=kit.__version__,
             recipe=self._request.name,
             fold=config["fold"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict, TypeVar, Unpack
@@ -98,6 +98,7 @@ def prepare(
     # From here on the folder counts as unfinished until `prepared.json` is there again. Arrays that are still
     # right are kept, so preparing again after a kill is quick.
     # What `train-all` noted of an earlier preparation holds no longer either.
+    result = replace(result, aliases=prepared.aliases_of(out, result))
     for name in (prepared.NAME, DONE):
         (out / name).unlink(missing_ok=True)
     remove_leftovers(out)

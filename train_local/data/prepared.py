@@ -13,6 +13,7 @@ from kit.errors import KitError
 from kit.images.info import ImageInfo
 from kit.typed_json import convert, from_plain, to_plain
 from train_local.data.folds import Fold
+from train_local.data.seen import definition_seen, metric_seen
 from train_local.data.split import require_sound
 
 SCHEMA = 3
@@ -74,6 +75,7 @@ class Prepared:
         findings: notes and warnings for the report.
         code_version: that made it.
         definition: of a competition that a TOML file describes; None where the name says it all.
+        aliases: identities that runs of earlier versions know the same data by.
     """
 
     root: Path
@@ -92,6 +94,7 @@ class Prepared:
     findings: list[str] = field(default_factory=list)
     code_version: str
     definition: dict[str, Any] | None = None
+    aliases: list[str] = field(default_factory=list)
 
     @property
     def source(self) -> Competition:
@@ -105,19 +108,43 @@ class Prepared:
     @property
     def identity(self) -> str:
         """Hash of all that training sees of it: images, truth and folds, wherever the folder lies."""
+        return self._identity(definition_seen(self.definition))
+
+    @property
+    def former_identity(self) -> str:
+        """`identity` as it was when the whole definition counted, with slug and hidden numbers."""
+        return self._identity(self.definition)
+
+    def is_known_as(self, identity: str | None) -> bool:
+        """Whether a run that names this identity was trained on the same data."""
+        return identity in (self.identity, self.former_identity, *self.aliases)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What `identity` is made of, part by part, for those who compare it (`seen.differences`)."""
+        inputs: dict[str, dict[str, str]] = {}
+        for name, digest in self.inputs.items():
+            inputs.setdefault(name.partition(":")[0], {})[name] = digest
+        return {
+            "definition": definition_seen(self.definition),
+            "metric": metric_seen(self.definition),
+            **{name: sha256_json(value) for name, value in (*self._known().items(), *inputs.items())},
+        }
+
+    def _identity(self, definition: dict[str, Any] | None) -> str:
+        what = {"competition": self.competition, "definition": definition, "inputs": self.inputs}
+        return sha256_json({**what, **self._known()})
+
+    def _known(self) -> dict[str, Any]:
+        """What training sees beside the content of files."""
         # Not in it: where the folders lie, the seed and name of the split (the folds say what came of them),
         # and the resolutions of the arrays, which a recipe's `data.scale` names.
         every = {**self.images, **self.unlabelled}
-        return sha256_json(
-            {
-                "competition": self.competition,
-                "definition": self.definition,
-                "infos": {image_id: asdict(image.info) for image_id, image in every.items()},
-                "places": {image_id: [image.dataset, image.group] for image_id, image in every.items()},
-                "folds": [asdict(fold) for fold in self.folds],
-                "inputs": self.inputs,
-            }
-        )
+        return {
+            "infos": {image_id: asdict(image.info) for image_id, image in every.items()},
+            "places": {image_id: [image.dataset, image.group] for image_id, image in every.items()},
+            "folds": [asdict(fold) for fold in self.folds],
+        }
 
     def fold(self, index: int) -> Fold:
         """Return the fold of an index.
@@ -172,6 +199,20 @@ def save(prepared: Prepared) -> None:
         "identity": prepared.identity,
     }
     write_json(prepared.root / NAME, value)
+
+
+def aliases_of(root: Path, made: Prepared) -> list[str]:
+    """Return the identities by which runs know what lay in a folder before, if training sees no difference.
+
+    A run of the time when the whole definition counted names the hash of the definition of then.
+    """
+    try:
+        before = load(root)
+    except KitError:  # not there, damaged, or of images that were moved
+        return []
+    if before.identity != made.identity:
+        return []
+    return sorted({before.former_identity, *before.aliases} - {made.identity, made.former_identity})
 
 
 def require_same(root: Path, competition: str) -> None:

@@ -67,6 +67,7 @@ def _describe(run: Run, prepared: Prepared, path: Path, facts: Mapping[str, Any]
         kind="weights",
         config=run.config(),
         inputs={"run": run.identity, "prepared": prepared.identity},
+        data=prepared.parts,
         metrics={} if metric is None else {facts["metric_name"]: metric},
         code_version=kit.__version__,
         recipe=run.recipe.name,

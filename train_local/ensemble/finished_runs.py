@@ -15,6 +15,7 @@ from kit.local.console import console
 from kit.local.sidecars import read_sidecar, sidecar_path
 from kit.typed_json import from_plain
 from train_local.data.prepared import Prepared
+from train_local.data.seen import differences, metric_differences
 from train_local.runs import WEIGHTS
 
 T = TypeVar("T")
@@ -33,6 +34,8 @@ class _Weights:
     inference: dict[str, Any]
     requires: list[str]
     inputs: dict[str, str]
+    data: dict[str, Any] = field(default_factory=dict)
+    kind_of_weights: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,20 +117,19 @@ def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = 
         if members and f"{folder.parent.name}.{folder.name}" not in members:
             continue
         weights = _typed(_Weights, read_sidecar(path, kind="weights"), sidecar_path(path))
-        if weights.inputs.get("prepared") != prepared.identity:
-            console().print(
-                f"{folder}: this run was trained on other data or folds and is left out.",
-                style="yellow",
-                markup=False,
-            )
+        if (why := _other_data(weights, prepared)) is not None:
+            _say(f"{folder}: this run is left out, because it was trained on other data: {why}.")
             continue
+        if keys := _other_metric(weights, prepared):
+            _say(
+                f"{folder}: the best step of this run was chosen by another metric ({keys} differs); it is "
+                "used. `train-all` would train it again."
+            )
         done = _typed(_Done, read_json(folder / "done.json"), folder / "done.json")
         if not done.complete:
-            console().print(
+            _say(
                 f"{folder}: this run was ended at step {done.step} of {done.total_steps}; what it had "
-                "learned by then is used.",
-                style="yellow",
-                markup=False,
+                "learned by then is used."
             )
         found.append(_read(folder, path, weights, done))
     missing = set(members) - {run.member.name for run in found}
@@ -144,6 +146,26 @@ def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = 
             fix="run `train-all` (or `train RECIPE`) with the same --prepared and --out first",
         )
     return found
+
+
+def _say(text: str) -> None:
+    console().print(text, style="yellow", markup=False)
+
+
+def _other_data(weights: _Weights, prepared: Prepared) -> str | None:
+    """Why a run is not of the prepared data; None if it is."""
+    if prepared.is_known_as(weights.inputs.get("prepared")):
+        return None
+    # Runs of earlier versions do not say what they were trained on, only its hash.
+    known = differences(weights.data, prepared.parts) if weights.data else []
+    return "; ".join(known) or "images, truth, folds or the definition differ"
+
+
+def _other_metric(weights: _Weights, prepared: Prepared) -> str:
+    """The keys of the definition by which the best step was chosen otherwise than now; "" if by none."""
+    if not weights.data or weights.kind_of_weights == "own":
+        return ""
+    return ", ".join(metric_differences(weights.data.get("metric"), prepared.parts["metric"]))
 
 
 def _typed(cls: type[T], value: Any, where: Path) -> T:

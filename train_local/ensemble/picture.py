@@ -142,7 +142,7 @@ def draw_ladder(ladder: Ladder, competition: str, metric: str, path: Path) -> No
     if static:
         axes.plot(*zip(*static, strict=True), "s--", label="static weighting, unseen images")
     for item, value in zip(known, values, strict=True):
-        number = str(ladder.rungs.index(item))
+        number = str(ladder.rungs.index(item) + 1)
         axes.annotate(number, (item.seconds, value), xytext=(4, 6), textcoords="offset points")
     axes.set_xscale("log")
     axes.set_xlabel("seconds per megapixel")

@@ -33,7 +33,8 @@ NO_SECONDS = (
 )
 NO_SIZE = (
     "What a rung takes cannot be told: nobody said how large the hidden test set is. Name hidden_images in "
-    "the competition's file, or use --images and --megapixels."
+    "the competition's file and run `prepare` and `ensemble` again (nothing is trained again), or use "
+    "--images and --megapixels here and --hidden-images in `render`."
 )
 NO_LOADING = "The hours are those without loading: these runs were trained before it was measured."
 NO_ROWS = "The hours are those without making rows: no rung has predictions of held-out images."

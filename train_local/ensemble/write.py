@@ -119,8 +119,8 @@ def described(built: Built) -> dict[str, Any]:
 def show_ensemble(built: Built, prices: Prices) -> None:
     """Print a line for each rung: passes, cost, scores and the settings that differ from their defaults.
 
-    Passes have numbers from 1, in the order in which the ladder adds them. A rung of the ladder has the first
-    ones ("1-4"), a subset any ("1, 3-4").
+    Rungs and passes have numbers from 1, as in what predict.py prints; passes in the order in which the
+    ladder adds them. A rung of the ladder has the first ones ("1-4"), a subset any ("1, 3-4").
     "unseen" is the score of images that the search did not see, "fitted" that of the images everything was
     tuned on, and "static" the baseline's score of unseen images at no more cost.
     """
@@ -128,7 +128,7 @@ def show_ensemble(built: Built, prices: Prices) -> None:
     metric = competitions.of(ensemble).metric
     defaults: dict[str, Any] = {**to_plain(InstanceFusion()), "thresholds": {}, "min_scores": {}}
     rows = []
-    for number, item in enumerate(built.ladder.rungs):
+    for number, item in enumerate(built.ladder.rungs, 1):
         tuned = [
             f"{name} {_short(value)}"
             for name, value in item.rung.settings.items()
@@ -169,7 +169,7 @@ def _show_stopping(built: Built) -> None:
         return  # nothing dearer was measured that an image could skip
     rows = [
         (
-            str(one.rung),
+            str(one.rung + 1),
             "-" if one.stop is None else f"below {one.stop.below:.4f}",
             "-" if one.stop is None else f"{100 * one.stop.share:.0f} %",
             "-" if one.skip is None else f"{one.skip.below:.2g}",
@@ -192,11 +192,11 @@ def _show_prices(prices: Prices) -> None:
     rows = [
         (
             str(number),
-            ", ".join(map(str, price.path)),
+            ", ".join(str(rung + 1) for rung in price.path),
             f"{range_text(*(price.time.at(step) for step in (-1, 0, 1)))} of {run.hours:g} h",
             f"{100 * price.chance:.0f} %",
         )
-        for number, price in enumerate(prices.rungs)
+        for number, price in enumerate(prices.rungs, 1)
     ]
     size = f"{run.hidden.images} images of {run.hidden.megapixels:.4g} megapixels"
     title = f"the hidden run: {size}, {run.workers} workers as fast as this machine"

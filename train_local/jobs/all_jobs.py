@@ -153,6 +153,7 @@ class Plan:
             ensemble=(self._options.dist or self.runs) / made.competition / "ensemble.json",
             identity=made.identity,
             folds=len(made.folds),
+            definition=made.definition,
         )
         return data, _kind_of(made.source)
 
@@ -195,6 +196,7 @@ class Plan:
             folds=None,
             prepare=command,
             prepare_identity=identity,
+            definition=source.definition,
         )
         job = Job(
             kind="prepare",

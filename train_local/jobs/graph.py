@@ -23,6 +23,7 @@ from typing import Any
 
 from kit.artefacts import sha256_json
 from kit.errors import KitError, did_you_mean
+from train_local.data.seen import metric_seen
 from train_local.jobs.job import CompetitionData, Form, Job, Kind, Need, Resources, Setting
 from train_local.runs import PRODUCTS
 
@@ -140,7 +141,7 @@ class Planner:
         return self._add(
             "train",
             short_name,
-            {"recipe": config, "fold": fold, **self._shortened(), **_begun_with(form, self._setting)},
+            {"recipe": config, "fold": fold, **self._more_of_training(form)},
             uses,
             folder=self._data.runs / form.name / f"fold{fold}",
             modules=("train_local.engine.train", *form.modules),
@@ -148,9 +149,11 @@ class Planner:
             resources=self._setting.resources(config),
         )
 
-    def _shortened(self) -> dict[str, float]:
-        """What a budget adds to the config of a training."""
-        return {} if self._setting.budget is None else {"budget": self._setting.budget}
+    def _more_of_training(self, form: Form) -> dict[str, Any]:
+        """What the budget, a published checkpoint and a metric add to the config of a training."""
+        budget = {} if self._setting.budget is None else {"budget": self._setting.budget}
+        metric = _defined("metric", metric_seen(self._data.definition))
+        return {**budget, **_begun_with(form, self._setting), **metric}
 
     def _prepared(self) -> tuple[Need, ...]:
         """What every job takes from the preparation; nothing where that is not a job."""
@@ -225,7 +228,8 @@ class Planner:
         return self._add(
             "ensemble",
             "ensemble",
-            {"runs": [run.short_name for run in runs]},
+            # Thresholds are chosen by the metric, and ensemble.json holds the whole definition.
+            {"runs": [run.short_name for run in runs], **_defined("definition", self._data.definition)},
             [*self._prepared(), *(Need(run.name, "out of fold") for run in runs)],
             folder=self._data.runs / "ensemble",
             modules=(
@@ -292,6 +296,11 @@ def _begun_with(form: Form, setting: Setting) -> dict[str, str]:
     network = {"network": form.config["network"]["name"], **form.config["network"]["arguments"]}
     content = setting.checkpoint(name, network, form.checkpoints[name])
     return {} if content is None else {"checkpoint": content}
+
+
+def _defined(name: str, value: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a definition adds to the config of a job; nothing where a competition's name says it all."""
+    return {} if value is None else {name: dict(value)}
 
 
 @contextmanager

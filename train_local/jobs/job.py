@@ -117,6 +117,7 @@ class CompetitionData:
         folds: number of folds; None where it is not prepared yet, which stands for the recipe's number.
         prepare: arguments of the verb that prepares it; None if that is not a job.
         prepare_identity: of the prepare job.
+        definition: the competition's; None where its name says it all.
     """
 
     competition: str
@@ -127,6 +128,7 @@ class CompetitionData:
     folds: int | None
     prepare: tuple[str, ...] | None = None
     prepare_identity: str = ""
+    definition: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,10 @@ _ORDER: Sequence[JobState] = (
 )
 _QUIET = 120.0
 """Seconds without news after which the table says how old the last news is."""
+_EVERY_S = 30.0
+"""Seconds after which lines say how far the jobs are, where no state has changed."""
+_SHOWN = 4
+"""Running jobs that such a line names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,8 @@ class LiveTable:
 
     Args:
         jobs: all of them, in their order.
-        bars: False prints a line at each change of a state; so does True if stderr is no terminal.
+        bars: False prints a line at each change of a state, and one each half minute without any; so does
+            True if stderr is no terminal.
         screen: where it is drawn; stderr by default.
     """
 
@@ -92,6 +97,7 @@ class LiveTable:
         self._live = Live(console=self.screen, auto_refresh=False, transient=False) if live else None
         self._at_once = 1
         self._first = True
+        self._told = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -210,7 +216,9 @@ class LiveTable:
     def _print(self, changed: Sequence[JobRow]) -> None:
         """A line for each job whose state changed; at first only what is not merely waiting or done."""
         if self._first:
-            self.screen.print(self._summary({}), markup=False, highlight=False, soft_wrap=True)
+            self._line(self._summary({}))
+        if not changed and time.monotonic() - self._told >= _EVERY_S:
+            self._line(self._how_far())
         for job in changed:
             times = self._times[job.name]
             if self._first and times.state in ("waiting", "done"):
@@ -224,5 +232,18 @@ class LiveTable:
                 text += f"; {self._summary({row.name: self._status(row) for row in self.jobs})}"
             if times.state == "failed":
                 text += f"; its log: {job.log}"
-            # One line each, however long: a log file has no width.
-            self.screen.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._line(text)
+
+    def _how_far(self) -> str:
+        """One line such as "kidney/unet.fold0 at step 40 of 240; 3 of 40 jobs done, 1 running"."""
+        statuses = {job.name: self._status(job) for job in self.jobs}
+        running = [job.name for job in self.jobs if self._times[job.name].state == "running"]
+        steps = {name: status for name in running if (status := statuses[name]) is not None}
+        parts = [f"{name} at step {status.step} of {status.total}" for name, status in steps.items()]
+        more = [f"{len(parts) - _SHOWN} more"] if len(parts) > _SHOWN else []
+        return "; ".join([*([", ".join([*parts[:_SHOWN], *more])] if parts else []), self._summary(statuses)])
+
+    def _line(self, text: str) -> None:
+        # One line each, however long: a log file has no width.
+        self.screen.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._told = time.monotonic()

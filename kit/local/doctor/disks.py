@@ -39,7 +39,7 @@ def _needs(root: Path) -> dict[Path, float]:
     """Folder -> bytes that the next steps write into it and that are not there yet."""
     made = find_environment(root) is not None
     wheels, images = root / "build" / "wheels", root / "build" / "images"
-    bundles = list((root / "dist").glob("*/bundle/*/manifest.json"))
+    bundles = list((root / "dist").glob("**/bundle/*/manifest.json"))
     return {
         root / ".nox": 0.0 if made else _ENVIRONMENT,
         root / "work": 0.0,

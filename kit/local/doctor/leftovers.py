@@ -14,7 +14,12 @@ from kit.local.wording import counted
 _OLD_S = 3600.0
 """Seconds; what is younger may belong to a command that runs."""
 _SHOWN = 3
-_READ = ("work/*/prepared.json", "runs/*/*/fold*/done.json", "dist/*/ensemble.json")
+_READ = (
+    "work/*/prepared.json",
+    "runs/*/*/fold*/done.json",
+    "dist/*/ensemble.json",
+    "dist/demo/*/ensemble.json",
+)
 
 
 def look(root: Path) -> list[Finding]:
@@ -84,13 +89,14 @@ def _unfinished(root: Path) -> Iterator[Finding]:
         told = f"{counted(len(open_runs), 'training')} begun and not done: {_names(open_runs, root)}"
         fix = "nox -s train-all goes on from their checkpoints"
         yield Finding(about="trainings", level="note", told=told, fix=fix, facts={"runs": len(open_runs)})
-    for folder in sorted((root / "dist").glob("*/bundle/*")):
+    dist = root / "dist"
+    for folder in sorted([*dist.glob("*/bundle/*"), *dist.glob("demo/*/bundle/*")]):
         if folder.is_dir() and not (folder / "manifest.json").is_file():
             yield Finding(
                 about=str(folder.relative_to(root)),
                 level="note",
                 told="a dataset without its manifest: `bundle` was cut off",
-                fix=f"nox -s bundle -- {folder.parts[-3]}",
+                fix=f"nox -s bundle -- {folder.parents[1].relative_to(dist)}",
             )
 
 

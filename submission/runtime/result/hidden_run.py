@@ -79,8 +79,9 @@ def lines(facts: Mapping[str, Any], ensemble: Ensemble) -> Iterator[str]:
     of = f" of {total / 1e9:.1f}" if total else ""
     room = f"; disk {facts['disk'] / 1e9:.2f} of {facts['disk_free'] / 1e9:.1f} GB" if "disk" in facts else ""
     yield f"            memory {facts['memory_peak'] / 1e9:.1f}{of} GB{room}"
-    word = {True: "safe to submit", False: "not safe to submit", None: "not known"}[facts["safe"]]
-    yield f"verdict     {': '.join([word, *(['; '.join(facts['why'])] if facts['why'] else [])])}"
+    word = {True: "verdict     safe to submit", False: "verdict     not safe to submit"}.get(facts["safe"])
+    why = ["; ".join(facts["why"])] if facts["why"] else []
+    yield ": ".join([word or "hidden run  not known", *why])
 
 
 def _forecast(facts: Mapping[str, Any], rungs: int) -> Iterator[str]:
@@ -94,6 +95,6 @@ def _forecast(facts: Mapping[str, Any], rungs: int) -> Iterator[str]:
     part = f", and {facts['part']} % of the images better" if facts["part"] else ""
     yield f"hidden run  {size}: rung {facts['rung'] + 1} of {rungs}, cv {cv}{part}, in {hours}"
     yield (
-        f"            a machine up to {facts['slower_same_rung']:.1f} x slower still reaches this rung, "
-        f"{facts['slower_first_rung']:.1f} x slower still finishes the first"
+        f"            a machine up to {facts['slower_same_rung']:.2f} x slower still reaches this rung, "
+        f"{facts['slower_first_rung']:.2f} x slower still finishes the first"
     )

@@ -44,7 +44,7 @@ def options(index, make_ensemble, tmp_path):
 
 def test_a_bundle_holds_wheels_for_every_target_and_the_weights(options, capfd):
     (wheels_folder, wheels), (weights_folder, weights) = build.build(options)
-    assert wheels_folder.name == "hubmap-kit-wheels"
+    assert wheels_folder.name == "hubmap-kit-kidney-wheels"
     assert weights_folder.name == "hubmap-kit-kidney-weights"
     assert wheels.manifest.targets == ["cp311", "cp313"]
     by_name = {entry.wheel.name: entry.wheel for entry in wheels.manifest.files if entry.wheel}
@@ -181,6 +181,33 @@ def test_ensembles_of_two_competitions_share_the_wheels(options, make_ensemble):
         "hubmap-kit-kidney-weights",
         "hubmap-kit-vasculature-weights",
     ]
+
+
+def test_datasets_of_former_names_are_removed_and_those_of_others_stay(options, make_ensemble, capfd):
+    second = make_ensemble("vasculature", names=("v.safetensors",), folder="second")
+    both = dataclasses.replace(options, ensembles=[*options.ensembles, second])
+
+    def left():
+        return sorted(path.name for path in options.out.iterdir())
+
+    build.build(both)
+    build.build(options)
+    assert left() == [
+        "hubmap-kit-kidney-weights",
+        "hubmap-kit-kidney-wheels",
+        "hubmap-kit-vasculature-weights",
+        "hubmap-kit-wheels",
+    ], "the last two belong together"
+    shutil.rmtree(options.out / "hubmap-kit-vasculature-weights")
+    (options.out / "mine-wheels").mkdir()
+    renamed = dataclasses.replace(options, prefix="my-kit")
+    (options.out / "hubmap-kit-wheels" / "notes.txt").write_text("mine")
+    with pytest.raises(KitError, match=r"this one of before holds notes\.txt"):
+        build.build(renamed)
+    (options.out / "hubmap-kit-wheels" / "notes.txt").unlink()
+    build.build(renamed)
+    assert left() == ["mine-wheels", "my-kit-kidney-weights", "my-kit-kidney-wheels"]
+    assert "hubmap-kit-wheels is removed" in " ".join(capfd.readouterr().err.split())
 
 
 def test_two_ensembles_of_one_competition_are_refused(options):

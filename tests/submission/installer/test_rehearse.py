@@ -41,6 +41,7 @@ def rehearse(bundle, tmp_path):
 def test_each_way_of_kaggle_is_tried_and_told(rehearse):
     done = rehearse("--json")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"2 of 3: Python {OWN}, old mounts, archives packed" in done.stderr
     runs = json.loads(done.stdout)
     assert [(run["layout"], run["archives"]) for run in runs] == [
         ("new", "unpacked"),

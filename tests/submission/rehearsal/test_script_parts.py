@@ -4,7 +4,8 @@ import pytest
 
 from kit.errors import KitError
 from kit.local.offline.faults.weights import Replaced
-from submission.rehearsal.script_parts import ensemble_of, read_parts, with_weights
+from submission.rehearsal.script_parts import budget_of, ensemble_of, read_parts, with_weights
+from submission.render import render
 
 
 def test_the_parts_are_read_as_the_script_itself_holds_them(kit_of_two):
@@ -14,6 +15,13 @@ def test_the_parts_are_read_as_the_script_itself_holds_them(kit_of_two):
     assert header == space["__doc__"]
     assert parts == {name: text[1:] for name, text in space["PARTS"].items()}
     assert [member.name for member in ensemble_of(kit_of_two.script).members] == ["member0", "member1"]
+
+
+def test_the_budget_is_that_which_the_script_was_rendered_with(kit_of_two, tmp_path):
+    assert budget_of(kit_of_two.script) == 30600
+    shorter = tmp_path / "predict.py"
+    render(kit_of_two.ensemble, kit_of_two.bundle, shorter, budget=1234.5)
+    assert budget_of(shorter) == 1234.5
 
 
 def test_other_weights_change_their_hash_and_size_and_no_line_of_code(kit_of_two, tmp_path):

@@ -51,9 +51,9 @@ def test_predicted_and_reached_rung_and_the_score_between_two_rungs():
 
 def test_the_expected_loss_is_told_as_the_metric_is_and_not_as_the_negative_of_rungs():
     rungs = [SimpleNamespace(passes=[0], cv=-0.452)]
-    found = verdict(result(), report(["done"]), SimpleNamespace(rungs=rungs))
+    found = verdict(result(), report(["done"]), SimpleNamespace(rungs=rungs), sign=-1)
     assert found["expected_score"] == -0.452
-    assert "an expected score of 0.4520 on" in told(found, 1, sign=-1)[1]
+    assert "an expected score of 0.4520 on" in told(found, 1)[1]
 
 
 def test_without_a_forecast_the_first_rung_was_expected():
@@ -132,3 +132,26 @@ def test_a_rung_of_unknown_score_has_no_expected_one():
     found = verdict(result(), report(["done"]), ensemble)
     assert (found["expected_score"], found["safe"]) == (None, True)
     assert "of an unknown score" in told(found, 1)[-1]
+
+
+def test_a_first_rung_without_room_is_told_with_a_remedy_in_one_sentence():
+    reason = "the first rung needs room for a machine 1.6 times slower, has room for 1.49"
+    hidden = {"images": 650, "rung": 2, "slower_same_rung": 1.4, "slower_first_rung": 1.49, "safe": False}
+
+    def found(**changes):
+        return verdict(result(), report(["done"] * 3, hidden_run={**hidden, **changes}), ENSEMBLE)
+
+    slow = found(why=[reason])
+    assert slow["text"].startswith(f"NOT SAFE to send: {reason}; to mend it: a larger --budget")
+    assert told(slow, 3)[-1] == f"verdict     {slow['text']}"
+    assert found(slower_first_rung=2.0, why=["memory ran out in the dry run"])["fix"] is None
+    assert found(rung=None, slower_first_rung=None, why=["not even the first"])["fix"] is not None
+
+
+def test_where_the_hidden_size_is_not_known_the_verdict_says_so():
+    hidden = {"members_measured": 1, "safe": None, "why": ["the size of the hidden test set is not known"]}
+    found = verdict(result(), report(["done"] * 3, hidden_run=hidden), ENSEMBLE)
+    assert found["text"] == (
+        "safe to send on images like these, with an expected score of 0.8000; "
+        "the hidden test set's size is not known"
+    )

@@ -90,7 +90,7 @@ def test_the_forecast_of_the_dry_run_counts_unless_a_size_is_given(report):
     assert hidden.range == (240.0, 240.0 * SLOWER)
     text = "\n".join(hidden.forecast_lines)
     assert "10 images of 20 megapixels: rung 2 of 2, cv 0.5100, in 240 of 600 s" in text
-    assert "up to 1.7 x slower still reaches this rung, 3.0 x slower still finishes the first" in text
+    assert "up to 1.70 x slower still reaches this rung, 3.00 x slower still finishes the first" in text
     assert "safe to submit" in text
     require_fits(hidden, 9 * 3600)
     assert hidden_time(report, images=None, megapixels=100.0).forecast is None

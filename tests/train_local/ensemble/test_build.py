@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -183,7 +184,10 @@ def test_rungs_have_the_price_that_the_planner_forecasts(blob_data, finished, tm
     assert last["low"] < last["median"] < last["high"]
     assert last["path"] == list(told.rungs[-1].path)
     show_ensemble(built, told)
-    said = " ".join(capsys.readouterr().err.split())
+    shown = capsys.readouterr().err
+    first_cells = set(re.findall(r"^[^\w\n]*(\d+) ", shown, re.MULTILINE))
+    assert first_cells == {str(number) for number in range(1, 1 + len(told.rungs))}, "rungs count from 1"
+    said = " ".join(shown.split())
     assert "100 images of 50 megapixels, 2 workers" in said
 
 
@@ -401,7 +405,7 @@ def test_runs_of_other_data_or_none_at_all_are_told(blob_data, runs, tmp_path, c
     other = replace(blob_data, inputs={**blob_data.inputs, "image:aa": "0" * 64})
     with pytest.raises(KitError, match="no finished run"):
         find_finished_runs(other, runs)
-    assert "trained on other data" in " ".join(capsys.readouterr().err.split())
+    assert "it was trained on other data: the images differ." in " ".join(capsys.readouterr().err.split())
 
 
 def test_predictions_of_other_weights_are_refused(blob_data, runs, monkeypatch):

@@ -189,6 +189,15 @@ def changed_names(before, after):
     return {name for name in before if before[name].identity != after[name].identity}
 
 
+def test_another_metric_trains_again_and_another_size_of_the_hidden_set_builds_the_ensemble_again():
+    definition = {"hidden_images": 5, "metric": {"name": "mean Dice"}}
+    before = planned(recipe("first"), of=data(definition=definition))
+    larger = planned(recipe("first"), of=data(definition={**definition, "hidden_images": 6}))
+    assert changed_names(before, larger) == {"vasculature/ensemble"}
+    other = planned(recipe("first"), of=data(definition={**definition, "metric": {"name": "F-beta"}}))
+    assert changed_names(before, other) == set(before)
+
+
 @settings(max_examples=60, deadline=None)
 @given(graphs(), st.data())
 def test_another_config_changes_the_job_and_all_that_need_it_and_no_other(recipes, draw):

@@ -138,3 +138,32 @@ def test_without_a_terminal_each_change_is_one_line(jobs, bars, terminal):
         "kidney/[lung].fold0: running",
         f"kidney/[lung].fold0: failed; its log: {jobs[2].log}",
     ]
+
+
+def test_where_no_state_changes_a_line_each_half_minute_says_how_far_the_jobs_are(jobs, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("train_local.jobs.live_table.time.monotonic", lambda: now[0])
+    StatusFile(jobs[0].folder, total=240, step=40)
+    table = LiveTable(jobs, True, screen(terminal=False))
+    states = {jobs[0].name: "running", jobs[1].name: "running"}
+
+    def told():
+        table.update(states)
+        lines = table.screen.file.getvalue().splitlines()
+        table.screen.file.seek(0)
+        table.screen.file.truncate()
+        return lines
+
+    assert told()[1:] == ["kidney/unet.fold0: running", "kidney/unet.fold1: running"]
+    now[0] += 29
+    assert told() == []
+    now[0] += 1
+    (line,) = told()
+    assert line.startswith("kidney/unet.fold0 at step 40 of 240; 0 of 4 jobs done, 2 running, 2 waiting")
+    now[0] += 10
+    assert told() == [], "half a minute after the last line"
+    states[jobs[1].name] = "done"
+    now[0] += 15
+    assert len(told()) == 1
+    now[0] += 29
+    assert told() == [], "a change of a state is a line, too"
