@@ -277,7 +277,11 @@ def ensemble(session: nox.Session) -> None:
 @nox.session(name="add-model")
 def add_model(session: nox.Session) -> None:
     """`-- COMPETITION MODEL.py --weights FILE[@FOLD] ...`: a model of your own becomes finished runs."""
-    name = name_of(session.posargs[0]) if session.posargs else session.error("say which COMPETITION")
+    name = (
+        name_of(session.posargs[0])
+        if session.posargs
+        else session.error("say which competition: nox -s add-model -- COMPETITION MODEL.py --weights FILE@0")
+    )
     arguments = with_defaults(session.posargs[1:], prepared=WORK / name, runs=RUNS / name)
     run(session, "-m", "train_local", "add-model", *arguments)
 
