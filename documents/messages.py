@@ -266,9 +266,10 @@ def _paired(
 
 def _of_wordings(source: Source, texts: Texts) -> Iterator[Message]:
     for node in source.tree.body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            if ast.unparse(node.returns or ast.Constant(None)) in {"str", "Iterator[str]"}:
-                yield from _of_wording(node, source, texts)
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        if ast.unparse(node.returns or ast.Constant(None)) in {"str", "Iterator[str]"}:
+            yield from _of_wording(node, source, texts)
     for name, value in source.constants.items():
         if not name.startswith("_") and isinstance(value, ast.Constant) and isinstance(value.value, str):
             yield Message(source.name, _plain(value.value), "", "line", "")

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>m</title>
 <div id="message-filter"></div><p id="beside">No message at all?</p>
 <h2>One</h2><p>of one</p><ul>
-<li><code>all &lt;number&gt; detections have the score &lt;x&gt;</code> (alarm)<br>Do: were the scores lost?</li>
+<li><code>all &lt;number&gt; detections have the score &lt;x&gt;</code><br>Do: were the scores lost?</li>
 <li><code>&lt;n&gt; image[s] (is|are) missing</code><br>Do: unpack them</li></ul>
 <h2>Two</h2><p>of two</p><ul>
 <li><code>there is no option &lt;word&gt;</code><br>Do: see the help</li></ul>

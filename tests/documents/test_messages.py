@@ -106,8 +106,8 @@ def of(text, name="kit.example"):
             ("Nobody said how large the hidden test set is.", "", "line"),
         ),
         (
-            "KINDS = {1: 'a number', 2: 'a text'}\ndef f(k):\n    KitError('other', fix=f'write {KINDS[k]}')\n",
-            ("other", "write (a number|a text)", "error"),
+            "KINDS = {1: 'a number', 2: 'a text'}\ndef f(k):\n    KitError('odd', fix=f'write {KINDS[k]}')\n",
+            ("odd", "write (a number|a text)", "error"),
         ),
         (
             "class BrokenError(ValueError):\n    pass\ndef f():\n    raise BrokenError('cut off')\n",
@@ -157,13 +157,13 @@ def test_a_name_that_is_given_a_value_twice_has_the_one_that_it_has_there():
 def test_each_row_of_a_loop_s_table_is_a_message_with_its_own_remedy():
     text = (
         "def f(report):\n"
-        "    for faults, one, many, fix in ((a, 'id is', 'ids are', 'add'), (b, 'it is', 'they are', 'cut')):\n"
-        "        what = one if len(faults) == 1 else many\n"
-        "        report.error(f'{len(faults)} {what} wrong', 'a', fix)\n"
+        "    for all_, one, many, fix in ((a, 'id is', 'ids are', 'add'), (b, 'it is', 'they are', 'no')):\n"
+        "        what = one if len(all_) == 1 else many\n"
+        "        report.error(f'{len(all_)} {what} wrong', 'a', fix)\n"
     )
     assert of(text) == [
         ("<number> (id is|ids are) wrong", "add", "error"),
-        ("<number> (it is|they are) wrong", "cut", "error"),
+        ("<number> (it is|they are) wrong", "no", "error"),
     ]
 
 

@@ -15,6 +15,7 @@ from kit.local.kaggle.environment import child_environment
 from kit.local.kaggle.outcome import Answer, CallError, CutOff, Refused, Stalled, Unclear, Unreachable, judge
 from kit.local.kaggle.patience import Patience
 from kit.local.kaggle.redact import known_secrets, redact
+from kit.local.kaggle.trouble import TROUBLE
 
 T = TypeVar("T")
 
@@ -166,6 +167,8 @@ class Exchange:
                 if time.monotonic() + pause >= end:
                     raise
                 self._on_line(f"{error.problem}; again in {pause:.0f} s")
+                what, left = error.where or "the call", end - time.monotonic()
+                TROUBLE.tell(self.redact(error.problem), what, pause=pause, left=left)
                 if self._stop.wait(pause):
                     raise
         raise AssertionError
