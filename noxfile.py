@@ -26,6 +26,8 @@ from kit.local.program import TYPED  # noqa: E402
 from kit.local.session_options import (  # noqa: E402
     asked_sessions,
     known_options,
+    meant,
+    mistyped,
     own_options,
     typed_command,
     with_defaults,
@@ -93,7 +95,8 @@ def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
         made = sorted(path.parent.name for path in DIST.glob("*/ensemble.json"))
         named_one = f"; dist/ has {', '.join(made)}: name it, `-- {made[0]}`" if made else ""
         how = "run `nox -s prepare -- COMPETITION --data DIR` first"
-        session.error(f"no competition is prepared yet: {how}{named_one}")
+        advice = meant(others, WITHOUT_COMPETITION)
+        session.error(f"no competition is prepared yet: {advice}{how}{named_one}")
     return names, options_for(session, others)
 
 
@@ -495,3 +498,7 @@ def lock_others(session: nox.Session) -> None:
     for name, others in (("bench", beside), ("docs", ())):
         files = (f"requirements-{name}.in", "--output-file", f"requirements-{name}.txt")
         session_environment.uv(session, "pip", "compile", "--quiet", *files, *how, *others)
+
+
+for _advice in mistyped(asked_sessions(sys.argv[1:]), nox.registry.get()):
+    print(_advice, file=sys.stderr)  # nox itself says only that there is no such session

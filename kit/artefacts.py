@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -234,16 +235,18 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def remove_leftovers(place: Path) -> None:
+def remove_leftovers(place: Path, *, seconds: float = 0.0) -> None:
     """Delete the temporary files of killed processes. No other process may be writing there.
 
     Args:
         place: of a folder, all temporary files below it are deleted; of a file, those of its own writers.
+        seconds: a file that was written since stays: its writer may run.
     """
     # A writer of "map.npy" that was killed left ".map.npy.1b2f03c4.tmp" beside it.
     pattern = f".{glob.escape(place.name)}.*.tmp"
     for path in place.rglob(".*.tmp") if place.is_dir() else place.parent.glob(pattern):
-        path.unlink(missing_ok=True)
+        if not seconds or time.time() - path.stat().st_mtime > seconds:
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

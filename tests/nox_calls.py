@@ -51,7 +51,8 @@ class NoxCalls:
             self.sessions[name or function.__name__] = function
             return function
 
-        stub = SimpleNamespace(session=session, options=SimpleNamespace(), Session=Session)
+        registry = SimpleNamespace(get=lambda: self.sessions)
+        stub = SimpleNamespace(session=session, options=SimpleNamespace(), Session=Session, registry=registry)
         monkeypatch.setitem(sys.modules, "nox", stub)
         runpy.run_path(str(ROOT / "noxfile.py"))
         inside = self.sessions["bundle"].__globals__

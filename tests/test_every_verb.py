@@ -21,7 +21,7 @@ ALWAYS_JSON = {"train_local train", "bundle upload", "bundle probe", "submission
 """They print JSON on stdout and nothing else."""
 A_PATH = {"kit.models fetch", "kit.models convert", "train_local report", "train_local baseline",
           "train_local sample", "bundle wheel mmcv", "bundle wheel cbnetv2", "bundle wheel vit-adapter",
-          "bundle native", "bundle wheels", "submission report", "train_local add-model"}  # fmt: skip
+          "bundle native", "bundle wheels", "submission report"}  # fmt: skip
 """Their answer is the path of what they wrote, one a line."""
 NOTHING = {"train_local stain", "train_local job", "bundle lock", "kit completion"}
 """They print no answer; `completion` prints a script."""

@@ -38,6 +38,7 @@ def test_every_recipe_has_its_session_where_nox_runs_without_our_dependencies(tm
     (tmp_path / "nox.py").write_text(
         "from types import SimpleNamespace\n"
         "options, sessions, Session = SimpleNamespace(), [], object\n"
+        "registry = SimpleNamespace(get=lambda: sessions)\n"
         "def session(function=None, name=None):\n"
         "    if function is None:\n"
         "        return lambda function: session(function, name)\n"
@@ -55,11 +56,21 @@ def test_every_recipe_has_its_session_where_nox_runs_without_our_dependencies(tm
     assert made == [f"train-{name}" for name in recipes.names()]
 
 
-@pytest.mark.parametrize(("asked", "stops"), [("bundle upload", True), ("tests lint", False)])
-def test_after_a_bundle_that_failed_the_former_one_is_not_sent(tmp_path, asked, stops):
+@pytest.mark.parametrize(
+    ("asked", "stops", "advice"),
+    [
+        ("bundle upload", True, ""),
+        ("tests lint", False, ""),
+        ("tests lnit", False, "no session is called 'lnit': did you mean 'lint'? `nox -l` lists all\n"),
+    ],
+)
+def test_after_a_bundle_that_failed_the_former_one_is_not_sent_and_a_mistyped_one_is_told(
+    tmp_path, asked, stops, advice
+):
     (tmp_path / "nox.py").write_text(
         "from types import SimpleNamespace\n"
         "options, Session = SimpleNamespace(), object\n"
+        "registry = SimpleNamespace(get=lambda: ['bundle', 'upload', 'tests', 'lint'])\n"
         "def session(function=None, name=None):\n"
         "    return function or (lambda function: function)\n"
     )
@@ -72,6 +83,7 @@ def test_after_a_bundle_that_failed_the_former_one_is_not_sent(tmp_path, asked, 
         [sys.executable, "-I", "-S", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(stops)
+    assert done.stderr == advice
 
 
 def test_the_demo_shows_competitions_there_is_a_sample_of_and_trains_recipes_for_them():

@@ -6,6 +6,7 @@ from kit.errors import KitError
 from kit.local.session_options import (
     asked_sessions,
     known_options,
+    meant,
     own_options,
     renamed,
     typed_command,
@@ -193,3 +194,23 @@ def test_an_option_of_a_session_gets_the_name_that_its_command_has(given, found)
 def test_the_value_of_an_option_is_read_in_both_forms(given):
     assert value_of(given, "--out", "default") == "x"
     assert value_of(["--other", "x"], "--out", "default") == "default"
+
+
+@pytest.mark.parametrize(
+    ("written", "advice"),
+    [
+        ("--requirments x", "did you mean '--requirements'? "),
+        ("--req=x", "did you mean '--requirements'? "),
+        ("--requirements x", ""),
+        ("--tiny --jobs 2", ""),
+        ("--", ""),
+        ("kidney", ""),
+    ],
+)
+def test_an_option_that_must_be_written_in_full_is_named(written, advice):
+    assert meant(written.split(), {"--requirements", "--bundle", "--install"}) == advice
+
+
+def test_an_option_in_a_competitions_place_that_is_mistyped_is_told(call):
+    with pytest.raises(Stopped, match="no competition is prepared yet: did you mean '--requirements'"):
+        call(["bundle"], "--requirments", "x.txt")

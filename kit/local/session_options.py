@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kit.errors import KitError, did_you_mean
@@ -47,6 +47,33 @@ def typed_command(argv: Sequence[str]) -> str:
     # `python -m nox` has the path of nox/__main__.py as its first word.
     program = "python -m nox" if argv[0].endswith("__main__.py") else "nox"
     return f"{program} {shlex.join(argv[1:])}".rstrip()
+
+
+def mistyped(asked: Iterable[str], known: Collection[str]) -> Iterator[str]:
+    """Yield a line of advice for each session that there is not, where a known one is like it.
+
+    Args:
+        asked: names of sessions, as `asked_sessions` returns them.
+        known: names of those there are.
+    """
+    for name in asked:
+        if name not in known and (advice := did_you_mean(name, known)):
+            yield f"no session is called {name!r}: {advice}`nox -l` lists all"
+
+
+def meant(arguments: Iterable[str], options: Collection[str]) -> str:
+    """Return "did you mean '--requirements'? " for `--req` or `--requirments`; "" if none is like an option.
+
+    Args:
+        arguments: as the user wrote them.
+        options: those that must be written in full.
+    """
+    for flag in (_name([argument]) for argument in arguments if argument.startswith("--")):
+        begun = [option for option in options if len(flag) > len("--") and option.startswith(flag)]
+        advice = did_you_mean(begun[0] if len(begun) == 1 else flag, options, most=1)
+        if flag not in options and advice:
+            return advice
+    return ""
 
 
 def known_options(help_text: str) -> set[str]:

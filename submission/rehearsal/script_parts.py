@@ -21,9 +21,15 @@ def read_parts(predict: Path) -> tuple[str, dict[str, str]]:
     Raises:
         KitError: it was not rendered.
     """
+    foreign = KitError("this is not a rendered predict.py", where=predict, fix="run `render`")
+    try:
+        tree = ast.parse(predict.read_text(encoding="utf-8"), str(predict))
+    # No text, no Python, or nested without end.
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise foreign from error
     # The script holds one assignment for each part: PARTS["ensemble.json"] = r'''...'''.
     header, parts = "", {}
-    for node in ast.walk(ast.parse(predict.read_text(encoding="utf-8"), str(predict))):
+    for node in ast.walk(tree):
         match node:
             case ast.Assign(targets=[ast.Name(id="__doc__")], value=ast.Constant(value=str(text))):
                 header = text
@@ -33,7 +39,7 @@ def read_parts(predict: Path) -> tuple[str, dict[str, str]]:
             ):
                 parts[name] = text[1:]  # a newline follows the opening quotes
     if ENSEMBLE not in parts:
-        raise KitError("this is not a rendered predict.py", where=predict, fix="run `render`")
+        raise foreign
     return header, parts
 
 

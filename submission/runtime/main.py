@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kit.artefacts import remove_leftovers
 from kit.command_line import parse
 from kit.errors import BAD_INPUT, KitError
 from kit.optional import optional_module
@@ -20,6 +22,9 @@ from submission.runtime.result.report import RunReport, process_start
 from submission.runtime.script.options import CommandLine, Options
 from submission.runtime.script.process import CRASHED
 from submission.runtime.script.script import Script
+
+_ABANDONED = 60.0
+"""Seconds after which a temporary file is that of a killed run; it is written within one."""
 
 
 def main(script: Script, argv: Sequence[str]) -> int:
@@ -113,5 +118,8 @@ def _write_fallback(script: Script, options: Options, report: RunReport) -> List
     for note in listed.listing.notes:
         report.problem(note)
     report.save()
+    with contextlib.suppress(OSError):
+        for file in (path, report.path):
+            remove_leftovers(file, seconds=_ABANDONED)
     report.keep_room()
     return listed

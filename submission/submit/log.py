@@ -119,15 +119,18 @@ class Log:
         Raises:
             KitError: a line is damaged, or the file is of another version of the kit.
         """
-        if not self.path.is_file():
+        if not self.path.exists():
             return []
+        if not self.path.is_file():
+            fix = "name the file that `submit` writes, such as dist/kidney/submissions.jsonl"
+            raise KitError("the log of submissions is no file", where=self.path, fix=fix)
         *lines, torn = self.path.read_bytes().split(b"\n")
         del torn  # what follows the last line end was never on the disk as a whole: see `add`
         found: dict[str, Submission] = {}
         for number, line in enumerate(lines, 1):
             try:
                 value: Any = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise KitError(
                     f"line {number} of the log of submissions is damaged: {error}",
                     where=self.path,

@@ -136,6 +136,15 @@ def test_leftovers_of_a_folder_or_of_one_file_are_removed(tmp_path):
     assert {path.name for path in (tmp_path / "a").iterdir()} == {"b[1].npy", "c.tmp"}
 
 
+def test_a_leftover_that_may_have_a_writer_stays(tmp_path):
+    old, new = tmp_path / ".report.json.0f.tmp", tmp_path / ".report.json.1f.tmp"
+    for path in (old, new):
+        path.write_bytes(b"")
+    os.utime(old, (0, 0))
+    artefacts.remove_leftovers(tmp_path / "report.json", seconds=3600.0)
+    assert list(tmp_path.iterdir()) == [new]
+
+
 _ON_A_MOUNT = """
 import sys, tarfile, zipfile
 from pathlib import Path

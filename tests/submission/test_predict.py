@@ -238,9 +238,15 @@ def test_explain_says_that_a_gpu_is_asked_for_and_none_is_there(
 
 @pytest.mark.parametrize("budget", ["0.01", "1"])
 def test_a_budget_of_no_use_leaves_the_fallback_and_says_so(mount, kit_of_two, tmp_path, tools, budget):
+    (tmp_path / "out").mkdir()
+    of_killed_runs = [tmp_path / "out" / f".{name}.0f.tmp" for name in ("report.json", "submission.csv")]
+    for path in of_killed_runs:
+        path.write_text("")
+        os.utime(path, (0, 0))
     outcome = tools.run(kit_of_two.script, mount, tmp_path / "out", "--budget", budget)
     assert outcome.code == 2, outcome.text
     assert outcome.csv == "id,predicted\naaa,\nbbb,\n"
+    assert not any(path.exists() for path in of_killed_runs)
     assert "raise --budget" in outcome.text
     assert "Traceback" not in outcome.text
 

@@ -90,6 +90,12 @@ class Added:
     metric: float | None
     images: int
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plain JSON value."""
+        known = {"member": self.member.name, "sha256": self.member.sha256, "bytes": self.member.size}
+        honest = {"metric": self.metric, "held_out_images": self.images}
+        return {"folder": str(self.folder), **known, **honest}
+
 
 @dataclass(frozen=True)
 class _Run:

@@ -73,10 +73,11 @@ class AddModel:
     device: Literal["auto", "cpu", "cuda"] = field(
         default="auto", metadata=option("where held-out images are predicted")
     )
+    json: bool = field(default=False, metadata=option("print what was added as JSON"))
 
 
 def add_model(options: AddModel) -> int:
-    """Run the verb `add-model`: print the folder of each run."""
+    """Run the verb `add-model`: print the folder of each run, or in JSON what is known of it."""
     from kit.names import Name
     from kit.typed_json import convert
     from train_local.add_model.add import Request, add_model, tell
@@ -97,6 +98,9 @@ def add_model(options: AddModel) -> int:
     )
     added = add_model(request, data)
     tell(added, data.source.metric)
-    for item in added:
-        print(item.folder)
+    if options.json:
+        print(json.dumps([item.as_dict() for item in added], indent=1))
+    else:
+        for item in added:
+            print(item.folder)
     return 0

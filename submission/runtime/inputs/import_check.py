@@ -30,6 +30,7 @@ _TEXT = 300
 _FRAME = re.compile(r'File "(.+?)", line')
 _PATIENCE = 2.0
 _STDERR = 2
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _CALLED_FROM_C: list[object] = []
 
 
@@ -158,6 +159,8 @@ def try_imports(imports: Mapping[str, Sequence[str]], file: Path) -> int:
         file: for the result; each line is written at once, as the process may crash at any moment.
     """
     faulthandler.enable()
+    with contextlib.suppress(OSError, AttributeError):  # the kernel ends it when its supervisor is killed
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     _show_where_it_ends()
     sys.stdout = sys.stderr
     with file.open("w", encoding="utf-8", buffering=1) as out:

@@ -44,7 +44,8 @@ def json_or_text(text):
         return text
 
 
-def test_what_was_not_rendered_is_refused(tmp_path):
-    (tmp_path / "mine.py").write_text("PARTS = {}\n")
+@pytest.mark.parametrize("data", [b"PARTS = {}\n", b"\x89PNG\r\n\x1a\n", b"\0" * 99, b"[" * 99_999, b"if\n"])
+def test_what_was_not_rendered_is_refused(tmp_path, data):
+    (tmp_path / "mine.py").write_bytes(data)
     with pytest.raises(KitError, match=r"this is not a rendered predict\.py"):
         read_parts(tmp_path / "mine.py")

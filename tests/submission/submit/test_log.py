@@ -51,6 +51,14 @@ def test_a_damaged_line_is_told_with_its_number(tmp_path):
     log.path.write_text(json.dumps({"schema": 99}) + "\n")
     with pytest.raises(KitError, match="schema"):
         log.entries()
+    log.path.write_text("[" * 100_000 + "\n")
+    with pytest.raises(KitError, match="line 1"):
+        log.entries()
+
+
+def test_a_folder_is_not_taken_for_a_log_without_submissions(tmp_path):
+    with pytest.raises(KitError, match="the log of submissions is no file"):
+        Log(tmp_path).entries()
 
 
 def test_the_id_stands_in_the_description():

@@ -81,11 +81,16 @@ def ensemble(blob_data, runs, out):
 
 
 def test_runs_are_finished_and_the_ensemble_takes_them_with_their_source(add, blob_data, tmp_path, capsys):
-    runs = add(GOOD)
+    runs = add(GOOD, "--json")
     done = [json.loads((runs / "disc-model" / f"fold{fold}" / "done.json").read_text()) for fold in range(2)]
     assert all(item["complete"] and 0 <= item["metric"] <= 1 for item in done)
     assert [item["held_out_images"] for item in done] == [len(fold.valid) for fold in blob_data.folds]
-    assert "mean Dice" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "mean Dice" in told.err
+    assert [(item["folder"], item["metric"], item["held_out_images"]) for item in json.loads(told.out)] == [
+        (str(runs / "disc-model" / f"fold{fold}"), item["metric"], item["held_out_images"])
+        for fold, item in enumerate(done)
+    ]
     found = ensemble(blob_data, runs, tmp_path / "dist" / "ensemble.json")
     member = found["members"][0]
     assert member["network"]["network"] == "own"

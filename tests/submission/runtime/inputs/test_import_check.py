@@ -1,6 +1,7 @@
 """Import checks of made-up packages that fail in every way, each in a real process."""
 
 import os
+import subprocess
 import sys
 import textwrap
 import time
@@ -172,3 +173,40 @@ def test_torch_and_what_hangs_cost_no_member():
 def test_files_of_another_version_than_their_metadata(installed, version, accepted, replaced):
     verdict = judge(Result(versions={"timm": version}), [choice("timm", installed)], {"timm": accepted})
     assert set(verdict.distrusted) == ({"timm"} if replaced else set())
+
+
+def test_it_ends_with_the_process_that_started_it_however_that_ends(tmp_path):
+    """The check hangs in an import; its starter gets SIGKILL, which it can tell nobody of."""
+    site = tmp_path / "lib"
+    site.mkdir()
+    (site / "endless.py").write_text("import time\nopen('pid', 'w').write('')\ntime.sleep(600)")
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from submission.runtime.inputs.import_check import try_imports\n"
+        "try_imports({'endless': []}, Path(sys.argv[1]))"
+    )
+    starter = (
+        "import os, sys, time; from pathlib import Path\n"
+        "from submission.runtime.inputs.import_check import ImportCheck\n"
+        f"check = ImportCheck([sys.executable, '-c', {code!r}], os.environ, Path('imports.jsonl'))\n"
+        "while not Path('pid').exists(): time.sleep(0.01)\n"
+        "print(check.process.pid, flush=True)\n"
+        "time.sleep(600)"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
+    with subprocess.Popen(
+        [sys.executable, "-c", starter], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        pid = int(process.stdout.readline())
+        process.kill()
+    end = time.monotonic() + 60
+    while _runs(pid) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not _runs(pid)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
