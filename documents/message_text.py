@@ -75,6 +75,8 @@ class Texts:
                 ]
             case ast.Subscript(value=ast.Name(id=name)):
                 return self._choices(name, source, depth + 1)
+            case ast.Call(func=ast.Name(id="said"), args=[in_nox, alone]):
+                return [*self.of(in_nox, source, depth), *self.of(alone, source, depth)]
             case ast.Call(func=ast.Name(id=name)):
                 returned = _returned(name, source)
                 return [text for value in returned for text in self.of(value, source, depth + 1)]

@@ -166,9 +166,7 @@ class Exchange:
                 pause = max(wait, error.retry_after or 0)
                 if time.monotonic() + pause >= end:
                     raise
-                self._on_line(f"{error.problem}; again in {pause:.0f} s")
-                what, left = error.where or "the call", end - time.monotonic()
-                TROUBLE.tell(self.redact(error.problem), what, pause=pause, left=left)
+                self._on_line(TROUBLE.tell(error, pause=pause, left=end - time.monotonic()))
                 if self._stop.wait(pause):
                     raise
         raise AssertionError

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from kit.errors import KitError
+
 EVERY_S = 30.0
 """Seconds between two lines."""
 
@@ -26,22 +28,23 @@ class Trouble:
         self._lock = threading.Lock()
         self._next = float("-inf")
 
-    def tell(self, problem: str, what: str, *, pause: float, left: float) -> None:
-        """Say that a call failed, unless another was told of in the last half minute.
+    def tell(self, error: KitError, *, pause: float, left: float) -> str:
+        """Say that a call failed, unless one was told in the last half minute; return a line of a log.
 
         Args:
-            problem: what is wrong, without secrets.
-            what: the call that is repeated.
+            error: what is wrong, without secrets; its `where` is the call that is repeated.
             pause: seconds until then.
             left: seconds after which nothing is repeated any more.
         """
+        line = f"{error.problem}; again in {pause:.0f} s"
         with self._lock:
             if self._clock() < self._next:
-                return
+                return line
             self._next = self._clock() + EVERY_S
         until = time.strftime("%H:%M:%S", time.localtime(time.time() + left))
-        told = f"{problem}; {what} is tried again in {pause:.0f} s, and until {until} (Ctrl-C ends it)"
-        print(told, file=sys.stderr, flush=True)
+        told = f"{error.problem}; {error.where or 'the call'} is tried again in {pause:.0f} s"
+        print(f"{told}, and until {until} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+        return line
 
 
 TROUBLE = Trouble()

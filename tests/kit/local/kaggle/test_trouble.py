@@ -2,6 +2,7 @@
 
 import re
 
+from kit.errors import KitError
 from kit.local.kaggle.trouble import EVERY_S, Trouble
 
 
@@ -10,7 +11,8 @@ def test_the_first_failure_is_told_at_once_and_then_one_in_half_a_minute(capsys)
     trouble = Trouble(lambda: now[0])
     for step in (0, 1, EVERY_S / 2, EVERY_S / 2, 3):
         now[0] += step
-        trouble.tell(f"no route at {now[0]:g}", "datasets.GetDataset", pause=3, left=600)
+        error = KitError(f"no route at {now[0]:g}", where="datasets.GetDataset")
+        trouble.tell(error, pause=3, left=600)
     lines = capsys.readouterr().err.splitlines()
     assert [re.match(r"no route at ([0-9.]+)", line)[1] for line in lines] == ["100", "131"]
     assert re.search(
