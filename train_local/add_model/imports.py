@@ -57,7 +57,8 @@ def check_imports(
                 raise KitError(
                     f"it imports {name}, and a pickle can run code on Kaggle",
                     where=where,
-                    fix="keep weights as safetensors, or a state dict: torch.load(path, weights_only=True)",
+                    fix="keep weights as safetensors, as .npz (numpy), or as a state dict: torch.load(path, "
+                    "weights_only=True)",
                 )
             continue
         if name in OURS:
@@ -68,7 +69,9 @@ def check_imports(
             )
         if name in _PICKLES:
             raise KitError(
-                f"it imports {name}, and a pickle can run code on Kaggle", where=where, fix="use safetensors"
+                f"it imports {name}, and a pickle can run code on Kaggle",
+                where=where,
+                fix="use safetensors or .npz (numpy)",
             )
         distributions = [canonicalize_name(item) for item in known.get(name, ())]
         if not distributions:
