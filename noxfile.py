@@ -207,7 +207,7 @@ def prepare(session: nox.Session) -> None:
     """`-- COMPETITION --data DIR`: check the competition's files, build folds, training images, COCO."""
     first = session.posargs[0] if session.posargs else ""
     if (not first or first.startswith("-")) and not asks_help(session.posargs):
-        session.error("say which competition: nox -s prepare -- COMPETITION|FILE.toml --data DIR")
+        session.error("say which competition: `nox -s prepare -- COMPETITION --data DIR`")
     name = name_of(first)
     run(session, "-m", "train_local", "prepare", *with_defaults(session.posargs, out=WORK / name))
 
@@ -285,7 +285,7 @@ def add_model(session: nox.Session) -> None:
     if asks_help(session.posargs):
         options = ["--help"]
     elif not name or name.startswith("-") or name.endswith(".py"):
-        session.error("say which competition: nox -s add-model -- COMPETITION MODEL.py --weights FILE@0")
+        session.error("say which competition: `nox -s add-model -- COMPETITION MODEL.py --weights FILE@0`")
     arguments = with_defaults(options, prepared=WORK / name_of(name), runs=RUNS / name_of(name))
     run(session, "-m", "train_local", "add-model", *arguments)
 

@@ -233,5 +233,5 @@ def test_a_competition_that_there_is_not_is_told_with_one_that_is_like_it(tmp_pa
 
 @pytest.mark.parametrize("arguments", [[], ["model.py", "--weights", "a@0"], ["--weights", "a@0"]])
 def test_a_model_without_its_competition_is_told_the_order(tmp_path, monkeypatch, arguments):
-    with pytest.raises(Stopped, match="say which competition: nox -s add-model"):
+    with pytest.raises(Stopped, match="say which competition: `nox -s add-model"):
         NoxCalls(tmp_path, monkeypatch)(["add-model"], *arguments)

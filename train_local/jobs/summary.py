@@ -102,8 +102,8 @@ def show_missing_checkpoints(jobs: Collection[Job]) -> None:
         names = " ".join(sorted(missing))
         say(
             f"{sum(missing.values())} trainings cannot begin: the published checkpoints they start from are "
-            f"not there. Download them: `nox -s fetch -- {names}` (python -m kit.models fetch NAME --out "
-            "checkpoints) into checkpoints/, where nox looks; elsewhere add --checkpoints DIR",
+            f"not there. Download them: `nox -s fetch -- {names}` (`python -m kit.models fetch`) into "
+            "checkpoints/, where nox looks; elsewhere add --checkpoints DIR",
             "yellow",
         )
 
