@@ -24,6 +24,7 @@ from kit.local import session_environment, session_options  # noqa: E402
 from kit.local.program import TYPED  # noqa: E402
 from kit.local.session_options import (  # noqa: E402
     asked_sessions,
+    asks_help,
     known_options,
     meant,
     mistyped,
@@ -44,6 +45,7 @@ WITHOUT_COMPETITION = {"--requirements", "--bundle", "--install"}
 CHECKPOINTS = ROOT / "checkpoints"
 DEMO = {"vasculature": "detectors-r50", "kidney": "unet-regnety16"}
 """Competition -> the recipe whose tiny form the demo trains; the one that takes longest begins."""
+COMPETITIONS = {registry.competition_of(recipe) for recipe in registry.names()}
 KEEP_BYTECODE: dict[str, str | None] = {"PYTHONDONTWRITEBYTECODE": None}
 """To compile our own modules again would cost each of the many processes of a session up to a second."""
 COMMANDS = {
@@ -89,14 +91,12 @@ def chosen(session: nox.Session) -> tuple[list[str], list[str]]:
     named = list(takewhile(lambda argument: not argument.startswith("-"), session.posargs))
     alone = [WHEELS] if WITHOUT_COMPETITION & {item.split("=")[0] for item in session.posargs} else []
     names, others = named or alone or prepared, session.posargs[len(named) :]
-    if not names:
-        # The demo has folders of its own, `demo/kidney` for example, which are not taken unasked.
-        plans = [path for pattern in ("*", "demo/*") for path in DIST.glob(f"{pattern}/ensemble.json")]
-        made = sorted(path.parent.relative_to(DIST).as_posix() for path in plans)
-        named_one = f"; dist/ has {', '.join(made)}: name it, `-- {made[0]}`" if made else ""
-        how = "run `nox -s prepare -- COMPETITION --data DIR` first"
-        advice = meant(others, WITHOUT_COMPETITION)
-        session.error(f"no competition is prepared yet: {advice}{how}{named_one}")
+    if asks_help(others):
+        names = names[:1] or ["COMPETITION"]
+    elif not names:
+        session.error(str(session_options.nothing_prepared(DIST, meant(others, WITHOUT_COMPETITION))))
+    elif wrong := session_options.no_competition(named, COMPETITIONS, (WORK, DIST)):
+        session.error(str(wrong))
     return names, options_for(session, others)
 
 
@@ -208,8 +208,8 @@ def example(session: nox.Session) -> None:
 def prepare(session: nox.Session) -> None:
     """`-- COMPETITION --data DIR`: check the competition's files, build folds, training images, COCO."""
     first = session.posargs[0] if session.posargs else ""
-    if not first or first.startswith("-"):
-        session.error("say which competition: nox -s prepare -- COMPETITION|FILE.toml --data DIR")
+    if (not first or first.startswith("-")) and not asks_help(session.posargs):
+        session.error("say which competition: `nox -s prepare -- COMPETITION --data DIR`")
     name = name_of(first)
     run(session, "-m", "train_local", "prepare", *with_defaults(session.posargs, out=WORK / name))
 
@@ -283,8 +283,12 @@ def ensemble(session: nox.Session) -> None:
 @nox.session(name="add-model")
 def add_model(session: nox.Session) -> None:
     """`-- COMPETITION MODEL.py --weights FILE[@FOLD] ...`: a model of your own becomes finished runs."""
-    name = name_of(session.posargs[0]) if session.posargs else session.error("say which COMPETITION")
-    arguments = with_defaults(session.posargs[1:], prepared=WORK / name, runs=RUNS / name)
+    name, *options = session.posargs or [""]
+    if asks_help(session.posargs):
+        options = ["--help"]
+    elif not name or name.startswith("-") or name.endswith(".py"):
+        session.error("say which competition: `nox -s add-model -- COMPETITION MODEL.py --weights FILE@0`")
+    arguments = with_defaults(options, prepared=WORK / name_of(name), runs=RUNS / name_of(name))
     run(session, "-m", "train_local", "add-model", *arguments)
 
 
@@ -301,7 +305,7 @@ def bundle(session: nox.Session) -> None:
         else:
             more = {"ensemble": DIST / name / "ensemble.json", "out": out}
             run(session, *COMMANDS["bundle"], *with_defaults(measured(name, options), **more))
-        if options == others:
+        if options == others and not asks_help(others):
             _gate(session, Path(out))
 
 
@@ -486,20 +490,7 @@ def lock(session: nox.Session) -> None:
     """Pin requirements.in again: requirements.lock with hashes for Python 3.11-3.13 (some minutes)."""
     run(session, "-m", "bundle", "lock", *session.posargs)
     if "--check" not in session.posargs:
-        lock_others(session)
-
-
-def lock_others(session: nox.Session) -> None:
-    """What the benchmarks' peers need beyond requirements.lock, and what builds docs/ into a site."""
-    how = ("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url")
-    how = (*how, "--no-emit-find-links", "--custom-compile-command", "nox -s lock")
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    known = sorted({line.split("==")[0] for line in lines if line[:1].isalnum()})
-    # Two files that are installed together with --require-hashes may not list a package twice.
-    beside = ("--constraints", "requirements.lock", *(f"--no-emit-package={name}" for name in known))
-    for name, others in (("bench", beside), ("docs", ())):
-        files = (f"requirements-{name}.in", "--output-file", f"requirements-{name}.txt")
-        session_environment.uv(session, "pip", "compile", "--quiet", *files, *how, *others)
+        session_environment.lock_others(session, ROOT)
 
 
 for _advice in mistyped(asked_sessions(sys.argv[1:]), nox.registry.get()):

@@ -246,6 +246,8 @@ def _try(
             "HOME": str(folders["home"]),
             "TMPDIR": str(folders["tmp"]),
             "LANG": "C.UTF-8",
+            # albumentations would ask the index for its newest version, in vain, and print that it failed.
+            "NO_ALBUMENTATIONS_UPDATE": "1",
         },
         seconds=_LIMIT,
     )

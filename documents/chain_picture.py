@@ -12,8 +12,8 @@ from pathlib import Path
 
 _WIDTH, _HEIGHT = 968, 640
 _LINE = "#7d8590"
-_COLOURS = {"step": "#dbeafe", "file": "#fef3c7", "kaggle": "#dcfce7", "end": "#fbcfe8"}
-_BORDERS = {"step": "#3b82f6", "file": "#d97706", "kaggle": "#16a34a", "end": "#db2777"}
+_COLOURS = {"step": "#dbeafe", "file": "#fef3c7", "kaggle": "#dcfce7"}
+_BORDERS = {"step": "#3b82f6", "file": "#d97706", "kaggle": "#16a34a"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def picture(root: Path) -> str:
     bundle = _Box(404, 210, "step", "bundle", ("wheels for each Python,", "weights, sha256 of all"))
     render = _Box(784, 210, "step", "render", ("one script under 1 MB,", "code only"))
     rehearse = _Box(594, 210, "step", "rehearse", ("offline, limited, with", "faults: safe to send?"))
-    upload = _Box(404, 380, "kaggle", "upload", ("private datasets, read", "back and compared"))
-    submit = _Box(784, 380, "kaggle", "submit", ("commit run, forecast of", "the hidden run, once"))
+    upload = _Box(404, 380, "step", "upload", ("private datasets, read", "back and compared"))
+    submit = _Box(784, 380, "step", "submit", ("commit run, forecast of", "the hidden run, once"))
     hidden = _Box(
         214,
         520,
@@ -70,7 +70,7 @@ def picture(root: Path) -> str:
         ("valid file at once  >  find and verify  >  install  >  rung after rung, until the time is up",),
         width=540,
     )
-    score = _Box(784, 520, "end", "a score", ("submission.csv is valid", "from the first seconds"))
+    score = _Box(784, 520, "file", "a score", ("submission.csv is valid", "from the first seconds"))
     boxes = (data, prepare, train, ensemble, plan, bundle, render, rehearse, upload, submit, hidden, score)
     arrows = (
         (data.right, prepare.left),
@@ -129,7 +129,7 @@ def _drawn(box: _Box) -> str:
     middle = box.x + box.width // 2
     lines = "".join(
         f'<text x="{middle}" y="{box.y + 48 + 18 * index}" text-anchor="middle" fill="#374151" '
-        f'font-size="13">{html.escape(line)}</text>'
+        f'font-size="12">{html.escape(line)}</text>'
         for index, line in enumerate(box.lines)
     )
     return (

@@ -22,6 +22,7 @@ _OTHERS = {
     "bundle/packages/vit_adapter": "the distribution `vit-adapter`",
     "bundle/probe": "what an image has, seen by a kernel or read from a list, becomes a target",
     "docs": "these pages",
+    "docs/assets": "look and filter of the site",
     "docs/competitions": "definitions of public competitions, as examples",
     "docs/examples": "models of one's own, from training to a scored rehearsal",
     "docs/screenshots": "pictures of the report pages",

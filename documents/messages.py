@@ -3,10 +3,16 @@
 These forms are known:
 
     KitError(PROBLEM, where=..., fix=FIX)            also its subclasses, and `super().__init__` inside them
-    report.error(PROBLEM, WHERE, FIX)                a finding in somebody's files; `alarm` as well
+    report.error(PROBLEM, WHERE, FIX)                a finding in somebody's files; `alarm` and `note` as well
     class CheckError(Exception); CheckError(TEXT)    a detail of another message
     a function of `wording` that returns a text      a line of predict.py's log
     a function of `ends` that returns two            how a process ended, and what to do about it
+    found.append(TEXT), [TEXT] in `verdict`          why a submission is not safe, and the verdict itself
+    notes.append(TEXT)                               what is worth knowing of an image or a listing
+    print(TEXT), screen.print(TEXT), say(TEXT)       a line of a command that has some words
+    session.error(TEXT)                              a session of nox that cannot begin
+    self.error(TEXT), ArgumentError(action, TEXT)    of the command line's parser
+    NO_SIZE = "A whole sentence."                    a constant that a table or a page shows
 """
 
 from __future__ import annotations
@@ -17,17 +23,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from documents.message_text import Texts, argument
+from documents.message_text import Texts, argument, rows
 from documents.sources import Function, Source
 
-Level = Literal["error", "alarm", "detail", "line"]
+Level = Literal["error", "alarm", "note", "verdict", "detail", "line"]
 WORDINGS = ("submission.runtime.result.wording", "submission.runtime.result.hidden_run")
 """Modules whose functions return the lines of predict.py's log."""
 ENDS = ("train_local.ends",)
 """Modules whose functions return (what happened, what to do)."""
-_FINDINGS = frozenset({"error", "alarm"})
-_REPORTS = frozenset({"report", "remarks"})
+VERDICTS = ("kit.plan.hidden_run", "submission.rehearsal.verdict")
+"""Modules that say in texts of a list whether a submission is safe, and why not."""
+PARSER = "kit.local.parser"
+_FINDINGS: dict[str, Level] = {"error": "error", "alarm": "alarm", "note": "note"}
+_REPORTS = frozenset({"report", "remarks", "found", "told"})
+_PRINTING = frozenset({"print", "say"})
+_WORDS = 3
+"""Words that a printed line has at least, apart from its values: fewer are a table's or a heading's."""
+_SENTENCE = 6
+"""Words of a constant that is a message: a whole sentence."""
 _REPORT_CLASSES = frozenset({"Report", "Remarks"})
+_PARSER_FIX = "the command with --help shows what there is"
 _FIX_AT = 2
 """Place of the fix in `report.error(problem, where, fix)`."""
 _PASSED_ON = frozenset({"problem", "message", "fix"})
@@ -42,9 +57,10 @@ class Message:
         module: that makes it.
         problem: its text, with <names> where values stand.
         fix: what it says that is to be done; "" if nothing.
-        level: "error" ends a command with code 2; "alarm": valid, but hardly meant so; "detail": stands
-            inside an error; "line": of the log of predict.py.
-        cause: when it is raised, in the words of the code's documentation.
+        level: "error" ends a command with code 2; "alarm": valid, but hardly meant so; "note": worth knowing;
+            "verdict": whether a submission is safe; "detail": stands inside an error; "line": printed while
+            a command goes on.
+        cause: when it is raised, in the words of the code's documentation; "" where it has none.
     """
 
     module: str
@@ -62,11 +78,20 @@ def find(sources: Mapping[str, Source]) -> list[Message]:
     for source in sources.values():
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call):
-                found.update(_of_call(node, source, texts, kinds))
+                for row in rows(node, source):
+                    with texts.bound(row):
+                        found.update(_of_call(node, source, texts, kinds))
+                        found.update(_of_line(node, source, texts))
+        found.update(_of_sentences(source))
         if source.name in WORDINGS:
             found.update(_of_wordings(source, texts))
         if source.name in ENDS:
             found.update(_of_ends(source, texts))
+        if source.name in VERDICTS:
+            found.update(_of_verdicts(source, texts))
+    # A text that is found as an error needs no second entry as a line.
+    told = {(message.module, message.problem) for message in found if message.level != "line"}
+    found = {item for item in found if item.level != "line" or (item.module, item.problem) not in told}
     return sorted(found)
 
 
@@ -122,11 +147,67 @@ def _of_call(call: ast.Call, source: Source, texts: Texts, kinds: _Kinds) -> Ite
         case ast.Attribute(value=ast.Call(func=ast.Name(id="super")), attr="__init__"):
             if holder in kinds.worded and kinds.of.get(holder) == "error":
                 yield from _made(call, source, texts, "error")
-        case ast.Attribute(value=ast.Name(id=owner), attr=attr) if attr in _FINDINGS:
-            if owner in _REPORTS or (owner == "self" and holder in _REPORT_CLASSES):
-                fix = call.args[2] if len(call.args) > _FIX_AT else _keyword(call, "fix")
-                level: Level = "alarm" if attr == "alarm" else "error"
-                yield from _paired(call.args[0], fix, source, texts, level=level, cause=_cause(call, source))
+        case ast.Attribute(value=owner, attr=attr) if attr in _FINDINGS and call.args:
+            name = ast.unparse(owner).rpartition(".")[2].lstrip("_")
+            fix = call.args[2] if len(call.args) > _FIX_AT else _keyword(call, "fix")
+            if name in _REPORTS or (name == "self" and holder in _REPORT_CLASSES):
+                level, cause = _FINDINGS[attr], _cause(call, source)
+                yield from _paired(call.args[0], fix, source, texts, level=level, cause=cause)
+            elif attr == "error" and (name == "session" or source.name == PARSER):
+                for message in _paired(call.args[0], None, source, texts, level="error", cause=""):
+                    text, _, advice = (
+                        message.problem.partition(": ")
+                        if name == "session"
+                        else (message.problem, "", _PARSER_FIX)
+                    )
+                    yield Message(source.name, text, advice, "error", "")
+        case ast.Attribute(attr="ArgumentError") if source.name == PARSER:
+            for message in _paired(call.args[1], None, source, texts, level="error", cause=""):
+                yield Message(source.name, message.problem, _PARSER_FIX, "error", "")
+
+
+def _of_line(call: ast.Call, source: Source, texts: Texts) -> Iterator[Message]:
+    """What a call prints, or adds to the notes of an image."""
+    match call:
+        case ast.Call(func=ast.Name(id=name), args=[text, *_]) if name in _PRINTING:
+            level: Level = "line"
+        case ast.Call(func=ast.Attribute(attr=name), args=[text, *_]) if name in _PRINTING:
+            level = "line"
+        case ast.Call(func=ast.Attribute(value=notes, attr="append"), args=[text]) if ast.unparse(
+            notes
+        ).endswith("notes"):
+            level = "note"
+        case _:
+            return
+    for written in texts.of(text, source):
+        line, _, fix = _plain(written).partition(" fix: ")
+        if len(_words(line)) >= _WORDS:
+            yield Message(source.name, line, fix, level, "")
+
+
+def _of_sentences(source: Source) -> Iterator[Message]:
+    for name, value in source.constants.items():
+        if name.startswith("_") or not isinstance(value, ast.Constant) or not isinstance(value.value, str):
+            continue
+        text = _plain(value.value)
+        if text[:1].isupper() and text.endswith(".") and len(_words(text)) >= _SENTENCE:
+            yield Message(source.name, text, "", "line", "")
+
+
+def _of_verdicts(source: Source, texts: Texts) -> Iterator[Message]:
+    """Texts that the functions of a module collect in a list: `found.append(TEXT)`, `found = [TEXT]`."""
+    for node in ast.walk(source.tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="append"), args=[ast.Constant() | ast.JoinedStr() as text]):
+                given = [text]
+            case ast.List(elts=elements):
+                given = [item for item in elements if isinstance(item, ast.Constant | ast.JoinedStr)]
+            case _:
+                continue
+        for item in given:
+            for written in texts.of(item, source):
+                if len(_words(written)) >= _WORDS:
+                    yield Message(source.name, _plain(written), "", "verdict", "")
 
 
 def _made(call: ast.Call, source: Source, texts: Texts, level: Level) -> Iterator[Message]:
@@ -169,32 +250,42 @@ def _wrapped(
 def _paired(
     problem: ast.expr, fix: ast.expr | None, source: Source, texts: Texts, *, level: Level, cause: str
 ) -> Iterator[Message]:
-    """Yield the texts of a problem with those of its fix: pairwise if there are as many, else with all."""
+    """Yield the texts of a problem with those of its fix: pairwise if as many, else each with all."""
     problems = [_plain(text) for text in texts.of(problem, source)]
     fixes = [_plain(text) for text in texts.of(fix, source)]
-    if len(problems) != len(fixes):
-        fixes = [" / ".join(dict.fromkeys(text for text in fixes if text))] * len(problems)
-    for text, advice in zip(problems, fixes, strict=True):
+    if len(problems) == len(fixes):
+        pairs = list(zip(problems, fixes, strict=True))
+    else:
+        fixes = [text for text in fixes if text] or [""]
+        pairs = [(text, advice) for text in problems for advice in fixes]
+    for text, advice in pairs:
         # A text of placeholders only was made elsewhere; "<strerror>" by the system: "Permission denied".
-        if _has_words(text) or text == "<strerror>":
+        if _has_words(text):
             yield Message(source.name, text, advice, level, cause)
 
 
 def _of_wordings(source: Source, texts: Texts) -> Iterator[Message]:
     for node in source.tree.body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            if ast.unparse(node.returns or ast.Constant(None)) != "str":
-                continue
-            cause = _plain((ast.get_docstring(node) or "").split("\n\n")[0])
-            for inner in ast.walk(node):
-                if isinstance(inner, ast.Return) and inner.value is not None:
-                    for text in texts.of(inner.value, source):
-                        line, _, fix = _plain(text).partition(" fix: ")
-                        if _has_words(line):
-                            yield Message(source.name, line, fix, "line", cause)
+        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+            continue
+        if ast.unparse(node.returns or ast.Constant(None)) in {"str", "Iterator[str]"}:
+            yield from _of_wording(node, source, texts)
     for name, value in source.constants.items():
         if not name.startswith("_") and isinstance(value, ast.Constant) and isinstance(value.value, str):
             yield Message(source.name, _plain(value.value), "", "line", "")
+
+
+def _of_wording(function: ast.FunctionDef, source: Source, texts: Texts) -> Iterator[Message]:
+    cause = _plain((ast.get_docstring(function) or "").split("\n\n")[0])
+    if cause.startswith(("Return ", "Yield ")):
+        cause = ""  # it tells a programmer what the function does, and a reader nothing
+    for node in ast.walk(function):
+        if isinstance(node, ast.Return | ast.Yield) and node.value is not None:
+            for text in texts.of(node.value, source):
+                line, _, fix = _plain(text).partition(" fix: ")
+                if _has_words(line):
+                    level: Level = "verdict" if line.startswith("verdict") else "line"
+                    yield Message(source.name, line, fix, level, cause)
 
 
 def _of_ends(source: Source, texts: Texts) -> Iterator[Message]:
@@ -206,7 +297,7 @@ def _of_ends(source: Source, texts: Texts) -> Iterator[Message]:
 
 
 def _cause(node: ast.AST, source: Source) -> str:
-    """Return when an error is raised: `Raises:` of a function around it, else what the module is about."""
+    """Return when an error is raised: `Raises:` of a function around it; "" where nothing tells it."""
     for outer in source.around(node):
         if isinstance(outer, Function):
             raises = re.search(
@@ -214,7 +305,7 @@ def _cause(node: ast.AST, source: Source) -> str:
             )
             if raises and (told := re.search(r"\w*Error: (.*)", raises[1], re.DOTALL)):
                 return _plain(re.split(r"\n\s*\w+: ", told[1])[0]).rstrip(".")
-    return _plain((ast.get_docstring(source.tree) or "").split("\n\n")[0]).rstrip(".")
+    return ""
 
 
 def _is_passed_on(node: ast.expr) -> bool:
@@ -227,6 +318,10 @@ def _keyword(call: ast.Call, name: str) -> ast.expr | None:
 
 def _has_words(text: str) -> bool:
     return bool(re.sub(r"<[^>]*>|\W", "", text))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[A-Za-z]{2,}", re.sub(r"<[^>]*>", " ", text))
 
 
 def _plain(text: str) -> str:

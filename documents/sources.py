@@ -10,6 +10,7 @@ from pathlib import Path
 
 PACKAGES = ("kit", "train_local", "bundle", "submission")
 """Packages whose messages people see."""
+SESSIONS = "noxfile.py"
 _FOREIGN = ("bundle", "packages")
 """Wheels of our own, which know nothing of the kit."""
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -66,7 +67,7 @@ class Source:
 
 
 def read(root: Path, packages: tuple[str, ...] = PACKAGES) -> dict[str, Source]:
-    """Return module name -> source, of all files of some packages, sorted by name.
+    """Return module name -> source, of all files of some packages, sorted by name, and of nox's sessions.
 
     Args:
         root: the repository.
@@ -79,4 +80,6 @@ def read(root: Path, packages: tuple[str, ...] = PACKAGES) -> dict[str, Source]:
             continue
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         found[name] = Source(name, ast.parse(path.read_text(encoding="utf-8")))
+    if (sessions := root / SESSIONS).is_file():
+        found[sessions.stem] = Source(sessions.stem, ast.parse(sessions.read_text(encoding="utf-8")))
     return found

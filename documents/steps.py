@@ -24,7 +24,7 @@ STEPS = (
     Step(
         "Any command",
         "Options, files and folders, whatever the command.",
-        ("kit", "kit.local", "submission", "train_local"),
+        ("kit", "kit.local", "submission", "train_local", "noxfile"),
     ),
     Step(
         "The competition's files",

@@ -91,7 +91,7 @@ def _report(options: Report) -> int:
     from submission.report.run_page import write_run_page
 
     if (options.report is None) == (not options.chapters):
-        raise KitError("name one report.json, or chapters", fix="python -m submission report --help")
+        raise KitError("name one report.json, or chapters", fix="see `python -m submission report --help`")
     if options.report is not None:
         out = options.out or options.report.with_name("report.html")
         with working("drawing the page"):

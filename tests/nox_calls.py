@@ -21,7 +21,7 @@ class Session:
 
     def run(self, _python, *command, silent=False, **_):
         """Write a command down."""
-        if "--help" in command:
+        if "--help" in command and silent:
             done = subprocess.run(
                 [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True
             )

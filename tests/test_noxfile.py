@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.nox_calls import NoxCalls, Session
+from tests.nox_calls import NoxCalls, Session, Stopped
 from train_local import recipes
 
 ROOT = Path(__file__).parents[1]
@@ -103,6 +103,27 @@ def test_the_page_of_sessions_lists_those_there_are():
     assert named == {*there, "train-<recipe>"}
 
 
+def usages():
+    """(session, what stands behind `--` in docs/sessions.md, the usage of its docstring)."""
+    told = {node.name.replace("_", "-"): ast.get_docstring(node) or "" for node in sessions()}
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/sessions.md").read_text(), re.MULTILINE)
+    for name, usage in re.findall(r"`([a-z-]+) -- ([^`]+)`", "\n".join(rows)):
+        yield name, usage, re.findall(r"`-- ([^`]+)`", told[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "usage", "known"), list(usages()), ids=[f"{name} {usage}" for name, usage, _ in usages()]
+)
+def test_the_page_of_sessions_writes_arguments_as_the_sessions_do(name, usage, known):
+    def places(text):
+        # "[COMPETITION] --data DIR" -> ["COMPETITION"]: what stands before the options, in its order.
+        return re.findall(r"[A-Z]+(?:\.py|\.json)?", re.split(r"(?:^|\[| )--", text)[0])
+
+    options = set(re.findall(r"--[a-z-]+", usage))
+    written = [text for text in known if options <= set(re.findall(r"--[a-z-]+", text))]
+    assert any(places(text) == places(usage) for text in written), known
+
+
 def test_every_session_says_in_a_line_what_it_does():
     described = {node.name: ast.get_docstring(node) for node in sessions()}
     assert len(described) >= 12
@@ -131,9 +152,8 @@ def test_where_nothing_is_prepared_the_competitions_of_the_demo_are_named(projec
     def error(text):
         raise SystemExit(text)
 
-    with pytest.raises(
-        SystemExit, match=r"no competition is prepared yet.*dist/ has demo/vasculature, kidney: .*-- demo"
-    ):
+    told = r"(?s)no competition is prepared yet.*dist/ has, demo/vasculature, kidney.*-- demo/vasculature"
+    with pytest.raises(SystemExit, match=told):
         project.chosen(SimpleNamespace(posargs=[], error=error))
 
 
@@ -193,3 +213,60 @@ def test_other_weights_are_scored_on_what_was_prepared_and_trained(project):
     assert project.measured("kidney", given) == [*given, "--data", "/data/kidney", "--runs", runs]
     assert project.measured("kidney", []) == []
     assert project.measured("body", given) == given
+
+
+# --- help, and names that there are not ---
+
+HELPFUL = {
+    "prepare": "train_local prepare",
+    "train-all": "train_local train-all",
+    "ensemble": "train_local ensemble",
+    "add-model": "train_local add-model",
+    "bundle": "bundle build",
+    "gate": "bundle gate",
+    "native": "bundle native",
+    "upload": "bundle upload",
+    "render": "submission render",
+    "rehearse": "submission rehearse",
+    "report": "submission report",
+    "probe": "bundle probe",
+    "submit": "submission submit",
+    "submissions": "submission submissions",
+    "train-unet-regnety16": "train_local train",
+}
+
+
+@pytest.mark.parametrize("name", HELPFUL)
+@pytest.mark.parametrize("arguments", [["--help"], ["kidney", "--help"]], ids=["alone", "of one"])
+def test_help_is_that_of_the_session_s_command_before_anything_is_prepared(
+    tmp_path, monkeypatch, name, arguments
+):
+    [command] = NoxCalls(tmp_path, monkeypatch)([name], *arguments)[name]
+    assert "--help" in command
+    assert " ".join(command[1:3]) == HELPFUL[name]
+
+
+def test_a_session_that_calls_its_command_for_the_user_is_in_the_test_of_help():
+    takes = {
+        node.name.replace("_", "-")
+        for node in sessions()
+        if {"chosen", "with_defaults"}
+        & {ast.unparse(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
+    }
+    assert takes - {"screenshots", "train"} <= set(HELPFUL)
+
+
+def test_a_competition_that_there_is_not_is_told_with_one_that_is_like_it(tmp_path, monkeypatch):
+    calls = NoxCalls(tmp_path, monkeypatch)
+    for name in ("rehearse", "upload", "ensemble", "submit"):
+        with pytest.raises(Stopped, match=r"(?s)no competition is called 'kidny'.*did you mean 'kidney'"):
+            calls([name], "kidny")
+    (tmp_path / "dist" / "kidny").mkdir(parents=True)
+    assert calls(["submit"], "kidny")["submit"]
+    assert calls(["submit"], "anything-else")["submit"], "the command says what its folder lacks"
+
+
+@pytest.mark.parametrize("arguments", [[], ["model.py", "--weights", "a@0"], ["--weights", "a@0"]])
+def test_a_model_without_its_competition_is_told_the_order(tmp_path, monkeypatch, arguments):
+    with pytest.raises(Stopped, match="say which competition: `nox -s add-model"):
+        NoxCalls(tmp_path, monkeypatch)(["add-model"], *arguments)

@@ -213,7 +213,7 @@ def test_an_option_that_must_be_written_in_full_is_named(written, advice):
 
 
 def test_an_option_in_a_competitions_place_that_is_mistyped_is_told(call):
-    with pytest.raises(Stopped, match="no competition is prepared yet: did you mean '--requirements'"):
+    with pytest.raises(Stopped, match=r"(?s)no competition is prepared yet.*did you mean '--requirements'"):
         call(["bundle"], "--requirments", "x.txt")
 
 

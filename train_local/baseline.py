@@ -14,11 +14,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kit import competitions
 from kit.competitions.competition import Competition
 from kit.competitions.definition import Split
 from kit.errors import KitError
 from kit.images.image_protocols import OpenImage, Reading
+from kit.local.competitions.named import named
 from kit.local.competitions.submission_files import write_submission
 from kit.local.console import track
 from kit.masks import coco
@@ -53,7 +53,7 @@ def predict_baseline(
     """
     if name not in get_args(Kind):
         raise KitError(f"no baseline is called {name!r}", fix=f"choose one of {', '.join(get_args(Kind))}")
-    module = competitions.get(competition)
+    module = named(str(competition))
     if module.kind == "values" or module.format.classes:
         what = "values" if module.kind == "values" else f"{len(module.format.classes)} classes"
         fix = "its sample submission is the baseline of such a competition"
@@ -77,7 +77,7 @@ def write_baseline(competition: str | Path, data: Path, out: Path, name: Kind) -
     Raises:
         KitError: as `predict_baseline`, or the file cannot be written.
     """
-    module = competitions.get(competition)
+    module = named(str(competition))
     predictions = predict_baseline(competition, data, module.test_ids(data), name)
     rows = [row for image_id, found in predictions.items() for row in module.rows(image_id, found)]
     write_submission(out, module.columns, rows)

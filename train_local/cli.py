@@ -149,7 +149,7 @@ class Prepare:
     tiny: bool = field(default=False, metadata=option("the resolutions of the recipes' tiny forms only"))
     stains: Path | None = field(
         default=None,
-        metadata=option("copies of the images in other stains: DIR/<stain>/<id>.png", metavar="DIR"),
+        metadata=option("copies of the images in other stains: DIR/<stain>/<id>.png or .jpg", metavar="DIR"),
     )
     repeats: Literal["keep", "once"] = field(
         default="keep", metadata=option("outlines that are there twice: the published pipeline kept them")

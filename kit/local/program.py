@@ -137,6 +137,14 @@ def _run(command: Callable[[Sequence[str]], int], argv: Sequence[str]) -> int:
         return INTERRUPTED
 
 
+def said(in_nox: str, alone: str) -> str:
+    """Return the words for who typed a session of nox, or for who typed the command itself.
+
+    A session fills in folders (`--prepared`, `--out`) that its user never types.
+    """
+    return in_nox if os.environ.get(TYPED) else alone
+
+
 def _wrong(error: KitError) -> int:
     print(f"error: {error}", file=sys.stderr)
     return BAD_INPUT

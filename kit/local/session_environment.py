@@ -95,3 +95,18 @@ def pytest_processes() -> tuple[str, ...]:
     eight, because each takes 2 GB.
     """
     return "-n", str(min((os.cpu_count() or 1) + 1, 8)), "--dist", "worksteal"
+
+
+def lock_others(session: Session, root: Path) -> None:
+    """Lock what the benchmarks' peers need beyond requirements.lock, and what builds docs/ into a site."""
+    how = (
+        *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"),
+        *("--no-emit-find-links", "--custom-compile-command", "nox -s lock"),
+    )
+    lines = (root / "requirements.lock").read_text().splitlines()
+    known = sorted({line.split("==")[0] for line in lines if line[:1].isalnum()})
+    # Two files that are installed together with --require-hashes may not list a package twice.
+    beside = ("--constraints", "requirements.lock", *(f"--no-emit-package={name}" for name in known))
+    for name, others in (("bench", beside), ("docs", ())):
+        files = (f"requirements-{name}.in", "--output-file", f"requirements-{name}.txt")
+        uv(session, "pip", "compile", "--quiet", *files, *how, *others)

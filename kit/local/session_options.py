@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from kit.errors import KitError, did_you_mean
@@ -74,6 +75,44 @@ def meant(arguments: Iterable[str], options: Collection[str]) -> str:
         if flag not in options and advice:
             return advice
     return ""
+
+
+def asks_help(arguments: Iterable[str]) -> bool:
+    """Whether a session's arguments ask for help; what follows another "--" is a program's of its own."""
+    return not {"--help", "-h"}.isdisjoint(takewhile(lambda argument: argument != "--", arguments))
+
+
+def no_competition(names: Iterable[str], known: Collection[str], places: Iterable[Path]) -> KitError | None:
+    """Return what is wrong with the first name that has no folder and is like a known one; None if none is.
+
+    Args:
+        names: competitions, as the user wrote them.
+        known: those that the kit knows.
+        places: folders that have a folder for each competition.
+    """
+    places = list(places)
+    made = {path.name for place in places if place.is_dir() for path in place.iterdir() if path.is_dir()}
+    for name in names:
+        there = name in known or any((place / name).is_dir() for place in places)  # the demo's: demo/kidney
+        if not there and (advice := did_you_mean(name, made | set(known))):
+            fix = f"{advice}prepare it first: `nox -s prepare -- {name} --data DIR`"
+            return KitError(f"no competition is called {name!r}", fix=fix)
+    return None
+
+
+def nothing_prepared(dist: Path, advice: str) -> KitError:
+    """Return what is wrong where no competition is named and none is prepared.
+
+    Args:
+        dist: folder of the results. Those of the demo are in a folder of their own, `demo/kidney` for example,
+            and are not taken unasked.
+        advice: for an option that was mistyped; "" if none was.
+    """
+    plans = [path for pattern in ("*", "demo/*") for path in dist.glob(f"{pattern}/ensemble.json")]
+    made = sorted(path.parent.relative_to(dist).as_posix() for path in plans)
+    named_one = f"; or name one that dist/ has, {', '.join(made)}: `-- {made[0]}`" if made else ""
+    how = "run `nox -s prepare -- COMPETITION --data DIR` first"
+    return KitError("no competition is prepared yet", fix=f"{advice}{how}{named_one}")
 
 
 def known_options(help_text: str) -> set[str]:

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kit import competitions
 from kit.artefacts import canonical_json
 from kit.competitions.competition import Competition
 from kit.competitions.definition import Split
@@ -18,6 +17,7 @@ from kit.competitions.tables import read_table
 from kit.errors import BAD_INPUT, KitError
 from kit.local.competitions import scores, submission_files
 from kit.local.competitions.labelled import LabelledData
+from kit.local.competitions.named import named
 from kit.local.competitions.scores import Score
 from kit.local.console import working
 from kit.local.submission_options import Options
@@ -26,7 +26,7 @@ from kit.predictions import Instances, Prediction
 
 def _inspect(options: Options) -> tuple[LabelledData, list[str], Report, dict[str, Prediction]]:
     """Return the competition's data, the ids a submission has to hold, what is found in it, and its masks."""
-    competition = competitions.get(options.competition)
+    competition = named(options.competition)
     labelled = LabelledData(competition, options.data)
     ids = _ids(labelled, options.submission, options.split)
     # One LabelledData for both: what is decoded here for the comparison is not decoded again for the score.

@@ -201,4 +201,6 @@ def image_environment(python: Path, folders: dict[str, Path]) -> dict[str, str]:
         "TMPDIR": str(folders["tmp"]),
         "LANG": "C.UTF-8",
         "KAGGLE_KERNEL_RUN_TYPE": "Batch",
+        # albumentations would ask the index for its newest version, in vain, and print that it failed.
+        "NO_ALBUMENTATIONS_UPDATE": "1",
     }

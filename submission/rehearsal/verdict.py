@@ -57,7 +57,7 @@ def verdict(
         result: of the rehearsal so far.
         report: report.json; None if there is none.
         ensemble: of the script.
-        sign: -1 where a lower score is better: of such a metric rungs have the negative, and the text does not.
+        sign: -1 where a lower score is better; rungs have the negative of such a score.
 
     Returns:
         "predicted_rung" and "reached_rung" (indices, None for none; a server predicts none), "chance",

@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from kit.local.pages.charts import BEGUN, GOOD, OTHER, STYLE, svg
 
@@ -40,6 +40,11 @@ def path_chart(run: Mapping[str, Any]) -> str | None:
         if min(cost.values()) > 0:
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            least, most = min(cost.values()), max(cost.values())
+            if most < 10 * least:
+                # Within a decade few of 1, 2, 5 lie: as many places as fit, at round numbers.
+                axes.xaxis.set_major_locator(MaxNLocator(5))
+                axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(axis="y", alpha=0.25)

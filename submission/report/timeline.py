@@ -107,9 +107,10 @@ def _draw(
     for (lane, label), own in spans.items():
         axes.broken_barh(own, (lane - 0.35, 0.7), facecolors=colour_of[label])
     for second, _ in marks:
-        axes.axvline(second, color=SOFT, linewidth=0.8, linestyle=":")
+        # From below its number, which the line would cross.
+        axes.vlines(second, -0.42, len(lanes) - 0.5, color=SOFT, linewidth=0.8, linestyle=":")
     for second, text in grouped([second for second, _ in marks], end / (16 if narrow else 50)):
-        axes.text(second, -0.55, text, fontsize=8, color=SOFT, ha="center", clip_on=False)
+        axes.text(second, -0.5, text, fontsize=8, color=SOFT, ha="center", va="bottom", clip_on=False)
     if limit is not None:
         axes.axvline(limit, color=ALARM, linewidth=1.6)
     for label, colour in colour_of.items():

@@ -1,11 +1,14 @@
 """The catalogue of messages: every form in which the code makes one is found, with its remedy."""
 
 import ast
+import builtins
+import html
+import re
 from pathlib import Path
 
 import pytest
 
-from documents import messages, sources
+from documents import messages, sources, verdicts
 from documents.messages import Message
 from documents.sources import Source
 from documents.steps import STEPS, step_of
@@ -54,7 +57,7 @@ def of(text, name="kit.example"):
         ),
         (
             "def f(a):\n    fix = 'wait'\n    raise KitError('late', where=a, fix=f'{fix}!')\n",
-            ("late", "<fix>!", "error"),
+            ("late", "wait!", "error"),
         ),
         ("_FIX = 'wait'\ndef f():\n    raise KitError('late', fix=_FIX)\n", ("late", "wait", "error")),
         ("_FIX = 'wait'\ndef f():\n    raise KitError('late', fix=f'{_FIX}!')\n", ("late", "wait!", "error")),
@@ -79,6 +82,34 @@ def of(text, name="kit.example"):
             ("no mask", "draw one", "alarm"),
         ),
         (
+            "def f(told):\n    told.note('a blank mask', 'a.png')\n",
+            ("a blank mask", "", "note"),
+        ),
+        (
+            "class A:\n  def f(self):\n    self._remarks.alarm('no mask', 'a.png', 'draw one')\n",
+            ("no mask", "draw one", "alarm"),
+        ),
+        (
+            "def f(session, names):\n    session.error(f'none of {names}: name one')\n",
+            ("none of <names>", "name one", "error"),
+        ),
+        (
+            "def f(console, n):\n    console().print(f'{n} images are left out')\n",
+            ("<n> images are left out", "", "line"),
+        ),
+        (
+            "def f(own):\n    own.notes.append('its channels come first')\n",
+            ("its channels come first", "", "note"),
+        ),
+        (
+            "NO_SIZE = 'Nobody said how large the hidden test set is.'\n",
+            ("Nobody said how large the hidden test set is.", "", "line"),
+        ),
+        (
+            "KINDS = {1: 'a number', 2: 'a text'}\ndef f(k):\n    KitError('odd', fix=f'write {KINDS[k]}')\n",
+            ("odd", "write (a number|a text)", "error"),
+        ),
+        (
             "class BrokenError(ValueError):\n    pass\ndef f():\n    raise BrokenError('cut off')\n",
             ("cut off", "", "detail"),
         ),
@@ -97,6 +128,62 @@ def test_each_text_that_a_variable_can_have_is_a_message_with_its_own_remedy():
         "    raise KitError(problem, fix=fix)\n"
     )
     assert of(text) == [("too large", "cut it", "error"), ("too small", "draw again", "error")]
+
+
+def test_a_name_that_is_given_a_value_twice_has_the_one_that_it_has_there():
+    text = (
+        "def f(report, full, same):\n"
+        "    if full:\n"
+        "        text = 'all is mask'\n"
+        "        report.alarm(text, 'a', 'look at the threshold')\n"
+        "    if same:\n"
+        "        text = 'all scores are equal'\n"
+        "        report.alarm(text, 'a', 'were they lost?')\n"
+    )
+    assert of(text) == [
+        ("all is mask", "look at the threshold", "alarm"),
+        ("all scores are equal", "were they lost?", "alarm"),
+    ]
+    branches = (
+        "def f(report, n):\n"
+        "    what = 'one'\n"
+        "    if n:\n"
+        "        what = 'many'\n"
+        "    report.alarm(what, 'a', 'look')\n"
+    )
+    assert of(branches) == [("many", "look", "alarm"), ("one", "look", "alarm")]
+
+
+def test_each_row_of_a_loop_s_table_is_a_message_with_its_own_remedy():
+    text = (
+        "def f(report):\n"
+        "    for all_, one, many, fix in ((a, 'id is', 'ids are', 'add'), (b, 'it is', 'they are', 'no')):\n"
+        "        what = one if len(all_) == 1 else many\n"
+        "        report.error(f'{len(all_)} {what} wrong', 'a', fix)\n"
+    )
+    assert of(text) == [
+        ("<number> (id is|ids are) wrong", "add", "error"),
+        ("<number> (it is|they are) wrong", "no", "error"),
+    ]
+
+
+def test_reasons_of_a_verdict_and_the_parser_s_messages_are_found():
+    verdict = (
+        "def f(a):\n    found = [f'{a} images were lost'] if a else []\n"
+        "    found.append('no rung was finished')\n    found.append(a)\n"
+    )
+    assert of(verdict, messages.VERDICTS[0]) == [
+        ("<a> images were lost", "", "verdict"),
+        ("no rung was finished", "", "verdict"),
+    ]
+    parser = (
+        "class Parser:\n    def f(self, word):\n        self.error(f'there is no option {word}')\n"
+        "        raise argparse.ArgumentError(word, f'invalid choice: {word}')\n"
+    )
+    assert [item[0] for item in of(parser, messages.PARSER)] == [
+        "invalid choice: <word>",
+        "there is no option <word>",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -154,10 +241,72 @@ def test_nearly_every_error_of_the_code_is_in_the_catalogue(code, found):
     handed_on = {
         "kit.local.pretrained.limited",
         "submission.runtime.work.workers",
-        "kit.local.parser",
+        "kit.command_line",
     }
     assert silent <= handed_on, "no message of these modules was found"
     assert len(found) > sum(calls.values())
+
+
+_SAYING = frozenset({"error", "alarm", "note", "print", "say", "append", "ArgumentError", "KitError"})
+
+
+def literal_pieces(source):
+    """Yield each literal piece of four words or more that a call gives to something that says it."""
+    for node in ast.walk(source.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        owner = ast.unparse(getattr(node.func, "value", ast.Constant("")))
+        if name == "append" and not owner.endswith("notes"):
+            continue
+        own = isinstance(node.func, ast.Name) and name.endswith("Error") and not hasattr(builtins, name)
+        if name in _SAYING or own:
+            for argument in node.args[:2]:
+                # A piece inside a nested call is that call's own: a key, a format, a name.
+                if isinstance(argument, ast.Constant | ast.JoinedStr):
+                    for piece in argument.values if isinstance(argument, ast.JoinedStr) else [argument]:
+                        if isinstance(piece, ast.Constant) and isinstance(piece.value, str):
+                            text = " ".join(piece.value.split()).rstrip(":")
+                            if len(re.findall(r"[A-Za-z]{2,}", text)) >= 4:
+                                yield text
+
+
+def test_every_sentence_that_the_code_says_stands_on_the_page(code):
+    page = " ".join(html.unescape((ROOT / "docs/errors.md").read_text()).replace("\\", "").split())
+    missing = {
+        (source.name, piece)
+        for source in code.values()
+        for piece in literal_pieces(source)
+        if not all(part in page for part in piece.split(": "))
+    }
+    assert missing == {
+        ("bundle.native.compile_program", "--order and --out are needed, because this file holds no order")
+    }, "that is the program of a kernel, which people do not call"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "would not finish the first rung",
+        "NOT SAFE to send",
+        "not safe to submit|not known",
+        "no competition is prepared yet",
+        "say which competition",
+        "there is no option",
+        "invalid choice",
+        "What a rung takes cannot be told",
+    ],
+)
+def test_verdicts_sessions_and_the_parser_are_on_the_page(words):
+    assert words in html.unescape((ROOT / "docs/errors.md").read_text())
+
+
+def test_every_verdict_has_a_remedy_and_every_remedy_a_verdict(found):
+    reasons = [message.problem for message in found if message.level == "verdict"]
+    used = {next(piece for piece, _ in verdicts.REMEDIES if piece in reason) for reason in reasons}
+    assert used == {piece for piece, _ in verdicts.REMEDIES}
+    with pytest.raises(LookupError):
+        verdicts.remedy("a verdict that nobody gives")
 
 
 def test_every_message_has_a_step_and_every_step_a_message(found):

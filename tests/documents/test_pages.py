@@ -30,8 +30,8 @@ def test_a_new_message_makes_the_page_stale_and_writing_it_mends_that(tmp_path):
     assert pages.stale(tmp_path, ["errors"]) == ["docs/errors.md"]
     assert pages.write(tmp_path, ["errors"]) == ["docs/errors.md"]
     text = (tmp_path / "docs/errors.md").read_text()
-    assert "| `old` |" in text
-    assert "| `quite new` |" in text
+    assert "- `old`<br>**Do:** look<br>" in text
+    assert "- `quite new`<br>**Do:** look<br>" in text
     assert pages.stale(tmp_path, ["errors"]) == []
 
 

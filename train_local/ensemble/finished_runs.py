@@ -12,6 +12,7 @@ from kit.ensemble import Member
 from kit.errors import KitError
 from kit.inference.views import work
 from kit.local.console import console
+from kit.local.program import said
 from kit.local.sidecars import read_sidecar, sidecar_path
 from kit.typed_json import from_plain
 from train_local.data.prepared import Prepared
@@ -143,7 +144,10 @@ def find_finished_runs(prepared: Prepared, runs: Path, members: Sequence[str] = 
         raise KitError(
             "no finished run of this prepared data",
             where=runs,
-            fix="run `train-all` (or `train RECIPE`) with the same --prepared and --out first",
+            fix=said(
+                "run `nox -s train-all -- COMPETITION` or `nox -s add-model -- COMPETITION` first",
+                "run `train-all` (or `train RECIPE`) with the same --prepared and --out first",
+            ),
         )
     return found
 

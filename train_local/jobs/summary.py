@@ -102,7 +102,7 @@ def show_missing_checkpoints(jobs: Collection[Job]) -> None:
         names = " ".join(sorted(missing))
         say(
             f"{sum(missing.values())} trainings cannot begin: the published checkpoints they start from are "
-            f"not there. `nox -s fetch -- {names}` downloads them (`python -m kit.models fetch`) into "
+            f"not there. Download them: `nox -s fetch -- {names}` (`python -m kit.models fetch`) into "
             "checkpoints/, where nox looks; elsewhere add --checkpoints DIR",
             "yellow",
         )

@@ -15,6 +15,7 @@ from kit.local.kaggle.environment import child_environment
 from kit.local.kaggle.outcome import Answer, CallError, CutOff, Refused, Stalled, Unclear, Unreachable, judge
 from kit.local.kaggle.patience import Patience
 from kit.local.kaggle.redact import known_secrets, redact
+from kit.local.kaggle.trouble import TROUBLE
 
 T = TypeVar("T")
 
@@ -165,7 +166,7 @@ class Exchange:
                 pause = max(wait, error.retry_after or 0)
                 if time.monotonic() + pause >= end:
                     raise
-                self._on_line(f"{error.problem}; again in {pause:.0f} s")
+                self._on_line(TROUBLE.tell(error, pause=pause, left=end - time.monotonic()))
                 if self._stop.wait(pause):
                     raise
         raise AssertionError

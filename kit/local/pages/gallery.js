@@ -227,7 +227,10 @@
     }
 
     nextError() {
-      const errors = (this.picture?.errors ?? []).filter(([name]) => this.on[name]);
+      // Of a semantic mask no kind of error is on at first: then all of them are gone through.
+      const all = this.picture?.errors ?? [];
+      const chosen = all.filter(([name]) => this.on[name]);
+      const errors = chosen.length ? chosen : all;
       if (!errors.length || !this.viewer?.world.getItemCount()) return;
       this.errorAt = (this.errorAt + 1) % errors.length;
       const [name, x, y, width, height] = errors[this.errorAt];

@@ -138,7 +138,12 @@ class Gallery:
     def layers(self) -> list[Layer]:
         """The switches of the outlines: those that a picture has, with the digit that is their key."""
         drawn = {name for picture in self.pictures for name in picture["layers"]}
-        return [layer for layer in LAYERS if drawn & set(layer.parts)]
+        shown = [layer for layer in LAYERS if drawn & set(layer.parts)]
+        if not drawn & {"lacking", "surplus"}:
+            return shown
+        # Regions of a semantic mask that overlap too little count as missed and false: a hatch over nearly
+        # all of a slide. The pixels that differ are what a Dice score counts.
+        return [replace(layer, on=layer.name in {"true", "predicted", "pixels"}) for layer in shown]
 
     @property
     def counted(self) -> str:

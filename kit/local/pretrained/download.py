@@ -8,9 +8,11 @@ resnet50.pth.bad         a complete file with a wrong sha256 or content
 
 from __future__ import annotations
 
+import errno
 import http
 import http.client
 import shutil
+import socket
 import ssl
 import time
 import urllib.error
@@ -33,6 +35,8 @@ from kit.typed_json import from_plain
 _BLOCK = 1 << 18
 _HEAD = 64
 _AGENT = "kaggle-offline-kit"
+_NO_CONNECTION = frozenset({errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT})
+"""Errors of a connection that never was."""
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP status codes after which another try may help."""
 
@@ -157,16 +161,32 @@ def _download(entry: Pretrained, url: str, part: Path, target: Path, patience: P
             except _BROKEN as error:
                 progressed = _size(part) > before
                 left, pause = (patience.attempts, patience.pause) if progressed else (left - 1, pause * 2)
+                trouble = _trouble(entry, url, part, error)
                 if left <= 0:
-                    reason = redacted(str(getattr(error, "reason", None) or error), url)
-                    raise KitError(
-                        f"the download of {entry.file} breaks off: {reason}",
-                        where=public(url),
-                        fix=f"run the same command again: it goes on at byte {_size(part)}",
-                    ) from error
+                    raise trouble from error
+                how = f"again in {pause:.0f} s, {left} more time{'' if left == 1 else 's'}"
+                console().print(f"{trouble.problem}; {how}", markup=False)
                 time.sleep(pause)
             else:
                 return
+
+
+def _trouble(entry: Pretrained, url: str, part: Path, error: BaseException) -> KitError:
+    """Return the error for a connection that broke, or that never was: no name, no route, nobody there."""
+    cause = getattr(error, "reason", None) or error
+    reason = redacted(str(cause), url)
+    if isinstance(cause, socket.gaierror) or getattr(cause, "errno", None) in _NO_CONNECTION:
+        return KitError(
+            f"{urlsplit(url).hostname} cannot be reached: {reason}",
+            where=public(url),
+            fix="check the network and the proxy (HTTPS_PROXY, NO_PROXY) and run the same command again; or "
+            f"download {entry.file} on another machine and copy it into the folder",
+        )
+    return KitError(
+        f"the download of {entry.file} breaks off: {reason}",
+        where=public(url),
+        fix=f"run the same command again: it goes on at byte {_size(part)}",
+    )
 
 
 def _connect(url: str, part: Path, timeout: float, show: Callable[[int, int], None]) -> None:

@@ -48,8 +48,8 @@ def find(name: str, config: Mapping[str, Any], folder: Path | None) -> Path:
     raise KitError(
         f"{network} starts from the published checkpoint {name}, but no such file is there",
         where=folder if folder is not None else "--checkpoints",
-        fix=f"run python -m kit.models fetch {name} --out {place} && python -m kit.models convert "
-        f"{place / entry.file} --network {network} --out {place / name}.safetensors{named}",
+        # What was fetched is converted when a training takes it.
+        fix=f"download it: `nox -s fetch -- {name}` (python -m kit.models fetch {name} --out {place}){named}",
     )
 
 

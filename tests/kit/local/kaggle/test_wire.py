@@ -13,6 +13,7 @@ import pytest
 from kit.errors import KitError
 from kit.local.kaggle import exchange
 from kit.local.kaggle.outcome import CallError, CutOff, Refused, Unclear, Unreachable
+from kit.local.kaggle.trouble import Trouble
 from tests.kaggle_server.faults import Fault
 from tests.kaggle_server.world import Dataset, Version
 
@@ -67,13 +68,15 @@ def test_a_call_is_answered_as_the_server_wrote_it(start, shared):
     ],
     ids=lambda fault: fault.kind,
 )
-def test_a_call_that_reads_is_repeated(kaggle, wire, fault):
+def test_a_call_that_reads_is_repeated_and_a_person_hears_of_it(kaggle, wire, fault, monkeypatch, capsys):
+    monkeypatch.setattr(exchange, "TROUBLE", Trouble())
     server = kaggle(fault)
     published(server, a=b"1")
     said = []
     assert wire(said.append).rpc(STATUS, NAMES).value == {"status": "READY"}
     assert server.world.faults.count(STATUS) == fault.times + 1
     assert any("again in" in line for line in said)
+    assert f"{STATUS} is tried again in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

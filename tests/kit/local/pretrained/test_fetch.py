@@ -207,9 +207,15 @@ def test_a_web_page_is_not_taken_for_the_file(server, tmp_path):
         fetch(entry(server.url), tmp_path, patience=QUICK)
 
 
-def test_nobody_there_and_no_web_address_are_told(tmp_path):
-    with pytest.raises(KitError, match="breaks off"):
+def test_nobody_there_and_no_web_address_are_told(tmp_path, capsys):
+    with pytest.raises(KitError, match=r"^127\.0\.0\.1 cannot be reached: .*refused") as refused:
         fetch(entry(f"http://127.0.0.1:9/{FILE}"), tmp_path, patience=QUICK)
+    assert "copy it into the folder" in str(refused.value)
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "127.0.0.1 cannot be reached" in told
+    assert "again in" in told
+    with pytest.raises(KitError, match=r"^nobody\.invalid cannot be reached"):
+        fetch(entry(f"http://nobody.invalid/{FILE}"), tmp_path, patience=QUICK)
     with pytest.raises(KitError, match="is not an http address"):
         fetch(entry(f"file:///etc/{FILE}"), tmp_path)
     with pytest.raises(KitError, match="timm has no file to fetch: timm fetches"):
