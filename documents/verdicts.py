@@ -15,7 +15,7 @@ REMEDIES: tuple[tuple[str, str], ...] = (
         "not safe to submit",
         "not safe: see the entry of what stands behind the colon. Not known: name hidden_images",
     ),
-    ("would not finish the first rung", f"a machine 1.6 x slower than this one has to finish it: {_TIME}"),
+    ("needs room for a machine", f"Kaggle's machine may be that much slower than yours: {_TIME}"),
     ("not even the first rung", _TIME),
     ("too long", _TIME),
     ("its time was up", _TIME),

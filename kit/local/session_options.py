@@ -104,8 +104,8 @@ def nothing_prepared(dist: Path, advice: str) -> KitError:
     """Return what is wrong where no competition is named and none is prepared.
 
     Args:
-        dist: folder of the results. Those of the demo are in a folder of their own, `demo/kidney` for example,
-            and are not taken unasked.
+        dist: folder of the results. The demo's have one of their own, such as `demo/kidney`, and are not taken
+            unasked.
         advice: for an option that was mistyped; "" if none was.
     """
     plans = [path for pattern in ("*", "demo/*") for path in dist.glob(f"{pattern}/ensemble.json")]
