@@ -10,6 +10,7 @@ These forms are known:
     found.append(TEXT), [TEXT] in `verdict`          why a submission is not safe, and the verdict itself
     notes.append(TEXT)                               what is worth knowing of an image or a listing
     print(TEXT), screen.print(TEXT), say(TEXT)       a line of a command that has some words
+    user.error(PROBLEM, FIX)                         a model of somebody's own that does not do what it says
     session.error(TEXT)                              a session of nox that cannot begin
     self.error(TEXT), ArgumentError(action, TEXT)    of the command line's parser
     NO_SIZE = "A whole sentence."                    a constant that a table or a page shows
@@ -153,17 +154,24 @@ def _of_call(call: ast.Call, source: Source, texts: Texts, kinds: _Kinds) -> Ite
             if name in _REPORTS or (name == "self" and holder in _REPORT_CLASSES):
                 level, cause = _FINDINGS[attr], _cause(call, source)
                 yield from _paired(call.args[0], fix, source, texts, level=level, cause=cause)
-            elif attr == "error" and (name == "session" or source.name == PARSER):
-                for message in _paired(call.args[0], None, source, texts, level="error", cause=""):
-                    text, _, advice = (
-                        message.problem.partition(": ")
-                        if name == "session"
-                        else (message.problem, "", _PARSER_FIX)
-                    )
-                    yield Message(source.name, text, advice, "error", "")
+            elif attr == "error":
+                yield from _of_owner(name, call, source, texts)
         case ast.Attribute(attr="ArgumentError") if source.name == PARSER:
             for message in _paired(call.args[1], None, source, texts, level="error", cause=""):
                 yield Message(source.name, message.problem, _PARSER_FIX, "error", "")
+
+
+def _of_owner(owner: str, call: ast.Call, source: Source, texts: Texts) -> Iterator[Message]:
+    """The text of `owner.error(TEXT)`, where the owner is somebody's own model, a session or the parser."""
+    if owner == "user" and len(call.args) > 1:
+        problem, fix = call.args[:2]
+        yield from _paired(problem, fix, source, texts, level="error", cause=_cause(call, source))
+    elif owner == "session" or source.name == PARSER:
+        for message in _paired(call.args[0], None, source, texts, level="error", cause=""):
+            text, advice = message.problem, _PARSER_FIX
+            if owner == "session":
+                text, _, advice = message.problem.partition(": ")
+            yield Message(source.name, text, advice, "error", "")
 
 
 def _of_line(call: ast.Call, source: Source, texts: Texts) -> Iterator[Message]:
@@ -195,13 +203,16 @@ def _of_sentences(source: Source) -> Iterator[Message]:
 
 
 def _of_verdicts(source: Source, texts: Texts) -> Iterator[Message]:
-    """Texts that the functions of a module collect in a list: `found.append(TEXT)`, `found = [TEXT]`."""
+    """Texts that are collected in a list, `found.append(TEXT)`, `found = [TEXT]`, or that `_text` returns."""
     for node in ast.walk(source.tree):
         match node:
             case ast.Call(func=ast.Attribute(attr="append"), args=[ast.Constant() | ast.JoinedStr() as text]):
-                given = [text]
+                given: list[ast.expr] = [text]
             case ast.List(elts=elements):
                 given = [item for item in elements if isinstance(item, ast.Constant | ast.JoinedStr)]
+            case ast.FunctionDef(name="_text"):
+                returns = [item for item in ast.walk(node) if isinstance(item, ast.Return)]
+                given = [item.value for item in returns if item.value is not None]
             case _:
                 continue
         for item in given:

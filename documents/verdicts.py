@@ -11,10 +11,7 @@ _LOG = "Read the last lines of the run's log and its `report.json`: the first pr
 REMEDIES: tuple[tuple[str, str], ...] = (
     ("safe to send", "send it: `nox -s submit`"),
     ("NOT SAFE to send", "see the entry of what stands behind the colon"),
-    (
-        "not safe to submit",
-        "not safe: see the entry of what stands behind the colon. Not known: name hidden_images",
-    ),
+    ("not safe to submit", "see the entry of what stands behind the colon"),
     ("needs room for a machine", f"Kaggle's machine may be that much slower than yours: {_TIME}"),
     ("not even the first rung", _TIME),
     ("too long", _TIME),

@@ -93,7 +93,8 @@ def no_competition(names: Iterable[str], known: Collection[str], places: Iterabl
     places = list(places)
     made = {path.name for place in places if place.is_dir() for path in place.iterdir() if path.is_dir()}
     for name in names:
-        there = name in known or any((place / name).is_dir() for place in places)  # the demo's: demo/kidney
+        # "demo/kidney" is what the demo left; where it has not run, the command says which file it lacks.
+        there = name in known or name.startswith("demo/") or any((place / name).is_dir() for place in places)
         if not there and (advice := did_you_mean(name, made | set(known))):
             fix = f"{advice}prepare it first: `nox -s prepare -- {name} --data DIR`"
             return KitError(f"no competition is called {name!r}", fix=fix)
@@ -104,7 +105,7 @@ def nothing_prepared(dist: Path, advice: str) -> KitError:
     """Return what is wrong where no competition is named and none is prepared.
 
     Args:
-        dist: folder of the results. The demo's have one of their own, such as `demo/kidney`, and are not taken
+        dist: folder of the results. The demo has a folder of its own there; it is named, and not taken
             unasked.
         advice: for an option that was mistyped; "" if none was.
     """

@@ -79,9 +79,11 @@ def lines(facts: Mapping[str, Any], ensemble: Ensemble) -> Iterator[str]:
     of = f" of {total / 1e9:.1f}" if total else ""
     room = f"; disk {facts['disk'] / 1e9:.2f} of {facts['disk_free'] / 1e9:.1f} GB" if "disk" in facts else ""
     yield f"            memory {facts['memory_peak'] / 1e9:.1f}{of} GB{room}"
-    word = {True: "verdict     safe to submit", False: "verdict     not safe to submit"}.get(facts["safe"])
-    why = ["; ".join(facts["why"])] if facts["why"] else []
-    yield ": ".join([word or "hidden run  not known", *why])
+    why = f": {'; '.join(facts['why'])}" if facts["why"] else ""
+    if facts["safe"] is None:
+        yield f"hidden run  not known{why}"
+    else:
+        yield f"verdict     {'safe to submit' if facts['safe'] else 'not safe to submit'}{why}"
 
 
 def _forecast(facts: Mapping[str, Any], rungs: int) -> Iterator[str]:
