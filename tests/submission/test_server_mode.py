@@ -265,7 +265,7 @@ def test_the_whole_command_rehearses_it_in_a_simulated_image(tools, served, root
     assert (result["ok"], result["valid"], result["target"]) == (True, True, "served")
     assert result["verdict"]["reached_rung"] == 1
     assert "rung        reached 2 of 2 in every call" in done.stdout
-    assert "verdict     safe to send, with an expected score of 0.5100" in done.stdout
+    assert "verdict     safe to send on images like these, with an expected score of 0.5100" in done.stdout
     assert "makes no dry run" in log.read_text()
     assert re.search(
         r"s an image in the calls after the first: \d+ s of 600 s for the 40 images", log.read_text()
