@@ -43,5 +43,5 @@ def test_what_cannot_be_made_here_is_told_with_the_reason(monkeypatch, tmp_path,
     assert main(["all", "--dry-run"]) == 0
     told = capsys.readouterr().out
     assert "left out   benchmarks.md: detectors: no --native-mmcv DIR" in told
-    assert "left out   benchmarks.md: workers-budgets: dist/ holds no rendered samples" in told
+    assert "left out   benchmarks.md: workers-budgets: dist/demo/ holds no rendered samples" in told
     assert "made       benchmarks.md: rle" in told
