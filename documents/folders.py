@@ -62,7 +62,7 @@ def lines(root: Path) -> dict[str, str]:
     Raises:
         KitError: a folder has no line.
     """
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = ["git", "ls-files", "-z", "--cached"]
     done = subprocess.run(listed, cwd=root, capture_output=True, text=True, check=True)
     there = {parent for name in done.stdout.split("\0") if name for parent in Path(name).parents}
     folders = sorted(folder.as_posix() for folder in there if folder != Path())

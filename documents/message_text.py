@@ -96,13 +96,6 @@ class Texts:
 
     def _optional(self, node: ast.expr, source: Source, depth: int) -> str:
         """Write `"s" if many else ""` as [s], and `"in" if new else "out"` as (in|out)."""
-        if isinstance(node, ast.Call):
-            match node:
-                # ": ".join([word, *more]) begins with one of the words.
-                case ast.Call(
-                    func=ast.Attribute(attr="join"), args=[ast.List(elts=[ast.Name() as first, *_])]
-                ):
-                    return f"{self._optional(first, source, depth + 1)}<more>"
         if isinstance(node, ast.IfExp):
             texts = [*self.of(node.body, source, depth + 1), *self.of(node.orelse, source, depth + 1)]
             return _one_of(texts)
@@ -279,10 +272,8 @@ def _reaching(node: ast.Name, function: Function, source: Source) -> list[ast.ex
 
 def _same_branch(place: ast.AST, around: set[ast.AST], source: Source) -> bool:
     """Whether a statement stands in the list of statements that holds the name, too: not in an `else`."""
-    for _, items in ast.iter_fields(source.parents[place]):
-        if isinstance(items, list) and place in items:
-            return any(item in around for item in items)
-    return False
+    branches = [items for _, items in ast.iter_fields(source.parents[place]) if isinstance(items, list)]
+    return any(place in items and not around.isdisjoint(items) for items in branches)
 
 
 def _line(node: ast.AST) -> int:

@@ -167,6 +167,15 @@ def test_each_row_of_a_loop_s_table_is_a_message_with_its_own_remedy():
     ]
 
 
+def test_a_word_of_a_loop_s_table_may_be_added_to_a_text():
+    text = (
+        "def f(report):\n"
+        "    for word, fix in (('late', 'wait'), ('early', 'hurry')):\n"
+        "        report.error('the train is ' + word, 'a', fix)\n"
+    )
+    assert of(text) == [("the train is early", "hurry", "error"), ("the train is late", "wait", "error")]
+
+
 def test_reasons_of_a_verdict_and_the_parser_s_messages_are_found():
     verdict = (
         "def f(a):\n    found = [f'{a} images were lost'] if a else []\n"

@@ -74,3 +74,8 @@ def test_a_metric_counts_by_its_content():
     assert metric_differences(one, other) == ["metric.beta", "metric.name"]
     assert metric_differences(None, one) == ["metric.name"]
     assert metric_differences(one, one) == []
+
+
+def test_of_a_competition_that_its_name_describes_nothing_of_a_definition_is_seen():
+    assert definition_seen(None) is None
+    assert definition_seen({"name": "discs", "slug": "find-the-discs"}) == {"name": "discs"}

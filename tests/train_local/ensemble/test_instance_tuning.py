@@ -66,8 +66,7 @@ def test_several_classes_are_tuned_together_and_without_calibration():
         seen.extend(several)
         return [0.5] * len(several)
 
-    tuned = tuning.tune_plain(
-        {"iou": 0.7, "calibration": {"m": {"kind": "temperature", "temperature": 1.5}}}, score
-    )
+    tune = tuning.tuner((), cut=False)
+    tuned = tune({"iou": 0.7, "calibration": {"m": {"kind": "temperature", "temperature": 1.5}}}, score)
     assert tuned["iou"] == 0.7
     assert not any(settings["calibration"] for settings in [tuned, *seen])

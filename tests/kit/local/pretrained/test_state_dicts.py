@@ -75,7 +75,7 @@ WRAPPED = {
     "only a mean": lambda: {"model_ema": weights()},
     "nested twice": lambda: {"checkpoint": {"state": {"model": weights()}}, "version": 2},
     "a text under a part's name": lambda: {"decode_head": "mlp", "state_dict": weights()},
-    "more prefixes than anybody follows": lambda: [weights(), under("module." * 8)],
+    "more prefixes than anybody follows": lambda: [weights(), under("a.b.c.d.e.f.g.h.")],
     "a list": lambda: [weights()],
     "a list of dictionaries": lambda: [{"fold": 0, "state_dict": weights()}],
     "Lightning": lambda: {
