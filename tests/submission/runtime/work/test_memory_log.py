@@ -53,6 +53,6 @@ def test_the_memory_of_a_process_counts_while_it_is_there_and_its_peak_stays(tmp
     (first, then) = values["memory"]
     assert first == (0.5, values["memory_peak"])
     assert then[0] == 7.0
-    assert then[1] < first[1] - 200_000_000
+    assert then[1] < first[1] - 150_000_000, "this process may have grown meanwhile"
     assert values["memory_peaks"]["worker 3"] == own["worker 3"]
     assert values["memory_total"] is None or values["memory_total"] > values["memory_peak"]
