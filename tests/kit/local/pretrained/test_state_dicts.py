@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kit.errors import KitError
+from kit.local.pretrained import state_dicts
 from kit.local.pretrained.conversion import convert
 from kit.local.pretrained.load import read_header
+from kit.local.pretrained.stored import StoredTensor
 from kit.local.program import run_cli
 from kit.models import build, load_weights, tiny
 from kit.models.__main__ import main
@@ -267,3 +269,12 @@ def test_safetensors_and_npz_are_searched_alike(tmp_path):
     np.savez(tmp_path / "net.npz", **{name: value.numpy() for name, value in compiled.items()})
     for name in ("net.safetensors", "net.npz"):
         assert convert(tmp_path / name, tiny(NAME), tmp_path / "out.safetensors", among=[]).share == 1
+
+
+@pytest.mark.parametrize(
+    ("prefix", "labels"), [("module", [state_dicts.WHOLE, "module"]), ("net", [state_dicts.WHOLE])]
+)
+def test_without_a_network_only_the_prefix_of_a_wrapper_is_taken_off(prefix, labels):
+    tensor = StoredTensor((2,), torch.float32, lambda: torch.zeros(2), ("a.pth", 0))
+    found = state_dicts.find({f"{prefix}.weight": tensor, f"{prefix}.bias": tensor})
+    assert [candidate.label for candidate in found] == labels
