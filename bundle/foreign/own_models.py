@@ -23,8 +23,8 @@ from kit.models.registry import sized
 def roots_for(plans: Sequence[Ensemble], roots: Sequence[Root]) -> list[Root]:
     """Return the roots that some ensembles need.
 
-    An ensemble of nothing but models of one's own does without what only the kit's networks need: instead of
-    some 290 MB it ships 60, and what its models require.
+    An ensemble of nothing but models of one's own does without what only the kit's networks need: it ships
+    what predict.py itself imports, and what its models require.
 
     Args:
         plans: the ensembles.
