@@ -430,7 +430,8 @@ def submissions(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The test suite; `-- tests/kit -k rle` runs a part of it."""
     arguments = session.posargs or session_environment.pytest_processes()
-    run(session, "-m", "pytest", *arguments, env={"OMP_NUM_THREADS": "1"})
+    # Tests run the commands that the documents name, and these start nox.
+    run(session, "-m", "pytest", *arguments, env={"OMP_NUM_THREADS": "1", "KIT_NOX_PYTHON": sys.executable})
 
 
 @nox.session
@@ -450,7 +451,7 @@ def faults(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Every figure of the documents again; `-- models`, `inference`, ... [--write-docs]: some of them."""
     asked = session.posargs or ["all", "--write-docs"]
-    python = environment(session, peers=asked[0] in {"inference", "all"})
+    python = environment(session, peers=asked[0] in {"inference", "all"} and "--dry-run" not in asked)
     session.run(python, "-m", "benchmarks", *asked, external=True, env=KEEP_BYTECODE)
 
 

@@ -3,8 +3,6 @@
 import csv
 import importlib.util
 import json
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -14,32 +12,27 @@ import pytest
 import tifffile
 import torch
 
-from tests.once import once
+from tests.documented.own import CLASSIFIER, SEGMENTER
+from tests.documented.walks import walked
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 
 
-def walked(factory, name):
-    def walk(folder):
-        # Wheels for every image are built by the other chains.
-        options = ("--out", str(folder), "--short", "--target", "kaggle-2026-10")
-        command = [sys.executable, str(EXAMPLES / "run.py"), name, *options]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-6000:]}"
-        (folder / "told.txt").write_text(done.stdout)
-
-    return once(factory, f"example-{name}", walk)
+def left(factory, walk):
+    """The folder that the example of a walk filled, and what it printed."""
+    copy, ends = walked(factory, walk)
+    return copy / "work" / "examples" / walk.name, ends[0].out + ends[0].err
 
 
 @pytest.fixture(scope="module")
 def segmenter(tmp_path_factory):
-    return walked(tmp_path_factory, "segmenter")
+    return left(tmp_path_factory, SEGMENTER)
 
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
-    return walked(tmp_path_factory, "classifier")
+    return left(tmp_path_factory, CLASSIFIER)
 
 
 def wheel_of(folder, name):
@@ -69,8 +62,8 @@ def common(folder, module):
 
 @pytest.mark.slow
 def test_the_segmenter_is_trained_added_bundled_and_scored(segmenter):
-    common(segmenter, "tumour_segmenter")
-    told = (segmenter / "told.txt").read_text()
+    folder, told = segmenter
+    common(folder, "tumour_segmenter")
     assert "rehearsal: mean Dice 0." in told
     # Ten steps of training find something already; all foreground would be a Dice of 0.47.
     assert float(told.split("rehearsal: mean Dice ")[1].split()[0]) > 0.2
@@ -78,7 +71,8 @@ def test_the_segmenter_is_trained_added_bundled_and_scored(segmenter):
 
 @pytest.mark.slow
 def test_the_classifier_s_submission_is_what_a_slow_and_plain_program_predicts(classifier):
-    plan = common(classifier, "crowd_classifier")
+    folder, _ = classifier
+    plan = common(folder, "crowd_classifier")
     path = EXAMPLES / "classifier" / "crowd_classifier.py"
     spec = importlib.util.spec_from_file_location("plain_crowd_classifier", path)
     module = importlib.util.module_from_spec(spec)
@@ -87,16 +81,16 @@ def test_the_classifier_s_submission_is_what_a_slow_and_plain_program_predicts(c
     for member in plan["members"]:
         fold = member["name"].rpartition("fold")[2]
         model = module.CrowdClassifier()
-        model.load_state_dict(torch.load(classifier / "weights" / f"fold{fold}.pt", weights_only=True))
+        model.load_state_dict(torch.load(folder / "weights" / f"fold{fold}.pt", weights_only=True))
         models.append(model.eval())
     flips = {"identity": (1, 1), "hflip": (1, -1), "vflip": (-1, 1)}
-    with (classifier / "dist" / "rehearsal" / "submission.csv").open(newline="") as stream:
+    with (folder / "dist" / "rehearsal" / "submission.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     last = plan["rungs"][-1]
     assert len(rows) == 25
     assert last["settings"]["numbers"] in ("mean", "median")
     for row in rows[::6]:
-        image = tifffile.imread(classifier / "data" / "test" / f"{row['id']}.tif")
+        image = tifffile.imread(folder / "data" / "test" / f"{row['id']}.tif")
         small = cv2.resize(image, (160, 128), interpolation=cv2.INTER_AREA)
         values = []
         for item in plan["passes"]:
@@ -112,5 +106,5 @@ def test_the_classifier_s_submission_is_what_a_slow_and_plain_program_predicts(c
 
 @pytest.mark.slow
 def test_a_loss_is_scored_and_shown(classifier):
-    told = (classifier / "told.txt").read_text()
+    _, told = classifier
     assert 0 < float(told.split("rehearsal: log loss ")[1].split()[0]) < 3

@@ -57,8 +57,8 @@ def choose(jobs: Mapping[str, Job], *patterns: str) -> dict[str, Job]:
 
     Args:
         jobs: by name, in order.
-        patterns: of a job's name with or without the competition, or of its recipe's name: "unet*",
-            "kidney/*", "*.fold0"; without one, all jobs are taken.
+        patterns: of a job's name with or without the competition, or of its recipe's name, with or without
+            "-tiny": "unet*", "kidney/*", "*.fold0"; without one, all jobs are taken.
 
     Raises:
         KitError: a pattern matches no job.
@@ -86,7 +86,9 @@ def choose(jobs: Mapping[str, Job], *patterns: str) -> dict[str, Job]:
 
 def _matches(job: Job, pattern: str) -> bool:
     recipe = [job.config["recipe"]["name"]] if job.kind == "train" else []
-    return any(fnmatch(name, pattern) for name in (job.name, job.short_name, *recipe))
+    names = (job.name, job.short_name, *recipe)
+    # With --tiny, "unet-regnety16" means its tiny form, unet-regnety16-tiny.
+    return any(fnmatch(name, pattern) for name in (*names, *(text.removesuffix("-tiny") for text in recipe)))
 
 
 class Planner:

@@ -126,6 +126,7 @@ def test_a_pattern_chooses_jobs_and_what_they_need():
     assert choose(jobs, "labels/*", "x101") == choose(jobs, "labels/*") | choose(jobs, "x101")
     assert "vasculature/student.fold1" not in choose(jobs, "labels/*")
     assert choose(jobs, "vasculature/*") == choose(jobs) == jobs
+    assert list(choose(planned(recipe("unet-tiny")), "unet")) == ["vasculature/unet-tiny.fold0"]
     with pytest.raises(KitError, match="no job matches 'unet'") as error:
         choose(jobs, "x101", "unet")
     assert "vasculature/x101.fold0" in str(error.value)

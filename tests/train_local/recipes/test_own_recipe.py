@@ -1,4 +1,4 @@
-"""docs/own-recipe.md: the file on the page is a recipe: found, shown, compared, trained as the page says."""
+"""docs/own-recipe.md: the file on the page is a recipe; `tests/documented` trains its tiny form."""
 
 import json
 import os
@@ -49,15 +49,3 @@ def test_diff_prints_what_was_changed_and_no_more(repository):
     crops = {f"augment[0].choices[{choice}][0].args.size" for choice in (0, 1)}  # they follow from the crop
     expected = {"input.crop", "input.pad.to", "test.views", *crops}
     assert {item["path"] for item in json.loads(told)} == expected
-
-
-@pytest.mark.slow
-def test_its_tiny_form_trains_on_the_sample(repository, tmp_path):
-    shutil.copyfile(ROOT / "tests/e2e/short_training.py", repository / "short_training.py")
-    prepared, out = tmp_path / "prepared", tmp_path / "runs"
-    run(repository, "train_local", "prepare", "kidney", "--data", ROOT / "sample/kidney", "--out", prepared)
-    places = ("--prepared", prepared, "--out", out, "--device", "cpu")
-    run(repository, "short_training", 2, "train", NAME, "--tiny", "--fold", "0", *places)
-    [done] = out.rglob("done.json")
-    assert f"{NAME}-tiny" in done.as_posix()
-    assert list(done.parent.rglob("*.safetensors"))

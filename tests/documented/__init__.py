@@ -1,0 +1,1 @@
+"""Commands of README and docs, executed in copies of the repository."""

@@ -1,0 +1,127 @@
+"""Walks: documented commands that run one after another in one copy of the repository.
+
+A step is a command exactly as a page has it. Where the page's words stand for others (DIR, `/data/...`), the
+step says what is put in their place; where a command would take hours or more than this machine has, it says
+which words are added. Each step says what the command has to print.
+"""
+
+import json
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from tests.documented import tree
+from tests.once import once
+
+
+@dataclass(frozen=True)
+class Step:
+    """One documented command.
+
+    Attributes:
+        command: as in the document.
+        says: regular expression that its output has to match.
+        instead: words of the command -> what stands for them here; "--out DIR" is the DIR after --out alone.
+            "$NAME" stands for a variable of the walk.
+        more: words added at the end.
+        code: exit code.
+        with_service: it runs with the variables of the walk's service.
+        variables: of the environment.
+    """
+
+    command: str
+    says: str
+    instead: dict = field(default_factory=dict)
+    more: tuple = ()
+    code: int = 0
+    with_service: bool = False
+    variables: dict = field(default_factory=dict)
+
+    def words(self, variables=None):
+        """The words that run."""
+        typed = shlex.split(self.command)
+        words = [part for pair in pairwise(["", *typed]) for part in self.replaced(*pair)]
+        dashes = ["--"] if self.more and words[0] == "nox" and "--" not in words else []
+        named = {f"${name}": value for name, value in (variables or {}).items()}
+        return [named.get(word, word) for word in (*words, *dashes, *self.more)]
+
+    def replaced(self, before, word):
+        """What stands for one word: one, several or none."""
+        new = self.instead.get(f"{before} {word}", self.instead.get(word, word))
+        return [new] if isinstance(new, str) else list(new)
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Steps, and functions of the copy's folder that prepare what the next step needs.
+
+    Attributes:
+        name: of the walk.
+        parts: `Step` or function, in order.
+        service: returns what steps need while they run, such as a loopback Kaggle, as a context manager that
+            yields variables of the environment.
+    """
+
+    name: str
+    parts: tuple
+    service: Callable | None = None
+
+    def steps(self):
+        """The steps without the preparations."""
+        return [part for part in self.parts if isinstance(part, Step)]
+
+
+def walk(made, folder):
+    """Take all steps of a walk in a copy; what they print is kept, whatever their exit codes are."""
+    copy = folder / "kit"
+    copy.mkdir()
+    tree.make_tree(copy)
+    if made.service is None:
+        return _take(made, copy, folder, {})
+    with made.service(folder) as variables:
+        return _take(made, copy, folder, variables)
+
+
+def _take(made, copy, folder, variables):
+    found = []
+    for part in made.parts:
+        if not isinstance(part, Step):
+            part(copy)
+            continue
+        began = time.monotonic()
+        ended = tree.run(
+            copy, part.words(variables), **(variables if part.with_service else {}), **part.variables
+        )
+        found.append([ended.code, ended.out, ended.err, time.monotonic() - began])
+        (folder / "ended.json").write_text(json.dumps(found))
+
+
+def walked(factory, made):
+    """Return the copy of a walk that was taken once for all processes, and how each step ended."""
+    folder = once(factory, f"walk-{made.name}", lambda folder: walk(made, folder))
+    ends = json.loads((folder / "ended.json").read_text())
+    return folder / "kit", [tree.Ended(*end[:3]) for end in ends]
+
+
+def check(step, ended):
+    """Fail if a step did not end as it says."""
+    told = f"{shlex.join(step.words())}\n{ended.out[-4000:]}\n{ended.err[-6000:]}"
+    assert ended.code == step.code, told
+    assert re.search(step.says, ended.out + ended.err, re.DOTALL), f"no {step.says!r} in\n{told}"
+
+
+def copied(source, target):
+    """Return a preparation that copies a file or folder within the copy of the repository."""
+
+    def copy(kit):
+        (kit / target).parent.mkdir(parents=True, exist_ok=True)
+        if (kit / source).is_dir():
+            shutil.copytree(kit / source, kit / target, dirs_exist_ok=True)
+        else:
+            shutil.copy2(kit / source, kit / target)
+
+    return copy
