@@ -46,5 +46,8 @@ NOT_HERE = {
     "nox -s coverage": "it runs a part of these tests again",
     "nox -s lock": "it asks the index for today's newest releases, so its result changes",
     "nox -s train-vit-adapter-l-adamw -- --gpus 3": "it needs three GPUs",
+    "nox -s train-detectors-x101 -- --batch-size 1 --checkpointing": (
+        "it needs an earlier stage of minutes; `train-all -- --batch-size 4 --checkpointing` is taken"
+    ),
     "nox -s train-detectors-x101 -- --variant text": "it needs a GPU: tiny forms have no variants",
 }
