@@ -91,7 +91,9 @@ def figures(options: EverythingOptions) -> tuple[Figures, ...]:
         Figures(page, ("size",), (*bench, "size"), tiny=()),
         Figures(page, ("bundle",), (*bench, "bundle"), tiny=()),
         Figures(page, ("set-up",), (*bench, "set-up"), tiny=_ONE_ROUND),
-        Figures(page, ("networks",), (*models, "networks"), tiny=few),
+        Figures(
+            page, ("networks",), (*models, "networks"), tiny=(*few, "--only", "segformer-b0", "detectors-r50")
+        ),
         Figures(page, ("swin",), (*models, "swin"), ("--rounds", "3"), few),
         Figures(page, ("detectors",), (*models, "detectors", *compiled), ("--rounds", "3"), few, (), _native),
         Figures(page, ("recipes",), (*bench, "models", "--device", "cuda"), (), few, (), _gpu),
